@@ -1,0 +1,52 @@
+"""Errors that a user can mend: one line each, saying what was found, what was expected, what to do.
+
+The command line prints a ``RilievoError`` without a traceback and exits with 2; any other
+exception is a defect of ours and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class RilievoError(Exception):
+    """Base of everything a user of rilievo can cause and mend."""
+
+
+class InputError(RilievoError):
+    """A file or array handed to us cannot be used; the work on other inputs goes on."""
+
+
+class OutputError(RilievoError):
+    """A result cannot be written where it was asked for."""
+
+
+class OptionError(RilievoError):
+    """Options that are out of range or do not go together."""
+
+
+class ModelError(RilievoError):
+    """A model is unknown, its file is broken, or it cannot do what was asked."""
+
+
+class MissingExtraError(RilievoError):
+    """A package that an option needs is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'rilievo[{extra}]'")
+
+
+class NoGroundTruthError(RilievoError):
+    """An image has no pixel with ground truth, so it has no score."""
+
+
+class CalibrationError(RilievoError):
+    """Known distances do not determine the scale (and shift) of a depth map."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the nearest known names, or all of them if none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"
+    return f"known: {', '.join(known)}"
