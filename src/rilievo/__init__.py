@@ -1,0 +1,61 @@
+"""One photograph in; depth, surface normals and a measured surface out."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from rilievo.align import align as align
+    from rilievo.calibrate import KnownPoint as KnownPoint
+    from rilievo.calibrate import calibrate as calibrate
+    from rilievo.calibrate import calibrate_height as calibrate_height
+    from rilievo.errors import RilievoError as RilievoError
+    from rilievo.io.outputs import save as save
+    from rilievo.io.photo import read_photo as read_photo
+    from rilievo.models import MODELS as MODELS
+    from rilievo.models import load_model as load_model
+    from rilievo.pipeline.run import predict as predict
+    from rilievo.pipeline.run import predict_files as predict_files
+    from rilievo.types import Camera as Camera
+    from rilievo.types import DepthKind as DepthKind
+    from rilievo.types import DepthMap as DepthMap
+    from rilievo.types import Photo as Photo
+    from rilievo.types import Prediction as Prediction
+    from rilievo.types import Sample as Sample
+
+# Public names and where they live: importing rilievo loads none of them.
+_HOMES = {
+    "MODELS": "models",
+    "Camera": "types",
+    "DepthKind": "types",
+    "DepthMap": "types",
+    "KnownPoint": "calibrate",
+    "Photo": "types",
+    "Prediction": "types",
+    "RilievoError": "errors",
+    "Sample": "types",
+    "align": "align",
+    "calibrate": "calibrate",
+    "calibrate_height": "calibrate",
+    "load_model": "models",
+    "predict": "pipeline.run",
+    "predict_files": "pipeline.run",
+    "read_photo": "io.photo",
+    "save": "io.outputs",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rilievo' has no attribute '{name}'")
+    value = getattr(import_module(f"rilievo.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

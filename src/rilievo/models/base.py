@@ -1,0 +1,178 @@
+"""What every model is: photographs in, one ``Prediction`` each out.
+
+An adapter implements ``infer``, at the network's own resolution and in our conventions; this
+module brings the answer to the photograph's size and writes down what made it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+from PIL import Image
+
+from rilievo import __version__
+from rilievo.errors import ModelError
+from rilievo.io.exif import assumed_camera
+from rilievo.io.photo import read_photo
+from rilievo.types import DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
+
+# A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
+ImageLike = Photo | Path | str | bytes | Shaped[np.ndarray, "..."] | Image.Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a user must know to choose a model; one line of ``MODELS``.
+
+    Attributes:
+        name: ``family/variant``.
+        summary: One line.
+        kind: What its depth is; None for a model of normals alone.
+        normals: Whether it gives surface normals.
+        licence: SPDX identifier, or the authors' words; of the weights.
+        commercial: Whether the licence allows commercial use.
+        megabytes: Size of the weights on disk.
+        extra: The extra of rilievo that it needs; None for the core.
+        speed: What one 640x480 photograph costs on two CPU cores, in words.
+        loader: ``module:function`` that makes it.
+    """
+
+    name: str
+    summary: str
+    kind: DepthKind | None
+    normals: bool
+    licence: str
+    commercial: bool
+    megabytes: float
+    extra: str | None
+    speed: str
+    loader: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a model is run; what changes its numbers is recorded in every prediction."""
+
+    device: str = "auto"
+    """Where it runs: auto, cpu, cuda, or cuda:N."""
+    engine: str = "onnxruntime"
+    """What runs it: onnxruntime, or openvino (extra 'fast')."""
+    precision: str = "fp32"
+    """Arithmetic: fp32, or bf16 with the engine openvino, faster and less exact."""
+    threads: int | None = None
+    """Threads of one inference; by default one for each core."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """A network's answer for one photograph, at the network's own resolution.
+
+    Attributes:
+        depth: Numbers of the card's kind.
+        normals: Camera frame, towards the camera; need not be unit yet.
+        confidence: In [0, 1].
+    """
+
+    depth: Float32[np.ndarray, "h w"] | None = None
+    normals: Float32[np.ndarray, "3 h w"] | None = None
+    confidence: Float32[np.ndarray, "h w"] | None = None
+
+
+class Model(ABC):
+    """A depth or normals model behind the one verb ``predict``."""
+
+    card: ModelCard
+    weights_sha256: str
+    settings: Mapping[str, Setting]
+    """Every option of this model that changes its numbers."""
+
+    @abstractmethod
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the network; one answer a photograph, in the same order."""
+
+    def predict(self, images: Sequence[ImageLike]) -> list[Prediction]:
+        """Depth and normals of some photographs, at their own resolution.
+
+        Args:
+            images: Paths, bytes, RGB uint8 arrays (h, w, 3), Pillow images or ``Photo`` records.
+                They are held in memory together: for a folder use ``rilievo.predict_files``.
+
+        Raises:
+            InputError: If one of them cannot be read.
+        """
+        if isinstance(images, str | bytes | Path | Photo | Image.Image | np.ndarray):
+            raise TypeError("predict takes a list of images: predict([image])")
+        photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
+        inferences = self.infer(photos)
+        return [self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)]
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        """Bring a network's answer to the photograph's size, and say what made it.
+
+        Raises:
+            ModelError: If the network's numbers are not what its kind promises.
+        """
+        depth = None
+        if inference.depth is not None:
+            assert self.card.kind is not None, "a model with depth says its kind"
+            _check(inference.depth, self.card)
+            depth = DepthMap(values=resize(inference.depth, photo.shape), kind=self.card.kind)
+        confidence = inference.confidence
+        return Prediction(
+            depth=depth,
+            normals=None if inference.normals is None else unit(inference.normals, photo.shape),
+            confidence=None if confidence is None else resize(confidence, photo.shape),
+            camera=photo.camera or assumed_camera(photo.shape),
+            photo=photo,
+            made_by=self.made_by,
+        )
+
+    @property
+    def made_by(self) -> MadeBy:
+        """What stands on every result of this model."""
+        return MadeBy(
+            model=self.card.name,
+            weights_sha256=self.weights_sha256,
+            licence=self.card.licence,
+            settings=self.settings,
+            version=__version__,
+        )
+
+
+def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    """Bilinear, half-pixel centres: nothing overshoots, so depth stays positive and in range."""
+    if field.shape == shape:
+        return field
+    height, width = shape
+    image = Image.fromarray(np.ascontiguousarray(field))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def unit(
+    normals: Float32[np.ndarray, "3 a b"], shape: tuple[int, int]
+) -> Float32[np.ndarray, "3 h w"]:
+    """Normals at another size, of unit length; where they cancel, one that faces the camera."""
+    resized = np.empty((3, *shape), np.float32)
+    for channel in range(3):
+        resized[channel] = resize(normals[channel], shape)
+    length = np.sqrt(np.einsum("chw,chw->hw", resized, resized))
+    lost = length < 1e-6
+    if lost.any():
+        resized[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
+        length[lost] = 1.0
+    resized /= length
+    return resized
+
+
+def _check(depth: Float32[np.ndarray, "h w"], card: ModelCard) -> None:
+    """Refuse NaN and, of a depth, what is not positive, in words that name the model."""
+    if not np.isfinite(depth).all():
+        raise ModelError(f"model '{card.name}' answered with NaN or infinite depth")
+    if card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE) and (depth <= 0).any():
+        raise ModelError(
+            f"model '{card.name}' says its depth is {card.kind}, but answered with values that "
+            "are not positive: is its kind right?"
+        )
