@@ -17,53 +17,11 @@ from rilievo import __version__
 from rilievo.errors import ModelError
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
+from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
 
 # A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
 ImageLike = Photo | Path | str | bytes | Shaped[np.ndarray, "..."] | Image.Image
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
-    """What a user must know to choose a model; one line of ``MODELS``.
-
-    Attributes:
-        name: ``family/variant``.
-        summary: One line.
-        kind: What its depth is; None for a model of normals alone.
-        normals: Whether it gives surface normals.
-        licence: SPDX identifier, or the authors' words; of the weights.
-        commercial: Whether the licence allows commercial use.
-        megabytes: Size of the weights on disk.
-        extra: The extra of rilievo that it needs; None for the core.
-        speed: What one 640x480 photograph costs on two CPU cores, in words.
-        loader: ``module:function`` that makes it.
-    """
-
-    name: str
-    summary: str
-    kind: DepthKind | None
-    normals: bool
-    licence: str
-    commercial: bool
-    megabytes: float
-    extra: str | None
-    speed: str
-    loader: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
-    """How a model is run; what changes its numbers is recorded in every prediction."""
-
-    device: str = "auto"
-    """Where it runs: auto, cpu, cuda, or cuda:N."""
-    engine: str = "onnxruntime"
-    """What runs it: onnxruntime, or openvino (extra 'fast')."""
-    precision: str = "fp32"
-    """Arithmetic: fp32, or bf16 with the engine openvino, faster and less exact."""
-    threads: int | None = None
-    """Threads of one inference; by default one for each core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +65,9 @@ class Model(ABC):
             raise TypeError("predict takes a list of images: predict([image])")
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
         inferences = self.infer(photos)
-        return [self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)]
+        return [
+            self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)
+        ]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Bring a network's answer to the photograph's size, and say what made it.

@@ -2,23 +2,56 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, suggest
-from rilievo.models.base import LoadOptions
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
-Run = Callable[[Shaped[np.ndarray, "..."]], Arrays]
-"""Feeds the only input and returns every output by name."""
 
 PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16")}
 
 
-def engine(path: Path, options: LoadOptions) -> Run:
-    """Make the engine that ``options`` names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a model is run; what changes its numbers is recorded in every prediction.
+
+    Attributes:
+        device: Where it runs: auto, cpu, cuda or cuda:N.
+        engine: What runs it: onnxruntime or openvino.
+        precision: Arithmetic: fp32, or bf16 (openvino), which is faster and less exact.
+        threads: Threads of one inference; None for one a core.
+    """
+
+    device: str = "auto"
+    engine: str = "onnxruntime"
+    precision: str = "fp32"
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A network made ready to run.
+
+    Attributes:
+        run: Feeds the first input and returns every output by name.
+        metadata: What the file says of itself.
+        device: Where it runs in fact: "cpu" or "cuda:N".
+    """
+
+    run: Callable[[Shaped[np.ndarray, "..."]], Arrays]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    metadata: Mapping[str, str]
+    device: str
+
+
+def open_session(path: Path, options: LoadOptions) -> Session:
+    """Make the engine that ``options`` names ready for one file.
 
     Raises:
         OptionError: If the engine, its precision or the device is not to be had.
@@ -34,7 +67,8 @@ def engine(path: Path, options: LoadOptions) -> Run:
         )
     if options.threads is not None and options.threads < 1:
         raise OptionError(f"threads are 1 or more, got {options.threads}")
-    return (_onnxruntime if options.engine == "onnxruntime" else _openvino)(path, options)
+    open_engine = _onnxruntime if options.engine == "onnxruntime" else _openvino
+    return open_engine(path, options)
 
 
 def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
@@ -57,7 +91,7 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     return [("CUDAExecutionProvider", {"device_id": index or "0"}), "CPUExecutionProvider"]
 
 
-def _onnxruntime(path: Path, options: LoadOptions) -> Run:
+def _onnxruntime(path: Path, options: LoadOptions) -> Session:
     import onnxruntime
 
     chosen = providers(options.device, onnxruntime.get_available_providers())
@@ -71,15 +105,23 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Run:
     # The runtime's own exceptions derive from Exception alone and are not exported.
     except Exception as error:
         raise ModelError(f"{path}: not a network ONNX Runtime can run: {_line(error)}") from error
-    inputs, names = session.get_inputs(), [output.name for output in session.get_outputs()]
+    inputs = tuple(each.name for each in session.get_inputs())
+    outputs = tuple(each.name for each in session.get_outputs())
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
-        return dict(zip(names, session.run(names, {inputs[0].name: batch}), strict=True))
+        return dict(zip(outputs, session.run(outputs, {inputs[0]: batch}), strict=True))
 
-    return run
+    on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
+    return Session(
+        run=run,
+        input_names=inputs,
+        output_names=outputs,
+        metadata=session.get_modelmeta().custom_metadata_map,
+        device=f"cuda:{options.device.partition(':')[2] or 0}" if on_cuda else "cpu",
+    )
 
 
-def _openvino(path: Path, options: LoadOptions) -> Run:
+def _openvino(path: Path, options: LoadOptions) -> Session:
     try:
         import openvino
     except ModuleNotFoundError as error:
@@ -95,16 +137,23 @@ def _openvino(path: Path, options: LoadOptions) -> Run:
     if options.threads:
         settings["INFERENCE_NUM_THREADS"] = options.threads
     try:
-        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+        network = openvino.Core().read_model(str(path))
+        compiled = openvino.Core().compile_model(network, "CPU", settings)
     except RuntimeError as error:
         raise ModelError(f"{path}: not a network OpenVINO can run: {_line(error)}") from error
-    names = [output.get_any_name() for output in compiled.outputs]
+    outputs = tuple(output.get_any_name() for output in compiled.outputs)
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
         answer = compiled.infer_new_request({0: batch})
-        return {name: answer[index] for index, name in enumerate(names)}
+        return {name: answer[index] for index, name in enumerate(outputs)}
 
-    return run
+    return Session(
+        run=run,
+        input_names=tuple(each.get_any_name() for each in compiled.inputs),
+        output_names=outputs,
+        metadata=_openvino_metadata(network),
+        device="cpu",
+    )
 
 
 def cache_directory() -> Path:
@@ -114,6 +163,14 @@ def cache_directory() -> Path:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "rilievo"
+
+
+def _openvino_metadata(network: Any) -> Mapping[str, str]:
+    """The ONNX metadata, which OpenVINO keeps under ``framework`` in its run-time information."""
+    if not network.has_rt_info(["framework"]):
+        return {}
+    keys = network.get_rt_info(["framework"]).value
+    return {key: str(network.get_rt_info(["framework", key]).value) for key in keys}
 
 
 def _line(error: Exception) -> str:

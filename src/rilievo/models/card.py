@@ -1,0 +1,34 @@
+"""What a user must know to choose a model."""
+
+from dataclasses import dataclass
+
+from rilievo.types import DepthKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a user must know to choose a model; one line of ``MODELS``.
+
+    Attributes:
+        name: ``family/variant``.
+        summary: One line.
+        kind: What its depth is; None for a model of normals alone.
+        normals: Whether it gives surface normals.
+        licence: SPDX identifier, or the authors' words; of the weights.
+        commercial: Whether the licence allows commercial use.
+        megabytes: Size of the weights on disk.
+        extra: The extra of rilievo that it needs; None for the core.
+        speed: What one 640x480 photograph costs on two CPU cores, in words.
+        loader: ``module:function`` that makes it.
+    """
+
+    name: str
+    summary: str
+    kind: DepthKind | None
+    normals: bool
+    licence: str
+    commercial: bool
+    megabytes: float
+    extra: str | None
+    speed: str
+    loader: str

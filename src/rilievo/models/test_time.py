@@ -1,0 +1,243 @@
+"""Better answers from the same network for more time: mirrored averages and tiles.
+
+Both wrap a model and are models themselves, so they go together with each other and with
+everything that takes a model. They work at network resolution, in bounded memory.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image
+
+from rilievo.errors import OptionError
+from rilievo.models.base import Inference, Model, resize
+from rilievo.types import DepthKind, Photo
+
+Field = Float32[np.ndarray, "h w"]
+
+
+class FlipAveraged(Model):
+    """The average of a photograph's answer and that of its mirror image, mirrored back."""
+
+    def __init__(self, model: Model) -> None:
+        """Wrap ``model``; twice the work."""
+        self._model = model
+        self.card, self.weights_sha256 = model.card, model.weights_sha256
+        self.settings = {**model.settings, "flip": True}
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Answer for both sides and average them."""
+        straight = self._model.infer(photos)
+        mirrored = self._model.infer([_mirror(photo) for photo in photos])
+        return [
+            self._average(one, _mirror_back(other))
+            for one, other in zip(straight, mirrored, strict=True)
+        ]
+
+    def _average(self, one: Inference, other: Inference) -> Inference:
+        depth = None
+        if one.depth is not None and other.depth is not None:
+            space = _space(self.card.kind)
+            ours, theirs = space.enter(one.depth), space.enter(other.depth)
+            # Two answers of one network may differ in scale (and shift); only shape is averaged.
+            depth = space.leave((ours + space.match(theirs, ours)) / 2)
+        return Inference(
+            depth=depth,
+            normals=_mean(one.normals, other.normals),
+            confidence=_mean(one.confidence, other.confidence),
+        )
+
+
+class Tiled(Model):
+    """Detail from overlapping tiles on the large shapes of one look at the whole photograph.
+
+    A tile alone cannot know how far away it is nor how it leans, so each gives only what is finer
+    than the whole look can see: the coarse part of a tile's answer is replaced by that of the
+    whole. Tiles overlap by half and fade into each other.
+    """
+
+    def __init__(self, model: Model, side: int) -> None:
+        """Wrap ``model``; ``side`` is that of a tile, in pixels of the photograph.
+
+        Raises:
+            OptionError: If tiles are smaller than 64 pixels.
+        """
+        if side < 64:
+            raise OptionError(f"tiles are at least 64 pixels wide, got {side}")
+        self._model, self._side = model, side
+        self.card, self.weights_sha256 = model.card, model.weights_sha256
+        self.settings = {**model.settings, "tile": side}
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Answer for one photograph after the other: each is a batch of tiles by itself."""
+        return [self._infer_one(photo) for photo in photos]
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        [whole] = self._model.infer([photo])
+        if max(photo.shape) <= self._side:
+            return whole
+        boxes = list(_boxes(photo.shape, self._side))
+        canvas: _Canvas | None = None
+        for box in boxes:
+            [tile] = self._model.infer([_crop(photo, box)])
+            if canvas is None:
+                canvas = _Canvas(photo.shape, box, tile, _space(self.card.kind), whole)
+            canvas.add(box, tile)
+        assert canvas is not None
+        return canvas.result()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """A tile in the photograph's pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Space:
+    """Numbers in which answers may be added: logarithm of depth, or affine values themselves."""
+
+    enter: Callable[[Field], Field]
+    leave: Callable[[Field], Field]
+    match: Callable[[Field, Field], Field]
+
+
+class _Canvas:
+    """Tiles summed with weights, at the resolution at which the network saw them."""
+
+    def __init__(
+        self, shape: tuple[int, int], box: _Box, tile: Inference, space: _Space, whole: Inference
+    ) -> None:
+        rows, columns = _size(tile)
+        self._scale = (rows / box.height, columns / box.width)
+        self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
+        self._space = space
+        self._whole = _stack(whole, space, self._shape)
+        self._sum = np.zeros_like(self._whole)
+        self._weight = np.zeros(self._shape, np.float32)
+        self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
+
+    def add(self, box: _Box, tile: Inference) -> None:
+        """Add one tile, its coarse part replaced by the whole look's."""
+        top, left = round(box.top * self._scale[0]), round(box.left * self._scale[1])
+        bottom = min(self._shape[0], top + round(box.height * self._scale[0]))
+        right = min(self._shape[1], left + round(box.width * self._scale[1]))
+        inside = (slice(top, bottom), slice(left, right))
+        reference = self._whole[:, *inside]
+        fields = _stack(tile, self._space, reference.shape[1:])
+        if self._has_depth:
+            fields[0] = self._space.match(fields[0], reference[0])
+        mended = fields + _coarse(reference - fields)
+        weight = _fade(reference.shape[1:])
+        self._sum[:, *inside] += weight * mended
+        self._weight[inside] += weight
+
+    def result(self) -> Inference:
+        """The weighted mean; every pixel is under at least one tile."""
+        mean = self._sum / self._weight
+        first = int(self._has_depth)
+        return Inference(
+            depth=self._space.leave(mean[0]) if self._has_depth else None,
+            normals=mean[first : first + 3] if self._has_normals else None,
+            confidence=mean[-1] if len(mean) > first + 3 * self._has_normals else None,
+        )
+
+
+def _space(kind: DepthKind | None) -> _Space:
+    if kind in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
+        return _Space(enter=np.log, leave=np.exp, match=_shift_to)
+    return _Space(enter=np.asarray, leave=np.asarray, match=_fit_to)
+
+
+def _shift_to(values: Field, reference: Field) -> Field:
+    return values + np.median(reference - values)
+
+
+def _fit_to(values: Field, reference: Field) -> Field:
+    """Least squares of scale and shift; a shift alone where the scale would not be positive."""
+    centred, target = values - values.mean(), reference - reference.mean()
+    power = float((centred * centred).sum())
+    scale = float((centred * target).sum()) / power if power > 0 else 1.0
+    return (centred * scale if scale > 0 else centred) + reference.mean()
+
+
+def _stack(inference: Inference, space: _Space, shape: tuple[int, ...]) -> np.ndarray:
+    """Everything additive of an answer as channels: depth, normals, confidence."""
+    height, width = shape
+    fields = [] if inference.depth is None else [space.enter(inference.depth)]
+    fields += [] if inference.normals is None else list(inference.normals)
+    fields += [] if inference.confidence is None else [inference.confidence]
+    return np.stack([resize(field, (height, width)) for field in fields])
+
+
+def _coarse(fields: np.ndarray) -> np.ndarray:
+    """What a look at the whole photograph can tell inside one tile: a 4x4 grid, smooth."""
+    height, width = fields.shape[1:]
+    return np.stack(
+        [
+            np.asarray(
+                Image.fromarray(field)
+                .resize((4, 4), Image.Resampling.BOX)
+                .resize((width, height), Image.Resampling.BICUBIC)
+            )
+            for field in fields
+        ]
+    )
+
+
+def _fade(shape: tuple[int, ...]) -> np.ndarray:
+    """Weights that fall towards the border of a tile, positive everywhere."""
+    ramps = [np.sin(np.pi * (np.arange(n, dtype=np.float32) + 0.5) / n) ** 2 for n in shape]
+    return ramps[0][:, None] * ramps[1][None, :] + np.float32(1e-4)
+
+
+def _boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
+    """Tiles of one size that overlap by at least half and cover the photograph."""
+    height, width = (min(side, length) for length in shape)
+    for top in _starts(shape[0], height):
+        for left in _starts(shape[1], width):
+            yield _Box(top=top, left=left, height=height, width=width)
+
+
+def _starts(length: int, side: int) -> list[int]:
+    steps = -(-2 * (length - side) // side)
+    return [round(index * (length - side) / max(steps, 1)) for index in range(steps + 1)]
+
+
+def _crop(photo: Photo, box: _Box) -> Photo:
+    rows = slice(box.top, box.top + box.height)
+    columns = slice(box.left, box.left + box.width)
+    return Photo(pixels=photo.pixels[rows, columns], name=photo.name)
+
+
+def _size(inference: Inference) -> tuple[int, int]:
+    field = inference.normals if inference.depth is None else inference.depth
+    assert field is not None, "a model gives depth or normals"
+    height, width = field.shape[-2:]
+    return height, width
+
+
+def _mirror(photo: Photo) -> Photo:
+    return Photo(pixels=np.ascontiguousarray(photo.pixels[:, ::-1]), name=photo.name)
+
+
+def _mirror_back(inference: Inference) -> Inference:
+    normals = inference.normals
+    if normals is not None:
+        normals = normals[:, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]
+    depth, confidence = inference.depth, inference.confidence
+    return Inference(
+        depth=None if depth is None else depth[:, ::-1],
+        normals=normals,
+        confidence=None if confidence is None else confidence[:, ::-1],
+    )
+
+
+def _mean(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    return None if one is None or other is None else (one + other) / 2
