@@ -1,0 +1,115 @@
+"""Rigid motions between frames: 4×4 matrices ``a_T_b`` that take points of frame b to frame a.
+
+Chains cancel: ``a_T_c = a_T_b @ b_T_c``. Written against the Python array API, for numpy and, with
+gradients, for torch. Leading axes (``*b``) are free, and those of the two arguments broadcast.
+"""
+
+from typing import Any
+
+from array_api_compat import array_namespace
+from jaxtyping import Float
+
+
+def rigid(R: Float[Any, "*#b 3 3"], t: Float[Any, "*#b 3"]) -> Float[Any, "*b 4 4"]:
+    """The transform p ↦ R p + t, for a rotation ``R`` and a translation ``t``."""
+    xp = array_namespace(R, t)
+    t = t[..., None] + xp.zeros_like(R[..., :1])
+    top = xp.concat([R + xp.zeros_like(t), t], axis=-1)
+    last = xp.asarray([0.0, 0.0, 0.0, 1.0], dtype=R.dtype, device=R.device)
+    return xp.concat([top, xp.zeros_like(top[..., :1, :]) + last], axis=-2)
+
+
+def invert(a_T_b: Float[Any, "*b 4 4"]) -> Float[Any, "*b 4 4"]:
+    """``b_T_a``: Rᵀ and -Rᵀ t, exact where a general inverse would only be near."""
+    xp = array_namespace(a_T_b)
+    Rt = xp.matrix_transpose(a_T_b[..., :3, :3])
+    return rigid(Rt, -(Rt @ a_T_b[..., :3, 3:])[..., 0])
+
+
+def transform_points(
+    a_T_b: Float[Any, "*#b 4 4"], points: Float[Any, "*#b 3 n"]
+) -> Float[Any, "*b 3 n"]:
+    """Points of frame b, one a column, as seen from frame a."""
+    return a_T_b[..., :3, :3] @ points + a_T_b[..., :3, 3:]
+
+
+def transform(
+    a_T_b: Float[Any, "*#b 4 4"], points: Float[Any, "*#b 3 h w"]
+) -> Float[Any, "*b 3 h w"]:
+    """A map of points, as ``unproject`` gives it, taken from frame b to frame a."""
+    xp = array_namespace(a_T_b, points)
+    height, width = points.shape[-2:]
+    moved = transform_points(a_T_b, xp.reshape(points, (*points.shape[:-2], height * width)))
+    return xp.reshape(moved, (*moved.shape[:-1], height, width))
+
+
+def rotation_from_axis_angle(axis_angle: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
+    """The rotation about the direction of ``axis_angle`` by its length [rad], right-handed.
+
+    Rodrigues' formula R = I + A [w]ₓ + B [w]ₓ² with A = sin θ / θ and B = (1 - cos θ) / θ². Near
+    θ = 0 both come from their series, so the gradient is finite at the identity too.
+    """
+    xp = array_namespace(axis_angle)
+    squared = xp.sum(axis_angle * axis_angle, axis=-1)[..., None, None]
+    # Under this angle the first dropped term of both series is below float64's rounding.
+    small = squared < 1e-5
+    theta = xp.sqrt(xp.where(small, xp.ones_like(squared), squared))
+    half = xp.sin(theta / 2) / theta
+    A = xp.where(small, 1 - squared / 6 * (1 - squared / 20), xp.sin(theta) / theta)
+    B = xp.where(small, (1 - squared / 12 * (1 - squared / 30)) / 2, 2 * half * half)
+    cross = _cross_matrix(axis_angle)
+    eye = xp.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
+    return eye + A * cross + B * (cross @ cross)
+
+
+def axis_angle_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3"]:
+    """The axis times the angle [rad] of a rotation, the angle in [0, π].
+
+    By way of the unit quaternion, which is well conditioned at every angle; at π, where the axis
+    has two signs, either is returned. Gradients are finite at the identity.
+    """
+    xp = array_namespace(R)
+    q = _quaternion(R)
+    w, vector = q[..., :1], q[..., 1:]
+    # q and -q are one rotation; the one with w ≥ 0 turns by at most π.
+    sign = xp.where(w < 0, -xp.ones_like(w), xp.ones_like(w))
+    w, vector = w * sign, vector * sign
+    squared = xp.sum(vector * vector, axis=-1)[..., None]
+    small = squared < 1e-5
+    sine = xp.sqrt(xp.where(small, xp.ones_like(squared), squared))
+    # 2 atan(s / w) / s; its series for small s, with w kept from zero where it is not used.
+    safe_w = xp.where(small, w, xp.ones_like(w))
+    ratio = squared / (safe_w * safe_w)
+    series = 2 / safe_w * (1 - ratio / 3 + ratio * ratio / 5)
+    return vector * xp.where(small, series, 2 * xp.atan2(sine, w) / sine)
+
+
+def _cross_matrix(vector: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
+    """[w]ₓ, whose product with a vector is the cross product w × vector."""
+    xp = array_namespace(vector)
+    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
+    zero = xp.zeros_like(x)
+    rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def _quaternion(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
+    """A unit quaternion (w, x, y, z) of the rotation, of either sign.
+
+    The entries of 4 q qᵀ are sums of entries of R. Its row with the largest diagonal is q times
+    at least 2, so normalising that row loses nothing (Bar-Itzhack 2000, for an exact rotation).
+    """
+    xp = array_namespace(R)
+    a, b, c, d, e, f, g, h, i = (R[..., row, col] for row in range(3) for col in range(3))
+    rows = (
+        (1 + a + e + i, h - f, c - g, d - b),
+        (h - f, 1 + a - e - i, b + d, c + g),
+        (c - g, b + d, 1 - a + e - i, f + h),
+        (d - b, c + g, f + h, 1 - a - e + i),
+    )
+    outer = xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+    diagonal = xp.stack([rows[k][k] for k in range(4)], axis=-1)
+    largest = xp.argmax(diagonal, axis=-1)[..., None]
+    chosen = largest == xp.arange(4, device=R.device)
+    row = xp.sum(xp.where(chosen[..., None], outer, xp.zeros_like(outer)), axis=-2)
+    return row / xp.sqrt(xp.sum(row * row, axis=-1)[..., None])
