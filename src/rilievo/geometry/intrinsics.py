@@ -1,0 +1,142 @@
+"""Intrinsics: made from a field of view or a focal length, and kept true when the image changes.
+
+Every change of an image has one function here, which gives the ``K`` of the changed image. A
+mirrored or turned image is what a mirrored or turned scene looks like, so those functions say what
+becomes of a point (x, y, z) of the camera frame. Leading axes (``*b``) are free, ``K`` has no skew,
+and numpy and torch are served alike. Sizes are ``(height, width)`` in pixels.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from jaxtyping import Float, Float64
+
+from rilievo.errors import OptionError
+
+
+def resize_K(
+    K: Float[Any, "*b 3 3"], *, size: tuple[int, int], new_size: tuple[int, int]
+) -> Float[Any, "*b 3 3"]:
+    """K of the image resized from ``size`` to ``new_size``; points stay where they are.
+
+    The half pixel is here and nowhere else: edges map to edges, so a coordinate c, counted from
+    the centre of the first pixel, goes to (c + 0.5) s - 0.5.
+    """
+    sy, sx = new_size[0] / size[0], new_size[1] / size[1]
+    fx, fy, cx, cy = _entries(K)
+    return _matrix(fx * sx, fy * sy, (cx + 0.5) * sx - 0.5, (cy + 0.5) * sy - 0.5)
+
+
+def crop_K(K: Float[Any, "*b 3 3"], *, top: int, left: int) -> Float[Any, "*b 3 3"]:
+    """K of the crop that begins at row ``top`` and column ``left``; points stay where they are."""
+    fx, fy, cx, cy = _entries(K)
+    return _matrix(fx, fy, cx - left, cy - top)
+
+
+def flip_K(K: Float[Any, "*b 3 3"], *, width: int) -> Float[Any, "*b 3 3"]:
+    """K of the image mirrored left to right: (x, y, z) becomes (-x, y, z)."""
+    fx, fy, cx, cy = _entries(K)
+    return _matrix(fx, fy, width - 1 - cx, cy)
+
+
+def transpose_K(K: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3 3"]:
+    """K of the transposed image: (x, y, z) becomes (y, x, z)."""
+    fx, fy, cx, cy = _entries(K)
+    return _matrix(fy, fx, cy, cx)
+
+
+def rotate_K(
+    K: Float[Any, "*b 3 3"], *, size: tuple[int, int], quarter_turns: int
+) -> Float[Any, "*b 3 3"]:
+    """K of the image turned counter-clockwise, as by ``numpy.rot90(image, quarter_turns)``.
+
+    Each quarter turn takes (x, y, z) to (y, -x, z).
+
+    Args:
+        K: Of the image before the turn.
+        size: Of the image before the turn.
+        quarter_turns: Any integer; negative ones turn clockwise.
+    """
+    fx, fy, cx, cy = _entries(K)
+    height, width = size
+    for _ in range(quarter_turns % 4):
+        fx, fy, cx, cy = fy, fx, cy, width - 1 - cx
+        height, width = width, height
+    return _matrix(fx, fy, cx, cy)
+
+
+def orient_K(
+    K: Float[Any, "*b 3 3"], *, size: tuple[int, int], orientation: int
+) -> Float[Any, "*b 3 3"]:
+    """K of the upright image, from that of the image as stored.
+
+    Args:
+        K: Of the stored image.
+        size: Of the stored image.
+        orientation: The EXIF tag 0x0112, 1 to 8.
+    """
+    assert 1 <= orientation <= 8, "bad orientations are dropped where EXIF is read"
+    match orientation:
+        case 3 | 4:
+            K = rotate_K(K, size=size, quarter_turns=2)
+        case 5 | 7:
+            K = transpose_K(K)
+        case 6:
+            K = rotate_K(K, size=size, quarter_turns=-1)
+        case 8:
+            K = rotate_K(K, size=size, quarter_turns=1)
+    if orientation in (2, 4):
+        K = flip_K(K, width=size[1])
+    if orientation == 7:
+        K = rotate_K(K, size=(size[1], size[0]), quarter_turns=2)
+    return K
+
+
+def K_from_fov(degrees: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+    """K of square pixels whose principal point is the centre of the image.
+
+    Args:
+        degrees: Horizontal field of view, from the left edge of the image to its right edge.
+        size: Of the image.
+
+    Raises:
+        OptionError: If the field of view is not between 0 and 180 degrees.
+    """
+    if not 0 < degrees < 180:
+        raise OptionError(
+            f"a field of view lies between 0 and 180 degrees, got {degrees:g}; "
+            "most cameras see 30 to 90"
+        )
+    focal = size[1] / 2 / math.tan(math.radians(degrees) / 2)
+    return K_from_focal(focal, focal, size)
+
+
+def K_from_focal(fx: float, fy: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+    """K whose principal point is the centre of the image, ((w - 1) / 2, (h - 1) / 2).
+
+    Raises:
+        OptionError: If a focal length [px] is not a positive, finite number.
+    """
+    if not (0 < fx < math.inf and 0 < fy < math.inf):
+        raise OptionError(f"focal lengths are positive numbers of pixels, got {fx:g} and {fy:g}")
+    height, width = size
+    return np.array([[fx, 0.0, (width - 1) / 2], [0.0, fy, (height - 1) / 2], [0.0, 0.0, 1.0]])
+
+
+def horizontal_fov(K: Float[Any, "3 3"], width: int) -> float:
+    """Field of view from the left edge of the image to its right edge [degrees]."""
+    fx, cx = float(K[0, 0]), float(K[0, 2])
+    return math.degrees(math.atan((cx + 0.5) / fx) + math.atan((width - 0.5 - cx) / fx))
+
+
+def _entries(K: Any) -> tuple[Any, Any, Any, Any]:
+    return K[..., 0, 0], K[..., 1, 1], K[..., 0, 2], K[..., 1, 2]
+
+
+def _matrix(fx: Any, fy: Any, cx: Any, cy: Any) -> Any:
+    xp = array_namespace(fx)
+    zero, one = xp.zeros_like(fx), xp.ones_like(fx)
+    rows = ((fx, zero, cx), (zero, fy, cy), (zero, zero, one))
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)

@@ -1,0 +1,99 @@
+"""What an input may be, whatever its format: a regular file, of a size that we can work on."""
+
+import os
+import stat
+from pathlib import Path
+
+from rilievo.errors import InputError
+
+MIN_SIDE = 32
+"""Fewest pixels along either side: below, no network sees a scene."""
+
+MAX_PIXELS = 100 * 2**20
+"""Most pixels of one image. Counted in binary, so that cameras sold as 100 megapixels
+(11648 x 8736) pass."""
+
+MAX_BYTES = 2**30
+"""Largest file that a decoder is handed which reads it as a whole: above what ``MAX_PIXELS`` take
+uncompressed, at 16 bits and with alpha."""
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def printable(path: Path | str) -> str:
+    """The path as messages show it: on one line, whatever characters it has."""
+    text = str(path)
+    if text.isprintable():
+        return text or "''"
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def check_regular(path: Path | str) -> int:
+    """Refuse what is no regular file before it is opened: opening a pipe would wait for ever.
+
+    Returns:
+        Its size [bytes], at least 1.
+
+    Raises:
+        InputError: If the path does not exist, cannot be reached, is empty or is not a file.
+    """
+    name = printable(path)
+    try:
+        found = os.stat(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: {_missing(path)}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be reached ({reason(error)})") from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
+        raise InputError(f"{name}: is {kind}; a regular file is expected")
+    if not found.st_size:
+        raise InputError(f"{name}: is empty (0 bytes); fetch it again from where it came")
+    return found.st_size
+
+
+def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse images that are too small to see a scene, or too large to hold in memory.
+
+    Args:
+        name: What messages call the image.
+        size: (height, width), as its header says: nothing has been decoded yet.
+        max_pixels: Height times width may be at most this.
+
+    Raises:
+        InputError: If a side is shorter than ``MIN_SIDE``, or there are more than ``max_pixels``.
+    """
+    height, width = size
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"{name}: is {width} x {height} pixels (width x height), "
+            f"but each side needs at least {MIN_SIDE}"
+        )
+    if height * width > max_pixels:
+        raise InputError(
+            f"{name}: is {width} x {height} pixels ({height * width / 1e6:.1f} million), "
+            f"above the limit of {max_pixels / 1e6:.1f} million; make it smaller first"
+        )
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what an exception says, for the end of a message of ours."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = said.strip().splitlines()
+    return printable(lines[0])[:160] if lines else type(error).__name__
+
+
+def _missing(path: Path | str) -> str:
+    if os.path.islink(path):
+        return f"is a link to '{printable(os.readlink(path))}', which does not exist"
+    if "://" in str(path) or ":/" in str(path)[:8]:
+        return "is an address, not a file; download it first, rilievo works offline"
+    return "no such file"
