@@ -1,0 +1,43 @@
+# Two commands for a machine with Python 3.11+, make and git: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= demo-output
+
+.PHONY: demo test lint format benchmark clean
+
+demo: $(VENV)/core
+	$(BIN)/python examples/photographs.py $(DEMO)/photographs
+	$(BIN)/rilievo predict $(DEMO)/photographs --output $(DEMO)/results \
+	    --save colour,png16,normals,ply,glb --overwrite
+	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces: $(DEMO)/results"
+
+test: $(VENV)/test lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/test
+	$(BIN)/python -m benchmarks
+
+$(VENV)/core: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("rilievo needs Python 3.11 or newer, found " + sys.version.split()[0] + "; name one: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --editable . --group demo
+	touch $@
+
+$(VENV)/test: $(VENV)/core
+	$(BIN)/pip install --quiet --editable '.[exr,fast,heic,train]' --group test
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,72 @@
+"""The command ``rilievo``. Each subcommand is one file, imported only when it is called."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from rilievo import __version__
+from rilievo.errors import RilievoError, suggest
+
+USAGE_ERROR = 2
+"""Exit code of wrong use, and of anything a ``RilievoError`` ends; 1 is: some inputs failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One line of ``rilievo --help``; ``module`` has ``main(arguments) -> exit code``."""
+
+    summary: str
+    module: str
+
+
+# A new command is one file beside this one and one line here.
+COMMANDS: Mapping[str, Command] = {
+    "predict": Command(
+        summary="depth, normals and surfaces of photographs, folders and videos",
+        module="rilievo.cli.predict",
+    ),
+    "models": Command(
+        summary="what models there are: kind, size, licence, speed", module="rilievo.cli.models"
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        _say(_help())
+        return 0 if arguments else USAGE_ERROR
+    if name == "--version":
+        _say(f"rilievo {__version__}")
+        return 0
+    try:
+        if name not in COMMANDS:
+            hint = "; to predict, write: rilievo predict " + name if "." in name else ""
+            raise RilievoError(f"no command '{name}'; {suggest(name, COMMANDS)}{hint}")
+        return import_module(COMMANDS[name].module).main(arguments[1:])
+    except RilievoError as error:
+        print(f"rilievo: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _help() -> str:
+    lines = [
+        "rilievo: one photograph in; depth, surface normals and a measured surface out.",
+        "",
+        "usage: rilievo COMMAND [OPTIONS]",
+        "",
+        *(f"  {name:<10}{command.summary}" for name, command in COMMANDS.items()),
+        "",
+        "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
+        "  rilievo predict photos/ --save all -o results  everything of a whole folder",
+        "  rilievo COMMAND --help                         all options of a command",
+        "  rilievo --version",
+    ]
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text)

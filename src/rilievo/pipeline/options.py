@@ -1,0 +1,156 @@
+"""The options of ``rilievo predict``: their names, defaults, help and checks, in one place."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from rilievo.calibration import KnownPoint, parse_known
+from rilievo.errors import OptionError, suggest
+from rilievo.io.outputs import OUTPUTS
+from rilievo.models import DEFAULT_MODEL
+from rilievo.types import Camera, CameraSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Everything that can be asked of a prediction besides its inputs.
+
+    Raises:
+        OptionError: If an option is out of range or two do not go together.
+    """
+
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("rilievo-output")
+    """Folder for the results; made when missing. Trees of input folders are kept."""
+    model: Annotated[str, tyro.conf.arg(aliases=("-m",))] = DEFAULT_MODEL
+    """A name that 'rilievo models' lists, or an ONNX file that says what it is."""
+    save: str = "colour"
+    """What to write, with commas: colour, png16, npy, npz, tiff, exr, normals, ply, glb, ...; or
+    all. A JSON that explains the numbers is always written beside."""
+    camera: str | None = None
+    """Intrinsics FX,FY,CX,CY in pixels of the upright photograph; the centre of its top-left
+    pixel is (0, 0). Otherwise from EXIF, else assumed, and the JSON says so."""
+    fov: float | None = None
+    """Horizontal field of view in degrees, in place of a camera."""
+    known: tuple[str, ...] = ()
+    """Known depths U,V,METRES: column, row and depth along the axis. They make depth metric."""
+    camera_height: float | None = None
+    """Height of the camera above the floor in metres, for metres where a floor is seen."""
+    flip: bool = False
+    """Average with the mirror image: a little better, twice the time."""
+    tile: int | None = None
+    """Side in pixels of overlapping tiles, for fine detail in large photographs."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    engine: str = "onnxruntime"
+    """onnxruntime, or openvino (extra 'fast')."""
+    precision: str = "fp32"
+    """fp32, or bf16 with openvino: faster, less exact; it is recorded with the result."""
+    threads: int | None = None
+    """Threads of the network; by default one a core."""
+    batch_size: int = 1
+    """Photographs that go through the network together; more than one pays on a GPU."""
+    colour_map: str = "viridis"
+    """Colours of depth pictures: viridis, turbo, magma, inferno, plasma, spectral, grey."""
+    colour_range: str | None = None
+    """NEAR,FAR depths that get the ends of the colour map, in the units of the result; by default
+    the 2nd and 98th percentile of each photograph, or of a whole video."""
+    surface_points: int = 1_000_000
+    """Most points of a cloud or vertices of a mesh; larger photographs are thinned out."""
+    edge: float = 0.08
+    """Relative jump in depth between neighbours at which a surface is cut."""
+    sequence: bool = False
+    """Take a folder of frames as one clip, in the order of their names."""
+    fps: float = 30.0
+    """Frames a second of a sequence."""
+    temporal: bool = True
+    """Bring the scale of a video's frames together, so that nothing flickers."""
+    resume: bool = False
+    """Pass over what an earlier run with the same options has finished."""
+    overwrite: bool = False
+    """Replace what rilievo wrote before. Other programs' files are never replaced."""
+
+    def __post_init__(self) -> None:
+        for name, rule, words in _RULES:
+            value = getattr(self, name)
+            if value is not None and not rule(value):
+                raise OptionError(f"{_flag(name)} is {words}, got {value}")
+        _ = self.formats, self.given_camera, self.known_points, self.limits
+        for one, other in _EXCLUSIVE:
+            if getattr(self, one) and getattr(self, other):
+                raise OptionError(f"{_flag(one)} and {_flag(other)} do not go together; give one")
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Names in ``OUTPUTS``, in the table's order, each once."""
+        asked = [name.strip() for name in self.save.split(",") if name.strip()]
+        if not asked:
+            raise OptionError(f"--save names nothing; known: {', '.join(OUTPUTS)}, all")
+        for name in asked:
+            if name != "all" and name not in OUTPUTS:
+                raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, 'all'])}")
+        if "all" in asked:
+            return tuple(name for name, output in OUTPUTS.items() if output.extra is None)
+        return tuple(name for name in OUTPUTS if name in asked)
+
+    @property
+    def given_camera(self) -> Camera | None:
+        """The camera of ``--camera``."""
+        if self.camera is None:
+            return None
+        fx, fy, cx, cy = _numbers("--camera", self.camera, ("FX", "FY", "CX", "CY"))
+        if fx <= 0 or fy <= 0:
+            raise OptionError(f"--camera: focal lengths are positive, got {fx:g} and {fy:g}")
+        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+        return Camera(K=K, source=CameraSource.GIVEN)
+
+    @property
+    def known_points(self) -> tuple[KnownPoint, ...]:
+        """The points of ``--known``."""
+        return tuple(parse_known(text) for text in self.known)
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """(near, far) of ``--colour-range``."""
+        if self.colour_range is None:
+            return None
+        near, far = _numbers("--colour-range", self.colour_range, ("NEAR", "FAR"))
+        if not 0 < near < far:
+            raise OptionError(f"--colour-range: 0 < NEAR < FAR, got {near:g},{far:g}")
+        return near, far
+
+
+def _numbers(flag: str, text: str, names: tuple[str, ...]) -> list[float]:
+    parts = text.split(",")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if len(values) != len(names) or not all(math.isfinite(value) for value in values):
+        raise OptionError(f"{flag} is {','.join(names)}, finite numbers, got '{text}'")
+    return values
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+_EXCLUSIVE = (
+    ("camera", "fov"),
+    ("known", "camera_height"),
+    ("resume", "overwrite"),
+)
+_RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("fov", lambda value: 0 < value < 180, "between 0 and 180 degrees"),
+    ("camera_height", lambda value: 0 < value < math.inf, "a positive number of metres"),
+    ("tile", lambda value: value >= 64, "64 pixels or more"),
+    ("threads", lambda value: value >= 1, "1 or more"),
+    ("batch_size", lambda value: value >= 1, "1 or more"),
+    ("surface_points", lambda value: value >= 100, "100 or more"),
+    ("edge", lambda value: 0 < value < math.inf, "a positive number"),
+    ("fps", lambda value: 0 < value <= 1000, "between 0 and 1000"),
+)

@@ -1,0 +1,158 @@
+"""Photographs in a stream: decoding, inference and encoding side by side, in bounded memory."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rilievo.errors import InputError, RilievoError
+from rilievo.io.photo import read_photo
+from rilievo.models.base import Inference, Model
+from rilievo.pipeline.inputs import Job
+from rilievo.pipeline.summary import Tally
+from rilievo.types import Photo
+
+PIXELS_AHEAD = 48_000_000
+"""Decoded pixels that may wait for the network, and again for the disk: what bounds memory."""
+
+Save = Callable[[Job, Photo, Inference], None]
+"""Brings one answer to the photograph's size and writes it."""
+Prepare = Callable[[Photo], Photo]
+"""Gives a photograph the camera that the user named."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    job: Job
+    future: Future[Photo]
+
+    @property
+    def pixels(self) -> int:
+        """Of the photograph, once it is there."""
+        ready = self.future.done() and not self.future.cancelled() and not self.future.exception()
+        return self.future.result().pixels.size // 3 if ready else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    job: Job
+    future: Future[None]
+    pixels: int
+
+
+Work = TypeVar("Work", _Waiting, _Writing)
+
+
+class _Queue(Generic[Work]):
+    """Work under way in one pool, oldest first, bounded in number and in pixels."""
+
+    def __init__(self, workers: int, name: str) -> None:
+        self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._most = 2 * workers + 2
+        self.waiting: deque[Work] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        pixels = sum(each.pixels for each in self.waiting)
+        return len(self.waiting) >= self._most or pixels >= PIXELS_AHEAD
+
+    def close(self) -> None:
+        """Drop what has not begun and wait for what has."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def predict_photos(
+    jobs: Iterable[Job],
+    model: Model,
+    tally: Tally,
+    *,
+    batch_size: int,
+    prepare: Prepare,
+    save: Save,
+) -> None:
+    """Predict every job and write its results; what fails is told to ``tally`` and passed over.
+
+    The calling thread runs the network. Results are written in the order of the jobs, though
+    two may be written at once.
+    """
+    workers = max(2, os.cpu_count() or 1)
+    readers: _Queue[_Waiting] = _Queue(workers, "read")
+    writers: _Queue[_Writing] = _Queue(workers, "write")
+    source = iter(jobs)
+    try:
+        while batch := _next_batch(source, readers, tally, batch_size, prepare):
+            for job, photo, inference in _infer(model, batch, tally):
+                while writers.is_full:
+                    _settle(writers.waiting.popleft(), tally)
+                future = writers.pool.submit(save, job, photo, inference)
+                writers.waiting.append(_Writing(job, future, photo.pixels.size // 3))
+    finally:
+        # Also after an interruption: what is being written is finished, and counted.
+        readers.close()
+        if sys.exc_info()[0] is not None:
+            writers.close()
+        for writing in writers.waiting:
+            if not writing.future.cancelled():
+                _settle(writing, tally)
+        writers.close()
+
+
+def _read(job: Job, prepare: Prepare) -> Photo:
+    return prepare(read_photo(job.source))
+
+
+def _next_batch(
+    source: Iterator[Job],
+    readers: _Queue[_Waiting],
+    tally: Tally,
+    batch_size: int,
+    prepare: Prepare,
+) -> list[tuple[Job, Photo]]:
+    """The next photographs that could be read; empty at the end."""
+    batch: list[tuple[Job, Photo]] = []
+    while len(batch) < batch_size:
+        while not readers.is_full and (job := next(source, None)) is not None:
+            readers.waiting.append(_Waiting(job, readers.pool.submit(_read, job, prepare)))
+        if not readers.waiting:
+            break
+        waiting = readers.waiting.popleft()
+        try:
+            batch.append((waiting.job, waiting.future.result()))
+        except (RilievoError, MemoryError) as error:
+            tally.failed(one_line(waiting.job, error))
+    return batch
+
+
+def _infer(
+    model: Model, batch: Sequence[tuple[Job, Photo]], tally: Tally
+) -> list[tuple[Job, Photo, Inference]]:
+    """Answers for a batch; where it fails as a whole, for each photograph by itself."""
+    try:
+        answers = model.infer([photo for _, photo in batch])
+        return [(job, photo, answer) for (job, photo), answer in zip(batch, answers, strict=True)]
+    except (RilievoError, MemoryError) as error:
+        if len(batch) == 1:
+            tally.failed(one_line(batch[0][0], error))
+            return []
+    return [result for single in batch for result in _infer(model, [single], tally)]
+
+
+def _settle(writing: _Writing, tally: Tally) -> None:
+    """Wait for one result and count it."""
+    try:
+        writing.future.result()
+        tally.done()
+    except (RilievoError, MemoryError) as error:
+        tally.failed(one_line(writing.job, error))
+
+
+def one_line(job: Job, error: Exception) -> str:
+    """What failed, beginning with the input's name."""
+    if isinstance(error, MemoryError):
+        return f"{job.source}: too little memory for this photograph: make it smaller"
+    message = " ".join(str(error).split())
+    named = isinstance(error, InputError) and message.startswith(str(job.source))
+    return message if named else f"{job.source}: {message}"

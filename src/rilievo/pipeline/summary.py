@@ -1,0 +1,175 @@
+"""What a run did, what it passed over and why: said while it goes on, and at its end."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+LISTED = 20
+"""Failures repeated in the closing summary; all of them are said when they happen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The end of a run.
+
+    Attributes:
+        done: Inputs predicted and written.
+        finished_before: Inputs passed over because an earlier run had finished them.
+        failed: Inputs that could not be done; each was said when it happened.
+        failures: The first of their messages, one line each.
+        notes: What was done but deserves a look.
+        seconds: Wall time.
+        output: Where the results are.
+        interrupted: Whether the user stopped it.
+    """
+
+    done: int
+    finished_before: int
+    failed: int
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+    seconds: float
+    output: Path
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0: everything done; 1: some inputs failed; 130: stopped by the user."""
+        if self.interrupted:
+            return 130
+        return 1 if self.failed else 0
+
+    def __str__(self) -> str:
+        rate = f" ({self.done / self.seconds:.1f} a second)" if self.done > 1 else ""
+        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}, results in {self.output}"]
+        if self.finished_before:
+            lines.append(f"{self.finished_before} passed over: finished before")
+        if self.failed:
+            lines.append(f"{self.failed} failed:")
+            lines += [f"  {message}" for message in self.failures]
+        if self.failed > len(self.failures):
+            lines.append(f"  ... and {self.failed - len(self.failures)} more, said above")
+        lines += [f"note: {note}" for note in self.notes]
+        if self.interrupted:
+            lines.append("stopped; nothing half-written is left, and --resume goes on from here")
+        return "\n".join(lines)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Counts what happens, and shows it: a bar on a terminal, else a line now and then.
+
+    Args:
+        output: Where the results go.
+        total: Number of inputs, where it is known.
+        show: Whether to show progress; failures are said in any case.
+    """
+
+    output: Path
+    total: int | None = None
+    show: bool = True
+    interrupted: bool = False
+    _done: int = 0
+    _finished_before: int = 0
+    _failed: int = 0
+    _failures: list[str] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
+    _start: float = field(default_factory=time.perf_counter)
+    _last_line: float = field(default_factory=time.perf_counter)
+    _bar: Any = None
+    _task: Any = None
+
+    def __enter__(self) -> "Tally":
+        if self.show and self.total != 1 and sys.stderr.isatty():
+            self._bar = _bar()
+            self._task = self._bar.add_task("predict", total=self.total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def done(self) -> None:
+        """One more input is predicted and written."""
+        self._done += 1
+        self._advance()
+
+    def finished_before(self) -> None:
+        """One more input had been finished by an earlier run."""
+        self._finished_before += 1
+        self._advance()
+
+    def failed(self, message: str) -> None:
+        """One more input failed; ``message`` is one line that begins with its name."""
+        self._failed += 1
+        if len(self._failures) < LISTED:
+            self._failures.append(message)
+        self.say(message)
+        self._advance()
+
+    def note(self, message: str) -> None:
+        """Something was done but deserves a look."""
+        if len(self._notes) < LISTED:
+            self._notes.append(message)
+
+    def say(self, message: str) -> None:
+        """A line on standard error, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        elif self.total != 1:
+            print(f"rilievo: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def summary(self) -> Summary:
+        """The end of the run."""
+        return Summary(
+            done=self._done,
+            finished_before=self._finished_before,
+            failed=self._failed,
+            failures=tuple(self._failures),
+            notes=tuple(self._notes),
+            seconds=time.perf_counter() - self._start,
+            output=self.output,
+            interrupted=self.interrupted,
+        )
+
+    def _advance(self) -> None:
+        now = time.perf_counter()
+        if self._bar is not None:
+            self._bar.advance(self._task)
+        elif self.show and now - self._last_line > 30:
+            self._last_line = now
+            count = self._done + self._finished_before + self._failed
+            rate = count / (now - self._start)
+            left = f", {(self.total - count) / rate:.0f} s left" if self.total else ""
+            self.say(f"{count} of {self.total or '?'}, {rate:.1f} a second{left}")
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:.1f} a second")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    left = TimeRemainingColumn()
+    return Progress(*columns, Rate(), left, console=Console(stderr=True))

@@ -1,0 +1,161 @@
+"""ONNX files that say what they are, and those that do not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rilievo.errors import ModelError, OptionError, RilievoError
+from rilievo.models import load_model
+from rilievo.models.onnx import network_size, shrink
+from rilievo.types import DepthKind
+
+MakeNetwork = Callable[..., Path]
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def test_a_file_is_loaded_and_says_what_it_is(make_network: MakeNetwork) -> None:
+    model = load_model(make_network())
+    assert model.card.name == "test/brightness"
+    assert model.card.kind is DepthKind.UP_TO_SCALE
+    assert len(model.weights_sha256) == 64
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_the_answer_is_the_networks_at_the_photographs_size(
+    make_network: MakeNetwork, engine: str
+) -> None:
+    grey = np.full((100, 130, 3), 40, np.uint8)
+    [prediction] = load_model(make_network(), engine=engine).predict([grey])
+    assert prediction.depth is not None
+    assert prediction.normals is not None
+    assert prediction.depth.shape == (100, 130)
+    np.testing.assert_allclose(prediction.depth.depth(), 41.0, rtol=1e-5)
+    np.testing.assert_allclose(prediction.normals, 1 / np.sqrt(3), rtol=1e-5)
+    assert prediction.made_by.settings["engine"] == engine
+
+
+def test_photographs_of_many_sizes_come_back_in_their_order(make_network: MakeNetwork) -> None:
+    photos = [
+        np.full((40 + 17 * index, 200 - 30 * index, 3), 10 * index, np.uint8) for index in range(5)
+    ]
+    predictions = load_model(make_network()).predict(photos)
+    for index, (photo, prediction) in enumerate(zip(photos, predictions, strict=True)):
+        assert prediction.shape == photo.shape[:2]
+        assert prediction.depth is not None
+        np.testing.assert_allclose(prediction.depth.depth(), 10 * index + 1, rtol=1e-5)
+
+
+def test_a_batch_answers_as_its_photographs_one_by_one(make_network: MakeNetwork) -> None:
+    model = load_model(make_network())
+    together = model.predict([PIXELS, PIXELS[::-1]])
+    for photo, prediction in zip([PIXELS, PIXELS[::-1]], together, strict=True):
+        [alone] = model.predict([photo])
+        assert prediction.depth is not None
+        assert alone.depth is not None
+        np.testing.assert_array_equal(prediction.depth.values, alone.depth.values)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"format": None}, "does not say what it is"),
+        ({"format": "2"}, "does not say what it is"),
+        ({"kind": "distance"}, "makes no sense"),
+        ({"licence": None}, "'rilievo.licence' is missing"),
+        ({"area": "many"}, "makes no sense"),
+        ({"area": "0"}, "makes no sense"),
+        ({"multiple": "-3"}, "makes no sense"),
+    ],
+)
+def test_a_file_that_does_not_say_what_it_is_is_refused(
+    make_network: MakeNetwork, metadata: dict[str, str | None], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        load_model(make_network(**metadata))
+
+
+def test_a_network_without_depth_is_refused(make_network: MakeNetwork) -> None:
+    with pytest.raises(ModelError, match="no 'depth'"):
+        load_model(make_network(output="something"))
+
+
+@pytest.mark.parametrize("offset", [-10.0, float("nan")])
+def test_answers_that_break_the_promise_of_their_kind_are_refused(
+    make_network: MakeNetwork, offset: float
+) -> None:
+    model = load_model(make_network(offset=offset))
+    with pytest.raises(ModelError, match="test/brightness"):
+        model.predict([np.zeros((64, 64, 3), np.uint8)])
+
+
+def test_every_cut_and_flip_of_a_file_is_one_line_or_works(make_network: MakeNetwork) -> None:
+    whole = make_network().read_bytes()
+    rng = np.random.default_rng(1)
+    path = make_network(name="mutated.onnx")
+    messages = []
+    for trial in range(120):
+        broken = bytearray(whole[: rng.integers(0, len(whole))] if trial % 3 == 0 else whole)
+        for _ in range(int(rng.integers(1, 8)) if broken else 0):
+            broken[rng.integers(0, len(broken))] = rng.integers(0, 256)
+        path.write_bytes(bytes(broken))
+        try:
+            load_model(path).predict([PIXELS])
+        except RilievoError as error:
+            messages.append(str(error))
+    assert messages
+    assert not [message for message in messages if "\n" in message]
+
+
+def test_a_missing_file_a_folder_and_text_are_each_said(tmp_path: Path) -> None:
+    text = tmp_path / "text.onnx"
+    text.write_text("hello")
+    for path in (tmp_path / "none.onnx", text):
+        with pytest.raises(ModelError, match=path.name):
+            load_model(path)
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ModelError, match="folder"):
+        load_model(tmp_path / "folder.onnx")
+
+
+def test_an_unknown_model_gets_the_nearest_names() -> None:
+    with pytest.raises(ModelError, match="did you mean 'rilievo/small'"):
+        load_model("rilievo/smal")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"engine": "tensorrt"}, "no engine"),
+        ({"precision": "bf16"}, "has no precision"),
+        ({"device": "gpu"}, "no device"),
+        ({"device": "cpu:1"}, "no device"),
+        ({"device": "cuda"}, "no CUDA"),
+        ({"threads": 0}, "1 or more"),
+    ],
+)
+def test_engines_and_devices_that_are_not_to_be_had_are_said(
+    make_network: MakeNetwork, options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        load_model(make_network(), **options)
+
+
+@given(height=st.integers(32, 12000), width=st.integers(32, 12000))
+def test_the_network_sees_its_own_area_in_nearly_the_photographs_aspect(
+    height: int, width: int
+) -> None:
+    rows, columns = network_size((height, width), area=49152, multiple=32)
+    assert rows % 32 == columns % 32 == 0
+    if 1 / 4 < height / width < 4:
+        assert 0.7 < rows * columns / 49152 < 1.4
+        assert abs(np.log(rows * width / (columns * height))) < 0.2
+
+
+def test_a_photograph_of_the_trained_size_is_seen_as_it_is() -> None:
+    assert network_size((480, 640), area=49152, multiple=32) == (192, 256)
+    assert shrink(PIXELS, (48, 64)) is PIXELS

@@ -1,0 +1,110 @@
+"""Mirrored averages and tiles of models whose answer is known."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from jaxtyping import Float32
+
+from rilievo.errors import OptionError
+from rilievo.models.base import Inference, Model
+from rilievo.models.card import ModelCard
+from rilievo.models.test_time import FlipAveraged, Tiled
+from rilievo.types import DepthKind, Photo
+
+
+class Brightness(Model):
+    """Depth is the red channel, seen at a third of the size; each answer has its own scale."""
+
+    weights_sha256 = "0" * 64
+    settings = {}  # noqa: RUF012
+
+    def __init__(self, kind: DepthKind = DepthKind.UP_TO_SCALE, scales: bool = False) -> None:
+        self.card = ModelCard(
+            name="test/red",
+            summary="",
+            kind=kind,
+            normals=True,
+            licence="MIT",
+            commercial=True,
+            megabytes=0,
+            extra=None,
+            speed="",
+            loader="",
+        )
+        self._scales, self._calls = scales, 0
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        return [self._one(photo) for photo in photos]
+
+    def _one(self, photo: Photo) -> Inference:
+        self._calls += 1
+        scale = 1.7**self._calls if self._scales else 1.0
+        red = photo.pixels[1::3, 1::3].astype(np.float32)
+        shift = self._calls if self._scales and self.card.kind is DepthKind.AFFINE else 0
+        normals = np.stack(
+            [red[..., 1] / 255, np.zeros_like(red[..., 0]), -np.ones_like(red[..., 0])]
+        )
+        return Inference(depth=(red[..., 0] + 1) * scale + shift, normals=normals)
+
+
+def picture(height: int, width: int) -> Photo:
+    v, u = np.mgrid[:height, :width].astype(np.float32)
+    red = 60 + 40 * np.sin(u / 17) * np.cos(v / 23) + 80 * u / width
+    return Photo(pixels=np.stack([red, 0 * red, red], axis=-1).astype(np.uint8))
+
+
+def shape_of(depth: Float32[np.ndarray, "h w"] | None) -> np.ndarray:
+    assert depth is not None
+    return depth / np.median(depth)
+
+
+@pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.AFFINE])
+def test_the_average_with_the_mirror_of_a_symmetric_model_is_its_own_answer(
+    kind: DepthKind,
+) -> None:
+    photo = picture(96, 129)
+    [plain] = Brightness(kind).infer([photo])
+    [flipped] = FlipAveraged(Brightness(kind, scales=True)).infer([photo])
+    assert plain.depth is not None
+    assert flipped.depth is not None
+    correlation = np.corrcoef(plain.depth.ravel(), flipped.depth.ravel())[0, 1]
+    assert correlation > 0.999999
+
+
+def test_the_mirror_turns_the_normals_x_axis() -> None:
+    """A model that sees the same x everywhere is contradicted by its mirror: x cancels."""
+    white = Photo(pixels=np.full((48, 48, 3), 255, np.uint8))
+    [answer] = FlipAveraged(Brightness()).infer([white])
+    assert answer.normals is not None
+    np.testing.assert_allclose(answer.normals[0], 0, atol=1e-6)
+    np.testing.assert_allclose(answer.normals[2], -1, atol=1e-6)
+
+
+def test_tiles_of_a_local_model_come_to_the_same_depth_though_each_has_its_own_scale() -> None:
+    photo = picture(300, 420)
+    [plain] = Brightness().infer([photo])
+    [tiled] = Tiled(Brightness(scales=True), 150).infer([photo])
+    assert tiled.depth is not None
+    assert tiled.depth.shape == (100, 140)
+    np.testing.assert_allclose(shape_of(tiled.depth), shape_of(plain.depth), rtol=0.02)
+
+
+def test_one_tile_that_holds_the_photograph_changes_nothing() -> None:
+    photo = picture(90, 120)
+    [plain], [tiled] = Brightness().infer([photo]), Tiled(Brightness(), 120).infer([photo])
+    assert plain.depth is not None
+    assert tiled.depth is not None
+    np.testing.assert_array_equal(plain.depth, tiled.depth)
+
+
+def test_tiles_and_mirror_go_together_and_are_recorded() -> None:
+    model = FlipAveraged(Tiled(Brightness(), 100))
+    [prediction] = model.predict([picture(200, 260).pixels])
+    assert prediction.shape == (200, 260)
+    assert prediction.made_by.settings == {"tile": 100, "flip": True}
+
+
+def test_tiny_tiles_are_refused() -> None:
+    with pytest.raises(OptionError, match="64"):
+        Tiled(Brightness(), 20)
