@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rilievo.align import align as align
-    from rilievo.calibrate import KnownPoint as KnownPoint
-    from rilievo.calibrate import calibrate as calibrate
-    from rilievo.calibrate import calibrate_height as calibrate_height
+    from rilievo.alignment import align as align
+    from rilievo.calibration import KnownPoint as KnownPoint
+    from rilievo.calibration import calibrate as calibrate
+    from rilievo.calibration import calibrate_height as calibrate_height
     from rilievo.errors import RilievoError as RilievoError
     from rilievo.io.outputs import save as save
     from rilievo.io.photo import read_photo as read_photo
@@ -30,14 +30,14 @@ _HOMES = {
     "Camera": "types",
     "DepthKind": "types",
     "DepthMap": "types",
-    "KnownPoint": "calibrate",
+    "KnownPoint": "calibration",
     "Photo": "types",
     "Prediction": "types",
     "RilievoError": "errors",
     "Sample": "types",
-    "align": "align",
-    "calibrate": "calibrate",
-    "calibrate_height": "calibrate",
+    "align": "alignment",
+    "calibrate": "calibration",
+    "calibrate_height": "calibration",
     "load_model": "models",
     "predict": "pipeline.run",
     "predict_files": "pipeline.run",

@@ -1,0 +1,278 @@
+"""Alignment recovers what was done to a depth map, and refuses what it cannot know."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rilievo import alignment
+from rilievo.alignment import METHODS, AlignMethod, Fit, FitSpace, align, to_depth
+from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.types import DepthKind, DepthMap
+
+SHAPE = (12, 16)
+ALL = np.ones(SHAPE, bool)
+
+scales = st.floats(0.01, 100)
+shifts = st.floats(-5, 5)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def numbers(seed: int, low: float = 0.5, high: float = 8.0) -> np.ndarray:
+    """Spread over the range, and already rounded to what a depth map holds."""
+    values = np.random.default_rng(seed).uniform(low, high, SHAPE).astype(np.float32)
+    values.flat[:2] = low, high
+    return values
+
+
+def depth_map(values: np.ndarray, kind: DepthKind, valid: np.ndarray | None = None) -> DepthMap:
+    return DepthMap(
+        values=values.astype(np.float32), kind=kind, valid=ALL if valid is None else valid
+    )
+
+
+@given(seed=seeds, scale=scales, shift=st.floats(0, 5))
+@settings(deadline=None)
+def test_a_known_scale_and_shift_in_depth_is_recovered(
+    seed: int, scale: float, shift: float
+) -> None:
+    values = numbers(seed)
+    true = scale * values.astype(float) + shift
+    fit = align(depth_map(values, DepthKind.AFFINE), true, ALL).fit
+    assert fit.space is FitSpace.DEPTH
+    assert fit.scale == pytest.approx(scale, rel=1e-9)
+    assert fit.shift == pytest.approx(shift, abs=1e-9 * true.max())
+    assert fit.residual <= 1e-9 * true.max()
+
+
+@given(seed=seeds, scale=scales, shift=st.floats(0, 5))
+@settings(deadline=None)
+def test_a_known_scale_and_shift_in_inverse_depth_is_recovered(
+    seed: int, scale: float, shift: float
+) -> None:
+    values = numbers(seed)
+    inverse = scale * values.astype(float) + shift
+    aligned = align(depth_map(values, DepthKind.AFFINE_INVERSE), 1 / inverse, ALL)
+    assert aligned.fit.space is FitSpace.INVERSE
+    assert aligned.fit.scale == pytest.approx(scale, rel=1e-9)
+    assert aligned.fit.shift == pytest.approx(shift, abs=1e-9 * inverse.max())
+    np.testing.assert_allclose(aligned.depth.values, 1 / inverse, rtol=1e-6)
+
+
+@given(seed=seeds, power=st.floats(0.2, 3), factor=scales)
+@settings(deadline=None)
+def test_a_known_power_and_factor_is_recovered(seed: int, power: float, factor: float) -> None:
+    values = numbers(seed)
+    true = factor * values.astype(float) ** power
+    aligned = align(depth_map(values, DepthKind.UP_TO_SCALE), true, ALL, method=AlignMethod.LOG)
+    assert aligned.fit.scale == pytest.approx(power, rel=1e-9)
+    assert aligned.fit.shift == pytest.approx(np.log(factor), abs=1e-9)
+    np.testing.assert_allclose(aligned.depth.values, true, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", [AlignMethod.MEDIAN, AlignMethod.SCALE])
+@given(seed=seeds, scale=scales)
+@settings(deadline=None)
+def test_a_known_scale_is_recovered(method: AlignMethod, seed: int, scale: float) -> None:
+    values = numbers(seed)
+    true = scale * values.astype(float)
+    fit = align(depth_map(values, DepthKind.UP_TO_SCALE), true, ALL, method=method).fit
+    assert fit.scale == pytest.approx(scale, rel=1e-9)
+    assert fit.shift == 0
+
+
+CASES = [(kind, method) for kind, methods in METHODS.items() for method in methods]
+
+
+@pytest.mark.parametrize(("kind", "method"), CASES)
+@given(seed=seeds)
+@settings(deadline=None, max_examples=20)
+def test_the_order_of_pixels_changes_nothing(
+    kind: DepthKind, method: AlignMethod, seed: int
+) -> None:
+    values, true = numbers(seed), noisy_truth(kind, seed)
+    order = np.random.default_rng(seed).permutation(values.size)
+    shuffled = align(
+        depth_map(values.ravel()[order].reshape(SHAPE), kind),
+        true.ravel()[order].reshape(SHAPE),
+        ALL,
+        method=method,
+    )
+    plain = align(depth_map(values, kind), true, ALL, method=method)
+    np.testing.assert_allclose(
+        shuffled.depth.values.ravel(), plain.depth.values.ravel()[order], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("kind", "method"), CASES)
+@given(seed=seeds, exponent=st.integers(-6, 6))
+@settings(deadline=None, max_examples=20)
+def test_what_the_kind_leaves_unknown_does_not_change_the_result(
+    kind: DepthKind, method: AlignMethod, seed: int, exponent: int
+) -> None:
+    """A power of two is exact in float32; a shift of one rounds."""
+    if method is AlignMethod.NONE:
+        return
+    values, true = numbers(seed), noisy_truth(kind, seed)
+    other = values * np.float32(2.0**exponent)
+    if kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE):
+        other = other + np.float32(1.0)
+    first = align(depth_map(values, kind), true, ALL, method=method).depth.values
+    second = align(depth_map(other, kind), true, ALL, method=method).depth.values
+    np.testing.assert_allclose(first, second, rtol=2e-3)
+
+
+def noisy_truth(kind: DepthKind, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed + 1).normal(0, 0.05, SHAPE)
+    straight = 0.7 * numbers(seed).astype(float) + 1.0 + noise
+    return 1 / straight if kind is DepthKind.AFFINE_INVERSE else straight
+
+
+def test_least_squares_is_what_numpy_solves() -> None:
+    values, true = numbers(3), noisy_truth(DepthKind.AFFINE, 3)
+    A = np.stack([values.ravel().astype(float), np.ones(values.size)], axis=1)
+    (scale, shift), *_ = np.linalg.lstsq(A, true.ravel(), rcond=None)
+    fit = align(depth_map(values, DepthKind.AFFINE), true, ALL).fit
+    assert (fit.scale, fit.shift) == pytest.approx((scale, shift), rel=1e-10)
+    (scale,), *_ = np.linalg.lstsq(A[:, :1], true.ravel(), rcond=None)
+    fit = align(depth_map(values, DepthKind.METRIC), true, ALL, method=AlignMethod.SCALE).fit
+    assert fit.scale == pytest.approx(scale, rel=1e-10)
+
+
+def test_median_scaling_worked_out_by_hand() -> None:
+    """Medians 2 and 6 make a scale of 3; residuals 0, 0 and -1 a root of 1/3."""
+    values = np.array([[1.0, 2.0, 9.0]], np.float32)
+    predicted = DepthMap(values=values, kind=DepthKind.UP_TO_SCALE)
+    aligned = align(predicted, np.array([[3.0, 6.0, 28.0]]), np.ones((1, 3), bool))
+    assert aligned.method is AlignMethod.MEDIAN
+    assert aligned.fit == Fit(
+        space=FitSpace.DEPTH, scale=3.0, shift=0.0, residual=np.sqrt(1 / 3), pixels=3
+    )
+    np.testing.assert_array_equal(aligned.depth.values, [[3.0, 6.0, 27.0]])
+
+
+def test_metres_stay_as_they_are_by_default() -> None:
+    values = numbers(4)
+    aligned = align(depth_map(values, DepthKind.METRIC), numbers(5).astype(float), ALL)
+    assert aligned.method is AlignMethod.NONE
+    np.testing.assert_array_equal(aligned.depth.values, values)
+
+
+def test_pixels_outside_either_mask_take_no_part() -> None:
+    values, true = numbers(6), 2.0 * numbers(6).astype(float)
+    predicted_valid, true_valid = ALL.copy(), ALL.copy()
+    predicted_valid[0], true_valid[:, 0] = False, False
+    values[0], true[:, 0] = np.nan, -np.inf
+    predicted = depth_map(values, DepthKind.UP_TO_SCALE, predicted_valid)
+    aligned = align(predicted, true, true_valid, method=AlignMethod.SCALE)
+    assert aligned.fit.scale == pytest.approx(2.0, rel=1e-12)
+    assert aligned.fit.pixels == 11 * 15
+    np.testing.assert_array_equal(aligned.depth.valid, predicted_valid)
+
+
+def test_depth_that_a_shift_takes_below_zero_is_clamped_and_counted() -> None:
+    """Fitted on 2..8, where depth is x - 1; the pixel at 0.5 comes out at -0.5."""
+    values = numbers(7, 2.0, 8.0)
+    true, valid = values.astype(float) - 1.0, ALL.copy()
+    values[3, 3], true[3, 3], valid[3, 3] = 0.5, 0.0, False
+    aligned = align(depth_map(values, DepthKind.AFFINE), true, valid, min_depth=0.01)
+    assert aligned.clamped == 1
+    assert aligned.depth.values[3, 3] == np.float32(0.01)
+
+
+@pytest.mark.parametrize("far", [0.5, 1.0, 1.0001])
+def test_inverse_depth_is_clamped_from_below_and_counted(far: float) -> None:
+    """Inverse depth is x - 1: negative, zero and tiny at the odd pixel, all farther than 100 m."""
+    values = numbers(8, 2.0, 8.0)
+    true, valid = 1 / (values.astype(float) - 1.0), ALL.copy()
+    values[3, 3], valid[3, 3] = far, False
+    predicted = depth_map(values, DepthKind.AFFINE_INVERSE)
+    aligned = align(predicted, true, valid, min_inverse=0.01)
+    assert aligned.clamped == 1
+    assert aligned.depth.values[3, 3] == np.float32(100.0)
+    assert aligned.depth.values[aligned.depth.values != 100].max() <= 1.01
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [(kind, method) for kind in DepthKind for method in AlignMethod if method not in METHODS[kind]],
+)
+def test_a_method_that_makes_no_sense_for_the_kind_is_refused(
+    kind: DepthKind, method: AlignMethod
+) -> None:
+    with pytest.raises(OptionError, match=f"kind '{kind}' is not aligned by '{method}'.*choose"):
+        align(depth_map(numbers(0), kind), numbers(0).astype(float), ALL, method=method)
+
+
+def test_no_common_pixel_is_no_ground_truth() -> None:
+    left = np.zeros(SHAPE, bool)
+    left[:, :8] = True
+    predicted = depth_map(numbers(0), DepthKind.METRIC, left)
+    with pytest.raises(NoGroundTruthError, match="no pixel"):
+        align(predicted, np.ones(SHAPE), ~left)
+
+
+def test_one_pixel_gives_a_scale_but_no_shift() -> None:
+    values, one = numbers(0), np.zeros(SHAPE, bool)
+    one[4, 5] = True
+    true = np.full(SHAPE, 3.0)
+    for method in (AlignMethod.MEDIAN, AlignMethod.SCALE):
+        aligned = align(depth_map(values, DepthKind.UP_TO_SCALE), true, one, method=method)
+        assert aligned.depth.values[4, 5] == np.float32(3.0)
+    for method in (AlignMethod.SCALE_SHIFT, AlignMethod.INVERSE_SCALE_SHIFT, AlignMethod.LOG):
+        with pytest.raises(CalibrationError, match="one pixel"):
+            align(depth_map(values, DepthKind.UP_TO_SCALE), true, one, method=method)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [case for case in CASES if case[1] not in ("none", "median", "scale")]
+)
+def test_a_constant_prediction_determines_no_shift(kind: DepthKind, method: AlignMethod) -> None:
+    with pytest.raises(CalibrationError, match="constant over all 192 pixels"):
+        align(depth_map(np.full(SHAPE, 2.7), kind), numbers(0).astype(float), ALL, method=method)
+
+
+@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
+def test_a_prediction_that_takes_near_for_far_is_refused(kind: DepthKind) -> None:
+    values = numbers(0)
+    true = 1 / values if kind is DepthKind.AFFINE else values
+    with pytest.raises(CalibrationError, match="not positive: the prediction takes near for far"):
+        align(depth_map(values, kind), true.astype(float), ALL)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+def test_true_depth_that_is_no_depth_must_be_masked(bad: float) -> None:
+    true = np.ones(SHAPE)
+    true[0, 0] = bad
+    with pytest.raises(InputError, match="1 of 192 valid pixels"):
+        align(depth_map(numbers(0), DepthKind.METRIC), true, ALL)
+
+
+def test_shapes_that_differ_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\(12, 16\), true depth \(3, 4\)"):
+        align(depth_map(numbers(0), DepthKind.METRIC), np.ones((3, 4)), np.ones((3, 4), bool))
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+def test_least_values_are_positive(bad: float) -> None:
+    for options in ({"min_depth": bad}, {"min_inverse": bad}):
+        with pytest.raises(OptionError, match="positive number"):
+            align(depth_map(numbers(0), DepthKind.METRIC), np.ones(SHAPE), ALL, **options)
+
+
+def test_a_fit_out_of_float32_is_said() -> None:
+    values = numbers(0, 1.0, 2.0)
+    true, valid = values.astype(float) ** 3, ALL.copy()
+    values[0, 0], valid[0, 0] = 1e30, False
+    predicted = depth_map(values, DepthKind.UP_TO_SCALE)
+    with pytest.raises(CalibrationError, match="1 pixels out of the range"):
+        align(predicted, true, valid, method=AlignMethod.LOG)
+
+
+def test_converting_in_bands_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    predicted = depth_map(numbers(9), DepthKind.UP_TO_SCALE, numbers(1) > 3)
+    fit = Fit(space=FitSpace.INVERSE, scale=2.0, shift=0.1, residual=0.0, pixels=2)
+    whole = to_depth(predicted, fit)
+    monkeypatch.setattr(alignment, "BAND_PIXELS", 5 * SHAPE[1])
+    np.testing.assert_array_equal(to_depth(predicted, fit), whole)
+    assert not whole[~predicted.valid].any()
