@@ -41,12 +41,6 @@ def flip_K(K: Float[Any, "*b 3 3"], *, width: int) -> Float[Any, "*b 3 3"]:
     return _matrix(fx, fy, width - 1 - cx, cy)
 
 
-def transpose_K(K: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3 3"]:
-    """K of the transposed image: (x, y, z) becomes (y, x, z)."""
-    fx, fy, cx, cy = _entries(K)
-    return _matrix(fy, fx, cy, cx)
-
-
 def rotate_K(
     K: Float[Any, "*b 3 3"], *, size: tuple[int, int], quarter_turns: int
 ) -> Float[Any, "*b 3 3"]:
@@ -65,33 +59,6 @@ def rotate_K(
         fx, fy, cx, cy = fy, fx, cy, width - 1 - cx
         height, width = width, height
     return _matrix(fx, fy, cx, cy)
-
-
-def orient_K(
-    K: Float[Any, "*b 3 3"], *, size: tuple[int, int], orientation: int
-) -> Float[Any, "*b 3 3"]:
-    """K of the upright image, from that of the image as stored.
-
-    Args:
-        K: Of the stored image.
-        size: Of the stored image.
-        orientation: The EXIF tag 0x0112, 1 to 8.
-    """
-    assert 1 <= orientation <= 8, "bad orientations are dropped where EXIF is read"
-    match orientation:
-        case 3 | 4:
-            K = rotate_K(K, size=size, quarter_turns=2)
-        case 5 | 7:
-            K = transpose_K(K)
-        case 6:
-            K = rotate_K(K, size=size, quarter_turns=-1)
-        case 8:
-            K = rotate_K(K, size=size, quarter_turns=1)
-    if orientation in (2, 4):
-        K = flip_K(K, width=size[1])
-    if orientation == 7:
-        K = rotate_K(K, size=(size[1], size[0]), quarter_turns=2)
-    return K
 
 
 def K_from_fov(degrees: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:

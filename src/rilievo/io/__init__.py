@@ -1,0 +1,1 @@
+"""Files in and out: photographs, videos, depth, normals and surfaces."""

@@ -1,0 +1,161 @@
+"""Files and bytes to loaded Pillow images, with every failure told in one line.
+
+Decoders are chosen by content from ``rilievo.io.signatures`` and called directly: ``Image.open``
+would import all of Pillow's, and warns of images above its own limit, which is lower than ours.
+"""
+
+import struct
+import threading
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.io.limits import MAX_BYTES, check_size, reason
+from rilievo.io.signatures import (
+    HEAD_BYTES,
+    RAW,
+    RAW_SUFFIXES,
+    TIFF,
+    ForeignFormat,
+    PhotoFormat,
+    identify,
+)
+
+PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    UserWarning,
+)
+"""What Pillow raises on broken images: it documents ``OSError``, and its parsers let through
+whatever a hostile header makes them trip over. ``UserWarning`` is for users who turn Pillow's
+complaints about metadata into errors."""
+
+_NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
+_PILLOW_LIMIT = threading.Lock()
+
+
+def decode(file: BinaryIO, name: str, *, size_bytes: int, max_pixels: int) -> Image.Image:
+    """Decode the first image of a file, in the mode and the orientation it is stored in.
+
+    Args:
+        file: Open for reading, at its beginning; it must stay open while the image is used.
+        name: What messages call it; its suffix helps them.
+        size_bytes: Of the file.
+        max_pixels: The header may promise at most this.
+
+    Raises:
+        InputError: If the file is not a photograph that we read, is too large, or is broken.
+    """
+    kind = _photo_format(file.read(HEAD_BYTES), name)
+    if kind.whole and size_bytes > MAX_BYTES:
+        raise InputError(
+            f"{name}: has {size_bytes / 2**30:.1f} GiB, but a {kind.name} file of more than "
+            f"{MAX_BYTES / 2**30:g} GiB is not read; make the image smaller first"
+        )
+    decoder = _decoder(kind, name)
+    file.seek(0)
+    with told_in_one_line(name, f"{kind.name} file"):
+        # A header is refused above twice the limit of Pillow, not above once.
+        with _pillow_takes(max_pixels // 2):
+            image = decoder(file)
+        width, height = image.size
+        check_size(name, (height, width), max_pixels=max_pixels)
+        if kind is TIFF:
+            _refuse_raw_preview(image, name)
+        load(image)
+    return image
+
+
+def load(image: Image.Image) -> None:
+    """Decode the pixels of an image whose size has been checked."""
+    with _pillow_takes(image.width * image.height):
+        image.load()
+
+
+@contextmanager
+def told_in_one_line(name: str, what: str = "image") -> Generator[None, None, None]:
+    """Turn what Pillow raises on a broken image into an ``InputError``."""
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(f"{name}: there is not enough memory to decode it") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{name}: is too large ({reason(error)}); make it smaller first"
+        ) from error
+    except PILLOW_ERRORS as error:
+        why = reason(error)
+        fault = "is cut short" if "trunc" in why.lower() else "is damaged or of a rare kind"
+        raise InputError(
+            f"{name}: this {what} {fault} ({why}); fetch it again or export it anew as JPEG or PNG"
+        ) from error
+
+
+@contextmanager
+def _pillow_takes(pixels: int) -> Generator[None, None, None]:
+    """Let Pillow decode an image of so many pixels without its own refusal or warning.
+
+    Pillow has one limit for the whole process, so those who raise it take turns; ordinary images
+    are below it and do not wait. It is never lowered, and other threads keep a limit all the time.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None or pixels <= limit:
+        yield
+        return
+    with _PILLOW_LIMIT:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None if limit is None else max(limit, pixels)
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _photo_format(head: bytes, name: str) -> PhotoFormat:
+    found = identify(head)
+    if Path(name).suffix.lower() in RAW_SUFFIXES and (found is TIFF or found is None):
+        found = RAW
+    if isinstance(found, PhotoFormat):
+        return found
+    if isinstance(found, ForeignFormat):
+        raise InputError(f"{name}: is {found.name}, not a photograph that we read; {found.advice}")
+    raise InputError(
+        f"{name}: its content is no photograph that we know; "
+        "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
+    )
+
+
+def _decoder(kind: PhotoFormat, name: str) -> type[ImageFile]:
+    try:
+        module = import_module(kind.module)
+    except ImportError as error:
+        if kind.extra is None:
+            raise
+        # An InputError, since this is about one photograph, and work on the others goes on.
+        needed = MissingExtraError(f"a {kind.name} photograph", kind.extra)
+        raise InputError(f"{name}: {needed}") from error
+    return getattr(module, kind.decoder)
+
+
+def _refuse_raw_preview(image: ImageFile, name: str) -> None:
+    """Raw files that call themselves TIFF begin with a thumbnail, which nobody wants predicted."""
+    tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
+    kind = tags.get(_NEW_SUBFILE_TYPE)
+    if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
+        raise InputError(f"{name}: is {RAW.name}, not a photograph that we read; {RAW.advice}")

@@ -1,0 +1,113 @@
+"""Photographs in: files, bytes, arrays and Pillow images, all to one ``Photo``."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.io.decode import decode, load, told_in_one_line
+from rilievo.io.exif import camera_from_exif, exif_facts
+from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
+from rilievo.io.pixels import over_white, upright_pixels
+from rilievo.types import Photo
+
+
+def read_photo(
+    source: Path | str | bytes | np.ndarray | Image.Image, *, max_pixels: int = MAX_PIXELS
+) -> Photo:
+    """Read one photograph, upright and in sRGB, with the camera that its EXIF block tells.
+
+    Files are told by their content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
+    extra ``heic``; of several images in a file the first is read. What becomes of alpha, 16 bits,
+    floats and colour profiles stands at ``rilievo.io.pixels.upright_pixels``.
+
+    Args:
+        source: A path; the bytes of a file; a Pillow image; or an array of uint8, RGB
+            (h, w, 3), RGBA (h, w, 4) or grey (h, w). OpenCV reads BGR, which an array does not
+            show: turn it with ``image[..., ::-1]``.
+        max_pixels: Larger images are refused by their header, before they are decoded.
+
+    Returns:
+        Its ``camera`` is None where the file does not tell it. An RGB array is not copied.
+
+    Raises:
+        InputError: If it is not a photograph that we read, is broken, or is smaller than 32
+            pixels on a side. The message is one line and begins with the path.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        return _from_pillow(source, max_pixels)
+    if isinstance(source, bytes):
+        if not source:
+            raise InputError("bytes: are none (0 bytes); a whole file is expected")
+        return _from_file(BytesIO(source), "bytes", len(source), max_pixels)
+    if isinstance(source, Path | str):
+        return _from_path(source, max_pixels)
+    raise InputError(
+        f"{type(source).__name__}: is no image; a path, bytes, a numpy array or a Pillow image is"
+    )
+
+
+def _from_path(path: Path | str, max_pixels: int) -> Photo:
+    name = printable(path)
+    size_bytes = check_regular(path)
+    try:
+        with open(path, "rb") as file:
+            return _from_file(file, name, size_bytes, max_pixels)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+
+
+def _from_file(file: BinaryIO, name: str, size_bytes: int, max_pixels: int) -> Photo:
+    image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels)
+    return _from_loaded(image, name)
+
+
+def _from_pillow(image: Image.Image, max_pixels: int) -> Photo:
+    name = printable(str(getattr(image, "filename", "") or "image"))
+    check_size(name, (image.height, image.width), max_pixels=max_pixels)
+    with told_in_one_line(name):
+        load(image)
+    return _from_loaded(image, name)
+
+
+def _from_loaded(image: Image.Image, name: str) -> Photo:
+    facts = exif_facts(image)
+    pixels = upright_pixels(image, orientation=facts.orientation, name=name)
+    height, width, _ = pixels.shape
+    return Photo(pixels=pixels, camera=camera_from_exif(facts, (height, width)), name=name)
+
+
+def _from_array(array: np.ndarray, max_pixels: int) -> Photo:
+    name = "array"
+    if array.dtype != np.uint8:
+        raise InputError(
+            f"{name}: has numbers of type {array.dtype}, expected uint8; {_to_uint8(array.dtype)}"
+        )
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or (array.ndim == 3 and channels not in (1, 3, 4)):
+        first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
+        raise InputError(
+            f"{name}: has shape {array.shape}, expected (height, width, 3) RGB"
+            + ("; move the channels last" if first else ", with alpha, or grey (height, width)")
+        )
+    check_size(name, (array.shape[0], array.shape[1]), max_pixels=max_pixels)
+    if channels == 4:
+        return Photo(pixels=over_white(array), name=name)
+    if channels == 1:
+        array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    return Photo(pixels=np.ascontiguousarray(array), name=name)
+
+
+def _to_uint8(dtype: np.dtype) -> str:
+    if dtype.kind == "f":
+        return "if they lie in 0 to 1, multiply by 255 and convert to uint8"
+    if dtype == np.uint16:
+        return "divide by 257 and convert to uint8"
+    if dtype == np.bool_:
+        return "multiply by 255 and convert to uint8"
+    return "convert to uint8, with 0 black and 255 white"

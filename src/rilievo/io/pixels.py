@@ -1,0 +1,148 @@
+"""Pillow images of any mode to upright sRGB pixels.
+
+The image is worked on in strips, so that besides the decoded image and the result nothing of the
+image's size is held in memory.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.io.decode import told_in_one_line
+from rilievo.io.profile import converter_to_srgb
+
+STRIP_PIXELS = 2_000_000
+"""What is converted at a time."""
+
+_GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+_FULL_16 = 65535
+_WHITE = (255, 255, 255)
+
+
+def upright_pixels(
+    image: Image.Image, *, orientation: int, name: str
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a loaded image as RGB in sRGB.
+
+    Alpha is laid over white, on which cut-outs are shown. Grey of 16 bits (and the modes of 32,
+    which hold such images) is divided by 257, so that the full range stays the full range; colour
+    of 16 bits comes from Pillow as its upper 8. Floats are read as 0 to 1. Embedded profiles are
+    applied; CMYK without one is converted by Pillow's plain formula.
+
+    Args:
+        image: Loaded, in any mode of Pillow.
+        orientation: The EXIF tag 0x0112, 1 to 8.
+        name: What messages call the image.
+
+    Raises:
+        InputError: If numbers are outside of these ranges, or the mode is none that we know.
+    """
+    width, height = image.size
+    size = (width, height) if orientation >= 5 else (height, width)
+    pixels = np.empty((*size, 3), np.uint8)
+    stored = _as_stored(pixels, orientation)
+    convert = _converter(image, name)
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        whole = bottom - top == height
+        strip = image if whole else image.crop((0, top, width, bottom))
+        with told_in_one_line(name):
+            stored[top:bottom] = np.asarray(convert(strip))
+    return pixels
+
+
+def over_white(image: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
+    """RGBA pixels laid over white, rounded."""
+    pixels = np.empty((*image.shape[:2], 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.shape[1])
+    for top in range(0, image.shape[0], rows):
+        strip = np.ascontiguousarray(image[top : top + rows])
+        pixels[top : top + rows] = np.asarray(_flat(Image.fromarray(strip)))
+    return pixels
+
+
+def _as_stored(
+    upright: UInt8[np.ndarray, "h w 3"], orientation: int
+) -> UInt8[np.ndarray, "stored_h stored_w 3"]:
+    """A view of upright pixels whose rows and columns lie as those of the stored image."""
+    match orientation:
+        case 2:
+            return upright[:, ::-1]
+        case 3:
+            return upright[::-1, ::-1]
+        case 4:
+            return upright[::-1]
+        case 5:
+            return upright.swapaxes(0, 1)
+        case 6:
+            return np.rot90(upright)
+        case 7:
+            return upright[::-1, ::-1].swapaxes(0, 1)
+        case 8:
+            return np.rot90(upright, -1)
+    return upright
+
+
+def _converter(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
+    """What turns strips of an image into mode RGB, in sRGB."""
+    mode, to_base = _to_base(image, name)
+    in_srgb = converter_to_srgb(mode, image.info.get("icc_profile"))
+    if in_srgb is not None:
+        return lambda strip: in_srgb(to_base(strip))
+    if mode == "LAB":
+        raise InputError(f"{name}: this Pillow cannot convert LAB; export it as RGB first")
+    return lambda strip: _rgb(to_base(strip))
+
+
+def _rgb(strip: Image.Image) -> Image.Image:
+    return strip if strip.mode == "RGB" else strip.convert("RGB")
+
+
+def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image], Image.Image]]:
+    """The mode, of those that a profile can speak of, that strips come to, and what brings them."""
+    transparent = "transparency" in image.info
+    match image.mode:
+        case "RGBA" | "RGBa" | "PA":
+            return "RGB", _flat
+        case "LA" | "La":
+            return "L", lambda strip: _flat(strip).convert("L")
+        case "P" | "RGB" | "L" | "1" if transparent:
+            return "RGB", _flat
+        case "RGB" | "L" | "CMYK" | "LAB":
+            return image.mode, lambda strip: strip
+        case "1":
+            return "L", lambda strip: strip.convert("L")
+        case "P" | "RGBX" | "YCbCr" | "HSV":
+            return "RGB", lambda strip: strip.convert("RGB")
+        case "I" | "F":
+            return "L", lambda strip: _grey(strip, _FULL_16 if strip.mode == "I" else 1, name)
+        case mode if mode in _GREY_16:
+            return "L", lambda strip: _grey(strip, _FULL_16, name)
+    raise InputError(
+        f"{name}: has pixels of kind '{image.mode}', which is not read; export it as RGB or grey"
+    )
+
+
+def _flat(strip: Image.Image) -> Image.Image:
+    if strip.mode == "La":
+        strip = strip.convert("LA")
+    rgba = strip.convert("RGBA")
+    flat = Image.new("RGB", strip.size, _WHITE)
+    flat.paste(rgba, mask=rgba.getchannel("A"))
+    return flat
+
+
+def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
+    values = np.asarray(strip, np.float32)
+    # NaN fails every comparison, so it is found too.
+    wrong = values[~((values >= 0) & (values <= top))]
+    if wrong.size:
+        raise InputError(
+            f"{name}: has values such as {wrong[0]:g}, but images of kind '{strip.mode}' "
+            f"are read as 0 to {top}; scale it first"
+        )
+    return Image.fromarray(np.rint(values * np.float32(255 / top)).astype(np.uint8))
