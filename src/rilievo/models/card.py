@@ -1,6 +1,7 @@
 """What a user must know to choose a model."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rilievo.types import DepthKind
 
@@ -14,6 +15,7 @@ class ModelCard:
         summary: One line.
         kind: What its depth is; None for a model of normals alone.
         normals: Whether it gives surface normals.
+        confidence: Whether it says how sure it is, pixel by pixel.
         licence: SPDX identifier, or the authors' words; of the weights.
         commercial: Whether the licence allows commercial use.
         megabytes: Size of the weights on disk.
@@ -26,9 +28,16 @@ class ModelCard:
     summary: str
     kind: DepthKind | None
     normals: bool
+    confidence: bool = False
     licence: str
     commercial: bool
     megabytes: float
     extra: str | None
     speed: str
     loader: str
+
+
+def read_details(card: ModelCard) -> str | None:
+    """The longer card that ships beside embedded weights, as text; None where there is none."""
+    path = Path(__file__).parent / "default" / f"{card.name.partition('/')[2]}.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else None

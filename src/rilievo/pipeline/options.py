@@ -15,6 +15,8 @@ from rilievo.io.outputs import OUTPUTS
 from rilievo.models import DEFAULT_MODEL
 from rilievo.types import Camera, CameraSource
 
+ALL = "all"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
@@ -86,16 +88,19 @@ class PredictOptions:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Names in ``OUTPUTS``, in the table's order, each once."""
+        """Names in ``OUTPUTS``, in the table's order, each once; all of them for ``all``."""
         asked = [name.strip() for name in self.save.split(",") if name.strip()]
         if not asked:
             raise OptionError(f"--save names nothing; known: {', '.join(OUTPUTS)}, all")
         for name in asked:
-            if name != "all" and name not in OUTPUTS:
-                raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, 'all'])}")
-        if "all" in asked:
-            return tuple(name for name, output in OUTPUTS.items() if output.extra is None)
-        return tuple(name for name in OUTPUTS if name in asked)
+            if name != ALL and name not in OUTPUTS:
+                raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, ALL])}")
+        return tuple(name for name in OUTPUTS if name in asked or ALL in asked)
+
+    @property
+    def asks_for_all(self) -> bool:
+        """Whether what cannot be made is left out, rather than refused."""
+        return ALL in (name.strip() for name in self.save.split(","))
 
     @property
     def given_camera(self) -> Camera | None:

@@ -1,0 +1,212 @@
+"""From a network's answer to files: camera, metres, writing, and knowing what is finished."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from rilievo.calibration import Calibrated, KnownPoint, calibrate, calibrate_height
+from rilievo.errors import CalibrationError, InputError, OutputError
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.geometry.lattice import Cut
+from rilievo.io.facts import CalibrationFacts
+from rilievo.io.outputs import OUTPUTS, Need, Output, save
+from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
+from rilievo.io.writing import SaveOptions
+from rilievo.models.base import Inference, Model
+from rilievo.pipeline.inputs import Job
+from rilievo.pipeline.options import PredictOptions
+from rilievo.types import Camera, CameraSource, DepthKind, Photo, Prediction, Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metres:
+    """What the user knows of true size: points, or the camera's height, or nothing."""
+
+    known: tuple[KnownPoint, ...] = ()
+    camera_height: float | None = None
+
+
+def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo:
+    """The photograph with the camera that the user named, if any.
+
+    Raises:
+        InputError: If the camera's centre lies outside, as it does when the intrinsics belong to
+            another resolution.
+    """
+    if fov is not None:
+        camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+    if camera is None:
+        return photo
+    height, width = photo.shape
+    cx, cy = camera.K[0, 2], camera.K[1, 2]
+    if not (0 <= cx < width and 0 <= cy < height):
+        raise InputError(
+            f"{photo.name}: the camera's centre ({cx:g}, {cy:g}) lies outside its {width}x{height} "
+            "pixels: are the intrinsics for another resolution?"
+        )
+    return replace(photo, camera=camera)
+
+
+def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
+    """The prediction in metres, where the user knows enough, and what was fitted.
+
+    Raises:
+        CalibrationError: If what is known does not determine metres, or there is no depth.
+    """
+    if not metres.known and metres.camera_height is None:
+        return prediction, None
+    if prediction.depth is None:
+        raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
+    if metres.known:
+        fitted = calibrate(prediction.depth, metres.known)
+    else:
+        assert metres.camera_height is not None, "checked above"
+        assert prediction.camera is not None, "every finished prediction has a camera"
+        fitted = calibrate_height(
+            prediction.depth,
+            prediction.camera,
+            metres.camera_height,
+            normals=prediction.normals,
+        )
+    return replace(prediction, depth=fitted.depth), fitted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Writes the results of one run's photographs, and knows which are finished."""
+
+    model: Model
+    options: PredictOptions
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """What is to be written; of ``all``, what this model and installation can give."""
+        options, card = self.options, self.model.card
+        if not options.asks_for_all:
+            return options.formats
+        has_surface = card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE) or options.known
+        given = {
+            Need.PHOTO: True,
+            Need.DEPTH: card.kind is not None,
+            Need.NORMALS: card.normals,
+            Need.CONFIDENCE: card.confidence,
+            Need.CAMERA: card.kind is not None and bool(has_surface),
+        }
+        return tuple(
+            name
+            for name in options.formats
+            if all(given[need] for need in OUTPUTS[name].needs) and _is_installed(OUTPUTS[name])
+        )
+
+    def prepare(self, photo: Photo) -> Photo:
+        """Give a photograph the camera that the user named."""
+        return with_camera(photo, self.options.given_camera, self.options.fov)
+
+    def write(self, job: Job, photo: Photo, inference: Inference) -> None:
+        """Bring an answer to the photograph's size, to metres where asked, and write it.
+
+        Raises:
+            RilievoError: If that cannot be done; nothing half-written is left.
+        """
+        options = self.options
+        prediction, fitted = with_metres(
+            self.model.finish(inference, photo),
+            Metres(known=options.known_points, camera_height=options.camera_height),
+        )
+        save(
+            prediction,
+            job.target,
+            self.formats,
+            self._save_options(),
+            calibration=None if fitted is None else self._calibration_facts(fitted),
+            run=self.run_facts(job.source),
+        )
+
+    def is_finished(self, job: Job) -> bool:
+        """Whether an earlier run with the same options and the same photograph has finished.
+
+        Raises:
+            OutputError: If there are results, but of other options: mixing them helps nobody.
+        """
+        path = sidecar_path(job.target)
+        if not path.exists():
+            return False
+        if not self.options.resume:
+            if self.options.overwrite:
+                return False
+            raise OutputError(
+                f"{path} is there already: --resume passes over what is finished, "
+                "--overwrite makes it anew"
+            )
+        sidecar = read_sidecar(path)
+        difference = self._difference(sidecar, job.source)
+        if difference is not None:
+            raise OutputError(
+                f"{path} is of {difference}: --overwrite makes it anew, or take another --output"
+            )
+        there = {facts.output for facts in sidecar.files}
+        return there >= set(self.formats) and all(
+            (job.target.parent / facts.file).exists() for facts in sidecar.files
+        )
+
+    def run_facts(self, source: Path) -> Mapping[str, Setting]:
+        """What else decides the files: options, and the photograph by size and time."""
+        options = self.options
+        try:
+            facts = source.stat()
+        except OSError as error:
+            raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+        return {
+            "camera": options.camera,
+            "fov": options.fov,
+            "known": " ".join(options.known),
+            "camera_height": options.camera_height,
+            "colour_map": options.colour_map,
+            "colour_range": options.colour_range,
+            "surface_points": options.surface_points,
+            "edge": options.edge,
+            "source_bytes": facts.st_size,
+            "source_modified_ns": facts.st_mtime_ns,
+        }
+
+    def _difference(self, sidecar: Sidecar, source: Path) -> str | None:
+        """What tells the sidecar's run from this one, in words; None if nothing does."""
+        ours = self.model.made_by
+        theirs = sidecar.made_by
+        if theirs.weights_sha256 != ours.weights_sha256:
+            return f"another model ({theirs.model})"
+        settings = {**theirs.settings, **sidecar.run}
+        for name, value in {**ours.settings, **self.run_facts(source)}.items():
+            if settings.get(name) != value:
+                if name.startswith("source_"):
+                    return "another photograph, or one that has changed"
+                return f"other options ({name} was {settings.get(name)}, is {value})"
+        return None
+
+    def _save_options(self) -> SaveOptions:
+        options = self.options
+        return SaveOptions(
+            colour_map=options.colour_map,
+            colour_range=options.limits,
+            surface_points=options.surface_points,
+            cut=Cut(jump=options.edge),
+            overwrite=options.overwrite or options.resume,
+        )
+
+    def _calibration_facts(self, fitted: Calibrated) -> CalibrationFacts:
+        options = self.options
+        by_points = bool(options.known)
+        return CalibrationFacts(
+            method="known points" if by_points else "camera height",
+            asked=options.known if by_points else (f"{options.camera_height:g} m",),
+            space=fitted.fit.space,
+            scale=fitted.fit.scale,
+            shift=fitted.fit.shift,
+            residuals=fitted.residuals,
+            warning=fitted.warning,
+        )
+
+
+def _is_installed(output: Output) -> bool:
+    return output.package is None or find_spec(output.package) is not None

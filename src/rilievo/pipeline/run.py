@@ -1,0 +1,158 @@
+"""``rilievo.predict`` for one photograph, ``rilievo.predict_files`` for everything else."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rilievo.calibration import KnownPoint
+from rilievo.errors import OptionError, RilievoError
+from rilievo.io.atomic import make_folder, sweep_parts
+from rilievo.io.photo import read_photo
+from rilievo.models import DEFAULT_MODEL, load_model
+from rilievo.models.base import ImageLike, Model
+from rilievo.models.test_time import FlipAveraged, Tiled
+from rilievo.pipeline.inputs import Job, Medium, find_jobs
+from rilievo.pipeline.options import PredictOptions
+from rilievo.pipeline.photos import one_line, predict_photos
+from rilievo.pipeline.results import Metres, Results, with_camera, with_metres
+from rilievo.pipeline.summary import Summary, Tally
+from rilievo.types import Camera, Photo, Prediction
+
+
+def predict(
+    image: ImageLike,
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    camera: Camera | None = None,
+    fov: float | None = None,
+    known: Sequence[KnownPoint] = (),
+    camera_height: float | None = None,
+    flip: bool = False,
+    tile: int | None = None,
+) -> Prediction:
+    """Depth and normals of one photograph.
+
+    Args:
+        image: A path, bytes, an RGB uint8 array (h, w, 3), a Pillow image or a ``Photo``.
+        model: A name in ``MODELS``, an ONNX file, or a model loaded before (for many calls).
+        camera: Intrinsics [px] of the upright photograph; by default from EXIF, else assumed.
+        fov: Horizontal field of view [degrees], in place of ``camera``.
+        known: Points whose depth is known; they make depth metric.
+        camera_height: Height of the camera above a visible floor [m], in place of ``known``.
+        flip: Average with the mirror image.
+        tile: Side [px] of overlapping tiles, for detail in large photographs.
+
+    Returns:
+        Depth of the model's kind, or ``METRIC`` where something is known; normals if the model
+        gives them; at the photograph's resolution.
+
+    Raises:
+        InputError: If the image cannot be read.
+        ModelError: If there is no such model.
+        OptionError: If two arguments contradict each other.
+        CalibrationError: If what is known does not determine metres.
+    """
+    if camera is not None and fov is not None:
+        raise OptionError("camera and fov do not go together; give one")
+    if known and camera_height is not None:
+        raise OptionError("known and camera_height do not go together; give one")
+    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = at_test_time(loaded, flip=flip, tile=tile)
+    photo = image if isinstance(image, Photo) else read_photo(image)
+    [prediction] = loaded.predict([with_camera(photo, camera, fov)])
+    metres = Metres(known=tuple(known), camera_height=camera_height)
+    prediction, _ = with_metres(prediction, metres)
+    return prediction
+
+
+def predict_files(
+    inputs: Sequence[str | Path], options: PredictOptions | None = None, *, show: bool = True
+) -> Summary:
+    """Predict photographs, folders and videos, and write the results.
+
+    One input that fails is reported and passed over; files appear whole or not at all.
+
+    Args:
+        inputs: Files, folders (recursive) or patterns.
+        options: What to do with them.
+        show: Whether to show progress on standard error.
+
+    Raises:
+        RilievoError: If nothing can be done at all: an input that does not exist, no such model,
+            a folder that cannot be written.
+    """
+    options = options or PredictOptions()
+    total = sum(1 for _ in _jobs(inputs, options))
+    if not total:
+        raise OptionError(f"no photograph or video in {', '.join(map(str, inputs))}")
+    make_folder(options.output)
+    sweep_parts(options.output)
+    model = load_model(
+        options.model,
+        device=options.device,
+        engine=options.engine,
+        precision=options.precision,
+        threads=options.threads,
+    )
+    model = at_test_time(model, flip=options.flip, tile=options.tile)
+    with Tally(output=options.output, total=total, show=show) as tally:
+        try:
+            _predict_all(inputs, model, options, tally)
+        except KeyboardInterrupt:
+            tally.interrupted = True
+    return tally.summary()
+
+
+def at_test_time(model: Model, *, flip: bool, tile: int | None) -> Model:
+    """The model with what is asked for at test time: tiles within, the mirror around."""
+    if tile is not None:
+        model = Tiled(model, tile)
+    return FlipAveraged(model) if flip else model
+
+
+def _predict_all(
+    inputs: Sequence[str | Path], model: Model, options: PredictOptions, tally: Tally
+) -> None:
+    results = Results(model=model, options=options)
+    photos = (job for job in _jobs(inputs, options) if job.medium is Medium.PHOTO)
+    predict_photos(
+        _unfinished(photos, results, tally),
+        model,
+        tally,
+        batch_size=options.batch_size,
+        prepare=results.prepare,
+        save=results.write,
+    )
+    for job in _jobs(inputs, options):
+        if job.medium is not Medium.PHOTO:
+            _predict_clip(job, results, tally)
+
+
+def _predict_clip(job: Job, results: Results, tally: Tally) -> None:
+    from rilievo.pipeline.video import predict_video
+
+    try:
+        predict_video(job, results, tally)
+    except (RilievoError, MemoryError) as error:
+        tally.failed(one_line(job, error))
+
+
+def _jobs(inputs: Sequence[str | Path], options: PredictOptions) -> Iterator[Job]:
+    return find_jobs(inputs, options.output, sequence=options.sequence)
+
+
+def _unfinished(jobs: Iterator[Job], results: Results, tally: Tally) -> Iterator[Job]:
+    """The jobs that are to be done, their folders made; others are counted."""
+    folder: Path | None = None
+    for job in jobs:
+        try:
+            if results.is_finished(job):
+                tally.finished_before()
+                continue
+            if job.target.parent != folder:
+                folder = job.target.parent
+                make_folder(folder)
+                sweep_parts(folder)
+        except RilievoError as error:
+            tally.failed(one_line(job, error))
+            continue
+        yield job
