@@ -1,0 +1,209 @@
+"""Metres from the height of the camera above a floor that the photograph shows."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+from rilievo.alignment import Fit, FitSpace
+from rilievo.calibration.record import Calibrated, Floor, calibrated
+from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.geometry.pinhole import unproject
+from rilievo.types import Camera, CameraSource, DepthMap
+
+# The floor is sought on a grid of about this many pixels, which is plenty for a plane.
+GRID_PIXELS = 40_000
+# A pixel lies on a plane if its depth is the plane's within this share.
+TOLERANCE = 0.05
+# A floor holds this share of the picture at least, and the surface on it faces its way within
+# this angle (median): heaps and sofas that a plane happens to touch do not.
+LEAST_AREA = 0.05
+MOST_ROUGHNESS = math.radians(15)
+# A lower plane is the floor, and the larger one a table on it, if they are parallel within this
+# angle and the camera stands higher over the lower one by this factor.
+PARALLEL = math.radians(10)
+LOWER = 1.15
+TRIALS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plane:
+    """The plane m·p = 1, and which of the points it was sought among lie on it."""
+
+    m: Float64[np.ndarray, "3"]
+    on_it: Bool[np.ndarray, "n"]
+
+    @property
+    def height(self) -> float:
+        return float(1 / np.linalg.norm(self.m))
+
+    @property
+    def up(self) -> Float64[np.ndarray, "3"]:
+        return -self.m * self.height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facing:
+    """Points of the grid's lower half that face up, with their normals."""
+
+    points: Float64[np.ndarray, "n 3"]
+    normals: Float64[np.ndarray, "n 3"]
+    grid: int
+    """How many pixels the whole grid has."""
+
+
+def calibrate_height(
+    depth: DepthMap,
+    camera: Camera,
+    metres: float,
+    *,
+    normals: Float[np.ndarray, "3 h w"] | None = None,
+    max_tilt: float = 35.0,
+) -> Calibrated:
+    """Bring a depth map to metres by the camera's height above the floor it sees.
+
+    The floor is the largest plane among the pixels of the lower half that face up, or one below
+    that and parallel to it, if it is large enough. Planes are proposed by triples of pixels, drawn
+    from a seeded generator, so the same map gives the same metres (RANSAC, Fischler and Bolles
+    1981), and refined by least squares on relative depth errors. Where only a table is seen, the
+    table is taken for the floor.
+
+    Args:
+        depth: Of kind ``UP_TO_SCALE`` or ``METRIC``.
+        camera: Intrinsics; the scale is only as good as their focal length.
+        metres: Height of the camera's centre above the floor [m].
+        normals: The model's, where it gives some; otherwise those of the depth itself.
+        max_tilt: How far the floor's normal may lean from the picture's up, by pitch and roll of
+            the camera together [degrees].
+
+    Raises:
+        OptionError: If the height is not positive or the tilt not between 0 and 90 degrees.
+        InputError: If the normals are of another size than the depth.
+        CalibrationError: If the kind has an unknown shift, or no floor is seen.
+    """
+    if not (math.isfinite(metres) and metres > 0):
+        raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
+    if not 0 < max_tilt < 90:
+        raise OptionError(f"the floor's tilt is between 0 and 90 degrees, not {max_tilt:g}")
+    if not depth.is_depth:
+        raise CalibrationError(
+            f"a height is one number, and a map of kind '{depth.kind}' lacks two, scale and shift: "
+            "give two known points instead"
+        )
+    tilt = math.radians(max_tilt)
+    facing = _facing_up(depth, camera, normals, tilt)
+    plane = _floor(facing, tilt)
+    scale = metres / plane.height
+    inside = facing.points[plane.on_it]
+    misses = (inside @ plane.m - 1) * inside[:, 2] * scale
+    fit = Fit(
+        space=FitSpace.DEPTH,
+        scale=scale,
+        shift=0.0,
+        residual=float(np.sqrt(np.mean(np.square(misses)))),
+        pixels=len(inside),
+    )
+    floor = Floor(
+        normal=plane.up,
+        height=plane.height,
+        area=len(inside) / facing.grid,
+        inliers=len(inside) / len(facing.points),
+    )
+    remarks = []
+    if camera.source is CameraSource.ASSUMED:
+        remarks.append("the focal length is assumed, and the scale is only as good as it")
+    return calibrated(depth, fit, floor=floor, remarks=remarks)
+
+
+def _facing_up(
+    depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, tilt: float
+) -> _Facing:
+    """Pixels of a grid over the lower half of the picture whose normal is up within ``tilt``."""
+    if normals is not None and normals.shape[1:] != depth.shape:
+        raise InputError(f"normals are {normals.shape[1:]}, the depth {depth.shape}")
+    height, width = depth.shape
+    stride = math.ceil(math.sqrt(height * width / GRID_PIXELS))
+    grid = np.s_[::stride, ::stride]
+    values, valid = depth.values[grid].astype(np.float64), depth.valid[grid]
+    # Pixel (u, v) of the map is pixel (u, v) / stride of the grid, centre on centre.
+    K = np.diag([1 / stride, 1 / stride, 1.0]) @ camera.K
+    if normals is None:
+        field, known = normals_from_depth(values, K, valid, window=7)
+    else:
+        field = normals[(slice(None), *grid)].astype(np.float64)
+        length = np.linalg.norm(field, axis=0)
+        known = valid & (length > 0)
+        field = field / np.where(known, length, 1)
+    up = known & (-field[1] > math.cos(tilt))
+    up[: len(up) // 2] = False
+    points = unproject(np.where(valid, values, 1.0), K)
+    if up.sum() < LEAST_AREA * up.size:
+        raise CalibrationError(
+            f"no floor seen: {100 * up.mean():.1f} % of the picture faces up in its lower half "
+            f"(within {math.degrees(tilt):.0f} degrees), and a floor needs "
+            f"{100 * LEAST_AREA:.0f} %; give known points instead"
+        )
+    return _Facing(points=points[:, up].T, normals=field[:, up].T, grid=up.size)
+
+
+def _floor(facing: _Facing, tilt: float) -> _Plane:
+    """The largest plane, or a large enough one below and parallel to it."""
+    generator = np.random.default_rng(0)
+    least = LEAST_AREA * facing.grid
+    floor, left = None, np.ones(len(facing.points), bool)
+    # Floor, table top and one more; what is left then is no large plane.
+    for _ in range(3):
+        plane = _largest_plane(facing.points, left, tilt, generator)
+        if plane is None or plane.on_it.sum() < least:
+            break
+        misses = np.abs(facing.points @ plane.m - 1)
+        left &= misses > 2 * TOLERANCE
+        if floor is None or (
+            plane.height > LOWER * floor.height and plane.up @ floor.up > math.cos(PARALLEL)
+        ):
+            floor = plane
+        if left.sum() < least:
+            break
+    if floor is None:
+        raise CalibrationError(
+            "no floor seen: what faces up in the lower half of the picture is no plane; "
+            "give known points instead"
+        )
+    turn = np.arccos(np.clip(facing.normals[floor.on_it] @ floor.up, -1, 1))
+    if np.median(turn) > MOST_ROUGHNESS:
+        raise CalibrationError(
+            "no floor seen: what faces up in the lower half of the picture is not flat "
+            f"(its normals differ by {math.degrees(np.median(turn)):.0f} degrees); "
+            "give known points instead"
+        )
+    return floor
+
+
+def _largest_plane(
+    points: Float64[np.ndarray, "n 3"],
+    among: Bool[np.ndarray, "n"],
+    tilt: float,
+    generator: np.random.Generator,
+) -> _Plane | None:
+    """The plane that most of the points ``among`` lie on, refined; None where there is none."""
+    candidates = points[among]
+    p, q, r = (candidates[generator.integers(0, len(candidates), TRIALS)] for _ in range(3))
+    sums = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
+    volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
+    # Three points in line with each other, or with the camera, propose nothing.
+    proposed = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
+    planes = sums[proposed] / volumes[proposed, None]
+    planes = planes[planes[:, 1] > math.cos(tilt) * np.linalg.norm(planes, axis=1)]
+    if not len(planes):
+        return None
+    votes = (np.abs(planes @ candidates.T - 1) < TOLERANCE).sum(axis=1)
+    m = planes[int(votes.argmax())]
+    for _ in range(5):
+        on_it = among & (np.abs(points @ m - 1) < TOLERANCE)
+        m = np.linalg.lstsq(points[on_it], np.ones(on_it.sum()), rcond=None)[0]
+    on_it = among & (np.abs(points @ m - 1) < TOLERANCE)
+    if m[1] <= math.cos(tilt) * np.linalg.norm(m):
+        return None
+    return _Plane(m=m, on_it=on_it)

@@ -1,0 +1,188 @@
+"""Metres from points whose distance is known.
+
+Scale, and shift where the kind has one, come from least absolute relative errors: of the few
+points a user measures one is easily a slip of the pen or of the mouse, and least squares would
+spread that error over all of them, while here the others are met and the slip stands out.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from rilievo.alignment import Fit, FitSpace
+from rilievo.calibration.known import Along, KnownPoint
+from rilievo.calibration.record import Calibrated, Residual, calibrated
+from rilievo.errors import CalibrationError
+from rilievo.types import Camera, DepthKind, DepthMap
+
+# The depth at a point is the median of this many pixels either way: robust against a stray pixel,
+# and on a plane still the depth of the pixel itself.
+WINDOW_RADIUS = 2
+# A point that is off by more than this factor, either way, deserves a look.
+SUSPICIOUS = 1.3
+# Lines through every two points are tried up to this many; beyond, as many drawn at random.
+MOST_PAIRS = 2_016
+
+
+def calibrate(
+    depth: DepthMap, known: Sequence[KnownPoint], *, camera: Camera | None = None
+) -> Calibrated:
+    """Bring a depth map to metres by known points.
+
+    Kinds ``UP_TO_SCALE`` and ``METRIC`` take one point or more: the scale is the median ratio in
+    the logarithm (of two points, the geometric mean), and that metres were scaled is said. Kinds
+    ``AFFINE`` and ``AFFINE_INVERSE`` take two or more, at different depths, for scale and shift,
+    fitted in depth or in inverse depth.
+
+    Args:
+        depth: Of any kind.
+        known: Points in the pixels of ``depth``.
+        camera: Intrinsics of the photograph, needed where a point was measured along its ray.
+
+    Raises:
+        CalibrationError: If a point lies outside the image or where depth is invalid, two share a
+            pixel, they are too few or too alike for the kind, a ray has no camera, or they
+            contradict the map so that near becomes far.
+    """
+    least = 1 if depth.is_depth else 2
+    if len(known) < least:
+        raise CalibrationError(_too_few(depth.kind, len(known)))
+    _refuse_shared_pixels(depth, known)
+    x = np.array([_value_at(depth, point) for point in known])
+    metres = np.array([_depth_of(point, camera) for point in known])
+    fit = _scale(x, metres) if depth.is_depth else _scale_and_shift(x, metres, depth)
+    fitted = fit.scale * x + fit.shift
+    if fit.space is FitSpace.INVERSE:
+        if (fitted <= 0).any():
+            raise CalibrationError(
+                f"known point {known[int(fitted.argmin())]} comes out beyond infinity: "
+                "the known distances contradict each other; check them"
+            )
+        fitted = 1 / fitted
+    residuals = [
+        Residual(point=point, metres=float(found - true), relative=float(found / true - 1))
+        for point, found, true in zip(known, fitted, metres, strict=True)
+    ]
+    remarks = _suspicions(residuals) if len(known) > least else []
+    return calibrated(depth, fit, residuals=residuals, remarks=remarks)
+
+
+def _too_few(kind: DepthKind, count: int) -> str:
+    if count == 0:
+        return "no known point is given: a point is u,v,metres"
+    return (
+        f"one known point does not determine both scale and shift of a map of kind '{kind}': give "
+        "a second one, clearly nearer or farther"
+    )
+
+
+def _pixel(depth: DepthMap, point: KnownPoint) -> tuple[int, int]:
+    """(row, column) of the pixel that holds the point, if the image does."""
+    height, width = depth.shape
+    # A pixel reaches half a pixel to each side of its centre.
+    row, column = int(np.floor(point.v + 0.5)), int(np.floor(point.u + 0.5))
+    if not (0 <= row < height and 0 <= column < width):
+        raise CalibrationError(
+            f"known point {point} lies outside the image: columns go from 0 to {width - 1}, "
+            f"rows from 0 to {height - 1}"
+        )
+    return row, column
+
+
+def _refuse_shared_pixels(depth: DepthMap, known: Sequence[KnownPoint]) -> None:
+    first: dict[tuple[int, int], KnownPoint] = {}
+    for point in known:
+        pixel = _pixel(depth, point)
+        if pixel in first:
+            raise CalibrationError(
+                f"known points {first[pixel]} and {point} lie on the same pixel: keep one"
+            )
+        first[pixel] = point
+
+
+def _value_at(depth: DepthMap, point: KnownPoint) -> float:
+    """Median of the valid numbers about a point."""
+    row, column = _pixel(depth, point)
+    if not depth.valid[row, column]:
+        raise CalibrationError(
+            f"known point {point} lies on a pixel without depth: choose one beside it"
+        )
+    height, width = depth.shape
+    # Even to all sides, so that the median of a slope is its middle at the border too.
+    reach = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
+    window = np.s_[row - reach : row + reach + 1, column - reach : column + reach + 1]
+    return float(np.median(depth.values[window][depth.valid[window]].astype(np.float64)))
+
+
+def _depth_of(point: KnownPoint, camera: Camera | None) -> float:
+    """Depth along the axis [m] of a point, however it was measured."""
+    if point.along is Along.AXIS:
+        return point.metres
+    if camera is None:
+        raise CalibrationError(
+            f"known point {point} is measured along its ray, which needs the camera: "
+            "give its intrinsics or field of view"
+        )
+    K = camera.K
+    x, y = (point.u - K[0, 2]) / K[0, 0], (point.v - K[1, 2]) / K[1, 1]
+    return point.metres / float(np.sqrt(x * x + y * y + 1))
+
+
+def _scale(x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"]) -> Fit:
+    scale = float(np.exp(np.median(np.log(metres / x))))
+    residual = float(np.sqrt(np.mean(np.square(scale * x - metres))))
+    return Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=x.size)
+
+
+def _scale_and_shift(
+    x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
+) -> Fit:
+    """The line with the least sum of absolute relative errors.
+
+    Some line through two of the points attains that least sum, so lines through pairs are tried.
+    """
+    inverse = depth.kind is DepthKind.AFFINE_INVERSE
+    y = 1 / metres if inverse else metres
+    inside = depth.values[depth.valid]
+    # Of an affine kind only differences mean something, so alike is alike beside the map's range.
+    alike = 1e-3 * (float(inside.max()) - float(inside.min()))
+    first, second = _pairs(x.size)
+    apart = np.abs(x[second] - x[first]) > alike
+    if not apart.any():
+        raise CalibrationError(
+            "all known points have the same predicted depth, which does not determine a shift: "
+            "give one that is clearly nearer or farther"
+        )
+    first, second = first[apart], second[apart]
+    scales = (y[second] - y[first]) / (x[second] - x[first])
+    shifts = y[first] - scales * x[first]
+    misses = np.abs((scales[:, None] * x + shifts[:, None]) / y - 1).sum(axis=1)
+    best = int(misses.argmin())
+    scale, shift = float(scales[best]), float(shifts[best])
+    if scale <= 0:
+        raise CalibrationError(
+            f"the known points give a scale of {scale:.4g}, which is not positive: what they say "
+            "is nearer, the map says is farther; check their order and their columns and rows"
+        )
+    residual = float(np.sqrt(np.mean(np.square(scale * x + shift - y))))
+    space = FitSpace.INVERSE if inverse else FitSpace.DEPTH
+    return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
+
+
+def _pairs(count: int) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
+    """Indices of every two of ``count`` points, or of as many as are tried, always the same."""
+    if count * (count - 1) // 2 <= MOST_PAIRS:
+        return np.triu_indices(count, 1)
+    generator = np.random.default_rng(0)
+    first = generator.integers(0, count, MOST_PAIRS)
+    return first, (first + generator.integers(1, count, MOST_PAIRS)) % count
+
+
+def _suspicions(residuals: Sequence[Residual]) -> list[str]:
+    return [
+        f"known point {residual.point} is suspicious: the fit is off there by "
+        f"{100 * residual.relative:+.0f} %"
+        for residual in residuals
+        if not 1 / SUSPICIOUS <= residual.relative + 1 <= SUSPICIOUS
+    ]
