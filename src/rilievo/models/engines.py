@@ -100,23 +100,29 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
     session_options.log_severity_level = 4
     # Threads that spin between two small networks take the cores from decoding and encoding.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(path, session_options, providers=chosen)
     # The runtime's own exceptions derive from Exception alone and are not exported.
+    try:
+        session = onnxruntime.InferenceSession(
+            path, session_options, providers=chosen, enable_fallback=0
+        )
+        metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:
         raise ModelError(f"{path}: not a network ONNX Runtime can run: {_line(error)}") from error
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
-        return dict(zip(outputs, session.run(outputs, {inputs[0]: batch}), strict=True))
+        try:
+            return dict(zip(outputs, session.run(outputs, {inputs[0]: batch}), strict=True))
+        except Exception as error:
+            raise ModelError(f"{path}: the network failed: {_line(error)}") from error
 
     on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
     return Session(
         run=run,
         input_names=inputs,
         output_names=outputs,
-        metadata=session.get_modelmeta().custom_metadata_map,
+        metadata=metadata,
         device=f"cuda:{options.device.partition(':')[2] or 0}" if on_cuda else "cpu",
     )
 
@@ -144,7 +150,10 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
     outputs = tuple(output.get_any_name() for output in compiled.outputs)
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
-        answer = compiled.infer_new_request({0: batch})
+        try:
+            answer = compiled.infer_new_request({0: batch})
+        except RuntimeError as error:
+            raise ModelError(f"{path}: the network failed: {_line(error)}") from error
         return {name: answer[index] for index, name in enumerate(outputs)}
 
     return Session(
