@@ -1,0 +1,1 @@
+"""Losses: functions of predictions and ground truth that training minimises."""

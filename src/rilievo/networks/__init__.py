@@ -1,0 +1,1 @@
+"""Networks: torch modules that know shapes and nothing of files, datasets or training."""

@@ -1,0 +1,130 @@
+"""The MobileNetV2 encoder, in the arrangement of Gluon's model zoo.
+
+M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018. Gluon's
+arrangement strides one step later than torchvision's (the 64-channel group runs at 1/8 of the
+image, not 1/16) and ends its activations with ReLU, not ReLU6. Submodules carry Gluon's names, so
+that its published weights load by name.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+
+_PREFIX = "mobilenetv20_features_"
+_BATCH_NORM_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "running_mean",
+    "running_var": "running_var",
+}
+_OUTPUTS = (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
+_STRIDED = (1, 3, 10, 13)
+_LAST_OF_SIZE = (0, 2, 9, 12, 16)
+
+
+class Pyramid(NamedTuple):
+    """Features of one batch; the names tell the size relative to the image."""
+
+    stem: Float[Tensor, "b 32 h2 w2"]
+    half: Float[Tensor, "b 16 h2 w2"]
+    quarter: Float[Tensor, "b 24 h4 w4"]
+    eighth: Float[Tensor, "b 64 h8 w8"]
+    sixteenth: Float[Tensor, "b 96 h16 w16"]
+    last: Float[Tensor, "b 320 h32 w32"]
+
+
+PYRAMID_CHANNELS = (32, 16, 24, 64, 96, 320)
+
+
+class Bottleneck(nn.Module):
+    """1×1 expansion, 3×3 depthwise, linear 1×1 projection; plus its input where shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.conv0 = nn.Conv2d(inputs, hidden, 1, bias=False)
+        self.batchnorm0 = nn.BatchNorm2d(hidden)
+        self.conv1 = nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False)
+        self.batchnorm1 = nn.BatchNorm2d(hidden)
+        self.conv2 = nn.Conv2d(hidden, outputs, 1, bias=False)
+        self.batchnorm2 = nn.BatchNorm2d(outputs)
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        """Return features of the output width, smaller by the stride."""
+        y = torch.relu(self.batchnorm0(self.conv0(x)))
+        y = torch.relu(self.batchnorm1(self.conv1(y)))
+        y = self.batchnorm2(self.conv2(y))
+        return x + y if self.is_residual else y
+
+
+class MobileNetV2(nn.Module):
+    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv0 = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
+        self.batchnorm0 = nn.BatchNorm2d(32)
+        self.linearbottleneck = nn.ModuleList()
+        inputs = 32
+        for index, outputs in enumerate(_OUTPUTS):
+            stride, expansion = (2 if index in _STRIDED else 1), (6 if index else 1)
+            self.linearbottleneck.append(
+                Bottleneck(inputs, outputs, stride=stride, expansion=expansion)
+            )
+            inputs = outputs
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Pyramid:
+        """Encode RGB images normalised by ImageNet's mean and deviation."""
+        stem = x = torch.relu(self.batchnorm0(self.conv0(image)))
+        levels = []
+        for index, block in enumerate(self.linearbottleneck):
+            x = block(x)
+            if index in _LAST_OF_SIZE:
+                levels.append(x)
+        return Pyramid(stem, *levels)
+
+
+def published_name(parameter: str) -> str:
+    """Gluon's name of an entry of ``MobileNetV2().state_dict()``."""
+    *modules, layer, leaf = parameter.split(".")
+    if layer.startswith("batchnorm"):
+        leaf = _BATCH_NORM_NAMES[leaf]
+    scope = "".join(modules) + "_" if modules else ""
+    return f"{_PREFIX}{scope}{layer}_{leaf}"
+
+
+def load_published(encoder: MobileNetV2, path: Path) -> None:
+    """Fill ``encoder`` with ImageNet weights from an ``.npz`` of Gluon's arrays.
+
+    Entries the encoder has no use for (its classifier) are passed over.
+
+    Raises:
+        ModelError: If the file is unreadable, or an array is missing or of another shape.
+    """
+    state = encoder.state_dict()
+    try:
+        with np.load(path) as archive:
+            entries = {name.rsplit("/", 1)[-1].removesuffix(".npy"): name for name in archive.files}
+            for parameter, value in state.items():
+                if parameter.endswith("num_batches_tracked"):
+                    continue
+                name = published_name(parameter)
+                if name not in entries:
+                    raise ModelError(f"{path}: no array '{name}'; expected MobileNetV2 of Gluon")
+                array = np.asarray(archive[entries[name]], dtype=np.float32)
+                if array.shape != tuple(value.shape):
+                    raise ModelError(
+                        f"{path}: '{name}' is {array.shape}, expected {tuple(value.shape)}"
+                    )
+                state[parameter] = torch.from_numpy(array)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise ModelError(f"{path}: cannot read the encoder's weights: {error}") from error
+    encoder.load_state_dict(state)

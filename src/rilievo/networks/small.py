@@ -1,0 +1,162 @@
+"""The embedded model's network: MobileNetV2 and a light U-Net decoder.
+
+The decoder (5×5 depthwise convolutions, a global context at the coarsest level) ends at half the
+image's resolution. The last doubling of depth is a convex combination of 3×3 neighbours with
+learned weights (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3), so that depth edges follow
+image edges and no depth between two surfaces is invented where one ends.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from rilievo.networks.mobilenet_v2 import PYRAMID_CHANNELS, MobileNetV2
+
+MULTIPLE = 32
+"""Both sides of an input image are multiples of this."""
+
+_LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
+_WIDTHS = (256, 160, 112, 64, 32)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Surface(NamedTuple):
+    """What the network says of a batch of images.
+
+    Attributes:
+        log_depth: Natural logarithm of depth up to one factor per image, at the image's size.
+        normals: Directions of unknown length in the camera frame, at half the image's size.
+    """
+
+    log_depth: Float[Tensor, "b h w"]
+    normals: Float[Tensor, "b 3 h2 w2"]
+
+
+class SeparableConv(nn.Sequential):
+    """Depthwise, then 1×1 convolution, each with batch normalisation and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int = 5) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, inputs, kernel, padding=kernel // 2, groups=inputs, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        )
+
+
+class Context(nn.Module):
+    """The coarsest features, with the mean of the whole image added to every place."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.narrow = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        )
+        self.whole = nn.Sequential(
+            nn.Conv2d(outputs, outputs, 1), nn.ReLU(), nn.Conv2d(outputs, outputs, 1)
+        )
+        self.mix = SeparableConv(outputs, outputs)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """Return features that know the whole image."""
+        x = self.narrow(x)
+        return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
+
+
+class Merge(nn.Module):
+    """Coarse features, doubled in size, joined with the encoder's finer ones."""
+
+    def __init__(
+        self, coarse: int, fine: int, outputs: int, *, layers: int, kernel: int = 5
+    ) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(coarse, outputs, 1)
+        self.lateral = nn.Conv2d(fine, outputs, 1)
+        self.mix = nn.Sequential(
+            *(SeparableConv(outputs, outputs, kernel=kernel) for _ in range(layers))
+        )
+
+    def forward(
+        self, coarse: Float[Tensor, "b c h2 w2"], fine: Float[Tensor, "b d h w"]
+    ) -> Float[Tensor, "b e h w"]:
+        """Return features of the finer size."""
+        return self.mix(self.lateral(fine) + double(self.reduce(coarse)))
+
+
+class ConvexUpsample(nn.Module):
+    """Double a map by convex combinations of its 3×3 neighbours.
+
+    Of every pixel's 36 weights, nine belong to each of the four pixels it becomes. Gathering and
+    summing them are convolutions with fixed ones and zeros, which run three times faster on a CPU
+    than a softmax over a fifth axis.
+    """
+
+    gather: Tensor
+    group: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(features, features, 3, padding=1, groups=features, bias=False)
+        self.norm = nn.BatchNorm2d(features)
+        self.weigh = nn.Conv2d(features, 36, 1)
+        one_of_nine, one_of_four = torch.eye(9), torch.eye(4)
+        self.register_buffer("gather", one_of_nine.repeat(4, 1).view(36, 1, 3, 3), persistent=False)
+        group = one_of_four.repeat_interleave(9, dim=1).view(4, 36, 1, 1)
+        self.register_buffer("group", group, persistent=False)
+
+    def forward(
+        self, values: Float[Tensor, "b 1 h w"], features: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, "b 1 h2 w2"]:
+        """Return ``values`` at twice the size, nowhere outside the range of the neighbours."""
+        logits = self.weigh(torch.relu(self.norm(self.look(features)))).float()
+        # Half precision would round log depth to steps of 3 %.
+        with torch.autocast(values.device.type, enabled=False):
+            weights = torch.exp(_LARGEST_LOGIT * torch.tanh(logits / _LARGEST_LOGIT))
+            around = F.conv2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), self.gather)
+            total = F.conv2d(weights * around, self.group)
+            return F.pixel_shuffle(total / F.conv2d(weights, self.group), 2)
+
+
+class SmallNet(nn.Module):
+    """Depth up to scale and normals of photographs whose sides are multiples of 32 pixels."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
+        self.register_buffer("deviation", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1) * 255)
+        stem, half, quarter, eighth, sixteenth, last = PYRAMID_CHANNELS
+        wide5, wide4, wide3, wide2, wide1 = _WIDTHS
+        self.encoder = MobileNetV2()
+        self.context = Context(last, wide5)
+        self.merge4 = Merge(wide5, sixteenth, wide4, layers=2)
+        self.merge3 = Merge(wide4, eighth, wide3, layers=2)
+        self.merge2 = Merge(wide3, quarter, wide2, layers=2)
+        self.merge1 = Merge(wide2, half, wide1, layers=1, kernel=3)
+        self.head = nn.Conv2d(wide1, 4, 3, padding=1)
+        self.upsample = ConvexUpsample(stem + wide1)
+
+    def forward(self, image: UInt8[Tensor, "b h w 3"]) -> Surface:
+        """Predict from RGB images, as image files hold them."""
+        normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
+        pyramid = self.encoder(normalised)
+        x = self.merge4(self.context(pyramid.last), pyramid.sixteenth)
+        x = self.merge3(x, pyramid.eighth)
+        x = self.merge2(x, pyramid.quarter)
+        x = self.merge1(x, pyramid.half)
+        surface = self.head(x).float()
+        log_depth = self.upsample(surface[:, :1], torch.cat([pyramid.stem, x], dim=1))
+        return Surface(log_depth[:, 0], surface[:, 1:])
+
+
+def double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Twice the size, bilinear, pixel centres kept."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

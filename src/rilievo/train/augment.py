@@ -1,0 +1,156 @@
+"""From a stored frame to one never seen: crops, mirroring, colours, faults of lens and file."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from rilievo.errors import MissingExtraError
+from rilievo.train.frames import FARTHEST, Frame
+
+try:
+    import cv2
+except ImportError as missing:
+    raise MissingExtraError("training", "train") from missing
+
+MULTIPLE = 32
+ASPECTS = (4 / 3, 3 / 4, 1.0, 16 / 9, 9 / 16, 2.0, 3.0)
+"""Width over height of the batches, and how often each comes."""
+ASPECT_SHARES = (0.44, 0.14, 0.10, 0.14, 0.05, 0.06, 0.07)
+
+SKY_MARGIN = float(np.log(2.0))
+"""Sky is trained to lie at twice the farthest surface of its image."""
+
+
+def batch_shape(area: int, random: np.random.Generator) -> tuple[int, int]:
+    """(height, width) of a batch: a random aspect at about ``area`` pixels, multiples of 32."""
+    aspect = ASPECTS[int(random.choice(len(ASPECTS), p=ASPECT_SHARES))]
+    height = MULTIPLE * max(1, round((area / aspect) ** 0.5 / MULTIPLE))
+    return height, MULTIPLE * max(1, round(area / height / MULTIPLE))
+
+
+def augment(frame: Frame, shape: tuple[int, int], random: np.random.Generator) -> Frame:
+    """A random crop of ``frame`` at ``shape``, perhaps mirrored, with the faults of photographs.
+
+    Sky gets its target depth here and counts as ``valid``.
+    """
+    scale = 1.0 if random.random() < 0.35 else float(random.uniform(0.55, 1.0))
+    # Near the middle: far from it a crop sees the scene under angles that no camera would.
+    down, right = (float(shift) for shift in random.uniform(-0.2, 0.2, 2))
+    frame = crop(frame, shape, scale=scale, shift=(down, right))
+    if random.random() < 0.5:
+        frame = _mirror(frame)
+    return Frame(
+        image=degrade(frame.image, random),
+        log_depth=sky_filled(frame.log_depth, frame.valid, frame.sky),
+        valid=frame.valid | frame.sky,
+        sky=frame.sky,
+        normals=frame.normals,
+        normals_valid=frame.normals_valid,
+    )
+
+
+def sky_filled(
+    log_depth: Float32[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    sky: Bool[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "h w"]:
+    """Put the sky at twice the farthest surface (200 m where an image shows nothing else)."""
+    farthest = log_depth[valid].max() if valid.any() else np.log(FARTHEST)
+    return np.where(sky, np.float32(farthest + SKY_MARGIN), log_depth)
+
+
+def degrade(
+    image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Change exposure, contrast and colours; sometimes blur, coarsen, add noise, compress."""
+    image = np.ascontiguousarray(image)
+    if random.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), float(random.uniform(0.4, 1.6)))
+    if random.random() < 0.1:
+        image = _coarsened(image, float(random.uniform(0.4, 0.8)))
+    if random.random() < 0.8:
+        image = _saturated(image, float(random.uniform(0.2, 1.6)))
+        image = _toned(image, random)
+    if random.random() < 0.1:
+        image = _saturated(image, 0.0)
+    if random.random() < 0.35:
+        deviation = float(random.uniform(1.0, 14.0))
+        noise = random.standard_normal(image.shape, dtype=np.float32) * deviation
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if random.random() < 0.3:
+        image = _compressed(image, int(random.integers(20, 90)))
+    return image
+
+
+def crop(
+    frame: Frame,
+    shape: tuple[int, int],
+    *,
+    scale: float = 1.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Frame:
+    """Cut a window out of ``frame`` and resize it to ``shape``, targets by nearest pixel.
+
+    Args:
+        frame: What to cut from.
+        shape: (height, width) of the result; the window has its aspect.
+        scale: Of the window against the largest that fits, in (0, 1].
+        shift: (down, right) from the middle, as a share of the free room, in [-0.5, 0.5].
+    """
+    height, width = shape
+    source_height, source_width = frame.image.shape[:2]
+    largest = min(source_height, source_width * height / width)
+    tall = round(scale * largest)
+    wide = min(round(scale * largest * width / height), source_width)
+    top = int((source_height - tall) * (0.5 + shift[0]))
+    left = int((source_width - wide) * (0.5 + shift[1]))
+    rows = (top + (np.arange(height) + 0.5) * tall / height).astype(int)
+    columns = (left + (np.arange(width) + 0.5) * wide / width).astype(int)
+    window = frame.image[top : top + tall, left : left + wide]
+    interpolation = cv2.INTER_AREA if tall > height else cv2.INTER_LINEAR
+    pick = np.ix_(rows, columns)
+    return Frame(
+        image=np.asarray(cv2.resize(window, (width, height), interpolation=interpolation)),
+        log_depth=frame.log_depth[pick],
+        valid=frame.valid[pick],
+        sky=frame.sky[pick],
+        normals=frame.normals[:, rows][:, :, columns],
+        normals_valid=frame.normals_valid[pick],
+    )
+
+
+def _mirror(frame: Frame) -> Frame:
+    return Frame(
+        image=frame.image[:, ::-1],
+        log_depth=frame.log_depth[:, ::-1],
+        valid=frame.valid[:, ::-1],
+        sky=frame.sky[:, ::-1],
+        normals=frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.int8)[:, None, None],
+        normals_valid=frame.normals_valid[:, ::-1],
+    )
+
+
+def _saturated(image: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:
+    luma = np.array([0.299, 0.587, 0.114])
+    return np.asarray(cv2.transform(image, factor * np.eye(3) + (1 - factor) * luma[None, :]))
+
+
+def _toned(
+    image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator
+) -> UInt8[np.ndarray, "h w 3"]:
+    levels = np.linspace(0, 1, 256)[:, None] ** np.exp(random.normal(0, 0.3))
+    levels = (levels - 0.5) * random.uniform(0.6, 1.35) + 0.5 + random.normal(0, 0.06)
+    levels = levels * np.exp(random.normal(0, 0.08, 3))
+    table = np.clip(np.round(255 * levels), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, table[None]))
+
+
+def _coarsened(image: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:
+    height, width = image.shape[:2]
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _compressed(image: UInt8[np.ndarray, "h w 3"], quality: int) -> UInt8[np.ndarray, "h w 3"]:
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))

@@ -1,0 +1,108 @@
+"""Batches made ahead of the training step, in a thread of their own.
+
+Every batch is a function of the seed and its number alone (given the same frames), which is what
+makes a resumed run go on as if it had not been stopped.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from torch import Tensor
+
+from rilievo.train.augment import augment, batch_shape
+from rilievo.train.frames import Frame, FrameSource
+
+_AHEAD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Frames of one shape, as tensors."""
+
+    image: UInt8[Tensor, "b h w 3"]
+    log_depth: Float32[Tensor, "b h w"]
+    valid: Bool[Tensor, "b h w"]
+    normals: Float32[Tensor, "b 3 h w"]
+    normals_valid: Bool[Tensor, "b h w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """What batches are drawn from, for a part of a run."""
+
+    rendered: FrameSource
+    real: FrameSource | None
+    real_share: float
+    area: int
+    size: int
+
+
+def make_batch(mix: Mix, *, seed: int, number: int) -> Batch:
+    """Draw and augment batch ``number`` of a run."""
+    random = np.random.default_rng([seed, number])
+    shape = batch_shape(mix.area, random)
+    frames = []
+    for _ in range(mix.size):
+        is_real = mix.real is not None and random.random() < mix.real_share
+        source = mix.real if is_real and mix.real is not None else mix.rendered
+        frames.append(augment(source.draw(random), shape, random))
+    return collate(frames)
+
+
+def collate(frames: list[Frame]) -> Batch:
+    """Stack frames of equal shape."""
+    normals = np.stack([frame.normals for frame in frames]).astype(np.float32) / 127
+    return Batch(
+        image=torch.from_numpy(np.stack([frame.image for frame in frames])),
+        log_depth=torch.from_numpy(np.stack([frame.log_depth for frame in frames])),
+        valid=torch.from_numpy(np.stack([frame.valid for frame in frames])),
+        normals=torch.from_numpy(normals),
+        normals_valid=torch.from_numpy(np.stack([frame.normals_valid for frame in frames])),
+    )
+
+
+@contextmanager
+def batches_ahead(make: Callable[[int], Batch], *, first: int) -> Iterator[Iterator[Batch]]:
+    """Yield an iterator over ``make(first)``, ``make(first + 1)`` …, made ahead by a thread.
+
+    An error of the thread is raised where the batch is asked for.
+    """
+    made: queue.Queue[Batch | Exception] = queue.Queue(_AHEAD)
+    stopped = threading.Event()
+
+    def offer(item: Batch | Exception) -> None:
+        while not stopped.is_set():
+            try:
+                return made.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        number = first
+        while not stopped.is_set():
+            try:
+                offer(make(number))
+            except Exception as error:
+                return offer(error)
+            number += 1
+
+    def take() -> Iterator[Batch]:
+        while True:
+            item = made.get()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=work, name="batches", daemon=True)
+    thread.start()
+    try:
+        yield take()
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,74 @@
+"""The state of a run on disk, written whole or not at all."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from rilievo.errors import InputError
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """Everything that changes while a network is trained.
+
+    Attributes:
+        network: The weights that are trained.
+        average: Their moving average, which is what is validated and exported.
+        optimizer: With its moments.
+        step: Steps done.
+        images: Images seen.
+        seconds: Time spent, stops not counted.
+    """
+
+    network: nn.Module
+    average: nn.Module
+    optimizer: Optimizer
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a file beside ``path`` and put it in place when it is whole."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_checkpoint(state: RunState, path: Path) -> None:
+    """Write the run's state; a run killed meanwhile keeps the checkpoint before."""
+    entries = {
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "step": state.step,
+        "images": state.images,
+        "seconds": state.seconds,
+    }
+    write_atomically(path, lambda part: torch.save(entries, part))
+
+
+def load_checkpoint(state: RunState, path: Path) -> None:
+    """Put the run back where the checkpoint was written.
+
+    Raises:
+        InputError: If the file is no checkpoint of this network.
+    """
+    try:
+        entries = torch.load(path, map_location="cpu", weights_only=True)
+        state.network.load_state_dict(entries["network"])
+        state.average.load_state_dict(entries["average"])
+        state.optimizer.load_state_dict(entries["optimizer"])
+        state.step, state.images = entries["step"], entries["images"]
+        state.seconds = entries["seconds"]
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a checkpoint of this network: {first_line}") from error

@@ -1,0 +1,50 @@
+"""The record that training draws: one photograph or rendering with its log depth and normals."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int8, UInt8
+
+from rilievo.errors import InputError
+
+FARTHEST = 200.0
+"""Surfaces beyond this many metres count as if they were there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One image with its targets.
+
+    Attributes:
+        image: sRGB.
+        log_depth: Natural logarithm of depth [m]; finite everywhere, read only where ``valid``.
+        valid: Pixels that have depth; disjoint from ``sky``.
+        sky: Pixels that see no surface.
+        normals: 127 times the unit normal in the camera frame, towards the camera.
+        normals_valid: Pixels that have normals.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    log_depth: Float32[np.ndarray, "h w"]
+    valid: Bool[np.ndarray, "h w"]
+    sky: Bool[np.ndarray, "h w"]
+    normals: Int8[np.ndarray, "3 h w"]
+    normals_valid: Bool[np.ndarray, "h w"]
+
+    def __post_init__(self) -> None:
+        size = self.image.shape[:2]
+        for name in ("log_depth", "valid", "sky", "normals", "normals_valid"):
+            shape = getattr(self, name).shape
+            if shape[-2:] != size:
+                raise InputError(f"a training frame has an image of {size} but {name} of {shape}")
+
+
+class FrameSource(Protocol):
+    """Anything that frames can be drawn from."""
+
+    def draw(self, random: np.random.Generator) -> Frame:
+        """Return one frame; the same state of ``random`` and the same frames give the same one."""
+        ...
+
+    def __len__(self) -> int: ...

@@ -1,0 +1,112 @@
+"""Rendered frames: the shards that ``python -m rilievo.datasets.synthetic`` writes.
+
+A shard is an ``.npz`` of n frames: ``image`` uint8 (n, h, w, 3), ``log_depth`` float16 (n, h, w)
+with +inf where there is sky, ``normals`` int8 (n, 3, h, w), 127 times the unit normal and zero
+where there is sky.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from jaxtyping import Float16, Int8, UInt8
+
+from rilievo.errors import InputError
+from rilievo.train.frames import FARTHEST, Frame
+
+_OUTDOORS_BEYOND = 15.0  # metres: no room that is rendered is longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """The arrays of one file, as they are stored."""
+
+    image: UInt8[np.ndarray, "n h w 3"]
+    log_depth: Float16[np.ndarray, "n h w"]
+    normals: Int8[np.ndarray, "n 3 h w"]
+
+    def frame(self, index: int) -> Frame:
+        """One frame, with its sky told apart and its far surfaces brought to ``FARTHEST``."""
+        log_depth = self.log_depth[index].astype(np.float32)
+        sky = ~np.isfinite(log_depth)
+        return Frame(
+            image=self.image[index],
+            log_depth=np.minimum(log_depth, np.float32(np.log(FARTHEST))),
+            valid=~sky,
+            sky=sky,
+            normals=self.normals[index],
+            normals_valid=~sky,
+        )
+
+
+def read_shard(path: Path) -> Shard:
+    """Read one shard.
+
+    Raises:
+        InputError: If the file is no shard.
+    """
+    try:
+        with np.load(path) as archive:
+            shard = Shard(
+                image=archive["image"],
+                log_depth=archive["log_depth"],
+                normals=archive["normals"],
+            )
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise InputError(f"{path}: not a shard of rendered frames: {error}") from error
+    count, height, width, channels = shard.image.shape
+    expected = {"log_depth": (count, height, width), "normals": (count, channels, height, width)}
+    for name, shape in expected.items():
+        if getattr(shard, name).shape != shape:
+            raise InputError(f"{path}: {name} is {getattr(shard, name).shape}, expected {shape}")
+    return shard
+
+
+class ShardPool:
+    """Every frame of a folder of shards, held in memory (about 0.4 MB a frame of 256×192).
+
+    Attributes:
+        folder: Where the shards are.
+        outdoors: Share of the frames drawn that show something farther than a room, or sky.
+        held_out: The shard kept for validation, the first by name; None if there is only one.
+    """
+
+    def __init__(self, folder: Path, *, outdoors: float) -> None:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no folder of shards; render some first")
+        self.folder = folder
+        self.outdoors = outdoors
+        self.held_out: Shard | None = None
+        self._names: set[str] = set()
+        self._near: list[tuple[Shard, int]] = []
+        self._far: list[tuple[Shard, int]] = []
+        self.scan()
+        if not len(self):
+            raise InputError(f"{folder}: no shard-*.npz with frames to train on; render some first")
+
+    def scan(self) -> None:
+        """Take in the shards that have appeared since the last scan."""
+        found = sorted(self.folder.glob("shard-*.npz"))
+        for path in found:
+            if path.name in self._names:
+                continue
+            self._names.add(path.name)
+            shard = read_shard(path)
+            if path == found[0] and len(found) > 1 and self.held_out is None and not len(self):
+                self.held_out = shard
+                continue
+            farthest = shard.log_depth.max(axis=(1, 2))
+            for index, log_depth in enumerate(farthest):
+                is_far = float(log_depth) > np.log(_OUTDOORS_BEYOND)
+                (self._far if is_far else self._near).append((shard, index))
+
+    def draw(self, random: np.random.Generator) -> Frame:
+        """Return one frame at random, from outdoors with the chosen share."""
+        is_far = random.random() < self.outdoors
+        frames = (self._far if is_far else self._near) or self._far or self._near
+        shard, index = frames[int(random.integers(len(frames)))]
+        return shard.frame(index)
+
+    def __len__(self) -> int:
+        return len(self._near) + len(self._far)
