@@ -1,0 +1,159 @@
+"""Neighbouring pixels as points and triangles of a surface; the workings of ``surface``."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int32
+
+from rilievo.errors import OptionError
+from rilievo.geometry.pinhole import unproject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Where a surface is torn, because it is an edge and not a surface."""
+
+    grazing: float = 3.0
+    """Least angle [degrees] between a surface and the ray that sees it."""
+    jump: float = 0.08
+    """Largest step of depth between neighbours, relative to the nearer one."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.grazing < 90:
+            raise OptionError(f"a grazing angle is 0 to 90 degrees, got {self.grazing:g}")
+        if not self.jump > 0:
+            raise OptionError(f"the largest jump of depth is positive, got {self.jump:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lattice:
+    """Every ``step``-th pixel as a point."""
+
+    points: Float32[np.ndarray, "3 h w"]
+    valid: Bool[np.ndarray, "h w"]
+    first: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faces:
+    """The two triangles of every four neighbours; a vector of zeros where there is none.
+
+    With the corners a b / c d, the first is a c q and the second b s d, where (q, s) is (d, a)
+    if ``falling`` (split from a to d), else (b, c).
+    """
+
+    falling: Bool[np.ndarray, "h w"]
+    first: Float32[np.ndarray, "3 h w"]
+    second: Float32[np.ndarray, "3 h w"]
+
+
+def places(length: int, step: int) -> range:
+    """The rows, or columns, of a lattice: the middle one of every ``step``."""
+    return range((step - 1) // 2, length, step)
+
+
+def steepest(focal: float, cut: Cut) -> float:
+    """The relative jump between neighbours that is seen at the grazing angle, ``cut.jump`` at most.
+
+    Neighbours at depth z are z / focal apart, so a jump of j z leans by atan(j focal).
+    """
+    if cut.grazing == 0:
+        return cut.jump
+    return min(cut.jump, 1 / (focal * math.tan(math.radians(cut.grazing))))
+
+
+def sample_lattice(
+    depth: Float32[np.ndarray, "h w"],
+    K: Float64[np.ndarray, "3 3"],
+    valid: Bool[np.ndarray, "h w"],
+    step: int,
+) -> Lattice:
+    """Pixels are taken, not averaged: an average over an edge would lie on neither surface."""
+    first = (step - 1) // 2
+    grid = (slice(first, None, step),) * 2
+    stepped = K.copy()
+    stepped[:2, 2] -= first
+    stepped[:2] /= step
+    seen = valid[grid]
+    z = np.where(seen, depth[grid], np.float32(1))
+    return Lattice(
+        points=unproject(z, stepped.astype(np.float32)), valid=seen, first=first, step=step
+    )
+
+
+def faces_of(lattice: Lattice, cut: Cut) -> Faces:
+    """Two triangles for every four neighbours, without those that ``cut`` leaves out."""
+    points, valid = lattice.points, lattice.valid
+    a, b, c, d = (_corner(points, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    va, vb, vc, vd = (_corner(valid, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    falling = np.abs(a[2] - d[2]) <= np.abs(b[2] - c[2])
+    # Where one corner is missing, the split that leaves the triangle of the other three.
+    falling = np.where(va & vd, falling | ~(vb & vc), False)
+    q, s = np.where(falling, d, b), np.where(falling, a, c)
+    first, second = _cross(c - a, q - a), _cross(s - b, d - b)
+    first *= _seen(first, (a, c, q), cut) & va & vc & np.where(falling, vd, vb)
+    second *= _seen(second, (b, s, d), cut) & vb & vd & np.where(falling, va, vc)
+    return Faces(falling=falling, first=first, second=second)
+
+
+def _corner(field: np.ndarray, row: int, column: int) -> np.ndarray:
+    height, width = field.shape[-2:]
+    return field[..., row : height - 1 + row, column : width - 1 + column]
+
+
+def _cross(
+    p: Float32[np.ndarray, "3 h w"], q: Float32[np.ndarray, "3 h w"]
+) -> Float32[np.ndarray, "3 h w"]:
+    """np.cross over the first axis, at a third of its time."""
+    return np.stack(
+        [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]]
+    )
+
+
+def _seen(
+    normal: Float32[np.ndarray, "3 h w"],
+    corners: tuple[Float32[np.ndarray, "3 h w"], ...],
+    cut: Cut,
+) -> Bool[np.ndarray, "h w"]:
+    """Triangles that face the camera steeply enough and do not jump in depth."""
+    a, b, c = (corner[2] for corner in corners)
+    near, far = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+    ray = corners[0]
+    towards = -np.einsum("chw,chw->hw", normal, ray)
+    lengths = np.sqrt(np.einsum("chw,chw->hw", normal, normal))
+    lengths *= np.sqrt(np.einsum("chw,chw->hw", ray, ray))
+    steep = towards > lengths * np.float32(math.sin(math.radians(cut.grazing)))
+    return steep & (far <= near * np.float32(1 + cut.jump))
+
+
+def triangles_of(faces: Faces) -> Int32[np.ndarray, "m 3"]:
+    """The triangles there are, as numbers of the lattice's points in reading order."""
+    height, width = faces.falling.shape
+    number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
+    a, b, c, d = (_corner(number, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    q, s = np.where(faces.falling, d, b), np.where(faces.falling, a, c)
+    first, second = faces.first.any(axis=0), faces.second.any(axis=0)
+    return np.concatenate(
+        [
+            np.stack([a[first], c[first], q[first]], axis=1),
+            np.stack([b[second], s[second], d[second]], axis=1),
+        ]
+    )
+
+
+def vertex_normals(faces: Faces, lattice: Lattice) -> Float32[np.ndarray, "3 h w"]:
+    """The sum of the triangles' normals at each vertex, each as long as twice its area."""
+    total = np.zeros_like(lattice.points)
+    falling = faces.falling
+    for i, j, share in (
+        (0, 0, faces.first + faces.second * falling),
+        (1, 0, faces.first + faces.second * ~falling),
+        (0, 1, faces.second + faces.first * ~falling),
+        (1, 1, faces.second + faces.first * falling),
+    ):
+        _corner(total, i, j)[...] += share
+    length = np.sqrt(np.einsum("chw,chw->hw", total, total))
+    total = np.where(length > 0, total, -lattice.points)
+    return total / np.sqrt(np.einsum("chw,chw->hw", total, total))

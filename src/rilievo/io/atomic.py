@@ -1,0 +1,138 @@
+"""Files that are whole or not there: written beside their name, then renamed."""
+
+import errno
+import os
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rilievo.errors import OutputError
+
+_PART = re.compile(r"\..+\.(?P<pid>\d+)\.part", re.DOTALL)
+_LONGEST_NAME = 255
+
+# What each failure of the system means to the user, and what mends it.
+_MENDS = {
+    errno.ENOSPC: "the disk is full: free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
+    errno.EFBIG: "the file is larger than the file system allows: choose another folder",
+    errno.EACCES: "no permission to write here: choose another folder",
+    errno.EPERM: "no permission to write here: choose another folder",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOENT: "its folder is not there: make it first",
+    errno.ENOTDIR: "one of its folders is a file: choose another folder",
+    errno.EISDIR: "a folder has this name: rename it or choose another folder",
+    errno.ENAMETOOLONG: "the name is too long: rename the input",
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a part file to write, and give it the name ``path`` when the block ends well.
+
+    Whatever stands at ``path`` stays as it is until then; if the block raises, or is interrupted,
+    the part is removed. A process that is killed leaves a part behind: ``sweep_parts``.
+
+    Raises:
+        OutputError: If the system refuses: disk full, no permission, a folder of that name, ...
+    """
+    part = part_of(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a directory")
+        yield part
+        os.replace(part, path)
+    except BaseException as error:
+        _remove(part)
+        if isinstance(error, OSError):
+            raise OutputError(f"{path}: {_reason(error)}") from error
+        raise
+
+
+def part_of(path: Path) -> Path:
+    """The part file of ``path`` in this process, in the same folder."""
+    ending = f".{os.getpid()}.part"
+    name = path.name
+    if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
+        # The name itself is allowed, so its part has to be; the checksum keeps parts apart.
+        name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
+    return path.with_name(f".{name}{ending}")
+
+
+def sweep_parts(directory: Path) -> list[Path]:
+    """Remove the parts in this folder whose process is no more, and say which.
+
+    A part tells only the number of its process, so do not sweep a folder that another machine
+    writes to at the same time.
+
+    Raises:
+        OutputError: If the folder cannot be read or a part cannot be removed.
+    """
+    swept = []
+    try:
+        for entry in os.scandir(directory):
+            match = _PART.fullmatch(entry.name)
+            if match and entry.is_file(follow_symlinks=False) and not _alive(int(match["pid"])):
+                os.unlink(entry.path)
+                swept.append(Path(entry.path))
+    except OSError as error:
+        raise OutputError(f"{directory}: {_reason(error)}") from error
+    return sorted(swept)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: {_reason(error)}") from error
+
+
+def make_folder(directory: Path) -> None:
+    """Make a folder and those above it, where they are not there yet.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{directory}: a file has this name: choose another folder") from error
+    except OSError as error:
+        raise OutputError(f"{directory}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """What happened and how to mend it; numpy and Pillow raise some errors without a number."""
+    if error.errno in _MENDS:
+        return _MENDS[error.errno]
+    return f"cannot be written whole ({error}): is the disk full?"
+
+
+def _remove(part: Path) -> None:
+    try:
+        part.unlink(missing_ok=True)
+    except OSError:
+        # The folder is gone or no longer ours; the error under way says so better.
+        return
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # os.kill(pid, 0) would end the process there, so nothing is swept
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    except OverflowError:
+        return False  # no such number was ever given to a process
+    return True

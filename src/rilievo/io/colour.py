@@ -1,0 +1,211 @@
+"""Depth and normals as pictures for people."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from rilievo.errors import OptionError, suggest
+from rilievo.types import DepthKind, DepthMap
+
+# The rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0.
+# turbo: Mikhailov, Google, Apache-2.0. spectral: Brewer's ColorBrewer "Spectral", Apache-2.0,
+# blue first. The last is a ramp from black to white.
+COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "grey")
+
+_SAMPLES = 1 << 16
+# Nearer depths are drawn as this one, whose inverse is still a number.
+_NEAREST = 1e-30
+_CONSTANT = 1e-6
+
+
+class Drawn(StrEnum):
+    """Which numbers a colour picture shows; the first colour stands for the smallest."""
+
+    INVERSE_DEPTH = "inverse_depth"
+    """Near is bright, whatever the kind: 1/depth, as models and people see distance."""
+    DEPTH = "depth"
+    """Far is bright."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourRange:
+    """The drawn numbers that get the first and the last colour; beyond them colours stay.
+
+    Attributes:
+        low: Of the numbers that ``drawn`` gives, so 1/depth when inverse depth is drawn.
+        high: Not below ``low``; equal where a map is constant.
+
+    Raises:
+        OptionError: If they are not finite or out of order.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise OptionError(
+                f"a colour range is two finite numbers in order, got {self.low:g} to {self.high:g}"
+            )
+
+
+def check_colour_map(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        OptionError: If there is no such colour map.
+    """
+    if name not in COLOUR_MAPS:
+        raise OptionError(f"no colour map '{name}'; {suggest(name, COLOUR_MAPS)}")
+    return name
+
+
+def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Float32[np.ndarray, "h w"]:
+    """The numbers that a colour picture shows; read them only where ``depth.valid``.
+
+    For ``METRIC`` and ``UP_TO_SCALE``, 1/depth or depth. The shift of the affine kinds is not
+    known, so they have no inverse: they are drawn as they are, or negated to put near and far in
+    the asked order.
+    """
+    if not depth.is_depth:
+        return -depth.values if _sign(depth.kind, what) < 0 else depth.values
+    if what is Drawn.DEPTH:
+        return depth.values
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.float32(1) / np.maximum(depth.values, np.float32(_NEAREST))
+
+
+def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
+    """The range of the drawn numbers between two values of a depth map.
+
+    Args:
+        near: In the unit of the map; positive where the kind is a depth.
+        far: The other end; which of the two is larger does not matter.
+        kind: Of the map.
+        what: The numbers to draw.
+
+    Raises:
+        OptionError: If a depth is not positive, or the range is empty or not finite.
+    """
+    ends = (near, far)
+    if kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        if min(ends) <= 0:
+            raise OptionError(f"a colour range of depths is positive, got {near:g} to {far:g}")
+        drawn_ends = [1 / end for end in ends] if what is Drawn.INVERSE_DEPTH else [*ends]
+    else:
+        drawn_ends = [_sign(kind, what) * end for end in ends]
+    if near == far:
+        raise OptionError(f"a colour range has two different ends, got {near:g} twice")
+    return ColourRange(low=min(drawn_ends), high=max(drawn_ends))
+
+
+def colour_range(
+    depth: DepthMap,
+    what: Drawn = Drawn.INVERSE_DEPTH,
+    *,
+    percentiles: tuple[float, float] = (2.0, 98.0),
+) -> ColourRange:
+    """Percentiles of the drawn numbers, so that a few outliers do not take all the colours.
+
+    Taken from an even grid of at most 65,536 pixels. A map without a valid pixel there has the
+    range 0 to 1.
+    """
+    step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
+    grid = np.s_[step // 2 :: step, step // 2 :: step]
+    valid = depth.valid[grid]
+    if not valid.any():
+        return ColourRange(low=0.0, high=1.0)
+    sample = DepthMap(values=depth.values[grid], kind=depth.kind, valid=valid)
+    low, high = np.percentile(drawn(sample, what)[valid], percentiles)
+    return ColourRange(low=float(low), high=float(high))
+
+
+def colourise(
+    depth: DepthMap,
+    *,
+    colour_map: str = "viridis",
+    limits: ColourRange | None = None,
+    what: Drawn = Drawn.INVERSE_DEPTH,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Depth as an RGB picture.
+
+    Args:
+        depth: Of any kind.
+        colour_map: One of ``COLOUR_MAPS``.
+        limits: What gets the first and the last colour; ``colour_range(depth, what)`` when None.
+            Where both are the same number, it gets the middle colour.
+        what: The numbers to draw; near is bright by default.
+
+    Returns:
+        Colours of the map; invalid pixels are one flat colour that the map does not have, grey
+        (128, 128, 128), or dark red (160, 32, 32) in a grey picture.
+
+    Raises:
+        OptionError: If there is no such colour map.
+    """
+    table = _table(check_colour_map(colour_map))
+    if limits is None:
+        limits = colour_range(depth, what)
+    numbers = drawn(depth, what)
+    if depth.valid.all():
+        return table.take(_levels(numbers, limits), axis=0)
+    picture = table.take(_levels(np.where(depth.valid, numbers, 0), limits), axis=0)
+    picture[~depth.valid] = np.array(invalid_colour(colour_map), np.uint8)
+    return picture
+
+
+def invalid_colour(colour_map: str) -> tuple[int, int, int]:
+    """RGB of invalid pixels: a colour that the map does not have."""
+    return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
+
+
+def normals_picture(normals: Float32[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Normals as the picture that the field knows: a wall seen head-on is (128, 128, 255).
+
+    The picture has OpenGL's axes, x right, y up, z towards the viewer, so it shows (x, -y, -z) of
+    ours, each from -1..1 to 0..255.
+    """
+    height, width = normals.shape[1:]
+    picture = np.empty((height, width, 3), np.uint8)
+    for channel, sign in enumerate((127.5, -127.5, -127.5)):
+        np.clip(
+            normals[channel] * np.float32(sign) + np.float32(128),
+            0,
+            255,
+            out=picture[..., channel],
+            casting="unsafe",
+        )
+    return picture
+
+
+def _sign(kind: DepthKind, what: Drawn) -> int:
+    """Whether numbers of an affine kind already grow in the asked order."""
+    grow_when_near = kind is DepthKind.AFFINE_INVERSE
+    return 1 if grow_when_near == (what is Drawn.INVERSE_DEPTH) else -1
+
+
+def _levels(numbers: Float32[np.ndarray, "h w"], limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
+    """Rows of the colour table."""
+    span = limits.high - limits.low
+    if span <= _CONSTANT * max(abs(limits.low), abs(limits.high), _NEAREST):
+        # Differences this small are rounding; the middle colour says "neither near nor far".
+        steps = np.full(numbers.shape, 128, np.uint8)
+        steps[numbers < np.float32(limits.low - span)] = 0
+        steps[numbers > np.float32(limits.high + span)] = 255
+        return steps
+    with np.errstate(over="ignore"):
+        steps = numbers - np.float32(limits.low)
+        steps *= np.float32(256 / span)
+    return np.clip(steps, 0, 255, out=steps).astype(np.uint8)
+
+
+@cache
+def _table(name: str) -> UInt8[np.ndarray, "256 3"]:
+    with Image.open(Path(__file__).with_name("colour_maps.png"), formats=["PNG"]) as image:
+        return np.asarray(image)[COLOUR_MAPS.index(name)]

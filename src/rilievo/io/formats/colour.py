@@ -1,0 +1,59 @@
+"""Depth as a picture in colour: 8-bit RGB PNG."""
+
+from rilievo.io.colour import (
+    ColourRange,
+    Drawn,
+    colour_range,
+    colourise,
+    invalid_colour,
+    range_of,
+)
+from rilievo.io.facts import ColourFacts, FileFacts
+from rilievo.io.png import write_png
+from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.types import DepthKind, DepthMap
+
+_DRAWS = {
+    (True, Drawn.INVERSE_DEPTH): "1/depth",
+    (True, Drawn.DEPTH): "depth",
+    (False, Drawn.INVERSE_DEPTH): "values",
+    (False, Drawn.DEPTH): "-values",
+}
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the picture; near is bright unless the options say otherwise."""
+    depth, options = job.depth, job.options
+    limits = picture_range(depth, options)
+    picture = colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="picture of depth",
+        colour=colour_facts(depth.kind, limits, options),
+    )
+    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
+    return facts
+
+
+def picture_range(depth: DepthMap, options: SaveOptions) -> ColourRange:
+    """The range that the options ask for, or that of the map itself."""
+    if options.colour_limits is None:
+        return colour_range(depth, options.draw)
+    near, far = options.colour_limits
+    return range_of(near, far, depth.kind, options.draw)
+
+
+def colour_facts(kind: DepthKind, limits: ColourRange, options: SaveOptions) -> ColourFacts:
+    """How a map of this kind is drawn, in words and numbers."""
+    is_depth = kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
+    draws = _DRAWS[is_depth, options.draw]
+    if kind is DepthKind.AFFINE:
+        draws = "-values" if draws == "values" else "values"
+    return ColourFacts(
+        map=options.colour_map,
+        draws=draws,
+        low=limits.low,
+        high=limits.high,
+        invalid=invalid_colour(options.colour_map),
+    )

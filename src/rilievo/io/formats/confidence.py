@@ -1,0 +1,33 @@
+"""Confidence as an 8-bit grey PNG."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rilievo.io.facts import FileFacts
+from rilievo.io.png import write_png
+from rilievo.io.stored import Stored
+from rilievo.io.writing import WriteJob
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write 255 times the confidence."""
+    confidence = job.prediction.confidence
+    assert confidence is not None, "save checks what an output needs"
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="confidence in [0, 1], larger is surer",
+        scale=1 / 255,
+        offset=0.0,
+    )
+    picture = np.rint(confidence * np.float32(255)).astype(np.uint8)
+    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
+    return facts
+
+
+def read(path: Path, facts: FileFacts) -> Stored:
+    """The confidence, to within 1/510."""
+    with Image.open(path, formats=["PNG"]) as image:
+        return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))

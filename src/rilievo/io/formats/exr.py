@@ -1,0 +1,55 @@
+"""Depth as a float32 OpenEXR image (extra ``exr``)."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from rilievo.errors import MissingExtraError
+from rilievo.io.facts import FileFacts
+from rilievo.io.stored import Stored, from_nan, with_nan
+from rilievo.io.writing import WriteJob
+
+KEY = "rilievo"
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the values in channel Z, or Y where they are no depth yet; NaN where invalid."""
+    OpenEXR = _package()
+    depth = job.depth
+    channel = "Z" if depth.is_depth else "Y"
+    facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
+    header = {
+        "compression": OpenEXR.ZIPS_COMPRESSION,
+        "type": OpenEXR.scanlineimage,
+        "kind": depth.kind.value,
+        "unit": job.depth_facts.unit,
+        KEY: job.about.alone(facts),
+    }
+    values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
+    with OpenEXR.File(header, {channel: values}) as image:
+        image.write(str(job.path))
+    return facts
+
+
+def read(path: Path, facts: FileFacts) -> Stored:
+    """The values, bit for bit."""
+    OpenEXR = _package()
+    with OpenEXR.File(str(path)) as image:
+        [channel] = image.channels().values()
+        return from_nan(np.array(channel.pixels, np.float32))
+
+
+def embedded(path: Path) -> str:
+    """The JSON inside."""
+    OpenEXR = _package()
+    with OpenEXR.File(str(path), header_only=True) as image:
+        return image.header()[KEY]
+
+
+def _package() -> ModuleType:
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise MissingExtraError("output 'exr'", "exr") from error
+    return OpenEXR

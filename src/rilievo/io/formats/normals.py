@@ -1,0 +1,33 @@
+"""Normals as a picture: 8-bit RGB PNG in OpenGL's axes, as the field is used to."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rilievo.io.colour import normals_picture
+from rilievo.io.facts import PICTURE_AXES, FileFacts
+from rilievo.io.png import write_png
+from rilievo.io.stored import Stored
+from rilievo.io.writing import WriteJob
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the picture."""
+    normals = job.prediction.normals
+    assert normals is not None, "save checks what an output needs"
+    facts = FileFacts(
+        file=job.file, output=job.output, holds="picture of normals", axes=PICTURE_AXES
+    )
+    text = {"Software": "rilievo", "rilievo": job.about.alone(facts)}
+    write_png(job.path, normals_picture(normals), text)
+    return facts
+
+
+def read(path: Path, facts: FileFacts) -> Stored:
+    """The normals in our axes, to within half a degree."""
+    with Image.open(path, formats=["PNG"]) as image:
+        picture = np.asarray(image.convert("RGB"))
+    normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
+    normals[1:] *= -1
+    return Stored(normals=normals / np.linalg.norm(normals, axis=0))

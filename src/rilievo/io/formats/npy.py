@@ -1,0 +1,40 @@
+"""Depth or normals as one float32 numpy array."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.io.facts import OUR_AXES, FileFacts
+from rilievo.io.stored import Stored, from_nan, with_nan
+from rilievo.io.writing import WriteJob
+
+
+def write_depth(job: WriteJob) -> FileFacts:
+    """Write the values, (h, w), NaN where invalid."""
+    with job.path.open("wb") as file:
+        np.save(file, with_nan(job.depth.values, job.depth.valid), allow_pickle=False)
+    return job.float_depth_facts(job.depth_facts.meaning)
+
+
+def read_depth(path: Path, facts: FileFacts) -> Stored:
+    """The values, bit for bit."""
+    return from_nan(_load(path))
+
+
+def write_normals(job: WriteJob) -> FileFacts:
+    """Write the normals, (h, w, 3), in our axes."""
+    normals = job.prediction.normals
+    assert normals is not None, "save checks what an output needs"
+    with job.path.open("wb") as file:
+        np.save(file, np.ascontiguousarray(np.moveaxis(normals, 0, 2)), allow_pickle=False)
+    return FileFacts(file=job.file, output=job.output, holds="normals", axes=OUR_AXES)
+
+
+def read_normals(path: Path, facts: FileFacts) -> Stored:
+    """The normals, bit for bit."""
+    return Stored(normals=np.ascontiguousarray(np.moveaxis(_load(path), 2, 0)))
+
+
+def _load(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)

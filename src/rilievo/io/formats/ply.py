@@ -1,0 +1,71 @@
+"""A point cloud as a binary PLY: x y z, nx ny nz, red green blue.
+
+Points stay in the camera frame, x right, y down, z forward, as rilievo computes them, and in the
+unit of the depth map; the comments in the header say so.
+"""
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.geometry.surface import PointCloud, point_cloud, surface_step
+from rilievo.io.facts import OUR_AXES, FileFacts, SurfaceFacts
+from rilievo.io.writing import WriteJob
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the points that do not fly.
+
+    Raises:
+        InputError: If none is left.
+    """
+    from plyfile import PlyData, PlyElement
+
+    depth, options, photo = job.depth, job.options, job.prediction.photo
+    step = surface_step(depth.shape, options.surface_points)
+    cloud = point_cloud(
+        depth.depth(),
+        job.camera.K,
+        depth.valid,
+        colours=None if photo is None else photo.pixels,
+        normals=job.prediction.normals,
+        step=step,
+        cut=options.cut,
+    )
+    if not len(cloud.points):
+        raise InputError(f"{job.about.source.file}: no surface is left to write as a point cloud")
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="points of the surface",
+        unit=job.depth_facts.unit,
+        axes=OUR_AXES,
+        surface=SurfaceFacts(
+            pixel_step=step,
+            points=len(cloud.points),
+            edge_jump=options.edge,
+            grazing_degrees=options.grazing,
+        ),
+    )
+    comments = [
+        f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
+        f"axes: {OUR_AXES}",
+        f"rilievo: {job.about.alone(facts)}",
+    ]
+    element = PlyElement.describe(_rows(cloud), "vertex")
+    with job.path.open("wb") as file:
+        PlyData([element], byte_order="<", comments=comments).write(file)
+    return facts
+
+
+def _rows(cloud: PointCloud) -> np.ndarray:
+    columns = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
+    if cloud.colours is not None:
+        columns += [(name, "u1") for name in ("red", "green", "blue")]
+    rows = np.empty(len(cloud.points), columns)
+    for axis, name in enumerate("xyz"):
+        rows[name] = cloud.points[:, axis]
+        rows[f"n{name}"] = cloud.normals[:, axis]
+    if cloud.colours is not None:
+        for axis, name in enumerate(("red", "green", "blue")):
+            rows[name] = cloud.colours[:, axis]
+    return rows

@@ -1,0 +1,106 @@
+"""Depth as a 16-bit grey PNG that says inside what its numbers are.
+
+number = stored * scale + offset where stored > 0; 0 is invalid, always. Metric depth is stored in
+millimetres, as depth cameras do, if it fits; everything else with the scale (and offset) that fits
+its own range.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt16
+from PIL import Image
+
+from rilievo.io.facts import FileFacts
+from rilievo.io.png import write_png
+from rilievo.io.stored import Stored
+from rilievo.io.writing import WriteJob
+from rilievo.types import DepthKind, DepthMap
+
+KEY = "rilievo"
+_LARGEST = 65535
+_MILLIMETRE = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coding:
+    """number = stored * scale + offset, for stored from 1 to 65535."""
+
+    scale: float
+    offset: float
+
+
+def coding_of(kind: DepthKind, low: float, high: float) -> Coding:
+    """How numbers between ``low`` and ``high`` are stored.
+
+    Depth has no offset, unless its nearest point would come to lie below the first step.
+    """
+    if kind is DepthKind.METRIC and low >= _MILLIMETRE and high <= _LARGEST * _MILLIMETRE:
+        return Coding(scale=_MILLIMETRE, offset=0.0)
+    is_depth = kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
+    if is_depth and low >= high / _LARGEST:
+        return Coding(scale=high / _LARGEST, offset=0.0)
+    scale = (high - low) / (_LARGEST - 1) or abs(low) or 1.0
+    if is_depth:
+        # The first step has to stay positive when it is computed in 32 bits.
+        low = max(low, scale * 1e-6)
+    return Coding(scale=scale, offset=low - scale)
+
+
+def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
+    """Stored numbers, 0 where invalid; what lies outside the coding's range stops at its ends."""
+    steps = np.where(depth.valid, depth.values, np.float32(0)).astype(np.float32, copy=False)
+    if coding.offset:
+        steps -= np.float32(coding.offset)
+    steps /= np.float32(coding.scale)
+    np.rint(steps, out=steps)
+    np.clip(steps, 1, _LARGEST, out=steps)
+    stored = steps.astype(np.uint16)
+    stored[~depth.valid] = 0
+    return stored
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the map."""
+    depth, about = job.depth, job.depth_facts
+    low, high = about.minimum, about.maximum
+    coding = coding_of(depth.kind, 1.0 if low is None else low, 1.0 if high is None else high)
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds=about.meaning,
+        unit=about.unit,
+        scale=coding.scale,
+        offset=coding.offset,
+        invalid=0,
+    )
+    text = {
+        "Software": "rilievo",
+        "kind": depth.kind.value,
+        "unit": about.unit,
+        "scale": repr(coding.scale),
+        "offset": repr(coding.offset),
+        "invalid": "0",
+        KEY: job.about.alone(facts),
+    }
+    write_png(job.path, encode(depth, coding), text)
+    return facts
+
+
+def read(path: Path, facts: FileFacts) -> Stored:
+    """The numbers, to within half a ``scale``."""
+    with Image.open(path, formats=["PNG"]) as image:
+        stored = np.asarray(image)
+    if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
+        raise ValueError("it has not 16 bits, or its JSON has no scale")
+    # Counted from the first step, which may be a small difference of scale and offset.
+    values = (stored - np.float32(1)) * np.float32(facts.scale)
+    values += np.float32(facts.offset + facts.scale)
+    return Stored(values=values, valid=stored > 0)
+
+
+def embedded(path: Path) -> str:
+    """The JSON inside."""
+    with Image.open(path, formats=["PNG"]) as image:
+        return image.info[KEY]

@@ -1,0 +1,128 @@
+"""Frozen records as JSON and back, by their fields alone.
+
+A file is data from outside: whatever it holds, the answer is a record whose every field has its
+type, or one line that says which field has not.
+"""
+
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Record = TypeVar("Record")
+
+
+class NotThisRecord(ValueError):
+    """JSON that does not hold the record that was asked for; says where and why."""
+
+
+def to_json(record: object, *, indent: int | None = None) -> str:
+    """A dataclass of numbers, texts, enums, tuples, mappings and such dataclasses as JSON.
+
+    A field that is None is left out, so it has None as its default.
+    """
+    assert is_dataclass(record), "a record is a dataclass"
+    assert not isinstance(record, type), "an object, not its class"
+    # ASCII fits inside every format, and holds file names that are no Unicode.
+    data = asdict(record, dict_factory=_without_none)
+    return json.dumps(data, indent=indent, ensure_ascii=True, allow_nan=False)
+
+
+def from_json(kind: type[Record], text: str) -> Record:
+    """The record that ``to_json`` wrote; fields that ``kind`` does not know are passed over.
+
+    Raises:
+        NotThisRecord: If the text is no JSON, or a field is missing or of another type.
+    """
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise NotThisRecord(f"not JSON ({error})") from error
+    return _read(kind, data, "it")
+
+
+def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in items if value is not None}
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _read(kind: Any, data: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _read_union(kind, data, where)
+    if origin is tuple:
+        return _read_tuple(get_args(kind), data, where)
+    if origin is Mapping:
+        _expect(isinstance(data, dict), "an object", data, where)
+        return {name: _read(get_args(kind)[1], data[name], f"{where}.{name}") for name in data}
+    if is_dataclass(kind):
+        return _read_record(kind, data, where)
+    return _read_plain(kind, data, where)
+
+
+def _read_union(kind: Any, data: Any, where: str) -> Any:
+    reasons = []
+    for choice in get_args(kind):
+        try:
+            return _read(choice, data, where)
+        except NotThisRecord as error:
+            reasons.append(str(error))
+    # The reason inside a record says more than "it is not None".
+    raise NotThisRecord(max(reasons, key=len))
+
+
+def _read_tuple(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
+    _expect(isinstance(data, list), "a list", data, where)
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(data)
+    _expect(len(data) == len(kinds), f"a list of {len(kinds)}", data, where)
+    return tuple(
+        _read(kind, item, f"{where}[{i}]")
+        for i, (kind, item) in enumerate(zip(kinds, data, strict=True))
+    )
+
+
+def _read_record(kind: Any, data: Any, where: str) -> Any:
+    _expect(isinstance(data, dict), "an object", data, where)
+    hints = get_type_hints(kind)
+    values = {}
+    for field in fields(kind):
+        if field.name in data:
+            values[field.name] = _read(hints[field.name], data[field.name], f"{where}.{field.name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise NotThisRecord(f"{where} has no '{field.name}'")
+    return kind(**values)
+
+
+def _read_plain(kind: Any, data: Any, where: str) -> Any:
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        _expect(abs(data) < 1 << 1000, "a number", data, where)
+        return float(data)
+    if issubclass(kind, Enum):
+        known = [member.value for member in kind]
+        _expect(data in known, f"one of {', '.join(map(str, known))}", data, where)
+        return kind(data)
+    _expect(type(data) is kind, _NAMES[kind], data, where)
+    return data
+
+
+_NAMES = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def _expect(holds: bool, expected: str, data: Any, where: str) -> None:
+    if not holds:
+        shown = json.dumps(data)
+        raise NotThisRecord(
+            f"{where} is {shown if len(shown) <= 40 else shown[:40] + '...'}, expected {expected}"
+        )

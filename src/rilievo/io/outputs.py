@@ -1,0 +1,264 @@
+"""What can be written of a prediction, and ``save``, which writes it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import MissingExtraError, OptionError, suggest
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.facts import CalibrationFacts
+from rilievo.io.ownership import check_claim
+from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
+from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.types import Prediction, Setting
+
+
+class Need(StrEnum):
+    """A part of a prediction that an output is made of."""
+
+    DEPTH = "depth"
+    NORMALS = "normals"
+    CONFIDENCE = "confidence"
+    CAMERA = "camera"
+    PHOTO = "photo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One format.
+
+    Attributes:
+        suffix: Comes after the stem.
+        summary: One line for help texts.
+        needs: Parts of the prediction that it cannot do without.
+        writer: ``module:function`` in ``rilievo.io.formats``, from ``WriteJob`` to ``FileFacts``.
+        reader: ``module:function`` that reads numbers back as ``Stored``; None for pictures and
+            surfaces.
+        gives: The parts that can be read back.
+        exact: Whether they come back bit for bit.
+        embedded: ``module:function`` that reads the JSON inside, by which the file can be read
+            alone.
+        extra: The extra of rilievo that it needs.
+        package: The package that this extra brings.
+    """
+
+    suffix: str
+    summary: str
+    needs: tuple[Need, ...]
+    writer: str
+    reader: str | None = None
+    gives: tuple[Need, ...] = ()
+    exact: bool = False
+    embedded: str | None = None
+    extra: str | None = None
+    package: str | None = None
+
+
+# A new format is one file in formats and one line here.
+OUTPUTS: Mapping[str, Output] = {
+    "colour": Output(
+        suffix=".depth.png",
+        summary="picture of depth in colour, near is bright",
+        needs=(Need.DEPTH,),
+        writer="colour:write",
+    ),
+    "png16": Output(
+        suffix=".depth16.png",
+        summary="depth in 16 bits: millimetres, or the scale stated inside; 0 is invalid",
+        needs=(Need.DEPTH,),
+        writer="png16:write",
+        reader="png16:read",
+        gives=(Need.DEPTH,),
+        embedded="png16:embedded",
+    ),
+    "npy": Output(
+        suffix=".depth.npy",
+        summary="depth as a float32 array, NaN is invalid",
+        needs=(Need.DEPTH,),
+        writer="npy:write_depth",
+        reader="npy:read_depth",
+        gives=(Need.DEPTH,),
+        exact=True,
+    ),
+    "npz": Output(
+        suffix=".npz",
+        summary="everything as arrays: depth, valid, normals, confidence, K",
+        needs=(),
+        writer="npz:write",
+        reader="npz:read",
+        gives=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE),
+        exact=True,
+        embedded="npz:embedded",
+    ),
+    "tiff": Output(
+        suffix=".depth.tiff",
+        summary="depth as a float32 TIFF, NaN is invalid",
+        needs=(Need.DEPTH,),
+        writer="tiff:write",
+        reader="tiff:read",
+        gives=(Need.DEPTH,),
+        exact=True,
+        embedded="tiff:embedded",
+    ),
+    "exr": Output(
+        suffix=".depth.exr",
+        summary="depth as a float32 OpenEXR, NaN is invalid",
+        needs=(Need.DEPTH,),
+        writer="exr:write",
+        reader="exr:read",
+        gives=(Need.DEPTH,),
+        exact=True,
+        embedded="exr:embedded",
+        extra="exr",
+        package="OpenEXR",
+    ),
+    "normals": Output(
+        suffix=".normals.png",
+        summary="picture of the normals (OpenGL axes: x right, y up, z towards the viewer)",
+        needs=(Need.NORMALS,),
+        writer="normals:write",
+        reader="normals:read",
+        gives=(Need.NORMALS,),
+    ),
+    "normals-npy": Output(
+        suffix=".normals.npy",
+        summary="normals as a float32 array h x w x 3 (x right, y down, z forward)",
+        needs=(Need.NORMALS,),
+        writer="npy:write_normals",
+        reader="npy:read_normals",
+        gives=(Need.NORMALS,),
+        exact=True,
+    ),
+    "confidence": Output(
+        suffix=".confidence.png",
+        summary="confidence in 8 bits, 255 is surest",
+        needs=(Need.CONFIDENCE,),
+        writer="confidence:write",
+        reader="confidence:read",
+        gives=(Need.CONFIDENCE,),
+    ),
+    "ply": Output(
+        suffix=".ply",
+        summary="point cloud with normals and colours",
+        needs=(Need.DEPTH, Need.CAMERA),
+        writer="ply:write",
+    ),
+    "glb": Output(
+        suffix=".glb",
+        summary="mesh that wears the photograph (glTF axes: x right, y up, z backwards)",
+        needs=(Need.DEPTH, Need.CAMERA),
+        writer="glb:write",
+    ),
+}
+
+
+def save(
+    prediction: Prediction,
+    stem: str | Path,
+    names: Sequence[str] = ("colour",),
+    options: SaveOptions | None = None,
+    *,
+    calibration: CalibrationFacts | None = None,
+    run: Mapping[str, Setting] | None = None,
+) -> list[Path]:
+    """Write a prediction in some formats, and last the JSON that explains them.
+
+    Every file is written whole or not at all, and the JSON stands only beside complete files. If
+    writing fails, whatever was there before is untouched.
+
+    Args:
+        prediction: What to write.
+        stem: Path of the files without their suffixes; its folder is made when missing.
+        names: In ``OUTPUTS``.
+        options: How; ``SaveOptions()`` when None.
+        calibration: How depth became metres, for the JSON.
+        run: What else was asked, for the JSON.
+
+    Returns:
+        The files in the order of ``names``, then the JSON.
+
+    Raises:
+        OptionError: If a name is unknown, or needs what the prediction has not.
+        MissingExtraError: If a format needs a package that is not installed.
+        InputError: If depth of an affine kind is asked for as a surface.
+        OutputError: If the system refuses, or a file is in the way: one that rilievo did not
+            write, or did and ``options.overwrite`` is not set.
+    """
+    options, stem = options or SaveOptions(), Path(stem)
+    names = list(dict.fromkeys(names))
+    check_outputs(names)
+    check_parts(prediction, names)
+    make_folder(stem.parent)
+    paths = [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
+    claim = check_claim(stem, [path.name for path in paths], overwrite=options.overwrite)
+    about = describe(prediction, calibration=calibration, run=run)
+    with ExitStack() as parts:
+        # Parts get their names when the block ends, the first entered last: so the JSON stands
+        # only when all files do, and a failure until then has changed nothing.
+        json_part = parts.enter_context(replacing(sidecar_path(stem)))
+        facts = []
+        for name, path in zip(names, paths, strict=True):
+            part = parts.enter_context(replacing(path))
+            facts.append(
+                load(OUTPUTS[name].writer)(
+                    WriteJob(
+                        path=part,
+                        file=path.name,
+                        output=name,
+                        prediction=prediction,
+                        options=options,
+                        about=about,
+                    )
+                )
+            )
+        sidecar = replace(about, files=tuple(facts), earlier=claim.earlier)
+        write_sidecar(json_part, sidecar)
+        claim.begin()
+    claim.end()
+    return [*paths, sidecar_path(stem)]
+
+
+def check_outputs(names: Sequence[str]) -> None:
+    """Refuse names that are not in ``OUTPUTS``, and formats whose extra is not installed.
+
+    Raises:
+        OptionError: If a name is unknown, or there is none.
+        MissingExtraError: If a format needs a package that is not installed.
+    """
+    if not names:
+        raise OptionError(f"nothing to write is named; known: {', '.join(OUTPUTS)}")
+    for name in names:
+        if name not in OUTPUTS:
+            raise OptionError(f"no output '{name}'; {suggest(name, OUTPUTS)}")
+        output = OUTPUTS[name]
+        if output.extra and output.package and find_spec(output.package) is None:
+            raise MissingExtraError(f"output '{name}'", output.extra)
+
+
+def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
+    """Refuse outputs that this prediction cannot give.
+
+    Raises:
+        OptionError: If a part is missing.
+        InputError: If a surface is asked for of depth that has an unknown shift.
+    """
+    for name in names:
+        for need in OUTPUTS[name].needs:
+            if getattr(prediction, need) is None:
+                raise OptionError(
+                    f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
+                    "does not give"
+                )
+        if Need.CAMERA in OUTPUTS[name].needs and prediction.depth is not None:
+            prediction.depth.depth()
+
+
+def load(place: str) -> Callable[..., Any]:
+    """The function ``module:function`` of ``rilievo.io.formats``, imported now."""
+    module, function = place.split(":")
+    return getattr(import_module(f"rilievo.io.formats.{module}"), function)

@@ -1,0 +1,118 @@
+"""Which files of an output folder are ours to replace.
+
+A file is ours if the JSON beside it lists it. Before the first file of a set is written, its list
+goes to ``.STEM.json.pending``, so that a run that is killed between two files leaves files that
+are known as ours; then the JSON of an older set is removed, so that a JSON never lists what is
+not whole.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import InputError, OutputError
+from rilievo.io.atomic import remove, replacing
+from rilievo.io.facts import FORMAT
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.sidecar import read_sidecar, sidecar_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """Names of the files that a run was about to write, and of those that were there before."""
+
+    format: str = FORMAT
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to put a set of files in place.
+
+    Attributes:
+        stem: Path of the files without their suffixes.
+        files: Their names.
+        earlier: Our files of earlier runs that this set does not replace.
+    """
+
+    stem: Path
+    files: tuple[str, ...]
+    earlier: tuple[str, ...]
+
+    def begin(self) -> None:
+        """Say which files are ours, before the first of them is in place.
+
+        Raises:
+            OutputError: If the system refuses.
+        """
+        with replacing(_pending_path(self.stem)) as part:
+            listed = _Pending(files=(*self.files, *self.earlier))
+            part.write_text(to_json(listed, indent=1) + "\n", encoding="utf-8")
+        remove(sidecar_path(self.stem))
+
+    def end(self) -> None:
+        """Every file is in its place, and the JSON says so.
+
+        Raises:
+            OutputError: If the system refuses.
+        """
+        remove(_pending_path(self.stem))
+
+
+def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
+    """See whether a set of files may be written; changes nothing yet.
+
+    Args:
+        stem: Path of the files without their suffixes.
+        files: Their names; the JSON comes of itself.
+        overwrite: Whether files of a complete earlier run may be replaced. What a run that was
+            killed left behind may always.
+
+    Raises:
+        OutputError: If a file is in the way.
+    """
+    json = sidecar_path(stem)
+    finished, left = _finished(stem), _left_behind(stem)
+    for path in (json, *(stem.with_name(file) for file in files)):
+        if not os.path.lexists(path) or (path.name in left and not finished):
+            continue
+        if path.name not in finished:
+            raise OutputError(
+                f"{path}: rilievo did not write this file, so it is not replaced: move it or "
+                "choose another folder"
+            )
+        if not overwrite:
+            raise OutputError(
+                f"{path}: exists from an earlier run; pass --overwrite (overwrite=True) to "
+                "replace it"
+            )
+    earlier = sorted(
+        name
+        for name in (finished | left) - {json.name, *files}
+        if os.path.lexists(stem.with_name(name))
+    )
+    return Claim(stem=stem, files=tuple(files), earlier=tuple(earlier))
+
+
+def _pending_path(stem: Path) -> Path:
+    return stem.with_name(f".{sidecar_path(stem).name}.pending")
+
+
+def _finished(stem: Path) -> set[str]:
+    """What a complete run wrote, with the JSON itself."""
+    path = sidecar_path(stem)
+    try:
+        sidecar = read_sidecar(path)
+    except InputError:
+        return set()
+    return {path.name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
+
+
+def _left_behind(stem: Path) -> set[str]:
+    """What a run that did not end was about to write."""
+    try:
+        text = _pending_path(stem).read_text(encoding="utf-8")
+        return set(from_json(_Pending, text).files)
+    except (OSError, UnicodeDecodeError, NotThisRecord):
+        return set()

@@ -1,0 +1,77 @@
+"""PNG files of arrays, written a few times faster than a general encoder does.
+
+Maps of depth, normals and colour are smooth, so one filter (the difference to the row above) and
+the fastest deflate come within a few per cent of the size of a search over all filters. Rows go
+through in bands, so memory does not grow with the picture. PNG (Portable Network Graphics)
+Specification, third edition, W3C 2025.
+"""
+
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+_COLOUR_TYPES = {1: 0, 3: 2}
+_UP = 2
+_BAND_BYTES = 1 << 22
+
+
+def write_png(
+    path: Path,
+    pixels: UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w"],
+    text: Mapping[str, str],
+) -> None:
+    """Write a grey (h, w) or RGB (h, w, 3) picture of 8 bits, or a grey one of 16.
+
+    Args:
+        path: Where to; the suffix does not matter.
+        pixels: Grey or RGB.
+        text: Keywords (Latin-1, 1 to 79 characters) and what they say, in UTF-8, before the
+            pixels.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    height, width = pixels.shape[:2]
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    bits = pixels.dtype.itemsize * 8
+    header = struct.pack(">IIBBBBB", width, height, bits, _COLOUR_TYPES[channels], 0, 0, 0)
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        _chunk(file, b"IHDR", header)
+        for keyword, words in text.items():
+            _chunk(file, b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + words.encode())
+        _write_pixels(file, pixels)
+        _chunk(file, b"IEND", b"")
+
+
+def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
+    # Runs alone (no search for matches) suit 8-bit pictures better; of 16 bits, every second
+    # byte is noise to them.
+    strategy = zlib.Z_RLE if pixels.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 15, 9, strategy)
+    rows = max(1, _BAND_BYTES // pixels[0].nbytes)
+    above = np.zeros(pixels[0].nbytes, np.uint8)
+    for first in range(0, len(pixels), rows):
+        band = np.ascontiguousarray(pixels[first : first + rows])
+        band = band.astype(band.dtype.newbyteorder(">"), copy=False).view(np.uint8)
+        band = band.reshape(len(band), -1)
+        filtered = np.empty((len(band), band.shape[1] + 1), np.uint8)
+        filtered[:, 0] = _UP
+        np.subtract(band[0], above, out=filtered[0, 1:])
+        np.subtract(band[1:], band[:-1], out=filtered[1:, 1:])
+        above = band[-1]
+        packed = deflate.compress(filtered.data)
+        if packed:
+            _chunk(file, b"IDAT", packed)
+    _chunk(file, b"IDAT", deflate.flush())
+
+
+def _chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
+    file.write(struct.pack(">I", len(content)) + kind)
+    file.write(content)
+    file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))))

@@ -1,0 +1,153 @@
+"""Predictions from the files that ``save`` wrote."""
+
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.errors import InputError
+from rilievo.io.facts import FileFacts, Sidecar
+from rilievo.io.outputs import OUTPUTS, load
+from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
+from rilievo.io.stored import Stored
+from rilievo.types import DepthMap, Prediction
+
+# What zip, numpy, Pillow and OpenEXR raise for files that are not what their name says.
+BROKEN_FILE = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A set of files.
+
+    Attributes:
+        folder: Where they are.
+        sidecar: What they are.
+        named: The one that the user named; None if he named the set.
+    """
+
+    folder: Path
+    sidecar: Sidecar
+    named: str | None = None
+
+
+def read_prediction(path: str | Path) -> Prediction:
+    """Read a prediction back, with its camera and what made it, but not its photograph.
+
+    What several files hold is read from the one that is named, or else the most exact one. A file
+    that says inside what it is (npz, 16-bit PNG, TIFF, EXR) needs no JSON beside it.
+
+    Args:
+        path: The stem given to ``save``, the JSON, or any of the files.
+
+    Raises:
+        InputError: If a file is broken, rilievo did not write it, or none holds numbers.
+        MissingExtraError: If a package is needed that is not installed.
+    """
+    path = Path(path)
+    found = _find(path)
+    sidecar, stored = found.sidecar, _read_files(found)
+    if stored.values is None and stored.normals is None:
+        raise InputError(
+            f"{path}: no file of this prediction holds depth or normals as numbers (there should "
+            f"be {', '.join(facts.file for facts in sidecar.files)}): save npz or png16 too"
+        )
+    try:
+        return Prediction(
+            depth=_depth(stored, sidecar),
+            normals=stored.normals,
+            confidence=stored.confidence,
+            camera=None if sidecar.camera is None else camera_of(sidecar.camera),
+            made_by=sidecar.made_by,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _find(path: Path) -> _Found:
+    if path.name.endswith(SUFFIX):
+        return _Found(folder=path.parent, sidecar=read_sidecar(path))
+    if not path.is_file():
+        beside = sidecar_path(path)
+        if not beside.is_file():
+            raise InputError(f"{path}: there is no such file, and no {beside.name} beside it")
+        return _Found(folder=path.parent, sidecar=read_sidecar(beside))
+    for output in OUTPUTS.values():
+        if path.name.endswith(output.suffix):
+            beside = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
+            if beside.is_file():
+                sidecar = read_sidecar(beside)
+                if any(facts.file == path.name for facts in sidecar.files):
+                    return _Found(folder=path.parent, sidecar=sidecar, named=path.name)
+            if output.embedded:
+                return _find_alone(path, output.embedded)
+    raise InputError(f"{path}: no JSON of rilievo beside this file lists it")
+
+
+def _find_alone(path: Path, embedded: str) -> _Found:
+    """A file by what it says of itself."""
+    try:
+        text = load(embedded)(path)
+    except BROKEN_FILE as error:
+        raise InputError(f"{path}: not a file of rilievo, or broken ({_line(error)})") from error
+    sidecar = parse_sidecar(text, str(path))
+    # It may have another name by now.
+    files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
+    return _Found(folder=path.parent, sidecar=replace(sidecar, files=files))
+
+
+def _read_files(found: _Found) -> Stored:
+    """Every part from the best file that has it; files that were taken away are passed over."""
+    order = list(OUTPUTS)
+    readable = [
+        facts
+        for facts in found.sidecar.files
+        if facts.output in OUTPUTS and OUTPUTS[facts.output].reader
+    ]
+    readable.sort(
+        key=lambda facts: (
+            facts.file != found.named,
+            not OUTPUTS[facts.output].exact,
+            order.index(facts.output),
+        )
+    )
+    have = Stored()
+    for facts in readable:
+        path = found.folder / facts.file
+        if path.exists() and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
+            have = have.completed_by(_read_file(path, facts))
+    return have
+
+
+def _read_file(path: Path, facts: FileFacts) -> Stored:
+    reader = OUTPUTS[facts.output].reader
+    assert reader is not None, "only readable files come here"
+    try:
+        return load(reader)(path, facts)
+    except BROKEN_FILE as error:
+        raise InputError(f"{path}: broken ({_line(error)}): make it anew") from error
+
+
+def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
+    if stored.values is None or stored.valid is None:
+        return None
+    if sidecar.depth is None:
+        raise InputError("its JSON does not say what its depth is")
+    return DepthMap(values=stored.values, kind=sidecar.depth.kind, valid=stored.valid)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,140 @@
+"""The JSON beside the results of one photograph: what their numbers are and what made them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.io.facts import (
+    FORMAT,
+    MEANINGS,
+    OUR_AXES,
+    UNITS,
+    CalibrationFacts,
+    CameraFacts,
+    DepthFacts,
+    Sidecar,
+    SourceFacts,
+)
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.types import Camera, DepthMap, Prediction, Setting
+
+SUFFIX = ".json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    format: str
+
+
+def sidecar_path(stem: Path) -> Path:
+    """The JSON of the results whose path without suffix is ``stem``."""
+    return stem.with_name(stem.name + SUFFIX)
+
+
+def describe(
+    prediction: Prediction,
+    *,
+    calibration: CalibrationFacts | None = None,
+    run: Mapping[str, Setting] | None = None,
+) -> Sidecar:
+    """The sidecar of a prediction, before any file is written."""
+    height, width = prediction.shape
+    photo, camera, made_by = prediction.photo, prediction.camera, prediction.made_by
+    return Sidecar(
+        source=SourceFacts(
+            file=Path(photo.name).name if photo else "array", width=width, height=height
+        ),
+        depth=None if prediction.depth is None else _depth_facts(prediction.depth),
+        normals=None if prediction.normals is None else OUR_AXES,
+        camera=None if camera is None else _camera_facts(camera, width, height),
+        calibration=calibration,
+        made_by=replace(made_by, settings=dict(made_by.settings)),
+        run=dict(run or {}),
+    )
+
+
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Write the JSON; give a part file (``replacing``) to have it whole or not at all.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    path.write_text(to_json(sidecar, indent=1) + "\n", encoding="utf-8")
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Read the JSON that stands beside results.
+
+    Raises:
+        InputError: If it cannot be read or rilievo did not write it.
+    """
+    try:
+        return parse_sidecar(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a JSON that rilievo wrote (it is no text)") from error
+
+
+def parse_sidecar(text: str, name: str) -> Sidecar:
+    """A sidecar from its JSON; ``name`` is what an error calls it.
+
+    Raises:
+        InputError: If rilievo did not write it.
+    """
+    try:
+        found = from_json(_Head, text).format
+        if found != FORMAT:
+            raise InputError(
+                f"{name}: its format is {found!r}, but this rilievo reads '{FORMAT}': "
+                "use the version that wrote it"
+            )
+        sidecar = from_json(Sidecar, text)
+    except NotThisRecord as error:
+        raise InputError(f"{name}: not a JSON that rilievo wrote: {error}") from error
+    for file in (*(facts.file for facts in sidecar.files), *sidecar.earlier):
+        if Path(file).name != file or "\\" in file or "\0" in file:
+            raise InputError(f"{name}: '{file}' is not the name of a file in its folder")
+    return sidecar
+
+
+def camera_of(facts: CameraFacts) -> Camera:
+    """The camera that the facts describe.
+
+    Raises:
+        InputError: If they describe none.
+    """
+    return Camera(K=np.array(facts.K, np.float64), source=facts.source)
+
+
+def _depth_facts(depth: DepthMap) -> DepthFacts:
+    valid_pixels = int(np.count_nonzero(depth.valid))
+    inside = depth.values if valid_pixels == depth.values.size else depth.values[depth.valid]
+    return DepthFacts(
+        kind=depth.kind,
+        unit=UNITS.get(depth.kind, "arbitrary"),
+        meaning=MEANINGS[depth.kind],
+        minimum=float(inside.min()) if valid_pixels else None,
+        maximum=float(inside.max()) if valid_pixels else None,
+        valid_pixels=valid_pixels,
+    )
+
+
+def _camera_facts(camera: Camera, width: int, height: int) -> CameraFacts:
+    (fx, _, cx), (_, fy, cy), _ = rows = camera.K.tolist()
+    return CameraFacts(
+        K=(tuple(rows[0]), tuple(rows[1]), tuple(rows[2])),
+        source=camera.source,
+        horizontal_fov=_angle(fx, cx, width),
+        vertical_fov=_angle(fy, cy, height),
+    )
+
+
+def _angle(focal: float, centre: float, length: int) -> float:
+    """Between the rays through the two outer edges; pixels reach half a pixel past centres."""
+    before, after = centre + 0.5, length - 0.5 - centre
+    return math.degrees(math.atan(before / focal) + math.atan(after / focal))

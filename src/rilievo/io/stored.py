@@ -1,0 +1,50 @@
+"""What one file gives back of a prediction."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The arrays of one file; None for what it does not hold.
+
+    Attributes:
+        values: Of the depth map; NaN or anything else where not ``valid``.
+        valid: Comes with ``values``.
+        normals: Unit, our axes.
+        confidence: In [0, 1].
+    """
+
+    values: Float32[np.ndarray, "h w"] | None = None
+    valid: Bool[np.ndarray, "h w"] | None = None
+    normals: Float32[np.ndarray, "3 h w"] | None = None
+    confidence: Float32[np.ndarray, "h w"] | None = None
+
+    def lacks(self, part: str) -> bool:
+        """Whether "depth", "normals" or "confidence" is not here."""
+        return getattr(self, "values" if part == "depth" else part) is None
+
+    def completed_by(self, other: "Stored") -> "Stored":
+        """These arrays, and those of ``other`` for what is not here."""
+        completed = self
+        if self.values is None:
+            completed = replace(completed, values=other.values, valid=other.valid)
+        if self.normals is None:
+            completed = replace(completed, normals=other.normals)
+        if self.confidence is None:
+            completed = replace(completed, confidence=other.confidence)
+        return completed
+
+
+def with_nan(
+    values: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w"]:
+    """The values, NaN where they are invalid: how every float file is written."""
+    return values if valid.all() else np.where(valid, values, np.float32(np.nan))
+
+
+def from_nan(values: Float32[np.ndarray, "h w"]) -> Stored:
+    """The other way round."""
+    return Stored(values=values, valid=~np.isnan(values))

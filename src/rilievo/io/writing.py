@@ -1,0 +1,103 @@
+"""What every writer of a format gets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import OptionError
+from rilievo.geometry.lattice import Cut
+from rilievo.io.colour import Drawn, check_colour_map
+from rilievo.io.facts import DepthFacts, FileFacts, Sidecar
+from rilievo.types import Camera, DepthMap, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveOptions:
+    """How results are written.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    colour_map: str = "viridis"
+    """Colours of depth pictures."""
+    colour_limits: tuple[float, float] | None = None
+    """Values of the depth map that get the ends of the colour map, the near one first; by default
+    the 2nd and 98th percentile of each map."""
+    draw: Drawn = Drawn.INVERSE_DEPTH
+    """Whether depth pictures show inverse depth (near is bright) or depth."""
+    surface_points: int = 1_000_000
+    """Most points of a cloud or vertices of a mesh; larger photographs are thinned out evenly."""
+    edge: float = 0.08
+    """Relative jump in depth between neighbours at which a surface is torn."""
+    grazing: float = 3.0
+    """Angle [degrees] to the ray that sees it under which a surface is left out."""
+    texture_side: int = 4096
+    """Longest side in pixels of the photograph inside a mesh; many viewers take no more."""
+    compress: bool = True
+    """Whether npz and tiff files are compressed: smaller, slower."""
+    overwrite: bool = False
+    """Replace what rilievo wrote before. Other programs' files are never replaced."""
+
+    def __post_init__(self) -> None:
+        check_colour_map(self.colour_map)
+        _ = self.cut
+        if self.surface_points < 4:
+            raise OptionError(f"a surface has at least 4 points, got {self.surface_points}")
+        if self.texture_side < 1:
+            raise OptionError(f"a texture has at least 1 pixel a side, got {self.texture_side}")
+
+    @property
+    def cut(self) -> Cut:
+        """Where surfaces are torn."""
+        return Cut(jump=self.edge, grazing=self.grazing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteJob:
+    """One file to write.
+
+    Attributes:
+        path: Where to write; a part file, whose name says nothing.
+        file: The name it will have.
+        output: Its name in ``OUTPUTS``.
+        prediction: What to write of; it has everything that the output needs.
+        options: How.
+        about: What to say inside the file, where the format can.
+    """
+
+    path: Path
+    file: str
+    output: str
+    prediction: Prediction
+    options: SaveOptions
+    about: Sidecar
+
+    @property
+    def depth(self) -> DepthMap:
+        """The depth map of an output that needs one."""
+        assert self.prediction.depth is not None, "save checks what an output needs"
+        return self.prediction.depth
+
+    @property
+    def depth_facts(self) -> DepthFacts:
+        """What its numbers are."""
+        assert self.about.depth is not None, "described from the same prediction"
+        return self.about.depth
+
+    @property
+    def camera(self) -> Camera:
+        """The camera of an output that needs one."""
+        assert self.prediction.camera is not None, "save checks what an output needs"
+        return self.prediction.camera
+
+    def float_depth_facts(self, holds: str) -> FileFacts:
+        """What there is to say of a file that has the values as they are, NaN where invalid."""
+        return FileFacts(
+            file=self.file,
+            output=self.output,
+            holds=holds,
+            unit=self.depth_facts.unit,
+            scale=1.0,
+            offset=0.0,
+            invalid="nan",
+        )
