@@ -13,3 +13,5 @@ def data_folder() -> Path:
     if folder is None:
         pytest.skip("RILIEVO_DATA is not set")
     return Path(folder)
+
+pytest_plugins = ("tiny_networks",)

@@ -81,7 +81,7 @@ def test_a_file_named_by_itself_is_tried_whatever_its_suffix(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["nothing.jpg", "none/*.jpg"])
 def test_what_is_not_there_is_said(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="no such file|no file matches"):
+    with pytest.raises(InputError, match=r"no such file|no file matches"):
         jobs_of(tmp_path / name)
 
 

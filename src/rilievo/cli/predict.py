@@ -18,7 +18,7 @@ class _Arguments:
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|FOLDER|VIDEO")
     ]
     """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'."""
-    options: tyro.conf.OmitArgPrefixes[PredictOptions]
+    options: Annotated[PredictOptions, tyro.conf.arg(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:

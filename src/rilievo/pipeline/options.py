@@ -11,6 +11,7 @@ import tyro
 
 from rilievo.calibration import KnownPoint, parse_known
 from rilievo.errors import OptionError, suggest
+from rilievo.io.colour import check_colour_map
 from rilievo.io.outputs import OUTPUTS
 from rilievo.models import DEFAULT_MODEL
 from rilievo.types import Camera, CameraSource
@@ -26,25 +27,28 @@ class PredictOptions:
         OptionError: If an option is out of range or two do not go together.
     """
 
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("rilievo-output")
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path(
+        "rilievo-output"
+    )
     """Folder for the results; made when missing. Trees of input folders are kept."""
-    model: Annotated[str, tyro.conf.arg(aliases=("-m",))] = DEFAULT_MODEL
+    model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
     """A name that 'rilievo models' lists, or an ONNX file that says what it is."""
-    save: str = "colour"
+    save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
     """What to write, with commas: colour, png16, npy, npz, tiff, exr, normals, ply, glb, ...; or
     all. A JSON that explains the numbers is always written beside."""
-    camera: str | None = None
-    """Intrinsics FX,FY,CX,CY in pixels of the upright photograph; the centre of its top-left
+    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
+    """Intrinsics in pixels of the upright photograph; the centre of its top-left
     pixel is (0, 0). Otherwise from EXIF, else assumed, and the JSON says so."""
-    fov: float | None = None
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, in place of a camera."""
-    known: tuple[str, ...] = ()
-    """Known depths U,V,METRES: column, row and depth along the axis. They make depth metric."""
-    camera_height: float | None = None
+    known: Annotated[tuple[str, ...], tyro.conf.arg(metavar="U,V,METRES")] = ()
+    """Points whose depth is known: column, row, metres along the axis (or U,V,METRES,ray for a
+    distance straight from the camera). They make depth metric."""
+    camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, for metres where a floor is seen."""
     flip: bool = False
     """Average with the mirror image: a little better, twice the time."""
-    tile: int | None = None
+    tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
@@ -52,14 +56,14 @@ class PredictOptions:
     """onnxruntime, or openvino (extra 'fast')."""
     precision: str = "fp32"
     """fp32, or bf16 with openvino: faster, less exact; it is recorded with the result."""
-    threads: int | None = None
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one a core."""
     batch_size: int = 1
     """Photographs that go through the network together; more than one pays on a GPU."""
     colour_map: str = "viridis"
     """Colours of depth pictures: viridis, turbo, magma, inferno, plasma, spectral, grey."""
-    colour_range: str | None = None
-    """NEAR,FAR depths that get the ends of the colour map, in the units of the result; by default
+    colour_range: Annotated[str | None, tyro.conf.arg(metavar="NEAR,FAR")] = None
+    """Depths that get the ends of the colour map, in the units of the result; by default
     the 2nd and 98th percentile of each photograph, or of a whole video."""
     surface_points: int = 1_000_000
     """Most points of a cloud or vertices of a mesh; larger photographs are thinned out."""
@@ -69,8 +73,9 @@ class PredictOptions:
     """Take a folder of frames as one clip, in the order of their names."""
     fps: float = 30.0
     """Frames a second of a sequence."""
-    temporal: bool = True
-    """Bring the scale of a video's frames together, so that nothing flickers."""
+    independent: bool = False
+    """Leave every frame of a video its own scale, rather than bring the scales together so that
+    nothing flickers."""
     resume: bool = False
     """Pass over what an earlier run with the same options has finished."""
     overwrite: bool = False
@@ -81,6 +86,7 @@ class PredictOptions:
             value = getattr(self, name)
             if value is not None and not rule(value):
                 raise OptionError(f"{_flag(name)} is {words}, got {value}")
+        check_colour_map(self.colour_map)
         _ = self.formats, self.given_camera, self.known_points, self.limits
         for one, other in _EXCLUSIVE:
             if getattr(self, one) and getattr(self, other):

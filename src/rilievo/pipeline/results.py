@@ -8,7 +8,6 @@ from pathlib import Path
 from rilievo.calibration import Calibrated, KnownPoint, calibrate, calibrate_height
 from rilievo.errors import CalibrationError, InputError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.geometry.lattice import Cut
 from rilievo.io.facts import CalibrationFacts
 from rilievo.io.outputs import OUTPUTS, Need, Output, save
 from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
@@ -59,7 +58,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     if prediction.depth is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
     if metres.known:
-        fitted = calibrate(prediction.depth, metres.known)
+        fitted = calibrate(prediction.depth, metres.known, camera=prediction.camera)
     else:
         assert metres.camera_height is not None, "checked above"
         assert prediction.camera is not None, "every finished prediction has a camera"
@@ -188,9 +187,9 @@ class Results:
         options = self.options
         return SaveOptions(
             colour_map=options.colour_map,
-            colour_range=options.limits,
+            colour_limits=options.limits,
             surface_points=options.surface_points,
-            cut=Cut(jump=options.edge),
+            edge=options.edge,
             overwrite=options.overwrite or options.resume,
         )
 
@@ -203,7 +202,7 @@ class Results:
             space=fitted.fit.space,
             scale=fitted.fit.scale,
             shift=fitted.fit.shift,
-            residuals=fitted.residuals,
+            residuals=tuple(residual.metres for residual in fitted.residuals),
             warning=fitted.warning,
         )
 

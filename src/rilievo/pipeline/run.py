@@ -81,6 +81,8 @@ def predict_files(
             a folder that cannot be written.
     """
     options = options or PredictOptions()
+    if not inputs:
+        raise OptionError("name at least one photograph, folder or video")
     total = sum(1 for _ in _jobs(inputs, options))
     if not total:
         raise OptionError(f"no photograph or video in {', '.join(map(str, inputs))}")

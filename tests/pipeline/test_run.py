@@ -1,0 +1,310 @@
+"""``rilievo predict`` from end to end, with a network whose answer is known."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.sidecar import read_sidecar
+from rilievo.pipeline.options import PredictOptions
+from rilievo.pipeline.run import predict, predict_files
+from rilievo.pipeline.summary import Summary
+from rilievo.types import Camera, CameraSource, DepthKind
+
+MakeNetwork = Callable[..., Path]
+
+
+def write_photo(path: Path, brightness: int = 40, size: tuple[int, int] = (60, 80)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size, 3), brightness, np.uint8)).save(path)
+    return path
+
+
+def run(network: Path, output: Path, *inputs: Path, **options: object) -> Summary:
+    given = PredictOptions(model=str(network), output=output, **options)  # pyright: ignore
+    return predict_files(inputs, given, show=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_folder_is_done_and_every_file_explained(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    for name in ("a.png", "deep/b.png", "deep/c.jpg"):
+        write_photo(tmp_path / "photos" / name)
+    summary = run(make_network(), tmp_path / "out", tmp_path / "photos", save="all")
+    assert (summary.done, summary.failed, summary.exit_code) == (3, 0, 0)
+    for stem in ("a", "deep/b", "deep/c"):
+        sidecar = read_sidecar(tmp_path / "out" / f"{stem}.json")
+        assert sidecar.made_by.model == "test/brightness"
+        assert sidecar.depth is not None
+        assert sidecar.depth.kind is DepthKind.UP_TO_SCALE
+        for facts in sidecar.files:
+            assert (tmp_path / "out" / stem).with_name(facts.file).is_file()
+        assert len(sidecar.files) >= 9
+
+
+def test_what_is_broken_is_reported_and_the_rest_is_done(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    for index in range(6):
+        write_photo(tmp_path / "photos" / f"{index}.png")
+    (tmp_path / "photos" / "2.png").write_bytes(b"no image")
+    (tmp_path / "photos" / "4.png").write_bytes(b"")
+    (tmp_path / "photos" / "x.jpg").mkdir()
+    summary = run(make_network(), tmp_path / "out", tmp_path / "photos", save="npy")
+    assert (summary.done, summary.failed, summary.exit_code) == (4, 2, 1)
+    assert all("\n" not in message for message in summary.failures)
+    assert all("photos/" in message for message in summary.failures)
+
+
+def test_a_second_run_refuses_resumes_or_overwrites(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    network, photos, out = make_network(), tmp_path / "photos", tmp_path / "out"
+    write_photo(photos / "a.png")
+    assert run(network, out, photos).done == 1
+    before = contents(out)
+    refused = run(network, out, photos)
+    assert (refused.done, refused.exit_code) == (0, 1)
+    assert "--resume" in refused.failures[0]
+    resumed = run(network, out, photos, resume=True)
+    assert (resumed.done, resumed.finished_before, resumed.exit_code) == (0, 1, 0)
+    assert contents(out) == before
+    assert run(network, out, photos, overwrite=True).done == 1
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"fov": 70.0}, "fov"), ({"flip": True}, "flip"), ({"colour_map": "turbo"}, "colour_map")],
+)
+def test_resuming_with_other_options_is_refused(
+    tmp_path: Path, make_network: MakeNetwork, options: dict[str, object], words: str
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    run(make_network(), tmp_path / "out", photo)
+    summary = run(make_network(), tmp_path / "out", photo, resume=True, **options)
+    assert summary.exit_code == 1
+    assert words in summary.failures[0]
+
+
+def test_resuming_with_another_model_or_a_changed_photograph_is_refused(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    network = make_network()
+    run(network, tmp_path / "out", photo)
+    other = run(make_network(offset=2.0, name="b.onnx"), tmp_path / "out", photo, resume=True)
+    assert "another model" in other.failures[0]
+    write_photo(photo, brightness=90)
+    changed = run(network, tmp_path / "out", photo, resume=True)
+    assert "changed" in changed.failures[0]
+
+
+def test_resuming_adds_a_format_that_is_missing(tmp_path: Path, make_network: MakeNetwork) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    network = make_network()
+    run(network, tmp_path / "out", photo)
+    assert run(network, tmp_path / "out", photo, resume=True, save="colour,npy").done == 1
+    assert (tmp_path / "out/a.depth.npy").is_file()
+
+
+def test_a_foreign_file_is_never_replaced(tmp_path: Path, make_network: MakeNetwork) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    foreign = tmp_path / "out/a.depth.png"
+    foreign.parent.mkdir()
+    foreign.write_bytes(b"precious")
+    for overwrite in (False, True):
+        summary = run(make_network(), tmp_path / "out", photo, overwrite=overwrite)
+        assert summary.exit_code == 1
+        assert foreign.read_bytes() == b"precious"
+
+
+def test_batches_write_the_same_files(tmp_path: Path, make_network: MakeNetwork) -> None:
+    network = make_network()
+    for index in range(7):
+        write_photo(tmp_path / f"photos/{index}.png", 20 * index, (48 + 16 * (index % 3), 64))
+    run(network, tmp_path / "one", tmp_path / "photos", save="npy,normals")
+    run(network, tmp_path / "four", tmp_path / "photos", save="npy,normals", batch_size=4)
+    assert contents(tmp_path / "one") == contents(tmp_path / "four")
+
+
+def test_known_points_and_camera_height_give_metres(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png", brightness=99)
+    summary = run(make_network(), tmp_path / "out", photo, save="npy", known=("40,30,2.5",))
+    assert summary.exit_code == 0
+    np.testing.assert_allclose(np.load(tmp_path / "out/a.depth.npy"), 2.5, rtol=1e-6)
+    sidecar = read_sidecar(tmp_path / "out/a.json")
+    assert sidecar.depth is not None
+    assert sidecar.depth.unit == "metre"
+    assert sidecar.calibration is not None
+    assert sidecar.calibration.asked == ("40,30,2.5",)
+    assert sidecar.calibration.scale == pytest.approx(0.025)
+    no_floor = run(make_network(), tmp_path / "o2", photo, camera_height=1.5)
+    assert "floor" in no_floor.failures[0]
+
+
+def test_the_camera_comes_from_the_user_or_is_assumed(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    network = make_network()
+    for name, options, source in (
+        ("given", {"camera": "100,110,39,29"}, "given"),
+        ("fov", {"fov": 90.0}, "fov"),
+        ("none", {}, "assumed"),
+    ):
+        run(network, tmp_path / name, photo, **options)
+        facts = json.loads((tmp_path / name / "a.json").read_text())["camera"]
+        assert facts["source"] == source
+    assert json.loads((tmp_path / "given/a.json").read_text())["camera"]["K"] == [
+        [100.0, 0.0, 39.0],
+        [0.0, 110.0, 29.0],
+        [0.0, 0.0, 1.0],
+    ]
+    outside = run(network, tmp_path / "outside", photo, camera="500,500,320,240")
+    assert "another resolution" in outside.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"save": "color"}, "did you mean 'colour'"),
+        ({"save": ""}, "names nothing"),
+        ({"camera": "1,2,3"}, "FX,FY,CX,CY"),
+        ({"camera": "nan,1,2,3"}, "finite"),
+        ({"camera": "0,0,0,0"}, "positive"),
+        ({"camera": "1,1,1,1", "fov": 50.0}, "do not go together"),
+        ({"fov": 180.0}, "between 0 and 180"),
+        ({"fov": float("nan")}, "between 0 and 180"),
+        ({"known": ("1,2",)}, "u,v,metres"),
+        ({"known": ("1,2,3",), "camera_height": 1.0}, "do not go together"),
+        ({"camera_height": -1.0}, "positive"),
+        ({"colour_map": "jet"}, "no colour map"),
+        ({"colour_range": "5,2"}, "NEAR < FAR"),
+        ({"tile": 8}, "64"),
+        ({"batch_size": 0}, "1 or more"),
+        ({"resume": True, "overwrite": True}, "do not go together"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_in_one_line(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words) as caught:
+        PredictOptions(**options)  # pyright: ignore[reportArgumentType]
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_folder_and_no_input_are_said(tmp_path: Path, make_network: MakeNetwork) -> None:
+    with pytest.raises(OptionError, match="no photograph"):
+        run(make_network(), tmp_path / "out", tmp_path)
+    with pytest.raises(OptionError, match="at least one"):
+        run(make_network(), tmp_path / "out")
+
+
+def test_an_output_folder_that_cannot_be_is_said_before_any_work(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    (tmp_path / "file").touch()
+    with pytest.raises(RilievoError, match="file"):
+        run(make_network(), tmp_path / "file", photo)
+
+
+def test_predict_gives_one_prediction(tmp_path: Path, make_network: MakeNetwork) -> None:
+    photo = write_photo(tmp_path / "a.png", brightness=7)
+    prediction = predict(
+        photo, model=make_network(), fov=60.0, known=[rilievo.KnownPoint(u=3.0, v=4.0, metres=1.6)]
+    )
+    assert prediction.depth is not None
+    assert prediction.depth.kind is DepthKind.METRIC
+    np.testing.assert_allclose(prediction.depth.depth(), 1.6, rtol=1e-6)
+    assert prediction.camera is not None
+    assert prediction.camera.source is CameraSource.FOV
+    with pytest.raises(OptionError):
+        predict(
+            photo,
+            model=make_network(),
+            fov=60.0,
+            camera=Camera(K=np.eye(3), source=CameraSource.GIVEN),
+        )
+    with pytest.raises(InputError):
+        predict(tmp_path / "none.jpg", model=make_network())
+
+
+START = [sys.executable, "-m", "rilievo", "predict"]
+
+
+def start(network: Path, output: Path, photos: Path, *more: str) -> subprocess.Popen[str]:
+    command = [*START, str(photos), "-o", str(output), "--model", str(network), *more]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_results(output: Path, process: subprocess.Popen[str], count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(output.glob("*.json"))) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_nothing_half_and_resumes_to_the_same(
+    tmp_path: Path, make_network: MakeNetwork, kill: signal.Signals
+) -> None:
+    network, photos = make_network(), tmp_path / "photos"
+    for index in range(40):
+        write_photo(photos / f"{index:02}.png", 5 * index, (240, 320))
+    formats = ("--save", "colour,npy,ply")
+    process = start(network, tmp_path / "out", photos, *formats)
+    wait_for_results(tmp_path / "out", process, 3)
+    process.send_signal(kill)
+    _, errors = process.communicate(timeout=60)
+    if kill is not signal.SIGKILL:
+        assert process.returncode == 130, errors
+        assert "--resume" in errors
+        assert not list(tmp_path.glob("out/.*"))
+    assert "Traceback" not in errors
+    done = list((tmp_path / "out").glob("*.json"))
+    assert 3 <= len(done) < 40
+    for path in done:
+        for facts in read_sidecar(path).files:
+            assert path.with_name(facts.file).is_file()
+    again = start(network, tmp_path / "out", photos, *formats, "--resume")
+    again.communicate(timeout=120)
+    assert again.returncode == 0
+    whole = start(network, tmp_path / "whole", photos, *formats)
+    whole.communicate(timeout=120)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_wrong_use_is_one_line_and_code_2(tmp_path: Path) -> None:
+    for arguments in (["predict", "none.jpg"], ["predikt", "a.jpg"], ["models", "rilievo/smal"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "rilievo", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ},
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("rilievo: ")
+        assert done.stderr.count("\n") == 1
