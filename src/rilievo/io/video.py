@@ -1,0 +1,168 @@
+"""Reading videos, frame by frame, with PyAV."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError
+from rilievo.io.container import Damage, expected_end, opened, pictures, video_stream
+from rilievo.io.frames import DEFAULT_RATE, Frame, FrameSource
+from rilievo.io.limits import check_size, printable
+from rilievo.types import Photo
+
+_UNSPECIFIED = 2
+"""FFmpeg's number for "no colour space is stated"."""
+
+_MAX_PIXEL_ASPECT = 8
+"""Pixels said to be more oblong than this are taken for square: the file is wrong."""
+
+
+class VideoReader(FrameSource):
+    """The frames of a video file: upright, of square pixels, with their own times.
+
+    Frames are decoded as they are asked for, anew each time the reader is gone through. Packets
+    that cannot be decoded are passed over and said in ``fault``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and decode its first frame.
+
+        Raises:
+            InputError: If it is not a video, or no frame can be decoded, or frames are too large
+                or too small.
+        """
+        self.path, self.fault, self.notes = path, None, ()
+        with opened(path) as container:
+            stream = video_stream(path, container)
+            check_size(printable(path), (stream.height, stream.width))
+            self.time_base = stream.time_base or Fraction(1, 90_000)
+            self.rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+            self.origin = Fraction(container.start_time or 0, 1_000_000)
+            self.has_audio = bool(container.streams.audio)
+            self._expected_end = expected_end(container, stream)
+            self._shape = _square_shape(stream)
+            if self._shape != (stream.height, stream.width):
+                check_size(printable(path), self._shape)
+                self.notes = (_say_squared(stream, self._shape),)
+            self.frame_estimate = stream.frames or None
+            if not self.frame_estimate and self._expected_end is not None:
+                self.frame_estimate = round(self._expected_end * self.rate)
+        first = next(pictures(path, Damage()), None)
+        if first is None:
+            raise InputError(
+                f"{printable(path)}: no frame of this video can be decoded; is it whole?"
+            )
+        self._turn = _turn(first)
+        height, width = self._shape
+        self.size = (width, height) if self._turn.transpose else (height, width)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode the file from its first frame to the last that can be decoded."""
+        self.fault = None
+        damage = Damage()
+        step = max(1, round(1 / (self.rate * self.time_base)))
+        ticks: int | None = None
+        index, end = 0, Fraction(0)
+        for picture in pictures(self.path, damage):
+            ticks = _next_ticks(picture, ticks, step)
+            end = (ticks + (picture.duration or step)) * self.time_base
+            pixels = self._turn.apply(_rgb(picture, self._shape))
+            photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
+            yield Frame(photo=photo, index=index, ticks=ticks)
+            index += 1
+        self.fault = self._describe(damage, index, end)
+
+    def _describe(self, damage: Damage, frames: int, end: Fraction) -> str | None:
+        """One line about what was broken, or None."""
+        faults: list[str] = []
+        if damage.count:
+            faults.append(
+                f"{damage.count} broken {'packet' if damage.count == 1 else 'packets'}, "
+                f"the first after frame {damage.after}"
+            )
+        tolerance = max(Fraction(1, 10), 3 / self.rate)
+        expected = self._expected_end
+        if expected is not None and end < expected - tolerance:
+            faults.append(f"it ends at {float(end):.2f} s of {float(expected):.2f} s")
+        if not faults:
+            return None
+        said = "; ".join((*faults, f"{frames} frames were read"))
+        return f"{printable(self.path)}: the video is broken: {said}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """How stored pixels become upright: first transposed, then mirrored."""
+
+    transpose: bool
+    mirror_rows: bool
+    mirror_columns: bool
+
+    def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        if self.transpose:
+            pixels = pixels.transpose(1, 0, 2)
+        if self.mirror_rows:
+            pixels = pixels[::-1]
+        if self.mirror_columns:
+            pixels = pixels[:, ::-1]
+        return np.ascontiguousarray(pixels)
+
+
+def _rgb(picture: VideoFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """Pixels of one frame, all frames at one size."""
+    height, width = shape
+    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players take it.
+    untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
+    return picture.to_ndarray(
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
+    )
+
+
+def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
+    """The frame's own time, or, where a broken file has none or goes back, the next possible."""
+    if picture.pts is None:
+        return 0 if previous is None else previous + step
+    return picture.pts if previous is None else max(picture.pts, previous + 1)
+
+
+def _turn(picture: VideoFrame) -> _Turn:
+    """How to make frames upright, from the display matrix (a b u; c d v; x y w) of 16.16 numbers.
+
+    A stored pixel (p, q) is shown at (a p + c q, b p + d q), up to a translation.
+    """
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return _Turn(transpose=False, mirror_rows=False, mirror_columns=False)
+    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return _Turn(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
+    return _Turn(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
+
+
+def _square_shape(stream: VideoStream) -> tuple[int, int]:
+    """(height, width) with square pixels; the side that is short of samples is stretched."""
+    height, width = stream.height, stream.width
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:
+        return height, width
+    if aspect > 1:
+        return height, round(width * aspect)
+    return round(height / aspect), width
+
+
+def _say_squared(stream: VideoStream, shape: tuple[int, int]) -> str:
+    height, width = shape
+    return (
+        f"pixels {stream.sample_aspect_ratio} times as wide as high were made square: "
+        f"{stream.width}x{stream.height} to {width}x{height}"
+    )
