@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import SIZE, Clip, number_of, numbered, write_clip
 
+from clips import SIZE, Clip, number_of, numbered, write_clip
 from rilievo.errors import InputError
 from rilievo.io.frames import is_video
 from rilievo.io.video import VideoReader
@@ -217,7 +217,7 @@ def test_mutated_videos_give_frames_or_one_line(tmp_path: Path) -> None:
             (".ts", "libx264", "mp2"),
         )
     ]
-    outcomes = {"frames": 0, "refused": 0}
+    messages, read = [], 0
     for clip in clips:
         whole = clip.read_bytes()
         path = tmp_path / f"mutant{clip.suffix}"
@@ -233,12 +233,13 @@ def test_mutated_videos_give_frames_or_one_line(tmp_path: Path) -> None:
                 reader = VideoReader(path)
                 shapes = {frame.photo.shape for frame in reader}
                 assert shapes == {reader.size}
-                outcomes["frames"] += 1
+                read += 1
             except InputError as error:
-                assert str(error).startswith(f"{path}: ")
-                assert len(str(error).splitlines()) == 1
-                outcomes["refused"] += 1
-    assert min(outcomes.values()) > 10
+                messages.append(str(error))
+    assert read > 10
+    assert len(messages) > 10
+    assert all(message.startswith(f"{tmp_path}/mutant.") for message in messages)
+    assert all(len(message.splitlines()) == 1 for message in messages)
 
 
 def test_a_video_is_told_by_its_content_and_else_by_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,196 @@
+"""Writing videos: pictures to look at, with the sound of the original, and 16-bit numbers.
+
+Frames keep their own times. A file is whole or not there.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av import VideoFrame
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+from jaxtyping import UInt8, UInt16
+
+from rilievo.errors import OutputError
+from rilievo.io.atomic import replacing
+from rilievo.io.sound import Sound
+
+_BT709 = 1
+_LIMITED_RANGE = 1
+
+
+class Coding(StrEnum):
+    """How frames are stored."""
+
+    PICTURE = "picture"
+    """H.264, 8 bits, 4:2:0, nearly without visible loss; plays everywhere."""
+    NUMBERS = "numbers"
+    """FFV1 (RFC 9043), 16-bit grey, lossless, in Matroska."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFormat:
+    """What a video file is like.
+
+    Attributes:
+        size: (height, width) of its frames.
+        rate: Average frames a second.
+        time_base: Seconds of one tick. Matroska keeps times to the millisecond only.
+        coding: How frames are stored.
+    """
+
+    size: tuple[int, int]
+    rate: Fraction
+    time_base: Fraction
+    coding: Coding
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """``size``, with odd sides one larger where the coding has no odd ones."""
+        height, width = self.size
+        if self.coding is Coding.PICTURE:
+            return height + height % 2, width + width % 2
+        return height, width
+
+
+class VideoWriter:
+    """A video that is being written; made by ``writing_video``."""
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        stream: VideoStream,
+        like: VideoFormat,
+        sound: Sound | None,
+    ) -> None:
+        """Take over a container whose streams are made."""
+        self._container, self._stream, self._like = container, stream, like
+        self._sound, self._finished = sound, False
+
+    @property
+    def fault(self) -> str | None:
+        """What was broken in the sound, one line; None if nothing."""
+        return None if self._sound is None else self._sound.fault
+
+    def write(
+        self, pixels: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"], ticks: int
+    ) -> None:
+        """Add a frame.
+
+        Args:
+            pixels: RGB for pictures, 16-bit grey for numbers, of the format's size.
+            ticks: When it is shown; more than for the frame before, and not negative.
+        """
+        assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
+        frame = self._frame(pixels)
+        frame.pts, frame.time_base = ticks, self._like.time_base
+        if self._sound is not None:
+            self._sound.copy_until(ticks * self._like.time_base)
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, the rest of the sound, and the end of the file.
+
+        Raises:
+            OSError: If the system refuses.
+        """
+        if self._finished:
+            return
+        self._container.mux(self._stream.encode())
+        if self._sound is not None:
+            self._sound.copy_until(None)
+        self._container.close()
+        self._finished = True
+
+    def _frame(self, pixels: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"]) -> VideoFrame:
+        if self._like.coding is Coding.NUMBERS:
+            return VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="gray16le")
+        (height, width), (coded_height, coded_width) = self._like.size, self._like.coded_size
+        if (height, width) != (coded_height, coded_width):
+            margins = ((0, coded_height - height), (0, coded_width - width), (0, 0))
+            pixels = np.pad(pixels, margins, mode="edge")
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        return frame.reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundSource:
+    """Where sound is copied from.
+
+    Attributes:
+        path: A video whose sound the file that is written can hold (``sound_suffix``).
+        origin: Time [s] in that video that is zero in the file that is written.
+    """
+
+    path: Path
+    origin: Fraction
+
+
+@contextmanager
+def writing_video(
+    path: Path, like: VideoFormat, *, sound: SoundSource | None = None
+) -> Iterator[VideoWriter]:
+    """Write a video that has the name ``path`` once the block ends well; see ``replacing``.
+
+    Args:
+        path: ``.mp4`` or ``.mkv``; numbers need ``.mkv``.
+        like: Its format.
+        sound: A sound track to copy as it is, with its times.
+
+    Raises:
+        OutputError: If the system refuses, or this build of FFmpeg lacks the encoder.
+    """
+    container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
+    with replacing(path) as part:
+        # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+        container = av.open(f"file:{part.absolute()}", "w", format=container_name)
+        try:
+            stream = _add_stream(path, container, like)
+            copied = None if sound is None else Sound(sound.path, container, origin=sound.origin)
+            writer = VideoWriter(container, stream, like, copied)
+            yield writer
+            writer.finish()
+        except BaseException:
+            _abandon(container)
+            raise
+
+
+def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> VideoStream:
+    try:
+        if like.coding is Coding.PICTURE:
+            options = {"crf": "18", "preset": "veryfast"}
+            stream = container.add_stream("libx264", rate=like.rate, options=options)
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.colorspace = _BT709
+            stream.codec_context.color_primaries = _BT709
+            stream.codec_context.color_trc = _BT709
+            stream.codec_context.color_range = _LIMITED_RANGE
+        else:
+            options = {"level": "3", "slicecrc": "1"}
+            stream = container.add_stream("ffv1", rate=like.rate, options=options)
+            stream.pix_fmt = "gray16le"
+    except FFmpegError as error:
+        raise OutputError(f"{path}: this build of PyAV cannot encode {like.coding}s") from error
+    stream.height, stream.width = like.coded_size
+    stream.time_base = stream.codec_context.time_base = like.time_base
+    return stream
+
+
+def _abandon(container: OutputContainer) -> None:
+    """Close what will be removed; that its end cannot be written any more is no news."""
+    try:
+        container.close()
+    except (FFmpegError, OSError):
+        return
