@@ -17,14 +17,15 @@ from rilievo.types import Camera, CameraSource, DepthMap
 GRID_PIXELS = 40_000
 # A pixel lies on a plane if its depth is the plane's within this share.
 TOLERANCE = 0.05
-# A floor holds this share of the picture at least, and the surface on it faces its way within
-# this angle (median): heaps and sofas that a plane happens to touch do not.
-LEAST_AREA = 0.05
-MOST_ROUGHNESS = math.radians(15)
-# A lower plane is the floor, and the larger one a table on it, if they are parallel within this
-# angle and the camera stands higher over the lower one by this factor.
-PARALLEL = math.radians(10)
-LOWER = 1.15
+LEAST_TOLERANCE = 1e-5
+# A floor holds this share of the picture at least, and its normals keep within this angle of their
+# mean (median): heaps and sofas that a plane happens to touch do not.
+LEAST_AREA = 0.03
+MOST_ROUGHNESS = math.radians(10)
+# Under a table there is a room, under a floor nothing: at most this share of the picture may see
+# deeper below the camera than the plane by this factor.
+MOST_BELOW = 0.05
+BELOW = 1.15
 TRIALS = 500
 
 
@@ -50,8 +51,8 @@ class _Facing:
 
     points: Float64[np.ndarray, "n 3"]
     normals: Float64[np.ndarray, "n 3"]
-    grid: int
-    """How many pixels the whole grid has."""
+    scene: Float64[np.ndarray, "s 3"]
+    """Every valid point of the grid, whatever it faces."""
 
 
 def calibrate_height(
@@ -64,11 +65,11 @@ def calibrate_height(
 ) -> Calibrated:
     """Bring a depth map to metres by the camera's height above the floor it sees.
 
-    The floor is the largest plane among the pixels of the lower half that face up, or one below
-    that and parallel to it, if it is large enough. Planes are proposed by triples of pixels, drawn
-    from a seeded generator, so the same map gives the same metres (RANSAC, Fischler and Bolles
-    1981), and refined by least squares on relative depth errors. Where only a table is seen, the
-    table is taken for the floor.
+    The floor is the largest plane, among the pixels of the lower half that face up, below which
+    nothing is seen; what shows a part of the room below it is a table. Planes are proposed by
+    triples of pixels, drawn from a seeded generator, so the same map gives the same metres (RANSAC,
+    Fischler and Bolles 1981), and refined by least squares on relative depth errors. A table that
+    fills the picture is taken for a floor.
 
     Args:
         depth: Of kind ``UP_TO_SCALE`` or ``METRIC``.
@@ -108,7 +109,7 @@ def calibrate_height(
     floor = Floor(
         normal=plane.up,
         height=plane.height,
-        area=len(inside) / facing.grid,
+        area=len(inside) / len(facing.scene),
         inliers=len(inside) / len(facing.points),
     )
     remarks = []
@@ -130,7 +131,8 @@ def _facing_up(
     # Pixel (u, v) of the map is pixel (u, v) / stride of the grid, centre on centre.
     K = np.diag([1 / stride, 1 / stride, 1.0]) @ camera.K
     if normals is None:
-        field, known = normals_from_depth(values, K, valid, window=7)
+        # Large windows and few edges: a floor is large, and noise must not tear it.
+        field, known = normals_from_depth(values, K, valid, window=9, edge=0.2)
     else:
         field = normals[(slice(None), *grid)].astype(np.float64)
         length = np.linalg.norm(field, axis=0)
@@ -139,46 +141,49 @@ def _facing_up(
     up = known & (-field[1] > math.cos(tilt))
     up[: len(up) // 2] = False
     points = unproject(np.where(valid, values, 1.0), K)
-    if up.sum() < LEAST_AREA * up.size:
+    if up.sum() < LEAST_AREA * valid.sum():
         raise CalibrationError(
-            f"no floor seen: {100 * up.mean():.1f} % of the picture faces up in its lower half "
-            f"(within {math.degrees(tilt):.0f} degrees), and a floor needs "
+            f"no floor seen: {100 * up.sum() / valid.sum():.1f} % of the picture is in its lower "
+            f"half and faces up (within {math.degrees(tilt):.0f} degrees), and a floor needs "
             f"{100 * LEAST_AREA:.0f} %; give known points instead"
         )
-    return _Facing(points=points[:, up].T, normals=field[:, up].T, grid=up.size)
+    return _Facing(points=points[:, up].T, normals=field[:, up].T, scene=points[:, valid].T)
 
 
 def _floor(facing: _Facing, tilt: float) -> _Plane:
-    """The largest plane, or a large enough one below and parallel to it."""
+    """The largest plane that has nothing below it."""
     generator = np.random.default_rng(0)
-    least = LEAST_AREA * facing.grid
-    floor, left = None, np.ones(len(facing.points), bool)
-    # Floor, table top and one more; what is left then is no large plane.
+    least = LEAST_AREA * len(facing.scene)
+    reasons, left = [], np.ones(len(facing.points), bool)
+    # A table, a bench and the floor; what is left then is no large plane.
     for _ in range(3):
         plane = _largest_plane(facing.points, left, tilt, generator)
         if plane is None or plane.on_it.sum() < least:
             break
-        misses = np.abs(facing.points @ plane.m - 1)
-        left &= misses > 2 * TOLERANCE
-        if floor is None or (
-            plane.height > LOWER * floor.height and plane.up @ floor.up > math.cos(PARALLEL)
-        ):
-            floor = plane
+        below = np.mean(facing.scene @ plane.m > BELOW)
+        roughness = _roughness(facing.normals[plane.on_it])
+        if roughness > MOST_ROUGHNESS:
+            spread = f"{math.degrees(roughness):.0f} degrees"
+            reasons.append(f"is not flat (its normals differ by {spread})")
+        elif below > MOST_BELOW:
+            share = f"{100 * below:.0f} % of the picture"
+            reasons.append(f"is a table or the like, with {share} below it")
+        else:
+            return plane
+        left &= np.abs(facing.points @ plane.m - 1) > 2 * TOLERANCE
         if left.sum() < least:
             break
-    if floor is None:
-        raise CalibrationError(
-            "no floor seen: what faces up in the lower half of the picture is no plane; "
-            "give known points instead"
-        )
-    turn = np.arccos(np.clip(facing.normals[floor.on_it] @ floor.up, -1, 1))
-    if np.median(turn) > MOST_ROUGHNESS:
-        raise CalibrationError(
-            "no floor seen: what faces up in the lower half of the picture is not flat "
-            f"(its normals differ by {math.degrees(np.median(turn)):.0f} degrees); "
-            "give known points instead"
-        )
-    return floor
+    raise CalibrationError(
+        f"no floor seen: what faces up in the lower half of the picture "
+        f"{reasons[0] if reasons else 'is no plane'}; "
+        "give known points instead"
+    )
+
+
+def _roughness(normals: Float64[np.ndarray, "n 3"]) -> float:
+    """Median angle [rad] of normals to their mean, which leaves a model's even lean out."""
+    mean = normals.sum(axis=0)
+    return float(np.median(np.arccos(np.clip(normals @ mean / np.linalg.norm(mean), -1, 1))))
 
 
 def _largest_plane(
@@ -199,11 +204,25 @@ def _largest_plane(
     if not len(planes):
         return None
     votes = (np.abs(planes @ candidates.T - 1) < TOLERANCE).sum(axis=1)
-    m = planes[int(votes.argmax())]
-    for _ in range(5):
-        on_it = among & (np.abs(points @ m - 1) < TOLERANCE)
-        m = np.linalg.lstsq(points[on_it], np.ones(on_it.sum()), rcond=None)[0]
-    on_it = among & (np.abs(points @ m - 1) < TOLERANCE)
+    m = _refined(planes[int(votes.argmax())], candidates)
     if m[1] <= math.cos(tilt) * np.linalg.norm(m):
         return None
-    return _Plane(m=m, on_it=on_it)
+    return _Plane(m=m, on_it=among & (np.abs(points @ m - 1) < TOLERANCE))
+
+
+def _refined(
+    m: Float64[np.ndarray, "3"], points: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, "3"]:
+    """The plane m·p = 1 by least squares over the points that lie on it.
+
+    The tolerance is drawn in to what the floor's own roughness asks for (three standard
+    deviations, by way of the median), so that skirtings and feet of furniture do not tilt it.
+    """
+    tolerance = TOLERANCE
+    for _ in range(10):
+        misses = np.abs(points @ m - 1)
+        inside = misses < tolerance
+        m = np.linalg.lstsq(points[inside], np.ones(inside.sum()), rcond=None)[0]
+        spread = np.median(np.abs(points[inside] @ m - 1))
+        tolerance = min(TOLERANCE, max(3 * 1.4826 * float(spread), LEAST_TOLERANCE))
+    return m
