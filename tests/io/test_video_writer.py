@@ -132,9 +132,14 @@ def test_sound_is_interleaved_so_that_players_need_not_seek(tmp_path: Path) -> N
 def test_a_failure_leaves_no_file_and_the_old_one_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "out.mp4", numbered(3), [0, 33, 67])
     before = path.read_bytes()
-    with pytest.raises(KeyboardInterrupt), writing_video(path, like((96, 128))) as video:
-        video.write(numbered(1)[0], 0)
-        raise KeyboardInterrupt
+
+    def stop_in_the_middle() -> None:
+        with writing_video(path, like((96, 128))) as video:
+            video.write(numbered(1)[0], 0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_in_the_middle()
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import sys
 import zlib
 from collections.abc import Iterator
@@ -52,6 +53,30 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty part folder to fill, and give it the name ``path`` when the block ends well.
+
+    A folder that stands at ``path`` is removed then: ask ``rilievo.io.ownership`` first. If the
+    block raises, or is interrupted, the part is removed and nothing else.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    part = part_of(path)
+    try:
+        part.mkdir()
+        yield part
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        os.replace(part, path)
+    except BaseException as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"{path}: {_reason(error)}") from error
+        raise
+
+
 def part_of(path: Path) -> Path:
     """The part file of ``path`` in this process, in the same folder."""
     ending = f".{os.getpid()}.part"
@@ -75,9 +100,13 @@ def sweep_parts(directory: Path) -> list[Path]:
     try:
         for entry in os.scandir(directory):
             match = _PART.fullmatch(entry.name)
-            if match and entry.is_file(follow_symlinks=False) and not _alive(int(match["pid"])):
+            if match is None or entry.is_symlink() or _alive(int(match["pid"])):
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry.path)
+            else:
                 os.unlink(entry.path)
-                swept.append(Path(entry.path))
+            swept.append(Path(entry.path))
     except OSError as error:
         raise OutputError(f"{directory}: {_reason(error)}") from error
     return sorted(swept)

@@ -1,0 +1,213 @@
+"""Bringing the scales of a video's frames together over time.
+
+A model that sees one frame at a time gives each its own scale (and, for the affine kinds, its own
+shift), so depth pumps. Each frame is corrected by one factor (and shift), found from all frames:
+
+1. Every frame is compared with a reference, an earlier frame of the same shot: the median ratio
+   of their numbers, over the pixels that hardly moved, says how much they have grown. The
+   reference stays while the camera stands still, and else is the frame before. Chained, the
+   logarithms of these ratios are the apparent path A of the scale: what happened to the scene (a
+   camera that comes nearer) plus each frame's whim.
+2. A chain of ratios drifts as a random walk does, so A is not simply undone. The path P that the
+   corrected video takes is the smoothest near A: in each shot the minimum of
+
+       Σ (P_t - A_t)² + Σ μ (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
+
+   The first sum keeps the model's own scale in the long run: the correction P - A has mean zero
+   in a shot, so nothing drifts. The second takes away what changes fast (``SMOOTHED``) and leaves
+   steady motion as it is: it is zero for a straight line. The third holds the scale where the
+   camera stood still for a while (``STILL``, ``HELD``), and is zero elsewhere.
+3. At a cut everything begins anew: the scales of two shots have nothing to do with each other.
+
+The first two sums are the smoother of Whittaker (1923), and of Hodrick and Prescott (1997).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from rilievo.pipeline.looks import Look, compare
+from rilievo.types import DepthKind
+
+SMOOTHED = 1.5
+"""Period [s] of which half of a change of scale is left; faster changes are taken away."""
+HELD = 10.0
+"""A camera that stands still lets the scale follow the model's own only as slowly as this [s]."""
+STILL = 0.5
+"""A camera has stood still once the picture has not moved for so long [s]."""
+
+_FEWEST_FRAMES = 8
+"""``SMOOTHED`` in frames, at least: a slow sequence flickers too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A frame's numbers are multiplied by ``scale``, then ``shift`` is added."""
+
+    scale: float
+    shift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One frame against its reference.
+
+    Attributes:
+        reference: Index of the frame it was compared with; its own where a shot begins.
+        growth: Logarithm of its scale over the reference's.
+        level: Median of its numbers, over the pixels compared.
+        reference_level: Median of the reference's numbers, over the same pixels.
+    """
+
+    reference: int
+    growth: float = 0.0
+    level: float = 0.0
+    reference_level: float = 0.0
+
+
+class ScaleTrack:
+    """Watches the frames of a video go by, once, and then knows the correction of each."""
+
+    def __init__(self, kind: DepthKind) -> None:
+        """Begin a video.
+
+        Args:
+            kind: What the model's numbers are: the affine kinds get a shift too.
+        """
+        self._affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
+        self._steps: list[_Step] = []
+        self._reference: Look | None = None
+        self._reference_index = 0
+
+    def watch(self, look: Look) -> None:
+        """Take in the next frame."""
+        index = len(self._steps)
+        comparison = None if self._reference is None else compare(self._reference, look)
+        if comparison is None or comparison.is_cut:
+            self._steps.append(_Step(reference=index))
+        else:
+            self._steps.append(
+                _Step(
+                    reference=self._reference_index,
+                    growth=comparison.growth,
+                    level=comparison.level,
+                    reference_level=comparison.reference_level,
+                )
+            )
+        if comparison is None or comparison.is_cut or not comparison.is_still:
+            self._reference, self._reference_index = look, index
+
+    @property
+    def shots(self) -> list[int]:
+        """Indices of the frames at which a shot begins; the first is 0."""
+        return [index for index, step in enumerate(self._steps) if step.reference == index]
+
+    def corrections(self, rate: float) -> list[Correction]:
+        """One correction a frame, from everything watched.
+
+        Args:
+            rate: Frames a second.
+        """
+        firsts = [*self.shots, len(self._steps)]
+        return [
+            correction
+            for first, end in pairwise(firsts)
+            for correction in self._correct_shot(first, end, rate)
+        ]
+
+    def _correct_shot(self, first: int, end: int, rate: float) -> list[Correction]:
+        steps = self._steps[first:end]
+        references = [step.reference - first for step in steps]
+        held = _held(references, max(2, round(STILL * rate)))
+        growth = _chain([step.growth for step in steps], references)
+        scales = np.exp(smooth_path(growth, held, rate=rate) - growth)
+        if not self._affine:
+            return [Correction(scale=float(scale)) for scale in scales]
+        rises = [
+            scales[index] * step.level - scales[reference] * step.reference_level
+            for index, (step, reference) in enumerate(zip(steps, references, strict=True))
+        ]
+        level = _chain(rises, references)
+        shifts = smooth_path(level, held, rate=rate) - level
+        return [
+            Correction(scale=float(scale), shift=float(shift))
+            for scale, shift in zip(scales, shifts, strict=True)
+        ]
+
+
+def smooth_path(
+    apparent: Float64[np.ndarray, "n"], held: Bool[np.ndarray, "n"], *, rate: float
+) -> Float64[np.ndarray, "n"]:
+    """The path P of this module's first lines, exactly, in time proportional to its length.
+
+    Args:
+        apparent: The path A.
+        held: Frames that are held to the one before them.
+        rate: Frames a second.
+    """
+    period = max(SMOOTHED * rate, _FEWEST_FRAMES)
+    # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
+    bending = (2 * math.sin(math.pi / period)) ** -4
+    holding = np.where(held[1:], (HELD * rate) ** 2, 0.0)
+    count = len(apparent)
+    diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
+    diagonal[1:] += holding
+    diagonal[:-1] += holding
+    first[:-1] -= holding
+    if count > 2:
+        diagonal[:-2] += bending
+        diagonal[1:-1] += 4 * bending
+        diagonal[2:] += bending
+        first[:-2] -= 2 * bending
+        first[1:-1] -= 2 * bending
+        second[:-2] += bending
+    return _solve_five_diagonals(diagonal, first, second, apparent)
+
+
+def _solve_five_diagonals(
+    diagonal: Float64[np.ndarray, "n"],
+    first: Float64[np.ndarray, "n"],
+    second: Float64[np.ndarray, "n"],
+    right: Float64[np.ndarray, "n"],
+) -> Float64[np.ndarray, "n"]:
+    """Solve M x = right, M symmetric and positive definite, by its factors L D Lᵀ.
+
+    ``first[i]`` is M[i, i + 1] and ``second[i]`` is M[i, i + 2]; entries beyond the end are zero.
+    """
+    count = len(diagonal)
+    # Two empty rows in front spare the first rows their exceptions.
+    d, l1, l2, y = ([0.0] * (count + 2) for _ in range(4))
+    rows = zip(diagonal.tolist(), first.tolist(), second.tolist(), right.tolist(), strict=True)
+    for i, (m0, m1, m2, value) in enumerate(rows, start=2):
+        d[i] = m0 - l1[i - 1] ** 2 * d[i - 1] - l2[i - 2] ** 2 * d[i - 2]
+        l1[i] = (m1 - l2[i - 1] * d[i - 1] * l1[i - 1]) / d[i]
+        l2[i] = m2 / d[i]
+        y[i] = value - l1[i - 1] * y[i - 1] - l2[i - 2] * y[i - 2]
+    x = [0.0] * (count + 4)
+    for i in range(count + 1, 1, -1):
+        x[i] = y[i] / d[i] - l1[i] * x[i + 1] - l2[i] * x[i + 2]
+    return np.array(x[2 : count + 2])
+
+
+def _chain(rises: Sequence[float], references: Sequence[int]) -> Float64[np.ndarray, "n"]:
+    """Add up rises from reference to reference."""
+    path = np.zeros(len(rises))
+    for index in range(1, len(rises)):
+        path[index] = path[references[index]] + rises[index]
+    return path
+
+
+def _held(references: Sequence[int], fewest: int) -> Bool[np.ndarray, "n"]:
+    """Frames of runs in which the camera stood still: at least ``fewest`` with one reference."""
+    held = np.zeros(len(references), bool)
+    begin = 1
+    for index in range(2, len(references) + 1):
+        if index == len(references) or references[index] != references[begin]:
+            if index - begin >= fewest:
+                held[begin:index] = True
+            begin = index
+    return held
