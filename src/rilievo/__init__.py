@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rilievo.io.photo import read_photo as read_photo
     from rilievo.models import MODELS as MODELS
     from rilievo.models import load_model as load_model
+    from rilievo.pipeline.options import PredictOptions as PredictOptions
     from rilievo.pipeline.run import predict as predict
     from rilievo.pipeline.run import predict_files as predict_files
     from rilievo.types import Camera as Camera
@@ -32,6 +33,7 @@ _HOMES = {
     "DepthMap": "types",
     "KnownPoint": "calibration",
     "Photo": "types",
+    "PredictOptions": "pipeline.options",
     "Prediction": "types",
     "RilievoError": "errors",
     "Sample": "types",

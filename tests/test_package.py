@@ -1,0 +1,53 @@
+"""What the package as a whole promises: light, layered, public names that exist."""
+
+import subprocess
+import sys
+
+import pytest
+
+import rilievo
+
+HEAVY = ("torch", "transformers", "numba", "cv2", "scipy", "av", "trimesh", "rich", "openvino")
+
+
+def loaded_after(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", rilievo.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(rilievo, name) is not None
+    assert name in dir(rilievo)
+
+
+def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
+    """Importing a submodule must not turn a public function into that module."""
+    loaded = "import rilievo.alignment, rilievo.calibration, rilievo.pipeline.run, rilievo"
+    checks = "assert all(callable(getattr(rilievo, n)) for n in ('align', 'calibrate', 'predict'))"
+    loaded_after(f"{loaded}\n{checks}")
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="predikt"):
+        _ = rilievo.predikt  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_importing_rilievo_loads_nothing() -> None:
+    modules = loaded_after("import rilievo")
+    assert not modules & {*HEAVY, "numpy", "PIL", "onnxruntime", "tyro"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from rilievo.cli import main; main(['--help'])",
+        "from rilievo.cli import main; main(['models'])",
+        "import rilievo; rilievo.MODELS",
+        "import rilievo; rilievo.predict, rilievo.save, rilievo.align, rilievo.calibrate",
+    ],
+)
+def test_the_command_line_and_the_tables_load_no_framework(code: str) -> None:
+    assert not loaded_after(code) & set(HEAVY)
