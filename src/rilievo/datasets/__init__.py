@@ -1,0 +1,1 @@
+"""Images with ground truth: downloaded sets, folders of your own, and rendered scenes."""

@@ -1,0 +1,21 @@
+"""Scenes made by chance, ray traced on the CPU, with exact depth and normals.
+
+``render`` makes one sample; ``python -m rilievo.datasets.synthetic`` writes many. Rooms, streets,
+open ground, close-ups and people are built of boxes, ellipsoids, cones and sheets, painted with
+procedural textures and free photographs, so a network trained on them owes nothing to anyone.
+"""
+
+from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_photographs
+from rilievo.datasets.synthetic.renderer import render
+from rilievo.datasets.synthetic.shards import ShardPlan, write_shards
+from rilievo.datasets.synthetic.textures import TextureBank, make_textures
+
+__all__ = [
+    "ShardPlan",
+    "TextureBank",
+    "make_textures",
+    "read_photographs",
+    "render",
+    "scikit_image_photographs",
+    "write_shards",
+]

@@ -1,0 +1,167 @@
+"""One frame: a scene by chance, a camera in it, its picture with exact depth and normals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from rilievo.datasets.synthetic.buffers import (
+    LIGHTS,
+    Buffers,
+    Lamps,
+    Paint,
+    View,
+    blank_buffers,
+)
+from rilievo.datasets.synthetic.cameras import choose_view
+from rilievo.datasets.synthetic.closeups import close_up, portrait
+from rilievo.datasets.synthetic.dice import Dice
+from rilievo.datasets.synthetic.frame import (
+    arriving,
+    colour_frame,
+    smooth_light,
+    soften_edges,
+    trace_frame,
+)
+from rilievo.datasets.synthetic.lens import expose, fog
+from rilievo.datasets.synthetic.outdoors import meadow, street
+from rilievo.datasets.synthetic.patterns import SIDE
+from rilievo.datasets.synthetic.pictures import scikit_image_photographs
+from rilievo.datasets.synthetic.rooms import room
+from rilievo.datasets.synthetic.scene import Ambience, Light, Scene
+from rilievo.datasets.synthetic.skies import sky
+from rilievo.datasets.synthetic.stage import Stage
+from rilievo.datasets.synthetic.textures import TextureBank, make_textures
+from rilievo.types import Camera, CameraSource, Sample
+
+VENUES = (room, close_up, portrait, street, meadow)
+SHARES = (0.65, 0.06, 0.04, 0.15, 0.10)
+"""How often each venue is drawn."""
+ATTEMPTS = 1000
+"""Scenes built before giving up; nearly all offer a view, so this many failures are a defect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A scene with a camera in it, and what is still to be drawn by chance."""
+
+    scene: Scene
+    view: View
+    is_outdoors: bool
+    dice: Dice
+    draw: np.random.Generator
+
+
+def render(
+    seed: int, *, size: tuple[int, int] = (192, 256), textures: TextureBank | None = None
+) -> Sample:
+    """Render a scene made by chance.
+
+    Args:
+        seed: The same seed, size and textures give the same sample.
+        size: (height, width) in pixels.
+        textures: Made of scikit-image's free photographs if left out, once per process.
+
+    Returns:
+        A sample with exact depth, normals, sky and camera; sky has neither depth nor normals.
+    """
+    bank = default_textures() if textures is None else textures
+    shot = set_up(seed, bank, size)
+    buffers = draw_scene(shot.scene, shot.view, bank, size)
+    colours = buffers.colour
+    if shot.is_outdoors and shot.dice.chance(0.35):
+        density = shot.dice.log_uniform(0.0016, 0.025)
+        colours = fog(colours, buffers.depth, shot.scene.sky, density)
+    image = expose(colours, shot.dice, shot.draw)
+    return as_sample(f"synthetic/{seed}", image, buffers, shot.view)
+
+
+@cache
+def default_textures() -> TextureBank:
+    """The bank made of scikit-image's free photographs."""
+    return make_textures(scikit_image_photographs())
+
+
+def set_up(seed: int, bank: TextureBank, size: tuple[int, int]) -> Shot:
+    """Build scenes until one offers a view worth taking."""
+    for attempt in range(ATTEMPTS):
+        dice = Dice(f"{seed}/{attempt}")
+        draw = np.random.default_rng([seed, attempt])
+        venue = dice.weighted(VENUES, SHARES)(Stage(dice, bank.groups))
+        scene = Scene(
+            solids=venue.stage.solids(),
+            materials=venue.stage.materials(),
+            lights=tuple(venue.stage.lights),
+            ambience=venue.ambience,
+            sky=sky(draw),
+        )
+        view = choose_view(venue, scene.solids, dice, size)
+        if view is not None:
+            return Shot(scene=scene, view=view, is_outdoors=venue.is_outdoors, dice=dice, draw=draw)
+    raise AssertionError(f"{ATTEMPTS} scenes of seed {seed} offer no view worth taking")
+
+
+def draw_scene(scene: Scene, view: View, bank: TextureBank, size: tuple[int, int]) -> Buffers:
+    """Trace and colour a scene; ``colour`` of the buffers is linear RGB."""
+    out = blank_buffers(*size)
+    paint = Paint(texels=bank.texels, linear=LINEAR, side=SIDE)
+    lamps = as_lamps(scene.lights, scene.ambience)
+    trace_frame(scene.solids, scene.materials, paint, view, lamps, DIRECTIONS, out)
+    rows, smoothed = np.zeros_like(out.light), np.zeros_like(out.light)
+    smooth_light(out.face, out.light, rows, np.zeros_like(out.depth), smoothed)
+    irradiance, highlight = np.zeros_like(out.colour), np.zeros_like(out.colour)
+    arriving(lamps, smoothed, out.normal, irradiance, highlight)
+    colour_frame(scene.materials, view, scene.sky, irradiance, highlight, out)
+    softened = out.colour.copy()
+    soften_edges(scene.solids, scene.materials, paint, view, irradiance, highlight, out, softened)
+    return out._replace(colour=softened)
+
+
+def as_lamps(lights: Sequence[Light], ambience: Ambience) -> Lamps:
+    """Lights for the kernels."""
+    position, colour = np.zeros((LIGHTS, 3), np.float32), np.zeros((LIGHTS, 3), np.float32)
+    size, distant = np.zeros(LIGHTS, np.float32), np.zeros(LIGHTS, np.bool_)
+    for k, light in enumerate(lights):
+        position[k], colour[k] = light.position, light.colour
+        size[k], distant[k] = light.size, light.distant
+    return Lamps(
+        lit=len(lights),
+        position=position,
+        size=size,
+        distant=distant,
+        colour=colour,
+        direction=ambience.direction.astype(np.float32),
+        bright=ambience.bright.astype(np.float32),
+        dark=ambience.dark.astype(np.float32),
+        reach=float(ambience.reach),
+    )
+
+
+def as_sample(id: str, image: UInt8[np.ndarray, "h w 3"], buffers: Buffers, view: View) -> Sample:
+    """A sample in the conventions of ``rilievo.types``."""
+    is_surface = buffers.face >= 0
+    normals = buffers.normal @ view.turn
+    K = np.array([[view.focal, 0.0, view.cx], [0.0, view.focal, view.cy], [0.0, 0.0, 1.0]])
+    return Sample(
+        id=id,
+        image=image,
+        depth=np.where(is_surface, buffers.depth, 0.0).astype(np.float32),
+        depth_valid=is_surface,
+        normals=np.ascontiguousarray(normals.transpose(2, 0, 1), dtype=np.float32),
+        normals_valid=is_surface,
+        sky=~is_surface,
+        camera=Camera(K=K, source=CameraSource.GIVEN),
+    )
+
+
+def _directions() -> Float32[np.ndarray, "4096 3"]:
+    normal = np.random.default_rng(0).standard_normal((4096, 3))
+    return (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32)
+
+
+DIRECTIONS = _directions()
+"""Unit vectors all around, which the kernels draw their chance from."""
+LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
+"""Linear value of each sRGB value."""

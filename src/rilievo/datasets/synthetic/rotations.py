@@ -1,0 +1,35 @@
+"""Turns about the axes of the world frame."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float64
+
+Rotation = Float64[np.ndarray, "3 3"]
+
+
+def turn_x(angle: float) -> Rotation:
+    """Rotation about x by an angle [rad], counter-clockwise seen from +x."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+def turn_y(angle: float) -> Rotation:
+    """Rotation about y by an angle [rad], counter-clockwise seen from +y."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def turn_z(angle: float) -> Rotation:
+    """Rotation about z by an angle [rad], counter-clockwise seen from +z."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def turn_from_z(direction: Float64[np.ndarray, "3"]) -> Rotation:
+    """A rotation that takes the z axis to a direction of any length but zero."""
+    z = direction / np.linalg.norm(direction)
+    helper = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    x = np.cross(helper, z)
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z], axis=1)

@@ -1,0 +1,27 @@
+"""Skies: a gradient from horizon to zenith with clouds."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+
+def sky(draw: np.random.Generator) -> Float32[np.ndarray, "64 256 3"]:
+    """Linear RGB by elevation (first row zenith, last row horizon) and azimuth."""
+    blue = np.array([draw.uniform(0.3, 1.0), draw.uniform(0.55, 1.0), 1.0])
+    zenith = draw.uniform(0.3, 1.0) * blue
+    horizon = np.clip(zenith + draw.uniform(0.0, 0.5), 0.0, 1.3)
+    if draw.random() < 0.15:
+        horizon = horizon * np.array([1.2, 0.8, 0.55])
+    low = np.linspace(0.0, 1.0, 64)[:, None, None] ** 2
+    clear = (zenith * (1.0 - low) + horizon * low) * np.ones((64, 256, 1))
+    shapes = np.zeros((64, 256), np.float32)
+    for rows, columns, weight in ((6, 24, 1.0), (16, 64, 0.5), (32, 128, 0.25)):
+        grid = draw.standard_normal((rows, columns)).astype(np.float32)
+        grid[:, -1] = grid[:, 0]
+        shapes += weight * cv2.resize(grid, (256, 64), interpolation=cv2.INTER_CUBIC)
+    cover = np.clip((shapes + draw.uniform(-1.0, 1.0)) * draw.uniform(0.2, 1.2), 0.0, 1.0)[
+        ..., None
+    ]
+    cover *= draw.random() ** 0.5
+    clouds = draw.uniform(0.6, 1.2) * (0.85 + 0.15 * np.clip(shapes, -1, 1))[..., None]
+    return (clear * (1.0 - cover) + cover * clouds).astype(np.float32)
