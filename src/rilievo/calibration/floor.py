@@ -58,7 +58,7 @@ class _Facing:
 def calibrate_height(
     depth: DepthMap,
     camera: Camera,
-    metres: float,
+    metres: float | int,
     *,
     normals: Float[np.ndarray, "3 h w"] | None = None,
     max_tilt: float = 35.0,

@@ -30,9 +30,9 @@ class KnownPoint:
         OptionError: If a number is not finite or the distance not positive.
     """
 
-    u: float
-    v: float
-    metres: float
+    u: float | int
+    v: float | int
+    metres: float | int
     along: Along = Along.AXIS
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
 """Metres from points whose distance is known.
 
-Scale, and shift where the kind has one, come from least absolute relative errors: of the few
-points a user measures one is easily a slip of the pen or of the mouse, and least squares would
-spread that error over all of them, while here the others are met and the slip stands out.
+Scale, and shift where the kind has one, are those with the least sum of absolute errors in the
+logarithm: of the few points a user measures one is easily a slip of the pen or of the mouse, and
+least squares would spread that error over all of them, while here the others are met and the slip
+stands out.
 """
 
 from collections.abc import Sequence
@@ -54,11 +55,6 @@ def calibrate(
     fit = _scale(x, metres) if depth.is_depth else _scale_and_shift(x, metres, depth)
     fitted = fit.scale * x + fit.shift
     if fit.space is FitSpace.INVERSE:
-        if (fitted <= 0).any():
-            raise CalibrationError(
-                f"known point {known[int(fitted.argmin())]} comes out beyond infinity: "
-                "the known distances contradict each other; check them"
-            )
         fitted = 1 / fitted
     residuals = [
         Residual(point=point, metres=float(found - true), relative=float(found / true - 1))
@@ -138,16 +134,17 @@ def _scale(x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"]) -> Fit
 def _scale_and_shift(
     x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
 ) -> Fit:
-    """The line with the least sum of absolute relative errors.
+    """Of the lines through two of the points, the one nearest to all.
 
-    Some line through two of the points attains that least sum, so lines through pairs are tried.
+    Only lines that give every known point a positive depth are taken; the one through the least
+    and the greatest number always does.
     """
     inverse = depth.kind is DepthKind.AFFINE_INVERSE
     y = 1 / metres if inverse else metres
     inside = depth.values[depth.valid]
     # Of an affine kind only differences mean something, so alike is alike beside the map's range.
     alike = 1e-3 * (float(inside.max()) - float(inside.min()))
-    first, second = _pairs(x.size)
+    first, second = _pairs(x)
     apart = np.abs(x[second] - x[first]) > alike
     if not apart.any():
         raise CalibrationError(
@@ -157,7 +154,8 @@ def _scale_and_shift(
     first, second = first[apart], second[apart]
     scales = (y[second] - y[first]) / (x[second] - x[first])
     shifts = y[first] - scales * x[first]
-    misses = np.abs((scales[:, None] * x + shifts[:, None]) / y - 1).sum(axis=1)
+    ratios = (scales[:, None] * x + shifts[:, None]) / y
+    misses = np.abs(np.log(np.where(ratios > 0, ratios, np.inf))).sum(axis=1)
     best = int(misses.argmin())
     scale, shift = float(scales[best]), float(shifts[best])
     if scale <= 0:
@@ -170,13 +168,14 @@ def _scale_and_shift(
     return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
 
 
-def _pairs(count: int) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
-    """Indices of every two of ``count`` points, or of as many as are tried, always the same."""
-    if count * (count - 1) // 2 <= MOST_PAIRS:
-        return np.triu_indices(count, 1)
+def _pairs(x: Float64[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
+    """Indices of every two points, or of as many as are tried, always the same ones."""
+    if x.size * (x.size - 1) // 2 <= MOST_PAIRS:
+        return np.triu_indices(x.size, 1)
     generator = np.random.default_rng(0)
-    first = generator.integers(0, count, MOST_PAIRS)
-    return first, (first + generator.integers(1, count, MOST_PAIRS)) % count
+    first = generator.integers(0, x.size, MOST_PAIRS)
+    second = (first + generator.integers(1, x.size, MOST_PAIRS)) % x.size
+    return np.append(first, x.argmin()), np.append(second, x.argmax())
 
 
 def _suspicions(residuals: Sequence[Residual]) -> list[str]:

@@ -1,0 +1,333 @@
+"""Known points recover the scale and shift of a map, and slips among them stand out."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rilievo.alignment import FitSpace, to_depth
+from rilievo.calibration import Along, KnownPoint, calibrate, parse_known
+from rilievo.calibration import points as points_module
+from rilievo.errors import CalibrationError, OptionError
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap
+
+SIZE = (40, 60)
+AFFINE_KINDS = (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
+
+
+def ramp(low: float = 1.0, high: float = 5.0) -> np.ndarray:
+    """Numbers that rise evenly from left to right and not at all downwards."""
+    return np.broadcast_to(np.linspace(low, high, SIZE[1], dtype=np.float32), SIZE).copy()
+
+
+def depth_map(values: np.ndarray, kind: DepthKind, valid: np.ndarray | None = None) -> DepthMap:
+    valid = np.ones(values.shape, bool) if valid is None else valid
+    return DepthMap(values=values.astype(np.float32), kind=kind, valid=valid)
+
+
+def points(true: np.ndarray, *pixels: tuple[int, int]) -> list[KnownPoint]:
+    return [KnownPoint(u=u, v=v, metres=float(true[v, u])) for u, v in pixels]
+
+
+places = st.lists(
+    st.tuples(st.integers(0, SIZE[1] - 1), st.integers(0, SIZE[0] - 1)),
+    min_size=2,
+    max_size=6,
+    unique=True,
+)
+
+
+@given(scale=st.floats(0.01, 100), pixels=places)
+@settings(deadline=None)
+def test_a_scale_is_recovered_from_any_points(scale: float, pixels: list[tuple[int, int]]) -> None:
+    true = scale * ramp().astype(float)
+    result = calibrate(depth_map(ramp(), DepthKind.UP_TO_SCALE), points(true, *pixels))
+    assert result.fit.scale == pytest.approx(scale, rel=1e-6)
+    assert result.depth.kind is DepthKind.METRIC
+    np.testing.assert_allclose(result.depth.values, true, rtol=1e-5)
+    assert all(abs(residual.relative) < 1e-6 for residual in result.residuals)
+    assert result.warning is None
+
+
+@given(scale=st.floats(0.1, 10), shift=st.floats(-0.09, 5), pixels=places)
+@settings(deadline=None)
+def test_a_scale_and_shift_are_recovered_in_depth(
+    scale: float, shift: float, pixels: list[tuple[int, int]]
+) -> None:
+    assume(len({u for u, _ in pixels}) > 1)
+    true = scale * ramp().astype(float) + shift
+    result = calibrate(depth_map(ramp(), DepthKind.AFFINE), points(true, *pixels))
+    assert result.fit.space is FitSpace.DEPTH
+    np.testing.assert_allclose(result.depth.values, true, rtol=1e-4)
+
+
+@given(scale=st.floats(0.1, 10), shift=st.floats(-0.09, 5), pixels=places)
+@settings(deadline=None)
+def test_a_scale_and_shift_are_recovered_in_inverse_depth(
+    scale: float, shift: float, pixels: list[tuple[int, int]]
+) -> None:
+    assume(len({u for u, _ in pixels}) > 1)
+    true = 1 / (scale * ramp().astype(float) + shift)
+    result = calibrate(depth_map(ramp(), DepthKind.AFFINE_INVERSE), points(true, *pixels))
+    assert result.fit.space is FitSpace.INVERSE
+    np.testing.assert_allclose(result.depth.values, true, rtol=1e-4)
+
+
+def test_one_point_worked_out_by_hand() -> None:
+    """Three metres where the map says two: everything times one and a half."""
+    result = calibrate(
+        depth_map(np.full(SIZE, 2.0), DepthKind.UP_TO_SCALE), [KnownPoint(u=5, v=5, metres=3.0)]
+    )
+    assert result.fit.scale == pytest.approx(1.5)
+    np.testing.assert_allclose(result.depth.values, 3.0)
+
+
+def test_two_points_that_disagree_meet_in_the_geometric_mean() -> None:
+    """Ratios 1 and 4 make 2; one is then twice too far, the other half as far, and both named."""
+    known = [KnownPoint(u=5, v=5, metres=1.0), KnownPoint(u=50, v=30, metres=4.0)]
+    result = calibrate(depth_map(np.ones(SIZE), DepthKind.UP_TO_SCALE), known)
+    assert result.fit.scale == pytest.approx(2.0)
+    assert [residual.relative for residual in result.residuals] == pytest.approx([1.0, -0.5])
+    assert [residual.metres for residual in result.residuals] == pytest.approx([1.0, -2.0])
+    assert result.warning is not None
+    assert "5,5,1 is suspicious" in result.warning
+    assert "+100 %" in result.warning
+
+
+def test_a_slip_among_three_points_moves_no_scale_and_is_named() -> None:
+    known = points(2 * ramp(), (5, 5), (30, 20))
+    slip = KnownPoint(u=55, v=35, metres=100.0)
+    result = calibrate(depth_map(ramp(), DepthKind.UP_TO_SCALE), [*known, slip])
+    assert result.fit.scale == pytest.approx(2.0, rel=1e-6)
+    assert result.warning is not None
+    assert result.warning.count("suspicious") == 1
+    assert "known point 55,35,100 is suspicious" in result.warning
+
+
+@pytest.mark.parametrize("kind", AFFINE_KINDS)
+def test_a_slip_among_four_points_moves_no_line_and_is_named(kind: DepthKind) -> None:
+    straight = 0.5 * ramp().astype(float) + 0.3
+    true = straight if kind is DepthKind.AFFINE else 1 / straight
+    known = points(true, (2, 5), (30, 20), (50, 10))
+    slip = KnownPoint(u=40, v=35, metres=20.0)
+    result = calibrate(depth_map(ramp(), kind), [*known, slip])
+    assert (result.fit.scale, result.fit.shift) == pytest.approx((0.5, 0.3), rel=1e-5)
+    assert result.warning is not None
+    assert result.warning.count("suspicious") == 1
+    assert "40,35,20" in result.warning
+
+
+@pytest.mark.parametrize("kind", AFFINE_KINDS)
+def test_hardly_any_line_has_less_absolute_error_in_the_logarithm(kind: DepthKind) -> None:
+    """Against a fine search over slopes and offsets, with errors of up to 25 % in five points."""
+    generator = np.random.default_rng(0)
+    x = np.linspace(5, 55, 5).astype(int)
+    y = (1.0 + 0.2 * ramp()[0, x]) * generator.uniform(0.8, 1.25, 5)
+    metres = y if kind is DepthKind.AFFINE else 1 / y
+    known = [KnownPoint(u=float(u), v=9.0, metres=float(m)) for u, m in zip(x, metres, strict=True)]
+    fit = calibrate(depth_map(ramp(), kind), known).fit
+
+    def error(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        line = scale[..., None] * ramp()[0, x] + shift[..., None]
+        return np.abs(np.log(np.maximum(line, 1e-9) / y)).sum(-1)
+
+    searched = error(*np.meshgrid(np.linspace(0.01, 1, 400), np.linspace(-1, 3, 400)))
+    assert error(np.array(fit.scale), np.array(fit.shift)) <= 1.05 * searched.min()
+
+
+def test_many_points_go_by_pairs_drawn_at_random_and_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = 1 / (0.5 * ramp().astype(float) + 0.3)
+    pixels = [(u, v) for u in range(0, 60, 3) for v in range(0, 40, 8)]
+    depth = depth_map(ramp(), DepthKind.AFFINE_INVERSE)
+    monkeypatch.setattr(points_module, "MOST_PAIRS", 50)
+    fit = calibrate(depth, points(true, *pixels)).fit
+    assert (fit.scale, fit.shift) == pytest.approx((0.5, 0.3), rel=1e-4)
+    assert fit.pixels == 100
+
+
+def test_a_stray_pixel_under_the_point_does_not_count() -> None:
+    values = np.full(SIZE, 2.0)
+    values[10, 10] = 50.0
+    result = calibrate(
+        depth_map(values, DepthKind.UP_TO_SCALE), [KnownPoint(u=10, v=10, metres=4.0)]
+    )
+    assert result.fit.scale == pytest.approx(2.0)
+
+
+def test_invalid_pixels_beside_the_point_do_not_count() -> None:
+    values, valid = np.full(SIZE, 2.0), np.ones(SIZE, bool)
+    valid[8:12, 8:12], values[8:12, 8:12] = False, 77.0
+    valid[10, 10], values[10, 10] = True, 2.0
+    result = calibrate(
+        depth_map(values, DepthKind.UP_TO_SCALE, valid), [KnownPoint(u=10, v=10, metres=4.0)]
+    )
+    assert result.fit.scale == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("u", [0, 1, 57, 59])
+def test_at_the_border_a_slope_still_counts_as_its_middle(u: int) -> None:
+    true = 2 * ramp().astype(float)
+    fit = calibrate(depth_map(ramp(), DepthKind.UP_TO_SCALE), points(true, (u, 0))).fit
+    assert fit.scale == pytest.approx(2.0, rel=1e-6)
+
+
+def test_a_distance_along_the_ray_is_longer_than_depth() -> None:
+    """30 px right and 40 px down at focal length 120: the ray is 13/12 of the depth."""
+    K = np.array([[120.0, 0, 10.0], [0, 120.0, 5.0], [0, 0, 1.0]])
+    camera = Camera(K=K, source=CameraSource.GIVEN)
+    known = [KnownPoint(u=40, v=45 - 10, metres=13.0, along=Along.RAY)]
+    depth = depth_map(np.ones(SIZE), DepthKind.UP_TO_SCALE)
+    expected = 13.0 / np.sqrt(1 + (30 / 120) ** 2 + (30 / 120) ** 2)
+    assert calibrate(depth, known, camera=camera).fit.scale == pytest.approx(expected)
+    with pytest.raises(CalibrationError, match="along its ray, which needs the camera"):
+        calibrate(depth, known)
+
+
+def test_metres_are_scaled_again_and_that_is_said() -> None:
+    result = calibrate(depth_map(ramp(), DepthKind.METRIC), points(1.25 * ramp(), (5, 5)))
+    assert result.warning == "the model's own metres were multiplied by 1.25"
+
+
+def test_pixels_that_the_shift_takes_below_zero_become_invalid_and_are_counted() -> None:
+    """Depth is x - 2, so of 60 columns from 1 to 5 the first 15 end at zero or below."""
+    true = ramp().astype(float) - 2
+    result = calibrate(depth_map(ramp(), DepthKind.AFFINE), points(true, (30, 5), (50, 5)))
+    below = int((true <= 0).sum())
+    assert below == 15 * SIZE[0]
+    assert result.lost == below
+    np.testing.assert_array_equal(result.depth.valid, true > 0)
+    assert result.warning is not None
+    assert f"{below} of 2400 pixels have no positive depth" in result.warning
+
+
+def test_pixels_beyond_infinity_become_invalid_and_are_counted() -> None:
+    inverse = ramp().astype(float) - 2
+    result = calibrate(
+        depth_map(ramp(), DepthKind.AFFINE_INVERSE), points(1 / inverse, (30, 5), (50, 5))
+    )
+    assert result.lost == 15 * SIZE[0]
+    assert result.depth.values[result.depth.valid].min() > 0
+
+
+def test_the_fit_serves_the_next_frame() -> None:
+    fit = calibrate(depth_map(ramp(), DepthKind.UP_TO_SCALE), points(3 * ramp(), (5, 5))).fit
+    following = depth_map(ramp(2.0, 4.0), DepthKind.UP_TO_SCALE)
+    np.testing.assert_allclose(to_depth(following, fit), 3 * ramp(2.0, 4.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("u", "v"), [(-0.6, 5), (59.6, 5), (5, -1), (5, 39.51), (900, 900)])
+def test_a_point_outside_the_image_is_refused(u: float, v: float) -> None:
+    known = [KnownPoint(u=u, v=v, metres=1.0)]
+    expected = f"{u:g},{v:g},1 lies outside the image: columns go from 0 to 59, rows from 0 to 39"
+    with pytest.raises(CalibrationError, match=re.escape(expected)):
+        calibrate(depth_map(ramp(), DepthKind.UP_TO_SCALE), known)
+
+
+@pytest.mark.parametrize(("u", "v"), [(-0.4, 5), (59.4, 5), (5, 39.4)])
+def test_a_point_on_the_outer_half_of_a_border_pixel_is_inside(u: float, v: float) -> None:
+    known = [KnownPoint(u=u, v=v, metres=1.0)]
+    assert calibrate(depth_map(ramp(), DepthKind.UP_TO_SCALE), known).fit.scale > 0
+
+
+def test_a_point_without_depth_is_refused() -> None:
+    valid = np.ones(SIZE, bool)
+    valid[5, 7] = False
+    with pytest.raises(CalibrationError, match="7,5,2 lies on a pixel without depth"):
+        calibrate(
+            depth_map(ramp(), DepthKind.UP_TO_SCALE, valid), [KnownPoint(u=7, v=5, metres=2.0)]
+        )
+
+
+def test_two_points_on_one_pixel_are_refused() -> None:
+    known = [KnownPoint(u=7, v=5, metres=2.0), KnownPoint(u=7.3, v=4.8, metres=3.0)]
+    with pytest.raises(CalibrationError, match=r"7,5,2 and 7.3,4.8,3 lie on the same pixel"):
+        calibrate(depth_map(ramp(), DepthKind.UP_TO_SCALE), known)
+
+
+@pytest.mark.parametrize("kind", list(DepthKind))
+def test_no_point_is_refused(kind: DepthKind) -> None:
+    with pytest.raises(CalibrationError, match="no known point is given"):
+        calibrate(depth_map(ramp(), kind), [])
+
+
+@pytest.mark.parametrize("kind", AFFINE_KINDS)
+def test_one_point_for_a_scale_and_a_shift_is_refused(kind: DepthKind) -> None:
+    with pytest.raises(CalibrationError, match=f"kind '{kind}': give a second one"):
+        calibrate(depth_map(ramp(), kind), points(ramp(), (5, 5)))
+
+
+@pytest.mark.parametrize("kind", AFFINE_KINDS)
+def test_points_at_one_predicted_depth_do_not_determine_a_shift(kind: DepthKind) -> None:
+    known = [KnownPoint(u=7, v=5, metres=2.0), KnownPoint(u=7, v=30, metres=3.0)]
+    with pytest.raises(CalibrationError, match="all known points have the same predicted depth"):
+        calibrate(depth_map(ramp(), kind), known)
+
+
+@pytest.mark.parametrize(
+    ("kind", "near", "far"), [(DepthKind.AFFINE, 3.0, 2.0), (DepthKind.AFFINE_INVERSE, 2.0, 3.0)]
+)
+def test_points_that_contradict_the_order_of_the_map_are_refused(
+    kind: DepthKind, near: float, far: float
+) -> None:
+    known = [KnownPoint(u=7, v=5, metres=near), KnownPoint(u=50, v=30, metres=far)]
+    with pytest.raises(CalibrationError, match="not positive: what they say is nearer"):
+        calibrate(depth_map(ramp(), kind), known)
+
+
+@pytest.mark.parametrize("kind", AFFINE_KINDS)
+def test_known_points_always_keep_a_positive_depth(kind: DepthKind) -> None:
+    """Three points agree on a line that is below zero at the fourth, so it is not taken."""
+    line = ramp().astype(float) - 2
+    true = line if kind is DepthKind.AFFINE else 1 / line
+    metres = 0.05 if kind is DepthKind.AFFINE else 20.0
+    known = [*points(true, (30, 5), (40, 10), (50, 5)), KnownPoint(u=2, v=5, metres=metres)]
+    result = calibrate(depth_map(ramp(), kind), known)
+    assert result.depth.valid[5, 2]
+    assert result.warning is not None
+    assert "suspicious" in result.warning
+
+
+@pytest.mark.parametrize("metres", [0.0, -2.0, float("nan"), float("inf")])
+def test_a_distance_that_is_none_is_refused(metres: float) -> None:
+    with pytest.raises(OptionError, match="the distance is a positive number of metres"):
+        KnownPoint(u=1, v=1, metres=metres)
+
+
+@pytest.mark.parametrize("place", [float("nan"), float("inf"), -float("inf")])
+def test_a_place_that_is_none_is_refused(place: float) -> None:
+    with pytest.raises(OptionError, match="finite numbers of pixels"):
+        KnownPoint(u=1, v=place, metres=1)
+
+
+@pytest.mark.parametrize("text", ["320,240,2.5", "320.25,240,2.5", "3,4,0.1,ray"])
+def test_a_point_is_read_as_it_is_written(text: str) -> None:
+    assert str(parse_known(text)) == text
+
+
+def test_spaces_and_the_axis_may_be_written_out() -> None:
+    assert parse_known(" 1 , 2 , 3 , axis ") == KnownPoint(u=1, v=2, metres=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "found 1 parts"),
+        ("1,2", "found 2 parts"),
+        ("1,2,3,ray,5", "found 5 parts"),
+        ("a,2,3", "the first three are numbers"),
+        ("1,2,3m", "the first three are numbers"),
+        ("1,2,", "the first three are numbers"),
+        ("1,2,3,up", "'up' is neither axis nor ray"),
+        ("1,2,0", "the distance is a positive number"),
+        ("1,2,-3", "the distance is a positive number"),
+        ("1,2,nan", "the distance is a positive number"),
+        ("1,inf,3", "finite numbers of pixels"),
+    ],
+)
+def test_anything_else_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message) as refusal:
+        parse_known(text)
+    assert "\n" not in str(refusal.value)
+    assert str(refusal.value).startswith("known point ")
