@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -50,7 +50,9 @@ _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
 _PILLOW_LIMIT = threading.Lock()
 
 
-def decode(file: BinaryIO, name: str, *, size_bytes: int, max_pixels: int) -> Image.Image:
+def decode(
+    file: BufferedReader | BytesIO, name: str, *, size_bytes: int, max_pixels: int
+) -> Image.Image:
     """Decode the first image of a file, in the mode and the orientation it is stored in.
 
     Args:

@@ -1,8 +1,7 @@
 """Photographs in: files, bytes, arrays and Pillow images, all to one ``Photo``."""
 
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -62,7 +61,9 @@ def _from_path(path: Path | str, max_pixels: int) -> Photo:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
 
-def _from_file(file: BinaryIO, name: str, size_bytes: int, max_pixels: int) -> Photo:
+def _from_file(
+    file: BufferedReader | BytesIO, name: str, size_bytes: int, max_pixels: int
+) -> Photo:
     image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels)
     return _from_loaded(image, name)
 
