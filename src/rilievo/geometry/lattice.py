@@ -28,12 +28,25 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lattice:
-    """Every ``step``-th pixel as a point."""
+    """Every so many-th pixel as a point.
+
+    Attributes:
+        points: Camera frame; where not ``valid``, on the pixel's ray.
+        valid: Points that are there.
+        rows: Of the image.
+        columns: Of the image.
+    """
 
     points: Float32[np.ndarray, "3 h w"]
     valid: Bool[np.ndarray, "h w"]
-    first: int
-    step: int
+    rows: range
+    columns: range
+
+    @property
+    def grid(self) -> tuple[slice, slice]:
+        """Index of the lattice's pixels in a field ``h w``."""
+        rows, columns = self.rows, self.columns
+        return slice(rows.start, None, rows.step), slice(columns.start, None, columns.step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +63,8 @@ class Faces:
 
 
 def places(length: int, step: int) -> range:
-    """The rows, or columns, of a lattice: the middle one of every ``step``."""
-    return range((step - 1) // 2, length, step)
+    """The rows, or columns, of a lattice: the middle one of every ``step``, and one at least."""
+    return range(min(step - 1, length - 1) // 2, length, step)
 
 
 def steepest(focal: float, cut: Cut) -> float:
@@ -71,21 +84,24 @@ def sample_lattice(
     step: int,
 ) -> Lattice:
     """Pixels are taken, not averaged: an average over an edge would lie on neither surface."""
-    first = (step - 1) // 2
-    grid = (slice(first, None, step),) * 2
+    height, width = depth.shape
+    rows, columns = places(height, step), places(width, step)
+    grid = np.s_[rows.start :: step, columns.start :: step]
     stepped = K.copy()
-    stepped[:2, 2] -= first
+    stepped[:2, 2] -= columns.start, rows.start
     stepped[:2] /= step
     seen = valid[grid]
     z = np.where(seen, depth[grid], np.float32(1))
-    return Lattice(
-        points=unproject(z, stepped.astype(np.float32)), valid=seen, first=first, step=step
-    )
+    points = unproject(z, stepped.astype(np.float32))
+    return Lattice(points=points, valid=seen, rows=rows, columns=columns)
 
 
 def faces_of(lattice: Lattice, cut: Cut) -> Faces:
     """Two triangles for every four neighbours, without those that ``cut`` leaves out."""
-    points, valid = lattice.points, lattice.valid
+    valid = lattice.valid
+    # Fourth powers follow, so a unit near the largest depth; a power of two rounds nothing.
+    unit = np.ldexp(np.float32(1), int(np.frexp(lattice.points[2].max())[1]))
+    points = lattice.points / unit
     a, b, c, d = (_corner(points, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     va, vb, vc, vd = (_corner(valid, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     falling = np.abs(a[2] - d[2]) <= np.abs(b[2] - c[2])

@@ -9,7 +9,7 @@ change with the resolution of the image.
 Points are in the camera frame (x right, y down, z forward), in the unit of the depth map.
 """
 
-import math
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,10 +69,11 @@ def surface_step(shape: tuple[int, int], most: int) -> int:
     if most < 4:
         raise OptionError(f"a surface has at least 4 points, got {most}")
     height, width = shape
-    step = max(1, math.isqrt(height * width // most))
-    while len(places(height, step)) * len(places(width, step)) > most:
-        step += 1
-    return step
+    return next(
+        step
+        for step in itertools.count(1)
+        if len(places(height, step)) * len(places(width, step)) <= most
+    )
 
 
 def flying_pixels(
@@ -135,15 +136,14 @@ def point_cloud(
     keep = lattice.valid & ~flying_pixels(
         lattice.points[2], lattice.valid, jump=(reach[0], reach[1])
     )
-    grid = (slice(lattice.first, None, step),) * 2
     if normals is None:
         field = vertex_normals(faces_of(lattice, cut), lattice)
     else:
-        field = normals[(slice(None), *grid)]
+        field = normals[:, *lattice.grid]
     return PointCloud(
         points=np.ascontiguousarray(lattice.points[:, keep].T),
         normals=np.ascontiguousarray(field[:, keep].T),
-        colours=None if colours is None else colours[grid][keep],
+        colours=None if colours is None else colours[lattice.grid][keep],
     )
 
 
@@ -176,15 +176,14 @@ def mesh(
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)
     used = used.reshape(lattice.valid.shape)
-    if normals is None:
-        field = vertex_normals(faces, lattice)
-    else:
-        field = normals[:, lattice.first :: step, lattice.first :: step]
+    field = vertex_normals(faces, lattice) if normals is None else normals[:, *lattice.grid]
     rows, columns = np.nonzero(used)
-    pixels = np.stack([columns, rows], axis=1).astype(np.float32) * np.float32(step)
+    pixels = np.array(
+        [np.array(lattice.columns)[columns], np.array(lattice.rows)[rows]], np.float32
+    )
     return Mesh(
         points=np.ascontiguousarray(lattice.points[:, used].T),
         normals=np.ascontiguousarray(field[:, used].T),
-        pixels=pixels + np.float32(lattice.first),
+        pixels=np.ascontiguousarray(pixels.T),
         triangles=number[triangles],
     )
