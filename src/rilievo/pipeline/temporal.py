@@ -11,12 +11,14 @@ shift), so depth pumps. Each frame is corrected by one factor (and shift), found
 2. A chain of ratios drifts as a random walk does, so A is not simply undone. The path P that the
    corrected video takes is the smoothest near A: in each shot the minimum of
 
-       Σ (P_t - A_t)² + Σ μ (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
+       Σ (P_t - A_t)² + Σ μ_t (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
 
    The first sum keeps the model's own scale in the long run: the correction P - A has mean zero
    in a shot, so nothing drifts. The second takes away what changes fast (``SMOOTHED``) and leaves
    steady motion as it is: it is zero for a straight line. The third holds the scale where the
-   camera stood still for a while (``STILL``, ``HELD``), and is zero elsewhere.
+   camera stood still for a while (``STILL``, ``HELD``), and is zero elsewhere. A camera that
+   creeps looks like one still stretch after another: between two of them the second sum gives
+   way, so that they may differ.
 3. At a cut everything begins anew: the scales of two shots have nothing to do with each other.
 
 The first two sums are the smoother of Whittaker (1923), and of Hodrick and Prescott (1997).
@@ -25,7 +27,7 @@ The first two sums are the smoother of Whittaker (1923), and of Hodrick and Pres
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -40,6 +42,8 @@ HELD = 10.0
 STILL = 0.5
 """A camera has stood still once the picture has not moved for so long [s]."""
 
+_CREEPING = 10.0
+"""w between two still stretches: they differ by about a per cent, and a model's frames by a few."""
 _FEWEST_FRAMES = 8
 """``SMOOTHED`` in frames, at least: a slow sequence flickers too."""
 
@@ -58,12 +62,14 @@ class _Step:
 
     Attributes:
         reference: Index of the frame it was compared with; its own where a shot begins.
+        is_still: Whether the camera has not moved between them.
         growth: Logarithm of its scale over the reference's.
         level: Median of its numbers, over the pixels compared.
         reference_level: Median of the reference's numbers, over the same pixels.
     """
 
     reference: int
+    is_still: bool = False
     growth: float = 0.0
     level: float = 0.0
     reference_level: float = 0.0
@@ -93,6 +99,7 @@ class ScaleTrack:
             self._steps.append(
                 _Step(
                     reference=self._reference_index,
+                    is_still=comparison.is_still,
                     growth=comparison.growth,
                     level=comparison.level,
                     reference_level=comparison.reference_level,
@@ -122,7 +129,7 @@ class ScaleTrack:
     def _correct_shot(self, first: int, end: int, rate: float) -> list[Correction]:
         steps = self._steps[first:end]
         references = [step.reference - first for step in steps]
-        held = _held(references, max(2, round(STILL * rate)))
+        held = _held(steps, max(2, round(STILL * rate)))
         growth = _chain([step.growth for step in steps], references)
         scales = np.exp(smooth_path(growth, held, rate=rate) - growth)
         if not self._affine:
@@ -151,8 +158,20 @@ def smooth_path(
     """
     period = max(SMOOTHED * rate, _FEWEST_FRAMES)
     # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
-    bending = (2 * math.sin(math.pi / period)) ** -4
+    bending = np.full(max(len(apparent) - 2, 0), (2 * math.sin(math.pi / period)) ** -4)
     holding = np.where(held[1:], (HELD * rate) ** 2, 0.0)
+    creeping = ~held[2:-1] & held[1:-2] & held[3:]
+    holding[1:-1][creeping] = _CREEPING
+    bending[:-1][creeping] = bending[1:][creeping] = 0.0
+    return _minimise(apparent, bending, holding)
+
+
+def _minimise(
+    apparent: Float64[np.ndarray, "n"],
+    bending: Float64[np.ndarray, "m"],
+    holding: Float64[np.ndarray, "n-1"],
+) -> Float64[np.ndarray, "n"]:
+    """The path for given weights μ and w: where the gradient of the three sums is zero."""
     count = len(apparent)
     diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
     diagonal[1:] += holding
@@ -201,13 +220,12 @@ def _chain(rises: Sequence[float], references: Sequence[int]) -> Float64[np.ndar
     return path
 
 
-def _held(references: Sequence[int], fewest: int) -> Bool[np.ndarray, "n"]:
-    """Frames of runs in which the camera stood still: at least ``fewest`` with one reference."""
-    held = np.zeros(len(references), bool)
-    begin = 1
-    for index in range(2, len(references) + 1):
-        if index == len(references) or references[index] != references[begin]:
-            if index - begin >= fewest:
-                held[begin:index] = True
-            begin = index
+def _held(steps: Sequence[_Step], fewest: int) -> Bool[np.ndarray, "n"]:
+    """Frames of stretches in which the camera stood still: at least ``fewest`` in a row."""
+    held = np.zeros(len(steps), bool)
+    first = 0
+    for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):
+        end = first + len(list(stretch))
+        held[first:end] = is_still and end - first >= fewest
+        first = end
     return held
