@@ -1,6 +1,7 @@
 """``python -m rilievo.train small --shards DIR --real DIR --encoder FILE.npz -o RUN``."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ def main(
     encoder: Path | None = None,
     minutes: float | None = None,
     steps: int | None = None,
+    threads: int | None = None,
     resume: bool = False,
 ) -> None:
     """Train a network by a recipe.
@@ -37,12 +39,15 @@ def main(
         encoder: ImageNet weights of MobileNetV2 (``.npz``, Gluon's names) to start from.
         minutes: Length of the run, if not the recipe's.
         steps: Length of the run in steps instead.
+        threads: Of torch, if not the recipe's.
         resume: Go on with the run in ``output``.
     """
     if recipe not in RECIPES:
         raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
     length = {} if minutes is None and steps is None else {"minutes": minutes, "steps": steps}
     config = RECIPES[recipe](**length)
+    if threads is not None:
+        config = replace(config, threads=threads)
     torch.manual_seed(config.seed)
     network = SmallNet()
     if encoder is not None:

@@ -49,7 +49,7 @@ class TrainConfig:
     """Gradients are scaled down to this norm."""
     normals_weight: float = 1.0
     """Of the normals' loss against depth's."""
-    outdoors: float = 0.3
+    outdoors: float = 0.35
     """Share of the rendered frames that show sky or something farther than a room."""
     checkpoint_minutes: float = 3.0
     """Between checkpoints."""

@@ -1,7 +1,7 @@
 """The record that training draws: one photograph or rendering with its log depth and normals."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, UInt8
@@ -40,6 +40,7 @@ class Frame:
                 raise InputError(f"a training frame has an image of {size} but {name} of {shape}")
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """Anything that frames can be drawn from."""
 

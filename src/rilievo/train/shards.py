@@ -15,6 +15,7 @@ from jaxtyping import Float16, Int8, UInt8
 from rilievo.errors import InputError
 from rilievo.train.frames import FARTHEST, Frame
 
+_DTYPES = {"image": np.uint8, "log_depth": np.float16, "normals": np.int8}
 _OUTDOORS_BEYOND = 15.0  # metres: no room that is rendered is longer
 
 
@@ -48,19 +49,22 @@ def read_shard(path: Path) -> Shard:
     """
     try:
         with np.load(path) as archive:
-            shard = Shard(
-                image=archive["image"],
-                log_depth=archive["log_depth"],
-                normals=archive["normals"],
-            )
+            arrays = {name: archive[name] for name in _DTYPES}
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{path}: not a shard of rendered frames: {error}") from error
-    count, height, width, channels = shard.image.shape
-    expected = {"log_depth": (count, height, width), "normals": (count, channels, height, width)}
-    for name, shape in expected.items():
-        if getattr(shard, name).shape != shape:
-            raise InputError(f"{path}: {name} is {getattr(shard, name).shape}, expected {shape}")
-    return shard
+    count, height, width = (*arrays["log_depth"].shape, 0, 0, 0)[:3]
+    shapes = {
+        "image": (count, height, width, 3),
+        "log_depth": (count, height, width),
+        "normals": (count, 3, height, width),
+    }
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or array.dtype != _DTYPES[name]:
+            raise InputError(
+                f"{path}: {name} is {array.shape} {array.dtype}, "
+                f"expected {shapes[name]} {np.dtype(_DTYPES[name])}"
+            )
+    return Shard(**arrays)
 
 
 class ShardPool:

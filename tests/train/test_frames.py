@@ -1,0 +1,133 @@
+"""Where training frames come from: shards of rendered ones, NYU's photographs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.train.nyu_frames import CENTRE, FOCAL, NyuFrames, plane_normals
+from rilievo.train.shards import ShardPool, read_shard
+
+
+def write_shard(path: Path, *, frames: int, metres: float, sky: bool = False) -> None:
+    log_depth = np.full((frames, 12, 16), np.log(metres), np.float16)
+    normals = np.zeros((frames, 3, 12, 16), np.int8)
+    normals[:, 2] = -127
+    if sky:
+        log_depth[:, :4], normals[:, :, :4] = np.inf, 0
+    image = np.full((frames, 12, 16, 3), int(metres), np.uint8)
+    np.savez(path, image=image, log_depth=log_depth, normals=normals)
+
+
+def test_sky_and_far_surfaces_are_told_apart(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shard-00000.npz", frames=1, metres=250.0, sky=True)
+    frame = read_shard(tmp_path / "shard-00000.npz").frame(0)
+    assert frame.sky[:4].all()
+    assert not frame.sky[4:].any()
+    assert not (frame.sky & frame.valid).any()
+    np.testing.assert_allclose(frame.log_depth[4:], np.log(200), rtol=1e-6)
+    assert np.isfinite(frame.log_depth).all()
+
+
+def test_new_shards_are_taken_in_and_the_first_is_held_out(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shard-00000.npz", frames=2, metres=1)
+    write_shard(tmp_path / "shard-00001.npz", frames=3, metres=2)
+    pool = ShardPool(tmp_path, outdoors=0.0)
+    assert len(pool) == 3
+    assert pool.held_out is not None
+    assert pool.held_out.image[0, 0, 0, 0] == 1
+    write_shard(tmp_path / "shard-00002.npz", frames=4, metres=3)
+    pool.scan()
+    pool.scan()
+    assert len(pool) == 7
+
+
+def test_outdoors_come_with_the_share_asked_for(tmp_path: Path) -> None:
+    write_shard(tmp_path / "shard-00000.npz", frames=1, metres=1)
+    write_shard(tmp_path / "shard-00001.npz", frames=30, metres=2)
+    write_shard(tmp_path / "shard-00002.npz", frames=2, metres=30)
+    write_shard(tmp_path / "shard-00003.npz", frames=2, metres=5, sky=True)
+    pool, random = ShardPool(tmp_path, outdoors=0.4), np.random.default_rng(0)
+    drawn = [int(pool.draw(random).image[0, 0, 0]) for _ in range(500)]
+    assert sum(metres in (5, 30) for metres in drawn) / 500 == pytest.approx(0.4, abs=0.07)
+    assert set(drawn) == {2, 5, 30}
+
+
+def test_an_empty_folder_and_a_broken_shard_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="render some first"):
+        ShardPool(tmp_path, outdoors=0.3)
+    with pytest.raises(InputError, match="no folder"):
+        ShardPool(tmp_path / "absent", outdoors=0.3)
+    path = tmp_path / "shard-00000.npz"
+    path.write_bytes(b"PK not really")
+    with pytest.raises(InputError, match=r"shard-00000\.npz: not a shard"):
+        read_shard(path)
+    np.savez(
+        path,
+        image=np.zeros((2, 4, 4, 3), np.uint8),
+        log_depth=np.zeros((1, 4, 4)),
+        normals=np.zeros((2, 3, 4, 4)),
+    )
+    with pytest.raises(InputError, match=r"image is .* expected"):
+        read_shard(path)
+
+
+def oblique_plane(normal: tuple[float, float, float], distance: float) -> np.ndarray:
+    """Depth of n·p = -distance at NYU's camera, by the ray's equation."""
+    u, v = np.meshgrid(np.arange(640), np.arange(480))
+    x, y = (u - CENTRE[0]) / FOCAL[0], (v - CENTRE[1]) / FOCAL[1]
+    return (-distance / (normal[0] * x + normal[1] * y + normal[2])).astype(np.float32)
+
+
+@pytest.mark.parametrize("normal", [(0, 0, -1), (0.6, 0, -0.8), (0.36, -0.48, -0.8)])
+def test_planes_get_their_normals_however_oblique(normal: tuple[float, float, float]) -> None:
+    fitted, valid = plane_normals(oblique_plane(normal, 2.0))
+    assert valid[20:-20, 20:-20].all()
+    cosine = np.einsum("chw,c->hw", fitted, np.array(normal))[valid]
+    assert np.degrees(np.arccos(cosine.clip(-1, 1))).max() < 0.1
+
+
+def test_eight_bits_of_depth_still_give_the_normal_and_edges_give_none() -> None:
+    depth = oblique_plane((0.6, 0, -0.8), 2.0)
+    depth = (np.floor(depth * 25.5) + 0.5).astype(np.float32) / np.float32(25.5)
+    depth[200:300, 250:350] = 0.6
+    fitted, valid = plane_normals(depth)
+    cosine = fitted[0] * 0.6 - fitted[2] * 0.8
+    assert np.degrees(np.arccos(np.median(cosine[valid]).clip(-1, 1))) < 4
+    assert not valid[200:300, 248:252].any()
+    assert valid[230:270, 280:320].all()
+
+
+def write_nyu(folder: Path, names: list[str]) -> None:
+    for kind in ("rgb", "depth"):
+        (folder / kind).mkdir(parents=True)
+    (folder / "train.txt").write_text("\n".join(names))
+    for index, name in enumerate(names):
+        image = np.full((480, 640, 3), 10 * index, np.uint8)
+        Image.fromarray(image).save(folder / "rgb" / f"{name}.jpg")
+        Image.fromarray(np.full((480, 640), 50, np.uint8)).save(folder / "depth" / f"{name}.png")
+
+
+def test_nyu_frames_lose_their_white_frame_and_the_last_are_held_out(tmp_path: Path) -> None:
+    write_nyu(tmp_path, ["0001", "0002", "0003"])
+    frames = NyuFrames(tmp_path, held_out=1)
+    assert len(frames) == 2
+    assert int(frames.held_out[0].image[0, 0, 0]) == pytest.approx(20, abs=1)
+    frame = frames.draw(np.random.default_rng(0))
+    assert frame.image.shape == (268, 352, 3)
+    np.testing.assert_allclose(np.exp(frame.log_depth), 50.5 / 25.5, rtol=1e-5)
+    assert (frame.normals[2][frame.normals_valid] == -127).all()
+    assert frame.normals_valid.mean() > 0.9
+
+
+def test_a_folder_that_is_not_nyu_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no train\.txt"):
+        NyuFrames(tmp_path)
+    write_nyu(tmp_path, ["0001", "0002"])
+    with pytest.raises(InputError, match="none is left to train on"):
+        NyuFrames(tmp_path, held_out=2)
+    (tmp_path / "depth" / "0002.png").unlink()
+    with pytest.raises(InputError, match="frame 0002 cannot be read"):
+        NyuFrames(tmp_path, held_out=1)

@@ -1,0 +1,207 @@
+"""The loop on a toy: it learns, goes on where it was killed, and refuses what makes no sense."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.networks.small import SmallNet
+from rilievo.train import loop
+from rilievo.train.checkpoint import RunState, write_atomically
+from rilievo.train.config import Stage, TrainConfig
+from rilievo.train.export import Deployed, export_small
+from rilievo.train.loop import Frames, learning_rate_factor, train, update_average
+from rilievo.train.recipes import RECIPES
+from rilievo.train.shards import ShardPool
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """Tilted planes whose brightness tells the depth."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:32, :64] / 32
+    for shard in range(2):
+        a, b = random.uniform(-1, 1, (2, 4, 1, 1))
+        log_depth = 1 + a * rows + b * columns
+        image = np.clip(40 * log_depth + 60, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=-1)
+        normals = np.zeros((4, 3, 32, 64), np.int8)
+        normals[:, 2] = -127
+        np.savez(
+            folder / f"shard-{shard:05d}.npz",
+            image=image,
+            log_depth=log_depth.astype(np.float16),
+            normals=normals,
+        )
+    return folder
+
+
+def toy(steps: int, **changes: float) -> TrainConfig:
+    return TrainConfig(
+        steps=steps,
+        stages=(Stage(until=0.5, area=2048, real=0.0), Stage(until=1.0, area=2048, real=0.0)),
+        batch_size=2,
+        warm_up_steps=2,
+        **changes,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def run(config: TrainConfig, shards: Path, folder: Path, *, resume: bool = False) -> SmallNet:
+    torch.manual_seed(config.seed)
+    frames = Frames(rendered=ShardPool(shards, outdoors=0.0), real=None)
+    return train(config, SmallNet(), frames, folder, resume=resume)
+
+
+def test_the_loss_falls_and_the_run_leaves_its_files(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_STEPS_A_LINE", 1)
+    run(toy(12), shards, tmp_path / "run")
+    with (tmp_path / "run" / "train.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 13))
+    assert float(rows[-1]["normals_loss"]) < 0.5 * float(rows[0]["normals_loss"])
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"train.csv", "validation.csv", "checkpoint.pt", "small.onnx"}
+
+
+def test_a_killed_and_resumed_run_ends_with_the_same_weights(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "export_small", lambda network, path: path.touch())
+    whole = run(toy(5), shards, tmp_path / "whole")
+    save = loop.save_checkpoint
+
+    def save_and_die(state: RunState, path: Path) -> None:
+        save(state, path)
+        if state.step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            run(toy(5, checkpoint_minutes=0.0), shards, tmp_path / "killed")
+    resumed = run(toy(5), shards, tmp_path / "killed", resume=True)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"someone's work")
+    with pytest.raises(OutputError, match="--resume"):
+        run(toy(2), shards, tmp_path)
+    with pytest.raises(InputError, match="not a checkpoint"):
+        run(toy(2), shards, tmp_path, resume=True)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == b"someone's work"
+
+
+def test_a_failed_write_leaves_the_file_before_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def fail(part: Path) -> None:
+        part.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_the_learning_rate_climbs_then_falls_by_half_a_cosine() -> None:
+    config = toy(100, final_factor=0.0)
+    assert learning_rate_factor(config, step=0, progress=0.0) == pytest.approx(0.5)
+    assert learning_rate_factor(config, step=2, progress=0.0) == pytest.approx(1.0)
+    assert learning_rate_factor(config, step=50, progress=0.5) == pytest.approx(0.5)
+    assert learning_rate_factor(config, step=100, progress=1.0) == pytest.approx(0.0)
+
+
+def test_the_average_moves_by_what_the_decay_leaves() -> None:
+    average, network = torch.nn.BatchNorm2d(1), torch.nn.BatchNorm2d(1)
+    network.weight.data.fill_(3.0)
+    network.num_batches_tracked += 7  # pyright: ignore[reportOperatorIssue]
+    update_average(average, network, 0.75)
+    assert average.weight.item() == pytest.approx(1.5)
+    assert average.num_batches_tracked == 7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 5, "minutes": 1.0},
+        {},
+        {"minutes": -1.0},
+        {"steps": 5, "stages": (Stage(until=0.5, area=1, real=0.0),)},
+    ],
+)
+def test_impossible_runs_are_refused(wrong: dict[str, object]) -> None:
+    stages = (Stage(until=1.0, area=2048, real=0.0),)
+    with pytest.raises(OptionError):
+        TrainConfig(**{"stages": stages} | wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_every_recipe_makes_a_run() -> None:
+    for recipe in RECIPES.values():
+        config = recipe()
+        assert config.stage(0.0).until > 0
+        assert config.stage(1.0) is config.stages[-1]
+        assert recipe.__doc__ is not None
+
+
+@pytest.mark.parametrize("size", [(1, 64, 96), (3, 96, 32), (2, 192, 256)])
+def test_the_exported_network_says_what_torch_says(
+    size: tuple[int, int, int], exported: tuple[SmallNet, onnxruntime.InferenceSession]
+) -> None:
+    network, session = exported
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    depth, normals = (np.asarray(output) for output in session.run(None, {"image": image}))
+    with torch.no_grad():
+        expected_depth, expected_normals = Deployed(network).eval()(torch.from_numpy(image))
+    assert depth.shape == size
+    np.testing.assert_allclose(depth, expected_depth, rtol=1e-4)
+    np.testing.assert_allclose(normals, expected_normals, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-4)
+    assert (depth >= 0.99e-3).all()
+    assert (depth <= 1.01e3).all()
+
+
+@pytest.fixture(scope="module")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[SmallNet, onnxruntime.InferenceSession]:
+    torch.manual_seed(0)
+    network = SmallNet().eval()
+    path = tmp_path_factory.mktemp("export") / "small.onnx"
+    export_small(network, path)
+    return network, onnxruntime.InferenceSession(path)
+
+
+def test_the_exported_file_says_what_it_is(
+    exported: tuple[SmallNet, onnxruntime.InferenceSession],
+) -> None:
+    facts = exported[1].get_modelmeta().custom_metadata_map
+    assert facts["rilievo.name"] == "rilievo/small"
+    assert facts["rilievo.kind"] == "up_to_scale"
+    assert facts["rilievo.area"] == "49152"
+    assert facts["rilievo.multiple"] == "32"
+    assert facts["rilievo.licence"] == "Apache-2.0"
+    assert facts["rilievo.format"] == "1"
+    assert "NYU" in facts["rilievo.trained_on"]
+
+
+def test_depth_is_bounded_however_wild_the_network(
+    exported: tuple[SmallNet, onnxruntime.InferenceSession],
+) -> None:
+    network = SmallNet().eval()
+    network.head.weight.data *= 1e4
+    with torch.no_grad():
+        depth, _ = Deployed(network)(torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8))
+    assert depth.min() >= 0.99e-3
+    assert depth.max() <= 1.01e3
