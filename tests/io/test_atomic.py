@@ -1,0 +1,180 @@
+"""Files are whole or not there, whatever happens while they are written."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rilievo.errors import OutputError
+from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def write_half(path: Path, error: BaseException) -> None:
+    with replacing(path) as part:
+        part.write_bytes(b"half")
+        raise error
+
+
+def one_line(error: pytest.ExceptionInfo[OutputError], path: Path) -> str:
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "depth.png"
+    with replacing(path) as part:
+        part.write_bytes(b"half")
+        assert names(tmp_path) == [part.name]
+        part.write_bytes(b"whole")
+    assert names(tmp_path) == ["depth.png"]
+    assert path.read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_interrupted_file_leaves_the_old_one_and_no_part(
+    tmp_path: Path, interruption: type[BaseException]
+) -> None:
+    path = tmp_path / "depth.png"
+    path.write_bytes(b"good")
+    with pytest.raises(interruption):
+        write_half(path, interruption())
+    assert names(tmp_path) == ["depth.png"]
+    assert path.read_bytes() == b"good"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "cannot be written whole"),
+        (None, "cannot be written whole (3 requested and 1 written): is the disk full?"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_one_line(
+    tmp_path: Path, number: int | None, words: str
+) -> None:
+    path = tmp_path / "depth.png"
+    path.write_bytes(b"good")
+    error = OSError("3 requested and 1 written") if number is None else OSError(number, "no")
+    with pytest.raises(OutputError) as caught:
+        write_half(path, error)
+    assert words in one_line(caught, path)
+    assert names(tmp_path) == ["depth.png"]
+    assert path.read_bytes() == b"good"
+
+
+def test_a_folder_of_that_name_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "depth.png").mkdir()
+    with pytest.raises(OutputError) as caught, replacing(tmp_path / "depth.png"):
+        pass
+    assert "a folder has this name" in one_line(caught, tmp_path / "depth.png")
+
+
+def test_a_folder_that_is_missing_or_a_file_is_named(tmp_path: Path) -> None:
+    for folder, words in (("nowhere", "its folder is not there"), ("file", "is a file")):
+        (tmp_path / "file").write_bytes(b"")
+        path = tmp_path / folder / "depth.png"
+        with pytest.raises(OutputError) as caught, replacing(path) as part:
+            part.write_bytes(b"")
+        assert words in one_line(caught, path)
+
+
+def test_a_name_that_is_too_long_is_refused_and_the_longest_allowed_is_written(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(OutputError) as caught, replacing(tmp_path / ("n" * 256)) as part:
+        part.write_bytes(b"")
+    assert "the name is too long" in one_line(caught, tmp_path / ("n" * 256))
+    longest = "ä" * 127
+    with replacing(tmp_path / longest) as part:
+        part.write_bytes(b"whole")
+    assert names(tmp_path) == [longest]
+
+
+def test_parts_of_two_long_names_are_two_files(tmp_path: Path) -> None:
+    one, other = (part_of(tmp_path / ("n" * 254 + end)) for end in "ab")
+    assert one != other
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with (
+        pytest.raises(OutputError, match="no permission"),
+        replacing(tmp_path / "depth.png") as part,
+    ):
+        part.write_bytes(b"")
+    tmp_path.chmod(0o700)
+
+
+def test_a_real_limit_of_the_system_is_survived(tmp_path: Path) -> None:
+    """A file grows past what the process may write, as on a full disk."""
+    path = tmp_path / "depth.npy"
+    path.write_bytes(b"good")
+    program = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from rilievo.io.atomic import replacing
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+with replacing(Path({str(path)!r})) as part, part.open("wb") as file:
+    np.save(file, np.zeros(100_000))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"rilievo.errors.OutputError: {path}: ")
+    assert names(tmp_path) == ["depth.npy"]
+    assert path.read_bytes() == b"good"
+
+
+def test_parts_of_killed_processes_are_swept_and_others_stay(tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from rilievo.io.atomic import replacing
+with replacing(Path({str(tmp_path)!r}) / "depth.png") as part:
+    part.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", program])
+    assert ended.returncode == -signal.SIGKILL
+    [dead] = names(tmp_path)
+    kept = {"depth.png", ".hidden", ".note.part", f".depth.png.{os.getpid()}.part", ".x.1.part.txt"}
+    for name in kept:
+        (tmp_path / name).write_bytes(b"")
+    assert sweep_parts(tmp_path) == [tmp_path / dead]
+    assert set(names(tmp_path)) == kept
+
+
+def test_a_folder_cannot_be_made_over_a_file(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(OutputError) as caught:
+            make_folder(path)
+        one_line(caught, path)
+
+
+def test_removing_a_folder_is_refused_and_removing_nothing_is_fine(tmp_path: Path) -> None:
+    remove(tmp_path / "nothing")
+    with pytest.raises(OutputError):
+        remove(tmp_path)
+
+
+def test_sweeping_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="not there"):
+        sweep_parts(tmp_path / "nowhere")

@@ -1,0 +1,64 @@
+"""Our PNG files as other programs read them."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from rilievo.io import png
+from rilievo.io.png import write_png
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    shape=st.sampled_from([((), np.uint8), ((3,), np.uint8), ((), np.uint16)]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_pillow_and_opencv_read_the_pixels_that_were_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    height: int,
+    width: int,
+    shape: tuple[tuple[int, ...], type],
+    seed: int,
+) -> None:
+    path = tmp_path_factory.mktemp("png") / "picture"
+    channels, kind = shape
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, np.iinfo(kind).max, (height, width, *channels), kind, endpoint=True)
+    write_png(path, pixels, {})
+    with Image.open(path) as image:
+        image.verify()
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+    theirs = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(theirs, pixels[..., ::-1] if channels else pixels)
+
+
+def test_rows_that_go_through_in_bands_join(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 9, (50, 30, 3), np.uint8)
+    monkeypatch.setattr(png, "_BAND_BYTES", 30 * 3 * 7)
+    write_png(tmp_path / "a.png", pixels, {})
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_text_inside_is_read_before_the_pixels(tmp_path: Path) -> None:
+    text = {"Software": "rilievo", "rilievo": '{"file": "Küche.jpg"}'}
+    write_png(tmp_path / "a.png", np.zeros((2, 2), np.uint16), text)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.info == text
+
+
+def test_views_that_are_not_contiguous_are_written_as_they_look(tmp_path: Path) -> None:
+    pixels = np.arange(60, dtype=np.uint16).reshape(6, 10)[::-2, ::3]
+    write_png(tmp_path / "a.png", pixels, {})
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
