@@ -68,6 +68,8 @@ class Buffers(NamedTuple):
     """World point, lifted a little off the surface (h, w, 3)."""
     light: np.ndarray
     """From each light, then the share of open surroundings, then highlights (h, w, LIGHTS + 2)."""
+    lit: np.ndarray
+    """Whether ``light`` was traced for the pixel, or is left to its neighbours (h, w)."""
 
 
 def blank_buffers(height: int, width: int) -> Buffers:
@@ -81,4 +83,5 @@ def blank_buffers(height: int, width: int) -> Buffers:
         albedo=np.zeros((height, width, 3), np.float32),
         point=np.zeros((height, width, 3), np.float32),
         light=np.zeros((height, width, LIGHTS + 2), np.float32),
+        lit=np.zeros((height, width), np.bool_),
     )

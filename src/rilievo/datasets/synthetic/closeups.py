@@ -55,7 +55,7 @@ def portrait(stage: Stage) -> Venue:
                 person(stage, dice.uniform(1.2, 1.9))
     hip = 0.5 if seated else 0.92 * height / 1.75
     subject = Subject(
-        point=np.array([0.0, 0.0, hip + height * dice.uniform(0.15, 0.42)]),
+        point=np.array([0.0, 0.0, hip + height * dice.uniform(0.22, 0.44)]),
         # The person looks along -y of their frame.
         bearing=yaw - np.pi / 2 + dice.normalvariate(0.0, 0.7),
         away=dice.log_uniform(0.6, 2.6),

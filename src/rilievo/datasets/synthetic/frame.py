@@ -9,6 +9,7 @@ from rilievo.datasets.synthetic.buffers import HORIZON, LIGHTS, TILE
 from rilievo.datasets.synthetic.raycast import kernel, trace
 from rilievo.datasets.synthetic.shading import surface
 from rilievo.datasets.synthetic.tracer import (
+    choose_lit,
     hit_tile,
     light_tile,
     list_around,
@@ -40,6 +41,7 @@ def trace_frame(solids, materials, paint, view, lamps, directions, out):
             x, y, z = 0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), 0.5 * (low[2] + high[2])
             a, b, c = high[0] - x, high[1] - y, high[2] - z
             radius = math.sqrt(a * a + b * b + c * c) + 0.01
+            choose_lit(top, left, out)
             count = list_around(solids, x, y, z, radius + lamps.reach, listed)
             open_tile(solids, listed, count, lamps.reach, directions, top, left, out)
             for lamp in range(lamps.lit):
@@ -53,14 +55,14 @@ def trace_frame(solids, materials, paint, view, lamps, directions, out):
 
 @kernel
 @no_type_check
-def smooth_light(faces, light, rows, weights, smoothed):
+def smooth_light(faces, lit, light, rows, weights, smoothed):
     """Average the noisy light over 9×9 pixels of the same face, first along rows, then columns."""
     height, width, channels = light.shape
     for v in range(height):
         for u in range(width):
             face = faces[v, u]
             for x in range(max(0, u - SPREAD), min(width, u + SPREAD + 1)):
-                if faces[v, x] == face:
+                if lit[v, x] and faces[v, x] == face:
                     weights[v, u] += 1.0
                     for k in range(channels):
                         rows[v, u, k] += light[v, x, k]
@@ -73,7 +75,7 @@ def smooth_light(faces, light, rows, weights, smoothed):
                     for k in range(channels):
                         smoothed[v, u, k] += rows[y, u, k]
             for k in range(channels):
-                smoothed[v, u, k] /= weight
+                smoothed[v, u, k] /= max(weight, 1.0)
 
 
 @kernel

@@ -63,7 +63,7 @@ def outside(stage: Stage, width: float, length: float) -> Venue:
     """Add hills and the sun, and close the venue."""
     dice = stage.dice
     for _ in range(dice.count(0, 6)):
-        away, angle = dice.uniform(60, 220), dice.angle()
+        away, angle = dice.uniform(160, 330), dice.angle()
         at = (away * math.cos(angle), away * math.sin(angle), -5.0)
         slope = stage.material(
             Texture.FOLIAGE, Texture.GRASS, Texture.STONE, Texture.SPECKLE, gloss=0.0,
@@ -71,7 +71,7 @@ def outside(stage: Stage, width: float, length: float) -> Venue:
             mix=dice.uniform(0.2, 0.9), scale=dice.uniform(5, 20),
         )  # fmt: skip
         stage.ellipsoid(
-            at, (dice.uniform(20, 70), dice.uniform(20, 70), dice.uniform(8, 45)), slope
+            at, (dice.uniform(30, 90), dice.uniform(30, 90), dice.uniform(8, 40)), slope
         )
     rise, angle, strength = dice.uniform(0.15, 1.4), dice.angle(), dice.choice((0.15, 1.0, 2.0))
     way = np.array(

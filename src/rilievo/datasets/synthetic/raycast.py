@@ -31,7 +31,11 @@ MISS = 1e9
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function, keeping the result on disk so that other processes start at once."""
+    """Compile a function, keeping the result on disk so that other processes start at once.
+
+    What is kept goes stale with the function's own file, not with the kernels it calls: after an
+    edit of one, delete ``__pycache__/*.nb*``.
+    """
     return numba.njit(cache=True, fastmath=True, error_model="numpy")(function)
 
 

@@ -110,7 +110,7 @@ def draw_scene(scene: Scene, view: View, bank: TextureBank, size: tuple[int, int
     lamps = as_lamps(scene.lights, scene.ambience)
     trace_frame(scene.solids, scene.materials, paint, view, lamps, DIRECTIONS, out)
     rows, smoothed = np.zeros_like(out.light), np.zeros_like(out.light)
-    smooth_light(out.face, out.light, rows, np.zeros_like(out.depth), smoothed)
+    smooth_light(out.face, out.lit, out.light, rows, np.zeros_like(out.depth), smoothed)
     irradiance, highlight = np.zeros_like(out.colour), np.zeros_like(out.colour)
     arriving(lamps, smoothed, out.normal, irradiance, highlight)
     colour_frame(scene.materials, view, scene.sky, irradiance, highlight, out)

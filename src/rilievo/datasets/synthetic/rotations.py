@@ -28,8 +28,11 @@ def turn_z(angle: float) -> Rotation:
 
 def turn_from_z(direction: Float64[np.ndarray, "3"]) -> Rotation:
     """A rotation that takes the z axis to a direction of any length but zero."""
-    z = direction / np.linalg.norm(direction)
-    helper = np.array([1.0, 0.0, 0.0]) if abs(z[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
-    x = np.cross(helper, z)
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z], axis=1)
+    a, b, c = direction / np.linalg.norm(direction)
+    # The x axis is the one at right angles to z that leans least out of the plane z = 0.
+    flat = math.hypot(a, b)
+    if flat < 1e-9:
+        return np.diag([1.0, math.copysign(1.0, c), c])
+    x = np.array([-b / flat, a / flat, 0.0])
+    y = np.array([-c * a / flat, -c * b / flat, flat])
+    return np.stack([x, y, np.array([a, b, c])], axis=1)

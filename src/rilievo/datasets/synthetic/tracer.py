@@ -153,12 +153,29 @@ def paint_tile(solids, materials, paint, view, top, left, out):
 
 @kernel
 @no_type_check
+def choose_lit(top, left, out):
+    """Mark the pixels of a tile whose light is traced: every other one, and all at edges."""
+    faces, lit = out.face, out.lit
+    height, width = faces.shape
+    for v in range(top, min(height, top + TILE)):
+        for u in range(left, min(width, left + TILE)):
+            face = faces[v, u]
+            if face < 0:
+                continue
+            lit[v, u] = (u + v) % 2 == 0
+            for y, x in ((v, u - 1), (v, u + 1), (v - 1, u), (v + 1, u)):
+                if 0 <= y < height and 0 <= x < width and faces[y, x] != face:
+                    lit[v, u] = True
+
+
+@kernel
+@no_type_check
 def open_tile(solids, listed, count, reach, directions, top, left, out):
     """Write the share of the surroundings that is open within ``reach`` [m], from two rays."""
-    faces, normal, point, light = out.face, out.normal, out.point, out.light
-    for v in range(top, min(faces.shape[0], top + TILE)):
-        for u in range(left, min(faces.shape[1], left + TILE)):
-            if faces[v, u] < 0:
+    lit, normal, point, light = out.lit, out.normal, out.point, out.light
+    for v in range(top, min(lit.shape[0], top + TILE)):
+        for u in range(left, min(lit.shape[1], left + TILE)):
+            if not lit[v, u]:
                 continue
             total = 0.0
             for k in range(2):
@@ -180,12 +197,12 @@ def open_tile(solids, listed, count, reach, directions, top, left, out):
 @no_type_check
 def light_tile(solids, lamps, lamp, view, listed, count, directions, top, left, out):
     """Write what a light gives a tile's points, with shadows: irradiance, and highlights."""
-    faces, normal, point, light = out.face, out.normal, out.point, out.light
+    lit, normal, point, light = out.lit, out.normal, out.point, out.light
     position, turn, focal, cx, cy = lamps.position, view.turn, view.focal, view.cx, view.cy
     is_distant, size = lamps.distant[lamp], lamps.size[lamp]
-    for v in range(top, min(faces.shape[0], top + TILE)):
-        for u in range(left, min(faces.shape[1], left + TILE)):
-            if faces[v, u] < 0:
+    for v in range(top, min(lit.shape[0], top + TILE)):
+        for u in range(left, min(lit.shape[1], left + TILE)):
+            if not lit[v, u]:
                 continue
             draw = (v * 6247 + u * 3581 + lamp * 911) % len(directions)
             x, y, z = point[v, u, 0], point[v, u, 1], point[v, u, 2]
