@@ -66,14 +66,19 @@ def _read(kind: Any, data: Any, where: str) -> Any:
 
 
 def _read_union(kind: Any, data: Any, where: str) -> Any:
-    reasons = []
-    for choice in get_args(kind):
-        try:
-            return _read(choice, data, where)
-        except NotThisRecord as error:
-            reasons.append(str(error))
-    # The reason inside a record says more than "it is not None".
-    raise NotThisRecord(max(reasons, key=len))
+    choices = [choice for choice in get_args(kind) if choice is not type(None)]
+    if data is None and len(choices) < len(get_args(kind)):
+        return None
+    if len(choices) == 1:
+        return _read(choices[0], data, where)
+    for choice in choices:
+        if type(data) is choice:
+            return data
+    # A number written without a point.
+    if float in choices and type(data) is int:
+        return _read(float, data, where)
+    _expect(False, " or ".join(_NAMES[choice] for choice in choices), data, where)
+    return None
 
 
 def _read_tuple(kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:

@@ -97,7 +97,7 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
     except NotThisRecord as error:
         raise InputError(f"{name}: not a JSON that rilievo wrote: {error}") from error
     for file in (*(facts.file for facts in sidecar.files), *sidecar.earlier):
-        if Path(file).name != file or "\\" in file or "\0" in file:
+        if file in ("", ".", "..") or any(mark in file for mark in "/\\\0"):
             raise InputError(f"{name}: '{file}' is not the name of a file in its folder")
     return sidecar
 
