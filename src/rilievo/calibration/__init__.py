@@ -1,17 +1,41 @@
 """Metres from what a user knows: distances to points, or the camera's height above the floor."""
 
-from rilievo.calibration.floor import calibrate_height
-from rilievo.calibration.known import Along, KnownPoint, parse_known
-from rilievo.calibration.points import calibrate
-from rilievo.calibration.record import Calibrated, Floor, Residual
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Along",
-    "Calibrated",
-    "Floor",
-    "KnownPoint",
-    "Residual",
-    "calibrate",
-    "calibrate_height",
-    "parse_known",
-]
+if TYPE_CHECKING:
+    from rilievo.calibration.floor import calibrate_height as calibrate_height
+    from rilievo.calibration.known import Along as Along
+    from rilievo.calibration.known import KnownPoint as KnownPoint
+    from rilievo.calibration.known import parse_known as parse_known
+    from rilievo.calibration.points import calibrate as calibrate
+    from rilievo.calibration.record import Calibrated as Calibrated
+    from rilievo.calibration.record import Floor as Floor
+    from rilievo.calibration.record import Residual as Residual
+
+# Where the names live. Most photographs are not calibrated, so each is loaded at its first use.
+_HOMES = {
+    "Along": "known",
+    "Calibrated": "record",
+    "Floor": "record",
+    "KnownPoint": "known",
+    "Residual": "record",
+    "calibrate": "points",
+    "calibrate_height": "floor",
+    "parse_known": "known",
+}
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rilievo.calibration' has no attribute '{name}'")
+    value = getattr(import_module(f"rilievo.calibration.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

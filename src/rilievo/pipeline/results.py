@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from rilievo.calibration import Calibrated, KnownPoint, calibrate, calibrate_height
+from rilievo.calibration import Calibrated, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.facts import CalibrationFacts
@@ -57,6 +57,8 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         return prediction, None
     if prediction.depth is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
+    from rilievo.calibration import calibrate, calibrate_height
+
     if metres.known:
         fitted = calibrate(prediction.depth, metres.known, camera=prediction.camera)
     else:
