@@ -164,7 +164,7 @@ class FileFacts:
     unit: str | None = None
     scale: float | None = None
     offset: float | None = None
-    invalid: float | str | None = None
+    invalid: int | str | None = None
     axes: str | None = None
     colour: ColourFacts | None = None
     surface: SurfaceFacts | None = None

@@ -61,4 +61,4 @@ def read(path: Path, facts: FileFacts) -> Stored:
 def embedded(path: Path) -> str:
     """The JSON inside."""
     with np.load(path, allow_pickle=False) as arrays:
-        return str(arrays[KEY])
+        return arrays[KEY].item()

@@ -1,0 +1,309 @@
+"""``save``: what it writes, what it refuses, and what a kill at any moment leaves."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from predictions import prediction
+from rilievo.errors import (
+    InputError,
+    MissingExtraError,
+    OptionError,
+    OutputError,
+)
+from rilievo.io import outputs
+from rilievo.io.atomic import sweep_parts
+from rilievo.io.facts import CalibrationFacts
+from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, load, save
+from rilievo.io.readback import read_prediction
+from rilievo.io.sidecar import read_sidecar
+from rilievo.types import DepthKind
+
+OVERWRITE = SaveOptions(overwrite=True)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_every_output_is_written_and_listed(tmp_path: Path) -> None:
+    calibration = CalibrationFacts(
+        method="known points", asked=("1,2,3",), space="depth", scale=2.0, shift=0.0
+    )
+    stem = tmp_path / "new" / "photo.v1"
+    paths = save(prediction(), stem, tuple(OUTPUTS), calibration=calibration, run={"edge": 0.08})
+    assert [path.name for path in paths] == [
+        *("photo.v1" + output.suffix for output in OUTPUTS.values()),
+        "photo.v1.json",
+    ]
+    assert sorted(tree(stem.parent)) == sorted(path.name for path in paths)
+    sidecar = read_sidecar(paths[-1])
+    assert [facts.output for facts in sidecar.files] == list(OUTPUTS)
+    assert [facts.file for facts in sidecar.files] == [path.name for path in paths[:-1]]
+    assert sidecar.calibration == calibration
+    assert sidecar.run == {"edge": 0.08}
+
+
+def test_outputs_have_different_suffixes_that_no_stem_confuses() -> None:
+    suffixes = [output.suffix for output in OUTPUTS.values()]
+    assert len({suffix.lower() for suffix in suffixes}) == len(suffixes)
+    assert ".json" not in suffixes
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_every_line_of_the_table_is_true(name: str) -> None:
+    output = OUTPUTS[name]
+    for place in (output.writer, output.reader, output.embedded):
+        assert place is None or callable(load(place))
+    assert bool(output.reader) == bool(output.gives)
+    assert (output.extra is None) == (output.package is None)
+    assert "\n" not in output.summary
+
+
+def test_a_name_that_is_asked_twice_is_written_once(tmp_path: Path) -> None:
+    assert len(save(prediction(), tmp_path / "photo", ["npy", "npy"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["color"], "no output 'color'; did you mean 'colour'"),
+        ([], "nothing to write is named; known: colour, png16"),
+    ],
+)
+def test_unknown_names_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        save(prediction(), tmp_path / "photo", names)
+    assert words in str(caught.value)
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("need", Need)
+def test_what_a_prediction_has_not_is_said_before_anything_is_written(
+    tmp_path: Path, need: Need
+) -> None:
+    names = [name for name, output in OUTPUTS.items() if need in output.needs]
+    for name in names:
+        with pytest.raises(OptionError) as caught:
+            save(replace(prediction(), **{need.value: None}), tmp_path / "photo", ["npz", name])
+        assert f"output '{name}' needs {need}" in str(caught.value)
+        assert "test/model" in str(caught.value)
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
+@pytest.mark.parametrize("name", ["ply", "glb"])
+def test_surfaces_of_affine_depth_are_refused_with_what_to_do(
+    tmp_path: Path, kind: DepthKind, name: str
+) -> None:
+    with pytest.raises(InputError, match="calibrate them with known distances"):
+        save(prediction(kind), tmp_path / "photo", ["npy", name])
+    assert tree(tmp_path) == {}
+
+
+def test_a_missing_extra_is_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "find_spec", lambda package: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[exr\]'"):
+        save(prediction(), tmp_path / "photo", ["npy", "exr"])
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["photo.depth.npy", "photo.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_of_others_are_never_replaced(tmp_path: Path, name: str, overwrite: bool) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(OutputError) as caught:
+        save(prediction(), tmp_path / "photo", ["npy"], SaveOptions(overwrite=overwrite))
+    assert str(caught.value).startswith(f"{tmp_path / name}: rilievo did not write this file")
+    assert tree(tmp_path) == {name: b"mine"}
+
+
+def test_a_file_of_others_beside_ours_is_never_replaced(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["npy"])
+    (tmp_path / "photo.ply").write_bytes(b"mine")
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match=r"photo\.ply: rilievo did not write"):
+        save(prediction(), tmp_path / "photo", ["npy", "ply"], OVERWRITE)
+    assert tree(tmp_path) == before
+
+
+def test_a_link_to_a_file_of_others_is_not_replaced_even_if_it_leads_nowhere(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "photo.depth.npy").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="rilievo did not write this file"):
+        save(prediction(), tmp_path / "photo", ["npy"], OVERWRITE)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_our_own_files_are_replaced_only_when_asked(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["npy"])
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match="overwrite=True"):
+        save(prediction(DepthKind.UP_TO_SCALE), tmp_path / "photo", ["npy"])
+    assert tree(tmp_path) == before
+    save(prediction(DepthKind.UP_TO_SCALE), tmp_path / "photo", ["npy"], OVERWRITE)
+    depth = read_prediction(tmp_path / "photo").depth
+    assert depth is not None
+    assert depth.kind is DepthKind.UP_TO_SCALE
+
+
+def test_earlier_files_stay_ours_though_the_json_no_longer_describes_them(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["npy", "colour"])
+    save(prediction(), tmp_path / "photo", ["png16"], OVERWRITE)
+    sidecar = read_sidecar(tmp_path / "photo.json")
+    assert [facts.output for facts in sidecar.files] == ["png16"]
+    assert sidecar.earlier == ("photo.depth.npy", "photo.depth.png")
+    (tmp_path / "photo.depth.png").unlink()
+    save(prediction(), tmp_path / "photo", ["npy"], OVERWRITE)
+    assert read_sidecar(tmp_path / "photo.json").earlier == ("photo.depth16.png",)
+
+
+def test_stems_that_begin_alike_do_not_own_each_others_files(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["npy"])
+    save(prediction(), tmp_path / "photo.depth", ["npy"])
+    assert len(tree(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_failure_while_writing_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The disk is full at the last output: what stood there before stands there still."""
+    save(prediction(), tmp_path / "photo", tuple(OUTPUTS))
+    before = tree(tmp_path)
+
+    def fail(job: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    module, function = OUTPUTS[name].writer.split(":")
+    monkeypatch.setattr(import_module(f"rilievo.io.formats.{module}"), function, fail)
+    others = [other for other in OUTPUTS if other != name]
+    with pytest.raises(OutputError) as caught:
+        save(prediction(DepthKind.UP_TO_SCALE), tmp_path / "photo", [*others, name], OVERWRITE)
+    path = tmp_path / f"photo{OUTPUTS[name].suffix}"
+    assert str(caught.value).startswith(f"{path}: the disk is full")
+    assert tree(tmp_path) == before
+
+
+def test_nothing_left_of_a_surface_is_said_and_changes_nothing(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["npy"])
+    before = tree(tmp_path)
+    whole = prediction()
+    assert whole.depth is not None
+    empty = replace(whole, depth=replace(whole.depth, valid=np.zeros(whole.shape, bool)))
+    for name in ("ply", "glb"):
+        with pytest.raises(InputError, match=r"^photo\.jpg: no surface is left"):
+            save(empty, tmp_path / "photo", ["npy", name], OVERWRITE)
+    assert tree(tmp_path) == before
+
+
+def test_a_stem_in_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="file"):
+        save(prediction(), tmp_path / "file" / "photo", ["npy"])
+
+
+KILLS = """
+import os, sys
+from pathlib import Path
+from predictions import prediction
+from rilievo.io.outputs import SaveOptions, save
+from rilievo.types import DepthKind
+
+root, before, after = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3].split(",")
+old, new = prediction(DepthKind.METRIC), prediction(DepthKind.UP_TO_SCALE)
+save(new, root / "warm" / "photo", after)
+step = 0
+while True:
+    folder = root / f"step-{step:02}"
+    if before != ["nothing"]:
+        save(old, folder / "photo", before)
+    child = os.fork()
+    if child == 0:
+        left = step
+        def kill(event, arguments):
+            global left
+            if event == "open":
+                changes = isinstance(arguments[1], str) and arguments[1][0] in "wax+"
+            else:
+                changes = event in ("os.rename", "os.remove", "os.mkdir")
+            if changes and str(arguments[0]).startswith(str(folder)):
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+        sys.addaudithook(kill)
+        save(new, folder / "photo", after, SaveOptions(overwrite=True))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status == 0:
+        break
+    step += 1
+print(step)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("nothing", "npy,colour,png16"), ("colour,npy", "npy,png16"), ("npz", "npz")],
+)
+def test_a_kill_at_any_moment_leaves_whole_files_that_are_known_as_ours(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    """Killed before every single change of the folder, of a first run and of an overwriting one."""
+    program = KILLS
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), before, after],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    steps = int(ended.stdout)
+    assert steps >= 8
+    for step in range(steps):
+        folder = tmp_path / f"step-{step:02}"
+        if not folder.exists():
+            continue
+        sweep_parts(folder)
+        check_whole(folder)
+        # What a killed run left behind is made anew without asking.
+        is_finished = (folder / "photo.json").exists()
+        options = SaveOptions(overwrite=is_finished)
+        save(prediction(), folder / "photo", after.split(","), options)
+        sidecar = read_sidecar(folder / "photo.json")
+        known = {facts.file for facts in sidecar.files} | {*sidecar.earlier, "photo.json"}
+        assert set(tree(folder)) == known
+
+
+def check_whole(folder: Path) -> None:
+    """If the JSON is there, so is everything it lists, whole and of the kind it says."""
+    for path in folder.iterdir():
+        if path.name.endswith((".png", ".npy", ".npz")):
+            assert path.stat().st_size > 500
+    if not (folder / "photo.json").exists():
+        return
+    sidecar = read_sidecar(folder / "photo.json")
+    assert sidecar.depth is not None
+    for facts in sidecar.files:
+        assert (folder / facts.file).exists()
+        if OUTPUTS[facts.output].reader:
+            depth = read_prediction(folder / facts.file).depth
+            assert depth is not None
+            assert depth.kind == sidecar.depth.kind
+            if OUTPUTS[facts.output].embedded:
+                text = load(OUTPUTS[facts.output].embedded)(folder / facts.file)
+                assert json.loads(text)["depth"]["kind"] == sidecar.depth.kind
