@@ -267,7 +267,7 @@ def test_a_kill_at_any_moment_leaves_whole_files_that_are_known_as_ours(
     program = KILLS
     ended = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path), before, after],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
     )
