@@ -5,6 +5,14 @@ open ground, close-ups and people are built of boxes, ellipsoids, cones and shee
 procedural textures and free photographs, so a network trained on them owes nothing to anyone.
 """
 
+from rilievo.errors import MissingExtraError
+
+try:
+    import cv2 as _cv2  # noqa: F401
+    import numba as _numba  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError(f"rendering synthetic scenes ({error.name})", "train") from error
+
 from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_photographs
 from rilievo.datasets.synthetic.renderer import render
 from rilievo.datasets.synthetic.shards import ShardPlan, write_shards

@@ -10,7 +10,6 @@ from PIL import Image
 from rilievo.datasets.synthetic.contact import contact_sheet
 from rilievo.datasets.synthetic.renderer import render
 from rilievo.datasets.synthetic.shards import (
-    FRAMES,
     ShardPlan,
     missing_shards,
     textures_of,
@@ -60,7 +59,7 @@ def main() -> int:
             return 0
         left, started = len(missing_shards(plan)), time.monotonic()
         for done, path in enumerate(write_shards(plan, options.workers), start=1):
-            rate = done * FRAMES / (time.monotonic() - started)
+            rate = done * plan.frames_per_shard / (time.monotonic() - started)
             sys.stdout.write(f"{path} ({done} of {left}, {rate:.1f} frames/s)\n")
             sys.stdout.flush()
     except RilievoError as error:

@@ -41,7 +41,7 @@ def meadow(stage: Stage) -> Venue:
     """Build open ground: trees, bushes, fences, people, things, hills, a house or two."""
     dice = stage.dice
     earth(stage)
-    spread = dice.log_uniform(5, 30)
+    spread = dice.log_uniform(5.0, 30.0)
     for _ in range(dice.count(0, 10)):
         at = (dice.uniform(-1, 1) * spread * 1.5, dice.uniform(-1, 1) * spread * 1.5, 0.0)
         if stage.is_full or not stage.claim(at, 1.0):

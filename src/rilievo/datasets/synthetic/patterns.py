@@ -96,8 +96,8 @@ def wallpaper(draw: Draw) -> Pattern:
         edge = draw.uniform(0.2, 0.8)
         return blend(base, other, ((U * repeats) % 1 < edge).astype(np.float32))
     tile = np.broadcast_to(base, (SIDE, SIDE, 3)).astype(np.float32)
-    tile = sprinkle(draw, tile, [other, near(draw, other, 0.2)], int(draw.integers(2, 9)), (12, 60),
-                    draw.uniform(0.2, 1))  # fmt: skip
+    tones, count = [other, near(draw, other, 0.2)], int(draw.integers(2, 9))
+    tile = sprinkle(draw, tile, tones, count, (12.0, 60.0), draw.uniform(0.2, 1))
     small = cv2.resize(tile, (SIDE // repeats, SIDE // repeats), interpolation=cv2.INTER_AREA)
     return cv2.resize(np.tile(small, (repeats, repeats, 1)), (SIDE, SIDE))
 
@@ -109,7 +109,7 @@ def wood(draw: Draw) -> Pattern:
         dark = colour(draw, 0.3, 0.9, 0.3)
     light = np.clip(dark * draw.uniform(1.1, 2.0) + draw.uniform(0, 0.1), 0, 0.95)
     bend = noise(draw, 3, stretch=3.0, octaves=3)
-    rings = 0.5 + 0.5 * np.sin((V * draw.uniform(4, 14) + bend * draw.uniform(1, 5)) * 6.2832)
+    rings = 0.5 + 0.5 * np.sin((V * draw.uniform(4.0, 14.0) + bend * draw.uniform(1, 5)) * 6.2832)
     streaks = noise(draw, int(draw.integers(24, 64)), stretch=12.0, octaves=3)
     return blend(dark, light, np.clip(0.45 * rings + 0.75 * streaks - 0.1, 0, 1).astype(np.float32))
 
@@ -239,7 +239,7 @@ def cloth(draw: Draw) -> Pattern:
     if draw.random() < 0.4:
         tones = [colour(draw, 0.1, 0.95, 0.8) for _ in range(3)]
         woven = sprinkle(
-            draw, woven, tones, int(draw.integers(5, 90)), (3, 22), draw.uniform(0.2, 1)
+            draw, woven, tones, int(draw.integers(5, 90)), (3.0, 22.0), draw.uniform(0.2, 1)
         )
     return np.clip(woven * (0.8 + 0.3 * noise(draw, 4))[..., None], 0, 1).astype(np.float32)
 
@@ -249,7 +249,7 @@ def carpet(draw: Draw) -> Pattern:
     tones = [colour(draw, 0.1, 0.85, 0.8) for _ in range(4)]
     quarter = np.broadcast_to(tones[0], (SIDE, SIDE, 3)).astype(np.float32)
     quarter = sprinkle(
-        draw, quarter, tones, int(draw.integers(20, 120)), (5, 40), draw.uniform(0.2, 1)
+        draw, quarter, tones, int(draw.integers(20, 120)), (5.0, 40.0), draw.uniform(0.2, 1)
     )
     small = cv2.resize(quarter, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
     rug = np.concatenate([small, small[:, ::-1]], 1)
@@ -270,7 +270,7 @@ def grass(draw: Draw) -> Pattern:
     soil = np.array([0.3, 0.25, 0.15], np.float32) * draw.uniform(0.4, 1.4)
     ground = blend(soil, green, noise(draw, 6))
     tones = [green, near(draw, green, 0.1), green * 0.5, soil]
-    return np.clip(sprinkle(draw, ground, tones, 700, (3, 12), 0.15), 0, 1)
+    return np.clip(sprinkle(draw, ground, tones, 700, (3.0, 12.0), 0.15), 0, 1)
 
 
 def leaves(draw: Draw) -> Pattern:
@@ -280,7 +280,9 @@ def leaves(draw: Draw) -> Pattern:
         green = colour(draw, 0.2, 0.8, 0.8)
     ground = blend(green * 0.15, green * 0.5, noise(draw, 10))
     tones = [green, near(draw, green, 0.08), green * 0.7, green * 0.4]
-    return np.clip(sprinkle(draw, ground, tones, int(draw.integers(200, 700)), (4, 14), 0.45), 0, 1)
+    return np.clip(
+        sprinkle(draw, ground, tones, int(draw.integers(200, 700)), (4.0, 14.0), 0.45), 0, 1
+    )
 
 
 def speckle(draw: Draw) -> Pattern:
@@ -289,7 +291,7 @@ def speckle(draw: Draw) -> Pattern:
     ground = blend(base * 0.85, base, noise(draw, 6))
     tones = [near(draw, base, 0.15), base * 0.5, colour(draw, 0.2, 0.95, 0.3)]
     count = int(draw.integers(100, 900))
-    return np.clip(sprinkle(draw, ground, tones, count, (1, draw.uniform(1.5, 6)), 0.7), 0, 1)
+    return np.clip(sprinkle(draw, ground, tones, count, (1.0, draw.uniform(1.5, 6)), 0.7), 0, 1)
 
 
 def blotches(draw: Draw) -> Pattern:

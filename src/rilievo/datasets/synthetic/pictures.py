@@ -30,7 +30,7 @@ from rilievo.datasets.synthetic.patterns import (
 )
 from rilievo.errors import InputError, MissingExtraError
 
-Photograph = UInt8[np.ndarray, "h w 3"]
+Photograph = UInt8[np.ndarray, "_ _ 3"]
 
 FREE_PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel",
                     "hubble_deep_field", "moon", "rocket")  # fmt: skip
@@ -56,7 +56,7 @@ def read_photographs(folders: Sequence[Path]) -> list[Photograph]:
     """Every photograph in the folders, in the order of their names.
 
     Raises:
-        InputError: If a folder is missing or has no photograph.
+        InputError: If a folder is missing or has no photograph, or one is broken.
     """
     photographs = []
     for folder in folders:
@@ -64,8 +64,11 @@ def read_photographs(folders: Sequence[Path]) -> list[Photograph]:
         if not paths:
             raise InputError(f"{folder}: no photograph here ({', '.join(SUFFIXES)})")
         for path in paths:
-            with Image.open(path) as image:
-                photographs.append(np.asarray(image.convert("RGB")))
+            try:
+                with Image.open(path) as image:
+                    photographs.append(np.asarray(image.convert("RGB")))
+            except (OSError, Image.DecompressionBombError) as error:
+                raise InputError(f"{path}: cannot be read as a photograph: {error}") from error
     return photographs
 
 
@@ -225,4 +228,4 @@ def landscape(draw: Draw) -> Pattern:
         disc = np.clip(20 - np.hypot(U - draw.random(), V - 0.25) * SIDE, 0, 1)
         sheet = blend(sheet, colour(draw, 0.8, 1.0, 0.4), disc.astype(np.float32))
     tones = [colour(draw, saturation=0.8) for _ in range(3)]
-    return np.clip(sprinkle(draw, sheet, tones, int(draw.integers(0, 60)), (2, 12), 0.6), 0, 1)
+    return np.clip(sprinkle(draw, sheet, tones, int(draw.integers(0, 60)), (2.0, 12.0), 0.6), 0, 1)

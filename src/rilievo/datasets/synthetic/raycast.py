@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from typing import Any, no_type_check
 
+import numba
+
 from rilievo.datasets.synthetic.scene import (
     BARS,
     BOX,
@@ -19,12 +21,6 @@ from rilievo.datasets.synthetic.scene import (
     ROOM,
     WHOLE,
 )
-from rilievo.errors import MissingExtraError
-
-try:
-    import numba
-except ImportError as error:
-    raise MissingExtraError("rendering synthetic scenes (numba)", "train") from error
 
 FAR = 1e8
 MISS = 1e9

@@ -19,9 +19,6 @@ from rilievo.datasets.synthetic.renderer import render
 from rilievo.datasets.synthetic.textures import TextureBank, make_textures
 from rilievo.errors import OptionError, OutputError
 
-FRAMES = 64
-"""Frames in a shard; the last one may have fewer."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardPlan:
@@ -33,6 +30,7 @@ class ShardPlan:
         size: (height, width) of the frames.
         photos: Folders of photographs for the textures, besides scikit-image's.
         folder: Where the shards go.
+        frames_per_shard: The last shard may have fewer.
         texture_share: Of the full number of textures; less than 1 for a quick trial.
     """
 
@@ -41,6 +39,7 @@ class ShardPlan:
     size: tuple[int, int]
     photos: tuple[Path, ...]
     folder: Path
+    frames_per_shard: int = 64
     texture_share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -69,7 +68,8 @@ def write_shard(plan: ShardPlan, index: int, textures: TextureBank) -> Path:
     Raises:
         OutputError: If it cannot be written.
     """
-    numbers = range(index * FRAMES, min((index + 1) * FRAMES, plan.count))
+    first = index * plan.frames_per_shard
+    numbers = range(first, min(first + plan.frames_per_shard, plan.count))
     height, width = plan.size
     images = np.zeros((len(numbers), height, width, 3), np.uint8)
     log_depth = np.full((len(numbers), height, width), np.inf, np.float16)
@@ -113,7 +113,7 @@ def _write_in_worker(plan: ShardPlan, index: int) -> Path:
 
 def missing_shards(plan: ShardPlan) -> Sequence[int]:
     """Shards of a plan that are not there yet."""
-    count = -(-plan.count // FRAMES)
+    count = -(-plan.count // plan.frames_per_shard)
     return [index for index in range(count) if not shard_path(plan, index).exists()]
 
 

@@ -23,7 +23,7 @@ from rilievo.datasets.synthetic.scene import (
 )
 from rilievo.datasets.synthetic.textures import Texture
 
-Vector = Sequence[float] | Float64[np.ndarray, "3"]
+Vector = Sequence[float | int] | Float64[np.ndarray, "3"]
 Point = Float64[np.ndarray, "3"]
 UPRIGHT = np.eye(3)
 FULL = 620

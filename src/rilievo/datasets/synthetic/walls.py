@@ -10,7 +10,7 @@ import numpy as np
 from rilievo.datasets.synthetic import furniture
 from rilievo.datasets.synthetic.clutter import clutter
 from rilievo.datasets.synthetic.plants import potted_plant
-from rilievo.datasets.synthetic.rotations import turn_x, turn_z
+from rilievo.datasets.synthetic.rotations import turn_x, turn_y, turn_z
 from rilievo.datasets.synthetic.scene import BARS, Light
 from rilievo.datasets.synthetic.stage import Point, Stage
 from rilievo.datasets.synthetic.textures import Texture
@@ -102,12 +102,8 @@ def slope(stage: Stage, width: float, length: float, height: float, paint: int) 
     side, lean = dice.sign(), dice.uniform(0.4, 1.0)
     reach = min(width * 0.6, height * 0.6 / math.tan(lean))
     at = np.array([side * (width / 2 - reach / 2), 0.0, height - reach * math.tan(lean) / 2])
-    turn = turn_z(0.0 if side > 0 else math.pi) @ _lean_y(lean)
+    turn = turn_z(0.0 if side > 0 else math.pi) @ turn_y(lean)
     stage.box(at, (reach / math.cos(lean) + 0.2, length, 0.06), paint, turn)
-
-
-def _lean_y(angle: float) -> Point:
-    return turn_z(math.pi / 2) @ turn_x(-angle) @ turn_z(-math.pi / 2)
 
 
 def stand_along(stage: Stage, wide: float, height: float) -> None:
