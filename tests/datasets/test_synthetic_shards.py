@@ -45,7 +45,7 @@ def test_shards_resume_and_do_not_depend_on_the_number_of_workers(tmp_path: Path
                 np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_a_shard_holds_what_render_gives(tmp_path: Path, textures: TextureBank) -> None:
+def test_a_shard_holds_what_render_gives(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     first, last = write_shards(plan, 1)
     with np.load(first) as shard, np.load(last) as rest:
