@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
@@ -32,6 +32,7 @@ def points(seed: int) -> np.ndarray:
     return np.concatenate([xy, random.uniform(0.5, 9.0, (1, 2, 5))])
 
 
+@settings(deadline=None)
 @given(seed=seeds, new_size=st.tuples(st.integers(1, 500), st.integers(1, 500)))
 def test_a_resize_moves_pixels_so_that_edges_stay_edges(
     seed: int, new_size: tuple[int, int]
@@ -55,6 +56,7 @@ def test_a_resize_and_the_resize_back_give_k_back() -> None:
     np.testing.assert_allclose(resize_K(there, size=(7, 123), new_size=SIZE), K)
 
 
+@settings(deadline=None)
 @given(seed=seeds, top=st.integers(-20, 20), left=st.integers(-20, 20))
 def test_a_crop_moves_the_origin(seed: int, top: int, left: int) -> None:
     moved = project(points(seed), crop_K(K, top=top, left=left))
@@ -62,6 +64,7 @@ def test_a_crop_moves_the_origin(seed: int, top: int, left: int) -> None:
     np.testing.assert_allclose(moved, project(points(seed), K) - offset, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(seed=seeds)
 def test_a_mirrored_scene_is_seen_in_the_mirrored_image(seed: int) -> None:
     seen = project(points(seed), K)
@@ -117,6 +120,7 @@ def test_a_right_angle_sees_half_a_width_at_half_a_width() -> None:
     )
 
 
+@settings(deadline=None)
 @given(degrees=st.floats(1.0, 179.0), width=st.integers(1, 9000))
 def test_the_field_of_view_of_k_is_the_one_it_was_made_of(degrees: float, width: int) -> None:
     assert math.isclose(horizontal_fov(K_from_fov(degrees, (7, width)), width), degrees)
