@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from rilievo.calibration import Calibrated, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OutputError
@@ -13,7 +12,7 @@ from rilievo.io.outputs import OUTPUTS, Need, Output, save
 from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
-from rilievo.pipeline.inputs import Job
+from rilievo.pipeline.inputs import Job, Medium
 from rilievo.pipeline.options import PredictOptions
 from rilievo.types import Camera, CameraSource, DepthKind, Photo, Prediction, Setting
 
@@ -100,6 +99,12 @@ class Results:
             if all(given[need] for need in OUTPUTS[name].needs) and _is_installed(OUTPUTS[name])
         )
 
+    @property
+    def metres(self) -> Metres:
+        """What the user knows of true size."""
+        options = self.options
+        return Metres(known=options.known_points, camera_height=options.camera_height)
+
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user named."""
         return with_camera(photo, self.options.given_camera, self.options.fov)
@@ -110,18 +115,14 @@ class Results:
         Raises:
             RilievoError: If that cannot be done; nothing half-written is left.
         """
-        options = self.options
-        prediction, fitted = with_metres(
-            self.model.finish(inference, photo),
-            Metres(known=options.known_points, camera_height=options.camera_height),
-        )
+        prediction, fitted = with_metres(self.model.finish(inference, photo), self.metres)
         save(
             prediction,
             job.target,
             self.formats,
-            self._save_options(),
-            calibration=None if fitted is None else self._calibration_facts(fitted),
-            run=self.run_facts(job.source),
+            self.save_options(),
+            calibration=None if fitted is None else self.calibration_facts(fitted),
+            run=self.run_facts(job),
         )
 
     def is_finished(self, job: Job) -> bool:
@@ -141,7 +142,7 @@ class Results:
                 "--overwrite makes it anew"
             )
         sidecar = read_sidecar(path)
-        difference = self._difference(sidecar, job.source)
+        difference = self._difference(sidecar, job)
         if difference is not None:
             raise OutputError(
                 f"{path} is of {difference}: --overwrite makes it anew, or take another --output"
@@ -151,14 +152,18 @@ class Results:
             (job.target.parent / facts.file).exists() for facts in sidecar.files
         )
 
-    def run_facts(self, source: Path) -> Mapping[str, Setting]:
-        """What else decides the files: options, and the photograph by size and time."""
+    def run_facts(self, job: Job) -> Mapping[str, Setting]:
+        """What else decides the files: options, and the source by size and time."""
         options = self.options
         try:
-            facts = source.stat()
+            facts = job.source.stat()
         except OSError as error:
-            raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+            raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
+        of_clips: dict[str, Setting] = {"independent": options.independent}
+        if job.medium is Medium.SEQUENCE:
+            of_clips["fps"] = options.fps
         return {
+            **({} if job.medium is Medium.PHOTO else of_clips),
             "camera": options.camera,
             "fov": options.fov,
             "known": " ".join(options.known),
@@ -171,21 +176,22 @@ class Results:
             "source_modified_ns": facts.st_mtime_ns,
         }
 
-    def _difference(self, sidecar: Sidecar, source: Path) -> str | None:
+    def _difference(self, sidecar: Sidecar, job: Job) -> str | None:
         """What tells the sidecar's run from this one, in words; None if nothing does."""
         ours = self.model.made_by
         theirs = sidecar.made_by
         if theirs.weights_sha256 != ours.weights_sha256:
             return f"another model ({theirs.model})"
         settings = {**theirs.settings, **sidecar.run}
-        for name, value in {**ours.settings, **self.run_facts(source)}.items():
+        for name, value in {**ours.settings, **self.run_facts(job)}.items():
             if settings.get(name) != value:
                 if name.startswith("source_"):
                     return "another photograph, or one that has changed"
                 return f"other options ({name} was {settings.get(name)}, is {value})"
         return None
 
-    def _save_options(self) -> SaveOptions:
+    def save_options(self) -> SaveOptions:
+        """How files are written."""
         options = self.options
         return SaveOptions(
             colour_map=options.colour_map,
@@ -195,7 +201,8 @@ class Results:
             overwrite=options.overwrite or options.resume,
         )
 
-    def _calibration_facts(self, fitted: Calibrated) -> CalibrationFacts:
+    def calibration_facts(self, fitted: Calibrated) -> CalibrationFacts:
+        """What the JSON says of a calibration."""
         options = self.options
         by_points = bool(options.known)
         return CalibrationFacts(

@@ -121,6 +121,15 @@ class Tally:
         if len(self._notes) < LISTED:
             self._notes.append(message)
 
+    def part(self, message: str) -> None:
+        """How far one long input is; shown now and then."""
+        now = time.perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, description=message)
+        elif self.show and now - self._last_line > 10:
+            self._last_line = now
+            print(f"rilievo: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
     def say(self, message: str) -> None:
         """A line on standard error, above the bar where there is one."""
         if self._bar is not None:

@@ -1,0 +1,268 @@
+"""One video, gone through twice in constant memory.
+
+The first time (``survey``) every frame is predicted, and the answers, at the network's resolution,
+go to a spool on disk. Then what needs the whole video is known: one correction a frame
+(``temporal``), one colour range and one 16-bit scale (``extent``). The second time the frames are
+finished at their own size and written.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
+from rilievo.io.frames import Frame, FrameSource
+from rilievo.io.limits import printable
+from rilievo.io.outputs import check_outputs
+from rilievo.io.ownership import check_claim
+from rilievo.io.sidecar import sidecar_path, write_sidecar
+from rilievo.io.sound import sound_suffix
+from rilievo.io.video_writer import Coding, SoundSource
+from rilievo.models.base import Inference, Model
+from rilievo.pipeline.ahead import map_ahead
+from rilievo.pipeline.clip_facts import ClipSidecar, VideoFacts
+from rilievo.pipeline.clip_options import ClipOptions
+from rilievo.pipeline.clip_outputs import (
+    AS_PICTURES,
+    ClipFiles,
+    ClipForm,
+    Rendered,
+    Sink,
+    open_sinks,
+)
+from rilievo.pipeline.extent import Extent, measure
+from rilievo.pipeline.spool import Spool, spooling
+from rilievo.pipeline.survey import Report, Survey, frames_ahead, survey
+from rilievo.pipeline.temporal import Correction
+from rilievo.types import DepthKind, DepthMap, Photo, Prediction
+
+_PIXELS_AT_ONCE = 32_000_000
+"""Finished frames that are drawn at the same time: what bounds memory."""
+
+
+def predict_clip(
+    source: FrameSource,
+    model: Model,
+    target: Path,
+    options: ClipOptions,
+    report: Report = lambda done, total: None,
+) -> ClipSidecar:
+    """Predict a video and write its results, all of them or none.
+
+    Args:
+        source: A video or a folder of frames.
+        model: What predicts.
+        target: Path of the results without suffix; its folder is made when missing.
+        options: How.
+        report: Told of the progress; every frame counts twice, once each time through.
+
+    Returns:
+        What the JSON says.
+
+    Raises:
+        InputError: If no frame can be read, or the file changes meanwhile.
+        OptionError: If the model cannot give what was asked for.
+        CalibrationError: If what is known of the first frame does not determine metres.
+        OutputError: If the system refuses, or a file is in the way.
+    """
+    check_outputs(options.outputs)
+    make_folder(target.parent)
+    files = ClipFiles(
+        target=target, outputs=options.outputs, picture_suffix=_picture_suffix(source, options)
+    )
+    claim = check_claim(target, files.names, overwrite=options.save.overwrite)
+    with ExitStack() as parts:
+        # Parts get their names when the block ends, the JSON, entered first, last of all.
+        json_part = parts.enter_context(replacing(sidecar_path(target)))
+        is_positive = model.card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
+        spool = parts.enter_context(spooling(target.parent, is_positive=is_positive))
+        surveyed = survey(source, model, spool, options, report)
+        clip = _Clip(source=source, model=model, options=options, surveyed=surveyed, spool=spool)
+        sidecar = clip.write(files, parts, report)
+        write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
+        claim.begin()
+    claim.end()
+    return sidecar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Clip:
+    """A surveyed video, on its way into files."""
+
+    source: FrameSource
+    model: Model
+    options: ClipOptions
+    surveyed: Survey
+    spool: Spool
+
+    def write(self, files: ClipFiles, parts: ExitStack, report: Report) -> ClipSidecar:
+        """Go through the video again and write everything but the JSON."""
+        extent = self._extent()
+        form = ClipForm(
+            size=self.source.size,
+            rate=self.source.rate,
+            time_base=self.source.time_base,
+            sound=self._sound(files),
+            extent=extent,
+            options=self.options.save,
+            calibration=self.surveyed.about.calibration,
+        )
+        sinks = open_sinks(files, form, parts)
+        valid_pixels = self._render(sinks, report)
+        facts = [each for sink in sinks for each in sink.finish()]
+        faults = (self.surveyed.fault, *(sink.fault for sink in sinks))
+        height, width = self.source.size
+        about = self.surveyed.about
+        return ClipSidecar(
+            source=SourceFacts(file=self.source.path.resolve().name, width=width, height=height),
+            depth=None if extent is None else _depth_facts(extent, valid_pixels),
+            normals=about.normals,
+            camera=about.camera,
+            calibration=about.calibration,
+            made_by=about.made_by,
+            run=about.run,
+            files=tuple(sorted(facts, key=lambda each: files.outputs.index(each.output))),
+            video=self._video_facts(form, tuple(dict.fromkeys(filter(None, faults)))),
+        )
+
+    @property
+    def _origin(self) -> int:
+        """Time in the source that is zero in the results [ticks]."""
+        return min(round(self.source.origin / self.source.time_base), self.surveyed.ticks[0])
+
+    def _sound(self, files: ClipFiles) -> SoundSource | None:
+        if not _has_pictures(self.options) or not self.source.has_audio:
+            return None
+        if sound_suffix(self.source.path) is None:
+            return None
+        origin = self._origin * self.source.time_base
+        return SoundSource(path=self.source.path, origin=origin)
+
+    def _prediction(self, answer: Inference, photo: Photo, by: Correction) -> Prediction:
+        """A frame's answer, its scale corrected, at the size of ``photo``, in metres if known."""
+        if answer.depth is not None:
+            depth = answer.depth * np.float32(by.scale)
+            depth += np.float32(by.shift)
+            answer = replace(answer, depth=depth)
+        prediction = self.model.finish(answer, photo)
+        metric = self.surveyed.metric
+        return prediction if metric is None else metric.applied_to(prediction)
+
+    def _extent(self) -> Extent | None:
+        """Measured at the network's resolution, which the finished frames do not exceed."""
+        if self.surveyed.about.depth is None:
+            return None
+        return measure(self._depths(), count=self.spool.count, what=self.options.save.draw)
+
+    def _depths(self) -> Iterator[DepthMap]:
+        for answer, by in zip(self.spool, self.surveyed.corrections, strict=True):
+            assert answer.depth is not None, "the first frame had depth"
+            blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
+            depth = self._prediction(Inference(depth=answer.depth), blank, by).depth
+            assert depth is not None, "depth goes in, depth comes out"
+            yield depth
+
+    def _work(self) -> Iterator[tuple[Frame, Inference]]:
+        """Every frame again, with its answer."""
+        changed = InputError(
+            f"{printable(self.source.path)}: the video changed while it was being read; try again"
+        )
+        answers = iter(self.spool)
+        for frame in frames_ahead(self.source):
+            answer = next(answers, None)
+            if answer is None or frame.ticks != self.surveyed.ticks[frame.index]:
+                raise changed
+            yield frame, answer
+        if next(answers, None) is not None:
+            raise changed
+
+    def _render(self, sinks: Sequence[Sink], report: Report) -> int:
+        """Finish and write every frame; the number of pixels with depth."""
+
+        def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
+            frame, answer = work
+            photo = self.options.prepare(frame.photo)
+            prediction = self._prediction(answer, photo, self.surveyed.corrections[frame.index])
+            rendered = [sink.render(prediction, frame.index) for sink in sinks]
+            depth = prediction.depth
+            return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
+
+        height, width = self.source.size
+        workers = max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // (height * width)))
+        total, valid_pixels = self.spool.count, 0
+        for frame, rendered, valid in map_ahead(finish, self._work(), workers=workers):
+            for sink, each in zip(sinks, rendered, strict=True):
+                sink.write(each, frame.ticks - self._origin)
+            valid_pixels += valid
+            report(total + frame.index + 1, 2 * total)
+        return valid_pixels
+
+    def _video_facts(self, form: ClipForm, faults: tuple[str, ...]) -> VideoFacts:
+        source, surveyed = self.source, self.surveyed
+        return VideoFacts(
+            frames=len(surveyed.ticks),
+            rate=float(source.rate),
+            time_base=str(source.time_base),
+            ticks=tuple(ticks - self._origin for ticks in surveyed.ticks),
+            origin=str(self._origin * source.time_base),
+            shots=surveyed.shots,
+            scales=tuple(each.scale for each in surveyed.corrections),
+            shifts=tuple(each.shift for each in surveyed.corrections),
+            sound=self._say_sound(form),
+            notes=(*source.notes, *self._notes(form)),
+            faults=faults,
+        )
+
+    def _say_sound(self, form: ClipForm) -> str:
+        if form.sound is not None:
+            return "copied into the pictures"
+        if not self.source.has_audio:
+            return "none in the source"
+        if not _has_pictures(self.options):
+            return "not asked for: no output is a picture"
+        return "left out: neither MP4 nor Matroska holds its codec"
+
+    def _notes(self, form: ClipForm) -> list[str]:
+        notes: list[str] = []
+        (height, width), (coded_height, coded_width) = (
+            form.size,
+            form.video(Coding.PICTURE).coded_size,
+        )
+        if (height, width) != (coded_height, coded_width) and _has_pictures(self.options):
+            notes.append(
+                f"pictures are {coded_width}x{coded_height}, the last row or column repeated: "
+                f"H.264 has no odd sizes such as {width}x{height}"
+            )
+        if self.surveyed.metric is not None and len(self.surveyed.shots) > 1:
+            notes.append(
+                "metres were found in the first frame; those of other shots rest on the model "
+                "giving every shot the same scale"
+            )
+        return notes
+
+
+def _has_pictures(options: ClipOptions) -> bool:
+    return any(output in AS_PICTURES for output in options.outputs)
+
+
+def _picture_suffix(source: FrameSource, options: ClipOptions) -> str:
+    if not source.has_audio or not _has_pictures(options):
+        return ".mp4"
+    return sound_suffix(source.path) or ".mp4"
+
+
+def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:
+    return DepthFacts(
+        kind=extent.kind,
+        unit=UNITS.get(extent.kind, "arbitrary"),
+        meaning=MEANINGS[extent.kind],
+        minimum=extent.low if valid_pixels else None,
+        maximum=extent.high if valid_pixels else None,
+        valid_pixels=valid_pixels,
+    )

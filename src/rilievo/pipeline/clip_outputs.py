@@ -1,0 +1,258 @@
+"""What is written of a video: pictures and 16-bit depth as videos, the rest as files a frame."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from rilievo.io.atomic import replacing_folder
+from rilievo.io.colour import ColourRange, colourise, normals_picture, range_of
+from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, CalibrationFacts, FileFacts
+from rilievo.io.formats.colour import colour_facts
+from rilievo.io.formats.png16 import coding_of, encode
+from rilievo.io.outputs import OUTPUTS, load
+from rilievo.io.sidecar import describe
+from rilievo.io.video_writer import Coding, SoundSource, VideoFormat, VideoWriter, writing_video
+from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.pipeline.extent import Extent
+from rilievo.types import Prediction
+
+AS_PICTURES = ("colour", "normals")
+AS_NUMBERS = "png16"
+
+# What the writers of depth alone never look at, and a video so need not keep.
+DEPTH_ALONE = frozenset({"colour", "png16", "npy", "tiff", "exr", "confidence"})
+
+Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFiles:
+    """Where the results of one video go.
+
+    Attributes:
+        target: Path without suffix.
+        outputs: Names in ``OUTPUTS``.
+        picture_suffix: ``.mp4``, or ``.mkv`` where the sound needs it.
+    """
+
+    target: Path
+    outputs: tuple[str, ...]
+    picture_suffix: str
+
+    def path(self, output: str) -> Path:
+        """The video, or the folder of files, of one output."""
+        stem = OUTPUTS[output].suffix.rpartition(".")[0]
+        if output in AS_PICTURES:
+            suffix = stem + self.picture_suffix
+        elif output == AS_NUMBERS:
+            suffix = stem + ".mkv"
+        else:
+            suffix = ".frames"
+        return self.target.with_name(self.target.name + suffix)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all videos and folders."""
+        return list(dict.fromkeys(self.path(output).name for output in self.outputs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipForm:
+    """What the results of one video have in common.
+
+    Attributes:
+        size: (height, width).
+        rate: Average frames a second.
+        time_base: Seconds of one tick.
+        sound: What pictures sound like.
+        extent: Of depth; None where there is none.
+        options: How to write.
+        calibration: How depth became metres.
+    """
+
+    size: tuple[int, int]
+    rate: Fraction
+    time_base: Fraction
+    sound: SoundSource | None
+    extent: Extent | None
+    options: SaveOptions
+    calibration: CalibrationFacts | None
+
+    def video(self, coding: Coding) -> VideoFormat:
+        """A video file of this form."""
+        return VideoFormat(size=self.size, rate=self.rate, time_base=self.time_base, coding=coding)
+
+
+class Sink(ABC):
+    """Takes the predictions of a video for one or more outputs."""
+
+    @property
+    def fault(self) -> str | None:
+        """What was broken in the sound, one line; None if nothing."""
+        return None
+
+    @abstractmethod
+    def render(self, prediction: Prediction, index: int) -> Rendered:
+        """What is to be written of a frame; called in any order, from several threads."""
+
+    @abstractmethod
+    def write(self, rendered: Rendered, ticks: int) -> None:
+        """Write the next frame, shown at ``ticks``."""
+
+    @abstractmethod
+    def finish(self) -> list[FileFacts]:
+        """Complete the files, under the names they have by now, and explain them."""
+
+
+class VideoSink(Sink):
+    """A video of something that is drawn of each prediction."""
+
+    def __init__(
+        self, writer: VideoWriter, facts: FileFacts, draw: Callable[[Prediction], Rendered]
+    ) -> None:
+        """Draw into a video that is open."""
+        self._writer, self._facts, self._draw = writer, facts, draw
+
+    @property
+    def fault(self) -> str | None:
+        """What was broken in the sound, one line; None if nothing."""
+        return self._writer.fault
+
+    def render(self, prediction: Prediction, index: int) -> Rendered:
+        """Draw a frame."""
+        return self._draw(prediction)
+
+    def write(self, rendered: Rendered, ticks: int) -> None:
+        """Encode the next frame."""
+        assert rendered is not None, "a video has a picture of every frame"
+        self._writer.write(rendered, ticks)
+
+    def finish(self) -> list[FileFacts]:
+        """End the video."""
+        self._writer.finish()
+        return [self._facts]
+
+
+class FolderSink(Sink):
+    """Files for each frame, ``000000.depth.npy`` and on, in one folder."""
+
+    def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
+        """Write into ``part``, which will be called ``folder``."""
+        self._part, self._folder, self._outputs, self._form = part, folder, outputs, form
+        self._facts: dict[str, FileFacts] = {}
+
+    def render(self, prediction: Prediction, index: int) -> Rendered:
+        """Write the files of a frame."""
+        about = describe(prediction, calibration=self._form.calibration)
+        for output in self._outputs:
+            name = f"{index:06d}{OUTPUTS[output].suffix}"
+            facts = load(OUTPUTS[output].writer)(
+                WriteJob(
+                    path=self._part / name,
+                    file=name,
+                    output=output,
+                    prediction=prediction,
+                    options=self._form.options,
+                    about=about,
+                )
+            )
+            if index == 0:
+                holds = f"{name} and on, one a frame: {facts.holds}"
+                self._facts[output] = replace(facts, file=self._folder, holds=holds)
+        return None
+
+    def write(self, rendered: Rendered, ticks: int) -> None:
+        """Files are written already."""
+
+    def finish(self) -> list[FileFacts]:
+        """Explain the files by those of the first frame."""
+        return [self._facts[output] for output in self._outputs]
+
+
+def open_sinks(files: ClipFiles, form: ClipForm, parts: ExitStack) -> list[Sink]:
+    """Open everything that is to be written; it gets its names when ``parts`` ends well.
+
+    Raises:
+        OptionError: If the colour range that was asked for makes no sense.
+        OutputError: If the system refuses.
+    """
+    sinks: list[Sink] = []
+    for output in files.outputs:
+        path = files.path(output)
+        if output in AS_PICTURES:
+            like = form.video(Coding.PICTURE)
+            writer = parts.enter_context(writing_video(path, like, sound=form.sound))
+            sinks.append((_colour if output == "colour" else _normals)(writer, path.name, form))
+        elif output == AS_NUMBERS:
+            writer = parts.enter_context(writing_video(path, form.video(Coding.NUMBERS)))
+            sinks.append(_numbers(writer, path.name, form))
+    in_folder = tuple(
+        output for output in files.outputs if output not in (*AS_PICTURES, AS_NUMBERS)
+    )
+    if in_folder:
+        folder = files.path(in_folder[0])
+        part = parts.enter_context(replacing_folder(folder))
+        sinks.append(FolderSink(part, folder.name, in_folder, form))
+    return sinks
+
+
+def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+    assert form.extent is not None, "outputs that need depth are refused before"
+    limits, options = _limits(form.extent, form.options), form.options
+
+    def draw(prediction: Prediction) -> Rendered:
+        assert prediction.depth is not None, "every frame has depth if one has"
+        return colourise(
+            prediction.depth, colour_map=options.colour_map, limits=limits, what=options.draw
+        )
+
+    facts = FileFacts(
+        file=name,
+        output="colour",
+        holds="picture of depth, one range for the whole video",
+        colour=colour_facts(form.extent.kind, limits, options),
+    )
+    return VideoSink(writer, facts, draw)
+
+
+def _normals(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+    def draw(prediction: Prediction) -> Rendered:
+        assert prediction.normals is not None, "outputs that need normals are refused before"
+        return normals_picture(prediction.normals)
+
+    facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=PICTURE_AXES)
+    return VideoSink(writer, facts, draw)
+
+
+def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+    assert form.extent is not None, "outputs that need depth are refused before"
+    kind = form.extent.kind
+    coding = coding_of(kind, form.extent.low, form.extent.high or 1.0)
+
+    def draw(prediction: Prediction) -> Rendered:
+        assert prediction.depth is not None, "every frame has depth if one has"
+        return encode(prediction.depth, coding)
+
+    facts = FileFacts(
+        file=name,
+        output=AS_NUMBERS,
+        holds=f"16-bit grey video without loss (FFV1): {MEANINGS[kind]}",
+        unit=UNITS.get(kind, "arbitrary"),
+        scale=coding.scale,
+        offset=coding.offset,
+        invalid=0,
+    )
+    return VideoSink(writer, facts, draw)
+
+
+def _limits(extent: Extent, options: SaveOptions) -> ColourRange:
+    if options.colour_limits is None:
+        return extent.colours
+    near, far = options.colour_limits
+    return range_of(near, far, extent.kind, options.draw)

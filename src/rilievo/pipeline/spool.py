@@ -1,0 +1,111 @@
+"""Answers for the frames of a video, kept on disk between the two times it is gone through."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from jaxtyping import Float32
+
+from rilievo.models.base import Inference
+
+_STEPS = 65535
+_UNIT = 32767
+
+
+class Spool:
+    """Network answers in a file, in order.
+
+    Numbers keep 16 bits: depth that is positive, 65,536 steps of its logarithm from the nearest to
+    the farthest of its frame (steps of 0.01 % where these are 1 to 500); other depth, as many even
+    steps; normals, steps of 1/32767; confidence, of 1/65535. What comes back is within half a
+    step of what went in.
+    """
+
+    def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
+        """Begin at the start of an empty file.
+
+        Args:
+            file: To write and read.
+            is_positive: Whether depth is.
+        """
+        self._file = file
+        self._is_positive = is_positive
+        self._record = np.dtype([])
+        self.count = 0
+
+    def append(self, answer: Inference) -> None:
+        """Keep the answer for the next frame; all have the same parts and sizes.
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        record = _record_of(answer)
+        assert not self.count or record == self._record, "a video has frames of one size"
+        self._record = record
+        row = np.zeros((), record)
+        if answer.depth is not None:
+            numbers = np.log(answer.depth) if self._is_positive else answer.depth
+            low, high = float(numbers.min()), float(numbers.max())
+            step = (high - low) / _STEPS or 1.0
+            row["low"], row["step"] = low, step
+            row["depth"] = np.rint((numbers - np.float32(low)) / np.float32(step)).clip(0, _STEPS)
+        if answer.normals is not None:
+            row["normals"] = np.rint(answer.normals * np.float32(_UNIT))
+        if answer.confidence is not None:
+            row["confidence"] = np.rint(answer.confidence * np.float32(_STEPS))
+        self._file.seek(self.count * record.itemsize)
+        self._file.write(row.tobytes())
+        self.count += 1
+
+    def __iter__(self) -> Iterator[Inference]:
+        """The answers from the first, any number of times."""
+        for index in range(self.count):
+            self._file.seek(index * self._record.itemsize)
+            row = np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
+            names = self._record.names or ()
+            yield Inference(
+                depth=self._depth(row) if "depth" in names else None,
+                normals=_scaled(row["normals"], _UNIT) if "normals" in names else None,
+                confidence=_scaled(row["confidence"], _STEPS) if "confidence" in names else None,
+            )
+
+    def _depth(self, row: np.void) -> Float32[np.ndarray, "h w"]:
+        numbers = row["depth"].astype(np.float32)
+        numbers *= np.float32(row["step"])
+        numbers += np.float32(row["low"])
+        return np.exp(numbers, out=numbers) if self._is_positive else numbers
+
+
+@contextmanager
+def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
+    """A spool in a file without a name, which goes with the process however that ends.
+
+    Args:
+        folder: Where there is room: two bytes for each pixel of each network answer, and six
+            more with normals.
+        is_positive: Whether depth is.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield Spool(file, is_positive=is_positive)
+
+
+def _record_of(answer: Inference) -> np.dtype:
+    """How one answer lies in the file."""
+    fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
+    if answer.depth is not None:
+        fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
+    if answer.normals is not None:
+        fields.append(("normals", "i2", answer.normals.shape))
+    if answer.confidence is not None:
+        fields.append(("confidence", "u2", answer.confidence.shape))
+    return np.dtype(fields)
+
+
+def _scaled(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:
+    return stored.astype(np.float32) * np.float32(1 / unit)

@@ -1,0 +1,142 @@
+"""The first time through a video: every frame is predicted, and what spans frames is found."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from rilievo.errors import InputError
+from rilievo.io.facts import Sidecar
+from rilievo.io.frames import Frame, FrameSource
+from rilievo.io.outputs import check_parts
+from rilievo.io.sidecar import describe
+from rilievo.models.base import Inference, Model
+from rilievo.models.onnx import shrink
+from rilievo.pipeline.ahead import read_ahead
+from rilievo.pipeline.clip_options import ClipOptions, Metric
+from rilievo.pipeline.clip_outputs import DEPTH_ALONE
+from rilievo.pipeline.looks import look_at
+from rilievo.pipeline.spool import Spool
+from rilievo.pipeline.temporal import Correction, ScaleTrack
+from rilievo.types import Photo, Prediction
+
+_PIXELS_AHEAD = 16_000_000
+
+Report = Callable[[int, int | None], None]
+"""Told how many frames are done, and of how many, where that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What the first time through a video told.
+
+    Attributes:
+        ticks: When each frame is shown, in the source's time.
+        corrections: One a frame.
+        shots: Indices of the frames at which a shot begins.
+        metric: How depth becomes metres, where the user knows enough.
+        about: What the JSON says of the first frame, and so of all.
+        fault: What was broken in the source.
+    """
+
+    ticks: tuple[int, ...]
+    corrections: tuple[Correction, ...]
+    shots: tuple[int, ...]
+    metric: Metric | None
+    about: Sidecar
+    fault: str | None
+
+
+def survey(
+    source: FrameSource, model: Model, spool: Spool, options: ClipOptions, report: Report
+) -> Survey:
+    """Predict every frame into the spool.
+
+    Raises:
+        InputError: If no frame can be read.
+        RilievoError: If the first frame cannot give what was asked for.
+    """
+    first: _First | None = None
+    track = None if model.card.kind is None else ScaleTrack(model.card.kind)
+    keeps_normals = not DEPTH_ALONE.issuperset(options.outputs)
+    ticks: list[int] = []
+    for batch in _batches(frames_ahead(source), options.batch_size):
+        photos = [options.prepare(frame.photo) for frame in batch]
+        answers = model.infer(photos)
+        for frame, photo, answer in zip(batch, photos, answers, strict=True):
+            if first is None:
+                first = _begin(model.finish(answer, photo), options)
+            small = Photo(pixels=shrink(photo.pixels, _size_of(answer)), name=photo.name)
+            checked = model.finish(answer, small)
+            spool.append(_kept(checked, keeps_normals=keeps_normals))
+            if track is not None and checked.depth is not None:
+                track.watch(look_at(checked.depth, small))
+            ticks.append(frame.ticks)
+            report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
+    if first is None:
+        raise InputError(f"{source.path}: no frame of this video could be read")
+    corrections = [Correction(scale=1.0)] * len(ticks)
+    if track is not None and options.temporal:
+        corrections = track.corrections(float(source.rate))
+    if first.metric is not None:
+        corrections = _from_first(corrections)
+    return Survey(
+        ticks=tuple(ticks),
+        corrections=tuple(corrections),
+        shots=(0,) if track is None else tuple(track.shots),
+        metric=first.metric,
+        about=first.about,
+        fault=source.fault,
+    )
+
+
+def frames_ahead(source: FrameSource) -> Iterator[Frame]:
+    """The frames of a video, decoded while others are worked on."""
+    height, width = source.size
+    return read_ahead(source, most=max(1, min(8, _PIXELS_AHEAD // (height * width))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _First:
+    metric: Metric | None
+    about: Sidecar
+
+
+def _begin(prediction: Prediction, options: ClipOptions) -> _First:
+    """Refuse what cannot be done before any more work, and find metres."""
+    metric = options.calibrate(prediction)
+    if metric is not None:
+        prediction = metric.applied_to(prediction)
+    check_parts(prediction, options.outputs)
+    facts = None if metric is None else metric.facts
+    return _First(metric=metric, about=describe(prediction, calibration=facts, run=options.run))
+
+
+def _from_first(corrections: list[Correction]) -> list[Correction]:
+    """Corrections that leave the first frame, which metres were found in, as it is."""
+    first = corrections[0]
+    return [
+        Correction(scale=each.scale / first.scale, shift=(each.shift - first.shift) / first.scale)
+        for each in corrections
+    ]
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    frames = iter(frames)
+    while batch := list(islice(frames, size)):
+        yield batch
+
+
+def _size_of(answer: Inference) -> tuple[int, int]:
+    for array in (answer.depth, answer.normals, answer.confidence):
+        if array is not None:
+            height, width = array.shape[-2:]
+            return height, width
+    raise AssertionError("a model answers something")
+
+
+def _kept(prediction: Prediction, *, keeps_normals: bool) -> Inference:
+    return Inference(
+        depth=None if prediction.depth is None else prediction.depth.values,
+        normals=prediction.normals if keeps_normals else None,
+        confidence=prediction.confidence,
+    )
