@@ -1,19 +1,23 @@
 """Predictions from the files that ``save`` wrote."""
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from rilievo.errors import InputError
-from rilievo.io.facts import FileFacts, Sidecar
+from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
 from rilievo.io.outputs import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.stored import Stored
 from rilievo.types import DepthMap, Prediction
 
-# What zip, numpy, Pillow and OpenEXR raise for files that are not what their name says.
+# What zip, numpy (which tokenizes headers), Pillow (which warns of some damage; whoever makes
+# warnings errors gets them here) and OpenEXR raise for files that are not what their name says.
 BROKEN_FILE = (
     OSError,
     ValueError,
@@ -23,7 +27,9 @@ BROKEN_FILE = (
     TypeError,
     MemoryError,
     RuntimeError,
+    Warning,
     struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -128,7 +134,9 @@ def _read_files(found: _Found) -> Stored:
     for facts in readable:
         path = found.folder / facts.file
         if path.exists() and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
-            have = have.completed_by(_read_file(path, facts))
+            stored = _read_file(path, facts)
+            _check(path, stored, found.sidecar.source)
+            have = have.completed_by(stored)
     return have
 
 
@@ -139,6 +147,22 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
         return load(reader)(path, facts)
     except BROKEN_FILE as error:
         raise InputError(f"{path}: broken ({_line(error)}): make it anew") from error
+
+
+def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
+    """Refuse arrays that are not of the photograph's size, or not of our types."""
+    size = (source.height, source.width)
+    for name, array, shape, kind in (
+        ("depth", stored.values, size, np.float32),
+        ("valid", stored.valid, size, np.bool_),
+        ("normals", stored.normals, (3, *size), np.float32),
+        ("confidence", stored.confidence, size, np.float32),
+    ):
+        if array is not None and (array.shape != shape or array.dtype != kind):
+            raise InputError(
+                f"{path}: broken ({name} is {array.shape} {array.dtype}, expected {shape} "
+                f"{np.dtype(kind)}): make it anew"
+            )
 
 
 def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:

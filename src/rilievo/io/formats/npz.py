@@ -49,16 +49,26 @@ def write(job: WriteJob) -> FileFacts:
 
 def read(path: Path, facts: FileFacts) -> Stored:
     """The arrays, bit for bit."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return Stored(
-            values=arrays.get("depth"),
-            valid=arrays.get("valid"),
-            normals=arrays.get("normals"),
-            confidence=arrays.get("confidence"),
-        )
+    arrays = _arrays(path, ("depth", "valid", "normals", "confidence"))
+    return Stored(
+        values=arrays.get("depth"),
+        valid=arrays.get("valid"),
+        normals=arrays.get("normals"),
+        confidence=arrays.get("confidence"),
+    )
 
 
 def embedded(path: Path) -> str:
     """The JSON inside."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays[KEY].item()
+    return _arrays(path, (KEY,))[KEY].item()
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Those of the named arrays that are there; np.load would leave a broken archive open."""
+    found = {}
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        for name in names:
+            if f"{name}.npy" in archive.namelist():
+                with archive.open(f"{name}.npy") as member:
+                    found[name] = np.lib.format.read_array(member, allow_pickle=False)
+    return found

@@ -1,0 +1,199 @@
+"""Point clouds and meshes as other programs read them."""
+
+import io
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import plyfile
+import pytest
+import trimesh
+from PIL import Image
+
+from analytic import camera_matrix, pixel_rays, sphere
+from predictions import MADE_BY, prediction
+from rilievo.io.facts import SurfaceFacts
+from rilievo.io.outputs import SaveOptions, save
+from rilievo.io.sidecar import read_sidecar
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo, Prediction
+
+CENTRE, RADIUS = np.array([0.3, -0.2, 3.0]), 0.8
+HEIGHT, WIDTH = 60, 80
+
+
+def ball(*, kind: DepthKind = DepthKind.METRIC, with_normals: bool = True) -> Prediction:
+    """A sphere that wears red growing to the right and green growing downwards."""
+    K = camera_matrix(HEIGHT, WIDTH, 70.0)
+    view = sphere(pixel_rays(K, HEIGHT, WIDTH), CENTRE, RADIUS)
+    depth = np.where(view.seen, view.depth, np.nan).astype(np.float32)
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[..., 0], pixels[..., 1] = 3 * np.arange(WIDTH), 4 * np.arange(HEIGHT)[:, None]
+    normals = np.where(view.seen, view.normals, [[[0]], [[0]], [[-1]]]).astype(np.float32)
+    return Prediction(
+        depth=DepthMap(values=depth, kind=kind, valid=view.seen),
+        normals=normals if with_normals else None,
+        camera=Camera(K=K, source=CameraSource.GIVEN),
+        photo=Photo(pixels=pixels, name="Küche.jpg"),
+        made_by=MADE_BY,
+    )
+
+
+def surface_facts(folder: Path) -> SurfaceFacts:
+    [facts] = read_sidecar(folder / "photo.json").files
+    assert facts.surface is not None
+    return facts.surface
+
+
+def write(folder: Path, name: str, given: Prediction, **options: object) -> Path:
+    return save(given, folder / "photo", [name], SaveOptions(**options))[0]
+
+
+def glb_parts(path: Path) -> tuple[dict, bytes]:
+    """The two chunks, after everything that the container's specification asks of them."""
+    data = path.read_bytes()
+    magic, version, length = struct.unpack_from("<4sII", data)
+    assert (magic, version, length) == (b"glTF", 2, len(data))
+    json_length, json_type = struct.unpack_from("<I4s", data, 12)
+    binary = 20 + json_length
+    bin_length, bin_type = struct.unpack_from("<I4s", data, binary)
+    assert (json_type, bin_type) == (b"JSON", b"BIN\0")
+    assert json_length % 4 == 0
+    assert bin_length % 4 == 0
+    assert binary + 8 + bin_length == len(data)
+    return json.loads(data[20:binary]), data[binary + 8 :]
+
+
+@pytest.mark.parametrize("with_normals", [True, False])
+def test_a_ply_is_the_sphere_with_its_normals_and_colours(
+    tmp_path: Path, with_normals: bool
+) -> None:
+    path = write(tmp_path, "ply", ball(with_normals=with_normals))
+    vertex = plyfile.PlyData.read(path)["vertex"]
+    names = ("x", "y", "z", "nx", "ny", "nz", "red", "green", "blue")
+    assert tuple(prop.name for prop in vertex.properties) == names
+    points = np.stack([vertex[name] for name in "xyz"], axis=1)
+    normals = np.stack([vertex[f"n{name}"] for name in "xyz"], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(points - CENTRE, axis=1), RADIUS, atol=2e-6)
+    cosine = (normals * (points - CENTRE) / RADIUS).sum(axis=1)
+    assert np.median(cosine) > 0.9995
+    u, v = points[:, :2].T / points[:, 2] * 70.0 + [[(WIDTH - 1) / 2], [(HEIGHT - 1) / 2]]
+    np.testing.assert_allclose(vertex["red"], 3 * u, atol=0.01)
+    np.testing.assert_allclose(vertex["green"], 4 * v, atol=0.01)
+    assert surface_facts(tmp_path).points == len(points)
+
+
+def test_trimesh_reads_the_ply_too(tmp_path: Path) -> None:
+    cloud = trimesh.load(write(tmp_path, "ply", ball()))
+    np.testing.assert_allclose(np.linalg.norm(cloud.vertices - CENTRE, axis=1), RADIUS, atol=2e-6)
+    assert cloud.colors.shape == (len(cloud.vertices), 4)
+
+
+def test_a_ply_states_unit_frame_and_everything_else(tmp_path: Path) -> None:
+    path = write(tmp_path, "ply", ball(kind=DepthKind.UP_TO_SCALE))
+    unit, axes, everything = plyfile.PlyData.read(path).comments
+    assert unit.startswith("unit: arbitrary (depth along the optical axis times one unknown")
+    assert axes.startswith("axes: x right, y down, z forward")
+    beside = json.loads((tmp_path / "photo.json").read_text())
+    assert json.loads(everything.removeprefix("rilievo: ")) == beside
+
+
+def test_a_ply_without_a_photograph_has_no_colours(tmp_path: Path) -> None:
+    path = write(tmp_path, "ply", replace(ball(), photo=None))
+    assert "red" not in plyfile.PlyData.read(path)["vertex"].data.dtype.names
+
+
+@pytest.mark.parametrize("name", ["ply", "glb"])
+def test_a_large_photograph_is_thinned_out_and_that_is_said(tmp_path: Path, name: str) -> None:
+    write(tmp_path, name, prediction(holes=False), surface_points=100)
+    facts = surface_facts(tmp_path)
+    assert facts.pixel_step == 3
+    assert 50 < facts.points <= 100
+
+
+@pytest.mark.parametrize("with_photo", [True, False])
+def test_a_glb_keeps_to_the_specification(tmp_path: Path, with_photo: bool) -> None:
+    given = ball() if with_photo else replace(ball(), photo=None)
+    document, binary = glb_parts(write(tmp_path, "glb", given))
+    assert document["asset"]["version"] == "2.0"
+    [buffer] = document["buffers"]
+    assert buffer == {"byteLength": len(binary)}
+    end = 0
+    for view in document["bufferViews"]:
+        assert view["byteOffset"] >= end
+        assert view["byteOffset"] % 4 == 0
+        end = view["byteOffset"] + view["byteLength"]
+    assert end <= len(binary)
+    [primitive] = document["meshes"][0]["primitives"]
+    sizes = {"VEC3": 3, "VEC2": 2, "SCALAR": 1}
+    arrays = []
+    for accessor in document["accessors"]:
+        view = document["bufferViews"][accessor["bufferView"]]
+        kind = {5126: "<f4", 5125: "<u4"}[accessor["componentType"]]
+        count = accessor["count"] * sizes[accessor["type"]]
+        assert view["byteLength"] == 4 * count
+        rows = np.frombuffer(binary, kind, count, view["byteOffset"])
+        arrays.append(rows.reshape(accessor["count"], -1))
+    positions, normals, places = (
+        arrays[primitive["attributes"][name]] for name in ("POSITION", "NORMAL", "TEXCOORD_0")
+    )
+    accessor = document["accessors"][primitive["attributes"]["POSITION"]]
+    np.testing.assert_array_equal(np.float32(accessor["min"]), positions.min(axis=0))
+    np.testing.assert_array_equal(np.float32(accessor["max"]), positions.max(axis=0))
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-3)
+    assert places.min() >= 0
+    assert places.max() <= 1
+    indices = arrays[primitive["indices"]]
+    assert len(indices) % 3 == 0
+    assert set(indices.ravel()) == set(range(len(positions)))
+    assert document["extensionsUsed"] == ["KHR_materials_unlit"]
+    [material] = document["materials"]
+    textured = "baseColorTexture" in material["pbrMetallicRoughness"]
+    assert textured == with_photo == ("images" in document)
+    if with_photo:
+        view = document["bufferViews"][document["images"][0]["bufferView"]]
+        jpeg = binary[view["byteOffset"] :][: view["byteLength"]]
+        with Image.open(io.BytesIO(jpeg)) as image:
+            assert (image.format, image.size) == ("JPEG", (WIDTH, HEIGHT))
+
+
+def test_a_glb_is_the_sphere_in_gltfs_axes_facing_the_camera(tmp_path: Path) -> None:
+    scene = trimesh.load(write(tmp_path, "glb", ball()), process=False)
+    [surface] = scene.geometry.values()
+    centre = CENTRE * [1, -1, -1]
+    away = np.linalg.norm(surface.vertices - centre, axis=1)
+    np.testing.assert_allclose(away, RADIUS, atol=2e-6)
+    # The camera is at the origin.
+    assert ((surface.face_normals * surface.triangles_center).sum(axis=1) < 0).all()
+    assert ((surface.vertex_normals * surface.vertices).sum(axis=1) < 0).mean() > 0.99
+    facts = surface_facts(tmp_path)
+    assert (facts.points, facts.triangles) == (len(surface.vertices), len(surface.faces))
+
+
+def test_the_mesh_wears_the_photograph_in_the_right_place(tmp_path: Path) -> None:
+    scene = trimesh.load(write(tmp_path, "glb", ball()), process=False)
+    [surface] = scene.geometry.values()
+    x, y, z = surface.vertices.T
+    u, v = 70.0 * x / -z + (WIDTH - 1) / 2, 70.0 * -y / -z + (HEIGHT - 1) / 2
+    # trimesh counts v from below.
+    across, up = surface.visual.uv.T
+    np.testing.assert_allclose(across * WIDTH - 0.5, u, atol=0.01)
+    np.testing.assert_allclose((1 - up) * HEIGHT - 0.5, v, atol=0.01)
+    texture = np.asarray(surface.visual.material.baseColorTexture.convert("RGB"), float)
+    columns, rows = np.rint(u).astype(int), np.rint(v).astype(int)
+    np.testing.assert_allclose(texture[rows, columns, 0], 3 * columns, atol=12)
+    np.testing.assert_allclose(texture[rows, columns, 1], 4 * rows, atol=12)
+
+
+def test_a_texture_is_no_larger_than_asked_and_that_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, "glb", ball(), texture_side=40)
+    assert surface_facts(tmp_path).texture_width == 40
+    [surface] = trimesh.load(path).geometry.values()
+    assert surface.visual.material.baseColorTexture.size == (40, 30)
+
+
+def test_a_glb_says_what_made_it(tmp_path: Path) -> None:
+    document, _ = glb_parts(write(tmp_path, "glb", ball()))
+    beside = json.loads((tmp_path / "photo.json").read_text())
+    assert document["asset"]["extras"]["rilievo"] == beside
