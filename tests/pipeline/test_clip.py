@@ -1,0 +1,486 @@
+"""Videos from end to end, with models whose answers are known."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from clips import Clip, numbered, sound_packets, write_clip
+from relief import Relief
+from rilievo.alignment import Fit, FitSpace
+from rilievo.calibration import KnownPoint, calibrate
+from rilievo.errors import CalibrationError, InputError, ModelError, OptionError, OutputError
+from rilievo.io.facts import CalibrationFacts
+from rilievo.io.frames import FrameFolder
+from rilievo.io.json_record import from_json
+from rilievo.io.sidecar import read_sidecar
+from rilievo.io.video import VideoReader
+from rilievo.io.writing import SaveOptions
+from rilievo.models.base import Model
+from rilievo.pipeline.clip import predict_clip
+from rilievo.pipeline.clip_facts import ClipSidecar
+from rilievo.pipeline.clip_options import ClipOptions, Metric
+from rilievo.types import DepthKind, Prediction
+
+SIZE = (96, 128)
+
+
+def still(count: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
+    picture = Image.fromarray(skimage.data.astronaut()).resize(size[::-1])
+    return [np.asarray(picture)] * count
+
+
+def run(
+    source: Path,
+    target: Path,
+    *outputs: str,
+    model: Model | None = None,
+    **options: object,
+) -> ClipSidecar:
+    reader = VideoReader(source) if source.is_file() else FrameFolder(source)
+    asked = ClipOptions(outputs=outputs or ("colour",), **options)  # pyright: ignore
+    return predict_clip(reader, model or Relief(), target, asked)
+
+
+def pictures(path: Path) -> list[np.ndarray]:
+    return [frame.photo.pixels for frame in VideoReader(path)]
+
+
+def depths(path: Path, scale: float, offset: float) -> np.ndarray:
+    """What a reader of the 16-bit video computes."""
+    with av.open(str(path)) as container:
+        stored = np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
+    assert stored.dtype == np.uint16
+    return np.where(stored > 0, stored * np.float64(scale) + offset, np.nan)
+
+
+def coded(target: Path) -> np.ndarray:
+    sidecar = read_sidecar(target.with_name(target.name + ".json"))
+    [facts] = [facts for facts in sidecar.files if facts.output == "png16"]
+    assert facts.scale is not None
+    assert facts.offset is not None
+    return depths(target.with_name(facts.file), facts.scale, facts.offset)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_pictures_numbers_sound_and_json_come_of_one_run(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(sound="aac"))
+    sidecar = run(clip, tmp_path / "out" / "clip", "colour", "png16", "normals")
+    assert names(tmp_path / "out") == {
+        "clip.depth.mp4",
+        "clip.depth16.mkv",
+        "clip.normals.mp4",
+        "clip.json",
+    }
+    text = (tmp_path / "out" / "clip.json").read_text()
+    assert from_json(ClipSidecar, text) == sidecar
+    assert sidecar.source.file == "clip.mp4"
+    assert (sidecar.source.height, sidecar.source.width) == SIZE
+    assert [facts.output for facts in sidecar.files] == ["colour", "png16", "normals"]
+    assert sidecar.video.frames == 30
+    assert sidecar.video.sound == "copied into the pictures"
+    assert sidecar.video.faults == sidecar.video.notes == ()
+    for name in ("clip.depth.mp4", "clip.normals.mp4"):
+        copied = b"".join(packet for _, packet in sound_packets(tmp_path / "out" / name))
+        assert copied == b"".join(packet for _, packet in sound_packets(clip))
+        reader, source = VideoReader(tmp_path / "out" / name), VideoReader(clip)
+        assert [frame.ticks * reader.time_base for frame in reader] == [
+            frame.ticks * source.time_base for frame in source
+        ]
+    expected = normal_colour()
+    assert np.abs(pictures(tmp_path / "out" / "clip.normals.mp4")[7][40, 50] - expected).max() < 4
+
+
+def normal_colour() -> np.ndarray:
+    """(0.5, 0, -1) made unit, its last two signs turned, from -1..1 to 0..255."""
+    x, z = 0.5 / np.sqrt(1.25), 1 / np.sqrt(1.25)
+    return np.array([127.5 * (1 + x), 127.5, 127.5 * (1 + z)])
+
+
+@pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.METRIC])
+def test_a_still_clip_does_not_flicker_unless_frames_are_left_alone(
+    tmp_path: Path, kind: DepthKind
+) -> None:
+    whims = np.exp(np.random.default_rng(0).normal(0, 0.1, 40)).tolist()
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(40)))
+    for temporal in (True, False):
+        target = tmp_path / f"out-{temporal}"
+        run(clip, target, "colour", "png16", model=Relief(whims, kind=kind), temporal=temporal)
+        numbers = coded(target)
+        spread = (np.ptp(numbers, axis=0) / numbers.mean(axis=0)).max()
+        colours = np.stack(pictures(target.with_name(target.name + ".depth.mp4"))).astype(int)
+        flicker = np.abs(np.diff(colours, axis=0)).mean()
+        if temporal:
+            assert spread < 0.01
+            assert flicker < 0.5
+        else:
+            assert spread > 0.3
+            assert flicker > 3
+
+
+def test_numbers_are_the_models_own_times_the_stated_scales(tmp_path: Path) -> None:
+    """The written depth, undone by what the JSON says, is what the network answered."""
+    whims = [1.0, 1.1, 0.9, 1.3, 1.0, 0.8]
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(6)))
+    model = Relief(whims)
+    sidecar = run(clip, tmp_path / "out", "png16", model=model)
+    small = Image.fromarray(Relief.relief((48, 64)).astype(np.float32))
+    full = np.asarray(small.resize((128, 96), Image.Resampling.BILINEAR))
+    for index, numbers in enumerate(coded(tmp_path / "out")):
+        ours = full * whims[index] * sidecar.video.scales[index]
+        np.testing.assert_allclose(numbers, ours, rtol=3e-4)
+    assert np.prod(sidecar.video.scales) == pytest.approx(1.0)
+    assert sidecar.video.shifts == (0.0,) * 6
+
+
+def test_one_colour_range_serves_all_frames(tmp_path: Path) -> None:
+    """Percentiles over all frames at once, computed here from the written numbers."""
+    whims = np.linspace(1, 3, 20)
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(20)))
+    sidecar = run(
+        clip, tmp_path / "out", "colour", "png16", model=Relief(whims.tolist()), temporal=False
+    )
+    colour = sidecar.files[0].colour
+    assert colour is not None
+    low, high = np.percentile(1 / coded(tmp_path / "out"), (2, 98))
+    assert (colour.low, colour.high) == pytest.approx((low, high), rel=0.02)
+    # The nearest frame is the brightest, the farthest the darkest: frames are not stretched.
+    means = [picture.mean() for picture in pictures(tmp_path / "out.depth.mp4")]
+    assert means[0] > means[10] > means[19]
+
+
+def test_the_range_that_was_asked_for_is_used(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+    sidecar = run(clip, tmp_path / "out", save=SaveOptions(colour_limits=(1.0, 4.0)))
+    colour = sidecar.files[0].colour
+    assert colour is not None
+    assert (colour.low, colour.high) == (0.25, 1.0)
+
+
+def test_other_outputs_are_files_a_frame_in_one_folder(tmp_path: Path) -> None:
+    whims = [1.0, 1.1, 0.9]
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+    sidecar = run(
+        clip, tmp_path / "out", "npy", "npz", "normals-npy", "ply", "png16", model=Relief(whims)
+    )
+    frames = tmp_path / "out.frames"
+    assert names(frames) == {
+        f"00000{number}{suffix}"
+        for number in range(3)
+        for suffix in (".depth.npy", ".npz", ".normals.npy", ".ply")
+    }
+    numbers = coded(tmp_path / "out")
+    for number in range(3):
+        depth = np.load(frames / f"00000{number}.depth.npy")
+        np.testing.assert_allclose(depth, numbers[number], rtol=2e-4)
+        with np.load(frames / f"00000{number}.npz") as arrays:
+            np.testing.assert_array_equal(arrays["depth"], depth)
+            about = json.loads(arrays["about"].item())
+        assert about["source"]["file"] == f"clip.mp4 frame {number}"
+        normals = np.load(frames / f"00000{number}.normals.npy")
+        np.testing.assert_allclose(np.linalg.norm(normals, axis=2), 1, atol=1e-6)
+    assert {facts.file for facts in sidecar.files} == {"out.frames", "out.depth16.mkv"}
+    [facts] = [facts for facts in sidecar.files if facts.output == "npy"]
+    assert facts.holds.startswith("000000.depth.npy and on, one a frame: depth along")
+    assert facts.invalid == "nan"
+
+
+def by_points(*points: KnownPoint):
+    def find(first: Prediction) -> Metric:
+        assert first.depth is not None
+        fitted = calibrate(first.depth, points)
+        facts = CalibrationFacts(
+            method="known points",
+            asked=tuple(map(str, points)),
+            space=fitted.fit.space,
+            scale=fitted.fit.scale,
+            shift=fitted.fit.shift,
+        )
+        return Metric(fit=fitted.fit, facts=facts)
+
+    return find
+
+
+def test_a_known_point_of_the_first_frame_gives_metres_for_all(tmp_path: Path) -> None:
+    whims = [1.0, 1.2, 0.8, 1.1] * 8
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(32)))
+    sidecar = run(
+        clip,
+        tmp_path / "out",
+        "png16",
+        model=Relief(whims),
+        calibrate=by_points(KnownPoint(u=60, v=40, metres=2.5)),
+    )
+    assert sidecar.depth is not None
+    assert sidecar.depth.kind is DepthKind.METRIC
+    assert sidecar.files[0].scale == 0.001
+    numbers = coded(tmp_path / "out")
+    np.testing.assert_allclose(numbers[:, 40, 60], 2.5, rtol=0.01)
+    assert sidecar.video.scales[0] == 1.0
+    assert sidecar.calibration is not None
+    assert sidecar.calibration.asked == ("60,40,2.5",)
+
+
+@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
+def test_affine_clips_become_metric_and_constant_with_points_of_the_first_frame(
+    tmp_path: Path, kind: DepthKind
+) -> None:
+    random = np.random.default_rng(1)
+    model = Relief(
+        np.exp(random.normal(0, 0.1, 40)).tolist(),
+        kind=kind,
+        shifts=random.normal(0, 0.3, 40).tolist(),
+    )
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(40)))
+    near, far = (2.0, 4.0) if kind is DepthKind.AFFINE else (4.0, 2.0)
+    points = (KnownPoint(u=44, v=70, metres=near), KnownPoint(u=14, v=10, metres=far))
+    run(clip, tmp_path / "out", "png16", model=model, calibrate=by_points(*points))
+    numbers = coded(tmp_path / "out")
+    for point in points:
+        np.testing.assert_allclose(numbers[:, int(point.v), int(point.u)], point.metres, rtol=0.02)
+
+
+def test_what_known_points_cannot_determine_fails_before_the_work(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(10)))
+    model = Relief(kind=DepthKind.AFFINE)
+    with pytest.raises(CalibrationError):
+        run(
+            clip,
+            tmp_path / "out" / "clip",
+            model=model,
+            calibrate=by_points(KnownPoint(u=60, v=40, metres=2.5)),
+        )
+    assert model.seen == 1
+    assert names(tmp_path / "out") == set()
+
+
+def test_pixels_that_the_fit_leaves_without_depth_are_zero(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+
+    def find(_: Prediction) -> Metric:
+        fit = Fit(space=FitSpace.DEPTH, scale=1.0, shift=-2.0, residual=0.0, pixels=2)
+        facts = CalibrationFacts(method="test", asked=(), space="depth", scale=1.0, shift=-2.0)
+        return Metric(fit=fit, facts=facts)
+
+    sidecar = run(
+        clip, tmp_path / "out", "png16", model=Relief(kind=DepthKind.AFFINE), calibrate=find
+    )
+    numbers = coded(tmp_path / "out")
+    assert 0.1 < np.isnan(numbers).mean() < 0.9
+    assert sidecar.depth is not None
+    assert sidecar.depth.valid_pixels == np.isfinite(numbers).sum()
+
+
+def test_uneven_times_odd_sizes_and_a_late_start_are_kept_and_said(tmp_path: Path) -> None:
+    ticks = [500, 520, 590, 600, 833, 834, 1400]
+    form = Clip(
+        pictures=still(7, (95, 127)), ticks=ticks, time_base=Fraction(1, 1000), codec="ffv1"
+    )
+    clip = write_clip(tmp_path / "clip.mkv", form)
+    sidecar = run(clip, tmp_path / "out", "colour", "png16")
+    expected = [tick - ticks[0] for tick in ticks]
+    assert [each * Fraction(sidecar.video.time_base) * 1000 for each in sidecar.video.ticks] == (
+        expected
+    )
+    reader = VideoReader(tmp_path / "out.depth.mp4")
+    assert reader.size == (96, 128)
+    times = [frame.ticks * reader.time_base * 1000 for frame in reader]
+    assert times == expected
+    assert "128x96" in sidecar.video.notes[0]
+    assert coded(tmp_path / "out").shape == (7, 95, 127)
+
+
+def test_a_broken_tail_is_said_and_the_rest_is_done(tmp_path: Path) -> None:
+    clip = write_clip(
+        tmp_path / "clip.mkv", Clip(pictures=numbered(60), key_every=6, sound="libmp3lame")
+    )
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    sidecar = run(clip, tmp_path / "out", "colour")
+    assert 10 < sidecar.video.frames < 60
+    assert len(pictures(tmp_path / "out.depth.mp4")) == sidecar.video.frames
+    [fault] = sidecar.video.faults
+    assert f"{sidecar.video.frames} frames were read" in fault
+
+
+def test_a_folder_of_frames_is_a_clip(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, picture in enumerate(still(12)):
+        Image.fromarray(picture).save(folder / f"f{number}.png")
+    (folder / "f5.png").write_bytes(b"broken")
+    sidecar = run(folder, tmp_path / "out", "colour", "npy")
+    assert sidecar.source.file == "frames"
+    assert sidecar.video.frames == 11
+    assert sidecar.video.ticks == (0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11)
+    assert "1 of 12 frames passed over" in sidecar.video.faults[0]
+    assert len(names(tmp_path / "out.frames")) == 11
+
+
+def test_sound_that_fits_nowhere_is_left_out_and_said(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", Clip(codec="mpeg4", sound="pcm_mulaw"))
+    sidecar = run(clip, tmp_path / "out", "colour")
+    assert "left out" in sidecar.video.sound
+    assert not VideoReader(tmp_path / "out.depth.mp4").has_audio
+
+
+def test_sound_that_mp4_does_not_hold_makes_the_pictures_matroska(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", Clip(codec="mpeg4", sound="pcm_s16le"))
+    sidecar = run(clip, tmp_path / "out", "colour", "png16")
+    assert [facts.file for facts in sidecar.files] == ["out.depth.mkv", "out.depth16.mkv"]
+    assert VideoReader(tmp_path / "out.depth.mkv").has_audio
+
+
+def test_batches_give_the_same_files(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(7)))
+    run(clip, tmp_path / "one", "png16", batch_size=1)
+    run(clip, tmp_path / "four", "png16", batch_size=4)
+    np.testing.assert_array_equal(coded(tmp_path / "one"), coded(tmp_path / "four"))
+
+
+def test_a_model_of_normals_alone_gives_a_video_of_normals(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+    sidecar = run(clip, tmp_path / "out", "normals", model=Relief(kind=None))
+    assert sidecar.depth is None
+    assert len(pictures(tmp_path / "out.normals.mp4")) == 3
+    with pytest.raises(OptionError, match="needs depth"):
+        run(clip, tmp_path / "other", "colour", model=Relief(kind=None))
+
+
+def test_answers_that_are_no_depth_are_the_models_error_and_leave_nothing(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(6)))
+    for bad in (np.nan, -1.0):
+        with pytest.raises(ModelError, match="test/relief"):
+            run(clip, tmp_path / "out" / "clip", model=Relief([1.0, 1.0, 1.0, bad]))
+        assert names(tmp_path / "out") == set()
+
+
+def stop_at(frame: int):
+    def report(done: int, total: int | None) -> None:
+        if done == frame:
+            raise KeyboardInterrupt
+
+    return report
+
+
+@pytest.mark.parametrize("frame", [3, 15, 20])
+def test_an_interruption_leaves_what_was_there_and_nothing_new(tmp_path: Path, frame: int) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(10)))
+    outputs = ("colour", "png16", "npy")
+    run(clip, tmp_path / "out" / "clip", *outputs)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    options = ClipOptions(outputs=outputs, save=SaveOptions(overwrite=True))
+    with pytest.raises(KeyboardInterrupt):
+        predict_clip(
+            VideoReader(clip), Relief([2.0]), tmp_path / "out" / "clip", options, stop_at(frame)
+        )
+    after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_results_are_replaced_only_where_that_is_asked_and_only_ours(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+    run(clip, tmp_path / "out", "colour", "npy")
+    model = Relief()
+    with pytest.raises(OutputError, match="--overwrite"):
+        run(clip, tmp_path / "out", "colour", "npy", model=model)
+    assert model.seen == 0
+    run(clip, tmp_path / "out", "colour", "npy", save=SaveOptions(overwrite=True))
+    (tmp_path / "mine.frames").mkdir()
+    (tmp_path / "mine.frames" / "precious.txt").write_text("mine")
+    with pytest.raises(OutputError, match="did not write"):
+        run(clip, tmp_path / "mine", "npy", save=SaveOptions(overwrite=True))
+    assert (tmp_path / "mine.frames" / "precious.txt").read_text() == "mine"
+
+
+def test_a_video_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(10)))
+    shorter = write_clip(tmp_path / "shorter.mp4", Clip(pictures=still(8)))
+
+    def swap(done: int, total: int | None) -> None:
+        if done == 10:
+            os.replace(shorter, clip)
+
+    with pytest.raises(InputError, match="changed while it was being read"):
+        predict_clip(
+            VideoReader(clip),
+            Relief(),
+            tmp_path / "out" / "clip",
+            ClipOptions(outputs=("colour",)),
+            swap,
+        )
+    assert names(tmp_path / "out") == set()
+
+
+LONG = """
+import re, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from relief import Relief
+from rilievo.io.video import VideoReader
+from rilievo.pipeline.clip import predict_clip
+from rilievo.pipeline.clip_options import ClipOptions
+
+options = ClipOptions(outputs=("colour", "png16"))
+model = Relief([1.0, 1.1, 0.9])
+sidecar = predict_clip(VideoReader(Path(sys.argv[1])), model, Path(sys.argv[2]), options)
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())
+print(sidecar.video.frames, peak[1], flush=True)
+"""
+
+
+def script() -> list[str]:
+    tests = str(Path(__file__).parent.parent)
+    return [sys.executable, "-c", LONG.format(tests=tests)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
+def test_memory_is_the_same_for_a_clip_ten_times_as_long(tmp_path: Path) -> None:
+    peaks = []
+    for count in (40, 400):
+        frames = numbered(40, (120, 160)) * (count // 40)
+        clip = write_clip(tmp_path / f"{count}.mp4", Clip(pictures=frames))
+        ran = subprocess.run(
+            [*script(), str(clip), str(tmp_path / f"out{count}")],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        read, peak = ran.stdout.split()
+        assert int(read) == count
+        peaks.append(int(peak))
+    assert peaks[1] < peaks[0] + 8_000
+
+
+def test_what_a_killed_run_leaves_is_swept_and_the_video_done_anew(tmp_path: Path) -> None:
+    from rilievo.io.atomic import sweep_parts
+
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(40, (120, 160)) * 5))
+    out = tmp_path / "out"
+    process = subprocess.Popen([*script(), str(clip), str(out / "clip")])
+    deadline = time.monotonic() + 60
+    while not (out.exists() and any(".depth16.mkv." in name for name in names(out))):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = names(out)
+    assert left
+    assert all(name.startswith(".") and name.endswith(".part") for name in left)
+    sweep_parts(out)
+    assert names(out) == set()
+    run(clip, out / "clip", "colour")
+    assert names(out) == {"clip.depth.mp4", "clip.json"}
