@@ -1,0 +1,113 @@
+"""``rilievo predict`` over videos and folders of frames, with a network whose answer is known."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from clips import Clip, numbered, write_clip
+from rilievo.io.json_record import from_json
+from rilievo.io.sidecar import read_sidecar
+from rilievo.pipeline.clip_facts import ClipSidecar
+from rilievo.pipeline.options import PredictOptions
+from rilievo.pipeline.run import predict_files
+from rilievo.pipeline.summary import Summary
+from rilievo.types import CameraSource, DepthKind
+
+MakeNetwork = Callable[..., Path]
+
+
+def run(network: Path, output: Path, *inputs: Path, **options: object) -> Summary:
+    given = PredictOptions(model=str(network), output=output, **options)  # pyright: ignore
+    return predict_files(inputs, given, show=False)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_videos_and_photographs_of_one_folder_are_done(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
+    write_clip(source / "deep" / "clip.mp4", Clip(pictures=numbered(5)))
+    (source / "broken.mp4").write_bytes(b"nothing")
+    Image.fromarray(numbered(1)[0]).save(source / "photo.png")
+    summary = run(make_network(), tmp_path / "out", source)
+    assert (summary.done, summary.failed, summary.exit_code) == (2, 1, 1)
+    assert summary.failures[0].startswith(f"{source / 'broken.mp4'}: ")
+    assert names(tmp_path / "out") == {"photo.depth.png", "photo.json", "deep"}
+    assert names(tmp_path / "out" / "deep") == {"clip.depth.mp4", "clip.json"}
+
+
+def test_a_finished_video_is_passed_over_and_a_changed_one_is_not(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(5)))
+    assert run(network, out, clip, save="colour,npy").done == 1
+    assert run(network, out, clip, save="colour,npy").failed == 1
+    again = run(network, out, clip, save="colour,npy", resume=True)
+    assert (again.done, again.finished_before) == (0, 1)
+    other = run(network, out, clip, save="colour,npy", resume=True, independent=True)
+    assert other.failed == 1
+    assert "other options (independent was False, is True)" in other.failures[0]
+    more = run(network, out, clip, save="colour,npy,png16", resume=True)
+    assert (more.done, more.finished_before) == (1, 0)
+    (out / "clip.depth.mp4").unlink()
+    assert run(network, out, clip, save="colour", resume=True).done == 1
+    assert run(network, out, clip, save="colour", overwrite=True).done == 1
+
+
+def test_the_user_names_camera_and_known_point(tmp_path: Path, make_network: MakeNetwork) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(5)))
+    summary = run(
+        make_network(), tmp_path / "out", clip, save="png16", fov=60.0, known=("64,70,2.0",)
+    )
+    assert summary.done == 1
+    sidecar = read_sidecar(tmp_path / "out" / "clip.json")
+    assert sidecar.camera is not None
+    assert sidecar.camera.source is CameraSource.FOV
+    assert sidecar.camera.horizontal_fov == pytest.approx(60.0)
+    assert sidecar.depth is not None
+    assert sidecar.depth.kind is DepthKind.METRIC
+    assert sidecar.calibration is not None
+    assert sidecar.calibration.asked == ("64,70,2.0",)
+
+
+def test_a_known_point_outside_fails_the_video_alone(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(5)))
+    summary = run(make_network(), tmp_path / "out", clip, known=("640,70,2.0",))
+    assert (summary.done, summary.failed) == (0, 1)
+    assert summary.failures[0].startswith(f"{clip}: ")
+    assert names(tmp_path / "out") == set()
+
+
+def test_a_folder_of_frames_is_one_clip_by_request(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, picture in enumerate(numbered(6)):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    (folder / "3.png").write_bytes(b"broken")
+    summary = run(make_network(), tmp_path / "out", folder, sequence=True, fps=12.5)
+    assert (summary.done, summary.failed) == (1, 0)
+    assert any("1 of 6 frames passed over" in note for note in summary.notes)
+    text = (tmp_path / "out" / "frames.json").read_text()
+    video = from_json(ClipSidecar, text).video
+    assert (video.frames, video.rate, video.time_base) == (5, 12.5, "2/25")
+
+
+def test_every_output_is_made_of_a_video(tmp_path: Path, make_network: MakeNetwork) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(2), sound="aac"))
+    assert run(make_network(), tmp_path / "out", clip, save="all").done == 1
+    sidecar = read_sidecar(tmp_path / "out" / "clip.json")
+    assert len(sidecar.files) >= 9
+    for facts in sidecar.files:
+        assert (tmp_path / "out" / facts.file).exists()
+    assert "000001.glb" in names(tmp_path / "out" / "clip.frames")
