@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -100,10 +99,10 @@ def depth_scores(
     return *_errors(scaled, t), *_errors(np.exp(slope * np.log(p) + offset), t)
 
 
-def row_prior(root: Path, *, frames: int = 200) -> Predictor:
-    """Depth and normals of each row, averaged over NYU training frames."""
+def row_prior(root: Path, *, every: int = 16) -> Predictor:
+    """Depth and normals of each row, averaged over every 16th NYU training frame."""
     depths, normals = [], []
-    for truth in islice(nyu(root, "train.txt"), 0, None, max(1, 795 // frames)):
+    for truth in nyu(root, "train.txt", every=every):
         log_depth = np.log(truth.depth)
         bands = np.array_split(log_depth - np.median(log_depth), _BANDS)
         depths.append([band.mean() for band in bands])

@@ -35,11 +35,11 @@ _INDOOR, _ROAD = (0.1, 10.0), (0.1, 80.0)
 _NYU_FRAME = (slice(45, 471), slice(41, 601))
 
 
-def nyu(root: Path, names: str = "test.txt") -> Iterator[Truth]:
+def nyu(root: Path, names: str = "test.txt", *, every: int = 1) -> Iterator[Truth]:
     """NYU Depth V2, labelled: 8-bit in-painted depth, inside the white frame."""
     folder = root / "nyuv2_labeled_8bit"
     K = _pinhole(518.8579, 519.4696, 325.5824, 253.7362)
-    for name in (folder / names).read_text().split():
+    for name in (folder / names).read_text().split()[::every]:
         depth = (_array(folder / "depth" / f"{name}.png").astype(np.float32) + 0.5) / 25.5
         whole = _truth(_image(folder / "rgb" / f"{name}.jpg"), depth, K, _INDOOR, window=21)
         rows, columns = _NYU_FRAME
@@ -112,13 +112,19 @@ def tum(root: Path) -> Iterator[Truth]:
 
 
 def replica(root: Path) -> Iterator[Truth]:
-    """Scanned rooms, rendered; one of the two has exact normals."""
+    """Scanned rooms, rendered: one with its field of view, one without, so without normals.
+
+    The second stores depth in a unit that nobody states; scores do not mind the factor.
+    """
     folder = root / "omnidata_replica"
-    for stem in ("point_47_view_25", "point_156_view_10"):
+    focal = 256 / np.tan(1.0934501795431415 / 2)
+    first, second = _pinhole(focal, focal, 255.5, 255.5), None
+    for stem, K, unit in (
+        ("point_47_view_25", first, 1 / 512),
+        ("point_156_view_10", second, 1 / 8000),
+    ):
         stored = _array(folder / f"{stem}_domain_depth_zbuffer.png")
-        depth = np.where(stored == 65535, 0, stored / 512)
-        focal = 256 / np.tan(1.0934501795431415 / 2)
-        K = _pinhole(focal, focal, 255.5, 255.5)
+        depth = np.where(stored == 65535, 0, stored * unit)
         yield _truth(_image(folder / f"{stem}_domain_rgb.png"), depth, K, _INDOOR, window=5)
 
 

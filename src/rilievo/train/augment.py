@@ -72,6 +72,8 @@ def degrade(
         image = _toned(image, random)
     if random.random() < 0.1:
         image = _saturated(image, 0.0)
+    if random.random() < 0.08:
+        image = cv2.convertScaleAbs(image, alpha=float(random.uniform(0.1, 0.45)))  # night
     if random.random() < 0.35:
         deviation = float(random.uniform(1.0, 14.0))
         noise = random.standard_normal(image.shape, dtype=np.float32) * deviation

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError
+from rilievo.networks.small import SmallNet
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class RunState:
         seconds: Time spent, stops not counted.
     """
 
-    network: nn.Module
-    average: nn.Module
+    network: SmallNet
+    average: SmallNet
     optimizer: Optimizer
     step: int = 0
     images: int = 0

@@ -1,4 +1,7 @@
-"""Rows of numbers, one file a kind, readable while the run goes on."""
+"""Rows of numbers, one file a kind, readable while the run goes on.
+
+A run that was killed goes back to its last checkpoint, so the steps it had done since appear twice.
+"""
 
 import csv
 from dataclasses import asdict, dataclass

@@ -3,6 +3,7 @@
 import copy
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,20 +72,7 @@ def train(
         load_checkpoint(state, checkpoint)
     clock = _Clock(config, state)
     saved = validated = state.seconds
-
-    def make(number: int) -> Batch:
-        if number % _STEPS_A_SCAN == 0:
-            frames.rendered.scan()
-        stage = config.stage(clock.progress(number))
-        mix = Mix(
-            rendered=frames.rendered,
-            real=frames.real,
-            real_share=stage.real,
-            area=stage.area,
-            size=config.batch_size,
-        )
-        return make_batch(mix, seed=config.seed, number=number)
-
+    make = partial(_make, config, frames, clock)
     with batches_ahead(make, first=state.step) as batches:
         while (progress := clock.progress(state.step)) < 1:
             losses = step(state, next(batches), config, progress)
@@ -99,7 +87,6 @@ def train(
                 validated = clock.seconds()
     save_checkpoint(state, checkpoint)
     _review(state, frames, run)
-    assert isinstance(state.average, SmallNet)
     return state.average
 
 
@@ -174,6 +161,20 @@ def _fresh_state(config: TrainConfig, network: SmallNet) -> RunState:
     return RunState(network=network, average=copy.deepcopy(network).eval(), optimizer=optimizer)
 
 
+def _make(config: TrainConfig, frames: Frames, clock: _Clock, number: int) -> Batch:
+    if number % _STEPS_A_SCAN == 0:
+        frames.rendered.scan()
+    stage = config.stage(clock.progress(number))
+    mix = Mix(
+        rendered=frames.rendered,
+        real=frames.real,
+        real_share=stage.real,
+        area=stage.area,
+        size=config.batch_size,
+    )
+    return make_batch(mix, seed=config.seed, number=number)
+
+
 def _decay(config: TrainConfig, step: int) -> float:
     """Short memory at first, when the weights still move far."""
     return min(config.average_decay, (1 + step) / (20 + step))
@@ -198,9 +199,7 @@ def _review(state: RunState, frames: Frames, run: Path) -> None:
             angle=scores.angle,
         )
         append_row(run / "validation.csv", row)
-    assert isinstance(state.average, SmallNet)
-    average = state.average
-    write_atomically(run / "small.onnx", lambda part: export_small(average, part))
+    write_atomically(run / "small.onnx", partial(export_small, state.average))
 
 
 def _row(state: RunState, progress: float, losses: Losses, frames: Frames) -> StepRow:

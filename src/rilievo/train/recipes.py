@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from rilievo.train.config import Stage, TrainConfig
 
 
-def small(*, minutes: float | None = 95.0, steps: int | None = None) -> TrainConfig:
+def small(*, minutes: float | None = 100.0, steps: int | None = None) -> TrainConfig:
     """The embedded model, ``rilievo/small``.
 
     Small images first, because most of what is learned then does not need more, and they are
