@@ -70,7 +70,8 @@ def test_depth_normals_and_K_tell_of_the_same_surface(samples: list[Sample]) -> 
         # Which way a difference points depends on nothing but the image axes: away from us.
         cosine = -(normal * given).sum(axis=0)[flat]
         errors.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-    assert np.median(np.concatenate(errors)) < 0.1
+    # The last tenth are parallel faces one behind the other, where a difference spans a step.
+    assert np.percentile(np.concatenate(errors), 90) < 0.1
 
 
 def test_normals_are_unit_and_face_the_camera(samples: list[Sample]) -> None:

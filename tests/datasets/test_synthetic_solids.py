@@ -143,11 +143,13 @@ def test_a_turned_ellipsoid_is_a_stretched_ball(textures: TextureBank) -> None:
 
 @pytest.mark.parametrize("taper", [0.2, 1.0, 1.6])
 def test_a_cone_narrows_along_its_axis(textures: TextureBank, taper: float) -> None:
-    """Points of the side keep the radius of their height; those of a lid have its height."""
+    """Points of the side keep the radius of their height, with the normal that goes with its
+    slope; those of a lid have its height."""
     stage = new_stage(textures)
     stage.cylinder((0, 3, 0.9), 0.6, 1.0, stage.plain(GREY), taper=taper)
     sample = shoot(stage, textures)
     assert sample.depth is not None
+    assert sample.normals is not None
     world = FORWARD @ (rays_of(sample) * sample.depth)[:, sample.depth_valid]
     height = world[2] + 1 - 0.4
     away = np.hypot(world[0], world[1] - 3)
@@ -156,6 +158,12 @@ def test_a_cone_narrows_along_its_axis(textures: TextureBank, taper: float) -> N
     assert world.shape[1] > 100
     np.testing.assert_allclose(away[~is_lid], side[~is_lid], atol=2e-3)
     assert (away[is_lid] <= side[is_lid] + 2e-3).all()
+    outward = np.stack(
+        [world[0] / away, (world[1] - 3) / away, np.full_like(away, 0.6 - 0.6 * taper)]
+    )
+    outward /= np.linalg.norm(outward, axis=0)
+    given = FORWARD @ sample.normals[:, sample.depth_valid]
+    np.testing.assert_allclose(given[:, ~is_lid], outward[:, ~is_lid], atol=5e-3)
 
 
 def test_an_open_cylinder_shows_its_inside(textures: TextureBank) -> None:

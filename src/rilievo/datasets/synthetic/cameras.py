@@ -129,4 +129,5 @@ def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: 
     if venue.approach is Approach.ROOM:
         is_bare, is_tight = kinds < 7, np.median(seen) < 1.0
         return not (is_bare and dice.chance(0.75)) and not (is_tight and dice.chance(0.6))
-    return True
+    # The sky and the ground are two kinds.
+    return not (kinds < 5 and dice.chance(0.75))

@@ -115,9 +115,16 @@ def outgoing(materials, row, albedo, irradiance, highlight):
 def sky_colour(sky, dx, dy, dz, k):
     """One channel of the sky in a direction; below the horizon it is the horizon's."""
     rise = max(0.0, math.asin(min(1.0, max(-1.0, dz))))
-    i = int((1.0 - rise / 1.5708) * (sky.shape[0] - 1))
-    j = int((math.atan2(dy, dx) / 6.28319 + 0.5) * (sky.shape[1] - 1))
-    return sky[i, j, k]
+    rows, columns = sky.shape[0], sky.shape[1]
+    a = (1.0 - rise / 1.5708) * (rows - 1)
+    b = (math.atan2(dy, dx) / 6.28319 + 0.5) * columns
+    i, j = int(a), int(b)
+    a, b = a - i, b - j
+    i, j = min(max(i, 0), rows - 1), j % columns
+    below, beside = min(i + 1, rows - 1), (j + 1) % columns
+    upper = (1.0 - b) * sky[i, j, k] + b * sky[i, beside, k]
+    lower = (1.0 - b) * sky[below, j, k] + b * sky[below, beside, k]
+    return (1.0 - a) * upper + a * lower
 
 
 @kernel

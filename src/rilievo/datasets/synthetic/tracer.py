@@ -13,7 +13,7 @@ from typing import no_type_check
 import numpy as np
 
 from rilievo.datasets.synthetic.buffers import HORIZON, LIGHTS, TILE
-from rilievo.datasets.synthetic.raycast import kernel, trace
+from rilievo.datasets.synthetic.raycast import hash_unit, kernel, trace
 from rilievo.datasets.synthetic.scene import ROOM
 from rilievo.datasets.synthetic.shading import surface
 
@@ -179,8 +179,7 @@ def open_tile(solids, listed, count, reach, directions, top, left, out):
                 continue
             total = 0.0
             for k in range(2):
-                # A walk over the table of directions that never lines up with the pixel grid.
-                draw = (v * 7919 + u * 2333 + k * 1571) % len(directions)
+                draw = int(hash_unit(u, v, k) * len(directions))
                 ax = normal[v, u, 0] + 0.98 * directions[draw, 0]
                 ay = normal[v, u, 1] + 0.98 * directions[draw, 1]
                 az = normal[v, u, 2] + 0.98 * directions[draw, 2]
@@ -204,7 +203,7 @@ def light_tile(solids, lamps, lamp, view, listed, count, directions, top, left, 
         for u in range(left, min(lit.shape[1], left + TILE)):
             if not lit[v, u]:
                 continue
-            draw = (v * 6247 + u * 3581 + lamp * 911) % len(directions)
+            draw = int(hash_unit(u, v, 2 + lamp) * len(directions))
             x, y, z = point[v, u, 0], point[v, u, 1], point[v, u, 2]
             a = position[lamp, 0] + size * directions[draw, 0]
             b = position[lamp, 1] + size * directions[draw, 1]
