@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rilievo.errors import RilievoError as RilievoError
     from rilievo.io.outputs import save as save
     from rilievo.io.photo import read_photo as read_photo
+    from rilievo.io.readback import read_prediction as read_prediction
     from rilievo.models import MODELS as MODELS
     from rilievo.models import load_model as load_model
     from rilievo.pipeline.options import PredictOptions as PredictOptions
@@ -44,6 +45,7 @@ _HOMES = {
     "predict": "pipeline.run",
     "predict_files": "pipeline.run",
     "read_photo": "io.photo",
+    "read_prediction": "io.readback",
     "save": "io.outputs",
 }
 
