@@ -148,6 +148,18 @@ def test_a_ceiling_alone_is_no_floor() -> None:
         calibrate_height(up_to_scale(view), CAMERA, HEIGHT)
 
 
+def test_a_roof_above_the_middle_of_the_picture_is_no_floor() -> None:
+    view = plane(RAYS, axes(30, 0) @ np.array([0, -1.0, 0]), HEIGHT)
+    upper = np.arange(SIZE[0])[:, None] < SIZE[0] // 2
+    depth = DepthMap(
+        values=np.where(view.seen, view.depth, 1).astype(np.float32),
+        kind=DepthKind.UP_TO_SCALE,
+        valid=view.seen & upper,
+    )
+    with pytest.raises(CalibrationError, match=r"no floor seen: 0.0 % of the picture is in"):
+        calibrate_height(depth, CAMERA, HEIGHT)
+
+
 def test_a_heap_that_faces_up_is_no_floor() -> None:
     """The top of a ball below the camera: up within 35 degrees, and not flat."""
     view = sphere(RAYS, axes(10, 0) @ np.array([0, 1.6, 1.5]), 1.0)

@@ -160,6 +160,22 @@ def test_three_pixels_that_are_not_in_line_are_enough() -> None:
     np.testing.assert_allclose(normals[:, 0, 0], expected)
 
 
+def test_steep_steps_that_go_on_are_no_edges_at_the_border_either() -> None:
+    """1/z = 1, 2, 3.01 down the rows: no row alone has a normal, so all must be joined."""
+    depth = 1 / np.broadcast_to(np.array([1.0, 2.0, 3.01])[:, None], (3, 7))
+    assert normals_from_depth(depth, np.eye(3))[1].all()
+    doubling = 1 / np.broadcast_to(2.0 ** np.arange(3)[:, None], (3, 7))
+    assert not normals_from_depth(doubling, np.eye(3))[1].any()
+
+
+def test_a_plane_that_would_lie_behind_the_camera_is_no_surface() -> None:
+    """At the first corner the fit to 1/z = 0.001, 1, 1, 9 is (0.003 + 1 + 1 - 9) / 4 < 0."""
+    depth = 1 / np.array([[0.001, 1.0], [1.0, 9.0]])
+    normals, known = normals_from_depth(depth, np.eye(3), edge=1e9)
+    np.testing.assert_array_equal(known, [[False, True], [True, True]])
+    assert not normals[:, 0, 0].any()
+
+
 def test_normals_do_not_depend_on_the_unit_of_depth() -> None:
     depth = boxes().depth
     normals, known = normals_from_depth(depth, K, window=5)
@@ -168,9 +184,24 @@ def test_normals_do_not_depend_on_the_unit_of_depth() -> None:
     np.testing.assert_array_equal(scaled_known, known)
 
 
+def rough_box() -> np.ndarray:
+    return boxes().depth + np.random.default_rng(2).normal(0, 0.02, SIZE)
+
+
+def rough_crease() -> np.ndarray:
+    """From row 8 on 1/z rises by more than an edge, and by none, because the next step is alike.
+
+    Row 8 ends a band of three, so its lower neighbour joins by a row that is beyond the reach.
+    """
+    rows = np.maximum(np.arange(SIZE[0]) - 8.0, 0)[:, None]
+    return 1 / (1 + rows + np.random.default_rng(2).normal(0, 1e-3, SIZE))
+
+
 @pytest.mark.parametrize("window", [3, 9])
-def test_working_in_bands_changes_nothing(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    depth = boxes().depth + np.random.default_rng(2).normal(0, 0.02, SIZE)
+@pytest.mark.parametrize("depth", [rough_box(), rough_crease()], ids=["box", "crease"])
+def test_working_in_bands_changes_nothing(
+    window: int, depth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = normals_from_depth(depth, K, window=window)
     monkeypatch.setattr(normals_module, "BAND_PIXELS", 3 * SIZE[1])
     banded = normals_from_depth(depth, K, window=window)

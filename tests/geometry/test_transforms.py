@@ -71,6 +71,22 @@ def test_scipy_computes_the_same_rotation_and_the_same_axis(
     np.testing.assert_allclose(axis_angle_from_rotation(expected.as_matrix()), turn, atol=1e-14)
 
 
+@pytest.mark.parametrize("length", [1e-9, 1e-5, 1e-3, 3e-3, 3.16e-3, 3.17e-3, 1e-2])
+def test_small_turns_are_as_exact_as_large_ones(length: float) -> None:
+    """On both sides of where the series ends."""
+    turn = length * np.array([2.0, -1.0, 2.0]) / 3
+    expected = Rotation.from_rotvec(turn).as_matrix()
+    np.testing.assert_allclose(rotation_from_axis_angle(turn), expected, rtol=1e-14, atol=1e-16)
+
+
+def test_one_rotation_serves_a_batch_of_translations_and_the_other_way() -> None:
+    R, t = rotation_from_axis_angle(np.array([0.1, 0.2, 0.3])), np.arange(6.0).reshape(2, 3)
+    poses = rigid(R, t)
+    for index in range(2):
+        np.testing.assert_array_equal(poses[index], rigid(R, t[index]))
+    np.testing.assert_array_equal(rigid(poses[:, :3, :3], t[0])[1], rigid(R, t[0]))
+
+
 @pytest.mark.parametrize("axis", [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.6, -0.8, 0]])
 @pytest.mark.parametrize("short_of_pi", [0.0, 1e-9, 1e-4])
 def test_the_axis_of_a_half_turn_is_found_up_to_its_sign(
