@@ -214,13 +214,11 @@ def soften_tile(
         paint.side,
     )
     turn, focal, cx, cy, o = view.turn, view.focal, view.cx, view.cy, view.origin
-    mean = np.zeros(3)
     for v in range(max(1, top), min(faces.shape[0] - 1, top + TILE)):
         for u in range(max(1, left), min(faces.shape[1] - 1, left + TILE)):
             if not is_edge(faces, v, u):
                 continue
-            mean[:] = 0.0
-            weight = 0
+            mean, weight = np.zeros(3), 0
             for k in range(EDGE_RAYS):
                 du, dv = 0.375 - 0.25 * ((2 * k + k // 2) % 4), 0.375 - 0.25 * k
                 dx, dy, dz, _ = ray(turn, focal, u + du - cx, v + dv - cy)

@@ -4,7 +4,7 @@ Each pattern is a function of a generator that returns linear-looking sRGB value
 square of ``SIDE`` texels that can be laid side by side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ SIDE = 256
 Mask = Float32[np.ndarray, "256 256"]
 Pattern = Float32[np.ndarray, "256 256 3"]
 Colour = Float32[np.ndarray, "3"]
+Tones = Shaped[np.ndarray, "..."]
 Draw = np.random.Generator
 
 V, U = (np.mgrid[0:SIDE, 0:SIDE] / SIDE).astype(np.float32)
@@ -50,9 +51,7 @@ def near(draw: Draw, base: Colour, spread: float) -> Colour:
     return np.clip(base + draw.normal(0.0, spread, 3), 0.0, 1.0).astype(np.float32)
 
 
-def blend(
-    first: Shaped[np.ndarray, "..."], second: Shaped[np.ndarray, "..."], mask: Mask
-) -> Pattern:
+def blend(first: Tones, second: Tones, mask: Mask) -> Pattern:
     """``first`` where the mask is 0, ``second`` where it is 1; colours or patterns."""
     share = mask[..., None]
     return (first * (1.0 - share) + second * share).astype(np.float32)
@@ -203,9 +202,8 @@ def cobbles(draw: Draw) -> Pattern:
     away, label = away[inside, inside], label[inside, inside]
     shade = draw.normal(1.0, draw.uniform(0.1, 0.35), label.max() + 1)[label]
     hollow = 1.0 - 0.7 * np.clip(away / (np.percentile(away, 97) + 1e-6), 0, 1) ** 3
-    return np.clip(colour(draw, 0.2, 0.75, 0.25) * (shade * hollow)[..., None], 0, 1).astype(
-        np.float32
-    )
+    stones = colour(draw, 0.2, 0.75, 0.25) * (shade * hollow)[..., None]
+    return np.clip(stones, 0, 1).astype(np.float32)
 
 
 def plaid(draw: Draw) -> Pattern:
@@ -301,6 +299,3 @@ def blotches(draw: Draw) -> Pattern:
     return blend(
         colour(draw, saturation=0.8), colour(draw, saturation=0.8), sharp.astype(np.float32)
     )
-
-
-PatternMaker = Callable[[Draw], Pattern]
