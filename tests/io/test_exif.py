@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from photographs import encode, exif
 from PIL import Image, TiffImagePlugin
@@ -137,6 +137,8 @@ numbers = st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=Fa
     ),
     size=st.tuples(st.integers(32, 20000), st.integers(32, 20000)),
 )
+@example(facts=ExifFacts(focal=1e-300, plane_x=1.0, plane_y=1.0, plane_unit=1e300), size=(60, 80))
+@example(facts=ExifFacts(focal=1e300, plane_x=1e300, plane_y=1e300, plane_unit=1.0), size=(60, 80))
 def test_no_numbers_make_the_camera_fail(facts: ExifFacts, size: tuple[int, int]) -> None:
     camera = camera_from_exif(facts, size)
     if camera is not None:

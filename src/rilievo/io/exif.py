@@ -161,7 +161,7 @@ def _is_cropped(facts: ExifFacts, size: tuple[int, int]) -> bool:
 
 
 def _is_plausible(focal: float, size: tuple[int, int]) -> bool:
-    fov = math.degrees(2 * math.atan(max(size) / 2 / focal))
+    fov = math.degrees(2 * math.atan2(max(size) / 2, focal))
     return _LEAST_FOV <= fov <= _GREATEST_FOV
 
 
