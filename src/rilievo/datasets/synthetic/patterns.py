@@ -216,8 +216,7 @@ def plaid(draw: Draw) -> Pattern:
             line[start : start + int(draw.integers(4, 60))] = colour(draw, 0.05, 0.95, 0.7)
         return np.roll(line, 13, 0).astype(np.float32)
 
-    columns = band()
-    rows = columns if draw.random() < 0.5 else band()
+    columns, rows = band(), band()
     weave = 1 + 0.05 * draw.standard_normal((SIDE, SIDE, 1))
     cloth = 0.5 * (columns[None] + rows[:, None]) * weave
     repeats = int(draw.integers(1, 6))
@@ -288,8 +287,8 @@ def speckle(draw: Draw) -> Pattern:
     base = colour(draw, 0.1, 0.8, 0.3)
     ground = blend(base * 0.85, base, noise(draw, 6))
     tones = [near(draw, base, 0.15), base * 0.5, colour(draw, 0.2, 0.95, 0.3)]
-    count = int(draw.integers(100, 900))
-    return np.clip(sprinkle(draw, ground, tones, count, (1.0, draw.uniform(1.5, 6)), 0.7), 0, 1)
+    count, sizes = int(draw.integers(100, 900)), (1.0, draw.uniform(1.5, 6))
+    return np.clip(sprinkle(draw, ground, tones, count, sizes, 0.7), 0, 1)
 
 
 def blotches(draw: Draw) -> Pattern:
