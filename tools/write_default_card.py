@@ -33,7 +33,7 @@ class DefaultCard:
         name: As in ``MODELS``.
         kind: Of its depth.
         licence: SPDX identifier.
-        parameters: Numbers that were trained.
+        parameters: Numbers in the graph, batch normalisation folded into the convolutions.
         size_bytes: Of the ONNX file.
         sha256: Of the ONNX file.
         trained_on: Images, and where the encoder came from.

@@ -63,4 +63,5 @@ if __name__ == "__main__":
     try:
         tyro.cli(main)
     except RilievoError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
