@@ -14,4 +14,5 @@ def data_folder() -> Path:
         pytest.skip("RILIEVO_DATA is not set")
     return Path(folder)
 
+
 pytest_plugins = ("tiny_networks",)

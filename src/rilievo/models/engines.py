@@ -113,9 +113,10 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
         try:
-            return dict(zip(outputs, session.run(outputs, {inputs[0]: batch}), strict=True))
+            answers = session.run(outputs, {inputs[0]: batch})
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {_line(error)}") from error
+        return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
 
     on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
     return Session(

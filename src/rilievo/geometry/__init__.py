@@ -1,0 +1,1 @@
+"""Cameras, transforms, normals and surfaces; once for numpy and torch where both need it."""

@@ -1,0 +1,1 @@
+"""``rilievo predict``: from what the user named to files."""
