@@ -140,19 +140,31 @@ def align(
     x = predicted.values[both].astype(np.float64)
     fit = _fit(x, true[both].astype(np.float64), predicted.kind, method)
     depth = to_depth(predicted, fit)
-    clamped = 0
-    if method is AlignMethod.SCALE_SHIFT:
-        below = predicted.valid & (depth < min_depth)
-        depth[below], clamped = min_depth, int(below.sum())
-    elif method is AlignMethod.INVERSE_SCALE_SHIFT:
-        # A line that crossed zero left negative depths behind the far ones.
-        below = predicted.valid & ~((depth > 0) & (depth <= 1 / min_inverse))
-        depth[below], clamped = 1 / min_inverse, int(below.sum())
+    clamped = _clamp(depth, predicted.valid, method, min_depth, 1 / min_inverse)
     lost = int((predicted.valid & ~(np.isfinite(depth) & (depth > 0))).sum())
     if lost:
         raise CalibrationError(f"the {method} fit takes {lost} pixels out of the range of float32")
     metric = DepthMap(values=depth, kind=DepthKind.METRIC, valid=predicted.valid)
     return Aligned(depth=metric, fit=fit, method=method, clamped=clamped)
+
+
+def _clamp(
+    depth: Float32[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    method: AlignMethod,
+    nearest: float,
+    farthest: float,
+) -> int:
+    """Bring what a fitted shift took out of range back into it, in place; how many pixels."""
+    if method is AlignMethod.SCALE_SHIFT:
+        below, bound = valid & (depth < nearest), nearest
+    elif method is AlignMethod.INVERSE_SCALE_SHIFT:
+        # A line that crossed zero left negative depths behind the far ones.
+        below, bound = valid & ~((depth > 0) & (depth <= farthest)), farthest
+    else:
+        return 0
+    depth[below] = bound
+    return int(below.sum())
 
 
 def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:

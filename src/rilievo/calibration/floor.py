@@ -84,6 +84,18 @@ def calibrate_height(
         InputError: If the normals are of another size than the depth.
         CalibrationError: If the kind has an unknown shift, or no floor is seen.
     """
+    _check(depth, metres, max_tilt)
+    tilt = math.radians(max_tilt)
+    facing = _facing_up(depth, camera, normals, tilt)
+    plane = _floor(facing, tilt)
+    remarks = []
+    if camera.source is CameraSource.ASSUMED:
+        remarks.append("the focal length is assumed, and the scale is only as good as it")
+    fit, floor = _fit(facing, plane, metres), _report(facing, plane)
+    return calibrated(depth, fit, floor=floor, remarks=remarks)
+
+
+def _check(depth: DepthMap, metres: float | int, max_tilt: float) -> None:
     if not (math.isfinite(metres) and metres > 0):
         raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")
     if not 0 < max_tilt < 90:
@@ -93,29 +105,29 @@ def calibrate_height(
             f"a height is one number, and a map of kind '{depth.kind}' lacks two, scale and shift: "
             "give two known points instead"
         )
-    tilt = math.radians(max_tilt)
-    facing = _facing_up(depth, camera, normals, tilt)
-    plane = _floor(facing, tilt)
+
+
+def _fit(facing: _Facing, plane: _Plane, metres: float | int) -> Fit:
+    """The scale that puts the camera so high, with what the floor's depths are off by [m]."""
     scale = metres / plane.height
     inside = facing.points[plane.on_it]
     misses = (inside @ plane.m - 1) * inside[:, 2] * scale
-    fit = Fit(
+    return Fit(
         space=FitSpace.DEPTH,
         scale=scale,
         shift=0.0,
         residual=float(np.sqrt(np.mean(np.square(misses)))),
         pixels=len(inside),
     )
-    floor = Floor(
+
+
+def _report(facing: _Facing, plane: _Plane) -> Floor:
+    return Floor(
         normal=plane.up,
         height=plane.height,
-        area=len(inside) / len(facing.scene),
-        inliers=len(inside) / len(facing.points),
+        area=float(plane.on_it.sum() / len(facing.scene)),
+        inliers=float(plane.on_it.mean()),
     )
-    remarks = []
-    if camera.source is CameraSource.ASSUMED:
-        remarks.append("the focal length is assumed, and the scale is only as good as it")
-    return calibrated(depth, fit, floor=floor, remarks=remarks)
 
 
 def _facing_up(

@@ -24,8 +24,8 @@ from jaxtyping import Bool, Float, Shaped
 
 from rilievo.errors import OptionError
 
-# Rows are worked on in bands of about this many pixels: what a band needs stays in the cache, and
-# a photograph of 100 megapixels takes no more memory than its own normals.
+# Rows are worked on in bands of about this many pixels: what a band needs stays in the cache, and a
+# photograph of 100 megapixels takes no more memory than twice its own normals.
 BAND_PIXELS = 65_536
 
 
