@@ -9,7 +9,7 @@ from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.photo import read_photo
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import ImageLike, Model
-from rilievo.models.test_time import FlipAveraged, Tiled
+from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.pipeline.inputs import Job, Medium, find_jobs
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.photos import one_line, predict_photos
@@ -56,7 +56,7 @@ def predict(
     if known and camera_height is not None:
         raise OptionError("known and camera_height do not go together; give one")
     loaded = model if isinstance(model, Model) else load_model(model)
-    loaded = at_test_time(loaded, flip=flip, tile=tile)
+    loaded = refined(loaded, flip=flip, tile=tile)
     photo = image if isinstance(image, Photo) else read_photo(image)
     [prediction] = loaded.predict([with_camera(photo, camera, fov)])
     metres = Metres(known=tuple(known), camera_height=camera_height)
@@ -95,7 +95,7 @@ def predict_files(
         precision=options.precision,
         threads=options.threads,
     )
-    model = at_test_time(model, flip=options.flip, tile=options.tile)
+    model = refined(model, flip=options.flip, tile=options.tile)
     with Tally(output=options.output, total=total, show=show) as tally:
         try:
             _predict_all(inputs, model, options, tally)
@@ -104,8 +104,8 @@ def predict_files(
     return tally.summary()
 
 
-def at_test_time(model: Model, *, flip: bool, tile: int | None) -> Model:
-    """The model with what is asked for at test time: tiles within, the mirror around."""
+def refined(model: Model, *, flip: bool, tile: int | None) -> Model:
+    """The model with the refinements that are asked for: tiles within, the mirror around."""
     if tile is not None:
         model = Tiled(model, tile)
     return FlipAveraged(model) if flip else model

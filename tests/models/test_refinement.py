@@ -10,7 +10,7 @@ from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.onnx import shrink
-from rilievo.models.test_time import FlipAveraged, Tiled
+from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.types import DepthKind, Photo
 
 

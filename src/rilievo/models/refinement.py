@@ -1,4 +1,4 @@
-"""Better answers from the same network for more time: mirrored averages and tiles.
+"""Better answers of the same network for more time: mirrored averages and tiles.
 
 Both wrap a model and are models themselves, so they go together with each other and with
 everything that takes a model. They work at network resolution, in bounded memory.
