@@ -141,6 +141,19 @@ def test_broken_packets_in_the_middle_lose_few_frames(tmp_path: Path) -> None:
     assert "1 broken packet" in reader.fault
 
 
+def test_a_huge_frame_in_the_middle_of_a_small_video_is_not_decoded(tmp_path: Path) -> None:
+    """A key frame of VP8 says its own size in 14 bits a side, after the bytes 9d 01 2a."""
+    path = write_clip(tmp_path / "clip.webm", Clip(codec="libvpx", key_every=1))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"\x9d\x01\x2a", len(content) // 2) + 3
+    content[place : place + 4] = b"\x00\x27\x00\x27"
+    path.write_bytes(content)
+    reader = VideoReader(path)
+    assert len(list(reader)) == 29
+    assert reader.fault is not None
+    assert "1 broken packet" in reader.fault
+
+
 def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("not a video at all\n" * 100)

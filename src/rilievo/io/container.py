@@ -21,13 +21,17 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from rilievo.errors import InputError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
 
 # FFmpeg's names. Playlists and lists of files (hls, dash, concat, image2, ...) are not among them.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,ogg,asf,mxf,nut,yuv4mpegpipe"
 )
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+
+_UHD = 3840 * 2160
+_MOST_GROWTH = 16
+"""A frame may have so many times the pixels that the header announces, or be of ``_UHD``."""
 
 _MAX_FAULTS_IN_A_ROW = 32
 """After so many failures with no packet between them, the rest of a file is given up."""
@@ -87,6 +91,9 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
         raise InputError(
             f"{printable(path)}: the video's codec is not known; convert it to H.264 first"
         )
+    # Frames may change in size, but a broken file can announce a huge one in its middle.
+    most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
+    stream.codec_context.options = {"max_pixels": str(most)}
     return stream
 
 
