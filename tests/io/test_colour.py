@@ -149,6 +149,16 @@ def test_a_large_map_has_the_range_of_a_small_one() -> None:
     np.testing.assert_allclose([limits.low, limits.high], [1.02, 1.98], atol=2e-3)
 
 
+def test_a_picture_of_many_bands_is_that_of_its_rows() -> None:
+    values = np.random.default_rng(0).uniform(1, 5, (300, 700)).astype(np.float32)
+    valid = values < 4.9
+    limits = ColourRange(low=0.2, high=1.0)
+    whole = colourise(DepthMap(values=values, kind=DepthKind.METRIC, valid=valid), limits=limits)
+    for row in (0, 150, 299):
+        part = DepthMap(values=values[row, None], kind=DepthKind.METRIC, valid=valid[row, None])
+        np.testing.assert_array_equal(whole[row, None], colourise(part, limits=limits))
+
+
 def test_limits_are_given_as_depths() -> None:
     near, far = Drawn.INVERSE_DEPTH, Drawn.DEPTH
     assert range_of(2.0, 4.0, DepthKind.METRIC, near) == ColourRange(low=0.25, high=0.5)

@@ -11,6 +11,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from rilievo.errors import OptionError, suggest
+from rilievo.io.bands import bands
 from rilievo.types import DepthKind, DepthMap
 
 # The rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0.
@@ -73,12 +74,7 @@ def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Float32[np.ndar
     known, so they have no inverse: they are drawn as they are, or negated to put near and far in
     the asked order.
     """
-    if not depth.is_depth:
-        return -depth.values if _sign(depth.kind, what) < 0 else depth.values
-    if what is Drawn.DEPTH:
-        return depth.values
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.float32(1) / np.maximum(depth.values, np.float32(_NEAREST))
+    return _drawn(depth.values, depth.kind, what)
 
 
 def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
@@ -155,11 +151,14 @@ def colourise(
     table = _table(check_colour_map(colour_map))
     if limits is None:
         limits = colour_range(depth, what)
-    numbers = drawn(depth, what)
-    if depth.valid.all():
-        return table.take(_levels(numbers, limits), axis=0)
-    picture = table.take(_levels(np.where(depth.valid, numbers, 0), limits), axis=0)
-    picture[~depth.valid] = np.array(invalid_colour(colour_map), np.uint8)
+    picture = np.empty((*depth.shape, 3), np.uint8)
+    for rows in bands(depth.shape):
+        numbers, valid = _drawn(depth.values[rows], depth.kind, what), depth.valid[rows]
+        is_whole = valid.all()
+        levels = _levels(numbers if is_whole else np.where(valid, numbers, 0), limits)
+        table.take(levels, axis=0, out=picture[rows], mode="clip")
+        if not is_whole:
+            picture[rows][~valid] = np.array(invalid_colour(colour_map), np.uint8)
     return picture
 
 
@@ -176,15 +175,24 @@ def normals_picture(normals: Float32[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, 
     """
     height, width = normals.shape[1:]
     picture = np.empty((height, width, 3), np.uint8)
-    for channel, sign in enumerate((127.5, -127.5, -127.5)):
-        np.clip(
-            normals[channel] * np.float32(sign) + np.float32(128),
-            0,
-            255,
-            out=picture[..., channel],
-            casting="unsafe",
-        )
+    for rows in bands((height, width)):
+        for channel, sign in enumerate((127.5, -127.5, -127.5)):
+            numbers = normals[channel, rows] * np.float32(sign)
+            numbers += np.float32(128)
+            picture[rows, :, channel] = np.clip(numbers, 0, 255, out=numbers)
     return picture
+
+
+def _drawn(
+    values: Float32[np.ndarray, "h w"], kind: DepthKind, what: Drawn
+) -> Float32[np.ndarray, "h w"]:
+    if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        return -values if _sign(kind, what) < 0 else values
+    if what is Drawn.DEPTH:
+        return values
+    # What is invalid may be anything, and warns of nothing.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.float32(1) / np.maximum(values, np.float32(_NEAREST))
 
 
 def _sign(kind: DepthKind, what: Drawn) -> int:

@@ -1,9 +1,8 @@
 """PNG files of arrays, written a few times faster than a general encoder does.
 
 Maps of depth, normals and colour are smooth, so one filter (the difference to the row above) and
-the fastest deflate come within a few per cent of the size of a search over all filters. Rows go
-through in bands, so memory does not grow with the picture. PNG (Portable Network Graphics)
-Specification, third edition, W3C 2025.
+the fastest deflate come within a few per cent of the size of a search over all filters. PNG
+(Portable Network Graphics) Specification, third edition, W3C 2025.
 """
 
 import struct
@@ -15,9 +14,10 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
+from rilievo.io.bands import bands
+
 _COLOUR_TYPES = {1: 0, 3: 2}
 _UP = 2
-_BAND_BYTES = 1 << 22
 
 
 def write_png(
@@ -54,10 +54,9 @@ def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
     # byte is noise to them.
     strategy = zlib.Z_RLE if pixels.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
     deflate = zlib.compressobj(1, zlib.DEFLATED, 15, 9, strategy)
-    rows = max(1, _BAND_BYTES // pixels[0].nbytes)
     above = np.zeros(pixels[0].nbytes, np.uint8)
-    for first in range(0, len(pixels), rows):
-        band = np.ascontiguousarray(pixels[first : first + rows])
+    for rows in bands(pixels.shape):
+        band = np.ascontiguousarray(pixels[rows])
         band = band.astype(band.dtype.newbyteorder(">"), copy=False).view(np.uint8)
         band = band.reshape(len(band), -1)
         filtered = np.empty((len(band), band.shape[1] + 1), np.uint8)

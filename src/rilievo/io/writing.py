@@ -33,8 +33,8 @@ class SaveOptions:
     """Angle [degrees] to the ray that sees it under which a surface is left out."""
     texture_side: int = 4096
     """Longest side in pixels of the photograph inside a mesh; many viewers take no more."""
-    compress: bool = True
-    """Whether npz and tiff files are compressed: smaller, slower."""
+    compress: bool = False
+    """Whether npz, tiff and exr files are compressed: a fifth smaller, many times slower."""
     overwrite: bool = False
     """Replace what rilievo wrote before. Other programs' files are never replaced."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rilievo.io.bands import bands
 from rilievo.io.facts import FileFacts
 from rilievo.io.png import write_png
 from rilievo.io.stored import Stored
@@ -22,7 +23,9 @@ def write(job: WriteJob) -> FileFacts:
         scale=1 / 255,
         offset=0.0,
     )
-    picture = np.rint(confidence * np.float32(255)).astype(np.uint8)
+    picture = np.empty(confidence.shape, np.uint8)
+    for rows in bands(confidence.shape):
+        picture[rows] = np.rint(confidence[rows] * np.float32(255))
     write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
     return facts
 

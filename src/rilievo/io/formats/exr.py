@@ -20,7 +20,9 @@ def write(job: WriteJob) -> FileFacts:
     channel = "Z" if depth.is_depth else "Y"
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
     header = {
-        "compression": OpenEXR.ZIPS_COMPRESSION,
+        "compression": (
+            OpenEXR.ZIPS_COMPRESSION if job.options.compress else OpenEXR.NO_COMPRESSION
+        ),
         "type": OpenEXR.scanlineimage,
         "kind": depth.kind.value,
         "unit": job.depth_facts.unit,

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt16
 from PIL import Image
 
+from rilievo.io.bands import bands
 from rilievo.io.facts import FileFacts
 from rilievo.io.png import write_png
 from rilievo.io.stored import Stored
@@ -50,14 +51,14 @@ def coding_of(kind: DepthKind, low: float, high: float) -> Coding:
 
 def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
     """Stored numbers, 0 where invalid; what lies outside the coding's range stops at its ends."""
-    steps = np.where(depth.valid, depth.values, np.float32(0)).astype(np.float32, copy=False)
-    if coding.offset:
+    stored = np.empty(depth.shape, np.uint16)
+    for rows in bands(depth.shape):
+        valid = depth.valid[rows]
+        steps = np.where(valid, depth.values[rows], np.float32(0))
         steps -= np.float32(coding.offset)
-    steps /= np.float32(coding.scale)
-    np.rint(steps, out=steps)
-    np.clip(steps, 1, _LARGEST, out=steps)
-    stored = steps.astype(np.uint16)
-    stored[~depth.valid] = 0
+        steps /= np.float32(coding.scale)
+        np.clip(np.rint(steps, out=steps), 1, _LARGEST, out=steps)
+        stored[rows] = np.where(valid, steps, 0)
     return stored
 
 
