@@ -1,9 +1,5 @@
 """``save``: what it writes, what it refuses, and what a kill at any moment leaves."""
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +15,6 @@ from rilievo.errors import (
     OutputError,
 )
 from rilievo.io import outputs
-from rilievo.io.atomic import sweep_parts
 from rilievo.io.facts import CalibrationFacts
 from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, load, save
 from rilievo.io.readback import read_prediction
@@ -215,95 +210,3 @@ def test_a_stem_in_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(OutputError, match="file"):
         save(prediction(), tmp_path / "file" / "photo", ["npy"])
-
-
-KILLS = """
-import os, sys
-from pathlib import Path
-from predictions import prediction
-from rilievo.io.outputs import SaveOptions, save
-from rilievo.types import DepthKind
-
-root, before, after = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3].split(",")
-old, new = prediction(DepthKind.METRIC), prediction(DepthKind.UP_TO_SCALE)
-save(new, root / "warm" / "photo", after)
-step = 0
-while True:
-    folder = root / f"step-{step:02}"
-    if before != ["nothing"]:
-        save(old, folder / "photo", before)
-    child = os.fork()
-    if child == 0:
-        left = step
-        def kill(event, arguments):
-            global left
-            if event == "open":
-                changes = isinstance(arguments[1], str) and arguments[1][0] in "wax+"
-            else:
-                changes = event in ("os.rename", "os.remove", "os.mkdir")
-            if changes and str(arguments[0]).startswith(str(folder)):
-                left -= 1
-                if left < 0:
-                    os._exit(9)
-        sys.addaudithook(kill)
-        save(new, folder / "photo", after, SaveOptions(overwrite=True))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if status == 0:
-        break
-    step += 1
-print(step)
-"""
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [("nothing", "npy,colour,png16"), ("colour,npy", "npy,png16"), ("npz", "npz")],
-)
-def test_a_kill_at_any_moment_leaves_whole_files_that_are_known_as_ours(
-    tmp_path: Path, before: str, after: str
-) -> None:
-    """Killed before every single change of the folder, of a first run and of an overwriting one."""
-    program = KILLS
-    ended = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path), before, after],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    steps = int(ended.stdout)
-    assert steps >= 8
-    for step in range(steps):
-        folder = tmp_path / f"step-{step:02}"
-        if not folder.exists():
-            continue
-        sweep_parts(folder)
-        check_whole(folder)
-        # What a killed run left behind is made anew without asking.
-        is_finished = (folder / "photo.json").exists()
-        options = SaveOptions(overwrite=is_finished)
-        save(prediction(), folder / "photo", after.split(","), options)
-        sidecar = read_sidecar(folder / "photo.json")
-        known = {facts.file for facts in sidecar.files} | {*sidecar.earlier, "photo.json"}
-        assert set(tree(folder)) == known
-
-
-def check_whole(folder: Path) -> None:
-    """If the JSON is there, so is everything it lists, whole and of the kind it says."""
-    for path in folder.iterdir():
-        if path.name.endswith((".png", ".npy", ".npz")):
-            assert path.stat().st_size > 500
-    if not (folder / "photo.json").exists():
-        return
-    sidecar = read_sidecar(folder / "photo.json")
-    assert sidecar.depth is not None
-    for facts in sidecar.files:
-        assert (folder / facts.file).exists()
-        if OUTPUTS[facts.output].reader:
-            depth = read_prediction(folder / facts.file).depth
-            assert depth is not None
-            assert depth.kind == sidecar.depth.kind
-            if OUTPUTS[facts.output].embedded:
-                text = load(OUTPUTS[facts.output].embedded)(folder / facts.file)
-                assert json.loads(text)["depth"]["kind"] == sidecar.depth.kind

@@ -29,8 +29,12 @@ def write(job: WriteJob) -> FileFacts:
         KEY: job.about.alone(facts),
     }
     values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
-    with OpenEXR.File(header, {channel: values}) as image:
-        image.write(str(job.path))
+    try:
+        with OpenEXR.File(header, {channel: values}) as image:
+            image.write(str(job.path))
+    except RuntimeError as error:
+        # How it says that the disk is full, among others.
+        raise OSError(str(error).replace(job.path.name, job.file)) from error
     return facts
 
 
