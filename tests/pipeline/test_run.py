@@ -251,6 +251,19 @@ def test_predict_gives_one_prediction(tmp_path: Path, make_network: MakeNetwork)
         predict(tmp_path / "none.jpg", model=make_network())
 
 
+def test_what_no_photograph_could_be_given_is_refused_before_any_work(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    with pytest.raises(OptionError, match="needs confidence"):
+        run(make_network(), tmp_path / "out", photo, save="colour,confidence")
+    with pytest.raises(OptionError, match="bent until it is calibrated"):
+        run(make_network(kind="affine_inverse"), tmp_path / "out", photo, save="ply")
+    summary = run(make_network(kind="affine_inverse"), tmp_path / "out", photo, save="all")
+    assert summary.exit_code == 0
+    assert not (tmp_path / "out/a.ply").exists()
+
+
 START = [sys.executable, "-m", "rilievo", "predict"]
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from rilievo.calibration import Calibrated, KnownPoint
-from rilievo.errors import CalibrationError, InputError, OutputError
+from rilievo.errors import CalibrationError, InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.facts import CalibrationFacts
-from rilievo.io.outputs import OUTPUTS, Need, Output, save
+from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, save
 from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
@@ -82,22 +82,48 @@ class Results:
     @property
     def formats(self) -> tuple[str, ...]:
         """What is to be written; of ``all``, what this model and installation can give."""
-        options, card = self.options, self.model.card
+        options = self.options
         if not options.asks_for_all:
             return options.formats
-        has_surface = card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE) or options.known
+        return tuple(
+            name
+            for name in options.formats
+            if not self._missing(name) and _is_installed(OUTPUTS[name])
+        )
+
+    def check(self) -> None:
+        """Refuse, before any work, what no photograph could be given.
+
+        Raises:
+            OptionError: If a format needs what the model does not give.
+            MissingExtraError: If a format needs a package that is not installed.
+        """
+        check_outputs(self.formats)
+        for name in self.formats:
+            missing = self._missing(name)
+            if missing == [Need.CAMERA] and self.model.card.kind is not None:
+                raise OptionError(
+                    f"--save {name}: surfaces of depth of kind '{self.model.card.kind}' are bent "
+                    "until it is calibrated: give two known depths or more with --known"
+                )
+            if missing:
+                raise OptionError(
+                    f"--save {name} needs {' and '.join(missing)}, which model "
+                    f"'{self.model.card.name}' does not give"
+                )
+
+    def _missing(self, name: str) -> list[Need]:
+        """What a format needs and this model, with what the user knows, does not give."""
+        card = self.model.card
+        is_depth = card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE) or self.options.known
         given = {
             Need.PHOTO: True,
             Need.DEPTH: card.kind is not None,
             Need.NORMALS: card.normals,
             Need.CONFIDENCE: card.confidence,
-            Need.CAMERA: card.kind is not None and bool(has_surface),
+            Need.CAMERA: card.kind is not None and bool(is_depth),
         }
-        return tuple(
-            name
-            for name in options.formats
-            if all(given[need] for need in OUTPUTS[name].needs) and _is_installed(OUTPUTS[name])
-        )
+        return [need for need in OUTPUTS[name].needs if not given[need]]
 
     @property
     def metres(self) -> Metres:
@@ -115,11 +141,15 @@ class Results:
         Raises:
             RilievoError: If that cannot be done; nothing half-written is left.
         """
-        prediction, fitted = with_metres(self.model.finish(inference, photo), self.metres)
+        formats, metres = self.formats, self.metres
+        if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
+            # Bringing them to the photograph's size takes three times as long as the depth.
+            inference = replace(inference, normals=None)
+        prediction, fitted = with_metres(self.model.finish(inference, photo), metres)
         save(
             prediction,
             job.target,
-            self.formats,
+            formats,
             self.save_options(),
             calibration=None if fitted is None else self.calibration_facts(fitted),
             run=self.run_facts(job),

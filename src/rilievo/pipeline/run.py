@@ -96,9 +96,11 @@ def predict_files(
         threads=options.threads,
     )
     model = refined(model, flip=options.flip, tile=options.tile)
+    results = Results(model=model, options=options)
+    results.check()
     with Tally(output=options.output, total=total, show=show) as tally:
         try:
-            _predict_all(inputs, model, options, tally)
+            _predict_all(inputs, results, tally)
         except KeyboardInterrupt:
             tally.interrupted = True
     return tally.summary()
@@ -111,14 +113,12 @@ def refined(model: Model, *, flip: bool, tile: int | None) -> Model:
     return FlipAveraged(model) if flip else model
 
 
-def _predict_all(
-    inputs: Sequence[str | Path], model: Model, options: PredictOptions, tally: Tally
-) -> None:
-    results = Results(model=model, options=options)
+def _predict_all(inputs: Sequence[str | Path], results: Results, tally: Tally) -> None:
+    options = results.options
     photos = (job for job in _jobs(inputs, options) if job.medium is Medium.PHOTO)
     predict_photos(
         _unfinished(photos, results, tally),
-        model,
+        results.model,
         tally,
         batch_size=options.batch_size,
         prepare=results.prepare,
