@@ -275,5 +275,20 @@ def test_a_closed_pillow_image_is_refused() -> None:
         read_photo(image)
 
 
+def test_a_pillow_image_with_senseless_notes_is_refused() -> None:
+    image = rgb()
+    image.info["transparency"] = "everything"
+    with pytest.raises(InputError, match="image: this image is damaged or of a rare kind"):
+        read_photo(image)
+
+
+def test_a_file_too_large_to_be_read_as_a_whole_is_refused(tmp_path: Path) -> None:
+    """A sparse file, which takes no room on the disk."""
+    path = tmp_path / "x.webp"
+    path.write_bytes(FILES["webp"][0]())
+    os.truncate(path, 2**30 + 1)
+    assert "more than 1 GiB is not read" in refusal(path)
+
+
 def test_suffixes_of_photographs_and_of_raw_files_are_apart() -> None:
     assert not PHOTO_SUFFIXES & RAW_SUFFIXES
