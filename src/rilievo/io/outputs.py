@@ -36,6 +36,7 @@ class Output:
         suffix: Comes after the stem.
         summary: One line for help texts.
         needs: Parts of the prediction that it cannot do without.
+        takes: Parts that it also holds, where the prediction has them.
         writer: ``module:function`` in ``rilievo.io.formats``, from ``WriteJob`` to ``FileFacts``.
         reader: ``module:function`` that reads numbers back as ``Stored``; None for pictures and
             surfaces.
@@ -50,6 +51,7 @@ class Output:
     suffix: str
     summary: str
     needs: tuple[Need, ...]
+    takes: tuple[Need, ...] = ()
     writer: str
     reader: str | None = None
     gives: tuple[Need, ...] = ()
@@ -89,6 +91,7 @@ OUTPUTS: Mapping[str, Output] = {
         suffix=".npz",
         summary="everything as arrays: depth, valid, normals, confidence, K",
         needs=(),
+        takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA),
         writer="npz:write",
         reader="npz:read",
         gives=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE),
@@ -146,12 +149,14 @@ OUTPUTS: Mapping[str, Output] = {
         suffix=".ply",
         summary="point cloud with normals and colours",
         needs=(Need.DEPTH, Need.CAMERA),
+        takes=(Need.NORMALS, Need.PHOTO),
         writer="ply:write",
     ),
     "glb": Output(
         suffix=".glb",
         summary="mesh that wears the photograph (glTF axes: x right, y up, z backwards)",
         needs=(Need.DEPTH, Need.CAMERA),
+        takes=(Need.NORMALS, Need.PHOTO),
         writer="glb:write",
     ),
 }
@@ -256,6 +261,11 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
                 )
         if Need.CAMERA in OUTPUTS[name].needs and prediction.depth is not None:
             prediction.depth.depth()
+
+
+def parts_of(names: Sequence[str]) -> set[Need]:
+    """The parts of a prediction that some outputs are made of; the others need not be there."""
+    return {part for name in names for part in (*OUTPUTS[name].needs, *OUTPUTS[name].takes)}
 
 
 def load(place: str) -> Callable[..., Any]:
