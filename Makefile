@@ -25,7 +25,8 @@ format: $(VENV)/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-benchmark: $(VENV)/test
+benchmark: $(VENV)/core
+	$(BIN)/pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks
 
 $(VENV)/core: pyproject.toml

@@ -2,6 +2,6 @@
 
 import sys
 
-from rilievo.cli import main
+from rilievo.cli import run
 
-sys.exit(main())
+sys.exit(run())

