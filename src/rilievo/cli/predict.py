@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str]) -> int:
         0 when everything was done, 1 when some inputs failed, 2 for wrong use.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Pillow warns of corrupt metadata that has no bearing on the pixels.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = tyro.cli(
         _Arguments,
         args=list(arguments),

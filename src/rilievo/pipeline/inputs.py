@@ -9,10 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from rilievo.errors import InputError
-
-_PHOTOS = ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .heic .heif .avif .ppm .pgm"
-_VIDEOS = ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .3gp .ogv"
-PHOTO_SUFFIXES, VIDEO_SUFFIXES = frozenset(_PHOTOS.split()), frozenset(_VIDEOS.split())
+from rilievo.io.frames import VIDEO_SUFFIXES
+from rilievo.io.signatures import PHOTO_SUFFIXES
 
 
 class Medium(StrEnum):
