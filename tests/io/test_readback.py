@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from predictions import MADE_BY, prediction
-from rilievo.errors import InputError, MissingExtraError, RilievoError
+from rilievo.errors import InputError, MissingExtraError, OutputError, RilievoError
 from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
@@ -134,6 +134,37 @@ def test_a_file_of_another_size_than_the_json_says_is_refused(tmp_path: Path) ->
     np.save(tmp_path / "photo.depth.npy", np.ones((4, 5), np.float32))
     with pytest.raises(InputError, match=r"depth is \(4, 5\) float32, expected \(24, 32\)"):
         read_prediction(tmp_path / "photo")
+
+
+def test_damage_to_the_pixels_of_an_exr_is_noticed(tmp_path: Path) -> None:
+    """Its library fills in zeros for rows that it cannot read, and goes on."""
+    [path, _] = save(prediction(DepthKind.AFFINE), tmp_path / "photo", ["exr"])
+    broken = bytearray(path.read_bytes())
+    broken[-50] ^= 1
+    path.write_bytes(broken)
+    with pytest.raises(InputError, match="the checksum of its pixels is another"):
+        read_prediction(path)
+
+
+def test_the_largest_maps_are_read_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24 * 32 // 3)
+    given = prediction()
+    for name in ("png16", "tiff", "normals"):
+        [path, _] = save(given, tmp_path / name, [name])
+        agree(read_prediction(path), given, name, 0.001)
+
+
+def test_a_path_of_two_lines_is_one_line_in_messages(tmp_path: Path) -> None:
+    path = tmp_path / "two\nlines.depth.npy"
+    with pytest.raises(InputError) as caught:
+        read_prediction(path)
+    assert "\n" not in str(caught.value)
+    path.write_bytes(b"mine")
+    with pytest.raises(OutputError) as refused:
+        save(prediction(), tmp_path / "two\nlines", ["npy"])
+    assert "\n" not in str(refused.value)
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

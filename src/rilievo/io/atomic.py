@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rilievo.errors import OutputError
+from rilievo.io.limits import printable
 
 _PART = re.compile(r"\..+\.(?P<pid>\d+)\.part", re.DOTALL)
 _LONGEST_NAME = 255
@@ -49,7 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         _remove(part)
         if isinstance(error, OSError):
-            raise OutputError(f"{path}: {_reason(error)}") from error
+            raise OutputError(f"{printable(path)}: {_reason(error)}") from error
         raise
 
 
@@ -73,7 +74,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         if isinstance(error, OSError):
-            raise OutputError(f"{path}: {_reason(error)}") from error
+            raise OutputError(f"{printable(path)}: {_reason(error)}") from error
         raise
 
 
@@ -108,7 +109,7 @@ def sweep_parts(directory: Path) -> list[Path]:
                 os.unlink(entry.path)
             swept.append(Path(entry.path))
     except OSError as error:
-        raise OutputError(f"{directory}: {_reason(error)}") from error
+        raise OutputError(f"{printable(directory)}: {_reason(error)}") from error
     return sorted(swept)
 
 
@@ -121,7 +122,7 @@ def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{path}: {_reason(error)}") from error
+        raise OutputError(f"{printable(path)}: {_reason(error)}") from error
 
 
 def make_folder(directory: Path) -> None:
@@ -133,16 +134,19 @@ def make_folder(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise OutputError(f"{directory}: a file has this name: choose another folder") from error
+        raise OutputError(
+            f"{printable(directory)}: a file has this name: choose another folder"
+        ) from error
     except OSError as error:
-        raise OutputError(f"{directory}: {_reason(error)}") from error
+        raise OutputError(f"{printable(directory)}: {_reason(error)}") from error
 
 
 def _reason(error: OSError) -> str:
     """What happened and how to mend it; numpy and Pillow raise some errors without a number."""
     if error.errno in _MENDS:
         return _MENDS[error.errno]
-    return f"cannot be written whole ({error}): is the disk full?"
+    words = " ".join(str(error).split())
+    return f"cannot be written whole ({words}): is the disk full?"
 
 
 def _remove(part: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
+from rilievo.io.limits import printable
 from rilievo.io.outputs import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.stored import Stored
@@ -68,8 +69,9 @@ def read_prediction(path: str | Path) -> Prediction:
     sidecar, stored = found.sidecar, _read_files(found)
     if stored.values is None and stored.normals is None:
         raise InputError(
-            f"{path}: no file of this prediction holds depth or normals as numbers (there should "
-            f"be {', '.join(facts.file for facts in sidecar.files)}): save npz or png16 too"
+            f"{printable(path)}: no file of this prediction holds depth or normals as numbers "
+            f"(there should be {', '.join(facts.file for facts in sidecar.files)}): "
+            "save npz or png16 too"
         )
     try:
         return Prediction(
@@ -80,7 +82,7 @@ def read_prediction(path: str | Path) -> Prediction:
             made_by=sidecar.made_by,
         )
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{printable(path)}: {error}") from error
 
 
 def _find(path: Path) -> _Found:
@@ -89,7 +91,7 @@ def _find(path: Path) -> _Found:
     if not path.is_file():
         beside = sidecar_path(path)
         if not beside.is_file():
-            raise InputError(f"{path}: there is no such file, and no {beside.name} beside it")
+            raise InputError(f"{printable(path)}: there is no such file, and no JSON beside it")
         return _Found(folder=path.parent, sidecar=read_sidecar(beside))
     for output in OUTPUTS.values():
         if path.name.endswith(output.suffix):
@@ -100,7 +102,7 @@ def _find(path: Path) -> _Found:
                     return _Found(folder=path.parent, sidecar=sidecar, named=path.name)
             if output.embedded:
                 return _find_alone(path, output.embedded)
-    raise InputError(f"{path}: no JSON of rilievo beside this file lists it")
+    raise InputError(f"{printable(path)}: no JSON of rilievo beside this file lists it")
 
 
 def _find_alone(path: Path, embedded: str) -> _Found:
@@ -108,8 +110,10 @@ def _find_alone(path: Path, embedded: str) -> _Found:
     try:
         text = load(embedded)(path)
     except BROKEN_FILE as error:
-        raise InputError(f"{path}: not a file of rilievo, or broken ({_line(error)})") from error
-    sidecar = parse_sidecar(text, str(path))
+        raise InputError(
+            f"{printable(path)}: not a file of rilievo, or broken ({_line(error)})"
+        ) from error
+    sidecar = parse_sidecar(text, printable(path))
     # It may have another name by now.
     files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
     return _Found(folder=path.parent, sidecar=replace(sidecar, files=files))
@@ -146,7 +150,7 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
     try:
         return load(reader)(path, facts)
     except BROKEN_FILE as error:
-        raise InputError(f"{path}: broken ({_line(error)}): make it anew") from error
+        raise InputError(f"{printable(path)}: broken ({_line(error)}): make it anew") from error
 
 
 def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
@@ -160,8 +164,8 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
     ):
         if array is not None and (array.shape != shape or array.dtype != kind):
             raise InputError(
-                f"{path}: broken ({name} is {array.shape} {array.dtype}, expected {shape} "
-                f"{np.dtype(kind)}): make it anew"
+                f"{printable(path)}: broken ({name} is {array.shape} {array.dtype}, expected "
+                f"{shape} {np.dtype(kind)}): make it anew"
             )
 
 
@@ -174,4 +178,5 @@ def _depth(stored: Stored, sidecar: Sidecar) -> DepthMap | None:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= 200 else f"{words[:200]}..."

@@ -1,9 +1,16 @@
 """What one file gives back of a prediction."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32
+from PIL.ImageFile import ImageFile
+
+from rilievo.io.decode import load
+from rilievo.io.limits import MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +55,18 @@ def with_nan(
 def from_nan(values: Float32[np.ndarray, "h w"]) -> Stored:
     """The other way round."""
     return Stored(values=values, valid=~np.isnan(values))
+
+
+@contextmanager
+def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
+    """Open and decode an image that we wrote; ``Image.open`` would warn of the largest ones.
+
+    Raises:
+        ValueError: If it promises more pixels than any photograph that we take.
+    """
+    with plugin(path) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"{width}x{height} pixels are more than we write")
+        load(image)
+        yield image

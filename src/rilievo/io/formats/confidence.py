@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.io.bands import bands
 from rilievo.io.facts import FileFacts
 from rilievo.io.png import write_png
-from rilievo.io.stored import Stored
+from rilievo.io.stored import Stored, opened
 from rilievo.io.writing import WriteJob
 
 
@@ -32,5 +32,5 @@ def write(job: WriteJob) -> FileFacts:
 
 def read(path: Path, facts: FileFacts) -> Stored:
     """The confidence, to within 1/510."""
-    with Image.open(path, formats=["PNG"]) as image:
+    with opened(PngImageFile, path) as image:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))

@@ -1,5 +1,6 @@
 """Depth as a float32 OpenEXR image (extra ``exr``)."""
 
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ from rilievo.io.stored import Stored, from_nan, with_nan
 from rilievo.io.writing import WriteJob
 
 KEY = "rilievo"
+_CHECKSUM = "crc32"
 
 
 def write(job: WriteJob) -> FileFacts:
@@ -19,6 +21,7 @@ def write(job: WriteJob) -> FileFacts:
     depth = job.depth
     channel = "Z" if depth.is_depth else "Y"
     facts = job.float_depth_facts(f"{job.depth_facts.meaning}, in channel {channel}")
+    values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
     header = {
         "compression": (
             OpenEXR.ZIPS_COMPRESSION if job.options.compress else OpenEXR.NO_COMPRESSION
@@ -26,9 +29,9 @@ def write(job: WriteJob) -> FileFacts:
         "type": OpenEXR.scanlineimage,
         "kind": depth.kind.value,
         "unit": job.depth_facts.unit,
+        _CHECKSUM: f"{zlib.crc32(values.data):08x}",
         KEY: job.about.alone(facts),
     }
-    values = np.ascontiguousarray(with_nan(depth.values, depth.valid))
     try:
         with OpenEXR.File(header, {channel: values}) as image:
             image.write(str(job.path))
@@ -43,14 +46,21 @@ def read(path: Path, facts: FileFacts) -> Stored:
     OpenEXR = _package()
     with OpenEXR.File(str(path)) as image:
         [channel] = image.channels().values()
-        return from_nan(np.array(channel.pixels, np.float32))
+        values = np.array(channel.pixels, np.float32)
+        # OpenEXR gives zeros for rows that it cannot read.
+        if image.header()[_CHECKSUM] != f"{zlib.crc32(values.data):08x}":
+            raise ValueError("the checksum of its pixels is another")
+    return from_nan(values)
 
 
 def embedded(path: Path) -> str:
     """The JSON inside."""
     OpenEXR = _package()
     with OpenEXR.File(str(path), header_only=True) as image:
-        return image.header()[KEY]
+        text = image.header()[KEY]
+    if not isinstance(text, str):
+        raise ValueError("its header is damaged")
+    return text
 
 
 def _package() -> ModuleType:

@@ -20,6 +20,7 @@ from PIL import Image
 from rilievo.errors import InputError
 from rilievo.geometry.surface import Mesh, mesh, surface_step
 from rilievo.io.facts import FileFacts, SurfaceFacts
+from rilievo.io.limits import printable
 from rilievo.io.writing import WriteJob
 from rilievo.types import Photo
 
@@ -57,7 +58,9 @@ def write(job: WriteJob) -> FileFacts:
         cut=options.cut,
     )
     if not len(surface.triangles):
-        raise InputError(f"{job.about.source.file}: no surface is left to write as a mesh")
+        raise InputError(
+            f"{printable(job.about.source.file)}: no surface is left to write as a mesh"
+        )
     texture = None if photo is None else _texture(photo, options.texture_side)
     facts = FileFacts(
         file=job.file,

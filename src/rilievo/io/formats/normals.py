@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.io.colour import normals_picture
 from rilievo.io.facts import PICTURE_AXES, FileFacts
 from rilievo.io.png import write_png
-from rilievo.io.stored import Stored
+from rilievo.io.stored import Stored, opened
 from rilievo.io.writing import WriteJob
 
 
@@ -26,7 +26,7 @@ def write(job: WriteJob) -> FileFacts:
 
 def read(path: Path, facts: FileFacts) -> Stored:
     """The normals in our axes, to within half a degree."""
-    with Image.open(path, formats=["PNG"]) as image:
+    with opened(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)
     normals[1:] *= -1

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt16
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from rilievo.io.bands import bands
 from rilievo.io.facts import FileFacts
 from rilievo.io.png import write_png
-from rilievo.io.stored import Stored
+from rilievo.io.stored import Stored, opened
 from rilievo.io.writing import WriteJob
 from rilievo.types import DepthKind, DepthMap
 
@@ -91,7 +91,7 @@ def write(job: WriteJob) -> FileFacts:
 
 def read(path: Path, facts: FileFacts) -> Stored:
     """The numbers, to within half a ``scale``."""
-    with Image.open(path, formats=["PNG"]) as image:
+    with opened(PngImageFile, path) as image:
         stored = np.asarray(image)
     if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
         raise ValueError("it has not 16 bits, or its JSON has no scale")
@@ -103,5 +103,5 @@ def read(path: Path, facts: FileFacts) -> Stored:
 
 def embedded(path: Path) -> str:
     """The JSON inside."""
-    with Image.open(path, formats=["PNG"]) as image:
+    with opened(PngImageFile, path) as image:
         return image.info[KEY]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from rilievo.io.facts import FileFacts
-from rilievo.io.stored import Stored, from_nan, with_nan
+from rilievo.io.stored import Stored, from_nan, opened, with_nan
 from rilievo.io.writing import WriteJob
 
 _IMAGE_DESCRIPTION = 270
@@ -28,12 +28,12 @@ def write(job: WriteJob) -> FileFacts:
 
 def read(path: Path, facts: FileFacts) -> Stored:
     """The values, bit for bit."""
-    with Image.open(path, formats=["TIFF"]) as image:
+    with opened(TiffImageFile, path) as image:
         return from_nan(np.array(image, np.float32))
 
 
 def embedded(path: Path) -> str:
     """The JSON inside."""
-    with Image.open(path, formats=["TIFF"]) as image:
+    with opened(TiffImageFile, path) as image:
         description = image.getexif()[_IMAGE_DESCRIPTION]
     return description
