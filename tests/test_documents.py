@@ -13,7 +13,7 @@ from clips import write_clip
 from rilievo.cli import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/quickstart.md", "docs/metres.md")
+DOCUMENTS = ("README.md", "docs/quickstart.md", "docs/metres.md", "docs/videos.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`(rilievo [a-z][^`]*)`")
 

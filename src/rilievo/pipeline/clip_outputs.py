@@ -25,9 +25,6 @@ from rilievo.types import Prediction
 AS_PICTURES = ("colour", "normals")
 AS_NUMBERS = "png16"
 
-# What the writers of depth alone never look at, and a video so need not keep.
-DEPTH_ALONE = frozenset({"colour", "png16", "npy", "tiff", "exr", "confidence"})
-
 Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
 
 

@@ -7,13 +7,13 @@ from itertools import islice
 from rilievo.errors import InputError
 from rilievo.io.facts import Sidecar
 from rilievo.io.frames import Frame, FrameSource
-from rilievo.io.outputs import check_parts
+from rilievo.io.limits import printable
+from rilievo.io.outputs import Need, check_parts, parts_of
 from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.onnx import shrink
 from rilievo.pipeline.ahead import read_ahead
 from rilievo.pipeline.clip_options import ClipOptions, Metric
-from rilievo.pipeline.clip_outputs import DEPTH_ALONE
 from rilievo.pipeline.looks import look_at
 from rilievo.pipeline.spool import Spool
 from rilievo.pipeline.temporal import Correction, ScaleTrack
@@ -57,7 +57,7 @@ def survey(
     """
     first: _First | None = None
     track = None if model.card.kind is None else ScaleTrack(model.card.kind)
-    keeps_normals = not DEPTH_ALONE.issuperset(options.outputs)
+    parts = parts_of(options.outputs)
     ticks: list[int] = []
     for batch in _batches(frames_ahead(source), options.batch_size):
         photos = [options.prepare(frame.photo) for frame in batch]
@@ -66,22 +66,20 @@ def survey(
             if first is None:
                 first = _begin(model.finish(answer, photo), options)
             small = Photo(pixels=shrink(photo.pixels, _size_of(answer)), name=photo.name)
-            checked = model.finish(answer, small)
-            spool.append(_kept(checked, keeps_normals=keeps_normals))
+            checked = model.finish(_only(answer, parts), small)
+            spool.append(_answer_of(checked))
             if track is not None and checked.depth is not None:
                 track.watch(look_at(checked.depth, small))
             ticks.append(frame.ticks)
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
     if first is None:
-        raise InputError(f"{source.path}: no frame of this video could be read")
+        raise InputError(f"{printable(source.path)}: no frame of this video could be read")
     corrections = [Correction(scale=1.0)] * len(ticks)
     if track is not None and options.temporal:
         corrections = track.corrections(float(source.rate))
-    if first.metric is not None:
-        corrections = _from_first(corrections)
     return Survey(
         ticks=tuple(ticks),
-        corrections=tuple(corrections),
+        corrections=tuple(corrections if first.metric is None else _from_first(corrections)),
         shots=(0,) if track is None else tuple(track.shots),
         metric=first.metric,
         about=first.about,
@@ -134,9 +132,18 @@ def _size_of(answer: Inference) -> tuple[int, int]:
     raise AssertionError("a model answers something")
 
 
-def _kept(prediction: Prediction, *, keeps_normals: bool) -> Inference:
+def _answer_of(prediction: Prediction) -> Inference:
     return Inference(
         depth=None if prediction.depth is None else prediction.depth.values,
-        normals=prediction.normals if keeps_normals else None,
+        normals=prediction.normals,
         confidence=prediction.confidence,
+    )
+
+
+def _only(answer: Inference, parts: set[Need]) -> Inference:
+    """Depth, which frames are compared by, and what outputs are made of."""
+    return Inference(
+        depth=answer.depth,
+        normals=answer.normals if Need.NORMALS in parts else None,
+        confidence=answer.confidence if Need.CONFIDENCE in parts else None,
     )
