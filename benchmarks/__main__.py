@@ -1,0 +1,78 @@
+"""Run benchmarks, print Markdown, write JSON: ``python -m benchmarks [NAME...]``."""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from benchmarks.measure import BenchmarkError, this_machine
+from benchmarks.report import to_markdown, write_json
+from benchmarks.settings import SHIPPED, Settings
+
+# A new benchmark is one file with ``run(settings) -> Report`` and one line here.
+BENCHMARKS: Mapping[str, str] = {
+    "cold_start": "one photograph, whole process, against the transformers pipeline",
+    "folder": "a folder of photographs against the bare network",
+    "memory": "peak memory: more photographs, a large one, a longer video",
+    "startup": "help, tables and import, and that none of them loads torch",
+    "install": "a fresh environment with the core alone: seconds and megabytes",
+    "engines": "ONNX Runtime against OpenVINO on the embedded network",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What to run and how."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Benchmarks; all of them when none is named."""
+    quick: bool = False
+    """Small counts, to see that everything runs; the figures mean little."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
+    """Folder for the figures as JSON, one file a benchmark; not written when not given."""
+    weights: Annotated[Path, tyro.conf.arg(aliases=("-m",), metavar="FILE.onnx")] = SHIPPED
+    """The network to measure; by default the one inside the package."""
+
+
+def main() -> int:
+    """Run what was named; returns the exit code."""
+    given = tyro.cli(Arguments, prog="python -m benchmarks", description=_help())
+    unknown = [name for name in given.names if name not in BENCHMARKS]
+    if unknown or not given.weights.is_file():
+        missing = f"no benchmark {unknown[0]!r}" if unknown else f"no file {given.weights}"
+        print(f"{missing}\n{_help()}", file=sys.stderr)
+        return 2
+    failed = False
+    for name in given.names or BENCHMARKS:
+        failed |= not _run(name, given)
+    return 1 if failed else 0
+
+
+def _run(name: str, given: Arguments) -> bool:
+    """Run one benchmark in a folder of its own; whether it got to its end."""
+    machine = this_machine()
+    with tempfile.TemporaryDirectory(prefix="rilievo-benchmark-") as work:
+        settings = Settings(quick=given.quick, work=Path(work), weights=given.weights.resolve())
+        try:
+            report = import_module(f"benchmarks.{name}").run(settings)
+        except BenchmarkError as error:
+            print(f"## {name}\n\nfailed: {error}\n", flush=True)
+            return False
+    print(to_markdown(report, machine, quick=given.quick), flush=True)
+    if given.output is not None:
+        given.output.mkdir(parents=True, exist_ok=True)
+        write_json(report, machine, given.output / f"{name}.json", quick=given.quick)
+    return True
+
+
+def _help() -> str:
+    return "\n".join(f"{name}: {about}" for name, about in BENCHMARKS.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""A network as heavy as Depth Anything V2 small, with random weights: nothing is downloaded.
+
+Usage: python -m benchmarks.depth_anything transformers FOLDER
+       python -m benchmarks.depth_anything onnx FILE
+
+Yang et al., "Depth Anything V2", 2024; the configuration is that of its small variant in
+transformers: a DINOv2 encoder of width 384 and 12 blocks, a DPT head, 518 pixels a side.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.measure import answer_of
+
+if TYPE_CHECKING:
+    import torch
+
+SIDE = 518
+"""Of what the network sees [px]."""
+_PATCH = 14
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def save_for_transformers(folder: Path) -> Path:
+    """Write the model and its image processor as ``transformers.pipeline`` loads them."""
+    answer_of("depth_anything", "transformers", folder)
+    return folder
+
+
+def save_as_onnx(path: Path) -> Path:
+    """Write the network as an ONNX file that rilievo runs."""
+    answer_of("depth_anything", "onnx", path)
+    return path
+
+
+def _network() -> Any:
+    import torch
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+
+    torch.manual_seed(0)
+    encoder = Dinov2Config(
+        hidden_size=384,
+        num_hidden_layers=12,
+        num_attention_heads=6,
+        image_size=SIDE,
+        patch_size=_PATCH,
+        out_features=["stage3", "stage6", "stage9", "stage12"],  # pyright: ignore[reportCallIssue]
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=encoder,
+        reassemble_hidden_size=384,
+        neck_hidden_sizes=[48, 96, 192, 384],
+        fusion_hidden_size=64,
+    )
+    return DepthAnythingForDepthEstimation(config).eval()
+
+
+def _to_transformers(folder: Path) -> None:
+    from transformers import DPTImageProcessor
+
+    _network().save_pretrained(folder)
+    DPTImageProcessor(
+        size={"height": SIDE, "width": SIDE},
+        ensure_multiple_of=_PATCH,
+        keep_aspect_ratio=True,
+        resample=3,
+        image_mean=list(_MEAN),
+        image_std=list(_DEVIATION),
+    ).save_pretrained(folder)
+
+
+def _to_onnx(path: Path) -> None:
+    import torch
+
+    network = _network()
+
+    class Wrapped(torch.nn.Module):
+        """The network behind the contract of ``rilievo.models.onnx``."""
+
+        mean: "torch.Tensor"
+        deviation: "torch.Tensor"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.register_buffer("mean", 255 * torch.tensor(_MEAN).view(1, 3, 1, 1))
+            self.register_buffer("deviation", 255 * torch.tensor(_DEVIATION).view(1, 3, 1, 1))
+
+        def forward(self, image: "torch.Tensor") -> "torch.Tensor":
+            pixels = image.permute(0, 3, 1, 2).float()
+            return self.network((pixels - self.mean) / self.deviation).predicted_depth
+
+    with warnings.catch_warnings():
+        # The exporter that traces is called old, but what it writes runs faster by a third.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Wrapped(),
+            (torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8),),
+            str(path),
+            input_names=["image"],
+            output_names=["depth"],
+            opset_version=17,
+            dynamo=False,
+        )
+    _describe(path)
+
+
+def _describe(path: Path) -> None:
+    import onnx
+
+    model = onnx.load(str(path))
+    facts = {
+        "rilievo.format": "1",
+        "rilievo.name": "benchmark/as-heavy-as-depth-anything-v2-small",
+        "rilievo.kind": "affine_inverse",
+        "rilievo.licence": "random weights",
+        "rilievo.area": str(SIDE * SIDE),
+        "rilievo.multiple": str(_PATCH),
+    }
+    for key, value in facts.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, str(path))
+
+
+if __name__ == "__main__":
+    {"transformers": _to_transformers, "onnx": _to_onnx}[sys.argv[1]](Path(sys.argv[2]))
+    print(json.dumps(None))

@@ -1,0 +1,122 @@
+"""A folder of photographs against the bare network, and against what the cores could do."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.depth_anything import save_as_onnx
+from benchmarks.measure import Spread, in_turns, spread, this_machine
+from benchmarks.photographs import SIDE, make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+from benchmarks.stages import stage_costs
+from benchmarks.throughput import network_rate, pipeline_rate
+
+LEAST_SHARE = 0.9
+PIPELINE, NETWORK = "predict_files", "bare network"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """One network: rates in photographs a second, and CPU seconds of the stages."""
+
+    name: str
+    pipeline: Spread
+    network: Spread
+    stages: dict[str, float]
+    cores: int
+
+    @property
+    def share(self) -> float:
+        """Of the bare network's speed."""
+        return self.pipeline.median / self.network.median
+
+    @property
+    def ideal(self) -> float:
+        """Photographs a second, if every core did nothing but the stages, all the time."""
+        return self.cores / sum(self.stages.values())
+
+
+def run(settings: Settings) -> Report:
+    count = settings.count(500, quick=24)
+    heavy_count = settings.count(100, quick=4)
+    heavy = save_as_onnx(settings.work / "heavy.onnx")
+    found = (
+        _measure("embedded network", settings.weights, count, settings),
+        _measure("as heavy as Depth Anything V2 small", heavy, heavy_count, settings),
+    )
+    return Report(
+        name="folder",
+        about=(
+            f"`predict_files` over {count} JPEG photographs of {SIDE}x{SIDE} ({heavy_count} for "
+            "the heavy network), to colour pictures and their JSON, against the same session "
+            "called as often with one prepared photograph and nothing else; in turns, loading "
+            "left out. A light network takes less than reading and writing a photograph does, so "
+            "what the cores could do at best is the fairer measure of it: cores divided by the "
+            "CPU time of all stages, each measured alone."
+        ),
+        tables=(_rates(found), *(_stage_table(each) for each in found)),
+        bars=tuple(
+            Bar(
+                promise=f"{each.name}: at least {LEAST_SHARE:.0%} of the bare network's speed",
+                measured=f"{each.share:.0%}, and {each.pipeline.median / each.ideal:.0%} of what "
+                "the cores could do",
+                kept=each.share >= LEAST_SHARE,
+            )
+            for each in found
+        ),
+    )
+
+
+def _measure(name: str, weights: Path, count: int, settings: Settings) -> _Found:
+    folder = settings.work / f"photographs-{count}"
+    photos = make_photographs(folder, count)
+    output = settings.folder(f"output-{count}")
+    rates = in_turns(
+        {
+            PIPELINE: pipeline_rate(weights, folder, output),
+            NETWORK: network_rate(weights, photos[0], count),
+        },
+        rounds=settings.count(5, quick=2),
+        warm_up=False,
+    )
+    alone = settings.folder(f"stages-{count}")
+    stages = stage_costs(weights, photos[0], alone, settings.count(30, quick=5))
+    shutil.rmtree(output)
+    return _Found(
+        name=name,
+        pipeline=spread(rates[PIPELINE]),
+        network=spread(rates[NETWORK]),
+        stages=dict(stages),
+        cores=this_machine().cores,
+    )
+
+
+def _rates(found: tuple[_Found, ...]) -> Table:
+    return Table(
+        columns=(
+            "photographs a second",
+            NETWORK,
+            PIPELINE,
+            "share of the bare network",
+            "what the cores could do",
+            "share of that",
+        ),
+        rows=[
+            (
+                each.name,
+                str(each.network),
+                str(each.pipeline),
+                f"{each.share:.0%}",
+                f"{each.ideal:.1f}",
+                f"{each.pipeline.median / each.ideal:.0%}",
+            )
+            for each in found
+        ],
+    )
+
+
+def _stage_table(found: _Found) -> Table:
+    rows = [(name, f"{1e3 * seconds:.1f}") for name, seconds in found.stages.items()]
+    total = f"{1e3 * sum(found.stages.values()):.1f}"
+    return Table(columns=(found.name, "CPU ms a photograph"), rows=[*rows, ("together", total)])

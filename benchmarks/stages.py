@@ -1,0 +1,80 @@
+"""CPU time of each stage of a photograph's way, each alone; a process of its own.
+
+Usage: python -m benchmarks.stages WEIGHTS PHOTO OUTPUT ROUNDS
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import answer_of
+from rilievo.io.colour import colour_range, colourise
+from rilievo.io.outputs import save
+from rilievo.io.photo import read_photo
+from rilievo.io.png import write_png
+from rilievo.io.writing import SaveOptions
+from rilievo.models.base import Inference, Model, resize
+from rilievo.models.engines import LoadOptions, open_session
+from rilievo.models.onnx import OnnxModel, network_size, read_facts, shrink
+from rilievo.types import Photo, Prediction
+
+
+def stage_costs(weights: Path, photo: Path, output: Path, rounds: int) -> Mapping[str, float]:
+    """CPU time of every stage, in the order of a photograph's way [s]."""
+    return answer_of("stages", weights, photo, output, str(rounds))
+
+
+def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[], object]]:
+    session = open_session(weights, LoadOptions())
+    facts = read_facts(weights, session)
+    model = OnnxModel(weights, LoadOptions())
+    photo = read_photo(path)
+    size = network_size(photo.shape, area=facts.area, multiple=facts.multiple)
+    batch = np.stack([shrink(photo.pixels, size)])
+    prediction = _depth_alone(model, photo)
+    assert prediction.depth is not None, "the networks measured here give depth"
+    depth, answer = prediction.depth, model.infer([photo])[0].depth
+    assert answer is not None, "the same"
+    picture = colourise(depth)
+    return {
+        "decode JPEG": lambda: read_photo(path),
+        "shrink for the network": lambda: shrink(photo.pixels, size),
+        "network": lambda: session.run(batch),
+        "resize depth": lambda: resize(answer, photo.shape),
+        "range and colours": lambda: colourise(depth, limits=colour_range(depth)),
+        "encode PNG": lambda: write_png(output / "alone.png", picture, {}),
+        "_write": lambda: save(
+            prediction, output / "photo", ("colour",), SaveOptions(overwrite=True)
+        ),
+    }
+
+
+def _depth_alone(model: Model, photo: Photo) -> Prediction:
+    [answer] = model.infer([photo])
+    return model.finish(Inference(depth=answer.depth), photo)
+
+
+def _cpu(work: Callable[[], object], rounds: int) -> float:
+    """The least CPU time of one call, over all threads [s]: noise only ever adds."""
+    costs = []
+    for _ in range(rounds):
+        start = time.process_time()
+        work()
+        costs.append(time.process_time() - start)
+    return min(costs)
+
+
+def _main(weights: Path, photo: Path, output: Path, rounds: int) -> dict[str, float]:
+    costs = {name: _cpu(work, rounds) for name, work in _stages(weights, photo, output).items()}
+    whole = costs.pop("_write")
+    costs["JSON and files"] = max(0.0, whole - costs["range and colours"] - costs["encode PNG"])
+    return costs
+
+
+if __name__ == "__main__":
+    first, second, third, times = sys.argv[1:]
+    print(json.dumps(_main(Path(first), Path(second), Path(third), int(times))))

@@ -1,0 +1,72 @@
+"""What it takes before any work begins, and that none of it loads a framework."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.measure import Cost, answer_of, cost_of, in_turns, rilievo_command, spread
+from benchmarks.photographs import make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+
+MOST_SECONDS = 0.3
+HELP = "rilievo --help"
+
+
+def run(settings: Settings) -> Report:
+    [photo] = make_photographs(settings.folder("photo"), 1)
+    commands: Mapping[str, Sequence[str | Path]] = {
+        HELP: rilievo_command("--help"),
+        "rilievo models": rilievo_command("models"),
+        "rilievo predict --help": rilievo_command("predict", "--help"),
+        "import rilievo": [sys.executable, "-c", "import rilievo"],
+        "import rilievo; rilievo.predict": [sys.executable, "-c", "from rilievo import predict"],
+        "python alone": [sys.executable, "-c", "pass"],
+    }
+    costs = in_turns(
+        {name: lambda command=command: cost_of(command) for name, command in commands.items()},
+        rounds=settings.count(15, quick=2),
+    )
+    loaded = _frameworks_loaded(photo, settings)
+    walls = {name: spread([cost.wall for cost in each]) for name, each in costs.items()}
+    return Report(
+        name="startup",
+        about=(
+            "From the command to the end of the process, in turns; median (least to most). And "
+            "which frameworks each of them loads."
+        ),
+        tables=(_table(costs),),
+        bars=(
+            Bar(
+                promise=f"`{HELP}` takes at most {MOST_SECONDS} s",
+                measured=f"{walls[HELP].median:.2f} s",
+                kept=walls[HELP].median <= MOST_SECONDS,
+            ),
+            Bar(
+                promise="help, models, import and predict load no torch and nothing like it",
+                measured=", ".join(loaded) or "none",
+                kept=not loaded,
+            ),
+        ),
+    )
+
+
+def _frameworks_loaded(photo: Path, settings: Settings) -> list[str]:
+    output = settings.work / "output"
+    predict = ["predict", str(photo), "-o", str(output), *map(str, settings.model_options)]
+    found: set[str] = set()
+    for arguments in (["--help"], ["models"], predict):
+        found |= set(answer_of("imports", *arguments))
+    return sorted(found)
+
+
+def _table(costs: dict[str, list[Cost]]) -> Table:
+    rows = [
+        (
+            f"`{name}`",
+            str(spread([cost.wall for cost in each])),
+            str(spread([cost.cpu for cost in each])),
+        )
+        for name, each in costs.items()
+    ]
+    return Table(columns=("command", "wall s", "CPU s"), rows=rows)
