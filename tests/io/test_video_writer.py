@@ -112,7 +112,8 @@ def test_sound_that_no_container_holds_is_known(tmp_path: Path) -> None:
 
 
 def test_sound_is_interleaved_so_that_players_need_not_seek(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(90), sound="aac"))
+    slow = Clip(pictures=numbered(80), rate=5, time_base=Fraction(1, 5), sound="aac")
+    clip = write_clip(tmp_path / "clip.mp4", slow)
     reader = VideoReader(clip)
     form = VideoFormat(
         size=reader.size, rate=reader.rate, time_base=reader.time_base, coding=Coding.PICTURE

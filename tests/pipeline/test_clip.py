@@ -405,13 +405,22 @@ def test_results_are_replaced_only_where_that_is_asked_and_only_ours(tmp_path: P
     assert (tmp_path / "mine.frames" / "precious.txt").read_text() == "mine"
 
 
-def test_a_video_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        Clip(pictures=still(8)),
+        Clip(pictures=still(12)),
+        Clip(pictures=still(10), ticks=range(0, 20, 2)),
+    ],
+    ids=["shorter", "longer", "slower"],
+)
+def test_a_video_that_changes_meanwhile_is_refused(tmp_path: Path, other: Clip) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(10)))
-    shorter = write_clip(tmp_path / "shorter.mp4", Clip(pictures=still(8)))
+    changed = write_clip(tmp_path / "changed.mp4", other)
 
     def swap(done: int, total: int | None) -> None:
         if done == 10:
-            os.replace(shorter, clip)
+            os.replace(changed, clip)
 
     with pytest.raises(InputError, match="changed while it was being read"):
         predict_clip(

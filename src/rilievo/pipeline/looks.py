@@ -17,6 +17,7 @@ _FAINT = 4.0
 """Grey levels a pixel that an edge has to rise by, at least, to tell motion."""
 _STILL_SHARE = 0.5
 """The camera stands still if so many of the pixels that can tell have hardly moved."""
+_TRIMMED = 0.1
 _FEWEST = 0.05
 """Share of a frame that has to be unmoved for the scale to rest on these pixels alone."""
 
@@ -56,8 +57,8 @@ class Comparison:
         is_cut: They show different scenes; nothing else is to be read then.
         is_still: The camera has not moved between them.
         growth: Logarithm of the later scale over the earlier.
-        level: Median of the later numbers, over the pixels compared.
-        reference_level: Median of the earlier numbers, over the same pixels.
+        level: Of the later numbers, over the pixels compared: their trimmed mean.
+        reference_level: Of the earlier numbers, over the same pixels.
     """
 
     is_cut: bool
@@ -96,16 +97,17 @@ def compare(reference: Look, look: Look) -> Comparison:
         return Comparison(is_cut=True)
     unmoved, is_still = _unmoved(reference.grey, look.grey)
     both = reference.valid & look.valid
-    chosen = both & unmoved
+    # Under a moving camera what hardly moved is what is flat, and a poorer sample than all.
+    chosen = both & unmoved if is_still else both
     if np.count_nonzero(chosen) < _FEWEST * chosen.size:
         chosen = both
     if not chosen.any():
         return Comparison(is_cut=False, is_still=is_still)
     before = reference.numbers[chosen].astype(np.float64)
     after = look.numbers[chosen].astype(np.float64)
-    level, reference_level = float(np.median(after)), float(np.median(before))
+    level, reference_level = _centre(after), _centre(before)
     if look.is_logarithm:
-        growth = float(np.median(after - before))
+        growth = _centre(after - before)
     else:
         growth = _log_ratio(np.abs(after - level).mean(), np.abs(before - reference_level).mean())
     return Comparison(
@@ -115,6 +117,16 @@ def compare(reference: Look, look: Look) -> Comparison:
         level=level,
         reference_level=reference_level,
     )
+
+
+def _centre(numbers: Float64[np.ndarray, "n"]) -> float:
+    """The mean without the lowest and the highest tenth.
+
+    It leaves less flicker than the median does, measured on a hand-held video with a depth sensor:
+    networks err from frame to frame in places, and a mean evens that out.
+    """
+    low, high = np.quantile(numbers, (_TRIMMED, 1 - _TRIMMED))
+    return float(numbers[(numbers >= low) & (numbers <= high)].mean())
 
 
 def _unmoved(

@@ -3,9 +3,9 @@
 A model that sees one frame at a time gives each its own scale (and, for the affine kinds, its own
 shift), so depth pumps. Each frame is corrected by one factor (and shift), found from all frames:
 
-1. Every frame is compared with a reference, an earlier frame of the same shot: the median ratio
-   of their numbers, over the pixels that hardly moved, says how much they have grown. The
-   reference stays while the camera stands still, and else is the frame before. Chained, the
+1. Every frame is compared with a reference, an earlier frame of the same shot: the typical ratio
+   of their numbers says how much they have grown. The reference stays while the camera stands
+   still, and only pixels that hardly moved count; else it is the frame before. Chained, the
    logarithms of these ratios are the apparent path A of the scale: what happened to the scene (a
    camera that comes nearer) plus each frame's whim.
 2. A chain of ratios drifts as a random walk does, so A is not simply undone. The path P that the
@@ -64,8 +64,8 @@ class _Step:
         reference: Index of the frame it was compared with; its own where a shot begins.
         is_still: Whether the camera has not moved between them.
         growth: Logarithm of its scale over the reference's.
-        level: Median of its numbers, over the pixels compared.
-        reference_level: Median of the reference's numbers, over the same pixels.
+        level: Of its numbers, over the pixels compared.
+        reference_level: Of the reference's numbers, over the same pixels.
     """
 
     reference: int
