@@ -37,21 +37,32 @@ class _Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class _Inferring:
+    batch: Sequence[tuple[Job, Photo]]
+    future: Future[list[Inference]]
+
+    @property
+    def pixels(self) -> int:
+        """Of its photographs."""
+        return sum(photo.pixels.size // 3 for _, photo in self.batch)
+
+
+@dataclass(frozen=True, slots=True)
 class _Writing:
     job: Job
     future: Future[None]
     pixels: int
 
 
-Work = TypeVar("Work", _Waiting, _Writing)
+Work = TypeVar("Work", _Waiting, _Inferring, _Writing)
 
 
 class _Queue(Generic[Work]):
     """Work under way in one pool, oldest first, bounded in number and in pixels."""
 
-    def __init__(self, workers: int, name: str) -> None:
+    def __init__(self, workers: int, name: str, *, most: int) -> None:
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
-        self._most = 2 * workers + 2
+        self._most = most
         self.waiting: deque[Work] = deque()
 
     @property
@@ -75,23 +86,34 @@ def predict_photos(
 ) -> None:
     """Predict every job and write its results; what fails is told to ``tally`` and passed over.
 
-    The calling thread runs the network. Results are written in the order of the jobs, though
-    two may be written at once.
+    Results are written in the order of the jobs, though several may be written at once.
     """
     workers = max(2, os.cpu_count() or 1)
-    readers: _Queue[_Waiting] = _Queue(workers, "read")
-    writers: _Queue[_Writing] = _Queue(workers, "write")
+    readers: _Queue[_Waiting] = _Queue(workers, "read", most=2 * workers + 2)
+    # One batch more than are inferred at once, so that the next is there when one is done.
+    network: _Queue[_Inferring] = _Queue(model.concurrency, "infer", most=model.concurrency + 1)
+    writers: _Queue[_Writing] = _Queue(workers, "write", most=2 * workers + 2)
     source = iter(jobs)
+
+    def write(inferring: _Inferring) -> None:
+        for job, photo, inference in _answers(inferring, model, tally):
+            while writers.is_full:
+                _settle(writers.waiting.popleft(), tally)
+            future = writers.pool.submit(save, job, photo, inference)
+            writers.waiting.append(_Writing(job, future, photo.pixels.size // 3))
+
     try:
         while batch := _next_batch(source, readers, tally, batch_size, prepare):
-            for job, photo, inference in _infer(model, batch, tally):
-                while writers.is_full:
-                    _settle(writers.waiting.popleft(), tally)
-                future = writers.pool.submit(save, job, photo, inference)
-                writers.waiting.append(_Writing(job, future, photo.pixels.size // 3))
+            future = network.pool.submit(model.infer, [photo for _, photo in batch])
+            network.waiting.append(_Inferring(batch, future))
+            while network.is_full:
+                write(network.waiting.popleft())
+        while network.waiting:
+            write(network.waiting.popleft())
     finally:
         # Also after an interruption: what is being written is finished, and counted.
         readers.close()
+        network.close()
         if sys.exc_info()[0] is not None:
             writers.close()
         for writing in writers.waiting:
@@ -126,18 +148,31 @@ def _next_batch(
     return batch
 
 
-def _infer(
-    model: Model, batch: Sequence[tuple[Job, Photo]], tally: Tally
+def _answers(
+    inferring: _Inferring, model: Model, tally: Tally
 ) -> list[tuple[Job, Photo, Inference]]:
     """Answers for a batch; where it fails as a whole, for each photograph by itself."""
+    batch = inferring.batch
     try:
-        answers = model.infer([photo for _, photo in batch])
+        answers = inferring.future.result()
         return [(job, photo, answer) for (job, photo), answer in zip(batch, answers, strict=True)]
     except (RilievoError, MemoryError) as error:
         if len(batch) == 1:
             tally.failed(one_line(batch[0][0], error))
             return []
-    return [result for single in batch for result in _infer(model, [single], tally)]
+    return [result for job, photo in batch for result in _answer(job, photo, model, tally)]
+
+
+def _answer(
+    job: Job, photo: Photo, model: Model, tally: Tally
+) -> list[tuple[Job, Photo, Inference]]:
+    """The answer for one photograph of a batch that failed; none if it was this one's fault."""
+    try:
+        [answer] = model.infer([photo])
+    except (RilievoError, MemoryError) as error:
+        tally.failed(one_line(job, error))
+        return []
+    return [(job, photo, answer)]
 
 
 def _settle(writing: _Writing, tally: Tally) -> None:

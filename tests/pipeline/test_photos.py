@@ -1,0 +1,118 @@
+"""The stream of photographs: everything once, each with its own answer, some at once."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relief import Relief
+from rilievo.errors import ModelError
+from rilievo.models.base import Inference
+from rilievo.pipeline.inputs import Job, Medium
+from rilievo.pipeline.photos import predict_photos
+from rilievo.pipeline.summary import Summary, Tally
+from rilievo.types import Photo
+
+WAIT = 20.0
+"""Longest wait [s] for something that happens at once if it happens."""
+
+
+class Meeting(Relief):
+    """Answers only when as many calls of ``infer`` are under way as may be at once."""
+
+    def __init__(self, concurrency: int) -> None:
+        super().__init__()
+        self.concurrency = concurrency
+        self.most = 0
+        self._under_way = 0
+        self._lock = threading.Lock()
+        self._barrier = threading.Barrier(concurrency)
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        with self._lock:
+            self._under_way += 1
+            self.most = max(self.most, self._under_way)
+        self._barrier.wait(WAIT)
+        time.sleep(0.02)  # long enough for one too many to be seen
+        answers = [_brightness(photo) for photo in photos]
+        with self._lock:
+            self._under_way -= 1
+        return answers
+
+
+class Choosy(Relief):
+    """Fails at every batch that has a black photograph in it."""
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        if any(not photo.pixels.any() for photo in photos):
+            raise ModelError("it is too dark")
+        return [_brightness(photo) for photo in photos]
+
+
+def _brightness(photo: Photo) -> Inference:
+    return Inference(depth=np.full((2, 2), 1 + photo.pixels[0, 0, 0], np.float32))
+
+
+def _jobs(folder: Path, levels: Sequence[int]) -> list[Job]:
+    jobs = []
+    for index, level in enumerate(levels):
+        path = folder / f"{index:02d}.png"
+        Image.new("RGB", (40, 32), (level, level, level)).save(path)
+        jobs.append(Job(source=path, medium=Medium.PHOTO, target=folder / path.stem))
+    return jobs
+
+
+def _run(
+    jobs: list[Job], model: Relief, folder: Path, batch_size: int = 1
+) -> tuple[Summary, dict[str, float]]:
+    """The end of the run, and what was saved for each photograph."""
+    saved: dict[str, float] = {}
+
+    def save(job: Job, photo: Photo, inference: Inference) -> None:
+        assert photo.name == str(job.source)
+        assert inference.depth is not None
+        assert job.source.name not in saved
+        saved[job.source.name] = float(inference.depth[0, 0])
+
+    with Tally(output=folder, total=len(jobs), show=False) as tally:
+        predict_photos(
+            jobs, model, tally, batch_size=batch_size, prepare=lambda photo: photo, save=save
+        )
+    return tally.summary(), saved
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3])
+def test_as_many_are_inferred_at_once_as_the_model_allows(tmp_path: Path, concurrency: int) -> None:
+    levels = list(range(10, 22))
+    model = Meeting(concurrency)
+    summary, saved = _run(_jobs(tmp_path, levels), model, tmp_path)
+    assert summary.done == len(levels)
+    assert model.most == concurrency
+    assert saved == {f"{index:02d}.png": 1 + level for index, level in enumerate(levels)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 100])
+def test_a_batch_that_fails_loses_only_the_photograph_at_fault(
+    tmp_path: Path, batch_size: int
+) -> None:
+    levels = [5, 6, 0, 8, 9, 10, 0]
+    summary, saved = _run(_jobs(tmp_path, levels), Choosy(), tmp_path, batch_size)
+    assert (summary.done, summary.failed) == (5, 2)
+    assert [message.partition(":")[0][-6:] for message in summary.failures] == ["02.png", "06.png"]
+    assert all("too dark" in message for message in summary.failures)
+    assert sorted(saved.values()) == [6, 7, 9, 10, 11]
+
+
+def test_every_photograph_is_read_once_and_none_is_lost_when_some_are_broken(
+    tmp_path: Path,
+) -> None:
+    jobs = _jobs(tmp_path, range(1, 30))
+    for job in jobs[::4]:
+        job.source.write_bytes(b"no photograph")
+    summary, saved = _run(jobs, Meeting(1), tmp_path, batch_size=3)
+    assert (summary.done, summary.failed) == (21, 8)
+    assert set(saved) == {job.source.name for job in jobs} - {job.source.name for job in jobs[::4]}

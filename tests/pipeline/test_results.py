@@ -1,0 +1,58 @@
+"""From an answer to files: what is not written is not made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relief import Relief
+from rilievo.io.outputs import OUTPUTS, Need, parts_of
+from rilievo.io.sidecar import read_sidecar, sidecar_path
+from rilievo.models.base import Inference
+from rilievo.pipeline.inputs import Job, Medium
+from rilievo.pipeline.options import PredictOptions
+from rilievo.pipeline.results import Results
+from rilievo.types import Photo, Prediction
+
+
+class Watched(Relief):
+    """Remembers what it was asked to finish."""
+
+    finished: Inference
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        self.finished = inference
+        return super().finish(inference, photo)
+
+
+@pytest.mark.parametrize(
+    ("save", "with_normals"),
+    [
+        ("colour", False),
+        ("png16,npy", False),
+        ("colour,normals", True),
+        ("npz", True),
+        ("ply", True),
+        ("glb", True),
+    ],
+)
+def test_normals_are_finished_only_for_what_takes_them(
+    tmp_path: Path, save: str, with_normals: bool
+) -> None:
+    model = Watched()
+    source, target = tmp_path / "photo.jpg", tmp_path / "photo"
+    source.write_bytes(b"of its size and time alone is taken note")
+    photo = Photo(pixels=np.full((48, 64, 3), 90, np.uint8), name=str(source))
+    results = Results(model=model, options=PredictOptions(output=tmp_path, save=save))
+    [answer] = model.infer([photo])
+    results.write(Job(source=source, medium=Medium.PHOTO, target=target), photo, answer)
+    assert (model.finished.normals is not None) == with_normals
+    assert (read_sidecar(sidecar_path(target)).normals is not None) == with_normals
+
+
+def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
+    for name, output in OUTPUTS.items():
+        parts = parts_of([name])
+        assert parts >= set(output.needs)
+        assert parts >= set(output.gives)
+    assert Need.NORMALS not in parts_of(["colour", "png16", "npy", "tiff", "exr", "confidence"])
