@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from clips import write_clip
 from rilievo.errors import InputError
-from rilievo.pipeline.inputs import Job, Medium, find_jobs
+from rilievo.io.outputs import save
+from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
+from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 OUT = Path("out")
 
@@ -83,6 +87,43 @@ def test_a_file_named_by_itself_is_tried_whatever_its_suffix(tmp_path: Path) -> 
 def test_what_is_not_there_is_said(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"no such file|no file matches"):
         jobs_of(tmp_path / name)
+
+
+def test_one_missing_name_is_a_job_that_will_fail_and_the_rest_goes_on(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    assert targets(tmp_path / "none.jpg", tmp_path / "a.jpg") == ["none", "a"]
+
+
+def test_a_name_with_its_suffix_does_not_meet_another_files_stem(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "a.png", "a.jpg.bmp")
+    found = targets(tmp_path)
+    assert len({name.lower() for name in found}) == 3
+
+
+def test_a_video_named_by_itself_is_known_by_its_content(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    (tmp_path / "clip.mp4").rename(tmp_path / "clip")
+    [job] = jobs_of(tmp_path / "clip")
+    assert job.medium is Medium.VIDEO
+
+
+def test_results_beside_the_photographs_are_not_taken_for_photographs(tmp_path: Path) -> None:
+    depth = DepthMap(values=np.ones((40, 50), np.float32), kind=DepthKind.UP_TO_SCALE)
+    made_by = MadeBy(model="m", weights_sha256="0", licence="MIT", settings={}, version="0")
+    touch(tmp_path, "a.jpg", "b.json")
+    save(Prediction(depth=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
+    left_out = LeftOut()
+    jobs = list(find_jobs([tmp_path], tmp_path, sequence=False, left_out=left_out))
+    assert [job.source.name for job in jobs] == ["a.jpg"]
+    assert (left_out.results, left_out.other_files) == (3, 1)
+
+
+def test_what_is_left_out_is_counted_and_said(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg", "in/notes.txt", "in/b.xyz", "elsewhere/c.jpg")
+    (tmp_path / "in/link").symlink_to(tmp_path / "elsewhere")
+    left_out = LeftOut()
+    assert len(list(find_jobs([tmp_path / "in"], OUT, sequence=False, left_out=left_out))) == 1
+    assert [note.split()[0] for note in left_out.notes()] == ["2", "1"]
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:

@@ -191,6 +191,7 @@ def test_the_camera_comes_from_the_user_or_is_assumed(
         ({"save": "color"}, "did you mean 'colour'"),
         ({"save": ""}, "names nothing"),
         ({"camera": "1,2,3"}, "FX,FY,CX,CY"),
+        ({"known": ("1,2,3", "1,2")}, "u,v,metres"),
         ({"camera": "nan,1,2,3"}, "finite"),
         ({"camera": "0,0,0,0"}, "positive"),
         ({"camera": "1,1,1,1", "fov": 50.0}, "do not go together"),

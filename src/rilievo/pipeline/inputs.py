@@ -4,12 +4,15 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from rilievo.errors import InputError
-from rilievo.io.frames import VIDEO_SUFFIXES
+from rilievo.io.facts import FORMAT
+from rilievo.io.frames import VIDEO_SUFFIXES, is_video
+from rilievo.io.limits import printable, reason
+from rilievo.io.sidecar import SUFFIX, read_sidecar
 from rilievo.io.signatures import PHOTO_SUFFIXES
 
 
@@ -36,44 +39,84 @@ class Job:
     target: Path
 
 
-def find_jobs(inputs: Sequence[str | Path], output: Path, *, sequence: bool) -> Iterator[Job]:
+@dataclass(slots=True)
+class LeftOut:
+    """What a search passed over, filled while it goes on.
+
+    Attributes:
+        other_files: Neither photograph nor video by their names.
+        linked_folders: Links to folders, which are not followed.
+        results: Files that rilievo wrote.
+        unreadable: Folders that cannot be read, each with the reason.
+    """
+
+    other_files: int = 0
+    linked_folders: int = 0
+    results: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """In words, what deserves a look."""
+        counts = (
+            (self.other_files, "files left out: neither photograph nor video by their names"),
+            (self.linked_folders, "links to folders left out: they are not followed"),
+            (self.results, "files left out: rilievo's own results"),
+        )
+        return [f"{count} {words}" for count, words in counts if count]
+
+
+def find_jobs(
+    inputs: Sequence[str | Path],
+    output: Path,
+    *,
+    sequence: bool,
+    left_out: LeftOut | None = None,
+) -> Iterator[Job]:
     """Walk over everything that was named, in a fixed order, without holding a large tree.
 
     Folders are searched recursively and keep their tree under ``output``; hidden files, files
-    that are neither photograph nor video by their suffix, and ``output`` itself are left out. A
-    file named by itself is tried whatever its suffix. Inputs that would come to the same target
-    are told apart: by their suffix within a folder, by a number between arguments.
+    that are neither photograph nor video by their suffix, results of rilievo and ``output``
+    itself are left out. A file named by itself is tried whatever its suffix; what does not exist
+    is a job too, which will fail. Inputs that would come to the same target are told apart: by
+    their suffix within a folder, by a number between arguments.
 
     Args:
         inputs: Files, folders, or patterns such as ``photos/**/*.jpg``.
         output: The folder for results.
         sequence: Whether a folder is one clip, rather than single photographs.
+        left_out: Counts what is passed over.
 
     Raises:
-        InputError: If a name is neither a file nor a folder nor a pattern that finds one.
+        InputError: If nothing that was named exists.
     """
-    paths = [path for name in inputs for path in _expand(name)]
+    left_out = LeftOut() if left_out is None else left_out
+    found = {name: _expand(name) for name in map(str, inputs)}
+    if not any(found.values()):
+        raise InputError("; ".join(_missing(name) for name in found))
+    paths = [path for name in found for path in found[name] or [Path(name)]]
     targets = _distinct([_own_target(path) for path in paths])
     several = len(paths) > 1
     for path, target in zip(paths, targets, strict=True):
         if not path.is_dir():
-            yield Job(source=path, medium=_medium(path), target=output / target)
+            medium = Medium.VIDEO if is_video(path) else Medium.PHOTO
+            yield Job(source=path, medium=medium, target=output / target)
         elif sequence:
             yield Job(source=path, medium=Medium.SEQUENCE, target=output / target)
         else:
-            yield from _walk(path, output / target if several else output, output)
+            yield from _walk(path, output / target if several else output, output, left_out)
 
 
-def _expand(name: str | Path) -> list[Path]:
+def _expand(name: str) -> list[Path]:
     path = Path(name)
     if path.exists() or path.is_symlink():
         return [path]
-    if glob.has_magic(str(name)):
-        found = sorted(Path(match) for match in glob.glob(str(name), recursive=True))
-        if found:
-            return found
-        raise InputError(f"{name}: no file matches this pattern")
-    raise InputError(f"{name}: no such file or folder")
+    return sorted(Path(match) for match in glob.glob(name, recursive=True))
+
+
+def _missing(name: str) -> str:
+    if glob.has_magic(name):
+        return f"{printable(name)}: no file matches this pattern"
+    return f"{printable(name)}: no such file or folder"
 
 
 def _own_target(path: Path) -> str:
@@ -95,27 +138,65 @@ def _distinct(names: Iterable[str]) -> list[str]:
     return result
 
 
-def _walk(folder: Path, target: Path, output: Path) -> Iterator[Job]:
+def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
     ours = output.resolve()
-    for directory, subfolders, names in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        left_out.unreadable.append(f"{printable(error.filename)}: {reason(error)}")
+
+    for directory, subfolders, names in os.walk(folder, onerror=unreadable):
         here = Path(directory)
+        results = _results(here, names)
+        left_out.linked_folders += sum((here / name).is_symlink() for name in subfolders)
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and (here / name).resolve() != ours
+            if not name.startswith(".") and name not in results and (here / name).resolve() != ours
         )
-        files = sorted(name for name in names if not name.startswith(".") and _is_known(name))
-        stems = Counter(Path(name).stem.lower() for name in files)
-        for name in files:
-            path = here / name
-            own = Path(name).stem if stems[Path(name).stem.lower()] == 1 else name
-            relative = here.relative_to(folder) / own
-            yield Job(source=path, medium=_medium(path), target=target / relative)
+        seen = [name for name in names if not name.startswith(".")]
+        files = sorted(name for name in seen if _is_known(name) and name not in results)
+        left_out.results += sum(name in results for name in seen)
+        left_out.other_files += sum(not _is_known(name) and name not in results for name in seen)
+        relative = here.relative_to(folder)
+        for name, own in zip(files, _own_names(files), strict=True):
+            is_clip = Path(name).suffix.lower() in VIDEO_SUFFIXES
+            yield Job(
+                source=here / name,
+                medium=Medium.VIDEO if is_clip else Medium.PHOTO,
+                target=target / relative / own,
+            )
+
+
+def _own_names(files: Sequence[str]) -> list[str]:
+    """The stem of each file; the whole name where the stem comes twice in the folder."""
+    stems = Counter(Path(name).stem.lower() for name in files)
+    return _distinct(
+        Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
+    )
+
+
+def _results(folder: Path, names: Sequence[str]) -> set[str]:
+    """What rilievo's JSONs in this folder list, and these JSONs; also folders of frames."""
+    results: set[str] = set()
+    for name in names:
+        if name.endswith(SUFFIX):
+            listed = _listed(folder / name)
+            results |= {name, *listed} if listed else set()
+    return results
+
+
+def _listed(path: Path) -> set[str]:
+    """The files that a JSON of rilievo lists; none for any other JSON."""
+    try:
+        with path.open("rb") as file:
+            # Folders exported from phones have a JSON beside every photograph.
+            if FORMAT.encode() not in file.read(64):
+                return set()
+        sidecar = read_sidecar(path)
+    except (OSError, InputError):
+        return set()
+    return {facts.file for facts in sidecar.files} | set(sidecar.earlier)
 
 
 def _is_known(name: str) -> bool:
     return Path(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
-
-
-def _medium(path: Path) -> Medium:
-    return Medium.VIDEO if path.suffix.lower() in VIDEO_SUFFIXES else Medium.PHOTO

@@ -34,16 +34,18 @@ class PredictOptions:
     model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
     """A name that 'rilievo models' lists, or an ONNX file that says what it is."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
-    """What to write, with commas: colour, png16, npy, npz, tiff, exr, normals, ply, glb, ...; or
-    all. A JSON that explains the numbers is always written beside."""
+    """What to write, with commas: colour, png16, npy, npz, tiff, exr, normals, normals-npy,
+    confidence, ply, glb; or all. A JSON that explains the numbers is always written beside."""
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
     """Intrinsics in pixels of the upright photograph; the centre of its top-left
     pixel is (0, 0). Otherwise from EXIF, else assumed, and the JSON says so."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, in place of a camera."""
-    known: Annotated[tuple[str, ...], tyro.conf.arg(metavar="U,V,METRES")] = ()
-    """Points whose depth is known: column, row, metres along the axis (or U,V,METRES,ray for a
-    distance straight from the camera). They make depth metric."""
+    known: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES")
+    ] = ()
+    """A point whose depth is known: column, row, metres along the axis (or U,V,METRES,ray for a
+    distance straight from the camera); for several, repeat the option. It makes depth metric."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, for metres where a floor is seen."""
     flip: bool = False
@@ -82,6 +84,12 @@ class PredictOptions:
     """Replace what rilievo wrote before. Other programs' files are never replaced."""
 
     def __post_init__(self) -> None:
+        for name, kinds, words in _TYPES:
+            if not isinstance(getattr(self, name), kinds):
+                raise OptionError(f"{name} is {words}, got {getattr(self, name)!r}")
+        if not all(isinstance(point, str) for point in self.known):
+            raise OptionError("known is made of texts 'u,v,metres'; of a KnownPoint, str(point)")
+        object.__setattr__(self, "output", Path(self.output))
         for name, rule, words in _RULES:
             value = getattr(self, name)
             if value is not None and not rule(value):
@@ -150,6 +158,14 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+# What Python callers hand over instead, and would otherwise fail late and far away.
+_TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
+    ("output", (str, Path), "a path"),
+    ("model", str, "a name in MODELS or the path of an ONNX file as text"),
+    ("save", str, "text such as 'colour,ply'"),
+    ("known", (tuple, list), "a tuple of texts 'u,v,metres'"),
+    ("camera", (str, type(None)), "text 'fx,fy,cx,cy'"),
+)
 _EXCLUSIVE = (
     ("camera", "fov"),
     ("known", "camera_height"),
