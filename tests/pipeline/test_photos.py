@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from relief import Relief
-from rilievo.errors import ModelError
+from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.models.base import Inference
 from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.photos import predict_photos
+from rilievo.pipeline.photos import one_line, predict_photos
 from rilievo.pipeline.summary import Summary, Tally
 from rilievo.types import Photo
 
@@ -116,3 +116,53 @@ def test_every_photograph_is_read_once_and_none_is_lost_when_some_are_broken(
     summary, saved = _run(jobs, Meeting(1), tmp_path, batch_size=3)
     assert (summary.done, summary.failed) == (21, 8)
     assert set(saved) == {job.source.name for job in jobs} - {job.source.name for job in jobs[::4]}
+
+
+class Defective(Relief):
+    """Stumbles over every batch that has a black photograph in it."""
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        if any(not photo.pixels.any() for photo in photos):
+            raise ZeroDivisionError("by\nzero")
+        return [_brightness(photo) for photo in photos]
+
+
+@pytest.mark.parametrize("stage", ["read", "infer", "write"])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_defect_at_one_photograph_is_one_line_and_one_trace_and_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, batch_size: int
+) -> None:
+    jobs = _jobs(tmp_path, [5, 0, 7, 0, 9])
+
+    def prepare(photo: Photo) -> Photo:
+        if stage == "read" and not photo.pixels.any():
+            raise ZeroDivisionError("by\nzero")
+        return photo
+
+    def save(job: Job, photo: Photo, inference: Inference) -> None:
+        if stage == "write" and not photo.pixels.any():
+            raise ZeroDivisionError("by\nzero")
+
+    model = Defective() if stage == "infer" else Meeting(1)
+    with Tally(output=tmp_path, total=len(jobs), show=False) as tally:
+        predict_photos(jobs, model, tally, batch_size=batch_size, prepare=prepare, save=save)
+    summary = tally.summary()
+    assert (summary.done, summary.failed, summary.exit_code) == (3, 2, 1)
+    line = "a defect of rilievo, please report it (ZeroDivisionError: by)"
+    assert summary.failures == tuple(f"{tmp_path / name}: {line}" for name in ("01.png", "03.png"))
+    assert capsys.readouterr().err.count("Traceback (most recent call last)") == 1
+
+
+@pytest.mark.parametrize("name", ["bad\nline.jpg", "bad  two.jpg"])
+def test_odd_names_are_said_once_as_they_are_and_on_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"no photograph")
+    job = Job(source=path, medium=Medium.PHOTO, target=tmp_path / "out")
+    summary, _ = _run([job], Meeting(1), tmp_path)
+    said = str(path).replace("\n", "\\n")
+    others = [OutputError(f"{path}.json is there"), InputError(f"{path}: cannot"), MemoryError()]
+    messages = [*summary.failures, *(one_line(job, error) for error in others)]
+    assert len(messages) == 4
+    assert all(message.startswith(f"{said}: ") for message in messages)
+    assert not any("\n" in message for message in messages)
+    assert [message.count(said) for message in messages] == [1, 2, 1, 1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rilievo.errors import InputError, RilievoError
+from rilievo.io.limits import printable, reason
 from rilievo.io.photo import read_photo
 from rilievo.models.base import Inference, Model
 from rilievo.pipeline.inputs import Job
@@ -143,8 +144,8 @@ def _next_batch(
         waiting = readers.waiting.popleft()
         try:
             batch.append((waiting.job, waiting.future.result()))
-        except (RilievoError, MemoryError) as error:
-            tally.failed(one_line(waiting.job, error))
+        except Exception as error:
+            fail(waiting.job, error, tally)
     return batch
 
 
@@ -156,9 +157,9 @@ def _answers(
     try:
         answers = inferring.future.result()
         return [(job, photo, answer) for (job, photo), answer in zip(batch, answers, strict=True)]
-    except (RilievoError, MemoryError) as error:
+    except Exception as error:
         if len(batch) == 1:
-            tally.failed(one_line(batch[0][0], error))
+            fail(batch[0][0], error, tally)
             return []
     return [result for job, photo in batch for result in _answer(job, photo, model, tally)]
 
@@ -169,8 +170,8 @@ def _answer(
     """The answer for one photograph of a batch that failed; none if it was this one's fault."""
     try:
         [answer] = model.infer([photo])
-    except (RilievoError, MemoryError) as error:
-        tally.failed(one_line(job, error))
+    except Exception as error:
+        fail(job, error, tally)
         return []
     return [(job, photo, answer)]
 
@@ -179,15 +180,27 @@ def _settle(writing: _Writing, tally: Tally) -> None:
     """Wait for one result and count it."""
     try:
         writing.future.result()
+    except Exception as error:
+        fail(writing.job, error, tally)
+    else:
         tally.done()
-    except (RilievoError, MemoryError) as error:
-        tally.failed(one_line(writing.job, error))
+
+
+def fail(job: Job, error: Exception, tally: Tally) -> None:
+    """Count one input as failed and say why; a defect of ours stops no other input either."""
+    if not isinstance(error, RilievoError | MemoryError):
+        tally.trace(error)
+    tally.failed(one_line(job, error))
 
 
 def one_line(job: Job, error: Exception) -> str:
-    """What failed, beginning with the input's name."""
+    """What failed, beginning with the input's name, which is said once and on one line."""
+    name = printable(job.source)
     if isinstance(error, MemoryError):
-        return f"{job.source}: too little memory for this photograph: make it smaller"
-    message = " ".join(str(error).split())
-    named = isinstance(error, InputError) and message.startswith(str(job.source))
-    return message if named else f"{job.source}: {message}"
+        return f"{name}: too little memory for this photograph: make it smaller"
+    if not isinstance(error, RilievoError):
+        what = f"{type(error).__name__}: {reason(error)}"
+        return f"{name}: a defect of rilievo, please report it ({what})"
+    message = printable(str(error))
+    named = isinstance(error, InputError) and message.startswith(name)
+    return message if named else f"{name}: {message}"

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -77,13 +78,14 @@ class Tally:
     _failed: int = 0
     _failures: list[str] = field(default_factory=list)
     _notes: list[str] = field(default_factory=list)
+    _traced: list[list[traceback.FrameSummary]] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
     _last_line: float = field(default_factory=time.perf_counter)
     _bar: Any = None
     _task: Any = None
 
     def __enter__(self) -> "Tally":
-        if self.show and self.total != 1 and sys.stderr.isatty():
+        if self.show and self.total != 1 and sys.stderr is not None and sys.stderr.isatty():
             self._bar = _bar()
             self._task = self._bar.add_task("predict", total=self.total)
             self._bar.start()
@@ -116,6 +118,14 @@ class Tally:
         self.say(message)
         self._advance()
 
+    def trace(self, error: Exception) -> None:
+        """Where a defect of ours lies, on standard error; once for each place in the code."""
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        if place in self._traced:
+            return
+        self._traced.append(place)
+        self._write("".join(traceback.format_exception(error)).rstrip())
+
     def note(self, message: str) -> None:
         """Something was done but deserves a look."""
         if len(self._notes) < LISTED:
@@ -128,14 +138,20 @@ class Tally:
             self._bar.update(self._task, description=message)
         elif self.show and now - self._last_line > 10:
             self._last_line = now
-            print(f"rilievo: {message}", file=sys.stderr, flush=True)  # noqa: T201
+            self._write(f"rilievo: {message}")
 
     def say(self, message: str) -> None:
         """A line on standard error, above the bar where there is one."""
         if self._bar is not None:
-            self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self._write(message)
         elif self.total != 1:
-            print(f"rilievo: {message}", file=sys.stderr, flush=True)  # noqa: T201
+            self._write(f"rilievo: {message}")
+
+    def _write(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        elif sys.stderr is not None:  # as it is where the user closed it
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def summary(self) -> Summary:
         """The end of the run."""
