@@ -145,7 +145,7 @@ def _reason(error: OSError) -> str:
     """What happened and how to mend it; numpy and Pillow raise some errors without a number."""
     if error.errno in _MENDS:
         return _MENDS[error.errno]
-    words = " ".join(str(error).split())
+    words = printable(" ".join(str(error).split()))
     return f"cannot be written whole ({words}): is the disk full?"
 
 

@@ -1,5 +1,6 @@
 """Depth as a float32 OpenEXR image (extra ``exr``)."""
 
+import os
 import zlib
 from pathlib import Path
 from types import ModuleType
@@ -34,9 +35,9 @@ def write(job: WriteJob) -> FileFacts:
     }
     try:
         with OpenEXR.File(header, {channel: values}) as image:
-            image.write(str(job.path))
-    except RuntimeError as error:
-        # How it says that the disk is full, among others.
+            image.write(_name(job.path))
+    except (RuntimeError, ValueError, TypeError) as error:
+        # How it says that the disk is full, or that it takes no such name.
         raise OSError(str(error).replace(job.path.name, job.file)) from error
     return facts
 
@@ -44,7 +45,7 @@ def write(job: WriteJob) -> FileFacts:
 def read(path: Path, facts: FileFacts) -> Stored:
     """The values, bit for bit."""
     OpenEXR = _package()
-    with OpenEXR.File(str(path)) as image:
+    with OpenEXR.File(_name(path)) as image:
         [channel] = image.channels().values()
         values = np.array(channel.pixels, np.float32)
         # OpenEXR gives zeros for rows that it cannot read.
@@ -56,11 +57,16 @@ def read(path: Path, facts: FileFacts) -> Stored:
 def embedded(path: Path) -> str:
     """The JSON inside."""
     OpenEXR = _package()
-    with OpenEXR.File(str(path), header_only=True) as image:
+    with OpenEXR.File(_name(path), header_only=True) as image:
         text = image.header()[KEY]
     if not isinstance(text, str):
         raise ValueError("its header is damaged")
     return text
+
+
+def _name(path: Path) -> bytes:
+    """The path as OpenEXR takes it, whatever its bytes; of texts it takes Unicode only."""
+    return os.fsencode(path)
 
 
 def _package() -> ModuleType:
