@@ -53,7 +53,7 @@ def run(settings: Settings) -> Report:
             "called as often with one prepared photograph and nothing else; in turns, loading "
             "left out. A light network takes less than reading and writing a photograph does, so "
             "what the cores could do at best is the fairer measure of it: cores divided by the "
-            "CPU time of all stages, each measured alone."
+            "CPU time of all stages, each measured alone and on one thread."
         ),
         tables=(_rates(found), *(_stage_table(each) for each in found)),
         bars=tuple(

@@ -29,9 +29,11 @@ def stage_costs(weights: Path, photo: Path, output: Path, rounds: int) -> Mappin
 
 
 def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[], object]]:
-    session = open_session(weights, LoadOptions())
+    # One thread: with more, some of the time is spent waiting for one another.
+    options = LoadOptions(threads=1)
+    session = open_session(weights, options)
     facts = read_facts(weights, session)
-    model = OnnxModel(weights, LoadOptions())
+    model = OnnxModel(weights, options)
     photo = read_photo(path)
     size = network_size(photo.shape, area=facts.area, multiple=facts.multiple)
     batch = np.stack([shrink(photo.pixels, size)])
