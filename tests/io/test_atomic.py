@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -152,11 +154,28 @@ with replacing(Path({str(tmp_path)!r}) / "depth.png") as part:
     ended = subprocess.run([sys.executable, "-c", program])
     assert ended.returncode == -signal.SIGKILL
     [dead] = names(tmp_path)
-    kept = {"depth.png", ".hidden", ".note.part", f".depth.png.{os.getpid()}.part", ".x.1.part.txt"}
+    mine = part_of(tmp_path / "depth.png").name
+    foreign = {dead.replace("rilievo-part", "part"), ".mydownload.999999999.part", ".note.part"}
+    kept = {"depth.png", ".hidden", mine, f"{dead}.txt", ".rilievo-part", *foreign}
     for name in kept:
         (tmp_path / name).write_bytes(b"")
     assert sweep_parts(tmp_path) == [tmp_path / dead]
     assert set(names(tmp_path)) == kept
+
+
+def test_two_threads_that_write_the_same_path_do_not_share_a_part(tmp_path: Path) -> None:
+    path, both_wrote = tmp_path / "depth.png", threading.Barrier(2, timeout=10)
+
+    def write(content: bytes) -> None:
+        with replacing(path) as part:
+            part.write_bytes(content)
+            both_wrote.wait()
+            assert part.read_bytes() == content
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(write, [b"one", b"another"]))
+    assert names(tmp_path) == ["depth.png"]
+    assert path.read_bytes() in (b"one", b"another")
 
 
 def test_a_folder_cannot_be_made_over_a_file(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_what_a_dead_process_left_is_swept_and_a_living_one_keeps_its_own(tmp_pa
         capture_output=True,
         text=True,
     ).stdout.strip()
-    left = tmp_path / f".clip.frames.{dead}.part"
+    left = tmp_path / f".clip.frames.{dead}-0.rilievo-part"
     left.mkdir()
     (left / "0.txt").write_text("half")
     mine = part_of(tmp_path / "frames")
@@ -61,7 +61,7 @@ def test_what_a_dead_process_left_is_swept_and_a_living_one_keeps_its_own(tmp_pa
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "keep.txt").write_text("keep")
-    os.symlink(outside, tmp_path / f".link.{dead}.part")
+    os.symlink(outside, tmp_path / f".link.{dead}-0.rilievo-part")
     assert sweep_parts(tmp_path) == [left]
     assert mine.is_dir()
     assert (outside / "keep.txt").exists()

@@ -488,7 +488,7 @@ def test_what_a_killed_run_leaves_is_swept_and_the_video_done_anew(tmp_path: Pat
     process.wait()
     left = names(out)
     assert left
-    assert all(name.startswith(".") and name.endswith(".part") for name in left)
+    assert all(name.startswith(".") and name.endswith(".rilievo-part") for name in left)
     sweep_parts(out)
     assert names(out) == set()
     run(clip, out / "clip", "colour")

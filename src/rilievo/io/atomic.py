@@ -1,6 +1,7 @@
 """Files that are whole or not there: written beside their name, then renamed."""
 
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -13,8 +14,9 @@ from pathlib import Path
 from rilievo.errors import OutputError
 from rilievo.io.limits import printable
 
-_PART = re.compile(r"\..+\.(?P<pid>\d+)\.part", re.DOTALL)
+_PART = re.compile(r"\..+\.(?P<pid>\d+)-\d+\.rilievo-part", re.DOTALL)
 _LONGEST_NAME = 255
+_NUMBERS = itertools.count()
 
 # What each failure of the system means to the user, and what mends it.
 _MENDS = {
@@ -79,8 +81,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def part_of(path: Path) -> Path:
-    """The part file of ``path`` in this process, in the same folder."""
-    ending = f".{os.getpid()}.part"
+    """A new part file of ``path``, in the same folder: each call of this process gives another.
+
+    Two threads that write the same path so never write the same part: the last to end wins.
+    """
+    ending = f".{os.getpid()}-{next(_NUMBERS)}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
         # The name itself is allowed, so its part has to be; the checksum keeps parts apart.
