@@ -12,6 +12,7 @@ from PIL import Image
 from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.models.base import Inference
+from rilievo.pipeline import photos as stream
 from rilievo.pipeline.inputs import Job, Medium
 from rilievo.pipeline.photos import one_line, predict_photos
 from rilievo.pipeline.summary import Summary, Tally
@@ -166,3 +167,59 @@ def test_odd_names_are_said_once_as_they_are_and_on_one_line(tmp_path: Path, nam
     assert all(message.startswith(f"{said}: ") for message in messages)
     assert not any("\n" in message for message in messages)
     assert [message.count(said) for message in messages] == [1, 2, 1, 1]
+
+
+class Slowly:
+    """Stands in for ``read_photo``: takes a moment, and knows how many reads are under way."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        # A view of one byte, so that photographs of any size cost nothing.
+        self._pixels = np.broadcast_to(np.uint8(7), (*size, 3))
+        self.under_way: list[int] = []
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, source: Path) -> Photo:
+        with self._lock:
+            self._now += 1
+            self.under_way.append(self._now)
+        time.sleep(0.02)
+        with self._lock:
+            self._now -= 1
+        return Photo(pixels=self._pixels, name=str(source))
+
+
+@pytest.mark.parametrize(("size", "most"), [((40, 32), 8), ((4000, 4000), 3), ((8000, 6000), 1)])
+def test_no_more_are_decoded_at_once_than_memory_is_meant_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], most: int
+) -> None:
+    """On 64 cores; the size is known from the first photograph on, which comes with seven more."""
+    read = Slowly(size)
+    monkeypatch.setattr(stream, "read_photo", read)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    summary, _ = _run(_jobs(tmp_path, [7] * 40), Meeting(1), tmp_path)
+    assert summary.done == 40
+    assert max(read.under_way[:8]) <= 8
+    assert max(read.under_way[16:]) <= most
+
+
+class Counting(Relief):
+    """Remembers how many photographs came together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[int] = []
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        self.together.append(len(photos))
+        return [_brightness(photo) for photo in photos]
+
+
+def test_a_batch_ends_where_it_has_the_pixels_that_memory_is_meant_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "PIXELS_AHEAD", 3 * 40 * 32)
+    model = Counting()
+    summary, _ = _run(_jobs(tmp_path, range(8)), model, tmp_path, batch_size=100)
+    assert summary.done == 8
+    assert model.together == [3, 3, 2]

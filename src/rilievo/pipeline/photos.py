@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -17,7 +17,15 @@ from rilievo.pipeline.summary import Tally
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000
-"""Decoded pixels that may wait for the network, and again for the disk: what bounds memory."""
+"""Decoded pixels that may wait to be inferred, be inferred, and be written: this much each, and
+what goes beyond with the last photograph. It bounds memory, whatever the batch size."""
+
+UNREAD_PIXELS = 6_000_000
+"""What a photograph being decoded counts for at least: its true size is known only afterwards. So
+no more than ``PIXELS_AHEAD / UNREAD_PIXELS`` are decoded at once, however many cores there are."""
+
+MOST_WORKERS = 16
+"""Threads that read, and that write, on machines of more cores than that."""
 
 Save = Callable[[Job, Photo, Inference], None]
 """Brings one answer to the photograph's size and writes it."""
@@ -29,11 +37,14 @@ Prepare = Callable[[Photo], Photo]
 class _Waiting:
     job: Job
     future: Future[Photo]
+    expected: int
 
     @property
     def pixels(self) -> int:
-        """Of the photograph, once it is there."""
-        ready = self.future.done() and not self.future.cancelled() and not self.future.exception()
+        """Of the photograph; what is expected until it is there."""
+        if not self.future.done():
+            return self.expected
+        ready = not self.future.cancelled() and not self.future.exception()
         return self.future.result().pixels.size // 3 if ready else 0
 
 
@@ -76,6 +87,44 @@ class _Queue(Generic[Work]):
         self.pool.shutdown(wait=True, cancel_futures=True)
 
 
+class _Readers(_Queue[_Waiting]):
+    """Photographs being decoded ahead of their use."""
+
+    def __init__(self, jobs: Iterable[Job], prepare: Prepare, tally: Tally, workers: int) -> None:
+        super().__init__(workers, "read", most=2 * workers + 2)
+        self._jobs, self._prepare, self._tally = iter(jobs), prepare, tally
+        self._expected = UNREAD_PIXELS
+
+    def next_batch(self, most: int) -> list[tuple[Job, Photo]]:
+        """The next photographs that could be read, fewer if they are large; empty at the end."""
+        batch: list[tuple[Job, Photo]] = []
+        pixels = 0
+        while len(batch) < most and pixels < PIXELS_AHEAD:
+            self._read_on()
+            if not self.waiting:
+                break
+            waiting = self.waiting.popleft()
+            try:
+                photo = waiting.future.result()
+            except Exception as error:
+                fail(waiting.job, error, self._tally)
+                continue
+            batch.append((waiting.job, photo))
+            size = photo.pixels.size // 3
+            pixels += size
+            # A folder's photographs are mostly of one camera: the next is taken to be as large.
+            self._expected = max(size, UNREAD_PIXELS)
+        return batch
+
+    def _read_on(self) -> None:
+        while not self.is_full and (job := next(self._jobs, None)) is not None:
+            future = self.pool.submit(self._read, job)
+            self.waiting.append(_Waiting(job, future, self._expected))
+
+    def _read(self, job: Job) -> Photo:
+        return self._prepare(read_photo(job.source))
+
+
 def predict_photos(
     jobs: Iterable[Job],
     model: Model,
@@ -89,12 +138,11 @@ def predict_photos(
 
     Results are written in the order of the jobs, though several may be written at once.
     """
-    workers = max(2, os.cpu_count() or 1)
-    readers: _Queue[_Waiting] = _Queue(workers, "read", most=2 * workers + 2)
+    workers = min(max(2, os.cpu_count() or 1), MOST_WORKERS)
+    readers = _Readers(jobs, prepare, tally, workers)
     # One batch more than are inferred at once, so that the next is there when one is done.
     network: _Queue[_Inferring] = _Queue(model.concurrency, "infer", most=model.concurrency + 1)
     writers: _Queue[_Writing] = _Queue(workers, "write", most=2 * workers + 2)
-    source = iter(jobs)
 
     def write(inferring: _Inferring) -> None:
         for job, photo, inference in _answers(inferring, model, tally):
@@ -104,7 +152,7 @@ def predict_photos(
             writers.waiting.append(_Writing(job, future, photo.pixels.size // 3))
 
     try:
-        while batch := _next_batch(source, readers, tally, batch_size, prepare):
+        while batch := readers.next_batch(batch_size):
             future = network.pool.submit(model.infer, [photo for _, photo in batch])
             network.waiting.append(_Inferring(batch, future))
             while network.is_full:
@@ -121,32 +169,6 @@ def predict_photos(
             if not writing.future.cancelled():
                 _settle(writing, tally)
         writers.close()
-
-
-def _read(job: Job, prepare: Prepare) -> Photo:
-    return prepare(read_photo(job.source))
-
-
-def _next_batch(
-    source: Iterator[Job],
-    readers: _Queue[_Waiting],
-    tally: Tally,
-    batch_size: int,
-    prepare: Prepare,
-) -> list[tuple[Job, Photo]]:
-    """The next photographs that could be read; empty at the end."""
-    batch: list[tuple[Job, Photo]] = []
-    while len(batch) < batch_size:
-        while not readers.is_full and (job := next(source, None)) is not None:
-            readers.waiting.append(_Waiting(job, readers.pool.submit(_read, job, prepare)))
-        if not readers.waiting:
-            break
-        waiting = readers.waiting.popleft()
-        try:
-            batch.append((waiting.job, waiting.future.result()))
-        except Exception as error:
-            fail(waiting.job, error, tally)
-    return batch
 
 
 def _answers(
