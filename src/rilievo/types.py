@@ -216,6 +216,29 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How depth became metres.
+
+    Attributes:
+        method: What was known: "known points" or "camera height".
+        asked: What the user said: points as ``u,v,metres``, or the height.
+        space: Where scale and shift apply: "depth", "inverse" or "log".
+        scale: Fitted.
+        shift: Fitted; 0 where none was.
+        residuals: Fitted minus known, one each of what was asked [m].
+        warning: What deserves a look; None where nothing does.
+    """
+
+    method: str
+    asked: tuple[str, ...]
+    space: str
+    scale: float
+    shift: float
+    residuals: tuple[float, ...] = ()
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MadeBy:
     """What made a prediction, enough to make it again.
 
@@ -243,6 +266,7 @@ class Prediction:
         normals: Unit, camera frame, towards the camera; None where the model gives none.
         confidence: In [0, 1], larger is surer; None where the model gives none.
         camera: The intrinsics that go with it.
+        calibration: How depth became metres; None where nobody asked for them.
         photo: The photograph itself, for coloured surfaces; None when read back from files.
         made_by: Model, weights and settings.
     """
@@ -251,6 +275,7 @@ class Prediction:
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
+    calibration: Calibration | None = None
     photo: Photo | None = None
     made_by: MadeBy
 

@@ -15,11 +15,10 @@ from rilievo.errors import (
     OutputError,
 )
 from rilievo.io import outputs
-from rilievo.io.facts import CalibrationFacts
 from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, load, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
-from rilievo.types import DepthKind
+from rilievo.types import Calibration, DepthKind
 
 OVERWRITE = SaveOptions(overwrite=True)
 
@@ -33,11 +32,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_output_is_written_and_listed(tmp_path: Path) -> None:
-    calibration = CalibrationFacts(
+    calibration = Calibration(
         method="known points", asked=("1,2,3",), space="depth", scale=2.0, shift=0.0
     )
     stem = tmp_path / "new" / "photo.v1"
-    paths = save(prediction(), stem, tuple(OUTPUTS), calibration=calibration, run={"edge": 0.08})
+    paths = save(
+        replace(prediction(), calibration=calibration), stem, tuple(OUTPUTS), run={"edge": 0.08}
+    )
     assert [path.name for path in paths] == [
         *("photo.v1" + output.suffix for output in OUTPUTS.values()),
         "photo.v1.json",
@@ -47,6 +48,7 @@ def test_every_output_is_written_and_listed(tmp_path: Path) -> None:
     assert [facts.output for facts in sidecar.files] == list(OUTPUTS)
     assert [facts.file for facts in sidecar.files] == [path.name for path in paths[:-1]]
     assert sidecar.calibration == calibration
+    assert read_prediction(stem).calibration == calibration
     assert sidecar.run == {"edge": 0.08}
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from predictions import MADE_BY, prediction
 from rilievo.errors import InputError
 from rilievo.io.facts import (
-    CalibrationFacts,
     ColourFacts,
     FileFacts,
     Sidecar,
@@ -27,19 +26,21 @@ from rilievo.io.sidecar import (
     read_sidecar,
     write_sidecar,
 )
-from rilievo.types import MadeBy, Prediction
+from rilievo.types import Calibration, MadeBy, Prediction
 
 WHOLE = replace(
     describe(
-        prediction(),
-        calibration=CalibrationFacts(
-            method="known points",
-            asked=("10,12,2.5", "3,4,1"),
-            space="depth",
-            scale=1.5,
-            shift=0.0,
-            residuals=(0.01, -0.02),
-            warning="the second point is off",
+        replace(
+            prediction(),
+            calibration=Calibration(
+                method="known points",
+                asked=("10,12,2.5", "3,4,1"),
+                space="depth",
+                scale=1.5,
+                shift=0.0,
+                residuals=(0.01, -0.02),
+                warning="the second point is off",
+            ),
         ),
         run={"camera": None, "edge": 0.08},
     ),

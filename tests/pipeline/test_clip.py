@@ -20,7 +20,6 @@ from relief import Relief
 from rilievo.alignment import Fit, FitSpace
 from rilievo.calibration import KnownPoint, calibrate
 from rilievo.errors import CalibrationError, InputError, ModelError, OptionError, OutputError
-from rilievo.io.facts import CalibrationFacts
 from rilievo.io.frames import FrameFolder
 from rilievo.io.json_record import from_json
 from rilievo.io.sidecar import read_sidecar
@@ -30,7 +29,7 @@ from rilievo.models.base import Model
 from rilievo.pipeline.clip import predict_clip
 from rilievo.pipeline.clip_facts import ClipSidecar
 from rilievo.pipeline.clip_options import ClipOptions, Metric
-from rilievo.types import DepthKind, Prediction
+from rilievo.types import Calibration, DepthKind, Prediction
 
 SIZE = (96, 128)
 
@@ -202,7 +201,7 @@ def by_points(*points: KnownPoint):
     def find(first: Prediction) -> Metric:
         assert first.depth is not None
         fitted = calibrate(first.depth, points)
-        facts = CalibrationFacts(
+        facts = Calibration(
             method="known points",
             asked=tuple(map(str, points)),
             space=fitted.fit.space,
@@ -272,7 +271,7 @@ def test_pixels_that_the_fit_leaves_without_depth_are_zero(tmp_path: Path) -> No
 
     def find(_: Prediction) -> Metric:
         fit = Fit(space=FitSpace.DEPTH, scale=1.0, shift=-2.0, residual=0.0, pixels=2)
-        facts = CalibrationFacts(method="test", asked=(), space="depth", scale=1.0, shift=-2.0)
+        facts = Calibration(method="test", asked=(), space="depth", scale=1.0, shift=-2.0)
         return Metric(fit=fit, facts=facts)
 
     sidecar = run(

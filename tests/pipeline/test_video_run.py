@@ -64,7 +64,7 @@ def test_a_finished_video_is_passed_over_and_a_changed_one_is_not(
 def test_the_user_names_camera_and_known_point(tmp_path: Path, make_network: MakeNetwork) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(5)))
     summary = run(
-        make_network(), tmp_path / "out", clip, save="png16", fov=60.0, known=("64,70,2.0",)
+        make_network(), tmp_path / "out", clip, save="png16", fov=60.0, known=("64,70,2",)
     )
     assert summary.done == 1
     sidecar = read_sidecar(tmp_path / "out" / "clip.json")
@@ -74,7 +74,7 @@ def test_the_user_names_camera_and_known_point(tmp_path: Path, make_network: Mak
     assert sidecar.depth is not None
     assert sidecar.depth.kind is DepthKind.METRIC
     assert sidecar.calibration is not None
-    assert sidecar.calibration.asked == ("64,70,2.0",)
+    assert sidecar.calibration.asked == ("64,70,2",)
 
 
 def test_a_known_point_outside_fails_the_video_alone(

@@ -114,7 +114,7 @@ def _value_at(depth: DepthMap, point: KnownPoint) -> float:
 def _depth_of(point: KnownPoint, camera: Camera | None) -> float:
     """Depth along the axis [m] of a point, however it was measured."""
     if point.along is Along.AXIS:
-        return point.metres
+        return float(point.metres)
     if camera is None:
         raise CalibrationError(
             f"known point {point} is measured along its ray, which needs the camera: "

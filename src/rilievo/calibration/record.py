@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.known import KnownPoint
 from rilievo.errors import CalibrationError
-from rilievo.types import DepthKind, DepthMap
+from rilievo.types import Calibration, DepthKind, DepthMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,4 +100,22 @@ def calibrated(
         floor=floor,
         lost=lost,
         warning="; ".join(remarks) or None,
+    )
+
+
+def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
+    """What a prediction and its files say of a calibration.
+
+    Args:
+        calibrated: The calibration.
+        asked: What the user said that he knows.
+    """
+    return Calibration(
+        method="known points" if calibrated.floor is None else "camera height",
+        asked=tuple(asked),
+        space=calibrated.fit.space,
+        scale=calibrated.fit.scale,
+        shift=calibrated.fit.shift,
+        residuals=tuple(residual.metres for residual in calibrated.residuals),
+        warning=calibrated.warning,
     )

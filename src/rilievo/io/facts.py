@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rilievo.io.json_record import to_json
-from rilievo.types import CameraSource, DepthKind, MadeBy, Setting
+from rilievo.types import Calibration, CameraSource, DepthKind, MadeBy, Setting
 
 FORMAT = "rilievo/1"
 
@@ -75,29 +75,6 @@ class CameraFacts:
     source: CameraSource
     horizontal_fov: float
     vertical_fov: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationFacts:
-    """How depth became metres.
-
-    Attributes:
-        method: What was known: "known points", "camera height", ...
-        asked: What the user said, as he said it.
-        space: Where scale and shift apply: "depth", "inverse" or "log".
-        scale: Fitted.
-        shift: Fitted; 0 where none was.
-        residuals: Fitted minus known, one each of what was asked [m].
-        warning: What deserves a look; None where nothing does.
-    """
-
-    method: str
-    asked: tuple[str, ...]
-    space: str
-    scale: float
-    shift: float
-    residuals: tuple[float, ...] = ()
-    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +169,7 @@ class Sidecar:
     depth: DepthFacts | None = None
     normals: str | None = None
     camera: CameraFacts | None = None
-    calibration: CalibrationFacts | None = None
+    calibration: Calibration | None = None
     made_by: MadeBy
     run: Mapping[str, Setting] = field(default_factory=dict)
     files: tuple[FileFacts, ...] = ()

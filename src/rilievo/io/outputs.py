@@ -11,7 +11,6 @@ from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, suggest
 from rilievo.io.atomic import make_folder, replacing
-from rilievo.io.facts import CalibrationFacts
 from rilievo.io.ownership import check_claim
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.writing import SaveOptions, WriteJob
@@ -168,7 +167,6 @@ def save(
     names: Sequence[str] = ("colour",),
     options: SaveOptions | None = None,
     *,
-    calibration: CalibrationFacts | None = None,
     run: Mapping[str, Setting] | None = None,
 ) -> list[Path]:
     """Write a prediction in some formats, and last the JSON that explains them.
@@ -181,7 +179,6 @@ def save(
         stem: Path of the files without their suffixes; its folder is made when missing.
         names: In ``OUTPUTS``.
         options: How; ``SaveOptions()`` when None.
-        calibration: How depth became metres, for the JSON.
         run: What else was asked, for the JSON.
 
     Returns:
@@ -201,7 +198,7 @@ def save(
     make_folder(stem.parent)
     paths = [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
     claim = check_claim(stem, [path.name for path in paths], overwrite=options.overwrite)
-    about = describe(prediction, calibration=calibration, run=run)
+    about = describe(prediction, run=run)
     with ExitStack() as parts:
         # Parts get their names when the block ends, the first entered last: so the JSON stands
         # only when all files do, and a failure until then has changed nothing.

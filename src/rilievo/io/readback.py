@@ -52,7 +52,7 @@ class _Found:
 
 
 def read_prediction(path: str | Path) -> Prediction:
-    """Read a prediction back, with its camera and what made it, but not its photograph.
+    """Read a prediction back, with all but its photograph.
 
     What several files hold is read from the one that is named, or else the most exact one. A file
     that says inside what it is (npz, 16-bit PNG, TIFF, EXR) needs no JSON beside it.
@@ -79,6 +79,7 @@ def read_prediction(path: str | Path) -> Prediction:
             normals=stored.normals,
             confidence=stored.confidence,
             camera=None if sidecar.camera is None else camera_of(sidecar.camera),
+            calibration=sidecar.calibration,
             made_by=sidecar.made_by,
         )
     except InputError as error:

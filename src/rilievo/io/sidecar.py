@@ -13,7 +13,6 @@ from rilievo.io.facts import (
     MEANINGS,
     OUR_AXES,
     UNITS,
-    CalibrationFacts,
     CameraFacts,
     DepthFacts,
     Sidecar,
@@ -39,7 +38,6 @@ def sidecar_path(stem: Path) -> Path:
 def describe(
     prediction: Prediction,
     *,
-    calibration: CalibrationFacts | None = None,
     run: Mapping[str, Setting] | None = None,
 ) -> Sidecar:
     """The sidecar of a prediction, before any file is written."""
@@ -52,7 +50,7 @@ def describe(
         depth=None if prediction.depth is None else _depth_facts(prediction.depth),
         normals=None if prediction.normals is None else OUR_AXES,
         camera=None if camera is None else _camera_facts(camera, width, height),
-        calibration=calibration,
+        calibration=prediction.calibration,
         made_by=replace(made_by, settings=dict(made_by.settings)),
         run=dict(run or {}),
     )

@@ -111,7 +111,6 @@ class _Clip:
             sound=self._sound(files),
             extent=extent,
             options=self.options.save,
-            calibration=self.surveyed.about.calibration,
         )
         sinks = open_sinks(files, form, parts)
         valid_pixels = self._render(sinks, report)

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rilievo.alignment import Fit, to_depth
-from rilievo.io.facts import CalibrationFacts
 from rilievo.io.writing import SaveOptions
-from rilievo.types import DepthKind, DepthMap, Photo, Prediction, Setting
+from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Prediction, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +20,7 @@ class Metric:
     """
 
     fit: Fit
-    facts: CalibrationFacts
+    facts: Calibration
 
     def applied_to(self, prediction: Prediction) -> Prediction:
         """A prediction in metres, whose numbers have the scale (and shift) of the first frame.
@@ -33,7 +32,7 @@ class Metric:
         valid = prediction.depth.valid & (metres > 0) & np.isfinite(metres)
         metres[~valid] = 0
         depth = DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid)
-        return replace(prediction, depth=depth)
+        return replace(prediction, depth=depth, calibration=self.facts)
 
 
 def _same(photo: Photo) -> Photo:

@@ -12,7 +12,7 @@ from jaxtyping import UInt8, UInt16
 
 from rilievo.io.atomic import replacing_folder
 from rilievo.io.colour import ColourRange, colourise, normals_picture, range_of
-from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, CalibrationFacts, FileFacts
+from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
 from rilievo.io.formats.colour import colour_facts
 from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.outputs import OUTPUTS, load
@@ -70,7 +70,6 @@ class ClipForm:
         sound: What pictures sound like.
         extent: Of depth; None where there is none.
         options: How to write.
-        calibration: How depth became metres.
     """
 
     size: tuple[int, int]
@@ -79,7 +78,6 @@ class ClipForm:
     sound: SoundSource | None
     extent: Extent | None
     options: SaveOptions
-    calibration: CalibrationFacts | None
 
     def video(self, coding: Coding) -> VideoFormat:
         """A video file of this form."""
@@ -146,7 +144,7 @@ class FolderSink(Sink):
 
     def render(self, prediction: Prediction, index: int) -> Rendered:
         """Write the files of a frame."""
-        about = describe(prediction, calibration=self._form.calibration)
+        about = describe(prediction)
         for output in self._outputs:
             name = f"{index:06d}{OUTPUTS[output].suffix}"
             facts = load(OUTPUTS[output].writer)(

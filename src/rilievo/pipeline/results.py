@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from rilievo.calibration import Calibrated, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.io.facts import CalibrationFacts
 from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, save
 from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
@@ -57,9 +56,11 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     if prediction.depth is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
     from rilievo.calibration import calibrate, calibrate_height
+    from rilievo.calibration.record import facts
 
     if metres.known:
         fitted = calibrate(prediction.depth, metres.known, camera=prediction.camera)
+        asked = tuple(map(str, metres.known))
     else:
         assert metres.camera_height is not None, "checked above"
         assert prediction.camera is not None, "every finished prediction has a camera"
@@ -69,7 +70,9 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
             metres.camera_height,
             normals=prediction.normals,
         )
-    return replace(prediction, depth=fitted.depth), fitted
+        asked = (f"{metres.camera_height:g} m",)
+    calibration = facts(fitted, asked)
+    return replace(prediction, depth=fitted.depth, calibration=calibration), fitted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +148,12 @@ class Results:
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
             # Bringing them to the photograph's size takes three times as long as the depth.
             inference = replace(inference, normals=None)
-        prediction, fitted = with_metres(self.model.finish(inference, photo), metres)
+        prediction, _ = with_metres(self.model.finish(inference, photo), metres)
         save(
             prediction,
             job.target,
             formats,
             self.save_options(),
-            calibration=None if fitted is None else self.calibration_facts(fitted),
             run=self.run_facts(job),
         )
 
@@ -229,20 +231,6 @@ class Results:
             surface_points=options.surface_points,
             edge=options.edge,
             overwrite=options.overwrite or options.resume,
-        )
-
-    def calibration_facts(self, fitted: Calibrated) -> CalibrationFacts:
-        """What the JSON says of a calibration."""
-        options = self.options
-        by_points = bool(options.known)
-        return CalibrationFacts(
-            method="known points" if by_points else "camera height",
-            asked=options.known if by_points else (f"{options.camera_height:g} m",),
-            space=fitted.fit.space,
-            scale=fitted.fit.scale,
-            shift=fitted.fit.shift,
-            residuals=tuple(residual.metres for residual in fitted.residuals),
-            warning=fitted.warning,
         )
 
 

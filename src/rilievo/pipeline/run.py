@@ -1,5 +1,6 @@
 """``rilievo.predict`` for one photograph, ``rilievo.predict_files`` for everything else."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def predict(
 
     Returns:
         Depth of the model's kind, or ``METRIC`` where something is known; normals if the model
-        gives them; at the photograph's resolution.
+        gives them; at the photograph's resolution. What a calibration found stands in
+        ``calibration``; what deserves a look there is a ``UserWarning`` too.
 
     Raises:
         InputError: If the image cannot be read.
@@ -61,6 +63,8 @@ def predict(
     [prediction] = loaded.predict([with_camera(photo, camera, fov)])
     metres = Metres(known=tuple(known), camera_height=camera_height)
     prediction, _ = with_metres(prediction, metres)
+    if prediction.calibration is not None and prediction.calibration.warning is not None:
+        warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)
     return prediction
 
 

@@ -105,8 +105,7 @@ def _begin(prediction: Prediction, options: ClipOptions) -> _First:
     if metric is not None:
         prediction = metric.applied_to(prediction)
     check_parts(prediction, options.outputs)
-    facts = None if metric is None else metric.facts
-    return _First(metric=metric, about=describe(prediction, calibration=facts, run=options.run))
+    return _First(metric=metric, about=describe(prediction, run=options.run))
 
 
 def _from_first(corrections: list[Correction]) -> list[Correction]:

@@ -48,10 +48,10 @@ def _open(job: Job, results: Results) -> FrameSource:
 
 def _options(job: Job, results: Results) -> ClipOptions:
     def calibrate(first: Prediction) -> Metric | None:
-        _, fitted = with_metres(first, results.metres)
-        if fitted is None:
+        prediction, fitted = with_metres(first, results.metres)
+        if fitted is None or prediction.calibration is None:
             return None
-        return Metric(fit=fitted.fit, facts=results.calibration_facts(fitted))
+        return Metric(fit=fitted.fit, facts=prediction.calibration)
 
     return ClipOptions(
         outputs=results.formats,
