@@ -105,6 +105,16 @@ def test_resuming_with_other_options_is_refused(
     assert words in summary.failures[0]
 
 
+def test_resuming_without_an_option_that_was_there_is_refused(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png", size=(200, 200))
+    for options in ({"flip": True}, {"tile": 100}):
+        out = tmp_path / next(iter(options))
+        run(make_network(), out, photo, **options)
+        assert "other options" in run(make_network(), out, photo, resume=True).failures[0]
+
+
 def test_resuming_with_another_model_or_a_changed_photograph_is_refused(
     tmp_path: Path, make_network: MakeNetwork
 ) -> None:
@@ -263,6 +273,47 @@ def test_what_no_photograph_could_be_given_is_refused_before_any_work(
     summary = run(make_network(kind="affine_inverse"), tmp_path / "out", photo, save="all")
     assert summary.exit_code == 0
     assert not (tmp_path / "out/a.ply").exists()
+
+
+def test_a_missing_name_fails_alone(tmp_path: Path, make_network: MakeNetwork) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    summary = run(make_network(), tmp_path / "out", photo, tmp_path / "none.jpg")
+    assert (summary.done, summary.failed, summary.exit_code) == (1, 1, 1)
+    assert "no such file" in summary.failures[0]
+
+
+def test_a_known_point_that_disagrees_is_said_at_the_end(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo = write_photo(tmp_path / "a.png")
+    known = ("5,5,2", "40,30,2", "60,50,9")
+    summary = run(make_network(), tmp_path / "out", photo, known=known)
+    assert summary.exit_code == 0
+    assert any("60,50,9" in note for note in summary.notes)
+    with pytest.warns(UserWarning, match="60,50,9"):
+        prediction = predict(photo, model=make_network(), known=known)
+    assert prediction.calibration is not None
+    assert prediction.calibration.asked == known
+
+
+def test_a_sequence_with_a_changed_frame_is_not_finished(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    for index in range(3):
+        write_photo(tmp_path / f"frames/{index}.png", size=(64, 64))
+    network, frames, out = make_network(), tmp_path / "frames", tmp_path / "out"
+    assert run(network, out, frames, sequence=True).done == 1
+    assert run(network, out, frames, sequence=True, resume=True).finished_before == 1
+    write_photo(tmp_path / "frames/1.png", 200, (64, 64))
+    assert "changed" in run(network, out, frames, sequence=True, resume=True).failures[0]
+
+
+@pytest.mark.parametrize("bad", [{"save": 3}, {"known": "1,2,3"}, {"camera": (1, 2)}])
+def test_options_of_the_wrong_type_are_refused_at_once(bad: dict[str, object]) -> None:
+    """As users meet it: without the type checks of the tests."""
+    script = f"import rilievo\nrilievo.PredictOptions(**{bad!r})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "OptionError" in done.stderr.splitlines()[-1]
 
 
 START = [sys.executable, "-m", "rilievo", "predict"]

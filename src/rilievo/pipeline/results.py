@@ -1,12 +1,14 @@
 """From a network's answer to files: camera, metres, writing, and knowing what is finished."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from rilievo.calibration import Calibrated, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.io.limits import printable, reason
 from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, save
 from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
@@ -39,8 +41,8 @@ def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo
     cx, cy = camera.K[0, 2], camera.K[1, 2]
     if not (0 <= cx < width and 0 <= cy < height):
         raise InputError(
-            f"{photo.name}: the camera's centre ({cx:g}, {cy:g}) lies outside its {width}x{height} "
-            "pixels: are the intrinsics for another resolution?"
+            f"{printable(photo.name)}: the camera's centre ({cx:g}, {cy:g}) lies outside its "
+            f"{width}x{height} pixels: are the intrinsics for another resolution?"
         )
     return replace(photo, camera=camera)
 
@@ -81,6 +83,8 @@ class Results:
 
     model: Model
     options: PredictOptions
+    note: Callable[[str], None] = lambda message: None
+    """Told of what was done but deserves a look."""
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -148,7 +152,9 @@ class Results:
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
             # Bringing them to the photograph's size takes three times as long as the depth.
             inference = replace(inference, normals=None)
-        prediction, _ = with_metres(self.model.finish(inference, photo), metres)
+        prediction, fitted = with_metres(self.model.finish(inference, photo), metres)
+        if fitted is not None and fitted.warning is not None:
+            self.note(f"{printable(job.source)}: {fitted.warning}")
         save(
             prediction,
             job.target,
@@ -170,14 +176,15 @@ class Results:
             if self.options.overwrite:
                 return False
             raise OutputError(
-                f"{path} is there already: --resume passes over what is finished, "
+                f"{printable(path)} is there already: --resume passes over what is finished, "
                 "--overwrite makes it anew"
             )
         sidecar = read_sidecar(path)
         difference = self._difference(sidecar, job)
         if difference is not None:
             raise OutputError(
-                f"{path} is of {difference}: --overwrite makes it anew, or take another --output"
+                f"{printable(path)} is of {difference}: --overwrite makes it anew, or take "
+                "another --output"
             )
         there = {facts.output for facts in sidecar.files}
         return there >= set(self.formats) and all(
@@ -188,9 +195,9 @@ class Results:
         """What else decides the files: options, and the source by size and time."""
         options = self.options
         try:
-            facts = job.source.stat()
+            size, modified = _fingerprint(job)
         except OSError as error:
-            raise InputError(f"{job.source}: cannot be read: {error.strerror}") from error
+            raise InputError(f"{printable(job.source)}: cannot be read: {reason(error)}") from error
         of_clips: dict[str, Setting] = {"independent": options.independent}
         if job.medium is Medium.SEQUENCE:
             of_clips["fps"] = options.fps
@@ -204,8 +211,8 @@ class Results:
             "colour_range": options.colour_range,
             "surface_points": options.surface_points,
             "edge": options.edge,
-            "source_bytes": facts.st_size,
-            "source_modified_ns": facts.st_mtime_ns,
+            "source_bytes": size,
+            "source_modified_ns": modified,
         }
 
     def _difference(self, sidecar: Sidecar, job: Job) -> str | None:
@@ -214,12 +221,14 @@ class Results:
         theirs = sidecar.made_by
         if theirs.weights_sha256 != ours.weights_sha256:
             return f"another model ({theirs.model})"
-        settings = {**theirs.settings, **sidecar.run}
-        for name, value in {**ours.settings, **self.run_facts(job)}.items():
-            if settings.get(name) != value:
+        before = {**theirs.settings, **sidecar.run}
+        now = {**ours.settings, **self.run_facts(job)}
+        for name in before | now:
+            # What is not recorded was not asked for: no flip is no key.
+            if before.get(name) != now.get(name):
                 if name.startswith("source_"):
                     return "another photograph, or one that has changed"
-                return f"other options ({name} was {settings.get(name)}, is {value})"
+                return f"other options ({name} was {before.get(name)}, is {now.get(name)})"
         return None
 
     def save_options(self) -> SaveOptions:
@@ -236,3 +245,13 @@ class Results:
 
 def _is_installed(output: Output) -> bool:
     return output.package is None or find_spec(output.package) is not None
+
+
+def _fingerprint(job: Job) -> tuple[int, int]:
+    """Bytes and time of a file; of a folder of frames, their sum and the latest."""
+    facts = job.source.stat()
+    if job.medium is not Medium.SEQUENCE:
+        return facts.st_size, facts.st_mtime_ns
+    frames = [entry.stat() for entry in os.scandir(job.source) if not entry.name.startswith(".")]
+    latest = max((each.st_mtime_ns for each in frames), default=facts.st_mtime_ns)
+    return sum(each.st_size for each in frames), latest

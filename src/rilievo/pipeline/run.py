@@ -4,14 +4,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rilievo.calibration import KnownPoint
+from rilievo.calibration import KnownPoint, parse_known
 from rilievo.errors import OptionError, RilievoError
 from rilievo.io.atomic import make_folder, sweep_parts
+from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import ImageLike, Model
 from rilievo.models.refinement import FlipAveraged, Tiled
-from rilievo.pipeline.inputs import Job, Medium, find_jobs
+from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.photos import one_line, predict_photos
 from rilievo.pipeline.results import Metres, Results, with_camera, with_metres
@@ -25,7 +26,7 @@ def predict(
     model: str | Path | Model = DEFAULT_MODEL,
     camera: Camera | None = None,
     fov: float | None = None,
-    known: Sequence[KnownPoint] = (),
+    known: Sequence[KnownPoint | str] = (),
     camera_height: float | None = None,
     flip: bool = False,
     tile: int | None = None,
@@ -37,7 +38,7 @@ def predict(
         model: A name in ``MODELS``, an ONNX file, or a model loaded before (for many calls).
         camera: Intrinsics [px] of the upright photograph; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
-        known: Points whose depth is known; they make depth metric.
+        known: Points whose depth is known, or texts "u,v,metres"; they make depth metric.
         camera_height: Height of the camera above a visible floor [m], in place of ``known``.
         flip: Average with the mirror image.
         tile: Side [px] of overlapping tiles, for detail in large photographs.
@@ -57,11 +58,13 @@ def predict(
         raise OptionError("camera and fov do not go together; give one")
     if known and camera_height is not None:
         raise OptionError("known and camera_height do not go together; give one")
+    if camera is not None and not isinstance(camera, Camera):
+        raise OptionError("camera is a rilievo.Camera; of a 3x3 array: rilievo.Camera(K=array)")
     loaded = model if isinstance(model, Model) else load_model(model)
     loaded = refined(loaded, flip=flip, tile=tile)
     photo = image if isinstance(image, Photo) else read_photo(image)
     [prediction] = loaded.predict([with_camera(photo, camera, fov)])
-    metres = Metres(known=tuple(known), camera_height=camera_height)
+    metres = Metres(known=_points(known), camera_height=camera_height)
     prediction, _ = with_metres(prediction, metres)
     if prediction.calibration is not None and prediction.calibration.warning is not None:
         warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)
@@ -85,13 +88,13 @@ def predict_files(
             a folder that cannot be written.
     """
     options = options or PredictOptions()
+    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if not inputs:
         raise OptionError("name at least one photograph, folder or video")
-    total = sum(1 for _ in _jobs(inputs, options))
+    left_out = LeftOut()
+    total = sum(1 for _ in _jobs(inputs, options, left_out))
     if not total:
-        raise OptionError(f"no photograph or video in {', '.join(map(str, inputs))}")
-    make_folder(options.output)
-    sweep_parts(options.output)
+        raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     model = load_model(
         options.model,
         device=options.device,
@@ -100,9 +103,15 @@ def predict_files(
         threads=options.threads,
     )
     model = refined(model, flip=options.flip, tile=options.tile)
-    results = Results(model=model, options=options)
-    results.check()
     with Tally(output=options.output, total=total, show=show) as tally:
+        results = Results(model=model, options=options, note=tally.note)
+        results.check()
+        make_folder(options.output)
+        sweep_parts(options.output)
+        for message in left_out.unreadable:
+            tally.failed(message)
+        for message in (*left_out.notes(), *_without_effect(inputs, options)):
+            tally.note(message)
         try:
             _predict_all(inputs, results, tally)
         except KeyboardInterrupt:
@@ -142,8 +151,30 @@ def _predict_clip(job: Job, results: Results, tally: Tally) -> None:
         tally.failed(one_line(job, error))
 
 
-def _jobs(inputs: Sequence[str | Path], options: PredictOptions) -> Iterator[Job]:
-    return find_jobs(inputs, options.output, sequence=options.sequence)
+def _jobs(
+    inputs: Sequence[str | Path], options: PredictOptions, left_out: LeftOut | None = None
+) -> Iterator[Job]:
+    return find_jobs(inputs, options.output, sequence=options.sequence, left_out=left_out)
+
+
+def _points(known: Sequence[KnownPoint | str]) -> tuple[KnownPoint, ...]:
+    """Known points from themselves or from texts.
+
+    Raises:
+        OptionError: If one is neither, or ``known`` is a single one.
+    """
+    if isinstance(known, KnownPoint | str) or not all(
+        isinstance(point, KnownPoint | str) for point in known
+    ):
+        raise OptionError('known is a list of rilievo.KnownPoint or of texts "u,v,metres"')
+    return tuple(parse_known(point) if isinstance(point, str) else point for point in known)
+
+
+def _without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> list[str]:
+    """Options that were given and change nothing."""
+    if options.sequence and not any(Path(name).is_dir() for name in inputs):
+        return ["--sequence is about folders of frames, and none was named"]
+    return []
 
 
 def _unfinished(jobs: Iterator[Job], results: Results, tally: Tally) -> Iterator[Job]:
