@@ -18,6 +18,7 @@ from PIL.ImageFile import ImageFile
 
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.limits import MAX_BYTES, check_size, reason
+from rilievo.io.low_bits import is_deep_colour, refuse_low_bits_of_colour
 from rilievo.io.signatures import (
     HEAD_BYTES,
     RAW,
@@ -62,7 +63,8 @@ def decode(
         max_pixels: The header may promise at most this.
 
     Raises:
-        InputError: If the file is not a photograph that we read, is too large, or is broken.
+        InputError: If the file is not a photograph that we read, is too large, is broken, or has
+            colours of 16 bits of which only the low ones are used.
     """
     kind = _photo_format(file.read(HEAD_BYTES), name)
     if kind.whole and size_bytes > MAX_BYTES:
@@ -80,7 +82,10 @@ def decode(
         check_size(name, (height, width), max_pixels=max_pixels)
         if kind is TIFF:
             _refuse_raw_preview(image, name)
+        is_deep = is_deep_colour(image)
         load(image)
+    if is_deep:
+        refuse_low_bits_of_colour(image, name)
     return image
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.io.decode import told_in_one_line
+from rilievo.io.low_bits import refuse_low_bits_of_grey
 from rilievo.io.profile import converter_to_srgb
 
 STRIP_PIXELS = 2_000_000
@@ -38,12 +39,15 @@ def upright_pixels(
         name: What messages call the image.
 
     Raises:
-        InputError: If numbers are outside of these ranges, or the mode is none that we know.
+        InputError: If numbers are outside of these ranges, those of 16 bits all stay below 4096,
+            or the mode is none that we know.
     """
     width, height = image.size
     size = (width, height) if orientation >= 5 else (height, width)
     pixels = np.empty((*size, 3), np.uint8)
     stored = _as_stored(pixels, orientation)
+    if image.mode == "I" or image.mode in _GREY_16:
+        refuse_low_bits_of_grey(image, name)
     convert = _converter(image, name)
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):

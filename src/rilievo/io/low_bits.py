@@ -1,0 +1,66 @@
+"""Images of 16 bits whose numbers use only the low ones: nearly black, so no scene to see.
+
+Cameras of 8, 10 or 12 bits are often saved so, and neither PNG nor TIFF says it in a way that
+Pillow hands on. Scaling them unasked would be a guess, so they are refused.
+"""
+
+import numpy as np
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from rilievo.errors import InputError
+
+_FULL = 65535
+_LEAST = 4096
+_ROWS_PIXELS = 2_000_000
+
+
+def is_deep_colour(image: ImageFile) -> bool:
+    """Whether a colour image that is not loaded yet is stored with 16 bits a channel.
+
+    Loaded, it has the upper 8 of them and no longer says so.
+    """
+    return image.mode == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def refuse_low_bits_of_colour(image: Image.Image, name: str) -> None:
+    """Refuse a loaded image that ``is_deep_colour``, if its numbers stay below 4096.
+
+    Raises:
+        InputError: If they do.
+    """
+    highest = int(max(np.ravel(image.getextrema())))
+    # What is left of the number is its upper byte.
+    _refuse(name, 256 * highest + 255)
+
+
+def refuse_low_bits_of_grey(image: Image.Image, name: str) -> None:
+    """Refuse a loaded grey image of 16 bits (or 32, which hold such), if it stays below 4096.
+
+    One of zeros alone is black, however many bits were meant.
+
+    Raises:
+        InputError: If it does.
+    """
+    width, height = image.size
+    rows, highest = max(1, _ROWS_PIXELS // width), 0
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        values = np.asarray(strip)
+        if values.min() < 0:
+            return  # beyond 16 bits, which is refused where values are read
+        highest = max(highest, int(values.max()))
+        if highest >= _LEAST:
+            return
+    if highest:
+        _refuse(name, highest)
+
+
+def _refuse(name: str, highest: int) -> None:
+    if highest >= _LEAST:
+        return
+    bits = next(bits for bits in (8, 10, 12) if highest < 1 << bits)
+    raise InputError(
+        f"{name}: its 16-bit values reach only {highest} of {_FULL}: looks like {bits}-bit data; "
+        "scale it to the full range first"
+    )
