@@ -73,9 +73,7 @@ def predict_clip(
     """
     check_outputs(options.outputs)
     make_folder(target.parent)
-    files = ClipFiles(
-        target=target, outputs=options.outputs, picture_suffix=_picture_suffix(source, options)
-    )
+    files = _files(source, target, options)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
     with ExitStack() as parts:
         # Parts get their names when the block ends, the JSON, entered first, last of all.
@@ -250,10 +248,11 @@ def _has_pictures(options: ClipOptions) -> bool:
     return any(output in AS_PICTURES for output in options.outputs)
 
 
-def _picture_suffix(source: FrameSource, options: ClipOptions) -> str:
-    if not source.has_audio or not _has_pictures(options):
-        return ".mp4"
-    return sound_suffix(source.path) or ".mp4"
+def _files(source: FrameSource, target: Path, options: ClipOptions) -> ClipFiles:
+    suffix = None
+    if source.has_audio and _has_pictures(options):
+        suffix = sound_suffix(source.path)
+    return ClipFiles(target=target, outputs=options.outputs, picture_suffix=suffix or ".mp4")
 
 
 def _depth_facts(extent: Extent, valid_pixels: int) -> DepthFacts:

@@ -34,7 +34,8 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
         _options(job, results),
         _Meter(job.source, tally),
     )
-    for remark in (*sidecar.video.faults, *sidecar.video.notes):
+    doubt = None if sidecar.calibration is None else sidecar.calibration.warning
+    for remark in (*sidecar.video.faults, *sidecar.video.notes, *((doubt,) if doubt else ())):
         tally.note(remark if remark.startswith(str(job.source)) else f"{job.source}: {remark}")
     tally.done()
 
