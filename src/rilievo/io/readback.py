@@ -11,6 +11,7 @@ import numpy as np
 
 from rilievo.errors import InputError
 from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
+from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable
 from rilievo.io.outputs import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
@@ -51,6 +52,18 @@ class _Found:
     named: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Video:
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _VideoHead:
+    """What the JSON of a video has beside that of a photograph."""
+
+    video: _Video
+
+
 def read_prediction(path: str | Path) -> Prediction:
     """Read a prediction back, with all but its photograph.
 
@@ -61,7 +74,8 @@ def read_prediction(path: str | Path) -> Prediction:
         path: The stem given to ``save``, the JSON, or any of the files.
 
     Raises:
-        InputError: If a file is broken, rilievo did not write it, or none holds numbers.
+        InputError: If a file is broken, rilievo did not write it, none holds numbers, or they are
+            the results of a video.
         MissingExtraError: If a package is needed that is not installed.
     """
     path = Path(path)
@@ -88,12 +102,13 @@ def read_prediction(path: str | Path) -> Prediction:
 
 def _find(path: Path) -> _Found:
     if path.name.endswith(SUFFIX):
-        return _Found(folder=path.parent, sidecar=read_sidecar(path))
+        return _Found(folder=path.parent, sidecar=_of_photo(path, path))
     if not path.is_file():
         beside = sidecar_path(path)
         if not beside.is_file():
+            _refuse_part_of_video(path)
             raise InputError(f"{printable(path)}: there is no such file, and no JSON beside it")
-        return _Found(folder=path.parent, sidecar=read_sidecar(beside))
+        return _Found(folder=path.parent, sidecar=_of_photo(beside, path))
     for output in OUTPUTS.values():
         if path.name.endswith(output.suffix):
             beside = sidecar_path(path.with_name(path.name.removesuffix(output.suffix)))
@@ -103,7 +118,41 @@ def _find(path: Path) -> _Found:
                     return _Found(folder=path.parent, sidecar=sidecar, named=path.name)
             if output.embedded:
                 return _find_alone(path, output.embedded)
+    _refuse_part_of_video(path)
     raise InputError(f"{printable(path)}: no JSON of rilievo beside this file lists it")
+
+
+def _of_photo(json: Path, named: Path) -> Sidecar:
+    """The sidecar of a photograph's results; those of a video are refused."""
+    sidecar = read_sidecar(json)
+    if _is_of_video(json):
+        raise InputError(
+            f"{printable(named)}: belongs to the results of a video, which are no single "
+            "prediction: docs/videos.md ('Numbers of a video') shows how to read them"
+        )
+    return sidecar
+
+
+def _is_of_video(json: Path) -> bool:
+    try:
+        from_json(_VideoHead, json.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, NotThisRecord):
+        return False
+    return True
+
+
+def _refuse_part_of_video(path: Path) -> None:
+    """Refuse a file or folder, or a file in a folder, that the JSON of a video lists."""
+    for place in (path, path.parent):
+        words = place.name.split(".")
+        for count in range(1, len(words)):
+            json = place.with_name(".".join(words[:count]) + SUFFIX)
+            if json.is_file() and _is_of_video(json) and _lists(json, place.name):
+                _of_photo(json, path)
+
+
+def _lists(json: Path, file: str) -> bool:
+    return any(facts.file == file for facts in read_sidecar(json).files)
 
 
 def _find_alone(path: Path, embedded: str) -> _Found:
