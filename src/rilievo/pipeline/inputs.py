@@ -58,11 +58,11 @@ class LeftOut:
     def notes(self) -> list[str]:
         """In words, what deserves a look."""
         counts = (
-            (self.other_files, "files left out: neither photograph nor video by their names"),
-            (self.linked_folders, "links to folders left out: they are not followed"),
-            (self.results, "files left out: rilievo's own results"),
+            ("neither photographs nor videos by their names", self.other_files),
+            ("links to folders, which are not followed", self.linked_folders),
+            ("rilievo's own results", self.results),
         )
-        return [f"{count} {words}" for count, words in counts if count]
+        return [f"left out as {words}: {count}" for words, count in counts if count]
 
 
 def find_jobs(
