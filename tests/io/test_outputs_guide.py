@@ -1,5 +1,6 @@
 """The guide to outputs: every reader in it runs and reads what it says."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -13,8 +14,8 @@ from PIL import Image
 
 from predictions import prediction
 from rilievo.io.colour import COLOUR_MAPS
-from rilievo.io.facts import Sidecar
 from rilievo.io.outputs import OUTPUTS, save
+from rilievo.pipeline.clip_facts import ClipSidecar
 from rilievo.types import Prediction
 
 GUIDE = Path(__file__).parents[2] / "docs" / "outputs.md"
@@ -57,7 +58,23 @@ def test_the_guide_has_a_section_and_a_line_for_every_output() -> None:
 
 def test_the_guide_has_a_line_for_every_field_of_the_json() -> None:
     fields = re.findall(r"^\| `(\w+)` \|", SECTIONS["The JSON"], re.M)
-    assert fields == list(Sidecar.__dataclass_fields__)
+    assert fields == list(ClipSidecar.__dataclass_fields__)
+
+
+def test_null_stands_in_the_json_only_where_the_guide_says(folder: Path) -> None:
+    def nulls(data: object, where: str = "") -> set[str]:
+        if isinstance(data, dict):
+            inside = [nulls(each, f"{where}.{name}") for name, each in data.items()]
+            return set().union(*inside, {where for each in data.values() if each is None})
+        return (
+            set().union(*(nulls(each, where) for each in data)) if isinstance(data, list) else set()
+        )
+
+    asked = {"camera": None, "known": ""}
+    save(dataclasses.replace(GIVEN, camera=None), folder / "other", ["npy"], run=asked)
+    found = nulls(json.loads((folder / "other.json").read_text()))
+    assert found == {".run", ".made_by.settings"}
+    assert all(f"`{where[1:]}`" in SECTIONS["The JSON"] for where in found)
 
 
 @pytest.mark.parametrize("name", ["png16", "npy", "npz", "tiff", "exr"])
