@@ -1,5 +1,9 @@
 """Alignment recovers what was done to a depth map, and refuses what it cannot know."""
 
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -276,3 +280,36 @@ def test_converting_in_bands_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(alignment, "BAND_PIXELS", 5 * SHAPE[1])
     np.testing.assert_array_equal(to_depth(predicted, fit), whole)
     assert not whole[~predicted.valid].any()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("rilievo.align(depth, true, np.ones((3, 4), np.uint8))", "the mask is uint8, .* mask > 0"),
+        ("rilievo.align(depth, true.astype(int), valid)", "the true depth is int64"),
+        ("rilievo.align(depth, true[0], valid)", r"true depth \(4,\)"),
+        ("rilievo.align(prediction, true, valid)", "take prediction.depth"),
+        ("rilievo.align(true, true, valid)", "a ndarray is given"),
+        ("rilievo.calibrate(prediction, [])", "take prediction.depth"),
+        ("rilievo.calibrate_height(prediction, camera, 1.5)", "take prediction.depth"),
+        ("rilievo.DepthMap(values=depth.values, kind='metres')", "no kind 'metres'; .* 'metric'"),
+    ],
+)
+def test_arrays_and_records_of_other_types_are_refused_in_words(call: str, words: str) -> None:
+    """In a process of its own, without the types' checks that these tests run under."""
+    code = f"""
+import numpy as np
+import rilievo
+from rilievo.types import MadeBy
+true, valid = np.ones((3, 4)), np.ones((3, 4), bool)
+depth = rilievo.DepthMap(values=np.ones((3, 4), np.float32), kind="metric")
+camera = rilievo.Camera(K=np.eye(3))
+made_by = MadeBy(model="", weights_sha256="", licence="", settings={{}}, version="")
+prediction = rilievo.Prediction(depth=depth, camera=camera, made_by=made_by)
+try:
+    {call}
+except rilievo.RilievoError as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert re.match(f"InputError .*{words}", done.stdout)

@@ -164,3 +164,19 @@ def test_a_prediction_of_normals_alone_has_their_size() -> None:
 def test_an_empty_photograph_is_refused_by_its_name() -> None:
     with pytest.raises(InputError, match=r"holiday\.jpg: an image is"):
         Photo(pixels=photo(0, 4), name="holiday.jpg")
+
+
+def test_a_camera_without_a_source_was_given() -> None:
+    assert Camera(K=np.eye(3)).source is CameraSource.GIVEN
+
+
+def test_arrays_of_records_are_read_only_and_the_callers_stay_writable() -> None:
+    values, valid, normals, confidence = ones(), full(), ones(3, *SIZE), ones()
+    depth = DepthMap(values=values, kind=DepthKind.METRIC, valid=valid)
+    prediction = Prediction(depth=depth, normals=normals, confidence=confidence, made_by=MADE_BY)
+    for array in (depth.values, depth.valid, prediction.normals, prediction.confidence):
+        assert array is not None
+        with pytest.raises(ValueError, match="read-only"):
+            array[..., 0] = 0
+    for array in (values, valid, normals, confidence):
+        array[..., 0] = 0

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.types import DepthKind, DepthMap
+from rilievo.types import DepthKind, DepthMap, Prediction
 
 # Rows of a large map are converted in bands of this many pixels: in float64, but never whole.
 BAND_PIXELS = 1 << 18
@@ -128,10 +128,12 @@ def align(
 
     Raises:
         OptionError: If the method makes no sense for the kind, or a least value is not positive.
-        InputError: If shapes differ, or a valid true depth is not positive and finite.
+        InputError: If shapes differ, the mask is not bool, or a valid true depth is not positive
+            and finite.
         NoGroundTruthError: If no pixel is valid in both.
         CalibrationError: If the pixels do not determine the fit, or it turns near into far.
     """
+    check_depth_map(predicted)
     method = _chosen(predicted.kind, method)
     for name, least in (("min_depth", min_depth), ("min_inverse", min_inverse)):
         if not (np.isfinite(least) and least > 0):
@@ -190,6 +192,18 @@ def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:
     return result
 
 
+def check_depth_map(depth: object) -> None:
+    """Refuse what is no depth map, such as the prediction that holds it.
+
+    Raises:
+        InputError: If it is none; the message says what to take.
+    """
+    if isinstance(depth, Prediction):
+        raise InputError("a Prediction is given, expected its DepthMap: take prediction.depth")
+    if not isinstance(depth, DepthMap):
+        raise InputError(f"a {type(depth).__name__} is given, expected a DepthMap")
+
+
 def _chosen(kind: DepthKind, method: AlignMethod | None) -> AlignMethod:
     allowed = METHODS[kind]
     if method is None:
@@ -209,6 +223,14 @@ def _usable(
     if not predicted.shape == true.shape == valid.shape:
         raise InputError(
             f"prediction {predicted.shape}, true depth {true.shape} and mask {valid.shape} differ"
+        )
+    if valid.dtype != bool:
+        # Of whole numbers, numpy would make row indices.
+        raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
+    if not np.issubdtype(true.dtype, np.floating):
+        raise InputError(
+            f"the true depth is {true.dtype}, expected floating-point metres: convert it, as with "
+            "millimetres / 1000"
         )
     inside = true[valid]
     bad = int((~(np.isfinite(inside) & (inside > 0))).sum())

@@ -9,7 +9,8 @@ Conventions, the same everywhere:
 * Images are ``h w 3`` RGB uint8, as image files are; fields of vectors are ``3 h w``, as
   ``rilievo.geometry`` computes them.
 
-Records are frozen, unbatched and numpy; they check themselves when they are made.
+Records are frozen, unbatched and numpy; they check themselves when they are made. The arrays of
+depth maps and predictions are read-only: copy one to change it.
 """
 
 from collections.abc import Mapping
@@ -17,9 +18,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, Shaped, UInt8
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, suggest
 
 Setting = str | int | float | bool | None
 
@@ -35,6 +36,11 @@ class DepthKind(StrEnum):
     """Depth times an unknown positive factor, plus an unknown shift."""
     AFFINE_INVERSE = "affine_inverse"
     """Inverse depth times an unknown positive factor, plus an unknown shift: large is near."""
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether such numbers are depth itself, in metres or up to one factor."""
+        return self in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +75,17 @@ class DepthMap:
                 f"the mask of a depth map of {values.shape} is {valid.shape} {valid.dtype}, "
                 f"expected {values.shape} bool"
             )
+        if self.kind not in list(DepthKind):
+            known = suggest(str(self.kind), DepthKind)
+            raise InputError(f"a depth map has no kind '{self.kind}'; {known}")
         kind = DepthKind(self.kind)
         inside = values if self.valid is None else values[valid]
         if not np.isfinite(inside).all():
             raise InputError("a depth map has NaN or infinite values where it is valid")
-        if kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE) and (inside <= 0).any():
+        if kind.is_depth and (inside <= 0).any():
             raise InputError(f"a depth map of kind '{kind}' has values that are not positive")
-        object.__setattr__(self, "values", values)
-        object.__setattr__(self, "valid", valid)
+        object.__setattr__(self, "values", _read_only(values))
+        object.__setattr__(self, "valid", _read_only(valid))
         object.__setattr__(self, "kind", kind)
 
     def __array__(self, *_: object, **__: object) -> np.ndarray:
@@ -94,7 +103,7 @@ class DepthMap:
     @property
     def is_depth(self) -> bool:
         """Whether the values are depth itself, in metres or up to one factor."""
-        return self.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
+        return self.kind.is_depth
 
     def depth(self) -> Float32[np.ndarray, "h w"]:
         """Depth along the axis, in metres or up to one factor; read it only where ``valid``.
@@ -117,7 +126,6 @@ class CameraSource(StrEnum):
     FOV = "fov"
     EXIF_35MM = "exif_35mm"
     EXIF_SENSOR = "exif_sensor"
-    MODEL = "model"
     ASSUMED = "assumed"
 
 
@@ -134,7 +142,7 @@ class Camera:
     """
 
     K: Float64[np.ndarray, "3 3"]
-    source: CameraSource
+    source: CameraSource = CameraSource.GIVEN
 
     def __post_init__(self) -> None:
         K = np.asarray(self.K, dtype=np.float64)
@@ -294,6 +302,10 @@ class Prediction:
             raise InputError(f"the parts of a prediction differ in size: {sizes}")
         if self.normals is not None and self.normals.shape[0] != 3:
             raise InputError(f"normals are (3, height, width), got {self.normals.shape}")
+        for name in ("normals", "confidence"):
+            array = getattr(self, name)
+            if array is not None:
+                object.__setattr__(self, name, _read_only(array))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -304,3 +316,10 @@ class Prediction:
         assert self.normals is not None, "a prediction has depth or normals"
         height, width = self.normals.shape[-2:]
         return height, width
+
+
+def _read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    """The same numbers, which nobody changes by way of the record; the caller's stay writable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

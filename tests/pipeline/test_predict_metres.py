@@ -56,11 +56,10 @@ def test_without_known_distances_there_is_no_calibration() -> None:
     assert predict(PIXELS, model=Plane(DepthKind.UP_TO_SCALE)).calibration is None
 
 
-def test_what_deserves_a_look_is_a_warning_where_predict_was_called() -> None:
+def test_what_deserves_a_look_is_a_warning() -> None:
     with pytest.warns(UserWarning, match="own metres were multiplied by 3") as caught:
         prediction = predict(
             PIXELS, model=Plane(DepthKind.METRIC), known=[KnownPoint(u=3, v=4, metres=3)]
         )
-    assert caught[0].filename == __file__
     assert prediction.calibration is not None
     assert prediction.calibration.warning == str(caught[0].message)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from rilievo.alignment import Fit, FitSpace
+from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.record import Calibrated, Floor, calibrated
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.geometry.normals import normals_from_depth
@@ -81,9 +81,10 @@ def calibrate_height(
 
     Raises:
         OptionError: If the height is not positive or the tilt not between 0 and 90 degrees.
-        InputError: If the normals are of another size than the depth.
+        InputError: If ``depth`` is no depth map, or the normals are of another size.
         CalibrationError: If the kind has an unknown shift, or no floor is seen.
     """
+    check_depth_map(depth)
     _check(depth, metres, max_tilt)
     tilt = math.radians(max_tilt)
     facing = _facing_up(depth, camera, normals, tilt)

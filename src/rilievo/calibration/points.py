@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64, Int
 
-from rilievo.alignment import Fit, FitSpace
+from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.known import Along, KnownPoint
 from rilievo.calibration.record import Calibrated, Residual, calibrated
 from rilievo.errors import CalibrationError
@@ -42,10 +42,12 @@ def calibrate(
         camera: Intrinsics of the photograph, needed where a point was measured along its ray.
 
     Raises:
+        InputError: If ``depth`` is no depth map.
         CalibrationError: If a point lies outside the image or where depth is invalid, two share a
             pixel, they are too few or too alike for the kind, a ray has no camera, or they
             contradict the map so that near becomes far.
     """
+    check_depth_map(depth)
     least = 1 if depth.is_depth else 2
     if len(known) < least:
         raise CalibrationError(_too_few(depth.kind, len(known)))
