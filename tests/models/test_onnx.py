@@ -4,14 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.helper
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import ModelError, OptionError, RilievoError
-from rilievo.models import load_model
-from rilievo.models.onnx import network_size, shrink
-from rilievo.types import DepthKind
+from rilievo.models import find_card, load_model
+from rilievo.models.base import Inference
+from rilievo.models.engines import LoadOptions, _line
+from rilievo.models.onnx import OnnxModel, network_size, shrink
+from rilievo.types import DepthKind, Photo
 
 MakeNetwork = Callable[..., Path]
 
@@ -159,3 +163,65 @@ def test_the_network_sees_its_own_area_in_nearly_the_photographs_aspect(
 def test_a_photograph_of_the_trained_size_is_seen_as_it_is() -> None:
     assert network_size((480, 640), area=49152, multiple=32) == (192, 256)
     assert shrink(PIXELS, (48, 64)) is PIXELS
+
+
+def test_a_card_says_what_the_outputs_of_its_file_are(make_network: MakeNetwork) -> None:
+    card = load_model(make_network()).card
+    assert (card.normals, card.confidence) == (True, False)
+    path = make_network(name="other.onnx")
+    network = onnx.load(path)
+    network.graph.node[-1].output[0] = network.graph.output[-1].name = "something"
+    confidence = network.graph.output[0]
+    network.graph.node[-2].output[0] = confidence.name = "confidence"
+    network.graph.node.append(onnx.helper.make_node("Identity", ["confidence"], ["depth"]))
+    depth = type(confidence)()
+    depth.CopyFrom(confidence)
+    depth.name = "depth"
+    network.graph.output.append(depth)
+    onnx.save(network, path)
+    card = load_model(path).card
+    assert (card.normals, card.confidence) == (False, True)
+
+
+def test_a_card_and_a_file_of_different_kinds_do_not_go_together(
+    make_network: MakeNetwork,
+) -> None:
+    with pytest.raises(ModelError, match=r"its depth is affine, .*'rilievo/small' up_to_scale"):
+        OnnxModel(make_network(kind="affine"), LoadOptions(), find_card("rilievo/small"))
+
+
+@pytest.mark.parametrize("home", [{"RILIEVO_CACHE": "/dev/null/x"}, {"HOME": "/proc/nope"}])
+def test_openvino_goes_without_a_cache_that_cannot_be_written(
+    make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch, home: dict[str, str]
+) -> None:
+    for name in ("RILIEVO_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in home.items():
+        monkeypatch.setenv(name, value)
+    [prediction] = load_model(make_network(), engine="openvino").predict([PIXELS])
+    assert prediction.depth is not None
+
+
+def test_openvinos_message_begins_where_it_says_something() -> None:
+    error = RuntimeError("Exception from src/a.cpp:1:\nException from src/b.cpp:2:\nno such file")
+    assert _line(error) == "no such file"
+
+
+BROKEN = np.full((3, 8, 8), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Inference(normals=BROKEN), "NaN or infinite normals"),
+        (Inference(confidence=BROKEN[0]), "confidence outside 0 to 1"),
+        (Inference(confidence=np.full((8, 8), 1.5, np.float32)), "confidence outside 0 to 1"),
+        (Inference(confidence=np.full((8, 8), -0.1, np.float32)), "confidence outside 0 to 1"),
+    ],
+)
+def test_answers_that_are_no_normals_or_no_confidence_are_refused(
+    make_network: MakeNetwork, answer: Inference, words: str
+) -> None:
+    model = load_model(make_network())
+    with pytest.raises(ModelError, match=f"test/brightness.*{words}"):
+        model.finish(answer, Photo(pixels=PIXELS))

@@ -127,3 +127,18 @@ def test_tiles_and_mirror_go_together_and_are_recorded() -> None:
 def test_tiny_tiles_are_refused() -> None:
     with pytest.raises(OptionError, match="64"):
         Tiled(Brightness(), 20)
+
+
+class Enlarging(Brightness):
+    """Sees everything at 192 x 256, as a network of fixed area does."""
+
+    def _one(self, photo: Photo) -> Inference:
+        pixels = shrink(photo.pixels, (192, 256)).astype(np.float32)
+        return Inference(depth=pixels[..., 0] + 1)
+
+
+def test_tiles_smaller_than_the_networks_input_make_no_canvas_above_the_photograph() -> None:
+    photo = picture(1000, 1500)
+    [answer] = Tiled(Enlarging(), 64).infer([photo])
+    assert answer.depth is not None
+    assert answer.depth.shape == (1000, 1500)

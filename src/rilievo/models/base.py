@@ -5,7 +5,7 @@ module brings the answer to the photograph's size and writes down what made it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from rilievo.errors import ModelError
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
 from rilievo.models.card import ModelCard
-from rilievo.types import DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
+from rilievo.types import DepthMap, MadeBy, Photo, Prediction, Setting
+
+BAND_PIXELS = 2_000_000
+"""Resized at a time: Pillow hands its pixels over in a way that takes three times their memory."""
 
 # A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
 ImageLike = Photo | Path | str | bytes | Shaped[np.ndarray, "..."] | Image.Image
@@ -77,10 +80,10 @@ class Model(ABC):
         Raises:
             ModelError: If the network's numbers are not what its kind promises.
         """
+        _check(inference, self.card)
         depth = None
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
-            _check(inference.depth, self.card)
             depth = DepthMap(values=resize(inference.depth, photo.shape), kind=self.card.kind)
         confidence = inference.confidence
         return Prediction(
@@ -108,32 +111,64 @@ def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32
     """Bilinear, half-pixel centres: nothing overshoots, so depth stays positive and in range."""
     if field.shape == shape:
         return field
-    height, width = shape
     image = Image.fromarray(np.ascontiguousarray(field))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    resized = np.empty(shape, np.float32)
+    for rows in _bands(shape):
+        resized[rows] = _resized_rows(image, shape, rows)
+    return resized
 
 
 def unit(
     normals: Float32[np.ndarray, "3 a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "3 h w"]:
     """Normals at another size, of unit length; where they cancel, one that faces the camera."""
+    images = [Image.fromarray(np.ascontiguousarray(channel)) for channel in normals]
     resized = np.empty((3, *shape), np.float32)
-    for channel in range(3):
-        resized[channel] = resize(normals[channel], shape)
-    length = np.sqrt(np.einsum("chw,chw->hw", resized, resized))
-    lost = length < 1e-6
-    if lost.any():
-        resized[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
-        length[lost] = 1.0
-    resized /= length
+    for rows in _bands(shape):
+        band = resized[:, rows]
+        for channel, image in zip(band, images, strict=True):
+            channel[:] = _resized_rows(image, shape, rows)
+        length = np.sqrt(np.einsum("chw,chw->hw", band, band))
+        lost = length < 1e-6
+        if lost.any():
+            band[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)
+            length[lost] = 1.0
+        band /= length
     return resized
 
 
-def _check(depth: Float32[np.ndarray, "h w"], card: ModelCard) -> None:
-    """Refuse NaN and, of a depth, what is not positive, in words that name the model."""
+def _bands(shape: tuple[int, int]) -> Iterator[slice]:
+    """Rows to work on at a time, so that nothing but the result has the photograph's size."""
+    height, width = shape
+    count = max(1, BAND_PIXELS // width)
+    return (slice(top, min(top + count, height)) for top in range(0, height, count))
+
+
+def _resized_rows(
+    image: Image.Image, shape: tuple[int, int], rows: slice
+) -> Float32[np.ndarray, "rows w"]:
+    """Some rows of a field in Pillow's mode F resized to ``shape``."""
+    height, width = shape
+    # Only the grid is cut to the box; pixels beyond it still count at its edges.
+    top, bottom = (row * image.height / height for row in (rows.start, rows.stop))
+    size, box = (width, rows.stop - rows.start), (0.0, top, float(image.width), bottom)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
+
+
+def _check(inference: Inference, card: ModelCard) -> None:
+    """Refuse NaN and what the kind excludes, in words that name the model."""
+    normals, confidence = inference.normals, inference.confidence
+    if normals is not None and not np.isfinite(normals).all():
+        raise ModelError(f"model '{card.name}' answered with NaN or infinite normals")
+    # A NaN is not between anything either.
+    if confidence is not None and not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ModelError(f"model '{card.name}' answered with confidence outside 0 to 1")
+    depth = inference.depth
+    if depth is None:
+        return
     if not np.isfinite(depth).all():
         raise ModelError(f"model '{card.name}' answered with NaN or infinite depth")
-    if card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE) and (depth <= 0).any():
+    if card.kind is not None and card.kind.is_depth and (depth <= 0).any():
         raise ModelError(
             f"model '{card.name}' says its depth is {card.kind}, but answered with values that "
             "are not positive: is its kind right?"

@@ -13,6 +13,8 @@ from rilievo.errors import MissingExtraError, ModelError, OptionError, suggest
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
+INPUT = "image"
+
 PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16")}
 
 
@@ -38,7 +40,7 @@ class Session:
     """A network made ready to run.
 
     Attributes:
-        run: Feeds the first input and returns every output by name.
+        run: Feeds the input ``INPUT`` and returns every output by name.
         metadata: What the file says of itself.
         device: Where it runs in fact: "cpu" or "cuda:N".
     """
@@ -113,7 +115,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
         try:
-            answers = session.run(outputs, {inputs[0]: batch})
+            answers = session.run(outputs, {INPUT: batch})
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
@@ -139,8 +141,10 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
         # OpenVINO takes bf16 by itself where the processor has it; what is exact is said.
         "INFERENCE_PRECISION_HINT": "f32" if options.precision == "fp32" else "bf16",
         "PERFORMANCE_HINT": "LATENCY",
-        "CACHE_DIR": str(cache_directory() / "openvino"),
     }
+    cache = _writable_cache()
+    if cache is not None:
+        settings["CACHE_DIR"] = str(cache)
     if options.threads:
         settings["INFERENCE_NUM_THREADS"] = options.threads
     try:
@@ -152,7 +156,7 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
         try:
-            answer = compiled.infer_new_request({0: batch})
+            answer = compiled.infer_new_request({INPUT: batch})
         except RuntimeError as error:
             raise ModelError(f"{path}: the network failed: {_line(error)}") from error
         return {name: answer[index] for index, name in enumerate(outputs)}
@@ -175,6 +179,17 @@ def cache_directory() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "rilievo"
 
 
+def _writable_cache() -> Path | None:
+    """OpenVINO's folder of compiled networks, made; None where none can be, and it does without."""
+    try:
+        folder = cache_directory() / "openvino"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        # RuntimeError is Path.home() of a user without a home.
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
 def _openvino_metadata(network: Any) -> Mapping[str, str]:
     """The ONNX metadata, which OpenVINO keeps under ``framework`` in its run-time information."""
     if not network.has_rt_info(["framework"]):
@@ -184,6 +199,9 @@ def _openvino_metadata(network: Any) -> Mapping[str, str]:
 
 
 def _line(error: Exception) -> str:
-    """The first line of a library's message, short enough to read."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    """The first line of a library's message that says something, short enough to read."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # OpenVINO says first in which of its own source files it was.
+    lines = [line for line in lines if not line.startswith("Exception from")] or lines
+    lines = lines or [type(error).__name__]
     return lines[0][:200]

@@ -51,7 +51,7 @@ class OnnxModel(Model):
         Args:
             path: The ONNX file.
             options: How to run it.
-            card: Its line of ``MODELS``; by default one made of its metadata.
+            card: Its line of ``MODELS``; by default one made of its metadata and outputs.
 
         Raises:
             ModelError: If it cannot be read, or does not keep the contract of this module.
@@ -59,7 +59,12 @@ class OnnxModel(Model):
         self.weights_sha256 = _sha256(path)
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
-        self.card = card or _card(path, facts)
+        self.card = card or _card(path, facts, self._session.output_names)
+        if self.card.kind is not facts.kind:
+            raise ModelError(
+                f"{path}: the file says that its depth is {facts.kind}, the card of model "
+                f"'{self.card.name}' {self.card.kind}"
+            )
         self._area, self._multiple = facts.area, facts.multiple
         self.concurrency = _concurrency(self._session, options)
         self.settings: Mapping[str, Setting] = {
@@ -172,12 +177,13 @@ def _around(ideal: float) -> tuple[int, ...]:
     return (floor, floor + 1)
 
 
-def _card(path: Path, facts: OnnxFacts) -> ModelCard:
+def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
     return ModelCard(
         name=facts.name,
         summary=f"the network in {path.name}",
         kind=facts.kind,
-        normals=True,
+        normals="normals" in outputs,
+        confidence="confidence" in outputs,
         licence=facts.licence,
         commercial=False,
         megabytes=path.stat().st_size / 1e6,

@@ -110,13 +110,14 @@ class _Space:
 
 
 class _Canvas:
-    """Tiles summed with weights, at the resolution at which the network saw them."""
+    """Tiles summed with weights, as finely as the network saw them or the photograph is."""
 
     def __init__(
         self, shape: tuple[int, int], box: _Box, tile: Inference, space: _Space, whole: Inference
     ) -> None:
         rows, columns = _size(tile)
-        self._scale = (rows / box.height, columns / box.width)
+        # A network may see a small tile enlarged; the canvas is never larger than the photograph.
+        self._scale = (min(1.0, rows / box.height), min(1.0, columns / box.width))
         self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
         self._space = space
         self._whole = _stack(whole, space, self._shape)
@@ -151,7 +152,7 @@ class _Canvas:
 
 
 def _space(kind: DepthKind | None) -> _Space:
-    if kind in (DepthKind.UP_TO_SCALE, DepthKind.METRIC):
+    if kind is not None and kind.is_depth:
         return _Space(enter=np.log, leave=np.exp, match=_shift_to)
     return _Space(enter=np.asarray, leave=np.asarray, match=_fit_to)
 
