@@ -3,13 +3,14 @@
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 LISTED = 20
-"""Failures repeated in the closing summary; all of them are said when they happen."""
+"""Failures, and notes, in the closing summary; failures are all said when they happen too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,8 @@ class Summary:
         finished_before: Inputs passed over because an earlier run had finished them.
         failed: Inputs that could not be done; each was said when it happened.
         failures: The first of their messages, one line each.
-        notes: What was done but deserves a look.
+        notes: The first lines about what was done but deserves a look.
+        noted: How many there were.
         seconds: Wall time.
         output: Where the results are.
         interrupted: Whether the user stopped it.
@@ -32,6 +34,7 @@ class Summary:
     failed: int
     failures: tuple[str, ...]
     notes: tuple[str, ...]
+    noted: int
     seconds: float
     output: Path
     interrupted: bool
@@ -54,6 +57,8 @@ class Summary:
         if self.failed > len(self.failures):
             lines.append(f"  ... and {self.failed - len(self.failures)} more, said above")
         lines += [f"note: {note}" for note in self.notes]
+        if self.noted > len(self.notes):
+            lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
             lines.append("stopped; nothing half-written is left, and --resume goes on from here")
         return "\n".join(lines)
@@ -77,6 +82,7 @@ class Tally:
     _finished_before: int = 0
     _failed: int = 0
     _failures: list[str] = field(default_factory=list)
+    _noted: int = 0
     _notes: list[str] = field(default_factory=list)
     _traced: list[list[traceback.FrameSummary]] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
@@ -128,6 +134,7 @@ class Tally:
 
     def note(self, message: str) -> None:
         """Something was done but deserves a look."""
+        self._noted += 1
         if len(self._notes) < LISTED:
             self._notes.append(message)
 
@@ -151,7 +158,9 @@ class Tally:
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         elif sys.stderr is not None:  # as it is where the user closed it
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            # That nobody listens any more, or a log is full, is no reason to end the run.
+            with suppress(OSError):
+                print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def summary(self) -> Summary:
         """The end of the run."""
@@ -161,6 +170,7 @@ class Tally:
             failed=self._failed,
             failures=tuple(self._failures),
             notes=tuple(self._notes),
+            noted=self._noted,
             seconds=time.perf_counter() - self._start,
             output=self.output,
             interrupted=self.interrupted,
