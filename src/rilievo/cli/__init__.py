@@ -1,6 +1,7 @@
 """The command ``rilievo``. Each subcommand is one file, imported only when it is called."""
 
 import gc
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,14 @@ from importlib import import_module
 from types import ModuleType
 
 from rilievo import __version__
+from rilievo.cli.streams import complain, open_closed, printing
 from rilievo.errors import RilievoError, suggest
 
 USAGE_ERROR = 2
 """Exit code of wrong use, and of anything a ``RilievoError`` ends; 1 is: some inputs failed."""
+
+STOPPED = 130
+"""Exit code when the user stopped it: 128 + SIGINT, as shells know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,9 @@ COMMANDS: Mapping[str, Command] = {
 
 def run() -> int:
     """The program ``rilievo``: one command, after which the process ends."""
+    open_closed()
+    # From here on, while modules are still loading, being ended is the same as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     exit_code = main()
     # The interpreter would look for garbage several times before it leaves: 40 ms of a cold
     # start's 350. What is frozen it leaves to the system, which takes back all memory at once.
@@ -45,7 +53,26 @@ def run() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except RilievoError as error:
+        complain(f"rilievo: {error}")
+        return USAGE_ERROR
+    except (Exception, KeyboardInterrupt) as error:
+        if not _is_interruption(error):
+            raise
+        complain("rilievo: stopped")
+        return STOPPED
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether the user's Ctrl-C is behind it: Python wraps what happens while a class is made."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
+def _run(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         _say(_help())
@@ -53,14 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name == "--version":
         _say(f"rilievo {__version__}")
         return 0
-    try:
-        if name not in COMMANDS:
-            hint = "; to predict, write: rilievo predict " + name if "." in name else ""
-            raise RilievoError(f"no command '{name}'; {suggest(name, COMMANDS)}{hint}")
-        return _load(COMMANDS[name].module).main(arguments[1:])
-    except RilievoError as error:
-        print(f"rilievo: {error}", file=sys.stderr)
-        return USAGE_ERROR
+    if name not in COMMANDS:
+        hint = "; to predict, write: rilievo predict " + name if "." in name else ""
+        raise RilievoError(f"no command '{name}'; {suggest(name, COMMANDS)}{hint}")
+    return _load(COMMANDS[name].module).main(arguments[1:])
 
 
 def _load(module: str) -> ModuleType:
@@ -91,4 +114,5 @@ def _help() -> str:
 
 
 def _say(text: str) -> None:
-    print(text)
+    with printing():
+        print(text)

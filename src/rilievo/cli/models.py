@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.streams import printing
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
 from rilievo.models.card import ModelCard, read_details
 
@@ -18,13 +19,16 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """List the models, or show the card of one."""
-    given = tyro.cli(
-        _Arguments,
-        args=list(arguments),
-        prog="rilievo models",
-        description="What models there are: kind, size, licence, extra, speed.",
-    )
-    print(_table() if given.name is None else _card(find_card(given.name)))
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo models",
+            description="What models there are: kind, size, licence, extra, speed.",
+        )
+    text = _table() if given.name is None else _card(find_card(given.name))
+    with printing():
+        print(text)
     return 0
 
 

@@ -1,7 +1,5 @@
 """``rilievo predict``."""
 
-import signal
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.streams import complain, printing
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.run import predict_files
 
@@ -26,18 +25,19 @@ def main(arguments: Sequence[str]) -> int:
     """Predict depth and normals of photographs and videos, and write surfaces.
 
     Returns:
-        0 when everything was done, 1 when some inputs failed, 2 for wrong use.
+        0 when everything was done, 1 when some inputs failed, 2 for wrong use, 130 when the
+        user stopped it.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Pillow warns of corrupt metadata that has no bearing on the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    given = tyro.cli(
-        _Arguments,
-        args=list(arguments),
-        prog="rilievo predict",
-        description="Depth, normals and surfaces of photographs, folders and videos.",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo predict",
+            description="Depth, normals and surfaces of photographs, folders and videos.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
     summary = predict_files(given.inputs, given.options)
-    print(summary, file=sys.stderr)
+    complain(str(summary))
     return summary.exit_code
