@@ -1,7 +1,6 @@
 """The loop on a toy: it learns, goes on where it was killed, and refuses what makes no sense."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.networks.small import SmallNet
 from rilievo.train import loop
-from rilievo.train.checkpoint import RunState, write_atomically
+from rilievo.train.checkpoint import RunState
 from rilievo.train.config import Stage, TrainConfig
 from rilievo.train.export import Deployed, export_small
 from rilievo.train.loop import Frames, learning_rate_factor, train, update_average
@@ -99,20 +98,6 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Pa
     with pytest.raises(InputError, match="not a checkpoint"):
         run(toy(2), shards, tmp_path, resume=True)
     assert (tmp_path / "checkpoint.pt").read_bytes() == b"someone's work"
-
-
-def test_a_failed_write_leaves_the_file_before_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("before")
-
-    def fail(part: Path) -> None:
-        part.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, fail)
-    assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_the_learning_rate_climbs_then_falls_by_half_a_cosine() -> None:

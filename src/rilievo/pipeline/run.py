@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rilievo.calibration import KnownPoint, parse_known
-from rilievo.errors import OptionError, RilievoError
+from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
@@ -14,7 +14,7 @@ from rilievo.models.base import ImageLike, Model
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.photos import one_line, predict_photos
+from rilievo.pipeline.photos import fail, predict_photos
 from rilievo.pipeline.results import Metres, Results, with_camera, with_metres
 from rilievo.pipeline.summary import Summary, Tally
 from rilievo.types import Camera, Photo, Prediction
@@ -147,8 +147,8 @@ def _predict_clip(job: Job, results: Results, tally: Tally) -> None:
 
     try:
         predict_video(job, results, tally)
-    except (RilievoError, MemoryError) as error:
-        tally.failed(one_line(job, error))
+    except Exception as error:
+        fail(job, error, tally)
 
 
 def _jobs(
@@ -189,7 +189,7 @@ def _unfinished(jobs: Iterator[Job], results: Results, tally: Tally) -> Iterator
                 folder = job.target.parent
                 make_folder(folder)
                 sweep_parts(folder)
-        except RilievoError as error:
-            tally.failed(one_line(job, error))
+        except Exception as error:
+            fail(job, error, tally)
             continue
         yield job

@@ -1,7 +1,5 @@
 """The state of a run on disk, written whole or not at all."""
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError
+from rilievo.io.atomic import replacing
 from rilievo.networks.small import SmallNet
 
 
@@ -33,16 +32,6 @@ class RunState:
     seconds: float = 0.0
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path`` and put it in place when it is whole."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def save_checkpoint(state: RunState, path: Path) -> None:
     """Write the run's state; a run killed meanwhile keeps the checkpoint before."""
     entries = {
@@ -53,7 +42,8 @@ def save_checkpoint(state: RunState, path: Path) -> None:
         "images": state.images,
         "seconds": state.seconds,
     }
-    write_atomically(path, lambda part: torch.save(entries, part))
+    with replacing(path) as part:
+        torch.save(entries, part)
 
 
 def load_checkpoint(state: RunState, path: Path) -> None:

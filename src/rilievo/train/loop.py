@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import OutputError
+from rilievo.io.atomic import replacing
 from rilievo.losses.depth import log_depth_loss
 from rilievo.losses.normals import cosine_loss
 from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
-from rilievo.train.checkpoint import RunState, load_checkpoint, save_checkpoint, write_atomically
+from rilievo.train.checkpoint import RunState, load_checkpoint, save_checkpoint
 from rilievo.train.config import TrainConfig
 from rilievo.train.export import export_small
 from rilievo.train.frames import Frame
@@ -199,7 +200,8 @@ def _review(state: RunState, frames: Frames, run: Path) -> None:
             angle=scores.angle,
         )
         append_row(run / "validation.csv", row)
-    write_atomically(run / "small.onnx", partial(export_small, state.average))
+    with replacing(run / "small.onnx") as part:
+        export_small(state.average, part)
 
 
 def _row(state: RunState, progress: float, losses: Losses, frames: Frames) -> StepRow:

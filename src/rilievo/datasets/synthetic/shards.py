@@ -6,7 +6,6 @@ int8 (n, 3, h, w), 127 times the unit normal, 0 where there is sky.
 """
 
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_p
 from rilievo.datasets.synthetic.renderer import render
 from rilievo.datasets.synthetic.textures import TextureBank, make_textures
 from rilievo.errors import OptionError, OutputError
+from rilievo.io.atomic import replacing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +84,8 @@ def write_shard(plan: ShardPlan, index: int, textures: TextureBank) -> Path:
         log_depth[k][valid] = np.log(sample.depth[valid])
         normals[k] = np.where(valid, np.round(127 * sample.normals), 0)
     path = shard_path(plan, index)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, image=images, log_depth=log_depth, normals=normals)
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, image=images, log_depth=log_depth, normals=normals)
     return path
 
 
