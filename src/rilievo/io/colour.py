@@ -90,7 +90,7 @@ def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRan
         OptionError: If a depth is not positive, or the range is empty or not finite.
     """
     ends = (near, far)
-    if kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+    if kind.is_depth:
         if min(ends) <= 0:
             raise OptionError(f"a colour range of depths is positive, got {near:g} to {far:g}")
         drawn_ends = [1 / end for end in ends] if what is Drawn.INVERSE_DEPTH else [*ends]
@@ -186,7 +186,7 @@ def normals_picture(normals: Float32[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, 
 def _drawn(
     values: Float32[np.ndarray, "h w"], kind: DepthKind, what: Drawn
 ) -> Float32[np.ndarray, "h w"]:
-    if kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+    if not kind.is_depth:
         return -values if _sign(kind, what) < 0 else values
     if what is Drawn.DEPTH:
         return values

@@ -40,7 +40,7 @@ from rilievo.pipeline.extent import Extent, measure
 from rilievo.pipeline.spool import Spool, spooling
 from rilievo.pipeline.survey import Report, Survey, frames_ahead, survey
 from rilievo.pipeline.temporal import Correction
-from rilievo.types import DepthKind, DepthMap, Photo, Prediction
+from rilievo.types import DepthMap, Photo, Prediction
 
 _PIXELS_AT_ONCE = 32_000_000
 """Finished frames that are drawn at the same time: what bounds memory."""
@@ -78,7 +78,7 @@ def predict_clip(
     with ExitStack() as parts:
         # Parts get their names when the block ends, the JSON, entered first, last of all.
         json_part = parts.enter_context(replacing(sidecar_path(target)))
-        is_positive = model.card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
+        is_positive = model.card.kind is not None and model.card.kind.is_depth
         spool = parts.enter_context(spooling(target.parent, is_positive=is_positive))
         surveyed = survey(source, model, spool, options, report)
         clip = _Clip(source=source, model=model, options=options, surveyed=surveyed, spool=spool)

@@ -15,7 +15,7 @@ from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.pipeline.inputs import Job, Medium
 from rilievo.pipeline.options import PredictOptions
-from rilievo.types import Camera, CameraSource, DepthKind, Photo, Prediction, Setting
+from rilievo.types import Camera, CameraSource, Photo, Prediction, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Results:
     def _missing(self, name: str) -> list[Need]:
         """What a format needs and this model, with what the user knows, does not give."""
         card = self.model.card
-        is_depth = card.kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE) or self.options.known
+        is_depth = self.options.known or (card.kind is not None and card.kind.is_depth)
         given = {
             Need.PHOTO: True,
             Need.DEPTH: card.kind is not None,

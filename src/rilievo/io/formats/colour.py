@@ -46,7 +46,7 @@ def picture_range(depth: DepthMap, options: SaveOptions) -> ColourRange:
 
 def colour_facts(kind: DepthKind, limits: ColourRange, options: SaveOptions) -> ColourFacts:
     """How a map of this kind is drawn, in words and numbers."""
-    is_depth = kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
+    is_depth = kind.is_depth
     draws = _DRAWS[is_depth, options.draw]
     if kind is DepthKind.AFFINE:
         draws = "-values" if draws == "values" else "values"

@@ -39,7 +39,7 @@ def coding_of(kind: DepthKind, low: float, high: float) -> Coding:
     """
     if kind is DepthKind.METRIC and low >= _MILLIMETRE and high <= _LARGEST * _MILLIMETRE:
         return Coding(scale=_MILLIMETRE, offset=0.0)
-    is_depth = kind in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
+    is_depth = kind.is_depth
     if is_depth and low >= high / _LARGEST:
         return Coding(scale=high / _LARGEST, offset=0.0)
     scale = (high - low) / (_LARGEST - 1) or abs(low) or 1.0
