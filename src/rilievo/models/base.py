@@ -5,7 +5,7 @@ module brings the answer to the photograph's size and writes down what made it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,11 @@ from PIL import Image
 
 from rilievo import __version__
 from rilievo.errors import ModelError
+from rilievo.io.bands import bands
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthMap, MadeBy, Photo, Prediction, Setting
-
-BAND_PIXELS = 2_000_000
-"""Resized at a time: Pillow hands its pixels over in a way that takes three times their memory."""
 
 # A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
 ImageLike = Photo | Path | str | bytes | Shaped[np.ndarray, "..."] | Image.Image
@@ -112,8 +110,9 @@ def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32
     if field.shape == shape:
         return field
     image = Image.fromarray(np.ascontiguousarray(field))
+    # In bands, because Pillow hands its pixels over in a way that takes three times their memory.
     resized = np.empty(shape, np.float32)
-    for rows in _bands(shape):
+    for rows in bands(shape):
         resized[rows] = _resized_rows(image, shape, rows)
     return resized
 
@@ -124,7 +123,7 @@ def unit(
     """Normals at another size, of unit length; where they cancel, one that faces the camera."""
     images = [Image.fromarray(np.ascontiguousarray(channel)) for channel in normals]
     resized = np.empty((3, *shape), np.float32)
-    for rows in _bands(shape):
+    for rows in bands(shape):
         band = resized[:, rows]
         for channel, image in zip(band, images, strict=True):
             channel[:] = _resized_rows(image, shape, rows)
@@ -135,13 +134,6 @@ def unit(
             length[lost] = 1.0
         band /= length
     return resized
-
-
-def _bands(shape: tuple[int, int]) -> Iterator[slice]:
-    """Rows to work on at a time, so that nothing but the result has the photograph's size."""
-    height, width = shape
-    count = max(1, BAND_PIXELS // width)
-    return (slice(top, min(top + count, height)) for top in range(0, height, count))
 
 
 def _resized_rows(

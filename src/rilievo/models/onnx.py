@@ -21,12 +21,15 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rilievo.errors import ModelError
+from rilievo.io.pixels import STRIP_PIXELS
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import Arrays, LoadOptions, Session, open_session
 from rilievo.types import DepthKind, Photo, Setting
 
 FORMAT = "1"
+GAP = 3.0
+"""What is left for the triangle filter to shrink by, at least, where boxes go first."""
 MOST_AT_ONCE = 4
 """Photographs that one session infers at once, whatever the number of cores."""
 
@@ -113,11 +116,14 @@ def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[i
 
 def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
     """Resize without aliasing: triangle filter, after whole-number boxes on large photographs."""
-    height, width = size
     if pixels.shape[:2] == size:
         return pixels
-    image = Image.fromarray(pixels)
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0))
+    height, width, _ = pixels.shape
+    down, across = max(1, int(height / size[0] / GAP)), max(1, int(width / size[1] / GAP))
+    image = Image.fromarray(_reduce(pixels, down, across))
+    # Boxes at the right and lower edge may reach beyond the photograph.
+    box = (0.0, 0.0, width / across, height / down)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
@@ -170,6 +176,21 @@ def _concurrency(session: Session, options: LoadOptions) -> int:
     if by_itself or options.threads is not None:
         return 1
     return min(MOST_AT_ONCE, os.cpu_count() or 1)
+
+
+def _reduce(
+    pixels: UInt8[np.ndarray, "h w 3"], down: int, across: int
+) -> UInt8[np.ndarray, "a b 3"]:
+    """Means of boxes of pixels, in strips: Pillow would copy the whole photograph, and larger."""
+    if down == across == 1:
+        return pixels
+    height, width, _ = pixels.shape
+    reduced = np.empty((-(-height // down), -(-width // across), 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // (width * down))
+    for first in range(0, len(reduced), rows):
+        strip = np.ascontiguousarray(pixels[first * down : (first + rows) * down])
+        reduced[first : first + rows] = np.asarray(Image.fromarray(strip).reduce((across, down)))
+    return reduced
 
 
 def _around(ideal: float) -> tuple[int, ...]:
