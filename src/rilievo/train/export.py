@@ -19,8 +19,9 @@ from rilievo.networks.small import MULTIPLE, SmallNet, double
 NAME = "rilievo/small"
 LICENCE = "Apache-2.0"
 TRAINED_ON = (
-    "scenes rendered by rilievo.datasets.synthetic and the 795 training frames of NYU Depth V2's "
-    "labelled set; encoder started from ImageNet weights (Apache-2.0)"
+    "scenes rendered by rilievo.datasets.synthetic (textures: procedural, photographs of Kodak's "
+    "and scikit-image's) and 735 of the 795 training frames of NYU Depth V2's labelled set; the "
+    "encoder started from ImageNet weights of the ONNX model zoo (Apache-2.0)"
 )
 _AREA = 49152
 _OPSET = 17
