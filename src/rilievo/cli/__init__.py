@@ -87,12 +87,16 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _load(module: str) -> ModuleType:
-    """Import with the collector of garbage at rest: there is none yet, and looking takes 12 ms."""
+    """Import with the collector of garbage at rest, and let it pass over what is there then.
+
+    Modules are no garbage, and looking for it among them takes 12 ms now and 10 ms once more.
+    """
     at_work = gc.isenabled()
     gc.disable()
     try:
         return import_module(module)
     finally:
+        gc.freeze()
         if at_work:
             gc.enable()
 
