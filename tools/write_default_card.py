@@ -20,10 +20,11 @@ _LIMITS = """\
 Depth is right up to one unknown factor per photograph, so proportions mean something and sizes do
 not until the scale is calibrated. The network sees about 49,000 pixels: what is thinner than a
 hundredth of the picture is often missed, close views of boxes on a floor and large vehicles near
-the camera come out worst, and oblique walls look too frontal. Sky is put at about twice the farthest surface. Mirrors,
-glass, pictures of scenes, close-ups without context, aerial and microscope pictures, and fisheye
-lenses are outside what it learnt. It is meant for previews, surfaces of rooms and streets, and
-teaching; not for driving, surveying or anything where a wrong distance harms somebody."""
+the camera come out worst, and oblique walls look too frontal. Sky is put at about twice the
+farthest surface. Mirrors, glass, pictures of scenes, close-ups without context, aerial and
+microscope pictures, and fisheye lenses are outside what it learnt. It is meant for previews,
+surfaces of rooms and streets, and teaching; not for driving, surveying or anything where a wrong
+distance harms somebody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +82,8 @@ def as_text(card: DefaultCard) -> str:
     return f"""\
 # {card.name}
 
-Depth {card.kind.replace("_", " ")} and surface normals of one photograph. {card.parameters / 1e6:.2f} million
-parameters, {card.size_bytes / 1e6:.1f} MB, {card.licence}.
+Depth {card.kind.replace("_", " ")} and surface normals of one photograph.
+{card.parameters / 1e6:.2f} million parameters, {card.size_bytes / 1e6:.1f} MB, {card.licence}.
 
 Trained on {card.trained_on}.
 
