@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import rilievo
 
@@ -51,3 +53,19 @@ def test_importing_rilievo_loads_nothing() -> None:
 )
 def test_the_command_line_and_the_tables_load_no_framework(code: str) -> None:
     assert not loaded_after(code) & set(HEAVY)
+
+
+def test_predicting_a_photograph_loads_only_what_it_needs(tmp_path: Path) -> None:
+    """A cold start is mostly imports: these would be a tenth of it each, or more."""
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (64, 48), (90, 120, 30)).save(photo)
+    command = ["predict", str(photo), "-o", str(tmp_path / "results")]
+    modules = loaded_after(f"from rilievo.cli import main; assert main({command!r}) == 0")
+    assert (tmp_path / "results" / "photo.depth.png").is_file()
+    assert not modules & {
+        *HEAVY,
+        "plyfile",
+        "numpy.ma",
+        "numpy.random",
+        "rilievo.calibration.floor",
+    }
