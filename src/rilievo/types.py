@@ -14,109 +14,18 @@ depth maps and predictions are read-only: copy one to change it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Shaped, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
-from rilievo.errors import InputError, suggest
+from rilievo.depth_map import DepthKind as DepthKind
+from rilievo.depth_map import DepthMap as DepthMap
+from rilievo.depth_map import read_only
+from rilievo.errors import InputError
 
 Setting = str | int | float | bool | None
-
-
-class DepthKind(StrEnum):
-    """What the numbers of a depth map are, and so what is missing to have metres."""
-
-    METRIC = "metric"
-    """Depth in metres."""
-    UP_TO_SCALE = "up_to_scale"
-    """Depth times one unknown positive factor: proportions are right, sizes are not known."""
-    AFFINE = "affine"
-    """Depth times an unknown positive factor, plus an unknown shift."""
-    AFFINE_INVERSE = "affine_inverse"
-    """Inverse depth times an unknown positive factor, plus an unknown shift: large is near."""
-
-    @property
-    def is_depth(self) -> bool:
-        """Whether such numbers are depth itself, in metres or up to one factor."""
-        return self in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthMap:
-    """The depth of one image, with the kind of its numbers.
-
-    It is not an array, so that nothing scores or unprojects numbers that are not metres by
-    mistake: ``rilievo.align`` (against ground truth) and ``rilievo.calibrate`` (from known
-    distances) are the doors to metres.
-
-    Attributes:
-        values: Numbers of the given kind. Read them only where ``valid``.
-        kind: What the numbers are.
-        valid: Pixels that have an answer. ``METRIC`` and ``UP_TO_SCALE`` values are positive and
-            all values finite there.
-
-    Raises:
-        InputError: If a value breaks these rules.
-    """
-
-    values: Float32[np.ndarray, "h w"]
-    kind: DepthKind
-    valid: Bool[np.ndarray, "h w"] = field(default=None)  # pyright: ignore[reportAssignmentType]
-
-    def __post_init__(self) -> None:
-        values = np.asarray(self.values, dtype=np.float32)
-        if values.ndim != 2 or values.size == 0:
-            raise InputError(f"a depth map is (height, width), but this has shape {values.shape}")
-        valid = np.ones(values.shape, bool) if self.valid is None else np.asarray(self.valid)
-        if valid.shape != values.shape or valid.dtype != bool:
-            raise InputError(
-                f"the mask of a depth map of {values.shape} is {valid.shape} {valid.dtype}, "
-                f"expected {values.shape} bool"
-            )
-        if self.kind not in list(DepthKind):
-            known = suggest(str(self.kind), DepthKind)
-            raise InputError(f"a depth map has no kind '{self.kind}'; {known}")
-        kind = DepthKind(self.kind)
-        inside = values if self.valid is None else values[valid]
-        if not np.isfinite(inside).all():
-            raise InputError("a depth map has NaN or infinite values where it is valid")
-        if kind.is_depth and (inside <= 0).any():
-            raise InputError(f"a depth map of kind '{kind}' has values that are not positive")
-        object.__setattr__(self, "values", _read_only(values))
-        object.__setattr__(self, "valid", _read_only(valid))
-        object.__setattr__(self, "kind", kind)
-
-    def __array__(self, *_: object, **__: object) -> np.ndarray:
-        raise TypeError(
-            f"a DepthMap of kind '{self.kind}' is not an array: take .values (and mind .kind), "
-            "or .depth() for depth along the axis"
-        )
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        height, width = self.values.shape
-        return height, width
-
-    @property
-    def is_depth(self) -> bool:
-        """Whether the values are depth itself, in metres or up to one factor."""
-        return self.kind.is_depth
-
-    def depth(self) -> Float32[np.ndarray, "h w"]:
-        """Depth along the axis, in metres or up to one factor; read it only where ``valid``.
-
-        Raises:
-            InputError: If the kind is affine, whose numbers are no depth before a calibration.
-        """
-        if not self.is_depth:
-            raise InputError(
-                f"values of kind '{self.kind}' are no depth, and surfaces made of them are bent: "
-                "calibrate them with known distances (--known u,v,metres, at least two)"
-            )
-        return self.values
 
 
 class CameraSource(StrEnum):
@@ -305,7 +214,7 @@ class Prediction:
         for name in ("normals", "confidence"):
             array = getattr(self, name)
             if array is not None:
-                object.__setattr__(self, name, _read_only(array))
+                object.__setattr__(self, name, read_only(array))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -316,10 +225,3 @@ class Prediction:
         assert self.normals is not None, "a prediction has depth or normals"
         height, width = self.normals.shape[-2:]
         return height, width
-
-
-def _read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """The same numbers, which nobody changes by way of the record; the caller's stay writable."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
