@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
-from rilievo import __version__
 from rilievo.cli.streams import complain, open_closed, printing
 from rilievo.errors import RilievoError, suggest
+from rilievo.version import VERSION
 
 USAGE_ERROR = 2
 """Exit code of wrong use, and of anything a ``RilievoError`` ends; 1 is: some inputs failed."""
@@ -78,7 +78,7 @@ def _run(arguments: Sequence[str]) -> int:
         _say(_help())
         return 0 if arguments else USAGE_ERROR
     if name == "--version":
-        _say(f"rilievo {__version__}")
+        _say(f"rilievo {VERSION}")
         return 0
     if name not in COMMANDS:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""

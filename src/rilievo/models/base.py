@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 from PIL import Image
 
-from rilievo import __version__
 from rilievo.errors import ModelError
 from rilievo.io.bands import bands
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthMap, MadeBy, Photo, Prediction, Setting
+from rilievo.version import VERSION
 
 # A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
 ImageLike = Photo | Path | str | bytes | Shaped[np.ndarray, "..."] | Image.Image
@@ -101,7 +101,7 @@ class Model(ABC):
             weights_sha256=self.weights_sha256,
             licence=self.card.licence,
             settings=self.settings,
-            version=__version__,
+            version=VERSION,
         )
 
 

@@ -125,6 +125,36 @@ class _Readers(_Queue[_Waiting]):
         return self._prepare(read_photo(job.source))
 
 
+class _Writers(_Queue[_Writing]):
+    """Answers being brought to their photographs' size and written."""
+
+    def __init__(self, save: Save, tally: Tally, workers: int) -> None:
+        super().__init__(workers, "write", most=2 * workers + 2)
+        self._save, self._tally = save, tally
+
+    def write(self, answers: Iterable[tuple[Job, Photo, Inference]]) -> None:
+        """Write some more, and wait for the oldest while too many are under way."""
+        for job, photo, inference in answers:
+            while self.is_full:
+                self._settle(self.waiting.popleft())
+            future = self.pool.submit(self._save, job, photo, inference)
+            self.waiting.append(_Writing(job, future, photo.pixels.size // 3))
+
+    def settle(self) -> None:
+        """Wait for all that was not dropped, and count it."""
+        for writing in self.waiting:
+            if not writing.future.cancelled():
+                self._settle(writing)
+
+    def _settle(self, writing: _Writing) -> None:
+        try:
+            writing.future.result()
+        except Exception as error:
+            fail(writing.job, error, self._tally)
+        else:
+            self._tally.done()
+
+
 def predict_photos(
     jobs: Iterable[Job],
     model: Model,
@@ -142,32 +172,22 @@ def predict_photos(
     readers = _Readers(jobs, prepare, tally, workers)
     # One batch more than are inferred at once, so that the next is there when one is done.
     network: _Queue[_Inferring] = _Queue(model.concurrency, "infer", most=model.concurrency + 1)
-    writers: _Queue[_Writing] = _Queue(workers, "write", most=2 * workers + 2)
-
-    def write(inferring: _Inferring) -> None:
-        for job, photo, inference in _answers(inferring, model, tally):
-            while writers.is_full:
-                _settle(writers.waiting.popleft(), tally)
-            future = writers.pool.submit(save, job, photo, inference)
-            writers.waiting.append(_Writing(job, future, photo.pixels.size // 3))
-
+    writers = _Writers(save, tally, workers)
     try:
         while batch := readers.next_batch(batch_size):
             future = network.pool.submit(model.infer, [photo for _, photo in batch])
             network.waiting.append(_Inferring(batch, future))
             while network.is_full:
-                write(network.waiting.popleft())
+                writers.write(_answers(network.waiting.popleft(), model, tally))
         while network.waiting:
-            write(network.waiting.popleft())
+            writers.write(_answers(network.waiting.popleft(), model, tally))
     finally:
         # Also after an interruption: what is being written is finished, and counted.
         readers.close()
         network.close()
         if sys.exc_info()[0] is not None:
             writers.close()
-        for writing in writers.waiting:
-            if not writing.future.cancelled():
-                _settle(writing, tally)
+        writers.settle()
         writers.close()
 
 
@@ -196,16 +216,6 @@ def _answer(
         fail(job, error, tally)
         return []
     return [(job, photo, answer)]
-
-
-def _settle(writing: _Writing, tally: Tally) -> None:
-    """Wait for one result and count it."""
-    try:
-        writing.future.result()
-    except Exception as error:
-        fail(writing.job, error, tally)
-    else:
-        tally.done()
 
 
 def fail(job: Job, error: Exception, tally: Tally) -> None:
