@@ -2,13 +2,16 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.measure import ROOT, cost_of
+from benchmarks.measure import ROOT, Cost, cost_of
 from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 
 MOST_SECONDS, MOST_MEGABYTES = 60, 300
+SHOWN = 12
+"""Packages shown by name."""
 
 
 def run(settings: Settings) -> Report:
@@ -22,7 +25,6 @@ def run(settings: Settings) -> Report:
     installed = cost_of(pip)
     wall = time.perf_counter() - start
     ours = {path.name: _megabytes(path) for path in packages.iterdir() if path.name not in seeds}
-    largest = sorted(ours, key=lambda name: -ours[name])[:12]
     total = sum(ours.values())
     return Report(
         name="install",
@@ -31,23 +33,7 @@ def run(settings: Settings) -> Report:
             "index that this machine uses: everything is downloaded, built and compiled to "
             "bytecode. Measured once. The size is what this adds to site-packages."
         ),
-        tables=(
-            Table(
-                columns=("step", "wall s", "CPU s"),
-                rows=[
-                    ("venv", f"{created.wall:.1f}", f"{created.cpu:.1f}"),
-                    ("pip install", f"{installed.wall:.1f}", f"{installed.cpu:.1f}"),
-                ],
-            ),
-            Table(
-                columns=("package", "MB"),
-                rows=[
-                    *((name, f"{ours[name]:.1f}") for name in largest),
-                    ("the others", f"{total - sum(ours[name] for name in largest):.1f}"),
-                    ("together", f"{total:.1f}"),
-                ],
-            ),
-        ),
+        tables=(_steps({"venv": created, "pip install": installed}), _packages(ours)),
         bars=(
             Bar(
                 promise=f"installed in at most {MOST_SECONDS} s",
@@ -61,6 +47,21 @@ def run(settings: Settings) -> Report:
             ),
         ),
     )
+
+
+def _steps(costs: Mapping[str, Cost]) -> Table:
+    rows = [(name, f"{cost.wall:.1f}", f"{cost.cpu:.1f}") for name, cost in costs.items()]
+    return Table(columns=("step", "wall s", "CPU s"), rows=rows)
+
+
+def _packages(sizes: Mapping[str, float]) -> Table:
+    """The largest by name, and the sum of the others [MB]."""
+    names = sorted(sizes, key=lambda name: -sizes[name])
+    shown = {name: sizes[name] for name in names[:SHOWN]}
+    shown["the others"] = sum(sizes[name] for name in names[SHOWN:])
+    shown["together"] = sum(sizes.values())
+    rows = [(name, f"{size:.1f}") for name, size in shown.items()]
+    return Table(columns=("package", "MB"), rows=rows)
 
 
 def _megabytes(path: Path) -> float:
