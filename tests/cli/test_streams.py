@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from interruptible import start_process
 from rilievo.cli import main
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m rilievo"
@@ -69,7 +70,7 @@ def test_stopped_while_it_loads_it_says_one_line_and_ends_with_130(
     # A module that takes long to load stands for those that take 0.3 s together.
     (tmp_path / "tyro.py").write_text("import time\nopen('loading', 'w')\ntime.sleep(60)\n")
     command = [sys.executable, "-W", "ignore", "-m", "rilievo", "predict", "a.png"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = start_process(command, tmp_path)
     deadline = time.monotonic() + 30
     while not (tmp_path / "loading").exists() and process.poll() is None:
         assert time.monotonic() < deadline

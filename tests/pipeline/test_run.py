@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import rilievo
+from interruptible import start_process
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.sidecar import read_sidecar
 from rilievo.pipeline.options import PredictOptions
@@ -321,7 +322,7 @@ START = [sys.executable, "-m", "rilievo", "predict"]
 
 def start(network: Path, output: Path, photos: Path, *more: str) -> subprocess.Popen[str]:
     command = [*START, str(photos), "-o", str(output), "--model", str(network), *more]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return start_process(command)
 
 
 def wait_for_results(output: Path, process: subprocess.Popen[str], count: int) -> None:
@@ -336,9 +337,9 @@ def test_a_run_that_is_stopped_leaves_nothing_half_and_resumes_to_the_same(
     tmp_path: Path, make_network: MakeNetwork, kill: signal.Signals
 ) -> None:
     network, photos = make_network(), tmp_path / "photos"
-    for index in range(40):
-        write_photo(photos / f"{index:02}.png", 5 * index, (240, 320))
-    formats = ("--save", "colour,npy,ply")
+    for index in range(80):
+        write_photo(photos / f"{index:02}.png", 3 * index, (480, 640))
+    formats = ("--save", "colour,npy,tiff")
     process = start(network, tmp_path / "out", photos, *formats)
     wait_for_results(tmp_path / "out", process, 3)
     process.send_signal(kill)
@@ -349,7 +350,7 @@ def test_a_run_that_is_stopped_leaves_nothing_half_and_resumes_to_the_same(
         assert not list(tmp_path.glob("out/.*"))
     assert "Traceback" not in errors
     done = list((tmp_path / "out").glob("*.json"))
-    assert 3 <= len(done) < 40
+    assert 3 <= len(done) < 80
     for path in done:
         for facts in read_sidecar(path).files:
             assert path.with_name(facts.file).is_file()
