@@ -39,7 +39,7 @@ class _Found:
 
 def run(settings: Settings) -> Report:
     count = settings.count(500, quick=24)
-    heavy_count = settings.count(100, quick=4)
+    heavy_count = settings.count(24, quick=4)
     heavy = save_as_onnx(settings.work / "heavy.onnx")
     found = (
         _measure("embedded network", settings.weights, count, settings),

@@ -47,8 +47,6 @@ class Model(ABC):
     weights_sha256: str
     settings: Mapping[str, Setting]
     """Every option of this model that changes its numbers."""
-    concurrency: int = 1
-    """Calls of ``infer`` that may run at once: more where one alone leaves cores idle."""
 
     @abstractmethod
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:

@@ -10,7 +10,6 @@ trained at) and ``rilievo.multiple`` (what both sides must be a multiple of).
 
 import hashlib
 import math
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ from rilievo.types import DepthKind, Photo, Setting
 FORMAT = "1"
 GAP = 3.0
 """What is left for the triangle filter to shrink by, at least, where boxes go first."""
-MOST_AT_ONCE = 4
-"""Photographs that one session infers at once, whatever the number of cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +66,6 @@ class OnnxModel(Model):
                 f"'{self.card.name}' {self.card.kind}"
             )
         self._area, self._multiple = facts.area, facts.multiple
-        self.concurrency = _concurrency(self._session, options)
         self.settings: Mapping[str, Setting] = {
             "engine": options.engine,
             "precision": options.precision,
@@ -164,18 +160,6 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     """Load a network that ships inside the package (``ModelCard.loader``)."""
     directory = Path(__file__).parent / "default"
     return OnnxModel(directory / f"{card.name.partition('/')[2]}.onnx", options, card)
-
-
-def _concurrency(session: Session, options: LoadOptions) -> int:
-    """Photographs to infer at once: the layers of a small network are too little for all cores.
-
-    Two at once on two cores are twice as fast as one after the other with two threads each; a
-    large network loses nothing. Each at once takes memory of its own, so they are few.
-    """
-    by_itself = session.device != "cpu" or options.engine != "onnxruntime"
-    if by_itself or options.threads is not None:
-        return 1
-    return min(MOST_AT_ONCE, os.cpu_count() or 1)
 
 
 def _reduce(

@@ -26,7 +26,6 @@ class FlipAveraged(Model):
         self._model = model
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, "flip": True}
-        self.concurrency = model.concurrency
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Answer for both sides and average them."""

@@ -170,8 +170,9 @@ def predict_photos(
     """
     workers = min(max(2, os.cpu_count() or 1), MOST_WORKERS)
     readers = _Readers(jobs, prepare, tally, workers)
-    # One batch more than are inferred at once, so that the next is there when one is done.
-    network: _Queue[_Inferring] = _Queue(model.concurrency, "infer", most=model.concurrency + 1)
+    # One batch at a time: two runs of one network take the cores from each other. A second waits
+    # already, so that the network is never idle.
+    network: _Queue[_Inferring] = _Queue(1, "infer", most=2)
     writers = _Writers(save, tally, workers)
     try:
         while batch := readers.next_batch(batch_size):
