@@ -49,7 +49,7 @@ class PredictOptions:
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, for metres where a floor is seen."""
     flip: bool = False
-    """Average with the mirror image: a little better, twice the time."""
+    """Average with the answer for the mirror image; twice the time."""
     tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
     device: str = "auto"
