@@ -15,6 +15,7 @@ from PIL import Image
 
 import rilievo
 from interruptible import start_process
+from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.sidecar import read_sidecar
 from rilievo.pipeline.options import PredictOptions
@@ -274,6 +275,20 @@ def test_what_no_photograph_could_be_given_is_refused_before_any_work(
     summary = run(make_network(kind="affine_inverse"), tmp_path / "out", photo, save="all")
     assert summary.exit_code == 0
     assert not (tmp_path / "out/a.ply").exists()
+
+
+@pytest.mark.parametrize("photo_first", [True, False])
+def test_the_command_line_takes_every_known_point_before_or_after_the_photograph(
+    tmp_path: Path, make_network: MakeNetwork, photo_first: bool
+) -> None:
+    photo, out = write_photo(tmp_path / "a.png"), tmp_path / "out"
+    known = ["--known", "5,5,2", "--known", "40,30,2.1"]
+    inputs = [str(photo), *known] if photo_first else [*known, str(photo)]
+    assert main(["predict", *inputs, "-o", str(out), "-m", str(make_network())]) == 0
+    calibration = read_sidecar(out / "a.json").calibration
+    assert calibration is not None
+    assert calibration.asked == ("5,5,2", "40,30,2.1")
+    assert len(calibration.residuals) == 2
 
 
 def test_a_missing_name_fails_alone(tmp_path: Path, make_network: MakeNetwork) -> None:
