@@ -1,4 +1,4 @@
-"""The records: ``Photo`` and ``Sample`` go in, ``DepthMap`` and ``Prediction`` come out.
+"""The records: ``Photo``, ``Truth`` and ``Sample`` go in, ``DepthMap`` and ``Prediction`` come out.
 
 Conventions, the same everywhere:
 
@@ -97,39 +97,61 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One image of a dataset with its ground truth.
+class Truth:
+    """What a dataset knows of one image besides its colours.
 
     Attributes:
-        id: Unique in its dataset.
-        image: RGB.
+        id: Unique in its dataset; parts are joined by "/".
         depth: True depth [m], read only where ``depth_valid``.
         depth_valid: Pixels that have true depth.
         normals: True normals, towards the camera; read only where ``normals_valid``.
         normals_valid: Pixels that have true normals.
         sky: Pixels that are known to see no surface at all; disjoint from ``depth_valid``.
-        camera: Intrinsics of ``image``.
+        camera: Intrinsics of the image.
+        world_T_cam: Pose: takes points [m] of the camera frame to the world's.
     """
 
     id: str
-    image: UInt8[np.ndarray, "h w 3"]
     depth: Float32[np.ndarray, "h w"] | None = None
     depth_valid: Bool[np.ndarray, "h w"] | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     normals_valid: Bool[np.ndarray, "h w"] | None = None
     sky: Bool[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
+    world_T_cam: Float64[np.ndarray, "4 4"] | None = None
 
     def __post_init__(self) -> None:
-        size = self.image.shape[:2]
-        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky"):
-            array = getattr(self, name)
-            if array is not None and array.shape[-2:] != size:
-                raise InputError(f"sample {self.id}: {name} is {array.shape}, the image {size}")
+        self._check_sizes(None)
         if (self.depth is None) != (self.depth_valid is None):
             raise InputError(f"sample {self.id}: depth and depth_valid come together")
         if (self.normals is None) != (self.normals_valid is None):
             raise InputError(f"sample {self.id}: normals and normals_valid come together")
+
+    def _check_sizes(self, size: tuple[int, ...] | None) -> None:
+        """Refuse maps that differ in size from the image, or from one another without one."""
+        whose = "others" if size is None else "image"
+        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky"):
+            array = getattr(self, name)
+            if array is None:
+                continue
+            size = array.shape[-2:] if size is None else size
+            if array.shape[-2:] != size:
+                raise InputError(f"sample {self.id}: {name} is {array.shape}, the {whose} {size}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(Truth):
+    """One image of a dataset with its ground truth.
+
+    Attributes:
+        image: RGB.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+
+    def __post_init__(self) -> None:
+        self._check_sizes(self.image.shape[:2])
+        Truth.__post_init__(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,77 @@
-"""Images with ground truth: downloaded sets, folders of your own, and rendered scenes."""
+"""Datasets with ground truth, read from the files as their authors publish them."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from rilievo.datasets.base import Absent, Dataset, Request, check_request
+from rilievo.datasets.card import DatasetCard
+from rilievo.errors import OptionError, suggest
+
+# A new dataset is one file beside this one and one line here: its class, imported when asked for.
+DATASETS: Mapping[str, str] = {}
+
+__all__ = [
+    "DATASETS",
+    "Absent",
+    "Dataset",
+    "DatasetCard",
+    "Request",
+    "find_dataset",
+    "open_dataset",
+]
+
+
+def find_dataset(name: str) -> type[Dataset]:
+    """The loader of a dataset; its ``card`` says what to know.
+
+    Args:
+        name: In ``DATASETS``, or ``package.module:Class`` of a loader of one's own.
+
+    Raises:
+        OptionError: If there is none.
+    """
+    place = DATASETS.get(name, name)
+    module, colon, attribute = place.partition(":")
+    if not colon:
+        raise OptionError(f"no dataset '{name}'; {suggest(name, DATASETS)}")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise OptionError(f"no dataset '{name}': {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Dataset)):
+        raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
+    return found
+
+
+def open_dataset(
+    name: str,
+    root: str | Path,
+    *,
+    split: str | None = None,
+    variant: str | None = None,
+    list_file: str | Path | None = None,
+) -> Dataset:
+    """A dataset on disk. Its files are found now and read when asked for.
+
+    Args:
+        name: In ``DATASETS``, or ``package.module:Class`` of a loader of one's own.
+        root: Where its download was unpacked.
+        split: By default the one that papers score.
+        variant: Of ground truth or crop; by default the card's first.
+        list_file: The user's own list in place of the split's.
+
+    Raises:
+        OptionError: If there is no such dataset, split or variant.
+        InputError: If the root is not this dataset.
+    """
+    loader = find_dataset(name)
+    card = loader.card
+    request = Request(
+        root=Path(root).expanduser(),
+        split=card.splits[0] if split is None else split,
+        variant=card.variants[0] if variant is None else variant,
+        list_file=None if list_file is None else Path(list_file).expanduser(),
+    )
+    check_request(request, card)
+    return loader(request)

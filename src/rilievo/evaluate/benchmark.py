@@ -1,0 +1,127 @@
+"""A benchmark: everything that a score depends on besides the prediction, frozen under a name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rilievo.alignment import AlignMethod
+from rilievo.types import DepthKind
+
+
+class Task(StrEnum):
+    """What is scored."""
+
+    DEPTH = "depth"
+    """Depth in metres, after alignment."""
+    NORMALS = "normals"
+    """Surface normals."""
+    PICTURE = "picture"
+    """Depth maps as 8-bit pictures, each scaled by its own maximum."""
+
+
+class Crop(StrEnum):
+    """Which pixels of the truth count."""
+
+    NONE = "none"
+    NYU_EIGEN = "nyu_eigen"
+    """Rows 45 to 471 and columns 41 to 601 of 480x640: 426x560 (Eigen et al. 2014)."""
+    KITTI_GARG = "kitti_garg"
+    """Rows 0.40810811 to 0.99189189 and columns 0.03594771 to 0.96405229 (Garg et al. 2016)."""
+    KITTI_EIGEN = "kitti_eigen"
+    """Rows 0.3324324 to 0.91351351 and columns 0.0359477 to 0.96405229 (Eigen et al. 2014)."""
+
+
+class InputCrop(StrEnum):
+    """What the model gets to see of the image; the truth is cut alike."""
+
+    NONE = "none"
+    KITTI_BENCHMARK = "kitti_benchmark"
+    """352x1216, at the bottom and in the middle."""
+    NYU_SQUARE = "nyu_square"
+    """480x480: columns 80 to 560."""
+
+
+class Interpolation(StrEnum):
+    """How a prediction of another size comes to the truth's; the truth itself is never resized."""
+
+    BILINEAR = "bilinear"
+    """Of the prediction's own numbers, half-pixel centres."""
+    BILINEAR_CORNERS = "bilinear_corners"
+    """Of the prediction's own numbers, corners on corners."""
+    BILINEAR_INVERSE = "bilinear_inverse"
+    """Of inverse depth, half-pixel centres (Monodepth2)."""
+    NEAREST = "nearest"
+
+
+class Averaging(StrEnum):
+    """How the numbers of many images become one."""
+
+    PER_IMAGE = "per_image"
+    """Every image counts the same: the mean of its metrics."""
+    POOLED = "pooled"
+    """Every pixel counts the same: the metric over the pixels of all images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A row of somebody's table.
+
+    Attributes:
+        model: As they call it.
+        values: Metric's name in our tables to their number, in our unit.
+        source: Where it stands, and what is known to differ from this benchmark.
+    """
+
+    model: str
+    values: Mapping[str, float]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """What is scored, on which images, how.
+
+    Attributes:
+        name: In ``BENCHMARKS``.
+        title: A line.
+        task: What is scored.
+        dataset: In ``DATASETS``; None where the protocol fits any dataset.
+        split: Of the dataset; None for its first.
+        variant: Of the dataset; None for its first.
+        input_crop: Before the model.
+        crop: Before the fit and the score.
+        min_depth: True depth [m] counts if it is larger.
+        max_depth: And smaller; None for no cap.
+        alignment: The fit for each kind of depth; a kind that is not there is refused.
+        min_inverse: Least inverse depth [1/m] that a fit in inverse depth may give; None for the
+            inverse of the image's largest true depth (MoGe).
+        clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
+        interpolation: Of predictions of another size.
+        averaging: What its authors do; the other is reported beside it where it exists.
+        metrics: Names in the task's table, the leading one first.
+        reproduces: Whose numbers it gives, from which program.
+        hides: What its numbers do not say: noise of its truth, what the alignment forgives.
+        published: Others' results under this protocol, or nearly.
+        version: Raised whenever its numbers would change.
+    """
+
+    name: str
+    title: str
+    task: Task = Task.DEPTH
+    dataset: str | None
+    split: str | None = None
+    variant: str | None = None
+    input_crop: InputCrop = InputCrop.NONE
+    crop: Crop = Crop.NONE
+    min_depth: float = 1e-3
+    max_depth: float | None = None
+    alignment: Mapping[DepthKind, AlignMethod] = field(default_factory=dict)
+    min_inverse: float | None = 1e-3
+    clip: tuple[float, float] | None = None
+    interpolation: Interpolation = Interpolation.BILINEAR
+    averaging: Averaging = Averaging.PER_IMAGE
+    metrics: tuple[str, ...]
+    reproduces: str
+    hides: str
+    published: tuple[Published, ...] = ()
+    version: int = 1

@@ -1,0 +1,166 @@
+"""What an evaluation leaves behind; ``evaluation.json`` holds it, and reports are made of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rilievo.metrics.metric import Better
+from rilievo.types import MadeBy, Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One image.
+
+    Attributes:
+        id: In its dataset.
+        values: Metric's name to value.
+        pixels: How many the values rest on.
+        true_share: Share of the image's pixels with truth, before crop and cap.
+        scale: Fitted by the alignment; None where none was.
+        shift: Likewise.
+        notes: What deserves a look, such as pixels that the fit took out of range.
+    """
+
+    id: str
+    values: Mapping[str, float]
+    pixels: int
+    true_share: float
+    scale: float | None = None
+    shift: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """An image of the split that has no score.
+
+    Attributes:
+        id: In its dataset.
+        reason: One line.
+    """
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One metric over all images.
+
+    Attributes:
+        metric: Its name.
+        label: For tables.
+        unit: "" for none.
+        better: Which way it improves.
+        value: By the benchmark's averaging: the number to quote.
+        low: Lower end of the 95 % confidence interval of ``value``, by bootstrap over images;
+            None where there are fewer than two.
+        high: Upper end.
+        per_image: Mean over images.
+        pooled: Over the pixels of all images; None where the metric has no such form.
+        median: Over images.
+        images: How many it rests on.
+        pixels: How many it rests on.
+    """
+
+    metric: str
+    label: str
+    unit: str
+    better: Better
+    value: float
+    low: float | None = None
+    high: float | None = None
+    per_image: float
+    pooled: float | None = None
+    median: float
+    images: int
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeError:
+    """Error of the pixels whose true depth lies in one range.
+
+    Attributes:
+        near: Lower end [m].
+        far: Upper end [m].
+        pixels: How many there are.
+        abs_rel: Mean of |predicted - true| / true.
+        bias: Mean of (predicted - true) / true.
+    """
+
+    near: float
+    far: float
+    pixels: int
+    abs_rel: float
+    bias: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """Which images were scored.
+
+    Attributes:
+        dataset: Its name.
+        root: As the user gave it.
+        split: Scored.
+        variant: Of the ground truth.
+        official: How many images the papers score; None where the user decides.
+        found: How many were on disk.
+        asked: How many were to be scored: fewer with ``--limit``.
+        ids_sha256: Of the ids that were to be scored, one a line: tells selections apart.
+        list_file: The user's own list; None for the official one.
+    """
+
+    dataset: str
+    root: str
+    split: str
+    variant: str
+    official: int | None = None
+    found: int
+    asked: int
+    ids_sha256: str
+    list_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One model on one benchmark.
+
+    Attributes:
+        format: Of this file.
+        benchmark: Its name.
+        benchmark_sha256: Of all its settings: results with another one do not compare.
+        settings: Of the benchmark, in words, for the reader.
+        task: What was scored.
+        made_by: Model, weights and settings.
+        kind: Of the predicted depth; None for normals.
+        alignment: Method that brought it to metres; None for normals.
+        data: Which images.
+        summaries: One a metric, the leading one first.
+        ranges: Error against true depth; empty for normals.
+        scores: One an image, in the dataset's order.
+        unscored: Every image of the split without a score, and why.
+        warnings: Of the whole run, such as truth that looks to be in millimetres.
+        command: The command line that repeats it.
+        version: Of rilievo.
+        seconds: It took, without predictions that lay in the cache.
+    """
+
+    format: str = "rilievo-evaluation/1"
+    benchmark: str
+    benchmark_sha256: str
+    settings: Mapping[str, Setting]
+    task: str
+    made_by: MadeBy
+    kind: str | None = None
+    alignment: str | None = None
+    data: DataFacts
+    summaries: tuple[Summary, ...]
+    ranges: tuple[RangeError, ...] = ()
+    scores: tuple[Score, ...]
+    unscored: tuple[Unscored, ...] = ()
+    warnings: tuple[str, ...] = ()
+    command: str
+    version: str
+    seconds: float

@@ -1,0 +1,1 @@
+"""Errors of depth, normals and surfaces: one function and one line each."""
