@@ -46,7 +46,7 @@ def find_dataset(name: str) -> type[Dataset]:
 
 def open_dataset(
     name: str,
-    root: str | Path,
+    root: str | Path | None = None,
     *,
     split: str | None = None,
     variant: str | None = None,
@@ -56,19 +56,24 @@ def open_dataset(
 
     Args:
         name: In ``DATASETS``, or ``package.module:Class`` of a loader of one's own.
-        root: Where its download was unpacked.
+        root: Where its download was unpacked; not asked for by a dataset that makes itself.
         split: By default the one that papers score.
         variant: Of ground truth or crop; by default the card's first.
         list_file: The user's own list in place of the split's.
 
     Raises:
-        OptionError: If there is no such dataset, split or variant.
+        OptionError: If there is no such dataset, split or variant, or a root is missing.
         InputError: If the root is not this dataset.
     """
     loader = find_dataset(name)
     card = loader.card
+    if root is None and card.needs_root:
+        raise OptionError(
+            f"dataset '{card.name}' needs the folder it lies in; 'rilievo datasets {card.name}' "
+            "says where to get it"
+        )
     request = Request(
-        root=Path(root).expanduser(),
+        root=Path("." if root is None else root).expanduser(),
         split=card.splits[0] if split is None else split,
         variant=card.variants[0] if variant is None else variant,
         list_file=None if list_file is None else Path(list_file).expanduser(),

@@ -22,6 +22,7 @@ class DatasetCard:
         variants: Choices of ground truth or crop, the default first.
         normals: Where true normals come from; None where it has none.
         extra: The extra of rilievo that reading it needs; None for the core.
+        needs_root: Whether it lies on disk; False for one that makes itself.
         caveats: What its ground truth hides, one line each.
     """
 
@@ -38,4 +39,5 @@ class DatasetCard:
     variants: tuple[str, ...] = ("default",)
     normals: str | None = None
     extra: str | None = None
+    needs_root: bool = True
     caveats: tuple[str, ...] = ()
