@@ -1,32 +1,33 @@
-"""What a report needs to see of the images that it shows."""
+"""What a report may look at: photographs, truth and predictions of the images it shows."""
 
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from rilievo.depth_map import DepthMap
-from rilievo.types import Truth
+from rilievo.types import DepthMap, Truth
 
 
 class Pictures(Protocol):
-    """The images of one evaluation, each read when it is asked for and then let go.
+    """The few images that a report shows, read when asked for.
 
-    All that is given of one id has the same height and width.
+    All arrays of one image have the same size: that of its truth under the benchmark, which is
+    the photograph's after the benchmark's input crop. An image that cannot be read any more raises
+    a ``RilievoError``.
     """
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, RGB."""
+        """The photograph as the model saw it, RGB."""
         ...
 
     def depth(self, id: str) -> DepthMap | None:
-        """The prediction as it was scored: in metres, after alignment; None where there is none."""
+        """Predicted depth [m] as it was scored, aligned and clipped; None where there is none."""
         ...
 
     def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
-        """Predicted unit normals, towards the camera; None where there are none."""
+        """Predicted normals, unit, towards the camera; None where there are none."""
         ...
 
     def truth(self, id: str) -> Truth:
-        """Ground truth; valid where it was scored."""
+        """Ground truth; its masks hold just the pixels that were scored."""
         ...
