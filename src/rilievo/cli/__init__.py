@@ -36,6 +36,14 @@ COMMANDS: Mapping[str, Command] = {
     "models": Command(
         summary="what models there are: kind, size, licence, speed", module="rilievo.cli.models"
     ),
+    "datasets": Command(
+        summary="what datasets can be read: where to get them, licence, layout",
+        module="rilievo.cli.datasets",
+    ),
+    "check": Command(
+        summary="read a downloaded dataset: what is there, missing, broken",
+        module="rilievo.cli.check",
+    ),
 }
 
 

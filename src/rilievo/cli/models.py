@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.streams import printing
+from rilievo.cli.tables import table
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
 from rilievo.models.card import ModelCard, read_details
 
@@ -34,16 +35,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _table() -> str:
     header = ("name", "depth", "normals", "size", "licence", "extra", "speed")
-    rows = [header, *(_row(card) for card in MODELS.values())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(
         [
-            *(line.rstrip() for line in lines),
+            table(header, [_row(card) for card in MODELS.values()]),
             "",
             f"The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card;",
             "'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is.",

@@ -1,0 +1,221 @@
+"""A download, read and judged before anybody trusts a number made with it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.datasets.base import Absent, Dataset
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.plausibility import unit_warning
+from rilievo.errors import RilievoError
+from rilievo.types import Camera, Sample
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCount:
+    """One split, by its list alone.
+
+    Attributes:
+        split: Its name.
+        official: How many images papers score; None where the user decides.
+        found: With all their files.
+        absent: In the list, but not on disk.
+        problem: Why it cannot be opened; None where it can.
+    """
+
+    split: str
+    official: int | None = None
+    found: int = 0
+    absent: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """One image that could be read.
+
+    Attributes:
+        id: In its dataset.
+        size: (height, width).
+        camera: Intrinsics; None where they are not known.
+        depth_share: Share of the pixels with true depth; None without any depth map.
+        near: Least true depth [m]; None where no pixel has one.
+        median: Of the true depth [m].
+        far: Largest true depth [m].
+        normals_share: Share of the pixels with true normals; None without any.
+    """
+
+    id: str
+    size: tuple[int, int]
+    camera: Camera | None
+    depth_share: float | None = None
+    near: float | None = None
+    median: float | None = None
+    far: float | None = None
+    normals_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What reading a split found.
+
+    Attributes:
+        card: Of the dataset.
+        root: As it was given.
+        split: That was read.
+        variant: Of its ground truth.
+        splits: Every split, by its list.
+        listed: Images of the split that was read.
+        read: How many of them were read: fewer with a limit.
+        images: Those that are whole.
+        absent: Entries without files.
+        broken: Entries whose files cannot be read, and why.
+        warnings: What deserves a look.
+    """
+
+    card: DatasetCard
+    root: Path
+    split: str
+    variant: str
+    splits: tuple[SplitCount, ...]
+    listed: int
+    read: int
+    images: tuple[ImageFacts, ...]
+    absent: tuple[Absent, ...]
+    broken: tuple[Absent, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that the split lists was found and could be read."""
+        return not (self.absent or self.broken) and self.listed > 0
+
+
+def check_dataset(
+    dataset: Dataset, *, limit: int | None = None, show: Progress | None = None
+) -> Check:
+    """Read every image of a dataset with its truth.
+
+    Args:
+        dataset: Opened.
+        limit: Read only so many, evenly spread; None for all.
+        show: Called with how many are read, and of how many.
+    """
+    ids = spread(dataset.ids, limit)
+    images: list[ImageFacts] = []
+    broken: list[Absent] = []
+    for count, outcome in enumerate(_read_all(dataset, ids), start=1):
+        if isinstance(outcome, ImageFacts):
+            images.append(outcome)
+        else:
+            broken.append(outcome)
+        if show is not None:
+            show(count, len(ids))
+    return Check(
+        card=dataset.card,
+        root=dataset.request.root,
+        split=dataset.request.split,
+        variant=dataset.request.variant,
+        splits=_count_splits(dataset),
+        listed=len(dataset.ids) + len(dataset.absent),
+        read=len(ids),
+        images=tuple(images),
+        absent=dataset.absent,
+        broken=tuple(broken),
+        warnings=tuple(_warnings(dataset, images)),
+    )
+
+
+def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
+    """At most so many of the ids, evenly spread, in their order."""
+    if most is None or most >= len(ids):
+        return tuple(ids)
+    places = np.linspace(0, len(ids) - 1, most).round()
+    return tuple(ids[int(place)] for place in places)
+
+
+def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Absent]:
+    def read(id: str) -> ImageFacts | Absent:
+        try:
+            return _facts(dataset.sample(id))
+        except RilievoError as error:
+            return Absent(id=id, reason=str(error))
+
+    # Decoders leave the interpreter's lock, so threads are enough and nothing is sent around.
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(read, ids)
+
+
+def _facts(sample: Sample) -> ImageFacts:
+    height, width = sample.image.shape[:2]
+    near = median = far = share = None
+    if sample.depth is not None and sample.depth_valid is not None:
+        depth = sample.depth[sample.depth_valid]
+        share = depth.size / sample.depth.size
+        if depth.size:
+            near, median, far = (float(q) for q in (depth.min(), np.median(depth), depth.max()))
+    normals_valid = sample.normals_valid
+    return ImageFacts(
+        id=sample.id,
+        size=(height, width),
+        camera=sample.camera,
+        depth_share=share,
+        near=near,
+        median=median,
+        far=far,
+        normals_share=None if normals_valid is None else float(normals_valid.mean()),
+    )
+
+
+def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
+    """Every split by its list; what a split lacks is said, and hinders nothing."""
+    counts = []
+    for split in dataset.card.splits:
+        official = dataset.card.counts.get(split)
+        try:
+            opened = dataset if split == dataset.request.split else _sibling(dataset, split)
+        except RilievoError as error:
+            counts.append(SplitCount(split=split, official=official, problem=str(error)))
+            continue
+        counts.append(
+            SplitCount(
+                split=split, official=official, found=len(opened.ids), absent=len(opened.absent)
+            )
+        )
+    return tuple(counts)
+
+
+def _sibling(dataset: Dataset, split: str) -> Dataset:
+    return type(dataset)(replace(dataset.request, split=split, list_file=None))
+
+
+def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
+    request, official = dataset.request, dataset.card.counts.get(dataset.request.split)
+    listed = len(dataset.ids) + len(dataset.absent)
+    if official is not None and request.list_file is None and listed != official:
+        yield f"papers score {official} images of '{request.split}', this download lists {listed}"
+    empty = [facts.id for facts in images if facts.depth_share == 0]
+    if empty:
+        yield f"{len(empty)} images have no pixel with true depth, such as {empty[0]}"
+    unit = unit_warning([facts.median for facts in images if facts.median is not None])
+    if unit is not None:
+        yield unit
+    without = sum(facts.camera is None for facts in images)
+    if without:
+        yield f"{without} of {len(images)} images come without intrinsics: no points, no normals"
+    for sizes, count in _odd_sizes(images):
+        yield f"{count} images are {sizes}, unlike the others"
+
+
+def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
+    """Sizes that a twentieth of the images or fewer have, where nearly all others share one."""
+    counts = Counter(facts.size for facts in images)
+    if counts and counts.most_common(1)[0][1] >= 0.9 * len(images):
+        for (height, width), count in counts.most_common()[1:]:
+            yield f"{width}x{height}", count
