@@ -17,8 +17,10 @@ from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_p
 from rilievo.datasets.synthetic.renderer import render
 from rilievo.datasets.synthetic.shards import ShardPlan, write_shards
 from rilievo.datasets.synthetic.textures import TextureBank, make_textures
+from rilievo.datasets.synthetic.venue import Kind
 
 __all__ = [
+    "Kind",
     "ShardPlan",
     "TextureBank",
     "make_textures",

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from rilievo.datasets.synthetic.buffers import View
 from rilievo.datasets.synthetic.dice import Dice
@@ -109,25 +109,38 @@ def choose_view(venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, i
             cx=(width - 1) / 2,
             cy=(height - 1) / 2,
         )
-        depth, solid = glance(
-            solids, view, height, width, min(GLANCE_STRIDE, height // 4, width // 4)
-        )
+        depth, solid = look(solids, view, size)
         if is_worth(venue, depth, len(np.unique(solid)), dice):
             return view
     return None
 
 
-def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: Dice) -> bool:
-    """Whether a glance shows enough: no lens against a wall, no bare sky, seldom a bare corner."""
+def look(
+    solids: np.ndarray, view: View, size: tuple[int, int]
+) -> tuple[Float32[np.ndarray, "h w"], Int32[np.ndarray, "h w"]]:
+    """Depth [m] and row of ``solids`` of some pixels all over the frame, -1 where there is none."""
+    height, width = size
+    return glance(solids, view, height, width, min(GLANCE_STRIDE, height // 4, width // 4))
+
+
+def is_open(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
+    """Whether a glance shows enough that is not against the lens."""
     seen = depth[depth > 0]
     if seen.size < 0.15 * depth.size:
         return False
     if venue.subject is not None:
         return bool(np.percentile(seen, 3) > 0.12)
-    if np.percentile(seen, 3) < 0.25 or np.median(seen) < 0.4:
+    return bool(np.percentile(seen, 3) >= 0.25 and np.median(seen) >= 0.4)
+
+
+def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: Dice) -> bool:
+    """Whether a glance shows enough: no lens against a wall, no bare sky, seldom a bare corner."""
+    if not is_open(venue, depth):
         return False
+    if venue.subject is not None:
+        return True
     if venue.approach is Approach.ROOM:
-        is_bare, is_tight = kinds < 7, np.median(seen) < 1.0
+        is_bare, is_tight = kinds < 7, np.median(depth[depth > 0]) < 1.0
         return not (is_bare and dice.chance(0.75)) and not (is_tight and dice.chance(0.6))
     # The sky and the ground are two kinds.
     return not (kinds < 5 and dice.chance(0.75))

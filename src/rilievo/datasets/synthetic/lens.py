@@ -1,5 +1,7 @@
 """What a camera does to light: fog on the way, exposure, colour cast, blur, tone, grain."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -17,22 +19,64 @@ def fog(colours: Radiance, depth: Float32[np.ndarray, "h w"], sky: Float32[np.nd
     return np.where(depth[..., None] > 0, veiled, colours).astype(np.float32)
 
 
-def expose(colours: Radiance, dice: Dice, draw: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
-    """An sRGB photograph of linear radiance, with mild faults."""
-    level = 0.5 * np.median(colours) + 0.5 * colours.mean() + 1e-4
-    cast = np.exp(draw.normal(0.0, 0.06, 3)).astype(np.float32)
-    light = colours * (dice.uniform(0.12, 0.4) / level) * cast
-    if dice.chance(0.3):
-        light *= vignette(light.shape[:2], dice.uniform(0.1, 0.5))
-    if dice.chance(0.25):
-        light = cv2.GaussianBlur(light, (0, 0), dice.uniform(0.4, 0.9))
-    if dice.chance(0.3):
-        bloom = cv2.GaussianBlur(np.maximum(light - 1.0, 0.0), (0, 0), dice.uniform(2, 8))
-        light = light + 0.3 * bloom
-    # Half of the cameras clip the highlights, half roll them off.
-    light = np.minimum(light, 1.0) if dice.chance(0.5) else 1.0 - np.exp(-1.3 * light)
-    tone = np.clip(light, 0.0, 1.0) ** (1.0 / dice.uniform(1.9, 2.4))
-    grain = dice.uniform(0.0, 0.02) * draw.standard_normal(tone.shape, dtype=np.float32)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lens:
+    """A camera's way with light, the same for all frames of a clip.
+
+    Attributes:
+        brightness: What the level of a photograph becomes, in [0, 1].
+        cast: Factors of red, green and blue.
+        vignette: By how much the corners are darker, in [0, 1].
+        blur: Standard deviation [px]; 0 for none.
+        bloom: Of the halo around what is too bright [px]; 0 for none.
+        clips: Whether highlights are cut off; else they are rolled off.
+        gamma: Of the tone curve.
+        grain: Standard deviation of the noise, in [0, 1] as the photograph.
+    """
+
+    brightness: float
+    cast: Float32[np.ndarray, "3"]
+    vignette: float
+    blur: float
+    bloom: float
+    clips: bool
+    gamma: float
+    grain: float
+
+
+def choose_lens(dice: Dice, draw: np.random.Generator) -> Lens:
+    """A camera with mild faults."""
+    return Lens(
+        brightness=dice.uniform(0.12, 0.4),
+        cast=np.exp(draw.normal(0.0, 0.06, 3)).astype(np.float32),
+        vignette=dice.uniform(0.1, 0.5) if dice.chance(0.3) else 0.0,
+        blur=dice.uniform(0.4, 0.9) if dice.chance(0.25) else 0.0,
+        bloom=dice.uniform(2, 8) if dice.chance(0.3) else 0.0,
+        clips=dice.chance(0.5),
+        gamma=dice.uniform(1.9, 2.4),
+        grain=dice.uniform(0.0, 0.02),
+    )
+
+
+def level_of(colours: Radiance) -> np.float32:
+    """What an exposure meter makes of a frame, in linear radiance."""
+    return 0.5 * np.median(colours) + 0.5 * colours.mean() + np.float32(1e-4)
+
+
+def expose(
+    colours: Radiance, lens: Lens, level: np.float32, draw: np.random.Generator
+) -> UInt8[np.ndarray, "h w 3"]:
+    """An sRGB photograph of linear radiance, exposed for ``level``; ``draw`` makes the grain."""
+    light = colours * (lens.brightness / level) * lens.cast
+    if lens.vignette:
+        light *= vignette(light.shape[:2], lens.vignette)
+    if lens.blur:
+        light = cv2.GaussianBlur(light, (0, 0), lens.blur)
+    if lens.bloom:
+        light = light + 0.3 * cv2.GaussianBlur(np.maximum(light - 1.0, 0.0), (0, 0), lens.bloom)
+    light = np.minimum(light, 1.0) if lens.clips else 1.0 - np.exp(-1.3 * light)
+    tone = np.clip(light, 0.0, 1.0) ** (1.0 / lens.gamma)
+    grain = lens.grain * draw.standard_normal(tone.shape, dtype=np.float32)
     return np.round(np.clip(tone + grain, 0.0, 1.0) * 255).astype(np.uint8)
 
 

@@ -1,6 +1,6 @@
 """One frame: a scene by chance, a camera in it, its picture with exact depth and normals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,7 +25,7 @@ from rilievo.datasets.synthetic.frame import (
     soften_edges,
     trace_frame,
 )
-from rilievo.datasets.synthetic.lens import expose, fog
+from rilievo.datasets.synthetic.lens import Radiance, choose_lens, expose, fog, level_of
 from rilievo.datasets.synthetic.outdoors import meadow, street
 from rilievo.datasets.synthetic.patterns import SIDE
 from rilievo.datasets.synthetic.pictures import scikit_image_photographs
@@ -34,11 +34,18 @@ from rilievo.datasets.synthetic.scene import Ambience, Light, Scene
 from rilievo.datasets.synthetic.skies import sky
 from rilievo.datasets.synthetic.stage import Stage
 from rilievo.datasets.synthetic.textures import TextureBank, make_textures
+from rilievo.datasets.synthetic.venue import Kind, Venue
+from rilievo.geometry.transforms import rigid
 from rilievo.types import Camera, CameraSource, Sample
 
-VENUES = (room, close_up, portrait, street, meadow)
-SHARES = (0.65, 0.06, 0.04, 0.15, 0.10)
-"""How often each venue is drawn."""
+VENUES = {
+    Kind.ROOMS: (room, 0.65),
+    Kind.CLOSE_UPS: (close_up, 0.06),
+    Kind.PEOPLE: (portrait, 0.04),
+    Kind.STREETS: (street, 0.15),
+    Kind.OPEN_GROUND: (meadow, 0.10),
+}
+"""What builds a venue of each kind, and how often it is drawn where all kinds are."""
 ATTEMPTS = 1000
 """Scenes built before giving up; nearly all offer a view, so this many failures are a defect."""
 
@@ -49,32 +56,36 @@ class Shot:
 
     scene: Scene
     view: View
-    is_outdoors: bool
+    venue: Venue
     dice: Dice
     draw: np.random.Generator
 
 
 def render(
-    seed: int, *, size: tuple[int, int] = (192, 256), textures: TextureBank | None = None
+    seed: int,
+    *,
+    size: tuple[int, int] = (192, 256),
+    textures: TextureBank | None = None,
+    kind: Kind = Kind.ALL,
 ) -> Sample:
     """Render a scene made by chance.
 
     Args:
-        seed: The same seed, size and textures give the same sample.
+        seed: The same seed, size, textures and kind give the same sample.
         size: (height, width) in pixels.
         textures: Made of scikit-image's free photographs if left out, once per process.
+        kind: What is seen.
 
     Returns:
-        A sample with exact depth, normals, sky and camera; sky has neither depth nor normals.
+        A sample with exact depth, normals, sky, camera and pose; sky has neither depth nor
+        normals. The world's z axis points up, and z = 0 is the floor or the ground.
     """
     bank = default_textures() if textures is None else textures
-    shot = set_up(seed, bank, size)
+    shot = set_up(seed, bank, size, kind)
     buffers = draw_scene(shot.scene, shot.view, bank, size)
-    colours = buffers.colour
-    if shot.is_outdoors and shot.dice.chance(0.35):
-        density = shot.dice.log_uniform(0.0016, 0.025)
-        colours = fog(colours, buffers.depth, shot.scene.sky, density)
-    image = expose(colours, shot.dice, shot.draw)
+    colours = through_air(buffers, shot.scene, choose_haze(shot))
+    lens = choose_lens(shot.dice, shot.draw)
+    image = expose(colours, lens, level_of(colours), shot.draw)
     return as_sample(f"synthetic/{seed}", image, buffers, shot.view)
 
 
@@ -84,12 +95,22 @@ def default_textures() -> TextureBank:
     return make_textures(scikit_image_photographs())
 
 
-def set_up(seed: int, bank: TextureBank, size: tuple[int, int]) -> Shot:
+def set_up(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind = Kind.ALL) -> Shot:
     """Build scenes until one offers a view worth taking."""
+    for shot in shots(seed, bank, size, kind):
+        return shot
+    raise AssertionError(f"{ATTEMPTS} scenes of seed {seed} offer no view worth taking")
+
+
+def shots(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind) -> Iterator[Shot]:
+    """Scenes of a seed that offer a view worth taking, one after another."""
+    builders, shares = zip(*VENUES.values(), strict=True)
     for attempt in range(ATTEMPTS):
         dice = Dice(f"{seed}/{attempt}")
         draw = np.random.default_rng([seed, attempt])
-        venue = dice.weighted(VENUES, SHARES)(Stage(dice, bank.groups))
+        drawn = dice.weighted(builders, shares)
+        build = drawn if kind is Kind.ALL else VENUES[kind][0]
+        venue = build(Stage(dice, bank.groups))
         scene = Scene(
             solids=venue.stage.solids(),
             materials=venue.stage.materials(),
@@ -99,8 +120,18 @@ def set_up(seed: int, bank: TextureBank, size: tuple[int, int]) -> Shot:
         )
         view = choose_view(venue, scene.solids, dice, size)
         if view is not None:
-            return Shot(scene=scene, view=view, is_outdoors=venue.is_outdoors, dice=dice, draw=draw)
-    raise AssertionError(f"{ATTEMPTS} scenes of seed {seed} offer no view worth taking")
+            yield Shot(scene=scene, view=view, venue=venue, dice=dice, draw=draw)
+
+
+def choose_haze(shot: Shot) -> float:
+    """How dense the fog is [1/m]; mostly, and always indoors, 0."""
+    is_hazy = shot.venue.is_outdoors and shot.dice.chance(0.35)
+    return shot.dice.log_uniform(0.0016, 0.025) if is_hazy else 0.0
+
+
+def through_air(buffers: Buffers, scene: Scene, haze: float) -> Radiance:
+    """Linear RGB as it reaches the lens."""
+    return fog(buffers.colour, buffers.depth, scene.sky, haze) if haze else buffers.colour
 
 
 def draw_scene(scene: Scene, view: View, bank: TextureBank, size: tuple[int, int]) -> Buffers:
@@ -153,6 +184,7 @@ def as_sample(id: str, image: UInt8[np.ndarray, "h w 3"], buffers: Buffers, view
         normals_valid=is_surface,
         sky=~is_surface,
         camera=Camera(K=K, source=CameraSource.GIVEN),
+        world_T_cam=rigid(view.turn.astype(np.float64), view.origin.astype(np.float64)),
     )
 
 

@@ -1,13 +1,24 @@
 """A built scene, and where a camera may stand in it."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 
 import numpy as np
 
 from rilievo.datasets.synthetic.dice import Dice
 from rilievo.datasets.synthetic.scene import Ambience
 from rilievo.datasets.synthetic.stage import Point, Stage
+
+
+class Kind(StrEnum):
+    """What scenes are made of."""
+
+    ALL = "all"
+    ROOMS = "rooms"
+    CLOSE_UPS = "close-ups"
+    PEOPLE = "people"
+    STREETS = "streets"
+    OPEN_GROUND = "open-ground"
 
 
 class Approach(Enum):
