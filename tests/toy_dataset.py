@@ -51,7 +51,7 @@ class Toy(Dataset):
     def _load(self, id: str) -> dict[str, np.ndarray]:
         path = self.request.root / f"{id}.npz"
         try:
-            with np.load(path) as archive:
+            with path.open("rb") as file, np.load(file) as archive:
                 return {"image": archive["image"], "depth": archive["depth"]}
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise InputError(f"{path}: broken, fetch it again") from error
