@@ -1,11 +1,13 @@
 """A benchmark: everything that a score depends on besides the prediction, frozen under a name."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from rilievo.alignment import AlignMethod
-from rilievo.types import DepthKind
+from rilievo.types import DepthKind, Setting
 
 
 class Task(StrEnum):
@@ -93,11 +95,14 @@ class Benchmark:
         min_depth: True depth [m] counts if it is larger.
         max_depth: And smaller; None for no cap.
         alignment: The fit for each kind of depth; a kind that is not there is refused.
+        least_depth: Least depth [m] that a fit of scale and shift in depth may give.
         min_inverse: Least inverse depth [1/m] that a fit in inverse depth may give; None for the
             inverse of the image's largest true depth (MoGe).
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
         interpolation: Of predictions of another size.
         averaging: What its authors do; the other is reported beside it where it exists.
+        rounding: Decimals that an image's metrics are rounded to before they are averaged; None
+            for no rounding.
         metrics: Names in the task's table, the leading one first.
         reproduces: Whose numbers it gives, from which program.
         hides: What its numbers do not say: noise of its truth, what the alignment forgives.
@@ -116,12 +121,41 @@ class Benchmark:
     min_depth: float = 1e-3
     max_depth: float | None = None
     alignment: Mapping[DepthKind, AlignMethod] = field(default_factory=dict)
+    least_depth: float = 1e-3
     min_inverse: float | None = 1e-3
     clip: tuple[float, float] | None = None
     interpolation: Interpolation = Interpolation.BILINEAR
     averaging: Averaging = Averaging.PER_IMAGE
+    rounding: int | None = None
     metrics: tuple[str, ...]
     reproduces: str
     hides: str
     published: tuple[Published, ...] = ()
     version: int = 1
+
+
+# What names and explains a benchmark, but changes none of its numbers.
+_WORDS = ("name", "title", "reproduces", "hides", "published")
+
+
+def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
+    """Everything that the benchmark's numbers depend on, field by field, as text and numbers."""
+    settings: dict[str, Setting] = {}
+    for each in fields(Benchmark):
+        if each.name in _WORDS:
+            continue
+        value = getattr(benchmark, each.name)
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{kind}: {value[kind]}" for kind in sorted(value)) or "none"
+        elif isinstance(value, tuple):
+            value = " ".join(map(str, value))
+        elif isinstance(value, StrEnum):
+            value = value.value
+        settings[each.name] = value
+    return settings
+
+
+def benchmark_sha256(benchmark: Benchmark) -> str:
+    """Of its settings: two results compare where these agree, whatever their names."""
+    text = json.dumps(dict(settings_of(benchmark)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

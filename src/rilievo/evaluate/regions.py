@@ -1,0 +1,168 @@
+"""Which part of an image the model sees, and which of its pixels count."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from rilievo.errors import InputError
+from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop
+from rilievo.geometry.intrinsics import crop_K
+from rilievo.types import Truth
+
+NYU_SIZE = (480, 640)
+KITTI_BENCHMARK_SIZE = (352, 1216)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A rectangle of pixels.
+
+    Attributes:
+        top: First row.
+        bottom: Behind the last row.
+        left: First column.
+        right: Behind the last column.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.bottom - self.top, self.right - self.left
+
+    def of(self, array: Shaped[np.ndarray, "*b h w"]) -> Shaped[np.ndarray, "*b a c"]:
+        """This part of an array whose last two axes are rows and columns."""
+        return array[..., self.top : self.bottom, self.left : self.right]
+
+
+def seen(crop: InputCrop, shape: tuple[int, int]) -> Window:
+    """The part of an image of this size that the model gets to see.
+
+    Raises:
+        InputError: If the image is smaller than the crop.
+    """
+    height, width = shape
+    if crop is InputCrop.NONE:
+        return Window(top=0, bottom=height, left=0, right=width)
+    if crop is InputCrop.NYU_SQUARE:
+        _expect(crop, shape, NYU_SIZE, exactly=True)
+        return Window(top=0, bottom=480, left=80, right=560)
+    rows, columns = KITTI_BENCHMARK_SIZE
+    _expect(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
+    left = (width - columns) // 2
+    return Window(top=height - rows, bottom=height, left=left, right=left + columns)
+
+
+def counted(crop: Crop, shape: tuple[int, int]) -> Window:
+    """The part of a truth of this size in which pixels count.
+
+    Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
+
+    Raises:
+        InputError: If the crop is meant for another size.
+    """
+    height, width = shape
+    if crop is Crop.NONE:
+        return Window(top=0, bottom=height, left=0, right=width)
+    if crop is Crop.NYU_EIGEN:
+        _expect(crop, shape, NYU_SIZE, exactly=True)
+        return Window(top=45, bottom=471, left=41, right=601)
+    if crop is Crop.KITTI_GARG:
+        rows, columns = (0.40810811, 0.99189189), (0.03594771, 0.96405229)
+    else:
+        rows, columns = (0.3324324, 0.91351351), (0.0359477, 0.96405229)
+    return Window(
+        top=int(rows[0] * height),
+        bottom=int(rows[1] * height),
+        left=int(columns[0] * width),
+        right=int(columns[1] * width),
+    )
+
+
+def cut_truth(truth: Truth, crop: InputCrop) -> Truth:
+    """The truth of the part that the model gets to see; its camera moves along.
+
+    Raises:
+        InputError: If the image is smaller than the crop.
+    """
+    if crop is InputCrop.NONE:
+        return truth
+    window = seen(crop, size_of(truth))
+    arrays = {
+        name: window.of(array)
+        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky")
+        if (array := getattr(truth, name)) is not None
+    }
+    camera = truth.camera
+    if camera is not None:
+        camera = replace(camera, K=crop_K(camera.K, top=window.top, left=window.left))
+    return replace(truth, camera=camera, **arrays)
+
+
+def size_of(truth: Truth) -> tuple[int, int]:
+    """(height, width) of its maps.
+
+    Raises:
+        InputError: If it has none.
+    """
+    array = truth.depth if truth.depth is not None else truth.normals
+    if array is None:
+        raise InputError(f"sample {truth.id}: has neither true depth nor true normals")
+    height, width = array.shape[-2:]
+    return height, width
+
+
+def depth_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
+    """Pixels whose true depth counts: with truth, between the caps (strictly), inside the crop.
+
+    Raises:
+        InputError: If the dataset has no depth, or the crop is meant for another size.
+    """
+    if truth.depth is None or truth.depth_valid is None:
+        raise InputError(
+            f"sample {truth.id}: has no true depth, which the benchmark '{benchmark.name}' scores"
+        )
+    mask = truth.depth_valid & (truth.depth > benchmark.min_depth)
+    if benchmark.max_depth is not None:
+        mask &= truth.depth < benchmark.max_depth
+    return _inside(benchmark.crop, mask)
+
+
+def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
+    """Pixels whose true normal counts.
+
+    Raises:
+        InputError: If the dataset has no normals, or the crop is meant for another size.
+    """
+    if truth.normals is None or truth.normals_valid is None:
+        raise InputError(
+            f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"
+        )
+    return _inside(benchmark.crop, truth.normals_valid.copy())
+
+
+def _inside(crop: Crop, mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    height, width = mask.shape
+    window = counted(crop, (height, width))
+    mask[: window.top] = False
+    mask[window.bottom :] = False
+    mask[:, : window.left] = False
+    mask[:, window.right :] = False
+    return mask
+
+
+def _expect(
+    crop: Crop | InputCrop, shape: tuple[int, int], size: tuple[int, int], *, exactly: bool
+) -> None:
+    fits = shape == size if exactly else shape[0] >= size[0] and shape[1] >= size[1]
+    if not fits:
+        least = "" if exactly else " or larger"
+        raise InputError(
+            f"the crop '{crop}' is made for images of {size[0]} x {size[1]} pixels (height x "
+            f"width){least}, but this one has {shape[0]} x {shape[1]}"
+        )

@@ -1,0 +1,124 @@
+"""Predictions of another size brought to that of the truth, which itself is never resized.
+
+Programs differ in where they take the numbers of a small map to lie, and in whether they
+interpolate depth or its inverse; scores differ with it. None of them filters before it shrinks,
+so neither is that done here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int
+
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError
+from rilievo.evaluate.benchmark import Interpolation
+
+ASPECT_TOLERANCE = 0.04
+"""Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
+KITTI's benchmark size is off by 4.3 %, and is another picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taps:
+    """Where the numbers of one axis come from: ``(1 - weight) · [low] + weight · [high]``."""
+
+    low: Int[np.ndarray, "n"]
+    high: Int[np.ndarray, "n"]
+    weight: Float64[np.ndarray, "n"]
+
+
+def depth_at(predicted: DepthMap, shape: tuple[int, int], interpolation: Interpolation) -> DepthMap:
+    """A depth map at the truth's size.
+
+    A pixel is valid where all the pixels that it is made of are.
+
+    Raises:
+        InputError: If its proportions are others, or its kind has no inverse to interpolate.
+    """
+    if predicted.shape == shape:
+        return predicted
+    check_proportions(predicted.shape, shape)
+    values, kind = predicted.values, predicted.kind
+    inverted = interpolation is Interpolation.BILINEAR_INVERSE and kind.is_depth
+    if interpolation is Interpolation.BILINEAR_INVERSE and kind is DepthKind.AFFINE:
+        raise InputError(
+            "depth of kind 'affine' cannot be interpolated as inverse depth: its zero is not "
+            f"known; give predictions of the truth's size, {shape[0]} x {shape[1]}"
+        )
+    invalid = ~predicted.valid
+    if invalid.any():
+        # Any finite number does: what it touches is not valid.
+        values = np.where(invalid, np.float32(1), values)
+    if inverted:
+        resized = 1 / _resized(1 / values.astype(np.float64), shape, interpolation)
+    else:
+        resized = _resized(values, shape, interpolation)
+    valid = np.ones(shape, bool)
+    if invalid.any():
+        valid = _resized(invalid.astype(np.float32), shape, interpolation) == 0
+    return DepthMap(values=resized.astype(np.float32), kind=kind, valid=valid)
+
+
+def normals_at(
+    predicted: Float32[np.ndarray, "3 a b"], shape: tuple[int, int], interpolation: Interpolation
+) -> Float32[np.ndarray, "3 h w"]:
+    """Normals at the truth's size; of unit length only where they were and nothing was resized.
+
+    Raises:
+        InputError: If its proportions are others.
+    """
+    size = (predicted.shape[1], predicted.shape[2])
+    if size == shape:
+        return predicted
+    check_proportions(size, shape)
+    channels = [_resized(channel, shape, interpolation) for channel in predicted]
+    return np.stack(channels).astype(np.float32)
+
+
+def check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
+    """Refuse a prediction that is of another part of the scene than the truth.
+
+    Raises:
+        InputError: If its proportions differ by more than networks' rounding of sides.
+    """
+    ratio = (size[1] / size[0]) / (shape[1] / shape[0])
+    if abs(ratio - 1) > ASPECT_TOLERANCE:
+        raise InputError(
+            f"the prediction is {size[0]} x {size[1]} (height x width), the truth {shape[0]} x "
+            f"{shape[1]}: other proportions, so another part of the scene; predict the whole "
+            "picture that the benchmark shows"
+        )
+
+
+def _resized(
+    values: Float[np.ndarray, "a b"], shape: tuple[int, int], interpolation: Interpolation
+) -> Float[np.ndarray, "h w"]:
+    rows = _taps(values.shape[0], shape[0], interpolation)
+    columns = _taps(values.shape[1], shape[1], interpolation)
+    if interpolation is Interpolation.NEAREST:
+        return values[rows.low[:, None], columns.low]
+    tall = _blend(values.astype(np.float64), rows)
+    return _blend(tall.T, columns).T
+
+
+def _blend(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarray, "k m"]:
+    low, high = values[taps.low], values[taps.high]
+    high -= low
+    high *= taps.weight[:, None]
+    return np.add(low, high, out=low)
+
+
+def _taps(old: int, new: int, interpolation: Interpolation) -> _Taps:
+    """For each new pixel of an axis, its two old neighbours and how much the second weighs."""
+    index = np.arange(new)
+    if interpolation is Interpolation.NEAREST:
+        nearest = np.minimum(((index + 0.5) * old / new).astype(np.int64), old - 1)
+        return _Taps(low=nearest, high=nearest, weight=np.zeros(new))
+    if interpolation is Interpolation.BILINEAR_CORNERS:
+        place = index * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+    else:
+        place = (index + 0.5) * old / new - 0.5
+    place = np.clip(place, 0, old - 1)
+    low = np.minimum(place.astype(np.int64), max(old - 2, 0))
+    return _Taps(low=low, high=np.minimum(low + 1, old - 1), weight=place - low)
