@@ -1,0 +1,219 @@
+"""Numbers from files of other programs: depth, disparity, normals and masks as they are stored.
+
+Nothing is scaled and nothing unpickled. What the numbers mean is for the caller to know.
+"""
+
+import os
+import tokenize
+import zipfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from rilievo.errors import InputError, MissingExtraError, suggest
+from rilievo.io.decode import PILLOW_ERRORS, load
+from rilievo.io.limits import MAX_BYTES, MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.netpbm import is_netpbm, parse_netpbm
+
+NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
+"""Usual suffixes of files that ``read_numbers`` reads; it looks at the content alone."""
+
+_BROKEN = (*PILLOW_ERRORS, MemoryError, zipfile.BadZipFile, tokenize.TokenError, Warning)
+_EXPECTED = "PNG, TIFF, npy, npz, EXR, PFM and PGM hold numbers"
+
+# Modes whose arrays are the numbers of the file; others are colours of a palette or converted.
+_PLAIN_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "RGB", "RGBA"})
+
+
+def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w *c"]:
+    """The numbers of a file, in their own type, native byte order.
+
+    Files are told by their content: PNG (grey and colour, 8 and 16 bits; 1 bit as 0 and 1), TIFF
+    (grey of 8, 16 or 32 bits and float32; colour of 8 bits), npy, npz, OpenEXR with the extra
+    ``exr``, PFM, binary PGM and PPM.
+
+    Args:
+        path: Of the file.
+        name: Which array of an npz file or channel of an EXR file; by default the only one, or
+            the channels R, G and B.
+
+    Returns:
+        Axes of length one are gone. Colour comes last, but arrays of npy and npz files have their
+        axes in the order in which they were saved.
+
+    Raises:
+        InputError: If the file is missing, cut short, damaged, or holds no numbers.
+        MissingExtraError: If it is an EXR file and OpenEXR is not installed.
+    """
+    shown, size = printable(path), check_regular(path)
+    if size > MAX_BYTES:
+        raise InputError(
+            f"{shown}: has {size / 2**30:.1f} GiB, above the limit of {MAX_BYTES / 2**30:g} GiB"
+        )
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be read ({reason(error)})") from error
+    for signature, read in _READERS.items():
+        if content.startswith(signature):
+            return _checked(read(content, Path(path), name), shown)
+    if is_netpbm(content[:3]):
+        with _told(shown, "PGM or PFM file"):
+            return _checked(parse_netpbm(content), shown)
+    raise InputError(f"{shown}: its content is no array of numbers; {_EXPECTED}")
+
+
+def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w"]:
+    """The same for one number a pixel: depth, disparity, a mask.
+
+    Raises:
+        InputError: Also if there are several.
+    """
+    numbers = read_numbers(path, name=name)
+    if numbers.ndim != 2:
+        raise InputError(
+            f"{printable(path)}: has shape {numbers.shape}, expected one number a pixel, "
+            "(height, width)"
+        )
+    return numbers
+
+
+@contextmanager
+def _told(shown: str, what: str) -> Generator[None, None, None]:
+    """Turn what the decoders raise on a broken file into one line."""
+    try:
+        yield
+    except (*_BROKEN, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{shown}: this {what} is cut short, damaged or of a rare kind ({reason(error)}); "
+            "fetch it again or write it anew"
+        ) from error
+
+
+def _checked(numbers: np.ndarray, shown: str) -> np.ndarray:
+    if numbers.dtype == bool:
+        numbers = numbers.astype(np.uint8)
+    if numbers.dtype.kind not in "uif":
+        raise InputError(
+            f"{shown}: holds {numbers.dtype}, expected whole or floating-point numbers"
+        )
+    shape = numbers.shape
+    if numbers.ndim > 2:
+        numbers = numbers.squeeze()
+    if numbers.ndim not in (2, 3) or not numbers.size:
+        raise InputError(f"{shown}: has shape {shape}, expected (height, width) or with channels")
+    return np.ascontiguousarray(numbers, dtype=numbers.dtype.newbyteorder("="))
+
+
+def _from_png(content: bytes, path: Path, name: str | None) -> np.ndarray:
+    shown = printable(path)
+    with _told(shown, "PNG file"), PngImageFile(BytesIO(content)) as image:
+        stored = _raw_mode(image)
+        if stored in ("RGB;16B", "RGBA;16B"):
+            return _deep_colour(content, image, stored)
+        _refuse_other_than_plain(image, stored, shown)
+        return _loaded(image)
+
+
+def _from_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
+    shown = printable(path)
+    with _told(shown, "TIFF file"), TiffImageFile(BytesIO(content)) as image:
+        _refuse_other_than_plain(image, _raw_mode(image), shown)
+        return _loaded(image)
+
+
+def _raw_mode(image: ImageFile) -> str:
+    """How the pixels are stored, as Pillow's decoders call it."""
+    arguments = image.tile[0][3]
+    return str(arguments if isinstance(arguments, str) or not arguments else arguments[0])
+
+
+def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
+    """Refuse what Pillow would convert: palettes, 2 or 4 bits, colour of 16 bits."""
+    converted = stored in ("L;2", "L;4") or (image.mode.startswith(("RGB", "LA")) and ";" in stored)
+    if image.mode not in _PLAIN_MODES or converted:
+        raise InputError(
+            f"{shown}: stores its pixels as '{stored}', not as numbers of 8, 16 or 32 bits; "
+            "write it anew, as 16-bit PNG or npy"
+        )
+
+
+def _loaded(image: ImageFile) -> np.ndarray:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"it promises {width} x {height} pixels")
+    load(image)
+    return np.array(image)
+
+
+def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
+    """Colour of 16 bits, of which Pillow gives the upper 8.
+
+    Read once more as though its bytes were in the other order, the lower 8 take their place.
+    """
+    upper = _loaded(image).astype(np.uint16)
+    with PngImageFile(BytesIO(content)) as again:
+        other = stored.replace("16B", "16L")
+        again.tile = [tile._replace(args=other) for tile in again.tile]
+        return (upper << 8) | _loaded(again)
+
+
+def _from_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
+    with _told(printable(path), "npy file"):
+        return np.load(BytesIO(content), allow_pickle=False)
+
+
+def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
+    shown = printable(path)
+    with _told(shown, "npz file"), np.load(BytesIO(content), allow_pickle=False) as archive:
+        chosen = _chosen(list(archive.files), name, "array", shown)
+        members = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
+        if members.get(chosen, 0) > MAX_BYTES:
+            raise ValueError(f"'{chosen}' unpacks to {members[chosen] / 2**30:.1f} GiB")
+        return archive[chosen]
+
+
+def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
+    shown = printable(path)
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise MissingExtraError(f"{shown}, an OpenEXR file,", "exr") from error
+    # Of texts it takes Unicode only, and it reads files, not bytes.
+    with _told(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
+        channels = image.channels()
+        together = [key for key in ("RGB", "RGBA") if list(channels) == [key]]
+        if together and name is None:
+            return np.array(channels[together[0]].pixels)
+    with _told(shown, "EXR file"), OpenEXR.File(os.fsencode(path), True) as image:
+        channels = image.channels()
+        return np.array(channels[_chosen(list(channels), name, "channel", shown)].pixels)
+
+
+def _chosen(known: list[str], name: str | None, what: str, shown: str) -> str:
+    if name is None and len(known) == 1:
+        return known[0]
+    if name is None:
+        raise InputError(f"{shown}: holds several {what}s, say which: {', '.join(known) or 'none'}")
+    if name not in known:
+        raise InputError(f"{shown}: has no {what} '{name}'; {suggest(name, known)}")
+    return name
+
+
+_READERS: Mapping[bytes, Callable[[bytes, Path, str | None], np.ndarray]] = {
+    b"\x89PNG\r\n\x1a\n": _from_png,
+    b"II*\0": _from_tiff,
+    b"MM\0*": _from_tiff,
+    b"\x93NUMPY": _from_npy,
+    b"PK\x03\x04": _from_npz,
+    b"PK\x05\x06": _from_npz,
+    b"\x76\x2f\x31\x01": _from_exr,
+}
