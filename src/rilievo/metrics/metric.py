@@ -4,15 +4,28 @@ Kept apart, so that one definition serves both averages of the literature: finis
 averaged over images, or summed over the pixels of all images and finished once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
 
-Pair = TypeVar("Pair")
+from rilievo.errors import OptionError
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A prediction and its truth, and how many pixels they are compared at."""
+
+    @property
+    def count(self) -> int:
+        """Pixels that count; never 0."""
+        ...
+
+
+Pair = TypeVar("Pair", bound=Counted)
 
 Sums = Float64[np.ndarray, "k"]
 
@@ -22,10 +35,18 @@ class Better(StrEnum):
 
     LOWER = "lower"
     HIGHER = "higher"
+    ZERO = "zero"
+    """Nearer to zero, from either side."""
 
 
-def _divide_first(sums: Sums, count: int) -> float:
+def mean(sums: Sums, count: int) -> float:
+    """The first sum over the number of pixels: how most metrics finish."""
     return float(sums[0] / count)
+
+
+def root_mean(sums: Sums, count: int) -> float:
+    """Root of the first sum over the number of pixels."""
+    return float(np.sqrt(sums[0] / count))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +71,39 @@ class Metric(Generic[Pair]):
     better: Better
     summary: str
     sums: Callable[[Pair], Sums]
-    finish: Callable[[Sums, int], float] = _divide_first
+    finish: Callable[[Sums, int], float] = mean
     pools: bool = True
 
 
 AnyMetric = Metric[Any]
+
+
+def sums_of(metrics: Mapping[str, Metric[Pair]], pair: Pair) -> dict[str, Sums]:
+    """Sums of every metric over one image; those of several images may be added where it pools."""
+    return {name: metric.sums(pair) for name, metric in metrics.items()}
+
+
+def value(metric: Metric[Pair], pair: Pair) -> float:
+    """The metric of one image."""
+    return metric.finish(metric.sums(pair), pair.count)
+
+
+def measure(metrics: Mapping[str, Metric[Pair]], pair: Pair) -> dict[str, float]:
+    """Every metric of one image; what they have in common is computed once."""
+    return {name: value(metric, pair) for name, metric in metrics.items()}
+
+
+def pooled(metric: AnyMetric, sums: Sums, count: int) -> float:
+    """The metric over the pixels of several images.
+
+    Args:
+        metric: One that pools.
+        sums: Of all images, added up.
+        count: Pixels of all images.
+
+    Raises:
+        OptionError: If the metric looks at each picture as a whole and has no pooled form.
+    """
+    if not metric.pools:
+        raise OptionError(f"'{metric.name}' has no pooled form: average it over images")
+    return metric.finish(sums, count)

@@ -1,0 +1,138 @@
+"""How well a prediction has the occluding edges of a scene, whatever its scale.
+
+Two neighbours lie on different objects if their depths differ by more than a factor; which of them
+is nearer is the edge's direction. Every factor of ``FACTORS`` gives a score, and the scores are
+averaged with the factors as weights. From Bochkovskii et al. 2024, "Depth Pro: Sharp Monocular
+Metric Depth in Less Than a Second", section 4.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int
+
+from rilievo.errors import InputError, NoGroundTruthError
+from rilievo.metrics.metric import Sums
+from rilievo.metrics.pairs import DepthPair
+
+FACTORS = np.linspace(1.05, 1.25, 10)
+_WEIGHTS = FACTORS / FACTORS.sum()
+
+
+def boundary_counts(pair: DepthPair) -> Sums:
+    """Edges found, edges of the truth and edges of the prediction, by direction and factor.
+
+    Neighbours of which one does not count are no edge. The published computation knows no mask;
+    where all pixels are valid the two agree.
+    """
+    counts = []
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for first, second in _neighbours():
+            usable = pair.valid[first] & pair.valid[second]
+            counts += _count(
+                pair.predicted[first].astype(np.float64),
+                pair.predicted[second].astype(np.float64),
+                pair.true[first].astype(np.float64),
+                pair.true[second].astype(np.float64),
+                usable,
+            )
+    return np.stack(counts).astype(np.float64).ravel()
+
+
+def boundary_f1(sums: Sums, _count: int) -> float:
+    """F1 of recall and precision, each the mean over four directions; averaged over the factors.
+
+    A direction without any edge counts as missed, as published: a scene without edges scores 0.
+    """
+    found, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
+    recall = np.mean(found / np.maximum(true, 1), axis=0)
+    precision = np.mean(found / np.maximum(predicted, 1), axis=0)
+    both = recall + precision
+    f1 = 2 * recall * precision / np.where(both > 0, both, 1.0)
+    return float(_WEIGHTS @ f1)
+
+
+def boundary_recall(
+    predicted: Float[np.ndarray, "h w"], foreground: Bool[np.ndarray, "h w"]
+) -> float:
+    """Share of a mask's outline where the prediction steps back, in [0, 1].
+
+    For scenes whose truth is an alpha matte or a segmentation, not depth, and so in no table. The
+    prediction's edges are thinned first: of neighbouring edges in line, the steepest alone stays,
+    so that a blurred prediction does not score by thick edges.
+
+    Args:
+        predicted: Depth, of any scale; positive and finite everywhere.
+        foreground: The object in front; the paper takes alpha > 0.1.
+
+    Raises:
+        InputError: If sizes differ, or a depth is not positive and finite.
+        NoGroundTruthError: If the mask has no outline.
+    """
+    if predicted.shape != foreground.shape or foreground.dtype != bool:
+        raise InputError(
+            f"the mask is {foreground.shape} {foreground.dtype}, expected {predicted.shape} bool"
+        )
+    if not (predicted.min() > 0 and predicted.max() < np.inf):
+        raise InputError("depth is zero, negative, NaN or infinite: recall of edges needs it all")
+    depth = predicted.astype(np.float64)
+    recalls, outline = np.zeros(FACTORS.size), 0
+    for turned, mask in ((depth, foreground), (depth.T, foreground.T)):
+        left, right = turned[:, :-1], turned[:, 1:]
+        for step, edge in (
+            (right / left, mask[:, :-1] & ~mask[:, 1:]),
+            (left / right, mask[:, 1:] & ~mask[:, :-1]),
+        ):
+            edges = int(np.count_nonzero(edge))
+            outline += edges
+            for index, factor in enumerate(FACTORS):
+                found = edge.ravel()[_thin(step, factor)]
+                recalls[index] += np.count_nonzero(found) / max(edges, 1) / 4
+    if not outline:
+        raise NoGroundTruthError("the mask is the same everywhere: it has no outline to find")
+    return float(_WEIGHTS @ recalls)
+
+
+def _neighbours() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
+    """Pixels and their right neighbours; pixels and their lower neighbours."""
+    whole, head, tail = slice(None), slice(None, -1), slice(1, None)
+    return ((whole, head), (whole, tail)), ((head, whole), (tail, whole))
+
+
+def _count(
+    p_first: Float64[np.ndarray, "h w"],
+    p_second: Float64[np.ndarray, "h w"],
+    t_first: Float64[np.ndarray, "h w"],
+    t_second: Float64[np.ndarray, "h w"],
+    usable: Bool[np.ndarray, "h w"],
+) -> list[Int[np.ndarray, "3 f"]]:
+    """Edges found, true and predicted, by factor: where the first is nearer, then the second."""
+    p_step = np.maximum(p_first, p_second) / np.minimum(p_first, p_second)
+    t_step = np.maximum(t_first, t_second) / np.minimum(t_first, t_second)
+    # Few neighbours are edges at all: what follows looks at those alone.
+    edges = ((p_step > FACTORS[0]) | (t_step > FACTORS[0])) & usable
+    p_level, t_level = (np.searchsorted(FACTORS, step[edges]) for step in (p_step, t_step))
+    p_ahead, t_ahead = (p_second > p_first)[edges], (t_second > t_first)[edges]
+    counts = []
+    for p_side, t_side in ((p_ahead, t_ahead), (~p_ahead, ~t_ahead)):
+        p, t = p_level * p_side, t_level * t_side
+        counts.append(np.stack([_exceeding(level) for level in (np.minimum(p, t), t, p)]))
+    return counts
+
+
+def _exceeding(levels: Int[np.ndarray, "n"]) -> Int[np.ndarray, "f"]:
+    """How many steps exceed each factor, of steps that exceed the first ``level`` factors."""
+    histogram = np.bincount(levels, minlength=FACTORS.size + 1)
+    return histogram[::-1].cumsum()[::-1][1:]
+
+
+def _thin(step: Float64[np.ndarray, "h w"], factor: float) -> Int[np.ndarray, "n"]:
+    """The steepest of each run of steps along a row above the factor, the first if several are."""
+    places = np.flatnonzero(step > factor)
+    if not places.size:
+        return places
+    apart = (np.diff(places) != 1) | (np.diff(places // step.shape[1]) != 0)
+    starts = np.concatenate([[0], np.flatnonzero(apart) + 1])
+    run = np.repeat(np.arange(starts.size), np.diff([*starts, places.size]))
+    values = step.ravel()[places]
+    steepest = np.flatnonzero(values == np.maximum.reduceat(values, starts)[run])
+    _, first = np.unique(run[steepest], return_index=True)
+    return places[steepest[first]]

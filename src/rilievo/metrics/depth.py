@@ -1,0 +1,179 @@
+"""Depth errors of one image, of metres against metres.
+
+With p predicted and t true depth at the pixels that count, and e = ln p - ln t. A prediction that
+is not metric goes through ``rilievo.alignment`` first; crops, caps and clipping belong to the
+benchmark.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from rilievo.metrics.boundary import boundary_counts, boundary_f1
+from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
+from rilievo.metrics.pairs import DepthPair, dot
+from rilievo.metrics.points import point_delta1, point_distance, point_rel
+
+
+def abs_rel(pair: DepthPair) -> Sums:
+    """Sum of |p - t| / t."""
+    return np.array([np.abs(pair.relative).sum()])
+
+
+def bias(pair: DepthPair) -> Sums:
+    """Sum of (p - t) / t."""
+    return np.array([pair.relative.sum()])
+
+
+def sq_rel(pair: DepthPair) -> Sums:
+    """Sum of (p - t)² / t [m]."""
+    return np.array([dot(pair.relative, pair.difference)])
+
+
+def squared_error(pair: DepthPair) -> Sums:
+    """Sum of (p - t)² [m²]."""
+    return np.array([dot(pair.difference, pair.difference)])
+
+
+def absolute_error(pair: DepthPair) -> Sums:
+    """Sum of |p - t| [m]."""
+    return np.array([np.abs(pair.difference).sum()])
+
+
+def squared_inverse_error(pair: DepthPair) -> Sums:
+    """Sum of (1/p - 1/t)² [1/m²]."""
+    inverse = pair.relative / pair.p
+    return np.array([dot(inverse, inverse)])
+
+
+def squared_log_error(pair: DepthPair) -> Sums:
+    """Sum of e²."""
+    return np.array([dot(pair.log_factor, pair.log_factor)])
+
+
+def log10_error(pair: DepthPair) -> Sums:
+    """Sum of |log₁₀ p - log₁₀ t|."""
+    return np.array([pair.log_factor.sum() / np.log(10)])
+
+
+def log_moments(pair: DepthPair) -> Sums:
+    """What every form of the scale-invariant log error is made of."""
+    return pair.log_moments
+
+
+def silog(sums: Sums, count: int) -> float:
+    """100 times the standard deviation of e, by n."""
+    return 100 * float(np.sqrt(_variation(sums, count) / count))
+
+
+def silog_unbiased(sums: Sums, count: int) -> float:
+    """100 times the standard deviation of e, by n - 1; one pixel alone does not vary: 0."""
+    return 100 * float(np.sqrt(_variation(sums, count) / max(count - 1, 1)))
+
+
+def silog_half(sums: Sums, count: int) -> float:
+    """Root of (mean of e² minus half the squared mean of e), without a factor."""
+    mean = sums[1] / count
+    return float(np.sqrt(_variation(sums, count) / count + mean * mean / 2))
+
+
+def _variation(sums: Sums, count: int) -> float:
+    """Sum of (e - mean)² over all pixels: within the images, and between them."""
+    between = sums[2] - sums[1] * sums[1] / count
+    return float(sums[0] + max(between, 0.0))
+
+
+def _within(bound: float) -> Callable[[DepthPair], Sums]:
+    """Counts pixels with max(p / t, t / p) under the bound, strictly."""
+    return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
+
+
+def _error(
+    name: str,
+    label: str,
+    unit: str,
+    summary: str,
+    sums: Callable[[DepthPair], Sums],
+    finish: Callable[[Sums, int], float] = mean,
+) -> Metric[DepthPair]:
+    return Metric(
+        name=name,
+        label=label,
+        unit=unit,
+        better=Better.LOWER,
+        summary=summary,
+        sums=sums,
+        finish=finish,
+    )
+
+
+def _share(
+    name: str,
+    label: str,
+    summary: str,
+    sums: Callable[[DepthPair], Sums],
+    finish: Callable[[Sums, int], float] = mean,
+) -> Metric[DepthPair]:
+    return Metric(
+        name=name,
+        label=label,
+        unit="",
+        better=Better.HIGHER,
+        summary=summary,
+        sums=sums,
+        finish=finish,
+    )
+
+
+_BIAS: Metric[DepthPair] = Metric(
+    name="bias",
+    label="bias",
+    unit="",
+    better=Better.ZERO,
+    summary="mean (p - t) / t: positive where depth comes out too large",
+    sums=bias,
+)
+_METRICS: tuple[Metric[DepthPair], ...] = (
+    _error("abs_rel", "AbsRel", "", "mean |p - t| / t", abs_rel),
+    _error("sq_rel", "SqRel", "m", "mean (p - t)² / t (Eigen et al. 2014)", sq_rel),
+    _error("rmse", "RMSE", "m", "root of mean (p - t)²", squared_error, root_mean),
+    _error("rmse_log", "RMSElog", "", "root of mean e²", squared_log_error, root_mean),
+    _error("log10", "log10", "", "mean |log₁₀ p - log₁₀ t|", log10_error),
+    _error(
+        "silog", "SILog ×100", "", "100 √(mean e² - mean² e): KITTI, Marigold", log_moments, silog
+    ),
+    _error(
+        "silog_unbiased",
+        "SILog n-1 ×100",
+        "",
+        "100 times the standard deviation of e by n - 1: UniDepth",
+        log_moments,
+        silog_unbiased,
+    ),
+    _error(
+        "silog_half",
+        "SILog λ=0.5",
+        "",
+        "√(mean e² - mean² e / 2), no factor: Depth Anything V2",
+        log_moments,
+        silog_half,
+    ),
+    _share("delta1", "δ1", "share with max(p/t, t/p) < 1.25, strictly", _within(1.25)),
+    _share("delta2", "δ2", "share with max(p/t, t/p) < 1.25², strictly", _within(1.25**2)),
+    _share("delta3", "δ3", "share with max(p/t, t/p) < 1.25³, strictly", _within(1.25**3)),
+    _error("irmse", "iRMSE", "1/m", "root of mean (1/p - 1/t)²", squared_inverse_error, root_mean),
+    _error("mae", "MAE", "m", "mean |p - t|", absolute_error),
+    _BIAS,
+    _share(
+        "boundary_f1",
+        "boundary F1",
+        "scale-invariant F1 of occluding edges (Bochkovskii et al. 2024, Depth Pro)",
+        boundary_counts,
+        boundary_f1,
+    ),
+    _error("point_rel", "point rel", "", "mean ‖p̂ - p‖ / ‖p‖ of points (MoGe)", point_rel),
+    _share("point_delta1", "point δ1", "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4 (MoGe)", point_delta1),
+    _error("point_distance", "point distance", "m", "mean ‖p̂ - p‖ of points", point_distance),
+)
+# A new metric is one function, here or in a file of its own, and one line above.
+DEPTH_METRICS: Mapping[str, Metric[DepthPair]] = {metric.name: metric for metric in _METRICS}

@@ -1,0 +1,136 @@
+"""Errors of surface normals: the angle between predicted and true, in degrees."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from rilievo.errors import NoGroundTruthError
+from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
+from rilievo.metrics.pairs import NormalsPair, dot
+
+# Angles are counted as whole multiples of this many degrees, a 2³¹st of 180: 31 bits, in two parts.
+_STEP = 180 / (1 << 31)
+_LOW_BITS = 17
+_COARSE = (1 << (31 - _LOW_BITS)) + 1
+_FINE = 1 << _LOW_BITS
+
+
+def angle(pair: NormalsPair) -> Sums:
+    """Sum of angles [°]."""
+    return np.array([pair.angles.sum()])
+
+
+def squared_angle(pair: NormalsPair) -> Sums:
+    """Sum of squared angles [°²]."""
+    return np.array([dot(pair.angles, pair.angles)])
+
+
+def median_sums(pair: NormalsPair) -> Sums:
+    """The image's median [°], 1 for the image, and a histogram of its angles by 0.011°."""
+    histogram = np.bincount(_whole(pair.angles) >> _LOW_BITS, minlength=_COARSE)
+    return np.concatenate([[np.median(pair.angles), 1.0], histogram.astype(np.float64)])
+
+
+def median(sums: Sums, count: int) -> float:
+    """The median [°]: exact of one image, to 0.006° of several.
+
+    ``pooled_median`` is exact of several too, and reads them twice for it.
+    """
+    if sums[1] == 1:
+        return float(sums[0])
+    centres = [((_place(sums[2:], rank)[0] + 0.5) * _FINE) * _STEP for rank in _middle(count)]
+    return float(np.mean(centres))
+
+
+def pooled_median(angles: Callable[[], Iterable[Float[np.ndarray, "n"]]]) -> float:
+    """Median [°] of the angles of many images, to 1e-7°, in a megabyte however many there are.
+
+    The first pass counts angles by 0.011°, the second those near the middle by 1e-7°.
+
+    Args:
+        angles: Called once for each pass; gives the angles [°] image by image, the same each time,
+            such as ``NormalsPair.angles``.
+
+    Raises:
+        NoGroundTruthError: If there are none.
+    """
+    coarse = np.zeros(_COARSE, np.int64)
+    for part in angles():
+        coarse += np.bincount(_whole(part) >> _LOW_BITS, minlength=_COARSE)
+    count = int(coarse.sum())
+    if not count:
+        raise NoGroundTruthError("there is no angle to take the median of")
+    places = [_place(coarse, rank) for rank in _middle(count)]
+    fine = {place: np.zeros(_FINE, np.int64) for place, _ in places}
+    for part in angles():
+        whole = _whole(part)
+        for place, histogram in fine.items():
+            near = whole[whole >> _LOW_BITS == place] & (_FINE - 1)
+            histogram += np.bincount(near, minlength=_FINE)
+    middle = [place * _FINE + _place(fine[place], rank)[0] for place, rank in places]
+    return float(np.mean(middle) * _STEP)
+
+
+def _whole(angles: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    return np.rint(angles / _STEP).astype(np.int64)
+
+
+def _middle(count: int) -> tuple[int, int]:
+    """Ranks, from 0, whose mean is the median: the same twice where the count is odd."""
+    return (count - 1) // 2, count // 2
+
+
+def _place(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int, int]:
+    """The bin that holds the rank, and the rank within that bin."""
+    upto = histogram.cumsum()
+    place = int(np.searchsorted(upto, rank, side="right"))
+    return place, int(rank - (upto[place] - histogram[place]))
+
+
+def _within(bound: float) -> Callable[[NormalsPair], Sums]:
+    """Counts angles under the bound [°], strictly."""
+    return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
+
+
+def _error(
+    name: str,
+    label: str,
+    summary: str,
+    sums: Callable[[NormalsPair], Sums],
+    finish: Callable[[Sums, int], float] = mean,
+) -> Metric[NormalsPair]:
+    return Metric(
+        name=name,
+        label=label,
+        unit="°",
+        better=Better.LOWER,
+        summary=summary,
+        sums=sums,
+        finish=finish,
+    )
+
+
+def _share(name: str, bound: float) -> Metric[NormalsPair]:
+    return Metric(
+        name=name,
+        label=f"< {bound:g}°",
+        unit="",
+        better=Better.HIGHER,
+        summary=f"share of pixels whose angle is under {bound:g}°, strictly",
+        sums=_within(bound),
+    )
+
+
+_METRICS = (
+    _error("mean", "mean", "mean angle", angle),
+    _error("median", "median", "median angle", median_sums, median),
+    _error("rmse", "RMSE", "root of the mean squared angle", squared_angle, root_mean),
+    _share("within_5", 5.0),
+    _share("within_7_5", 7.5),
+    _share("within_11_25", 11.25),
+    _share("within_22_5", 22.5),
+    _share("within_30", 30.0),
+)
+# A new metric is one function and one line above.
+NORMAL_METRICS: Mapping[str, Metric[NormalsPair]] = {metric.name: metric for metric in _METRICS}

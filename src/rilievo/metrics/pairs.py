@@ -1,0 +1,253 @@
+"""A prediction beside its truth: what the metrics of one image share is computed once, here.
+
+Quantities are lazy and kept, at the pixels that count alone, flattened and in float64; so a pair
+serves one image and is then let go. The classes have no slots, because that is where kept
+quantities live.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int, UInt8
+
+from rilievo.errors import InputError, NoGroundTruthError
+from rilievo.geometry.pinhole import rays
+from rilievo.metrics.metric import Sums
+from rilievo.types import Camera
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DepthPair:
+    """Predicted and true depth of one image.
+
+    Attributes:
+        predicted: Depth [m], after alignment and clipping; read only where ``valid``.
+        true: Depth [m]; read only where ``valid``.
+        valid: Pixels that count: with truth, inside crop and cap.
+        camera: Of the maps; None where nothing in space is measured.
+        predicted_camera: The model's own, where its points are to be judged with it; None for
+            ``camera``.
+        p: Predicted depth [m] at the pixels that count.
+        t: True depth [m] there.
+
+    Raises:
+        InputError: If sizes or types are wrong, or a depth that counts is not positive and finite.
+        NoGroundTruthError: If no pixel is valid.
+    """
+
+    predicted: Float[np.ndarray, "h w"]
+    true: Float[np.ndarray, "h w"]
+    valid: Bool[np.ndarray, "h w"]
+    camera: Camera | None = None
+    predicted_camera: Camera | None = None
+    p: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+    t: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_maps(self.predicted, self.true, self.valid)
+        if self.true.ndim != 2:
+            raise InputError(f"depth maps are (height, width), these are {self.true.shape}")
+        for letter, name, mend in (
+            ("p", "predicted", "clip it to a least depth first"),
+            ("t", "true", "take them out of the mask"),
+        ):
+            array = getattr(self, name)
+            if not np.issubdtype(array.dtype, np.floating):
+                raise InputError(
+                    f"the {name} depth is {array.dtype}, expected floating-point metres: convert "
+                    "it, as with millimetres / 1000"
+                )
+            depth = array.ravel()[self.places].astype(np.float64)
+            # One comparison each: NaN fails both.
+            if not (depth.min() > 0 and depth.max() < np.inf):
+                bad = int((~((depth > 0) & (depth < np.inf))).sum())
+                raise InputError(
+                    f"{name} depth is zero, negative, NaN or infinite at {bad} of {depth.size} "
+                    f"valid pixels: {mend}"
+                )
+            object.__setattr__(self, letter, depth)
+
+    @property
+    def count(self) -> int:
+        """Pixels that count."""
+        return self.t.size
+
+    @cached_property
+    def places(self) -> Int[np.ndarray, "n"]:
+        """Which pixels count, as indices of the flattened map."""
+        return np.flatnonzero(self.valid)
+
+    @cached_property
+    def difference(self) -> Float64[np.ndarray, "n"]:
+        """Predicted minus true [m]."""
+        return self.p - self.t
+
+    @cached_property
+    def relative(self) -> Float64[np.ndarray, "n"]:
+        """Difference over true depth."""
+        return self.difference / self.t
+
+    @cached_property
+    def factor(self) -> Float64[np.ndarray, "n"]:
+        """The larger depth over the smaller: max(p / t, t / p), at least 1."""
+        return np.maximum(self.p, self.t) / np.minimum(self.p, self.t)
+
+    @cached_property
+    def log_factor(self) -> Float64[np.ndarray, "n"]:
+        """|ln p - ln t|."""
+        return np.log(self.factor)
+
+    @cached_property
+    def log_moments(self) -> Sums:
+        """With e = ln p - ln t: sums of (e - mean)² and of e, and the square of the latter over n.
+
+        Unlike the sums of e² and e, these lose no digits where e is large and hardly varies. Those
+        of several images may be added: the sum of e² is the first plus the last.
+        """
+        e = np.copysign(self.log_factor, self.difference)
+        total = e.sum()
+        e -= total / self.count
+        return np.array([dot(e, e), total, total * total / self.count])
+
+    @cached_property
+    def true_points(self) -> Float64[np.ndarray, "3 n"]:
+        """True surface in the camera frame [m].
+
+        Raises:
+            InputError: If the pair has no camera.
+        """
+        return self._rays(self.camera) * self.t
+
+    @cached_property
+    def predicted_points(self) -> Float64[np.ndarray, "3 n"]:
+        """Predicted surface in the camera frame [m].
+
+        Raises:
+            InputError: If the pair has no camera.
+        """
+        return self._rays(self.predicted_camera or self.camera) * self.p
+
+    @cached_property
+    def point_gap(self) -> Float64[np.ndarray, "n"]:
+        """Distance between the predicted point and the true one of the same pixel [m].
+
+        Raises:
+            InputError: If the pair has no camera.
+        """
+        return np.sqrt(np.square(self.predicted_points - self.true_points).sum(axis=0))
+
+    def _rays(self, camera: Camera | None) -> Float64[np.ndarray, "3 n"]:
+        if camera is None:
+            raise InputError("errors of points need the camera: give its K, or drop these metrics")
+        height, width = self.true.shape
+        return rays(camera.K, height, width).reshape(3, -1)[:, self.places]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NormalsPair:
+    """Predicted and true normals of one image.
+
+    Attributes:
+        predicted: Towards the camera, of any length but zero; read only where ``valid``.
+        true: Likewise.
+        valid: Pixels that count.
+        angles: Between the two, in [0, 180] [°], at the pixels that count.
+
+    Raises:
+        InputError: If sizes or types are wrong, or a normal that counts has no direction.
+        NoGroundTruthError: If no pixel is valid.
+    """
+
+    predicted: Float[np.ndarray, "3 h w"]
+    true: Float[np.ndarray, "3 h w"]
+    valid: Bool[np.ndarray, "h w"]
+    angles: Float64[np.ndarray, "n"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_maps(self.predicted, self.true, self.valid)
+        if self.true.ndim != 3 or self.true.shape[0] != 3:
+            raise InputError(f"normals are (3, height, width), these are {self.true.shape}")
+        places = np.flatnonzero(self.valid)
+        predicted = self.predicted.reshape(3, -1)[:, places].astype(np.float64)
+        true = self.true.reshape(3, -1)[:, places].astype(np.float64)
+        squares = _squares("predicted", predicted) * _squares("true", true)
+        cosine = np.einsum("cn,cn->n", predicted, true) / np.sqrt(squares)
+        angles = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        object.__setattr__(self, "angles", angles)
+
+    @property
+    def count(self) -> int:
+        """Pixels that count."""
+        return self.angles.size
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PicturePair:
+    """Two depth maps as 8-bit pictures.
+
+    Attributes:
+        predicted: Each map is scaled by its own maximum, so these are no lengths.
+        true: Likewise.
+
+    Raises:
+        InputError: If sizes or types are wrong.
+    """
+
+    predicted: UInt8[np.ndarray, "h w"]
+    true: UInt8[np.ndarray, "h w"]
+
+    def __post_init__(self) -> None:
+        for name, picture in (("predicted", self.predicted), ("true", self.true)):
+            if picture.dtype != np.uint8 or picture.ndim != 2 or not picture.size:
+                raise InputError(
+                    f"the {name} picture is {picture.shape} {picture.dtype}, "
+                    "expected (height, width) uint8"
+                )
+        if self.predicted.shape != self.true.shape:
+            raise InputError(
+                f"the predicted picture is {self.predicted.shape}, the true one {self.true.shape}"
+            )
+
+    @property
+    def count(self) -> int:
+        """Pixels of the picture: all of them."""
+        return self.true.size
+
+
+def dot(a: Float64[np.ndarray, "n"], b: Float64[np.ndarray, "n"]) -> np.float64:
+    """Sum of products, on the thread that asks.
+
+    BLAS would wake a thread per core for it: they win nothing on sums that wait for memory, and
+    stand in the way of evaluations that run beside each other.
+    """
+    return np.einsum("n,n->", a, b)
+
+
+def _check_maps(
+    predicted: Float[np.ndarray, "..."],
+    true: Float[np.ndarray, "..."],
+    valid: Bool[np.ndarray, "h w"],
+) -> None:
+    """Refuse maps that do not lie on each other, and a mask that lets nothing through."""
+    if predicted.shape != true.shape or true.shape[-2:] != valid.shape:
+        raise InputError(
+            f"prediction {predicted.shape}, truth {true.shape} and mask {valid.shape} differ"
+        )
+    if valid.dtype != bool:
+        # Of whole numbers, numpy would make indices.
+        raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
+    if not valid.any():
+        raise NoGroundTruthError("no valid pixel: this image has no ground truth that counts")
+
+
+def _squares(name: str, normals: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
+    """Squared lengths, once each normal is found to have a direction."""
+    squares = np.einsum("cn,cn->n", normals, normals)
+    if not (squares.min() > 0 and squares.max() < np.inf):
+        bad = int((~((squares > 0) & (squares < np.inf))).sum())
+        raise InputError(
+            f"{name} normals have length zero, NaN or infinity at {bad} of {squares.size} valid "
+            "pixels: take them out of the mask"
+        )
+    return squares

@@ -1,0 +1,91 @@
+"""Depth maps compared as 8-bit pictures, by scikit-image itself with ``data_range=255``.
+
+For agreement with what is published so; each map is scaled by its own maximum before, and so these
+numbers are no errors in metres.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.metrics.metric import Better, Metric, Sums, root_mean
+from rilievo.metrics.pairs import PicturePair
+
+# Side of the window over which SSIM is computed [px].
+_SSIM_WINDOW = 7
+
+
+def squared_error(pair: PicturePair) -> Sums:
+    """Sum of squared differences of the grey levels, as signed numbers."""
+    return np.array([_skimage().mean_squared_error(pair.true, pair.predicted) * pair.count])
+
+
+def psnr(pair: PicturePair) -> Sums:
+    """Peak signal-to-noise ratio [dB]; infinite where the pictures are equal."""
+    with np.errstate(divide="ignore"):
+        ratio = _skimage().peak_signal_noise_ratio(pair.true, pair.predicted, data_range=255)
+    return np.array([ratio], dtype=np.float64)
+
+
+def ssim(pair: PicturePair) -> Sums:
+    """Structural similarity over uniform windows of 7x7 pixels (Wang et al. 2004).
+
+    Raises:
+        InputError: If the picture is smaller than the window.
+    """
+    if min(pair.true.shape) < _SSIM_WINDOW:
+        raise InputError(
+            f"a picture of {pair.true.shape} is smaller than the 7x7 window of SSIM: "
+            "leave that metric out"
+        )
+    similarity = _skimage().structural_similarity(pair.true, pair.predicted, data_range=255)
+    return np.array([similarity], dtype=np.float64)
+
+
+def _first(sums: Sums, _count: int) -> float:
+    return float(sums[0])
+
+
+def _skimage() -> Any:
+    try:
+        from skimage import metrics
+    except ImportError as error:
+        raise MissingExtraError("comparing pictures", "evaluate") from error
+    return metrics
+
+
+# A new metric is one function above and one entry here.
+_METRICS: tuple[Metric[PicturePair], ...] = (
+    Metric(
+        name="rmse",
+        label="RMSE",
+        unit="",
+        better=Better.LOWER,
+        summary="root of the mean squared difference of grey levels, 0 to 255",
+        sums=squared_error,
+        finish=root_mean,
+    ),
+    Metric(
+        name="psnr",
+        label="PSNR",
+        unit="dB",
+        better=Better.HIGHER,
+        summary="peak signal-to-noise ratio, data_range 255 (scikit-image)",
+        sums=psnr,
+        finish=_first,
+        pools=False,
+    ),
+    Metric(
+        name="ssim",
+        label="SSIM",
+        unit="",
+        better=Better.HIGHER,
+        summary="structural similarity, data_range 255, 7x7 windows (scikit-image)",
+        sums=ssim,
+        finish=_first,
+        pools=False,
+    ),
+)
+PICTURE_METRICS: Mapping[str, Metric[PicturePair]] = {metric.name: metric for metric in _METRICS}
