@@ -9,7 +9,9 @@ from rilievo.datasets.card import DatasetCard
 from rilievo.errors import OptionError, suggest
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
-DATASETS: Mapping[str, str] = {}
+DATASETS: Mapping[str, str] = {
+    "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
+}
 
 __all__ = [
     "DATASETS",

@@ -1,0 +1,117 @@
+"""What loaders ask of a download: its folders, its lines of text, its pictures of depth."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import UInt16
+
+from rilievo.errors import InputError
+from rilievo.io.decode import decode
+from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
+
+Entry = TypeVar("Entry")
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a text file.
+
+    Attributes:
+        number: From 1, as editors count.
+        text: Without surrounding white space; never empty.
+    """
+
+    number: int
+    text: str
+
+
+def text_lines(path: Path) -> Iterator[Line]:
+    """The lines of a text file that say something: neither empty nor a comment after "#".
+
+    Raises:
+        InputError: If it cannot be read, or is not UTF-8.
+    """
+    check_regular(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{printable(path)}: is no text in UTF-8 (byte {error.start}); a text file is expected"
+        ) from error
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield Line(number=number, text=stripped)
+
+
+def numbers_of(text: str) -> tuple[float, ...] | None:
+    """The numbers of a line, between white space; None where it holds anything else."""
+    try:
+        return tuple(float(word) for word in text.split())
+    except ValueError:
+        return None
+
+
+def read_depth_png(path: Path) -> UInt16[np.ndarray, "h w"]:
+    """The stored numbers of a depth map in a 16-bit grey PNG.
+
+    Raises:
+        InputError: If it is broken, or not 16 bits of grey: then somebody converted it, and its
+            numbers are no longer those of the dataset.
+    """
+    name = printable(path)
+    size_bytes = check_regular(path)
+    try:
+        with path.open("rb") as file:
+            image = decode(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+    if not image.mode.startswith("I;16"):
+        raise InputError(
+            f"{name}: has pixels of mode {image.mode}, but depth is stored here as 16 bits of "
+            "grey; fetch the original file again"
+        )
+    return np.asarray(image).astype(np.uint16, copy=False)
+
+
+def names_in(folder: Path) -> frozenset[str]:
+    """The names in a folder; none where there is no such folder.
+
+    Raises:
+        InputError: If the folder may not be read.
+    """
+    try:
+        return frozenset(each.name for each in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except OSError as error:
+        raise InputError(f"{printable(folder)}: cannot be read ({reason(error)})") from error
+
+
+def found_in(folder: Path) -> str:
+    """What is in a folder, for the end of a message: its first names, and how many more."""
+    if not folder.is_dir():
+        return "a file"
+    names = sorted(names_in(folder))
+    if not names:
+        return "an empty folder"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(printable(name) for name in names[:_SHOWN]) + more
+
+
+def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
+    """The files of one image.
+
+    Raises:
+        InputError: If the dataset has no such id.
+    """
+    if id not in entries:
+        raise InputError(f"{printable(root)}: has no image '{printable(id)}' in this split")
+    return entries[id]

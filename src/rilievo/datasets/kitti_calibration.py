@@ -1,0 +1,143 @@
+"""Calibration of KITTI's cameras and laser, from the text files of each date.
+
+Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.datasets.files import numbers_of, text_lines
+from rilievo.errors import InputError
+from rilievo.geometry.transforms import rigid
+from rilievo.io.limits import printable
+from rilievo.types import Camera
+
+CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KittiCamera:
+    """One rectified camera of one date.
+
+    Attributes:
+        shape: (height, width) of its rectified pictures, of ``S_rect``.
+        P: ``P_rect``: takes points [m] of the rectified frame of camera 0 to pixels.
+        R: ``R_rect_00``: turns camera 0 into that frame.
+    """
+
+    shape: tuple[int, int]
+    P: Float64[np.ndarray, "3 4"]
+    R: Float64[np.ndarray, "3 3"]
+
+    @property
+    def camera(self) -> Camera:
+        """Intrinsics of its pictures."""
+        return Camera(K=self.P[:, :3])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DateCamera:
+    """What one date's calibration says of the left and the right colour camera alike.
+
+    Attributes:
+        shape: (height, width); no two dates share it.
+        focal: fx and fy [px].
+        centre: cx and cy [px].
+    """
+
+    shape: tuple[int, int]
+    focal: float
+    centre: tuple[float, float]
+
+
+# As the files of the dates state them (P_rect_02, S_rect_02), for downloads without those files.
+_DATES: Mapping[str, _DateCamera] = {
+    "2011_09_26": _DateCamera(shape=(375, 1242), focal=721.5377, centre=(609.5593, 172.854)),
+    "2011_09_28": _DateCamera(shape=(370, 1224), focal=707.0493, centre=(604.0814, 180.5066)),
+    "2011_09_29": _DateCamera(shape=(374, 1238), focal=718.3351, centre=(600.3891, 181.5122)),
+    "2011_09_30": _DateCamera(shape=(370, 1226), focal=707.0912, centre=(601.8873, 183.1104)),
+    "2011_10_03": _DateCamera(shape=(376, 1241), focal=718.856, centre=(607.1928, 185.2157)),
+}
+
+
+def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
+    """Intrinsics of a colour picture by its size, which tells the five dates apart.
+
+    None where the size is no date's: the picture was cut or resized.
+    """
+    found = next((date for date in _DATES.values() if date.shape == shape), None)
+    if found is None:
+        return None
+    cx, cy = found.centre
+    return Camera(K=np.array([[found.focal, 0, cx], [0, found.focal, cy], [0, 0, 1.0]]))
+
+
+def read_camera(day: Path, camera: str) -> KittiCamera:
+    """Read ``calib_cam_to_cam.txt`` of a date.
+
+    Args:
+        day: The folder of the date.
+        camera: ``image_02`` or ``image_03``.
+
+    Raises:
+        InputError: If the file is missing, or lacks one of the entries.
+    """
+    path = day / CAMERA_FILE
+    entries = _entries(path)
+    number = camera[-2:]
+    width, height = _array(entries, f"S_rect_{number}", (2,), path).tolist()
+    return KittiCamera(
+        shape=(int(height), int(width)),
+        P=_array(entries, f"P_rect_{number}", (3, 4), path),
+        R=_array(entries, "R_rect_00", (3, 3), path),
+    )
+
+
+def read_laser(day: Path) -> Float64[np.ndarray, "4 4"]:
+    """``cam_T_laser`` of a date: takes points [m] of the laser to camera 0, before rectification.
+
+    Raises:
+        InputError: If ``calib_velo_to_cam.txt`` is missing, or lacks one of the entries.
+    """
+    path = day / LASER_FILE
+    entries = _entries(path)
+    return rigid(_array(entries, "R", (3, 3), path), _array(entries, "T", (3,), path))
+
+
+def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4"]:
+    """Takes homogeneous points [m] of the laser to (u z, v z, z) of the camera's pictures.
+
+    Raises:
+        InputError: If ``calib_velo_to_cam.txt`` is missing, or lacks one of the entries.
+    """
+    rectified = rigid(camera.R, np.zeros(3))
+    return camera.P @ rectified @ read_laser(day)
+
+
+def _entries(path: Path) -> dict[str, tuple[float, ...]]:
+    """Every line ``name: numbers``; lines that say other things, such as dates, are left out."""
+    entries: dict[str, tuple[float, ...]] = {}
+    for line in text_lines(path):
+        name, colon, rest = line.text.partition(":")
+        numbers = numbers_of(rest) if colon else None
+        if numbers:
+            entries[name.strip()] = numbers
+    return entries
+
+
+def _array(
+    entries: Mapping[str, tuple[float, ...]], name: str, shape: tuple[int, ...], path: Path
+) -> Float64[np.ndarray, "..."]:
+    size = int(np.prod(shape))
+    numbers = entries.get(name)
+    if numbers is None or len(numbers) != size or not np.isfinite(numbers).all():
+        found = "has no such entry" if numbers is None else f"has {len(numbers)} for it"
+        raise InputError(
+            f"{printable(path)}: {found}, but '{name}: ' with {size} finite numbers is expected; "
+            "fetch the calibration of this date again"
+        )
+    return np.array(numbers, np.float64).reshape(shape)

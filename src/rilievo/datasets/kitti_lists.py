@@ -1,0 +1,129 @@
+"""Frames of KITTI, and the lists of them that papers score."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.datasets.files import Line, text_lines
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+
+CAMERAS: Mapping[str, str] = {"l": "image_02", "r": "image_03"}
+"""Side to folder: the left and the right colour camera."""
+
+_DRIVE = r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync"
+DRIVE_NAME = re.compile(_DRIVE)
+"""A synchronised and rectified drive: the folder that holds its cameras."""
+
+_PLACE = r"(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>(?P=date)_drive_\d{4}_sync)"
+_SIDED = re.compile(rf"{_PLACE}\s+(?P<index>\d{{1,10}})(\s+(?P<side>[lr]))?")
+_PICTURED = re.compile(
+    rf"/?{_PLACE}/(?P<camera>image_0[23])/data/(?P<index>\d{{10}})\.(png|jpg)(\s+(?P<depth>\S+).*)?"
+)
+
+_LISTS: Mapping[str, tuple[str, ...]] = {
+    "eigen": (
+        "splits/eigen/test_files.txt",
+        "eigen/test_files.txt",
+        "eigen_test_files.txt",
+        "test_files_eigen.txt",
+        "eigen_test_files_with_gt.txt",
+        "test_files.txt",
+    ),
+    "eigen_benchmark": (
+        "splits/eigen_benchmark/test_files.txt",
+        "eigen_benchmark/test_files.txt",
+        "eigen_benchmark_test_files.txt",
+        "eigen_test_files_with_gt.txt",
+        "test_files.txt",
+    ),
+}
+
+COUNTS: Mapping[str, int] = {"eigen": 697, "eigen_benchmark": 652}
+"""Images of each list: all of Eigen et al. 2014, and those with annotated depth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KittiFrame:
+    """One picture of one camera of one drive.
+
+    Attributes:
+        drive: Such as ``2011_09_26_drive_0002_sync``.
+        camera: ``image_02`` (left) or ``image_03`` (right).
+        index: Ten digits, as the files are called.
+    """
+
+    drive: str
+    camera: str
+    index: str
+
+    @property
+    def date(self) -> str:
+        """The folder above the drive, whose calibration holds for it."""
+        return self.drive[:10]
+
+    @property
+    def id(self) -> str:
+        """Where the picture lies below the root, without its suffix."""
+        return f"{self.date}/{self.drive}/{self.camera}/data/{self.index}"
+
+
+def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiFrame]:
+    """The frames of a list: the user's own, or the split's where it is found under the root.
+
+    Args:
+        root: Of the download.
+        split: ``eigen`` or ``eigen_benchmark`` where there is no list of the user's.
+        list_file: Taken as it is, whatever its length.
+
+    Raises:
+        InputError: If no list is found, a line makes no sense, or a list that was found has
+            another number of frames than the split.
+    """
+    if list_file is not None:
+        return _read_list(list_file, annotated=split == "eigen_benchmark")
+    places = _LISTS[split]
+    path = next((root / place for place in places if (root / place).is_file()), None)
+    if path is None:
+        raise InputError(
+            f"{printable(root)}: has no list of the split '{split}' (looked for "
+            f"{', '.join(places)}); put it there, or name a list file of your own"
+        )
+    frames = _read_list(path, annotated=split == "eigen_benchmark")
+    if len(frames) != COUNTS[split]:
+        raise InputError(
+            f"{printable(path)}: lists {len(frames)} frames, but the split '{split}' has "
+            f"{COUNTS[split]}; name it as a list file of your own if it is what you mean"
+        )
+    return frames
+
+
+def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
+    """The frames of a list file.
+
+    Args:
+        path: Lines such as ``DATE/DRIVE INDEX l`` (Monodepth2), or paths of pictures, perhaps
+            followed by that of a depth map and a focal length (Lee et al. 2019).
+        annotated: Pass over lines that say ``None`` in the place of the depth map.
+    """
+    frames: list[KittiFrame] = []
+    for line in text_lines(path):
+        found = _PICTURED.fullmatch(line.text)
+        if annotated and found is not None and found["depth"] == "None":
+            continue
+        frames.append(_frame(line, path))
+    return frames
+
+
+def _frame(line: Line, path: Path) -> KittiFrame:
+    if found := _PICTURED.fullmatch(line.text):
+        return KittiFrame(drive=found["drive"], camera=found["camera"], index=found["index"])
+    if found := _SIDED.fullmatch(line.text):
+        camera = CAMERAS[found["side"] or "l"]
+        return KittiFrame(drive=found["drive"], camera=camera, index=found["index"].zfill(10))
+    raise InputError(
+        f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; expected "
+        "'2011_09_26/2011_09_26_drive_0002_sync 0000000069 l' or "
+        "'2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.png'"
+    )
