@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo import alignment
 from rilievo.alignment import METHODS, AlignMethod, Fit, FitSpace, align, to_depth
+from rilievo.alignment import fit as fit_module
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.types import DepthKind, DepthMap
 
@@ -86,9 +86,11 @@ def test_a_known_scale_is_recovered(method: AlignMethod, seed: int, scale: float
 
 
 CASES = [(kind, method) for kind, methods in METHODS.items() for method in methods]
+# The robust methods look at a subsample that depends on where a pixel is.
+ON_ALL_PIXELS = [case for case in CASES if not case[1].startswith("robust")]
 
 
-@pytest.mark.parametrize(("kind", "method"), CASES)
+@pytest.mark.parametrize(("kind", "method"), ON_ALL_PIXELS)
 @given(seed=seeds)
 @settings(deadline=None, max_examples=20)
 def test_the_order_of_pixels_changes_nothing(
@@ -197,6 +199,17 @@ def test_inverse_depth_is_clamped_from_below_and_counted(far: float) -> None:
     assert aligned.depth.values[aligned.depth.values != 100].max() <= 1.01
 
 
+def test_without_a_least_inverse_the_farthest_truth_is_the_bound() -> None:
+    """Inverse depth is x - 1, from 1 to 7; at the odd pixel it would be 0.5, twice as far."""
+    values = numbers(8, 2.0, 8.0)
+    true, valid = 1 / (values.astype(float) - 1.0), ALL.copy()
+    values[3, 3], valid[3, 3], true[3, 3] = 1.5, False, 1e6
+    predicted = depth_map(values, DepthKind.AFFINE_INVERSE)
+    aligned = align(predicted, true, valid, min_inverse=None)
+    assert aligned.clamped == 1
+    assert aligned.depth.values[3, 3] == np.float32(1.0)
+
+
 @pytest.mark.parametrize(
     ("kind", "method"),
     [(kind, method) for kind in DepthKind for method in AlignMethod if method not in METHODS[kind]],
@@ -220,28 +233,38 @@ def test_one_pixel_gives_a_scale_but_no_shift() -> None:
     values, one = numbers(0), np.zeros(SHAPE, bool)
     one[4, 5] = True
     true = np.full(SHAPE, 3.0)
-    for method in (AlignMethod.MEDIAN, AlignMethod.SCALE):
+    for method in (AlignMethod.MEDIAN, AlignMethod.SCALE, AlignMethod.ROBUST_SCALE):
         aligned = align(depth_map(values, DepthKind.UP_TO_SCALE), true, one, method=method)
         assert aligned.depth.values[4, 5] == np.float32(3.0)
-    for method in (AlignMethod.SCALE_SHIFT, AlignMethod.INVERSE_SCALE_SHIFT, AlignMethod.LOG):
+    for method in (
+        AlignMethod.SCALE_SHIFT,
+        AlignMethod.INVERSE_SCALE_SHIFT,
+        AlignMethod.LOG,
+        AlignMethod.ROBUST_SCALE_SHIFT,
+    ):
         with pytest.raises(CalibrationError, match="one pixel"):
             align(depth_map(values, DepthKind.UP_TO_SCALE), true, one, method=method)
 
 
 @pytest.mark.parametrize(
-    ("kind", "method"), [case for case in CASES if case[1] not in ("none", "median", "scale")]
+    ("kind", "method"),
+    [case for case in CASES if case[1] not in ("none", "median", "scale", "robust_scale")],
 )
 def test_a_constant_prediction_determines_no_shift(kind: DepthKind, method: AlignMethod) -> None:
     with pytest.raises(CalibrationError, match="constant over all 192 pixels"):
         align(depth_map(np.full(SHAPE, 2.7), kind), numbers(0).astype(float), ALL, method=method)
 
 
-@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
-def test_a_prediction_that_takes_near_for_far_is_refused(kind: DepthKind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "method"), [case for case in CASES if case[0] not in ("metric", "up_to_scale")]
+)
+def test_a_prediction_that_takes_near_for_far_is_refused(
+    kind: DepthKind, method: AlignMethod
+) -> None:
     values = numbers(0)
     true = 1 / values if kind is DepthKind.AFFINE else values
     with pytest.raises(CalibrationError, match="not positive: the prediction takes near for far"):
-        align(depth_map(values, kind), true.astype(float), ALL)
+        align(depth_map(values, kind), true.astype(float), ALL, method=method)
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
@@ -277,7 +300,7 @@ def test_converting_in_bands_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     predicted = depth_map(numbers(9), DepthKind.UP_TO_SCALE, numbers(1) > 3)
     fit = Fit(space=FitSpace.INVERSE, scale=2.0, shift=0.1, residual=0.0, pixels=2)
     whole = to_depth(predicted, fit)
-    monkeypatch.setattr(alignment, "BAND_PIXELS", 5 * SHAPE[1])
+    monkeypatch.setattr(fit_module, "BAND_PIXELS", 5 * SHAPE[1])
     np.testing.assert_array_equal(to_depth(predicted, fit), whole)
     assert not whole[~predicted.valid].any()
 

@@ -1,0 +1,183 @@
+"""Alignment itself: a prediction and its truth in, metres and their fit out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64
+
+from rilievo.alignment.fit import Fit, FitSpace, abscissa, check_depth_map, to_depth
+from rilievo.alignment.lines import (
+    least_absolute_line,
+    least_absolute_scale,
+    least_squares_line,
+)
+from rilievo.alignment.method import AlignMethod, choose_method
+from rilievo.alignment.subsample import nearest_valid
+from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.types import DepthKind, DepthMap
+
+_SPACES = {
+    AlignMethod.INVERSE_SCALE_SHIFT: FitSpace.INVERSE,
+    AlignMethod.LOG: FitSpace.LOG,
+}
+_ROBUST = (AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT)
+_SHIFTED_DEPTH = (AlignMethod.SCALE_SHIFT, AlignMethod.ROBUST_SCALE_SHIFT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aligned:
+    """A prediction in metres, fitted to ground truth.
+
+    Attributes:
+        depth: Kind ``METRIC``, valid where the prediction is.
+        fit: What was fitted.
+        method: By which method.
+        clamped: Pixels that the fit took below the stated least depth or inverse depth.
+    """
+
+    depth: DepthMap
+    fit: Fit
+    method: AlignMethod
+    clamped: int
+
+
+def align(
+    predicted: DepthMap,
+    true: Float[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    *,
+    method: AlignMethod | None = None,
+    min_depth: float = 1e-3,
+    min_inverse: float | None = 1e-3,
+) -> Aligned:
+    """Bring a prediction to metres by ground truth; all sums are float64.
+
+    Args:
+        predicted: Of any kind.
+        true: Depth [m]; read only where ``valid``.
+        valid: Pixels with ground truth. The fit rests on those where the prediction is valid too.
+        method: None for the kind's default: none, median, scale and shift, the same in inverse.
+        min_depth: Least depth [m] that a fitted shift in depth may give. It can take far-off
+            pixels to zero and below; a model is charged for them, not excused.
+        min_inverse: Least inverse depth [1/m] that ``inverse_scale_shift`` may give: 1e-3 is
+            Marigold's; None is MoGe's, the inverse of the image's largest valid true depth.
+
+    Raises:
+        OptionError: If the method makes no sense for the kind, or a least value is not positive.
+        InputError: If shapes differ, the mask is not bool, or a valid true depth is not positive
+            and finite.
+        NoGroundTruthError: If no pixel is valid in both.
+        CalibrationError: If the pixels do not determine the fit, or it turns near into far.
+    """
+    check_depth_map(predicted)
+    method = choose_method(predicted.kind, method)
+    for name, least in (("min_depth", min_depth), ("min_inverse", min_inverse)):
+        if least is not None and not (np.isfinite(least) and least > 0):
+            raise OptionError(f"{name} is a positive number, not {least}")
+    both = _usable(predicted, true, valid)
+    fit = _fit(predicted, true, both, method)
+    depth = to_depth(predicted, fit)
+    farthest = float(true[valid].max()) if min_inverse is None else 1 / min_inverse
+    clamped = _clamp(depth, predicted.valid, method, min_depth, farthest)
+    lost = int((predicted.valid & ~(np.isfinite(depth) & (depth > 0))).sum())
+    if lost:
+        raise CalibrationError(f"the {method} fit takes {lost} pixels out of the range of float32")
+    metric = DepthMap(values=depth, kind=DepthKind.METRIC, valid=predicted.valid)
+    return Aligned(depth=metric, fit=fit, method=method, clamped=clamped)
+
+
+def _clamp(
+    depth: Float32[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    method: AlignMethod,
+    nearest: float,
+    farthest: float,
+) -> int:
+    """Bring what a fitted shift took out of range back into it, in place; how many pixels."""
+    if method in _SHIFTED_DEPTH:
+        below, bound = valid & (depth < nearest), nearest
+    elif method is AlignMethod.INVERSE_SCALE_SHIFT:
+        # A line that crossed zero left negative depths behind the far ones.
+        below, bound = valid & ~((depth > 0) & (depth <= farthest)), farthest
+    else:
+        return 0
+    depth[below] = bound
+    return int(below.sum())
+
+
+def _usable(
+    predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """Pixels valid in the prediction and in the ground truth, once both are found to fit."""
+    if not predicted.shape == true.shape == valid.shape:
+        raise InputError(
+            f"prediction {predicted.shape}, true depth {true.shape} and mask {valid.shape} differ"
+        )
+    if valid.dtype != bool:
+        # Of whole numbers, numpy would make row indices.
+        raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
+    if not np.issubdtype(true.dtype, np.floating):
+        raise InputError(
+            f"the true depth is {true.dtype}, expected floating-point metres: convert it, as with "
+            "millimetres / 1000"
+        )
+    inside = true[valid]
+    bad = int((~(np.isfinite(inside) & (inside > 0))).sum())
+    if bad:
+        raise InputError(
+            f"true depth is zero, negative, NaN or infinite at {bad} of {inside.size} valid "
+            "pixels: take them out of the mask"
+        )
+    both = predicted.valid & valid
+    if not both.any():
+        raise NoGroundTruthError("no pixel has both a prediction and ground truth")
+    return both
+
+
+def _fit(
+    predicted: DepthMap,
+    true: Float[np.ndarray, "h w"],
+    both: Bool[np.ndarray, "h w"],
+    method: AlignMethod,
+) -> Fit:
+    """Fit over the pixels that have both, or the few of them that a robust method looks at."""
+    space = _SPACES.get(method, FitSpace.DEPTH)
+    times = None
+    if method in _ROBUST:
+        chosen = nearest_valid(both)
+        x, y, times = predicted.values.flat[chosen.places], true.flat[chosen.places], chosen.times
+    else:
+        x, y = predicted.values[both], true[both]
+    x = abscissa(x.astype(np.float64), predicted.kind, space)
+    y = abscissa(y.astype(np.float64), DepthKind.METRIC, space)
+    if times is None:
+        scale, shift = _fit_squares(x, y, method)
+    else:
+        scale, shift = _fit_absolute(x, y, times / y, method)
+    residual = float(np.sqrt(np.mean(np.square(scale * x + shift - y))))
+    return Fit(space=space, scale=scale, shift=shift, residual=residual, pixels=x.size)
+
+
+def _fit_squares(
+    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"], method: AlignMethod
+) -> tuple[float, float]:
+    """Scale and shift by least squares, or of the medians."""
+    if method is AlignMethod.NONE:
+        return 1.0, 0.0
+    if method is AlignMethod.MEDIAN:
+        return float(np.median(y) / np.median(x)), 0.0
+    if method is AlignMethod.SCALE:
+        return float(x @ y / (x @ x)), 0.0
+    return least_squares_line(x, y)
+
+
+def _fit_absolute(
+    x: Float64[np.ndarray, "n"],
+    y: Float64[np.ndarray, "n"],
+    weights: Float64[np.ndarray, "n"],
+    method: AlignMethod,
+) -> tuple[float, float]:
+    """Scale and shift by least absolute deviations."""
+    if method is AlignMethod.ROBUST_SCALE:
+        return least_absolute_scale(x, y, weights), 0.0
+    return least_absolute_line(x, y, weights)

@@ -1,0 +1,116 @@
+"""The line through pixels that determine one: least squares, and least absolute deviations."""
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.errors import CalibrationError
+
+# A residual under this share of the largest ordinate is rounding: the line goes through the point.
+_ON_THE_LINE = 1e-13
+
+
+def least_squares_line(
+    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]
+) -> tuple[float, float]:
+    """Slope and offset that minimise the sum of (slope · x + offset - y)².
+
+    Raises:
+        CalibrationError: If the pixels do not determine a line, or it does not rise.
+    """
+    _check_spread(x)
+    mean = x.mean()
+    centred = x - mean
+    scale = float(centred @ (y - y.mean()) / (centred @ centred))
+    _check_rise(scale)
+    return scale, float(y.mean() - scale * mean)
+
+
+def least_absolute_scale(
+    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"], weights: Float64[np.ndarray, "n"]
+) -> float:
+    """The factor that minimises the sum of weight · |factor · x - y|; not all x are 0.
+
+    It is the median of y / x, each weighing weight · |x|; of two middle ones, the lower.
+    """
+    used = x != 0
+    ratio, mass = y[used] / x[used], weights[used] * np.abs(x[used])
+    order = np.argsort(ratio, kind="stable")
+    upto = mass[order].cumsum()
+    return float(ratio[order[np.searchsorted(2 * upto, upto[-1])]])
+
+
+def least_absolute_line(
+    x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"], weights: Float64[np.ndarray, "n"]
+) -> tuple[float, float]:
+    """Slope and offset that minimise the sum of weight · |slope · x + offset - y|, exactly.
+
+    A best line goes through two of the points. Wang et al. 2025 (MoGe) take each point in turn as
+    the anchor that the line turns about, and keep the best. The sum is convex, so it is enough to
+    walk downhill: turn about a point to the best slope, which brings the line to another point,
+    and go on about the point there that promises most, until none promises anything (Wesolowsky
+    1981, "A new descent algorithm for the least absolute value regression problem"). Where several
+    lines are equally good, one of them is found.
+
+    Raises:
+        CalibrationError: If the pixels do not determine a line, or it does not rise.
+    """
+    _check_spread(x)
+    least, anchor = np.inf, int(np.argsort(x)[x.size // 2])
+    scale, shift = 0.0, 0.0
+    while True:
+        ahead, aside = x - x[anchor], y - y[anchor]
+        turned = least_absolute_scale(ahead, aside, weights)
+        residual = turned * ahead - aside
+        loss = float(weights @ np.abs(residual))
+        if loss >= least:
+            break
+        least, scale, shift = loss, turned, float(y[anchor] - turned * x[anchor])
+        best = _steepest_anchor(x, residual, weights, _ON_THE_LINE * np.abs(y).max())
+        if best is None:
+            break
+        anchor = best
+    _check_rise(scale)
+    return scale, shift
+
+
+def _steepest_anchor(
+    x: Float64[np.ndarray, "n"],
+    residual: Float64[np.ndarray, "n"],
+    weights: Float64[np.ndarray, "n"],
+    rounding: float,
+) -> int | None:
+    """The point on the line about which turning it lowers the sum fastest; None if none does.
+
+    Turning about point i moves the line by x - x[i]: the points off the line gain or lose in
+    proportion, those on the line only gain.
+    """
+    on = np.flatnonzero(np.abs(residual) <= rounding)
+    on = on[np.argsort(x[on], kind="stable")]
+    pull = weights * np.sign(residual)
+    pull[on] = 0.0
+    at, mass = x[on], weights[on]
+    below, moment = mass.cumsum(), (mass * at).cumsum()
+    gain = at * (2 * below - below[-1]) + moment[-1] - 2 * moment
+    slope = pull @ x - at * pull.sum()
+    change = gain - np.abs(slope)
+    best = int(np.argmin(change))
+    return int(on[best]) if change[best] < -1e-12 * float(weights @ np.abs(x)) else None
+
+
+def _check_spread(x: Float64[np.ndarray, "n"]) -> None:
+    if x.size < 2:
+        raise CalibrationError("one pixel with ground truth does not determine a scale and a shift")
+    # float32 predictions carry seven digits, so a smaller spread is their rounding.
+    if np.abs(x - x.mean()).max() <= 1e-6 * np.abs(x).max():
+        raise CalibrationError(
+            f"the prediction is constant over all {x.size} pixels with ground truth, which does "
+            "not determine a scale and a shift"
+        )
+
+
+def _check_rise(scale: float) -> None:
+    if scale <= 0:
+        raise CalibrationError(
+            f"the best scale is {scale:.4g}, not positive: the prediction takes near for far; "
+            "is its kind the right one?"
+        )

@@ -1,0 +1,57 @@
+"""A few of the valid pixels, spread evenly over the image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subsample:
+    """Pixels that stand for an image.
+
+    Attributes:
+        places: Their indices in the flattened map, rising.
+        times: How often each was chosen: more than once where the image is smaller than the grid.
+    """
+
+    places: Int[np.ndarray, "n"]
+    times: Int[np.ndarray, "n"]
+
+
+def nearest_valid(valid: Bool[np.ndarray, "h w"], *, side: int = 64) -> Subsample:
+    """For each cell of a square grid over the image, the valid pixel nearest to the cell's centre.
+
+    Nearest within the cell, whose sides are rounded up to whole pixels, and of several the first
+    in reading order; a cell without a valid pixel chooses none. This is the subsample of
+    Wang et al. 2025 (MoGe), on which its robust fits rest.
+    """
+    height, width = valid.shape
+    rows, down = _windows(height, side)
+    columns, across = _windows(width, side)
+    cells, chosen = np.arange(side), []
+    for window, away in zip(rows, down, strict=True):
+        places = window[:, None] * width + columns[:, None, :]
+        apart = away[:, None] ** 2 + across[:, None, :] ** 2
+        # (cell, pixel of the cell in reading order)
+        apart = np.where(valid.ravel()[places], apart, np.inf).reshape(side, -1)
+        nearest = apart.argmin(axis=1)
+        known = apart[cells, nearest] < np.inf
+        chosen.append(places.reshape(side, -1)[cells, nearest][known])
+    found, times = np.unique(np.concatenate(chosen), return_counts=True)
+    return Subsample(places=found, times=times)
+
+
+def _windows(
+    pixels: int, side: int
+) -> tuple[Int[np.ndarray, "side size"], Float64[np.ndarray, "side size"]]:
+    """Along one axis: the pixels of each cell, and how far from its centre they are [px].
+
+    A pixel beyond the image is replaced by the last one, infinitely far away.
+    """
+    length = max(1.0, pixels / side)
+    centres = (np.arange(side) + 0.5) * pixels / side
+    first = np.rint(centres - length / 2).astype(np.int64)
+    window = first[:, None] + np.arange(int(np.ceil(length)))
+    away = np.where(window < pixels, window + 0.5 - centres[:, None], np.inf)
+    return np.minimum(window, pixels - 1), away
