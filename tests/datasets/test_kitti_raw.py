@@ -88,7 +88,7 @@ def test_missing_partners_are_absent_with_the_path_that_was_expected(root: Path)
     assert dataset.ids == (ID.format(5),)
     (absent,) = dataset.absent
     assert absent.id == ID.format(3)
-    assert absent.reason.endswith("image_02/data/0000000003.jpg is missing")
+    assert absent.reason.endswith("image_02/data/0000000003.png is missing")
 
 
 def test_a_date_without_calibration_is_absent_as_a_whole(root: Path) -> None:

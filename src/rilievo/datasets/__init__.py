@@ -10,6 +10,8 @@ from rilievo.errors import OptionError, suggest
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
 DATASETS: Mapping[str, str] = {
+    "folder": "rilievo.datasets.folder:Folder",
+    "kitti-depth": "rilievo.datasets.kitti_depth:KittiDepth",
     "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
 }
 

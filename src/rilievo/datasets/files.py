@@ -98,7 +98,7 @@ def names_in(folder: Path) -> frozenset[str]:
 def found_in(folder: Path) -> str:
     """What is in a folder, for the end of a message: its first names, and how many more."""
     if not folder.is_dir():
-        return "a file"
+        return "a file" if folder.exists() else "no such folder"
     names = sorted(names_in(folder))
     if not names:
         return "an empty folder"

@@ -1,7 +1,7 @@
 """Frames of KITTI, and the lists of them that papers score."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,13 @@ from rilievo.datasets.files import Line, text_lines
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 
+Names = Callable[[Path], frozenset[str]]
+"""The names in a folder: ``names_in``, perhaps with a memory."""
+
 CAMERAS: Mapping[str, str] = {"l": "image_02", "r": "image_03"}
 """Side to folder: the left and the right colour camera."""
 
-_DRIVE = r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync"
-DRIVE_NAME = re.compile(_DRIVE)
+DRIVE_NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync")
 """A synchronised and rectified drive: the folder that holds its cameras."""
 
 _PLACE = r"(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>(?P=date)_drive_\d{4}_sync)"
@@ -67,6 +69,15 @@ class KittiFrame:
     def id(self) -> str:
         """Where the picture lies below the root, without its suffix."""
         return f"{self.date}/{self.drive}/{self.camera}/data/{self.index}"
+
+
+def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
+    """Where a picture lies in KITTI raw: PNG as it is published, or JPEG as many convert it."""
+    folder = raw / frame.date / frame.drive / frame.camera / "data"
+    jpg = f"{frame.index}.jpg"
+    png = f"{frame.index}.png"
+    there = names(folder)
+    return folder / (jpg if jpg in there and png not in there else png)
 
 
 def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiFrame]:

@@ -17,7 +17,14 @@ from rilievo.datasets.kitti_calibration import (
     image_from_laser,
     read_camera,
 )
-from rilievo.datasets.kitti_lists import CAMERAS, COUNTS, DRIVE_NAME, KittiFrame, listed_frames
+from rilievo.datasets.kitti_lists import (
+    CAMERAS,
+    COUNTS,
+    DRIVE_NAME,
+    KittiFrame,
+    listed_frames,
+    picture_of,
+)
 from rilievo.datasets.velodyne import PROJECTIONS, read_velodyne
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
@@ -86,12 +93,10 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         names = cache(names_in)
         for frame in frames:
             day = request.root / frame.date
-            pictures = day / frame.drive / frame.camera / "data"
             scans = day / frame.drive / "velodyne_points" / "data"
-            png = f"{frame.index}.png" in names(pictures)
             files = _Files(
                 frame=frame,
-                image=pictures / f"{frame.index}{'.png' if png else '.jpg'}",
+                image=picture_of(frame, request.root, names),
                 scan=scans / f"{frame.index}.bin",
                 day=day,
             )

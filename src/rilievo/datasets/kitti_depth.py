@@ -1,0 +1,141 @@
+"""KITTI's annotated depth: eleven laser scans laid together, checked against stereo.
+
+Uhrig, Schneider, Schneider, Franke, Brox and Geiger, "Sparsity Invariant CNNs", 3DV 2017.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, names_in, numbers_of, read_depth_png, text_lines
+from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
+from rilievo.datasets.kitti_layout import (
+    DepthFiles,
+    annotated_files,
+    listed_files,
+    paired_files,
+    selected_files,
+)
+from rilievo.datasets.kitti_lists import COUNTS
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+_STEPS_A_METRE = 256
+
+# A new split is one function of kitti_layout and one line here.
+_SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
+    "eigen_benchmark": listed_files,
+    "selection": selected_files,
+    "val": annotated_files,
+    "train": annotated_files,
+    "pairs": paired_files,
+}
+
+
+class KittiDepth(Dataset):
+    """KITTI depth, annotated; ``kitti_raw`` has the single scans that older papers score with."""
+
+    card = DatasetCard(
+        name="kitti-depth",
+        title="KITTI depth prediction and completion (Uhrig et al. 2017)",
+        summary="Roads and towns from a car; depth of eleven laser scans laid together, to 85 m.",
+        homepage="https://www.cvlibs.net/datasets/kitti/eval_depth.php?benchmark=depth_prediction",
+        licence="CC-BY-NC-SA-3.0",
+        commercial=False,
+        gigabytes=14.0,
+        layout="""\
+data_depth_annotated/                      (or its train/ and val/ right here)
+  val/2011_09_26_drive_0002_sync/proj_depth/groundtruth/image_02/0000000005.png
+                                           uint16, metres * 256, 0 unknown; image_03 likewise
+raw/2011_09_26/...                         KITTI raw, for the pictures and calib_cam_to_cam.txt
+                                           (under any name, or its dates right here)
+splits/eigen_benchmark/test_files.txt      the list of 'eigen_benchmark' (of Monodepth2's
+                                           repository); also eigen_test_files_with_gt.txt, or a
+                                           list file you name
+depth_selection/val_selection_cropped/     split 'selection': image/, groundtruth_depth/ and
+                                           intrinsics/ (352 x 1216 px), without KITTI raw
+rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as demos have them""",
+        splits=tuple(_SPLITS),
+        counts={
+            "eigen_benchmark": COUNTS["eigen_benchmark"],
+            "selection": 1000,
+            "val": 6852,
+            "train": 85898,
+        },
+        caveats=(
+            "Depth covers 15 to 20 % of the pixels, and none in the upper third.",
+            "Stereo removed what moves and what lies near edges: hard pixels have no truth.",
+            "Eigen's test frames lie in both train and val of this download.",
+            "'selection' is the depth-completion set of 1000 frames, not Eigen's.",
+            "Intrinsics are those of calib_cam_to_cam.txt; without it, of the date that has "
+            "pictures of this size, and unknown for pictures that were cut.",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        files = _SPLITS[request.split](request)
+        checked_ids([each.id for each in files], str(request.list_file or request.root))
+        self._files: dict[str, DepthFiles] = {}
+        absent: list[Absent] = []
+        names = cache(names_in)
+        for each in files:
+            needed = [path for path in (each.image, each.depth, each.intrinsics) if path]
+            missing = next((path for path in needed if path.name not in names(path.parent)), None)
+            if missing is None:
+                self._files[each.id] = each
+            else:
+                absent.append(Absent(id=each.id, reason=f"{printable(missing)} is missing"))
+        self.ids = tuple(self._files)
+        self.absent = tuple(absent)
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB.
+
+        Raises:
+            InputError: If its file is broken.
+        """
+        return read_photo(find_entry(self._files, id, self.request.root).image).pixels
+
+    def truth(self, id: str) -> Truth:
+        """Annotated depth, and the camera where it is known.
+
+        Raises:
+            InputError: If a file is broken.
+        """
+        files = find_entry(self._files, id, self.request.root)
+        stored = read_depth_png(files.depth)
+        height, width = stored.shape
+        return Truth(
+            id=id,
+            depth=stored.astype(np.float32) / _STEPS_A_METRE,
+            depth_valid=stored > 0,
+            camera=_camera(files, (height, width)),
+        )
+
+
+def _camera(files: DepthFiles, shape: tuple[int, int]) -> Camera | None:
+    if files.intrinsics is not None:
+        return _read_intrinsics(files.intrinsics)
+    if files.frame is not None and files.day is not None and (files.day / CAMERA_FILE).is_file():
+        return read_camera(files.day, files.frame.camera).camera
+    return camera_of_shape(shape)
+
+
+def _read_intrinsics(path: Path) -> Camera:
+    """K of one picture of the selection: nine numbers, row by row."""
+    words = " ".join(line.text for line in text_lines(path))
+    numbers = numbers_of(words)
+    if numbers is None or len(numbers) != 9:
+        raise InputError(
+            f"{printable(path)}: says '{printable(words[:60])}'; the nine numbers of a 3x3 matrix "
+            "are expected"
+        )
+    return Camera(K=np.array(numbers).reshape(3, 3))

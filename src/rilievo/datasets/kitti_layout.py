@@ -1,0 +1,202 @@
+"""Where the pictures and the annotated depth of KITTI lie on disk, layout by layout."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rilievo.datasets.base import Request
+from rilievo.datasets.files import found_in, names_in
+from rilievo.datasets.kitti_lists import (
+    CAMERAS,
+    DRIVE_NAME,
+    KittiFrame,
+    Names,
+    listed_frames,
+    picture_of,
+)
+from rilievo.errors import InputError, OptionError
+from rilievo.io.limits import printable
+
+_PARTS = ("val", "train", "")
+_TRUTH = Path("proj_depth", "groundtruth")
+_DATE = re.compile(r"\d{4}_\d\d_\d\d")
+_SELECTIONS = (
+    "",
+    "val_selection_cropped",
+    "depth_selection/val_selection_cropped",
+    "data_depth_selection/depth_selection/val_selection_cropped",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthFiles:
+    """What one image is made of.
+
+    Attributes:
+        id: In the dataset.
+        image: The picture.
+        depth: Its annotated depth.
+        frame: Which one of KITTI raw it is; None where that is not known.
+        day: The folder of KITTI raw that may have its calibration.
+        intrinsics: The text file with K, where each picture has one.
+    """
+
+    id: str
+    image: Path
+    depth: Path
+    frame: KittiFrame | None = None
+    day: Path | None = None
+    intrinsics: Path | None = None
+
+
+def listed_files(request: Request) -> list[DepthFiles]:
+    """The frames of a list, in its order, whichever part of the download they lie in.
+
+    Raises:
+        InputError: If the root lacks depth or pictures, or the list makes no sense.
+    """
+    annotated, raw = _annotated_folder(request.root), _raw_folder(request.root)
+    frames = listed_frames(request.root, request.split, request.list_file)
+    names = cache(names_in)
+    return [_files(frame, _depth_of(frame, annotated), raw, names) for frame in frames]
+
+
+def annotated_files(request: Request) -> list[DepthFiles]:
+    """Every depth map of the part that the split names, of both cameras.
+
+    Raises:
+        InputError: If the root lacks that part, or the pictures.
+    """
+    if request.list_file is not None:
+        return listed_files(request)
+    part = _annotated_folder(request.root) / request.split
+    raw = _raw_folder(request.root)
+    drives = sorted(name for name in names_in(part) if DRIVE_NAME.fullmatch(name))
+    if not drives:
+        raise InputError(
+            f"{printable(part)}: folders such as 2011_09_26_drive_0002_sync are expected here, "
+            f"found {found_in(part)}"
+        )
+    names = cache(names_in)
+    return [
+        _files(KittiFrame(drive=drive, camera=camera, index=name[:-4]), folder / name, raw, names)
+        for drive in drives
+        for camera in CAMERAS.values()
+        for folder in (part / drive / _TRUTH / camera,)
+        for name in sorted(names_in(folder))
+        if name.endswith(".png")
+    ]
+
+
+def selected_files(request: Request) -> list[DepthFiles]:
+    """The selection for depth completion.
+
+    Raises:
+        InputError: If the root lacks it.
+        OptionError: If there is a list, which it does not take.
+    """
+    _refuse_list(request)
+    folders = (request.root / place for place in _SELECTIONS)
+    folder = next((each for each in folders if (each / "groundtruth_depth").is_dir()), None)
+    if folder is None:
+        raise InputError(
+            f"{printable(request.root)}: depth_selection/val_selection_cropped with image, "
+            f"groundtruth_depth and intrinsics is expected in it, found {found_in(request.root)}"
+        )
+    stems = {name[:-4] for name in names_in(folder / "image") if name.endswith(".png")}
+    for name in names_in(folder / "groundtruth_depth"):
+        if name.endswith(".png"):
+            stems.add(name[:-4].replace("_groundtruth_depth_", "_image_"))
+    return [
+        DepthFiles(
+            id=stem,
+            image=folder / "image" / f"{stem}.png",
+            depth=folder
+            / "groundtruth_depth"
+            / f"{stem.replace('_image_', '_groundtruth_depth_', 1)}.png",
+            intrinsics=folder / "intrinsics" / f"{stem}.txt",
+        )
+        for stem in sorted(stems)
+    ]
+
+
+def paired_files(request: Request) -> list[DepthFiles]:
+    """Pictures in ``rgb`` and depth maps in ``depth``, by one name.
+
+    Raises:
+        InputError: If the root lacks either folder.
+        OptionError: If there is a list, which it does not take.
+    """
+    _refuse_list(request)
+    pictures, depths = request.root / "rgb", request.root / "depth"
+    if not (pictures.is_dir() and depths.is_dir()):
+        raise InputError(
+            f"{printable(request.root)}: the folders rgb and depth are expected in it, found "
+            f"{found_in(request.root)}"
+        )
+    images = {
+        Path(name).stem: name
+        for name in sorted(names_in(pictures))
+        if name.endswith((".png", ".jpg"))
+    }
+    stems = set(images) | {name[:-4] for name in names_in(depths) if name.endswith(".png")}
+    return [
+        DepthFiles(
+            id=stem,
+            image=pictures / images.get(stem, f"{stem}.png"),
+            depth=depths / f"{stem}.png",
+        )
+        for stem in sorted(stems)
+    ]
+
+
+def _refuse_list(request: Request) -> None:
+    if request.list_file is not None:
+        raise OptionError(
+            f"split '{request.split}' of kitti-depth takes no list file; "
+            "eigen_benchmark, val and train do"
+        )
+
+
+def _annotated_folder(root: Path) -> Path:
+    """The folder that has ``train`` and ``val``, or the drives themselves."""
+    for folder in _root_and_below(root):
+        for part in _PARTS:
+            drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
+            if any((folder / part / drive / "proj_depth").is_dir() for drive in drives):
+                return folder
+    raise InputError(
+        f"{printable(root)}: has no annotated depth: data_depth_annotated with train and val is "
+        f"expected in it, found {found_in(root)}; 'selection' and 'pairs' are other splits"
+    )
+
+
+def _raw_folder(root: Path) -> Path:
+    """The folder that has the dates of KITTI raw."""
+    for folder in _root_and_below(root):
+        if any(_DATE.fullmatch(name) for name in names_in(folder)):
+            return folder
+    raise InputError(
+        f"{printable(root)}: has no pictures: KITTI raw, folders such as "
+        f"2011_09_26/2011_09_26_drive_0002_sync, is expected in it, found {found_in(root)}"
+    )
+
+
+def _root_and_below(root: Path) -> Iterator[Path]:
+    yield root
+    for name in sorted(names_in(root)):
+        yield root / name
+
+
+def _depth_of(frame: KittiFrame, annotated: Path) -> Path:
+    """Where the depth of a frame lies; where it should lie in ``val`` if there is none."""
+    below = Path(frame.drive) / _TRUTH / frame.camera / f"{frame.index}.png"
+    places = [annotated / part / below for part in _PARTS]
+    return next((path for path in places if path.is_file()), places[0])
+
+
+def _files(frame: KittiFrame, depth: Path, raw: Path, names: Names) -> DepthFiles:
+    image = picture_of(frame, raw, names)
+    return DepthFiles(id=frame.id, image=image, depth=depth, frame=frame, day=raw / frame.date)
