@@ -1,0 +1,223 @@
+"""A folder of one's own: photographs with depth, normals or both, described by a small YAML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64, UInt8
+
+from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, found_in, text_lines
+from rilievo.datasets.folder_layout import (
+    FILE_NAME,
+    SPLITS,
+    CameraLayout,
+    DepthLayout,
+    FolderLayout,
+    NormalsLayout,
+    described_folder,
+    read_layout,
+)
+from rilievo.datasets.intrinsics_file import pinhole_K, read_K
+from rilievo.datasets.patterns import expected_path, files_by_id
+from rilievo.datasets.stored_depth import depth_of_stored, sky_of_stored
+from rilievo.datasets.stored_normals import normals_of_stored
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.io.limits import printable
+from rilievo.io.numbers import read_map, read_numbers
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """The files of one image; None for what the folder has not."""
+
+    image: Path
+    depth: Path | None
+    normals: Path | None
+    valid: Path | None
+
+
+class Folder(Dataset):
+    """Photographs and truth of one's own."""
+
+    card = DatasetCard(
+        name="folder",
+        title="A folder of one's own",
+        summary="photographs with depth, normals or both, in files of any usual format",
+        homepage="docs/datasets.md",
+        licence="the user's",
+        commercial=True,
+        gigabytes=None,
+        layout=(
+            "images/ID.jpg|png|...           photographs\n"
+            "depth/ID.png|npy|npz|exr|...    whole numbers are mm, others m; 0 is unknown\n"
+            "normals/ID.png|npy|...          x right, y down, z forward, towards the camera\n"
+            "rilievo.yaml                    says what is otherwise: patterns, scale, invalid\n"
+            "                                values, kind, K, axes, masks, splits\n"
+            "The root may also be such a YAML elsewhere; its key 'folder' says where the files are."
+        ),
+        splits=SPLITS,
+        normals="its own files",
+        extra="evaluate",
+        caveats=("scale, kind and axes are as the YAML says: look at the contact sheet",),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        described = request.root if request.root.is_file() else request.root / FILE_NAME
+        layout, folder = FolderLayout(), request.root
+        if described.is_file():
+            layout = read_layout(described)
+            folder = described_folder(described, layout)
+        self._folder = folder
+        self._layout = _with_default_parts(layout, folder)
+        self._find(self._asked(layout, described))
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, upright, RGB."""
+        return read_photo(self._entry(id).image).pixels
+
+    def truth(self, id: str) -> Truth:
+        """What the folder has of depth and normals."""
+        files, layout = self._entry(id), self._layout
+        depth = depth_valid = normals = normals_valid = sky = camera = None
+        if files.depth is not None and layout.depth is not None:
+            stored = read_map(files.depth, name=layout.depth.array)
+            camera = self._camera(id, stored.shape)
+            K = None if camera is None else camera.K
+            depth, depth_valid = depth_of_stored(stored, layout.depth, K, files.depth)
+            sky = sky_of_stored(stored, layout.depth) if layout.depth.sky else None
+        if files.normals is not None and layout.normals is not None:
+            vectors = read_numbers(files.normals, name=layout.normals.array)
+            normals, normals_valid = normals_of_stored(vectors, layout.normals.axes, files.normals)
+            camera = self._camera(id, normals_valid.shape)
+        if files.valid is not None:
+            mask = read_map(files.valid) != 0
+            depth_valid = _both(depth_valid, mask, files.valid)
+            normals_valid = _both(normals_valid, mask, files.valid)
+        return Truth(
+            id=id,
+            depth=depth,
+            depth_valid=depth_valid,
+            normals=normals,
+            normals_valid=normals_valid,
+            sky=sky,
+            camera=camera,
+        )
+
+    def _entry(self, id: str) -> _Files:
+        return find_entry(self._files, id, self.request.root)
+
+    def _asked(self, layout: FolderLayout, described: Path) -> tuple[str, ...] | None:
+        """The ids of the list or split; None for all."""
+        listing = self.request.list_file
+        if listing is None and self.request.split != "all":
+            if self.request.split not in layout.splits:
+                raise OptionError(
+                    f"{printable(self.request.root)}: no split '{self.request.split}': name its "
+                    f"list of ids under 'splits' in {FILE_NAME}, or take 'all'"
+                )
+            beside = described.parent / layout.splits[self.request.split]
+            listing = beside if beside.is_file() else self._folder / beside.name
+        if listing is None:
+            return None
+        return checked_ids([line.text for line in text_lines(listing)], printable(listing))
+
+    def _find(self, asked: tuple[str, ...] | None) -> None:
+        """Every image of the split with its partners, and those that lack one."""
+        partners = self._partners()
+        taken = {path for found in partners.values() for path in found.values()}
+        images = {
+            id: path
+            for id, path in files_by_id(self._folder, self._layout.image).items()
+            if path not in taken
+        }
+        if not images:
+            raise InputError(
+                f"{printable(self._folder)}: no photograph fits '{self._layout.image}'; it holds "
+                f"{found_in(self._folder)}"
+            )
+        if asked is None:
+            asked = tuple(sorted({*images, *(id for part in partners.values() for id in part)}))
+        places = {"photograph": images, **partners}
+        files, absent = {}, []
+        for id in checked_ids(asked, printable(self._folder)):
+            lacking = next((part for part, found in places.items() if id not in found), None)
+            if lacking is None:
+                known = {part: partners.get(part, {}).get(id) for part in _PARTS}
+                files[id] = _Files(image=images[id], **known)
+            else:
+                pattern = _partner_patterns(self._layout).get(lacking, self._layout.image)
+                expected = printable(expected_path(self._folder, pattern, id))
+                absent.append(Absent(id=id, reason=f"no {lacking} at {expected}"))
+        self._files: Mapping[str, _Files] = files
+        self.ids, self.absent = tuple(files), tuple(absent)
+
+    def _partners(self) -> dict[str, dict[str, Path]]:
+        """The files of depth, normals and masks, each by id."""
+        patterns = _partner_patterns(self._layout)
+        if not patterns.keys() & {"depth", "normals"}:
+            raise InputError(
+                f"{printable(self._folder)}: has neither 'depth/' nor 'normals/' and no "
+                f"{FILE_NAME} that says where they are; it holds {found_in(self._folder)}"
+            )
+        return {part: files_by_id(self._folder, pattern) for part, pattern in patterns.items()}
+
+    def _camera(self, id: str, size: tuple[int, ...]) -> Camera | None:
+        layout = self._layout.camera
+        if layout is None:
+            return None
+        K = _K(layout, self._folder, id)
+        if layout.width is not None and layout.height is not None:
+            known = (layout.height, layout.width)
+            if known != size:
+                K = resize_K(K, size=known, new_size=(size[0], size[1]))
+        return Camera(K=K)
+
+
+_PARTS = ("depth", "normals", "valid")
+
+
+def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
+    """The layout, with depth and normals where it does not describe them but their folder is."""
+    depth, normals = layout.depth, layout.normals
+    if depth is None and (folder / "depth").is_dir():
+        depth = DepthLayout()
+    if normals is None and (folder / "normals").is_dir():
+        normals = NormalsLayout()
+    return replace(layout, depth=depth, normals=normals)
+
+
+def _partner_patterns(layout: FolderLayout) -> dict[str, str]:
+    patterns = {
+        "depth": None if layout.depth is None else layout.depth.file,
+        "normals": None if layout.normals is None else layout.normals.file,
+        "valid": layout.valid,
+    }
+    return {part: pattern for part, pattern in patterns.items() if pattern is not None}
+
+
+def _K(layout: CameraLayout, folder: Path, id: str) -> Float64[np.ndarray, "3 3"]:
+    if layout.file is not None:
+        return read_K(expected_path(folder, layout.file, id))
+    assert layout.fx is not None, "a layout is checked when it is read"
+    assert layout.cx is not None, "the same"
+    assert layout.cy is not None, "the same"
+    return pinhole_K(layout.fx, layout.fx if layout.fy is None else layout.fy, layout.cx, layout.cy)
+
+
+def _both(
+    valid: Bool[np.ndarray, "h w"] | None, mask: Bool[np.ndarray, "..."], path: Path
+) -> Bool[np.ndarray, "h w"] | None:
+    if valid is None:
+        return None
+    if mask.shape != valid.shape:
+        raise InputError(
+            f"{printable(path)}: the mask is {mask.shape}, depth and normals {valid.shape}"
+        )
+    return valid & mask

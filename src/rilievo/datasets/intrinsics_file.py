@@ -1,0 +1,45 @@
+"""Intrinsics from small text files and arrays, in the two forms that everybody writes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.errors import InputError
+from rilievo.io.limits import check_regular, printable
+from rilievo.io.numbers import read_numbers
+
+
+def read_K(path: Path) -> Float64[np.ndarray, "3 3"]:
+    """K [px] of a text of four numbers (fx fy cx cy) or nine (its rows), or of a 3x3 npy array.
+
+    Numbers are parted by commas, blanks or lines.
+
+    Raises:
+        InputError: If the file is missing or holds anything else.
+    """
+    if path.suffix == ".npy":
+        K = read_numbers(path).astype(np.float64)
+        if K.shape != (3, 3):
+            raise InputError(f"{printable(path)}: has shape {K.shape}, expected K, (3, 3)")
+        return K
+    check_regular(path)
+    try:
+        words = re.split(r"[\s,;]+", path.read_text(encoding="utf-8-sig").strip(" \t\r\n,;"))
+        numbers = [float(word) for word in words]
+    except ValueError as error:
+        raise InputError(f"{printable(path)}: holds no numbers alone ({error})") from error
+    if len(numbers) == 4:
+        return pinhole_K(*numbers)
+    if len(numbers) == 9:
+        return np.array(numbers).reshape(3, 3)
+    raise InputError(
+        f"{printable(path)}: holds {len(numbers)} numbers, expected four (fx fy cx cy) or the "
+        "nine of K"
+    )
+
+
+def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:
+    """K of its four numbers [px]."""
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

@@ -1,0 +1,56 @@
+"""Files found by a pattern with ``{id}``, and the id of each."""
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+
+
+def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
+    """Every file below a folder that fits a pattern, by its id, in the order of the ids.
+
+    Args:
+        folder: Where to look.
+        pattern: A path with ``{id}``, which stands for any text and may hold subfolders; ``*``
+            stands for any text without them. Hidden files fit nothing.
+
+    Raises:
+        InputError: If two files have the same id.
+    """
+    fits = _expression(pattern)
+    head = pattern.split("{id}")[0].split("*")[0]
+    start = folder / head[: head.rfind("/") + 1]
+    found: dict[str, Path] = {}
+    for place, folders, names in os.walk(start):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(place, name)
+            match = fits.fullmatch(path.relative_to(folder).as_posix())
+            if match is None or name.startswith("."):
+                continue
+            if match["id"] in found:
+                raise InputError(
+                    f"{printable(path)} and {found[match['id']].name} both fit '{pattern}' with "
+                    f"the id '{match['id']}': say more in the pattern"
+                )
+            found[match["id"]] = path
+    return dict(sorted(found.items()))
+
+
+def expected_path(folder: Path, pattern: str, id: str) -> Path:
+    """Where the file of an id would be."""
+    return folder / PurePosixPath(pattern.replace("{id}", id))
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    pieces = []
+    named = False
+    for piece in re.split(r"(\{id\}|\*)", pattern.removeprefix("./")):
+        if piece == "{id}":
+            pieces.append("(?P=id)" if named else "(?P<id>.+)")
+            named = True
+        else:
+            pieces.append("[^/]*" if piece == "*" else re.escape(piece))
+    return re.compile("".join(pieces))

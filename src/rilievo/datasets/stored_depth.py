@@ -1,0 +1,63 @@
+"""Stored numbers of depth, distance or disparity to metres along the optical axis."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Shaped
+
+from rilievo.datasets.folder_layout import DepthLayout, StoredKind
+from rilievo.errors import InputError
+from rilievo.geometry.pinhole import rays
+from rilievo.io.limits import printable
+
+
+def depth_of_stored(
+    stored: Shaped[np.ndarray, "h w"],
+    layout: DepthLayout,
+    K: Float64[np.ndarray, "3 3"] | None,
+    path: Path,
+) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Depth [m], zero where unknown, and where it is known.
+
+    Args:
+        stored: As the file holds them.
+        layout: What they are.
+        K: Of these pixels; distance and disparity need it.
+        path: For the message.
+
+    Raises:
+        InputError: If whole numbers of 8 bits come without a scale: a picture, not a measurement.
+    """
+    if stored.dtype == np.uint8 and layout.scale is None:
+        raise InputError(
+            f"{printable(path)}: has 8 bits, which are mostly a picture of depth; if they are "
+            "depth, say their scale in the YAML"
+        )
+    known = np.isfinite(stored) & ~np.isin(stored, layout.invalid) & ~sky_of_stored(stored, layout)
+    values = np.where(known, stored, 1).astype(np.float64) * _scale(stored, layout) + layout.offset
+    if layout.kind is StoredKind.DISPARITY:
+        assert K is not None, "a layout is checked when it is read"
+        assert layout.baseline is not None, "the same"
+        known &= values > 0
+        values = K[0, 0] * layout.baseline / np.where(known, values, 1)
+    elif layout.kind is StoredKind.DISTANCE:
+        assert K is not None, "a layout is checked when it is read"
+        values = values / np.linalg.norm(rays(K, *stored.shape), axis=0)
+    known &= (values > 0) & (values >= layout.min_depth)
+    if layout.max_depth is not None:
+        known &= values <= layout.max_depth
+    return np.where(known, values, 0).astype(np.float32), known
+
+
+def sky_of_stored(
+    stored: Shaped[np.ndarray, "h w"], layout: DepthLayout
+) -> Bool[np.ndarray, "h w"]:
+    """Where the numbers say that there is no surface."""
+    return np.isin(stored, layout.sky)
+
+
+def _scale(stored: np.ndarray, layout: DepthLayout) -> float:
+    if layout.scale is not None:
+        return layout.scale
+    millimetres = stored.dtype.kind in "ui" and layout.kind is not StoredKind.DISPARITY
+    return 0.001 if millimetres else 1.0

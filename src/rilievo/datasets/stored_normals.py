@@ -1,0 +1,69 @@
+"""Normals as datasets store them: as numbers or colours, in various axes, to ours."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+
+
+class NormalAxes(StrEnum):
+    """What the three numbers of a stored normal count along."""
+
+    OPENCV = "opencv"
+    """x right, y down, z forward, towards the camera: a wall head-on is (0, 0, -1). Ours."""
+    OPENGL = "opengl"
+    """x right, y up, z towards the viewer: a wall head-on is (0, 0, 1) (Hypersim, Marigold)."""
+    DSINE = "dsine"
+    """x right, y down, z forward, away from the camera: a wall head-on is (0, 0, 1), and what
+    faces right has a negative x (DSINE, GeoNet as DSINE gives it)."""
+
+
+_SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
+    NormalAxes.OPENCV: (1, 1, 1),
+    NormalAxes.OPENGL: (1, -1, -1),
+    NormalAxes.DSINE: (-1, -1, -1),
+}
+
+# Rounding to 8 bits changes the length of a unit vector by less than a hundredth; holes are black,
+# grey or white, whose lengths are 1.73, 0 and 1.73.
+_LENGTHS = (0.7, 1.3)
+
+
+def normals_of_stored(
+    stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
+) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+    """Unit normals in our axes, and where there are any.
+
+    Whole numbers are colours: 0 is -1, the largest number of their type is 1. What has not about
+    unit length (black, grey, white, zero, NaN) is a hole.
+
+    Args:
+        stored: As the file holds them.
+        axes: Of the file.
+        path: For the message.
+
+    Raises:
+        InputError: If the file holds no normals.
+    """
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        raise InputError(
+            f"{printable(path)}: has shape {stored.shape}, expected normals, (height, width, 3)"
+        )
+    vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
+    if stored.dtype.kind in "ui":
+        vectors = vectors * np.float32(2 / np.iinfo(stored.dtype).max) - np.float32(1)
+    length = np.sqrt(np.sum(vectors * vectors, axis=0))
+    with np.errstate(invalid="ignore"):
+        valid = (length > _LENGTHS[0]) & (length < _LENGTHS[1])
+    if not valid.any():
+        raise InputError(
+            f"{printable(path)}: no pixel has a vector of unit length, so these are no normals"
+        )
+    signs = np.array(_SIGNS[axes], np.float32)[:, None, None]
+    unit = vectors * signs / np.where(valid, length, np.float32(1))
+    return np.where(valid, unit, np.float32(0)), valid
