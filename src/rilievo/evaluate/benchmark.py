@@ -101,8 +101,8 @@ class Benchmark:
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
         interpolation: Of predictions of another size.
         averaging: What its authors do; the other is reported beside it where it exists.
-        rounding: Decimals that an image's metrics are rounded to before they are averaged; None
-            for no rounding.
+        rounding: Decimals that an image's metrics are rounded to before they are averaged, those
+            of shares in %, so two more of ours; None for no rounding.
         metrics: Names in the task's table, the leading one first.
         reproduces: Whose numbers it gives, from which program.
         hides: What its numbers do not say: noise of its truth, what the alignment forgives.

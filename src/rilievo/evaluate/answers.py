@@ -1,0 +1,44 @@
+"""Predictions to be scored, wherever they come from: read one image at a time."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32
+
+from rilievo.types import DepthKind, DepthMap, MadeBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What is predicted of one image, at any size.
+
+    Attributes:
+        depth: None where there is none.
+        normals: Camera frame, towards the camera; None where there are none.
+    """
+
+    depth: DepthMap | None = None
+    normals: Float32[np.ndarray, "3 h w"] | None = None
+
+
+class Answers(Protocol):
+    """Predictions by id; read in other processes, so it holds paths alone."""
+
+    @property
+    def made_by(self) -> MadeBy:
+        """What made them."""
+        ...
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Of their depth; None where they have normals alone."""
+        ...
+
+    def read(self, id: str) -> Answer:
+        """The prediction of one image.
+
+        Raises:
+            InputError: If it is missing, broken, or no depth or normals.
+        """
+        ...

@@ -1,0 +1,70 @@
+"""The benchmarks by name: each one says what it computes, what it reproduces and what it hides."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from rilievo.errors import OptionError, suggest
+from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.benchmarks import (
+    diode,
+    generic,
+    ibims,
+    kitti,
+    marigold,
+    moge,
+    nyuv2,
+    probe3d,
+    sunrgbd,
+)
+
+# A new benchmark is a record in one of the files beside this one, and one line here.
+_BENCHMARKS = (
+    nyuv2.EIGEN,
+    nyuv2.EIGEN_FILLED,
+    nyuv2.NORMALS,
+    kitti.EIGEN,
+    kitti.EIGEN_IMPROVED,
+    kitti.BENCHMARK_EIGEN,
+    sunrgbd.METRIC,
+    sunrgbd.ARTICLE,
+    ibims.METRIC,
+    diode.METRIC,
+    probe3d.NYUV2,
+    probe3d.NYUV2_SI,
+    probe3d.NAVI,
+    probe3d.NAVI_SI,
+    marigold.NYUV2,
+    marigold.KITTI,
+    marigold.DIODE,
+    marigold.NYUV2_NORMALS,
+    moge.AFFINE,
+    moge.SCALE,
+    moge.DISPARITY,
+    generic.DEPTH,
+    generic.SURFACES,
+    generic.NORMALS,
+)
+BENCHMARKS: Mapping[str, Benchmark] = {each.name: each for each in _BENCHMARKS}
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """A benchmark by its name.
+
+    Args:
+        name: In ``BENCHMARKS``, or ``package.module:NAME`` of a record of one's own.
+
+    Raises:
+        OptionError: If there is none.
+    """
+    if name in BENCHMARKS:
+        return BENCHMARKS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise OptionError(f"no benchmark '{name}'; {suggest(name, BENCHMARKS)}")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OptionError(f"no benchmark '{name}': {error}") from error
+    if not isinstance(found, Benchmark):
+        raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
+    return found

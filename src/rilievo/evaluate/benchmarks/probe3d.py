@@ -1,0 +1,174 @@
+"""Probe3D (El Banani et al. 2024): what features know of depth, read out by a trained probe.
+
+Published rows are of the paper. The code released with it trains otherwise, and others who ran it
+found lower numbers: DINOv2 B with 41.9 % (scale-aware) where the paper has 68.8 % on NAVI.
+"""
+
+from dataclasses import replace
+
+from rilievo.alignment import AlignMethod
+from rilievo.evaluate.benchmark import Benchmark, InputCrop, Published
+from rilievo.evaluate.benchmarks.blocks import AS_PREDICTED
+from rilievo.types import DepthKind
+
+_METRICS = ("delta1", "delta2", "delta3", "rmse")
+_PAPER = "Probe3D, arXiv 2404.08636v1, Tables 2 and 3"
+
+_ALIGNED = {
+    DepthKind.METRIC: AlignMethod.SCALE_SHIFT,
+    DepthKind.UP_TO_SCALE: AlignMethod.SCALE_SHIFT,
+    DepthKind.AFFINE: AlignMethod.SCALE_SHIFT,
+}
+_SI_REPRODUCES = (
+    "; scale and shift per image by least squares in depth (in float64: the original's float32 "
+    "fits of nearly constant maps are noise), which may not turn near into far (the original "
+    "allows that), with depth kept at 1e-9 m and above (the original does so for shares alone)"
+)
+
+
+def _rows(rows: dict[str, tuple[float, float, float, float]], source: str) -> tuple[Published, ...]:
+    """Rows of a table: shares there in %."""
+    return tuple(
+        Published(
+            model=model,
+            values={"delta1": one / 100, "delta2": two / 100, "delta3": three / 100, "rmse": rmse},
+            source=source,
+        )
+        for model, (one, two, three, rmse) in rows.items()
+    )
+
+
+NYUV2 = Benchmark(
+    name="probe3d-nyuv2",
+    title="Probe3D on NYUv2 test: 654 images cut to 480x480, raw depth to 10 m, scale-aware",
+    dataset="nyuv2",
+    split="test",
+    variant="raw",
+    input_crop=InputCrop.NYU_SQUARE,
+    min_depth=0.0,
+    max_depth=10.0,
+    alignment=AS_PREDICTED,
+    metrics=_METRICS,
+    reproduces=(
+        "Probe3D's released evaluation: the middle 480x480 pixels, every pixel with raw depth up "
+        "to 10 m, shares and RMSE per image, averaged over images"
+    ),
+    hides="no Eigen crop, so it does not compare with other NYUv2 tables; the truth is a Kinect's",
+    published=_rows(
+        {
+            "MAE B16": (67.89, 91.43, 97.92, 0.6602),
+            "MAE L16": (70.22, 92.50, 98.00, 0.6298),
+            "FCMAE CNXTv2-B 22k": (82.73, 97.63, 99.67, 0.4860),
+            "DINO B16": (80.44, 96.52, 99.26, 0.5071),
+            "iBOT B16 1k": (83.87, 97.47, 99.51, 0.4635),
+            "iBOT B16 22k": (85.04, 97.82, 99.55, 0.4452),
+            "iBOT L16 1k": (85.14, 97.74, 99.56, 0.4451),
+            "iBOT L16 22k": (91.08, 98.98, 99.79, 0.3670),
+            "DINOv2 B14": (93.43, 99.41, 99.90, 0.3307),
+            "DINOv2 L14": (94.84, 99.57, 99.93, 0.3086),
+            "DINOv2+reg B14": (92.93, 99.37, 99.91, 0.3355),
+            "DeiT3 B16": (86.89, 98.20, 99.73, 0.4240),
+            "DeiT3 L16": (89.55, 98.75, 99.78, 0.3866),
+            "ConvNeXt-B 22k": (80.15, 96.88, 99.46, 0.5105),
+            "CLIP B16": (52.11, 81.70, 93.72, 0.9450),
+            "CLIP L14": (51.73, 81.59, 93.85, 0.9445),
+            "CLIP B16 LAION": (52.46, 82.15, 94.05, 0.9351),
+            "CLIP CNXT-B": (78.10, 96.26, 99.33, 0.5285),
+            "CLIP CNXT-B AugReg": (82.14, 97.24, 99.48, 0.4784),
+            "SigLIP B16": (63.81, 89.72, 97.33, 0.7187),
+            "SigLIP L16": (65.26, 90.53, 97.78, 0.6931),
+            "StableDiffusion 2.1": (82.60, 97.05, 99.48, 0.4801),
+            "SAM B16": (75.60, 95.00, 98.94, 0.5665),
+            "SAM L16": (81.57, 97.12, 99.49, 0.4905),
+            "MiDaS L16": (78.65, 96.05, 98.99, 0.5300),
+        },
+        _PAPER,
+    ),
+)
+
+NYUV2_SI = replace(
+    NYUV2,
+    name="probe3d-nyuv2-si",
+    title="Probe3D on NYUv2 test: 654 images cut to 480x480, raw depth to 10 m, scale-invariant",
+    alignment=_ALIGNED,
+    least_depth=1e-9,
+    reproduces=NYUV2.reproduces + _SI_REPRODUCES,
+    hides=NYUV2.hides + "; scale and shift of every image are taken from its truth",
+    published=(),
+)
+
+NAVI = Benchmark(
+    name="probe3d-navi",
+    title="Probe3D on NAVI: objects in the wild, cropped, relative depth, scale-aware",
+    dataset="navi",
+    split="probe3d-test",
+    variant="relative-crop",
+    min_depth=0.0,
+    alignment=AS_PREDICTED,
+    metrics=_METRICS,
+    reproduces=(
+        "Probe3D's evaluation of relative depth: every fourth image in the wild, a square around "
+        "the object at 512x512, depth of each image stretched to 0.01 to 1 before; shares and RMSE "
+        "per image, averaged over images"
+    ),
+    hides=(
+        "depth is stretched by each image's own least and largest, so it is no length, though "
+        "'metric' is the kind to give it; the background has no truth"
+    ),
+    published=_rows(
+        {
+            "MAE B16": (36.28, 63.44, 79.72, 0.1568),
+            "MAE L16": (35.21, 62.60, 79.41, 0.1588),
+            "FCMAE CNXTv2-B 22k": (48.61, 76.15, 88.44, 0.1205),
+            "DINO B16": (56.62, 81.26, 91.01, 0.1043),
+            "iBOT B16 1k": (57.11, 82.00, 91.49, 0.1025),
+            "iBOT B16 22k": (55.75, 81.06, 91.14, 0.1044),
+            "iBOT L16 1k": (62.56, 85.27, 93.19, 0.0919),
+            "iBOT L16 22k": (66.29, 87.31, 94.27, 0.0833),
+            "DINOv2 B14": (68.84, 89.13, 95.31, 0.0763),
+            "DINOv2 L14": (71.42, 90.34, 95.91, 0.0721),
+            "DINOv2+reg B14": (66.56, 87.94, 94.74, 0.0806),
+            "DeiT3 B16": (59.74, 83.78, 92.61, 0.0960),
+            "DeiT3 L16": (64.93, 86.79, 93.98, 0.0855),
+            "ConvNeXt-B 22k": (43.63, 71.60, 85.49, 0.1342),
+            "CLIP B16": (24.95, 48.73, 68.52, 0.1993),
+            "CLIP L14": (23.97, 46.71, 66.34, 0.2058),
+            "CLIP B16 LAION": (24.33, 47.43, 67.31, 0.2031),
+            "CLIP CNXT-B": (45.24, 73.35, 86.68, 0.1286),
+            "CLIP CNXT-B AugReg": (48.22, 75.85, 88.09, 0.1211),
+            "SigLIP B16": (36.49, 63.07, 79.20, 0.1571),
+            "SigLIP L16": (35.94, 62.43, 78.78, 0.1588),
+            "StableDiffusion 2.1": (51.86, 78.68, 89.77, 0.1094),
+            "SAM B16": (49.28, 76.36, 88.40, 0.1206),
+            "SAM L16": (52.45, 79.17, 90.25, 0.1105),
+            "MiDaS L16": (58.53, 82.58, 91.60, 0.1001),
+        },
+        _PAPER,
+    )
+    + _rows(
+        {
+            "DINOv2 B, released code": (41.87, 69.63, 84.90, 0.1280),
+            "DINOv2 L, released code": (45.37, 72.97, 86.54, 0.1213),
+            "RADIO v2, released code": (48.94, 76.31, 88.94, 0.1117),
+        },
+        "probe3d, pull request 4: the released code, run by RADIO's authors",
+    ),
+)
+
+NAVI_SI = replace(
+    NAVI,
+    name="probe3d-navi-si",
+    title="Probe3D on NAVI: objects in the wild, cropped, relative depth, scale-invariant",
+    alignment=_ALIGNED,
+    least_depth=1e-9,
+    reproduces=NAVI.reproduces + _SI_REPRODUCES,
+    hides=NAVI.hides + "; scale and shift of every image are taken from its truth",
+    published=_rows(
+        {
+            "DINOv2 B, released code": (59.87, 83.22, 91.59, 0.0948),
+            "DINOv2 L, released code": (63.02, 84.99, 92.42, 0.0887),
+            "RADIO v2, released code": (63.91, 85.80, 93.09, 0.0859),
+        },
+        "probe3d, pull request 4: the released code, run by RADIO's authors",
+    ),
+)

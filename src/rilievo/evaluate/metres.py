@@ -1,0 +1,145 @@
+"""A prediction in the metres in which a benchmark scores it: resized, aligned, clipped."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from rilievo.alignment import Aligned, AlignMethod, align
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError, NoGroundTruthError, OptionError
+from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.regions import counted, depth_mask
+from rilievo.evaluate.resampling import depth_at
+from rilievo.types import Truth
+
+FAR = 200.0
+"""Median true depth [m] above which no lens sees a scene that a benchmark has: millimetres."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metres:
+    """Predicted and true depth of one image, ready to be compared.
+
+    Attributes:
+        depth: Predicted [m], clipped; read only where ``mask``.
+        true: True [m]; read only where ``mask``.
+        mask: Pixels that are scored.
+        aligned: What the fit made of the prediction, before it was clipped.
+        notes: What deserves a look.
+    """
+
+    depth: Float32[np.ndarray, "h w"]
+    true: Float32[np.ndarray, "h w"]
+    mask: Bool[np.ndarray, "h w"]
+    aligned: Aligned
+    notes: tuple[str, ...] = field(default=())
+
+
+def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres:
+    """Bring a prediction to the truth's size and to metres, as the benchmark does.
+
+    Raises:
+        OptionError: If the benchmark does not take depth of this kind.
+        InputError: If the prediction cannot be brought to the truth's size, or has no answer.
+        NoGroundTruthError: If no pixel of the truth counts.
+        CalibrationError: If the pixels do not determine the fit.
+    """
+    method = method_for(benchmark, predicted.kind)
+    mask = depth_mask(benchmark, truth)
+    assert truth.depth is not None, "what has a mask of depth has depth"
+    if not mask.any():
+        raise NoGroundTruthError(_why_nothing_counts(benchmark, truth))
+    height, width = mask.shape
+    _refuse_cropped(benchmark, predicted, (height, width))
+    resized = depth_at(predicted, (height, width), benchmark.interpolation)
+    both = mask & resized.valid
+    if not both.any():
+        raise InputError(f"the prediction has no answer at any of the {mask.sum()} pixels scored")
+    aligned = align(
+        resized,
+        truth.depth,
+        both,
+        method=method,
+        min_depth=benchmark.least_depth,
+        min_inverse=benchmark.min_inverse,
+    )
+    notes = _notes(truth, mask, both, resized, aligned)
+    depth = aligned.depth.values
+    if benchmark.clip is not None:
+        near, far = benchmark.clip
+        clipped = int((both & ((depth < near) | (depth > far))).sum())
+        depth = np.clip(depth, near, far)
+        if clipped:
+            notes.append(f"{clipped} pixels clipped to {near:g} to {far:g} m")
+    return Metres(depth=depth, true=truth.depth, mask=both, aligned=aligned, notes=tuple(notes))
+
+
+def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod:
+    """The fit that the benchmark makes for depth of this kind.
+
+    Raises:
+        OptionError: If it takes none of this kind.
+    """
+    if kind not in benchmark.alignment:
+        known = ", ".join(f"'{each}'" for each in benchmark.alignment)
+        raise OptionError(
+            f"the benchmark '{benchmark.name}' takes depth of kind {known}, not '{kind}': choose "
+            "another benchmark, or say --align METHOD to score it in a way of your own"
+        )
+    return benchmark.alignment[kind]
+
+
+def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> None:
+    if predicted.shape != shape and predicted.shape == counted(benchmark.crop, shape).shape:
+        raise InputError(
+            f"the prediction is {predicted.shape[0]} x {predicted.shape[1]}, as if cut already to "
+            f"the crop '{benchmark.crop}': give it whole, {shape[0]} x {shape[1]}"
+        )
+
+
+def _why_nothing_counts(benchmark: Benchmark, truth: Truth) -> str:
+    assert truth.depth is not None
+    assert truth.depth_valid is not None
+    true = truth.depth[truth.depth_valid]
+    if not true.size:
+        return "no pixel has true depth"
+    middle = float(np.median(true))
+    farthest = benchmark.max_depth
+    if farthest is not None and true.min() >= farthest and middle / 1000 < farthest:
+        return (
+            f"all true depth lies beyond the cap of {farthest:g} m (median {middle:.0f}): it looks "
+            "like millimetres read as metres; give the dataset its scale"
+        )
+    cap = "" if farthest is None else f" and {farthest:g}"
+    return (
+        f"none of the {true.size} pixels with true depth (median {middle:.3g} m) lies inside the "
+        f"crop and between {benchmark.min_depth:g}{cap} m"
+    )
+
+
+def _notes(
+    truth: Truth,
+    mask: Bool[np.ndarray, "h w"],
+    both: Bool[np.ndarray, "h w"],
+    resized: DepthMap,
+    aligned: Aligned,
+) -> list[str]:
+    notes = []
+    assert truth.depth is not None
+    if aligned.clamped:
+        notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
+    if not resized.valid.all():
+        missing = int(mask.sum() - both.sum())
+        if missing:
+            notes.append(f"{missing} pixels with truth have no prediction and are not scored")
+    x = resized.values[both]
+    if x.min() == x.max():
+        notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
+    # The mean is as good here as the median, which would cost a tenth of the whole score.
+    if float(truth.depth[both].mean()) > FAR:
+        notes.append(MILLIMETRES)
+    return notes
+
+
+MILLIMETRES = f"true depth is above {FAR:g} m in the mean: it looks like millimetres"

@@ -1,0 +1,197 @@
+"""The score of one image under a benchmark."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64, UInt8
+
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError, NoGroundTruthError, OptionError, suggest
+from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.metres import in_metres
+from rilievo.evaluate.ranges import range_sums
+from rilievo.evaluate.records import Score
+from rilievo.evaluate.regions import cut_truth, normals_mask, size_of
+from rilievo.evaluate.resampling import depth_at, normals_at
+from rilievo.metrics.depth import DEPTH_METRICS
+from rilievo.metrics.metric import AnyMetric, Sums
+from rilievo.metrics.normals import NORMAL_METRICS
+from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
+from rilievo.metrics.picture import PICTURE_METRICS
+from rilievo.types import Truth
+
+TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
+    Task.DEPTH: DEPTH_METRICS,
+    Task.NORMALS: NORMAL_METRICS,
+    Task.PICTURE: PICTURE_METRICS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """The score of one image, and what pooled numbers are made of.
+
+    Attributes:
+        score: For the per-image table.
+        sums: Of each metric that pools.
+        ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
+            ``rilievo.evaluate.ranges`` has it. None for what is not metres.
+    """
+
+    score: Score
+    sums: Mapping[str, Sums]
+    ranges: Float64[np.ndarray, "3 bins"] | None = None
+
+
+def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
+    """The benchmark's metrics, its leading one first.
+
+    Raises:
+        OptionError: If its task's table has no metric of a name.
+    """
+    table = TABLES[benchmark.task]
+    for name in benchmark.metrics:
+        if name not in table:
+            raise OptionError(
+                f"the benchmark '{benchmark.name}' wants the metric '{name}', which no table has; "
+                f"{suggest(name, table)}"
+            )
+    return {name: table[name] for name in benchmark.metrics}
+
+
+def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
+    """Score one image.
+
+    Args:
+        benchmark: How.
+        answer: The prediction of what the benchmark shows the model, at any size.
+        truth: Of the whole photograph, at its size.
+
+    Raises:
+        RilievoError: If it has no score: the reason in one line.
+    """
+    truth = cut_truth(truth, benchmark.input_crop)
+    if benchmark.task is Task.NORMALS:
+        return _score_normals(benchmark, answer, truth)
+    if answer.depth is None:
+        raise InputError("the prediction has no depth")
+    if benchmark.task is Task.PICTURE:
+        return _score_picture(benchmark, answer.depth, truth)
+    return _score_depth(benchmark, answer.depth, truth)
+
+
+def _score_depth(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+    metres = in_metres(benchmark, predicted, truth)
+    assert truth.depth_valid is not None
+    pair = DepthPair(
+        predicted=metres.depth, true=metres.true, valid=metres.mask, camera=truth.camera
+    )
+    fit, method = metres.aligned.fit, metres.aligned.method
+    fitted = method != "none"
+    return _scored(
+        benchmark,
+        pair,
+        Score(
+            id=truth.id,
+            values={},
+            pixels=pair.count,
+            true_share=float(truth.depth_valid.mean()),
+            scale=fit.scale if fitted else None,
+            shift=fit.shift if fitted else None,
+            notes=metres.notes,
+        ),
+        range_sums(pair.t, pair.relative),
+    )
+
+
+def _score_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
+    if answer.normals is None:
+        raise InputError("the prediction has no normals")
+    mask = normals_mask(benchmark, truth)
+    if not mask.any():
+        raise NoGroundTruthError("no pixel has a true normal that counts")
+    assert truth.normals is not None
+    assert truth.normals_valid is not None
+    resized = normals_at(answer.normals, size_of(truth), benchmark.interpolation)
+    pair = NormalsPair(predicted=resized, true=truth.normals, valid=mask)
+    facts = Score(
+        id=truth.id, values={}, pixels=pair.count, true_share=float(truth.normals_valid.mean())
+    )
+    return _scored(benchmark, pair, facts, None)
+
+
+def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+    if truth.depth is None or truth.depth_valid is None:
+        raise InputError("has no true depth")
+    if not truth.depth_valid.any():
+        raise NoGroundTruthError("no pixel has true depth")
+    resized = depth_at(predicted, size_of(truth), benchmark.interpolation)
+    if not resized.valid.all():
+        raise InputError(
+            f"the prediction has no answer at {(~resized.valid).sum()} pixels; a picture needs all"
+        )
+    values, notes = resized.values, ()
+    if values.max() <= 0:
+        raise InputError("the prediction is nowhere above zero, so its maximum scales nothing")
+    below = int((values < 0).sum())
+    if below:
+        notes = (f"{below} predicted values below zero count as zero",)
+    # Whole millimetres, as the files have them: of rounded metres, some fractions would fall
+    # just below a whole number.
+    millimetres = np.rint(truth.depth.astype(np.float64) * 1000)
+    pair = PicturePair(
+        predicted=eight_bits(
+            np.maximum(values, 0), turned=resized.kind is DepthKind.AFFINE_INVERSE
+        ),
+        true=eight_bits(np.where(truth.depth_valid, millimetres, 0.0), turned=False),
+    )
+    facts = Score(
+        id=truth.id,
+        values={},
+        pixels=pair.count,
+        true_share=float(truth.depth_valid.mean()),
+        notes=notes,
+    )
+    return _scored(benchmark, pair, facts, None)
+
+
+def eight_bits(values: Float[np.ndarray, "h w"], *, turned: bool) -> UInt8[np.ndarray, "h w"]:
+    """A map without negative values as a picture: its maximum is 255, fractions are cut off.
+
+    Args:
+        values: At least one is positive. The arithmetic is that of their type.
+        turned: Whether 255 minus that is wanted, which makes far what was near.
+    """
+    scaled = values * 255 / values.max()
+    return (255 - scaled if turned else scaled).astype(np.uint8)
+
+
+def _scored(
+    benchmark: Benchmark, pair: Any, facts: Score, ranges: Float64[np.ndarray, "3 bins"] | None
+) -> Scored:
+    metrics = metrics_of(benchmark)
+    sums = {name: metric.sums(pair) for name, metric in metrics.items()}
+    values = {name: metrics[name].finish(each, pair.count) for name, each in sums.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(f"{metrics[name].label} is {value}, which no mean can take in")
+    if benchmark.rounding is not None:
+        values = {
+            name: round(value, benchmark.rounding + (0 if metrics[name].unit else 2))
+            for name, value in values.items()
+        }
+    score = Score(
+        id=facts.id,
+        values=values,
+        pixels=facts.pixels,
+        true_share=facts.true_share,
+        scale=facts.scale,
+        shift=facts.shift,
+        notes=facts.notes,
+    )
+    pooling = {name: each for name, each in sums.items() if metrics[name].pools}
+    return Scored(score=score, sums=pooling, ranges=ranges)
