@@ -1,6 +1,6 @@
 """What a report may look at: photographs, truth and predictions of the images it shows."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -8,6 +8,7 @@ from jaxtyping import Float32, UInt8
 from rilievo.types import DepthMap, Truth
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """The few images that a report shows, read when asked for.
 

@@ -1,0 +1,243 @@
+"""The report: one page on how a model did, where it failed, and how to repeat it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.evaluate.charts import (
+    Chart,
+    distribution,
+    error_against_depth,
+    histogram,
+    sequence,
+)
+from rilievo.evaluate.gallery import Group, groups, ranked
+from rilievo.evaluate.pages import write_page
+from rilievo.evaluate.pictures import Pictures
+from rilievo.evaluate.records import Evaluation, Score, Summary
+from rilievo.evaluate.wording import (
+    PROSE,
+    count,
+    head,
+    meaning,
+    setting_name,
+    setting_value,
+    title,
+)
+
+LONGEST_TABLE = 2000
+"""Most images that the table lists; of more, it lists the worst."""
+
+WORST = 500
+
+# Where the metrics of a task are told of.
+_TABLES = {
+    "depth": ("rilievo.metrics.depth", "DEPTH_METRICS"),
+    "normals": ("rilievo.metrics.normals", "NORMAL_METRICS"),
+    "picture": ("rilievo.metrics.picture", "PICTURE_METRICS"),
+}
+
+Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """What the template shows besides the evaluation itself."""
+
+    title: str
+    subtitle: str
+    counts: str
+    meaning: str | None
+    reading: str
+    formulas: Facts
+    prose: Facts
+    settings: Facts
+    histograms: tuple[Chart, ...]
+    details: tuple[Chart, ...]
+    ranges: Chart | None
+    has_pictures: bool
+    groups: Iterator[Group]
+    ranked: int
+    table: tuple[Score, ...]
+    table_note: str
+    has_scale: bool
+    has_shift: bool
+    has_notes: bool
+    facts: tuple[tuple[str, Facts], ...]
+
+
+def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None = None) -> None:
+    """Write the report of an evaluation: one page of HTML that loads nothing from elsewhere.
+
+    Of the images, only the fifteen that are shown are read, one at a time.
+
+    Args:
+        evaluation: What to report.
+        path: The file, ``report.html`` by custom.
+        pictures: What to show of the best, the middle and the worst images; None for none.
+
+    Raises:
+        MissingExtraError: If Jinja or matplotlib is not installed.
+        OutputError: If the file cannot be written.
+    """
+    leading = evaluation.summaries[0] if evaluation.summaries else None
+    page = _page(evaluation, leading, pictures)
+    write_page(path, "report.html", run=evaluation, leading=leading, page=page)
+
+
+def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | None) -> _Page:
+    scores = evaluation.scores
+    order = ranked(scores, leading) if leading else []
+    listed = scores if len(scores) <= LONGEST_TABLE else tuple(order[: -WORST - 1 : -1])
+    shown = pictures if order else None
+    settings = evaluation.settings
+    return _Page(
+        title=title(evaluation),
+        subtitle=setting_value(settings["title"]) if "title" in settings else "",
+        counts=_counts(evaluation),
+        meaning=meaning(evaluation.task, leading) if leading else None,
+        reading=_reading(evaluation, leading),
+        formulas=_formulas(evaluation),
+        prose=tuple(
+            (name.capitalize(), setting_value(settings[name]))
+            for name in PROSE[1:]
+            if settings.get(name)
+        ),
+        settings=_settings(evaluation),
+        histograms=tuple(
+            histogram(each, values)
+            for each in evaluation.summaries
+            if (values := _values(scores, each)).size
+        ),
+        details=_details(scores, leading),
+        ranges=_ranges(evaluation),
+        has_pictures=shown is not None,
+        groups=iter(()) if shown is None else groups(evaluation, shown),
+        ranked=len(order),
+        table=listed,
+        table_note=_table_note(scores, leading),
+        has_scale=any(score.scale is not None for score in scores),
+        has_shift=any(score.shift is not None for score in scores),
+        has_notes=any(score.notes for score in scores),
+        facts=_facts(evaluation),
+    )
+
+
+def _values(scores: tuple[Score, ...], summary: Summary) -> Float64[np.ndarray, "n"]:
+    name = summary.metric
+    return np.array([score.values[name] for score in scores if name in score.values], np.float64)
+
+
+def _counts(evaluation: Evaluation) -> str:
+    """Which images the numbers rest on."""
+    data, scored = evaluation.data, len(evaluation.scores)
+    text = f"{data.dataset}, {data.split}: {count(scored)} of {count(data.asked)} images scored"
+    if data.asked < data.found:
+        text += f", {count(data.found)} on disk"
+    if data.official is not None and data.official != scored:
+        text += f"; the papers score {count(data.official)}"
+    return text
+
+
+def _reading(evaluation: Evaluation, leading: Summary | None) -> str:
+    """How to read the number that heads the page."""
+    if leading is None:
+        return "No image has a score."
+    text = f"{leading.better.capitalize()} is better."
+    if leading.low is None:
+        return text + " There are too few images for a confidence interval."
+    return text + (
+        f" The interval says how far chance in the choice of these {count(leading.images)} images "
+        "reaches; it does not hold the errors of the truth itself."
+    )
+
+
+def _formulas(evaluation: Evaluation) -> Facts:
+    """What the metrics compute, of those that rilievo knows."""
+    if evaluation.task not in _TABLES:
+        return ()
+    module, name = _TABLES[evaluation.task]
+    table = getattr(import_module(module), name)
+    return tuple(
+        (head(each.label, each.unit), table[each.metric].summary)
+        for each in evaluation.summaries
+        if each.metric in table
+    )
+
+
+def _settings(evaluation: Evaluation) -> Facts:
+    own = tuple(
+        (setting_name(name), setting_value(value))
+        for name, value in evaluation.settings.items()
+        if name not in PROSE
+    )
+    used = (("predictions", evaluation.kind), ("aligned by", evaluation.alignment))
+    return (*own, *((name, value) for name, value in used if value is not None))
+
+
+def _details(scores: tuple[Score, ...], leading: Summary | None) -> tuple[Chart, ...]:
+    if leading is None or not (values := _values(scores, leading)).size:
+        return ()
+    return (distribution(leading, values), sequence(leading, values))
+
+
+def _ranges(evaluation: Evaluation) -> Chart | None:
+    has_pixels = any(each.pixels for each in evaluation.ranges)
+    return error_against_depth(evaluation.ranges) if has_pixels else None
+
+
+def _table_note(scores: tuple[Score, ...], leading: Summary | None) -> str:
+    if leading is not None and len(scores) > LONGEST_TABLE:
+        return (
+            f"The worst {WORST} of {count(len(scores))} images by {leading.label}; all of them are "
+            "in the tables beside this page."
+        )
+    return f"{count(len(scores))} images in the dataset's order. A column's heading sorts by it."
+
+
+def _facts(evaluation: Evaluation) -> tuple[tuple[str, Facts], ...]:
+    """Everything needed to repeat it."""
+    made, data = evaluation.made_by, evaluation.data
+    official = "the user decides" if data.official is None else count(data.official)
+    return (
+        (
+            "Model",
+            (
+                ("name", made.model),
+                ("weights, SHA-256", made.weights_sha256),
+                ("licence", made.licence),
+                *(
+                    (setting_name(name), setting_value(made.settings[name]))
+                    for name in made.settings
+                ),
+                ("made with", f"rilievo {made.version}"),
+            ),
+        ),
+        (
+            "Data",
+            (
+                ("dataset", data.dataset),
+                ("folder", data.root),
+                ("split", data.split),
+                ("variant", data.variant),
+                ("images in papers", official),
+                ("images found", count(data.found)),
+                ("images asked for", count(data.asked)),
+                ("images scored", count(len(evaluation.scores))),
+                ("list", data.list_file or "the official one"),
+                ("ids, SHA-256", data.ids_sha256),
+            ),
+        ),
+        (
+            "Benchmark",
+            (
+                ("name", evaluation.benchmark),
+                ("settings, SHA-256", evaluation.benchmark_sha256),
+                ("scored with", f"rilievo {evaluation.version}"),
+            ),
+        ),
+    )

@@ -1,0 +1,96 @@
+"""Numbers and names as reports write them, and what metrics mean in plain words."""
+
+from collections.abc import Mapping
+
+from rilievo.evaluate.records import Evaluation, Summary
+from rilievo.metrics.metric import Better
+
+NOTHING = "–"
+"""In the cell of a number that is not there."""
+
+ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑"}
+
+# Settings that are sentences, and stand as such; the rest is a table.
+PROSE = ("title", "computes", "reproduces", "hides")
+
+# Of the metrics that head a benchmark; others are explained by their formula alone.
+_MEANINGS: Mapping[tuple[str, str], str] = {
+    ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
+    ("depth", "rmse"): "The typical error of a depth is {value}; large errors weigh most.",
+    ("depth", "mae"): "On average, a depth is off by {value}.",
+    ("depth", "delta1"): "{percent} of the depths are right within a factor of 1.25.",
+    ("depth", "delta2"): "{percent} of the depths are right within a factor of 1.25².",
+    ("depth", "delta3"): "{percent} of the depths are right within a factor of 1.25³.",
+    ("normals", "mean"): "On average, a normal is off by {value}.",
+    ("normals", "median"): "Half of the normals are off by less than {value}.",
+    ("normals", "rmse"): "The typical error of a normal is {value}; large errors weigh most.",
+}
+
+
+def number(value: float | None) -> str:
+    """Four digits that say something; a dash where there is no number."""
+    if value is None:
+        return NOTHING
+    size = abs(value)
+    if size and (size < 1e-3 or size >= 1e5):
+        return f"{value:.3g}"
+    decimals = 4 if size < 10 else 3 if size < 100 else 2
+    return f"{value:.{decimals}f}"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A number with its unit."""
+    if value is None or not unit:
+        return number(value)
+    return f"{number(value)}{unit}" if unit in ("°", "%") else f"{number(value)} {unit}"
+
+
+def interval(summary: Summary) -> str:
+    """Its 95 % confidence interval; a dash where there are too few images for one."""
+    if summary.low is None or summary.high is None:
+        return NOTHING
+    return f"{number(summary.low)} to {number(summary.high)}"
+
+
+def percentage(share: float) -> str:
+    """A share as per cent."""
+    return f"{100 * share:.1f} %"
+
+
+def count(amount: int) -> str:
+    """A whole number whose thousands are set apart."""
+    return f"{amount:,}"
+
+
+def head(label: str, unit: str) -> str:
+    """Of a column."""
+    return f"{label} [{unit}]" if unit else label
+
+
+def meaning(task: str, summary: Summary) -> str | None:
+    """What the number says of the model, as a sentence; None for a metric that has none."""
+    sentence = _MEANINGS.get((task, summary.metric))
+    if sentence is None:
+        return None
+    return sentence.format(
+        percent=percentage(summary.value), value=quantity(summary.value, summary.unit)
+    )
+
+
+def setting_name(name: str) -> str:
+    """A field as words."""
+    return name.replace("_", " ")
+
+
+def setting_value(value: object) -> str:
+    """What a setting is set to."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def title(evaluation: Evaluation) -> str:
+    """Model and benchmark."""
+    return f"{evaluation.made_by.model} on {evaluation.benchmark}"

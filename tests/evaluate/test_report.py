@@ -1,0 +1,295 @@
+"""The report: whole, in one file, with every number, whatever the names are."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluations import METRICS, evaluation
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.errors import InputError, OutputError
+from rilievo.evaluate import report
+from rilievo.evaluate.gallery import error_end, groups, ranked
+from rilievo.evaluate.records import Evaluation, RangeError, Unscored
+from rilievo.evaluate.report import write_report
+from rilievo.evaluate.thumbnails import shrink
+from rilievo.metrics.depth import DEPTH_METRICS
+from rilievo.metrics.metric import Better
+from rilievo.types import Truth
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+ANGLES = (("mean", "mean", "°", Better.LOWER),)
+
+
+class Page(HTMLParser):
+    """What a browser sees of a page, roughly: text, addresses, and tags that do not close."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.source = path.read_text("utf-8")
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.images += [given] if tag == "img" else []
+        self.addresses += [given[key] or "" for key in ("src", "href", "action") if key in given]
+        assert not any(key.startswith("on") for key in given), given
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+class Rooms:
+    """Pictures of walls two metres off, which are predicted at 2.5 metres; counts what is read."""
+
+    def __init__(self, *, kind: DepthKind = DepthKind.METRIC, broken: str | None = None) -> None:
+        self.kind, self.broken, self.read = kind, broken, []
+
+    def photo(self, id: str) -> np.ndarray:
+        self.read.append(id)
+        if id == self.broken:
+            raise InputError(f"{id}.png: is cut short")
+        return np.full((40, 60, 3), 90, np.uint8)
+
+    def depth(self, id: str) -> DepthMap | None:
+        return DepthMap(values=np.full((40, 60), 2.5, np.float32), kind=self.kind)
+
+    def normals(self, id: str) -> np.ndarray | None:
+        field = np.zeros((3, 40, 60), np.float32)
+        field[0], field[2, :, 30:] = 1, -1
+        field[0, :, 30:] = 0
+        return field
+
+    def truth(self, id: str) -> Truth:
+        valid = np.ones((40, 60), bool)
+        valid[:4] = False
+        normals = np.zeros((3, 40, 60), np.float32)
+        normals[2] = -1
+        return Truth(
+            id=id,
+            depth=np.where(valid, np.float32(2), np.float32(np.nan)),
+            depth_valid=valid,
+            normals=normals,
+            normals_valid=valid,
+        )
+
+
+def _written(made: Evaluation, path: Path, pictures: Rooms | None = None) -> Page:
+    write_report(made, path / "report.html", pictures)
+    page = Page(path / "report.html")
+    assert page.open == []
+    return page
+
+
+def _picture(uri: str | None) -> np.ndarray:
+    head, _, data = (uri or "").partition(",")
+    assert head == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        return np.asarray(picture).astype(int)
+
+
+def test_the_report_is_one_whole_page_that_loads_nothing(tmp_path: Path) -> None:
+    page = _written(evaluation(images=30), tmp_path, Rooms())
+    assert page.tags.count("h1") == 1
+    assert len(set(page.ids)) == len(page.ids)
+    assert all(each.startswith(("#", "data:image/jpeg")) for each in page.addresses)
+    assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", page.source)
+    assert "@import" not in page.source
+    assert all(image.get("alt") for image in page.images)
+    anchors = {each[1:] for each in page.addresses if each.startswith("#")}
+    assert anchors <= set(page.ids)
+
+
+def test_the_report_has_every_number_of_every_metric(tmp_path: Path) -> None:
+    made = evaluation(images=654)
+    words = _written(made, tmp_path).words
+    for each in made.summaries:
+        for value in (each.value, each.low, each.high, each.median, each.pooled):
+            assert f"{value:.4f}" in words
+    assert "654,000" in words
+    for score in (made.scores[0], made.scores[-1]):
+        assert score.id in words
+        assert all(f"{value:.4f}" in words for value in score.values.values())
+    for fact in ("ab" * 32, "cd" * 32, "ef" * 32, made.command, "659", "data/rooms", "Apache-2.0"):
+        assert fact in words
+    assert f"off by {100 * made.summaries[0].value:.1f} % of the true depth" in words
+    assert DEPTH_METRICS["abs_rel"].summary in words
+
+
+def test_warnings_and_all_unscored_images_are_said(tmp_path: Path) -> None:
+    lost = tuple(Unscored(id=f"lost/{i}", reason=f"file {i} is cut short") for i in range(30))
+    page = _written(evaluation(unscored=lost, warnings=("truth looks like mm",)), tmp_path)
+    assert "truth looks like mm" in page.words
+    assert all(f"lost/{i}" in page.words for i in range(30))
+    assert all(f"file {i} is cut short" in page.words for i in range(30))
+    assert "12 of 42 images scored" in page.words
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    made = evaluation(
+        model=evil,
+        ids=(f"{evil}/1", "$x^2$", "a\udcff"),
+        images=3,
+        benchmark=evil,
+        settings={evil: evil, "hides": evil},
+        unscored=(Unscored(id=evil + "2", reason=evil),),
+        warnings=(evil,),
+        metrics=(("abs_rel", f"$\\frac{evil}$", "<b>", Better.LOWER),),
+    )
+    page = _written(replace(made, command=evil), tmp_path, Rooms(broken="$x^2$"))
+    assert page.tags.count("script") == 1
+    assert len(page.images) == 8
+    assert evil in page.words
+    assert r"a\udcff" in page.words
+    assert "It cannot be shown: $x^2$.png: is cut short" in page.words
+
+
+def test_fifteen_images_are_read_and_no_more(tmp_path: Path) -> None:
+    made = evaluation(images=300)
+    rooms = Rooms()
+    page = _written(made, tmp_path, rooms)
+    order = sorted(made.scores, key=lambda score: score.values["abs_rel"])
+    ids = [score.id for score in order]
+    assert rooms.read == [*ids[:5], *ids[147:152], *ids[:-6:-1]]
+    assert len(page.images) == 60
+    assert "rank 300 of 300" in page.words
+
+
+@pytest.mark.parametrize("images", [1, 2, 15])
+def test_few_images_are_each_shown_once(tmp_path: Path, images: int) -> None:
+    rooms = Rooms()
+    _written(evaluation(images=images), tmp_path, rooms)
+    assert len(rooms.read) == len(set(rooms.read)) == images
+
+
+def test_the_best_have_the_highest_value_where_higher_is_better() -> None:
+    made = evaluation(metrics=(METRICS[2],))
+    values = [score.values["delta1"] for score in ranked(made.scores, made.summaries[0])]
+    assert values == sorted(values, reverse=True)
+
+
+def test_true_and_predicted_depth_share_their_colours_and_the_error_has_its_own() -> None:
+    made = evaluation(values={"abs_rel": np.array([0.1])}, metrics=(METRICS[0],))
+    (group,) = groups(made, Rooms())
+    photo, true, predicted, error = group.exhibits[0].panels
+    assert [each.title for each in (photo, true, predicted, error)] == [
+        "Photograph",
+        "True depth",
+        "Predicted depth",
+        "Error",
+    ]
+    assert true.legend == predicted.legend
+    assert error.legend is not None
+    assert error.legend.marks == ("−50 % too near", "+50 % too far")
+    grey = np.full(3, 128)
+    assert np.abs(_picture(true.uri)[0, 0] - grey).max() <= 6
+    assert np.abs(_picture(error.uri)[0, 0] - grey).max() <= 6
+    # 25 % too far of 50 % is three quarters along the map, which is orange there.
+    red, green, blue = _picture(error.uri)[30, 30]
+    assert red > 230
+    assert 130 < green < 200
+    assert 70 < blue < 130
+
+
+def test_a_prediction_that_is_not_metres_has_its_own_scale_and_no_error_map() -> None:
+    made = evaluation(images=1, metrics=(METRICS[0],))
+    (group,) = groups(made, Rooms(kind=DepthKind.AFFINE_INVERSE))
+    panels = group.exhibits[0].panels
+    assert [each.title for each in panels] == ["Photograph", "True depth", "Predicted depth"]
+    assert panels[2].legend is not None
+    assert panels[2].legend.marks == ("far", "near")
+
+
+def test_normals_are_shown_in_the_colours_of_the_field_with_the_angle_between_them() -> None:
+    made = evaluation(images=1, metrics=ANGLES, task="normals")
+    (group,) = groups(made, Rooms())
+    _, true, predicted, error = group.exhibits[0].panels
+    assert np.abs(_picture(true.uri)[30, 10] - [128, 128, 255]).max() <= 6
+    assert np.abs(_picture(predicted.uri)[30, 50] - [128, 128, 255]).max() <= 6
+    assert np.abs(_picture(predicted.uri)[30, 10] - [255, 128, 128]).max() <= 6
+    wrong, right = _picture(error.uri)[30, 10], _picture(error.uri)[30, 50]
+    assert wrong.sum() > 600
+    assert right.sum() < 30
+
+
+def test_the_map_of_errors_ends_at_three_times_the_usual_error() -> None:
+    for usual, end in ((0.01, 0.05), (0.04, 0.25), (0.1, 0.5), (3.0, 1.0)):
+        made = evaluation(values={"abs_rel": np.full(3, usual)}, metrics=(METRICS[0],))
+        assert error_end(made) == end
+
+
+def test_blocks_of_a_map_are_the_mean_of_their_valid_pixels() -> None:
+    rng = np.random.default_rng(0)
+    values, valid = rng.normal(size=(2, 7, 1001)), rng.random((7, 1001)) < 0.3
+    values[:, ~valid] = np.nan
+    small = shrink(values, valid)
+    assert small.values.shape == (2, 3, 334)
+    for row, column in ((0, 0), (1, 200), (2, 333)):
+        block = np.s_[3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
+        inside = valid[block]
+        assert small.valid[row, column] == inside.any()
+        expected = values[(slice(None), *block)][:, inside].mean(axis=1) if inside.any() else 0
+        np.testing.assert_allclose(small.values[:, row, column], expected, rtol=1e-5)
+
+
+def test_a_long_table_holds_the_worst_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "LONGEST_TABLE", 20)
+    monkeypatch.setattr(report, "WORST", 7)
+    made = evaluation(images=40)
+    page = _written(made, tmp_path)
+    assert "The worst 7 of 40 images by AbsRel" in page.words
+    order = sorted(made.scores, key=lambda score: score.values["abs_rel"])
+    assert [score.id in page.words for score in order] == [False] * 33 + [True] * 7
+
+
+def test_odd_evaluations_have_a_report_all_the_same(tmp_path: Path) -> None:
+    nothing = replace(evaluation(images=1), scores=(), summaries=(), ranges=())
+    assert "No image has a score" in _written(nothing, tmp_path).words
+    one = evaluation(values={"abs_rel": np.array([0.0])}, metrics=(METRICS[0],))
+    assert "too few images" in _written(one, tmp_path).words
+    many = evaluation(values={"abs_rel": np.r_[np.full(1800, 0.1), 1e6]}, metrics=(METRICS[0],))
+    assert "1 beyond the ends" not in _written(many, tmp_path).words
+    rng = np.random.default_rng(0)
+    far = np.r_[rng.normal(1, 0.1, 1800), 1e6]
+    many = evaluation(values={"abs_rel": far}, metrics=(METRICS[0],))
+    assert "1 beyond the ends, from" in _written(many, tmp_path).words
+    flat = (RangeError(near=0.0, far=1.0, pixels=5, abs_rel=0.1, bias=0.1),)
+    assert "0 to 1" in _written(replace(evaluation(), ranges=flat), tmp_path).words
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="its folder is not there"):
+        write_report(evaluation(), tmp_path / "absent" / "report.html", None)
