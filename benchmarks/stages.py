@@ -19,7 +19,7 @@ from rilievo.io.png import write_png
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model, resize
 from rilievo.models.engines import LoadOptions, open_session
-from rilievo.models.onnx import OnnxModel, network_size, read_facts, shrink
+from rilievo.models.onnx import OnnxModel, read_facts
 from rilievo.types import Photo, Prediction
 
 
@@ -32,11 +32,10 @@ def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[]
     # One thread: with more, some of the time is spent waiting for one another.
     options = LoadOptions(threads=1)
     session = open_session(weights, options)
-    facts = read_facts(weights, session)
+    preparation = read_facts(weights, session).preparation
     model = OnnxModel(weights, options)
     photo = read_photo(path)
-    size = network_size(photo.shape, area=facts.area, multiple=facts.multiple)
-    batch = np.stack([shrink(photo.pixels, size)])
+    batch = np.stack([preparation.pixels(photo.pixels)])
     prediction = _depth_alone(model, photo)
     assert prediction.depth is not None, "the networks measured here give depth"
     depth, answer = prediction.depth, model.infer([photo])[0].depth
@@ -44,7 +43,7 @@ def _stages(weights: Path, path: Path, output: Path) -> Mapping[str, Callable[[]
     picture = colourise(depth)
     return {
         "decode JPEG": lambda: read_photo(path),
-        "shrink for the network": lambda: shrink(photo.pixels, size),
+        "shrink for the network": lambda: preparation.pixels(photo.pixels),
         "network": lambda: session.run(batch),
         "resize depth": lambda: resize(answer, photo.shape),
         "range and colours": lambda: colourise(depth, limits=colour_range(depth)),

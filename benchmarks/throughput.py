@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.measure import answer_of
 from rilievo.io.photo import read_photo
 from rilievo.models.engines import LoadOptions, open_session
-from rilievo.models.onnx import network_size, read_facts, shrink
+from rilievo.models.onnx import read_facts
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.run import predict_files
 
@@ -39,11 +39,8 @@ def _pipeline(weights: Path, folder: Path, output: Path) -> float:
 
 def _network(weights: Path, photo: Path, count: int) -> float:
     session = open_session(weights, LoadOptions())
-    facts = read_facts(weights, session)
-    pixels = read_photo(photo).pixels
-    height, width, _ = pixels.shape
-    size = network_size((height, width), area=facts.area, multiple=facts.multiple)
-    batch = np.stack([shrink(pixels, size)])
+    preparation = read_facts(weights, session).preparation
+    batch = np.stack([preparation.pixels(read_photo(photo).pixels)])
     start = time.perf_counter()
     for _ in range(count):
         session.run(batch)

@@ -35,6 +35,7 @@ class CameraSource(StrEnum):
     FOV = "fov"
     EXIF_35MM = "exif_35mm"
     EXIF_SENSOR = "exif_sensor"
+    PREDICTED = "predicted"
     ASSUMED = "assumed"
 
 

@@ -14,7 +14,9 @@ from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.engines import LoadOptions, _line
-from rilievo.models.onnx import OnnxModel, network_size, shrink
+from rilievo.models.onnx import OnnxModel
+from rilievo.models.preparation import network_size
+from rilievo.models.sampling import shrink
 from rilievo.types import DepthKind, Photo
 
 MakeNetwork = Callable[..., Path]
@@ -68,7 +70,7 @@ def test_a_batch_answers_as_its_photographs_one_by_one(make_network: MakeNetwork
     ("metadata", "words"),
     [
         ({"format": None}, "does not say what it is"),
-        ({"format": "2"}, "does not say what it is"),
+        ({"format": "3"}, "does not say what it is"),
         ({"kind": "distance"}, "makes no sense"),
         ({"licence": None}, "'rilievo.licence' is missing"),
         ({"area": "many"}, "makes no sense"),

@@ -9,8 +9,8 @@ from jaxtyping import Float32
 from rilievo.errors import OptionError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.onnx import shrink
 from rilievo.models.refinement import FlipAveraged, Tiled
+from rilievo.models.sampling import shrink
 from rilievo.types import DepthKind, Photo
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.models.base import resize, unit
-from rilievo.models.onnx import GAP, shrink
+from rilievo.models.sampling import GAP, shrink
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 

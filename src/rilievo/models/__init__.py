@@ -47,7 +47,7 @@ def load_model(
     name: str | Path = DEFAULT_MODEL,
     *,
     device: str = "auto",
-    engine: str = "onnxruntime",
+    engine: str = "auto",
     precision: str = "fp32",
     threads: int | None = None,
 ) -> "Model":
@@ -56,8 +56,10 @@ def load_model(
     Args:
         name: A name in ``MODELS``, or the path of an ONNX file that says what it is.
         device: Where it runs: auto, cpu, cuda or cuda:N.
-        engine: What runs it: onnxruntime, or openvino (extra 'fast').
-        precision: Arithmetic: fp32, or bf16 (openvino), which is faster and less exact.
+        engine: What runs it: onnxruntime or openvino (extra 'fast') for ONNX files, torch for
+            networks in torch; auto is the usual one of the model.
+        precision: Arithmetic: fp32; bf16 (openvino, torch) or fp16 (torch on cuda), which are
+            faster and less exact.
         threads: Threads of one inference; None for one a core.
 
     Raises:

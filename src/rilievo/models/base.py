@@ -18,7 +18,7 @@ from rilievo.io.bands import bands
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
 from rilievo.models.card import ModelCard
-from rilievo.types import DepthMap, MadeBy, Photo, Prediction, Setting
+from rilievo.types import Camera, DepthMap, MadeBy, Photo, Prediction, Setting
 from rilievo.version import VERSION
 
 # A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
@@ -33,11 +33,13 @@ class Inference:
         depth: Numbers of the card's kind.
         normals: Camera frame, towards the camera; need not be unit yet.
         confidence: In [0, 1].
+        camera: Intrinsics of the photograph that the network saw in it; None where it says none.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
+    camera: Camera | None = None
 
 
 class Model(ABC):
@@ -86,7 +88,7 @@ class Model(ABC):
             depth=depth,
             normals=None if inference.normals is None else unit(inference.normals, photo.shape),
             confidence=None if confidence is None else resize(confidence, photo.shape),
-            camera=photo.camera or assumed_camera(photo.shape),
+            camera=photo.camera or inference.camera or assumed_camera(photo.shape),
             photo=photo,
             made_by=self.made_by,
         )

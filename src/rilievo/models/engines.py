@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 INPUT = "image"
 
-PRECISIONS = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16")}
+AUTO = "auto"
+ONNX_ENGINES = ("onnxruntime", "openvino")
+PRECISIONS = {
+    "onnxruntime": ("fp32",),
+    "openvino": ("fp32", "bf16"),
+    "torch": ("fp32", "bf16", "fp16"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +30,15 @@ class LoadOptions:
 
     Attributes:
         device: Where it runs: auto, cpu, cuda or cuda:N.
-        engine: What runs it: onnxruntime or openvino.
-        precision: Arithmetic: fp32, or bf16 (openvino), which is faster and less exact.
+        engine: What runs it: onnxruntime or openvino for ONNX files, torch for networks in torch;
+            auto is the first that fits.
+        precision: Arithmetic: fp32, or bf16 (openvino, torch) or fp16 (torch on cuda), which are
+            faster and less exact.
         threads: Threads of one inference; None for one a core.
     """
 
     device: str = "auto"
-    engine: str = "onnxruntime"
+    engine: str = AUTO
     precision: str = "fp32"
     threads: int | None = None
 
@@ -60,17 +68,37 @@ def open_session(path: Path, options: LoadOptions) -> Session:
         MissingExtraError: If its package is not installed.
         ModelError: If the file is no network that it can run.
     """
-    if options.engine not in PRECISIONS:
-        raise OptionError(f"no engine '{options.engine}'; {suggest(options.engine, PRECISIONS)}")
-    if options.precision not in PRECISIONS[options.engine]:
+    options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
+    open_engine = _onnxruntime if options.engine == "onnxruntime" else _openvino
+    return open_engine(path, options)
+
+
+def checked(options: LoadOptions, *, engines: tuple[str, ...], what: str) -> LoadOptions:
+    """The options with an engine that fits, ``auto`` being the first of ``engines``.
+
+    Args:
+        options: As given.
+        engines: What can run the model, the usual one first.
+        what: The model in messages.
+
+    Raises:
+        OptionError: If the engine is unknown or does not fit, or lacks the precision, or the
+            threads are not positive.
+    """
+    if options.engine not in (AUTO, *PRECISIONS):
+        known = suggest(options.engine, [AUTO, *PRECISIONS])
+        raise OptionError(f"no engine '{options.engine}'; {known}")
+    engine = engines[0] if options.engine == AUTO else options.engine
+    if engine not in engines:
+        raise OptionError(f"{what} is run by {' or '.join(engines)}, not by {engine}")
+    if options.precision not in PRECISIONS[engine]:
         raise OptionError(
-            f"the engine {options.engine} has no precision '{options.precision}'; "
-            f"it has {', '.join(PRECISIONS[options.engine])}"
+            f"the engine {engine} has no precision '{options.precision}'; "
+            f"it has {', '.join(PRECISIONS[engine])}"
         )
     if options.threads is not None and options.threads < 1:
         raise OptionError(f"threads are 1 or more, got {options.threads}")
-    open_engine = _onnxruntime if options.engine == "onnxruntime" else _openvino
-    return open_engine(path, options)
+    return replace(options, engine=engine)
 
 
 def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:

@@ -1,34 +1,37 @@
 """Networks in ONNX files that say of themselves what they are.
 
-The contract, version 1. Input: ``image``, uint8, (batch, height, width, 3), RGB. Outputs:
-``depth`` float32 (batch, height, width) and, optionally, ``normals`` float32 (batch, 3, height,
-width) in our axes and ``confidence`` float32 (batch, height, width), at any one size.
-Normalisation and the like are inside the graph. Metadata: ``rilievo.format`` = 1,
-``rilievo.name``, ``rilievo.kind``, ``rilievo.licence``, ``rilievo.area`` (pixels that it was
-trained at) and ``rilievo.multiple`` (what both sides must be a multiple of).
+The contract, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or
+float32 where the resampling does not round. Outputs: ``depth`` float32 (batch, height, width)
+and, optionally, ``normals`` float32 (batch, 3, height, width) in our axes, ``confidence`` float32
+(batch, height, width), at any one size, and ``fov`` float32 (batch,) [degrees]. Normalisation and
+the like are inside the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name``,
+``rilievo.kind``, ``rilievo.licence``, ``rilievo.focal`` (``width`` where depth is that of a camera
+whose focal length is the photograph's width, else ``none``) and what
+``rilievo.models.preparation`` writes: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
+``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``.
+
+Version 1 has no ``fov``, and of the metadata only the first four, ``rilievo.area`` (pixels that it
+was trained at) and ``rilievo.multiple`` (what both sides must be a multiple of).
 """
 
 import hashlib
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
+from jaxtyping import Shaped
 
 from rilievo.errors import ModelError
-from rilievo.io.pixels import STRIP_PIXELS
-from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import Arrays, LoadOptions, Session, open_session
-from rilievo.types import DepthKind, Photo, Setting
+from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, Session, checked, open_session
+from rilievo.models.preparation import Preparation, Rule, Sizing, read_preparation
+from rilievo.models.prepared import PreparedModel
+from rilievo.types import DepthKind, Setting
 
-FORMAT = "1"
-GAP = 3.0
-"""What is left for the triangle filter to shrink by, at least, where boxes go first."""
+FORMAT = "2"
+FIRST_FORMAT = "1"
+FOCAL_IS_WIDTH = "width"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +41,22 @@ class OnnxFacts:
     name: str
     kind: DepthKind
     licence: str
-    area: int
-    multiple: int
+    preparation: Preparation
+    needs_focal: bool
+
+    def metadata(self) -> Mapping[str, str]:
+        """What to write into a file that says the same."""
+        return {
+            "rilievo.format": FORMAT,
+            "rilievo.name": self.name,
+            "rilievo.kind": self.kind.value,
+            "rilievo.licence": self.licence,
+            "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
+            **self.preparation.metadata(),
+        }
 
 
-class OnnxModel(Model):
+class OnnxModel(PreparedModel):
     """A network in an ONNX file, run at the resolution it was trained at."""
 
     def __init__(self, path: Path, options: LoadOptions, card: ModelCard | None = None) -> None:
@@ -56,6 +70,7 @@ class OnnxModel(Model):
         Raises:
             ModelError: If it cannot be read, or does not keep the contract of this module.
         """
+        options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
         self.weights_sha256 = _sha256(path)
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
@@ -65,61 +80,17 @@ class OnnxModel(Model):
                 f"{path}: the file says that its depth is {facts.kind}, the card of model "
                 f"'{self.card.name}' {self.card.kind}"
             )
-        self._area, self._multiple = facts.area, facts.multiple
+        self.preparation, self.needs_focal = facts.preparation, facts.needs_focal
         self.settings: Mapping[str, Setting] = {
             "engine": options.engine,
             "precision": options.precision,
             "device": self._session.device,
-            "area": facts.area,
+            **_size_settings(facts.preparation),
         }
 
-    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network, in batches of photographs that come to one size."""
-        groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, photo in enumerate(photos):
-            size = network_size(photo.shape, area=self._area, multiple=self._multiple)
-            groups[size].append(index)
-        answers: dict[int, Inference] = {}
-        for size, indices in groups.items():
-            batch = np.stack([shrink(photos[index].pixels, size) for index in indices])
-            outputs = self._session.run(batch)
-            _check_shapes(outputs, len(indices), self.card.name)
-            answers |= {index: _pick(outputs, row) for row, index in enumerate(indices)}
-        return [answers[index] for index in range(len(photos))]
-
-
-def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[int, int]:
-    """The (height, width) at which a network of this ``area`` [px] sees a photograph.
-
-    Both sides are multiples of ``multiple``; the aspect is kept as well as that allows, and the
-    area is nearly the trained one, because a network knows the size of things in pixels.
-    """
-    height, width = shape
-    ideal_height = math.sqrt(area * height / width)
-    ideal_width = area / ideal_height
-    candidates = [
-        (rows * multiple, columns * multiple)
-        for rows in _around(ideal_height / multiple)
-        for columns in _around(ideal_width / multiple)
-    ]
-
-    def misfit(size: tuple[int, int]) -> float:
-        aspect = math.log(size[0] * width / (size[1] * height))
-        return 4 * abs(aspect) + abs(math.log(size[0] * size[1] / area))
-
-    return min(candidates, key=misfit)
-
-
-def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
-    """Resize without aliasing: triangle filter, after whole-number boxes on large photographs."""
-    if pixels.shape[:2] == size:
-        return pixels
-    height, width, _ = pixels.shape
-    down, across = max(1, int(height / size[0] / GAP)), max(1, int(width / size[1] / GAP))
-    image = Image.fromarray(_reduce(pixels, down, across))
-    # Boxes at the right and lower edge may reach beyond the photograph.
-    box = (0.0, 0.0, width / across, height / down)
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """The session's answers."""
+        return self._session.run(batch)
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
@@ -129,7 +100,8 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         ModelError: If something is missing or makes no sense; the message says what.
     """
     metadata = session.metadata
-    if metadata.get("rilievo.format") != FORMAT:
+    version = metadata.get("rilievo.format")
+    if version not in (FORMAT, FIRST_FORMAT):
         raise ModelError(
             f"{path}: the file does not say what it is (no metadata rilievo.format = {FORMAT}); "
             "only networks that state kind, size and licence can be run"
@@ -138,22 +110,17 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         if name not in (session.input_names if name == "image" else session.output_names):
             raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
     try:
-        facts = OnnxFacts(
+        return OnnxFacts(
             name=metadata["rilievo.name"],
             kind=DepthKind(metadata["rilievo.kind"]),
             licence=metadata["rilievo.licence"],
-            area=int(metadata["rilievo.area"]),
-            multiple=int(metadata["rilievo.multiple"]),
+            preparation=_preparation(metadata, version),
+            needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
         )
     except KeyError as error:
         raise ModelError(f"{path}: metadata {error} is missing") from error
-    except ValueError as error:
+    except (ValueError, ModelError) as error:
         raise ModelError(f"{path}: metadata makes no sense: {error}") from error
-    if not (1 <= facts.multiple <= 512 and facts.multiple**2 <= facts.area <= 10**8):
-        raise ModelError(
-            f"{path}: metadata makes no sense: area {facts.area}, multiple {facts.multiple}"
-        )
-    return facts
 
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
@@ -162,24 +129,18 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     return OnnxModel(directory / f"{card.name.partition('/')[2]}.onnx", options, card)
 
 
-def _reduce(
-    pixels: UInt8[np.ndarray, "h w 3"], down: int, across: int
-) -> UInt8[np.ndarray, "a b 3"]:
-    """Means of boxes of pixels, in strips: Pillow would copy the whole photograph, and larger."""
-    if down == across == 1:
-        return pixels
-    height, width, _ = pixels.shape
-    reduced = np.empty((-(-height // down), -(-width // across), 3), np.uint8)
-    rows = max(1, STRIP_PIXELS // (width * down))
-    for first in range(0, len(reduced), rows):
-        strip = np.ascontiguousarray(pixels[first * down : (first + rows) * down])
-        reduced[first : first + rows] = np.asarray(Image.fromarray(strip).reduce((across, down)))
-    return reduced
+def _preparation(metadata: Mapping[str, str], version: str | None) -> Preparation:
+    if version == FORMAT:
+        return read_preparation(metadata)
+    area, multiple = int(metadata["rilievo.area"]), int(metadata["rilievo.multiple"])
+    return Preparation(sizing=Sizing(rule=Rule.AREA, area=area, multiple=multiple))
 
 
-def _around(ideal: float) -> tuple[int, ...]:
-    floor = max(1, math.floor(ideal))
-    return (floor, floor + 1)
+def _size_settings(preparation: Preparation) -> Mapping[str, Setting]:
+    """How photographs come to the network's size, as results say it."""
+    if preparation.sizing.rule is Rule.AREA:
+        return {"area": preparation.sizing.area}
+    return {"sizing": str(preparation.sizing), "resampling": preparation.resampling.value}
 
 
 def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
@@ -195,27 +156,6 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         extra=None,
         speed="not measured",
         loader="rilievo.models.onnx:load",
-    )
-
-
-def _check_shapes(outputs: Arrays, count: int, name: str) -> None:
-    for key, channels in (("depth", ()), ("normals", (3,)), ("confidence", ())):
-        array = outputs.get(key)
-        if array is None:
-            continue
-        if array.dtype != np.float32 or array.shape[:-2] != (count, *channels):
-            raise ModelError(
-                f"model '{name}': output {key!r} is {array.dtype} {array.shape}, expected float32 "
-                f"({', '.join(map(str, (count, *channels)))}, height, width)"
-            )
-
-
-def _pick(outputs: Arrays, row: int) -> Inference:
-    normals, confidence = outputs.get("normals"), outputs.get("confidence")
-    return Inference(
-        depth=outputs["depth"][row],
-        normals=None if normals is None else normals[row],
-        confidence=None if confidence is None else confidence[row],
     )
 
 

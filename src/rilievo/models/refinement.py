@@ -5,13 +5,14 @@ everything that takes a model. They work at network resolution, in bounded memor
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
 from rilievo.errors import OptionError
+from rilievo.geometry.intrinsics import crop_K, flip_K
 from rilievo.models.base import Inference, Model, resize
 from rilievo.types import DepthKind, Photo
 
@@ -47,6 +48,7 @@ class FlipAveraged(Model):
             depth=depth,
             normals=_mean(one.normals, other.normals),
             confidence=_mean(one.confidence, other.confidence),
+            camera=one.camera,
         )
 
 
@@ -86,7 +88,7 @@ class Tiled(Model):
                 canvas = _Canvas(photo.shape, box, tile, _space(self.card.kind), whole)
             canvas.add(box, tile)
         assert canvas is not None
-        return canvas.result()
+        return replace(canvas.result(), camera=whole.camera)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +216,10 @@ def _starts(length: int, side: int) -> list[int]:
 def _crop(photo: Photo, box: _Box) -> Photo:
     rows = slice(box.top, box.top + box.height)
     columns = slice(box.left, box.left + box.width)
-    return Photo(pixels=photo.pixels[rows, columns], name=photo.name)
+    camera = photo.camera
+    if camera is not None:
+        camera = replace(camera, K=crop_K(camera.K, top=box.top, left=box.left))
+    return Photo(pixels=photo.pixels[rows, columns], camera=camera, name=photo.name)
 
 
 def _size(inference: Inference) -> tuple[int, int]:
@@ -225,7 +230,11 @@ def _size(inference: Inference) -> tuple[int, int]:
 
 
 def _mirror(photo: Photo) -> Photo:
-    return Photo(pixels=np.ascontiguousarray(photo.pixels[:, ::-1]), name=photo.name)
+    camera = photo.camera
+    if camera is not None:
+        camera = replace(camera, K=flip_K(camera.K, width=photo.shape[1]))
+    pixels = np.ascontiguousarray(photo.pixels[:, ::-1])
+    return Photo(pixels=pixels, camera=camera, name=photo.name)
 
 
 def _mirror_back(inference: Inference) -> Inference:

@@ -54,10 +54,12 @@ class PredictOptions:
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    engine: str = "onnxruntime"
-    """onnxruntime, or openvino (extra 'fast')."""
+    engine: str = "auto"
+    """What runs the network: onnxruntime or openvino (extra 'fast') for ONNX files, torch for
+    models of the extra 'hub'; auto is the usual one of the model."""
     precision: str = "fp32"
-    """fp32, or bf16 with openvino: faster, less exact; it is recorded with the result."""
+    """fp32; bf16 with openvino or torch, fp16 with torch on cuda: faster, less exact; it is
+    recorded with the result."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one a core."""
     batch_size: int = 1

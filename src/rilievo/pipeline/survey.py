@@ -11,7 +11,7 @@ from rilievo.io.limits import printable
 from rilievo.io.outputs import Need, check_parts, parts_of
 from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
-from rilievo.models.onnx import shrink
+from rilievo.models.sampling import shrink
 from rilievo.pipeline.ahead import read_ahead
 from rilievo.pipeline.clip_options import ClipOptions, Metric
 from rilievo.pipeline.looks import look_at

@@ -1,0 +1,266 @@
+"""From a photograph to what a network sees, and back: size, filter, padding; numpy and Pillow.
+
+Every model's authors resize in their own way, and a network answers best what it was trained
+on. The rules here are theirs, exactly; a file that states its rule (``rilievo.models.onnx``)
+needs nothing else to be run.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from rilievo.errors import ModelError
+from rilievo.models.sampling import Grid, bilinear_points, shrink, triangle_in_box
+
+PREFIX = "rilievo."
+
+
+class Rule(StrEnum):
+    """How the size at which a network sees a photograph follows from the photograph's."""
+
+    AREA = "area"
+    """Nearly ``area`` pixels, nearly the photograph's aspect: rilievo's own rule."""
+    FIXED = "fixed"
+    """Always ``height`` x ``width``, whatever the aspect."""
+    LEAST_CHANGE = "least-change"
+    """The aspect is kept; of the scales to ``height`` and to ``width`` the one nearer to 1 is
+    taken, and each side is rounded to the nearest multiple (halves to even). DPT, Depth
+    Anything, ZoeDepth."""
+    SHORTEST_EDGE = "shortest-edge"
+    """The aspect is kept; the shorter side becomes ``height``, each is rounded to a multiple."""
+    FLOOR = "floor"
+    """The photograph's own size, each side rounded down to a multiple; photographs of more than
+    ``area`` pixels are first brought to that. GLPN."""
+
+
+class Resampling(StrEnum):
+    """The filter that brings a photograph to the network's size."""
+
+    TRIANGLE = "triangle"
+    """Antialiased bilinear, after whole-number boxes on large photographs; to whole numbers."""
+    BILINEAR = "bilinear"
+    """Antialiased bilinear, as Pillow's, to whole numbers."""
+    BICUBIC = "bicubic"
+    """Antialiased bicubic (a = -0.5), as Pillow's, to whole numbers."""
+    LANCZOS = "lanczos"
+    """Antialiased Lanczos of three lobes, as Pillow's, to whole numbers."""
+    BILINEAR_POINTS = "bilinear-points"
+    """Bilinear between the four nearest pixels, no antialiasing, pixel centres at halves; not
+    rounded. Depth Pro."""
+    BILINEAR_CORNERS = "bilinear-corners"
+    """The same with the corner pixels' centres laid on each other; not rounded. ZoeDepth."""
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether the network gets whole numbers, as uint8; otherwise float32 of 0 to 255."""
+        return self not in (Resampling.BILINEAR_POINTS, Resampling.BILINEAR_CORNERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """A rule with its numbers; those that the rule does not read stay 0.
+
+    Attributes:
+        rule: How the size follows.
+        height: Of the network's input [px].
+        width: Of the network's input [px].
+        area: Pixels.
+        multiple: What both sides are a multiple of.
+
+    Raises:
+        ModelError: If a number that the rule needs is missing or out of range.
+    """
+
+    rule: Rule
+    height: int = 0
+    width: int = 0
+    area: int = 0
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.multiple <= 512:
+            raise ModelError(f"a size is a multiple of 1 to 512, got {self.multiple}")
+        by_area = self.rule in (Rule.AREA, Rule.FLOOR)
+        area = self.area if by_area else self.height * self.width
+        if min(self.height, self.width) < 0 or not self.multiple**2 <= area <= 10**8:
+            raise ModelError(
+                f"a size by the rule '{self.rule}' with multiples of {self.multiple} has "
+                f"{self.multiple**2} to 1e8 pixels, got {self}"
+            )
+
+    def __str__(self) -> str:
+        numbers = f"{self.height}x{self.width}" if self.height else f"{self.area}"
+        return f"{self.rule} {numbers} /{self.multiple}"
+
+    def size(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """The (height, width) at which the network sees a photograph of ``shape``."""
+        height, width = shape
+        if self.rule is Rule.AREA:
+            return network_size(shape, area=self.area, multiple=self.multiple)
+        if self.rule is Rule.FIXED:
+            return self.height, self.width
+        if self.rule is Rule.FLOOR:
+            scale = min(1.0, math.sqrt(self.area / (height * width)))
+            return self._down(height * scale), self._down(width * scale)
+        if self.rule is Rule.SHORTEST_EDGE:
+            scale = self.height / min(shape)
+        else:
+            down, across = self.height / height, self.width / width
+            scale = across if abs(1 - across) < abs(1 - down) else down
+        return self._nearest(scale * height), self._nearest(scale * width)
+
+    def _nearest(self, length: float) -> int:
+        # A strip of a photograph would come to no rows at all; one multiple is the least.
+        return max(1, round(length / self.multiple)) * self.multiple
+
+    def _down(self, length: float) -> int:
+        return max(1, math.floor(length / self.multiple)) * self.multiple
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """Everything between a photograph's pixels and the tensor that a network was trained on.
+
+    Attributes:
+        sizing: At what size the network sees it.
+        resampling: The filter that brings it there.
+        padding: A border of int(padding * sqrt(side / 2)) pixels is reflected around the
+            photograph before, and taken off the answer: 3 for ZoeDepth; 0 is none.
+        rescale: Factor from 0..255, before the mean is taken off; inside the network's graph.
+        mean: Of red, green, blue, after ``rescale``; inside the network's graph.
+        std: Of red, green, blue, after ``rescale``; inside the network's graph.
+    """
+
+    sizing: Sizing
+    resampling: Resampling = Resampling.TRIANGLE
+    padding: float = 0.0
+    rescale: float = 1 / 255
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.padding < math.inf:
+            raise ModelError(f"padding is 0 or more, got {self.padding}")
+        if self.padding and self.resampling.is_rounded:
+            raise ModelError(f"padding goes with bilinear-*, not with {self.resampling}")
+        if not (math.isfinite(self.rescale) and all(map(math.isfinite, self.mean))):
+            raise ModelError(f"rescale and mean are finite, got {self.rescale}, {self.mean}")
+        if not all(0 < each < math.inf for each in self.std):
+            raise ModelError(f"std is positive, got {self.std}")
+
+    def size(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """The (height, width) at which the network sees a photograph of ``shape``."""
+        return self.sizing.size(self._padded(shape))
+
+    def pixels(
+        self, photo: UInt8[np.ndarray, "h w 3"]
+    ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
+        """The photograph at the network's size, in 0..255; normalising is the network's."""
+        height, width, _ = photo.shape
+        size = self.size((height, width))
+        if self.resampling is Resampling.TRIANGLE:
+            return shrink(photo, size)
+        if self.resampling.is_rounded:
+            if size == (height, width):
+                return photo
+            filter = _PILLOW[self.resampling]
+            return np.asarray(Image.fromarray(photo).resize((size[1], size[0]), filter))
+        grid = Grid.CORNERS if self.resampling is Resampling.BILINEAR_CORNERS else Grid.CENTRES
+        return bilinear_points(photo, size, grid=grid, border=self.border((height, width)))
+
+    def border(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows above and below, columns left and right, that are reflected around [px]."""
+        height, width = (int(math.sqrt(side / 2) * self.padding) for side in shape)
+        return height, width
+
+    def unpadded(
+        self, field: Float32[np.ndarray, "a b"], shape: tuple[int, int]
+    ) -> Float32[np.ndarray, "h w"]:
+        """The part of an answer that shows the photograph, without the reflected border.
+
+        A border does not end between two of the answer's pixels, so where there is one the
+        field comes at the photograph's size, resized once.
+        """
+        down, across = self.border(shape)
+        if not (down or across):
+            return field
+        return triangle_in_box(field, shape, border=(down, across))
+
+    def metadata(self) -> Mapping[str, str]:
+        """What a file must say so that it can be run without anything else; all but the graph's."""
+        sizing = self.sizing
+        return {
+            f"{PREFIX}sizing": sizing.rule.value,
+            f"{PREFIX}size": f"{sizing.height}x{sizing.width}",
+            f"{PREFIX}area": f"{sizing.area}",
+            f"{PREFIX}multiple": f"{sizing.multiple}",
+            f"{PREFIX}resampling": self.resampling.value,
+            f"{PREFIX}padding": f"{self.padding!r}",
+        }
+
+    def _padded(self, shape: tuple[int, int]) -> tuple[int, int]:
+        down, across = self.border(shape)
+        return shape[0] + 2 * down, shape[1] + 2 * across
+
+
+def read_preparation(metadata: Mapping[str, str]) -> Preparation:
+    """The preparation that ``Preparation.metadata`` wrote down.
+
+    Raises:
+        KeyError: If an entry is missing.
+        ValueError: If one makes no sense.
+    """
+    height, _, width = metadata[f"{PREFIX}size"].partition("x")
+    try:
+        return Preparation(
+            sizing=Sizing(
+                rule=Rule(metadata[f"{PREFIX}sizing"]),
+                height=int(height),
+                width=int(width),
+                area=int(metadata[f"{PREFIX}area"]),
+                multiple=int(metadata[f"{PREFIX}multiple"]),
+            ),
+            resampling=Resampling(metadata[f"{PREFIX}resampling"]),
+            padding=float(metadata[f"{PREFIX}padding"]),
+        )
+    except ModelError as error:
+        raise ValueError(str(error)) from error
+
+
+def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[int, int]:
+    """The (height, width) at which a network of this ``area`` [px] sees a photograph.
+
+    Both sides are multiples of ``multiple``; the aspect is kept as well as that allows, and the
+    area is nearly the trained one, because a network knows the size of things in pixels.
+    """
+    height, width = shape
+    ideal_height = math.sqrt(area * height / width)
+    ideal_width = area / ideal_height
+    candidates = [
+        (rows * multiple, columns * multiple)
+        for rows in _around(ideal_height / multiple)
+        for columns in _around(ideal_width / multiple)
+    ]
+
+    def misfit(size: tuple[int, int]) -> float:
+        aspect = math.log(size[0] * width / (size[1] * height))
+        return 4 * abs(aspect) + abs(math.log(size[0] * size[1] / area))
+
+    return min(candidates, key=misfit)
+
+
+def _around(ideal: float) -> tuple[int, ...]:
+    floor = max(1, math.floor(ideal))
+    return (floor, floor + 1)
+
+
+_PILLOW = {
+    Resampling.BILINEAR: Image.Resampling.BILINEAR,
+    Resampling.BICUBIC: Image.Resampling.BICUBIC,
+    Resampling.LANCZOS: Image.Resampling.LANCZOS,
+}

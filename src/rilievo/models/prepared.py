@@ -1,0 +1,104 @@
+"""Models whose photographs are brought to a network's size first: grouped, run, brought back.
+
+A network is a function of one batch of equal sizes. What it answers, by name: ``depth`` float32
+(batch, height, width); optionally ``normals`` (batch, 3, height, width) in our axes,
+``confidence`` (batch, height, width), and ``fov`` (batch,), the horizontal field of view of the
+photograph [degrees].
+"""
+
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from rilievo.errors import ModelError
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.models.base import Inference, Model
+from rilievo.models.preparation import Preparation
+from rilievo.types import Camera, CameraSource, Photo
+
+Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
+
+
+class PreparedModel(Model):
+    """A network behind a ``Preparation``, whatever runs it."""
+
+    preparation: Preparation
+    needs_focal: bool = False
+    """Whether the network's depth is that of a camera whose focal length is the photograph's
+    width, as Depth Pro's: true depth is fx / width times it."""
+
+    @abstractmethod
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """What the network answers for photographs at its size, uint8 or float32 in 0..255."""
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the network, in batches of photographs that come to one size."""
+        groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, photo in enumerate(photos):
+            groups[self.preparation.size(photo.shape)].append(index)
+        answers: dict[int, Inference] = {}
+        for indices in groups.values():
+            batch = np.stack([self.preparation.pixels(photos[index].pixels) for index in indices])
+            outputs = self.run(batch)
+            _check_shapes(outputs, len(indices), self.card.name)
+            answers |= {
+                index: self._answer(outputs, row, photos[index])
+                for row, index in enumerate(indices)
+            }
+        return [answers[index] for index in range(len(photos))]
+
+    def _answer(self, outputs: Arrays, row: int, photo: Photo) -> Inference:
+        def field(name: str) -> Float32[np.ndarray, "h w"] | None:
+            array = outputs.get(name)
+            return None if array is None else self.preparation.unpadded(array[row], photo.shape)
+
+        camera = _camera(outputs, row, photo, self.card.name)
+        depth, normals = field("depth"), outputs.get("normals")
+        if depth is not None and self.needs_focal:
+            known = photo.camera or camera
+            if known is None:
+                raise ModelError(
+                    f"model '{self.card.name}' needs the focal length and predicts none: "
+                    "give --fov or --camera"
+                )
+            depth = depth * np.float32(known.K[0, 0] / photo.shape[1])
+        if normals is not None:
+            unpadded = [self.preparation.unpadded(each, photo.shape) for each in normals[row]]
+            normals = np.stack(unpadded)
+        return Inference(
+            depth=depth, normals=normals, confidence=field("confidence"), camera=camera
+        )
+
+
+def _camera(outputs: Arrays, row: int, photo: Photo, name: str) -> Camera | None:
+    """The camera that the network sees in the photograph; None where it says none."""
+    fov = outputs.get("fov")
+    if fov is None:
+        return None
+    degrees = float(fov[row])
+    if not 0 < degrees < 180:
+        raise ModelError(
+            f"model '{name}' answered with a field of view of {degrees:g} degrees; "
+            "give --fov or --camera"
+        )
+    return Camera(K=K_from_fov(degrees, photo.shape), source=CameraSource.PREDICTED)
+
+
+def _check_shapes(outputs: Arrays, count: int, name: str) -> None:
+    for key, channels in (("depth", ()), ("normals", (3,)), ("confidence", ())):
+        array = outputs.get(key)
+        if array is None:
+            continue
+        if array.dtype != np.float32 or array.shape[:-2] != (count, *channels):
+            raise ModelError(
+                f"model '{name}': output {key!r} is {array.dtype} {array.shape}, expected float32 "
+                f"({', '.join(map(str, (count, *channels)))}, height, width)"
+            )
+    fov = outputs.get("fov")
+    if fov is not None and (fov.dtype != np.float32 or fov.shape != (count,)):
+        raise ModelError(
+            f"model '{name}': output 'fov' is {fov.dtype} {fov.shape}, expected float32 ({count},)"
+        )

@@ -1,0 +1,123 @@
+"""Filters that bring a photograph to a network's size, and a part of an answer back."""
+
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Float32, Int, UInt8
+from PIL import Image
+
+from rilievo.io.pixels import STRIP_PIXELS
+
+GAP = 3.0
+"""What is left for the triangle filter to shrink by, at least, where boxes go first."""
+
+
+class Grid(StrEnum):
+    """Which points of a small and a large picture are the same."""
+
+    CENTRES = "centres"
+    """Their edges: centres of pixels are at halves."""
+    CORNERS = "corners"
+    """The centres of their corner pixels."""
+
+
+def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
+    """Resize without aliasing: triangle filter, after whole-number boxes on large photographs."""
+    if pixels.shape[:2] == size:
+        return pixels
+    height, width, _ = pixels.shape
+    down, across = max(1, int(height / size[0] / GAP)), max(1, int(width / size[1] / GAP))
+    image = Image.fromarray(_reduce(pixels, down, across))
+    # Boxes at the right and lower edge may reach beyond the photograph.
+    box = (0.0, 0.0, width / across, height / down)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
+
+
+def bilinear_points(
+    pixels: UInt8[np.ndarray, "h w 3"],
+    size: tuple[int, int],
+    *,
+    grid: Grid,
+    border: tuple[int, int] = (0, 0),
+) -> Float32[np.ndarray, "a b 3"]:
+    """Interpolate between the four nearest pixels: no antialiasing, no rounding, in 0..255.
+
+    Args:
+        pixels: The photograph.
+        size: (height, width) asked for.
+        grid: Which points of the two are the same.
+        border: Rows and columns of the photograph reflected around it before; they are read
+            where they come from, not copied.
+    """
+    rows = _Taps(pixels.shape[0], size[0], grid, border[0])
+    columns = _Taps(pixels.shape[1], size[1], grid, border[1])
+    result = np.empty((*size, 3), np.float32)
+    across = columns.fraction[:, None]
+    # A band of rows at a time: four float copies of a large photograph would not fit.
+    step = max(1, STRIP_PIXELS // size[1])
+    for first in range(0, size[0], step):
+        band = slice(first, min(first + step, size[0]))
+        down = rows.fraction[band, None, None]
+        upper, lower = pixels[rows.before[band]], pixels[rows.after[band]]
+        top = upper[:, columns.before] * (1 - across) + upper[:, columns.after] * across
+        bottom = lower[:, columns.before] * (1 - across) + lower[:, columns.after] * across
+        result[band] = top * (1 - down) + bottom * down
+    return result
+
+
+def triangle_in_box(
+    field: Float32[np.ndarray, "a b"], shape: tuple[int, int], *, border: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """Bilinear to ``shape``, of what lies inside a border.
+
+    Args:
+        field: What stands for the photograph with its border.
+        shape: (height, width) of the photograph without it.
+        border: Rows and columns on each side, in the photograph's pixels.
+    """
+    (height, width), (rows, columns) = field.shape, border
+    down, across = height / (shape[0] + 2 * rows), width / (shape[1] + 2 * columns)
+    box = (columns * across, rows * down, width - columns * across, height - rows * down)
+    image = Image.fromarray(np.ascontiguousarray(field))
+    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR, box=box))
+
+
+class _Taps:
+    """For each place along one side: the two pixels around it and how far it is past the first."""
+
+    def __init__(self, length: int, count: int, grid: Grid, border: int) -> None:
+        whole = length + 2 * border
+        places = np.arange(count, dtype=np.float32)
+        if grid is Grid.CORNERS:
+            at = places * np.float32((whole - 1) / max(count - 1, 1))
+        else:
+            at = (places + np.float32(0.5)) * np.float32(whole / count) - np.float32(0.5)
+        at = np.clip(at, 0, whole - 1)
+        before = at.astype(np.intp)
+        self.fraction: Float32[np.ndarray, " count"] = at - before.astype(np.float32)
+        self.before = _reflected(before - border, length)
+        self.after = _reflected(np.minimum(before + 1, whole - 1) - border, length)
+
+
+def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray, " count"]:
+    """Where a pixel beyond the edge comes from: mirrored at the outermost pixels' centres."""
+    if length == 1:
+        return np.zeros_like(index)
+    period = 2 * (length - 1)
+    folded = index % period
+    return np.minimum(folded, period - folded)
+
+
+def _reduce(
+    pixels: UInt8[np.ndarray, "h w 3"], down: int, across: int
+) -> UInt8[np.ndarray, "a b 3"]:
+    """Means of boxes of pixels, in strips: Pillow would copy the whole photograph, and larger."""
+    if down == across == 1:
+        return pixels
+    height, width, _ = pixels.shape
+    reduced = np.empty((-(-height // down), -(-width // across), 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // (width * down))
+    for first in range(0, len(reduced), rows):
+        strip = np.ascontiguousarray(pixels[first * down : (first + rows) * down])
+        reduced[first : first + rows] = np.asarray(Image.fromarray(strip).reduce((across, down)))
+    return reduced

@@ -1,0 +1,156 @@
+"""What all models in torch share: the network with its normalisation as one module, and its runs.
+
+``Network`` is closed under export: everything from the photograph at the network's size to the
+answer is in its graph, so that an ONNX file of it (``rilievo.models.onnx``) needs nothing else.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import LoadOptions, checked
+from rilievo.models.preparation import Preparation
+from rilievo.models.prepared import Arrays, PreparedModel
+from rilievo.types import Setting
+
+ENGINE = "torch"
+_AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Network(nn.Module, ABC):
+    """A photograph at the network's size in, named answers out; all of it exportable.
+
+    Attributes:
+        outputs: Names of what ``forward`` returns, in its order; ``rilievo.models.prepared`` says
+            what each is.
+        preparation: How photographs come to its input.
+    """
+
+    outputs: tuple[str, ...] = ("depth",)
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preparation: Preparation) -> None:
+        super().__init__()
+        self.preparation = preparation
+        for name, values in (("mean", preparation.mean), ("std", preparation.std)):
+            constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
+            self.register_buffer(name, constant, persistent=False)
+
+    def forward(self, image: Shaped[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
+        """Answers for RGB in 0..255, uint8 or float32; float32, in the order of ``outputs``."""
+        pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.preparation.rescale
+        answers = self.answer((pixels - self.mean) / self.std)
+        return tuple(each.to(torch.float32) for each in answers)
+
+    @abstractmethod
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """What the network says of normalised pixels, in the order of ``outputs``."""
+
+    def example(self, shape: tuple[int, int] = (480, 640)) -> Shaped[Tensor, "1 h w 3"]:
+        """A black input of the type and size that a photograph of ``shape`` comes to."""
+        black = self.preparation.pixels(np.zeros((*shape, 3), np.uint8))
+        return torch.from_numpy(np.array(black))[None]
+
+
+class TorchModel(PreparedModel):
+    """A network in torch behind ``predict``."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        network: Network,
+        options: LoadOptions,
+        *,
+        weights_sha256: str,
+        needs_focal: bool = False,
+        settings: Mapping[str, Setting] | None = None,
+    ) -> None:
+        """Put a network where it runs.
+
+        Args:
+            card: What it is.
+            network: With its weights; it is moved to the device and set to answer.
+            options: How to run it. Threads are those of the whole process.
+            weights_sha256: Of the weights' file.
+            needs_focal: Whether depth is that of a camera whose focal length is the width.
+            settings: What else changes its numbers.
+
+        Raises:
+            OptionError: If the device, engine or precision is not to be had.
+        """
+        options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+        self.card, self.weights_sha256 = card, weights_sha256
+        self.preparation, self.needs_focal = network.preparation, needs_focal
+        self.device = find_device(options.device)
+        self._dtype = _AUTOCAST[options.precision]
+        if self._dtype is torch.float16 and self.device.type == "cpu":
+            raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.settings = {
+            "engine": ENGINE,
+            "precision": options.precision,
+            "device": str(self.device),
+            "sizing": str(network.preparation.sizing),
+            "resampling": network.preparation.resampling.value,
+            **(settings or {}),
+        }
+
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """The network's answers, computed in the precision that was asked for."""
+        image = torch.from_numpy(batch).to(self.device)
+        try:
+            with torch.inference_mode(), self._arithmetic():
+                answers = self.network(image)
+        except RuntimeError as error:
+            raise ModelError(f"model '{self.card.name}': {_failure(error, batch)}") from error
+        return {
+            name: answer.cpu().numpy()
+            for name, answer in zip(self.network.outputs, answers, strict=True)
+        }
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type,
+            dtype=self._dtype if self._dtype is not torch.float32 else torch.bfloat16,
+            enabled=self._dtype is not torch.float32,
+        )
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        OptionError: If there is none of that name, or this machine has no such.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+        raise OptionError(f"no device '{name}'; known: auto, cpu, cuda, cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cpu" or (kind == "auto" and not count):
+        return torch.device("cpu")
+    if int(index or 0) >= count:
+        raise OptionError(
+            f"device '{name}' is not to be had: torch sees {count} cuda devices; use --device cpu"
+        )
+    return torch.device("cuda", int(index or 0))
+
+
+def _failure(error: RuntimeError, batch: Shaped[np.ndarray, "b h w 3"]) -> str:
+    """Why the network failed, in one line."""
+    count, height, width, _ = batch.shape
+    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+        return (
+            f"too little memory for {count} x {height}x{width}: give a smaller --batch-size, "
+            "or --device cpu"
+        )
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"the network failed on {count} x {height}x{width}: {lines[0][:200]}"
