@@ -42,7 +42,7 @@ def cloud_distances(
         MissingExtraError: If scipy is not installed.
     """
     try:
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
     except ImportError as error:
         raise MissingExtraError("comparing clouds of points", "evaluate") from error
     for array in (points, cloud):
@@ -50,7 +50,7 @@ def cloud_distances(
             raise InputError(f"a cloud is (points, 3) with at least one, this is {array.shape}")
         if not np.isfinite(array).all():
             raise InputError("a cloud has NaN or infinite coordinates: leave such points out")
-    return np.asarray(cKDTree(cloud).query(points)[0], dtype=np.float64)
+    return np.asarray(KDTree(cloud).query(points)[0], dtype=np.float64)
 
 
 def cloud_accuracy(predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"]) -> float:
