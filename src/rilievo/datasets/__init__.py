@@ -13,6 +13,7 @@ DATASETS: Mapping[str, str] = {
     "folder": "rilievo.datasets.folder:Folder",
     "kitti-depth": "rilievo.datasets.kitti_depth:KittiDepth",
     "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
+    "nyuv2": "rilievo.datasets.nyuv2:NYUv2",
 }
 
 __all__ = [

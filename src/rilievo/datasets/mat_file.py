@@ -1,0 +1,178 @@
+"""MATLAB files: those of version 7.3, which are HDF5, read in slices; older ones as a whole."""
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.io.limits import check_regular, printable, reason
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# MATLAB writes 512 bytes of its own before the HDF5 part; other programs write none.
+_SIGNATURE_OFFSETS = (0, 512)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatArray:
+    """One array in a file of version 7.3.
+
+    Attributes:
+        name: Of the variable.
+        shape: As HDF5 stores it: MATLAB's, the other way round.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class MatSlices:
+    """A file of version 7.3, of which slices along the first stored axis are read.
+
+    It is opened when first read and once in every process: it can be sent to another one, and a
+    process that was forked does not share the file position of its parent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: Any = None
+        self._process = 0
+
+    def __getstate__(self) -> Path:
+        return self.path
+
+    def __setstate__(self, path: Path) -> None:
+        self.path, self._file, self._process = path, None, 0
+
+    def arrays(self) -> dict[str, MatArray]:
+        """Every numeric array at the top of the file.
+
+        Raises:
+            InputError: If the file is missing, cut short, or not of version 7.3.
+        """
+        file = self._opened()
+        return {
+            name: MatArray(name=name, shape=tuple(item.shape))
+            for name, item in file.items()
+            if hasattr(item, "shape")
+        }
+
+    def slice(self, name: str, index: int) -> np.ndarray:
+        """Entry ``index`` along the first stored axis, the other axes as stored.
+
+        Raises:
+            InputError: If this part of the file is damaged.
+        """
+        try:
+            return np.asarray(self._opened()[name][index])
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{printable(self.path)}: '{name}' cannot be read at {index} ({reason(error)}); "
+                "fetch the file again"
+            ) from error
+
+    def whole(self, name: str) -> np.ndarray:
+        """A whole array, its axes as stored.
+
+        Raises:
+            InputError: If this part of the file is damaged.
+        """
+        try:
+            return np.asarray(self._opened()[name])
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{printable(self.path)}: '{name}' cannot be read ({reason(error)}); fetch the "
+                "file again"
+            ) from error
+
+    def close(self) -> None:
+        """Let the file go; the next read opens it again."""
+        if self._file is not None and self._process == os.getpid():
+            self._file.close()
+        self._file = None
+
+    def _opened(self) -> Any:
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = _open_hdf5(self.path), os.getpid()
+        return self._file
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file is HDF5, as MATLAB's of version 7.3 are.
+
+    Raises:
+        InputError: If it is missing or cannot be read.
+    """
+    check_regular(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_SIGNATURE_OFFSETS[-1] + len(_HDF5_SIGNATURE))
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    return any(head[at : at + len(_HDF5_SIGNATURE)] == _HDF5_SIGNATURE for at in _SIGNATURE_OFFSETS)
+
+
+def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """Variables of a MATLAB file of any version, their axes as in MATLAB; without names, all.
+
+    Raises:
+        InputError: If the file is missing or broken, or a variable is not there.
+        MissingExtraError: If the package that reads it is not installed.
+    """
+    if is_hdf5(path):
+        slices = MatSlices(path)
+        try:
+            known = sorted(slices.arrays())
+            _check_names(path, names, known)
+            return {name: slices.whole(name).T for name in names or known}
+        finally:
+            slices.close()
+    found = _load_old(path)
+    known = sorted(name for name in found if not name.startswith("__"))
+    _check_names(path, names, known)
+    return {name: np.asarray(found[name]) for name in names or known}
+
+
+def _check_names(path: Path, asked: tuple[str, ...], found: list[str]) -> None:
+    missing = [name for name in asked if name not in found]
+    if missing:
+        raise InputError(
+            f"{printable(path)}: has no variable '{missing[0]}', but "
+            f"{', '.join(printable(name) for name in found) or 'none at all'}"
+        )
+
+
+def _load_old(path: Path) -> dict[str, Any]:
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ImportError as error:
+        raise MissingExtraError("reading MATLAB files", "evaluate") from error
+    broken = (OSError, ValueError, TypeError, LookupError, EOFError, NotImplementedError)
+    try:
+        return loadmat(path)
+    # On broken files its parser raises whatever a false offset or type makes it trip over.
+    except (*broken, MatReadError, zlib.error) as error:
+        raise _damaged(path, error) from error
+
+
+def _open_hdf5(path: Path) -> Any:
+    if not is_hdf5(path):
+        raise InputError(f"{printable(path)}: is no MATLAB file of version 7.3 (HDF5)")
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("reading MATLAB files of version 7.3", "evaluate") from error
+    try:
+        return h5py.File(path, "r")
+    except (OSError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    why = reason(error)
+    fault = "is cut short" if "trunc" in why.lower() else "is damaged"
+    return InputError(f"{printable(path)}: this MATLAB file {fault} ({why}); fetch it again")

@@ -1,0 +1,161 @@
+"""NYU Depth V2 (Silberman et al. 2012), in the layouts in which people have it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.datasets.base import Dataset, Request, checked_ids
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import found_in
+from rilievo.datasets.nyuv2.card import CARD
+from rilievo.datasets.nyuv2.image_folders import LabelledImages, SyncFolders
+from rilievo.datasets.nyuv2.labelled_mat import LabelledMat
+from rilievo.datasets.nyuv2.layout import DepthTruth, Layout, NormalsTruth
+from rilievo.datasets.nyuv2.normals_files import find_normals
+from rilievo.datasets.nyuv2.normals_layouts import (
+    DsineFolders,
+    GeoNetFolder,
+    find_dsine,
+    find_geonet,
+)
+from rilievo.datasets.nyuv2.pairs import carries_sync_names, find_pairs, find_sync
+from rilievo.datasets.nyuv2.raw_dump import RawDump, find_dump
+from rilievo.errors import InputError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.limits import printable
+from rilievo.types import Camera, Truth
+
+__all__ = ["NYUv2"]
+
+_LABELLED_NAME = "nyu_depth_v2_labeled.mat"
+# Depth in steps of millimetres to centimetres wants a window of this side [px].
+_NORMALS_WINDOW = 15
+
+
+class NYUv2(Dataset):
+    """NYU Depth V2; how it lies on disk is recognised.
+
+    Variants ``raw`` and ``filled`` give depth, ``normals`` true normals and the depth beside them,
+    ``depth_normals`` those of the depth, ``unregistered`` the depth of raw recordings. What a
+    layout does not hold is refused.
+    """
+
+    card: ClassVar[DatasetCard] = CARD
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._layout = _recognised(request.root)
+        if request.variant not in self._layout.variants:
+            known = " or ".join(f"'{variant}'" for variant in self._layout.variants)
+            raise InputError(
+                f"{printable(request.root)}: is {self._layout.what}, which does not hold "
+                f"'{request.variant}' but {known}"
+            )
+        listing = self._layout.listing(request.split, request.list_file)
+        where = printable(request.list_file or request.root)
+        self.ids, self.absent = checked_ids(listing.ids, where), listing.absent
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB."""
+        return self._layout.image(id)
+
+    def truth(self, id: str) -> Truth:
+        """Depth [m], or normals, or both, by the variant."""
+        variant = self.request.variant
+        held = "filled" if "filled" in self._layout.variants else "raw"
+        if variant == "depth_normals" and "raw" in self._layout.variants:
+            held = "raw"
+        depth = self._layout.depth(id, held if variant == "depth_normals" else variant)
+        normals = self._layout.normals(id) if variant == "normals" else None
+        part = depth or normals
+        assert part is not None, "every variant of a layout gives depth or normals"
+        height, width = part.valid.shape
+        camera = self._layout.camera(id, (height, width))
+        if variant == "depth_normals" and depth is not None:
+            normals = self._from_depth(id, depth, camera)
+        return Truth(
+            id=id,
+            depth=None if depth is None else depth.values,
+            depth_valid=None if depth is None else depth.valid,
+            normals=None if normals is None else normals.values,
+            normals_valid=None if normals is None else normals.valid,
+            camera=camera,
+        )
+
+    def _from_depth(self, id: str, depth: DepthTruth, camera: Camera | None) -> NormalsTruth:
+        if camera is None:
+            height, width = depth.valid.shape
+            raise InputError(
+                f"{printable(self.request.root)}: image '{id}' is {width} x {height}, but its "
+                "intrinsics, which normals need, are known for 640 x 480 alone"
+            )
+        values, valid = normals_from_depth(
+            depth.values, camera.K, depth.valid, window=_NORMALS_WINDOW
+        )
+        return NormalsTruth(values=values, valid=valid)
+
+
+def _recognised(root: Path) -> Layout:
+    if root.is_file():
+        return _labelled(root)
+    for recognise in _LAYOUTS:
+        if (layout := recognise(root)) is not None:
+            return layout
+    raise InputError(
+        f"{printable(root)}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders "
+        "of rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, NNNNNN_img.png with "
+        "NNNNNN_normal.png, GeoNet's .mat files, or .ppm with .pgm; found "
+        f"{found_in(root)}"
+    )
+
+
+def _labelled(path: Path) -> Layout:
+    return LabelledMat(path, find_normals(path.parent))
+
+
+def _labelled_in(root: Path) -> Layout | None:
+    path = root / _LABELLED_NAME
+    return _labelled(path) if path.is_file() else None
+
+
+def _two_folders(root: Path) -> Layout | None:
+    pairs = find_pairs(root)
+    if pairs is None or not pairs.found:
+        return None
+    if carries_sync_names(pairs):
+        return SyncFolders(root, pairs)
+    return LabelledImages(root, pairs, find_normals(root))
+
+
+def _dsine(root: Path) -> Layout | None:
+    pairs = find_dsine(root)
+    return None if pairs is None else DsineFolders(root, pairs)
+
+
+def _geonet(root: Path) -> Layout | None:
+    files = find_geonet(root)
+    return None if files is None else GeoNetFolder(root, files)
+
+
+def _dump(root: Path) -> Layout | None:
+    pairs = find_dump(root)
+    return None if pairs is None else RawDump(root, pairs)
+
+
+def _sync(root: Path) -> Layout | None:
+    pairs = find_sync(root)
+    return None if pairs is None or not pairs.found else SyncFolders(root, pairs)
+
+
+# The first that fits counts: those that are told by one name come before those that are searched.
+_LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (
+    _labelled_in,
+    _two_folders,
+    _dsine,
+    _geonet,
+    _dump,
+    _sync,
+)

@@ -1,0 +1,182 @@
+"""Files of true normals that go with the labelled images, brought to our convention.
+
+All of them hold x right, y down, z forward and point *away* from the camera: a wall seen head-on
+is (0, 0, 1). Bae and Davison say so of the evaluation files of DSINE (2024); GeoNet (Qi et al.
+2018) fits n·p = 1 to points in front of the camera and compares with its own files unchanged; and
+Probe3D (El Banani et al. 2024) trains on GeoNet's and scores on Ladicky's (Ladicky, Zeisl and
+Pollefeys 2014) without a change of frame. So each is negated here, and a file whose normals then
+do not face the camera is refused rather than scored.
+"""
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from rilievo.datasets.mat_file import MatSlices
+from rilievo.datasets.nyuv2.layout import SIZE, K, NormalsTruth
+from rilievo.datasets.nyuv2.safe_pickle import read_gzip_pickle
+from rilievo.errors import InputError
+from rilievo.geometry.pinhole import rays
+from rilievo.io.limits import printable
+
+_SHORTEST = 0.5
+
+
+class NormalsSource(ABC):
+    """Normals of labelled images.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: Path
+
+    @abstractmethod
+    def read(self, index: int) -> NormalsTruth:
+        """Those of the labelled image ``index``, from 0.
+
+        Raises:
+            InputError: If the file is broken, or does not have it.
+        """
+
+
+def find_normals(folder: Path) -> NormalsSource | None:
+    """The file of normals in a folder, or in the folder that its download unpacks to."""
+    for place in (folder, folder / "surfacenormal_metadata"):
+        if (place / "all_normals.pklz").is_file():
+            return LadickyPickle(place / "all_normals.pklz")
+    for place in (folder, folder / "gt"):
+        if (place / "norm_gt_l.mat").is_file():
+            return GeoNetTruth(place / "norm_gt_l.mat")
+    return None
+
+
+class LadickyPickle(NormalsSource):
+    """``all_normals.pklz`` of the FAIR self-supervision benchmark, with its masks.
+
+    It is one array of all 1449 images: unpacking it takes as much memory as it holds, once in a
+    process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, index: int) -> NormalsTruth:
+        """By the file's own names, which count the images from 1."""
+        content = _ladicky(self.path)
+        if index + 1 not in content.places:
+            raise InputError(f"{printable(self.path)}: has no normals of image {index + 1}")
+        place = content.places[index + 1]
+        mask = None if content.masks is None else content.masks[place] != 0
+        return inward(np.moveaxis(content.normals[place], -1, 0), mask, self.path)
+
+
+class GeoNetTruth(NormalsSource):
+    """``norm_gt_l.mat`` of GeoNet's evaluation (version 7.3), with ``masks.mat`` beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        masks = path.with_name("masks.mat")
+        self._file = MatSlices(path)
+        self._masks = MatSlices(masks) if masks.is_file() else None
+
+    def read(self, index: int) -> NormalsTruth:
+        """Stored as (N, 3, width, height)."""
+        normals = self._file.slice("norm_gt_l", index).transpose(0, 2, 1)
+        mask = None if self._masks is None else self._masks.slice("masks", index).T != 0
+        return inward(normals, mask, self.path)
+
+
+class _Ladicky:
+    """The content of the pickle, once it is found to be what it should.
+
+    Attributes:
+        places: The image's number from 1, to where it lies in the arrays.
+        normals: Away from the camera.
+        masks: Where the Kinect saw anything.
+    """
+
+    def __init__(self, path: Path) -> None:
+        content = read_gzip_pickle(path)
+        found = sorted(content) if isinstance(content, dict) else type(content).__name__
+        if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
+            raise InputError(
+                f"{printable(path)}: holds {found}, expected 'all_normals', 'all_filenames' and "
+                "'all_valid_depth_masks'"
+            )
+        self.normals = np.asarray(content["all_normals"])
+        names = [str(name) for name in content["all_filenames"]]
+        masks = content.get("all_valid_depth_masks")
+        self.masks = None if masks is None else np.asarray(masks)
+        shape = self.normals.shape
+        if len(shape) != 4 or shape[3] != 3 or shape[0] != len(names):
+            raise InputError(
+                f"{printable(path)}: has normals {shape} and {len(names)} names, expected "
+                "(1449, 480, 640, 3) and 1449"
+            )
+        if self.masks is not None and self.masks.shape != shape[:3]:
+            raise InputError(f"{printable(path)}: has masks {self.masks.shape} of normals {shape}")
+        if not all(name.isdecimal() for name in names):
+            raise InputError(
+                f"{printable(path)}: has names that are no numbers, such as {names[0]}"
+            )
+        self.places = {int(name): place for place, name in enumerate(names)}
+
+
+@lru_cache(maxsize=1)
+def _ladicky(path: Path) -> _Ladicky:
+    return _Ladicky(path)
+
+
+def inward(
+    outward: Float[np.ndarray, "3 h w"],
+    mask: Bool[np.ndarray, "h w"] | None,
+    path: Path,
+    camera: Float[np.ndarray, "3 3"] | None = None,
+) -> NormalsTruth:
+    """Normals that point away from the camera, turned towards it and made unit.
+
+    Args:
+        outward: x right, y down, z forward; zero where there is none.
+        mask: Pixels that count; None for all with a normal.
+        path: For messages.
+        camera: Intrinsics [px]; None for the dataset's.
+
+    Raises:
+        InputError: If sizes differ, or most do not face the camera once turned: then the file has
+            another convention than this layout's, and its numbers would mean nothing.
+    """
+    if mask is not None and mask.shape != outward.shape[1:]:
+        raise InputError(
+            f"{printable(path)}: has normals of {outward.shape[1:]} and a mask of {mask.shape}"
+        )
+    length = np.sqrt(np.square(outward, dtype=np.float32).sum(axis=0))
+    valid = np.isfinite(length) & (length > _SHORTEST)
+    if mask is not None:
+        valid &= mask
+    scale = np.where(valid, -1 / np.where(valid, length, 1), 0).astype(np.float32)
+    values = np.where(valid, outward, 0).astype(np.float32) * scale
+    _check_facing(values, valid, path, K if camera is None else camera)
+    return NormalsTruth(values=values, valid=valid)
+
+
+def _check_facing(
+    normals: Float32[np.ndarray, "3 h w"],
+    valid: Bool[np.ndarray, "h w"],
+    path: Path,
+    camera: Float[np.ndarray, "3 3"],
+) -> None:
+    height, width = valid.shape
+    if (height, width) != SIZE and camera is K:
+        return
+    away = (normals * rays(camera, height, width)).sum(axis=0) > 0
+    share = float(away[valid].mean()) if valid.any() else 0.0
+    if share > 0.5:
+        raise InputError(
+            f"{printable(path)}: {share:.0%} of the normals point away from the camera once "
+            "turned as this layout needs: they have another convention, so export them with "
+            "(0, 0, 1) for a wall seen head-on, x right and y down"
+        )

@@ -1,0 +1,51 @@
+"""Pickled arrays, read without running what a pickle may ask for."""
+
+import gzip
+import pickle
+import zlib
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import InputError
+from rilievo.io.limits import check_regular, printable, reason
+
+# What numpy of either generation names to rebuild arrays, numbers and their types, and what old
+# protocols name to carry bytes. Dictionaries, lists, tuples, texts and numbers need no name.
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+    *(
+        (f"numpy.{core}.multiarray", name)
+        for core in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    ),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
+        return super().find_class(module.replace("numpy.core.", "numpy._core."), name)
+
+
+def read_gzip_pickle(path: Path) -> Any:
+    """What a gzip-compressed pickle holds, if that is arrays and plain containers of them.
+
+    Raises:
+        InputError: If it is broken, or asks for anything else to be made.
+    """
+    check_regular(path)
+    broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, zlib.error)
+    try:
+        with gzip.open(path, "rb") as file:
+            # Pickles of Python 2 hold bytes that are no ASCII.
+            return _ArraysOnly(file, encoding="latin1").load()  # pyright: ignore[reportArgumentType]
+    except MemoryError as error:
+        raise InputError(f"{printable(path)}: there is not enough memory to unpack it") from error
+    except (*broken, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{printable(path)}: is no whole gzip-compressed pickle of arrays ({reason(error)})"
+        ) from error
