@@ -198,7 +198,7 @@ def test_splits_of_their_own_pictures_take_no_list(root: Path, split: str) -> No
 def test_depth_that_somebody_turned_to_8_bits_is_refused(root: Path) -> None:
     path = next((root / "data_depth_annotated" / "train").rglob("*.png"))
     write_rgb8(path, np.full((*SHAPE, 3), 9))
-    with pytest.raises(InputError, match="mode RGB, but depth is stored here as 16 bits"):
+    with pytest.raises(InputError, match=r"has uint8 numbers .* as 16 bits of grey"):
         opened(root, "train")[0]
 
 
@@ -206,7 +206,7 @@ def test_depth_that_is_cut_short_is_said_in_one_line(root: Path) -> None:
     path = next((root / "data_depth_annotated" / "train").rglob("*.png"))
     path.write_bytes(path.read_bytes()[:80])
     dataset = opened(root, "train")
-    with pytest.raises(InputError, match=r"0000000006\.png: this PNG file is"):
+    with pytest.raises(InputError, match=r"0000000006\.png: .* cut short"):
         dataset.truth(dataset.ids[0])
 
 

@@ -14,6 +14,7 @@ DATASETS: Mapping[str, str] = {
     "kitti-depth": "rilievo.datasets.kitti_depth:KittiDepth",
     "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
     "nyuv2": "rilievo.datasets.nyuv2:NYUv2",
+    "tum": "rilievo.datasets.tum:Tum",
 }
 
 __all__ = [

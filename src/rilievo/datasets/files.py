@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import UInt16
 
 from rilievo.errors import InputError
-from rilievo.io.decode import decode
-from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.numbers import read_numbers
 
 Entry = TypeVar("Entry")
 
@@ -66,19 +66,13 @@ def read_depth_png(path: Path) -> UInt16[np.ndarray, "h w"]:
         InputError: If it is broken, or not 16 bits of grey: then somebody converted it, and its
             numbers are no longer those of the dataset.
     """
-    name = printable(path)
-    size_bytes = check_regular(path)
-    try:
-        with path.open("rb") as file:
-            image = decode(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
-    if not image.mode.startswith("I;16"):
+    numbers = read_numbers(path)
+    if numbers.dtype != np.uint16 or numbers.ndim != 2:
         raise InputError(
-            f"{name}: has pixels of mode {image.mode}, but depth is stored here as 16 bits of "
-            "grey; fetch the original file again"
+            f"{printable(path)}: has {numbers.dtype} numbers of shape {numbers.shape}, but depth "
+            "is stored here as 16 bits of grey; fetch the original file again"
         )
-    return np.asarray(image).astype(np.uint16, copy=False)
+    return numbers
 
 
 def names_in(folder: Path) -> frozenset[str]:

@@ -1,0 +1,196 @@
+"""TUM RGB-D: a hand-held Kinect in rooms, with the camera's path by motion capture.
+
+Sturm, Engelhard, Endres, Burgard and Cremers, "A Benchmark for the Evaluation of RGB-D SLAM
+Systems", IROS 2012.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, found_in, names_in, read_depth_png
+from rilievo.datasets.tum_sequence import (
+    MAX_SECONDS,
+    Stamped,
+    Trajectory,
+    associate,
+    camera_of,
+    read_pairs,
+    read_stamped,
+    read_trajectory,
+)
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+_STEPS_A_METRE = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """A colour picture and what goes with it.
+
+    Attributes:
+        id: In the dataset.
+        image: The picture.
+        depth: Nearest in time; None where none is near enough.
+        camera: Intrinsics of the sequence.
+        world_T_cam: Nearest in time; None where none is near enough.
+    """
+
+    id: str
+    image: Path
+    depth: Path | None
+    camera: Camera
+    world_T_cam: Float64[np.ndarray, "4 4"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recording:
+    """What holds for a whole sequence.
+
+    Attributes:
+        camera: Intrinsics of its pictures.
+        trajectory: The path; None for the sequences whose path the authors keep to themselves.
+    """
+
+    camera: Camera
+    trajectory: Trajectory | None
+
+
+class Tum(Dataset):
+    """TUM RGB-D: one sequence, or a folder of them."""
+
+    card = DatasetCard(
+        name="tum",
+        title="TUM RGB-D benchmark (Sturm et al. 2012)",
+        summary="Desks and rooms from a hand-held Kinect, 0.5 to 8 m, with the camera's path.",
+        homepage="https://cvg.cit.tum.de/data/datasets/rgbd-dataset/download",
+        licence="CC-BY-4.0",
+        commercial=True,
+        gigabytes=None,
+        layout="""\
+rgbd_dataset_freiburg1_desk/    a sequence; give it, or the folder that has several
+  rgb.txt, depth.txt            lines 'seconds path'
+  groundtruth.txt               lines 'seconds tx ty tz qx qy qz qw' [m], the colour camera's path
+  rgb/1305031452.791720.png     colour
+  depth/1305031452.793480.png   uint16, metres * 5000, 0 unknown; registered to colour
+associations.txt                a list file you may name: lines 'seconds rgb/... seconds depth/...'
+                                as the benchmark's associate.py prints them""",
+        splits=("all",),
+        caveats=(
+            "Colour and depth are taken at different times. Pictures less than 0.02 s apart are "
+            "paired, the nearest first and each once, as associate.py does; colour pictures that "
+            "get none count as absent.",
+            "Depth of a Kinect is rounded to steps that grow with its square: 3 mm at 1 m, 7 cm at "
+            "5 m; dark, shiny and far things are holes.",
+            "Freiburg 1 and 2 are not undistorted: K is the calibration's, without its distortion.",
+            "A sequence that names no Freiburg room gets K of any Kinect (f = 525), as assumed.",
+            "Poses are the nearest of groundtruth.txt, not interpolated.",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        frames = list(_frames(request))
+        checked_ids([frame.id for frame in frames], str(request.list_file or request.root))
+        names = cache(names_in)
+        self._frames: dict[str, _Frame] = {}
+        absent: list[Absent] = []
+        for frame in frames:
+            needed = (frame.image, frame.depth)
+            missing = next(
+                (path for path in needed if path and path.name not in names(path.parent)), None
+            )
+            if missing is not None:
+                absent.append(Absent(id=frame.id, reason=f"{printable(missing)} is missing"))
+            elif frame.depth is None:
+                reason = f"no depth less than {MAX_SECONDS:g} s away is left for it"
+                absent.append(Absent(id=frame.id, reason=reason))
+            else:
+                self._frames[frame.id] = frame
+        self.ids = tuple(self._frames)
+        self.absent = tuple(absent)
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB.
+
+        Raises:
+            InputError: If its file is broken.
+        """
+        return read_photo(find_entry(self._frames, id, self.request.root).image).pixels
+
+    def truth(self, id: str) -> Truth:
+        """Depth, camera, and the pose where the path covers the moment.
+
+        Raises:
+            InputError: If the depth file is broken.
+        """
+        frame = find_entry(self._frames, id, self.request.root)
+        assert frame.depth is not None, "frames without depth are absent"
+        stored = read_depth_png(frame.depth)
+        return Truth(
+            id=id,
+            depth=stored.astype(np.float32) / _STEPS_A_METRE,
+            depth_valid=stored > 0,
+            camera=frame.camera,
+            world_T_cam=frame.world_T_cam,
+        )
+
+
+def _frames(request: Request) -> Iterator[_Frame]:
+    """The colour pictures, sequence by sequence, or those of the user's list.
+
+    Raises:
+        InputError: If the root has no sequence, or a list is missing or makes no sense.
+    """
+    root = request.root
+    folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
+    if not folders:
+        raise InputError(
+            f"{printable(root)}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them "
+            f"is expected, found {found_in(root)}"
+        )
+    recorded = cache(_recording)
+    if request.list_file is not None:
+        for colour, depth in read_pairs(request.list_file):
+            recording = recorded(root / Path(colour.file).parent.parent)
+            yield _frame(root, Path(), colour, depth, recording)
+        return
+    for folder in folders:
+        colours, depths = (read_stamped(root / folder / name) for name in ("rgb.txt", "depth.txt"))
+        partners = associate([each.seconds for each in colours], [each.seconds for each in depths])
+        for colour, partner in zip(colours, partners, strict=True):
+            depth = None if partner is None else depths[partner]
+            yield _frame(root, folder, colour, depth, recorded(root / folder))
+
+
+def _sequences(root: Path) -> list[Path]:
+    """The folders below the root that are sequences, relative to it."""
+    return [Path(name) for name in sorted(names_in(root)) if (root / name / "rgb.txt").is_file()]
+
+
+def _recording(folder: Path) -> _Recording:
+    path = folder / "groundtruth.txt"
+    trajectory = read_trajectory(path) if path.is_file() else None
+    return _Recording(camera=camera_of(folder), trajectory=trajectory)
+
+
+def _frame(
+    root: Path, folder: Path, colour: Stamped, depth: Stamped | None, recording: _Recording
+) -> _Frame:
+    place, path = folder / colour.file, recording.trajectory
+    return _Frame(
+        id=(place.parent / place.stem).as_posix(),
+        image=root / place,
+        depth=None if depth is None else root / folder / depth.file,
+        camera=recording.camera,
+        world_T_cam=None if path is None else path.at(colour.seconds),
+    )

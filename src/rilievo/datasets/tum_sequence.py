@@ -1,0 +1,175 @@
+"""One sequence of TUM RGB-D: its lists by time, how they go together, and the camera's path."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.datasets.files import Line, numbers_of, text_lines
+from rilievo.errors import InputError
+from rilievo.geometry.transforms import rigid
+from rilievo.io.limits import printable
+from rilievo.types import Camera, CameraSource
+
+MAX_SECONDS = 0.02
+"""Two records of one moment are less than this apart, as in the benchmark's own tools."""
+
+_FREIBURG = re.compile(r"(?:freiburg|fr)([123])")
+_HEAD_CHARACTERS = 500
+
+# fx, fy, cx, cy [px] of the colour camera of each room, as the authors measured them.
+_INTRINSICS: Mapping[str, tuple[float, float, float, float]] = {
+    "1": (517.3, 516.5, 318.6, 255.3),
+    "2": (520.9, 521.0, 325.1, 249.7),
+    "3": (535.4, 539.2, 320.1, 247.6),
+}
+_KINECT = (525.0, 525.0, 319.5, 239.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """A picture and when it was taken.
+
+    Attributes:
+        seconds: Since 1970.
+        file: Its path, as the list has it.
+    """
+
+    seconds: float
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """Where the colour camera was.
+
+    Attributes:
+        seconds: Since 1970, ascending.
+        poses: ``world_T_cam`` [m] at these times.
+    """
+
+    seconds: Float64[np.ndarray, "n"]
+    poses: Float64[np.ndarray, "n 4 4"]
+
+    def at(self, seconds: float) -> Float64[np.ndarray, "4 4"] | None:
+        """The pose nearest in time; None where none is within ``MAX_SECONDS``."""
+        if not len(self.seconds):
+            return None
+        apart = np.abs(self.seconds - seconds)
+        nearest = int(apart.argmin())
+        return self.poses[nearest] if apart[nearest] < MAX_SECONDS else None
+
+
+def read_stamped(path: Path) -> list[Stamped]:
+    """Read ``rgb.txt`` or ``depth.txt``.
+
+    Raises:
+        InputError: If the file is missing, or a line is not "seconds path".
+    """
+    return [_stamped(line.text.split(), line, path) for line in text_lines(path)]
+
+
+def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
+    """Colour and depth of each line of a list as the benchmark's ``associate.py`` prints it.
+
+    Raises:
+        InputError: If a line is not "seconds path seconds path", perhaps with more after it.
+    """
+    for line in text_lines(path):
+        words = line.text.split()
+        yield _stamped(words[:2], line, path), _stamped(words[2:4], line, path)
+
+
+def read_trajectory(path: Path) -> Trajectory:
+    """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw.
+
+    Raises:
+        InputError: If a line is not eight finite numbers, or the quaternion is no rotation.
+    """
+    rows: list[tuple[float, ...]] = []
+    for line in text_lines(path):
+        row = numbers_of(line.text)
+        if row is None or len(row) != 8 or not np.isfinite(row).all():
+            raise _odd_line(line, path, "seconds tx ty tz qx qy qz qw")
+        # They are printed with four decimals, so that rounding alone takes 1e-4 of the length.
+        if abs(np.linalg.norm(row[4:]) - 1) > 0.01:
+            raise _odd_line(line, path, "a quaternion qx qy qz qw of length 1 at its end")
+        rows.append(row)
+    table = np.array(sorted(rows), np.float64).reshape(-1, 8)
+    return Trajectory(seconds=table[:, 0], poses=rigid(_rotations(table[:, 4:]), table[:, 1:4]))
+
+
+def associate(
+    colour: Sequence[float], depth: Sequence[float], *, max_seconds: float = MAX_SECONDS
+) -> list[int | None]:
+    """Which depth picture goes with each colour picture, by their times [s].
+
+    Of all pairs less than ``max_seconds`` apart the nearest is taken first, then the nearest of
+    what is left, so that each picture is used at most once: what the benchmark's tool does.
+
+    Returns:
+        For each colour picture the index of its depth picture, None where it gets none.
+    """
+    order = np.argsort(depth, kind="stable")
+    times = np.asarray(depth, np.float64)[order]
+    candidates: list[tuple[float, float, float, int, int]] = []
+    for i, seconds in enumerate(colour):
+        first, last = np.searchsorted(times, (seconds - max_seconds, seconds + max_seconds))
+        for k in range(int(first), int(last)):
+            apart = abs(seconds - float(times[k]))
+            if apart < max_seconds:
+                candidates.append((apart, seconds, float(times[k]), i, int(order[k])))
+    partner: list[int | None] = [None] * len(colour)
+    used: set[int] = set()
+    for _, _, _, i, j in sorted(candidates):
+        if partner[i] is None and j not in used:
+            partner[i] = j
+            used.add(j)
+    return partner
+
+
+def camera_of(folder: Path) -> Camera:
+    """Intrinsics of a sequence, by the room that its lists or its folder name.
+
+    A sequence that names none gets those of any Kinect, marked as assumed.
+    """
+    listing = folder / "rgb.txt"
+    head = ""
+    if listing.is_file():
+        with listing.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD_CHARACTERS)
+    found = _FREIBURG.search(head) or _FREIBURG.search(folder.resolve().name)
+    fx, fy, cx, cy = _INTRINSICS[found[1]] if found else _KINECT
+    return Camera(
+        K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
+        source=CameraSource.GIVEN if found else CameraSource.ASSUMED,
+    )
+
+
+def _stamped(words: Sequence[str], line: Line, path: Path) -> Stamped:
+    seconds = numbers_of(words[0]) if len(words) == 2 else None
+    if seconds is None or not np.isfinite(seconds[0]):
+        raise _odd_line(line, path, "seconds and the path of a picture, such as '1.5 rgb/1.5.png'")
+    return Stamped(seconds=seconds[0], file=words[1])
+
+
+def _odd_line(line: Line, path: Path, expected: str) -> InputError:
+    return InputError(
+        f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; expected "
+        f"{expected}"
+    )
+
+
+def _rotations(quaternions: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, "n 3 3"]:
+    """Rotation matrices of quaternions (x, y, z, w), brought to length 1 first."""
+    lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    x, y, z, w = (quaternions / lengths).T
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
+    )
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
