@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float64
 
 from rilievo.datasets.synthetic import TextureBank, make_textures
 from rilievo.datasets.synthetic.buffers import Buffers, View
+from rilievo.datasets.synthetic.chance import scattered_chance
 from rilievo.datasets.synthetic.dice import Dice
 from rilievo.datasets.synthetic.renderer import as_sample, draw_scene
 from rilievo.datasets.synthetic.rotations import turn_from_z, turn_x, turn_y, turn_z
@@ -48,7 +49,7 @@ def trace(stage: Stage, textures: TextureBank, view: View) -> Buffers:
         ambience=outdoor_ambience(dice),
         sky=np.full((64, 256, 3), 0.5, np.float32),
     )
-    return draw_scene(scene, view, textures, (40, 60))
+    return draw_scene(scene, view, textures, (40, 60), scattered_chance(40, 60))
 
 
 def new_stage(textures: TextureBank) -> Stage:

@@ -13,6 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError(f"rendering synthetic scenes ({error.name})", "train") from error
 
+from rilievo.datasets.synthetic.clip import render_clip
 from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_photographs
 from rilievo.datasets.synthetic.renderer import render
 from rilievo.datasets.synthetic.shards import ShardPlan, write_shards
@@ -26,6 +27,7 @@ __all__ = [
     "make_textures",
     "read_photographs",
     "render",
+    "render_clip",
     "scikit_image_photographs",
     "write_shards",
 ]

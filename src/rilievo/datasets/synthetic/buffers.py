@@ -49,6 +49,16 @@ class Lamps(NamedTuple):
     reach: float
 
 
+class Chance(NamedTuple):
+    """What the kernels draw their chance from."""
+
+    directions: np.ndarray
+    """Unit vectors all around, float32 (n, 3)."""
+    draws: np.ndarray
+    """Rows of ``directions`` for each ray from a pixel's point: two directions, and a place in each
+    light; int32 (rays, LIGHTS + 2, h, w)."""
+
+
 class Buffers(NamedTuple):
     """What the kernels write."""
 

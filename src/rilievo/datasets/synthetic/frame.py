@@ -28,7 +28,7 @@ SPREAD = 4
 
 @kernel
 @no_type_check
-def trace_frame(solids, materials, paint, view, lamps, directions, out):
+def trace_frame(solids, materials, paint, view, lamps, chance, out):
     """Fill the buffers, all but the colours."""
     height, width = out.depth.shape
     listed = np.zeros(len(solids), np.int32)
@@ -43,14 +43,14 @@ def trace_frame(solids, materials, paint, view, lamps, directions, out):
             radius = math.sqrt(a * a + b * b + c * c) + 0.01
             choose_lit(top, left, out)
             count = list_around(solids, x, y, z, radius + lamps.reach, listed)
-            open_tile(solids, listed, count, lamps.reach, directions, top, left, out)
+            open_tile(solids, lamps, listed, count, chance, top, left, out)
             for lamp in range(lamps.lit):
                 p = lamps.position[lamp]
                 count = list_towards(
                     solids, p[0], p[1], p[2], lamps.distant[lamp], lamps.size[lamp],
                     x, y, z, radius, listed,
                 )  # fmt: skip
-                light_tile(solids, lamps, lamp, view, listed, count, directions, top, left, out)
+                light_tile(solids, lamps, lamp, view, listed, count, chance, top, left, out)
 
 
 @kernel

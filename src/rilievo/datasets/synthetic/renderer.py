@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from rilievo.datasets.synthetic.buffers import (
     LIGHTS,
     Buffers,
+    Chance,
     Lamps,
     Paint,
     View,
     blank_buffers,
 )
 from rilievo.datasets.synthetic.cameras import choose_view
+from rilievo.datasets.synthetic.chance import scattered_chance
 from rilievo.datasets.synthetic.closeups import close_up, portrait
 from rilievo.datasets.synthetic.dice import Dice
 from rilievo.datasets.synthetic.frame import (
@@ -82,7 +84,7 @@ def render(
     """
     bank = default_textures() if textures is None else textures
     shot = set_up(seed, bank, size, kind)
-    buffers = draw_scene(shot.scene, shot.view, bank, size)
+    buffers = draw_scene(shot.scene, shot.view, bank, size, scattered_chance(*size))
     colours = through_air(buffers, shot.scene, choose_haze(shot))
     lens = choose_lens(shot.dice, shot.draw)
     image = expose(colours, lens, level_of(colours), shot.draw)
@@ -134,12 +136,14 @@ def through_air(buffers: Buffers, scene: Scene, haze: float) -> Radiance:
     return fog(buffers.colour, buffers.depth, scene.sky, haze) if haze else buffers.colour
 
 
-def draw_scene(scene: Scene, view: View, bank: TextureBank, size: tuple[int, int]) -> Buffers:
+def draw_scene(
+    scene: Scene, view: View, bank: TextureBank, size: tuple[int, int], chance: Chance
+) -> Buffers:
     """Trace and colour a scene; ``colour`` of the buffers is linear RGB."""
     out = blank_buffers(*size)
     paint = Paint(texels=bank.texels, linear=LINEAR, side=SIDE)
     lamps = as_lamps(scene.lights, scene.ambience)
-    trace_frame(scene.solids, scene.materials, paint, view, lamps, DIRECTIONS, out)
+    trace_frame(scene.solids, scene.materials, paint, view, lamps, chance, out)
     rows, smoothed = np.zeros_like(out.light), np.zeros_like(out.light)
     smooth_light(out.face, out.lit, out.light, rows, np.zeros_like(out.depth), smoothed)
     irradiance, highlight = np.zeros_like(out.colour), np.zeros_like(out.colour)
@@ -188,12 +192,5 @@ def as_sample(id: str, image: UInt8[np.ndarray, "h w 3"], buffers: Buffers, view
     )
 
 
-def _directions() -> Float32[np.ndarray, "4096 3"]:
-    normal = np.random.default_rng(0).standard_normal((4096, 3))
-    return (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32)
-
-
-DIRECTIONS = _directions()
-"""Unit vectors all around, which the kernels draw their chance from."""
 LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
 """Linear value of each sRGB value."""

@@ -13,7 +13,7 @@ from typing import no_type_check
 import numpy as np
 
 from rilievo.datasets.synthetic.buffers import HORIZON, LIGHTS, TILE
-from rilievo.datasets.synthetic.raycast import hash_unit, kernel, trace
+from rilievo.datasets.synthetic.raycast import kernel, trace
 from rilievo.datasets.synthetic.scene import ROOM
 from rilievo.datasets.synthetic.shading import surface
 
@@ -170,16 +170,18 @@ def choose_lit(top, left, out):
 
 @kernel
 @no_type_check
-def open_tile(solids, listed, count, reach, directions, top, left, out):
-    """Write the share of the surroundings that is open within ``reach`` [m], from two rays."""
+def open_tile(solids, lamps, listed, count, chance, top, left, out):
+    """Write the share of the surroundings that is open within reach, from pairs of rays."""
     lit, normal, point, light = out.lit, out.normal, out.point, out.light
+    directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
+    reach, share = lamps.reach, 0.5 / rays
     for v in range(top, min(lit.shape[0], top + TILE)):
         for u in range(left, min(lit.shape[1], left + TILE)):
             if not lit[v, u]:
                 continue
             total = 0.0
-            for k in range(2):
-                draw = int(hash_unit(u, v, k) * len(directions))
+            for k in range(2 * rays):
+                draw = draws[k // 2, k % 2, v, u]
                 ax = normal[v, u, 0] + 0.98 * directions[draw, 0]
                 ay = normal[v, u, 1] + 0.98 * directions[draw, 1]
                 az = normal[v, u, 2] + 0.98 * directions[draw, 2]
@@ -188,43 +190,46 @@ def open_tile(solids, listed, count, reach, directions, top, left, out):
                     solids, listed, count, point[v, u, 0], point[v, u, 1], point[v, u, 2],
                     ax * length, ay * length, az * length, 1e-3, reach, False,
                 )  # fmt: skip
-                total += 0.5 if row < 0 else 0.5 * t / reach
+                total += share if row < 0 else share * t / reach
             light[v, u, LIGHTS] = total
 
 
 @kernel
 @no_type_check
-def light_tile(solids, lamps, lamp, view, listed, count, directions, top, left, out):
+def light_tile(solids, lamps, lamp, view, listed, count, chance, top, left, out):
     """Write what a light gives a tile's points, with shadows: irradiance, and highlights."""
     lit, normal, point, light = out.lit, out.normal, out.point, out.light
     position, turn, focal, cx, cy = lamps.position, view.turn, view.focal, view.cx, view.cy
     is_distant, size = lamps.distant[lamp], lamps.size[lamp]
+    directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
+    share = 1.0 / rays
     for v in range(top, min(lit.shape[0], top + TILE)):
         for u in range(left, min(lit.shape[1], left + TILE)):
             if not lit[v, u]:
                 continue
-            draw = int(hash_unit(u, v, 2 + lamp) * len(directions))
             x, y, z = point[v, u, 0], point[v, u, 1], point[v, u, 2]
-            a = position[lamp, 0] + size * directions[draw, 0]
-            b = position[lamp, 1] + size * directions[draw, 1]
-            c = position[lamp, 2] + size * directions[draw, 2]
-            fall, far = 1.0, HORIZON
-            if not is_distant:
-                a, b, c = a - x, b - y, c - z
-            length = math.sqrt(a * a + b * b + c * c) + 1e-6
-            if not is_distant:
-                # The lamp's own shade and bulb do not shadow it.
-                far = length - 0.15
-                fall = 1.0 / (0.3 + 0.3 * length * length)
-            a, b, c = a / length, b / length, c / length
-            cosine = normal[v, u, 0] * a + normal[v, u, 1] * b + normal[v, u, 2] * c
-            if cosine <= 0.0:
-                continue
-            _, row, _ = trace(solids, listed, count, x, y, z, a, b, c, 1e-3, far, True)
-            if row < 0:
-                light[v, u, lamp] = cosine * fall
-                dx, dy, dz, _ = ray(turn, focal, u - cx, v - cy)
-                a, b, c = a - dx, b - dy, c - dz
-                shine = a * normal[v, u, 0] + b * normal[v, u, 1] + c * normal[v, u, 2]
-                shine /= math.sqrt(a * a + b * b + c * c + 1e-9)
-                light[v, u, LIGHTS + 1] += 2.0 * fall * max(shine, 0.0) ** 40
+            dx, dy, dz, _ = ray(turn, focal, u - cx, v - cy)
+            for k in range(rays):
+                draw = draws[k, 2 + lamp, v, u]
+                a = position[lamp, 0] + size * directions[draw, 0]
+                b = position[lamp, 1] + size * directions[draw, 1]
+                c = position[lamp, 2] + size * directions[draw, 2]
+                fall, far = share, HORIZON
+                if not is_distant:
+                    a, b, c = a - x, b - y, c - z
+                length = math.sqrt(a * a + b * b + c * c) + 1e-6
+                if not is_distant:
+                    # The lamp's own shade and bulb do not shadow it.
+                    far = length - 0.15
+                    fall = share / (0.3 + 0.3 * length * length)
+                a, b, c = a / length, b / length, c / length
+                cosine = normal[v, u, 0] * a + normal[v, u, 1] * b + normal[v, u, 2] * c
+                if cosine <= 0.0:
+                    continue
+                _, row, _ = trace(solids, listed, count, x, y, z, a, b, c, 1e-3, far, True)
+                if row < 0:
+                    light[v, u, lamp] += cosine * fall
+                    a, b, c = a - dx, b - dy, c - dz
+                    shine = a * normal[v, u, 0] + b * normal[v, u, 1] + c * normal[v, u, 2]
+                    shine /= math.sqrt(a * a + b * b + c * c + 1e-9)
+                    light[v, u, LIGHTS + 1] += 2.0 * fall * max(shine, 0.0) ** 40
