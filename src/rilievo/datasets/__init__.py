@@ -14,6 +14,9 @@ DATASETS: Mapping[str, str] = {
     "kitti-depth": "rilievo.datasets.kitti_depth:KittiDepth",
     "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
     "nyuv2": "rilievo.datasets.nyuv2:NYUv2",
+    "seven-scenes": "rilievo.datasets.seven_scenes:SevenScenes",
+    "sunrgbd": "rilievo.datasets.sunrgbd:SunRgbd",
+    "synthetic": "rilievo.datasets.rendered:Rendered",
     "tum": "rilievo.datasets.tum:Tum",
 }
 

@@ -1,0 +1,253 @@
+"""7-Scenes: small rooms from a hand-held Kinect, with the camera's path by KinectFusion.
+
+Shotton, Glocker, Zach, Izadi, Criminisi and Fitzgibbon, "Scene Coordinate Regression Forests for
+Camera Relocalization in RGB-D Images", CVPR 2013.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8, UInt16
+
+from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import (
+    find_entry,
+    found_in,
+    names_in,
+    numbers_of,
+    read_depth_png,
+    text_lines,
+)
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+_SHAPE = (480, 640)
+_CENTRE = (320.0, 240.0)
+_DEPTH_FOCAL, _COLOUR_FOCAL = 585.0, 535.0
+_STEPS_A_METRE = 1000
+_NO_DEPTH = (0, 65535)
+_SPLIT_FILES = {"test": "TestSplit.txt", "train": "TrainSplit.txt"}
+_SEQUENCE = re.compile(r"seq-\d+")
+_FRAME_FILE = re.compile(r"(frame-\d+)\.(?:color\.png|color\.jpg|depth\.png)")
+_SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What one image is made of.
+
+    Attributes:
+        image: The picture.
+        depth: Of the depth camera, at the same moment.
+        pose: The text file of the camera's pose; it may be missing.
+    """
+
+    image: Path
+    depth: Path
+    pose: Path
+
+
+class SevenScenes(Dataset):
+    """7-Scenes: all scenes, one, or a bare folder of its frames."""
+
+    card = DatasetCard(
+        name="seven-scenes",
+        title="RGB-D Dataset 7-Scenes (Shotton et al. 2013)",
+        summary="Seven small rooms from a hand-held Kinect, 0.5 to 5 m, with the camera's path.",
+        homepage="https://www.microsoft.com/en-us/research/project/rgb-d-dataset-7-scenes/",
+        licence="Microsoft Research licence, for non-commercial use",
+        commercial=False,
+        gigabytes=None,
+        layout="""\
+redkitchen/                     a scene; give it, the folder that has several, or one sequence
+  TestSplit.txt                 lines 'sequence3': the sequences of the split
+  TrainSplit.txt
+  seq-03/                       each sequence is a zip of its own, to be unpacked here
+    frame-000000.color.png      colour, 640 x 480 (or .jpg)
+    frame-000000.depth.png      uint16 millimetres; 0 and 65535 unknown
+    frame-000000.pose.txt       world_T_cam [m], 4 x 4""",
+        splits=("test", "train", "all"),
+        counts={"test": 17000, "train": 26000, "all": 43000},
+        variants=("registered", "raw"),
+        caveats=(
+            "Depth is not registered to colour: its camera has f = 585, the colour camera about "
+            "535 (by warping; the authors give none). 'registered' reads depth where colour's rays "
+            "meet it, taking both to look from one place along one axis; 2.5 cm lie between them.",
+            "'raw' is depth as stored, with f = 585, as most papers use it: off by up to 27 px at "
+            "the sides.",
+            "Depth of a Kinect is rounded to steps that grow with its square: 3 mm at 1 m; dark, "
+            "shiny and far things are holes.",
+            "Neighbouring frames are nearly alike: 30 a second.",
+            "A bare folder of frames has the split 'all' alone.",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        names = cache(names_in)
+        ids, absent = _wanted(request)
+        self._frames: dict[str, _Frame] = {}
+        for id in checked_ids(ids, str(request.list_file or request.root)):
+            frame = _frame(request.root, id, names)
+            needed = (frame.image, frame.depth)
+            missing = next((path for path in needed if path.name not in names(path.parent)), None)
+            if missing is None:
+                self._frames[id] = frame
+            else:
+                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
+        self.ids = tuple(self._frames)
+        self.absent = tuple(absent)
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB.
+
+        Raises:
+            InputError: If its file is broken.
+        """
+        return read_photo(find_entry(self._frames, id, self.request.root).image).pixels
+
+    def truth(self, id: str) -> Truth:
+        """Depth and camera of the variant, and the pose where there is one.
+
+        Raises:
+            InputError: If a file is broken.
+        """
+        frame = find_entry(self._frames, id, self.request.root)
+        stored = read_depth_png(frame.depth)
+        if stored.shape != _SHAPE:
+            raise InputError(
+                f"{printable(frame.depth)}: is {stored.shape}, but 7-Scenes is {_SHAPE} "
+                "(height, width)"
+            )
+        focal = _DEPTH_FOCAL
+        if self.request.variant == "registered":
+            stored, focal = register(stored), _COLOUR_FOCAL
+        cx, cy = _CENTRE
+        return Truth(
+            id=id,
+            depth=stored.astype(np.float32) / _STEPS_A_METRE,
+            depth_valid=~np.isin(stored, _NO_DEPTH),
+            camera=Camera(K=np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])),
+            world_T_cam=_read_pose(frame.pose) if frame.pose.is_file() else None,
+        )
+
+
+def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
+    """Depth as the colour camera sees it: each of its rays reads the nearest depth pixel.
+
+    Both cameras are taken to look from one place along one axis, so that z stays what it is. The
+    colour camera sees more: what is beyond the depth camera's sides is 0, unknown.
+    """
+    (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
+    height, width = _SHAPE
+    v = np.rint(cy + (np.arange(height) - cy) * ratio).astype(np.int64)
+    u = np.rint(cx + (np.arange(width) - cx) * ratio).astype(np.int64)
+    rows, columns = (v >= 0) & (v < height), (u >= 0) & (u < width)
+    registered = np.zeros_like(stored)
+    registered[np.ix_(rows, columns)] = stored[np.ix_(v[rows], u[columns])]
+    return registered
+
+
+def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
+    """The ids of the list or split, and the sequences that it names but that are not there.
+
+    Raises:
+        InputError: If the root has no frames, or a list is missing or makes no sense.
+    """
+    sequences = list(_sequences(request))
+    if request.list_file is not None:
+        return [line.text for line in text_lines(request.list_file)], []
+    ids: list[str] = []
+    absent: list[Absent] = []
+    for sequence in sequences:
+        folder = request.root / sequence
+        stems = _stems(folder)
+        ids.extend((Path(sequence) / stem).as_posix() for stem in stems)
+        if not stems:
+            reason = f"{printable(folder)} has no frames; unpack its zip there"
+            absent.append(Absent(id=sequence, reason=reason))
+    return ids, absent
+
+
+def _sequences(request: Request) -> Iterator[str]:
+    """The sequences of the split, relative to the root.
+
+    Raises:
+        InputError: If there are none, or a scene lacks the list of the split.
+    """
+    root = request.root
+    if _stems(root):
+        if request.split != "all" and request.list_file is None:
+            raise InputError(
+                f"{printable(root)}: is a bare folder of frames, which has no split "
+                f"'{request.split}'; take the split 'all'"
+            )
+        yield ""
+        return
+    scenes = [name for name in ("", *sorted(names_in(root))) if _has_sequences(root / name)]
+    if not scenes:
+        raise InputError(
+            f"{printable(root)}: scenes with folders such as seq-01, or frames such as "
+            f"frame-000000.color.png, are expected in it, found {found_in(root)}"
+        )
+    for scene in scenes:
+        for sequence in _sequences_of(root / scene, request):
+            yield (Path(scene) / sequence).as_posix()
+
+
+def _sequences_of(scene: Path, request: Request) -> list[str]:
+    if request.split == "all" or request.list_file is not None:
+        return sorted(name for name in names_in(scene) if _SEQUENCE.fullmatch(name))
+    path = scene / _SPLIT_FILES[request.split]
+    sequences: list[str] = []
+    for line in text_lines(path):
+        found = _SPLIT_LINE.fullmatch(line.text)
+        if found is None:
+            raise InputError(
+                f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; "
+                "expected 'sequence1'"
+            )
+        sequences.append(f"seq-{int(found[1]):02d}")
+    return sequences
+
+
+def _has_sequences(folder: Path) -> bool:
+    return any(_SEQUENCE.fullmatch(name) for name in names_in(folder))
+
+
+def _stems(folder: Path) -> list[str]:
+    """The frames of a folder that have a picture or a depth map, in order."""
+    found = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
+    return sorted({each[1] for each in found if each is not None})
+
+
+def _frame(root: Path, id: str, names: Callable[[Path], frozenset[str]]) -> _Frame:
+    folder, stem = (root / id).parent, Path(id).name
+    png, jpg = f"{stem}.color.png", f"{stem}.color.jpg"
+    there = names(folder)
+    return _Frame(
+        image=folder / (jpg if jpg in there and png not in there else png),
+        depth=folder / f"{stem}.depth.png",
+        pose=folder / f"{stem}.pose.txt",
+    )
+
+
+def _read_pose(path: Path) -> Float64[np.ndarray, "4 4"]:
+    words = " ".join(line.text for line in text_lines(path))
+    numbers = numbers_of(words)
+    if numbers is not None and len(numbers) == 16:
+        pose = np.array(numbers).reshape(4, 4)
+        R = pose[:3, :3]
+        if np.isfinite(pose).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3):
+            return pose
+    raise InputError(
+        f"{printable(path)}: says '{printable(words[:60])}'; a pose, the 4x4 numbers of a rotation "
+        "and a place, is expected"
+    )
