@@ -1,0 +1,289 @@
+"""SUN RGB-D (Song, Lichtenberg and Xiao 2015): the original tree of four sensors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32, UInt8, UInt16
+
+from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import (
+    find_entry,
+    found_in,
+    names_in,
+    numbers_of,
+    read_depth_png,
+    text_lines,
+)
+from rilievo.datasets.mat_file import read_mat
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+_SENSORS = ("kv1", "kv2", "realsense", "xtion")
+_DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}
+_SPLIT_VARIABLES = {"test": "alltest", "train": "alltrain"}
+_SPLIT_FILE = "allsplit.mat"
+_SPLIT_PLACES = ("", "traintestSUNRGBD", "SUNRGBDtoolbox/traintestSUNRGBD")
+# The deepest frames lie six below the tree's root; folders around it may be given too.
+_DEEPEST = 9
+_PARENTS = 8
+
+
+class DepthCoding(StrEnum):
+    """How a depth PNG stores millimetres."""
+
+    ROTATED = "rotated"
+    """Rotated left by three bits, as the dataset is published."""
+    MILLIMETRES = "millimetres"
+    """As they are: somebody has decoded the file."""
+
+
+def coding_of(stored: UInt16[np.ndarray, "h w"]) -> DepthCoding:
+    """How a depth map is stored, by its three low bits.
+
+    Rotated, they are the three high bits of the millimetres, zero for all that is nearer than
+    8.192 m. Plain millimetres have them zero in one pixel of eight. So if they are set in more
+    than half of the pixels that hold anything, the file has been decoded already.
+    """
+    held = stored[stored > 0]
+    is_plain = held.size > 0 and np.count_nonzero(held & 7) > held.size / 2
+    return DepthCoding.MILLIMETRES if is_plain else DepthCoding.ROTATED
+
+
+def metres_of(stored: UInt16[np.ndarray, "h w"], coding: DepthCoding) -> Float32[np.ndarray, "h w"]:
+    """Depth [m], zero where there is none; ((v >> 3) | (v << 13)) / 1000 if rotated."""
+    if coding is DepthCoding.ROTATED:
+        stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))
+    return stored.astype(np.float32) / np.float32(1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    folder: Path
+    photo: Path
+    depth: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tree:
+    """What lies under the root: folders of frames by id, and official splits."""
+
+    frames: Mapping[str, Path]
+    splits: Sequence[Path]
+
+
+class SunRgbd(Dataset):
+    """Frames of the original tree, or of any part of it; ids are as ``kv1/NYUdata/NYU0001``.
+
+    Where the path does not say the sensor, as with one frame's folder alone, ids are relative to
+    the root. They are sorted, whatever the order of the split.
+    """
+
+    card: ClassVar[DatasetCard] = DatasetCard(
+        name="sunrgbd",
+        title="SUN RGB-D (Song, Lichtenberg and Xiao 2015)",
+        summary="10335 indoor frames by Kinect v1 and v2, Xtion and RealSense, to about 8 m",
+        homepage="https://rgbd.cs.princeton.edu",
+        licence="none stated; by convention for research, and NYU's, B3DO's and SUN3D's own terms",
+        commercial=False,
+        gigabytes=6.9,
+        layout="""\
+SUNRGBD/                       of SUNRGBD.zip; any part of it will do, also one frame
+  kv1|kv2|realsense|xtion/.../FRAME/
+    image/*.jpg                the photograph
+    depth/*.png                as measured; 16 bits, millimetres rotated left by 3 bits, 0 = hole
+    depth_bfx/*.png            the same with holes filled
+    intrinsics.txt             K, nine numbers
+    extrinsics/*.txt           tilt of the camera, which is not read
+SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the root or beside it""",
+        splits=("test", "train", "all"),
+        counts={"test": 5050, "train": 5285, "all": 10335},
+        variants=("bfx", "raw"),
+        extra="evaluate",
+        caveats=(
+            "depth_bfx is filled in where the sensor saw nothing: that part is no measurement, "
+            "but papers score it",
+            "depth is given as it is stored: the toolbox sets what is beyond 8 m to 8 m, which "
+            "we do not; a benchmark's cap decides",
+            "files whose three low bits are in use have been decoded already, and are read as "
+            "plain millimetres",
+            "kv1/NYUdata are the 1449 images of NYUv2, cut to 561 x 427: models trained there "
+            "have seen some of the test split",
+            "each sensor has its own noise and range, the RealSense the shortest",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        tree = _tree(request.root)
+        if not tree.frames:
+            raise InputError(
+                f"{printable(request.root)}: holds no frame of SUN RGB-D, which is a folder with "
+                f"image/ and depth/ or depth_bfx/; found {found_in(request.root)}"
+            )
+        frames: dict[str, _Frame] = {}
+        absent: list[Absent] = []
+        for id in _chosen(request, tree):
+            frame = _frame(id, tree.frames.get(id), _DEPTH_FOLDERS[request.variant])
+            if isinstance(frame, _Frame):
+                frames[id] = frame
+            else:
+                absent.append(frame)
+        self._frames = frames
+        self.ids, self.absent = tuple(frames), tuple(absent)
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB."""
+        return read_photo(find_entry(self._frames, id, self.request.root).photo).pixels
+
+    def truth(self, id: str) -> Truth:
+        """Depth [m] as stored, without a cap; intrinsics where the frame has them."""
+        frame = find_entry(self._frames, id, self.request.root)
+        stored = read_depth_png(frame.depth)
+        depth = metres_of(stored, coding_of(stored))
+        camera = _camera(frame.folder / "intrinsics.txt")
+        return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera)
+
+    def coding(self, id: str) -> DepthCoding:
+        """How this frame's depth turned out to be stored.
+
+        Raises:
+            InputError: If its file is broken.
+        """
+        return coding_of(read_depth_png(find_entry(self._frames, id, self.request.root).depth))
+
+
+def _tree(root: Path) -> _Tree:
+    frames: dict[str, Path] = {}
+    splits: list[Path] = []
+    above = [root.absolute(), *root.absolute().parents][: _PARENTS + 1]
+    for base in above:
+        splits += [
+            path for place in _SPLIT_PLACES if (path := base / place / _SPLIT_FILE).is_file()
+        ]
+    for folder in _frame_folders(root, _DEEPEST, splits):
+        id = _id(folder, root)
+        if id in frames:
+            raise InputError(
+                f"{printable(folder)}: is there twice, also as {printable(frames[id])}; give the "
+                "one tree as the root"
+            )
+        frames[id] = folder
+    return _Tree(frames=frames, splits=splits)
+
+
+def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[Path]:
+    """Folders of frames below, themselves not searched; split files met on the way are kept."""
+    names = names_in(folder)
+    if "image" in names and names & set(_DEPTH_FOLDERS.values()):
+        yield folder
+        return
+    if _SPLIT_FILE in names:
+        splits.append(folder / _SPLIT_FILE)
+    if not deepest:
+        return
+    for name in sorted(names):
+        if (folder / name).is_dir():
+            yield from _frame_folders(folder / name, deepest - 1, splits)
+
+
+def _id(folder: Path, root: Path) -> str:
+    """From the sensor on, where the path names one; else relative to the root."""
+    if (known := _from_sensor(folder.absolute().parts)) is not None:
+        return known
+    return folder.name if folder == root else folder.relative_to(root).as_posix()
+
+
+def _from_sensor(parts: Sequence[str]) -> str | None:
+    """The part of a path from the sensor's name on; what lies above the tree does not count."""
+    tops = [place + 1 for place, part in enumerate(parts) if part == "SUNRGBD"]
+    parts = parts[tops[-1] :] if tops else parts
+    places = [place for place, part in enumerate(parts) if part in _SENSORS]
+    return "/".join(parts[places[-1] :]) if places else None
+
+
+def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
+    """Ids of the split, or of the user's list, sorted, whether or not their folders are there."""
+    if request.list_file is not None:
+        return _listed(request.list_file, tree)
+    if request.split == "all":
+        return tuple(sorted(tree.frames))
+    official = _official(request, tree)
+    # A part of the tree is scored against its part of the split.
+    part = _from_sensor(request.root.absolute().parts)
+    below = [id for id in official if part is None or id == part or id.startswith(f"{part}/")]
+    if not set(below) & set(tree.frames):
+        raise InputError(
+            f"{printable(request.root)}: none of its {len(tree.frames)} frames is in the official "
+            f"'{request.split}' split; take 'all', or give a list"
+        )
+    return tuple(sorted(below))
+
+
+def _official(request: Request, tree: _Tree) -> tuple[str, ...]:
+    if not tree.splits:
+        raise InputError(
+            f"{printable(request.root)}: {_SPLIT_FILE} is neither under it nor beside it, so which "
+            f"frames are '{request.split}' is not known: get SUNRGBDtoolbox.zip, give a list, or "
+            "take the split 'all'"
+        )
+    path, name = tree.splits[0], _SPLIT_VARIABLES[request.split]
+    ids: list[str] = []
+    for cell in read_mat(path, name)[name].ravel():
+        text = str(np.asarray(cell).ravel()[0]) if np.size(cell) else ""
+        id = _from_sensor([part for part in text.split("/") if part])
+        if id is None:
+            raise InputError(
+                f"{printable(path)}: '{name}' names '{printable(text)}', expected a path as "
+                ".../SUNRGBD/kv1/NYUdata/NYU0001"
+            )
+        ids.append(id)
+    return checked_ids(ids, printable(path))
+
+
+def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
+    ids: list[str] = []
+    for line in text_lines(list_file):
+        word = line.text.split()[0].rstrip("/")
+        known = _from_sensor([part for part in word.split("/") if part])
+        id = word if word in tree.frames else known
+        if id is None:
+            raise InputError(
+                f"{printable(list_file)}:{line.number}: there is no frame '{printable(word)}'; "
+                "lines are as kv1/NYUdata/NYU0001"
+            )
+        ids.append(id)
+    return tuple(sorted(checked_ids(ids, printable(list_file))))
+
+
+def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
+    if folder is None:
+        return Absent(id=id, reason="there is no such folder under the root")
+    found: list[Path] = []
+    for name, suffixes in (("image", (".jpg", ".jpeg", ".png")), (depth_folder, (".png",))):
+        files = [each for each in names_in(folder / name) if each.lower().endswith(suffixes)]
+        if len(files) != 1:
+            how_many = f"{len(files)} pictures" if files else "no picture"
+            where = printable(folder / name)
+            return Absent(id=id, reason=f"{where} has {how_many}, where one is expected")
+        found.append(folder / name / files[0])
+    return _Frame(folder=folder, photo=found[0], depth=found[1])
+
+
+def _camera(path: Path) -> Camera | None:
+    if not path.is_file():
+        return None
+    numbers = numbers_of(" ".join(line.text for line in text_lines(path)))
+    if numbers is None or len(numbers) != 9:
+        held = "something else" if numbers is None else f"{len(numbers)} numbers"
+        raise InputError(f"{printable(path)}: holds {held}, expected the nine numbers of K")
+    try:
+        return Camera(K=np.array(numbers).reshape(3, 3))
+    except InputError as error:
+        raise InputError(f"{printable(path)}: {error}") from error
