@@ -1,0 +1,116 @@
+"""Rendered scenes as a dataset: nothing on disk, exact truth, the same frames everywhere."""
+
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.datasets.base import Dataset, Request, checked_ids
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import text_lines
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.types import Sample, Truth
+
+SIZE = (240, 320)
+DIGITS = 10
+FIRST_SEED = 2**63
+"""Frame n has this seed plus n: no shard or clip of a plan with a seed below 2³¹ is among them."""
+FIRST_OF_SPLIT = MappingProxyType({"test": 1, "valid": 1_000_000_001, "train": 2_000_000_001})
+"""Numbers of the first frames: splits never share one, however many are asked for by a list."""
+
+
+class Rendered(Dataset):
+    """Scenes made by chance, rendered when they are read.
+
+    Photograph and truth come from one rendering, as long as they are asked for one after the
+    other.
+    """
+
+    card = DatasetCard(
+        name="synthetic",
+        title="Scenes made by chance, rendered by rilievo",
+        summary="ray-traced rooms, streets, open ground, close-ups, people; 240x320, 0.1 to 400 m",
+        homepage="docs/synthetic.md",
+        licence="Apache-2.0",
+        commercial=True,
+        gigabytes=None,
+        layout=(
+            "nothing on disk: frame 0000000001 is rendered when it is read\n"
+            "a list of one's own has such numbers of 10 digits, one a line"
+        ),
+        splits=("test", "valid", "train"),
+        counts=MappingProxyType({"test": 100, "valid": 100, "train": 10_000}),
+        variants=("all", "rooms", "close-ups", "people", "streets", "open-ground"),
+        normals="exact, of the rendered surfaces",
+        extra="train",
+        needs_root=False,
+        caveats=(
+            "shapes are boxes, balls, cones and sheets: good scores here promise none elsewhere",
+            "rilievo/small was trained on scenes of this kind, though on none of these",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        if request.list_file is not None:
+            self.ids = _listed(request)
+            return
+        first, count = FIRST_OF_SPLIT[request.split], self.card.counts[request.split]
+        self.ids = tuple(f"{number:0{DIGITS}d}" for number in range(first, first + count))
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, RGB.
+
+        Raises:
+            MissingExtraError: If numba or OpenCV is not installed.
+        """
+        return _frame(id, self.request.variant).image.copy()
+
+    def truth(self, id: str) -> Truth:
+        """Exact depth, normals, sky, camera and pose.
+
+        Raises:
+            MissingExtraError: If numba or OpenCV is not installed.
+        """
+        frame = _frame(id, self.request.variant)
+        return Truth(
+            id=id,
+            depth=_copied(frame.depth),
+            depth_valid=_copied(frame.depth_valid),
+            normals=_copied(frame.normals),
+            normals_valid=_copied(frame.normals_valid),
+            sky=_copied(frame.sky),
+            camera=frame.camera,
+            world_T_cam=_copied(frame.world_T_cam),
+        )
+
+
+def _listed(request: Request) -> tuple[str, ...]:
+    """The ids of the user's own list."""
+    path = request.list_file
+    assert path is not None, "asked for only with a list"
+    ids = []
+    for line in text_lines(path):
+        if not (line.text.isascii() and line.text.isdigit() and len(line.text) == DIGITS):
+            raise InputError(
+                f"{printable(path)}: line {line.number} is '{printable(line.text)}', but a frame "
+                f"is a number of {DIGITS} digits, such as 0000000001"
+            )
+        ids.append(line.text)
+    return checked_ids(ids, printable(path))
+
+
+@lru_cache(maxsize=1)
+def _frame(id: str, variant: str) -> Sample:
+    """One frame; the last is kept, as its photograph and its truth are read apart."""
+    from rilievo.datasets.synthetic import Kind, render
+
+    return render(FIRST_SEED + int(id), size=SIZE, kind=Kind(variant))
+
+
+def _copied(array: np.ndarray | None) -> np.ndarray:
+    """A map that the caller may change; the renderer fills all of them."""
+    assert array is not None, "a rendered frame has all of its truth"
+    return array.copy()
