@@ -47,11 +47,10 @@ def _windows(
 ) -> tuple[Int[np.ndarray, "side size"], Float64[np.ndarray, "side size"]]:
     """Along one axis: the pixels of each cell, and how far from its centre they are [px].
 
-    A pixel beyond the image is replaced by the last one, infinitely far away.
+    Beyond the image stands the last pixel once more, farther than itself and so never chosen.
     """
     length = max(1.0, pixels / side)
     centres = (np.arange(side) + 0.5) * pixels / side
     first = np.rint(centres - length / 2).astype(np.int64)
     window = first[:, None] + np.arange(int(np.ceil(length)))
-    away = np.where(window < pixels, window + 0.5 - centres[:, None], np.inf)
-    return np.minimum(window, pixels - 1), away
+    return np.minimum(window, pixels - 1), window + 0.5 - centres[:, None]
