@@ -8,7 +8,7 @@ from rilievo.metrics.metric import Better
 NOTHING = "–"
 """In the cell of a number that is not there."""
 
-ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑"}
+ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
 
 # Settings that are sentences, and stand as such; the rest is a table.
 PROSE = ("title", "computes", "reproduces", "hides")
