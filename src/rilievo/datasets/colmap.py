@@ -1,0 +1,133 @@
+"""Cameras and poses of COLMAP's text files. Format: COLMAP's documentation, "Output Format"."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.datasets.files import Line, text_lines
+from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.errors import InputError, suggest
+from rilievo.io.limits import printable
+
+# How many focal lengths a model begins with; the principal point follows, then distortion.
+_FOCALS: Mapping[str, int] = {
+    "SIMPLE_PINHOLE": 1,
+    "PINHOLE": 2,
+    "SIMPLE_RADIAL": 1,
+    "RADIAL": 1,
+    "OPENCV": 2,
+    "OPENCV_FISHEYE": 2,
+    "FULL_OPENCV": 2,
+    "THIN_PRISM_FISHEYE": 2,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColmapCamera:
+    """One camera.
+
+    Attributes:
+        model: COLMAP's name; all but the pinholes are distorted.
+        width: [px].
+        height: [px].
+        K: Without the distortion, counted from the centre of the first pixel; COLMAP counts from
+            its corner.
+    """
+
+    model: str
+    width: int
+    height: int
+    K: Float64[np.ndarray, "3 3"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColmapImage:
+    """One image.
+
+    Attributes:
+        name: Relative path.
+        camera_id: In ``cameras.txt``.
+        world_T_cam: Takes points of the camera frame to the world's.
+    """
+
+    name: str
+    camera_id: int
+    world_T_cam: Float64[np.ndarray, "4 4"]
+
+
+def read_cameras(path: Path) -> dict[int, ColmapCamera]:
+    """The cameras of ``cameras.txt``, by id.
+
+    Raises:
+        InputError: If the file is missing, or a line makes no sense.
+    """
+    cameras = {}
+    for line in text_lines(path):
+        words = line.text.split()
+        try:
+            id, model, width, height = int(words[0]), words[1], int(words[2]), int(words[3])
+            numbers = [float(word) for word in words[4:]]
+            focals = _FOCALS[model]
+            fx, fy, (cx, cy) = numbers[0], numbers[focals - 1], numbers[focals : focals + 2]
+        except KeyError as error:
+            raise _wrong(path, line, f"no model {error}; {suggest(words[1], _FOCALS)}") from error
+        except (ValueError, IndexError) as error:
+            raise _wrong(path, line, "expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS") from error
+        K = pinhole_K(fx, fy, cx - 0.5, cy - 0.5)
+        cameras[id] = ColmapCamera(model=model, width=width, height=height, K=K)
+    return cameras
+
+
+def read_images(path: Path) -> Iterator[ColmapImage]:
+    """The images of ``images.txt``; their points are passed over.
+
+    Raises:
+        InputError: If the file is missing, or a line makes no sense.
+    """
+    for line in text_lines(path):
+        words = line.text.split()
+        # Points are triples of numbers, so their lines never have ten words with a name last.
+        if len(words) % 3 == 0 and _is_number(words[-1]):
+            continue
+        try:
+            q = np.array([float(word) for word in words[1:5]])
+            t = np.array([float(word) for word in words[5:8]])
+            camera_id, name = int(words[8]), words[9]
+        except (ValueError, IndexError) as error:
+            expected = "expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
+            raise _wrong(path, line, expected) from error
+        yield ColmapImage(name=name, camera_id=camera_id, world_T_cam=_world_T_cam(q, t))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _world_T_cam(
+    q: Float64[np.ndarray, "4"], t: Float64[np.ndarray, "3"]
+) -> Float64[np.ndarray, "4 4"]:
+    """The inverse of COLMAP's pose, which takes the world to the camera; q is (w, x, y, z)."""
+    w, x, y, z = q / np.linalg.norm(q)
+    cam_R_world = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    pose = np.eye(4)
+    pose[:3, :3] = cam_R_world.T
+    pose[:3, 3] = -cam_R_world.T @ t
+    return pose
+
+
+def _wrong(path: Path, line: Line, what: str) -> InputError:
+    shown = printable(line.text[:60])
+    return InputError(f"{printable(path)}, line {line.number}: '{shown}': {what}")

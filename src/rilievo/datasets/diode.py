@@ -1,0 +1,175 @@
+"""DIODE: laser scans in and out of doors, one sensor for both."""
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from rilievo.datasets.base import Dataset, Request
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, found_in
+from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.listing import listing
+from rilievo.datasets.stored_normals import NormalAxes, normals_of_stored
+from rilievo.errors import InputError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.limits import printable
+from rilievo.io.numbers import read_map, read_numbers
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+# intrinsics.txt of its development kit, counted from the corner of the first pixel: the centre of
+# 1024 x 768.
+_K = pinhole_K(886.81, 927.06, 511.5, 383.5)
+_PLACES = ("indoors", "outdoor")
+_LEAST_AGREEMENT = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """The files of one image; normals only where they are asked for."""
+
+    image: Path
+    depth: Path
+    mask: Path
+    normals: Path | None
+
+
+class Diode(Dataset):
+    """Validation or training part; both places, or one of them."""
+
+    card = DatasetCard(
+        name="diode",
+        title="DIODE, dense indoor and outdoor depth (2019)",
+        summary="1024x768 views of laser scans, indoors to 50 m, outdoors to 300 m",
+        homepage="https://diode-dataset.org",
+        licence="MIT",
+        commercial=True,
+        gigabytes=2.6,
+        layout=(
+            "val/indoors/scene_00019/scan_00183/  and val/outdoor/..., train/ the same\n"
+            "  NAME.png                 photograph\n"
+            "  NAME_depth.npy           float32 [m], (768, 1024, 1)\n"
+            "  NAME_depth_mask.npy      1 where the scanner got an answer\n"
+            "  NAME_normal.npy          float32, (768, 1024, 3), 0 is unknown; a download of its\n"
+            "                           own, unpacked over the same tree"
+        ),
+        splits=("val", "val-indoors", "val-outdoor", "train", "train-indoors", "train-outdoor"),
+        counts={
+            "val": 771,
+            "val-indoors": 325,
+            "val-outdoor": 446,
+            "train": 25458,
+            "train-indoors": 8574,
+            "train-outdoor": 16884,
+        },
+        variants=("depth", "normals"),
+        normals="its own files (variant 'normals')",
+        caveats=(
+            "in and out of doors differ so much that one mean of both says little",
+            "depth smears over the edges of things, and numbers of different programs differ most "
+            "here: they clip and mask it each in their own way",
+            "nobody states the axes of its normals: their signs are told by agreement with the "
+            "normals of the depth, image by image",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        part, _, place = request.split.partition("-")
+        folder = request.root / part if (request.root / part).is_dir() else request.root
+        places = [place] if place else list(_PLACES)
+        if not any((folder / each).is_dir() for each in places):
+            raise InputError(
+                f"{printable(request.root)}: expected {part}/ with {' and '.join(places)} inside, "
+                f"found {found_in(request.root)}"
+            )
+        found: dict[str, _View] = {}
+        for each in places:
+            found |= _views(folder, each, with_normals=request.variant == "normals")
+        chosen = listing(found, request)
+        self._views = chosen.entries
+        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph."""
+        return read_photo(self._view(id).image).pixels
+
+    def truth(self, id: str) -> Truth:
+        """Depth where its mask is 1, and normals in the variant of that name."""
+        view = self._view(id)
+        depth = read_map(view.depth).astype(np.float32)
+        mask = read_map(view.mask)
+        if mask.shape != depth.shape:
+            raise InputError(
+                f"{printable(view.mask)}: the mask is {mask.shape}, the depth {depth.shape}"
+            )
+        valid = (mask > 0) & np.isfinite(depth) & (depth > 0)
+        depth = np.where(valid, depth, np.float32(0))
+        normals = normals_valid = None
+        if view.normals is not None:
+            normals, normals_valid = _signed_normals(view.normals, depth, valid)
+        return Truth(
+            id=id,
+            depth=depth,
+            depth_valid=valid,
+            normals=normals,
+            normals_valid=normals_valid,
+            camera=Camera(K=_K),
+        )
+
+    def _view(self, id: str) -> _View:
+        return find_entry(self._views, id, self.request.root)
+
+
+def _views(folder: Path, place: str, *, with_normals: bool) -> dict[str, _View]:
+    """Every photograph below a place, and every depth map without one."""
+    stems = set()
+    for where, _, names in os.walk(folder / place):
+        for name in names:
+            stem = name.removesuffix(".png").removesuffix("_depth.npy")
+            if stem != name and not name.startswith("."):
+                stems.add(Path(where, stem).relative_to(folder).as_posix())
+    return {
+        stem: _View(
+            image=folder / f"{stem}.png",
+            depth=folder / f"{stem}_depth.npy",
+            mask=folder / f"{stem}_depth_mask.npy",
+            normals=folder / f"{stem}_normal.npy" if with_normals else None,
+        )
+        for stem in sorted(stems)
+    }
+
+
+def _signed_normals(
+    path: Path, depth: Float32[np.ndarray, "h w"], depth_valid: Bool[np.ndarray, "h w"]
+) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
+    """Stored normals with the signs of x, y and z that agree best with those of the depth.
+
+    Raises:
+        InputError: If no signs do.
+    """
+    stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
+    if valid.shape != depth.shape:
+        raise InputError(f"{printable(path)}: is {valid.shape}, the depth {depth.shape}")
+    fitted, known = normals_from_depth(depth, _K, depth_valid, window=7)
+    both = known & valid
+    if not both.any():
+        raise InputError(
+            f"{printable(path)}: no pixel has both depth and a normal, so that its "
+            "axes cannot be told"
+        )
+    agreement = np.mean(stored[:, both] * fitted[:, both], axis=1)
+    signs = max(
+        itertools.product((1, -1), repeat=3), key=lambda each: float(np.dot(each, agreement))
+    )
+    best = float(np.dot(signs, agreement))
+    if best < _LEAST_AGREEMENT:
+        raise InputError(
+            f"{printable(path)}: agrees with the normals of its depth to a mean cosine of "
+            f"{best:.2f} at best, expected {_LEAST_AGREEMENT}: are they of another image?"
+        )
+    return stored * np.array(signs, np.float32)[:, None, None], valid

@@ -1,0 +1,148 @@
+"""ETH3D: high-resolution photographs with depth of laser scans."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from rilievo.datasets.base import Dataset, Request
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
+from rilievo.datasets.files import find_entry, found_in, names_in
+from rilievo.datasets.listing import listing
+from rilievo.errors import InputError
+from rilievo.io.decode import decode
+from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.pixels import upright_pixels
+from rilievo.types import Camera, Truth
+
+_CALIBRATION = "dslr_calibration_jpg"
+_PICTURES = Path("images", "dslr_images")
+_DEPTHS = Path("ground_truth_depth", "dslr_images")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """One photograph: its files, and its lines of the calibration."""
+
+    image: Path
+    depth: Path
+    camera: ColmapCamera
+    pose: Float64[np.ndarray, "4 4"]
+
+
+class Eth3d(Dataset):
+    """High-resolution multi-view, training: the part with public depth."""
+
+    card = DatasetCard(
+        name="eth3d",
+        title="ETH3D, high-resolution multi-view, training (2017)",
+        summary="13 scenes in and out of doors, 24 megapixels, laser scans, about 1 to 60 m",
+        homepage="https://www.eth3d.net/datasets",
+        licence="CC-BY-NC-SA-4.0",
+        commercial=False,
+        gigabytes=23.0,
+        layout=(
+            "courtyard/                        one folder a scene\n"
+            "  images/dslr_images/*.JPG        photographs, distorted as the lens made them\n"
+            "  ground_truth_depth/dslr_images/*.JPG  raw float32 [m], row by row; inf is unknown\n"
+            "  dslr_calibration_jpg/cameras.txt, images.txt  COLMAP's model and poses\n"
+            "from multi_view_training_dslr_jpg.7z and multi_view_training_dslr_depth.7z"
+        ),
+        splits=("train",),
+        counts={"train": 454},
+        caveats=(
+            "the images are distorted (THIN_PRISM_FISHEYE): K is that of the model without its "
+            "distortion, so surfaces bend towards the edges",
+            "a tenth of the pixels have depth; thin things lack it most",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        folders = _scene_folders(request.root)
+        if not folders:
+            raise InputError(
+                f"{printable(request.root)}: holds no scene with {_CALIBRATION}/, images/ and "
+                f"ground_truth_depth/, as ETH3D's do; it holds {found_in(request.root)}"
+            )
+        found = {id: view for folder in folders for id, view in _views(folder).items()}
+        chosen = listing(found, request)
+        self._views = chosen.entries
+        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph as its sensor lay: depth and K know nothing of how it was held."""
+        path = self._view(id).image
+        size_bytes, name = check_regular(path), printable(path)
+        try:
+            with path.open("rb") as file:
+                image = decode(file, name, size_bytes=size_bytes, max_pixels=MAX_PIXELS)
+                return upright_pixels(image, orientation=1, name=name)
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+
+    def truth(self, id: str) -> Truth:
+        """Depth of the laser scans, K and the pose in the scene."""
+        view = self._view(id)
+        depth = _read_raw(view.depth, view.camera)
+        valid = np.isfinite(depth) & (depth > 0)
+        return Truth(
+            id=id,
+            depth=np.where(valid, depth, np.float32(0)),
+            depth_valid=valid,
+            camera=Camera(K=view.camera.K),
+            world_T_cam=view.pose,
+        )
+
+    def _view(self, id: str) -> _View:
+        return find_entry(self._views, id, self.request.root)
+
+
+def _scene_folders(root: Path) -> list[Path]:
+    """Scenes: the root, folders in it, or in the folder that an archive unpacks to."""
+    places = [root, *root.glob("*/"), *root.glob("multi_view_training_dslr_jpg/*/")]
+    return sorted(place for place in places if (place / _CALIBRATION).is_dir())
+
+
+def _views(scene: Path) -> dict[str, _View]:
+    """Every photograph that the calibration lists."""
+    calibration = scene / _CALIBRATION
+    cameras = read_cameras(calibration / "cameras.txt")
+    depths = _depth_folder(scene)
+    views = {}
+    images: list[ColmapImage] = sorted(
+        read_images(calibration / "images.txt"), key=lambda each: each.name
+    )
+    for listed in images:
+        if listed.camera_id not in cameras:
+            raise InputError(
+                f"{printable(calibration)}: images.txt names camera {listed.camera_id}, which "
+                "cameras.txt has not"
+            )
+        name = Path(listed.name).name
+        views[f"{scene.resolve().name}/{Path(name).stem}"] = _View(
+            image=scene / _PICTURES / name,
+            depth=depths / name,
+            camera=cameras[listed.camera_id],
+            pose=listed.world_T_cam,
+        )
+    return views
+
+
+def _depth_folder(scene: Path) -> Path:
+    """Beside the images, or in the folder that the archive of depth unpacks to."""
+    beside = scene / _DEPTHS
+    apart = scene.parent.parent / "multi_view_training_dslr_depth" / scene.name / _DEPTHS
+    return apart if not names_in(beside) and names_in(apart) else beside
+
+
+def _read_raw(path: Path, camera: ColmapCamera) -> Float32[np.ndarray, "h w"]:
+    size, expected = check_regular(path), 4 * camera.height * camera.width
+    if size != expected:
+        raise InputError(
+            f"{printable(path)}: has {size} bytes, expected {expected}: float32 of "
+            f"{camera.width} x {camera.height} pixels; fetch it again"
+        )
+    return np.fromfile(path, "<f4").astype(np.float32).reshape(camera.height, camera.width)

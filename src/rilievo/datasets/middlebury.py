@@ -1,0 +1,135 @@
+"""Middlebury Stereo 2014: still lifes with disparities by structured light."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from rilievo.datasets.base import Dataset, Request
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, found_in, text_lines
+from rilievo.datasets.listing import listing
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.io.numbers import read_map
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    image: Path
+    disparity: Path
+    calibration: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibration:
+    """Of the left camera.
+
+    Attributes:
+        K: Of the image.
+        baseline: [m].
+        doffs: What is added to a disparity, since the principal points differ [px].
+    """
+
+    K: Float64[np.ndarray, "3 3"]
+    baseline: float
+    doffs: float
+
+
+class Middlebury(Dataset):
+    """The left image of every scene."""
+
+    card = DatasetCard(
+        name="middlebury",
+        title="Middlebury Stereo Datasets (2014)",
+        summary="still lifes of a room, 6 megapixels, structured light, about 1 to 10 m",
+        homepage="https://vision.middlebury.edu/stereo/data/scenes2014/",
+        licence="none stated; free to use with the paper cited, as its page says",
+        commercial=False,
+        gigabytes=4.0,
+        layout=(
+            "Adirondack-perfect/      one folder a scene, or trainingF/Adirondack/ of MiddEval3\n"
+            "  im0.png                left image\n"
+            "  disp0.pfm              its disparity [px]; disp0GT.pfm in MiddEval3; inf: unknown\n"
+            "  calib.txt              cam0=[f 0 cx; 0 f cy; 0 0 1], doffs [px], baseline [mm]"
+        ),
+        splits=("all",),
+        counts={"all": 23},
+        caveats=(
+            "few scenes, all near: it tells sharpness of edges better than it ranks models",
+            "every scene comes in a perfect and an imperfect calibration, with one left image: "
+            "take one of the two",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        found = _scenes(request.root)
+        if not found:
+            raise InputError(
+                f"{printable(request.root)}: no folder below holds im0.png and calib.txt, which a "
+                f"scene of Middlebury 2014 does; it holds {found_in(request.root)}"
+            )
+        chosen = listing(found, request)
+        self._scenes = chosen.entries
+        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The left image."""
+        return read_photo(self._scene(id).image).pixels
+
+    def truth(self, id: str) -> Truth:
+        """Depth of the left camera: f · baseline / (disparity + doffs)."""
+        scene = self._scene(id)
+        calibration = _read_calibration(scene.calibration)
+        disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
+        valid = np.isfinite(disparity) & (disparity > 0)
+        product = calibration.K[0, 0] * calibration.baseline
+        depth = np.where(valid, product / np.where(valid, disparity, 1), 0)
+        return Truth(
+            id=id,
+            depth=depth.astype(np.float32),
+            depth_valid=valid,
+            camera=Camera(K=calibration.K),
+        )
+
+    def _scene(self, id: str) -> _Scene:
+        return find_entry(self._scenes, id, self.request.root)
+
+
+def _scenes(root: Path) -> dict[str, _Scene]:
+    found = {}
+    for place, _, names in os.walk(root):
+        if {"im0.png", "calib.txt"} <= set(names):
+            folder = Path(place)
+            evaluation = "disp0GT.pfm" in names
+            id = folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+            found[id] = _Scene(
+                image=folder / "im0.png",
+                disparity=folder / ("disp0GT.pfm" if evaluation else "disp0.pfm"),
+                calibration=folder / "calib.txt",
+            )
+    return dict(sorted(found.items()))
+
+
+def _read_calibration(path: Path) -> _Calibration:
+    values = {}
+    for line in text_lines(path):
+        key, _, value = line.text.partition("=")
+        values[key.strip()] = value.strip()
+    try:
+        entries = [float(word) for word in re.findall(r"[^\s;\[\]]+", values["cam0"])]
+        K = np.array(entries).reshape(3, 3)
+        return _Calibration(
+            K=K, baseline=float(values["baseline"]) / 1000, doffs=float(values.get("doffs", 0))
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{printable(path)}: has no cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES "
+            f"({error})"
+        ) from error
