@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from rilievo.calibration import KnownPoint as KnownPoint
     from rilievo.calibration import calibrate as calibrate
     from rilievo.calibration import calibrate_height as calibrate_height
+    from rilievo.datasets import DATASETS as DATASETS
+    from rilievo.datasets import open_dataset as open_dataset
     from rilievo.errors import RilievoError as RilievoError
+    from rilievo.evaluate.benchmarks import BENCHMARKS as BENCHMARKS
+    from rilievo.evaluate.options import EvaluateOptions as EvaluateOptions
+    from rilievo.evaluate.run import evaluate as evaluate
     from rilievo.io.outputs import save as save
     from rilievo.io.photo import read_photo as read_photo
     from rilievo.io.readback import read_prediction as read_prediction
@@ -28,10 +33,13 @@ if TYPE_CHECKING:
 
 # Public names and where they live: importing rilievo loads none of them.
 _HOMES = {
+    "BENCHMARKS": "evaluate.benchmarks",
+    "DATASETS": "datasets",
     "MODELS": "models",
     "Camera": "types",
     "DepthKind": "types",
     "DepthMap": "types",
+    "EvaluateOptions": "evaluate.options",
     "KnownPoint": "calibration",
     "Photo": "types",
     "PredictOptions": "pipeline.options",
@@ -41,7 +49,9 @@ _HOMES = {
     "align": "alignment",
     "calibrate": "calibration",
     "calibrate_height": "calibration",
+    "evaluate": "evaluate",
     "load_model": "models",
+    "open_dataset": "datasets",
     "predict": "pipeline.run",
     "predict_files": "pipeline.run",
     "read_photo": "io.photo",

@@ -44,6 +44,14 @@ COMMANDS: Mapping[str, Command] = {
         summary="read a downloaded dataset: what is there, missing, broken",
         module="rilievo.cli.check",
     ),
+    "evaluate": Command(
+        summary="score a model, or a folder of predictions, on a dataset",
+        module="rilievo.cli.evaluate",
+    ),
+    "benchmarks": Command(
+        summary="what benchmarks there are: what they compute, reproduce and hide",
+        module="rilievo.cli.benchmarks",
+    ),
 }
 
 

@@ -109,19 +109,33 @@ def _score_depth(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Sco
 
 
 def _score_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
+    pair = _normals_pair(benchmark, answer, truth)
+    assert truth.normals_valid is not None, "what makes a pair of normals has normals"
+    facts = Score(
+        id=truth.id, values={}, pixels=pair.count, true_share=float(truth.normals_valid.mean())
+    )
+    return _scored(benchmark, pair, facts, None)
+
+
+def angles(benchmark: Benchmark, answer: Answer, truth: Truth) -> Float64[np.ndarray, "n"]:
+    """Angles between predicted and true normals [°], at the pixels that are scored.
+
+    Raises:
+        RilievoError: If the image has no score.
+    """
+    truth = cut_truth(truth, benchmark.input_crop)
+    return _normals_pair(benchmark, answer, truth).angles
+
+
+def _normals_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> NormalsPair:
     if answer.normals is None:
         raise InputError("the prediction has no normals")
     mask = normals_mask(benchmark, truth)
     if not mask.any():
         raise NoGroundTruthError("no pixel has a true normal that counts")
-    assert truth.normals is not None
-    assert truth.normals_valid is not None
+    assert truth.normals is not None, "what has a mask of normals has normals"
     resized = normals_at(answer.normals, size_of(truth), benchmark.interpolation)
-    pair = NormalsPair(predicted=resized, true=truth.normals, valid=mask)
-    facts = Score(
-        id=truth.id, values={}, pixels=pair.count, true_share=float(truth.normals_valid.mean())
-    )
-    return _scored(benchmark, pair, facts, None)
+    return NormalsPair(predicted=resized, true=truth.normals, valid=mask)
 
 
 def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:

@@ -1,0 +1,107 @@
+"""``rilievo evaluate``."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.cli.tables import table
+from rilievo.evaluate.folder import REPORT, run_folder
+from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluate.records import Evaluation, Summary
+from rilievo.evaluate.run import evaluate
+from rilievo.metrics.metric import Better
+from rilievo.models import DEFAULT_MODEL
+
+LISTED = 5
+"""Images without a score that are printed; the report has all of them."""
+
+_HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
+_SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    benchmark: Annotated[str, tyro.conf.arg(aliases=("-b",), metavar="NAME")]
+    """A name that 'rilievo benchmarks' lists, or package.module:NAME."""
+    root: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Where the dataset was unpacked; 'rilievo datasets NAME' says how it lies on disk."""
+    model: Annotated[str | None, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = None
+    """A name that 'rilievo models' lists, or an ONNX file; with --predictions, the name that the
+    results are to have. By default rilievo's own model."""
+    options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Score a model, or a folder of predictions, on a dataset.
+
+    Returns:
+        0 when every image of the selection has a score, 1 when some have none, 2 for wrong use,
+        130 when the user stopped it.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo evaluate",
+            description="Score a model, or a folder of predictions, on a dataset.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    model = given.model
+    if model is None and given.options.predictions is None:
+        model = DEFAULT_MODEL
+    evaluation = evaluate(model, given.benchmark, given.root, given.options)
+    with printing():
+        print(_text(evaluation, given.options))
+    return 1 if evaluation.unscored else 0
+
+
+def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
+    data, made_by = evaluation.data, evaluation.made_by
+    alignment = f", aligned by {evaluation.alignment}" if evaluation.alignment else ""
+    kind = f" ({evaluation.kind}{alignment})" if evaluation.kind else ""
+    lines = [
+        f"{made_by.model}{kind} on {evaluation.benchmark}: {data.dataset}, split {data.split}, "
+        f"variant {data.variant}",
+        "",
+        table(_HEADER, [_row(each) for each in evaluation.summaries]),
+        "",
+        f"{len(evaluation.scores)} of {data.asked} images have a score, "
+        f"{evaluation.summaries[0].pixels:,} pixels, in {evaluation.seconds:.1f} s",
+    ]
+    lines += [f"  no score: {each.id}: {each.reason}" for each in evaluation.unscored[:LISTED]]
+    if len(evaluation.unscored) > LISTED:
+        lines.append(f"  ... and {len(evaluation.unscored) - LISTED} more, in the results")
+    lines += [f"warning: {each}" for each in evaluation.warnings]
+    folder = run_folder(options.output, made_by.model, evaluation.benchmark)
+    lines.append(f"results in {folder}" + _report(folder))
+    return "\n".join(lines)
+
+
+def _report(folder: Path) -> str:
+    report = folder / REPORT
+    return f"; the report: {report}" if report.exists() else ""
+
+
+def _row(each: Summary) -> tuple[str, ...]:
+    interval = "-"
+    if each.low is not None and each.high is not None:
+        interval = f"{_number(each.low)} to {_number(each.high)}"
+    unit = f" [{each.unit}]" if each.unit else ""
+    return (
+        each.label + unit,
+        _number(each.value),
+        interval,
+        _number(each.median),
+        str(each.images),
+        _SIGNS[each.better],
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"

@@ -1,0 +1,218 @@
+"""Predictions kept on disk, so that scores can be computed anew without the model.
+
+One npz file an image, uncompressed, and ``fingerprint.json``, which says what made them. A folder
+holds predictions of one model with one set of settings, on one selection of images.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluate.answers import Answer
+from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.readback import BROKEN_FILE
+from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction, Setting
+
+FORMAT = "rilievo-predictions/1"
+FINGERPRINT = "fingerprint.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What the predictions of a folder have in common.
+
+    Attributes:
+        format: Of the folder.
+        model: As the model calls itself.
+        weights_sha256: Of its weights.
+        licence: Of its weights.
+        settings: Of the model, that change its numbers.
+        kind: Of its depth; None where normals alone are kept.
+        normals: Whether normals are kept.
+        dataset: That the photographs are of.
+        split: Of the dataset.
+        variant: Of the dataset: some cut photographs.
+        input_crop: Of photographs, before the model.
+        version: Of rilievo, when the folder was begun; predictions of several may lie together.
+    """
+
+    format: str = FORMAT
+    model: str
+    weights_sha256: str
+    licence: str
+    settings: Mapping[str, Setting]
+    kind: DepthKind | None = None
+    normals: bool
+    dataset: str
+    split: str
+    variant: str
+    input_crop: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """A folder of predictions; ``open_cache`` and ``read_cache`` make it.
+
+    Attributes:
+        folder: Where they are.
+        fingerprint: What they have in common.
+    """
+
+    folder: Path
+    fingerprint: Fingerprint
+
+    @property
+    def kind(self) -> DepthKind | None:
+        """Of the depth."""
+        return self.fingerprint.kind
+
+    @property
+    def made_by(self) -> MadeBy:
+        """What made the predictions."""
+        mark = self.fingerprint
+        return MadeBy(
+            model=mark.model,
+            weights_sha256=mark.weights_sha256,
+            licence=mark.licence,
+            settings=mark.settings,
+            version=mark.version,
+        )
+
+    def path_of(self, id: str) -> Path:
+        """The file of one image."""
+        return self.folder / f"{id}.npz"
+
+    def write(self, id: str, prediction: Prediction) -> None:
+        """Keep what the fingerprint says of one prediction.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        if self.kind is not None and prediction.depth is not None:
+            arrays["depth"] = prediction.depth.values
+            if not prediction.depth.valid.all():
+                arrays["valid"] = prediction.depth.valid
+        if self.fingerprint.normals and prediction.normals is not None:
+            arrays["normals"] = prediction.normals
+        path = self.path_of(id)
+        make_folder(path.parent)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def read(self, id: str) -> Answer:
+        """The prediction of one image.
+
+        Raises:
+            InputError: If it is missing or broken.
+        """
+        path = self.path_of(id)
+        check_regular(path)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                depth = file["depth"] if self.kind is not None else None
+                valid = file.get("valid")
+                normals = file["normals"] if self.fingerprint.normals else None
+        except BROKEN_FILE as error:
+            raise InputError(
+                f"{printable(path)}: broken ({reason(error)}); remove it and evaluate again"
+            ) from error
+        if depth is None or self.kind is None:
+            return Answer(normals=normals)
+        if valid is None:
+            valid = np.ones(depth.shape, bool)
+        return Answer(depth=DepthMap(values=depth, kind=self.kind, valid=valid), normals=normals)
+
+    def missing(self, ids: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Ids without a file, and ids whose file is broken."""
+        absent, broken = [], []
+        for id in ids:
+            if not self.path_of(id).exists():
+                absent.append(id)
+                continue
+            try:
+                self.read(id)
+            except InputError:
+                broken.append(id)
+        return absent, broken
+
+
+def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Cache:
+    """A folder to keep predictions in: a new one, or one begun with the same settings.
+
+    What a killed process left half-written is removed.
+
+    Raises:
+        OptionError: If it holds predictions of another model, of other settings or images.
+        InputError: If its fingerprint is broken, or it holds files of other programs.
+        OutputError: If it cannot be made.
+    """
+    mark = folder / FINGERPRINT
+    if mark.exists():
+        _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
+    else:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(
+                f"{printable(folder)}: holds files but no {FINGERPRINT}, so they are not ours; "
+                "choose another output folder"
+            )
+        make_folder(folder)
+        with replacing(mark) as part:
+            part.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
+    for parent in {(folder / id).parent for id in ids} | {folder}:
+        if parent.is_dir():
+            sweep_parts(parent)
+    return Cache(folder=folder, fingerprint=fingerprint)
+
+
+def read_cache(folder: Path) -> Cache:
+    """A folder of predictions that an evaluation left.
+
+    Raises:
+        InputError: If it is none, or of another format.
+    """
+    mark = folder / FINGERPRINT
+    check_regular(mark)
+    try:
+        found = from_json(Fingerprint, mark.read_text(encoding="utf-8"))
+    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{printable(mark)}: broken ({reason(error)}); remove the folder and predict again"
+        ) from error
+    if found.format != FORMAT:
+        raise InputError(
+            f"{printable(mark)}: its format is '{printable(found.format)}', expected '{FORMAT}': "
+            "remove the folder and predict again"
+        )
+    return Cache(folder=folder, fingerprint=found)
+
+
+def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> None:
+    differ = []
+    for each in fields(Fingerprint):
+        one, other = getattr(there, each.name), getattr(asked, each.name)
+        if each.name == "settings":
+            keys = sorted({*one, *other})
+            differ += [
+                f"{key}: {one.get(key)}, not {other.get(key)}"
+                for key in keys
+                if one.get(key) != other.get(key)
+            ]
+        elif one != other and each.name != "version":
+            differ.append(f"{each.name}: {_short(one)}, not {_short(other)}")
+    if differ:
+        raise OptionError(
+            f"{printable(folder)}: holds predictions made otherwise ({'; '.join(differ)}); "
+            "choose another output folder"
+        )
+
+
+def _short(value: object) -> str:
+    text = printable(str(value))
+    return text if len(text) <= 40 else text[:12] + "..."

@@ -1,0 +1,88 @@
+"""The folder that an evaluation leaves: its files, and whether they may be replaced."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from rilievo.errors import InputError, MissingExtraError, OutputError
+from rilievo.evaluate.benchmark import Benchmark, benchmark_sha256
+from rilievo.evaluate.pictures import Pictures
+from rilievo.evaluate.records import Evaluation
+from rilievo.evaluate.report import write_report
+from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.json_record import to_json
+from rilievo.io.limits import printable
+from rilievo.types import MadeBy
+
+CSV, PARQUET, REPORT = "per_image.csv", "per_image.parquet", "report.html"
+
+
+def run_folder(asked: Path | None, model: str, benchmark: str) -> Path:
+    """The folder that the user asked for, or one named by model and benchmark."""
+    if asked is not None:
+        return asked
+    return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
+
+
+def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy) -> None:
+    """Refuse a folder with results of another model or benchmark, or with files of others.
+
+    Raises:
+        OutputError: If there are such.
+    """
+    where = printable(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{where}: a file has this name: choose another folder")
+    if not (folder / FILE_NAME).exists():
+        for name in (CSV, PARQUET, REPORT):
+            if (folder / name).exists():
+                raise OutputError(
+                    f"{where}: has a {name} that is not ours: choose another output folder"
+                )
+        return
+    try:
+        there = read_evaluation(folder)
+    except InputError as error:
+        raise OutputError(f"{error}; or choose another output folder") from error
+    if there.benchmark_sha256 != benchmark_sha256(benchmark):
+        raise OutputError(
+            f"{where}: holds the results of the benchmark '{there.benchmark}' with other settings "
+            f"than those of '{benchmark.name}' now: choose another output folder"
+        )
+    if (there.made_by.model, there.made_by.weights_sha256) != (
+        made_by.model,
+        made_by.weights_sha256,
+    ):
+        raise OutputError(
+            f"{where}: holds the results of another model, '{there.made_by.model}': choose another "
+            "output folder"
+        )
+
+
+def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> Evaluation:
+    """Write ``evaluation.json``, the per-image tables and the report, each whole or not at all.
+
+    What needs a package that is not installed is left out, and that is said.
+
+    Returns:
+        The evaluation, with a warning for each file that was left out.
+
+    Raises:
+        OutputError: If a file cannot be written.
+    """
+    make_folder(folder)
+    write_csv(evaluation, folder / CSV)
+    left_out = []
+    for write in (
+        lambda: write_parquet(evaluation, folder / PARQUET),
+        lambda: write_report(evaluation, folder / REPORT, pictures),
+    ):
+        try:
+            write()
+        except MissingExtraError as error:
+            left_out.append(str(error))
+    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *left_out))
+    with replacing(folder / FILE_NAME) as part:
+        part.write_text(to_json(evaluation, indent=1), encoding="utf-8")
+    return evaluation

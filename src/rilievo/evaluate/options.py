@@ -1,0 +1,99 @@
+"""The options of ``rilievo evaluate``: their names, defaults, help and checks, in one place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.alignment import AlignMethod
+from rilievo.errors import OptionError, suggest
+from rilievo.types import DepthKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Everything that can be asked of an evaluation besides model, benchmark and root.
+
+    Raises:
+        OptionError: If an option is out of range or two do not go together.
+    """
+
+    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
+    """Folder for the results and the predictions; by default runs/MODEL-BENCHMARK. A folder begun
+    before is gone on with: predictions that are there are not made anew."""
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """For benchmarks that fit any dataset: a name that 'rilievo datasets' lists, or
+    package.module:Class."""
+    split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Another split than the benchmark's."""
+    variant: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Another variant of the dataset than the benchmark's."""
+    list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
+    """Your own list of images in place of the split's."""
+    predictions: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Score this folder of predictions, of any program: npy, npz, 16-bit PNG, TIFF, EXR or PFM
+    files named by the images' ids, results of 'rilievo predict', or what an earlier evaluation
+    kept."""
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """What those predictions are: metric, up_to_scale, affine or affine_inverse (disparity too);
+    files of rilievo say it themselves."""
+    scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
+    """Metres of one stored unit of those predictions, such as 0.001."""
+    align: Annotated[str | None, tyro.conf.arg(metavar="METHOD")] = None
+    """Another alignment than the benchmark's, which makes it another benchmark: none, median,
+    scale, scale_shift, inverse_scale_shift, log, robust_scale, robust_scale_shift."""
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Score the first N images alone."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Processes that score; by default one a core."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    engine: str = "onnxruntime"
+    """onnxruntime, or openvino (extra 'fast')."""
+    precision: str = "fp32"
+    """fp32, or bf16 with openvino."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Threads of the network; by default one a core."""
+    flip: bool = False
+    """Average with the answer for the mirror image."""
+
+    def __post_init__(self) -> None:
+        for name in ("output", "list_file", "predictions"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
+        for name in ("limit", "workers", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"--{name} is 1 or more, got {value}")
+        if self.scale is not None and not 0 < self.scale < float("inf"):
+            raise OptionError(f"--scale is a positive number, got {self.scale}")
+        _ = self.depth_kind, self.method
+        if self.predictions is None and (self.kind is not None or self.scale is not None):
+            raise OptionError("--kind and --scale say what --predictions are; give that folder too")
+
+    @property
+    def depth_kind(self) -> DepthKind | None:
+        """Of the predictions that are given.
+
+        Raises:
+            OptionError: If there is no such kind.
+        """
+        if self.kind is None:
+            return None
+        if self.kind not in list(DepthKind):
+            raise OptionError(f"--kind has no '{self.kind}'; {suggest(self.kind, DepthKind)}")
+        return DepthKind(self.kind)
+
+    @property
+    def method(self) -> AlignMethod | None:
+        """The alignment in place of the benchmark's.
+
+        Raises:
+            OptionError: If there is no such method.
+        """
+        if self.align is None:
+            return None
+        if self.align not in list(AlignMethod):
+            raise OptionError(f"--align has no '{self.align}'; {suggest(self.align, AlignMethod)}")
+        return AlignMethod(self.align)

@@ -1,0 +1,170 @@
+"""What an evaluation is going to do, settled before any picture is read."""
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.alignment import METHODS
+from rilievo.datasets import find_dataset, open_dataset
+from rilievo.datasets.base import Absent, Dataset
+from rilievo.datasets.card import DatasetCard
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluate.records import DataFacts
+from rilievo.evaluate.scoring import metrics_of
+from rilievo.io.limits import printable
+from rilievo.types import DepthKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Which images are scored how.
+
+    Attributes:
+        benchmark: With dataset, split, variant and alignment as they are in fact.
+        dataset: Opened.
+        ids: To be scored.
+        absent: Images of the selection whose files are missing.
+    """
+
+    benchmark: Benchmark
+    dataset: Dataset
+    ids: tuple[str, ...]
+    absent: tuple[Absent, ...]
+
+    @property
+    def facts(self) -> DataFacts:
+        """Which images these are."""
+        request, card = self.dataset.request, self.dataset.card
+        asked = [*self.ids, *(each.id for each in self.absent)]
+        return DataFacts(
+            dataset=self.benchmark.dataset or card.name,
+            root=str(request.root),
+            split=request.split,
+            variant=request.variant,
+            official=None if request.list_file else card.counts.get(request.split),
+            found=len(self.dataset.ids),
+            asked=len(asked),
+            ids_sha256=hashlib.sha256("\n".join(asked).encode()).hexdigest(),
+            list_file=None if request.list_file is None else str(request.list_file),
+        )
+
+
+def make_plan(benchmark: Benchmark, root: str | Path, options: EvaluateOptions) -> Plan:
+    """Open the dataset and settle the benchmark.
+
+    Raises:
+        OptionError: If names are unknown or options do not go together.
+        InputError: If the root is not the dataset, or has no image of the split.
+    """
+    metrics_of(benchmark)
+    name = _dataset_name(benchmark, options)
+    benchmark = settled(benchmark, name, find_dataset(name).card, options)
+    dataset = open_dataset(
+        name, root, split=benchmark.split, variant=benchmark.variant, list_file=options.list_file
+    )
+    ids = dataset.ids if options.limit is None else dataset.ids[: options.limit]
+    if not ids:
+        missing = f"; the first that is missing: {dataset.absent[0].reason}"
+        raise InputError(
+            f"{printable(root)}: no image of split '{benchmark.split}' is here"
+            + (missing if dataset.absent else "")
+        )
+    # With a limit, what comes after it is no part of the selection.
+    absent = dataset.absent if options.limit is None else ()
+    return Plan(benchmark=benchmark, dataset=dataset, ids=ids, absent=absent)
+
+
+def settled(
+    benchmark: Benchmark, dataset: str, card: DatasetCard, options: EvaluateOptions
+) -> Benchmark:
+    """The benchmark with everything said that it leaves open, and with what the user changed.
+
+    Whoever changes it has another benchmark, of another name.
+
+    Raises:
+        OptionError: If it has no alignment to change.
+    """
+    split = benchmark.split or card.splits[0]
+    variant = benchmark.variant or card.variants[0]
+    changes = []
+    if options.split not in (None, split):
+        split = options.split
+        changes.append(f"split={split}")
+    if options.variant not in (None, variant):
+        variant = options.variant
+        changes.append(f"variant={variant}")
+    alignment, method = benchmark.alignment, options.method
+    if method is not None:
+        if benchmark.task is not Task.DEPTH:
+            raise OptionError(f"the benchmark '{benchmark.name}' aligns nothing; leave --align out")
+        alignment = {**alignment, **{kind: method for kind in DepthKind if method in METHODS[kind]}}
+        changes.append(str(method))
+    # Benchmarks for any dataset have no split or variant of their own to depart from.
+    named = changes if benchmark.dataset else [each for each in changes if "=" not in each]
+    return replace(
+        benchmark,
+        name="+".join([benchmark.name, *named]),
+        dataset=dataset,
+        split=split,
+        variant=variant,
+        alignment=alignment,
+    )
+
+
+def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
+    if benchmark.dataset is None:
+        if options.dataset is None:
+            raise OptionError(
+                f"the benchmark '{benchmark.name}' fits any dataset: say which with --dataset "
+                "('rilievo datasets' lists them; 'folder' reads a folder of your own)"
+            )
+        return options.dataset
+    if options.dataset not in (None, benchmark.dataset):
+        raise OptionError(
+            f"the benchmark '{benchmark.name}' is on the dataset '{benchmark.dataset}', not on "
+            f"'{options.dataset}'; 'depth' and 'normals' fit any"
+        )
+    return benchmark.dataset
+
+
+def command_line(
+    model: str | None, benchmark: str, root: str | Path, options: EvaluateOptions
+) -> str:
+    """The command that repeats an evaluation."""
+    words, plain = ["rilievo", "evaluate"], EvaluateOptions()
+    given: Sequence[tuple[str, object]] = (
+        ("--model", model),
+        ("--benchmark", benchmark),
+        ("--root", root),
+        ("--list", options.list_file),
+        *(
+            (f"--{name}", value)
+            for name in _REPEATED
+            if (value := getattr(options, name)) != getattr(plain, name)
+        ),
+    )
+    for flag, value in given:
+        if value is not None:
+            words += [flag, str(value)]
+    return shlex.join([*words, "--flip"] if options.flip else words)
+
+
+_REPEATED = (
+    "output",
+    "dataset",
+    "split",
+    "variant",
+    "predictions",
+    "kind",
+    "scale",
+    "align",
+    "limit",
+    "device",
+    "engine",
+    "precision",
+    "threads",
+)

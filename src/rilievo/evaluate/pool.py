@@ -1,0 +1,90 @@
+"""Scoring many images side by side, in order and in bounded memory."""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from rilievo.datasets.base import Dataset
+from rilievo.errors import RilievoError
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.records import Unscored
+from rilievo.evaluate.scoring import Scored, score
+
+CHUNK = 8
+"""Images that a process takes at once."""
+
+PER_PROCESS = 60
+"""Images for which one more process pays: it takes about a second to start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreJob:
+    """All that scoring an image takes besides its id; it travels to other processes.
+
+    Attributes:
+        benchmark: How.
+        dataset: Gives the truth.
+        answers: Give the prediction.
+    """
+
+    benchmark: Benchmark
+    dataset: Dataset
+    answers: Answers
+
+
+def score_one(job: ScoreJob, id: str) -> Scored | Unscored:
+    """The score of one image, or why it has none."""
+    try:
+        answer = job.answers.read(id)
+        return score(job.benchmark, answer, job.dataset.truth(id))
+    except RilievoError as error:
+        return Unscored(id=id, reason=str(error))
+
+
+def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:
+    """Scores in the order of the ids; in this process alone where others would not pay.
+
+    Raises:
+        RilievoError: If a process dies.
+    """
+    workers = min(workers, len(ids) // PER_PROCESS)
+    if workers < 2:
+        yield from (score_one(job, id) for id in ids)
+        return
+    chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+    # Forked processes would inherit locks that other threads hold.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _start, (job,))
+    waiting: deque[Future[list[Scored | Unscored]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(_score_chunk, chunk))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RilievoError(
+            "a process that scores died, perhaps for want of memory; try --workers 1 (and in a "
+            "script of your own, call evaluate below if __name__ == '__main__')"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_JOBS: list[ScoreJob] = []
+
+
+def _start(job: ScoreJob) -> None:
+    """Make a process ready: Ctrl-C is for the one that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _JOBS[:] = [job]
+
+
+def _score_chunk(ids: Sequence[str]) -> list[Scored | Unscored]:
+    return [score_one(_JOBS[0], id) for id in ids]

@@ -1,0 +1,111 @@
+"""Predictions that the cache has not yet: the model run over a dataset's photographs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.datasets.base import Dataset
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.evaluate.benchmark import Benchmark, InputCrop, Task
+from rilievo.evaluate.cache import Cache, Fingerprint
+from rilievo.evaluate.records import Unscored
+from rilievo.evaluate.regions import seen
+from rilievo.models.base import Model
+from rilievo.pipeline.ahead import map_ahead
+from rilievo.pipeline.summary import Tally
+from rilievo.types import Photo
+
+READERS = 2
+"""Threads that decode photographs while the model is at work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A photograph, or why there is none."""
+
+    id: str
+    photo: Photo | None = None
+    reason: str = ""
+
+
+def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
+    """What predictions of this model for this benchmark have in common.
+
+    Raises:
+        OptionError: If the model does not predict what the benchmark scores.
+    """
+    normals = benchmark.task is Task.NORMALS
+    if normals and not model.card.normals:
+        raise OptionError(f"the model '{model.card.name}' predicts no normals")
+    if not normals and model.card.kind is None:
+        raise OptionError(f"the model '{model.card.name}' predicts no depth")
+    assert benchmark.dataset is not None, "the plan has settled it"
+    assert benchmark.split is not None
+    assert benchmark.variant is not None
+    made_by = model.made_by
+    return Fingerprint(
+        model=made_by.model,
+        weights_sha256=made_by.weights_sha256,
+        licence=made_by.licence,
+        settings=made_by.settings,
+        kind=None if normals else model.card.kind,
+        normals=normals,
+        dataset=benchmark.dataset,
+        split=benchmark.split,
+        variant=benchmark.variant,
+        input_crop=benchmark.input_crop.value,
+        version=made_by.version,
+    )
+
+
+def fill(
+    cache: Cache,
+    model: Model,
+    dataset: Dataset,
+    crop: InputCrop,
+    ids: Iterable[str],
+    tally: Tally,
+) -> list[Unscored]:
+    """Predict these images into the cache; those that cannot be predicted come back.
+
+    Raises:
+        OutputError: If the cache cannot be written.
+    """
+
+    def read(id: str) -> _Read:
+        try:
+            pixels = shown_to_model(dataset.image(id), crop)
+            return _Read(id=id, photo=Photo(pixels=pixels, name=id))
+        except InputError as error:
+            return _Read(id=id, reason=str(error))
+
+    failed = []
+    for each in map_ahead(read, ids, workers=READERS):
+        reason = each.reason
+        if each.photo is not None:
+            try:
+                [prediction] = model.predict([each.photo])
+            except (InputError, ModelError) as error:
+                reason = str(error)
+            else:
+                cache.write(each.id, prediction)
+                tally.done()
+        if reason:
+            failed.append(Unscored(id=each.id, reason=reason))
+            tally.failed(f"{each.id}: {reason}")
+    return failed
+
+
+def shown_to_model(
+    image: UInt8[np.ndarray, "h w 3"], crop: InputCrop
+) -> UInt8[np.ndarray, "a b 3"]:
+    """The part of a photograph that the benchmark shows the model.
+
+    Raises:
+        InputError: If the photograph is smaller than the crop.
+    """
+    height, width, _ = image.shape
+    window = seen(crop, (height, width))
+    return np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right])

@@ -1,0 +1,68 @@
+"""The images that a report shows, as they were scored."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from rilievo.datasets.base import Dataset
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.metres import in_metres
+from rilievo.evaluate.predicting import shown_to_model
+from rilievo.evaluate.regions import cut_truth, depth_mask, normals_mask, size_of
+from rilievo.evaluate.resampling import normals_at
+from rilievo.types import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Pictures of a dataset under a benchmark, read when asked for.
+
+    Attributes:
+        benchmark: How they were scored.
+        dataset: Photographs and truth.
+        answers: Predictions.
+    """
+
+    benchmark: Benchmark
+    dataset: Dataset
+    answers: Answers
+
+    def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph as the model saw it, RGB."""
+        return shown_to_model(self.dataset.image(id), self.benchmark.input_crop)
+
+    def depth(self, id: str) -> DepthMap | None:
+        """Predicted depth [m] as it was scored; None where the task is another."""
+        if self.benchmark.task is not Task.DEPTH:
+            return None
+        answer = self.answers.read(id)
+        assert answer.depth is not None, "an image with a score of depth has depth"
+        metres = in_metres(self.benchmark, answer.depth, self._cut(id))
+        valid = metres.aligned.depth.valid
+        return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
+
+    def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
+        """Predicted normals of unit length; None where the task is another."""
+        if self.benchmark.task is not Task.NORMALS:
+            return None
+        answer = self.answers.read(id)
+        assert answer.normals is not None, "an image with a score of normals has normals"
+        size = size_of(self._cut(id))
+        normals = normals_at(answer.normals, size, self.benchmark.interpolation)
+        length = np.linalg.norm(normals, axis=0)
+        return normals / np.where(length > 0, length, np.float32(1))
+
+    def truth(self, id: str) -> Truth:
+        """Ground truth; its masks hold just the pixels that were scored."""
+        truth = self._cut(id)
+        if self.benchmark.task is Task.NORMALS:
+            return replace(truth, normals_valid=normals_mask(self.benchmark, truth))
+        if self.benchmark.task is Task.DEPTH:
+            return replace(truth, depth_valid=depth_mask(self.benchmark, truth))
+        return truth
+
+    def _cut(self, id: str) -> Truth:
+        return cut_truth(self.dataset.truth(id), self.benchmark.input_crop)

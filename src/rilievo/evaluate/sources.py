@@ -1,0 +1,90 @@
+"""Where predictions come from that are not made now: an earlier evaluation, or another program."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.errors import OptionError
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Task
+from rilievo.evaluate.cache import FINGERPRINT, Cache, Fingerprint, open_cache, read_cache
+from rilievo.evaluate.foreign import describe_extra, open_foreign
+from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluate.plan import Plan
+from rilievo.io.limits import printable
+
+PREDICTIONS = "predictions"
+"""The folder of predictions within the folder of an evaluation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Predictions on disk.
+
+    Attributes:
+        answers: To be scored.
+        warnings: What deserves a look.
+    """
+
+    answers: Answers
+    warnings: tuple[str, ...] = ()
+
+
+def open_run_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Cache:
+    """The cache in the folder of an evaluation, as ``open_cache`` says."""
+    return open_cache(folder / PREDICTIONS, fingerprint, ids)
+
+
+def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) -> Found:
+    """The predictions that the user gives.
+
+    Args:
+        label: What made them, where they do not say so themselves.
+        plan: What is scored.
+        options: Folder, kind and scale.
+
+    Raises:
+        OptionError: If they are not what the benchmark scores, or not what the options say.
+        InputError: If the folder is not there or fits no image.
+    """
+    assert options.predictions is not None, "asked for only where they are given"
+    for folder in (options.predictions, options.predictions / PREDICTIONS):
+        if (folder / FINGERPRINT).is_file():
+            return Found(answers=_kept(read_cache(folder), plan, options))
+    found = open_foreign(
+        options.predictions,
+        plan.ids,
+        kind=options.depth_kind,
+        normals=plan.benchmark.task is Task.NORMALS,
+        scale=options.scale,
+    )
+    if label is not None and not found.ours:
+        found = replace(found, made_by=replace(found.made_by, model=label))
+    extra = describe_extra(found)
+    missing = len(plan.ids) - len(found.files)
+    warnings = [extra] if extra else []
+    if missing:
+        warnings.append(f"{missing} of {len(plan.ids)} images have no prediction")
+    return Found(answers=found, warnings=tuple(warnings))
+
+
+def _kept(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
+    """Refuse what an earlier evaluation kept for photographs that were cut otherwise."""
+    mark, benchmark = cache.fingerprint, plan.benchmark
+    where = printable(cache.folder)
+    if options.scale is not None or options.depth_kind not in (None, mark.kind):
+        raise OptionError(f"{where}: says itself what it holds; leave --kind and --scale out")
+    wanted = (("dataset", benchmark.dataset), ("input_crop", benchmark.input_crop.value))
+    for name, value in wanted:
+        if getattr(mark, name) != value:
+            raise OptionError(
+                f"{where}: holds predictions for {name} '{getattr(mark, name)}', but the "
+                f"benchmark '{benchmark.name}' has '{value}'; predict anew"
+            )
+    normals = benchmark.task is Task.NORMALS
+    if (normals and not mark.normals) or (not normals and mark.kind is None):
+        raise OptionError(
+            f"{where}: holds {'depth' if normals else 'normals'} alone, but the benchmark "
+            f"'{benchmark.name}' scores {benchmark.task}; predict anew"
+        )
+    return cache
