@@ -1,8 +1,9 @@
 """Scenes made by chance, ray traced on the CPU, with exact depth and normals.
 
-``render`` makes one sample; ``python -m rilievo.datasets.synthetic`` writes many. Rooms, streets,
-open ground, close-ups and people are built of boxes, ellipsoids, cones and sheets, painted with
-procedural textures and free photographs, so a network trained on them owes nothing to anyone.
+``render`` makes one sample, ``render_clip`` a walk through one scene, and ``python -m
+rilievo.datasets.synthetic`` writes many. Rooms, streets, open ground, close-ups and people are
+built of boxes, ellipsoids, cones and sheets, painted with procedural textures and free
+photographs, so a network trained on them owes nothing to anyone.
 """
 
 from rilievo.errors import MissingExtraError
@@ -14,6 +15,7 @@ except ImportError as error:
     raise MissingExtraError(f"rendering synthetic scenes ({error.name})", "train") from error
 
 from rilievo.datasets.synthetic.clip import render_clip
+from rilievo.datasets.synthetic.clip_folders import ClipPlan, write_clips
 from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_photographs
 from rilievo.datasets.synthetic.renderer import render
 from rilievo.datasets.synthetic.shards import ShardPlan, write_shards
@@ -21,6 +23,7 @@ from rilievo.datasets.synthetic.textures import TextureBank, make_textures
 from rilievo.datasets.synthetic.venue import Kind
 
 __all__ = [
+    "ClipPlan",
     "Kind",
     "ShardPlan",
     "TextureBank",
@@ -29,5 +32,6 @@ __all__ = [
     "render",
     "render_clip",
     "scikit_image_photographs",
+    "write_clips",
     "write_shards",
 ]

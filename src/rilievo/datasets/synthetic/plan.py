@@ -1,0 +1,111 @@
+"""What is to be rendered to disk, and the processes that do it."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_photographs
+from rilievo.datasets.synthetic.textures import TextureBank, make_textures
+from rilievo.datasets.synthetic.venue import Kind
+from rilievo.errors import OptionError
+from rilievo.io.atomic import make_folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to render.
+
+    Attributes:
+        count: Frames, or clips, in all.
+        seed: Of the first one's number: number i has the seed ``seed * 2**32 + i``.
+        size: (height, width) of the frames.
+        photos: Folders of photographs for the textures, besides scikit-image's.
+        folder: Where the files go.
+        kind: What is seen.
+        texture_share: Of the full number of textures; less than 1 for a quick trial.
+        counted_by: The option that ``count`` comes from.
+    """
+
+    counted_by: ClassVar[str] = "--count"
+
+    count: int
+    seed: int
+    size: tuple[int, int]
+    photos: tuple[Path, ...]
+    folder: Path
+    kind: Kind = Kind.ALL
+    texture_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise OptionError(f"{self.counted_by} is at least 1, got {self.count}")
+        if self.seed < 0:
+            raise OptionError(f"--seed is not negative, got {self.seed}")
+        if min(self.size) < 16:
+            raise OptionError(f"--size is at least 16 16, got {self.size[0]} {self.size[1]}")
+
+    def seed_of(self, number: int) -> int:
+        """The seed of one frame or clip."""
+        return self.seed * 2**32 + number
+
+
+AnyPlan = TypeVar("AnyPlan", bound=Plan)
+Write = Callable[[AnyPlan, int, TextureBank], Path]
+
+
+def textures_of(plan: Plan) -> TextureBank:
+    """The bank of a plan, the same in every process."""
+    photographs = scikit_image_photographs() + read_photographs(plan.photos)
+    return make_textures(photographs, share=plan.texture_share)
+
+
+def write_all(
+    plan: AnyPlan, missing: Sequence[int], write: Write[AnyPlan], workers: int
+) -> Iterator[Path]:
+    """Write what is missing, yielding each path as it is done.
+
+    Args:
+        plan: What to render.
+        missing: Numbers of the files or folders.
+        write: Writes one of them; a function of a module, so that it can be sent to processes.
+        workers: Processes.
+
+    Raises:
+        OptionError: If ``workers`` is less than 1.
+        OutputError: If the folder cannot be written.
+    """
+    if workers < 1:
+        raise OptionError(f"--workers is at least 1, got {workers}")
+    make_folder(plan.folder)
+    if not missing:
+        return
+    if workers == 1:
+        textures = textures_of(plan)
+        for index in missing:
+            yield write(plan, index, textures)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_prepare_worker, initargs=(plan,)
+    ) as pool:
+        tasks = [pool.submit(_write_in_worker, write, plan, index) for index in missing]
+        for done in as_completed(tasks):
+            yield done.result()
+
+
+_worker_textures: dict[Plan, TextureBank] = {}
+
+
+def _prepare_worker(plan: Plan) -> None:
+    # Two threads a worker would fight over the cores that the workers already fill.
+    import cv2
+
+    cv2.setNumThreads(1)
+    _worker_textures[plan] = textures_of(plan)
+
+
+def _write_in_worker(write: Write[AnyPlan], plan: AnyPlan, index: int) -> Path:
+    return write(plan, index, _worker_textures[plan])
