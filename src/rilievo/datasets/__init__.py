@@ -10,9 +10,14 @@ from rilievo.errors import OptionError, suggest
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
 DATASETS: Mapping[str, str] = {
+    "diode": "rilievo.datasets.diode:Diode",
+    "eth3d": "rilievo.datasets.eth3d:Eth3d",
     "folder": "rilievo.datasets.folder:Folder",
+    "ibims": "rilievo.datasets.ibims:Ibims",
     "kitti-depth": "rilievo.datasets.kitti_depth:KittiDepth",
     "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
+    "middlebury": "rilievo.datasets.middlebury:Middlebury",
+    "navi": "rilievo.datasets.navi:Navi",
     "nyuv2": "rilievo.datasets.nyuv2:NYUv2",
     "seven-scenes": "rilievo.datasets.seven_scenes:SevenScenes",
     "sunrgbd": "rilievo.datasets.sunrgbd:SunRgbd",

@@ -1,0 +1,273 @@
+"""NAVI: objects with exact shapes, posed in photographs by hand (Jampani et al., NeurIPS 2023)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64, UInt8
+
+from rilievo.datasets.base import Absent, Dataset, Request
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, found_in, names_in
+from rilievo.datasets.listing import listing
+from rilievo.datasets.navi_crop import ObjectCrop, object_crop
+from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import K_from_focal, resize_K
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.numbers import read_map
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+# Files hold disparity: v = 65535 * 10 / millimetres (decode_depth of its tutorial).
+_METRES = 65535 * 10 / 1000
+_WILD = "wild_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Split:
+    """Which scenes of an object a split takes.
+
+    Attributes:
+        kind: How their folders begin.
+        first: Of these scenes, from this share on.
+        last: To this share.
+        posed_twice: Whether the object must have both multiview scenes and a wild set (Probe3D).
+        step: Of the images of all objects, every so many.
+    """
+
+    kind: str
+    first: float = 0.0
+    last: float = 1.0
+    posed_twice: bool = False
+    step: int = 1
+
+
+_SPLITS: Mapping[str, _Split] = {
+    "test": _Split(kind="wild", posed_twice=True),
+    "train": _Split(kind="multiview", last=0.9, posed_twice=True),
+    "valid": _Split(kind="multiview", first=0.9, posed_twice=True),
+    "probe3d-test": _Split(kind="wild", posed_twice=True, step=4),
+    "probe3d-train": _Split(kind="multiview", last=0.9, posed_twice=True, step=4),
+    "probe3d-valid": _Split(kind="multiview", first=0.9, posed_twice=True, step=4),
+    "probe3d-trainval": _Split(kind="multiview", posed_twice=True, step=4),
+    "multiview": _Split(kind="multiview"),
+    "wild": _Split(kind="wild"),
+    "video": _Split(kind="video"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AnnotatedCamera:
+    focal_length: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Annotation:
+    """What ``annotations.json`` says of an image, as far as we need it.
+
+    Attributes:
+        filename: In ``images/``.
+        image_size: (height, width), once the photograph is upright.
+        camera: Its focal length [px], at that size.
+    """
+
+    filename: str
+    image_size: tuple[int, int]
+    camera: _AnnotatedCamera
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Annotations:
+    images: tuple[_Annotation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    image: Path
+    depth: Path
+    annotation: _Annotation
+
+
+class Navi(Dataset):
+    """Versions 1.0 and 1.5."""
+
+    card = DatasetCard(
+        name="navi",
+        title="NAVI, category-agnostic image collections with 3D shape and pose (2023)",
+        summary="36 scanned objects, held and on tables, posed by hand to about a millimetre",
+        homepage="https://navidataset.github.io/",
+        licence="as its page states (the code is Apache-2.0)",
+        commercial=False,
+        gigabytes=30.0,
+        layout=(
+            "OBJECT/multiview_00_CAMERA/   v1.0; v1.5 writes multiview-00-CAMERA\n"
+            "OBJECT/video-00-CAMERA/       v1.5\n"
+            "OBJECT/wild_set/\n"
+            "  annotations.json            focal length, image size and pose of every image\n"
+            "  images/000.jpg              turned by their EXIF orientation\n"
+            "  depth/000.png               16 bits of disparity: 655350 / v mm, 0 is unknown"
+        ),
+        splits=tuple(_SPLITS),
+        counts={"wild": 2298, "multiview": 8217, "video": 18406},
+        variants=("metric", "relative", "metric-crop", "relative-crop"),
+        caveats=(
+            "depth is that of the object alone; all around it is unknown",
+            "variant 'relative' has no unit: 0.01 is the nearest point of the object, 1 its "
+            "farthest (Probe3D's 'navi_reldepth')",
+            "variants '-crop' are 512x512 views of the object alone, sampled as Probe3D does: the "
+            "nearest pixel, for colours too",
+            "test, train and valid pass over objects that lack a wild set or multiview scenes, as "
+            "Probe3D does; its order of files, which chooses every 4th, is not written down: ours "
+            "is alphabetic",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        split = _SPLITS[request.split]
+        found: dict[str, _View] = {}
+        unlisted: list[Absent] = []
+        for scene in _scenes(request.root, split):
+            views = _views(scene, request.root)
+            found |= views
+            unlisted += _unlisted(scene, views, request.root)
+        if request.list_file is None:
+            found = dict(list(found.items())[:: split.step])
+        chosen = listing(found, request)
+        self._views = chosen.entries
+        self.ids, self.absent = tuple(chosen.entries), (*chosen.absent, *unlisted)
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph, upright; of the variants "-crop", the object in it."""
+        view = self._view(id)
+        pixels = read_photo(view.image).pixels
+        if not self.request.variant.endswith("-crop"):
+            return pixels
+        depth = _read_depth(view)
+        if depth.shape != pixels.shape[:2]:
+            raise InputError(
+                f"{printable(view.depth)}: is {depth.shape}, the photograph {pixels.shape[:2]}"
+            )
+        return _cropped(depth, view).picture(pixels)
+
+    def truth(self, id: str) -> Truth:
+        """Depth of the object [m], or relative depth, and K."""
+        view = self._view(id)
+        whole = _read_depth(view)
+        nearest = whole[whole > 0].min(initial=np.inf)
+        depth, K = whole, _K(view, whole.shape)
+        if self.request.variant.endswith("-crop"):
+            crop = _cropped(whole, view)
+            depth, K = crop.map(whole), crop.K(K)
+            nearest = crop.nearest(whole)
+        valid = depth > 0
+        if self.request.variant.startswith("relative"):
+            depth = _relative(depth, valid, nearest)
+        return Truth(id=id, depth=depth.astype(np.float32), depth_valid=valid, camera=Camera(K=K))
+
+    def _view(self, id: str) -> _View:
+        return find_entry(self._views, id, self.request.root)
+
+
+def _scenes(root: Path, split: _Split) -> list[Path]:
+    """The folders of scenes that a split takes, object by object."""
+    objects = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
+    scenes: list[Path] = []
+    any_scene = False
+    for each in objects:
+        names = sorted(n for n in names_in(each) if (each / n / "annotations.json").is_file())
+        any_scene = any_scene or bool(names)
+        multiview = [name for name in names if name.startswith("multiview")]
+        if split.posed_twice and not (multiview and _WILD in names):
+            continue
+        chosen = [name for name in names if name.startswith(split.kind)]
+        first, last = (int(share * len(chosen)) for share in (split.first, split.last))
+        scenes += [each / name for name in chosen[first:last]]
+    if not any_scene:
+        raise InputError(
+            f"{printable(root)}: expected folders of objects with multiview_*/, multiview-*/ or "
+            f"{_WILD}/ and annotations.json inside, found {found_in(root)}"
+        )
+    return scenes
+
+
+def _views(scene: Path, root: Path) -> dict[str, _View]:
+    path = scene / "annotations.json"
+    check_regular(path)
+    try:
+        # The file is a bare list, and records are read of objects.
+        text = f'{{"images": {path.read_text(encoding="utf-8")}}}'
+        annotations = from_json(_Annotations, text).images
+    except (NotThisRecord, UnicodeDecodeError) as error:
+        raise InputError(f"{printable(path)}: {error}; fetch it again") from error
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    views = {}
+    for annotation in sorted(annotations, key=lambda each: each.filename):
+        stem = Path(annotation.filename).stem
+        id = f"{scene.relative_to(root).as_posix()}/{stem}"
+        if id in views:
+            raise InputError(f"{printable(path)}: lists '{annotation.filename}' twice")
+        views[id] = _View(
+            image=scene / "images" / annotation.filename,
+            depth=scene / "depth" / f"{stem}.png",
+            annotation=annotation,
+        )
+    return views
+
+
+def _unlisted(scene: Path, views: Mapping[str, _View], root: Path) -> Sequence[Absent]:
+    """Photographs that the annotations do not list; Probe3D's smaller copies are none."""
+    listed = {view.image.name for view in views.values()}
+    return [
+        Absent(
+            id=f"{scene.relative_to(root).as_posix()}/{Path(name).stem}",
+            reason=f"{printable(scene / 'annotations.json')} does not list it",
+        )
+        for name in sorted(names_in(scene / "images") - listed)
+        if name.endswith(".jpg") and not name.startswith((".", "downsampled_"))
+    ]
+
+
+def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
+    """Depth of the object [m]; 0 where there is none."""
+    stored = read_map(view.depth)
+    if stored.dtype != np.uint16:
+        raise InputError(
+            f"{printable(view.depth)}: is {stored.dtype}, expected 16 bits of disparity"
+        )
+    return np.where(stored > 0, _METRES / np.maximum(stored, 1), 0.0)
+
+
+def _K(view: _View, size: tuple[int, ...]) -> Float64[np.ndarray, "3 3"]:
+    """K at the size of the depth map: the principal point is the centre."""
+    known = view.annotation.image_size
+    if (known[0] > known[1]) != (size[0] > size[1]) and known[0] != known[1]:
+        raise InputError(
+            f"{printable(view.depth)}: is {size}, but the annotations say {known}: one of them "
+            "lies on its side"
+        )
+    focal = view.annotation.camera.focal_length
+    K = K_from_focal(focal, focal, known)
+    return resize_K(K, size=known, new_size=(size[0], size[1]))
+
+
+def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
+    if not (depth > 0).any():
+        raise InputError(f"{printable(view.depth)}: no pixel has depth, so there is no object")
+    crop = object_crop(depth > 0)
+    if crop is None:
+        raise InputError(
+            f"{printable(view.depth)}: the object is outside of the middle square of the image"
+        )
+    return crop
+
+
+def _relative(
+    depth: Float64[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], nearest: float
+) -> Float64[np.ndarray, "h w"]:
+    """Probe3D's: 0.01 at the nearest point, 1 at the farthest, 0 where unknown."""
+    spread = max(0.01, depth.max() - nearest)
+    return np.where(valid, (depth - nearest) / spread * 0.99 + 0.01, 0.0)

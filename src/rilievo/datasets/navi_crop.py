@@ -1,0 +1,132 @@
+"""The square around the object of a photograph, 512 x 512, as Probe3D samples it.
+
+Every step takes whole pixels, so all of them together are one choice of rows and one of columns:
+to 1024 pixels on the shorter side, to 512, the middle square, the square around the object, and
+that to 512 again (El Banani et al., CVPR 2024; its programs ``resize_navi`` and ``NAVI``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, Shaped, UInt8
+from PIL import Image
+
+from rilievo.geometry.intrinsics import crop_K, resize_K
+
+_KEPT, _SIDE = 1024, 512
+
+Grid = tuple[Int[np.ndarray, "rows 1"], Int[np.ndarray, "1 columns"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectCrop:
+    """Where the object is.
+
+    Attributes:
+        size: Of the photograph.
+        kept: Of the copy on disk, whose shorter side is 1024.
+        half: Of that copy resized to 512.
+        top: First row of the square, in ``half``.
+        left: First column.
+        side: Of the square.
+    """
+
+    size: tuple[int, int]
+    kept: tuple[int, int]
+    half: tuple[int, int]
+    top: int
+    left: int
+    side: int
+
+    def map(self, whole: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "512 512"]:
+        """The crop of a map of the photograph's size."""
+        kept = whole[self._kept_pixels()]
+        return kept[self._chosen()]
+
+    def picture(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "512 512 3"]:
+        """The crop of the photograph: bilinear to the copy on disk, nearest from there."""
+        height, width = self.kept
+        kept = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(kept)[self._chosen()]
+
+    def nearest(self, whole: Float64[np.ndarray, "h w"]) -> float:
+        """Least depth of the object in the copy on disk, inside of the crop or not."""
+        kept = whole[self._kept_pixels()]
+        return float(kept[kept > 0].min())
+
+    def K(self, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+        """K of the crop."""
+        half = resize_K(K, size=self.size, new_size=self.half)
+        square = crop_K(half, top=self.top, left=self.left)
+        return resize_K(square, size=(self.side, self.side), new_size=(_SIDE, _SIDE))
+
+    def _kept_pixels(self) -> Grid:
+        return _grid(_centres, self.kept, self.size)
+
+    def _chosen(self) -> Grid:
+        """Rows and columns of the copy on disk that make the crop."""
+        inside = _corners(_SIDE, self.side)
+        rows, columns = _grid(_corners, self.half, self.kept)
+        return rows[self.top + inside], columns[:, self.left + inside]
+
+
+def object_crop(known: Bool[np.ndarray, "h w"]) -> ObjectCrop | None:
+    """The square around the pixels of the object; None if the middle square has none of them."""
+    size = (known.shape[0], known.shape[1])
+    factor = float(_KEPT) / min(size)
+    kept = (int(size[0] * factor), int(size[1] * factor))
+    half = (_halved(kept[0], min(kept)), _halved(kept[1], min(kept)))
+    small = known[_grid(_centres, kept, size)][_grid(_corners, half, kept)]
+    # The middle square; Python rounds halves to even, as torchvision does.
+    top, left = (round((each - _SIDE) / 2) for each in half)
+    rows, columns = np.nonzero(small[top : top + _SIDE, left : left + _SIDE])
+    if not rows.size:
+        return None
+    first, side = _square(rows, columns)
+    return ObjectCrop(
+        size=size,
+        kept=kept,
+        half=half,
+        top=top + first[0],
+        left=left + first[1],
+        side=side,
+    )
+
+
+def _square(
+    rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]
+) -> tuple[tuple[int, int], int]:
+    """First pixel and side of the square around pixels; its last row and column are left out."""
+    first = np.array([rows.min(), columns.min()])
+    box = np.array([rows.max(), columns.max()]) - first
+    side = max(int(box.max()), 1)
+    spare = side - box
+    centred = first - spare // 2
+    if (centred < 0).any() or (centred + side > _SIDE).any():
+        centred = np.maximum(first - spare, 0)
+    return (int(centred[0]), int(centred[1])), side
+
+
+def _halved(side: int, shorter: int) -> int:
+    """A side, once the shorter one is 512; torchvision cuts fractions off."""
+    return _SIDE if side == shorter else int(_SIDE * side / shorter)
+
+
+def _grid(
+    choose: Callable[[int, int], np.ndarray], new: tuple[int, int], old: tuple[int, int]
+) -> Grid:
+    """Rows and columns of an image of size ``old`` that make one of size ``new``."""
+    rows, columns = choose(new[0], old[0]), choose(new[1], old[1])
+    return rows[:, None], columns[None, :]
+
+
+def _centres(new: int, old: int) -> Int[np.ndarray, "{new}"]:
+    """The nearest pixel by pixel centres, chosen by Pillow itself, which rounds in steps."""
+    indices = Image.fromarray(np.arange(old, dtype=np.int32)[None])
+    return np.asarray(indices.resize((new, 1), Image.Resampling.NEAREST))[0]
+
+
+def _corners(new: int, old: int) -> Int[np.ndarray, "{new}"]:
+    """The nearest pixel by pixel corners, as PyTorch's "nearest" and OpenCV take it."""
+    return np.minimum((np.arange(new) * (old / new)).astype(np.int64), old - 1)
