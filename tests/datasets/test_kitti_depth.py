@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, SHAPE, write_calibration, write_picture
 from png_bytes import write_grey16, write_rgb8
@@ -195,9 +196,12 @@ def test_splits_of_their_own_pictures_take_no_list(root: Path, split: str) -> No
         opened(root, split, root / "mine.txt")
 
 
-def test_depth_that_somebody_turned_to_8_bits_is_refused(root: Path) -> None:
+@pytest.mark.parametrize("shape", [SHAPE, (*SHAPE, 3)])
+def test_depth_that_somebody_turned_to_8_bits_is_refused(
+    root: Path, shape: tuple[int, ...]
+) -> None:
     path = next((root / "data_depth_annotated" / "train").rglob("*.png"))
-    write_rgb8(path, np.full((*SHAPE, 3), 9))
+    Image.fromarray(np.full(shape, 9, np.uint8)).save(path)
     with pytest.raises(InputError, match=r"has uint8 numbers .* as 16 bits of grey"):
         opened(root, "train")[0]
 

@@ -177,6 +177,21 @@ def test_a_wrong_root_says_what_was_expected_and_found(root: Path) -> None:
         opened(root / DATE)
 
 
+def test_a_point_goes_from_the_laser_by_way_of_rectification_to_the_picture(root: Path) -> None:
+    """A thirtieth turn about the optical axis, after the laser's frame, before the pinhole."""
+    angle = np.pi / 15
+    c, s = np.cos(angle), np.sin(angle)
+    turn = f"R_rect_00: {c:.9f} {-s:.9f} 0 {s:.9f} {c:.9f} 0 0 0 1"
+    text = CAMERA_TEXT.replace("R_rect_00: 1 0 0 0 1 0 0 0 1", turn)
+    write_calibration(root, camera=text, laser=LASER_TEXT.replace("T: 0 0", "T: 0.5 -0.25"))
+    write_scan(root, 3, [(8.25, -1.0, 0.5)])
+    x, y, z = 1.0 + 0.5, -0.5 - 0.25, 8.25 - 0.25
+    u, v = 50 * (c * x - s * y) / z + 29, 50 * (s * x + c * y) / z + 21
+    valid = opened(root).truth(ID.format(3)).depth_valid
+    assert valid is not None
+    assert np.argwhere(valid).tolist() == [[round(v), round(u)]]
+
+
 @pytest.mark.parametrize("missing", ["P_rect_02", "R_rect_00", "S_rect_02"])
 def test_a_calibration_without_an_entry_names_it(root: Path, missing: str) -> None:
     write_calibration(root, camera=CAMERA_TEXT.replace(missing, "P_other"))

@@ -3,6 +3,7 @@
 import math
 from itertools import permutations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from png_bytes import write_grey16, write_rgb8
 from rilievo.datasets import Dataset, open_dataset
-from rilievo.datasets.tum_sequence import associate
+from rilievo.datasets.tum_sequence import associate, read_trajectory
 from rilievo.errors import InputError
 from rilievo.types import CameraSource
 
@@ -84,6 +85,27 @@ def test_quaternions_end_with_their_real_part(
     sample = opened(write_sequence(tmp_path, path=f"10.0 0 0 0 {numbers}\n"))[0]
     assert sample.world_T_cam is not None
     np.testing.assert_allclose(sample.world_T_cam[:3, 0], x_goes_to, atol=1e-5)
+
+
+def hamilton(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The product of two quaternions (x, y, z, w)."""
+    vector = p[3] * q[:3] + q[3] * p[:3] + np.cross(p[:3], q[:3])
+    return np.append(vector, p[3] * q[3] - p[:3] @ q[:3])
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_pose_turns_vectors_as_its_quaternion_does(seed: int) -> None:
+    q = np.random.default_rng(seed).normal(size=4)
+    q /= np.linalg.norm(q)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "groundtruth.txt"
+        path.write_text("10.0 0 0 0 " + " ".join(f"{number:.12f}" for number in q))
+        pose = read_trajectory(path).at(10.0)
+    assert pose is not None
+    for axis in np.eye(3):
+        turned = hamilton(hamilton(q, np.append(axis, 0)), q * (-1, -1, -1, 1))
+        np.testing.assert_allclose(pose[:3, :3] @ axis, turned[:3], atol=1e-9)
 
 
 def test_moments_that_the_path_does_not_cover_have_no_pose(tmp_path: Path) -> None:
@@ -227,6 +249,7 @@ def test_association_minds_no_order_of_the_depth_list() -> None:
 
 def test_twenty_milliseconds_are_already_too_far() -> None:
     assert associate([0.0], [0.02]) == [None]
+    assert associate([0.02], [0.0]) == [None]
     assert associate([0.0], [0.0199]) == [0]
 
 
