@@ -74,7 +74,7 @@ redkitchen/                     a scene; give it, the folder that has several, o
     frame-000000.depth.png      uint16 millimetres; 0 and 65535 unknown
     frame-000000.pose.txt       world_T_cam [m], 4 x 4""",
         splits=("test", "train", "all"),
-        counts={"test": 17000, "train": 26000, "all": 43000},
+        counts={"test": 17000, "train": 26000},
         variants=("registered", "raw"),
         caveats=(
             "Depth is not registered to colour: its camera has f = 585, the colour camera about "
