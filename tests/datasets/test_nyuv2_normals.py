@@ -95,12 +95,11 @@ def test_normals_that_face_the_other_way_are_refused(
         dataset.truth(dataset.ids[0])
 
 
-@pytest.mark.parametrize("variant", ["depth_normals"])
 def test_normals_are_computed_from_the_depth_where_no_file_has_them(
-    variant: str, tmp_path: Path, plane: nyu.Scene
+    tmp_path: Path, plane: nyu.Scene
 ) -> None:
     nyu.write_labelled(tmp_path / "nyu_depth_v2_labeled.mat", [plane])
-    truth = open_dataset("nyuv2", tmp_path, split="all", variant=variant).truth("0000")
+    truth = open_dataset("nyuv2", tmp_path, split="all", variant="depth_normals").truth("0000")
     assert truth.normals is not None
     assert truth.normals_valid is not None
     known = truth.normals_valid
@@ -109,6 +108,20 @@ def test_normals_are_computed_from_the_depth_where_no_file_has_them(
     assert not known[plane.raw == 0].any()
     with pytest.raises(InputError, match="does not hold 'normals'"):
         open_dataset("nyuv2", tmp_path, split="all", variant="normals")
+
+
+def test_steps_of_millimetres_do_not_show_in_the_normals_of_the_depth(
+    tmp_path: Path, plane: nyu.Scene
+) -> None:
+    """Windows of 3 pixels, 4 mm apart each, would be off by degrees."""
+    nyu.write_sync(tmp_path / "attic", 1, plane)
+    truth = open_dataset("nyuv2", tmp_path, split="all", variant="depth_normals").truth(
+        "attic/00001"
+    )
+    assert truth.normals is not None
+    assert truth.normals_valid is not None
+    errors = analytic.angle(truth.normals, plane.normals)[truth.normals_valid]
+    assert np.median(errors) < 0.3
 
 
 def test_floats_of_dsine_are_read_without_the_rounding(tmp_path: Path, plane: nyu.Scene) -> None:

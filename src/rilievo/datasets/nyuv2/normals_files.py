@@ -8,6 +8,7 @@ Pollefeys 2014) without a change of frame. So each is negated here, and a file w
 do not face the camera is refused rather than scored.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from rilievo.geometry.pinhole import rays
 from rilievo.io.limits import printable
 
 _SHORTEST = 0.5
+_UNPACKING = threading.Lock()
 
 
 class NormalsSource(ABC):
@@ -66,7 +68,9 @@ class LadickyPickle(NormalsSource):
 
     def read(self, index: int) -> NormalsTruth:
         """By the file's own names, which count the images from 1."""
-        content = _ladicky(self.path)
+        # Threads that read ahead would unpack it once each.
+        with _UNPACKING:
+            content = _ladicky(self.path)
         if index + 1 not in content.places:
             raise InputError(f"{printable(self.path)}: has no normals of image {index + 1}")
         place = content.places[index + 1]
