@@ -12,6 +12,9 @@ from rilievo.datasets import DATASETS, find_dataset
 from rilievo.datasets.card import DatasetCard
 
 
+_LONGEST_LICENCE = 20
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, tyro.conf.Positional] = None
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _table() -> str:
-    header = ("name", "what", "size", "licence", "splits", "normals")
+    header = ("name", "what", "size", "licence", "normals")
     rows = [_row(find_dataset(name).card) for name in DATASETS]
     return "\n".join(
         [
@@ -50,8 +53,7 @@ def _row(card: DatasetCard) -> tuple[str, ...]:
         card.name,
         card.title,
         _size(card),
-        _licence(card),
-        ", ".join(card.splits),
+        _short_licence(card),
         "no" if card.normals is None else "yes",
     )
 
@@ -62,6 +64,12 @@ def _size(card: DatasetCard) -> str:
 
 def _licence(card: DatasetCard) -> str:
     return card.licence + ("" if card.commercial else " (NON-COMMERCIAL)")
+
+
+def _short_licence(card: DatasetCard) -> str:
+    """What fits a table: the identifier, or that there is more to read on the card."""
+    known = card.licence if len(card.licence) <= _LONGEST_LICENCE else "see its card"
+    return known + ("" if card.commercial else " (NON-COMMERCIAL)")
 
 
 def _card(card: DatasetCard) -> str:

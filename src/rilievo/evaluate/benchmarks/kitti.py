@@ -15,7 +15,7 @@ EIGEN = Benchmark(
     title="KITTI Eigen test, 697 images, raw LiDAR to 80 m, Garg crop, median scaling",
     dataset="kitti-raw",
     split="eigen",
-    variant="monodepth2",
+    variant="monodepth2_vel_depth",
     crop=Crop.KITTI_GARG,
     max_depth=80.0,
     alignment={DepthKind.METRIC: AlignMethod.NONE, DepthKind.UP_TO_SCALE: AlignMethod.MEDIAN},
@@ -23,8 +23,9 @@ EIGEN = Benchmark(
     interpolation=Interpolation.BILINEAR_INVERSE,
     metrics=PIXEL_METRICS,
     reproduces=(
-        "Monodepth2's evaluate_depth: scans reprojected with its rounding, truth strictly between "
-        "1 mm and 80 m inside the Garg crop, inverse depth resized, scale by medians per image "
+        "Monodepth2's evaluate_depth: scans reprojected with its rounding, distance along the laser's "
+        "own axis taken for depth as its gt_depths.npz has it, truth strictly between 1 mm "
+        "and 80 m inside the Garg crop, inverse depth resized, scale by medians per image "
         "(metric depth, as of stereo training, stays), clipped to 1 mm to 80 m, averaged over "
         "images"
     ),
