@@ -11,7 +11,6 @@ from rilievo.cli.tables import table
 from rilievo.datasets import DATASETS, find_dataset
 from rilievo.datasets.card import DatasetCard
 
-
 _LONGEST_LICENCE = 20
 
 

@@ -23,10 +23,10 @@ EIGEN = Benchmark(
     interpolation=Interpolation.BILINEAR_INVERSE,
     metrics=PIXEL_METRICS,
     reproduces=(
-        "Monodepth2's evaluate_depth: scans reprojected with its rounding, distance along the laser's "
-        "own axis taken for depth as its gt_depths.npz has it, truth strictly between 1 mm "
-        "and 80 m inside the Garg crop, inverse depth resized, scale by medians per image "
-        "(metric depth, as of stereo training, stays), clipped to 1 mm to 80 m, averaged over "
+        "Monodepth2's evaluate_depth: scans reprojected with its rounding, distance along the "
+        "laser's own axis taken for depth as its gt_depths.npz has it, truth strictly between 1 mm "
+        "and 80 m inside the Garg crop, inverse depth resized, scale by medians per image (metric "
+        "depth, as of stereo training, stays), clipped to 1 mm to 80 m, averaged over "
         "images"
     ),
     hides=(
