@@ -1,5 +1,8 @@
 """Made-up evaluations, as realistic as tests of reports and comparisons need."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from rilievo.evaluate.records import (
@@ -10,6 +13,7 @@ from rilievo.evaluate.records import (
     Summary,
     Unscored,
 )
+from rilievo.io.json_record import to_json
 from rilievo.metrics.metric import Better
 from rilievo.types import MadeBy, Setting
 
@@ -112,3 +116,20 @@ def summary(metric: tuple[str, str, str, Better], values: np.ndarray) -> Summary
         images=len(values),
         pixels=1000 * len(values),
     )
+
+
+def random_errors(seed: int = 0, images: int = 40) -> np.ndarray:
+    """One an image, as AbsRel has them."""
+    return np.random.default_rng(seed).gamma(4, 0.02, images)
+
+
+def run_of(model: str, values: np.ndarray, **given: Any) -> Evaluation:
+    """A run with AbsRel alone."""
+    return evaluation(model=model, values={"abs_rel": values}, metrics=METRICS[:1], **given)
+
+
+def in_folder(made: Evaluation, folder: Path) -> Path:
+    """The folder, with the run in it."""
+    folder.mkdir()
+    (folder / "evaluation.json").write_text(to_json(made))
+    return folder

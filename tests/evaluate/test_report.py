@@ -15,6 +15,7 @@ from evaluations import METRICS, evaluation
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluate import report
+from rilievo.evaluate.charts import histogram, sequence
 from rilievo.evaluate.gallery import error_end, groups, ranked
 from rilievo.evaluate.records import Evaluation, RangeError, Unscored
 from rilievo.evaluate.report import write_report
@@ -280,14 +281,26 @@ def test_odd_evaluations_have_a_report_all_the_same(tmp_path: Path) -> None:
     assert "No image has a score" in _written(nothing, tmp_path).words
     one = evaluation(values={"abs_rel": np.array([0.0])}, metrics=(METRICS[0],))
     assert "too few images" in _written(one, tmp_path).words
-    many = evaluation(values={"abs_rel": np.r_[np.full(1800, 0.1), 1e6]}, metrics=(METRICS[0],))
-    assert "1 beyond the ends" not in _written(many, tmp_path).words
-    rng = np.random.default_rng(0)
-    far = np.r_[rng.normal(1, 0.1, 1800), 1e6]
-    many = evaluation(values={"abs_rel": far}, metrics=(METRICS[0],))
-    assert "1 beyond the ends, from" in _written(many, tmp_path).words
     flat = (RangeError(near=0.0, far=1.0, pixels=5, abs_rel=0.1, bias=0.1),)
     assert "0 to 1" in _written(replace(evaluation(), ranges=flat), tmp_path).words
+
+
+def test_a_histogram_tells_of_the_images_that_its_ends_take_in() -> None:
+    summary = evaluation().summaries[0]
+    near = np.random.default_rng(0).normal(1, 0.1, 300)
+    assert "beyond the ends" not in histogram(summary, near).caption
+    caption = histogram(summary, np.r_[near, 1e6]).caption
+    assert re.search(r"1 beyond the ends, from 0\.\d+ to 1e\+06$", caption)
+    assert "beyond" not in histogram(summary, np.full(9, 0.1)).caption
+
+
+def test_many_images_are_drawn_in_groups_of_neighbours() -> None:
+    summary = evaluation().summaries[0]
+    values = np.random.default_rng(0).random(100_000)
+    many, few = sequence(summary, values), sequence(summary, values[:100])
+    assert "200 groups of neighbours" in many.caption
+    assert "groups" not in few.caption
+    assert len(many.svg) < 50_000
 
 
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="what benchmarks there are: what they compute, reproduce and hide",
         module="rilievo.cli.benchmarks",
     ),
+    "compare": Command(
+        summary="runs of one benchmark side by side, with significance",
+        module="rilievo.cli.compare",
+    ),
 }
 
 

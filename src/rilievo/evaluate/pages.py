@@ -48,6 +48,10 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         number=wording.number,
         quantity=wording.quantity,
         interval=wording.interval,
+        bounds=wording.bounds,
+        signed=wording.signed,
+        p_value=wording.p_value,
+        column_head=wording.column_head,
         count=wording.count,
         head=wording.head,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from rilievo.evaluate.cards import card_of
 from rilievo.evaluate.charts import (
     Chart,
     distribution,
@@ -20,7 +21,6 @@ from rilievo.evaluate.pages import write_page
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation, Score, Summary
 from rilievo.evaluate.wording import (
-    PROSE,
     count,
     head,
     meaning,
@@ -94,19 +94,15 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
     order = ranked(scores, leading) if leading else []
     listed = scores if len(scores) <= LONGEST_TABLE else tuple(order[: -WORST - 1 : -1])
     shown = pictures if order else None
-    settings = evaluation.settings
+    card = card_of(evaluation)
     return _Page(
         title=title(evaluation),
-        subtitle=setting_value(settings["title"]) if "title" in settings else "",
+        subtitle="" if card is None else card.title,
         counts=_counts(evaluation),
         meaning=meaning(evaluation.task, leading) if leading else None,
         reading=_reading(evaluation, leading),
         formulas=_formulas(evaluation),
-        prose=tuple(
-            (name.capitalize(), setting_value(settings[name]))
-            for name in PROSE[1:]
-            if settings.get(name)
-        ),
+        prose=() if card is None else (("Reproduces", card.reproduces), ("Hides", card.hides)),
         settings=_settings(evaluation),
         histograms=tuple(
             histogram(each, values)
@@ -171,9 +167,7 @@ def _formulas(evaluation: Evaluation) -> Facts:
 
 def _settings(evaluation: Evaluation) -> Facts:
     own = tuple(
-        (setting_name(name), setting_value(value))
-        for name, value in evaluation.settings.items()
-        if name not in PROSE
+        (setting_name(name), setting_value(value)) for name, value in evaluation.settings.items()
     )
     used = (("predictions", evaluation.kind), ("aligned by", evaluation.alignment))
     return (*own, *((name, value) for name, value in used if value is not None))

@@ -10,9 +10,6 @@ NOTHING = "–"
 
 ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
 
-# Settings that are sentences, and stand as such; the rest is a table.
-PROSE = ("title", "computes", "reproduces", "hides")
-
 # Of the metrics that head a benchmark; others are explained by their formula alone.
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
@@ -47,9 +44,24 @@ def quantity(value: float | None, unit: str) -> str:
 
 def interval(summary: Summary) -> str:
     """Its 95 % confidence interval; a dash where there are too few images for one."""
-    if summary.low is None or summary.high is None:
+    return bounds(summary.low, summary.high)
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """An interval; a dash where there is none."""
+    if low is None or high is None:
         return NOTHING
-    return f"{number(summary.low)} to {number(summary.high)}"
+    return f"{number(low)} to {number(high)}"
+
+
+def signed(difference: float) -> str:
+    """A difference, which says its direction."""
+    return f"{'+' if difference > 0 else ''}{number(difference)}"
+
+
+def p_value(p: float) -> str:
+    """A probability under chance."""
+    return "< 0.001" if p < 1e-3 else f"{p:.3f}"
 
 
 def percentage(share: float) -> str:
@@ -65,6 +77,11 @@ def count(amount: int) -> str:
 def head(label: str, unit: str) -> str:
     """Of a column."""
     return f"{label} [{unit}]" if unit else label
+
+
+def column_head(label: str, unit: str, better: Better) -> str:
+    """Of a column of one metric, with the arrow that says which way is better."""
+    return f"{head(label, unit)} {ARROWS[better]}"
 
 
 def meaning(task: str, summary: Summary) -> str | None:

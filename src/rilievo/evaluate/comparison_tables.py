@@ -1,0 +1,252 @@
+"""A comparison as Markdown, CSV and LaTeX, and written by the ending of its file."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from rilievo.errors import OptionError
+from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
+from rilievo.evaluate.comparison_page import write_comparison_page
+from rilievo.evaluate.table import cell_text
+from rilievo.evaluate.wording import NOTHING, bounds, column_head, count, number, p_value, signed
+from rilievo.io.atomic import replacing
+from rilievo.io.limits import printable
+
+_CSV_HEADER = (
+    "model",
+    "published",
+    "alignment",
+    "metric",
+    "unit",
+    "better",
+    "value",
+    "low",
+    "high",
+    "rank",
+    "best",
+    "reference",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p",
+    "images",
+    "source",
+)
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_LATEX: Mapping[str, str] = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{each: f"\\{each}" for each in "&%$#_{}"},
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "δ": r"$\delta$",
+    "°": r"$^{\circ}$",
+    "×": r"$\times$",
+    "²": r"$^{2}$",
+    "³": r"$^{3}$",
+    "–": "--",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+}
+
+
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Write a comparison in the format that the file's ending names.
+
+    Args:
+        comparison: What to write.
+        path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
+
+    Raises:
+        OptionError: If it ends otherwise.
+        MissingExtraError: If a page is asked for, and Jinja or matplotlib is not installed.
+        OutputError: If the file cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending == ".html":
+        write_comparison_page(comparison, path)
+        return
+    check_ending(path)
+    with (
+        replacing(path) as part,
+        # Names of models may be files' names, which may be no Unicode.
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.write(_TEXTS[ending](comparison))
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file whose ending names no format.
+
+    Raises:
+        OptionError: If it does not.
+    """
+    known = (*_TEXTS, ".html")
+    if path.suffix.lower() not in known:
+        raise OptionError(
+            f"{printable(path)}: a comparison is written as {', '.join(known)}, by the file's "
+            f"ending, not as '{printable(path.suffix)}'"
+        )
+
+
+def markdown(comparison: Comparison) -> str:
+    """Two tables, values and differences, and the notes."""
+    lines = [f"# {_md(comparison.benchmark)}", ""]
+    if comparison.title:
+        lines += [f"{_md(comparison.title)}.", ""]
+    lines += [f"{_md(comparison.dataset)}: {count(comparison.images)} images.", ""]
+    sources = comparison.sources
+    header = [
+        "model",
+        *(
+            _md(column_head(column.label, column.unit, column.better))
+            for column in comparison.columns
+        ),
+    ]
+    lines += [_md_row(header), _md_row(["---", *("---:" for _ in comparison.columns)])]
+    for row in comparison.rows:
+        name = _md(printable(row.name))
+        if row.source:
+            name += f" (published) [{sources[row.source]}]"
+        cells = (_md_cell(row.cells.get(column.metric)) for column in comparison.columns)
+        lines.append(_md_row([name, *cells]))
+    lines += ["", *_md_differences(comparison)]
+    lines += [f"- {_md(note)}" for note in comparison.notes]
+    lines += [f"- [{index}] {_md(printable(source))}" for source, index in sources.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _md_differences(comparison: Comparison) -> Iterator[str]:
+    """The second table: what separates each run from the reference."""
+    rows = list(comparison.differences())
+    if not rows:
+        return
+    yield _md_row(["difference", "metric", "mean", "95 % interval", "p (Holm)"])
+    yield _md_row(["---", "---", "---:", "---:", "---:"])
+    for row, column, each in rows:
+        names = f"{_md(printable(row.name))} − {_md(printable(column.reference))}"
+        label = _md(column_head(column.label, column.unit, column.better))
+        yield _md_row(
+            [names, label, signed(each.mean), bounds(each.low, each.high), p_value(each.p)]
+        )
+    yield ""
+
+
+def _md_row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _md_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return NOTHING
+    text = number(cell.value) + (r"\*" if cell.is_marked else "")
+    if cell.is_best:
+        text = f"**{text}**"
+    if cell.low is None or cell.high is None:
+        return text
+    return f"{text} ({number(cell.low)} to {number(cell.high)})"
+
+
+def _md(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def comma_separated(comparison: Comparison) -> str:
+    """One line a row and metric; no text in it is a formula."""
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(_CSV_HEADER)
+    for row in comparison.rows:
+        for column in comparison.columns:
+            cell = row.cells.get(column.metric)
+            if cell is not None:
+                table.writerow(_csv_row(row, column, cell))
+    return file.getvalue()
+
+
+def _csv_row(row: Row, column: Column, cell: Cell) -> tuple[object, ...]:
+    each = cell.difference
+    return (
+        cell_text(row.name),
+        row.is_published,
+        row.alignment,
+        cell_text(column.metric),
+        column.unit,
+        column.better,
+        cell.value,
+        cell.low,
+        cell.high,
+        cell.rank,
+        cell.is_best,
+        None if row.is_published else cell_text(column.reference),
+        *((None,) * 4 if each is None else (each.mean, each.low, each.high, each.p)),
+        None if row.is_published else len(column.ids),
+        cell_text(row.source or ""),
+    )
+
+
+def latex(comparison: Comparison) -> str:
+    """A table for ``booktabs``, with its notes under it."""
+    sources = comparison.sources
+    header = " & ".join(
+        [
+            "Model",
+            *(
+                _tex(column_head(column.label, column.unit, column.better))
+                for column in comparison.columns
+            ),
+        ]
+    )
+    lines = [
+        "% Needs \\usepackage{booktabs}.",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{_tex(f'{comparison.benchmark}: {count(comparison.images)} images')}}}",
+        f"\\begin{{tabular}}{{l{'r' * len(comparison.columns)}}}",
+        "\\toprule",
+        f"{header} \\\\",
+        "\\midrule",
+        *(_tex_row(comparison, row, sources) for row in comparison.runs),
+    ]
+    published = [row for row in comparison.rows if row.is_published]
+    if published:
+        lines.append("\\midrule")
+        lines += [_tex_row(comparison, row, sources) for row in published]
+    lines += ["\\bottomrule", "\\end{tabular}", "", "\\smallskip", "\\footnotesize"]
+    lines += [f"{_tex(printable(note))}\\\\" for note in comparison.notes]
+    lines += [f"$^{{{index}}}$ {_tex(printable(source))}\\\\" for source, index in sources.items()]
+    return "\n".join([*lines, "\\end{table}", ""])
+
+
+def _tex_row(comparison: Comparison, row: Row, sources: Mapping[str, int]) -> str:
+    name = _tex(printable(row.name))
+    if row.source:
+        name += f" (published)$^{{{sources[row.source]}}}$"
+    cells = (_tex_cell(row.cells.get(column.metric)) for column in comparison.columns)
+    return f"{' & '.join([name, *cells])} \\\\"
+
+
+def _tex_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "--"
+    text = number(cell.value)
+    if cell.is_best:
+        text = f"\\textbf{{{text}}}"
+    return text + ("$^{*}$" if cell.is_marked else "")
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(each, each) for each in text)
+
+
+_TEXTS: Mapping[str, Callable[[Comparison], str]] = {
+    ".md": markdown,
+    ".csv": comma_separated,
+    ".tex": latex,
+}
