@@ -85,21 +85,25 @@ def test_floating_point_depth_is_metres_in_any_format(tmp_path: Path, format: st
 
 def test_scale_offset_invalid_values_range_mask_and_sky_are_applied(tmp_path: Path) -> None:
     stored = np.full(SIZE, 100, np.uint16)
-    stored[0, :6] = (0, 7, 65535, 10, 400, 200)
+    stored[0, :6] = (0, 150, 65535, 10, 400, 200)
     photograph(tmp_path / "a.png")
     deep(tmp_path / "a_d.png", stored)
     mask = np.full(SIZE, 255, np.uint8)
     mask[5] = 0
     Image.fromarray(mask).save(tmp_path / "a_m.png")
-    truth = opened(
+    dataset = opened(
         tmp_path,
         """
         image: "{id}.png"
-        depth: {file: "{id}_d.png", scale: 0.02, offset: 0.5, invalid: [0, 7], sky: [65535],
+        depth: {file: "{id}_d.png", scale: 0.02, offset: 0.5, invalid: [0, 150], sky: [65535],
                 min_depth: 1, max_depth: 8}
         valid: "{id}_m.png"
         """,
-    ).truth("a")
+    )
+    # Depth and mask fit the pattern of photographs too, and are none.
+    assert dataset.ids == ("a",)
+    assert not dataset.absent
+    truth = dataset.truth("a")
     assert truth.depth is not None
     assert truth.depth_valid is not None
     assert truth.sky is not None

@@ -169,6 +169,8 @@ def probe3d_views(pixels: np.ndarray, metres: np.ndarray) -> tuple[np.ndarray, n
         ((64, 64), (0, 0, 64, 64)),
         ((50, 70), (0, 12, 9, 40)),
         ((300, 411), (250, 200, 50, 130)),
+        # Here the nearest pixel of the object is not among those that the copy on disk keeps.
+        ((1100, 1500), (473, 683, 12, 17)),
     ],
 )
 def test_the_object_crop_is_that_of_probe3d_pixel_by_pixel(
