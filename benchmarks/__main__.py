@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, str] = {
     "memory": "peak memory: more photographs, a large one, a longer video",
     "startup": "help, tables and import, and that none of them loads torch",
     "install": "a fresh environment with the core alone: seconds and megabytes",
+    "synthetic": "frames a second of the renderer, alone and in clips",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
 }
 
