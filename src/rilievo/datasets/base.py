@@ -83,6 +83,13 @@ class Dataset(ABC):
             InputError: If its file is broken.
         """
 
+    def photo_file(self, id: str) -> Path | None:
+        """The file that shows ``image(id)`` and nothing else; None where there is no such file.
+
+        Files with an EXIF orientation count: whoever shows them turns them upright, as we do.
+        """
+        return None
+
     @abstractmethod
     def truth(self, id: str) -> Truth:
         """Ground truth at the photograph's size.

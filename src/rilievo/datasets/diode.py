@@ -98,6 +98,10 @@ class Diode(Dataset):
         """The photograph."""
         return read_photo(self._view(id).image).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return self._view(id).image
+
     def truth(self, id: str) -> Truth:
         """Depth where its mask is 1, and normals in the variant of that name."""
         view = self._view(id)

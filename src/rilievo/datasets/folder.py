@@ -82,6 +82,10 @@ class Folder(Dataset):
         """The photograph, upright, RGB."""
         return read_photo(self._entry(id).image).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return self._entry(id).image
+
     def truth(self, id: str) -> Truth:
         """What the folder has of depth and normals."""
         files, layout = self._entry(id), self._layout

@@ -104,6 +104,10 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         """
         return read_photo(find_entry(self._files, id, self.request.root).image).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return find_entry(self._files, id, self.request.root).image
+
     def truth(self, id: str) -> Truth:
         """Annotated depth, and the camera where it is known.
 

@@ -117,6 +117,10 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         """
         return read_photo(find_entry(self._files, id, self.request.root).image).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return find_entry(self._files, id, self.request.root).image
+
     def truth(self, id: str) -> Truth:
         """The scan, projected by the variant's rule, and the camera.
 

@@ -83,6 +83,10 @@ class Middlebury(Dataset):
         """The left image."""
         return read_photo(self._scene(id).image).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return self._scene(id).image
+
     def truth(self, id: str) -> Truth:
         """Depth of the left camera: f · baseline / (disparity + doffs)."""
         scene = self._scene(id)

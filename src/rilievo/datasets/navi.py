@@ -152,6 +152,10 @@ class Navi(Dataset):
             )
         return _cropped(depth, view).picture(pixels)
 
+    def photo_file(self, id: str) -> Path | None:
+        """The photograph's own file, where it is not cut."""
+        return None if self.request.variant.endswith("-crop") else self._view(id).image
+
     def truth(self, id: str) -> Truth:
         """Depth of the object [m], or relative depth, and K."""
         view = self._view(id)

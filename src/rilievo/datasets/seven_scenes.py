@@ -113,6 +113,10 @@ redkitchen/                     a scene; give it, the folder that has several, o
         """
         return read_photo(find_entry(self._frames, id, self.request.root).image).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return find_entry(self._frames, id, self.request.root).image
+
     def truth(self, id: str) -> Truth:
         """Depth and camera of the variant, and the pose where there is one.
 

@@ -142,6 +142,10 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         """The photograph, RGB."""
         return read_photo(find_entry(self._frames, id, self.request.root).photo).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return find_entry(self._frames, id, self.request.root).photo
+
     def truth(self, id: str) -> Truth:
         """Depth [m] as stored, without a cap; intrinsics where the frame has them."""
         frame = find_entry(self._frames, id, self.request.root)

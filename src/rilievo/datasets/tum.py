@@ -127,6 +127,10 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         """
         return read_photo(find_entry(self._frames, id, self.request.root).image).pixels
 
+    def photo_file(self, id: str) -> Path:
+        """The photograph's own file."""
+        return find_entry(self._frames, id, self.request.root).image
+
     def truth(self, id: str) -> Truth:
         """Depth, camera, and the pose where the path covers the moment.
 
