@@ -1,0 +1,193 @@
+"""Saved pipelines of diffusers made ready to predict, part by part, each part checked."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.diffusion_cards import EXTRA, DiffusionSettings
+from rilievo.models.engines import LoadOptions, checked, first_line
+from rilievo.models.hub import Snapshot, open_snapshot
+from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_index, variant, wanted
+from rilievo.models.settings import read_settings
+from rilievo.models.tensors import TensorReport, check_tensors, tensor_report
+
+if TYPE_CHECKING:
+    import torch
+
+    from rilievo.models.marigold import DiffusionModel
+
+# What a pipeline must take to be called as Marigold is.
+_ARGUMENTS = (
+    "image",
+    "num_inference_steps",
+    "ensemble_size",
+    "processing_resolution",
+    "match_input_resolution",
+    "generator",
+    "output_uncertainty",
+)
+_PACKAGES = ("torch", "diffusers", "transformers")
+
+
+def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
+    """Make a pipeline ready to predict (``ModelCard.loader``).
+
+    Raises:
+        ModelError: If it cannot be had, is of another class, or does not fit its configuration.
+        MissingExtraError: If torch, diffusers or transformers is not installed, or scipy for an
+            ensemble of depths.
+        OptionError: If the device, engine, precision or a setting is not to be had.
+    """
+    settings = read_settings(DiffusionSettings, options.settings, card.name)
+    _check_installed(card, settings)
+    from rilievo.models.marigold import DiffusionModel, precision_dtype
+    from rilievo.models.torch_model import ENGINE, find_device
+
+    options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
+    dtype = precision_dtype(options, find_device(options.device))
+    snapshot = open_snapshot(card, options.revision, wanted)
+    index = read_index(snapshot.folder)
+    card = _stated(card, index)
+    pipeline = _pipeline(card, snapshot, index, dtype)
+    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
+    return DiffusionModel(
+        card,
+        pipeline,
+        options,
+        settings,
+        weights_sha256=snapshot.weights_sha256,
+        facts={"source": card.source, **where},
+    )
+
+
+def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
+    # diffusers aligns the members of an ensemble with scipy, and says so only when it does.
+    needed = (*_PACKAGES, "scipy") if settings.ensemble > 1 else _PACKAGES
+    if any(find_spec(name) is None for name in needed):
+        raise MissingExtraError(f"model '{card.name}'", EXTRA)
+
+
+def _stated(card: ModelCard, index: PipelineIndex) -> ModelCard:
+    """The card with what the pipeline says of itself.
+
+    Raises:
+        ModelError: If it says another kind than the card, or nobody says any.
+    """
+    if index.normals:
+        if card.kind is not None:
+            raise ModelError(f"model '{card.name}' gives normals, and no depth of {card.kind}")
+        return replace(card, normals=True)
+    if index.kind is not None and card.kind not in (None, index.kind):
+        raise ModelError(
+            f"model '{card.name}' says that its depth is {index.kind}, but {card.kind} was expected"
+        )
+    return replace(card, kind=card.kind or index.kind, normals=False)
+
+
+def _pipeline(
+    card: ModelCard, snapshot: Snapshot, index: PipelineIndex, dtype: "torch.dtype"
+) -> Any:
+    import diffusers
+
+    where = printable(snapshot.folder)
+    pipeline_class = getattr(diffusers, index.class_name, None)
+    if not isinstance(pipeline_class, type):
+        raise ModelError(f"{where}: diffusers {diffusers.__version__} has no {index.class_name}")
+    taken = inspect.signature(pipeline_class.__call__).parameters
+    if any(name not in taken for name in _ARGUMENTS):
+        raise ModelError(
+            f"{where}: a {index.class_name}, which is not called as Marigold is; expected is a "
+            f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
+        )
+    parts: dict[str, Any] = {}
+    reports: list[TensorReport] = []
+    for name, part in index.parts.items():
+        parts[name] = None if part is None else _part(snapshot, name, part, dtype, reports)
+    check_tensors(card.name, _together(reports))
+    try:
+        return pipeline_class(**parts, **index.settings)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{where}: its parts make no pipeline: {first_line(error)}") from error
+
+
+def _together(reports: list[TensorReport]) -> TensorReport:
+    return TensorReport(
+        missing=[name for report in reports for name in report.missing],
+        extra=[name for report in reports for name in report.extra],
+        misshapen=[name for report in reports for name in report.misshapen],
+    )
+
+
+def _part(
+    snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype", reports: list[TensorReport]
+) -> Any:
+    """One part with its weights; what does not fit is added to ``reports``."""
+    import diffusers
+    import transformers
+    from torch import nn
+
+    folder = snapshot.folder / name
+    library = diffusers if part.library == "diffusers" else transformers
+    part_class = getattr(library, part.class_name, None)
+    if not isinstance(part_class, type) or not hasattr(part_class, "from_pretrained"):
+        raise ModelError(f"{printable(folder)}: {part.library} has no {part.class_name}")
+    if not issubclass(part_class, nn.Module):
+        return _loaded(part_class, folder)
+    typed = {"torch_dtype": dtype} if library is diffusers else {"dtype": dtype}
+    if library is diffusers:
+        # Otherwise it says that accelerate is missing, which saves memory while loading.
+        typed["low_cpu_mem_usage"] = False
+    network, info = _loaded(
+        part_class,
+        folder,
+        **typed,
+        use_safetensors=True,
+        variant=variant(list(snapshot.files), name),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    reports.append(
+        tensor_report(
+            info["missing_keys"],
+            info["unexpected_keys"],
+            info["mismatched_keys"],
+            prefix=f"{name}.",
+        )
+    )
+    return network.eval().requires_grad_(False)
+
+
+def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
+    try:
+        with _quiet():
+            return part_class.from_pretrained(str(folder), local_files_only=True, **options)
+    # A configuration or a file of weights can be broken in as many ways as there are classes.
+    except Exception as error:
+        raise ModelError(f"{printable(folder)}: cannot be loaded: {first_line(error)}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep both libraries from reporting and drawing progress: what matters is checked by us."""
+    from diffusers.utils import logging as ours
+    from transformers.utils import logging as theirs
+
+    before = ours.get_verbosity(), theirs.get_verbosity()
+    drawing = theirs.is_progress_bar_enabled()
+    ours.set_verbosity(ours.CRITICAL)
+    theirs.set_verbosity(theirs.CRITICAL)
+    theirs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        ours.set_verbosity(before[0])
+        theirs.set_verbosity(before[1])
+        if drawing:
+            theirs.enable_progress_bar()

@@ -1,0 +1,155 @@
+"""What can be set of a model besides how it is run: one dataclass each, named by its card.
+
+The fields are the settings, their types and defaults; the docstring under each is its help. Each
+is given by name: ``settings={"steps": 4}`` to ``load_model``, ``--set steps=4`` on the command
+line, where the text is read as the type that the field has.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from rilievo.errors import OptionError, suggest
+from rilievo.io.limits import printable
+from rilievo.types import Setting
+
+Record = TypeVar("Record")
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingFacts:
+    """What a user must know of one setting.
+
+    Attributes:
+        name: As it is given.
+        type: In words.
+        default: As text; None where the model itself decides.
+        help: One sentence or two.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    help: str
+
+
+def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
+    """Settings from the texts ``name=value`` of the command line.
+
+    Raises:
+        OptionError: If one has no ``=``, or a name comes twice.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        name = name.strip()
+        if not sign or not name:
+            raise OptionError(f"--set is NAME=VALUE, got '{printable(text)}'")
+        if name in pairs:
+            raise OptionError(f"--set {printable(name)} is given twice")
+        pairs[name] = value.strip()
+    return pairs
+
+
+def settings_class(place: str) -> type[Any]:
+    """The dataclass that a card names as ``module:class``."""
+    module, _, name = place.partition(":")
+    found = getattr(import_module(module), name)
+    assert is_dataclass(found), "settings are a dataclass"
+    assert isinstance(found, type), "its class, not an object"
+    return found
+
+
+def read_settings(record: type[Record], given: Mapping[str, Setting], model: str) -> Record:
+    """A model's settings as the user gives them, the others at their defaults.
+
+    Args:
+        record: The dataclass of the model's settings; it checks its own ranges.
+        given: By name; texts are read as the types of the fields.
+        model: What messages call the model.
+
+    Raises:
+        OptionError: If there is no such setting, or its value is none of its type or range.
+    """
+    types = _types(record)
+    values: dict[str, Setting] = {}
+    for name, value in given.items():
+        if name not in types:
+            raise OptionError(f"model '{model}' has no setting '{name}'; {suggest(name, types)}")
+        values[name] = _converted(f"model '{model}': {name}", types[name], value)
+    try:
+        return record(**values)
+    except OptionError as error:
+        raise OptionError(f"model '{model}': {error}") from error
+
+
+def describe_settings(record: type[Any]) -> tuple[SettingFacts, ...]:
+    """Every setting of a model, in the order of the fields."""
+    types, helps = _types(record), _helps(record)
+    return tuple(
+        SettingFacts(
+            name=field.name,
+            type=_WORDS[_plain(types[field.name])],
+            default=None if field.default is None else f"{field.default}",
+            help=helps[field.name],
+        )
+        for field in fields(record)
+    )
+
+
+def _types(record: type[Any]) -> Mapping[str, Any]:
+    hints = get_type_hints(record)
+    return {field.name: hints[field.name] for field in fields(record)}
+
+
+def _plain(kind: Any) -> type:
+    """The one type that is not None."""
+    if isinstance(kind, UnionType):
+        [kind] = [each for each in get_args(kind) if each is not NoneType]
+    return kind
+
+
+def _converted(what: str, kind: Any, value: Setting) -> Setting:
+    plain = _plain(kind)
+    if value is None and plain is not kind:
+        return None
+    if isinstance(value, str) and plain is not str:
+        return _read(what, plain, value)
+    # A truth value is a whole number to Python, and none to anybody else.
+    exact = type(value) is plain or (plain is float and type(value) is int)
+    if not exact:
+        raise OptionError(f"{what} is {_WORDS[plain]}, got {value!r}")
+    return float(value) if plain is float and isinstance(value, int) else value
+
+
+def _read(what: str, plain: type, text: str) -> Setting:
+    truths = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        if plain is bool:
+            return truths[text.strip().lower()]
+        return int(text) if plain is int else float(text)
+    except (KeyError, ValueError) as error:
+        raise OptionError(f"{what} is {_WORDS[plain]}, got '{printable(text)}'") from error
+
+
+def _helps(record: type[Any]) -> Mapping[str, str]:
+    """The docstring under each field, on one line."""
+    [body] = ast.parse(textwrap.dedent(inspect.getsource(record))).body
+    assert isinstance(body, ast.ClassDef), "settings are a class"
+    helps: dict[str, str] = {}
+    for before, after in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(before, ast.AnnAssign)
+            and isinstance(before.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            helps[before.target.id] = " ".join(str(after.value.value).split())
+    return helps
