@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from rilievo.errors import OptionError
 from rilievo.models.card import ModelCard
+from rilievo.models.pipeline_index import FILE
 from rilievo.types import DepthKind
 
 PREFIX = "diffusers:"
@@ -140,3 +142,24 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
         source=source,
         settings=SETTINGS,
     )
+
+
+def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | None] | None:
+    """The card of a pipeline, and its revision, by a name that is none of the short ones.
+
+    Args:
+        name: A folder that diffusers saved, ``diffusers:org/name`` or a known repository, either
+            followed by ``@`` and a revision or not.
+        kind: What its depth is, if the user says so.
+
+    Returns:
+        None for the name of something else.
+    """
+    if (Path(name) / FILE).is_file():
+        return unlisted_card(str(Path(name).resolve()), kind, local=True), None
+    repository, _, revision = name.removeprefix(PREFIX).partition("@")
+    if repository in REPOSITORIES:
+        return repository_card(repository), revision or None
+    if name.startswith(PREFIX):
+        return unlisted_card(repository, kind, local=False), revision or None
+    return None

@@ -1,0 +1,181 @@
+"""The models at replicate.com that are known, and what can be set of one there; plain data."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.types import DepthKind
+
+PREFIX = "replicate:"
+LOADER = "rilievo.models.replicate:load"
+SETTINGS = "rilievo.models.replicate_cards:ReplicateSettings"
+_PART = r"[A-Za-z0-9][\w.-]*"
+_NAME = re.compile(rf"({_PART})/({_PART})(?::([0-9a-f]{{64}}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicateSettings:
+    """What can be set of a model at replicate.com.
+
+    Raises:
+        OptionError: If a value is out of range, or ``inputs`` is no JSON object.
+    """
+
+    calls: int | None = None
+    """Most photographs that are sent, each a paid call; by default one, and what is agreed to
+    before a folder is sent."""
+    image: str = "image"
+    """Name of the model's input that takes the photograph."""
+    inputs: str = "{}"
+    """The model's other inputs, as a JSON object."""
+    output: str | None = None
+    """Which of several results is the depth: its name, or its place from 0; by default the only
+    one that is grey."""
+    timeout: int = 600
+    """Seconds after which a photograph is given up and its prediction cancelled."""
+
+    def __post_init__(self) -> None:
+        if self.calls is not None and self.calls < 1:
+            raise OptionError(f"calls is 1 or more, got {self.calls}")
+        if not self.image:
+            raise OptionError("image is the name of an input, got ''")
+        if not 1 <= self.timeout <= 86400:
+            raise OptionError(f"timeout is 1 to 86400 seconds, got {self.timeout}")
+        if self.image in self.read_inputs():
+            raise OptionError(f"inputs has '{self.image}', which is the photograph")
+
+    def read_inputs(self) -> Mapping[str, Any]:
+        """The model's other inputs."""
+        try:
+            inputs = json.loads(self.inputs)
+        except ValueError as error:
+            raise OptionError(f"inputs is a JSON object, got '{printable(self.inputs)}'") from error
+        if not isinstance(inputs, dict):
+            raise OptionError(f"inputs is a JSON object, got '{printable(self.inputs)}'")
+        return inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One model at replicate.com.
+
+    Attributes:
+        owner: Whose it is.
+        name: What it is called.
+        id: 64 hex digits; None for the latest one.
+    """
+
+    owner: str
+    name: str
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """One line of ``VERSIONS``.
+
+    Attributes:
+        version: That is run where the user names none.
+        kind: What the numbers of its grey picture are.
+        summary: One line.
+    """
+
+    version: str
+    kind: DepthKind
+    summary: str
+
+
+VERSIONS: Mapping[str, _Known] = {
+    "adirik/marigold": _Known(
+        version="1a363593bc4882684fc58042d19db5e13a810e44e02f8d4c32afd1eb30464818",
+        kind=DepthKind.AFFINE,
+        summary="Marigold depth 1.0 as a grey picture, near is dark; a coloured one is left out",
+    ),
+    "cjwbw/midas": _Known(
+        version="a6ba5798f04f80d3b314de0f0a62277f21ab3503c60c84d4817de83c5edfdae0",
+        kind=DepthKind.AFFINE_INVERSE,
+        summary="MiDaS 3 as a grey picture of inverse depth, near is bright",
+    ),
+}
+
+
+def listed_cards() -> tuple[ModelCard, ...]:
+    """The cards of all known models."""
+    return tuple(_card(name, known.kind, known.summary) for name, known in VERSIONS.items())
+
+
+def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | None:
+    """The card of a model at replicate.com: ``replicate:owner/name``, maybe with ``:version``.
+
+    Args:
+        name: As the user gives it.
+        kind: What its numbers are, if the user says so.
+
+    Returns:
+        None for the name of something else.
+
+    Raises:
+        ModelError: If the name makes no sense, or nobody says what the numbers are.
+        OptionError: If the kind is one that no picture can have.
+    """
+    if not name.startswith(PREFIX):
+        return None
+    version = parse_version(name)
+    known = VERSIONS.get(f"{version.owner}/{version.name}")
+    summary = "a model at replicate.com" if known is None else known.summary
+    if known is not None:
+        # Another kind that the user gave is refused where the card is taken.
+        kind = known.kind
+    if kind is None:
+        raise ModelError(
+            f"model '{name}' is not known: say what its picture shows with --kind (kind=): "
+            f"{DepthKind.AFFINE} (depth) or {DepthKind.AFFINE_INVERSE} (inverse depth)"
+        )
+    if kind.is_depth:
+        raise OptionError(
+            f"model '{name}': a picture is stretched to its own range, so it is "
+            f"{DepthKind.AFFINE} or {DepthKind.AFFINE_INVERSE}, not {kind}"
+        )
+    return _card(name.removeprefix(PREFIX), kind, summary), None
+
+
+def parse_version(name: str) -> Version:
+    """The model that ``replicate:owner/name`` or ``replicate:owner/name:version`` names.
+
+    Raises:
+        ModelError: If it names none.
+    """
+    match = _NAME.fullmatch(name.removeprefix(PREFIX))
+    if match is None:
+        raise ModelError(
+            f"'{printable(name)}' names no model: expected {PREFIX}owner/name or "
+            f"{PREFIX}owner/name:version, the version being 64 hex digits"
+        )
+    owner, model, version = match.groups()
+    known = VERSIONS.get(f"{owner}/{model}")
+    return Version(
+        owner=owner,
+        name=model,
+        id=version or (None if known is None else known.version),
+    )
+
+
+def _card(name: str, kind: DepthKind, summary: str) -> ModelCard:
+    return ModelCard(
+        name=PREFIX + name,
+        summary=summary,
+        kind=kind,
+        normals=False,
+        licence=f"see https://replicate.com/{name.partition(':')[0]}",
+        commercial=None,
+        megabytes=None,
+        extra=None,
+        speed="seconds; every photograph is a paid call",
+        loader=LOADER,
+        settings=SETTINGS,
+    )
