@@ -115,7 +115,8 @@ class Cache:
         path = self.path_of(id)
         check_regular(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # numpy leaves a broken file open that it opened itself.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 depth = file["depth"] if self.kind is not None else None
                 valid = file.get("valid")
                 normals = file["normals"] if self.fingerprint.normals else None

@@ -1,0 +1,328 @@
+"""Scores of single images, against computations written anew from the protocols' descriptions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+
+from rilievo.alignment import AlignMethod
+from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmark import Benchmark, Interpolation
+from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
+from rilievo.evaluate.metres import MILLIMETRES
+from rilievo.evaluate.ranges import range_errors, range_sums
+from rilievo.evaluate.scoring import Scored, score
+from rilievo.types import DepthKind, DepthMap, Truth
+
+
+def scene(shape: tuple[int, int] = (480, 640), *, far: float = 12.0, seed: int = 0) -> Truth:
+    """Depth of 0.5 m to ``far``, with holes."""
+    chance = np.random.default_rng(seed)
+    v, u = np.mgrid[: shape[0], : shape[1]]
+    share = 0.5 + 0.25 * np.sin(u / 40) + 0.25 * np.cos(v / 60)
+    depth = (0.5 + (far - 0.5) * share).astype(np.float32)
+    valid = chance.random(shape) > 0.2
+    return Truth(id="a", depth=np.where(valid, depth, np.float32(0)), depth_valid=valid)
+
+
+def depth_of(truth: Truth) -> np.ndarray:
+    assert truth.depth is not None
+    return truth.depth
+
+
+def guess(truth: Truth, kind: DepthKind, *, seed: int = 1) -> DepthMap:
+    chance = np.random.default_rng(seed)
+    depth = np.where(depth_of(truth) > 0, depth_of(truth), 3.0)
+    depth = depth * np.exp(chance.normal(0, 0.15, depth.shape)) * 1.3
+    values = {
+        DepthKind.METRIC: depth,
+        DepthKind.UP_TO_SCALE: depth * 7,
+        DepthKind.AFFINE: depth * 0.1 - 0.2,
+        DepthKind.AFFINE_INVERSE: 30 / depth + 4,
+    }[kind]
+    return DepthMap(values=values.astype(np.float32), kind=kind)
+
+
+def scored(name: str | Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+    benchmark = name if isinstance(name, Benchmark) else find_benchmark(name)
+    return score(benchmark, Answer(depth=predicted), truth)
+
+
+def test_nyuv2_eigen_is_the_published_recipe() -> None:
+    truth = scene()
+    predicted = guess(truth, DepthKind.METRIC)
+    found = scored("nyuv2-eigen", predicted, truth).score
+    # Rows 45:471, columns 41:601, strictly between 1 mm and 10 m, prediction clipped.
+    true = depth_of(truth)[45:471, 41:601].astype(np.float64)
+    mine = predicted.values[45:471, 41:601].astype(np.float64)
+    inside = (true > 1e-3) & (true < 10)
+    t, p = true[inside], np.clip(mine[inside], 1e-3, 10)
+    assert found.pixels == inside.sum()
+    assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(p - t) / t), rel=1e-6)
+    assert found.values["rmse"] == pytest.approx(np.sqrt(np.mean((p - t) ** 2)), rel=1e-6)
+    assert found.values["delta1"] == pytest.approx(np.mean(np.maximum(p / t, t / p) < 1.25))
+    assert found.scale is None
+    assert "pixels clipped to 0.001 to 10 m" in found.notes[0]
+    assert found.true_share == pytest.approx(0.8, abs=0.01)
+
+
+def test_kitti_eigen_scales_by_medians_inside_crop_and_cap() -> None:
+    truth = scene((375, 1242), far=120.0)
+    predicted = guess(truth, DepthKind.UP_TO_SCALE)
+    found = scored("kitti-eigen", predicted, truth).score
+    mask = np.zeros((375, 1242), bool)
+    mask[153:371, 44:1197] = True
+    mask &= (depth_of(truth) > 1e-3) & (depth_of(truth) < 80)
+    t = depth_of(truth)[mask].astype(np.float64)
+    p = predicted.values[mask].astype(np.float64)
+    ratio = np.median(t) / np.median(p)
+    p = np.clip(p * ratio, 1e-3, 80)
+    assert found.scale == pytest.approx(ratio, rel=1e-6)
+    assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(t - p) / t), rel=1e-6)
+    assert found.values["sq_rel"] == pytest.approx(np.mean((t - p) ** 2 / t), rel=1e-6)
+    assert found.values["rmse_log"] == pytest.approx(
+        np.sqrt(np.mean((np.log(t) - np.log(p)) ** 2)), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
+def test_marigold_fits_scale_and_shift_where_the_kind_is_affine(kind: DepthKind) -> None:
+    truth = scene()
+    predicted = guess(truth, kind)
+    found = scored("marigold-nyuv2", predicted, truth).score
+    mask = np.zeros((480, 640), bool)
+    mask[45:471, 41:601] = True
+    mask &= (depth_of(truth) > 1e-3) & (depth_of(truth) < 10)
+    t = depth_of(truth)[mask].astype(np.float64)
+    x = predicted.values[mask].astype(np.float64)
+    y = t if kind is DepthKind.AFFINE else 1 / t
+    (scale, shift), *_ = np.linalg.lstsq(np.stack([x, np.ones_like(x)], axis=1), y, rcond=None)
+    p = scale * x + shift
+    if kind is DepthKind.AFFINE_INVERSE:
+        p = 1 / np.maximum(p, 1e-3)
+    p = np.clip(p, 1e-3, 10)
+    assert (found.scale, found.shift) == pytest.approx((scale, shift), rel=1e-6)
+    assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(t - p) / t), rel=1e-6)
+
+
+def test_moge_keeps_inverse_depth_above_that_of_the_farthest_truth() -> None:
+    truth = scene(far=40.0)
+    predicted = guess(truth, DepthKind.AFFINE_INVERSE)
+    found = scored("moge-disparity", predicted, truth).score
+    valid = depth_of(truth) > 0
+    t = depth_of(truth)[valid].astype(np.float64)
+    x = predicted.values[valid].astype(np.float64)
+    line = np.polyfit(x, 1 / t, 1)
+    p = 1 / np.maximum(np.polyval(line, x), 1 / t.max())
+    assert found.pixels == valid.sum()
+    assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(t - p) / t), rel=1e-5)
+
+
+def test_probe3d_si_keeps_tiny_depths_and_scores_the_middle_square() -> None:
+    truth = scene()
+    square = Truth(
+        id="a",
+        depth=depth_of(truth)[:, 80:560],
+        depth_valid=depth_of(truth)[:, 80:560] > 0,
+    )
+    predicted = guess(square, DepthKind.AFFINE)
+    found = scored("probe3d-nyuv2-si", predicted, truth).score
+    t = depth_of(square).astype(np.float64)
+    inside = (t > 0) & (t < 10)
+    x = predicted.values[inside].astype(np.float64)
+    p = np.maximum(np.polyval(np.polyfit(x, t[inside], 1), x), 1e-9)
+    share = np.mean(np.maximum(t[inside] / p, p / t[inside]) < 1.25)
+    assert found.values["delta1"] == pytest.approx(share, abs=1e-6)
+    assert set(found.values) == {"delta1", "delta2", "delta3", "rmse"}
+
+
+def article_pictures(output: np.ndarray, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the tutorial does to MiDaS' answer and to the 16-bit file."""
+    true = (stored.astype(np.int64) * 255 / stored.max()).astype("uint8")
+    return (255 - output * 255 / np.max(output)).astype("uint8"), true
+
+
+def test_the_articles_numbers_are_scikit_images_of_its_pictures() -> None:
+    chance = np.random.default_rng(3)
+    stored = chance.integers(500, 8000, (60, 80)).astype(np.uint16)
+    stored[chance.random(stored.shape) < 0.1] = 0
+    output = chance.uniform(0, 2000, stored.shape).astype(np.float32)
+    depth = (stored / 1000).astype(np.float32)
+    truth = Truth(id="a", depth=depth, depth_valid=stored > 0)
+    predicted = DepthMap(values=output, kind=DepthKind.AFFINE_INVERSE)
+    found = scored("sunrgbd-article", predicted, truth).score
+    mine, true = article_pictures(output, stored)
+    expected = {
+        "rmse": np.sqrt(mean_squared_error(true, mine)),
+        "psnr": peak_signal_noise_ratio(true, mine),
+        "ssim": structural_similarity(true, mine),
+    }
+    assert found.values == pytest.approx(expected, rel=1e-9)
+    assert found.pixels == 60 * 80
+
+
+def test_the_articles_picture_of_depth_itself_is_not_turned() -> None:
+    truth = scene((60, 80))
+    depth = DepthMap(values=np.maximum(depth_of(truth), 0.1), kind=DepthKind.UP_TO_SCALE)
+    inverse = DepthMap(values=-depth.values + 13, kind=DepthKind.AFFINE_INVERSE)
+    right = scored("sunrgbd-article", depth, truth).score.values["rmse"]
+    turned = scored("sunrgbd-article", inverse, truth).score.values["rmse"]
+    assert right < turned < 100
+
+
+def test_rounding_keeps_four_decimals_of_degrees_and_of_percent() -> None:
+    chance = np.random.default_rng(0)
+    normals = chance.normal(0, 0.4, (3, 480, 640)) - np.array([0.0, 0, 1])[:, None, None]
+    true = np.zeros((3, 480, 640), np.float32)
+    true[2] = -1
+    truth = Truth(id="a", normals=true, normals_valid=np.ones((480, 640), bool))
+    benchmark = BENCHMARKS["marigold-nyuv2-normals"]
+    answer = Answer(normals=normals.astype(np.float32))
+    values = score(benchmark, answer, truth).score.values
+    plain = score(replace(benchmark, rounding=None), answer, truth).score.values
+    unit = normals.astype(np.float32) / np.linalg.norm(normals.astype(np.float32), axis=0)
+    angles = np.degrees(np.arccos(np.clip(-unit[2].astype(np.float64), -1, 1)))
+    assert plain["mean"] == pytest.approx(angles.mean(), abs=1e-4)
+    assert values["mean"] == round(plain["mean"], 4)
+    assert values["within_30"] == round(100 * np.mean(angles < 30), 4) / 100
+    assert plain["mean"] != values["mean"]
+
+
+def test_a_small_prediction_is_brought_to_the_truths_size() -> None:
+    truth = scene((96, 128), far=5.0)
+    small = DepthMap(
+        values=np.full((24, 32), 2.0, np.float32) + np.eye(24, 32, dtype=np.float32),
+        kind=DepthKind.METRIC,
+    )
+    benchmark = BENCHMARKS["depth"]
+    by_way = {
+        way: scored(replace(benchmark, interpolation=way), small, truth).score.values["rmse"]
+        for way in Interpolation
+    }
+    assert len(set(by_way.values())) == 4
+
+
+REASONS = {
+    "other proportions": (np.ones((480, 480), np.float32), "other proportions"),
+    "cut already": (np.ones((426, 560), np.float32), "cut already to the crop 'nyu_eigen'"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_a_prediction_of_another_part_of_the_scene_is_refused(case: str) -> None:
+    values, words = REASONS[case]
+    predicted = DepthMap(values=values, kind=DepthKind.METRIC)
+    with pytest.raises(InputError, match=words):
+        scored("nyuv2-eigen", predicted, scene())
+
+
+def test_a_constant_prediction_has_no_scale_and_shift_but_may_be_scored_as_it_is() -> None:
+    truth = scene()
+    flat = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=DepthKind.AFFINE)
+    with pytest.raises(CalibrationError, match="the prediction is constant"):
+        scored("marigold-nyuv2", flat, truth)
+    metric = DepthMap(values=flat.values, kind=DepthKind.METRIC)
+    notes = scored("nyuv2-eigen", metric, truth).score.notes
+    assert "the prediction is constant (3) over all pixels that are scored" in notes
+
+
+def test_pixels_without_a_prediction_are_counted_and_said() -> None:
+    truth = scene(far=9.0)
+    predicted = guess(truth, DepthKind.METRIC)
+    valid = np.ones((480, 640), bool)
+    valid[200:210, 100:110] = False
+    holed = DepthMap(values=predicted.values, kind=DepthKind.METRIC, valid=valid)
+    whole, less = (scored("nyuv2-eigen", each, truth).score for each in (predicted, holed))
+    missing = whole.pixels - less.pixels
+    assert missing == int((depth_of(truth)[200:210, 100:110] > 0).sum())
+    assert any(f"{missing} pixels with truth have no prediction" in note for note in less.notes)
+    nothing = DepthMap(values=predicted.values, kind=DepthKind.METRIC, valid=valid & ~valid)
+    with pytest.raises(InputError, match="no answer at any of"):
+        scored("nyuv2-eigen", nothing, truth)
+
+
+def test_millimetres_are_noticed_with_a_cap_and_without() -> None:
+    truth = scene(far=9.0)
+    thousand = Truth(id="a", depth=depth_of(truth) * 1000, depth_valid=truth.depth_valid)
+    predicted = guess(truth, DepthKind.UP_TO_SCALE)
+    with pytest.raises(NoGroundTruthError, match="looks like millimetres read as metres"):
+        scored("nyuv2-eigen", predicted, thousand)
+    assert MILLIMETRES in scored("depth", predicted, thousand).score.notes
+    assert MILLIMETRES not in scored("depth", predicted, truth).score.notes
+
+
+def test_an_image_without_truth_says_why() -> None:
+    predicted = DepthMap(values=np.ones((480, 640), np.float32), kind=DepthKind.METRIC)
+    empty = Truth(
+        id="a", depth=np.zeros((480, 640), np.float32), depth_valid=np.zeros((480, 640), bool)
+    )
+    with pytest.raises(NoGroundTruthError, match="no pixel has true depth"):
+        scored("nyuv2-eigen", predicted, empty)
+    only_rim = np.zeros((480, 640), bool)
+    only_rim[:40] = True
+    rim = Truth(id="a", depth=np.full((480, 640), 2.0, np.float32), depth_valid=only_rim)
+    with pytest.raises(NoGroundTruthError, match=r"none of the 25600 pixels .*median 2 m"):
+        scored("nyuv2-eigen", predicted, rim)
+
+
+def test_a_kind_that_the_benchmark_does_not_take_is_refused() -> None:
+    truth = scene((375, 1242))
+    with pytest.raises(OptionError, match=r"takes depth of kind 'metric', 'up_to_scale', not 'aff"):
+        scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
+
+
+def test_what_is_not_predicted_is_said() -> None:
+    with pytest.raises(InputError, match="the prediction has no depth"):
+        score(BENCHMARKS["depth"], Answer(), scene())
+    with pytest.raises(InputError, match="the prediction has no normals"):
+        score(BENCHMARKS["normals"], Answer(), scene())
+
+
+def test_every_benchmark_of_depth_scores_perfect_depth_perfectly() -> None:
+    for benchmark in BENCHMARKS.values():
+        if benchmark.task != "depth" or benchmark.name == "surfaces":
+            continue
+        kitti = "kitti" in benchmark.name
+        truth = scene((375, 1242) if kitti else (480, 640), far=9.0)
+        truth = replace(truth, depth_valid=np.ones(depth_of(truth).shape, bool))
+        truth = replace(truth, depth=np.maximum(depth_of(truth), np.float32(0.7)))
+        values = depth_of(truth)
+        if benchmark.input_crop == "kitti_benchmark":
+            values = values[23:, 13:1229]
+        elif benchmark.input_crop == "nyu_square":
+            values = values[:, 80:560]
+        predicted = DepthMap(values=values, kind=DepthKind.METRIC)
+        found = scored(benchmark, predicted, truth).score.values
+        assert found["delta1"] == 1, benchmark.name
+        assert found["rmse"] == pytest.approx(0, abs=1e-5), benchmark.name
+
+
+def test_errors_by_range_are_those_of_the_pixels_in_it() -> None:
+    chance = np.random.default_rng(0)
+    true = chance.uniform(0.3, 50, 4000)
+    relative = chance.normal(0, 0.2, 4000)
+    ranges = range_errors(range_sums(true, relative))
+    assert sum(each.pixels for each in ranges) == 4000
+    for each in ranges:
+        inside = (true >= each.near) & (true < each.far)
+        assert each.pixels == inside.sum()
+        assert each.abs_rel == pytest.approx(np.abs(relative[inside]).mean())
+        assert each.bias == pytest.approx(relative[inside].mean())
+        assert each.far == pytest.approx(each.near * np.sqrt(2))
+
+
+def test_depths_beyond_all_ranges_count_in_the_last_ones() -> None:
+    ranges = range_errors(range_sums(np.array([1e-4, 5000.0]), np.array([0.1, -0.1])))
+    assert [each.pixels for each in ranges] == [1, 1]
+
+
+def test_the_alignment_can_be_exchanged() -> None:
+    truth = scene(far=9.0)
+    predicted = guess(truth, DepthKind.UP_TO_SCALE)
+    other = replace(BENCHMARKS["depth"], alignment={DepthKind.UP_TO_SCALE: AlignMethod.LOG})
+    assert (
+        scored(other, predicted, truth).score.values
+        != scored("depth", predicted, truth).score.values
+    )

@@ -1,0 +1,110 @@
+"""Means, pooled numbers and intervals of many images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmark import Averaging, Benchmark
+from rilievo.evaluate.benchmarks import BENCHMARKS
+from rilievo.evaluate.records import Summary
+from rilievo.evaluate.scoring import Scored, score
+from rilievo.evaluate.summaries import Tallied
+from rilievo.types import DepthKind, DepthMap, Truth
+
+PLAIN = replace(BENCHMARKS["depth"], metrics=("abs_rel", "rmse", "delta1", "silog"))
+POOLED = replace(PLAIN, averaging=Averaging.POOLED)
+
+
+def image(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted depth; later images are worse and have more pixels."""
+    chance = np.random.default_rng(number)
+    true = chance.uniform(1, 5, (20, 20 + number)).astype(np.float32)
+    error = np.exp(chance.normal(0, 0.05 + number / 50, true.shape))
+    return true, (true * error).astype(np.float32)
+
+
+def scored(benchmark: Benchmark, number: int) -> Scored:
+    true, predicted = image(number)
+    truth = Truth(id=f"{number}", depth=true, depth_valid=true > 0)
+    depth = DepthMap(values=predicted, kind=DepthKind.METRIC)
+    return score(benchmark, Answer(depth=depth), truth)
+
+
+def summaries(benchmark: Benchmark, count: int) -> dict[str, Summary]:
+    tallied = Tallied(benchmark=benchmark)
+    for number in range(count):
+        tallied.add(scored(benchmark, number))
+    return {each.metric: each for each in tallied.summaries({})}
+
+
+def test_per_image_and_pooled_numbers_are_both_there() -> None:
+    found = summaries(PLAIN, 10)
+    images = [tuple(each.astype(np.float64) for each in image(number)) for number in range(10)]
+    by_image = [np.sqrt(np.mean((p - t) ** 2)) for t, p in images]
+    t = np.concatenate([true.ravel() for true, _ in images])
+    p = np.concatenate([predicted.ravel() for _, predicted in images])
+    rmse = found["rmse"]
+    assert rmse.value == rmse.per_image == pytest.approx(np.mean(by_image), rel=1e-9)
+    assert rmse.pooled == pytest.approx(np.sqrt(np.mean((p - t) ** 2)), rel=1e-9)
+    assert rmse.median == pytest.approx(np.median(by_image), rel=1e-9)
+    assert rmse.pooled != pytest.approx(rmse.per_image, rel=1e-3)
+    e = np.log(p) - np.log(t)
+    assert found["silog"].pooled == pytest.approx(100 * e.std(), rel=1e-9)
+    assert (rmse.images, rmse.pixels) == (10, t.size)
+
+
+def test_the_benchmark_says_which_is_quoted() -> None:
+    found = summaries(POOLED, 10)["rmse"]
+    assert found.value == found.pooled != found.per_image
+
+
+@pytest.mark.parametrize("benchmark", [PLAIN, POOLED])
+def test_intervals_are_those_of_a_plain_bootstrap(benchmark: Benchmark) -> None:
+    found = summaries(benchmark, 40)["rmse"]
+    images = [tuple(each.astype(np.float64) for each in image(number)) for number in range(40)]
+    squares = np.array([((p - t) ** 2).sum() for t, p in images])
+    pixels = np.array([t.size for t, _ in images])
+    chance = np.random.default_rng(7)
+    drawn = []
+    for _ in range(4000):
+        pick = chance.integers(0, 40, 40)
+        if benchmark is POOLED:
+            drawn.append(np.sqrt(squares[pick].sum() / pixels[pick].sum()))
+        else:
+            drawn.append(np.sqrt(squares[pick] / pixels[pick]).mean())
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    assert found.low is not None
+    assert found.high is not None
+    width = high - low
+    assert found.low == pytest.approx(low, abs=0.1 * width)
+    assert found.high == pytest.approx(high, abs=0.1 * width)
+    assert found.low < found.value < found.high
+
+
+def test_the_same_scores_have_the_same_interval() -> None:
+    assert summaries(PLAIN, 8) == summaries(PLAIN, 8)
+
+
+def test_one_image_has_no_interval() -> None:
+    found = summaries(PLAIN, 1)["abs_rel"]
+    assert (found.low, found.high) == (None, None)
+    assert found.value == found.per_image == found.median == pytest.approx(found.pooled)
+
+
+def test_equal_images_have_an_interval_of_no_width() -> None:
+    tallied = Tallied(benchmark=PLAIN)
+    for _ in range(5):
+        tallied.add(scored(PLAIN, 3))
+    found = tallied.summaries({})[0]
+    assert (found.low, found.high) == (pytest.approx(found.value), pytest.approx(found.value))
+
+
+def test_what_is_known_exactly_replaces_what_sums_tell() -> None:
+    tallied = Tallied(benchmark=POOLED)
+    for number in range(3):
+        tallied.add(scored(POOLED, number))
+    found = {each.metric: each for each in tallied.summaries({"rmse": 0.25})}
+    assert found["rmse"].value == found["rmse"].pooled == 0.25
+    assert found["abs_rel"].value != 0.25
