@@ -19,6 +19,7 @@ from rilievo.evaluate.comparison_tables import (
     markdown,
 )
 from rilievo.evaluate.records import Unscored
+from rilievo.metrics.metric import Better
 
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]
 
@@ -79,6 +80,29 @@ def test_higher_is_better_where_the_metric_says_so() -> None:
     ]
     assert [row.name for row in compare(runs).rows] == ["high", "low"]
     assert compare(runs).rows[0].cells["delta1"].is_best
+
+
+def test_what_is_best_near_zero_is_compared_by_its_size() -> None:
+    bias = (("bias", "bias", "", Better.ZERO),)
+    spread = np.linspace(-0.001, 0.001, 40)
+    runs = [
+        evaluation(model=name, values={"bias": each}, metrics=bias)
+        for name, each in (
+            ("over", 0.1 + spread),
+            ("under", -0.1 + spread),
+            ("near", 0.05 + spread),
+        )
+    ]
+    compared = compare(runs, baseline="over")
+    cells = {row.name: row.cells["bias"] for row in compared.rows}
+    assert compared.rows[0].name == "near"
+    assert cells["near"].is_best
+    assert cells["near"].value == pytest.approx(0.05)
+    assert cells["under"].value == pytest.approx(-0.1)
+    assert cells["under"].difference is not None
+    assert cells["under"].difference.mean == pytest.approx(0)
+    assert not cells["under"].is_marked
+    assert "how far it is from zero" in " ".join(compared.notes)
 
 
 def test_p_values_carry_holms_correction_for_the_runs_of_a_metric() -> None:
@@ -194,7 +218,8 @@ def test_runs_of_one_model_are_told_apart_by_their_folders(tmp_path: Path) -> No
 
 def test_published_rows_stand_below_with_their_sources() -> None:
     card = find_benchmark("nyuv2-eigen")
-    known = {"settings": dict(settings_of(card)), "sha256": benchmark_sha256(card)}
+    settings = {**settings_of(card), "title": card.title}
+    known = {"settings": settings, "sha256": benchmark_sha256(card)}
     run = run_of("a", random_errors(), benchmark="nyuv2-eigen", **known)
     compared = compare([run])
     published = [row for row in compared.rows if row.is_published]
@@ -206,8 +231,10 @@ def test_published_rows_stand_below_with_their_sources() -> None:
         assert "ublished" in text
         assert f"{with_metric[0].values['abs_rel']:g}" in text
     assert all(each.source[:12] in markdown(compared) for each in with_metric)
-    changed = run_of("a", random_errors(), benchmark="nyuv2-eigen+log")
-    assert not any(row.is_published for row in compare([changed]).rows)
+    other = {**known["settings"], "max_depth": 80.0}
+    for name, settings in (("nyuv2-eigen+log", known["settings"]), ("nyuv2-eigen", other)):
+        changed = run_of("a", random_errors(), benchmark=name, settings=settings)
+        assert not any(row.is_published for row in compare([changed]).rows)
 
 
 def test_notes_say_where_runs_were_treated_differently() -> None:

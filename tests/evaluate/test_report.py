@@ -15,11 +15,9 @@ from evaluations import METRICS, evaluation
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, OutputError
 from rilievo.evaluate import report
-from rilievo.evaluate.charts import histogram, sequence
 from rilievo.evaluate.gallery import error_end, groups, ranked
 from rilievo.evaluate.records import Evaluation, RangeError, Unscored
 from rilievo.evaluate.report import write_report
-from rilievo.evaluate.thumbnails import shrink
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import Better
 from rilievo.types import Truth
@@ -147,6 +145,21 @@ def test_the_report_has_every_number_of_every_metric(tmp_path: Path) -> None:
     assert DEPTH_METRICS["abs_rel"].summary in words
 
 
+def test_what_the_benchmark_says_of_itself_stands_before_its_settings(tmp_path: Path) -> None:
+    said = {"title": "Rooms", "reproduces": "their script", "hides": "noise", "max_depth": 10.0}
+    words = _written(evaluation(settings=said), tmp_path).words
+    assert "Reproduces their script Hides noise Every setting max depth 10" in words
+    assert "test/model on rooms Rooms" in words
+
+
+def test_a_metric_that_is_best_near_zero_is_ranked_so(tmp_path: Path) -> None:
+    bias = (("bias", "bias", "", Better.ZERO),)
+    made = evaluation(values={"bias": np.array([-0.3, 0.1, 0.2])}, metrics=bias)
+    order = [score.values["bias"] for score in ranked(made.scores, made.summaries[0])]
+    assert order == [0.1, 0.2, -0.3]
+    assert "Nearer to zero is better." in _written(made, tmp_path).words
+
+
 def test_warnings_and_all_unscored_images_are_said(tmp_path: Path) -> None:
     lost = tuple(Unscored(id=f"lost/{i}", reason=f"file {i} is cut short") for i in range(30))
     page = _written(evaluation(unscored=lost, warnings=("truth looks like mm",)), tmp_path)
@@ -250,20 +263,6 @@ def test_the_map_of_errors_ends_at_three_times_the_usual_error() -> None:
         assert error_end(made) == end
 
 
-def test_blocks_of_a_map_are_the_mean_of_their_valid_pixels() -> None:
-    rng = np.random.default_rng(0)
-    values, valid = rng.normal(size=(2, 7, 1001)), rng.random((7, 1001)) < 0.3
-    values[:, ~valid] = np.nan
-    small = shrink(values, valid)
-    assert small.values.shape == (2, 3, 334)
-    for row, column in ((0, 0), (1, 200), (2, 333)):
-        block = np.s_[3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
-        inside = valid[block]
-        assert small.valid[row, column] == inside.any()
-        expected = values[(slice(None), *block)][:, inside].mean(axis=1) if inside.any() else 0
-        np.testing.assert_allclose(small.values[:, row, column], expected, rtol=1e-5)
-
-
 def test_a_long_table_holds_the_worst_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,24 +282,6 @@ def test_odd_evaluations_have_a_report_all_the_same(tmp_path: Path) -> None:
     assert "too few images" in _written(one, tmp_path).words
     flat = (RangeError(near=0.0, far=1.0, pixels=5, abs_rel=0.1, bias=0.1),)
     assert "0 to 1" in _written(replace(evaluation(), ranges=flat), tmp_path).words
-
-
-def test_a_histogram_tells_of_the_images_that_its_ends_take_in() -> None:
-    summary = evaluation().summaries[0]
-    near = np.random.default_rng(0).normal(1, 0.1, 300)
-    assert "beyond the ends" not in histogram(summary, near).caption
-    caption = histogram(summary, np.r_[near, 1e6]).caption
-    assert re.search(r"1 beyond the ends, from 0\.\d+ to 1e\+06$", caption)
-    assert "beyond" not in histogram(summary, np.full(9, 0.1)).caption
-
-
-def test_many_images_are_drawn_in_groups_of_neighbours() -> None:
-    summary = evaluation().summaries[0]
-    values = np.random.default_rng(0).random(100_000)
-    many, few = sequence(summary, values), sequence(summary, values[:100])
-    assert "200 groups of neighbours" in many.caption
-    assert "groups" not in few.caption
-    assert len(many.svg) < 50_000
 
 
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rilievo.errors import InputError
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.wording import count, setting_name, setting_value
+from rilievo.evaluate.wording import PROSE, count, setting_name, setting_value
 from rilievo.io.limits import printable
 
 
@@ -34,7 +34,7 @@ def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
 
 
 def _settings(one: Evaluation, other: Evaluation) -> str:
-    names = [*one.settings, *(name for name in other.settings if name not in one.settings)]
+    names = [name for name in {**one.settings, **other.settings} if name not in PROSE]
     differing = [
         f"{setting_name(name)} is {setting_value(one.settings.get(name))} "
         f"and {setting_value(other.settings.get(name))}"

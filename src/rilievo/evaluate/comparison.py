@@ -86,7 +86,8 @@ class Column:
         better: Which way it improves.
         reference: Name of the run that the others are compared with.
         ids: Images that the differences rest on.
-        values: Name of a run to its values, one for each of ``ids``.
+        values: Name of a run to what is compared, one for each of ``ids``: the run's values, or
+            their sizes where the metric is best near zero.
     """
 
     metric: str

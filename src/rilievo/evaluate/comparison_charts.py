@@ -47,7 +47,7 @@ def image_by_image(column: Column, name: str) -> Chart:
         axes.plot(x[shown], y[shown], ".", color=ACCENT, markersize=3.6, alpha=0.7)
         axes.set_xlabel(f"{_short(column.reference)}: {column.label}", parse_math=False)
         axes.set_ylabel(f"{_short(name)}: {column.label}", parse_math=False)
-    better = y < x if column.better is Better.LOWER else y > x
+    better = y > x if column.better is Better.HIGHER else y < x
     caption = (
         f"{printable(name)} is better than {printable(column.reference)} on "
         f"{count(int(better.sum()))} of {count(x.size)} images ({percentage(better.mean())})"

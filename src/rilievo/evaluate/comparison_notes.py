@@ -8,6 +8,7 @@ from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.significance import LEVEL
 from rilievo.evaluate.wording import count
 from rilievo.io.limits import printable
+from rilievo.metrics.metric import Better
 
 
 def notes_of(
@@ -58,6 +59,8 @@ def _on_images(
                 f"{column.label}: differences rest on {count(len(column.ids))} images, those where "
                 "every run has it."
             )
+        if column.better is Better.ZERO:
+            yield f"{column.label}: what is compared is how far it is from zero, image by image."
     official = next(iter(runs.values())).data.official
     if official is not None and official != images:
         yield f"The papers score {count(official)} images, not {count(images)}."

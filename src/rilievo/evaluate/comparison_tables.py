@@ -47,6 +47,8 @@ _LATEX: Mapping[str, str] = {
     '"': r"\textquotedbl{}",
     "δ": r"$\delta$",
     "°": r"$^{\circ}$",
+    "λ": r"$\lambda$",
+    "→": r"$\rightarrow$",
     "×": r"$\times$",
     "²": r"$^{2}$",
     "³": r"$^{3}$",

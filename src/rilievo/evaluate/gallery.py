@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import RilievoError
+from rilievo.evaluate.badness import badness
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation, Score, Summary
 from rilievo.evaluate.thumbnails import (
@@ -23,7 +24,6 @@ from rilievo.evaluate.thumbnails import (
     shrunk_depth,
 )
 from rilievo.io.colour import ColourRange
-from rilievo.metrics.metric import Better
 from rilievo.types import Truth
 
 GROUP = 5
@@ -93,8 +93,7 @@ class Group:
 def ranked(scores: Sequence[Score], leading: Summary) -> list[Score]:
     """Images that have the leading metric, the best first."""
     having = [score for score in scores if leading.metric in score.values]
-    sign = 1 if leading.better is Better.LOWER else -1
-    return sorted(having, key=lambda score: sign * score.values[leading.metric])
+    return sorted(having, key=lambda score: badness(score.values[leading.metric], leading.better))
 
 
 def groups(evaluation: Evaluation, pictures: Pictures) -> Iterator[Group]:

@@ -45,6 +45,7 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         version=VERSION,
         printable=printable,
         arrows=wording.ARROWS,
+        directions=wording.DIRECTIONS,
         number=wording.number,
         quantity=wording.quantity,
         interval=wording.interval,

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.evaluate.cards import card_of
 from rilievo.evaluate.charts import (
     Chart,
     distribution,
@@ -21,7 +20,10 @@ from rilievo.evaluate.pages import write_page
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation, Score, Summary
 from rilievo.evaluate.wording import (
+    DIRECTIONS,
+    PROSE,
     count,
+    full_name,
     head,
     meaning,
     setting_name,
@@ -51,6 +53,7 @@ class _Page:
     title: str
     subtitle: str
     counts: str
+    leading_name: str
     meaning: str | None
     reading: str
     formulas: Facts
@@ -94,15 +97,20 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
     order = ranked(scores, leading) if leading else []
     listed = scores if len(scores) <= LONGEST_TABLE else tuple(order[: -WORST - 1 : -1])
     shown = pictures if order else None
-    card = card_of(evaluation)
+    settings = evaluation.settings
     return _Page(
         title=title(evaluation),
-        subtitle="" if card is None else card.title,
+        subtitle=setting_value(settings.get("title", "")),
         counts=_counts(evaluation),
+        leading_name=full_name(evaluation.task, leading) if leading else "",
         meaning=meaning(evaluation.task, leading) if leading else None,
         reading=_reading(evaluation, leading),
         formulas=_formulas(evaluation),
-        prose=() if card is None else (("Reproduces", card.reproduces), ("Hides", card.hides)),
+        prose=tuple(
+            (setting_name(name).capitalize(), setting_value(settings[name]))
+            for name in PROSE[1:]
+            if settings.get(name)
+        ),
         settings=_settings(evaluation),
         histograms=tuple(
             histogram(each, values)
@@ -143,7 +151,7 @@ def _reading(evaluation: Evaluation, leading: Summary | None) -> str:
     """How to read the number that heads the page."""
     if leading is None:
         return "No image has a score."
-    text = f"{leading.better.capitalize()} is better."
+    text = f"{DIRECTIONS[leading.better].capitalize()}."
     if leading.low is None:
         return text + " There are too few images for a confidence interval."
     return text + (
@@ -167,7 +175,9 @@ def _formulas(evaluation: Evaluation) -> Facts:
 
 def _settings(evaluation: Evaluation) -> Facts:
     own = tuple(
-        (setting_name(name), setting_value(value)) for name, value in evaluation.settings.items()
+        (setting_name(name), setting_value(value))
+        for name, value in evaluation.settings.items()
+        if name not in PROSE
     )
     used = (("predictions", evaluation.kind), ("aligned by", evaluation.alignment))
     return (*own, *((name, value) for name, value in used if value is not None))
@@ -195,43 +205,33 @@ def _table_note(scores: tuple[Score, ...], leading: Summary | None) -> str:
 
 def _facts(evaluation: Evaluation) -> tuple[tuple[str, Facts], ...]:
     """Everything needed to repeat it."""
-    made, data = evaluation.made_by, evaluation.data
-    official = "the user decides" if data.official is None else count(data.official)
+    made = evaluation.made_by
+    model = (
+        ("name", made.model),
+        ("weights, SHA-256", made.weights_sha256),
+        ("licence", made.licence),
+        *((setting_name(name), setting_value(made.settings[name])) for name in made.settings),
+        ("made with", f"rilievo {made.version}"),
+    )
+    benchmark = (
+        ("name", evaluation.benchmark),
+        ("settings, SHA-256", evaluation.benchmark_sha256),
+        ("scored with", f"rilievo {evaluation.version}"),
+    )
+    return (("Model", model), ("Data", _data_facts(evaluation)), ("Benchmark", benchmark))
+
+
+def _data_facts(evaluation: Evaluation) -> Facts:
+    data = evaluation.data
     return (
-        (
-            "Model",
-            (
-                ("name", made.model),
-                ("weights, SHA-256", made.weights_sha256),
-                ("licence", made.licence),
-                *(
-                    (setting_name(name), setting_value(made.settings[name]))
-                    for name in made.settings
-                ),
-                ("made with", f"rilievo {made.version}"),
-            ),
-        ),
-        (
-            "Data",
-            (
-                ("dataset", data.dataset),
-                ("folder", data.root),
-                ("split", data.split),
-                ("variant", data.variant),
-                ("images in papers", official),
-                ("images found", count(data.found)),
-                ("images asked for", count(data.asked)),
-                ("images scored", count(len(evaluation.scores))),
-                ("list", data.list_file or "the official one"),
-                ("ids, SHA-256", data.ids_sha256),
-            ),
-        ),
-        (
-            "Benchmark",
-            (
-                ("name", evaluation.benchmark),
-                ("settings, SHA-256", evaluation.benchmark_sha256),
-                ("scored with", f"rilievo {evaluation.version}"),
-            ),
-        ),
+        ("dataset", data.dataset),
+        ("folder", data.root),
+        ("split", data.split),
+        ("variant", data.variant),
+        ("images in papers", "the user decides" if data.official is None else count(data.official)),
+        ("images found", count(data.found)),
+        ("images asked for", count(data.asked)),
+        ("images scored", count(len(evaluation.scores))),
+        ("list", data.list_file or "the official one"),
+        ("ids, SHA-256", data.ids_sha256),
     )

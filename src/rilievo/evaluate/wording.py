@@ -10,6 +10,15 @@ NOTHING = "–"
 
 ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
 
+DIRECTIONS: Mapping[Better, str] = {
+    Better.LOWER: "lower is better",
+    Better.HIGHER: "higher is better",
+    Better.ZERO: "nearer to zero is better",
+}
+
+PROSE = ("title", "reproduces", "hides")
+"""Settings that are sentences: they explain the benchmark, and change none of its numbers."""
+
 # Of the metrics that head a benchmark; others are explained by their formula alone.
 _MEANINGS: Mapping[tuple[str, str], str] = {
     ("depth", "abs_rel"): "On average, a depth is off by {percent} of the true depth.",
@@ -82,6 +91,11 @@ def head(label: str, unit: str) -> str:
 def column_head(label: str, unit: str, better: Better) -> str:
     """Of a column of one metric, with the arrow that says which way is better."""
     return f"{head(label, unit)} {ARROWS[better]}"
+
+
+def full_name(task: str, summary: Summary) -> str:
+    """Of a metric, where it stands alone: a mean of normals is one of angles."""
+    return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
 
 
 def meaning(task: str, summary: Summary) -> str | None:

@@ -1,0 +1,66 @@
+"""Charts and small pictures: what they leave out they say, and what they hold is right."""
+
+import re
+
+import numpy as np
+
+from evaluations import evaluation
+from rilievo.evaluate.charts import error_against_depth, histogram, sequence
+from rilievo.evaluate.thumbnails import shrink
+
+
+def test_a_histogram_tells_of_the_images_that_its_ends_take_in() -> None:
+    summary = evaluation().summaries[0]
+    near = np.random.default_rng(0).normal(1, 0.1, 300)
+    assert "beyond the ends" not in histogram(summary, near).caption
+    caption = histogram(summary, np.r_[near, 1e6]).caption
+    assert re.search(r"1 beyond the ends, from 0\.\d+ to 1e\+06$", caption)
+    assert "beyond" not in histogram(summary, np.full(9, 0.1)).caption
+
+
+def test_many_images_are_drawn_in_groups_of_neighbours() -> None:
+    summary = evaluation().summaries[0]
+    values = np.random.default_rng(0).random(100_000)
+    many, few = sequence(summary, values), sequence(summary, values[:100])
+    assert "200 groups of neighbours" in many.caption
+    assert "groups" not in few.caption
+    assert len(many.svg) < 50_000
+
+
+def test_blocks_of_a_map_are_the_mean_of_their_valid_pixels() -> None:
+    rng = np.random.default_rng(0)
+    values, valid = rng.normal(size=(2, 7, 1001)), rng.random((7, 1001)) < 0.3
+    values[:, ~valid] = np.nan
+    small = shrink(values, valid)
+    assert small.values.shape == (2, 3, 334)
+    for row, column in ((0, 0), (1, 200), (2, 333)):
+        block = np.s_[3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
+        inside = valid[block]
+        assert small.valid[row, column] == inside.any()
+        expected = values[(slice(None), *block)][:, inside].mean(axis=1) if inside.any() else 0
+        np.testing.assert_allclose(small.values[:, row, column], expected, rtol=1e-5)
+
+
+def test_charts_have_no_colours_of_their_own_and_no_names_in_common() -> None:
+    made = evaluation(images=50)
+    values = np.array([score.values["abs_rel"] for score in made.scores])
+    drawn = [
+        histogram(made.summaries[0], values),
+        sequence(made.summaries[0], values),
+        error_against_depth(made.ranges),
+    ]
+    ids = [name for chart in drawn for name in re.findall(r' id="([^"]*)"', chart.svg)]
+    assert len(set(ids)) == len(ids) > 0
+    for chart in drawn:
+        used = set(re.findall(r'(?:href="#|url\(#)([^")]*)', chart.svg))
+        assert used <= set(ids)
+        assert set(re.findall(r"#[0-9a-f]{6}\b", chart.svg)) <= {"#000000", "#ffffff"}
+        assert "var(--ink)" in chart.svg
+
+
+def test_ticks_keep_their_digits() -> None:
+    """What is shortened are places of lines, not numbers that are read."""
+    summary = evaluation().summaries[0]
+    drawn = histogram(summary, np.linspace(0.9921, 0.9999, 100))
+    ticks = re.findall(r">(0\.99\d+|1\.0\d*)<", drawn.svg)
+    assert len(set(ticks)) == len(ticks) > 2
