@@ -76,6 +76,13 @@ def test_a_room_and_a_ground_are_kept_clear_of_from_inside(textures: TextureBank
     np.testing.assert_allclose(clearance(stage.solids(), places), [1.0, 0.1, 0.1, -0.1], atol=1e-6)
 
 
+def test_a_sheet_leaves_the_room_on_both_of_its_sides_free(textures: TextureBank) -> None:
+    stage = Stage(Dice(3), textures.groups)
+    stage.card((0, 0, 1), 0.8, 0.6, stage.plain())
+    places = np.array([[0, 0, 1.5], [0.3, 0.2, 0.9], [0.7, 0, 1.4]])
+    np.testing.assert_allclose(clearance(stage.solids(), places), [0.5, 0.1, 0.5], atol=1e-6)
+
+
 def test_a_walk_of_many_frames_keeps_clear(textures: TextureBank) -> None:
     found = 0
     for seed in range(6):
