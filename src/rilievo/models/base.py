@@ -54,6 +54,12 @@ class Model(ABC):
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Run the network; one answer a photograph, in the same order."""
 
+    def interrupt(self) -> None:  # noqa: B027
+        """Stop waiting for work that goes on elsewhere; called from another thread than ``infer``.
+
+        Most models have none: what runs here is finished.
+        """
+
     def predict(self, images: Sequence[ImageLike]) -> list[Prediction]:
         """Depth and normals of some photographs, at their own resolution.
 

@@ -28,6 +28,10 @@ class FlipAveraged(Model):
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, "flip": True}
 
+    def interrupt(self) -> None:
+        """As the model within."""
+        self._model.interrupt()
+
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Answer for both sides and average them."""
         straight = self._model.infer(photos)
@@ -71,6 +75,10 @@ class Tiled(Model):
         self._model, self._side = model, side
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, "tile": side}
+
+    def interrupt(self) -> None:
+        """As the model within."""
+        self._model.interrupt()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Answer for one photograph after the other: each is a batch of tiles by itself."""

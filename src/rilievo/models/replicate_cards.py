@@ -177,5 +177,6 @@ def _card(name: str, kind: DepthKind, summary: str) -> ModelCard:
         extra=None,
         speed="seconds; every photograph is a paid call",
         loader=LOADER,
+        source=f"https://replicate.com/{name.partition(':')[0]}",
         settings=SETTINGS,
     )

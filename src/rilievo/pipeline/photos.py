@@ -183,6 +183,8 @@ def predict_photos(
         while network.waiting:
             writers.write(_answers(network.waiting.popleft(), model, tally))
     finally:
+        if sys.exc_info()[0] is not None:
+            model.interrupt()
         # Also after an interruption: what is being written is finished, and counted.
         readers.close()
         network.close()

@@ -1,0 +1,193 @@
+"""Models at replicate.com: a photograph is sent, a picture of its depth comes back.
+
+What they answer is a grey picture, stretched to its own range and mostly of 8 bits, so its depth
+is affine (or affine inverse) and has steps of 1/255. The photograph's pixels are sent and nothing
+else of its file, and are deleted there afterwards.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.models.base import Inference
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import AUTO, LoadOptions
+from rilievo.models.http_answers import DoubtfulError, FinalError, StoppedError
+from rilievo.models.paid import PaidModel
+from rilievo.models.replicate_cards import (
+    ReplicateSettings,
+    Version,
+    parse_version,
+)
+from rilievo.models.replicate_pictures import addresses, encode, grey_picture
+from rilievo.models.replicate_service import LARGEST_UPLOAD, Patience, Service, open_service
+from rilievo.models.settings import read_settings
+from rilievo.types import Photo
+
+_RUNNING = ("starting", "processing", "queued")
+UNKNOWN = "unknown"
+"""The weights are elsewhere: their hash is not known, the version stands for them."""
+
+
+class ReplicateModel(PaidModel):
+    """One version of a model at replicate.com."""
+
+    service = "replicate.com"
+
+    def __init__(
+        self, card: ModelCard, version: Version, service: Service, settings: ReplicateSettings
+    ) -> None:
+        """Check token and version; nothing is sent or paid yet.
+
+        Raises:
+            ModelError: If the service does not know one of them.
+        """
+        self.card, self.weights_sha256 = card, UNKNOWN
+        self._service, self._options = service, settings
+        self._version = _version_id(service, version)
+        self._calls = settings.calls or 1
+        self._ended: FinalError | None = None
+        self.settings = {
+            "service": self.service,
+            "version": self._version,
+            "inputs": json.dumps(dict(settings.read_inputs()), sort_keys=True),
+            "output": settings.output,
+        }
+
+    def allow(self, calls: int) -> None:
+        """Let it send so many photographs from now on, unless ``calls`` was set."""
+        self._calls = self._options.calls or calls
+
+    def interrupt(self) -> None:
+        """Stop waiting; the prediction that runs is cancelled."""
+        self._service.stop()
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Send one photograph after the other.
+
+        Raises:
+            ModelError: If the service cannot be had or answers with something else, or more calls
+                are asked for than were agreed to.
+            InputError: If a photograph is too large to be sent.
+        """
+        if len(photos) > self._calls:
+            raise ModelError(
+                f"model '{self.card.name}': {len(photos)} photographs are paid calls, and "
+                f"{self._calls} agreed to: give --set calls=N (settings={{'calls': N}})"
+            )
+        return [self._infer_one(photo) for photo in photos]
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        if self._ended is not None:
+            raise self._ended
+        content = encode(photo.pixels, photo.name, LARGEST_UPLOAD)
+        try:
+            return self._predicted(content, photo)
+        except FinalError as error:
+            self._ended = error
+            raise
+
+    def _predicted(self, content: bytes, photo: Photo) -> Inference:
+        sent = self._service.upload("photograph.png", content, "image/png")
+        try:
+            prediction = self._run(_text(_record(sent, "urls"), "get"))
+            wanted = addresses(prediction.get("output"), self._options.output)
+            answers = [self._service.download(address) for address in wanted]
+            return Inference(depth=grey_picture(answers, photo.shape))
+        except StoppedError:
+            raise
+        except ModelError as error:
+            if isinstance(error, FinalError):
+                raise
+            raise ModelError(f"model '{self.card.name}': {error}") from error
+        finally:
+            self._forget(sent)
+
+    def _run(self, address: str) -> Mapping[str, Any]:
+        """One prediction, from start to end; cancelled if the user or the time says so.
+
+        Raises:
+            ModelError: If it fails or takes too long.
+        """
+        inputs = {**self._options.read_inputs(), self._options.image: address}
+        body = json.dumps({"version": self._version, "input": inputs}).encode()
+        end = time.monotonic() + self._options.timeout
+        try:
+            prediction = self._service.ask("POST", "/v1/predictions", data=body, costs=True)
+        except DoubtfulError:
+            self._calls -= 1
+            raise
+        self._calls -= 1
+        place = f"/v1/predictions/{_name(prediction)}"
+        try:
+            while (status := prediction.get("status")) in _RUNNING:
+                if time.monotonic() > end:
+                    raise ModelError(
+                        f"no result after {self._options.timeout} seconds: cancelled; give "
+                        "--set timeout=SECONDS"
+                    )
+                self._service.wait(self._service.patience.poll)
+                prediction = self._service.ask("GET", place)
+        except (ModelError, KeyboardInterrupt):
+            self._cancel(place)
+            raise
+        if status != "succeeded":
+            said = self._service.said(prediction.get("error") or "no reason given")
+            raise ModelError(f"the prediction ended as '{self._service.said(status)}': {said}")
+        return prediction
+
+    def _cancel(self, place: str) -> None:
+        self._service.insist("POST", f"{place}/cancel")
+
+    def _forget(self, sent: Mapping[str, Any]) -> None:
+        """Delete the photograph there; that it cannot be is no reason to lose the answer."""
+        self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
+
+
+def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
+    """Make a model at replicate.com ready to predict (``ModelCard.loader``).
+
+    Raises:
+        ModelError: If there is no token, or the service knows no such version.
+        OptionError: If a setting, or an option of models that run here, is not to be had.
+    """
+    if (options.engine, options.precision) != (AUTO, "fp32") or options.device != AUTO:
+        raise OptionError(
+            f"model '{card.name}' runs at replicate.com: device, engine and precision are not ours"
+        )
+    settings = read_settings(ReplicateSettings, options.settings, card.name)
+    return ReplicateModel(card, parse_version(card.name), open_service(patience), settings)
+
+
+def _version_id(service: Service, version: Version) -> str:
+    """The version's hash, after the service has confirmed it."""
+    place = f"/v1/models/{version.owner}/{version.name}"
+    if version.id is not None:
+        found = service.ask("GET", f"{place}/versions/{version.id}")
+    else:
+        found = _record(service.ask("GET", place), "latest_version")
+    return _text(found, "id")
+
+
+def _record(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = answer.get(name)
+    if not isinstance(found, dict):
+        raise ModelError(f"replicate.com answered without '{name}'")
+    return found
+
+
+def _text(answer: Mapping[str, Any], name: str) -> str:
+    found = answer.get(name)
+    if not isinstance(found, str) or not found:
+        raise ModelError(f"replicate.com answered without '{name}'")
+    return found
+
+
+def _name(answer: Mapping[str, Any]) -> str:
+    """The id of something, which goes into addresses and so must be a plain word."""
+    found = _text(answer, "id")
+    if not found.replace("-", "").replace("_", "").isalnum() or not found.isascii():
+        raise ModelError("replicate.com answered with an id that is none")
+    return found

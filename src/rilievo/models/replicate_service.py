@@ -1,0 +1,271 @@
+"""The HTTP API of replicate.com: what is asked of it, how long is waited, what is believed.
+
+Only the standard library speaks here, so that one place decides which request carries the token
+(those to the API's own host, over https, never one that an answer names), which are sent again
+(reads always; what may cost money only where the service says that it was not taken), and what a
+message may show. Reference: https://replicate.com/docs/reference/http.
+"""
+
+import http.client
+import json
+import os
+import random
+import re
+import secrets
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from rilievo.errors import ModelError
+from rilievo.io.limits import printable
+from rilievo.models.http_answers import (
+    Answer,
+    FinalError,
+    StoppedError,
+    detail,
+    host,
+    lost,
+    read_answer,
+    seconds_asked,
+)
+from rilievo.version import VERSION
+
+TOKEN = "REPLICATE_API_TOKEN"
+BASE = "REPLICATE_BASE_URL"
+"""Names another address of the API, as for replicate's own client."""
+LARGEST_UPLOAD = 100 * 10**6
+LARGEST_RESULT = 100 * 10**6
+_LARGEST_ANSWER = 10**7
+
+_BUSY = 429
+# The service says of these that the request was not carried out, or that it broke on the way in.
+# 504 is not among them: behind a gateway's time-out a prediction may be running, and be paid.
+_NOT_TAKEN = (_BUSY, 500, 502, 503)
+_WORDS = {
+    401: f"{TOKEN} is not accepted: is it whole, and not revoked?",
+    402: "the account has no credit left: see https://replicate.com/account/billing",
+    403: "the account may not use this model",
+    404: "there is no such model or version",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How often and how long is waited [s].
+
+    Attributes:
+        attempts: Most times that one request is sent.
+        first: Before the second attempt; each further wait is twice as long, give or take half.
+        longest: Most that is waited at once, also where the service asks for a wait.
+        request: For one answer.
+        poll: Between two looks at a prediction that runs.
+        farewell: For an answer that nothing depends on.
+    """
+
+    attempts: int = 6
+    first: float = 0.5
+    longest: float = 60.0
+    request: float = 60.0
+    poll: float = 1.0
+    farewell: float = 10.0
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The token goes where it was sent, and not where that server points."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+class Service:
+    """The API with a token, and with patience."""
+
+    def __init__(self, token: str, base: str, patience: Patience) -> None:
+        """Speak for the owner of ``token``.
+
+        Raises:
+            ModelError: If the token is none, or would be sent in the open.
+        """
+        if not re.fullmatch(r"[\x21-\x7e]+", token):
+            raise ModelError(f"{TOKEN} has spaces or other characters that no token has")
+        address = urlsplit(base)
+        self._is_local = address.hostname in ("localhost", "127.0.0.1", "::1")
+        if address.scheme != "https" and not (address.scheme == "http" and self._is_local):
+            raise ModelError(f"{BASE} is an address that begins with https://")
+        self._token, self._base, self.patience = token, base.rstrip("/"), patience
+        self._stopped = threading.Event()
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    def stop(self) -> None:
+        """Give up whatever is waited for, from another thread."""
+        self._stopped.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, unless the user gives up.
+
+        Raises:
+            StoppedError: If so.
+        """
+        if self._stopped.wait(seconds):
+            raise StoppedError("stopped while waiting for replicate.com")
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        content_type: str = "application/json",
+        costs: bool = False,
+    ) -> Mapping[str, Any]:
+        """Send a request until it is answered, and read the answer as a JSON object.
+
+        Args:
+            method: Of HTTP.
+            path: Under the API's address.
+            data: Body.
+            content_type: Of the body.
+            costs: Whether it may be paid for, so that it is not sent again in doubt.
+
+        Raises:
+            ModelError: If there is no answer, or another than the API documents.
+        """
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        if data is not None:
+            headers["Content-Type"] = content_type
+        request = urllib.request.Request(
+            f"{self._base}{path}", data=data, headers=headers, method=method
+        )
+        answer = self._send(request, self._opener, most=_LARGEST_ANSWER, costs=costs)
+        if not answer.body:
+            return {}
+        try:
+            found = json.loads(answer.body)
+        except ValueError as error:
+            raise ModelError(
+                f"replicate.com answered {method} {path} with {answer.content_type or 'no type'}, "
+                "expected JSON: is something between here and the service?"
+            ) from error
+        if not isinstance(found, dict):
+            raise ModelError(f"replicate.com answered {method} {path} with no JSON object")
+        return found
+
+    def insist(self, method: str, path: str) -> None:
+        """Say something once, also after a stop; nothing depends on whether it is heard."""
+        request = urllib.request.Request(
+            f"{self._base}{path}",
+            headers={"Authorization": f"Bearer {self._token}"},
+            method=method,
+        )
+        with suppress(ModelError, OSError, http.client.HTTPException):
+            try:
+                read_answer(self._opener, request, _LARGEST_ANSWER, self.patience.farewell)
+            except urllib.error.HTTPError as error:
+                error.close()
+
+    def upload(self, name: str, content: bytes, content_type: str) -> Mapping[str, Any]:
+        """Put a file where predictions find it."""
+        mark = secrets.token_hex(16)
+        head = (
+            f'--{mark}\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n'
+            f"Content-Type: {content_type}\r\n\r\n"
+        )
+        body = head.encode() + content + f"\r\n--{mark}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={mark}"
+        return self.ask("POST", "/v1/files", data=body, content_type=kind)
+
+    def download(self, address: str) -> Answer:
+        """Fetch a result, without the token.
+
+        Raises:
+            ModelError: If the address is no place for one, or it does not come whole.
+        """
+        parts = urlsplit(address)
+        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_local and self._is_local):
+            raise ModelError("the result is not at an https:// address")
+        request = urllib.request.Request(address)
+        opener = urllib.request.build_opener()
+        return self._send(request, opener, most=LARGEST_RESULT, costs=False)
+
+    def _send(
+        self,
+        request: urllib.request.Request,
+        opener: urllib.request.OpenerDirector,
+        *,
+        most: int,
+        costs: bool,
+    ) -> Answer:
+        request.add_header("User-Agent", f"rilievo/{VERSION}")
+        attempt = 1
+        while True:
+            if self._stopped.is_set():
+                raise StoppedError("stopped while waiting for replicate.com")
+            last = attempt == self.patience.attempts
+            try:
+                return read_answer(opener, request, most, self.patience.request)
+            except urllib.error.HTTPError as error:
+                with error:
+                    again = error.code in _NOT_TAKEN or (error.code >= 500 and not costs)
+                    if not again or last:
+                        raise self._refusal(error, request) from None
+                    pause = self._pause(attempt, error.headers.get("Retry-After"))
+            except (OSError, http.client.HTTPException) as error:
+                if costs or last:
+                    raise lost(error, request, costs=costs) from None
+                pause = self._pause(attempt, None)
+            self.wait(pause)
+            attempt += 1
+
+    def _pause(self, attempt: int, asked: str | None) -> float:
+        """How long to wait before the next attempt [s]."""
+        seconds = None if asked is None else seconds_asked(asked)
+        if seconds is None:
+            jitter = random.uniform(0.5, 1.5)
+            return min(self.patience.longest, self.patience.first * 2 ** (attempt - 1) * jitter)
+        if seconds > self.patience.longest:
+            raise ModelError(
+                f"replicate.com is busy and asks to wait {seconds:.0f} seconds: try again then "
+                "(--resume goes on)"
+            )
+        return seconds
+
+    def _refusal(
+        self, error: urllib.error.HTTPError, request: urllib.request.Request
+    ) -> ModelError:
+        """An answer of HTTP that is an error, in one line and without the token."""
+        if 300 <= error.code < 400:
+            return ModelError(f"{host(request)} points elsewhere (HTTP {error.code}): refused")
+        words = _WORDS.get(error.code) if request.has_header("Authorization") else None
+        if words is not None:
+            return FinalError(f"replicate.com: {words} (HTTP {error.code})")
+        said = self._without_token(detail(error))
+        return ModelError(
+            f"{host(request)} answered with HTTP {error.code}{': ' if said else ''}{said}"
+        )
+
+    def _without_token(self, text: str) -> str:
+        return text.replace(self._token, "***")
+
+    def said(self, text: object) -> str:
+        """What the service says, fit for a message: one line, not long, without the token."""
+        lines = self._without_token(str(text)).strip().splitlines() or ["nothing"]
+        return printable(lines[0])[:200]
+
+
+def open_service(patience: Patience | None = None) -> Service:
+    """The service, with the token that the environment has.
+
+    Raises:
+        ModelError: If it has none.
+    """
+    token = os.environ.get(TOKEN, "").strip()
+    if not token:
+        raise ModelError(f"set {TOKEN} to your token of https://replicate.com/account/api-tokens")
+    base = os.environ.get(BASE) or "https://api.replicate.com"
+    return Service(token, base, patience or Patience())

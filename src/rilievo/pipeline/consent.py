@@ -1,0 +1,58 @@
+"""Before photographs leave for a service that is paid: how many, and whether the user agrees."""
+
+import sys
+from collections.abc import Iterable
+
+from rilievo.errors import OptionError
+from rilievo.io.limits import printable
+from rilievo.models.base import Model
+from rilievo.models.paid import PaidModel
+from rilievo.pipeline.inputs import Job, Medium
+from rilievo.pipeline.options import PredictOptions
+
+
+def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:
+    """Ask before more than one paid call; a model that costs nothing passes.
+
+    Args:
+        model: As it was loaded, before any refinement.
+        jobs: All inputs; those that an earlier run finished count too, but are not sent.
+        options: What is done with them.
+
+    Raises:
+        OptionError: If the user does not agree, cannot be asked, or asks for what would cost an
+            unknown number of calls.
+    """
+    if not isinstance(model, PaidModel):
+        return
+    name = f"model '{model.card.name}'"
+    for flag, given in (("--tile", options.tile is not None), ("--batch-size", _batches(options))):
+        if given:
+            raise OptionError(f"{name} is paid by the call: {flag} would send photographs again")
+    photographs = 0
+    for job in jobs:
+        if job.medium is not Medium.PHOTO:
+            raise OptionError(
+                f"{printable(job.source)}: {name} is paid by the call, and every frame would be "
+                "one: choose the frames, and give them as photographs"
+            )
+        photographs += 1
+    calls = photographs * (2 if options.flip else 1)
+    if calls > 1 and not options.yes:
+        _ask(model, photographs, calls)
+    model.allow(calls)
+
+
+def _batches(options: PredictOptions) -> bool:
+    # A batch of which one photograph fails is done again one by one.
+    return options.batch_size > 1
+
+
+def _ask(model: PaidModel, photographs: int, calls: int) -> None:
+    what = f"{photographs} photographs go to {model.service}, as {calls} paid calls"
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OptionError(f"{what}: say --yes to agree, as nobody can be asked here")
+    sys.stderr.write(f"rilievo: {what}. Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise OptionError(f"nothing was sent to {model.service}")
