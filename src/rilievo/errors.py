@@ -45,7 +45,7 @@ class CalibrationError(RilievoError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest known names, or all of them if none is near."""
-    known = list(known)
+    known = list(map(str, known))  # members of a StrEnum would show their class
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"

@@ -1,7 +1,7 @@
 """Predictions to be scored, wherever they come from: read one image at a time."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -22,6 +22,7 @@ class Answer:
     normals: Float32[np.ndarray, "3 h w"] | None = None
 
 
+@runtime_checkable
 class Answers(Protocol):
     """Predictions by id; read in other processes, so it holds paths alone."""
 
