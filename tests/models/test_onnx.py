@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
-from rilievo.models.engines import LoadOptions, _line
+from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.onnx import OnnxModel
 from rilievo.models.preparation import network_size
 from rilievo.models.sampling import shrink
@@ -206,7 +206,7 @@ def test_openvino_goes_without_a_cache_that_cannot_be_written(
 
 def test_openvinos_message_begins_where_it_says_something() -> None:
     error = RuntimeError("Exception from src/a.cpp:1:\nException from src/b.cpp:2:\nno such file")
-    assert _line(error) == "no such file"
+    assert first_line(error) == "no such file"
 
 
 BROKEN = np.full((3, 8, 8), np.nan, np.float32)

@@ -10,6 +10,7 @@ from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
 from rilievo.models.card import ModelCard, read_details
+from rilievo.models.settings import SettingFacts, describe_settings, settings_class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,10 @@ def _table() -> str:
             table(header, [_row(card) for card in MODELS.values()]),
             "",
             f"The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card;",
-            "'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is.",
+            "'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;",
+            "'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, "
+            "'--model FOLDER' one on disk;",
+            "'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph.",
         ]
     )
 
@@ -50,11 +54,23 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         card.name,
         card.kind or "none",
         "yes" if card.normals else "no",
-        f"{card.megabytes:.1f} MB",
-        card.licence + ("" if card.commercial else " (NON-COMMERCIAL)"),
+        _size(card),
+        card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
         card.extra or "none",
         card.speed,
     )
+
+
+_USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
+
+
+def _size(card: ModelCard) -> str:
+    return "not known" if card.megabytes is None else f"{card.megabytes:.1f} MB"
+
+
+def _setting(facts: SettingFacts) -> str:
+    default = "" if facts.default is None else f", {facts.default}"
+    return f"  {facts.name} ({facts.type}{default}): {facts.help}"
 
 
 def _card(card: ModelCard) -> str:
@@ -62,11 +78,15 @@ def _card(card: ModelCard) -> str:
         "summary": card.summary,
         "depth": f"{card.kind or 'none'}",
         "normals": "yes: unit, camera frame, towards the camera" if card.normals else "no",
-        "licence": card.licence + (", commercial use allowed" if card.commercial else ""),
-        "size": f"{card.megabytes:.1f} MB",
+        "licence": card.licence + _USES[card.commercial],
+        "size": _size(card),
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
+        "source": card.source or "inside the package",
     }
     lines = [card.name, "", *(f"{key:<9}{value}" for key, value in facts.items())]
+    if card.settings is not None:
+        described = describe_settings(settings_class(card.settings))
+        lines += ["", "what can be set of it (--set NAME=VALUE):", *map(_setting, described)]
     details = read_details(card)
     return "\n".join(lines if details is None else [*lines, "", details])

@@ -5,9 +5,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import ModelError, suggest
+from rilievo.errors import ModelError, OptionError, suggest
+from rilievo.models import diffusion_cards, replicate_cards
 from rilievo.models.card import ModelCard
-from rilievo.types import DepthKind
+from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards, unlisted_card
+from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
@@ -28,6 +30,9 @@ _CARDS = (
         speed="fast: a few milliseconds",
         loader="rilievo.models.onnx:load",
     ),
+    *listed_cards(),
+    *diffusion_cards.listed_cards(),
+    *replicate_cards.listed_cards(),
 )
 MODELS: Mapping[str, ModelCard] = {card.name: card for card in _CARDS}
 
@@ -46,34 +51,106 @@ def find_card(name: str) -> ModelCard:
 def load_model(
     name: str | Path = DEFAULT_MODEL,
     *,
+    kind: str | None = None,
     device: str = "auto",
     engine: str = "auto",
     precision: str = "fp32",
     threads: int | None = None,
+    settings: Mapping[str, Setting] | None = None,
 ) -> "Model":
     """Make a model ready to predict.
 
     Args:
-        name: A name in ``MODELS``, or the path of an ONNX file that says what it is.
+        name: A name in ``MODELS``; the path of an ONNX file that says what it is; a repository of
+            the Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path
+            of a folder as transformers or diffusers saves one; or ``replicate:owner/name``.
+            A name in ``MODELS`` or a repository may be followed by ``@`` and a branch, tag or
+            commit.
+        kind: What the numbers of a checkpoint are that nobody here knows: metric, up_to_scale,
+            affine or affine_inverse.
         device: Where it runs: auto, cpu, cuda or cuda:N.
         engine: What runs it: onnxruntime or openvino (extra 'fast') for ONNX files, torch for
             networks in torch; auto is the usual one of the model.
         precision: Arithmetic: fp32; bf16 (openvino, torch) or fp16 (torch on cuda), which are
             faster and less exact.
         threads: Threads of one inference; None for one a core.
+        settings: What is set of this model, by name, such as steps and seed of Marigold's;
+            ``rilievo models NAME`` lists them.
 
     Raises:
-        ModelError: If there is no such model, or its file is broken.
+        ModelError: If there is no such model, its files are broken or cannot be fetched, or its
+            kind is neither known nor given.
         MissingExtraError: If it needs a package that is not installed.
-        OptionError: If the device, engine or precision is not to be had.
+        OptionError: If the device, engine, precision, kind or a setting is not to be had.
     """
     from rilievo.models.engines import LoadOptions
 
-    options = LoadOptions(device=device, engine=engine, precision=precision, threads=threads)
-    if isinstance(name, Path) or name.endswith(".onnx"):
+    given = None if kind is None else _kind(kind)
+    card, revision = (None, None) if _is_onnx(name) else _resolved(name, given)
+    if given is not None and (card is None or card.kind is not given):
+        stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
+        raise OptionError(f"model '{name}': {stated}, and {given} was given")
+    if settings and (card is None or card.settings is None):
+        raise OptionError(f"model '{name}' has nothing to set, got {', '.join(settings)}")
+    options = LoadOptions(
+        device=device,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        revision=revision,
+        settings=dict(settings or {}),
+    )
+    if card is None:
         from rilievo.models.onnx import OnnxModel
 
         return OnnxModel(Path(name), options)
-    card = find_card(name)
     module, _, function = card.loader.partition(":")
     return getattr(import_module(module), function)(card, options)
+
+
+def _is_onnx(name: str | Path) -> bool:
+    return str(name).endswith(".onnx") or (isinstance(name, Path) and not name.is_dir())
+
+
+def _kind(kind: str) -> DepthKind:
+    if kind not in list(DepthKind):
+        raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
+    return DepthKind(kind)
+
+
+def _resolved(name: str | Path, kind: DepthKind | None) -> tuple[ModelCard, str | None]:
+    """The card of anything but an ONNX file, and the revision that was asked for.
+
+    Raises:
+        ModelError: If there is no such model, or its kind is neither known nor given.
+    """
+    from rilievo.models.hub import is_repository
+
+    text = str(name)
+    for find in (diffusion_cards.find_pipeline, replicate_cards.find_version):
+        if text not in MODELS and (found := find(text, kind)) is not None:
+            return found
+    if text not in MODELS and Path(name).is_dir():
+        return _folder_card(Path(name).resolve(), kind), None
+    known, _, revision = text.partition("@")
+    card = MODELS.get(known) or (checkpoint_card(known) if known in KINDS else None)
+    if card is None:
+        if kind is None or not is_repository(known):
+            raise ModelError(
+                f"no model '{text}'; {suggest(known, [*MODELS, *KINDS])} (of another checkpoint of "
+                f"the hub, ORG/NAME, say what its depth is with --kind: {', '.join(DepthKind)})"
+            )
+        card = unlisted_card(known, kind, local=False)
+    if revision and card.source is None:
+        raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")
+    return card, revision or None
+
+
+def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: a folder without config.json is no checkpoint")
+    if kind is None:
+        raise ModelError(
+            f"{folder}: say what its depth is with --kind (kind=): {', '.join(DepthKind)}"
+        )
+    return unlisted_card(str(folder), kind, local=True)

@@ -17,11 +17,16 @@ class ModelCard:
         normals: Whether it gives surface normals.
         confidence: Whether it says how sure it is, pixel by pixel.
         licence: SPDX identifier, or the authors' words; of the weights.
-        commercial: Whether the licence allows commercial use.
-        megabytes: Size of the weights on disk.
+        commercial: Whether the licence allows commercial use; None where it is not known.
+        megabytes: Size of the weights on disk; None where it is not known.
         extra: The extra of rilievo that it needs; None for the core.
         speed: What one 640x480 photograph costs on two CPU cores, in words.
         loader: ``module:function`` that makes it.
+        source: Where the weights come from: a repository of the hub, or the absolute path of a
+            folder, or the page of a service that keeps them; None where they ship inside the
+            package or are the file itself.
+        settings: ``module:class`` of the dataclass of what can be set of it
+            (``rilievo.models.settings``); None where nothing can.
     """
 
     name: str
@@ -30,11 +35,13 @@ class ModelCard:
     normals: bool
     confidence: bool = False
     licence: str
-    commercial: bool
-    megabytes: float
+    commercial: bool | None
+    megabytes: float | None
     extra: str | None
     speed: str
     loader: str
+    source: str | None = None
+    settings: str | None = None
 
 
 def read_details(card: ModelCard) -> str | None:

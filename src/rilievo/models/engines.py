@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, suggest
+from rilievo.types import Setting
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -35,12 +36,16 @@ class LoadOptions:
         precision: Arithmetic: fp32, or bf16 (openvino, torch) or fp16 (torch on cuda), which are
             faster and less exact.
         threads: Threads of one inference; None for one a core.
+        revision: Of the hub's repository: a branch, tag or commit; None for its main branch.
+        settings: What is set of this model, by name (``rilievo.models.settings``).
     """
 
     device: str = "auto"
     engine: str = AUTO
     precision: str = "fp32"
     threads: int | None = None
+    revision: str | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +142,9 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         )
         metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:
-        raise ModelError(f"{path}: not a network ONNX Runtime can run: {_line(error)}") from error
+        raise ModelError(
+            f"{path}: not a network ONNX Runtime can run: {first_line(error)}"
+        ) from error
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
 
@@ -145,7 +152,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         try:
             answers = session.run(outputs, {INPUT: batch})
         except Exception as error:
-            raise ModelError(f"{path}: the network failed: {_line(error)}") from error
+            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
 
     on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
@@ -179,14 +186,14 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
         network = openvino.Core().read_model(str(path))
         compiled = openvino.Core().compile_model(network, "CPU", settings)
     except RuntimeError as error:
-        raise ModelError(f"{path}: not a network OpenVINO can run: {_line(error)}") from error
+        raise ModelError(f"{path}: not a network OpenVINO can run: {first_line(error)}") from error
     outputs = tuple(output.get_any_name() for output in compiled.outputs)
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
         try:
             answer = compiled.infer_new_request({INPUT: batch})
         except RuntimeError as error:
-            raise ModelError(f"{path}: the network failed: {_line(error)}") from error
+            raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: answer[index] for index, name in enumerate(outputs)}
 
     return Session(
@@ -226,7 +233,7 @@ def _openvino_metadata(network: Any) -> Mapping[str, str]:
     return {key: str(network.get_rt_info(["framework", key]).value) for key in keys}
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of a library's message that says something, short enough to read."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # OpenVINO says first in which of its own source files it was.

@@ -8,7 +8,7 @@ the like are inside the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name`
 ``rilievo.kind``, ``rilievo.licence``, ``rilievo.focal`` (``width`` where depth is that of a camera
 whose focal length is the photograph's width, else ``none``) and what
 ``rilievo.models.preparation`` writes: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
-``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``.
+``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``, ``rilievo.fill``.
 
 Version 1 has no ``fov``, and of the metadata only the first four, ``rilievo.area`` (pixels that it
 was trained at) and ``rilievo.multiple`` (what both sides must be a multiple of).
@@ -151,7 +151,7 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         normals="normals" in outputs,
         confidence="confidence" in outputs,
         licence=facts.licence,
-        commercial=False,
+        commercial=None,
         megabytes=path.stat().st_size / 1e6,
         extra=None,
         speed="not measured",

@@ -15,7 +15,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from rilievo.errors import ModelError
-from rilievo.models.sampling import Grid, bilinear_points, shrink, triangle_in_box
+from rilievo.models.sampling import Grid, Span, bilinear_points, shrink, triangle_in_box
 
 PREFIX = "rilievo."
 
@@ -131,6 +131,8 @@ class Preparation:
         resampling: The filter that brings it there.
         padding: A border of int(padding * sqrt(side / 2)) pixels is reflected around the
             photograph before, and taken off the answer: 3 for ZoeDepth; 0 is none.
+        fill: The network itself surrounds its input evenly with its mean colour until both sides
+            are a multiple of this; that border is taken off the answer too. 14 for DPT on DINOv2.
         rescale: Factor from 0..255, before the mean is taken off; inside the network's graph.
         mean: Of red, green, blue, after ``rescale``; inside the network's graph.
         std: Of red, green, blue, after ``rescale``; inside the network's graph.
@@ -139,6 +141,7 @@ class Preparation:
     sizing: Sizing
     resampling: Resampling = Resampling.TRIANGLE
     padding: float = 0.0
+    fill: int = 1
     rescale: float = 1 / 255
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -148,6 +151,8 @@ class Preparation:
             raise ModelError(f"padding is 0 or more, got {self.padding}")
         if self.padding and self.resampling.is_rounded:
             raise ModelError(f"padding goes with bilinear-*, not with {self.resampling}")
+        if not 1 <= self.fill <= 512 or (self.padding and self.fill > 1):
+            raise ModelError(f"fill is 1 to 512, and 1 where there is padding, got {self.fill}")
         if not (math.isfinite(self.rescale) and all(map(math.isfinite, self.mean))):
             raise ModelError(f"rescale and mean are finite, got {self.rescale}, {self.mean}")
         if not all(0 < each < math.inf for each in self.std):
@@ -186,10 +191,18 @@ class Preparation:
         A border does not end between two of the answer's pixels, so where there is one the
         field comes at the photograph's size, resized once.
         """
+        # In the pixels that the network gets; a reflected border is part of its input.
+        size = shape if self.padding else self.size(shape)
         down, across = self.border(shape)
-        if not (down or across):
+        lengths = [
+            Span(before=edge, inside=side, after=edge)
+            if edge
+            else Span(before=(gap := -side % self.fill) // 2, inside=side, after=gap - gap // 2)
+            for edge, side in zip((down, across), size, strict=True)
+        ]
+        if not any(span.before or span.after for span in lengths):
             return field
-        return triangle_in_box(field, shape, border=(down, across))
+        return triangle_in_box(field, shape, rows=lengths[0], columns=lengths[1])
 
     def metadata(self) -> Mapping[str, str]:
         """What a file must say so that it can be run without anything else; all but the graph's."""
@@ -201,6 +214,7 @@ class Preparation:
             f"{PREFIX}multiple": f"{sizing.multiple}",
             f"{PREFIX}resampling": self.resampling.value,
             f"{PREFIX}padding": f"{self.padding!r}",
+            f"{PREFIX}fill": f"{self.fill}",
         }
 
     def _padded(self, shape: tuple[int, int]) -> tuple[int, int]:
@@ -227,6 +241,7 @@ def read_preparation(metadata: Mapping[str, str]) -> Preparation:
             ),
             resampling=Resampling(metadata[f"{PREFIX}resampling"]),
             padding=float(metadata[f"{PREFIX}padding"]),
+            fill=int(metadata[f"{PREFIX}fill"]),
         )
     except ModelError as error:
         raise ValueError(str(error)) from error

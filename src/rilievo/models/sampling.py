@@ -1,5 +1,6 @@
 """Filters that bring a photograph to a network's size, and a part of an answer back."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -65,20 +66,34 @@ def bilinear_points(
     return result
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One side of what a network saw: the photograph between two borders, in any one unit."""
+
+    before: int
+    inside: int
+    after: int
+
+    def box(self, length: int) -> tuple[float, float]:
+        """Where the photograph begins and ends along ``length`` pixels that show all of it."""
+        scale = length / (self.before + self.inside + self.after)
+        return self.before * scale, length - self.after * scale
+
+
 def triangle_in_box(
-    field: Float32[np.ndarray, "a b"], shape: tuple[int, int], *, border: tuple[int, int]
+    field: Float32[np.ndarray, "a b"], shape: tuple[int, int], *, rows: Span, columns: Span
 ) -> Float32[np.ndarray, "h w"]:
-    """Bilinear to ``shape``, of what lies inside a border.
+    """Bilinear to ``shape``, of what lies between the borders.
 
     Args:
-        field: What stands for the photograph with its border.
-        shape: (height, width) of the photograph without it.
-        border: Rows and columns on each side, in the photograph's pixels.
+        field: What stands for the photograph with its borders.
+        shape: (height, width) of the photograph without them.
+        rows: The borders above and below.
+        columns: The borders left and right.
     """
-    (height, width), (rows, columns) = field.shape, border
-    down, across = height / (shape[0] + 2 * rows), width / (shape[1] + 2 * columns)
-    box = (columns * across, rows * down, width - columns * across, height - rows * down)
+    (top, bottom), (left, right) = rows.box(field.shape[0]), columns.box(field.shape[1])
     image = Image.fromarray(np.ascontiguousarray(field))
+    box = (left, top, right, bottom)
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR, box=box))
 
 

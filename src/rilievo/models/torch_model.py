@@ -30,9 +30,13 @@ class Network(nn.Module, ABC):
         outputs: Names of what ``forward`` returns, in its order; ``rilievo.models.prepared`` says
             what each is.
         preparation: How photographs come to its input.
+        mixes_batches: Whether photographs of one batch change each other's answers, so that they
+            have to go one by one. Such a network takes another way for another photograph, so
+            that no trace of it is the network: it cannot be exported.
     """
 
     outputs: tuple[str, ...] = ("depth",)
+    mixes_batches: bool = False
     mean: Tensor
     std: Tensor
 
@@ -106,10 +110,11 @@ class TorchModel(PreparedModel):
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """The network's answers, computed in the precision that was asked for."""
-        image = torch.from_numpy(batch).to(self.device)
+        parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
         try:
             with torch.inference_mode(), self._arithmetic():
-                answers = self.network(image)
+                each = [self.network(torch.from_numpy(part).to(self.device)) for part in parts]
+                answers = [torch.cat(same) for same in zip(*each, strict=True)]
         except RuntimeError as error:
             raise ModelError(f"model '{self.card.name}': {_failure(error, batch)}") from error
         return {

@@ -1,7 +1,7 @@
 """The options of ``rilievo predict``: their names, defaults, help and checks, in one place."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import check_colour_map
 from rilievo.io.outputs import OUTPUTS
 from rilievo.models import DEFAULT_MODEL
+from rilievo.models.settings import parse_pairs
 from rilievo.types import Camera, CameraSource
 
 ALL = "all"
@@ -32,7 +33,19 @@ class PredictOptions:
     )
     """Folder for the results; made when missing. Trees of input folders are kept."""
     model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
-    """A name that 'rilievo models' lists, or an ONNX file that says what it is."""
+    """A name that 'rilievo models' lists, an ONNX file that says what it is, ORG/NAME of the
+    Hugging Face hub (@REVISION may follow), or a folder as transformers saves one."""
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """What the depth of a checkpoint is that rilievo does not know: metric, up_to_scale, affine or
+    affine_inverse."""
+    settings: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(name="set", metavar="NAME=VALUE"),
+    ] = ()
+    """What is set of this model, such as steps=4; 'rilievo models NAME' lists what there is; for
+    several, repeat the option."""
+    yes: bool = False
+    """Agree beforehand to the paid calls of a model that runs elsewhere."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
     """What to write, with commas: colour, png16, npy, npz, tiff, exr, normals, normals-npy,
     confidence, ply, glb; or all. A JSON that explains the numbers is always written beside."""
@@ -97,7 +110,7 @@ class PredictOptions:
             if value is not None and not rule(value):
                 raise OptionError(f"{_flag(name)} is {words}, got {value}")
         check_colour_map(self.colour_map)
-        _ = self.formats, self.given_camera, self.known_points, self.limits
+        _ = self.formats, self.given_camera, self.known_points, self.limits, self.model_settings
         for one, other in _EXCLUSIVE:
             if getattr(self, one) and getattr(self, other):
                 raise OptionError(f"{_flag(one)} and {_flag(other)} do not go together; give one")
@@ -135,6 +148,11 @@ class PredictOptions:
         return tuple(parse_known(text) for text in self.known)
 
     @property
+    def model_settings(self) -> Mapping[str, str]:
+        """The settings of ``--set``, by name."""
+        return parse_pairs(self.settings)
+
+    @property
     def limits(self) -> tuple[float, float] | None:
         """(near, far) of ``--colour-range``."""
         if self.colour_range is None:
@@ -166,6 +184,7 @@ _TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
     ("model", str, "a name in MODELS or the path of an ONNX file as text"),
     ("save", str, "text such as 'colour,ply'"),
     ("known", (tuple, list), "a tuple of texts 'u,v,metres'"),
+    ("settings", (tuple, list), "a tuple of texts 'name=value'"),
     ("camera", (str, type(None)), "text 'fx,fy,cx,cy'"),
 )
 _EXCLUSIVE = (

@@ -12,6 +12,7 @@ from rilievo.io.photo import read_photo
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import ImageLike, Model
 from rilievo.models.refinement import FlipAveraged, Tiled
+from rilievo.pipeline.consent import agree_to_pay
 from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.photos import fail, predict_photos
@@ -97,11 +98,14 @@ def predict_files(
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     model = load_model(
         options.model,
+        kind=options.kind,
         device=options.device,
         engine=options.engine,
         precision=options.precision,
         threads=options.threads,
+        settings=options.model_settings,
     )
+    agree_to_pay(model, _jobs(inputs, options), options)
     model = refined(model, flip=options.flip, tile=options.tile)
     with Tally(output=options.output, total=total, show=show) as tally:
         results = Results(model=model, options=options, note=tally.note)

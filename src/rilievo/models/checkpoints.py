@@ -1,0 +1,191 @@
+"""Depth checkpoints of the Hugging Face hub that are known, and what each one's numbers are.
+
+A network does not say whether its numbers are metres or inverse depth up to scale and shift, so
+this table does. Kinds and ranges are those of the papers and model cards; licences those that
+the authors state for the weights, and ``UNKNOWN`` where that was not certain.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rilievo.models.card import ModelCard
+from rilievo.types import DepthKind
+
+UNKNOWN = "see its page"
+LOADER = "rilievo.models.transformers:load"
+EXTRA = "hub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One line of ``KINDS``.
+
+    Attributes:
+        name: Its name in ``MODELS``; None for one that goes by its repository alone.
+        kind: What its numbers are.
+        summary: What it is, and its range in metres where it has one.
+        licence: SPDX identifier or the authors' name for it; of the weights.
+        commercial: Whether that allows commercial use; None where it is not known.
+        megabytes: Of the weights; None where it is not known.
+        speed: What one 640x480 photograph costs on two CPU cores, in words.
+    """
+
+    name: str | None = None
+    kind: DepthKind
+    summary: str
+    licence: str
+    commercial: bool | None
+    megabytes: float | None = None
+    speed: str = "not measured"
+
+
+def _inverse(
+    name: str,
+    summary: str,
+    licence: str,
+    megabytes: float | None = None,
+    speed: str = "not measured",
+) -> Checkpoint:
+    return Checkpoint(
+        name=name,
+        kind=DepthKind.AFFINE_INVERSE,
+        summary=summary,
+        licence=licence,
+        commercial=_is_commercial(licence),
+        megabytes=megabytes,
+        speed=speed,
+    )
+
+
+def _metric(
+    name: str | None, summary: str, licence: str, megabytes: float | None = None
+) -> Checkpoint:
+    return Checkpoint(
+        name=name,
+        kind=DepthKind.METRIC,
+        summary=summary,
+        licence=licence,
+        commercial=_is_commercial(licence),
+        megabytes=megabytes,
+    )
+
+
+def _is_commercial(licence: str) -> bool | None:
+    return None if licence == UNKNOWN else licence in ("Apache-2.0", "MIT")
+
+
+_NC = "CC-BY-NC-4.0"
+_V2 = "Depth Anything V2"
+_ROOMS, _STREETS = "rooms, up to 20 m (Hypersim)", "streets, up to 80 m (Virtual KITTI)"
+
+KINDS: Mapping[str, Checkpoint] = {
+    "Intel/dpt-large": _inverse("dpt/large", "DPT, ViT-L at 384 (MiDaS 3)", "Apache-2.0", 1368.0),
+    "Intel/dpt-hybrid-midas": _inverse(
+        "dpt/hybrid", "DPT, ResNet-50 and ViT-B at 384 (MiDaS 3)", "Apache-2.0", 490.0, "1.0 s"
+    ),
+    "Intel/dpt-beit-large-512": _inverse("dpt/beit-large-512", "MiDaS 3.1, BEiT-L at 512", "MIT"),
+    "Intel/dpt-beit-large-384": _inverse("dpt/beit-large-384", "MiDaS 3.1, BEiT-L at 384", "MIT"),
+    "Intel/dpt-beit-base-384": _inverse("dpt/beit-base-384", "MiDaS 3.1, BEiT-B at 384", "MIT"),
+    "Intel/dpt-swinv2-large-384": _inverse("dpt/swinv2-large-384", "MiDaS 3.1, Swin V2-L", "MIT"),
+    "Intel/dpt-swinv2-base-384": _inverse("dpt/swinv2-base-384", "MiDaS 3.1, Swin V2-B", "MIT"),
+    "Intel/dpt-swinv2-tiny-256": _inverse("dpt/swinv2-tiny-256", "MiDaS 3.1, Swin V2-T", "MIT"),
+    **{
+        f"facebook/dpt-dinov2-{size}-{where}": _metric(
+            f"dpt/dinov2-{size}-{where}", f"DPT on frozen DINOv2, {what}", "Apache-2.0"
+        )
+        for where, what in (("nyu", "rooms, up to 10 m (NYU)"), ("kitti", "streets, 80 m (KITTI)"))
+        for size in ("small", "base", "large", "giant")
+    },
+    "LiheYoung/depth-anything-small-hf": _inverse(
+        "depth-anything/small", "Depth Anything V1, ViT-S at 518", "Apache-2.0", 99.2
+    ),
+    "LiheYoung/depth-anything-base-hf": _inverse(
+        "depth-anything/base", "Depth Anything V1, ViT-B at 518", "Apache-2.0", 390.0
+    ),
+    "LiheYoung/depth-anything-large-hf": _inverse(
+        "depth-anything/large", "Depth Anything V1, ViT-L at 518", "Apache-2.0", 1341.0
+    ),
+    "depth-anything/Depth-Anything-V2-Small-hf": _inverse(
+        "depth-anything-v2/small", f"{_V2}, ViT-S at 518", "Apache-2.0", 99.2, "0.6 s"
+    ),
+    "depth-anything/Depth-Anything-V2-Base-hf": _inverse(
+        "depth-anything-v2/base", f"{_V2}, ViT-B at 518", _NC, 390.0
+    ),
+    "depth-anything/Depth-Anything-V2-Large-hf": _inverse(
+        "depth-anything-v2/large", f"{_V2}, ViT-L at 518", _NC, 1341.0
+    ),
+    **{
+        f"depth-anything/Depth-Anything-V2-Metric-{where}-{size}-hf": _metric(
+            f"depth-anything-v2/metric-{where.lower()}-{size.lower()}",
+            f"{_V2}, {what}",
+            "Apache-2.0" if size == "Small" else _NC,
+            megabytes,
+        )
+        for where, what in (("Indoor", _ROOMS), ("Outdoor", _STREETS))
+        for size, megabytes in (("Small", 99.2), ("Base", 390.0), ("Large", 1341.0))
+    },
+    "Intel/zoedepth-nyu-kitti": _metric(
+        "zoedepth/nyu-kitti", "ZoeDepth, rooms to 10 m or streets to 80 m, it decides", "MIT"
+    ),
+    "Intel/zoedepth-nyu": _metric("zoedepth/nyu", "ZoeDepth, rooms, up to 10 m (NYU)", "MIT"),
+    "Intel/zoedepth-kitti": _metric("zoedepth/kitti", "ZoeDepth, streets, 80 m (KITTI)", "MIT"),
+    "vinvino02/glpn-nyu": _metric("glpn/nyu", "GLPN, rooms, up to 10 m (NYU)", "Apache-2.0", 245.0),
+    "vinvino02/glpn-kitti": _metric(
+        "glpn/kitti", "GLPN, streets, up to 80 m (KITTI)", "Apache-2.0", 245.0
+    ),
+    "apple/DepthPro-hf": _metric(
+        "depth-pro", "Depth Pro at 1536, any scene; sees the focal length too", "apple-amlr"
+    ),
+    "google/tipsv2-b14-dpt": _metric(None, "TIPSv2 with a DPT head, rooms, up to 10 m", UNKNOWN),
+}
+"""What the numbers of each known repository are."""
+
+
+def listed_cards() -> tuple[ModelCard, ...]:
+    """The cards of all checkpoints that have a short name."""
+    return tuple(
+        checkpoint_card(repository)
+        for repository, checkpoint in KINDS.items()
+        if checkpoint.name is not None
+    )
+
+
+def checkpoint_card(repository: str) -> ModelCard:
+    """The card of a known repository."""
+    checkpoint = KINDS[repository]
+    return ModelCard(
+        name=checkpoint.name or repository,
+        summary=checkpoint.summary,
+        kind=checkpoint.kind,
+        normals=False,
+        licence=checkpoint.licence,
+        commercial=checkpoint.commercial,
+        megabytes=checkpoint.megabytes,
+        extra=EXTRA,
+        speed=checkpoint.speed,
+        loader=LOADER,
+        source=repository,
+    )
+
+
+def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
+    """The card of a checkpoint that nobody here knows; its kind is the user's word.
+
+    Args:
+        source: The repository, or the absolute path of a folder.
+        kind: What its numbers are.
+        local: Whether it is a folder.
+    """
+    return ModelCard(
+        name=source,
+        summary="a checkpoint in a local folder" if local else "a checkpoint of the hub",
+        kind=kind,
+        normals=False,
+        licence="not stated" if local else f"see https://huggingface.co/{source}",
+        commercial=None,
+        megabytes=None,
+        extra=EXTRA,
+        speed="not measured",
+        loader=LOADER,
+        source=source,
+    )

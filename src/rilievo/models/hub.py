@@ -1,0 +1,221 @@
+"""Checkpoints of the Hugging Face hub: fetched once, written down, and checked ever after.
+
+What ``org/name`` (or ``org/name@revision``) is at the first fetch it stays: its commit and the
+sha256 of its files are recorded (``rilievo.models.hub_lock``), later loads take that commit from
+the cache without asking the hub, and refuse files that have changed. The cache is the one that
+huggingface_hub shares between programs; ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and
+``HF_TOKEN`` work as everywhere. Nothing that is fetched is ever run as code.
+"""
+
+import errno
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import first_line
+from rilievo.models.hub_lock import Locked, lock_path, read_locked, sha256, write_locked
+
+MAIN = "main"
+WEIGHTS = (".safetensors", ".bin")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_REVISION = re.compile(r"[\w./-]+", re.ASCII)
+
+Choose = Callable[[Sequence[str]], Sequence[str]]
+"""Which of a repository's files are needed; raises ``ModelError`` where some are not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Files of a checkpoint on disk.
+
+    Attributes:
+        folder: Where they lie.
+        commit: Of the repository; None for a local folder.
+        files: sha256 of each, by its path in the folder.
+    """
+
+    folder: Path
+    commit: str | None
+    files: Mapping[str, str]
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of the one file of weights; of the lines ``hash  name``, sorted, where there are more."""
+        weights = {name: each for name, each in self.files.items() if name.endswith(WEIGHTS)}
+        if len(weights) == 1:
+            [only] = weights.values()
+            return only
+        lines = "".join(f"{weights[name]}  {name}\n" for name in sorted(weights))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name could be that of a repository: ``org/name``."""
+    return _REPOSITORY.fullmatch(name) is not None
+
+
+def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snapshot:
+    """The files of a checkpoint: a local folder's, or fetched from the hub and checked.
+
+    The licence is said on standard error when a repository is fetched for the first time.
+
+    Args:
+        card: Its ``source`` is a repository or the absolute path of a folder.
+        revision: Branch, tag or commit of the repository; None for its main branch.
+        choose: Which of its files are needed.
+
+    Raises:
+        ModelError: If they cannot be had, or are not what they were when they were first fetched.
+        MissingExtraError: If huggingface_hub is not installed.
+    """
+    assert card.source is not None, "a checkpoint's card says where it is"
+    folder = Path(card.source)
+    if folder.is_absolute():
+        if revision is not None:
+            raise ModelError(f"{printable(folder)}: a local folder has no revision '{revision}'")
+        return Snapshot(folder=folder, commit=None, files=_hashes(folder, choose(_listed(folder))))
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise ModelError(f"'{printable(revision)}' is no branch, tag or commit")
+    return _fetch(card, revision or MAIN, choose)
+
+
+def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
+    try:
+        import huggingface_hub  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"model '{card.name}'", card.extra or "hub") from error
+    repository = str(card.source)
+    name = f"{repository}@{revision}"
+    locked = read_locked(name)
+    try:
+        if locked is not None:
+            folder = _folder(repository, locked.commit, list(locked.files))
+        else:
+            folder = _first_folder(repository, revision, choose)
+    except (OSError, ValueError, _client_error()) as error:
+        raise ModelError(f"{name}: {_why(error, repository, revision)}") from error
+    wanted = list(locked.files) if locked is not None else choose(_listed(folder))
+    files = _hashes(folder, wanted)
+    if locked is None:
+        commit = folder.name
+        write_locked(name, Locked(commit=commit, files=files))
+        _say_licence(card)
+    else:
+        commit = locked.commit
+        _check(name, folder, files, locked)
+    return Snapshot(folder=folder, commit=commit, files=files)
+
+
+def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
+    """Fetch a repository that is not on record: ask what it has, take what is needed of it."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    if constants.HF_HUB_OFFLINE:
+        # Another program may have fetched it.
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json"]))
+    info = HfApi().model_info(repository, revision=revision)
+    names = [each.rfilename for each in info.siblings or ()]
+    return _folder(repository, info.sha or revision, choose(names))
+
+
+def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
+    """The folder of one commit with these files, from the cache where it has them."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    patterns = list(files)
+    try:
+        found = Path(
+            snapshot_download(
+                repository, revision=commit, allow_patterns=patterns, local_files_only=True
+            )
+        )
+    except LocalEntryNotFoundError:
+        found = None
+    if found is not None and all((found / name).is_file() for name in files):
+        return found
+    return Path(snapshot_download(repository, revision=commit, allow_patterns=patterns))
+
+
+def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) -> None:
+    for file, digest in files.items():
+        if digest != locked.files[file]:
+            raise ModelError(
+                f"{name}: {printable(folder / file)} has sha256 {digest[:12]}..., but when it was "
+                f"first fetched {locked.files[file][:12]}...: remove the file to fetch it again, "
+                f"or the entry in {printable(lock_path())} if you changed it"
+            )
+
+
+def _hashes(folder: Path, files: Sequence[str]) -> Mapping[str, str]:
+    return {name: sha256(folder / name) for name in files}
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        found = [each for each in folder.rglob("*") if each.is_file()]
+        return sorted(each.relative_to(folder).as_posix() for each in found)
+    except OSError as error:
+        raise ModelError(f"{printable(folder)}: cannot be read: {error.strerror}") from error
+
+
+def _say_licence(card: ModelCard) -> None:
+    """Say under what licence the weights are; once, as a first fetch happens once."""
+    where = f"https://huggingface.co/{card.source}"
+    if card.commercial is False:
+        text = f"NON-COMMERCIAL LICENCE: the weights of {card.name} are {card.licence} ({where})"
+    else:
+        text = f"licence of the weights of {card.name}: {card.licence} ({where})"
+    sys.stderr.write(f"rilievo: {text}\n")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _brief(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def _client_error() -> type[Exception]:
+    """The base of what the HTTP client of huggingface_hub raises, whichever client it is."""
+    from huggingface_hub import errors
+
+    return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _why(error: Exception, repository: str, revision: str) -> str:
+    """What happened and how to mend it; the innermost error that is known knows best."""
+    from huggingface_hub import constants, errors
+
+    if constants.HF_HUB_OFFLINE:
+        return "not in the cache, and HF_HUB_OFFLINE forbids to fetch it"
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
+        if isinstance(each, errors.GatedRepoError):
+            return f"accept its terms at {constants.ENDPOINT}/{repository} and set HF_TOKEN"
+        if isinstance(each, errors.RevisionNotFoundError):
+            return f"the repository has no revision '{revision}'"
+        if isinstance(each, errors.RepositoryNotFoundError):
+            return f"{constants.ENDPOINT} has no such repository, or it needs HF_TOKEN"
+        if isinstance(each, errors.HfHubHTTPError):
+            status = each.response.status_code
+            return f"{constants.ENDPOINT} answered with HTTP {status}: try again later"
+    for each in _chain(error):
+        if "timed out" in str(each).lower() or "timeout" in type(each).__name__.lower():
+            return f"{constants.ENDPOINT} did not answer in time: try again, what came is kept"
+        if isinstance(each, ConnectionError | _client_error()):
+            return (
+                f"{constants.ENDPOINT} cannot be reached ({_brief(each)}), "
+                "and the cache does not have it"
+            )
+    return f"cannot be fetched: {first_line(error)}"

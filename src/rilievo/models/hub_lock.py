@@ -1,0 +1,102 @@
+"""What was fetched from the hub, written down once and checked at every later load.
+
+One small JSON in our cache folder: for each ``repository@revision`` the commit that it was and
+the sha256 of every file. Hashes are those of the files that came, never others.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import ModelError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.limits import printable
+from rilievo.models.engines import cache_directory
+
+NAME = "hub.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """What one name of the hub was when it was first fetched.
+
+    Attributes:
+        commit: Full hash of the commit.
+        files: sha256 of each file that was fetched, by its path in the repository.
+    """
+
+    commit: str
+    files: Mapping[str, str]
+
+
+def lock_path() -> Path:
+    """Where the record lies."""
+    return cache_directory() / NAME
+
+
+def read_locked(name: str) -> Locked | None:
+    """What ``repository@revision`` was at first; None if it was never fetched.
+
+    Raises:
+        ModelError: If the record cannot be read.
+    """
+    entry = _read().get(name)
+    if entry is None:
+        return None
+    try:
+        files = {str(file): str(digest) for file, digest in entry["files"].items()}
+        return Locked(commit=str(entry["commit"]), files=files)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _broken() from error
+
+
+def write_locked(name: str, locked: Locked) -> None:
+    """Write down what ``repository@revision`` is.
+
+    Raises:
+        ModelError: If the record cannot be read.
+        OutputError: If it cannot be written.
+    """
+    entries = {**_read(), name: {"commit": locked.commit, "files": dict(locked.files)}}
+    text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
+    path = lock_path()
+    make_folder(path.parent)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{printable(path)}: cannot be read: {error.strerror}") from error
+
+
+def _read() -> Mapping[str, Any]:
+    try:
+        entries = json.loads(lock_path().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ModelError(f"{printable(lock_path())}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _broken() from error
+    if not isinstance(entries, dict):
+        raise _broken()
+    return entries
+
+
+def _broken() -> ModelError:
+    return ModelError(
+        f"{printable(lock_path())}: not the record of what was fetched that rilievo wrote; "
+        "remove it to begin a new one"
+    )

@@ -1,0 +1,191 @@
+"""What a checkpoint's ``preprocessor_config.json`` says, as our ``Preparation``.
+
+The names and defaults are those of the image processors of transformers; an entry that would
+change the pixels and is not known is refused, rather than passed over.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import ModelError
+from rilievo.io.limits import printable
+from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
+
+FILE = "preprocessor_config.json"
+LARGEST_NATIVE = 1280 * 960
+"""Pixels above which networks that see photographs at their own size get them smaller: both
+families were trained on 480 x 640, and memory grows with the area."""
+
+_FILTERS = {1: Resampling.LANCZOS, 2: Resampling.BILINEAR, 3: Resampling.BICUBIC}
+_HALF = (0.5, 0.5, 0.5)
+
+
+def read_processor(folder: Path, model_type: str) -> Preparation:
+    """How a checkpoint's authors bring photographs to its network.
+
+    Args:
+        folder: Of the checkpoint.
+        model_type: Of its ``config.json``.
+
+    Raises:
+        ModelError: If the file is missing, or says something that cannot be done.
+    """
+    path = folder / FILE
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{printable(folder)}: no {FILE}, which says how photographs come to the network"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{printable(path)}: not JSON that can be read") from error
+    if not isinstance(entries, dict):
+        raise ModelError(f"{printable(path)}: an object is expected, got {type(entries).__name__}")
+    try:
+        return _READERS[model_type](entries)
+    except (KeyError, TypeError, ValueError, ModelError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"{printable(path)}: makes no sense: {what}") from error
+
+
+def _dpt(entries: Mapping[str, Any]) -> Preparation:
+    """DPT and Depth Anything: bicubic, with antialiasing."""
+    normalising = _normalising(entries, mean=_HALF, std=_HALF)
+    fill = _positive(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
+    if not entries.get("do_resize", True):
+        return _replaced(normalising, _native(1), Resampling.BILINEAR, fill=fill)
+    multiple = _positive(entries, "ensure_multiple_of", 1)
+    height, width = _size(entries, (384, 384))
+    return _replaced(
+        normalising,
+        _fitted(height, width, multiple, keeps_aspect=bool(entries.get("keep_aspect_ratio"))),
+        _filter(entries, 3),
+        fill=fill,
+    )
+
+
+def _zoedepth(entries: Mapping[str, Any]) -> Preparation:
+    """ZoeDepth: bilinear with corners aligned and no antialiasing, on a reflected border."""
+    if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
+        raise ModelError("ZoeDepth is resized bilinearly (do_resize true, resample 2)")
+    height, width = _size(entries, (384, 512))
+    multiple = _positive(entries, "ensure_multiple_of", 32)
+    return _replaced(
+        _normalising(entries, mean=_HALF, std=_HALF),
+        _fitted(height, width, multiple, keeps_aspect=entries.get("keep_aspect_ratio", True)),
+        Resampling.BILINEAR_CORNERS,
+        padding=3.0 if entries.get("do_pad", True) else 0.0,
+    )
+
+
+def _glpn(entries: Mapping[str, Any]) -> Preparation:
+    """GLPN: the photograph's own size, rounded down to multiples of 32; no mean is taken off."""
+    plain = _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF)
+    multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
+    return _replaced(plain, _native(multiple), _filter(entries, 2))
+
+
+def _depth_pro(entries: Mapping[str, Any]) -> Preparation:
+    """Depth Pro: a square of 1536, bilinear without antialiasing."""
+    if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
+        raise ModelError("Depth Pro is resized bilinearly (do_resize true, resample 2)")
+    height, width = _size(entries, (1536, 1536))
+    return _replaced(
+        _normalising(entries, mean=_HALF, std=_HALF),
+        Sizing(rule=Rule.FIXED, height=height, width=width),
+        Resampling.BILINEAR_POINTS,
+    )
+
+
+def _tips(entries: Mapping[str, Any]) -> Preparation:
+    """TIPSv2: a square, bilinear with antialiasing; no mean is taken off."""
+    height, width = _size(entries, (448, 448))
+    return _replaced(
+        _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF),
+        Sizing(rule=Rule.FIXED, height=height, width=width),
+        _filter(entries, 2),
+    )
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Preparation]] = {
+    "depth_anything": _dpt,
+    "depth_pro": _depth_pro,
+    "dpt": _dpt,
+    "glpn": _glpn,
+    "tipsv2_dpt": _tips,
+    "zoedepth": _zoedepth,
+}
+FAMILIES = tuple(_READERS)
+"""Architectures that can be run, by ``model_type``."""
+
+
+def _replaced(
+    normalising: Preparation,
+    sizing: Sizing,
+    resampling: Resampling,
+    *,
+    padding: float = 0.0,
+    fill: int = 1,
+) -> Preparation:
+    return Preparation(
+        sizing=sizing,
+        resampling=resampling,
+        padding=padding,
+        fill=fill,
+        rescale=normalising.rescale,
+        mean=normalising.mean,
+        std=normalising.std,
+    )
+
+
+def _normalising(
+    entries: Mapping[str, Any], *, mean: Sequence[float], std: Sequence[float]
+) -> Preparation:
+    """Rescaling, mean and deviation, with a size to be replaced."""
+    rescale = float(entries.get("rescale_factor", 1 / 255))
+    normalises = entries.get("do_normalize", True)
+    return Preparation(
+        sizing=_native(1),
+        rescale=rescale if entries.get("do_rescale", True) else 1.0,
+        mean=_triple(entries.get("image_mean", mean)) if normalises else (0.0, 0.0, 0.0),
+        std=_triple(entries.get("image_std", std)) if normalises else (1.0, 1.0, 1.0),
+    )
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(each) for each in values)
+    return red, green, blue
+
+
+def _native(multiple: int) -> Sizing:
+    return Sizing(rule=Rule.FLOOR, area=LARGEST_NATIVE, multiple=multiple)
+
+
+def _fitted(height: int, width: int, multiple: int, *, keeps_aspect: bool) -> Sizing:
+    if keeps_aspect:
+        return Sizing(rule=Rule.LEAST_CHANGE, height=height, width=width, multiple=multiple)
+    height, width = (max(1, round(side / multiple)) * multiple for side in (height, width))
+    return Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
+
+
+def _size(entries: Mapping[str, Any], usual: tuple[int, int]) -> tuple[int, int]:
+    size = entries.get("size", {"height": usual[0], "width": usual[1]})
+    if isinstance(size, int):
+        return size, size
+    return int(size["height"]), int(size["width"])
+
+
+def _positive(entries: Mapping[str, Any], name: str, usual: int) -> int:
+    value = entries.get(name, usual)
+    if not isinstance(value, int) or value < 1:
+        raise ModelError(f"{name} is a whole number of 1 or more, got {value!r}")
+    return value
+
+
+def _filter(entries: Mapping[str, Any], usual: int) -> Resampling:
+    number = entries.get("resample", usual)
+    if number not in _FILTERS:
+        raise ModelError(f"resample is 1 (Lanczos), 2 (bilinear) or 3 (bicubic), got {number!r}")
+    return _FILTERS[number]

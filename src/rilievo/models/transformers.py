@@ -1,0 +1,222 @@
+"""Depth models of transformers, from the hub or a folder: their weights, our preparation.
+
+Photographs are resized as each model's authors do (``rilievo.models.processors``), and answers
+bilinearly, which does not overshoot. Code that comes with a checkpoint is never run, and weights
+are read as safetensors, or with ``weights_only``.
+"""
+
+import fnmatch
+import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import CRITICAL
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import LoadOptions, first_line
+from rilievo.models.hub import Snapshot, open_snapshot
+from rilievo.models.processors import FAMILIES, FILE, read_processor
+from rilievo.types import DepthKind
+
+if TYPE_CHECKING:
+    from rilievo.models.torch_model import Network, TorchModel
+
+# Tensors that the first fusion layer has and never uses: it has nothing to fuse with.
+_UNUSED = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
+_SAFE = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+_OLD = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
+_OTHER_WEIGHTS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+_REFUSED = {
+    "prompt_depth_anything": "PromptDepthAnything completes a measured depth (its prompt), which "
+    "predict has no place for",
+    "chmv2": "CHMv2 answers with the height of trees seen from above, not with depth",
+}
+DINOV2_NEAREST = 1e-3
+"""What DINOv2's authors add to their depth heads' answers [m]; transformers leaves it out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """A model, and which of its tensors did not come from the checkpoint as they should."""
+
+    body: Any
+    missing: Sequence[str]
+    extra: Sequence[str]
+    misshapen: Sequence[str]
+
+
+def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
+    """Make a checkpoint ready to predict (``ModelCard.loader``).
+
+    Raises:
+        ModelError: If it cannot be had, has no depth head, or does not fit its own architecture.
+        MissingExtraError: If torch or transformers is not installed.
+        OptionError: If the device, engine or precision is not to be had.
+    """
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"model '{card.name}'", card.extra or "hub") from error
+    from rilievo.models.torch_model import TorchModel
+
+    snapshot = open_snapshot(card, options.revision, wanted)
+    model_type = _model_type(snapshot.folder)
+    network = _network(card, snapshot, model_type)
+    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
+    return TorchModel(
+        card,
+        network,
+        options,
+        weights_sha256=snapshot.weights_sha256,
+        needs_focal=model_type == "depth_pro",
+        settings={"source": card.source, **where},
+    )
+
+
+def wanted(files: Sequence[str]) -> Sequence[str]:
+    """The files of a repository that are needed: configuration, and weights in one format.
+
+    Raises:
+        ModelError: If it has no configuration, or no weights that can be read safely.
+    """
+    if "config.json" not in files:
+        raise ModelError("no config.json among its files: not a checkpoint of transformers")
+    settings = [name for name in ("config.json", FILE) if name in files]
+    for patterns in (_SAFE, _OLD):
+        weights = [
+            name for name in files if any(fnmatch.fnmatchcase(name, each) for each in patterns)
+        ]
+        if weights:
+            return [*settings, *weights]
+    others = [name for name in files if name.endswith(_OTHER_WEIGHTS)]
+    found = f"; {', '.join(map(printable, others[:3]))} may hold code and is not read"
+    raise ModelError(
+        "no model.safetensors and no pytorch_model.bin among its files" + (found if others else "")
+    )
+
+
+def _model_type(folder: Path) -> str:
+    """The architecture that ``config.json`` names.
+
+    Raises:
+        ModelError: If it cannot be read, or names one that has no depth.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        model_type = config.get("model_type")
+        architectures = config.get("architectures") or []
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{printable(path)}: not a configuration that can be read") from error
+    if model_type in _REFUSED:
+        raise ModelError(f"{printable(path)}: {_REFUSED[model_type]}")
+    if model_type not in FAMILIES:
+        raise ModelError(
+            f"{printable(path)}: no depth head: its architecture is '{model_type}', and known are "
+            f"{', '.join(FAMILIES)}"
+        )
+    if architectures and not any("Depth" in str(each) for each in architectures):
+        raise ModelError(
+            f"{printable(path)}: no depth head: it is a {', '.join(map(str, architectures))}"
+        )
+    return str(model_type)
+
+
+def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
+    from rilievo.models.transformers_networks import DepthHead, DepthProHead
+
+    preparation = read_processor(snapshot.folder, model_type)
+    loaded = _load_body(snapshot)
+    _check_tensors(card, loaded)
+    body = loaded.body
+    if model_type == "depth_pro":
+        return DepthProHead(preparation, body)
+    is_dinov2 = getattr(getattr(body.config, "backbone_config", None), "model_type", "") == "dinov2"
+    metric_dpt = model_type == "dpt" and is_dinov2 and card.kind is DepthKind.METRIC
+    return DepthHead(
+        preparation,
+        body,
+        offset=DINOV2_NEAREST if metric_dpt else 0.0,
+        # Two heads, and all photographs of a batch vote on which of them answers.
+        mixes_batches=len(getattr(body.config, "bin_configurations", None) or ()) > 1,
+    )
+
+
+def _load_body(snapshot: Snapshot) -> _Loaded:
+    import torch
+    from transformers import AutoModelForDepthEstimation
+
+    safe = any(name.endswith(".safetensors") for name in snapshot.files)
+    try:
+        with _quiet():
+            body, info = AutoModelForDepthEstimation.from_pretrained(
+                snapshot.folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=safe,
+                weights_only=True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    # A configuration or a file of weights can be broken in as many ways as there are classes.
+    except Exception as error:
+        raise ModelError(
+            f"{printable(snapshot.folder)}: cannot be loaded: {first_line(error)}"
+        ) from error
+    return _Loaded(
+        body=body,
+        missing=sorted(key for key in info["missing_keys"] if not _UNUSED.search(key)),
+        extra=sorted(info["unexpected_keys"]),
+        misshapen=sorted(_misshapen(each) for each in info["mismatched_keys"]),
+    )
+
+
+def _misshapen(entry: Sequence[Any]) -> str:
+    name, found, expected = entry
+    return f"{name} {tuple(found)} instead of {tuple(expected)}"
+
+
+def _check_tensors(card: ModelCard, loaded: _Loaded) -> None:
+    """Refuse a checkpoint that leaves some of the network at random; tell of what is left over."""
+    wrong = [
+        f"{words}: {_some(names)}"
+        for words, names in (("missing", loaded.missing), ("misshapen", loaded.misshapen))
+        if names
+    ]
+    extra = f"extra: {_some(loaded.extra)}" if loaded.extra else ""
+    if wrong:
+        raise ModelError(
+            f"model '{card.name}': its weights do not fit its config.json: "
+            + "; ".join([*wrong, extra] if extra else wrong)
+        )
+    if extra:
+        warnings.warn(f"model '{card.name}' has tensors of no use, {extra}", stacklevel=5)
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(printable, names[:3])) + rest
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting and drawing progress: what matters is checked by us."""
+    from transformers.utils import logging
+
+    verbosity, drawing = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if drawing:
+            logging.enable_progress_bar()

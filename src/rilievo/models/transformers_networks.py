@@ -1,0 +1,69 @@
+"""The depth networks of transformers as ``Network``: one photograph in, our numbers out."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.models.preparation import Preparation
+from rilievo.models.torch_model import Network
+
+
+class DepthHead(Network):
+    """Any architecture whose ``predicted_depth`` is the answer as it stands."""
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        body: nn.Module,
+        *,
+        offset: float = 0.0,
+        mixes_batches: bool = False,
+    ) -> None:
+        """Wrap a depth estimation model.
+
+        Args:
+            preparation: How photographs come to its input.
+            body: The model.
+            offset: What its authors add to the head's answer [m].
+            mixes_batches: Whether photographs of one batch change each other's answers.
+        """
+        super().__init__(preparation)
+        self.body, self.offset, self.mixes_batches = body, offset, mixes_batches
+
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """The depth that the model predicts."""
+        depth = self.body(pixel_values=self._filled(pixels)).predicted_depth
+        return (depth + self.offset if self.offset else depth,)
+
+    def _filled(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
+        """Surrounded by zeros, the mean colour, until both sides are multiples of ``fill``."""
+        fill = self.preparation.fill
+        if fill == 1:
+            return pixels
+        down, across = -pixels.shape[-2] % fill, -pixels.shape[-1] % fill
+        edges = (across // 2, across - across // 2, down // 2, down - down // 2)
+        return nn.functional.pad(pixels, edges)
+
+
+class DepthProHead(Network):
+    """Depth Pro (Bochkovskii et al. 2024): canonical inverse depth and the field of view.
+
+    ``depth`` is that of a camera whose focal length is the photograph's width, from 0.1 mm to
+    10 km as the authors bound it; ``fov`` is horizontal [degrees].
+    """
+
+    NEAREST, FARTHEST = 1e-4, 1e4
+
+    def __init__(self, preparation: Preparation, body: Any) -> None:
+        """Wrap the model; without its branch for the field of view, a camera must be given."""
+        super().__init__(preparation)
+        self.body = body
+        if body.use_fov_model:
+            self.outputs = ("depth", "fov")
+
+    def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        """Canonical depth [m] and, where there is its branch, the field of view [degrees]."""
+        said = self.body(pixel_values=pixels)
+        depth = 1 / said.predicted_depth.float().clamp(1 / self.FARTHEST, 1 / self.NEAREST)
+        return (depth, said.field_of_view) if "fov" in self.outputs else (depth,)

@@ -1,0 +1,347 @@
+"""Depth models of transformers: the same numbers as by its own processors, and clear refusals."""
+
+import json
+import pickle
+import shutil
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import interpolate
+from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+
+from rilievo.errors import ModelError, OptionError, RilievoError
+from rilievo.models import KINDS, MODELS, load_model
+from rilievo.models.torch_model import TorchModel
+from rilievo.models.transformers import wanted
+from rilievo.types import Camera, CameraSource, DepthKind, Photo
+from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
+
+__all__ = ["checkpoint"]
+
+
+def waves(height: int, width: int) -> np.ndarray:
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    channels = [128 + 100 * np.sin(rows / (17 + 9 * k) + columns / (29 - 5 * k)) for k in range(3)]
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+PHOTO = waves(130, 182)
+# Their answers are no larger than the photograph, so enlarging it is plain interpolation.
+ENLARGED = ("depth_anything", "depth_anything_metric", "dpt", "dpt_hybrid")
+
+
+@cache
+def open_model(folder: Path, family: str) -> TorchModel:
+    model = load_model(folder, kind="metric" if family in METRIC else "affine_inverse")
+    assert isinstance(model, TorchModel)
+    return model
+
+
+@cache
+def their_model(folder: Path) -> torch.nn.Module:
+    return AutoModelForDepthEstimation.from_pretrained(folder)
+
+
+def their_answer(
+    folder: Path, family: str, photo: np.ndarray = PHOTO
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """What the model says after transformers' own image processor, and its field of view."""
+    # Their torchvision processors round 4 pixels in 1000 of a bicubic resize the other way.
+    backend = "pil" if family.startswith(("dpt", "depth_anything", "glpn")) else "torchvision"
+    backend = "torchvision" if family == "dpt_dinov2" else backend
+    processor = AutoImageProcessor.from_pretrained(folder, backend=backend)
+    with torch.inference_mode():
+        said = their_model(folder)(**processor(images=photo, return_tensors="pt"))
+    return said.predicted_depth[0], getattr(said, "field_of_view", None)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_network_answers_as_after_the_authors_own_preparation(
+    checkpoint: Checkpoints, family: str
+) -> None:
+    folder = checkpoint(family)
+    model = open_model(folder, family)
+    image = model.preparation.pixels(PHOTO)
+    ours = model.run(np.array(image)[None])["depth"][0]
+    theirs = their_answer(folder, family)[0].numpy()
+    if family == "depth_pro":
+        theirs = 1 / np.clip(theirs, 1e-4, 1e4)
+        ours, theirs = np.log(ours), np.log(theirs)
+    spread = np.ptp(theirs)
+    assert spread > 0.01
+    assert np.abs(ours - theirs).max() <= 1e-4 * spread
+
+
+@pytest.mark.parametrize("family", ENLARGED)
+def test_the_answer_is_enlarged_to_the_photograph_bilinearly(
+    checkpoint: Checkpoints, family: str
+) -> None:
+    folder = checkpoint(family)
+    theirs, _ = their_answer(folder, family)
+    enlarged = interpolate(theirs[None, None], PHOTO.shape[:2], mode="bilinear")[0, 0].numpy()
+    [prediction] = open_model(folder, family).predict([PHOTO])
+    assert prediction.depth is not None
+    assert np.abs(prediction.depth.values - enlarged).max() <= 1e-4 * np.ptp(enlarged)
+
+
+@pytest.mark.parametrize("family", ["zoedepth", "zoedepth_experts"])
+def test_the_reflected_border_is_taken_off_the_answer(checkpoint: Checkpoints, family: str) -> None:
+    folder = checkpoint(family)
+    theirs, _ = their_answer(folder, family)
+    # int(3 sqrt(130 / 2)) = 24 and int(3 sqrt(182 / 2)) = 28.
+    padded = interpolate(theirs[None, None], (130 + 48, 182 + 56), mode="bilinear")[0, 0]
+    expected = padded[24:-24, 28:-28].numpy()
+    [prediction] = open_model(folder, family).predict([PHOTO])
+    assert prediction.depth is not None
+    assert np.abs(prediction.depth.values - expected).max() <= 1e-4 * np.ptp(expected)
+
+
+def test_depth_pros_field_of_view_scales_its_depth_and_is_the_camera(
+    checkpoint: Checkpoints,
+) -> None:
+    folder = checkpoint("depth_pro")
+    photo = waves(300, 420)
+    theirs, fov = their_answer(folder, "depth_pro", photo)
+    assert fov is not None
+    model = open_model(folder, "depth_pro")
+    [prediction] = model.predict([photo])
+    assert prediction.camera is not None
+    assert prediction.depth is not None
+    assert prediction.camera.source is CameraSource.PREDICTED
+    focal = 0.5 * 420 / np.tan(np.radians(float(fov)) / 2)
+    np.testing.assert_allclose(prediction.camera.K[0, 0], focal, rtol=1e-5)
+    # Inverse depth times width / focal, and one over it; we enlarge depth, they its inverse.
+    metres = 1 / (theirs.clamp(1e-4, 1e4) * 420 / focal)
+    enlarged = interpolate(metres[None, None], (300, 420), mode="bilinear")[0, 0].numpy()
+    np.testing.assert_allclose(prediction.depth.values, enlarged, rtol=1e-4)
+    camera = Camera(K=np.array([[2 * focal, 0, 209.5], [0, 2 * focal, 149.5], [0, 0, 1]]))
+    [twice] = model.predict([Photo(pixels=photo, camera=camera)])
+    assert twice.depth is not None
+    assert twice.camera is camera
+    np.testing.assert_allclose(twice.depth.values, 2 * prediction.depth.values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_answers_as_its_photographs_one_by_one(
+    checkpoint: Checkpoints, family: str
+) -> None:
+    model = open_model(checkpoint(family), family)
+    photos = [PHOTO, PHOTO[::-1].copy()]
+    for together, photo in zip(model.predict(photos), photos, strict=True):
+        [alone] = model.predict([photo])
+        assert together.depth is not None
+        assert alone.depth is not None
+        spread = np.ptp(alone.depth.values)
+        assert np.abs(together.depth.values - alone.depth.values).max() <= 1e-4 * spread
+
+
+def test_a_result_says_the_checkpoint_it_came_from(checkpoint: Checkpoints) -> None:
+    folder = checkpoint("dpt")
+    [prediction] = open_model(folder, "dpt").predict([PHOTO])
+    assert prediction.depth is not None
+    assert prediction.depth.kind is DepthKind.AFFINE_INVERSE
+    made_by = prediction.made_by
+    assert made_by.settings["source"] == str(folder)
+    assert made_by.settings["resampling"] == "bicubic"
+    assert made_by.model == str(folder)
+    assert len(made_by.weights_sha256) == 64
+
+
+def copied(folder: Path, target: Path) -> Path:
+    shutil.copytree(folder, target)
+    return target
+
+
+def test_missing_extra_and_misshapen_tensors_are_listed(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("head.head.4.weight")
+    tensors["head.head.4.bias"] = torch.zeros(7)
+    tensors["something.else"] = torch.zeros(2)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError) as caught:
+        load_model(folder, kind="affine_inverse")
+    message = str(caught.value)
+    assert "missing: head.head.4.weight" in message
+    assert "misshapen: head.head.4.bias (7,) instead of (1,)" in message
+    assert "extra: something.else" in message
+
+
+def test_extra_tensors_alone_are_told_of(checkpoint: Checkpoints, tmp_path: Path) -> None:
+    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["something.else"] = torch.zeros(2)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.warns(UserWarning, match=r"of no use, extra: something\.else"):
+        load_model(folder, kind="affine_inverse")
+
+
+def test_tensors_that_the_network_has_and_never_uses_may_be_missing(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    """As in the first DPT checkpoints of the hub."""
+    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
+    tensors = load_file(folder / "model.safetensors")
+    unused = [name for name in tensors if ".fusion_stage.layers.0.residual_layer1." in f".{name}"]
+    assert unused
+    for name in unused:
+        tensors.pop(name)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    [less] = load_model(folder, kind="affine_inverse").predict([PHOTO])
+    [whole] = open_model(checkpoint("dpt"), "dpt").predict([PHOTO])
+    assert less.depth is not None
+    assert whole.depth is not None
+    np.testing.assert_array_equal(less.depth.values, whole.depth.values)
+
+
+def test_old_weights_are_read_as_weights_only(checkpoint: Checkpoints, tmp_path: Path) -> None:
+    folder = copied(checkpoint("glpn"), tmp_path / "glpn")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    [old] = load_model(folder, kind="metric").predict([PHOTO])
+    [new] = open_model(checkpoint("glpn"), "glpn").predict([PHOTO])
+    assert old.depth is not None
+    assert new.depth is not None
+    np.testing.assert_array_equal(old.depth.values, new.depth.values)
+
+
+class Trap:
+    """A pickle that would write a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return (Path.write_text, (self.path, "sprung"))
+
+
+def test_a_pickle_where_weights_are_expected_is_not_run(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    folder = copied(checkpoint("glpn"), tmp_path / "glpn")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "trap")))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(folder, kind="metric")
+    assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.parametrize("length", [0, 7, 100, 5000])
+def test_weights_cut_short_are_one_line(
+    checkpoint: Checkpoints, tmp_path: Path, length: int
+) -> None:
+    folder = copied(checkpoint("glpn"), tmp_path / "glpn")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:length])
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        load_model(folder, kind="metric")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"model_type": "bert"}, "no depth head: its architecture is 'bert'"),
+        ({"architectures": ["DPTForSemanticSegmentation"]}, "no depth head: it is a DPTForSem"),
+        ({"model_type": "chmv2"}, "height of trees"),
+        ({"model_type": "prompt_depth_anything"}, "completes a measured depth"),
+        ({"hidden_size": "wide"}, "cannot be loaded"),
+    ],
+)
+def test_configurations_without_depth_are_refused(
+    checkpoint: Checkpoints, tmp_path: Path, entries: dict[str, object], words: str
+) -> None:
+    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **entries}))
+    with pytest.raises(ModelError, match=words) as caught:
+        load_model(folder, kind="affine_inverse")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"resample": 4}, "resample is 1"),
+        ({"image_std": [0, 1, 1]}, "std is positive"),
+        ({"image_mean": [0.5, 0.5]}, "makes no sense"),
+        ({"size": {"shortest_edge": 3}}, "no 'height'"),
+        ({"ensure_multiple_of": 0.5}, "whole number"),
+        ({"rescale_factor": "much"}, "makes no sense"),
+    ],
+)
+def test_preparations_that_make_no_sense_are_refused(
+    checkpoint: Checkpoints, tmp_path: Path, entries: dict[str, object], words: str
+) -> None:
+    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+    with pytest.raises(ModelError, match=words):
+        load_model(folder, kind="affine_inverse")
+    path.unlink()
+    with pytest.raises(ModelError, match=r"no preprocessor_config\.json"):
+        load_model(folder, kind="affine_inverse")
+
+
+def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Checkpoints) -> None:
+    with pytest.raises(ModelError, match=r"say what its depth is with --kind .*affine_inverse"):
+        load_model(checkpoint("dpt"))
+    with pytest.raises(ModelError, match=r"no model 'someone/thing'.*--kind"):
+        load_model("someone/thing")
+    with pytest.raises(OptionError, match="no kind 'inverse'"):
+        load_model(checkpoint("dpt"), kind="inverse")
+    with pytest.raises(OptionError, match="its kind is affine_inverse, and metric was given"):
+        load_model("dpt/large", kind="metric")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dpt/larg", "did you mean 'dpt/large'"),
+        ("rilievo/small@main", "ships inside the package"),
+        ("nonsense", "no model 'nonsense'"),
+    ],
+)
+def test_unknown_names_are_told_the_nearest(name: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        load_model(name)
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"without config\.json"):
+        load_model(tmp_path, kind="metric")
+
+
+@pytest.mark.parametrize("family", ["glpn"])
+def test_options_go_to_the_engine(checkpoint: Checkpoints, family: str) -> None:
+    with pytest.raises(RilievoError, match="is run by torch, not by onnxruntime"):
+        load_model(checkpoint(family), kind="metric", engine="onnxruntime")
+
+
+def test_safetensors_go_before_pickles_and_other_formats_are_left() -> None:
+    files = ["config.json", "README.md", "model.safetensors", "pytorch_model.bin", "tf_model.h5"]
+    assert wanted(files) == ["config.json", "model.safetensors"]
+    assert wanted(["config.json", "pytorch_model.bin"])[1:] == ["pytorch_model.bin"]
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    assert wanted(["config.json", *shards, "model.safetensors.index.json"])[1:3] == shards
+    with pytest.raises(ModelError, match=r"weights\.pkl may hold code"):
+        wanted(["config.json", "weights.pkl"])
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        wanted(["model.safetensors"])
+
+
+@pytest.mark.parametrize("repository", KINDS)
+def test_every_known_checkpoint_states_what_must_be_known(repository: str) -> None:
+    known = KINDS[repository]
+    assert repository.count("/") == 1
+    assert known.licence
+    assert known.commercial is not ("NC" in known.licence or "amlr" in known.licence)
+    if known.name is not None:
+        assert MODELS[known.name].source == repository
+        assert MODELS[known.name].extra == "hub"
