@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,21 +27,21 @@ class Foreign:
 
     Attributes:
         folder: As the user gave it.
-        files: Of each id that has one.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
         kind: Of the depth; None for normals.
         scale: That stored numbers are multiplied with; None for as they are.
         made_by: What is known.
+        files: Of each id that has one.
         extra: Files of no image that is to be scored.
     """
 
     folder: Path
-    files: Mapping[str, Path]
     ours: bool
     kind: DepthKind | None
     scale: float | None
     made_by: MadeBy
-    extra: tuple[Path, ...]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    extra: tuple[Path, ...] = ()
 
     def read(self, id: str) -> Answer:
         """The prediction of one image.
@@ -107,25 +107,21 @@ def open_foreign(
     paths = sidecars if ours else _number_files(folder)
     files, extra = _matched(folder, paths, ids)
     if ours:
-        kind, made_by = _own_facts(next(iter(files.values())), kind)
-        if scale is not None:
-            raise OptionError("--scale is for files that do not say their unit; these do")
+        kind, made_by = _own_facts(next(iter(files.values())), kind, scale)
     else:
-        if not normals and kind is None:
-            raise OptionError(
-                f"what is the depth in {printable(folder)}? say --kind "
-                f"{', '.join(DepthKind)} (inverse depth or disparity is affine_inverse)"
-            )
+        kind = None if normals else _said(kind, folder)
         made_by = _stranger(folder, kind, scale)
-    return Foreign(
-        folder=folder,
-        files=files,
-        ours=ours,
-        kind=None if normals and not ours else kind,
-        scale=scale,
-        made_by=made_by,
-        extra=extra,
-    )
+    facts = Foreign(folder=folder, ours=ours, kind=kind, scale=scale, made_by=made_by)
+    return replace(facts, files=files, extra=extra)
+
+
+def _said(kind: DepthKind | None, folder: Path) -> DepthKind:
+    if kind is None:
+        raise OptionError(
+            f"what is the depth in {printable(folder)}? say --kind {', '.join(DepthKind)} "
+            "(inverse depth or disparity is affine_inverse)"
+        )
+    return kind
 
 
 def _is_ours(path: Path) -> bool:
@@ -174,8 +170,12 @@ def _matched(
     return files, tuple(path for path in paths if path not in taken)
 
 
-def _own_facts(path: Path, kind: DepthKind | None) -> tuple[DepthKind | None, MadeBy]:
+def _own_facts(
+    path: Path, kind: DepthKind | None, scale: float | None
+) -> tuple[DepthKind | None, MadeBy]:
     """Kind and maker of results of ``rilievo predict``, of one that stands for all."""
+    if scale is not None:
+        raise OptionError("--scale is for files that do not say their unit; these do")
     first = read_prediction(path)
     found = None if first.depth is None else first.depth.kind
     if kind is not None and kind is not found:

@@ -54,7 +54,7 @@ class Summary:
         better: Which way it improves.
         value: By the benchmark's averaging: the number to quote.
         low: Lower end of the 95 % confidence interval of ``value``, by bootstrap over images;
-            None where there are fewer than two.
+            None where there are fewer than two, and for a median over the pixels of all images.
         high: Upper end.
         per_image: Mean over images.
         pooled: Over the pixels of all images; None where the metric has no such form.

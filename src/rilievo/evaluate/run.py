@@ -37,15 +37,16 @@ from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.pipeline.run import refined
 from rilievo.pipeline.summary import Tally
-from rilievo.types import Setting
+from rilievo.types import DepthKind, Setting
 from rilievo.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """Predictions to be scored, and what went wrong on the way to them."""
+    """Predictions to be scored, where results go, and what went wrong on the way."""
 
     answers: Answers
+    folder: Path
     failed: tuple[Unscored, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -60,9 +61,8 @@ def evaluate(
 ) -> Evaluation:
     """Score a model on a benchmark, and write results, tables and a report into a folder.
 
-    Predictions are kept there, so that an evaluation that was stopped goes on where it was, and
-    one that is repeated scores anew without the model. A script that calls this keeps the call
-    below ``if __name__ == "__main__"``, since scoring starts further processes.
+    Predictions are kept there, so that an evaluation that was stopped goes on where it was. A
+    script calls this below ``if __name__ == "__main__"``, since scoring starts processes.
 
     Args:
         model: A name in ``MODELS``, a file, or a model loaded before. With
@@ -80,33 +80,35 @@ def evaluate(
         InputError: If the root is not the dataset, or no image at all can be scored.
         OutputError: If the folder cannot be written or holds other results.
     """
+    start = time.perf_counter()
     options = options or EvaluateOptions()
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
     plan = make_plan(chosen, root, options)
-    start = time.perf_counter()
-    if options.predictions is not None:
-        label = None if model is None else str(model)
-        source = _given(label, plan, options)
-        folder = run_folder(options.output, source.answers.made_by.model, plan.benchmark.name)
-        check_results(folder, plan.benchmark, source.answers.made_by)
-    else:
-        loaded = _loaded(model, options)
-        folder = run_folder(options.output, loaded.card.name, plan.benchmark.name)
-        check_results(folder, plan.benchmark, loaded.made_by)
-        source = _predicted(loaded, plan, folder, show=show)
-        start = time.perf_counter()
-    _refuse_other_kinds(plan.benchmark, source.answers)
-    tallied, unscored = _scored(plan, source, folder, options, show=show)
-    evaluation = _evaluation(
-        plan,
-        source,
-        tallied,
-        unscored,
-        command=command_line(_name(model), chosen.name, root, options),
-        seconds=time.perf_counter() - start,
-    )
+    source = _source(model, plan, options, show=show)
+    tallied, unscored = _scored(plan, source, options, show=show)
+    command = command_line(_name(model), chosen.name, root, options)
+    seconds = time.perf_counter() - start
+    evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
     shown = Shown(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
-    return write_results(evaluation, folder, shown)
+    return write_results(evaluation, source.folder, shown)
+
+
+def _source(
+    model: Model | str | Path | None, plan: Plan, options: EvaluateOptions, *, show: bool
+) -> _Source:
+    """Predictions: those that the user gives, or the model's."""
+    benchmark = plan.benchmark
+    if options.predictions is not None:
+        found = find_predictions(_name(model), plan, options)
+        made_by = found.answers.made_by
+        folder = run_folder(options.output, made_by.model, benchmark.name)
+        check_results(folder, benchmark, made_by)
+        _refuse_other_kinds(benchmark, found.answers.kind)
+        return _Source(answers=found.answers, folder=folder, warnings=found.warnings)
+    loaded = _loaded(model, options)
+    folder = run_folder(options.output, loaded.card.name, benchmark.name)
+    check_results(folder, benchmark, loaded.made_by)
+    return _predicted(loaded, plan, folder, show=show)
 
 
 def _name(model: Model | str | Path | None) -> str | None:
@@ -129,17 +131,10 @@ def _loaded(model: Model | str | Path | None, options: EvaluateOptions) -> Model
     return refined(model, flip=options.flip, tile=None)
 
 
-def _given(label: str | None, plan: Plan, options: EvaluateOptions) -> _Source:
-    found = find_predictions(label, plan, options)
-    return _Source(answers=found.answers, warnings=found.warnings)
-
-
 def _predicted(model: Model, plan: Plan, folder: Path, *, show: bool) -> _Source:
     """Predictions of the model, those that an earlier run kept among them."""
     fingerprint = fingerprint_of(model, plan.benchmark)
-    if plan.benchmark.task is Task.DEPTH:
-        assert fingerprint.kind is not None, "a model that predicts depth says its kind"
-        method_for(plan.benchmark, fingerprint.kind)
+    _refuse_other_kinds(plan.benchmark, fingerprint.kind)
     cache: Cache = open_run_cache(folder, fingerprint, plan.ids)
     absent, broken = cache.missing(plan.ids)
     todo = {*absent, *broken}
@@ -149,16 +144,17 @@ def _predicted(model: Model, plan: Plan, folder: Path, *, show: bool) -> _Source
         wanted = [id for id in plan.ids if id in todo]
         failed = fill(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
     warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
-    return _Source(answers=cache, failed=tuple(failed), warnings=warnings)
+    return _Source(answers=cache, folder=folder, failed=tuple(failed), warnings=warnings)
 
 
-def _refuse_other_kinds(benchmark: Benchmark, answers: Answers) -> None:
-    if benchmark.task is Task.DEPTH and answers.kind is not None:
-        method_for(benchmark, answers.kind)
+def _refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
+    """Before any work is done, rather than image by image."""
+    if benchmark.task is Task.DEPTH and kind is not None:
+        method_for(benchmark, kind)
 
 
 def _scored(
-    plan: Plan, source: _Source, folder: Path, options: EvaluateOptions, *, show: bool
+    plan: Plan, source: _Source, options: EvaluateOptions, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...]]:
     """Every image of the selection, with its score or without."""
     unscored = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
@@ -167,7 +163,7 @@ def _scored(
     ids = [id for id in plan.ids if id not in lost]
     job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
     tallied = Tallied(benchmark=plan.benchmark)
-    with Tally(output=folder, total=len(ids), show=show) as tally:
+    with Tally(output=source.folder, total=len(ids), show=show) as tally:
         tally.part("score")
         for each in score_all(job, ids, workers=options.workers or _cores()):
             if isinstance(each, Unscored):
@@ -240,7 +236,7 @@ def _exact(plan: Plan, source: _Source, tallied: Tallied) -> dict[str, float]:
 def _warnings(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
     facts, count = plan.facts, len(tallied.scores)
     if facts.official is not None and facts.found != facts.official:
-        yield f"papers score {facts.official} images of this split; {facts.found} were found"
+        yield f"the split has {facts.official} images in the papers; {facts.found} were found"
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
     far = sum(MILLIMETRES in score.notes for score in tallied.scores)

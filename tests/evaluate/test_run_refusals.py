@@ -1,0 +1,134 @@
+"""Evaluations of faulty predictions, broken datasets and folders of others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluate.records import Unscored
+from rilievo.evaluate.table import read_evaluation
+from tiny_evaluation import run_tiny, write_predictions
+from tiny_networks import MakeNetwork
+
+
+def test_every_image_without_a_score_has_its_reason(root: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    write_predictions(root, theirs)
+    faults = {
+        "room0/000": np.full((48, 64), np.nan, np.float32),
+        "room0/002": np.full((48, 64), -1.0, np.float32),
+        "room1/001": np.ones((48, 48), np.float32),
+    }
+    for id, array in faults.items():
+        np.save(theirs / f"{id}.npy", array)
+    (theirs / "room1" / "003.npy").unlink()
+    np.save(theirs / "stray.npy", np.ones((4, 4)))
+    (root / "depth" / "room0" / "004.npy").write_bytes(b"broken")
+    found = run_tiny(None, root, predictions=theirs, kind="metric", output=tmp_path / "out")
+    assert [score.id for score in found.scores] == ["room1/005"]
+    reasons = {each.id: each.reason for each in found.unscored}
+    assert len(reasons) == 5
+    for id, words in {
+        "room0/000": "NaN or infinite at 3072 of 3072 pixels",
+        "room0/002": "zero or negative at 3072 of 3072",
+        "room0/004": "broken",
+        "room1/001": "other proportions",
+        "room1/003": "no file of it in",
+    }.items():
+        assert words in reasons[id]
+        assert "\n" not in reasons[id]
+    assert any(line.endswith("stray.npy") for line in found.warnings)
+    assert "1 of 6 images have no prediction" in found.warnings
+    assert any(line.startswith("1 of 6 images have a score") for line in found.warnings)
+    assert read_evaluation(tmp_path / "out") == found
+
+
+def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -> None:
+    (root / "depth" / "room0" / "002.npy").unlink()
+    found = run_tiny("rilievo/small", root, output=tmp_path / "out")
+    assert found.unscored == (Unscored(id="room0/002", reason="depth/room0/002.npy is missing"),)
+    assert (found.data.found, found.data.asked) == (5, 6)
+    assert "the split has 6 images in the papers; 5 were found" in found.warnings
+
+
+def test_a_broken_photograph_is_listed_and_the_others_are_scored(
+    root: Path, tmp_path: Path
+) -> None:
+    (root / "image" / "room0" / "000.npy").write_bytes(b"no picture")
+    found = run_tiny("rilievo/small", root, output=tmp_path / "out")
+    assert [each.id for each in found.unscored] == ["room0/000"]
+    assert len(found.scores) == 5
+
+
+def test_when_nothing_can_be_scored_the_first_reason_is_said(root: Path, tmp_path: Path) -> None:
+    for path in (root / "depth").rglob("*.npy"):
+        np.save(path, np.zeros((48, 64), np.float32))
+    with pytest.raises(InputError, match="none of the 6 images could be scored; the first, room0"):
+        run_tiny("rilievo/small", root, output=tmp_path / "out")
+
+
+def test_a_folder_of_another_model_is_refused(
+    root: Path, tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    folder = tmp_path / "out"
+    run_tiny("rilievo/small", root, output=folder)
+    before = (folder / "evaluation.json").read_bytes()
+    with pytest.raises(OutputError, match="holds the results of another model, 'rilievo/small'"):
+        run_tiny(str(make_network()), root, output=folder)
+    (folder / "evaluation.json").unlink()
+    for name in ("per_image.csv", "per_image.parquet"):
+        (folder / name).unlink()
+    with pytest.raises(OptionError, match=r"made otherwise \(model: rilievo/small, not test/bri"):
+        run_tiny(str(make_network()), root, output=folder)
+    (folder / "evaluation.json").write_bytes(before)
+    with pytest.raises(OutputError, match="holds the results of the benchmark 'depth' with other"):
+        run_tiny("rilievo/small", root, output=folder, align="log")
+
+
+def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "report.html").write_text("mine")
+    with pytest.raises(OutputError, match=r"has a report\.html that is not ours"):
+        run_tiny("rilievo/small", root, output=folder)
+    assert (folder / "report.html").read_text() == "mine"
+    (folder / "report.html").unlink()
+    (folder / "evaluation.json").write_text("{}")
+    with pytest.raises(OutputError, match="choose another output folder"):
+        run_tiny("rilievo/small", root, output=folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "metric"}, "--kind and --scale say what --predictions are"),
+        ({"limit": 0}, "--limit is 1 or more, got 0"),
+        ({"workers": -1}, "--workers is 1 or more"),
+        ({"align": "medain"}, "--align has no 'medain'; did you mean 'median'"),
+        ({"kind": "disparity", "predictions": Path("p")}, "--kind has no 'disparity'; known"),
+        ({"scale": float("nan"), "predictions": Path("p")}, "--scale is a positive number"),
+    ],
+)
+def test_options_that_make_no_sense_are_one_line(options: dict[str, object], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        EvaluateOptions(**options)  # type: ignore[arg-type]
+
+
+def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="'depth' fits any dataset: say which with --dataset"):
+        run_tiny("rilievo/small", root, dataset=None)
+    with pytest.raises(OptionError, match="is on the dataset 'nyuv2', not on 'tiny_dataset:Tiny'"):
+        run_tiny("rilievo/small", root, benchmark="nyuv2-eigen")
+    with pytest.raises(OptionError, match="'normals' aligns nothing; leave --align out"):
+        run_tiny("rilievo/small", root, benchmark="normals", align="log")
+    with pytest.raises(OptionError, match="give a model to predict with, or a folder"):
+        run_tiny(None, root)
+    with pytest.raises(OptionError, match="has no split 'tset'; did you mean 'test'"):
+        run_tiny("rilievo/small", root, split="tset")
+    run_tiny("rilievo/small", root, output=tmp_path / "out")
+    with pytest.raises(OptionError, match="holds depth alone, but the benchmark 'normals' scores"):
+        run_tiny(None, root, benchmark="normals", predictions=tmp_path / "out")
+    with pytest.raises(OptionError, match="says itself what it holds"):
+        run_tiny(None, root, predictions=tmp_path / "out", kind="metric")

@@ -1,0 +1,87 @@
+"""Images that have no score, or one that deserves a look, and why."""
+
+import numpy as np
+import pytest
+
+from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmarks import BENCHMARKS
+from rilievo.evaluate.metres import MILLIMETRES
+from rilievo.evaluate.scoring import score
+from rilievo.types import DepthKind, DepthMap, Truth
+from scenes_to_score import depth_of, guess, scene, scored
+
+REASONS = {
+    "other proportions": (np.ones((480, 480), np.float32), "other proportions"),
+    "cut already": (np.ones((426, 560), np.float32), "cut already to the crop 'nyu_eigen'"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_a_prediction_of_another_part_of_the_scene_is_refused(case: str) -> None:
+    values, words = REASONS[case]
+    predicted = DepthMap(values=values, kind=DepthKind.METRIC)
+    with pytest.raises(InputError, match=words):
+        scored("nyuv2-eigen", predicted, scene())
+
+
+def test_a_constant_prediction_has_no_scale_and_shift_but_may_be_scored_as_it_is() -> None:
+    truth = scene()
+    flat = DepthMap(values=np.full((480, 640), 3.0, np.float32), kind=DepthKind.AFFINE)
+    with pytest.raises(CalibrationError, match="the prediction is constant"):
+        scored("marigold-nyuv2", flat, truth)
+    metric = DepthMap(values=flat.values, kind=DepthKind.METRIC)
+    notes = scored("nyuv2-eigen", metric, truth).score.notes
+    assert "the prediction is constant (3) over all pixels that are scored" in notes
+
+
+def test_pixels_without_a_prediction_are_counted_and_said() -> None:
+    truth = scene(far=9.0)
+    predicted = guess(truth, DepthKind.METRIC)
+    valid = np.ones((480, 640), bool)
+    valid[200:210, 100:110] = False
+    holed = DepthMap(values=predicted.values, kind=DepthKind.METRIC, valid=valid)
+    whole, less = (scored("nyuv2-eigen", each, truth).score for each in (predicted, holed))
+    missing = whole.pixels - less.pixels
+    assert missing == int((depth_of(truth)[200:210, 100:110] > 0).sum())
+    assert any(f"{missing} pixels with truth have no prediction" in note for note in less.notes)
+    nothing = DepthMap(values=predicted.values, kind=DepthKind.METRIC, valid=valid & ~valid)
+    with pytest.raises(InputError, match="no answer at any of"):
+        scored("nyuv2-eigen", nothing, truth)
+
+
+def test_millimetres_are_noticed_with_a_cap_and_without() -> None:
+    truth = scene(far=9.0)
+    thousand = Truth(id="a", depth=depth_of(truth) * 1000, depth_valid=truth.depth_valid)
+    predicted = guess(truth, DepthKind.UP_TO_SCALE)
+    with pytest.raises(NoGroundTruthError, match="looks like millimetres read as metres"):
+        scored("nyuv2-eigen", predicted, thousand)
+    assert MILLIMETRES in scored("depth", predicted, thousand).score.notes
+    assert MILLIMETRES not in scored("depth", predicted, truth).score.notes
+
+
+def test_an_image_without_truth_says_why() -> None:
+    predicted = DepthMap(values=np.ones((480, 640), np.float32), kind=DepthKind.METRIC)
+    empty = Truth(
+        id="a", depth=np.zeros((480, 640), np.float32), depth_valid=np.zeros((480, 640), bool)
+    )
+    with pytest.raises(NoGroundTruthError, match="no pixel has true depth"):
+        scored("nyuv2-eigen", predicted, empty)
+    only_rim = np.zeros((480, 640), bool)
+    only_rim[:40] = True
+    rim = Truth(id="a", depth=np.full((480, 640), 2.0, np.float32), depth_valid=only_rim)
+    with pytest.raises(NoGroundTruthError, match=r"none of the 25600 pixels .*median 2 m"):
+        scored("nyuv2-eigen", predicted, rim)
+
+
+def test_a_kind_that_the_benchmark_does_not_take_is_refused() -> None:
+    truth = scene((375, 1242))
+    with pytest.raises(OptionError, match=r"takes depth of kind 'metric', 'up_to_scale', not 'aff"):
+        scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
+
+
+def test_what_is_not_predicted_is_said() -> None:
+    with pytest.raises(InputError, match="the prediction has no depth"):
+        score(BENCHMARKS["depth"], Answer(), scene())
+    with pytest.raises(InputError, match="the prediction has no normals"):
+        score(BENCHMARKS["normals"], Answer(), scene())
