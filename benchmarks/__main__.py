@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, str] = {
     "startup": "help, tables and import, and that none of them loads torch",
     "install": "a fresh environment with the core alone: seconds and megabytes",
     "synthetic": "frames a second of the renderer, alone and in clips",
+    "scoring": "654 predictions on disk, against the loop of FiftyOne's tutorial",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
 }
 

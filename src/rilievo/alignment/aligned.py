@@ -14,6 +14,7 @@ from rilievo.alignment.lines import (
 from rilievo.alignment.method import AlignMethod, choose_method
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
+from rilievo.sums import dot
 from rilievo.types import DepthKind, DepthMap
 
 _SPACES = {
@@ -167,7 +168,7 @@ def _fit_squares(
     if method is AlignMethod.MEDIAN:
         return float(np.median(y) / np.median(x)), 0.0
     if method is AlignMethod.SCALE:
-        return float(x @ y / (x @ x)), 0.0
+        return float(dot(x, y) / dot(x, x)), 0.0
     return least_squares_line(x, y)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import CalibrationError
+from rilievo.sums import dot
 
 # A residual under this share of the largest ordinate is rounding: the line goes through the point.
 _ON_THE_LINE = 1e-13
@@ -20,7 +21,7 @@ def least_squares_line(
     _check_spread(x)
     mean = x.mean()
     centred = x - mean
-    scale = float(centred @ (y - y.mean()) / (centred @ centred))
+    scale = float(dot(centred, y - y.mean()) / dot(centred, centred))
     _check_rise(scale)
     return scale, float(y.mean() - scale * mean)
 
@@ -61,7 +62,7 @@ def least_absolute_line(
         ahead, aside = x - x[anchor], y - y[anchor]
         turned = least_absolute_scale(ahead, aside, weights)
         residual = turned * ahead - aside
-        loss = float(weights @ np.abs(residual))
+        loss = float(dot(weights, np.abs(residual)))
         if loss >= least:
             break
         least, scale, shift = loss, turned, float(y[anchor] - turned * x[anchor])
@@ -91,10 +92,10 @@ def _steepest_anchor(
     at, mass = x[on], weights[on]
     below, moment = mass.cumsum(), (mass * at).cumsum()
     gain = at * (2 * below - below[-1]) + moment[-1] - 2 * moment
-    slope = pull @ x - at * pull.sum()
+    slope = dot(pull, x) - at * pull.sum()
     change = gain - np.abs(slope)
     best = int(np.argmin(change))
-    return int(on[best]) if change[best] < -1e-12 * float(weights @ np.abs(x)) else None
+    return int(on[best]) if change[best] < -1e-12 * float(dot(weights, np.abs(x))) else None
 
 
 def _check_spread(x: Float64[np.ndarray, "n"]) -> None:

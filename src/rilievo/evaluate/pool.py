@@ -57,6 +57,7 @@ def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Sc
     """
     workers = min(workers, len(ids) // PER_PROCESS)
     if workers < 2:
+        _keep_freed_memory()
         yield from (score_one(job, id) for id in ids)
         return
     chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int, Shaped
 
 from rilievo.errors import NoGroundTruthError
 from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
-from rilievo.metrics.pairs import NormalsPair, dot
+from rilievo.metrics.pairs import NormalsPair
+from rilievo.sums import dot
 
 # Angles are counted as whole multiples of this many degrees, a 2³¹st of 180: 31 bits, in two parts.
 _STEP = 180 / (1 << 31)

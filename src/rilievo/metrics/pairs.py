@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float64, Int, UInt8
 from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.geometry.pinhole import rays
 from rilievo.metrics.metric import Sums
+from rilievo.sums import dot
 from rilievo.types import Camera
 
 
@@ -213,15 +214,6 @@ class PicturePair:
     def count(self) -> int:
         """Pixels of the picture: all of them."""
         return self.true.size
-
-
-def dot(a: Float64[np.ndarray, "n"], b: Float64[np.ndarray, "n"]) -> np.float64:
-    """Sum of products, on the thread that asks.
-
-    BLAS would wake a thread per core for it: they win nothing on sums that wait for memory, and
-    stand in the way of evaluations that run beside each other.
-    """
-    return np.einsum("n,n->", a, b)
 
 
 def _check_maps(
