@@ -93,14 +93,19 @@ def test_probe3d_si_keeps_tiny_depths_and_scores_the_middle_square() -> None:
         depth=depth_of(truth)[:, 80:560],
         depth_valid=depth_of(truth)[:, 80:560] > 0,
     )
-    predicted = guess(square, DepthKind.AFFINE)
+    values = guess(square, DepthKind.AFFINE).values.copy()
+    values[:20] = -3
+    predicted = DepthMap(values=values, kind=DepthKind.AFFINE)
     found = scored("probe3d-nyuv2-si", predicted, truth).score
     t = depth_of(square).astype(np.float64)
     inside = (t > 0) & (t < 10)
     x = predicted.values[inside].astype(np.float64)
-    p = np.maximum(np.polyval(np.polyfit(x, t[inside], 1), x), 1e-9)
+    p = np.polyval(np.polyfit(x, t[inside], 1), x)
+    assert p.min() < 0
+    p = np.maximum(p, 1e-9)
     share = np.mean(np.maximum(t[inside] / p, p / t[inside]) < 1.25)
     assert found.values["delta1"] == pytest.approx(share, abs=1e-6)
+    assert found.values["rmse"] == pytest.approx(np.sqrt(np.mean((p - t[inside]) ** 2)), rel=1e-6)
     assert set(found.values) == {"delta1", "delta2", "delta3", "rmse"}
 
 
