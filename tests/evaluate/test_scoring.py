@@ -94,7 +94,7 @@ def test_probe3d_si_keeps_tiny_depths_and_scores_the_middle_square() -> None:
         depth_valid=depth_of(truth)[:, 80:560] > 0,
     )
     values = guess(square, DepthKind.AFFINE).values.copy()
-    values[:20] = -3
+    values[200:203, 200:203] = -1.5
     predicted = DepthMap(values=values, kind=DepthKind.AFFINE)
     found = scored("probe3d-nyuv2-si", predicted, truth).score
     t = depth_of(square).astype(np.float64)
