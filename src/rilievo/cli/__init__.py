@@ -56,6 +56,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="runs of one benchmark side by side, with significance",
         module="rilievo.cli.compare",
     ),
+    "view": Command(
+        summary="a dataset, predictions or evaluations in FiftyOne",
+        module="rilievo.cli.view",
+    ),
 }
 
 

@@ -1,0 +1,68 @@
+"""``rilievo view``."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.views.fiftyone.browse import Viewed, fill_view, open_app
+from rilievo.views.options import SourceOptions, ViewOptions
+
+LISTED = 5
+"""Faults of one sort that are printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
+    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
+    side, or the name of a dataset."""
+    source: Annotated[SourceOptions, tyro.conf.arg(name="")]
+    options: Annotated[ViewOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Show a dataset, predictions or evaluations in FiftyOne.
+
+    Returns:
+        0 when everything is shown, 1 when some images or predictions are not, 2 for wrong use,
+        130 when the user stopped it.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo view",
+            description="A dataset, predictions or evaluations in FiftyOne.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    viewed = fill_view(given.targets, given.source, given.options)
+    with printing():
+        print("\n".join(_lines(viewed)))
+    if given.options.app:
+        with printing():
+            print(f"the app: http://localhost:{given.options.port}; Ctrl-C ends it", flush=True)
+        open_app(viewed.name, given.options.port)
+    return 1 if viewed.failed or viewed.faults else 0
+
+
+def _lines(viewed: Viewed) -> Iterator[str]:
+    models = ", ".join(viewed.models) or "no model"
+    yield f"FiftyOne dataset '{viewed.name}': {viewed.images} images, {models}"
+    yield from (f"saved view: {name}" for name in viewed.views)
+    for what, lines in (
+        ("images that cannot be shown", viewed.failed),
+        ("predictions that cannot be shown", viewed.faults),
+    ):
+        if lines:
+            yield f"{len(lines)} {what}:"
+            yield from (f"  {line}" for line in lines[:LISTED])
+        if len(lines) > LISTED:
+            yield f"  ... and {len(lines) - LISTED} more"
+    if viewed.exported is not None:
+        yield f"exported to {viewed.exported}"
+    yield f"its pictures: {viewed.folder}; keep them as long as the dataset"

@@ -1,0 +1,203 @@
+"""``view``: targets into FiftyOne, and the app over them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rilievo.errors import InputError, OptionError, OutputError, RilievoError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.limits import printable
+from rilievo.pipeline.summary import Tally
+from rilievo.views.exhibition import Exhibition
+from rilievo.views.fiftyone.database import connected
+from rilievo.views.fiftyone.fields import declare, show
+from rilievo.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
+from rilievo.views.fiftyone.saved_views import save_views
+from rilievo.views.options import SourceOptions, ViewOptions
+from rilievo.views.rows import Media, Row, write_row
+from rilievo.views.targets import open_targets
+
+MARK = "rilievo-view.txt"
+"""In a folder of media, says that it is ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewed:
+    """What a dataset of FiftyOne got.
+
+    Attributes:
+        name: Of the dataset.
+        folder: Of the pictures that it shows.
+        images: In it now.
+        models: That it shows.
+        views: Names of the saved views.
+        failed: Images that could not be shown, and why; absent ones too.
+        faults: Predictions that could not be shown, and why.
+        exported: Where the dataset was written to.
+    """
+
+    name: str
+    folder: Path
+    images: int
+    models: tuple[str, ...]
+    views: tuple[str, ...]
+    failed: tuple[str, ...]
+    faults: tuple[str, ...]
+    exported: Path | None
+
+
+def fill_view(
+    targets: Sequence[str | Path],
+    source: SourceOptions | None = None,
+    options: ViewOptions | None = None,
+    *,
+    shown: bool = True,
+) -> Viewed:
+    """Put what the targets show into a dataset of FiftyOne; the app stays closed.
+
+    Images are read one at a time and written in chunks, so memory does not grow with their number.
+
+    Args:
+        targets: Folders of evaluations, folders of predictions, or a dataset's name.
+        source: Where photographs and truth are, if the targets do not say so.
+        options: Name and folder, point clouds, export.
+        shown: Whether to show progress on standard error.
+
+    Raises:
+        MissingExtraError: If FiftyOne is not installed.
+        OutputError: If its database does not start, or a folder is not ours.
+        OptionError: If options do not go together.
+        InputError: If the targets cannot be read, or no image can be shown.
+    """
+    options = options or ViewOptions()
+    exhibition = open_targets(targets, source or SourceOptions())
+    name = options.name or f"rilievo {exhibition.name}"
+    folder = options.output or Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
+    _claim(folder)
+    _check_export(options.export)
+    fiftyone = connected()
+    dataset = _dataset(fiftyone, name, points=options.points)
+    declare(fiftyone, dataset, exhibition)
+    media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
+    with Tally(output=folder, total=len(exhibition.ids), show=shown) as tally:
+        tally.part("images")
+        failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
+        rows = _rows(exhibition, media, tally, failed)
+        faults: list[str] = []
+        pictures: set[str] = set()
+        for row in put_rows(fiftyone, dataset, rows):
+            faults += [f"{printable(row.id)}: {fault}" for fault in row.faults]
+            pictures |= set(row.pictures)
+    if len(failed) == len(exhibition.ids) + len(exhibition.absent):
+        raise InputError(f"none of the {len(failed)} images can be shown; the first, {failed[0]}")
+    show(fiftyone, dataset, exhibition, pictures)
+    views = save_views(dataset, exhibition)
+    if options.export is not None:
+        _export(fiftyone, dataset, options.export)
+    return Viewed(
+        name=name,
+        folder=folder,
+        images=len(dataset),
+        models=tuple(column.label for column in exhibition.columns),
+        views=tuple(views),
+        failed=tuple(failed),
+        faults=tuple(faults),
+        exported=options.export,
+    )
+
+
+def _rows(exhibition: Exhibition, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
+    """Each image as it is read; those that cannot be are said and counted."""
+    for id in exhibition.ids:
+        try:
+            row = write_row(exhibition, id, media)
+        except OutputError:
+            raise
+        except RilievoError as error:
+            failed.append(f"{printable(id)}: {error}")
+            tally.failed(failed[-1])
+            continue
+        tally.done()
+        yield row
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder, or see that it is ours.
+
+    Raises:
+        OutputError: If it holds files that are not ours.
+    """
+    mark = folder / MARK
+    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
+        raise OutputError(
+            f"{printable(folder)}: holds files that are not of a view; choose another --output"
+        )
+    make_folder(folder)
+    with replacing(mark) as part:
+        part.write_text(
+            "Pictures of a FiftyOne dataset that 'rilievo view' made; they go when it goes.\n",
+            encoding="utf-8",
+        )
+
+
+def _check_export(folder: Path | None) -> None:
+    if (
+        folder is not None
+        and folder.exists()
+        and not (folder.is_dir() and not any(folder.iterdir()))
+    ):
+        raise OutputError(f"{printable(folder)}: exists already; choose another --export")
+
+
+def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
+    """The dataset of this name, as it is or new.
+
+    Raises:
+        OptionError: If it is there and is of another sort.
+    """
+    if fiftyone.dataset_exists(name):
+        dataset = fiftyone.load_dataset(name)
+        if len(dataset) and is_grouped(dataset) != points:
+            raise OptionError(
+                f"the dataset '{name}' has {'' if is_grouped(dataset) else 'no '}point clouds; "
+                f"{'add' if is_grouped(dataset) else 'leave out'} --points or give another --name"
+            )
+        return dataset
+    dataset = fiftyone.Dataset(name, persistent=True)
+    if points:
+        dataset.add_group_field("group", default=PHOTO)
+        dataset.add_group_slice(PHOTO, "image")
+        dataset.add_group_slice(SURFACE, "3d")
+    return dataset
+
+
+def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
+    make_folder(folder.parent)
+    try:
+        dataset.export(
+            export_dir=str(folder.absolute()),
+            dataset_type=fiftyone.types.FiftyOneDataset,
+            export_media=True,
+            progress=False,
+        )
+    except OSError as error:
+        raise OutputError(f"{printable(folder)}: cannot be written ({error})") from error
+
+
+def open_app(name: str, port: int) -> None:
+    """Open the app on a dataset, and stay until its last window is closed.
+
+    Raises:
+        OutputError: If the app does not start.
+    """
+    fiftyone = connected()
+    try:
+        session = fiftyone.launch_app(fiftyone.load_dataset(name), port=port)
+    except (OSError, RuntimeError) as error:
+        raise OutputError(
+            f"FiftyOne's app does not start on port {port} ({error}); give another --port"
+        ) from error
+    session.wait(-1)

@@ -1,0 +1,143 @@
+"""Rows as samples: new ones added, those that are there brought up to date, in bulk."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rilievo.views.fiftyone.fields import KEY
+from rilievo.views.rows import Row, StoredMap
+
+CHUNK = 256
+"""Rows that are held and written at a time."""
+
+PHOTO, SURFACE = "photo", "surface"
+"""Slices of a group."""
+
+
+def put_rows(fiftyone: ModuleType, dataset: Any, rows: Iterable[Row]) -> Iterator[Row]:
+    """Write rows into the dataset, and give each back when it is there.
+
+    A sample is found again by the image's id (and its slice), so that a second time changes it
+    rather than adding another; fields that other runs put there stay. The dataset has all fields
+    already.
+    """
+    rows = iter(rows)
+    while chunk := list(islice(rows, CHUNK)):
+        there = _there(dataset, [row.id for row in chunk])
+        new = [row for row in chunk if row.id not in there]
+        dataset.add_samples(
+            [sample for row in new for sample in _new_samples(fiftyone, dataset, row)],
+            expand_schema=False,
+            validate=False,
+            progress=False,
+        )
+        _update(fiftyone, dataset, [row for row in chunk if row.id in there])
+        yield from chunk
+
+
+def is_grouped(dataset: Any) -> bool:
+    """Whether its images stand in groups with their surfaces."""
+    return dataset.media_type == "group"
+
+
+def _there(dataset: Any, ids: Sequence[str]) -> set[str]:
+    return set(_photos(dataset, ids).values(KEY))
+
+
+def _photos(dataset: Any, ids: Sequence[str]) -> Any:
+    view = dataset.select_group_slices(PHOTO) if is_grouped(dataset) else dataset.view()
+    return view.select_by(KEY, list(ids))
+
+
+def _new_samples(fiftyone: ModuleType, dataset: Any, row: Row) -> Iterator[Any]:
+    if not is_grouped(dataset):
+        yield _photo_sample(fiftyone, row)
+        return
+    group = fiftyone.Group()
+    yield _photo_sample(fiftyone, row, group=group.element(PHOTO))
+    if row.surfaces:
+        scene = write_scene(fiftyone, row)
+        yield fiftyone.Sample(
+            filepath=str(scene), group=group.element(SURFACE), **{KEY: row.id, "split": row.split}
+        )
+
+
+def _photo_sample(fiftyone: ModuleType, row: Row, **group: Any) -> Any:
+    return fiftyone.Sample(
+        filepath=str(row.file),
+        tags=[] if row.split is None else [row.split],
+        metadata=fiftyone.ImageMetadata(
+            width=row.width,
+            height=row.height,
+            num_channels=3,
+            mime_type=row.mime,
+            size_bytes=row.file.stat().st_size,
+        ),
+        **group,
+        **_fields(fiftyone, row),
+    )
+
+
+def _fields(fiftyone: ModuleType, row: Row) -> dict[str, Any]:
+    return {
+        KEY: row.id,
+        "split": row.split,
+        "notes": list(row.notes),
+        **{field: _heat_map(fiftyone, each) for field, each in row.maps.items()},
+        **{field: str(path) for field, path in row.pictures.items()},
+        **row.numbers,
+    }
+
+
+def _heat_map(fiftyone: ModuleType, stored: StoredMap) -> Any:
+    return fiftyone.Heatmap(
+        map_path=str(stored.path),
+        range=[float(stored.limits.low), float(stored.limits.high)],
+        kind=stored.kind,
+        unit=stored.unit,
+        scale=stored.scale,
+        offset=stored.offset,
+    )
+
+
+def _update(fiftyone: ModuleType, dataset: Any, rows: Sequence[Row]) -> None:
+    """Set the fields of samples that are there, all of a chunk at once."""
+    if not rows:
+        return
+    by_id = {row.id: row for row in rows}
+    with dataset.save_context(batch_size=CHUNK) as context:
+        for sample in _photos(dataset, list(by_id)).iter_samples(progress=False):
+            row = by_id[sample[KEY]]
+            sample["filepath"] = str(row.file)
+            for field, value in _fields(fiftyone, row).items():
+                sample[field] = value
+            context.save(sample)
+            if is_grouped(dataset) and row.surfaces:
+                write_scene(fiftyone, row)
+
+
+def write_scene(fiftyone: ModuleType, row: Row) -> Path:
+    """Write the scene of one image: its surfaces seen from where the camera stood.
+
+    Surfaces stay as their files have them; the scene turns them upright, y up and z backwards.
+    """
+    path = row.surfaces[0].path.parent / "scene.fo3d"
+    scene = fiftyone.Scene(
+        camera=fiftyone.PerspectiveCamera(position=[0, 0, 0.5], look_at=[0, 0, -2], up="Y")
+    )
+    turned = fiftyone.Quaternion(x=1.0, y=0.0, z=0.0, w=0.0)
+    for place, surface in enumerate(row.surfaces):
+        scene.add(
+            fiftyone.PlyMesh(
+                surface.label,
+                str(surface.path),
+                is_point_cloud=True,
+                center_geometry=False,
+                quaternion=turned,
+                visible=place == 0,
+            )
+        )
+    scene.write(str(path))
+    return path

@@ -1,0 +1,44 @@
+"""Views that are worth a look: the best, the worst, and where models disagree."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rilievo.metrics.metric import Better
+from rilievo.views.exhibition import Exhibition
+from rilievo.views.fiftyone.samples import PHOTO, is_grouped
+from rilievo.views.rows import DISAGREEMENT, metric_field
+
+COUNT = 50
+
+
+def save_views(dataset: Any, exhibition: Exhibition) -> list[str]:
+    """Save the views under their names, in place of those of an earlier run.
+
+    Returns:
+        The names.
+    """
+    names = []
+    for name, view in _views(dataset, exhibition):
+        if dataset.has_saved_view(name):
+            dataset.delete_saved_view(name)
+        dataset.save_view(name, view)
+        names.append(name)
+    return names
+
+
+def _views(dataset: Any, exhibition: Exhibition) -> Iterator[tuple[str, Any]]:
+    everything = dataset.select_group_slices(PHOTO) if is_grouped(dataset) else dataset.view()
+    for column in exhibition.columns:
+        if not column.summaries:
+            continue
+        leading = column.summaries[0]
+        field = metric_field(column, leading.metric)
+        having = everything.exists(field)
+        for word, down in (("worst", True), ("best", False)):
+            if leading.better is Better.HIGHER:
+                down = not down
+            view = having.sort_by(field, reverse=down).limit(COUNT)
+            yield f"{word} {COUNT}, {leading.label} of {column.label}", view
+    if len(exhibition.columns) > 1:
+        having = everything.exists(DISAGREEMENT)
+        yield "largest disagreement", having.sort_by(DISAGREEMENT, reverse=True).limit(COUNT)

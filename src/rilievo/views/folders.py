@@ -1,0 +1,94 @@
+"""Folders that ``rilievo predict`` wrote, and the photographs that they were made from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rilievo.errors import InputError
+from rilievo.io.facts import FORMAT, Sidecar
+from rilievo.io.limits import printable
+from rilievo.io.sidecar import SUFFIX, read_sidecar
+
+
+def ids_of(folder: Path) -> list[str]:
+    """Relative paths without suffix of the results of photographs, sorted.
+
+    Raises:
+        InputError: If there are none.
+    """
+    found = [_id(path, folder) for path, _ in _sidecars(folder)]
+    if not found:
+        raise InputError(
+            f"{printable(folder)}: holds no results of 'rilievo predict' (a JSON beside each) and "
+            "no evaluation; results of other programs need --dataset"
+        )
+    return found
+
+
+def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:
+    """The photograph of each id, where there is one.
+
+    Results keep the tree of the folder that was predicted, below its own name where several
+    folders were predicted at once.
+
+    Raises:
+        InputError: If the folder is not there, fits no id, or a photograph is not the one that was
+            predicted.
+    """
+    if not photos.is_dir():
+        raise InputError(f"{printable(photos)}: there is no such folder of photographs")
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for path, sidecar in _sidecars(folder):
+            id = _id(path, folder)
+            file = files.get(id) or _photo(path.relative_to(folder).parent, sidecar, photos)
+            if file is not None:
+                _check_same(file, sidecar, path)
+                files[id] = file
+    if not files:
+        raise InputError(
+            f"{printable(photos)}: none of the {len(ids)} results has its photograph here; looked "
+            f"for {printable(ids[0])} and the like"
+        )
+    return files
+
+
+def _photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
+    for place in (parent, Path(*parent.parts[1:])):
+        file = photos / place / sidecar.source.file
+        if file.is_file():
+            return file
+    return None
+
+
+def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
+    """Refuse a photograph that has changed since, or is another of the same name."""
+    size = sidecar.run.get("source_bytes")
+    if isinstance(size, int) and file.stat().st_size != size:
+        raise InputError(
+            f"{printable(file)}: has {file.stat().st_size} bytes, but {printable(json)} was made "
+            f"from {size}; it is another photograph, or has changed: predict it again"
+        )
+
+
+def _sidecars(folder: Path) -> Iterator[tuple[Path, Sidecar]]:
+    """The JSON files of photographs; those of videos list no numbers of one image."""
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        try:
+            sidecar = read_sidecar(path)
+        except InputError:
+            if _says_ours(path):
+                raise
+            continue  # JSON of other programs may lie beside
+        if "independent" not in sidecar.run:
+            yield path, sidecar
+
+
+def _says_ours(path: Path) -> bool:
+    try:
+        return f'"{FORMAT}"'.encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _id(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix().removesuffix(SUFFIX)

@@ -1,0 +1,98 @@
+"""The options of ``rilievo view`` and ``rilievo report``: names, defaults, help and checks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.errors import OptionError, suggest
+from rilievo.types import DepthKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Where photographs and truth come from, besides what the targets say themselves.
+
+    Raises:
+        OptionError: If an option is out of range or two do not go together.
+    """
+
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """For folders of predictions: the dataset of their photographs, as 'rilievo datasets' lists
+    it. Evaluations know theirs."""
+    root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Where the dataset lies; for evaluations, where it lies now, if it was moved."""
+    split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Of the dataset; by default the one that papers score."""
+    variant: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Of the dataset's ground truth."""
+    list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
+    """Your own list of images in place of the split's."""
+    photos: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """For results of 'rilievo predict' without a dataset: the folder that was predicted."""
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """What predictions of other programs are: metric, up_to_scale, affine or affine_inverse."""
+    scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
+    """Metres of one stored unit of predictions of other programs, such as 0.001."""
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """The first N images alone."""
+
+    def __post_init__(self) -> None:
+        for name in ("root", "list_file", "photos"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
+        if self.limit is not None and self.limit < 1:
+            raise OptionError(f"--limit is 1 or more, got {self.limit}")
+        if self.scale is not None and not 0 < self.scale < float("inf"):
+            raise OptionError(f"--scale is a positive number, got {self.scale}")
+        if self.photos is not None and self.dataset is not None:
+            raise OptionError("--photos and --dataset do not go together; give one")
+        _ = self.depth_kind
+
+    @property
+    def depth_kind(self) -> DepthKind | None:
+        """Of predictions of other programs.
+
+        Raises:
+            OptionError: If there is no such kind.
+        """
+        if self.kind is None:
+            return None
+        if self.kind not in list(DepthKind):
+            raise OptionError(f"--kind has no '{self.kind}'; {suggest(self.kind, DepthKind)}")
+        return DepthKind(self.kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions:
+    """How things are shown in FiftyOne.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    name: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Of the dataset in FiftyOne; by default made of the targets. One that is there gets what is
+    new, and nothing twice."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
+    """Folder for heat maps and other pictures, which FiftyOne reads as long as the dataset lives;
+    by default rilievo-view/NAME."""
+    points: bool = False
+    """Surfaces as point clouds too, each image in a group with its 3-D scene."""
+    surface_points: int = 200_000
+    """Most points of a cloud."""
+    export: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Write the dataset in FiftyOne's own format, with all its media."""
+    app: bool = True
+    """Open the app and stay until it is closed."""
+    port: int = 5151
+    """Of the app."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise OptionError(f"--port is between 1 and 65535, got {self.port}")
+        if self.surface_points < 100:
+            raise OptionError(f"--surface-points is 100 or more, got {self.surface_points}")
+        if self.name is not None and not self.name.strip():
+            raise OptionError("--name is empty; name the dataset or leave the option out")

@@ -1,0 +1,219 @@
+"""One image as a viewer's table holds it: paths of pictures, ranges of colours, numbers.
+
+The pictures are written here, so that a row is all that a viewer needs.
+"""
+
+import mimetypes
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.colour import invalid_colour, normals_picture
+from rilievo.io.png import write_png
+from rilievo.types import DepthMap
+from rilievo.views.disagreement import disagreement
+from rilievo.views.exhibition import Column, Exhibit, Exhibition
+from rilievo.views.heat_maps import HeatMap, Limits, heat_maps, limits_of, write_heat_map
+from rilievo.views.surfaces import Surface, write_surfaces
+
+TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMap:
+    """A heat map on disk.
+
+    Attributes:
+        path: Of the 16-bit picture; 0 is no depth.
+        limits: Stored numbers that get the first and the last colour.
+        kind: Of the numbers: number = stored * scale + offset.
+        unit: Of a stored number.
+        scale: Of the coding.
+        offset: Of the coding.
+    """
+
+    path: Path
+    limits: Limits
+    kind: str
+    unit: str
+    scale: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One image.
+
+    Attributes:
+        id: Unique.
+        file: The photograph: the original, or a copy without loss.
+        mime: Of the file.
+        width: [px].
+        height: [px].
+        split: Of the dataset; None where there is none.
+        maps: By field.
+        pictures: Paths of further pictures, by field.
+        numbers: Metrics, intrinsics [px] and disagreement, by field.
+        notes: What deserves a look, and what could not be shown.
+        surfaces: Point clouds; empty where none were asked for.
+        faults: The notes about what could not be shown.
+    """
+
+    id: str
+    file: Path
+    mime: str
+    width: int
+    height: int
+    split: str | None
+    maps: Mapping[str, StoredMap]
+    pictures: Mapping[str, Path]
+    numbers: Mapping[str, float]
+    notes: tuple[str, ...]
+    surfaces: tuple[Surface, ...]
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """Where pictures go, and which.
+
+    Attributes:
+        folder: For all of them.
+        surface_points: Most points of a cloud; None for no clouds.
+    """
+
+    folder: Path
+    surface_points: int | None = None
+
+
+def write_row(exhibition: Exhibition, id: str, media: Media) -> Row:
+    """Read one image, write its pictures, and say what a viewer needs.
+
+    Raises:
+        RilievoError: If the photograph or its truth cannot be read, or a picture not written.
+    """
+    exhibit = exhibition.read(id)
+    height, width, _ = exhibit.photo.shape
+    file = exhibition.images.photo_file(id) or _write_photo(exhibit, media)
+    faults = [f"{each.column.label}: {each.fault}" for each in exhibit.shown if each.fault]
+    surfaces: tuple[Surface, ...] = ()
+    if media.surface_points is not None:
+        found = write_surfaces(exhibit, media.folder / "points", media.surface_points)
+        surfaces = found.surfaces
+        faults += found.faults
+    return Row(
+        id=id,
+        file=file,
+        mime=mimetypes.guess_type(file.name)[0] or "image/png",
+        width=width,
+        height=height,
+        split=exhibition.images.split,
+        maps=_write_maps(exhibit, media.folder),
+        pictures=dict(_write_normals(exhibit, media.folder)),
+        numbers=dict(_numbers(exhibit)),
+        notes=(*faults, *_notes(exhibit)),
+        surfaces=surfaces,
+        faults=tuple(faults),
+    )
+
+
+def metric_field(column: Column, metric: str) -> str:
+    """The field of one model's metric, such as ``dpt_hybrid_rmse``."""
+    return f"{column.field}_{metric}"
+
+
+def normals_field(column: Column) -> str:
+    """The field of one model's normals."""
+    return f"{column.field}_normals"
+
+
+def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
+    path = folder.absolute() / field / f"{id}{suffix}"
+    make_folder(path.parent)
+    return path
+
+
+def _write_photo(exhibit: Exhibit, media: Media) -> Path:
+    path = _path(media.folder, "photographs", exhibit.id, ".png")
+    with replacing(path) as part:
+        write_png(part, exhibit.photo, {"Software": "rilievo"})
+    return path
+
+
+def _write_maps(exhibit: Exhibit, folder: Path) -> Mapping[str, StoredMap]:
+    depths = dict(_depths(exhibit))
+    coded = dict(zip(depths, heat_maps(list(depths.values())), strict=True))
+    return {field: _write_map(field, coded, exhibit.id, folder) for field in coded}
+
+
+def _write_map(field: str, coded: Mapping[str, HeatMap], id: str, folder: Path) -> StoredMap:
+    this = coded[field]
+    alike = [
+        each for each in coded.values() if (each.kind, each.coding) == (this.kind, this.coding)
+    ]
+    comparable = this.unit != "step"
+    limits = limits_of(alike, coded.get(TRUE_DEPTH)) if comparable else limits_of([this])
+    path = _path(folder, field, id, ".png")
+    write_heat_map(path, this)
+    return StoredMap(
+        path=path,
+        limits=limits,
+        kind=this.kind.value,
+        unit=this.unit,
+        scale=this.coding.scale,
+        offset=this.coding.offset,
+    )
+
+
+def _depths(exhibit: Exhibit) -> Iterator[tuple[str, DepthMap]]:
+    true = exhibit.true_depth
+    if true is not None and true.valid.any():
+        yield TRUE_DEPTH, true
+    for each in exhibit.shown:
+        if each.seen is not None and each.seen.depth is not None:
+            yield each.column.field, each.seen.depth
+
+
+def _write_normals(exhibit: Exhibit, folder: Path) -> Iterator[tuple[str, Path]]:
+    truth = exhibit.truth
+    if truth is not None and truth.normals is not None and truth.normals_valid is not None:
+        picture = normals_picture(truth.normals)
+        picture[~truth.normals_valid] = invalid_colour("viridis")
+        yield TRUE_NORMALS, _write_picture(picture, folder, TRUE_NORMALS, exhibit.id)
+    for each in exhibit.shown:
+        if each.seen is not None and each.seen.normals is not None:
+            field, picture = normals_field(each.column), normals_picture(each.seen.normals)
+            yield field, _write_picture(picture, folder, field, exhibit.id)
+
+
+def _write_picture(picture, folder: Path, field: str, id: str) -> Path:
+    path = _path(folder, field, id, ".png")
+    with replacing(path) as part:
+        write_png(part, picture, {"Software": "rilievo"})
+    return path
+
+
+def _numbers(exhibit: Exhibit) -> Iterator[tuple[str, float]]:
+    if exhibit.camera is not None:
+        K = exhibit.camera.K
+        for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):
+            yield name, float(K[place])
+    depths = [each.seen.depth for each in exhibit.shown if each.seen is not None]
+    differing = disagreement([each for each in depths if each is not None])
+    if differing is not None:
+        yield DISAGREEMENT, differing
+    for each in exhibit.shown:
+        score = each.column.scores.get(exhibit.id)
+        for metric, value in {} if score is None else score.values.items():
+            yield metric_field(each.column, metric), float(value)
+
+
+def _notes(exhibit: Exhibit) -> Iterator[str]:
+    for each in exhibit.shown:
+        label, score = each.column.label, each.column.scores.get(exhibit.id)
+        yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
+        if exhibit.id in each.column.unscored:
+            yield f"{label}: no score: {each.column.unscored[exhibit.id]}"
+        if each.seen is None and each.fault is None:
+            yield f"{label}: no prediction"

@@ -1,0 +1,141 @@
+"""Evaluations opened again: their dataset, their benchmark and their predictions."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Benchmark, Task, benchmark_sha256
+from rilievo.evaluate.benchmarks import find_benchmark
+from rilievo.evaluate.cache import FINGERPRINT, read_cache
+from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluate.plan import Plan, make_plan
+from rilievo.evaluate.records import Evaluation
+from rilievo.evaluate.shown import Shown
+from rilievo.evaluate.sources import PREDICTIONS, find_predictions
+from rilievo.evaluate.table import read_evaluation
+from rilievo.io.limits import printable
+from rilievo.types import DepthKind
+from rilievo.views.exhibition import Column
+from rilievo.views.readers import ScoredReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Command:
+    """What ``rilievo evaluate`` was told, as the evaluation records it."""
+
+    benchmark: str
+    root: str
+    model: str | None = None
+    options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One evaluation.
+
+    Attributes:
+        folder: Where it is.
+        evaluation: Its results.
+        plan: Its dataset and benchmark, as they were.
+        column: Its model.
+    """
+
+    folder: Path
+    evaluation: Evaluation
+    plan: Plan
+    column: Column
+
+
+def open_run(path: Path, root: Path | None) -> Run:
+    """An evaluation with everything that it was made of.
+
+    Args:
+        path: Its folder, or its ``evaluation.json``.
+        root: Where its dataset lies now; None for where it lay.
+
+    Raises:
+        InputError: If it is broken, its dataset or its predictions are gone, or its benchmark has
+            other settings by now.
+    """
+    evaluation = read_evaluation(path)
+    folder = path if path.is_dir() else path.parent
+    command = _command(evaluation, path)
+    options = command.options
+    benchmark = _benchmark(command.benchmark, path)
+    try:
+        plan = make_plan(benchmark, root or command.root, options)
+    except InputError as error:
+        raise InputError(
+            f"{printable(folder)}: its dataset cannot be read ({error}); if it was moved, say "
+            "where with --root"
+        ) from error
+    if benchmark_sha256(plan.benchmark) != evaluation.benchmark_sha256:
+        raise InputError(
+            f"{printable(folder)}: the benchmark '{evaluation.benchmark}' has other settings now "
+            "than when it was evaluated; evaluate again"
+        )
+    shown = Shown(
+        benchmark=plan.benchmark,
+        dataset=plan.dataset,
+        answers=_answers(folder, evaluation, plan, options),
+    )
+    return Run(
+        folder=folder, evaluation=evaluation, plan=plan, column=_column(evaluation, shown, plan)
+    )
+
+
+def _command(evaluation: Evaluation, path: Path) -> _Command:
+    try:
+        words = shlex.split(evaluation.command)[2:]
+        return tyro.cli(
+            _Command, args=words, config=(tyro.conf.FlagCreatePairsOff,), console_outputs=False
+        )
+    except (ValueError, SystemExit, OptionError) as error:
+        raise InputError(
+            f"{printable(path)}: its command line is not one of this version "
+            f"({printable(evaluation.command)}); evaluate again"
+        ) from error
+
+
+def _benchmark(name: str, path: Path) -> Benchmark:
+    try:
+        return find_benchmark(name)
+    except OptionError as error:
+        raise InputError(
+            f"{printable(path)}: {error}; name one of your own as package.module:NAME when you "
+            "evaluate, and view the folder of predictions with --dataset"
+        ) from error
+
+
+def _answers(folder: Path, evaluation: Evaluation, plan: Plan, options: EvaluateOptions) -> Answers:
+    if options.predictions is not None:
+        return find_predictions(evaluation.made_by.model, plan, options).answers
+    kept = folder / PREDICTIONS
+    if not (kept / FINGERPRINT).is_file():
+        raise InputError(
+            f"{printable(folder)}: has no folder '{PREDICTIONS}', so there is nothing to see; "
+            f"make them again: {printable(evaluation.command)}"
+        )
+    return read_cache(kept)
+
+
+def _column(evaluation: Evaluation, shown: Shown, plan: Plan) -> Column:
+    task = shown.benchmark.task
+    kind = None if task is Task.NORMALS else shown.answers.kind
+    lost = {each.id: each.reason for each in evaluation.unscored}
+    return Column(
+        label=printable(evaluation.made_by.model),
+        field="",
+        made_by=evaluation.made_by,
+        kind=DepthKind.METRIC if task is Task.DEPTH else kind,
+        normals=task is Task.NORMALS,
+        reader=ScoredReader(shown=shown, ids=frozenset(plan.ids)),
+        summaries=evaluation.summaries,
+        scores={score.id: score for score in evaluation.scores},
+        unscored=lost,
+    )
