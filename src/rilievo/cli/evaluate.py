@@ -28,8 +28,9 @@ _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 class _Arguments:
     benchmark: Annotated[str, tyro.conf.arg(aliases=("-b",), metavar="NAME")]
     """A name that 'rilievo benchmarks' lists, or package.module:NAME."""
-    root: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
-    """Where the dataset was unpacked; 'rilievo datasets NAME' says how it lies on disk."""
+    root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Where the dataset was unpacked; 'rilievo datasets NAME' says how it lies on disk. Only
+    'synthetic', which makes itself, does without."""
     model: Annotated[str | None, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = None
     """A name that 'rilievo models' lists, or an ONNX file; with --predictions, the name that the
     results are to have. By default rilievo's own model."""

@@ -53,7 +53,7 @@ class Plan:
         )
 
 
-def make_plan(benchmark: Benchmark, root: str | Path, options: EvaluateOptions) -> Plan:
+def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOptions) -> Plan:
     """Open the dataset and settle the benchmark.
 
     Raises:
@@ -70,7 +70,7 @@ def make_plan(benchmark: Benchmark, root: str | Path, options: EvaluateOptions) 
     if not ids:
         missing = f"; the first that is missing: {dataset.absent[0].reason}"
         raise InputError(
-            f"{printable(root)}: no image of split '{benchmark.split}' is here"
+            f"{printable(dataset.request.root)}: no image of split '{benchmark.split}' is here"
             + (missing if dataset.absent else "")
         )
     # With a limit, what comes after it is no part of the selection.
@@ -132,7 +132,7 @@ def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
 
 
 def command_line(
-    model: str | None, benchmark: str, root: str | Path, options: EvaluateOptions
+    model: str | None, benchmark: str, root: str | Path | None, options: EvaluateOptions
 ) -> str:
     """The command that repeats an evaluation."""
     words, plain = ["rilievo", "evaluate"], EvaluateOptions()

@@ -54,7 +54,7 @@ class _Source:
 def evaluate(
     model: Model | str | Path | None,
     benchmark: Benchmark | str,
-    root: str | Path,
+    root: str | Path | None = None,
     options: EvaluateOptions | None = None,
     *,
     show: bool = True,
@@ -68,7 +68,7 @@ def evaluate(
         model: A name in ``MODELS``, a file, or a model loaded before. With
             ``options.predictions``, None, or the name that their rows are to have.
         benchmark: A name in ``BENCHMARKS``, ``package.module:NAME``, or the record itself.
-        root: Where the dataset is on disk.
+        root: Where the dataset is on disk; None for one that makes itself.
         options: All else.
         show: Whether to show progress on standard error.
 
