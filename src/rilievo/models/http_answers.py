@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ def read_answer(
         if expected is not None and expected.isdigit() and len(body) != int(expected):
             raise http.client.IncompleteRead(body, int(expected) - len(body))
         return Answer(content_type=response.headers.get_content_type(), body=body)
+
+
+def is_unsent(error: Exception) -> bool:
+    """Whether there was no connection at all, so that nothing was sent."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(reason, ConnectionRefusedError | socket.gaierror)
 
 
 def lost(error: Exception, request: urllib.request.Request, *, costs: bool) -> ModelError:

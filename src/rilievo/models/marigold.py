@@ -51,7 +51,7 @@ class DiffusionModel(Model):
 
         Args:
             card: What it is.
-            pipeline: With its weights in the precision that is asked for; it is moved to the
+            pipeline: With its weights in the type of ``precision_dtype``; it is moved to the
                 device.
             options: How to run it. Threads are those of the whole process.
             settings: Steps, ensemble, seed and resolution.
@@ -66,7 +66,8 @@ class DiffusionModel(Model):
         self.card = replace(card, confidence=settings.ensemble > 1)
         self.weights_sha256 = weights_sha256
         self.device = find_device(options.device)
-        precision_dtype(options, self.device)
+        dtype = precision_dtype(options, self.device)
+        self._autocast = _DTYPES[options.precision] is not dtype
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._pipeline = pipeline.to(self.device)
@@ -117,18 +118,19 @@ class DiffusionModel(Model):
         # Noise is drawn on the CPU, so that every device starts from the same.
         generator = torch.Generator("cpu").manual_seed(self._seed)
         try:
-            output = self._pipeline(
-                photo.pixels,
-                num_inference_steps=self._steps,
-                ensemble_size=self._ensemble,
-                processing_resolution=self._resolution,
-                match_input_resolution=False,
-                # Members of an ensemble go through the network one at a time.
-                batch_size=1,
-                generator=generator,
-                output_type="np",
-                output_uncertainty=self._ensemble > 1,
-            )
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
+                output = self._pipeline(
+                    photo.pixels,
+                    num_inference_steps=self._steps,
+                    ensemble_size=self._ensemble,
+                    processing_resolution=self._resolution,
+                    match_input_resolution=False,
+                    # Members of an ensemble go through the network one at a time.
+                    batch_size=1,
+                    generator=generator,
+                    output_type="np",
+                    output_uncertainty=self._ensemble > 1,
+                )
         except MemoryError as error:
             raise ModelError(self._too_large(photo)) from error
         except (RuntimeError, ValueError, TypeError) as error:
@@ -193,11 +195,16 @@ def confidence_of(uncertainty: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray
 
 
 def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """The type of weights and arithmetic.
+    """The type of the weights: that of the arithmetic, save for bf16 on a CPU.
+
+    There, torch has no bf16 for some of what pipelines do to pictures; weights stay fp32, and the
+    arithmetic that gains by it is bf16.
 
     Raises:
         OptionError: If the device cannot compute in it.
     """
-    if options.precision == "fp16" and device.type == "cpu":
+    if device.type != "cpu":
+        return _DTYPES[options.precision]
+    if options.precision == "fp16":
         raise OptionError("precision fp16 is for cuda; on cpu there are fp32 and bf16")
-    return _DTYPES[options.precision]
+    return torch.float32

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
+from logging import CRITICAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,10 +141,9 @@ def _part(
         raise ModelError(f"{printable(folder)}: {part.library} has no {part.class_name}")
     if not issubclass(part_class, nn.Module):
         return _loaded(part_class, folder)
-    typed = {"torch_dtype": dtype} if library is diffusers else {"dtype": dtype}
-    if library is diffusers:
-        # Otherwise it says that accelerate is missing, which saves memory while loading.
-        typed["low_cpu_mem_usage"] = False
+    # Without accelerate, diffusers would say that loading takes more memory than with it.
+    theirs = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
+    typed = theirs if library is diffusers else {"dtype": dtype}
     network, info = _loaded(
         part_class,
         folder,
@@ -181,8 +181,8 @@ def _quiet() -> Iterator[None]:
 
     before = ours.get_verbosity(), theirs.get_verbosity()
     drawing = theirs.is_progress_bar_enabled()
-    ours.set_verbosity(ours.CRITICAL)
-    theirs.set_verbosity(theirs.CRITICAL)
+    ours.set_verbosity(CRITICAL)
+    theirs.set_verbosity(CRITICAL)
     theirs.disable_progress_bar()
     try:
         yield

@@ -121,6 +121,7 @@ class ReplicateModel(PaidModel):
             raise
         self._calls -= 1
         place = f"/v1/predictions/{_name(prediction)}"
+        pause = self._service.patience.poll / 8
         try:
             while (status := prediction.get("status")) in _RUNNING:
                 if time.monotonic() > end:
@@ -128,7 +129,8 @@ class ReplicateModel(PaidModel):
                         f"no result after {self._options.timeout} seconds: cancelled; give "
                         "--set timeout=SECONDS"
                     )
-                self._service.wait(self._service.patience.poll)
+                self._service.wait(pause)
+                pause = min(2 * pause, self._service.patience.poll)
                 prediction = self._service.ask("GET", place)
         except (ModelError, KeyboardInterrupt):
             self._cancel(place)

@@ -97,7 +97,9 @@ def _values(answer: Answer) -> Float32[np.ndarray, "h w"] | None:
             return _grey(picture)
     except UnidentifiedImageError as error:
         raise ModelError(f"the result is no picture ({', '.join(_FORMATS)})") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ModelError("the result has so many pixels that it is too large to be one") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise ModelError("the result is a picture that is cut short or broken") from error
 
 

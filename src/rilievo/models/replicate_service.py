@@ -29,6 +29,7 @@ from rilievo.models.http_answers import (
     StoppedError,
     detail,
     host,
+    is_unsent,
     lost,
     read_answer,
     seconds_asked,
@@ -63,7 +64,7 @@ class Patience:
         first: Before the second attempt; each further wait is twice as long, give or take half.
         longest: Most that is waited at once, also where the service asks for a wait.
         request: For one answer.
-        poll: Between two looks at a prediction that runs.
+        poll: Between two looks at a prediction that runs; the first come sooner.
         farewell: For an answer that nothing depends on.
     """
 
@@ -216,8 +217,9 @@ class Service:
                         raise self._refusal(error, request) from None
                     pause = self._pause(attempt, error.headers.get("Retry-After"))
             except (OSError, http.client.HTTPException) as error:
-                if costs or last:
-                    raise lost(error, request, costs=costs) from None
+                doubtful = costs and not is_unsent(error)
+                if doubtful or last:
+                    raise lost(error, request, costs=doubtful) from None
                 pause = self._pause(attempt, None)
             self.wait(pause)
             attempt += 1

@@ -1,0 +1,246 @@
+"""What replicate.com gets wrong, or we ask wrongly: a clear line each, and no secret in it."""
+
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from replicate_server import (
+    TOKEN,
+    Said,
+    Service,
+    colour_png,
+    grey_png,
+    png,
+    replicate_server,
+)
+from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.models import load_model
+from rilievo.models.engines import LoadOptions
+from rilievo.models.replicate import ReplicateModel, load
+from rilievo.models.replicate_cards import find_version
+from rilievo.models.replicate_service import Patience
+from rilievo.types import DepthKind, Photo, Setting
+
+QUICK = Patience(attempts=4, first=0.01, longest=3.0, request=0.4, poll=0.01, farewell=0.4)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    with replicate_server() as running:
+        monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
+        monkeypatch.setenv("REPLICATE_BASE_URL", running.address)
+        yield running
+
+
+def model(kind: DepthKind = DepthKind.AFFINE, **settings: Setting) -> ReplicateModel:
+    found = find_version("replicate:who/depth", kind)
+    assert found is not None
+    return load(found[0], LoadOptions(settings={"calls": 9, **settings}), QUICK)
+
+
+def photo(height: int = 48, width: int = 64, seed: int = 0) -> Photo:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Photo(pixels=pixels, name="kitchen.jpg")
+
+
+def refusal(service: Service, **settings: Setting) -> str:
+    """What a photograph fails with, after a look that nothing shows the token."""
+    with pytest.raises(RilievoError) as caught:
+        model(**settings).predict([photo()])
+    shown = "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in shown
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_failed_prediction_is_told_in_the_services_words(service: Service) -> None:
+    service.fails_with = f"CUDA out of memory\nTraceback: token {TOKEN}"
+    message = refusal(service)
+    assert "the prediction ended as 'failed': CUDA out of memory" in message
+    assert service.files == {}
+
+
+def test_a_token_that_the_service_echoes_is_not_shown(service: Service) -> None:
+    service.fails_with = f"unknown user {TOKEN}"
+    assert "unknown user ***" in refusal(service)
+    service.next("POST /v1/predictions", Said(status=422, body={"detail": f"no {TOKEN}, no"}))
+    assert "HTTP 422: no ***, no" in refusal(service)
+
+
+def test_a_prediction_that_takes_too_long_is_cancelled(service: Service) -> None:
+    service.polls_needed = 10**9
+    assert "no result after 1 seconds: cancelled" in refusal(service, timeout=1)
+    assert service.cancelled == ["prediction0"]
+    assert service.files == {}
+
+
+def test_a_prediction_that_somebody_cancelled_is_told(service: Service) -> None:
+    service.cancelled.append("prediction0")
+    assert "ended as 'canceled'" in refusal(service)
+
+
+def test_who_stops_waiting_cancels_the_prediction(service: Service) -> None:
+    service.polls_needed = 10**9
+    told = model()
+    caught: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            told.predict([photo()])
+        except ModelError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not service.count("GET /v1/predictions/"):
+        time.sleep(0.005)
+    told.interrupt()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert "stopped" in str(caught[0])
+    assert service.cancelled == ["prediction0"]
+    assert service.files == {}
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (("text/html", b"<html>sorry</html>"), "the result is text/html, not a picture"),
+        (("image/png", b"<html>sorry</html>"), "the result is no picture"),
+        (("image/png", grey_png([[7] * 64] * 48)[:-30]), "cut short or broken"),
+        (("image/png", grey_png([[7] * 64] * 64)), "64 x 64 pixels, another shape"),
+        (("image/png", colour_png(64, 48)), "0 of 1 pictures in the result are grey"),
+        (("image/png", b""), "the result is no picture"),
+    ],
+)
+def test_results_are_checked_before_they_are_believed(
+    service: Service, result: tuple[str, bytes], words: str
+) -> None:
+    service.picture = lambda _: [result]
+    assert words in refusal(service)
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(service: Service) -> None:
+    service.picture = lambda _: [("image/png", png(60000, 60000, 8, 0, b""))]
+    assert "too large to be one" in refusal(service)
+
+
+@pytest.mark.parametrize("output", [None, 3, [], {"depth": 7}, "file:///etc/passwd"])
+def test_an_output_without_a_picture_is_refused(service: Service, output: object) -> None:
+    service.shape_output = lambda _: output
+    assert "model 'replicate:who/depth'" in refusal(service)
+
+
+def test_an_error_page_in_place_of_json_is_told(service: Service) -> None:
+    service.next(
+        "POST /v1/predictions", Said(body=b"<html>proxy</html>", type="text/html", status=200)
+    )
+    assert "expected JSON" in refusal(service)
+
+
+def test_a_service_that_points_elsewhere_is_not_followed(service: Service) -> None:
+    service.next(
+        "POST /v1/files", Said(status=302, headers={"Location": f"{service.address}/stolen"})
+    )
+    assert "points elsewhere" in refusal(service)
+    assert service.count("GET /stolen") == 0
+
+
+def test_a_token_that_is_not_accepted_is_told_before_anything_is_sent(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_wrong")
+    with pytest.raises(ModelError, match="REPLICATE_API_TOKEN is not accepted") as caught:
+        model()
+    assert "r8_wrong" not in "".join(traceback.format_exception(caught.value))
+    assert service.count("POST") == 0
+
+
+def test_an_account_without_credit_is_asked_once(service: Service) -> None:
+    told = model()
+    service.next("POST /v1/predictions", Said(status=402, body={"detail": "pay"}))
+    for _ in range(3):
+        with pytest.raises(ModelError, match="no credit left"):
+            told.predict([photo()])
+    assert service.count("POST /v1/predictions") == 1
+    assert service.count("POST /v1/files") == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [("", "set REPLICATE_API_TOKEN"), ("r8_a\nHost: b", "has spaces or other characters")],
+)
+def test_a_token_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, token: str, words: str
+) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", token)
+    with pytest.raises(ModelError, match=words) as caught:
+        model()
+    assert not token or token not in str(caught.value)
+
+
+def test_the_token_is_never_sent_in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("REPLICATE_BASE_URL", "http://api.replicate.example")
+    with pytest.raises(ModelError, match="begins with https://"):
+        model()
+
+
+def test_no_service_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("REPLICATE_BASE_URL", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match=r"127\.0\.0\.1 cannot be reached"):
+        model()
+
+
+def test_a_photograph_too_large_to_send_is_told(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rilievo.models.replicate.LARGEST_UPLOAD", 1000)
+    with pytest.raises(InputError, match=r"kitchen\.jpg: is .* make it smaller"):
+        model().predict([photo()])
+    assert service.count("POST") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("replicate:who/depth", None, "say what its picture shows with --kind"),
+        ("replicate:who/depth", "metric", "stretched to its own range"),
+        ("replicate:who", "affine", "expected replicate:owner/name"),
+        ("replicate:who/depth:12", "affine", "64 hex digits"),
+        ("replicate:cjwbw/midas", "affine", "its kind is affine_inverse, and affine was given"),
+    ],
+)
+def test_names_and_kinds_that_cannot_be_are_refused(
+    name: str, kind: str | None, words: str
+) -> None:
+    with pytest.raises((ModelError, OptionError), match=words):
+        load_model(name, kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"calls": 0}, "calls is 1 or more"),
+        ({"inputs": "[1]"}, "inputs is a JSON object"),
+        ({"inputs": '{"image": 1}'}, "which is the photograph"),
+        ({"timeout": 0}, "timeout is 1 to 86400"),
+        ({"image": ""}, "name of an input"),
+        ({"steps": 4}, "has no setting 'steps'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(
+    service: Service, settings: dict[str, Setting], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        model(**settings)
+
+
+def test_where_it_runs_is_not_ours_to_choose(service: Service) -> None:
+    with pytest.raises(OptionError, match=r"runs at replicate\.com"):
+        load_model("replicate:who/depth", kind="affine", device="cuda")

@@ -1,0 +1,104 @@
+"""Pipelines of diffusers with the real classes, a few thousand random weights, and no network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    LCMScheduler,
+    MarigoldDepthPipeline,
+    MarigoldNormalsPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.utils import logging as diffusers_logging
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
+
+DEPTH: dict[str, Any] = {
+    "prediction_type": "depth",
+    "scale_invariant": True,
+    "shift_invariant": True,
+}
+NORMALS: dict[str, Any] = {"prediction_type": "normals", "use_full_z_range": True}
+SCHEDULE: dict[str, Any] = {"beta_schedule": "scaled_linear", "prediction_type": "v_prediction"}
+
+
+def save_pipeline(folder: Path, *, normals: bool = False, lcm: bool = False, **facts: Any) -> Path:
+    """A pipeline as its authors save one; ``facts`` go over its index."""
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.manual_seed(7)
+    scheduler = LCMScheduler(**SCHEDULE) if lcm else DDIMScheduler(**SCHEDULE, clip_sample=False)
+    settings: dict[str, Any] = {"default_denoising_steps": 2, "default_processing_resolution": 32}
+    kind = MarigoldNormalsPipeline if normals else MarigoldDepthPipeline
+    pipeline = kind(
+        unet=_unet(),
+        vae=_vae(),
+        scheduler=scheduler,
+        text_encoder=_text_encoder(),
+        tokenizer=_tokenizer(folder.with_name(f"{folder.name}-words")),
+        **settings,
+        **(NORMALS if normals else DEPTH),
+    )
+    pipeline.save_pretrained(folder)
+    edit_index(folder, **facts)
+    return folder
+
+
+def edit_index(folder: Path, **facts: Any) -> None:
+    """Change entries of ``model_index.json``; None takes one away."""
+    path = folder / "model_index.json"
+    entries = json.loads(path.read_text()) | facts
+    path.write_text(json.dumps({key: each for key, each in entries.items() if each is not None}))
+
+
+def _unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=8,
+        out_channels=4,
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=8,
+        attention_head_dim=4,
+        norm_num_groups=4,
+    )
+
+
+def _vae() -> AutoencoderKL:
+    blocks: dict[str, Any] = {
+        "block_out_channels": (8, 8),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+    }
+    return AutoencoderKL(**blocks, latent_channels=4, norm_num_groups=4)
+
+
+def _text_encoder() -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            hidden_size=8,
+            intermediate_size=8,
+            num_attention_heads=2,
+            num_hidden_layers=1,
+            vocab_size=4,
+            bos_token_id=0,
+            eos_token_id=1,
+            pad_token_id=1,
+        )
+    )
+
+
+def _tokenizer(folder: Path) -> CLIPTokenizer:
+    folder.mkdir()
+    words = ("<|startoftext|>", "<|endoftext|>", "a</w>", "b</w>")
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
+    )
