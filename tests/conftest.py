@@ -1,6 +1,7 @@
 """What several tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ def data_folder() -> Path:
     if folder is None:
         pytest.skip("RILIEVO_DATA is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests convert and compile out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RILIEVO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 pytest_plugins = ("tiny_networks",)

@@ -15,6 +15,7 @@ from rilievo.types import Setting
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 INPUT = "image"
+OUTPUTS = ("depth", "normals", "confidence", "fov")
 
 AUTO = "auto"
 ONNX_ENGINES = ("onnxruntime", "openvino")
@@ -56,6 +57,7 @@ class Session:
         run: Feeds the input ``INPUT`` and returns every output by name.
         metadata: What the file says of itself.
         device: Where it runs in fact: "cpu" or "cuda:N".
+        one_by_one: Whether it takes batches of one photograph alone.
     """
 
     run: Callable[[Shaped[np.ndarray, "..."]], Arrays]
@@ -63,6 +65,7 @@ class Session:
     output_names: tuple[str, ...]
     metadata: Mapping[str, str]
     device: str
+    one_by_one: bool
 
 
 def open_session(path: Path, options: LoadOptions) -> Session:
@@ -78,13 +81,20 @@ def open_session(path: Path, options: LoadOptions) -> Session:
     return open_engine(path, options)
 
 
-def checked(options: LoadOptions, *, engines: tuple[str, ...], what: str) -> LoadOptions:
+def checked(
+    options: LoadOptions,
+    *,
+    engines: tuple[str, ...],
+    what: str,
+    precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
+) -> LoadOptions:
     """The options with an engine that fits, ``auto`` being the first of ``engines``.
 
     Args:
         options: As given.
         engines: What can run the model, the usual one first.
         what: The model in messages.
+        precisions: Of each engine, for this kind of model.
 
     Raises:
         OptionError: If the engine is unknown or does not fit, or lacks the precision, or the
@@ -96,10 +106,10 @@ def checked(options: LoadOptions, *, engines: tuple[str, ...], what: str) -> Loa
     engine = engines[0] if options.engine == AUTO else options.engine
     if engine not in engines:
         raise OptionError(f"{what} is run by {' or '.join(engines)}, not by {engine}")
-    if options.precision not in PRECISIONS[engine]:
+    if options.precision not in precisions[engine]:
         raise OptionError(
             f"the engine {engine} has no precision '{options.precision}'; "
-            f"it has {', '.join(PRECISIONS[engine])}"
+            f"it has {', '.join(precisions[engine])}"
         )
     if options.threads is not None and options.threads < 1:
         raise OptionError(f"threads are 1 or more, got {options.threads}")
@@ -162,6 +172,7 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         output_names=outputs,
         metadata=metadata,
         device=f"cuda:{options.device.partition(':')[2] or 0}" if on_cuda else "cpu",
+        one_by_one=any(each.shape and each.shape[0] == 1 for each in session.get_inputs()),
     )
 
 
@@ -187,7 +198,7 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
         compiled = openvino.Core().compile_model(network, "CPU", settings)
     except RuntimeError as error:
         raise ModelError(f"{path}: not a network OpenVINO can run: {first_line(error)}") from error
-    outputs = tuple(output.get_any_name() for output in compiled.outputs)
+    outputs = tuple(_output_name(output) for output in compiled.outputs)
 
     def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
         try:
@@ -196,13 +207,21 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: answer[index] for index, name in enumerate(outputs)}
 
+    shapes = [each.partial_shape for each in compiled.inputs]
     return Session(
         run=run,
         input_names=tuple(each.get_any_name() for each in compiled.inputs),
         output_names=outputs,
         metadata=_openvino_metadata(network),
         device="cpu",
+        one_by_one=any(len(shape) and shape[0] == 1 for shape in shapes),
     )
+
+
+def _output_name(output: Any) -> str:
+    """The contract's name of an output; OpenVINO knows it by those of tensors before it too."""
+    names = output.get_names()
+    return next((name for name in OUTPUTS if name in names), output.get_any_name())
 
 
 def cache_directory() -> Path:

@@ -1,20 +1,21 @@
 """Networks in ONNX files that say of themselves what they are.
 
 The contract, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or
-float32 where the resampling does not round. Outputs: ``depth`` float32 (batch, height, width)
-and, optionally, ``normals`` float32 (batch, 3, height, width) in our axes, ``confidence`` float32
-(batch, height, width), at any one size, and ``fov`` float32 (batch,) [degrees]. Normalisation and
-the like are inside the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name``,
-``rilievo.kind``, ``rilievo.licence``, ``rilievo.focal`` (``width`` where depth is that of a camera
-whose focal length is the photograph's width, else ``none``) and what
+float32 where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth``
+float32 (batch, height, width) and, optionally, ``normals`` float32 (batch, 3, height, width) in
+our axes, ``confidence`` float32 (batch, height, width), at any one size, and ``fov`` float32
+(batch,) [degrees]. Normalisation and the like are inside the graph. Metadata: ``rilievo.format``
+= 2, ``rilievo.name``, ``rilievo.kind``, ``rilievo.licence``, ``rilievo.focal`` (``width`` where
+depth is that of a camera whose focal length is the photograph's width, else ``none``) and what
 ``rilievo.models.preparation`` writes: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
-``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``, ``rilievo.fill``.
+``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``, ``rilievo.fill``. Optional:
+``rilievo.precision`` of the weights (fp32 where it is not said) and ``rilievo.weights_sha256`` of
+what the file was made of.
 
 Version 1 has no ``fov``, and of the metadata only the first four, ``rilievo.area`` (pixels that it
 was trained at) and ``rilievo.multiple`` (what both sides must be a multiple of).
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import ModelError
+from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, Session, checked, open_session
+from rilievo.models.hub_lock import sha256
 from rilievo.models.preparation import Preparation, Rule, Sizing, read_preparation
 from rilievo.models.prepared import PreparedModel
 from rilievo.types import DepthKind, Setting
@@ -43,6 +46,7 @@ class OnnxFacts:
     licence: str
     preparation: Preparation
     needs_focal: bool
+    precision: str = "fp32"
 
     def metadata(self) -> Mapping[str, str]:
         """What to write into a file that says the same."""
@@ -52,6 +56,7 @@ class OnnxFacts:
             "rilievo.kind": self.kind.value,
             "rilievo.licence": self.licence,
             "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
+            "rilievo.precision": self.precision,
             **self.preparation.metadata(),
         }
 
@@ -59,19 +64,29 @@ class OnnxFacts:
 class OnnxModel(PreparedModel):
     """A network in an ONNX file, run at the resolution it was trained at."""
 
-    def __init__(self, path: Path, options: LoadOptions, card: ModelCard | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        options: LoadOptions,
+        card: ModelCard | None = None,
+        *,
+        weights_sha256: str | None = None,
+        settings: Mapping[str, Setting] | None = None,
+    ) -> None:
         """Open and check the file.
 
         Args:
             path: The ONNX file.
             options: How to run it.
             card: Its line of ``MODELS``; by default one made of its metadata and outputs.
+            weights_sha256: Of the weights that the file was made of; by default the file's own.
+            settings: What results say besides how it is run, or in place of that.
 
         Raises:
             ModelError: If it cannot be read, or does not keep the contract of this module.
         """
         options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
-        self.weights_sha256 = _sha256(path)
+        self.weights_sha256 = weights_sha256 or sha256(path)
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
         self.card = card or _card(path, facts, self._session.output_names)
@@ -80,17 +95,23 @@ class OnnxModel(PreparedModel):
                 f"{path}: the file says that its depth is {facts.kind}, the card of model "
                 f"'{self.card.name}' {self.card.kind}"
             )
+        self.facts = facts
         self.preparation, self.needs_focal = facts.preparation, facts.needs_focal
         self.settings: Mapping[str, Setting] = {
             "engine": options.engine,
             "precision": options.precision,
             "device": self._session.device,
+            **({} if facts.precision == "fp32" else {"weights": facts.precision}),
             **_size_settings(facts.preparation),
+            **(settings or {}),
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """The session's answers."""
-        return self._session.run(batch)
+        if not self._session.one_by_one:
+            return self._session.run(batch)
+        each = [self._session.run(part) for part in np.split(batch, len(batch))]
+        return {name: np.concatenate([answers[name] for answers in each]) for name in each[0]}
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
@@ -104,7 +125,8 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     if version not in (FORMAT, FIRST_FORMAT):
         raise ModelError(
             f"{path}: the file does not say what it is (no metadata rilievo.format = {FORMAT}); "
-            "only networks that state kind, size and licence can be run"
+            f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
+            "writes a copy that does"
         )
     for name in ("image", "depth"):
         if name not in (session.input_names if name == "image" else session.output_names):
@@ -116,6 +138,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
             licence=metadata["rilievo.licence"],
             preparation=_preparation(metadata, version),
             needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
+            precision=metadata.get("rilievo.precision", "fp32"),
         )
     except KeyError as error:
         raise ModelError(f"{path}: metadata {error} is missing") from error
@@ -157,11 +180,3 @@ def _card(path: Path, facts: OnnxFacts, outputs: Sequence[str]) -> ModelCard:
         speed="not measured",
         loader="rilievo.models.onnx:load",
     )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error

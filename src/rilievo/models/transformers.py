@@ -9,7 +9,7 @@ import fnmatch
 import json
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import CRITICAL
@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
+from rilievo.models.conversion.choice import chosen
+from rilievo.models.conversion.store import Origin, open_origin
 from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
+from rilievo.models.prepared import PreparedModel
 from rilievo.models.processors import FAMILIES, FILE, read_processor
-from rilievo.types import DepthKind
+from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.models.torch_model import Network, TorchModel
@@ -51,14 +54,36 @@ class _Loaded:
     misshapen: Sequence[str]
 
 
-def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
+def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
     """Make a checkpoint ready to predict (``ModelCard.loader``).
 
     Raises:
         ModelError: If it cannot be had, has no depth head, or does not fit its own architecture.
-        MissingExtraError: If torch or transformers is not installed.
+        MissingExtraError: If a package that it needs is not installed.
         OptionError: If the device, engine or precision is not to be had.
     """
+    choice = chosen(options, f"model '{card.name}'")
+    snapshot = open_snapshot(card, options.revision, wanted)
+    model_type = _model_type(snapshot.folder)
+    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
+    settings: Mapping[str, Setting] = {"source": card.source, **where}
+    origin = Origin(
+        card=card,
+        files=snapshot.files,
+        weights_sha256=snapshot.weights_sha256,
+        settings=settings,
+        make=lambda as_asked: _in_torch(card, snapshot, model_type, as_asked, settings),
+    )
+    return open_origin(origin, choice)
+
+
+def _in_torch(
+    card: ModelCard,
+    snapshot: Snapshot,
+    model_type: str,
+    options: LoadOptions,
+    settings: Mapping[str, Setting],
+) -> "TorchModel":
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
@@ -66,17 +91,13 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
         raise MissingExtraError(f"model '{card.name}'", card.extra or "hub") from error
     from rilievo.models.torch_model import TorchModel
 
-    snapshot = open_snapshot(card, options.revision, wanted)
-    model_type = _model_type(snapshot.folder)
-    network = _network(card, snapshot, model_type)
-    where = {} if snapshot.commit is None else {"commit": snapshot.commit}
     return TorchModel(
         card,
-        network,
+        _network(card, snapshot, model_type),
         options,
         weights_sha256=snapshot.weights_sha256,
         needs_focal=model_type == "depth_pro",
-        settings={"source": card.source, **where},
+        settings=settings,
     )
 
 

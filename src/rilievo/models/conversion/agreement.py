@@ -1,0 +1,120 @@
+"""Whether a converted network answers as the one that it was made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+
+from rilievo.errors import ModelError
+from rilievo.models.prepared import Arrays, PreparedModel
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "fp32": (1e-4, 1e-4),
+    "fp16": (2e-2, 1e-3),
+    "int8": (5e-1, 3e-2),
+}
+"""What a file of each precision may differ by: at most, and in the median, as shares of the range
+of the answer. A quantised network errs far at a few edges and is of use all the same, so it is
+the median that decides there."""
+
+SHAPES = ((480, 640), (400, 300), (448, 448))
+"""(height, width) of photographs that a file of free size is tried on [px]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far two networks' answers are apart, as shares of the answers' range.
+
+    Attributes:
+        most: At the pixel where it is largest, of all that were compared.
+        median: Over pixels; of the worst photograph.
+    """
+
+    most: float
+    median: float
+
+    def __str__(self) -> str:
+        return f"at most {self.most:.1e} of the range, {self.median:.1e} in the median"
+
+
+def check_agreement(
+    reference: PreparedModel,
+    converted: PreparedModel,
+    precision: str,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
+) -> Agreement:
+    """Compare the answers to photographs of several sizes, one by one and as a batch.
+
+    Args:
+        reference: What it was made of.
+        converted: What was made.
+        precision: Of what was made; says what it may differ by.
+        photos: To compare on; by default pictures drawn here.
+
+    Raises:
+        ModelError: If they differ by more than ``LIMITS``, or one of them fails.
+    """
+    batches = list(_batches(reference, photos or [picture(shape) for shape in SHAPES]))
+    apart = [_apart(reference.run(batch), converted.run(batch)) for batch in batches]
+    found = Agreement(
+        most=max(each.most for each in apart), median=max(each.median for each in apart)
+    )
+    most, median = LIMITS[precision]
+    if not (found.most <= most and found.median <= median):
+        raise ModelError(
+            f"model '{reference.card.name}': as ONNX in {precision} it answers differently "
+            f"({found}; allowed are {most:.0e} and {median:.0e})"
+        )
+    return found
+
+
+def picture(shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """Something like a scene: a sky, a floor, boxes, and a grain; always the same."""
+    height, width = shape
+    rng = np.random.default_rng(height * 10007 + width)
+    rows = np.linspace(0, 1, height)[:, None, None]
+    pixels = np.where(rows < 0.4, [120.0, 160.0, 220.0], [90.0, 80.0, 60.0]) * (0.6 + 0.5 * rows)
+    pixels = np.broadcast_to(pixels, (height, width, 3)).copy()
+    for _ in range(12):
+        top, left = rng.integers(0, (height - 8, width - 8))
+        down, across = rng.integers(8, (height // 2, width // 2))
+        pixels[top : top + down, left : left + across] = rng.uniform(20, 235, 3)
+    return (pixels + rng.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _batches(
+    model: PreparedModel, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+) -> Iterator[Shaped[np.ndarray, "b h w 3"]]:
+    """Each photograph at the network's size, the last with its mirror image."""
+    for index, photo in enumerate(photos):
+        pixels = model.preparation.pixels(photo)
+        last = index == len(photos) - 1
+        yield np.stack([pixels, pixels[:, ::-1]] if last else [pixels])
+
+
+def _apart(reference: Arrays, converted: Arrays) -> Agreement:
+    if set(reference) != set(converted):
+        raise ModelError(
+            f"the converted network answers with {', '.join(converted)} in place of "
+            f"{', '.join(reference)}"
+        )
+    apart = [_difference(reference[name], converted[name]) for name in reference]
+    return Agreement(
+        most=max(each.most for each in apart), median=max(each.median for each in apart)
+    )
+
+
+def _difference(
+    reference: Float[np.ndarray, "b *rest"], converted: Float[np.ndarray, "b *rest"]
+) -> Agreement:
+    if reference.shape != converted.shape:
+        raise ModelError(
+            f"the converted network's answer is {converted.shape}, not {reference.shape}"
+        )
+    # One number a photograph has no range, and a flat answer next to none.
+    field = reference.ndim > 1 and np.ptp(reference) > 0
+    scale = np.ptp(reference) if field else np.abs(reference).max()
+    apart = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)
+    each = np.median(apart.reshape(len(apart), -1), axis=1)
+    return Agreement(most=float(apart.max()), median=float(each.max()))

@@ -1,0 +1,138 @@
+"""ONNX files with smaller weights: fp16 to store, int8 to compute with."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.models.engines import INPUT, first_line
+from rilievo.models.preparation import Preparation
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+FP32, FP16, INT8 = "fp32", "fp16", "int8"
+FILE_PRECISIONS = (FP32, FP16, INT8)
+LARGEST_FP16 = 65504.0
+_LEAST_VALUES = 16  # smaller tensors are shapes and the like, and save nothing
+
+
+def halve(source: Path, target: Path) -> None:
+    """Store a network's weights in 16 bits; whoever runs it computes in 32 as before.
+
+    Arithmetic in 16 bits would overflow in some networks, and no processor is faster by it;
+    ``precision="bf16"`` is the faster arithmetic when a network is run.
+
+    Raises:
+        ModelError: If a weight is beyond what 16 bits hold.
+        MissingExtraError: If the package onnx is not installed.
+    """
+    onnx = _onnx()
+    model = onnx.load(str(source))
+    graph = model.graph
+    casts = []
+    for weight in graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < _LEAST_VALUES:
+            continue
+        values = onnx.numpy_helper.to_array(weight)
+        if np.abs(values).max() > LARGEST_FP16:
+            raise ModelError(
+                f"{source}: weight {weight.name} goes up to {np.abs(values).max():.3g}, beyond "
+                f"what fp16 holds ({LARGEST_FP16:.0f}); keep fp32"
+            )
+        name = weight.name
+        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}/fp16")
+        weight.CopyFrom(half)
+        casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _save(model, target)
+
+
+def quantise(
+    source: Path,
+    target: Path,
+    preparation: Preparation,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+) -> None:
+    """Bring weights, and with photographs activations too, to 8 bits.
+
+    Without photographs, the products of matrices alone are quantised, with the ranges of
+    activations found anew for every photograph (dynamic). With them, convolutions too, with the
+    ranges that these photographs had (static).
+
+    Args:
+        source: The network in fp32.
+        target: Where to write.
+        preparation: Of the network.
+        photos: For calibration.
+
+    Raises:
+        ModelError: If the network cannot be quantised.
+        MissingExtraError: If the package onnx is not installed.
+    """
+    _onnx()
+    from onnxruntime import quantization
+
+    try:
+        if not photos:
+            quantization.quantize_dynamic(
+                source,
+                target,
+                op_types_to_quantize=["MatMul", "Gemm"],
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=True,
+                extra_options={"MatMulConstBOnly": True},
+            )
+            return
+        quantization.quantize_static(
+            source,
+            target,
+            _Reader(preparation, photos),  # pyright: ignore[reportArgumentType]
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["MatMul", "Gemm", "Conv"],
+            per_channel=True,
+            activation_type=quantization.QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "MatMulConstBOnly": True,
+                # OpenVINO computes in int8 only where the bias is left as it is.
+                "QuantizeBias": False,
+            },
+        )
+    # Its own exceptions are those of a script: ValueError, RuntimeError, AssertionError.
+    except Exception as error:
+        raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
+
+
+class _Reader:
+    """Photographs as ONNX Runtime's calibration asks for them, one by one."""
+
+    def __init__(
+        self, preparation: Preparation, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+    ) -> None:
+        self._photos: Iterator[Shaped[np.ndarray, "h w 3"]] = map(preparation.pixels, photos)
+
+    def get_next(self) -> dict[str, Shaped[np.ndarray, "1 h w 3"]] | None:
+        pixels = next(self._photos, None)
+        return None if pixels is None else {INPUT: pixels[None]}
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("writing ONNX files", "export") from error
+    return onnx
+
+
+def _save(model: "ModelProto", path: Path) -> None:
+    path.write_bytes(model.SerializeToString())

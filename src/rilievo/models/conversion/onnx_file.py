@@ -1,0 +1,186 @@
+"""A model in torch as an ONNX file: traced, made smaller, described, compared, and then kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import ModelError, OptionError, suggest
+from rilievo.io.atomic import part_of
+from rilievo.models.conversion.agreement import SHAPES, Agreement, check_agreement
+from rilievo.models.conversion.compression import FILE_PRECISIONS, FP16, FP32, halve, quantise
+from rilievo.models.conversion.trace import append_metadata, write_traced
+from rilievo.models.engines import LoadOptions
+from rilievo.models.onnx import OnnxFacts, OnnxModel
+from rilievo.models.preparation import Preparation, Rule, Sizing
+from rilievo.models.prepared import PreparedModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rilievo.models.torch_model import TorchModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxFile:
+    """What was written.
+
+    Attributes:
+        free_size: Whether it takes photographs of every height and width that its rule gives.
+        free_batch: Whether it takes several photographs at once.
+        agreement: How far it is from the model that it was made of.
+    """
+
+    free_size: bool
+    free_batch: bool
+    agreement: Agreement
+
+
+def write_onnx(
+    model: "TorchModel",
+    part: Path,
+    *,
+    precision: str = FP32,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
+    size: tuple[int, int] | None = None,
+) -> OnnxFile:
+    """Write a model in torch as an ONNX file that needs nothing else.
+
+    Args:
+        model: In fp32.
+        part: Where; it is worth keeping only if this returns.
+        precision: fp32; fp16, half the file; or int8.
+        photos: To calibrate int8 on, and to compare on.
+        size: (height, width) at which the network shall see every photograph, whatever its
+            aspect; by default as the model's own rule says.
+
+    Raises:
+        ModelError: If the network cannot be traced, or the file answers differently.
+        OptionError: If there is no such precision, or the size is none of the network's.
+        MissingExtraError: If the package onnx is not installed.
+    """
+    check_precision(precision)
+    network = model.network
+    if network.mixes_batches or "depth" not in network.outputs:
+        why = "answers one photograph by another" if network.mixes_batches else "gives no depth"
+        raise ModelError(f"model '{model.card.name}' cannot be exported: its network {why}")
+    preparation = network.preparation if size is None else _fixed(network.preparation, size)
+    facts = replace(_facts(model, preparation), precision=precision)
+    traced = part if precision == FP32 else part_of(part)
+    try:
+        free_batch = _trace(model, facts, traced)
+        compress(traced, part, precision, preparation, photos)
+        if traced != part:
+            describe(part, model, facts)
+        agreement = compare(model, part, precision, photos)
+    finally:
+        if traced != part:
+            traced.unlink(missing_ok=True)
+    free_size = preparation.sizing.rule is not Rule.FIXED
+    return OnnxFile(free_size=free_size, free_batch=free_batch, agreement=agreement)
+
+
+def describe(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
+    """Let a file say what it is, and what it was made of."""
+    origin = {"rilievo.weights_sha256": model.weights_sha256}
+    append_metadata(part, {**facts.metadata(), **origin})
+
+
+def compress(
+    source: Path,
+    target: Path,
+    precision: str,
+    preparation: Preparation,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+) -> None:
+    """Write a file in fp32 in another precision; in fp32 it is itself the target."""
+    if precision == FP16:
+        halve(source, target)
+    elif precision != FP32:
+        quantise(source, target, preparation, photos)
+
+
+def compare(
+    model: PreparedModel,
+    part: Path,
+    precision: str,
+    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
+) -> Agreement:
+    """Open a file that was made of a model, and compare their answers.
+
+    Raises:
+        ModelError: If they differ by more than its precision allows.
+    """
+    try:
+        converted = OnnxModel(part, LoadOptions(device="cpu", engine="onnxruntime"))
+        return check_agreement(model, converted, precision, photos)
+    except ModelError as error:
+        # The file has no name yet that would say anything to anybody.
+        words = str(error).replace(f"{part}: ", "")
+        raise ModelError(f"model '{model.card.name}' cannot be exported: {words}") from error
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that no file has.
+
+    Raises:
+        OptionError: If there is no such.
+    """
+    if precision not in FILE_PRECISIONS:
+        known = suggest(precision, FILE_PRECISIONS)
+        raise OptionError(f"no precision '{precision}' of an ONNX file; {known}")
+
+
+def _trace(model: "TorchModel", facts: OnnxFacts, path: Path) -> bool:
+    """Write the network in fp32, compared; whether the batch could be left free.
+
+    Some networks take their photographs apart by counting them, which a trace sees done once.
+    """
+    for free_batch in (True, False):
+        try:
+            write_traced(
+                model.network,
+                _example(facts.preparation).to(model.device),
+                path,
+                outputs=model.network.outputs,
+                # A fixed size is traced as such: what follows from it becomes constants.
+                free_size=facts.preparation.sizing.rule is not Rule.FIXED,
+                free_batch=free_batch,
+            )
+            describe(path, model, facts)
+            compare(model, path, FP32)
+            break
+        except ModelError:
+            if not free_batch:
+                raise
+    return free_batch
+
+
+def _example(preparation: Preparation) -> "Tensor":
+    import torch
+
+    black = preparation.pixels(np.zeros((*SHAPES[0], 3), np.uint8))
+    return torch.from_numpy(np.array(black))[None]
+
+
+def _fixed(preparation: Preparation, size: tuple[int, int]) -> Preparation:
+    height, width = size
+    multiple = preparation.sizing.multiple
+    if min(size) < 1 or height % multiple or width % multiple:
+        raise OptionError(f"--size is HEIGHT,WIDTH, multiples of {multiple}, got {height},{width}")
+    sizing = Sizing(rule=Rule.FIXED, height=height, width=width, multiple=multiple)
+    return replace(preparation, sizing=sizing)
+
+
+def _facts(model: "TorchModel", preparation: Preparation) -> OnnxFacts:
+    assert model.card.kind is not None, "a model with depth says its kind"
+    return OnnxFacts(
+        name=model.card.name,
+        kind=model.card.kind,
+        licence=model.card.licence,
+        preparation=preparation,
+        needs_focal=model.needs_focal,
+    )

@@ -1,0 +1,178 @@
+"""Converted models, kept: made once, found again without torch.
+
+A model in torch that is run by ONNX Runtime or OpenVINO is written as an ONNX file once, into
+``converted/`` of our cache folder. The file's name is ``KEY-HASH.onnx``: the key is of
+everything that the file follows from (the checkpoint's files by their sha256, what its numbers
+are, the precision, the versions of the packages that made it), all of which can be known without
+importing any of them; the hash is of the file's own content, so that a damaged one is noticed.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.errors import ModelError, OutputError
+from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.conversion.choice import INT8, Choice
+from rilievo.models.engines import LoadOptions, cache_directory
+from rilievo.models.hub_lock import sha256
+from rilievo.models.onnx import FORMAT, OnnxModel
+from rilievo.models.prepared import PreparedModel
+from rilievo.types import DepthKind, Setting
+from rilievo.version import VERSION
+
+if TYPE_CHECKING:
+    from rilievo.models.torch_model import TorchModel
+
+FOLDER = "converted"
+FP32, TORCH = "fp32", "torch"
+_MADE_BY = ("torch", "transformers")
+_HASH = 24  # hexadecimal digits of each of a name's two parts
+_REVISION = 1  # of what is traced; another number makes every file anew
+
+
+class _NotConvertedError(ModelError):
+    """A model loads, but no file can be made of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A model in torch, as far as it is known without torch.
+
+    Attributes:
+        card: What it is.
+        files: sha256 of every file that it is made of, by name.
+        weights_sha256: What results say of its weights.
+        settings: What results say besides how it is run.
+        make: Loads it in torch.
+    """
+
+    card: ModelCard
+    files: Mapping[str, str]
+    weights_sha256: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    make: Callable[[LoadOptions], "TorchModel"]
+
+
+def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
+    """The model, run by what was chosen; by torch where that was ours to choose and does not go.
+
+    Raises:
+        ModelError: If it cannot be loaded, or not be converted for the engine that was asked for.
+        MissingExtraError: If a package that it needs is not installed.
+        OutputError: If the converted file cannot be kept.
+    """
+    options = choice.options
+    if options.engine == TORCH:
+        return origin.make(options)
+    if choice.usual and _refused(origin, options):
+        return origin.make(replace(options, engine=TORCH))
+    try:
+        return _open_converted(origin, options)
+    except _NotConvertedError as error:
+        if not choice.usual:
+            raise ModelError(f"{error}; --engine torch runs it") from error
+        _say(f"{error}: torch runs it")
+        return origin.make(replace(options, engine=TORCH))
+
+
+def _open_converted(origin: Origin, options: LoadOptions) -> PreparedModel:
+    precision = _file_precision(options)
+    key = _key(origin, precision)
+    path = _find(key) or _convert(origin, precision, key)
+    return OnnxModel(
+        path,
+        replace(options, precision=FP32) if precision == INT8 else options,
+        origin.card,
+        weights_sha256=origin.weights_sha256,
+        settings={"precision": options.precision, **origin.settings},
+    )
+
+
+def _file_precision(options: LoadOptions) -> str:
+    return INT8 if options.precision == INT8 else FP32
+
+
+def folder() -> Path:
+    """Where converted files lie."""
+    return cache_directory() / FOLDER
+
+
+def _key(origin: Origin, precision: str) -> str:
+    """Of everything that the converted file follows from."""
+    facts = {
+        "files": dict(origin.files),
+        "kind": _kind(origin.card.kind),
+        "name": origin.card.name,
+        "licence": origin.card.licence,
+        "precision": precision,
+        "rilievo": [VERSION, FORMAT, _REVISION],
+        "made by": {name: _version(name) for name in _MADE_BY},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_HASH]
+
+
+def _kind(kind: DepthKind | None) -> str | None:
+    return None if kind is None else kind.value
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _find(key: str) -> Path | None:
+    """The whole file of a key; one that is damaged is said and removed."""
+    for path in sorted(folder().glob(f"{key}-*.onnx")):
+        if sha256(path).startswith(path.stem.partition("-")[2]):
+            return path
+        _say(f"{printable(path)} is damaged and is made anew")
+        remove(path)
+    return None
+
+
+def _convert(origin: Origin, precision: str, key: str) -> Path:
+    from rilievo.models.conversion.onnx_file import write_onnx
+
+    where = folder()
+    make_folder(where)
+    if not os.access(where, os.W_OK):
+        raise OutputError(f"{printable(where)}: cannot be written to: set RILIEVO_CACHE to another")
+    sweep_parts(where)
+    model = origin.make(LoadOptions(device="cpu", engine=TORCH))
+    _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")
+    part = part_of(where / f"{key}.onnx")
+    try:
+        write_onnx(model, part, precision=precision)
+        path = where / f"{key}-{sha256(part)[:_HASH]}.onnx"
+        os.replace(part, path)
+    except ModelError as error:
+        with replacing(_refusal(key)) as note:
+            note.write_text(f"{error}\n", encoding="utf-8")
+        raise _NotConvertedError(str(error)) from error
+    finally:
+        remove(part)
+    return path
+
+
+def _refusal(key: str) -> Path:
+    """Where stands why an earlier attempt to convert failed."""
+    return folder() / f"{key}.txt"
+
+
+def _refused(origin: Origin, options: LoadOptions) -> bool:
+    return _refusal(_key(origin, _file_precision(options))).is_file()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"rilievo: {text}\n")
