@@ -119,28 +119,33 @@ def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
     if constants.HF_HUB_OFFLINE:
         # Another program may have fetched it.
         return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json"]))
-    info = HfApi().model_info(repository, revision=revision)
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    info = HfApi().model_info(repository, revision=revision, timeout=timeout)
     names = [each.rfilename for each in info.siblings or ()]
     return _folder(repository, info.sha or revision, choose(names))
 
 
 def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
     """The folder of one commit with these files, from the cache where it has them."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    patterns = list(files)
-    try:
-        found = Path(
-            snapshot_download(
-                repository, revision=commit, allow_patterns=patterns, local_files_only=True
-            )
+    def download(*, local_files_only: bool) -> Path:
+        found = snapshot_download(
+            repository,
+            revision=commit,
+            allow_patterns=list(files),
+            etag_timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            local_files_only=local_files_only,
         )
+        return Path(found)
+
+    try:
+        found = download(local_files_only=True)
     except LocalEntryNotFoundError:
-        found = None
-    if found is not None and all((found / name).is_file() for name in files):
-        return found
-    return Path(snapshot_download(repository, revision=commit, allow_patterns=patterns))
+        return download(local_files_only=False)
+    whole = all((found / name).is_file() for name in files)
+    return found if whole else download(local_files_only=False)
 
 
 def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) -> None:
@@ -209,10 +214,14 @@ def _why(error: Exception, repository: str, revision: str) -> str:
             return f"{constants.ENDPOINT} has no such repository, or it needs HF_TOKEN"
         if isinstance(each, errors.HfHubHTTPError):
             status = each.response.status_code
+            if status in (401, 403):
+                return f"{constants.ENDPOINT} refuses it (HTTP {status}): set HF_TOKEN"
             return f"{constants.ENDPOINT} answered with HTTP {status}: try again later"
     for each in _chain(error):
         if "timed out" in str(each).lower() or "timeout" in type(each).__name__.lower():
             return f"{constants.ENDPOINT} did not answer in time: try again, what came is kept"
+        if type(each).__name__ == "RemoteProtocolError":
+            return f"{constants.ENDPOINT} broke off ({_brief(each)}): try again, what came is kept"
         if isinstance(each, ConnectionError | _client_error()):
             return (
                 f"{constants.ENDPOINT} cannot be reached ({_brief(each)}), "

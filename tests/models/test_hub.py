@@ -1,0 +1,232 @@
+"""Fetching from the hub: once, on record, checked ever after, and one line for what goes wrong."""
+
+import errno
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub import constants
+
+from hub_server import REPOSITORY, Hub, commit_of, hub
+from rilievo.errors import ModelError
+from rilievo.models import hub as ours
+from rilievo.models import load_model
+from rilievo.models.card import ModelCard
+from rilievo.models.checkpoints import unlisted_card
+from rilievo.models.hub import Snapshot, open_snapshot
+from rilievo.models.hub_lock import lock_path
+from rilievo.types import DepthKind
+from tiny_checkpoints import Checkpoints, checkpoint
+
+__all__ = ["checkpoint", "hub"]
+
+FILES = {
+    "config.json": b"{}",
+    "model.safetensors": b"weights" * 1000,
+    "pytorch_model.bin": b"pickle",
+    "README.md": b"read me",
+}
+CARD = unlisted_card(REPOSITORY, DepthKind.METRIC, local=False)
+
+
+def choose(files: Sequence[str]) -> Sequence[str]:
+    return [name for name in files if name in ("config.json", "model.safetensors")]
+
+
+def fetch(card: ModelCard = CARD, revision: str | None = None) -> Snapshot:
+    return open_snapshot(card, revision, choose)
+
+
+def failure(revision: str | None = None, card: ModelCard = CARD) -> str:
+    with pytest.raises(ModelError) as caught:
+        fetch(card, revision)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def stocked(hub: Hub) -> Hub:
+    hub.files.update(FILES)
+    return hub
+
+
+def test_what_is_needed_is_fetched_and_written_down(stocked: Hub) -> None:
+    snapshot = fetch()
+    digest = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
+    assert sorted(each.name for each in snapshot.folder.iterdir()) == sorted(snapshot.files)
+    assert snapshot.weights_sha256 == snapshot.files["model.safetensors"] == digest
+    assert snapshot.commit == commit_of(1)
+    entry = json.loads(lock_path().read_text())[f"{REPOSITORY}@main"]
+    assert entry == {"commit": commit_of(1), "files": dict(snapshot.files)}
+
+
+def test_a_later_load_asks_nobody_and_stays_at_its_commit(stocked: Hub) -> None:
+    first = fetch()
+    stocked.asked.clear()
+    stocked.commit, stocked.files["model.safetensors"] = commit_of(2), b"other"
+    assert fetch() == first
+    assert not stocked.asked
+
+
+def test_a_revision_is_fetched_and_recorded_by_itself(stocked: Hub) -> None:
+    fetch()
+    stocked.commit = commit_of(7)
+    assert fetch(revision=commit_of(7)).commit == commit_of(7)
+    recorded = json.loads(lock_path().read_text())
+    assert set(recorded) == {f"{REPOSITORY}@main", f"{REPOSITORY}@{commit_of(7)}"}
+
+
+def test_a_file_that_changed_since_is_refused(stocked: Hub) -> None:
+    snapshot = fetch()
+    weights = (snapshot.folder / "model.safetensors").resolve()
+    weights.write_bytes(b"tampered")
+    message = failure()
+    assert hashlib.sha256(b"tampered").hexdigest()[:12] in message
+    assert "remove the file" in message
+
+
+def test_a_file_that_was_removed_is_fetched_again(stocked: Hub) -> None:
+    snapshot = fetch()
+    link = snapshot.folder / "model.safetensors"
+    link.resolve().unlink()
+    link.unlink()
+    assert fetch() == snapshot
+
+
+def test_the_licence_is_said_at_the_first_fetch_alone(
+    stocked: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loud = ModelCard(
+        name="some/thing",
+        summary="",
+        kind=DepthKind.METRIC,
+        normals=False,
+        licence="CC-BY-NC-4.0",
+        commercial=False,
+        megabytes=None,
+        extra="hub",
+        speed="",
+        loader="",
+        source=REPOSITORY,
+    )
+    fetch(loud)
+    fetch(loud)
+    said = capsys.readouterr().err
+    assert said.count("CC-BY-NC-4.0") == said.count("NON-COMMERCIAL LICENCE") == 1
+
+
+def test_offline_what_is_there_is_used_and_what_is_not_is_said(
+    stocked: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = fetch()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert fetch() == snapshot
+    assert "HF_HUB_OFFLINE forbids" in failure(revision="other")
+
+
+def test_what_another_program_fetched_is_used_offline(
+    stocked: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huggingface_hub.snapshot_download(REPOSITORY)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    snapshot = fetch()
+    assert snapshot.commit == commit_of(1)
+    assert "model.safetensors" in snapshot.files
+
+
+def test_without_a_hub_it_is_said(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert "cannot be reached" in failure()
+
+
+@pytest.mark.parametrize(
+    ("repository", "revision", "words"),
+    [
+        ("someone/other", None, "no such repository"),
+        (REPOSITORY, "v9", "no revision 'v9'"),
+        (REPOSITORY, "a b", "no branch, tag or commit"),
+    ],
+)
+def test_what_the_hub_does_not_have_is_said(
+    stocked: Hub, repository: str, revision: str | None, words: str
+) -> None:
+    card = unlisted_card(repository, DepthKind.METRIC, local=False)
+    assert words in failure(revision, card)
+
+
+@pytest.mark.parametrize(
+    ("fault", "everywhere", "words"),
+    [
+        ("500", True, "HTTP 500"),
+        ("401", True, "refuses it (HTTP 401): set HF_TOKEN"),
+        ("gated", True, "accept its terms"),
+        ("gated", False, "accept its terms"),
+        ("html", True, "cannot be fetched"),
+        ("slow", True, "did not answer in time"),
+        ("slow", False, "did not answer in time"),
+        ("truncated", False, "broke off"),
+    ],
+)
+def test_a_hub_that_misbehaves_is_one_line_and_nothing_is_recorded(
+    stocked: Hub, monkeypatch: pytest.MonkeyPatch, fault: str, everywhere: bool, words: str
+) -> None:
+    stocked.fault, stocked.fault_everywhere = fault, everywhere
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    message = failure()
+    assert words in message
+    assert not lock_path().exists()
+    stocked.fault = None
+    assert fetch().commit == commit_of(1)
+
+
+def test_a_full_disk_is_said(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    assert "the disk is full" in failure()
+
+
+def test_a_record_that_is_none_is_said(stocked: Hub) -> None:
+    lock_path().parent.mkdir(parents=True)
+    lock_path().write_text("[1, 2]")
+    assert "not the record" in failure()
+
+
+def test_no_token_is_in_any_message(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secretsecret")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    stocked.fault, stocked.fault_everywhere = "401", True
+    assert "secret" not in failure()
+
+
+def test_several_files_of_weights_have_one_hash() -> None:
+    files = {"a.safetensors": "1" * 64, "b.safetensors": "2" * 64, "config.json": "3" * 64}
+    lines = f"{'1' * 64}  a.safetensors\n{'2' * 64}  b.safetensors\n"
+    snapshot = Snapshot(folder=Path(), commit=None, files=files)
+    assert snapshot.weights_sha256 == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_repository_is_loaded_whole_by_its_name(
+    hub: Hub, checkpoint: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint("glpn")
+    hub.files.update({each.name: each.read_bytes() for each in folder.iterdir()})
+    model = load_model(f"{REPOSITORY}@main", kind="metric")
+    assert model.card.name == REPOSITORY
+    assert model.settings["commit"] == commit_of(1)
+    assert model.made_by.licence == f"see https://huggingface.co/{REPOSITORY}"
+    assert "licence of the weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a/b", "Intel/dpt-large", "depth-anything/V2_s.x-hf"])
+def test_names_of_repositories_are_known(name: str) -> None:
+    assert ours.is_repository(name)
+
+
+@pytest.mark.parametrize("name", ["a", "a/b/c", "../b", "a/b c", "/b", "a/"])
+def test_other_names_are_not_taken_for_repositories(name: str) -> None:
+    assert not ours.is_repository(name)
