@@ -10,6 +10,7 @@ import rilievo
 from rilievo.datasets import open_dataset
 from rilievo.evaluate.benchmark import benchmark_sha256
 from rilievo.evaluate.benchmarks import BENCHMARKS
+from rilievo.evaluate.cache import Cache
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
@@ -74,16 +75,16 @@ def test_a_second_run_predicts_nothing_anew(
     broken = folder / "predictions" / "room0" / "000.npz"
     broken.write_bytes(broken.read_bytes()[:100])
     (folder / "predictions" / "room1" / "001.npz").unlink()
-    read = []
-    real = rilievo.open_dataset(TINY, root).__class__.image
+    written = []
+    real = Cache.write
 
-    def counted(self: object, id: str) -> np.ndarray:
-        read.append(id)
-        return real(self, id)  # type: ignore[arg-type]
+    def counted(self: Cache, id: str, *given: object) -> None:
+        written.append(id)
+        real(self, id, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("tiny_dataset.Tiny.image", counted)
+    monkeypatch.setattr(Cache, "write", counted)
     second = run_tiny("rilievo/small", root, output=folder)
-    assert sorted(read) == ["room0/000", "room1/001"]
+    assert sorted(written) == ["room0/000", "room1/001"]
     assert second.summaries == first.summaries
     assert second.warnings == ("1 kept predictions were broken and made anew",)
 

@@ -1,5 +1,6 @@
 """Evaluations of faulty predictions, broken datasets and folders of others."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,29 @@ def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> Non
         run_tiny(None, root, benchmark="normals", predictions=tmp_path / "out")
     with pytest.raises(OptionError, match="says itself what it holds"):
         run_tiny(None, root, predictions=tmp_path / "out", kind="metric")
+
+
+def test_predictions_of_other_photographs_of_the_same_names_are_refused(
+    root: Path, tmp_path: Path
+) -> None:
+    run_tiny("rilievo/small", root, output=tmp_path / "out")
+    for path in (root / "image").rglob("*.npy"):
+        np.save(path, np.load(path)[::-1].copy())
+    words = r"of other photographs than those in .*\('room0/000' is another picture there\)"
+    with pytest.raises(OptionError, match=words):
+        run_tiny("rilievo/small", root, output=tmp_path / "out")
+    with pytest.raises(OptionError, match=words):
+        run_tiny(None, root, predictions=tmp_path / "out", output=tmp_path / "kept")
+
+
+def test_results_for_another_root_stay_but_a_dataset_may_move(root: Path, tmp_path: Path) -> None:
+    theirs, other = tmp_path / "theirs", tmp_path / "other"
+    write_predictions(root, theirs)
+    given = {"predictions": theirs, "kind": "metric", "output": tmp_path / "out"}
+    found = run_tiny(None, root, **given)
+    shutil.copytree(root, other)
+    with pytest.raises(OutputError, match=r"holds the results for the images in .*data: choose"):
+        run_tiny(None, other, **given)
+    assert read_evaluation(tmp_path / "out") == found
+    shutil.rmtree(root)
+    assert run_tiny(None, other, **given).summaries == found.summaries

@@ -1,14 +1,17 @@
 """Predictions kept on disk, so that scores can be computed anew without the model.
 
 One npz file an image, uncompressed, and ``fingerprint.json``, which says what made them. A folder
-holds predictions of one model with one set of settings, on one selection of images.
+holds predictions of one model with one set of settings, on one selection of images. Each file has
+a checksum of the photograph, since photographs of another folder can have the same names.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
@@ -88,13 +91,17 @@ class Cache:
         """The file of one image."""
         return self.folder / f"{id}.npz"
 
-    def write(self, id: str, prediction: Prediction) -> None:
-        """Keep what the fingerprint says of one prediction.
+    def write(
+        self, id: str, prediction: Prediction, photo: UInt8[np.ndarray, "h w 3"] | None = None
+    ) -> None:
+        """Keep what the fingerprint says of one prediction, and of which photograph it is.
 
         Raises:
             OutputError: If the file cannot be written.
         """
         arrays: dict[str, np.ndarray] = {}
+        if photo is not None:
+            arrays["photo"] = np.array(_checksum(photo), np.uint32)
         if self.kind is not None and prediction.depth is not None:
             arrays["depth"] = prediction.depth.values
             if not prediction.depth.valid.all():
@@ -121,14 +128,26 @@ class Cache:
                 valid = file.get("valid")
                 normals = file["normals"] if self.fingerprint.normals else None
         except BROKEN_FILE as error:
-            raise InputError(
-                f"{printable(path)}: broken ({reason(error)}); remove it and evaluate again"
-            ) from error
+            raise _broken(path, error) from error
         if depth is None or self.kind is None:
             return Answer(normals=normals)
         if valid is None:
             valid = np.ones(depth.shape, bool)
         return Answer(depth=DepthMap(values=depth, kind=self.kind, valid=valid), normals=normals)
+
+    def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
+        """Whether the prediction was made of this photograph, or does not say of which.
+
+        Raises:
+            InputError: If it is missing or broken.
+        """
+        path = self.path_of(id)
+        check_regular(path)
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return "photo" not in file or int(file["photo"]) == _checksum(photo)
+        except BROKEN_FILE as error:
+            raise _broken(path, error) from error
 
     def missing(self, ids: Iterable[str]) -> tuple[list[str], list[str]]:
         """Ids without a file, and ids whose file is broken."""
@@ -212,6 +231,15 @@ def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> Non
             f"{printable(folder)}: holds predictions made otherwise ({'; '.join(differ)}); "
             "choose another output folder"
         )
+
+
+def _broken(path: Path, error: BaseException) -> InputError:
+    return InputError(f"{printable(path)}: broken ({reason(error)}); remove it and evaluate again")
+
+
+def _checksum(photo: UInt8[np.ndarray, "h w 3"]) -> int:
+    """Of a photograph's pixels, rows and columns."""
+    return zlib.crc32(np.ascontiguousarray(photo), zlib.crc32(repr(photo.shape).encode()))
 
 
 def _short(value: object) -> str:

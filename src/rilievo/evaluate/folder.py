@@ -25,8 +25,10 @@ def run_folder(asked: Path | None, model: str, benchmark: str) -> Path:
     return Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{model}-{benchmark}").strip("-.")
 
 
-def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy) -> None:
-    """Refuse a folder with results of another model or benchmark, or with files of others.
+def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Path) -> None:
+    """Refuse a folder with results of another model, benchmark or dataset, or with others' files.
+
+    A dataset that was moved since is the same one.
 
     Raises:
         OutputError: If there are such.
@@ -56,6 +58,12 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy) -> None:
     ):
         raise OutputError(
             f"{where}: holds the results of another model, '{there.made_by.model}': choose another "
+            "output folder"
+        )
+    before = Path(there.data.root)
+    if before.exists() and not (root.exists() and before.samefile(root)):
+        raise OutputError(
+            f"{where}: holds the results for the images in {printable(before)}: choose another "
             "output folder"
         )
 

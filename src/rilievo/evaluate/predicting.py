@@ -1,17 +1,19 @@
 """Predictions that the cache has not yet: the model run over a dataset's photographs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.datasets.base import Dataset
+from rilievo.datasets.check import spread
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.evaluate.benchmark import Benchmark, InputCrop, Task
 from rilievo.evaluate.cache import Cache, Fingerprint
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.regions import seen
+from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.pipeline.ahead import map_ahead
 from rilievo.pipeline.summary import Tally
@@ -19,6 +21,9 @@ from rilievo.types import Photo
 
 READERS = 2
 """Threads that decode photographs while the model is at work."""
+
+COMPARED = 8
+"""Kept predictions whose photographs are looked at again before the rest is trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +95,41 @@ def fill(
             except (InputError, ModelError) as error:
                 reason = str(error)
             else:
-                cache.write(each.id, prediction)
+                cache.write(each.id, prediction, each.photo.pixels)
                 tally.done()
         if reason:
             failed.append(Unscored(id=each.id, reason=reason))
             tally.failed(f"{each.id}: {reason}")
     return failed
+
+
+def refuse_other_photographs(
+    cache: Cache, dataset: Dataset, crop: InputCrop, ids: Sequence[str]
+) -> None:
+    """Refuse predictions of photographs that have the names of these, but are others.
+
+    Args:
+        cache: Holds the predictions.
+        dataset: Whose photographs they ought to be of.
+        crop: Of the photographs, before the model.
+        ids: With a prediction; some of them, evenly spread, are compared.
+
+    Raises:
+        OptionError: Naming the first that differs.
+    """
+    for id in spread(ids, COMPARED):
+        try:
+            pixels = shown_to_model(dataset.image(id), crop)
+            same = cache.is_of(id, pixels)
+        except InputError:
+            # What is broken is another matter, and told when its turn comes.
+            continue
+        if not same:
+            raise OptionError(
+                f"{printable(cache.folder)}: holds predictions of other photographs than those in "
+                f"{printable(dataset.request.root)} ('{printable(id)}' is another picture there); "
+                "choose another output folder"
+            )
 
 
 def shown_to_model(

@@ -26,7 +26,7 @@ from rilievo.evaluate.metres import MILLIMETRES, method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
-from rilievo.evaluate.predicting import fill, fingerprint_of
+from rilievo.evaluate.predicting import fill, fingerprint_of, refuse_other_photographs
 from rilievo.evaluate.records import Evaluation, Unscored
 from rilievo.evaluate.scoring import angles
 from rilievo.evaluate.shown import Shown
@@ -102,12 +102,12 @@ def _source(
         found = find_predictions(_name(model), plan, options)
         made_by = found.answers.made_by
         folder = run_folder(options.output, made_by.model, benchmark.name)
-        check_results(folder, benchmark, made_by)
+        check_results(folder, benchmark, made_by, plan.dataset.request.root)
         _refuse_other_kinds(benchmark, found.answers.kind)
         return _Source(answers=found.answers, folder=folder, warnings=found.warnings)
     loaded = _loaded(model, options)
     folder = run_folder(options.output, loaded.card.name, benchmark.name)
-    check_results(folder, benchmark, loaded.made_by)
+    check_results(folder, benchmark, loaded.made_by, plan.dataset.request.root)
     return _predicted(loaded, plan, folder, show=show)
 
 
@@ -138,6 +138,8 @@ def _predicted(model: Model, plan: Plan, folder: Path, *, show: bool) -> _Source
     cache: Cache = open_run_cache(folder, fingerprint, plan.ids)
     absent, broken = cache.missing(plan.ids)
     todo = {*absent, *broken}
+    kept = [id for id in plan.ids if id not in todo]
+    refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, kept)
     with Tally(output=folder, total=len(todo), show=show) as tally:
         for id in broken:
             tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")

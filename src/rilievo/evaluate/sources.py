@@ -11,6 +11,7 @@ from rilievo.evaluate.cache import FINGERPRINT, Cache, Fingerprint, open_cache, 
 from rilievo.evaluate.foreign import describe_extra, open_foreign
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan
+from rilievo.evaluate.predicting import refuse_other_photographs
 from rilievo.io.limits import printable
 
 PREDICTIONS = "predictions"
@@ -50,7 +51,11 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     assert options.predictions is not None, "asked for only where they are given"
     for folder in (options.predictions, options.predictions / PREDICTIONS):
         if (folder / FINGERPRINT).is_file():
-            return Found(answers=_kept(read_cache(folder), plan, options))
+            kept = _kept(read_cache(folder), plan, options)
+            there = [id for id in plan.ids if kept.path_of(id).exists()]
+            crop = plan.benchmark.input_crop
+            refuse_other_photographs(kept, plan.dataset, crop, there)
+            return Found(answers=kept)
     found = open_foreign(
         options.predictions,
         plan.ids,
