@@ -89,6 +89,12 @@ def test_a_cut_truth_keeps_its_points_where_they_are() -> None:
     assert cut_truth(truth, InputCrop.NONE) is truth
 
 
+def test_a_model_sees_what_eigens_crop_counts_where_the_white_frame_is_cut_off() -> None:
+    window = seen(InputCrop.NYU_EIGEN, (480, 640))
+    assert (window.top, window.bottom, window.left, window.right) == (45, 471, 41, 601)
+    assert seen(InputCrop.NYU_EIGEN, (480, 640)) == counted(Crop.NYU_EIGEN, (480, 640))
+
+
 def test_normals_count_inside_the_crop_and_the_dataset_stays_as_it_was() -> None:
     valid = np.ones((480, 640), bool)
     normals = np.zeros((3, 480, 640), np.float32)

@@ -41,6 +41,8 @@ class InputCrop(StrEnum):
     """352x1216, at the bottom and in the middle."""
     NYU_SQUARE = "nyu_square"
     """480x480: columns 80 to 560."""
+    NYU_EIGEN = "nyu_eigen"
+    """426x560: what Eigen's crop counts, so without the white frame of the photographs."""
 
 
 class Interpolation(StrEnum):
@@ -98,6 +100,8 @@ class Benchmark:
         least_depth: Least depth [m] that a fit of scale and shift in depth may give.
         min_inverse: Least inverse depth [1/m] that a fit in inverse depth may give; None for the
             inverse of the image's largest true depth (MoGe).
+        positive_fit: Whether a fit of inverse depth rests on pixels alone whose prediction is above
+            zero (Marigold): many networks end in zeros where they see no end.
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
         interpolation: Of predictions of another size.
         averaging: What its authors do; the other is reported beside it where it exists.
@@ -123,6 +127,7 @@ class Benchmark:
     alignment: Mapping[DepthKind, AlignMethod] = field(default_factory=dict)
     least_depth: float = 1e-3
     min_inverse: float | None = 1e-3
+    positive_fit: bool = False
     clip: tuple[float, float] | None = None
     interpolation: Interpolation = Interpolation.BILINEAR
     averaging: Averaging = Averaging.PER_IMAGE

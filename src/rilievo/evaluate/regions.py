@@ -52,6 +52,8 @@ def seen(crop: InputCrop, shape: tuple[int, int]) -> Window:
     if crop is InputCrop.NYU_SQUARE:
         _expect(crop, shape, NYU_SIZE, exactly=True)
         return Window(top=0, bottom=480, left=80, right=560)
+    if crop is InputCrop.NYU_EIGEN:
+        return counted(Crop.NYU_EIGEN, shape)
     rows, columns = KITTI_BENCHMARK_SIZE
     _expect(crop, shape, KITTI_BENCHMARK_SIZE, exactly=False)
     left = (width - columns) // 2
