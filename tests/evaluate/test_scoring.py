@@ -7,6 +7,7 @@ import pytest
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
 from rilievo.alignment import AlignMethod
+from rilievo.errors import InputError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Interpolation
 from rilievo.evaluate.benchmarks import BENCHMARKS
@@ -71,6 +72,37 @@ def test_marigold_fits_scale_and_shift_where_the_kind_is_affine(kind: DepthKind)
     p = np.clip(p, 1e-3, 10)
     assert (found.scale, found.shift) == pytest.approx((scale, shift), rel=1e-6)
     assert found.values["abs_rel"] == pytest.approx(np.mean(np.abs(t - p) / t), rel=1e-6)
+
+
+def test_marigold_fits_inverse_depth_where_it_is_predicted_above_zero() -> None:
+    truth = scene()
+    predicted = guess(truth, DepthKind.AFFINE_INVERSE)
+    values = np.maximum(predicted.values - 9, 0)
+    found = scored("marigold-diode", DepthMap(values=values, kind=predicted.kind), truth).score
+    t = depth_of(truth).astype(np.float64)
+    counts = t > 0.6
+    fitted = counts & (values > 0)
+    assert 0.2 < fitted.sum() / counts.sum() < 0.8
+    line = np.polyfit(values[fitted].astype(np.float64), 1 / t[fitted], 1)
+    p = np.clip(1 / np.maximum(np.polyval(line, values[counts]), 1e-3), 0.6, 350)
+    assert found.pixels == counts.sum()
+    assert (found.scale, found.shift) == pytest.approx(tuple(line), rel=1e-6)
+    assert found.values["abs_rel"] == pytest.approx(
+        np.mean(np.abs(t[counts] - p) / t[counts]), rel=1e-6
+    )
+    with pytest.raises(InputError, match=r"nowhere above zero at the .* pixels scored"):
+        scored("marigold-diode", DepthMap(values=-1 - values, kind=predicted.kind), truth)
+
+
+def test_probe3d_counts_ten_metres_and_resizes_corners_on_corners() -> None:
+    true = np.full((480, 640), 10.0, np.float32)
+    true[:240] = np.nextafter(np.float32(10), np.float32(11))
+    truth = Truth(id="a", depth=true, depth_valid=true > 0)
+    small = np.array([[4.0, 16.0], [4.0, 16.0]], np.float32)
+    found = scored("probe3d-nyuv2", DepthMap(values=small, kind=DepthKind.METRIC), truth).score
+    assert found.pixels == 240 * 480
+    row = 4 + 12 * np.arange(480) / 479
+    assert found.values["rmse"] == pytest.approx(np.sqrt(np.mean((row - 10) ** 2)), rel=1e-6)
 
 
 def test_moge_keeps_inverse_depth_above_that_of_the_farthest_truth() -> None:

@@ -59,7 +59,7 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
     aligned = align(
         resized,
         truth.depth,
-        both,
+        _fitted(benchmark, resized, both),
         method=method,
         min_depth=benchmark.least_depth,
         min_inverse=benchmark.min_inverse,
@@ -88,6 +88,21 @@ def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod:
             "another benchmark, or say --align METHOD to score it in a way of your own"
         )
     return benchmark.alignment[kind]
+
+
+def _fitted(
+    benchmark: Benchmark, resized: DepthMap, both: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """The pixels that the fit rests on, of those that are scored."""
+    if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
+        return both
+    above = both & (resized.values > 0)
+    if not above.any():
+        raise InputError(
+            f"the prediction is nowhere above zero at the {both.sum()} pixels scored, and the "
+            f"benchmark '{benchmark.name}' fits inverse depth above zero alone"
+        )
+    return above
 
 
 def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> None:

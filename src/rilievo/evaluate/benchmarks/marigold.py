@@ -8,8 +8,8 @@ from rilievo.evaluate.benchmarks.blocks import AFFINE, NORMALS_METRICS, PIXEL_ME
 _REPRODUCES = (
     "Marigold's evaluation (and that of GeoWizard, Lotus and others after it): scale and shift by "
     "least squares over all pixels that count, in depth, or in inverse depth for models that "
-    "predict it (with inverse depth kept at 0.001 / m and above); clipped to the dataset's range; "
-    "averaged over images"
+    "predict it (over pixels predicted above zero, and with inverse depth kept at 0.001 / m and "
+    "above after it); clipped to the dataset's range; averaged over images"
 )
 _FORGIVES = (
     "scale and shift of every image are taken from its truth; a shift fitted in depth bends "
@@ -40,6 +40,7 @@ NYUV2 = Benchmark(
     crop=Crop.NYU_EIGEN,
     max_depth=10.0,
     alignment=AFFINE,
+    positive_fit=True,
     clip=(1e-3, 10.0),
     metrics=PIXEL_METRICS,
     reproduces=_REPRODUCES,
@@ -67,6 +68,7 @@ KITTI = Benchmark(
     min_depth=1e-5,
     max_depth=80.0,
     alignment=AFFINE,
+    positive_fit=True,
     clip=(1e-5, 80.0),
     least_depth=1e-5,
     metrics=PIXEL_METRICS,
@@ -92,6 +94,7 @@ DIODE = Benchmark(
     min_depth=0.6,
     max_depth=350.0,
     alignment=AFFINE,
+    positive_fit=True,
     clip=(0.6, 350.0),
     metrics=PIXEL_METRICS,
     reproduces=_REPRODUCES,

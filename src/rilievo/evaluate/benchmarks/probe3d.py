@@ -7,7 +7,7 @@ found lower numbers: DINOv2 B with 41.9 % (scale-aware) where the paper has 68.8
 from dataclasses import replace
 
 from rilievo.alignment import AlignMethod
-from rilievo.evaluate.benchmark import Benchmark, InputCrop, Published
+from rilievo.evaluate.benchmark import Benchmark, InputCrop, Interpolation, Published
 from rilievo.evaluate.benchmarks.blocks import AS_PREDICTED
 from rilievo.types import DepthKind
 
@@ -46,8 +46,10 @@ NYUV2 = Benchmark(
     variant="raw",
     input_crop=InputCrop.NYU_SQUARE,
     min_depth=0.0,
-    max_depth=10.0,
+    # 10 m itself counts: the next number of single precision.
+    max_depth=10.000001,
     alignment=AS_PREDICTED,
+    interpolation=Interpolation.BILINEAR_CORNERS,
     metrics=_METRICS,
     reproduces=(
         "Probe3D's released evaluation: the middle 480x480 pixels, every pixel with raw depth up "
@@ -105,6 +107,7 @@ NAVI = Benchmark(
     variant="relative-crop",
     min_depth=0.0,
     alignment=AS_PREDICTED,
+    interpolation=Interpolation.BILINEAR_CORNERS,
     metrics=_METRICS,
     reproduces=(
         "Probe3D's evaluation of relative depth: every fourth image in the wild, a square around "
