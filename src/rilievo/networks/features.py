@@ -1,0 +1,59 @@
+"""What a backbone says of a batch of images: maps of features, one for each layer taken."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle of pixels [px].
+
+    Attributes:
+        top: First row.
+        left: First column.
+        height: Number of rows.
+        width: Number of columns.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if min(self.top, self.left) < 0 or min(self.height, self.width) < 1:
+            raise InputError(f"a box of no pixels, or outside of the image: {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """Features of a batch of images of one size.
+
+    Attributes:
+        maps: One for each layer, shallow to deep. All of one size, unless the backbone is a
+            pyramid: then each of its own. A cell covers an equal share of the padded image.
+        tokens: Each layer's class token, kept apart from its map; None if they are not taken.
+            A probe sees them as channels behind those of the map, the same at every place.
+        padded: Height and width of what the network saw [px].
+        box: Where the image lies in it.
+    """
+
+    maps: tuple[Float[Tensor, "b _c _h _w"], ...]
+    tokens: tuple[Float[Tensor, "b _c"], ...] | None
+    padded: tuple[int, int]
+    box: Box
+
+    def __post_init__(self) -> None:
+        if not self.maps:
+            raise InputError("features without a map: take at least one layer of the backbone")
+        if self.tokens is not None and len(self.tokens) != len(self.maps):
+            raise InputError(
+                f"{len(self.maps)} maps but {len(self.tokens)} class tokens: expected one each"
+            )
+        bottom, right = self.box.top + self.box.height, self.box.left + self.box.width
+        if bottom > self.padded[0] or right > self.padded[1]:
+            raise InputError(f"{self.box} reaches out of the padded image of size {self.padded}")
