@@ -2,7 +2,7 @@
 
     python tools/write_default_card.py scores.json
 
-``scores.json`` is what ``measure_default_model.py --json`` wrote. The card goes beside the model,
+``scores.json`` is what ``evaluate_default_model.py --json`` wrote. The card goes beside the model,
 as ``card.json`` for programs and ``small.md`` for people.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import onnx
-from measure_default_model import Row, table
+from evaluate_default_model import Row, table
 
 _FOLDER = Path(__file__).parents[1] / "src" / "rilievo" / "models" / "default"
 _LIMITS = """\
@@ -89,11 +89,15 @@ Trained on {card.trained_on}.
 
 {_LIMITS}
 
-Accuracy on images that were never trained on, by `tools/measure_default_model.py`: depth after its
-median, or a line in log depth, was fitted to each image; angles of normals against planes fitted
-to the measured depth, whose own noise is several degrees. The NYU frames are every seventh of the
-official test set with 8-bit in-painted depth, which is not the official benchmark. "row prior" is
-the mean depth and normal of each image row of NYU's training frames.
+Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
+the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
+image, where medians agree; "log-affine" fits a factor and a power instead, which some images refuse
+because near is taken for far on the whole (the count in brackets is of those that have a fit).
+The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
+official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
+model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
+of NYU are planes fitted to its depth, whose own noise is several degrees. "row prior" never
+looks: it is the mean depth and normal of each image row of NYU's training frames.
 
 {table(card.accuracy)}"""
 
