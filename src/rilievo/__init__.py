@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rilievo.evaluate.benchmarks import BENCHMARKS as BENCHMARKS
     from rilievo.evaluate.options import EvaluateOptions as EvaluateOptions
     from rilievo.evaluate.run import evaluate as evaluate
+    from rilievo.export.options import ExportOptions as ExportOptions
+    from rilievo.export.run import export_model as export_model
     from rilievo.io.outputs import save as save
     from rilievo.io.photo import read_photo as read_photo
     from rilievo.io.readback import read_prediction as read_prediction
@@ -40,6 +42,7 @@ _HOMES = {
     "DepthKind": "types",
     "DepthMap": "types",
     "EvaluateOptions": "evaluate.options",
+    "ExportOptions": "export.options",
     "KnownPoint": "calibration",
     "Photo": "types",
     "PredictOptions": "pipeline.options",
@@ -50,6 +53,7 @@ _HOMES = {
     "calibrate": "calibration",
     "calibrate_height": "calibration",
     "evaluate": "evaluate",
+    "export_model": "export.run",
     "load_model": "models",
     "open_dataset": "datasets",
     "predict": "pipeline.run",

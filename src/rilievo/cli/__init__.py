@@ -36,6 +36,10 @@ COMMANDS: Mapping[str, Command] = {
     "models": Command(
         summary="what models there are: kind, size, licence, speed", module="rilievo.cli.models"
     ),
+    "export": Command(
+        summary="write a model as an ONNX file that needs nothing else",
+        module="rilievo.cli.export",
+    ),
     "datasets": Command(
         summary="what datasets can be read: where to get them, licence, layout",
         module="rilievo.cli.datasets",

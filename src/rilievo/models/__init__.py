@@ -85,7 +85,7 @@ def load_model(
     """
     from rilievo.models.engines import LoadOptions
 
-    given = None if kind is None else _kind(kind)
+    given = None if kind is None else read_kind(kind)
     card, revision = (None, None) if _is_onnx(name) else _resolved(name, given)
     if given is not None and (card is None or card.kind is not given):
         stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
@@ -112,7 +112,12 @@ def _is_onnx(name: str | Path) -> bool:
     return str(name).endswith(".onnx") or (isinstance(name, Path) and not name.is_dir())
 
 
-def _kind(kind: str) -> DepthKind:
+def read_kind(kind: str) -> DepthKind:
+    """A kind of depth from its name.
+
+    Raises:
+        OptionError: If there is no such kind.
+    """
     if kind not in list(DepthKind):
         raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
     return DepthKind(kind)

@@ -89,6 +89,8 @@ class OnnxModel(PreparedModel):
         self.weights_sha256 = weights_sha256 or sha256(path)
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
+        self.path, self.metadata = path, self._session.metadata
+        self.one_by_one = self._session.one_by_one
         self.card = card or _card(path, facts, self._session.output_names)
         if self.card.kind is not facts.kind:
             raise ModelError(
@@ -112,6 +114,15 @@ class OnnxModel(PreparedModel):
             return self._session.run(batch)
         each = [self._session.run(part) for part in np.split(batch, len(batch))]
         return {name: np.concatenate([answers[name] for answers in each]) for name in each[0]}
+
+
+def says_what_it_is(path: Path) -> bool:
+    """Whether an ONNX file has the metadata of some version of the contract.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
+    return "rilievo.format" in open_session(path, LoadOptions(device="cpu")).metadata
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:

@@ -1,6 +1,6 @@
 """ONNX files with smaller weights: fp16 to store, int8 to compute with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 FILE_PRECISIONS = (FP32, FP16, INT8)
 LARGEST_FP16 = 65504.0
-_LEAST_VALUES = 16  # smaller tensors are shapes and the like, and save nothing
 
 
 def halve(source: Path, target: Path) -> None:
@@ -35,7 +34,8 @@ def halve(source: Path, target: Path) -> None:
     graph = model.graph
     casts = []
     for weight in graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < _LEAST_VALUES:
+        # Biases and norms are short, and the ones that rounding is seen of most.
+        if weight.data_type != onnx.TensorProto.FLOAT or len(weight.dims) < 2:
             continue
         values = onnx.numpy_helper.to_array(weight)
         if np.abs(values).max() > LARGEST_FP16:
@@ -88,6 +88,7 @@ def quantise(
                 per_channel=True,
                 extra_options={"MatMulConstBOnly": True},
             )
+            _check_quantised(source, target)
             return
         quantization.quantize_static(
             source,
@@ -106,9 +107,32 @@ def quantise(
                 "QuantizeBias": False,
             },
         )
+    except ModelError:
+        raise
     # Its own exceptions are those of a script: ValueError, RuntimeError, AssertionError.
     except Exception as error:
         raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
+
+
+def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+    """Let an ONNX file say this of itself, and nothing else.
+
+    Raises:
+        MissingExtraError: If the package onnx is not installed.
+    """
+    onnx = _onnx()
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, dict(metadata))
+    _save(model, path)
+
+
+def _check_quantised(source: Path, target: Path) -> None:
+    operators = {node.op_type for node in _onnx().load(str(target)).graph.node}
+    if not operators & {"DynamicQuantizeLinear", "MatMulInteger"}:
+        raise ModelError(
+            f"{source}: it has no products of matrices, which alone int8 takes without "
+            "photographs; give some with --calibration"
+        )
 
 
 class _Reader:

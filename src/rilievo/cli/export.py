@@ -1,0 +1,40 @@
+"""``rilievo export``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.export.options import ExportOptions
+from rilievo.export.run import export_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    model: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")
+    ]
+    """What to export, as 'predict --model' takes it; or an ONNX file of another program, of which
+    a copy is written that says what it is."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.onnx")]
+    """The file to write."""
+    options: Annotated[ExportOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a model as an ONNX file that 'predict --model FILE.onnx' takes."""
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo export",
+            description="Write a model as an ONNX file that needs nothing else to be run.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    written = export_model(given.model, given.output, given.options)
+    with printing():
+        print(written)
+    return 0

@@ -1,0 +1,1 @@
+"""Models as ONNX files: ``run`` does the work, ``options`` says how."""

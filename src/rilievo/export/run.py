@@ -1,0 +1,166 @@
+"""``rilievo.export_model``: a model as an ONNX file that needs nothing else to be run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.export.options import ExportOptions
+from rilievo.io.atomic import replacing
+from rilievo.io.limits import printable
+from rilievo.io.photo import read_photo
+from rilievo.models import MODELS, load_model
+from rilievo.models.conversion.adoption import adopt
+from rilievo.models.conversion.agreement import Agreement
+from rilievo.models.conversion.compression import set_metadata
+from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
+from rilievo.models.engines import LoadOptions
+from rilievo.models.onnx import OnnxModel, says_what_it_is
+from rilievo.pipeline.inputs import Medium, find_jobs
+
+Photos = Sequence[UInt8[np.ndarray, "_ _ 3"]]
+
+MOST_PHOTOS = 64
+"""Photographs that int8 is calibrated on at most, evenly taken; more change next to nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An ONNX file that was written.
+
+    Attributes:
+        path: The file.
+        model: Its name.
+        precision: Of its weights.
+        sizing: At what size it sees photographs, in words.
+        one_by_one: Whether its photographs go one by one.
+        agreement: How far it is from what it was made of.
+        calibrated_on: Photographs that int8 was calibrated on.
+    """
+
+    path: Path
+    model: str
+    precision: str
+    sizing: str
+    one_by_one: bool
+    agreement: Agreement
+    calibrated_on: int
+
+    def __str__(self) -> str:
+        one_by_one = ", one photograph at a time" if self.one_by_one else ""
+        photos = f", calibrated on {self.calibrated_on} photographs" if self.calibrated_on else ""
+        return (
+            f"{printable(self.path)}: {self.model}, {self.precision}{photos}, "
+            f"{self.path.stat().st_size / 1e6:.1f} MB; sees photographs at {self.sizing}"
+            f"{one_by_one}; differs from what it was made of by {self.agreement}"
+        )
+
+
+def export_model(
+    name: str | Path, output: Path | str, options: ExportOptions | None = None
+) -> Exported:
+    """Write a model as an ONNX file that ``load_model`` takes; compared first, whole or not at all.
+
+    Args:
+        name: As for ``load_model``; or an ONNX file of another program, which is wrapped.
+        output: The file to write, ``.onnx``.
+        options: How.
+
+    Raises:
+        ModelError: If there is no such model, it cannot be exported, or the file answers
+            differently.
+        OptionError: If an option does not go with the model.
+        MissingExtraError: If a package that it needs is not installed.
+        OutputError: If the file cannot be written.
+    """
+    options, path = options or ExportOptions(), Path(output)
+    if path.suffix != ".onnx":
+        raise OptionError(f"-o is a file that ends in .onnx, got '{printable(path)}'")
+    if path.exists() and not options.overwrite:
+        raise OptionError(f"{printable(path)} is there already: give another name or --overwrite")
+    photos = [] if options.calibration is None else _photos(options.calibration)
+    with replacing(path) as part:
+        source = Path(name)
+        if source.suffix == ".onnx" and source.exists() and not says_what_it_is(source):
+            agreement = _adopt(source, part, options)
+        else:
+            agreement = _export(name, part, options, photos)
+        written = OnnxModel(part, LoadOptions(device="cpu"))
+    return Exported(
+        path=path,
+        model=written.card.name,
+        precision=options.precision,
+        sizing=str(written.preparation.sizing),
+        one_by_one=written.one_by_one,
+        agreement=agreement,
+        calibrated_on=len(photos),
+    )
+
+
+def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
+    if options.precision != "fp32":
+        raise OptionError(
+            f"{printable(source)}: wrap it in fp32 first, then export the copy in "
+            f"{options.precision}"
+        )
+    return adopt(source, part, options.statement(source))
+
+
+def _export(name: str | Path, part: Path, options: ExportOptions, photos: Photos) -> Agreement:
+    if options.mean is not None or options.std is not None:
+        raise OptionError(f"model '{printable(name)}' says itself how pixels are normalised")
+    known = MODELS.get(str(name))
+    is_onnx = Path(name).suffix == ".onnx" or (known is not None and known.extra is None)
+    model = load_model(
+        name, kind=options.kind, device="cpu", engine="onnxruntime" if is_onnx else "torch"
+    )
+    if isinstance(model, OnnxModel):
+        return _compress_again(model, part, options, photos)
+    from rilievo.models.torch_model import TorchModel
+
+    if not isinstance(model, TorchModel):
+        raise ModelError(f"model '{model.card.name}' is more than one network: it has no ONNX file")
+    written = write_onnx(
+        model, part, precision=options.precision, photos=photos, size=options.pixels
+    )
+    return written.agreement
+
+
+def _compress_again(
+    model: OnnxModel, part: Path, options: ExportOptions, photos: Photos
+) -> Agreement:
+    """An ONNX file that says what it is, in another precision; in its own it is copied."""
+    if options.size is not None:
+        raise OptionError(f"{printable(model.path)}: the sizes of an ONNX file are as they are")
+    if model.facts.precision != "fp32":
+        raise OptionError(
+            f"{printable(model.path)}: its weights are {model.facts.precision} already; export "
+            "the model that it was made of"
+        )
+    if options.precision == "fp32":
+        part.write_bytes(model.path.read_bytes())
+    else:
+        compress(model.path, part, options.precision, model.preparation, photos)
+        facts = replace(model.facts, precision=options.precision)
+        origin = {"rilievo.weights_sha256": model.weights_sha256}
+        set_metadata(part, {**model.metadata, **facts.metadata(), **origin})
+    return compare(model, part, options.precision, photos)
+
+
+def _photos(folder: Path) -> Photos:
+    """Photographs of a folder to calibrate on.
+
+    Raises:
+        InputError: If one of them cannot be read.
+        OptionError: If there is none.
+    """
+    jobs = find_jobs([folder], folder, sequence=False)
+    paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
+    if not paths:
+        raise OptionError(f"--calibration {printable(folder)}: no photograph in it")
+    step = max(1, len(paths) / MOST_PHOTOS)
+    chosen = [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]
+    return [read_photo(path).pixels for path in chosen]

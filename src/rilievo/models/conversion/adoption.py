@@ -1,0 +1,139 @@
+"""ONNX files of anyone, wrapped so that they keep the contract of ``rilievo.models.onnx``.
+
+What a network of unknown origin cannot say itself, its user says once: what its numbers are, how
+pixels are normalised, at what size it sees photographs. Normalising becomes part of the graph.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.limits import printable
+from rilievo.models.conversion.agreement import Agreement
+from rilievo.models.conversion.foreign import ForeignModel, Statement
+from rilievo.models.conversion.onnx_file import compare, describe
+from rilievo.models.engines import INPUT, first_line
+from rilievo.models.onnx import OnnxFacts
+from rilievo.models.preparation import Rule
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+_PREFIX = "network/"  # so that no name of theirs is one of ours
+_SQUEEZE_HAS_INPUT = 13  # operator set from which axes are an input rather than an attribute
+
+
+def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
+    """Write a copy of a network that says what it is and takes photographs as they are.
+
+    Args:
+        source: The network as it came.
+        part: Where; it is worth keeping only if this returns.
+        statement: What is not in the file.
+
+    Raises:
+        ModelError: If it is no network from pictures to maps, or the copy answers differently.
+        OptionError: If it needs to be told something, or was told something that it is not.
+        MissingExtraError: If the package onnx is not installed.
+    """
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("wrapping an ONNX file", "export") from error
+    foreign = ForeignModel(source, statement)
+    axis = _squeezed_axis(source, foreign)
+    network = onnx.compose.add_prefix(onnx.load(str(source)), _PREFIX)
+    _wrap(network, foreign, axis)
+    try:
+        part.write_bytes(network.SerializeToString())
+    # A message above 2 GB is refused with a ValueError of its own.
+    except ValueError as error:
+        raise ModelError(f"{printable(source)}: {first_line(error)}") from error
+    assert foreign.card.kind is not None, "its user says it"
+    facts = OnnxFacts(
+        name=foreign.card.name,
+        kind=foreign.card.kind,
+        licence=foreign.card.licence,
+        preparation=foreign.preparation,
+        needs_focal=False,
+    )
+    describe(part, foreign, facts)
+    return compare(foreign, part, "fp32")
+
+
+def _wrap(network: "ModelProto", foreign: ForeignModel, axis: int | None) -> None:
+    """Put our input before the graph and our output behind it."""
+    from onnx import TensorProto, helper
+
+    graph = network.graph
+    theirs, answer = _PREFIX + foreign.input, _PREFIX + foreign.output
+    nodes, constants = _normalising(foreign, theirs)
+    behind, more = _behind(answer, axis, _operator_set(network))
+    inner = [*nodes, *graph.node, *behind]
+    del graph.node[:]
+    graph.node.extend(inner)
+    graph.initializer.extend([*constants, *more])
+    # Old files list their weights among the inputs.
+    rest = [each for each in graph.input if each.name != theirs]
+    height, width = foreign.preparation.sizing.height, foreign.preparation.sizing.width
+    fixed = foreign.preparation.sizing.rule is Rule.FIXED
+    batch = 1 if foreign.dims[0] == 1 else "batch"
+    shape = [batch, height, width, 3] if fixed else [batch, "height", "width", 3]
+    del graph.input[:]
+    graph.input.extend([helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape), *rest])
+    del graph.output[:]
+    depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, [batch, None, None])
+    graph.output.append(depth)
+    del network.metadata_props[:]
+
+
+def _normalising(foreign: ForeignModel, theirs: str) -> tuple[list["NodeProto"], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    said = foreign.statement
+    constants = [
+        numpy_helper.from_array(np.asarray(values, np.float32), name)
+        for name, values in (("scale", said.scale), ("mean", said.mean), ("std", said.std))
+    ]
+    nodes = [
+        helper.make_node("Cast", [INPUT], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["pixels", "scale"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], ["normalised"]),
+    ]
+    order = [0, 3, 1, 2] if foreign.layout == "nchw" else [0, 1, 2, 3]
+    nodes.append(helper.make_node("Transpose", ["normalised"], ["ordered"], perm=order))
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(foreign.type))
+    nodes.append(helper.make_node("Cast", ["ordered"], [theirs], to=to))
+    return nodes, constants
+
+
+def _behind(answer: str, axis: int | None, operators: int) -> tuple[list["NodeProto"], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    if axis is None:
+        return [helper.make_node("Cast", [answer], ["depth"], to=TensorProto.FLOAT)], []
+    cast = helper.make_node("Cast", [answer], ["answer"], to=TensorProto.FLOAT)
+    if operators < _SQUEEZE_HAS_INPUT:
+        return [cast, helper.make_node("Squeeze", ["answer"], ["depth"], axes=[axis])], []
+    axes = numpy_helper.from_array(np.array([axis], np.int64), "channel")
+    return [cast, helper.make_node("Squeeze", ["answer", "channel"], ["depth"])], [axes]
+
+
+def _operator_set(network: "ModelProto") -> int:
+    return next(each.version for each in network.opset_import if each.domain in ("", "ai.onnx"))
+
+
+def _squeezed_axis(path: Path, foreign: ForeignModel) -> int | None:
+    """Where the one channel of its answer is; None where there is none."""
+    shape = foreign.answer_shape()
+    if len(shape) == 3 and shape[0] == 1:
+        return None
+    if len(shape) == 4 and 1 in (shape[1], shape[3]):
+        return 1 if shape[1] == 1 else 3
+    raise ModelError(
+        f"{printable(path)}: depth is (batch, height, width), with one channel or none; output "
+        f"'{foreign.output}' is {shape}"
+    )

@@ -1,0 +1,210 @@
+"""A network in an ONNX file of another program, fed as its user says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import first_line
+from rilievo.models.hub_lock import sha256
+from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.models.prepared import Arrays, PreparedModel
+from rilievo.types import DepthKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What a user says of a network.
+
+    Attributes:
+        kind: What its numbers are.
+        mean: Of red, green, blue, taken off after dividing by ``scale``.
+        std: Of red, green, blue, divided by after that.
+        scale: What pixels of 0 to 255 are divided by first.
+        size: (height, width) at which it sees photographs; None for that of its input.
+        multiple: With it the aspect is kept: of the scales to height and to width the one nearer
+            to 1 is taken, and both sides are rounded to multiples of this. None for always
+            ``size``.
+        resampling: The filter that brings photographs there.
+        layout: nchw or nhwc; None where its input tells.
+        input: Which input photographs go to; None where it has one.
+        output: Which output is depth; None where it has one.
+        licence: Of the weights.
+        name: What results call it; None for the file's name.
+    """
+
+    kind: DepthKind
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    scale: float = 255.0
+    size: tuple[int, int] | None = None
+    multiple: int | None = None
+    resampling: Resampling = Resampling.BILINEAR
+    layout: str | None = None
+    input: str | None = None
+    output: str | None = None
+    licence: str = "not stated"
+    name: str | None = None
+
+
+class ForeignModel(PreparedModel):
+    """A network as it came, fed as its user says: what the wrapped one is compared with."""
+
+    def __init__(self, path: Path, statement: Statement) -> None:
+        """Open the file.
+
+        Raises:
+            ModelError: If it cannot be opened, or is no network from pictures to maps.
+            OptionError: If it needs to be told something, or was told something that it is not.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
+        except Exception as error:
+            raise ModelError(
+                f"{printable(path)}: not a network ONNX Runtime can run: {first_line(error)}"
+            ) from error
+        self._session, self.statement = session, statement
+        inputs = {each.name: each for each in session.get_inputs()}
+        self.input = _named(path, "input", list(inputs), statement.input)
+        self.output = _named(
+            path, "output", [each.name for each in session.get_outputs()], statement.output
+        )
+        if len(inputs) > 1:
+            raise ModelError(
+                f"{printable(path)}: a network of one input is expected, it has {', '.join(inputs)}"
+            )
+        shape = inputs[self.input].shape
+        self.dims = tuple(each if isinstance(each, int) else None for each in shape)
+        self.type = _TYPES.get(inputs[self.input].type)
+        if len(self.dims) != 4 or self.type is None:
+            raise ModelError(
+                f"{printable(path)}: a picture goes to numbers of (batch, 3, height, width) or "
+                f"(batch, height, width, 3), input '{self.input}' is {inputs[self.input].type} "
+                f"{shape}"
+            )
+        self.layout = _layout(path, self.dims, statement.layout)
+        self.preparation = _preparation(path, self.dims, self.layout, statement)
+        self.card = _card(path, statement)
+        self.weights_sha256 = sha256(path)
+        self.settings = {}
+
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """Its answers, one photograph at a time where its batch is 1."""
+        parts = np.split(batch, len(batch)) if self.dims[0] == 1 else [batch]
+        return {"depth": _as_maps(np.concatenate([self._fed(part) for part in parts]))}
+
+    def answer_shape(self) -> tuple[int, ...]:
+        """Of what it answers for one photograph."""
+        black = self.preparation.pixels(np.zeros((480, 640, 3), np.uint8))
+        return self._fed(black[None]).shape
+
+    def _fed(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Shaped[np.ndarray, "..."]:
+        statement = self.statement
+        pixels = (batch / np.float64(statement.scale) - statement.mean) / statement.std
+        if self.layout == "nchw":
+            pixels = pixels.transpose(0, 3, 1, 2)
+        try:
+            [answer] = self._session.run([self.output], {self.input: pixels.astype(self.type)})
+        except Exception as error:
+            raise ModelError(
+                f"model '{self.card.name}': the network failed on "
+                f"{'x'.join(map(str, pixels.shape))}: {first_line(error)}"
+            ) from error
+        return np.asarray(answer)
+
+
+def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
+    if answer.ndim == 4:
+        answer = answer[:, 0] if answer.shape[1] == 1 else answer[..., 0]
+    return answer.astype(np.float32)
+
+
+def _named(path: Path, what: str, names: list[str], given: str | None) -> str:
+    if given is None and len(names) > 1:
+        raise OptionError(
+            f"{printable(path)}: it has the {what}s {', '.join(names)}; say which with "
+            f"--onnx-{what}"
+        )
+    if given is not None and given not in names:
+        raise OptionError(
+            f"{printable(path)}: it has no {what} '{given}'; it has {', '.join(names)}"
+        )
+    return names[0] if given is None else given
+
+
+def _layout(path: Path, dims: tuple[int | None, ...], given: str | None) -> str:
+    possible = [name for name, axis in (("nchw", 1), ("nhwc", 3)) if dims[axis] in (3, None)]
+    if given is not None and given not in ("nchw", "nhwc"):
+        raise OptionError(f"--layout is nchw or nhwc, got '{given}'")
+    told = [name for name, axis in (("nchw", 1), ("nhwc", 3)) if dims[axis] == 3]
+    if given is None and len(told) == 1:
+        return told[0]
+    if given is None and possible:
+        raise OptionError(f"{printable(path)}: its input is {dims}; say which with --layout")
+    if given is None or given not in possible:
+        wanted = given or "of 3 colours"
+        raise OptionError(f"{printable(path)}: its input is {dims}, not {wanted}")
+    return given
+
+
+def _preparation(
+    path: Path, dims: tuple[int | None, ...], layout: str, said: Statement
+) -> Preparation:
+    own = dims[2:4] if layout == "nchw" else dims[1:3]
+    height, width = said.size or own
+    if height is None or width is None:
+        raise OptionError(
+            f"{printable(path)}: its input is of any size; say at which it was trained with --size"
+        )
+    if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
+        raise OptionError(f"{printable(path)}: its input is {own}, not {height} x {width}")
+    if said.multiple is not None and None not in own:
+        raise OptionError(f"{printable(path)}: its input is always {own}; leave out --multiple")
+    sizing = Sizing(
+        rule=Rule.FIXED if said.multiple is None else Rule.LEAST_CHANGE,
+        height=height,
+        width=width,
+        multiple=said.multiple or 1,
+    )
+    if not said.resampling.is_rounded:
+        raise OptionError(f"--resampling {said.resampling} is not for adopted networks")
+    return Preparation(
+        sizing=sizing,
+        resampling=said.resampling,
+        rescale=1 / said.scale,
+        mean=said.mean,
+        std=said.std,
+    )
+
+
+def _card(path: Path, said: Statement) -> ModelCard:
+    return ModelCard(
+        name=said.name or path.stem,
+        summary=f"the network in {path.name}",
+        kind=said.kind,
+        normals=False,
+        licence=said.licence,
+        commercial=None,
+        megabytes=None,
+        extra=None,
+        speed="not measured",
+        loader="rilievo.models.onnx:load",
+    )
+
+
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}

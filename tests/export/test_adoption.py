@@ -1,0 +1,151 @@
+"""ONNX files of other programs, wrapped once and then run as our own."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from rilievo.errors import ModelError, RilievoError
+from rilievo.export.options import ExportOptions
+from rilievo.export.run import export_model
+from rilievo.models import load_model
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SAID: dict[str, Any] = {"kind": "metric", "mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+
+
+def write_foreign(
+    path: Path,
+    shape: list[int | str],
+    *,
+    operators: int = 17,
+    channel: bool = True,
+    type: int = TensorProto.FLOAT,
+    names: tuple[str, str] = ("image", "depth"),
+    extra_output: bool = False,
+) -> Path:
+    """A network whose depth is 30 + (3 red + 2 green + blue), of normalised pixels."""
+    first, last = names
+    nhwc = shape[3] == 3
+    weights = np.array([3, 2, 1], np.float32).reshape((1, 1, 1, 3) if nhwc else (1, 3, 1, 1))
+    axis = 3 if nhwc else 1
+    to_float = helper.make_node("Cast", [first], ["f"], to=TensorProto.FLOAT)
+    summed = helper.make_node("ReduceMean", ["p"], ["m"], axes=[axis], keepdims=int(channel))
+    nodes = [
+        to_float,
+        helper.make_node("Mul", ["f", "weights"], ["p"]),
+        summed,
+        helper.make_node("Mul", ["m", "three"], ["s"]),
+        helper.make_node("Add", ["s", "thirty"], ["raw"]),
+        helper.make_node("Cast", ["raw"], [last], to=type),
+    ]
+    outputs = [helper.make_tensor_value_info(last, type, None)]
+    if extra_output:
+        outputs.append(helper.make_tensor_value_info("raw", TensorProto.FLOAT, None))
+    constants = [
+        onnx.numpy_helper.from_array(weights, "weights"),
+        onnx.numpy_helper.from_array(np.array(3.0, np.float32), "three"),
+        onnx.numpy_helper.from_array(np.array(30.0, np.float32), "thirty"),
+    ]
+    image = helper.make_tensor_value_info(first, type, shape)
+    graph = helper.make_graph(nodes, "foreign", [image], outputs, constants)
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", operators)])
+    network.ir_version = 8
+    onnx.save(network, path)
+    return path
+
+
+def expected(colour: tuple[int, int, int]) -> float:
+    """By hand: each colour to 0..1, normalised, weighted 3, 2, 1."""
+    parts = [(c / 255 - m) / s for c, m, s in zip(colour, MEAN, STD, strict=True)]
+    return 30 + 3 * parts[0] + 2 * parts[1] + parts[2]
+
+
+FREE: list[int | str] = ["b", 3, "h", "w"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ([1, 3, 56, 70], {}),
+        ([1, 56, 70, 3], {}),
+        (FREE, {"size": "56,56", "multiple": 14}),
+        (FREE, {"size": "56,70"}),
+        (["b", "h", "w", 3], {"size": "56,70"}),
+    ],
+)
+@pytest.mark.parametrize("channel", [True, False])
+@pytest.mark.parametrize("operators", [11, 17])
+def test_a_foreign_network_is_run_as_its_user_says(
+    shape: list[int | str],
+    options: dict[str, Any],
+    channel: bool,
+    operators: int,
+    tmp_path: Path,
+) -> None:
+    foreign = write_foreign(tmp_path / "f.onnx", shape, operators=operators, channel=channel)
+    said = ExportOptions(**SAID, **options, licence="MIT", name="theirs/net")
+    export_model(foreign, tmp_path / "ours.onnx", said)
+    model = load_model(tmp_path / "ours.onnx")
+    colours = [(200, 100, 50), (10, 20, 30)]
+    photos = [np.full((90, 120, 3), colour, np.uint8) for colour in colours]
+    for colour, prediction in zip(colours, model.predict(photos), strict=True):
+        assert prediction.depth is not None
+        np.testing.assert_allclose(prediction.depth.values, expected(colour), rtol=1e-5)
+        assert prediction.made_by.licence == "MIT"
+        assert prediction.made_by.model == "theirs/net"
+
+
+@pytest.mark.parametrize("type", [TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_other_numbers_than_fp32_are_brought_to_it(type: int, tmp_path: Path) -> None:
+    foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70], type=type)
+    export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))
+    photo = np.full((90, 120, 3), (200, 100, 50), np.uint8)
+    [prediction] = load_model(tmp_path / "ours.onnx").predict([photo])
+    assert prediction.depth is not None
+    np.testing.assert_allclose(prediction.depth.values, expected((200, 100, 50)), rtol=2e-3)
+
+
+def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: Path) -> None:
+    foreign = write_foreign(tmp_path / "f.onnx", FREE)
+    with pytest.raises(ModelError, match=r"rilievo export .*f\.onnx --kind KIND --mean"):
+        load_model(foreign)
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "words"),
+    [
+        (FREE, {}, "--kind and how its pixels are normalised"),
+        (FREE, SAID, "say at which it was trained with --size"),
+        ([1, 3, 56, 70], {**SAID, "size": "70,70"}, r"its input is \(56, 70\), not 70 x 70"),
+        ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out --multiple"),
+        ([1, 3, 56, 70], {**SAID, "layout": "nhwc"}, "not nhwc"),
+        ([1, 3, 56, 70], {**SAID, "layout": "chw"}, "--layout is nchw or nhwc"),
+        (["b", "c", "h", "w"], SAID, "say which with --layout"),
+        ([1, 3, 56, 70], {**SAID, "std": "1,0,1"}, "--std is three positive numbers"),
+        ([1, 3, 56, 70], {**SAID, "mean": "1,1"}, "--mean is R,G,B"),
+        ([1, 3, 56, 70], {**SAID, "onnx_output": "d"}, "it has no output 'd'; it has depth"),
+        ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "wrap it in fp32 first"),
+        ([1, 3, 56, 70], {**SAID, "kind": "inverse"}, "no kind 'inverse'"),
+        ([1, 3, 56, 70], {**SAID, "resampling": "bilinear-points"}, "not for adopted"),
+    ],
+)
+def test_what_must_be_said_or_cannot_be_is_one_line(
+    shape: list[int | str], given: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    foreign = write_foreign(tmp_path / "f.onnx", shape)
+    with pytest.raises(RilievoError, match=words) as caught:
+        export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**given))
+    assert "\n" not in str(caught.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["f.onnx"]
+
+
+def test_of_several_outputs_one_is_named(tmp_path: Path) -> None:
+    foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70], extra_output=True)
+    with pytest.raises(RilievoError, match="outputs depth, raw; say which with --onnx-output"):
+        export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))
+    export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID, onnx_output="raw"))
+    assert load_model(tmp_path / "ours.onnx").card.normals is False
