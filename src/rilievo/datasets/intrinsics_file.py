@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import InputError
-from rilievo.io.limits import check_regular, printable
+from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.numbers import read_numbers
+from rilievo.types import Camera
 
 
 def read_K(path: Path) -> Float64[np.ndarray, "3 3"]:
@@ -19,17 +20,38 @@ def read_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     Raises:
         InputError: If the file is missing or holds anything else.
     """
-    if path.suffix == ".npy":
-        K = read_numbers(path).astype(np.float64)
-        if K.shape != (3, 3):
-            raise InputError(f"{printable(path)}: has shape {K.shape}, expected K, (3, 3)")
-        return K
+    K = _array_K(path) if path.suffix == ".npy" else _text_K(path)
+    return camera_of(K, path).K
+
+
+def camera_of(K: Float64[np.ndarray, "3 3"], path: Path) -> Camera:
+    """The camera whose intrinsics a file holds.
+
+    Raises:
+        InputError: If no camera has these, naming the file.
+    """
+    try:
+        return Camera(K=K)
+    except InputError as error:
+        raise InputError(f"{printable(path)}: {error}") from error
+
+
+def _array_K(path: Path) -> Float64[np.ndarray, "3 3"]:
+    K = read_numbers(path).astype(np.float64)
+    if K.shape != (3, 3):
+        raise InputError(f"{printable(path)}: has shape {K.shape}, expected K, (3, 3)")
+    return K
+
+
+def _text_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     check_regular(path)
     try:
         words = re.split(r"[\s,;]+", path.read_text(encoding="utf-8-sig").strip(" \t\r\n,;"))
         numbers = [float(word) for word in words]
     except ValueError as error:
         raise InputError(f"{printable(path)}: holds no numbers alone ({error})") from error
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
     if len(numbers) == 4:
         return pinhole_K(*numbers)
     if len(numbers) == 9:

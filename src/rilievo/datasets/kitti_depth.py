@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.files import find_entry, names_in, numbers_of, read_depth_png, text_lines
+from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.datasets.kitti_layout import (
     DepthFiles,
@@ -142,4 +143,4 @@ def _read_intrinsics(path: Path) -> Camera:
             f"{printable(path)}: says '{printable(words[:60])}'; the nine numbers of a 3x3 matrix "
             "are expected"
         )
-    return Camera(K=np.array(numbers).reshape(3, 3))
+    return camera_of(np.array(numbers).reshape(3, 3), path)

@@ -54,11 +54,15 @@ class MatSlices:
             InputError: If the file is missing, cut short, or not of version 7.3.
         """
         file = self._opened()
-        return {
-            name: MatArray(name=name, shape=tuple(item.shape))
-            for name, item in file.items()
-            if hasattr(item, "shape")
-        }
+        try:
+            return {
+                # Names that are no UTF-8 come as bytes.
+                str(name): MatArray(name=str(name), shape=tuple(item.shape))
+                for name, item in file.items()
+                if hasattr(item, "shape")
+            }
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise _damaged(self.path, error) from error
 
     def slice(self, name: str, index: int) -> np.ndarray:
         """Entry ``index`` along the first stored axis, the other axes as stored.
@@ -151,11 +155,12 @@ def _load_old(path: Path) -> dict[str, Any]:
         from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise MissingExtraError("reading MATLAB files", "evaluate") from error
-    broken = (OSError, ValueError, TypeError, LookupError, EOFError, NotImplementedError)
+    broken = (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError)
+    strange = (NameError, AttributeError, ArithmeticError, MemoryError)
     try:
         return loadmat(path)
     # On broken files its parser raises whatever a false offset or type makes it trip over.
-    except (*broken, MatReadError, zlib.error) as error:
+    except (*broken, *strange, MatReadError, zlib.error) as error:
         raise _damaged(path, error) from error
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float64, UInt8
 from rilievo.datasets.base import Dataset, Request
 from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.files import find_entry, found_in, text_lines
+from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.listing import listing
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
@@ -129,11 +130,12 @@ def _read_calibration(path: Path) -> _Calibration:
     try:
         entries = [float(word) for word in re.findall(r"[^\s;\[\]]+", values["cam0"])]
         K = np.array(entries).reshape(3, 3)
-        return _Calibration(
-            K=K, baseline=float(values["baseline"]) / 1000, doffs=float(values.get("doffs", 0))
-        )
+        baseline, doffs = float(values["baseline"]) / 1000, float(values.get("doffs", 0))
+        if not (0 < baseline < np.inf and np.isfinite(doffs)):
+            raise ValueError(f"baseline is {values['baseline']}, doffs {doffs:g}")
     except (KeyError, ValueError) as error:
         raise InputError(
             f"{printable(path)}: has no cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES "
             f"({error})"
         ) from error
+    return _Calibration(K=camera_of(K, path).K, baseline=baseline, doffs=doffs)

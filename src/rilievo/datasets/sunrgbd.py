@@ -19,6 +19,7 @@ from rilievo.datasets.files import (
     read_depth_png,
     text_lines,
 )
+from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
@@ -287,7 +288,4 @@ def _camera(path: Path) -> Camera | None:
     if numbers is None or len(numbers) != 9:
         held = "something else" if numbers is None else f"{len(numbers)} numbers"
         raise InputError(f"{printable(path)}: holds {held}, expected the nine numbers of K")
-    try:
-        return Camera(K=np.array(numbers).reshape(3, 3))
-    except InputError as error:
-        raise InputError(f"{printable(path)}: {error}") from error
+    return camera_of(np.array(numbers).reshape(3, 3), path)

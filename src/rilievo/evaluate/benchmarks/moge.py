@@ -23,8 +23,8 @@ AFFINE = Benchmark(
     metrics=PIXEL_METRICS,
     reproduces=(
         "MoGe's affine-invariant depth: the scale and shift with the least sum of errors weighted "
-        "by 1 / depth, exactly, on 64 x 64 pixels; every pixel with truth counts; depth that the fit "
-        "takes below 1 mm is scored as 1 mm (MoGe scores it as it is)"
+        "by 1 / depth, exactly, on 64 x 64 pixels; every pixel with truth counts; depth that the "
+        "fit takes below 1 mm is scored as 1 mm (MoGe scores it as it is)"
     ),
     hides=f"scale and shift of every image are taken from its truth; {_DATA}",
 )
