@@ -69,10 +69,12 @@ def load_model(
         kind: What the numbers of a checkpoint are that nobody here knows: metric, up_to_scale,
             affine or affine_inverse.
         device: Where it runs: auto, cpu, cuda or cuda:N.
-        engine: What runs it: onnxruntime or openvino (extra 'fast') for ONNX files, torch for
-            networks in torch; auto is the usual one of the model.
-        precision: Arithmetic: fp32; bf16 (openvino, torch) or fp16 (torch on cuda), which are
-            faster and less exact.
+        engine: What runs it: onnxruntime, openvino (extra 'fast') or torch. ONNX files are not run
+            by torch; models of transformers are by all three, converted once and kept for the
+            first two. auto is the usual one: onnxruntime, or torch on a GPU and for what has no
+            ONNX file.
+        precision: Arithmetic: fp32; bf16 (openvino, torch), fp16 (torch on cuda) or int8 (models
+            of transformers with onnxruntime), which are faster and less exact.
         threads: Threads of one inference; None for one a core.
         settings: What is set of this model, by name, such as steps and seed of Marigold's;
             ``rilievo models NAME`` lists them.

@@ -32,10 +32,9 @@ class LoadOptions:
 
     Attributes:
         device: Where it runs: auto, cpu, cuda or cuda:N.
-        engine: What runs it: onnxruntime or openvino for ONNX files, torch for networks in torch;
-            auto is the first that fits.
-        precision: Arithmetic: fp32, or bf16 (openvino, torch) or fp16 (torch on cuda), which are
-            faster and less exact.
+        engine: What runs it: onnxruntime, openvino or torch; auto is the first that fits.
+        precision: Arithmetic: fp32, or bf16 (openvino, torch), fp16 (torch on cuda) or int8, which
+            are faster and less exact.
         threads: Threads of one inference; None for one a core.
         revision: Of the hub's repository: a branch, tag or commit; None for its main branch.
         settings: What is set of this model, by name (``rilievo.models.settings``).

@@ -68,11 +68,11 @@ class PredictOptions:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     engine: str = "auto"
-    """What runs the network: onnxruntime or openvino (extra 'fast') for ONNX files, torch for
-    models of the extra 'hub'; auto is the usual one of the model."""
+    """What runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the extra
+    'hub', which the others run too, converted once); auto is the usual one of the model."""
     precision: str = "fp32"
-    """fp32; bf16 with openvino or torch, fp16 with torch on cuda: faster, less exact; it is
-    recorded with the result."""
+    """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
+    'hub' with onnxruntime: faster, less exact; it is recorded with the result."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one a core."""
     batch_size: int = 1

@@ -5,7 +5,6 @@ float32 (batch, height, width), up to one factor per image, and ``normals`` floa
 (batch, 3, height, width), unit, towards the camera.
 """
 
-import warnings
 from pathlib import Path
 
 import torch
@@ -13,7 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
-from rilievo.errors import MissingExtraError
+from rilievo.io.atomic import replacing
+from rilievo.models.conversion.trace import append_metadata, write_traced
+from rilievo.models.onnx import FIRST_FORMAT
 from rilievo.networks.small import MULTIPLE, SmallNet, double
 
 NAME = "rilievo/small"
@@ -24,7 +25,6 @@ TRAINED_ON = (
     "encoder started from ImageNet weights of the ONNX model zoo (Apache-2.0)"
 )
 _AREA = 49152
-_OPSET = 17
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's (geometric) mean
 
 
@@ -50,43 +50,24 @@ def export_small(network: SmallNet, path: Path, *, trained_on: str = TRAINED_ON)
 
     Raises:
         MissingExtraError: If the package onnx is not installed.
+        OutputError: If the file cannot be written.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("exporting to ONNX", "train") from error
-    deployed = Deployed(network).eval()
-    example = torch.zeros(1, 2 * MULTIPLE, 3 * MULTIPLE, 3, dtype=torch.uint8)
-    image_axes = {0: "batch", 1: "height", 2: "width"}
-    with warnings.catch_warnings():
-        # The older exporter is deprecated, but ONNX Runtime runs its graphs faster.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            deployed,
-            (example,),
-            str(path),
-            input_names=["image"],
-            output_names=["depth", "normals"],
-            dynamic_axes={
-                "image": image_axes,
-                "depth": image_axes,
-                "normals": {0: "batch", 2: "height", 3: "width"},
-            },
-            opset_version=_OPSET,
-            dynamo=False,
+    with replacing(path) as part:
+        write_traced(
+            Deployed(network).eval(),
+            torch.zeros(1, 2 * MULTIPLE, 3 * MULTIPLE, 3, dtype=torch.uint8),
+            part,
+            outputs=("depth", "normals"),
+            free_size=True,
+            free_batch=True,
         )
-    model = onnx.load(str(path))
-    facts = {
-        "name": NAME,
-        "kind": "up_to_scale",
-        "area": str(_AREA),
-        "multiple": str(MULTIPLE),
-        "licence": LICENCE,
-        "trained_on": trained_on,
-        "format": "1",
-    }
-    for key, value in facts.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = f"rilievo.{key}", value
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
+        metadata = {
+            "rilievo.name": NAME,
+            "rilievo.kind": "up_to_scale",
+            "rilievo.area": str(_AREA),
+            "rilievo.multiple": str(MULTIPLE),
+            "rilievo.licence": LICENCE,
+            "rilievo.trained_on": trained_on,
+            "rilievo.format": FIRST_FORMAT,
+        }
+        append_metadata(part, metadata)
