@@ -64,6 +64,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="a dataset, predictions or evaluations in FiftyOne",
         module="rilievo.cli.view",
     ),
+    "report": Command(
+        summary="the same as pages of HTML: no server, nothing to install",
+        module="rilievo.cli.report",
+    ),
 }
 
 

@@ -155,6 +155,19 @@ def _shown(column: Column, id: str) -> Shown:
         return Shown(column=column, seen=None, fault=str(error))
 
 
+def notes_of(exhibit: Exhibit) -> Iterator[str]:
+    """What deserves a look: notes of scores, and what is missing and why."""
+    for each in exhibit.shown:
+        label, score = each.column.label, each.column.scores.get(exhibit.id)
+        if each.fault is not None:
+            yield f"{label}: cannot be shown: {each.fault}"
+        elif each.seen is None:
+            yield f"{label}: no prediction"
+        if exhibit.id in each.column.unscored:
+            yield f"{label}: no score: {each.column.unscored[exhibit.id]}"
+        yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
+
+
 def named(columns: Sequence[Column], hints: Sequence[Sequence[str]]) -> tuple[Column, ...]:
     """The columns with labels and fields of which no two are the same.
 

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.colour import invalid_colour, normals_picture
 from rilievo.io.png import write_png
 from rilievo.types import DepthMap
 from rilievo.views.disagreement import disagreement
-from rilievo.views.exhibition import Column, Exhibit, Exhibition
+from rilievo.views.exhibition import Column, Exhibit, Exhibition, notes_of
 from rilievo.views.heat_maps import HeatMap, Limits, heat_maps, limits_of, write_heat_map
 from rilievo.views.surfaces import Surface, write_surfaces
 
@@ -57,7 +60,7 @@ class Row:
         numbers: Metrics, intrinsics [px] and disagreement, by field.
         notes: What deserves a look, and what could not be shown.
         surfaces: Point clouds; empty where none were asked for.
-        faults: The notes about what could not be shown.
+        faults: What could not be shown; each is in the notes too.
     """
 
     id: str
@@ -98,10 +101,10 @@ def write_row(exhibition: Exhibition, id: str, media: Media) -> Row:
     file = exhibition.images.photo_file(id) or _write_photo(exhibit, media)
     faults = [f"{each.column.label}: {each.fault}" for each in exhibit.shown if each.fault]
     surfaces: tuple[Surface, ...] = ()
+    lost: tuple[str, ...] = ()
     if media.surface_points is not None:
         found = write_surfaces(exhibit, media.folder / "points", media.surface_points)
-        surfaces = found.surfaces
-        faults += found.faults
+        surfaces, lost = found.surfaces, found.faults
     return Row(
         id=id,
         file=file,
@@ -112,9 +115,9 @@ def write_row(exhibition: Exhibition, id: str, media: Media) -> Row:
         maps=_write_maps(exhibit, media.folder),
         pictures=dict(_write_normals(exhibit, media.folder)),
         numbers=dict(_numbers(exhibit)),
-        notes=(*faults, *_notes(exhibit)),
+        notes=(*lost, *notes_of(exhibit)),
         surfaces=surfaces,
-        faults=tuple(faults),
+        faults=(*faults, *lost),
     )
 
 
@@ -187,7 +190,7 @@ def _write_normals(exhibit: Exhibit, folder: Path) -> Iterator[tuple[str, Path]]
             yield field, _write_picture(picture, folder, field, exhibit.id)
 
 
-def _write_picture(picture, folder: Path, field: str, id: str) -> Path:
+def _write_picture(picture: UInt8[np.ndarray, "h w 3"], folder: Path, field: str, id: str) -> Path:
     path = _path(folder, field, id, ".png")
     with replacing(path) as part:
         write_png(part, picture, {"Software": "rilievo"})
@@ -207,13 +210,3 @@ def _numbers(exhibit: Exhibit) -> Iterator[tuple[str, float]]:
         score = each.column.scores.get(exhibit.id)
         for metric, value in {} if score is None else score.values.items():
             yield metric_field(each.column, metric), float(value)
-
-
-def _notes(exhibit: Exhibit) -> Iterator[str]:
-    for each in exhibit.shown:
-        label, score = each.column.label, each.column.scores.get(exhibit.id)
-        yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
-        if exhibit.id in each.column.unscored:
-            yield f"{label}: no score: {each.column.unscored[exhibit.id]}"
-        if each.seen is None and each.fault is None:
-            yield f"{label}: no prediction"

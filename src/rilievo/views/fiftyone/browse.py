@@ -13,7 +13,7 @@ from rilievo.io.limits import printable
 from rilievo.pipeline.summary import Tally
 from rilievo.views.exhibition import Exhibition
 from rilievo.views.fiftyone.database import connected
-from rilievo.views.fiftyone.fields import declare, show
+from rilievo.views.fiftyone.fields import show
 from rilievo.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
 from rilievo.views.fiftyone.saved_views import save_views
 from rilievo.views.options import SourceOptions, ViewOptions
@@ -80,20 +80,17 @@ def fill_view(
     _check_export(options.export)
     fiftyone = connected()
     dataset = _dataset(fiftyone, name, points=options.points)
-    declare(fiftyone, dataset, exhibition)
     media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
     with Tally(output=folder, total=len(exhibition.ids), show=shown) as tally:
         tally.part("images")
         failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
         rows = _rows(exhibition, media, tally, failed)
         faults: list[str] = []
-        pictures: set[str] = set()
-        for row in put_rows(fiftyone, dataset, rows):
+        for row in put_rows(fiftyone, dataset, exhibition, rows):
             faults += [f"{printable(row.id)}: {fault}" for fault in row.faults]
-            pictures |= set(row.pictures)
     if len(failed) == len(exhibition.ids) + len(exhibition.absent):
         raise InputError(f"none of the {len(failed)} images can be shown; the first, {failed[0]}")
-    show(fiftyone, dataset, exhibition, pictures)
+    show(fiftyone, dataset, exhibition)
     views = save_views(dataset, exhibition)
     if options.export is not None:
         _export(fiftyone, dataset, options.export)

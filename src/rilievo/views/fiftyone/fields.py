@@ -1,6 +1,7 @@
 """The fields of a dataset, declared before the first sample, and how the app shows them."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -90,37 +91,38 @@ def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
         )
 
 
-def declare(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
-    """Add the fields that the dataset has not yet, with what they mean."""
-    heat_map = {
-        "ftype": fiftyone.EmbeddedDocumentField,
-        "embedded_doc_type": fiftyone.Heatmap,
-    }
-    wanted: list[tuple[str, str, dict[str, Any]]] = [
-        (KEY, "of the image in its dataset", {"ftype": fiftyone.StringField}),
-        ("split", "of the dataset", {"ftype": fiftyone.StringField}),
-        (
-            "notes",
-            "what deserves a look, and what could not be shown",
-            {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField},
-        ),
+def declare(
+    fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, held: AbstractSet[str]
+) -> None:
+    """Add the fields that some row holds and the dataset has not yet, with what they mean."""
+    text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
+    heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
+    notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
+    known: list[tuple[str, str, dict[str, Any]]] = [
+        (KEY, "of the image in its dataset", text),
+        ("split", "of the dataset", text),
+        ("notes", "what deserves a look, and what could not be shown", notes),
         *((each.path, each.description, heat_map) for each in map_fields(exhibition)),
-        *(
-            (path, about, {"ftype": fiftyone.StringField})
-            for path, about in picture_fields(exhibition)
-        ),
-        *(
-            (path, about, {"ftype": fiftyone.FloatField})
-            for path, about in number_fields(exhibition)
-        ),
+        *((path, about, text) for path, about in picture_fields(exhibition)),
+        *((path, about, number) for path, about in number_fields(exhibition)),
     ]
     schema = dataset.get_field_schema()
-    for path, about, kind in wanted:
-        if path not in schema:
+    for path, about, kind in known:
+        if path in held and path not in schema:
             dataset.add_sample_field(path, description=about, **kind)
             for attribute, ftype in _attributes(fiftyone) if kind is heat_map else ():
                 dataset.add_sample_field(f"{path}.{attribute}", ftype)
-    dataset.create_index(KEY)
+
+
+def paths_of(exhibition: Exhibition) -> frozenset[str]:
+    """All fields that rows of this exhibition may hold, besides those of every row."""
+    return frozenset(
+        [
+            *(each.path for each in map_fields(exhibition)),
+            *(path for path, _ in picture_fields(exhibition)),
+            *(path for path, _ in number_fields(exhibition)),
+        ]
+    )
 
 
 def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
@@ -129,24 +131,18 @@ def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
 
 
-def show(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, pictures: set[str]) -> None:
+def show(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
     """Tell the app how to show the fields; what the user set before stays.
 
     Heat maps get viridis each by its own entry, so that fields of the user's keep their colours.
-
-    Args:
-        fiftyone: The module.
-        dataset: That holds the samples.
-        exhibition: What is shown.
-        pictures: The fields of pictures that some sample has.
     """
-    config = dataset.app_config
+    config, schema = dataset.app_config, dataset.get_field_schema()
     config.media_fields = [
         *config.media_fields,
         *(
             path
             for path, _ in picture_fields(exhibition)
-            if path in pictures and path not in config.media_fields
+            if path in schema and path not in config.media_fields
         ),
     ]
     scheme = config.color_scheme
@@ -156,9 +152,9 @@ def show(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, pictures: s
     known = list(scheme.colorscales or [])
     there = {each["path"] for each in known}
     known += [
-        {"path": each.path, "list": colour_scale(falling=each.falling)}
+        colour_scale(each.path, falling=each.falling)
         for each in map_fields(exhibition)
-        if each.path not in there
+        if each.path in schema and each.path not in there
     ]
     scheme.colorscales = known
     config.color_scheme = scheme
@@ -177,13 +173,24 @@ def _first_look(exhibition: Exhibition) -> list[str]:
     return [*(maps or [TRUE_DEPTH]), *leading]
 
 
-def colour_scale(*, falling: bool) -> list[dict[str, Any]]:
-    """Viridis as FiftyOne takes it, dark at 0, or bright at 0 where numbers fall towards us."""
-    ramp = np.linspace(0, 1, _STOPS, dtype=np.float32)[None]
+def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:
+    """Viridis of one field as FiftyOne takes it, bright at 0 where numbers fall towards us.
+
+    FiftyOne documents the stops in ``list``. A session hands an entry on as it is stored, and the
+    app paints from ``rgb`` alone, which only the server's own queries add.
+    """
+    stops = _viridis(_STOPS, falling=falling)
+    return {
+        "path": path,
+        "list": [
+            {"value": place / (_STOPS - 1), "color": f"rgb({red}, {green}, {blue})"}
+            for place, (red, green, blue) in enumerate(stops)
+        ],
+        "rgb": _viridis(256, falling=falling),
+    }
+
+
+def _viridis(count: int, *, falling: bool) -> list[list[int]]:
+    ramp = np.linspace(0, 1, count, dtype=np.float32)[None]
     drawn = DepthMap(values=ramp[:, ::-1] if falling else ramp, kind=DepthKind.AFFINE)
-    limits = ColourRange(low=0.0, high=1.0)
-    colours = colourise(drawn, limits=limits, what=Drawn.DEPTH)[0].tolist()
-    return [
-        {"value": place / (_STOPS - 1), "color": f"rgb({red}, {green}, {blue})"}
-        for place, (red, green, blue) in enumerate(colours)
-    ]
+    return colourise(drawn, limits=ColourRange(low=0.0, high=1.0), what=Drawn.DEPTH)[0].tolist()

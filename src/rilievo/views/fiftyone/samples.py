@@ -1,12 +1,14 @@
 """Rows as samples: new ones added, those that are there brought up to date, in bulk."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rilievo.views.fiftyone.fields import KEY
+from rilievo.views.exhibition import Exhibition
+from rilievo.views.fiftyone.fields import KEY, declare, paths_of
 from rilievo.views.rows import Row, StoredMap
 
 CHUNK = 256
@@ -16,15 +18,18 @@ PHOTO, SURFACE = "photo", "surface"
 """Slices of a group."""
 
 
-def put_rows(fiftyone: ModuleType, dataset: Any, rows: Iterable[Row]) -> Iterator[Row]:
+def put_rows(
+    fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, rows: Iterable[Row]
+) -> Iterator[Row]:
     """Write rows into the dataset, and give each back when it is there.
 
     A sample is found again by the image's id (and its slice), so that a second time changes it
-    rather than adding another; fields that other runs put there stay. The dataset has all fields
-    already.
+    rather than adding another; what other models put there stays.
     """
-    rows = iter(rows)
+    rows, paths = iter(rows), paths_of(exhibition)
     while chunk := list(islice(rows, CHUNK)):
+        held = {field for row in chunk for field in _fields(fiftyone, row)}
+        declare(fiftyone, dataset, exhibition, held)
         there = _there(dataset, [row.id for row in chunk])
         new = [row for row in chunk if row.id not in there]
         dataset.add_samples(
@@ -33,7 +38,8 @@ def put_rows(fiftyone: ModuleType, dataset: Any, rows: Iterable[Row]) -> Iterato
             validate=False,
             progress=False,
         )
-        _update(fiftyone, dataset, [row for row in chunk if row.id in there])
+        _update(fiftyone, dataset, [row for row in chunk if row.id in there], paths)
+        dataset.create_index(KEY)
         yield from chunk
 
 
@@ -102,16 +108,19 @@ def _heat_map(fiftyone: ModuleType, stored: StoredMap) -> Any:
     )
 
 
-def _update(fiftyone: ModuleType, dataset: Any, rows: Sequence[Row]) -> None:
-    """Set the fields of samples that are there, all of a chunk at once."""
+def _update(
+    fiftyone: ModuleType, dataset: Any, rows: Sequence[Row], paths: AbstractSet[str]
+) -> None:
+    """Set the fields of samples that are there, all of a chunk at once; what is gone is emptied."""
     if not rows:
         return
     by_id = {row.id: row for row in rows}
+    empty = dict.fromkeys(paths & set(dataset.get_field_schema()))
     with dataset.save_context(batch_size=CHUNK) as context:
         for sample in _photos(dataset, list(by_id)).iter_samples(progress=False):
             row = by_id[sample[KEY]]
             sample["filepath"] = str(row.file)
-            for field, value in _fields(fiftyone, row).items():
+            for field, value in (empty | _fields(fiftyone, row)).items():
                 sample[field] = value
             context.save(sample)
             if is_grouped(dataset) and row.surfaces:
@@ -136,6 +145,7 @@ def write_scene(fiftyone: ModuleType, row: Row) -> Path:
                 is_point_cloud=True,
                 center_geometry=False,
                 quaternion=turned,
+                default_material=fiftyone.PointCloudMaterial(shading_mode="rgb"),
                 visible=place == 0,
             )
         )

@@ -1,0 +1,65 @@
+"""``rilievo report``."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.views.gallery.report import Reported, write_gallery
+from rilievo.views.options import SourceOptions
+
+LISTED = 5
+"""Faults of one sort that are printed; the page has all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
+    """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
+    side, or the name of a dataset."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.html|FOLDER")] = Path(
+        "rilievo-report"
+    )
+    """A folder, with the pictures beside the page; or, for few images, one file with everything
+    in it."""
+    source: Annotated[SourceOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a page on which models are looked at beside the truth.
+
+    Returns:
+        0 when everything is shown, 1 when some images or predictions are not, 2 for wrong use,
+        130 when the user stopped it.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo report",
+            description="A dataset, predictions or evaluations as a page of HTML, no server.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    reported = write_gallery(given.targets, given.output, given.source)
+    with printing():
+        print("\n".join(_lines(reported)))
+    return 1 if reported.failed or reported.faults else 0
+
+
+def _lines(reported: Reported) -> Iterator[str]:
+    models = ", ".join(reported.models) or "no model"
+    yield f"{reported.images} images, {models}: {reported.page}"
+    for what, lines in (
+        ("images that cannot be shown", reported.failed),
+        ("predictions that cannot be shown", reported.faults),
+    ):
+        if lines:
+            yield f"{len(lines)} {what}:"
+            yield from (f"  {line}" for line in lines[:LISTED])
+        if len(lines) > LISTED:
+            yield f"  ... and {len(lines) - LISTED} more"

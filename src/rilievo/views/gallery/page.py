@@ -1,0 +1,193 @@
+"""The page around the cards: what is shown, controls to sort and compare, and what is missing."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rilievo.evaluate.thumbnails import DEPTH_COLOURS, gradient
+from rilievo.evaluate.wording import ARROWS, count, head, number
+from rilievo.metrics.metric import Better
+from rilievo.version import VERSION
+from rilievo.views.exhibition import Exhibition
+from rilievo.views.gallery.cards import Sortable
+from rilievo.views.gallery.markup import Markup, element, joined
+
+GENERATOR = f"rilievo report {VERSION}"
+_FOLDER = Path(__file__).parent
+
+
+def page(
+    exhibition: Exhibition,
+    cards: Iterable[Markup],
+    sortables: Sequence[Sortable],
+    failed: Sequence[str],
+) -> Iterator[str]:
+    """The page in pieces, in order.
+
+    Args:
+        exhibition: What is shown.
+        cards: Made while the page is written.
+        sortables: By which cards are sorted.
+        failed: Images that cannot be shown; read after the cards, which add to it.
+    """
+    script = (_FOLDER / "gallery.js").read_text("utf-8")
+    yield '<!DOCTYPE html>\n<html lang="en">\n'
+    yield _head(exhibition, script).text
+    yield '\n<body>\n<a class="skip" href="#cards">Skip to the images</a>\n'
+    yield _header(exhibition).text
+    yield _controls(exhibition, sortables).text
+    yield '\n<main id="cards">\n'
+    for each in cards:
+        yield f"{each.text}\n"
+    yield "</main>\n"
+    yield _closing(failed).text
+    yield f"\n<script>{script}</script>\n</body>\n</html>\n"
+
+
+def title(exhibition: Exhibition) -> str:
+    """Models and images in one line."""
+    models = ", ".join(column.label for column in exhibition.columns)
+    return f"{models} on {exhibition.name}" if models else exhibition.name
+
+
+def _head(exhibition: Exhibition, script: str) -> Markup:
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    policy = (
+        "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
+    style = (_FOLDER / "gallery.css").read_text("utf-8")
+    ramp = f":root {{ --ramp: {gradient(DEPTH_COLOURS)}; }}\n"
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name_="generator", content=GENERATOR),
+        element("title", title(exhibition)),
+        Markup(f"<style>\n{ramp}{style}</style>"),
+    )
+
+
+def _header(exhibition: Exhibition) -> Markup:
+    images = count(len(exhibition.ids))
+    return element(
+        "header",
+        element("p", "Gallery", class_="eyebrow"),
+        element("h1", title(exhibition)),
+        element(
+            "p",
+            f"{images} images. Near is bright in every depth picture; depth in metres of one image "
+            "shares one scale, that of the truth. Grey: no depth.",
+            class_="quiet",
+        ),
+        _models(exhibition),
+    )
+
+
+def _models(exhibition: Exhibition) -> Markup | None:
+    """What each model is, and its numbers over all images."""
+    if not exhibition.columns:
+        return None
+    metrics = {
+        (each.metric, head(each.label, each.unit), each.better): None
+        for column in exhibition.columns
+        for each in column.summaries
+    }
+    heads = (
+        element("th", f"{label} {ARROWS[better]}", scope="col") for _, label, better in metrics
+    )
+    rows = []
+    for column in exhibition.columns:
+        own = {each.metric: each.value for each in column.summaries}
+        rows.append(
+            element(
+                "tr",
+                element("th", column.label, scope="row"),
+                element("td", column.kind.value if column.kind else "normals", class_="text"),
+                element("td", column.made_by.licence, class_="text"),
+                *(element("td", number(own.get(metric))) for metric, _, _ in metrics),
+            )
+        )
+    fixed = (element("th", name, scope="col", class_="text") for name in ("shows", "licence"))
+    table = element(
+        "table",
+        element("thead", element("tr", element("th", "model", scope="col"), *fixed, *heads)),
+        element("tbody", *rows),
+    )
+    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label="Models")
+
+
+def _controls(exhibition: Exhibition, sortables: Sequence[Sortable]) -> Markup:
+    """Shown by the script, without which they would do nothing."""
+    titles = list(_titles(exhibition))
+    right = titles[2] if len(titles) > 2 else titles[1]
+    modes = [("side", "side by side"), ("slide", "two, with a slider")]
+    return element(
+        "form",
+        _labelled("Order", _select("sort", _orders(sortables))),
+        _labelled("Sift by", _select("sift", [("", "every image"), *_plain(sortables)])),
+        _labelled("from", element("input", id="least", type="number", step="any", size=8)),
+        _labelled("to", element("input", id="most", type="number", step="any", size=8)),
+        _labelled("Name has", element("input", id="name", type="search", size=14)),
+        _labelled("Show", _select("mode", modes)),
+        _labelled("Left", _select("left", [(each, each) for each in titles])),
+        _labelled("Right", _select("right", [(each, each) for each in titles], chosen=right)),
+        element("output", id="shown"),
+        id="controls",
+        hidden=True,
+    )
+
+
+def _titles(exhibition: Exhibition) -> Iterator[str]:
+    """Of the pictures that two can be chosen from."""
+    yield from ("Photograph", "True depth")
+    yield from (column.label for column in exhibition.columns if column.kind is not None)
+    normals = [f"{column.label}, normals" for column in exhibition.columns if column.normals]
+    if normals:
+        yield from ("True normals", *normals)
+
+
+def _orders(sortables: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+    yield "order:up", "as in the dataset"
+    for each in sortables:
+        if each.column is None:
+            yield f"{each.key}:down", "largest disagreement"
+            continue
+        worst = "up" if each.better is Better.HIGHER else "down"
+        best = "down" if worst == "up" else "up"
+        yield f"{each.key}:{worst}", f"worst {each.label}"
+        yield f"{each.key}:{best}", f"best {each.label}"
+
+
+def _plain(sortables: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+    return ((each.key, each.label) for each in sortables)
+
+
+def _select(id: str, options: Iterable[tuple[str, str]], chosen: str | None = None) -> Markup:
+    return element(
+        "select",
+        *(
+            element("option", label, value=value, selected=value == chosen)
+            for value, label in options
+        ),
+        id=id,
+    )
+
+
+def _labelled(label: str, control: Markup) -> Markup:
+    return element("label", element("span", label), control)
+
+
+def _closing(failed: Sequence[str]) -> Markup:
+    missing = None
+    if failed:
+        missing = element(
+            "section",
+            element("h2", f"{count(len(failed))} images that cannot be shown"),
+            element("ul", *(element("li", line) for line in failed)),
+            class_="missing",
+        )
+    made = element("p", f"Made by rilievo {VERSION}. Nothing is loaded from elsewhere.")
+    return joined(missing, element("footer", made))

@@ -1,0 +1,113 @@
+"""The pictures of one image: photograph, truth, and what each model says."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+
+from rilievo.evaluate.thumbnails import (
+    DEPTH_COLOURS,
+    depth_limits,
+    shrink,
+    shrinkage,
+    shrunk_depth,
+)
+from rilievo.io.colour import ColourRange, colourise, invalid_colour, normals_picture
+from rilievo.types import DepthKind, DepthMap
+from rilievo.views.exhibition import Column, Exhibit
+
+_QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture.
+
+    Attributes:
+        title: Over it, the same in all images: by it two are chosen to be compared.
+        words: What it shows, for those who do not see it.
+        pixels: RGB.
+        ends: What the last and the first colour stand for, the near one first; None without.
+        column: Whose it is; None for the photograph and the truth.
+    """
+
+    title: str
+    words: str
+    pixels: UInt8[np.ndarray, "h w 3"]
+    ends: tuple[str, str] | None = None
+    column: Column | None = None
+
+    def jpeg(self) -> bytes:
+        """The picture as a file."""
+        file = io.BytesIO()
+        # Without subsampling: colours are the numbers here.
+        Image.fromarray(self.pixels).save(
+            file, format="JPEG", quality=_QUALITY, subsampling=0, optimize=True
+        )
+        return file.getvalue()
+
+
+def pictures_of(exhibit: Exhibit) -> Iterator[Picture]:
+    """All of one image; depth in metres is drawn on one scale, that of the truth."""
+    small = Image.fromarray(exhibit.photo).reduce(shrinkage(exhibit.photo.shape[1]))
+    yield Picture(title="Photograph", words="Photograph", pixels=np.asarray(small))
+    yield from _depths(exhibit)
+    truth = exhibit.truth
+    if truth is not None and truth.normals is not None and truth.normals_valid is not None:
+        yield _normals("True normals", truth.normals, truth.normals_valid)
+    for each in exhibit.shown:
+        if each.seen is not None and each.seen.normals is not None:
+            normals = each.seen.normals
+            with np.errstate(invalid="ignore"):
+                given = np.asarray(np.square(normals).sum(axis=0) > 0.5)
+            yield _normals(f"{each.column.label}, normals", normals, given, each.column)
+
+
+def _depths(exhibit: Exhibit) -> Iterator[Picture]:
+    true, limits = exhibit.true_depth, None
+    if true is not None and true.valid.any():
+        small = shrunk_depth(true)
+        limits = depth_limits(small)
+        yield _depth("True depth", small, limits)
+    for each in exhibit.shown:
+        if each.seen is None or each.seen.depth is None:
+            continue
+        small = shrunk_depth(each.seen.depth)
+        shared = limits if small.kind is DepthKind.METRIC else None
+        yield _depth(each.column.label, small, shared or depth_limits(small), each.column)
+
+
+def _depth(
+    title: str, small: DepthMap, limits: ColourRange, column: Column | None = None
+) -> Picture:
+    near, far = "near", "far"
+    if small.kind is DepthKind.METRIC and limits.low > 0:
+        near, far = f"{1 / limits.high:.3g} m", f"{1 / limits.low:.3g} m"
+    return Picture(
+        title=title,
+        words=f"{title} in colours, bright for {near}, dark for {far}",
+        pixels=colourise(small, colour_map=DEPTH_COLOURS, limits=limits),
+        ends=(far, near),
+        column=column,
+    )
+
+
+def _normals(
+    title: str,
+    normals: Float[np.ndarray, "3 h w"],
+    valid: Bool[np.ndarray, "h w"],
+    column: Column | None = None,
+) -> Picture:
+    small = shrink(normals, valid)
+    lengths = np.linalg.norm(small.values, axis=0)
+    pixels = normals_picture(small.values / np.maximum(lengths, np.float32(1e-6)))
+    pixels[~small.valid] = invalid_colour(DEPTH_COLOURS)
+    return Picture(
+        title=title,
+        words=f"{title} in colours: a wall seen head-on is light blue",
+        pixels=pixels,
+        column=column,
+    )

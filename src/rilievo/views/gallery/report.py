@@ -1,0 +1,141 @@
+"""``report``: what the targets show as a page that opens from disk."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import InputError, OptionError, OutputError, RilievoError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.limits import printable
+from rilievo.pipeline.summary import Tally
+from rilievo.views.exhibition import Exhibition
+from rilievo.views.gallery.cards import Beside, Cards, InPage, sortables
+from rilievo.views.gallery.markup import Markup
+from rilievo.views.gallery.page import page
+from rilievo.views.options import SourceOptions
+from rilievo.views.targets import open_targets
+
+MOST_IN_PAGE = 60
+"""Images of a page that holds its pictures itself: some 20 MB, which browsers still like."""
+
+INDEX = "index.html"
+_SUFFIXES = (".html", ".htm")
+_OURS = 'name="generator" content="rilievo report '
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What was written.
+
+    Attributes:
+        page: To be opened.
+        images: On it.
+        models: Likewise.
+        failed: Images that could not be shown, and why; absent ones too.
+        faults: Predictions that could not be shown, and why.
+    """
+
+    page: Path
+    images: int
+    models: tuple[str, ...]
+    failed: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def write_gallery(
+    targets: Sequence[str | Path],
+    output: str | Path,
+    source: SourceOptions | None = None,
+    *,
+    shown: bool = True,
+) -> Reported:
+    """Write a gallery of images, truth and models.
+
+    Images are read one at a time, while the page is written.
+
+    Args:
+        targets: Folders of evaluations, folders of predictions, or a dataset's name.
+        output: A file that ends in .html, which then holds all its pictures, or a folder.
+        source: Where photographs and truth are, if the targets do not say so.
+        shown: Whether to show progress on standard error.
+
+    Raises:
+        OptionError: If options do not go together, or there are too many images for one file.
+        InputError: If the targets cannot be read, or no image can be shown.
+        OutputError: If something is in the way, or cannot be written.
+    """
+    output = Path(output)
+    alone = output.suffix.lower() in _SUFFIXES
+    path = output if alone else output / INDEX
+    _check_ours(path, alone=alone)
+    exhibition = open_targets(targets, source or SourceOptions())
+    if alone and len(exhibition.ids) > MOST_IN_PAGE:
+        raise OptionError(
+            f"{len(exhibition.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
+            f"give a folder, -o {printable(output.with_suffix(''))}, or fewer with --limit"
+        )
+    make_folder(path.parent)
+    known = sortables(exhibition)
+    cards = Cards(
+        exhibition=exhibition,
+        place=InPage() if alone else Beside(folder=path.parent),
+        sortables=known,
+    )
+    failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
+    faults: list[str] = []
+    with (
+        Tally(output=path, total=len(exhibition.ids), show=shown) as tally,
+        replacing(path) as part,
+        # Names of files may be no Unicode.
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        tally.part("images")
+        drawn = _drawn(exhibition, cards, tally, failed, faults)
+        file.writelines(page(exhibition, drawn, known, failed))
+        if len(failed) == len(exhibition.ids) + len(exhibition.absent):
+            raise InputError(
+                f"none of the {len(failed)} images can be shown; the first, {failed[0]}"
+            )
+    return Reported(
+        page=path,
+        images=len(exhibition.ids) + len(exhibition.absent) - len(failed),
+        models=tuple(column.label for column in exhibition.columns),
+        failed=tuple(failed),
+        faults=tuple(faults),
+    )
+
+
+def _drawn(
+    exhibition: Exhibition, cards: Cards, tally: Tally, failed: list[str], faults: list[str]
+) -> Iterator[Markup]:
+    for order, id in enumerate(exhibition.ids):
+        try:
+            exhibit = exhibition.read(id)
+        except RilievoError as error:
+            failed.append(f"{printable(id)}: {error}")
+            tally.failed(failed[-1])
+            continue
+        faults += [
+            f"{printable(id)}: {each.column.label}: {each.fault}"
+            for each in exhibit.shown
+            if each.fault is not None
+        ]
+        yield cards.card(exhibit, order)
+        tally.done()
+
+
+def _check_ours(path: Path, *, alone: bool) -> None:
+    """Refuse to replace what no report of ours wrote.
+
+    Raises:
+        OutputError: If there is such a file or folder.
+    """
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if _OURS in file.read(4096):
+                return
+        raise OutputError(f"{printable(path)}: rilievo did not write this page; choose another -o")
+    if not alone and path.parent.is_dir() and any(path.parent.iterdir()):
+        raise OutputError(
+            f"{printable(path.parent)}: holds files but no report of ours; choose another folder"
+        )
