@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.table import read_evaluation
@@ -146,6 +146,35 @@ def test_predictions_of_other_photographs_of_the_same_names_are_refused(
         run_tiny("rilievo/small", root, output=tmp_path / "out")
     with pytest.raises(OptionError, match=words):
         run_tiny(None, root, predictions=tmp_path / "out", output=tmp_path / "kept")
+
+
+def test_a_run_that_was_stopped_at_its_report_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rilievo.evaluate.folder.write_report", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run_tiny("rilievo/small", root, output=tmp_path / "out")
+    found = run_tiny("rilievo/small", root, output=tmp_path / "out")
+    assert read_evaluation(tmp_path / "out") == found
+
+
+def test_a_report_that_cannot_be_written_leaves_no_older_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise MissingExtraError("a report", "evaluate")
+
+    run_tiny("rilievo/small", root, output=tmp_path / "out")
+    (tmp_path / "out" / "report.html").write_text("of other numbers")
+    monkeypatch.setattr("rilievo.evaluate.folder.write_report", missing)
+    found = run_tiny("rilievo/small", root, output=tmp_path / "out")
+    assert any(line.startswith("a report needs the extra") for line in found.warnings)
+    assert read_evaluation(tmp_path / "out") == found
+    assert not (tmp_path / "out" / "report.html").exists()
 
 
 def test_results_for_another_root_stay_but_a_dataset_may_move(root: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.report import write_report
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
-from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.types import MadeBy
@@ -71,7 +71,8 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
 def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> Evaluation:
     """Write ``evaluation.json``, the per-image tables and the report, each whole or not at all.
 
-    What needs a package that is not installed is left out, and that is said.
+    What needs a package that is not installed is left out, and that is said. The evaluation comes
+    first: a folder that has it is ours, should the rest not be written any more.
 
     Returns:
         The evaluation, with a warning for each file that was left out.
@@ -80,17 +81,26 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
         OutputError: If a file cannot be written.
     """
     make_folder(folder)
+    sweep_parts(folder)
+    _write_evaluation(evaluation, folder)
     write_csv(evaluation, folder / CSV)
     left_out = []
-    for write in (
-        lambda: write_parquet(evaluation, folder / PARQUET),
-        lambda: write_report(evaluation, folder / REPORT, pictures),
+    for name, write in (
+        (PARQUET, lambda path: write_parquet(evaluation, path)),
+        (REPORT, lambda path: write_report(evaluation, path, pictures)),
     ):
         try:
-            write()
+            write(folder / name)
         except MissingExtraError as error:
             left_out.append(str(error))
-    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *left_out))
+            # One of an earlier run would tell other numbers.
+            remove(folder / name)
+    if left_out:
+        evaluation = replace(evaluation, warnings=(*evaluation.warnings, *left_out))
+        _write_evaluation(evaluation, folder)
+    return evaluation
+
+
+def _write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     with replacing(folder / FILE_NAME) as part:
         part.write_text(to_json(evaluation, indent=1), encoding="utf-8")
-    return evaluation
