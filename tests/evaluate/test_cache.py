@@ -97,6 +97,17 @@ def test_what_is_missing_and_what_is_broken_is_told_apart(tmp_path: Path) -> Non
         cache.read(IDS[0])
 
 
+@pytest.mark.parametrize(
+    "array", [np.array("x"), np.ones(4, np.float32), np.ones((4, 5)), np.ones((0, 5), np.float32)]
+)
+def test_an_array_that_is_no_depth_is_broken(array: np.ndarray, tmp_path: Path) -> None:
+    cache = open_cache(tmp_path / "p", MARK, IDS)
+    np.savez(cache.path_of("hall"), depth=array)
+    assert cache.missing(["hall"]) == ([], ["hall"])
+    with pytest.raises(InputError, match=r"hall\.npz: broken \(its depth is"):
+        cache.read("hall")
+
+
 def test_leftovers_of_a_killed_process_are_swept(tmp_path: Path) -> None:
     open_cache(tmp_path / "p", MARK, IDS)
     (tmp_path / "p" / "kitchen").mkdir()

@@ -46,6 +46,24 @@ def test_every_image_without_a_score_has_its_reason(root: Path, tmp_path: Path) 
     assert read_evaluation(tmp_path / "out") == found
 
 
+def test_holes_and_another_unit_are_said_of_the_whole_run(root: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    write_predictions(root, theirs)
+    for number, path in enumerate(sorted(theirs.rglob("*.npy"))):
+        millimetres = (np.load(path) * (1000 if number else 1e6)).astype(np.uint32)
+        millimetres[:, : 10 * (number % 3)] = 0
+        path.unlink()
+        np.save(path, millimetres)
+    given = {"predictions": theirs, "kind": "metric", "scale": 0.001}
+    found = run_tiny(None, root, output=tmp_path / "out", **given)
+    assert found.warnings == (
+        "1 images: metric depth is off by a factor of more than 50 in the mean: is its unit "
+        "metres?",
+        "4 images: pixels with truth have no prediction and are not scored",
+    )
+    assert len(found.scores) == 6
+
+
 def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -> None:
     (root / "depth" / "room0" / "002.npy").unlink()
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")

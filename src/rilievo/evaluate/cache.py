@@ -124,9 +124,9 @@ class Cache:
         try:
             # numpy leaves a broken file open that it opened itself.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                depth = file["depth"] if self.kind is not None else None
+                depth = _floats(file, "depth", 2) if self.kind is not None else None
                 valid = file.get("valid")
-                normals = file["normals"] if self.fingerprint.normals else None
+                normals = _floats(file, "normals", 3) if self.fingerprint.normals else None
         except BROKEN_FILE as error:
             raise _broken(path, error) from error
         if depth is None or self.kind is None:
@@ -231,6 +231,13 @@ def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> Non
             f"{printable(folder)}: holds predictions made otherwise ({'; '.join(differ)}); "
             "choose another output folder"
         )
+
+
+def _floats(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
+    array = file[name]
+    if array.dtype != np.float32 or array.ndim != axes or not array.size:
+        raise ValueError(f"its {name} is {array.shape} {array.dtype}")
+    return array
 
 
 def _broken(path: Path, error: BaseException) -> InputError:

@@ -50,10 +50,10 @@ class Foreign:
             InputError: If there is none, or it is broken, or not what the user said.
         """
         if id not in self.files:
+            names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
             raise InputError(
-                f"no file of it in {printable(self.folder)} (looked for {id}, "
-                f"{id.replace('/', '_')} and {id.rpartition('/')[2]}, each with a suffix of "
-                f"{', '.join(NUMBER_SUFFIXES)})"
+                f"no file of it in {printable(self.folder)} (looked for "
+                f"{printable(' or '.join(names))}, with a suffix of {', '.join(NUMBER_SUFFIXES)})"
             )
         path = self.files[id]
         if self.ours:

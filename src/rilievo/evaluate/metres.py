@@ -16,6 +16,9 @@ from rilievo.types import Truth
 FAR = 200.0
 """Median true depth [m] above which no lens sees a scene that a benchmark has: millimetres."""
 
+OFF = 50.0
+"""Times that no model of metric depth errs in the mean: its numbers are of another unit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metres:
@@ -147,14 +150,21 @@ def _notes(
     if not resized.valid.all():
         missing = int(mask.sum() - both.sum())
         if missing:
-            notes.append(f"{missing} pixels with truth have no prediction and are not scored")
+            notes.append(f"{missing} {UNANSWERED}")
     x = resized.values[both]
     if x.min() == x.max():
         notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
     # The mean is as good here as the median, which would cost a tenth of the whole score.
-    if float(truth.depth[both].mean()) > FAR:
+    true = float(truth.depth[both].mean())
+    if true > FAR:
         notes.append(MILLIMETRES)
+    if aligned.method is AlignMethod.NONE and not 1 / OFF < float(x.mean()) / true < OFF:
+        notes.append(OTHER_UNIT)
     return notes
 
 
+UNANSWERED = "pixels with truth have no prediction and are not scored"
+OTHER_UNIT = (
+    f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
+)
 MILLIMETRES = f"true depth is above {FAR:g} m in the mean: it looks like millimetres"

@@ -22,7 +22,7 @@ from rilievo.evaluate.benchmark import (
 from rilievo.evaluate.benchmarks import find_benchmark
 from rilievo.evaluate.cache import Cache
 from rilievo.evaluate.folder import check_results, run_folder, write_results
-from rilievo.evaluate.metres import MILLIMETRES, method_for
+from rilievo.evaluate.metres import MILLIMETRES, OTHER_UNIT, UNANSWERED, method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
@@ -241,9 +241,10 @@ def _warnings(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Ite
         yield f"the split has {facts.official} images in the papers; {facts.found} were found"
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
-    far = sum(MILLIMETRES in score.notes for score in tallied.scores)
-    if far:
-        yield f"{far} images: {MILLIMETRES}"
+    for said in (MILLIMETRES, OTHER_UNIT, UNANSWERED):
+        images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
+        if images:
+            yield f"{images} images: {said}"
 
 
 def _cores() -> int:
