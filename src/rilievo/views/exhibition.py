@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -33,6 +33,7 @@ class Seen:
     camera: Camera | None = None
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Predictions of one model, read when asked for."""
 

@@ -77,7 +77,8 @@ def _heat_map(depth: DepthMap, shared: Coding | None) -> HeatMap:
 
 
 def _metric_coding(farthest: float) -> Coding:
-    scale = next((step for step in _STEPS if farthest <= LARGEST * step), farthest / LARGEST)
+    reaches = (step for step in _STEPS if farthest < (LARGEST + 0.5) * step)
+    scale = next(reaches, farthest / LARGEST)
     return Coding(scale=scale, offset=0.0)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +16,7 @@ from rilievo.io.photo import read_photo
 from rilievo.types import Truth
 
 
+@runtime_checkable
 class Images(Protocol):
     """Read one at a time; an image that cannot be read raises a ``RilievoError``."""
 

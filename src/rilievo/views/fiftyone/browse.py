@@ -13,7 +13,7 @@ from rilievo.io.limits import printable
 from rilievo.pipeline.summary import Tally
 from rilievo.views.exhibition import Exhibition
 from rilievo.views.fiftyone.database import connected
-from rilievo.views.fiftyone.fields import show
+from rilievo.views.fiftyone.fields import arrange
 from rilievo.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
 from rilievo.views.fiftyone.saved_views import save_views
 from rilievo.views.options import SourceOptions, ViewOptions
@@ -54,7 +54,7 @@ def fill_view(
     source: SourceOptions | None = None,
     options: ViewOptions | None = None,
     *,
-    shown: bool = True,
+    show: bool = True,
 ) -> Viewed:
     """Put what the targets show into a dataset of FiftyOne; the app stays closed.
 
@@ -64,7 +64,7 @@ def fill_view(
         targets: Folders of evaluations, folders of predictions, or a dataset's name.
         source: Where photographs and truth are, if the targets do not say so.
         options: Name and folder, point clouds, export.
-        shown: Whether to show progress on standard error.
+        show: Whether to show progress on standard error.
 
     Raises:
         MissingExtraError: If FiftyOne is not installed.
@@ -81,7 +81,7 @@ def fill_view(
     fiftyone = connected()
     dataset = _dataset(fiftyone, name, points=options.points)
     media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
-    with Tally(output=folder, total=len(exhibition.ids), show=shown) as tally:
+    with Tally(output=folder, total=len(exhibition.ids), show=show) as tally:
         tally.part("images")
         failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
         rows = _rows(exhibition, media, tally, failed)
@@ -90,7 +90,7 @@ def fill_view(
             faults += [f"{printable(row.id)}: {fault}" for fault in row.faults]
     if len(failed) == len(exhibition.ids) + len(exhibition.absent):
         raise InputError(f"none of the {len(failed)} images can be shown; the first, {failed[0]}")
-    show(fiftyone, dataset, exhibition)
+    arrange(fiftyone, dataset, exhibition)
     views = save_views(dataset, exhibition)
     if options.export is not None:
         _export(fiftyone, dataset, options.export)

@@ -131,7 +131,7 @@ def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
 
 
-def show(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
+def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
     """Tell the app how to show the fields; what the user set before stays.
 
     Heat maps get viridis each by its own entry, so that fields of the user's keep their colours.

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rilievo.evaluate.wording import head, number, quantity
 from rilievo.io.atomic import make_folder, replacing
@@ -19,6 +19,7 @@ CAPTIONED = 3
 """Metrics under a picture; all of them are one click away."""
 
 
+@runtime_checkable
 class Place(Protocol):
     """Where pictures are kept."""
 

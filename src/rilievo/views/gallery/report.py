@@ -47,7 +47,7 @@ def write_gallery(
     output: str | Path,
     source: SourceOptions | None = None,
     *,
-    shown: bool = True,
+    show: bool = True,
 ) -> Reported:
     """Write a gallery of images, truth and models.
 
@@ -57,7 +57,7 @@ def write_gallery(
         targets: Folders of evaluations, folders of predictions, or a dataset's name.
         output: A file that ends in .html, which then holds all its pictures, or a folder.
         source: Where photographs and truth are, if the targets do not say so.
-        shown: Whether to show progress on standard error.
+        show: Whether to show progress on standard error.
 
     Raises:
         OptionError: If options do not go together, or there are too many images for one file.
@@ -84,7 +84,7 @@ def write_gallery(
     failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
     faults: list[str] = []
     with (
-        Tally(output=path, total=len(exhibition.ids), show=shown) as tally,
+        Tally(output=path, total=len(exhibition.ids), show=show) as tally,
         replacing(path) as part,
         # Names of files may be no Unicode.
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
