@@ -89,6 +89,16 @@ def test_a_second_run_predicts_nothing_anew(
     assert second.warnings == ("1 kept predictions were broken and made anew",)
 
 
+def test_names_that_are_no_unicode_are_evaluated(tmp_path: Path, root: Path) -> None:
+    for file in [*root.rglob("000.npy")]:
+        file.rename(file.with_name("two\nlines \udcff.npy"))
+    found = run_tiny("rilievo/small", root, output=tmp_path / "out", limit=2)
+    assert [score.id for score in found.scores] == ["room0/002", "room0/004"]
+    found = run_tiny("rilievo/small", root, output=tmp_path / "out")
+    assert "room0/two\nlines \udcff" in {score.id for score in found.scores}
+    assert read_evaluation(tmp_path / "out") == found
+
+
 def test_alignment_in_the_users_way_is_another_benchmark(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs", power=-1)
     write_predictions(root, tmp_path / "deep", power=2)

@@ -14,6 +14,7 @@ from rilievo.evaluate.folder import REPORT, run_folder
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation, Summary
 from rilievo.evaluate.run import evaluate
+from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
 from rilievo.models import DEFAULT_MODEL
 
@@ -75,7 +76,9 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
         f"{evaluation.summaries[0].pixels:,} pixels, in {evaluation.seconds:.1f} s",
     ]
-    lines += [f"  no score: {each.id}: {each.reason}" for each in evaluation.unscored[:LISTED]]
+    lines += [
+        f"  no score: {printable(each.id)}: {each.reason}" for each in evaluation.unscored[:LISTED]
+    ]
     if len(evaluation.unscored) > LISTED:
         lines.append(f"  ... and {len(evaluation.unscored) - LISTED} more, in the results")
     lines += [f"warning: {each}" for each in evaluation.warnings]

@@ -14,7 +14,7 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
     Args:
         folder: Where to look.
         pattern: A path with ``{id}``, which stands for any text and may hold subfolders; ``*``
-            stands for any text without them. Hidden files fit nothing.
+            stands for any text without them. Hidden files fit nothing; links are followed.
 
     Raises:
         InputError: If two files have the same id.
@@ -23,8 +23,10 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
     head = pattern.split("{id}")[0].split("*")[0]
     start = folder / head[: head.rfind("/") + 1]
     found: dict[str, Path] = {}
-    for place, folders, names in os.walk(start):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for place, folders, names in os.walk(start, followlinks=True):
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not _leads_back(place, name)
+        ]
         for name in names:
             path = Path(place, name)
             match = fits.fullmatch(path.relative_to(folder).as_posix())
@@ -37,6 +39,15 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
                 )
             found[match["id"]] = path
     return dict(sorted(found.items()))
+
+
+def _leads_back(place: str, name: str) -> bool:
+    """Whether a folder is a link to one that it lies in: there is no end to what is below."""
+    path = os.path.join(place, name)
+    if not os.path.islink(path):
+        return False
+    target, here = os.path.realpath(path), os.path.realpath(place)
+    return os.path.commonpath([target, here]) == target
 
 
 def expected_path(folder: Path, pattern: str, id: str) -> Path:
@@ -53,4 +64,5 @@ def _expression(pattern: str) -> re.Pattern[str]:
             named = True
         else:
             pieces.append("[^/]*" if piece == "*" else re.escape(piece))
-    return re.compile("".join(pieces))
+    # Names may hold line ends.
+    return re.compile("".join(pieces), re.DOTALL)

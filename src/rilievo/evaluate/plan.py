@@ -48,7 +48,8 @@ class Plan:
             official=None if request.list_file else card.counts.get(request.split),
             found=len(self.dataset.ids),
             asked=len(asked),
-            ids_sha256=hashlib.sha256("\n".join(asked).encode()).hexdigest(),
+            # Names of files need not be Unicode.
+            ids_sha256=hashlib.sha256("\n".join(asked).encode(errors="surrogatepass")).hexdigest(),
             list_file=None if request.list_file is None else str(request.list_file),
         )
 

@@ -99,7 +99,7 @@ def fill(
                 tally.done()
         if reason:
             failed.append(Unscored(id=each.id, reason=reason))
-            tally.failed(f"{each.id}: {reason}")
+            tally.failed(f"{printable(each.id)}: {reason}")
     return failed
 
 

@@ -32,6 +32,7 @@ from rilievo.evaluate.scoring import angles
 from rilievo.evaluate.shown import Shown
 from rilievo.evaluate.sources import find_predictions, open_run_cache
 from rilievo.evaluate.summaries import Tallied
+from rilievo.io.limits import printable
 from rilievo.metrics.normals import pooled_median
 from rilievo.models import load_model
 from rilievo.models.base import Model
@@ -170,14 +171,14 @@ def _scored(
         for each in score_all(job, ids, workers=options.workers or _cores()):
             if isinstance(each, Unscored):
                 unscored.append(each)
-                tally.failed(f"{each.id}: {each.reason}")
+                tally.failed(f"{printable(each.id)}: {each.reason}")
             else:
                 tallied.add(each)
                 tally.done()
     if not tallied.scores:
         raise InputError(
             f"none of the {len(unscored)} images could be scored; the first, "
-            f"{unscored[0].id}: {unscored[0].reason}"
+            f"{printable(unscored[0].id)}: {unscored[0].reason}"
         )
     return tallied, tuple(unscored)
 
