@@ -1,0 +1,198 @@
+"""What the guides to datasets, evaluation and extending show is run, in the order of the page."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import rilievo
+from rilievo.cli import main
+from rilievo.datasets.folder_layout import (
+    CameraLayout,
+    DepthLayout,
+    FolderLayout,
+    NormalsLayout,
+    read_layout,
+)
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from write_guide_tables import TABLES, renewed  # noqa: E402
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """Language and code, in the order of the page."""
+    return BLOCK.findall(text_of(document))
+
+
+def commands(code: str) -> Iterator[str]:
+    for line in code.splitlines():
+        command = line.split(" #")[0].strip()
+        if command.startswith("rilievo "):
+            yield command
+
+
+def evaluation_section() -> list[tuple[str, str]]:
+    [section] = re.findall(r"^## Evaluate\n(.*?)^## ", text_of("README.md"), re.M | re.S)
+    return BLOCK.findall(section)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset of one's own as the guide describes it, and predictions of another program."""
+    [layout] = [code for language, code in blocks("docs/datasets.md") if language == "yaml"]
+    for name in ("mine/images", "mine/depth", "dpt"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "mine" / "rilievo.yaml").write_text(layout)
+    photo, _, disparity = skimage.data.stereo_motorcycle()
+    known = np.isfinite(disparity)
+    metres = 994.978 * 0.193001 / (np.where(known, disparity, 30) + 31.086)
+    for number in range(6):
+        part = (slice(20, 480, 5), slice(20 * number, 20 * number + 600, 5))
+        stored = np.where(known, metres * 1000, 0).astype(np.uint16)[part]
+        Image.fromarray(photo[part]).save(tmp_path / f"mine/images/{number}.jpg")
+        Image.fromarray(stored).save(tmp_path / f"mine/depth/{number}.png")
+        wrong = 0.02 * np.cos(np.arange(120) / 9)
+        np.save(tmp_path / f"dpt/{number}.npy", (7 / metres[part] + wrong).astype(np.float32))
+    (tmp_path / "mine" / "test.txt").write_text("0\n1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(found: list[tuple[str, str]], document: str) -> int:
+    """Run commands and programs; how many there were."""
+    count = 0
+    for language, code in found:
+        if language == "python":
+            exec(compile(code, document, "exec"), {"__name__": "__main__"})
+            count += 1
+        for command in commands(code) if language == "" else ():
+            assert main(shlex.split(command)[1:]) == 0, f"{document}: {command}"
+            count += 1
+    return count
+
+
+def test_the_guide_to_datasets_works_from_top_to_bottom(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(blocks("docs/datasets.md"), "docs/datasets.md") == 5
+    assert (lab / "sheet.jpg").exists()
+    printed = capsys.readouterr().out
+    assert "6 of 6 images, 6 are whole" in printed
+    assert "5 (92, 120, 3)" in printed
+
+
+def test_the_guide_to_evaluation_works_from_top_to_bottom(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(blocks("docs/evaluation.md"), "docs/evaluation.md") == 8
+    printed = capsys.readouterr().out
+    assert "AbsRel" in printed
+    assert "dpt (affine_inverse, aligned by inverse_scale_shift) on depth" in printed
+    assert "on depth+log" in printed
+    shown = text_of("docs/evaluation.md")
+    left = {path.name for path in (lab / "small").iterdir()}
+    assert {each for each in left if f"`{each}" in shown} == left
+    assert (lab / "comparison.html").exists()
+
+
+def test_the_readmes_commands_of_evaluation_work(lab: Path) -> None:
+    words = "evaluate -b depth --dataset folder --root mine --predictions dpt -m dpt -o theirs"
+    assert main([*words.split(), "--kind", "affine_inverse"]) == 0
+    assert run(evaluation_section(), "README.md") == 3
+    assert (lab / "comparison.html").exists()
+
+
+def test_the_guides_tables_are_those_of_the_program() -> None:
+    shown = set()
+    for path in ROOT.glob("docs/*.md"):
+        text = path.read_text(encoding="utf-8")
+        assert renewed(text) == text, f"{path.name}: run python tools/write_guide_tables.py"
+        shown |= set(re.findall(r"<!-- table (\w+) -->", text))
+    assert shown == set(TABLES)
+
+
+def test_the_guide_has_a_line_for_every_key_of_a_folders_yaml(lab: Path) -> None:
+    keys = {
+        key
+        for row in re.findall(r"^\| (`[a-z._`, ]+) \|", text_of("docs/datasets.md"), re.M)
+        for key in re.findall(r"`([a-z]+(?:\.[a-z_]+)?)`", row)
+    }
+    parts = {"depth": DepthLayout, "normals": NormalsLayout, "camera": CameraLayout}
+    expected = {each.name for each in fields(FolderLayout)} - parts.keys()
+    for name, kind in parts.items():
+        expected |= {f"{name}.{each.name}" for each in fields(kind)}
+    assert expected <= keys
+    assert {key for key in keys if "." in key} <= expected
+    layout = read_layout(lab / "mine" / "rilievo.yaml")
+    assert layout.depth is not None
+    assert (layout.depth.invalid, layout.depth.max_depth) == ((0.0, 65535.0), 20.0)
+
+
+def insert(path: Path, below: str, line: str) -> None:
+    """Put a line below another."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(below) == 1, f"{path.name}: {below}"
+    path.write_text(text.replace(below, below + line), encoding="utf-8")
+
+
+def extended(folder: Path) -> Path:
+    """A copy of rilievo, changed as the guide to extending says."""
+    package = folder / "rilievo"
+    shutil.copytree(
+        Path(rilievo.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    found = blocks("docs/extending.md")
+    dataset, metric, benchmark = (code for language, code in found if language == "python")
+    lines = [code for language, code in found if language == "" and not code.startswith("rilievo")]
+    tables = package / "evaluate" / "benchmarks"
+    (package / "datasets" / "scans.py").write_text(dataset, encoding="utf-8")
+    insert(package / "datasets/__init__.py", "DATASETS: Mapping[str, str] = {\n", lines[0])
+    depth = package / "metrics" / "depth.py"
+    insert(depth, "_METRICS: tuple[Metric[DepthPair], ...] = (\n", lines[1])
+    insert(depth, "from rilievo.sums import dot\n", f"\n\n{metric}")
+    generic = tables / "generic.py"
+    generic.write_text(f"{generic.read_text(encoding='utf-8')}\n{benchmark}", encoding="utf-8")
+    insert(tables / "__init__.py", "_BENCHMARKS = (\n", lines[2])
+    return folder
+
+
+def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "test.txt").write_text("a\nb\n")
+    depth = np.linspace(1000, 4000, 48 * 64).reshape(48, 64)[::-1]
+    for name in ("a", "b"):
+        Image.new("RGB", (64, 48), "gray").save(scans / f"{name}.jpg")
+        np.save(scans / f"{name}.npy", depth.astype(np.uint16))
+    package = extended(tmp_path / "changed")
+    [command] = [line for _, code in blocks("docs/extending.md") for line in commands(code)]
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rilievo/small (up_to_scale, aligned by median) on scans: scans" in done.stdout
+    assert re.search(r"too near\s+0\.\d+ ", done.stdout)
+    assert "2 of 2 images have a score" in done.stdout

@@ -1,0 +1,97 @@
+"""Write the tables of the guides from the tables of the program.
+
+    python tools/write_guide_tables.py
+
+A table stands between ``<!-- table NAME -->`` and ``<!-- end -->``; a test sees that none is out of
+date.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rilievo.datasets import DATASETS, find_dataset
+from rilievo.evaluate.benchmarks import BENCHMARKS
+from rilievo.metrics import DEPTH_METRICS, NORMAL_METRICS, PICTURE_METRICS
+from rilievo.metrics.metric import AnyMetric, Better
+
+DOCS = Path(__file__).parents[1] / "docs"
+_REGION = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BETTER = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
+
+
+def datasets() -> str:
+    """Splits, variants and normals of every dataset."""
+    rows = []
+    for name in DATASETS:
+        card = find_dataset(name).card
+        splits = [
+            f"{split} ({card.counts[split]:,})" if split in card.counts else split
+            for split in card.splits
+        ]
+        rows.append(
+            (
+                f"`{name}`",
+                ", ".join(splits),
+                ", ".join(card.variants),
+                "yes" if card.normals else "",
+            )
+        )
+    return _table(("name", "splits (images)", "variants", "normals"), rows)
+
+
+def benchmarks() -> str:
+    """What every benchmark computes, reproduces and hides."""
+    rows = [
+        (f"`{each.name}`", each.title, each.reproduces, each.hides) for each in BENCHMARKS.values()
+    ]
+    return _table(("name", "computes", "reproduces", "hides"), rows)
+
+
+def metrics() -> str:
+    """Name, formula and direction of every metric."""
+    rows: list[tuple[str, ...]] = []
+    for table in (DEPTH_METRICS, NORMAL_METRICS, PICTURE_METRICS):
+        rows += [_metric_row(metric) for metric in table.values()]
+    return _table(("name", "in tables", "unit", "better", "formula"), rows)
+
+
+def _metric_row(metric: AnyMetric) -> tuple[str, ...]:
+    return (
+        f"`{metric.name}`",
+        metric.label,
+        metric.unit,
+        _BETTER[metric.better],
+        metric.summary,
+    )
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "datasets": datasets,
+    "benchmarks": benchmarks,
+    "metrics": metrics,
+}
+
+
+def renewed(text: str) -> str:
+    """A guide with its tables made anew."""
+    return _REGION.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    )
+
+
+def main() -> None:
+    """Renew every guide."""
+    for path in DOCS.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        if renewed(text) != text:
+            path.write_text(renewed(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
