@@ -11,9 +11,11 @@ from rilievo.datasets import DATASETS, find_dataset, open_dataset
 from rilievo.datasets.base import checked_ids
 from rilievo.datasets.check import check_dataset, spread
 from rilievo.datasets.contact_sheet import write_contact_sheet
+from rilievo.datasets.plausibility import TOO_NEAR
 from rilievo.errors import InputError, OptionError, OutputError
 from toy_dataset import Toy, write_toy
 
+ROOT = Path(__file__).parents[2]
 TOY = "toy_dataset:Toy"
 
 
@@ -52,6 +54,11 @@ def test_every_split_is_counted_and_what_hinders_one_is_said(tmp_path: Path) -> 
 def test_depth_in_millimetres_is_noticed(tmp_path: Path) -> None:
     found = check_dataset(open_dataset(TOY, write_toy(tmp_path, unit=1000)))
     assert any("millimetres" in warning for warning in found.warnings)
+
+
+def test_metres_that_were_divided_once_too_often_are_noticed(tmp_path: Path) -> None:
+    found = check_dataset(open_dataset(TOY, write_toy(tmp_path, unit=0.001)))
+    assert found.warnings == (f"half of the images: {TOO_NEAR}",)
 
 
 def test_a_list_of_another_length_than_the_papers_is_noticed(tmp_path: Path) -> None:
@@ -159,7 +166,8 @@ def test_an_id_that_is_there_twice_is_refused() -> None:
 def test_every_dataset_has_a_card_that_tells_all(name: str) -> None:
     card = find_dataset(name).card
     assert card.name == name
-    assert card.homepage.startswith("https://") or not card.needs_root
+    is_page = card.homepage.startswith("https://") or (ROOT / card.homepage).is_file()
+    assert is_page or not card.needs_root
     assert card.splits
     assert set(card.counts) <= set(card.splits)
     assert card.layout.strip()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.evaluate.metres import MILLIMETRES
 from rilievo.evaluate.scoring import score
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored
@@ -56,8 +56,8 @@ def test_millimetres_are_noticed_with_a_cap_and_without() -> None:
     predicted = guess(truth, DepthKind.UP_TO_SCALE)
     with pytest.raises(NoGroundTruthError, match="looks like millimetres read as metres"):
         scored("nyuv2-eigen", predicted, thousand)
-    assert MILLIMETRES in scored("depth", predicted, thousand).score.notes
-    assert MILLIMETRES not in scored("depth", predicted, truth).score.notes
+    assert TOO_FAR in scored("depth", predicted, thousand).score.notes
+    assert not {TOO_FAR, TOO_NEAR} & {*scored("depth", predicted, truth).score.notes}
 
 
 def test_an_image_without_truth_says_why() -> None:

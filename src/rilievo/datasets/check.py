@@ -10,7 +10,7 @@ import numpy as np
 
 from rilievo.datasets.base import Absent, Dataset
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.plausibility import unit_warning
+from rilievo.datasets.plausibility import unit_doubt
 from rilievo.errors import RilievoError
 from rilievo.types import Camera, Sample
 
@@ -203,9 +203,10 @@ def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
     empty = [facts.id for facts in images if facts.depth_share == 0]
     if empty:
         yield f"{len(empty)} images have no pixel with true depth, such as {empty[0]}"
-    unit = unit_warning([facts.median for facts in images if facts.median is not None])
-    if unit is not None:
-        yield unit
+    medians = [facts.median for facts in images if facts.median is not None]
+    doubt = unit_doubt(float(np.median(medians))) if medians else None
+    if doubt is not None:
+        yield f"half of the images: {doubt}"
     without = sum(facts.camera is None for facts in images)
     if without:
         yield f"{without} of {len(images)} images come without intrinsics: no points, no normals"

@@ -1,28 +1,22 @@
 """Depth in the wrong unit, noticed by its size."""
 
-import numpy as np
+FARTHEST = 200.0
+"""No sensor measures scenes whose middle depth [m] is larger."""
+NEAREST = 0.02
+"""And no photograph of a scene is taken from nearer [m]."""
 
-_FARTHEST_MEDIAN = 200.0
-_NEAREST_MEDIAN = 0.02
+TOO_FAR = (
+    f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
+    "read as metres; check the scale"
+)
+TOO_NEAR = (
+    f"true depth is below {NEAREST * 100:g} cm in the middle: it looks like metres that were "
+    "divided once too often; check the scale"
+)
 
 
-def unit_warning(medians: list[float]) -> str | None:
-    """What is odd about the median depths [m] of some images; None where nothing is.
-
-    No sensor measures a median of 200 m, and no photograph of a scene is taken from 2 cm: such
-    numbers are millimetres, centimetres or raw counts read as metres, or metres divided twice.
-    """
-    if not medians:
-        return None
-    middle = float(np.median(medians))
-    if middle > _FARTHEST_MEDIAN:
-        return (
-            f"half of the images have a median depth above {middle:.0f} m: these look like "
-            "millimetres or raw counts read as metres; check the scale"
-        )
-    if middle < _NEAREST_MEDIAN:
-        return (
-            f"half of the images have a median depth below {middle * 100:.2g} cm: these look like "
-            "metres that were divided once too often; check the scale"
-        )
-    return None
+def unit_doubt(middle: float) -> str | None:
+    """What is odd about true depth whose mean or median [m] is this; None where nothing is."""
+    if middle > FARTHEST:
+        return TOO_FAR
+    return TOO_NEAR if middle < NEAREST else None

@@ -6,15 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.alignment import Aligned, AlignMethod, align
+from rilievo.datasets.plausibility import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.regions import counted, depth_mask
 from rilievo.evaluate.resampling import depth_at
 from rilievo.types import Truth
-
-FAR = 200.0
-"""Median true depth [m] above which no lens sees a scene that a benchmark has: millimetres."""
 
 OFF = 50.0
 """Times that no model of metric depth errs in the mean: its numbers are of another unit."""
@@ -156,8 +154,9 @@ def _notes(
         notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
     # The mean is as good here as the median, which would cost a tenth of the whole score.
     true = float(truth.depth[both].mean())
-    if true > FAR:
-        notes.append(MILLIMETRES)
+    doubt = unit_doubt(true)
+    if doubt is not None:
+        notes.append(doubt)
     if aligned.method is AlignMethod.NONE and not 1 / OFF < float(x.mean()) / true < OFF:
         notes.append(OTHER_UNIT)
     return notes
@@ -167,4 +166,3 @@ UNANSWERED = "pixels with truth have no prediction and are not scored"
 OTHER_UNIT = (
     f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
 )
-MILLIMETRES = f"true depth is above {FAR:g} m in the mean: it looks like millimetres"

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.alignment import AlignMethod
+from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import (
@@ -22,7 +23,7 @@ from rilievo.evaluate.benchmark import (
 from rilievo.evaluate.benchmarks import find_benchmark
 from rilievo.evaluate.cache import Cache
 from rilievo.evaluate.folder import check_results, run_folder, write_results
-from rilievo.evaluate.metres import MILLIMETRES, OTHER_UNIT, UNANSWERED, method_for
+from rilievo.evaluate.metres import OTHER_UNIT, UNANSWERED, method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
@@ -242,7 +243,7 @@ def _warnings(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Ite
         yield f"the split has {facts.official} images in the papers; {facts.found} were found"
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
-    for said in (MILLIMETRES, OTHER_UNIT, UNANSWERED):
+    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT, UNANSWERED):
         images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
         if images:
             yield f"{images} images: {said}"
