@@ -157,9 +157,9 @@ def test_a_selected_image_without_a_partner_is_absent(tmp_path: Path, folder: st
 
 
 def test_a_matrix_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
-    write_selected(tmp_path, 5, K="50 0 29 0")
+    write_selected(tmp_path, 5, K="50 0 29")
     dataset = opened(tmp_path, "selection")
-    with pytest.raises(InputError, match=r"\.txt: says '50 0 29 0'; the nine numbers"):
+    with pytest.raises(InputError, match=r"\.txt: holds 3 numbers, expected .* nine of K"):
         dataset.truth(dataset.ids[0])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import UInt
 
 from rilievo.errors import InputError
 from rilievo.io.limits import check_regular, printable, reason
@@ -59,18 +59,18 @@ def numbers_of(text: str) -> tuple[float, ...] | None:
         return None
 
 
-def read_depth_png(path: Path) -> UInt16[np.ndarray, "h w"]:
-    """The stored numbers of a depth map in a 16-bit grey PNG.
+def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
+    """The stored whole numbers of a depth map: a grey PNG or PGM.
 
     Raises:
-        InputError: If it is broken, or not 16 bits of grey: then somebody converted it, and its
-            numbers are no longer those of the dataset.
+        InputError: If it is broken, or not so many bits of grey: then somebody converted it, and
+            its numbers are no longer those of the dataset.
     """
     numbers = read_numbers(path)
-    if numbers.dtype != np.uint16 or numbers.ndim != 2:
+    if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
         raise InputError(
             f"{printable(path)}: has {numbers.dtype} numbers of shape {numbers.shape}, but depth "
-            "is stored here as 16 bits of grey; fetch the original file again"
+            f"is stored here as {bits} bits of grey; fetch the original file again"
         )
     return numbers
 

@@ -62,6 +62,19 @@ def _text_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     )
 
 
+def read_intrinsics(path: Path) -> Camera:
+    """The camera of such a file.
+
+    Raises:
+        InputError: If the file is missing, holds anything else, or its K is none.
+    """
+    K = read_K(path)
+    try:
+        return Camera(K=K)
+    except InputError as error:
+        raise InputError(f"{printable(path)}: {error}") from error
+
+
 def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:
     """K of its four numbers [px]."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.datasets.files import numbers_of, text_lines
+from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid
 from rilievo.io.limits import printable
@@ -72,8 +73,7 @@ def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
     found = next((date for date in _DATES.values() if date.shape == shape), None)
     if found is None:
         return None
-    cx, cy = found.centre
-    return Camera(K=np.array([[found.focal, 0, cx], [0, found.focal, cy], [0, 0, 1.0]]))
+    return Camera(K=pinhole_K(found.focal, found.focal, *found.centre))
 
 
 def read_camera(day: Path, camera: str) -> KittiCamera:

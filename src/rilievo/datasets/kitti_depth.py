@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 
 from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, names_in, numbers_of, read_depth_png, text_lines
-from rilievo.datasets.intrinsics_file import camera_of
+from rilievo.datasets.files import find_entry, names_in, read_counts
+from rilievo.datasets.intrinsics_file import read_intrinsics
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.datasets.kitti_layout import (
     DepthFiles,
@@ -23,7 +23,6 @@ from rilievo.datasets.kitti_layout import (
     selected_files,
 )
 from rilievo.datasets.kitti_lists import COUNTS
-from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
@@ -116,7 +115,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
             InputError: If a file is broken.
         """
         files = find_entry(self._files, id, self.request.root)
-        stored = read_depth_png(files.depth)
+        stored = read_counts(files.depth)
         height, width = stored.shape
         return Truth(
             id=id,
@@ -128,19 +127,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
 
 def _camera(files: DepthFiles, shape: tuple[int, int]) -> Camera | None:
     if files.intrinsics is not None:
-        return _read_intrinsics(files.intrinsics)
+        return read_intrinsics(files.intrinsics)
     if files.frame is not None and files.day is not None and (files.day / CAMERA_FILE).is_file():
         return read_camera(files.day, files.frame.camera).camera
     return camera_of_shape(shape)
-
-
-def _read_intrinsics(path: Path) -> Camera:
-    """K of one picture of the selection: nine numbers, row by row."""
-    words = " ".join(line.text for line in text_lines(path))
-    numbers = numbers_of(words)
-    if numbers is None or len(numbers) != 9:
-        raise InputError(
-            f"{printable(path)}: says '{printable(words[:60])}'; the nine numbers of a 3x3 matrix "
-            "are expected"
-        )
-    return camera_of(np.array(numbers).reshape(3, 3), path)

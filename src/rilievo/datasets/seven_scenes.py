@@ -20,9 +20,10 @@ from rilievo.datasets.files import (
     found_in,
     names_in,
     numbers_of,
-    read_depth_png,
+    read_counts,
     text_lines,
 )
+from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
@@ -124,7 +125,7 @@ redkitchen/                     a scene; give it, the folder that has several, o
             InputError: If a file is broken.
         """
         frame = find_entry(self._frames, id, self.request.root)
-        stored = read_depth_png(frame.depth)
+        stored = read_counts(frame.depth)
         if stored.shape != _SHAPE:
             raise InputError(
                 f"{printable(frame.depth)}: is {stored.shape}, but 7-Scenes is {_SHAPE} "
@@ -133,12 +134,11 @@ redkitchen/                     a scene; give it, the folder that has several, o
         focal = _DEPTH_FOCAL
         if self.request.variant == "registered":
             stored, focal = register(stored), _COLOUR_FOCAL
-        cx, cy = _CENTRE
         return Truth(
             id=id,
             depth=stored.astype(np.float32) / _STEPS_A_METRE,
             depth_valid=~np.isin(stored, _NO_DEPTH),
-            camera=Camera(K=np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])),
+            camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
             world_T_cam=_read_pose(frame.pose) if frame.pose.is_file() else None,
         )
 

@@ -15,11 +15,10 @@ from rilievo.datasets.files import (
     find_entry,
     found_in,
     names_in,
-    numbers_of,
-    read_depth_png,
+    read_counts,
     text_lines,
 )
-from rilievo.datasets.intrinsics_file import camera_of
+from rilievo.datasets.intrinsics_file import read_intrinsics
 from rilievo.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
@@ -150,7 +149,7 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
     def truth(self, id: str) -> Truth:
         """Depth [m] as stored, without a cap; intrinsics where the frame has them."""
         frame = find_entry(self._frames, id, self.request.root)
-        stored = read_depth_png(frame.depth)
+        stored = read_counts(frame.depth)
         depth = metres_of(stored, coding_of(stored))
         camera = _camera(frame.folder / "intrinsics.txt")
         return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera)
@@ -161,7 +160,7 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         Raises:
             InputError: If its file is broken.
         """
-        return coding_of(read_depth_png(find_entry(self._frames, id, self.request.root).depth))
+        return coding_of(read_counts(find_entry(self._frames, id, self.request.root).depth))
 
 
 def _tree(root: Path) -> _Tree:
@@ -282,10 +281,4 @@ def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
 
 
 def _camera(path: Path) -> Camera | None:
-    if not path.is_file():
-        return None
-    numbers = numbers_of(" ".join(line.text for line in text_lines(path)))
-    if numbers is None or len(numbers) != 9:
-        held = "something else" if numbers is None else f"{len(numbers)} numbers"
-        raise InputError(f"{printable(path)}: holds {held}, expected the nine numbers of K")
-    return camera_of(np.array(numbers).reshape(3, 3), path)
+    return read_intrinsics(path) if path.is_file() else None

@@ -14,7 +14,7 @@ from jaxtyping import Float64, UInt8
 
 from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, names_in, read_depth_png
+from rilievo.datasets.files import find_entry, found_in, names_in, read_counts
 from rilievo.datasets.tum_sequence import (
     MAX_SECONDS,
     Stamped,
@@ -139,7 +139,7 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         """
         frame = find_entry(self._frames, id, self.request.root)
         assert frame.depth is not None, "frames without depth are absent"
-        stored = read_depth_png(frame.depth)
+        stored = read_counts(frame.depth)
         return Truth(
             id=id,
             depth=stored.astype(np.float32) / _STEPS_A_METRE,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.datasets.files import Line, numbers_of, text_lines
+from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid
 from rilievo.io.limits import printable
@@ -142,9 +143,8 @@ def camera_of(folder: Path) -> Camera:
         with listing.open(encoding="utf-8", errors="replace") as file:
             head = file.read(_HEAD_CHARACTERS)
     found = _FREIBURG.search(head) or _FREIBURG.search(folder.resolve().name)
-    fx, fy, cx, cy = _INTRINSICS[found[1]] if found else _KINECT
     return Camera(
-        K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
+        K=pinhole_K(*(_INTRINSICS[found[1]] if found else _KINECT)),
         source=CameraSource.GIVEN if found else CameraSource.ASSUMED,
     )
 

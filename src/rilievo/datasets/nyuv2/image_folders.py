@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.datasets.base import Absent
-from rilievo.datasets.files import find_entry, text_lines
+from rilievo.datasets.files import find_entry, read_counts, text_lines
 from rilievo.datasets.nyuv2.layout import (
     DepthTruth,
     Layout,
@@ -124,7 +124,7 @@ class LabelledImages(Layout):
         path = find_entry(self._pairs.found, id, self.root).truth
         if not self._is_8_bit:
             return _of_millimetres(path)
-        steps = _counts(path, np.uint8)
+        steps = read_counts(path, bits=8)
         metres = (steps.astype(np.float32) + 0.5) / np.float32(_STEPS_PER_METRE)
         return DepthTruth(values=metres, valid=steps > 0)
 
@@ -186,14 +186,4 @@ def _words(id: str) -> Iterator[str]:
 
 
 def _of_millimetres(path: Path) -> DepthTruth:
-    return of_metres(_counts(path, np.uint16).astype(np.float32) / np.float32(_MILLIMETRES))
-
-
-def _counts(path: Path, expected: type[np.unsignedinteger]) -> np.ndarray:
-    numbers = read_map(path)
-    if numbers.dtype != expected:
-        raise InputError(
-            f"{printable(path)}: has numbers of type {numbers.dtype}, expected "
-            f"{np.dtype(expected)} as in the other depth maps of this copy"
-        )
-    return numbers
+    return of_metres(read_counts(path).astype(np.float32) / np.float32(_MILLIMETRES))

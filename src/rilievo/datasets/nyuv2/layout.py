@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.datasets.base import Absent
 from rilievo.datasets.files import text_lines
+from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.types import Camera
@@ -17,7 +18,7 @@ from rilievo.types import Camera
 SIZE = (480, 640)
 """(height, width) of every image as it was recorded."""
 
-K = np.array([[518.8579, 0.0, 325.5824], [0.0, 519.4696, 253.7362], [0.0, 0.0, 1.0]])
+K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
 """Of the colour camera at ``SIZE``, to whose pixels the depth was brought."""
 
 

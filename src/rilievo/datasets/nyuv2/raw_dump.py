@@ -7,12 +7,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.datasets.base import Absent
-from rilievo.datasets.files import find_entry, names_in
+from rilievo.datasets.files import find_entry, names_in, read_counts
 from rilievo.datasets.nyuv2.layout import DepthTruth, Layout, Listing, listed
 from rilievo.datasets.nyuv2.pairs import Pair, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
-from rilievo.io.numbers import read_map
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera
 
@@ -59,11 +58,7 @@ class RawDump(Layout):
         The recorder wrote the low byte first, where PGM has the high byte first.
         """
         path = find_entry(self._pairs.found, id, self.root).truth
-        stored = read_map(path)
-        if stored.dtype != np.uint16:
-            raise InputError(
-                f"{printable(path)}: has numbers of type {stored.dtype}, expected uint16"
-            )
+        stored = read_counts(path)
         left = _ZERO_DISPARITY - stored.byteswap().astype(np.float64)
         valid = left >= _NUMERATOR / _FARTHEST
         values = np.where(valid, _NUMERATOR / np.where(valid, left, 1), 0).astype(np.float32)
