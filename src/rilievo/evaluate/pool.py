@@ -2,8 +2,10 @@
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -88,10 +90,19 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def _start(job: ScoreJob) -> None:
-    """Make a process ready: Ctrl-C is for the one that started it."""
+    """Make a process ready: Ctrl-C is for the one that started it, with which it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_freed_memory()
     _JOBS[:] = [job]
+
+
+def _end_with_parent() -> None:
+    """Otherwise a process whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only processes that were started for it score so"
+    parent.join()
+    os._exit(1)
 
 
 def _keep_freed_memory() -> None:

@@ -1,0 +1,34 @@
+"""A program that scores in two processes, which take for ever: for a test that kills it."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from rilievo.datasets import open_dataset
+from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmarks import BENCHMARKS
+from rilievo.evaluate.pool import PER_PROCESS, ScoreJob, score_all
+from rilievo.types import DepthKind, MadeBy
+
+
+class SlowAnswers:
+    """Leaves the number of its process in a folder, and does not answer."""
+
+    made_by = MadeBy(model="m", weights_sha256="", licence="", settings={}, version="1")
+    kind = DepthKind.METRIC
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, id: str) -> Answer:
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(600)
+        return Answer()
+
+
+if __name__ == "__main__":
+    root, folder = map(Path, sys.argv[1:])
+    dataset = open_dataset("tiny_dataset:Tiny", root)
+    job = ScoreJob(benchmark=BENCHMARKS["depth"], dataset=dataset, answers=SlowAnswers(folder))
+    list(score_all(job, dataset.ids * PER_PROCESS, workers=2))
