@@ -1,0 +1,81 @@
+"""Probes: small dense networks that read depth and normals from a backbone's features."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Literal
+
+from rilievo.errors import OptionError, suggest
+from rilievo.networks.probes.base import Probe as Probe
+from rilievo.networks.probes.enlarge import Enlargement
+from rilievo.networks.probes.heads import DepthHead as DepthHead
+from rilievo.networks.probes.heads import DepthReading as DepthReading
+from rilievo.networks.probes.heads import Directions as Directions
+from rilievo.networks.probes.heads import NormalsHead as NormalsHead
+from rilievo.networks.probes.heads import NormalsReading as NormalsReading
+from rilievo.networks.probes.logits import Logits as Logits
+from rilievo.networks.probes.original import load_original as load_original
+
+Kind = Literal["dpt", "multiscale", "linear", "bnhead", "light"]
+Preset = Literal["default", "probe3d", "probe3d-old"]
+"""How maps are enlarged and laid over the image: right ("default"), as Probe3D's program does
+("probe3d"), or as it did when the paper's numbers were made ("probe3d-old")."""
+
+# A new kind is one class and one line here: where it is, whether it has a width and a kernel.
+PROBES: Mapping[str, tuple[str, str]] = {
+    "dpt": ("dpt", "DptProbe"),
+    "multiscale": ("multiscale", "MultiscaleProbe"),
+    "linear": ("linear", "LinearProbe"),
+    "bnhead": ("linear", "BatchNormProbe"),
+    "light": ("dpt", "LightProbe"),
+}
+
+
+def make_probe(
+    kind: Kind,
+    channels: Sequence[int],
+    token_channels: int,
+    outputs: int,
+    *,
+    preset: Preset = "default",
+    hidden: int | None = None,
+    kernel: int | None = None,
+) -> Probe:
+    """A probe with fresh weights.
+
+    Args:
+        kind: What it is made of.
+        channels: Of each of the backbone's maps.
+        token_channels: Of each class token; 0 where the backbone gives none.
+        outputs: Channels of the answer: the sum of what its heads read.
+        preset: How maps are enlarged and laid over the image.
+        hidden: Width inside; the kind's own when not given.
+        kernel: Side of the convolutions; the kind's own when not given.
+
+    Raises:
+        OptionError: If there is no such kind or preset, or the kind has no width or kernel.
+        ModelError: If the counts are impossible.
+    """
+    if kind not in PROBES:
+        raise OptionError(f"no probe {kind!r}; {suggest(kind, PROBES)}")
+    if preset not in ("default", "probe3d", "probe3d-old"):
+        raise OptionError(f"no preset {preset!r} of probes; known: default, probe3d, probe3d-old")
+    given: dict[str, Any] = {}
+    if hidden is not None:
+        given["hidden"] = hidden
+    if kernel is not None:
+        given["kernel"] = kernel
+    taken = {"linear": {"kernel"}, "bnhead": set[str]()}.get(kind, {"hidden", "kernel"})
+    if excess := given.keys() - taken:
+        raise OptionError(f"a {kind} probe has no {sorted(excess)[0]}: leave it out")
+    module, name = PROBES[kind]
+    made = getattr(import_module(f"rilievo.networks.probes.{module}"), name)
+    enlargement = _enlargement(kind, preset)
+    crop = preset == "default"
+    return made(channels, token_channels, outputs, enlargement=enlargement, crop=crop, **given)
+
+
+def _enlargement(kind: Kind, preset: Preset) -> Enlargement:
+    if preset == "probe3d":
+        return "corners"
+    # The old DPT probe repeated pixels; the other kinds have always been bilinear.
+    return "nearest" if preset == "probe3d-old" and kind == "dpt" else "centres"

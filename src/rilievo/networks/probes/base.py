@@ -1,0 +1,137 @@
+"""What every probe is: features in, a dense map of outputs at the image's size out."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+from rilievo.networks.features import Features
+from rilievo.networks.probes.enlarge import Enlargement, resize
+from rilievo.networks.probes.logits import Logits, enlarged, placed
+
+_PYRAMID_CELL = 16  # [px] to which Probe3D brings the stages of a pyramid
+
+
+class Probe(nn.Module):
+    """A small dense network on a backbone's features.
+
+    A kind of probe defines ``decode`` and sets ``last_scale``.
+
+    Attributes:
+        channels: Of each map that the probe takes.
+        token_channels: Of each class token; 0 where the backbone gives none.
+        outputs: Channels of the answer.
+        enlargement: How maps are enlarged inside.
+        crop: Whether the padding around the image is cut away.
+        last_scale: The enlargement behind ``decode``.
+    """
+
+    last_scale = 1
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
+    ) -> None:
+        super().__init__()
+        if not channels or min(channels) < 1 or token_channels < 0 or outputs < 1:
+            raise ModelError(
+                f"a probe of {tuple(channels)} channels, {token_channels} of a class token and "
+                f"{outputs} outputs: expected at least one layer, and positive counts"
+            )
+        self.channels = tuple(channels)
+        self.token_channels = token_channels
+        self.outputs = outputs
+        self.enlargement: Enlargement = enlargement
+        self.crop = crop
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """The outputs before the last enlargement."""
+        raise NotImplementedError
+
+    def logits(self, features: Features) -> Logits:
+        """The outputs, for a head to read as depth or normals.
+
+        Raises:
+            ModelError: If the features are not of the layers and widths that the probe takes.
+        """
+        self._check(features)
+        return Logits(
+            values=self.decode(_of_one_size(features), features.tokens),
+            scale=self.last_scale,
+            enlargement=self.enlargement,
+            padded=features.padded,
+            box=features.box,
+            crop=self.crop,
+        )
+
+    def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "b o h w"]:
+        """The outputs at the image's size, bilinear.
+
+        Args:
+            features: Of a batch of images.
+            size: Height and width of the answer [px].
+        """
+        logits = self.logits(features)
+        return placed(enlarged(logits), logits, size)
+
+    def _check(self, features: Features) -> None:
+        found = tuple(x.shape[1] for x in features.maps)
+        tokens = {x.shape[1] for x in features.tokens} if features.tokens is not None else {0}
+        if found != self.channels or tokens != {self.token_channels}:
+            raise ModelError(
+                f"features of {found} channels with class tokens of {max(tokens)}: this probe was "
+                f"made for {self.channels} with {self.token_channels}; take the backbone's layers "
+                "that it was made for"
+            )
+
+
+class TokenConv(nn.Conv2d):
+    """An unpadded convolution of a map and a class token that is the same at every place.
+
+    The token's share is the same everywhere too: a bias for each image, which costs nothing.
+    """
+
+    def __init__(self, channels: int, token_channels: int, outputs: int, kernel: int = 1) -> None:
+        super().__init__(channels + token_channels, outputs, kernel)
+        self.map_channels = channels
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Float[Tensor, "b c h w"], token: Float[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b o h2 w2"]:
+        """Convolve; ``token`` is needed where the layer was made for one."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        if token is None:
+            return F.conv2d(x, self.weight, self.bias)
+        of_map, of_token = self.weight.split([self.map_channels, token.shape[1]], dim=1)
+        everywhere = F.linear(token, of_token.sum(dim=(2, 3)), self.bias)
+        return F.conv2d(x, of_map) + everywhere[:, :, None, None]
+
+
+def _of_one_size(features: Features) -> tuple[Tensor, ...]:
+    """The maps; those of a pyramid are all brought to cells of 16 pixels, as in Probe3D."""
+    if len({x.shape[2:] for x in features.maps}) == 1:
+        return features.maps
+    height, width = (max(1, round(side / _PYRAMID_CELL)) for side in features.padded)
+    return tuple(resize(x, (height, width), "centres") for x in features.maps)
+
+
+def with_tokens(
+    maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+) -> Float[Tensor, "b c h w"]:
+    """All maps as one, each followed by its class token at every place."""
+    if tokens is None:
+        return torch.cat(maps, dim=1)
+    parts: list[Tensor] = []
+    for x, token in zip(maps, tokens, strict=True):
+        parts += [x, token[:, :, None, None].expand(-1, -1, *x.shape[2:])]
+    return torch.cat(parts, dim=1)

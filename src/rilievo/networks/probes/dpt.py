@@ -1,0 +1,180 @@
+"""The DPT-like probe of Probe3D, and a light one of the same build.
+
+M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVPR 2024, after
+R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+from rilievo.networks.probes.base import Probe, TokenConv
+from rilievo.networks.probes.enlarge import Enlargement, enlarge
+from rilievo.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
+
+
+class Residual(nn.Module):
+    """x + ReLU(conv(ReLU(conv(x)))): the second ReLU lets it only add."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Refine."""
+        return x + self.conv2(self.conv1(x).relu_()).relu_()
+
+    def of_enlarged(
+        self, x: Float[Tensor, "b c h w"], lifting: Lifting
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """Refine ``x`` after its enlargement."""
+        if lifting.scale == 1:
+            return self(x)
+        first = lift_conv(x, self.conv1, lifting).relu_()
+        return enlarge(x, *lifting) + self.conv2(first).relu_()
+
+
+class Level(nn.Module):
+    """One layer's map, enlarged, joins what came from the deeper ones."""
+
+    def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
+        super().__init__()
+        self.first = None if deepest else Residual(channels, kernel)
+        self.second = Residual(channels, kernel)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        deeper: Float[Tensor, "b c h2 w2"] | None,
+        lifting: Lifting,
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """Fuse; ``deeper`` is None for the deepest layer."""
+        if self.first is None or deeper is None:
+            return self.second.of_enlarged(x, lifting)
+        return self.second(self.first.of_enlarged(x, lifting) + deeper)
+
+
+class _Fusion(Probe):
+    """Layers projected to one width and fused from the deepest to the shallowest."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        hidden: int,
+        kernel: int,
+        enlargement: Enlargement,
+        crop: bool,
+    ) -> None:
+        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
+        if hidden < 1 or kernel < 1 or kernel % 2 == 0:
+            raise ModelError(
+                f"a probe of width {hidden} and kernel {kernel}: expected a width from 1 and an "
+                "odd kernel"
+            )
+        self.project = nn.ModuleList(TokenConv(c, token_channels, hidden) for c in channels)
+        last = len(channels) - 1
+        self.levels = nn.ModuleList(
+            Level(hidden, kernel, deepest=layer == last) for layer in range(len(channels))
+        )
+
+    def fuse(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None, scale: int
+    ) -> Float[Tensor, "b c h w"]:
+        """All layers as one map, ``scale`` times as large."""
+        lifting = Lifting(scale, self.enlargement)
+        fused = None
+        for layer in reversed(range(len(maps))):
+            token = None if tokens is None else tokens[layer]
+            level = self.project[layer](maps[layer], token)
+            fused = self.levels[layer](level, fused, lifting)
+        assert fused is not None, "features have a map"
+        return fused
+
+
+class DptProbe(_Fusion):
+    """Probe3D's default probe: sixteen times the size of the features.
+
+    Nearly all of its 882 GF an image (35×35 cells, 256 outputs) are 3×3 convolutions of
+    enlarged maps. Those that follow an enlargement directly are done from the small map.
+    """
+
+    last_scale = 2
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        hidden: int = 512,
+        kernel: int = 3,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
+    ) -> None:
+        super().__init__(
+            channels,
+            token_channels,
+            outputs,
+            hidden=hidden,
+            kernel=kernel,
+            enlargement=enlargement,
+            crop=crop,
+        )
+        self.widen = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.answer = nn.Conv2d(hidden, outputs, 3, padding=1)
+        self.to(memory_format=torch.channels_last)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """The outputs at eight times the size of the features."""
+        fused = self.fuse(maps, tokens, 2)
+        return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
+
+
+class LightProbe(_Fusion):
+    """The same build, narrow, fused at the features' own size; four times their size at the end.
+
+    A hundredth of the multiplications of ``DptProbe``.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        hidden: int = 160,
+        kernel: int = 3,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
+    ) -> None:
+        super().__init__(
+            channels,
+            token_channels,
+            outputs,
+            hidden=hidden,
+            kernel=kernel,
+            enlargement=enlargement,
+            crop=crop,
+        )
+        middle, last = max(1, hidden * 4 // 5), max(1, hidden * 2 // 5)
+        self.twice = nn.Conv2d(hidden, middle, 3, padding=1)
+        self.again = nn.Conv2d(middle, last, 3, padding=1)
+        self.answer = nn.Conv2d(last, outputs, 1)
+        self.to(memory_format=torch.channels_last)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """The outputs at four times the size of the features."""
+        lifting = Lifting(2, self.enlargement)
+        x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()
+        return self.answer(lift_conv(x, self.again, lifting).relu_())

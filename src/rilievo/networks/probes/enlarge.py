@@ -1,0 +1,143 @@
+"""Enlarging maps by whole factors, as a matrix for each axis.
+
+Bilinear enlargement is linear and separable. Written as two banded matrices it can be merged with
+the convolution behind it, and done strip by strip, so that the large map never exists as a whole.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Enlargement = Literal["centres", "corners", "nearest"]
+"""How a map is enlarged: bilinear with the areas of pixels kept ("centres", geometrically right),
+bilinear with the centres of the corner pixels kept ("corners", which stretches the map by up to
+half a cell), or by repetition ("nearest")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """A block of consecutive rows of a matrix, and the columns where it is not zero.
+
+    Attributes:
+        first: First row.
+        last: Row behind the last.
+        start: First column.
+        stop: Column behind the last.
+        weights: The block; with several taps, a column for each tap of each column.
+    """
+
+    first: int
+    last: int
+    start: int
+    stop: int
+    weights: Float[Tensor, "rows columns"]
+
+
+def enlarge(
+    x: Float[Tensor, "b c h w"], scale: int, enlargement: Enlargement
+) -> Float[Tensor, "b c h2 w2"]:
+    """``scale`` times the size."""
+    if scale == 1:
+        return x
+    if enlargement == "nearest":
+        return F.interpolate(x, scale_factor=scale, mode="nearest")
+    corners = enlargement == "corners"
+    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=corners)
+
+
+def resize(
+    x: Float[Tensor, "b c h w"], size: tuple[int, int], enlargement: Enlargement
+) -> Float[Tensor, "b c h2 w2"]:
+    """Stretch to any size."""
+    if x.shape[2:] == size:
+        return x
+    if enlargement == "nearest":
+        return F.interpolate(x, size=size, mode="nearest")
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=enlargement == "corners")
+
+
+def bands(
+    length: int,
+    scale: int,
+    enlargement: Enlargement,
+    *,
+    like: Tensor,
+    taps: int = 1,
+    block: int = 40,
+) -> tuple[Band, ...]:
+    """The matrix that enlarges an axis and correlates it with ``taps`` weights, in blocks of rows.
+
+    Args:
+        length: Of the axis before.
+        scale: Factor.
+        enlargement: How.
+        like: Gives the type of number and the device.
+        taps: Odd. The axis is padded with zeros, as a convolution does. Row y holds, for tap t,
+            row y + t - taps // 2 of the enlarging matrix.
+        block: Rows in a band.
+    """
+    return _bands(length, scale, enlargement, taps, block, like.dtype, like.device)
+
+
+def is_traced() -> bool:
+    """Whether a graph is being recorded (export, compilation): it keeps to the plain form."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+
+
+@lru_cache(maxsize=64)
+def _bands(
+    length: int,
+    scale: int,
+    enlargement: Enlargement,
+    taps: int,
+    block: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Band, ...]:
+    # A cached tensor made in inference mode could not serve training.
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        matrix = _matrix(length, scale, enlargement, taps)
+        return tuple(
+            Band(
+                first=band.first,
+                last=band.last,
+                start=band.start,
+                stop=band.stop,
+                weights=band.weights.to(device, dtype),
+            )
+            for band in _blocks(matrix, block)
+        )
+
+
+def _matrix(
+    length: int, scale: int, enlargement: Enlargement, taps: int
+) -> Float[Tensor, "rows columns taps"]:
+    """In double precision: the whole matrix, with a plane for each tap."""
+    rows = _along_one_axis(length, scale, enlargement)
+    around = F.pad(rows, (taps // 2, taps // 2))
+    return torch.stack([around[:, t : t + rows.shape[1]].T for t in range(taps)], dim=2)
+
+
+def _along_one_axis(
+    length: int, scale: int, enlargement: Enlargement
+) -> Float[Tensor, "columns rows"]:
+    identity = torch.eye(length, dtype=torch.float64)[None]
+    if enlargement == "nearest":
+        return F.interpolate(identity, scale_factor=scale, mode="nearest")[0]
+    corners = enlargement == "corners"
+    return F.interpolate(identity, scale_factor=scale, mode="linear", align_corners=corners)[0]
+
+
+def _blocks(matrix: Float[Tensor, "rows columns taps"], block: int) -> Iterator[Band]:
+    for first in range(0, matrix.shape[0], block):
+        rows = matrix[first : first + block]
+        used = rows.abs().sum(dim=(0, 2)).nonzero().flatten()
+        start, stop = int(used[0]), int(used[-1]) + 1
+        weights = rows[:, start:stop].flatten(1).contiguous()
+        yield Band(first=first, last=first + rows.shape[0], start=start, stop=stop, weights=weights)
