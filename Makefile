@@ -37,7 +37,7 @@ $(VENV)/core: pyproject.toml
 	touch $@
 
 $(VENV)/test: $(VENV)/core
-	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,train]' --group test
+	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,probe,train]' --group test
 	touch $@
 
 clean:

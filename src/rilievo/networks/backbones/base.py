@@ -1,0 +1,137 @@
+"""The backbone: images of any size in, maps of features out, the same for every family."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import InputError, ModelError
+from rilievo.io.limits import reason
+from rilievo.networks.backbones.facts import Facts
+from rilievo.networks.backbones.padding import pad, padded_size, place
+from rilievo.networks.features import Features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a network gives for padded pixels: a map and perhaps a class token of each layer."""
+
+    maps: tuple[Float[Tensor, "b _c _h _w"], ...]
+    tokens: tuple[Float[Tensor, "b _c"], ...] | None = None
+
+
+class Backbone(nn.Module, ABC):
+    """A network whose features are probed; every image of a batch for itself.
+
+    A backbone is made frozen and set to answer (``eval``), in float32. To make one of your own see
+    ``rilievo.networks.backbones.own``.
+
+    Attributes:
+        facts: What is known of it, and what is taken from it.
+        resampling: How its maps come to Probe3D's size, where that is asked for.
+    """
+
+    mean: Tensor
+    std: Tensor
+    resampling: ClassVar[str] = "bilinear"
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__()
+        self.facts = facts
+        normalisation = facts.normalisation
+        for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
+            constant = torch.tensor(values, dtype=torch.float32)[:, None, None]
+            self.register_buffer(name, constant, persistent=False)
+
+    @property
+    def name(self) -> str:
+        """As ``make_backbone`` knows it."""
+        return self.facts.name
+
+    @property
+    def patch(self) -> int:
+        """Sides of its input are multiples of this [px]."""
+        return self.facts.patch
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each map, class tokens not counted."""
+        return self.facts.channels
+
+    @property
+    def token_channels(self) -> tuple[int, ...] | None:
+        """Of each class token; None if they are not taken."""
+        return self.facts.channels if self.facts.tokens else None
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Side of a cell of each map [px]."""
+        if self.facts.resized is not None:
+            return (self.facts.resized,) * len(self.facts.taken)
+        return tuple(each.stride for each in self.facts.taken)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Features:
+        """Features of RGB images in [0, 1].
+
+        Raises:
+            InputError: If the images' size is not one that the network takes.
+            ModelError: If images and network are on different devices, or its maps do not cover
+                the image in equal cells.
+        """
+        facts, size = self.facts, (image.shape[-2], image.shape[-1])
+        if image.device != self.mean.device:
+            raise ModelError(
+                f"backbone '{self.name}' is on {self.mean.device} but the images are on "
+                f"{image.device}: move one of them"
+            )
+        padded = padded_size(size, facts.patch, facts.padding)
+        box = place(size, facts.patch, facts.padding)
+        if facts.fixed is not None and padded != facts.fixed:
+            raise InputError(self._refusal(size) + f"it takes {_sides(facts.fixed)} alone")
+        looked = self._looked(pad((image - self.mean) / self.std, box, padded), size)
+        maps = tuple(self._cells(each, i, padded) for i, each in enumerate(looked.maps))
+        return Features(maps=maps, tokens=looked.tokens, padded=padded, box=box)
+
+    @abstractmethod
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """What the layers of ``facts`` give for normalised pixels of sides that the patch divides.
+
+        With class tokens if ``facts`` says so, else without.
+        """
+
+    def _looked(self, pixels: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Looked:
+        try:
+            return self.look(pixels)
+        except torch.OutOfMemoryError:
+            raise
+        # Each library says in its own way that a size is not for its positional embedding.
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise InputError(self._refusal(size) + reason(error)) from error
+
+    def _cells(
+        self, layer: Float[Tensor, "b c h w"], index: int, padded: tuple[int, int]
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """A map, checked to cover the padded image, in Probe3D's size where that is asked for."""
+        found = (layer.shape[1], layer.shape[2], layer.shape[3])
+        expected = self.facts.taken[index]
+        size = (padded[0] // expected.stride, padded[1] // expected.stride)
+        if found != (expected.channels, *size):
+            raise ModelError(
+                f"backbone '{self.name}', layer {self.facts.layers[index]}: a map of "
+                f"{found[0]} x {found[1]} x {found[2]} (channels, height, width) for an image of "
+                f"{_sides(padded)}, but {expected.channels} x {size[0]} x {size[1]} was expected"
+            )
+        if self.facts.resized is None:
+            return layer
+        sides = (padded[0] // self.facts.resized, padded[1] // self.facts.resized)
+        return nn.functional.interpolate(layer, sides, mode=self.resampling)
+
+    def _refusal(self, size: tuple[int, int]) -> str:
+        return f"backbone '{self.name}' does not take images of {_sides(size)}: "
+
+
+def _sides(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]} pixels (height x width)"

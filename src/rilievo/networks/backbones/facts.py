@@ -1,0 +1,155 @@
+"""What is known of a backbone: its patch, the layers taken, its class token, its normalisation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rilievo.errors import OptionError
+from rilievo.networks.backbones.padding import Padding
+
+Colour = tuple[float, float, float]
+
+
+class Preset(StrEnum):
+    """``DEFAULT`` does right by every model; ``PROBE3D`` what that program does.
+
+    Under ``PROBE3D`` all models get ImageNet's mean and deviation, images are padded one patch too
+    many where one side alone does not divide (some models refuse them instead), MAE's layers are
+    taken one block early and its sin-cos positions made anew for each size, and the maps of
+    pyramids are resized to a sixteenth of the image. Everything else is the same.
+    """
+
+    DEFAULT = "default"
+    PROBE3D = "probe3d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """How pixels in 0 to 1 come to a network: less ``mean``, by ``std``, for red, green, blue."""
+
+    mean: Colour
+    std: Colour
+
+    def __post_init__(self) -> None:
+        if min(self.std) <= 0:
+            raise OptionError(f"a normalisation's deviations must be above 0, found {self.std}")
+
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+HALF = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+CLIP = Normalisation(
+    mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
+)
+NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+NORMALISATIONS = {"imagenet": IMAGENET, "half": HALF, "clip": CLIP, "none": NONE}
+"""Those that can be named, for weights whose network's own is another's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer that features can be taken from.
+
+    Attributes:
+        channels: Of its map.
+        stride: Side of a cell [px].
+    """
+
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The statement of one backbone.
+
+    Attributes:
+        name: As ``make_backbone`` knows it.
+        patch: Sides of its input are multiples of this [px].
+        depth: How many layers it has.
+        layers: Those taken, from 0, shallow to deep.
+        taken: What each of them gives.
+        tokens: Whether the class token of each is taken (``dense-cls``) or not (``dense``).
+        normalisation: Of its input.
+        positions: How it knows places at any size, in words.
+        fixed: The one size that it takes (height, width) [px]; None if it takes any.
+        padding: How images come to multiples of the patch.
+        resized: Maps are resized to the image's size over this, which is Probe3D's treatment of
+            pyramids; None if they stay as they are.
+    """
+
+    name: str
+    patch: int
+    depth: int
+    layers: tuple[int, ...]
+    taken: tuple[Layer, ...]
+    tokens: bool = False
+    normalisation: Normalisation
+    positions: str
+    fixed: tuple[int, int] | None = None
+    padding: Padding = Padding.MINIMAL
+    resized: int | None = None
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each map."""
+        return tuple(each.channels for each in self.taken)
+
+
+def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
+    """The layers taken where none are named: four evenly spread, of a pyramid the last four.
+
+    Evenly spread are the ends of the four quarters: 2, 5, 8 and 11 of twelve. Of fewer than four
+    layers all are taken.
+
+    Args:
+        name: Of the backbone.
+        strides: Of all its layers [px].
+
+    Raises:
+        OptionError: If it has none.
+    """
+    count = len(strides)
+    if not count:
+        raise OptionError(f"backbone '{name}' has no layer with features at places of the image")
+    if count <= 4 or len(set(strides)) > 1:
+        return tuple(range(max(0, count - 4), count))
+    return (count // 4 - 1, count // 2 - 1, 3 * count // 4 - 1, count - 1)
+
+
+def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
+    """Layers as they were asked for, -1 being the last; ascending and each once.
+
+    Raises:
+        OptionError: If one of them does not exist, or they do not ascend.
+    """
+    counted = tuple(each + depth if each < 0 else each for each in layers)
+    wrong = [each for each, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
+    if wrong or not counted:
+        missing = f"layer {', '.join(map(str, wrong))}" if wrong else "a choice of no layers"
+        raise OptionError(
+            f"backbone '{name}' has no {missing}; its {depth} layers are "
+            f"{', '.join(map(str, range(depth)))}"
+        )
+    if list(counted) != sorted(set(counted)):
+        raise OptionError(
+            f"layers {', '.join(map(str, layers))} of backbone '{name}' do not ascend: "
+            "name each once, the shallowest first"
+        )
+    return counted
+
+
+def no_tokens(name: str) -> OptionError:
+    """The error of a backbone without class token that is asked for one."""
+    return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
+
+
+def from_text(preset: str) -> Preset:
+    """The preset of this name.
+
+    Raises:
+        OptionError: If there is none.
+    """
+    try:
+        return Preset(preset)
+    except ValueError as error:
+        raise OptionError(f"no preset '{preset}'; known: {', '.join(Preset)}") from error

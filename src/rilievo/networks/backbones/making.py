@@ -1,0 +1,112 @@
+"""Backbones by name."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from rilievo.errors import MissingExtraError, ModelError, OptionError
+from rilievo.io.limits import reason
+from rilievo.networks.backbones.base import Backbone
+from rilievo.networks.backbones.facts import NORMALISATIONS, from_text
+from rilievo.networks.backbones.own import OwnBackbone
+from rilievo.networks.backbones.request import Request
+from rilievo.networks.backbones.weights import EXTRA, load_weights, seeded
+
+_KINDS: Mapping[str, str] = {
+    "timm/": "timm",
+    "hf/": "transformers",
+    "diffusers/": "diffusion",
+    "mobilenetv2": "mobilenet",
+}
+_NEEDS: Mapping[str, str] = {"timm/": "timm", "hf/": "transformers"}
+_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def make_backbone(
+    name: str,
+    *,
+    layers: Sequence[int] | None = None,
+    tokens: bool | None = None,
+    pretrained: bool | Path = True,
+    preset: str = "default",
+    normalisation: str | None = None,
+    seed: int = 0,
+    timestep: int = 1,
+) -> Backbone:
+    """A frozen backbone, set to answer (``eval``).
+
+    Args:
+        name: ``timm/MODEL``; ``hf/ORG/NAME`` or ``hf/FOLDER`` of transformers; ``diffusers/...``,
+            a Stable Diffusion; ``mobilenetv2``; or ``package.module:Class``, an ``OwnBackbone``.
+        layers: Those taken, from 0, shallow to deep; negative ones count from the last. None for
+            four evenly spread, or the last four of a pyramid.
+        tokens: Whether each layer's class token is taken (``dense-cls``); None to take it from
+            models called DINO, as Probe3D does.
+        pretrained: Published weights, those of a file, or random ones.
+        preset: ``default``, or ``probe3d`` (``facts.Preset``).
+        normalisation: ``imagenet``, ``half``, ``clip`` or ``none`` instead of its own.
+        seed: Of random weights, and of the noise of a diffusion model.
+        timestep: Of a diffusion model's noise.
+
+    Raises:
+        OptionError: If the name is unknown, or layers or tokens are asked for that do not exist.
+        ModelError: If it has no spatial features, or its weights cannot be had or are not whole.
+        MissingExtraError: If a package that it needs is not installed.
+    """
+    if normalisation is not None and normalisation not in NORMALISATIONS:
+        raise OptionError(f"no normalisation '{normalisation}'; known: {', '.join(NORMALISATIONS)}")
+    request = Request(
+        name=name,
+        pretrained=pretrained,
+        layers=None if layers is None else tuple(layers),
+        tokens=tokens,
+        preset=from_text(preset),
+        normalisation=NORMALISATIONS[normalisation] if normalisation is not None else None,
+        seed=seed,
+        timestep=timestep,
+    )
+    return _loader(name)(request).requires_grad_(False).eval()
+
+
+def _loader(name: str) -> Callable[[Request], Backbone]:
+    if _CLASS.fullmatch(name):
+        return _own
+    kind = next((each for each in _KINDS if name.startswith(each)), None)
+    if kind is None or (kind == "mobilenetv2" and name != kind) or name == kind != "mobilenetv2":
+        raise _unknown(name)
+    try:
+        import_module(_NEEDS.get(kind, "torch"))
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
+    return import_module(f"rilievo.networks.backbones.{_KINDS[kind]}").load
+
+
+def _unknown(name: str) -> OptionError:
+    try:
+        from rilievo.networks.backbones.timm import unknown
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"backbone '{name}'", EXTRA) from error
+    return unknown(name)
+
+
+def _own(request: Request) -> Backbone:
+    module, _, kind = request.name.partition(":")
+    try:
+        with seeded(request.seed):
+            made = getattr(import_module(module), kind)()
+    except ModuleNotFoundError as error:
+        raise OptionError(
+            f"backbone '{request.name}': no module '{error.name}'; is its folder in PYTHONPATH?"
+        ) from error
+    except (AttributeError, TypeError) as error:
+        raise ModelError(f"backbone '{request.name}' cannot be made: {reason(error)}") from error
+    if not isinstance(made, OwnBackbone):
+        raise ModelError(
+            f"backbone '{request.name}' is a {type(made).__name__}; expected a class derived from "
+            f"{OwnBackbone.__module__}.OwnBackbone"
+        )
+    made.take(layers=request.layers, tokens=request.tokens, normalisation=request.normalisation)
+    if isinstance(request.pretrained, Path):
+        load_weights(made, request.pretrained)
+    return made

@@ -1,0 +1,85 @@
+"""MobileNetV2 as a backbone, with Gluon's weights from an ``.npz``."""
+
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.errors import ModelError
+from rilievo.networks.backbones.base import Backbone, Looked
+from rilievo.networks.backbones.facts import (
+    IMAGENET,
+    Facts,
+    Layer,
+    Preset,
+    check_layers,
+    no_tokens,
+    spread_layers,
+)
+from rilievo.networks.backbones.padding import Padding
+from rilievo.networks.backbones.request import Request
+from rilievo.networks.backbones.weights import load_weights, seeded
+from rilievo.networks.mobilenet_v2 import PYRAMID_CHANNELS, MobileNetV2, load_published
+
+NAME = "mobilenetv2"
+_STRIDES = (2, 2, 4, 8, 16, 32)
+
+
+class MobileNetBackbone(Backbone):
+    """Levels of the pyramid: stem, 1/2, 1/4, 1/8, 1/16 and 1/32."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.body = MobileNetV2()
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """The levels taken."""
+        levels = self.body(pixels)
+        return Looked(maps=tuple(levels[each] for each in self.facts.layers))
+
+
+def load(request: Request) -> Backbone:
+    """The network, at random or with the weights of a file.
+
+    Raises:
+        ModelError: If weights are asked for without a file, or do not fit.
+        OptionError: If a layer does not exist, or a class token is asked for.
+    """
+    if request.tokens:
+        raise no_tokens(NAME)
+    if request.pretrained is True:
+        raise ModelError(
+            f"backbone '{NAME}' has no weights of its own to fetch: name their file (.npz of "
+            "Gluon's arrays), or take random ones (pretrained=False)"
+        )
+    all_layers = tuple(
+        Layer(channels=channels, stride=stride)
+        for channels, stride in zip(PYRAMID_CHANNELS, _STRIDES, strict=True)
+    )
+    chosen = spread_layers(NAME, _STRIDES)
+    if request.layers is not None:
+        chosen = check_layers(NAME, request.layers, len(all_layers))
+    is_default = request.preset is Preset.DEFAULT
+    facts = Facts(
+        name=NAME,
+        patch=max(_STRIDES),
+        depth=len(all_layers),
+        layers=chosen,
+        taken=tuple(all_layers[each] for each in chosen),
+        normalisation=request.normalisation or IMAGENET,
+        positions="none",
+        padding=Padding.MINIMAL if is_default else Padding.OVER,
+        resized=None if is_default else 16,
+    )
+    with seeded(request.seed):
+        backbone = MobileNetBackbone(facts)
+    if isinstance(request.pretrained, Path):
+        _fill(backbone.body, request.pretrained)
+    return backbone
+
+
+def _fill(body: MobileNetV2, path: Path) -> None:
+    if path.suffix == ".npz":
+        load_published(body, path)
+    else:
+        load_weights(body, path)

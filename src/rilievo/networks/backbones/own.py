@@ -1,0 +1,131 @@
+"""A network of one's own as a backbone: one small class.
+
+    class Mine(OwnBackbone):
+        patch = 8
+        available = (Layer(channels=32, stride=4), Layer(channels=64, stride=8))
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 32, 4, 4), nn.Conv2d(32, 64, 2, 2)
+
+        def maps(self, pixels):
+            first = self.first(pixels)
+            return first, self.second(first)
+
+``make_backbone("my_package.my_module:Mine")`` makes it, from ``weights.safetensors`` with
+``pretrained=Path("weights.safetensors")``.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.errors import ModelError
+from rilievo.networks.backbones.base import Backbone, Looked
+from rilievo.networks.backbones.facts import (
+    IMAGENET,
+    Facts,
+    Layer,
+    Normalisation,
+    check_layers,
+    no_tokens,
+    spread_layers,
+)
+
+
+class OwnBackbone(Backbone):
+    """To be derived from; the class says the facts, its objects are made without arguments.
+
+    Attributes:
+        patch: Sides of the input are multiples of this [px]; a multiple of every stride.
+        available: All layers, shallow to deep.
+        normalisation: Of the input; ImageNet's unless it says otherwise.
+        positions: How it knows places at any size, in words.
+        fixed: The one size that it takes (height, width) [px]; None if it takes any.
+        has_tokens: Whether ``class_tokens`` gives some.
+    """
+
+    patch: ClassVar[int]  # pyright: ignore[reportIncompatibleMethodOverride]
+    available: ClassVar[tuple[Layer, ...]]
+    normalisation: ClassVar[Normalisation] = IMAGENET
+    positions: ClassVar[str] = "none"
+    fixed: ClassVar[tuple[int, int] | None] = None
+    has_tokens: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        kind = type(self)
+        name = f"{kind.__module__}:{kind.__qualname__}"
+        if not getattr(kind, "patch", 0) or not getattr(kind, "available", ()):
+            raise ModelError(f"backbone '{name}' does not say its 'patch' and 'available' layers")
+        uneven = [each.stride for each in kind.available if kind.patch % each.stride]
+        if uneven:
+            raise ModelError(f"backbone '{name}': patch {kind.patch} is no multiple of {uneven[0]}")
+        layers = spread_layers(name, [each.stride for each in kind.available])
+        super().__init__(
+            Facts(
+                name=name,
+                patch=kind.patch,
+                depth=len(kind.available),
+                layers=layers,
+                taken=tuple(kind.available[each] for each in layers),
+                normalisation=kind.normalisation,
+                positions=kind.positions,
+                fixed=kind.fixed,
+            )
+        )
+
+    def take(
+        self,
+        *,
+        layers: Sequence[int] | None = None,
+        tokens: bool | None = None,
+        normalisation: Normalisation | None = None,
+    ) -> None:
+        """Choose what is taken, before the first image; what is None stays.
+
+        Raises:
+            OptionError: If a layer does not exist, or there are no class tokens.
+        """
+        facts = self.facts
+        if tokens and not self.has_tokens:
+            raise no_tokens(facts.name)
+        chosen = facts.layers if layers is None else check_layers(facts.name, layers, facts.depth)
+        self.facts = replace(
+            facts,
+            layers=chosen,
+            taken=tuple(self.available[each] for each in chosen),
+            tokens=facts.tokens if tokens is None else tokens,
+        )
+        if normalisation is not None:
+            self.facts = replace(self.facts, normalisation=normalisation)
+            self.mean = self.mean.new_tensor(normalisation.mean)[:, None, None]
+            self.std = self.std.new_tensor(normalisation.std)[:, None, None]
+
+    @abstractmethod
+    def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+        """Maps (batch, channels, height, width) of all layers ``available``."""
+
+    def class_tokens(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
+        """Class tokens (batch, channels) of all layers, asked for after ``maps`` if ``has_tokens``.
+
+        As many channels as the map of the same layer.
+        """
+        raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """The layers chosen."""
+        maps, layers = self.maps(pixels), self.facts.layers
+        if len(maps) != len(self.available):
+            raise ModelError(
+                f"backbone '{self.name}' gave {len(maps)} maps, but says {len(self.available)} "
+                "layers are available"
+            )
+        tokens = None
+        if self.facts.tokens:
+            given = self.class_tokens(pixels)
+            tokens = tuple(given[each] for each in layers)
+        return Looked(maps=tuple(maps[each] for each in layers), tokens=tokens)

@@ -1,0 +1,203 @@
+"""Backbones of timm: ``timm/MODEL``, by the names of ``timm.list_models()``."""
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.errors import ModelError, OptionError, suggest
+from rilievo.networks.backbones.base import Backbone, Looked
+from rilievo.networks.backbones.facts import (
+    IMAGENET,
+    Facts,
+    Layer,
+    Normalisation,
+    Preset,
+    check_layers,
+    no_tokens,
+    spread_layers,
+)
+from rilievo.networks.backbones.padding import Padding
+from rilievo.networks.backbones.request import Request
+from rilievo.networks.backbones.weights import load_weights, seeded, why_not_fetched
+
+PREFIX = "timm/"
+# Ways in which families of timm are told to take any size; what is refused is not theirs.
+_ANY_SIZE: tuple[Mapping[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
+# Probe3D takes the class token of these, and does not pad for these.
+_DENSE_CLS = "dino"
+_UNPADDED = ("deit3_", "samvit_", "mae")
+
+
+class TimmBackbone(Backbone):
+    """A model of timm that gives its intermediate features."""
+
+    def __init__(self, facts: Facts, body: Any) -> None:
+        super().__init__(facts)
+        self.body = body
+
+    def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
+        """Outputs of blocks or stages as they are, the last norm not applied; registers dropped."""
+        options = {"return_prefix_tokens": True} if self.facts.tokens else {}
+        found = self.body.forward_intermediates(
+            pixels,
+            indices=list(self.facts.layers),
+            norm=False,
+            stop_early=True,
+            output_fmt="NCHW",
+            intermediates_only=True,
+            **options,
+        )
+        if not self.facts.tokens:
+            return Looked(maps=tuple(found))
+        return Looked(
+            maps=tuple(each for each, _ in found), tokens=tuple(prefix[:, 0] for _, prefix in found)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    body: Any
+    any_size: bool
+
+
+def load(request: Request) -> Backbone:
+    """The backbone of a name after ``timm/``.
+
+    Raises:
+        ModelError: If timm has no such model, it has no spatial features, or its weights cannot
+            be had or are not whole.
+        OptionError: If a layer does not exist, or it has no class token.
+    """
+    made = _make(request)
+    if isinstance(request.pretrained, Path):
+        rename = getattr(sys.modules[type(made.body).__module__], "checkpoint_filter_fn", None)
+        body = made.body
+        load_weights(
+            body, request.pretrained, renamed=rename and (lambda state: rename(state, body))
+        )
+    return TimmBackbone(_facts(request, made), made.body)
+
+
+def _make(request: Request) -> _Made:
+    import timm
+
+    name = request.name.removeprefix(PREFIX)
+    if not timm.is_model(name):
+        raise ModelError(f"no model '{name}' in timm; {suggest(name, timm.list_models())}")
+    wanted = request.pretrained is True
+    if wanted and not timm.models.is_model_pretrained(name):
+        raise ModelError(
+            f"backbone '{request.name}' has no published weights: give pretrained=False or a file"
+        )
+    for options in (*_ANY_SIZE, {}):
+        try:
+            with seeded(request.seed):
+                body = timm.create_model(name, pretrained=wanted, num_classes=0, **options)
+        except TypeError:
+            if not options:
+                raise
+        except Exception as error:  # of the hub, its client or the file that came
+            raise why_not_fetched(request.name, error) from error
+        else:
+            return _Made(body=body, any_size=bool(options))
+    raise AssertionError("the last attempt has no options that could be refused")
+
+
+def _facts(request: Request, made: _Made) -> Facts:
+    name, body = request.name, made.body
+    if not hasattr(body, "forward_intermediates"):
+        raise ModelError(f"backbone '{name}' has no spatial features that timm could take from it")
+    stages: Sequence[Layer] = [
+        Layer(channels=each["num_chs"], stride=each["reduction"]) for each in body.feature_info
+    ]
+    strides = [each.stride for each in stages]
+    chosen = spread_layers(name, strides)
+    if request.layers is not None:
+        chosen = check_layers(name, request.layers, len(stages))
+    elif request.preset is Preset.PROBE3D and "mae" in name:
+        chosen = tuple(max(0, each - 1) for each in chosen)
+    fixed = _fixed(made)
+    pyramid = len(set(strides)) > 1
+    return Facts(
+        name=name,
+        patch=max(strides),
+        depth=len(stages),
+        layers=chosen,
+        taken=tuple(stages[each] for each in chosen),
+        tokens=_tokens(request, body),
+        normalisation=_normalisation(request, body.pretrained_cfg),
+        positions=_positions(body, fixed),
+        fixed=fixed,
+        padding=_padding(request),
+        resized=16 if pyramid and request.preset is Preset.PROBE3D else None,
+    )
+
+
+def _tokens(request: Request, body: Any) -> bool:
+    prefixes = getattr(body, "num_prefix_tokens", 0) or 0
+    separable = "return_prefix_tokens" in inspect.signature(body.forward_intermediates).parameters
+    has = bool(prefixes) and separable and getattr(body, "cls_token", None) is not None
+    if request.tokens and not has:
+        raise no_tokens(request.name)
+    return (has and _DENSE_CLS in request.name) if request.tokens is None else request.tokens
+
+
+def _normalisation(request: Request, config: Mapping[str, Any]) -> Normalisation:
+    if request.normalisation is not None:
+        return request.normalisation
+    if request.preset is Preset.PROBE3D:
+        return IMAGENET
+    return Normalisation(mean=tuple(config["mean"]), std=tuple(config["std"]))
+
+
+def _padding(request: Request) -> Padding:
+    if request.preset is Preset.DEFAULT:
+        return Padding.MINIMAL
+    return Padding.NONE if any(each in request.name for each in _UNPADDED) else Padding.OVER
+
+
+def _fixed(made: _Made) -> tuple[int, int] | None:
+    """The only size of a model that has positions for no other."""
+    embedding = getattr(made.body, "patch_embed", None)
+    strict = getattr(embedding, "strict_img_size", False) and not made.any_size
+    config = made.body.pretrained_cfg
+    # SAM resamples its positions whatever its patch embedding would check.
+    if not config.get("fixed_input_size") or not (strict or _is_unrolled(made.body)):
+        return None
+    size = getattr(embedding, "img_size", None) or config["input_size"][1:]
+    return int(size[0]), int(size[1])
+
+
+def _is_unrolled(body: Any) -> bool:
+    """Hiera's tokens follow its mask units, which are laid out for one size."""
+    return type(body).__name__ == "Hiera"
+
+
+def _positions(body: Any, fixed: tuple[int, int] | None) -> str:
+    if fixed is not None:
+        return f"learnt for {fixed[0]} x {fixed[1]} alone"
+    if getattr(body, "rope", None) is not None and getattr(body, "pos_embed", None) is None:
+        return "rotary, computed for any size"
+    embedding = getattr(body, "pos_embed", None)
+    if isinstance(embedding, Tensor):
+        return "learnt, resampled bicubically with antialiasing to any size"
+    if embedding is not None:
+        return "computed for any size"
+    return "none beyond the network's windows and borders"
+
+
+def unknown(name: str) -> OptionError:
+    """The error of a name that no kind of backbone has; timm's models are the nearest guess."""
+    import timm
+
+    near = suggest(name, [f"{PREFIX}{each}" for each in timm.list_models()])
+    return OptionError(
+        f"no backbone '{name}'; known are timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/..., "
+        f"mobilenetv2 and package.module:Class" + (f"; {near}" if near.startswith("did") else "")
+    )

@@ -1,0 +1,143 @@
+"""Weights of backbones: read without running code, checked to be whole, and told apart by hash."""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.limits import check_regular, printable, reason
+
+EXTRA = "probe"
+_WHOLE = ("state_dict", "model", "teacher", "student", "network", "module")
+_PREFIXES = ("module.", "backbone.", "encoder.", "model.")
+
+Renamed = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+"""A family's own way from the names of a published file to those of its network."""
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a file of weights, without the wrapping that training programs put around.
+
+    Raises:
+        ModelError: If it cannot be read safely, or holds no tensors.
+        InputError: If it is no file.
+    """
+    check_regular(path)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            held = load_file(path)
+        else:
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"{printable(path)}: safetensors", EXTRA) from error
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        raise ModelError(f"{printable(path)}: no weights: {reason(error)}") from error
+    while isinstance(held, Mapping) and any(isinstance(held.get(key), Mapping) for key in _WHOLE):
+        held = next(held[key] for key in _WHOLE if isinstance(held.get(key), Mapping))
+    if not isinstance(held, Mapping) or not any(isinstance(each, Tensor) for each in held.values()):
+        raise ModelError(f"{printable(path)}: no weights: expected tensors by their names")
+    return {str(key): each for key, each in held.items() if isinstance(each, Tensor)}
+
+
+def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
+    """Fill every tensor of ``network`` from a file; says what of the file is of no use.
+
+    Raises:
+        ModelError: If a tensor is missing or of another shape.
+        InputError: If ``path`` is no file.
+    """
+    wanted = network.state_dict()
+    state = _stripped(read_state(path), wanted)
+    try:
+        state = renamed(state) if renamed is not None else state
+    except (KeyError, RuntimeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{printable(path)}: not weights of {type(network).__name__}: {reason(error)}"
+        ) from error
+    missing = [key for key in wanted if key not in state]
+    misshapen = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(each.shape)}"
+        for key, each in wanted.items()
+        if key in state and state[key].shape != each.shape
+    ]
+    check_whole(printable(path), missing, misshapen)
+    network.load_state_dict({key: state[key] for key in wanted})
+    if extra := [key for key in state if key not in wanted]:
+        warnings.warn(f"{printable(path)}: tensors of no use: {_some(extra)}", stacklevel=3)
+
+
+def check_whole(name: str, missing: Sequence[str], misshapen: Sequence[str]) -> None:
+    """Refuse weights that would leave some of the network at random.
+
+    Raises:
+        ModelError: If any is missing or of another shape.
+    """
+    wrong = [
+        f"{words}: {_some(keys)}"
+        for words, keys in (("missing", missing), ("misshapen", misshapen))
+        if keys
+    ]
+    if wrong:
+        raise ModelError(f"{name}: weights that do not fill the network, {'; '.join(wrong)}")
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """Of every parameter and kept buffer, by name: what tells two sets of weights apart."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(np.asarray(flat.view(torch.uint8).numpy()).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Make random weights the same each time, and leave torch's state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def why_not_fetched(name: str, error: BaseException) -> ModelError:
+    """One line on a download that failed: without network, unknown to the hub, or refused."""
+    kinds = [type(each).__name__ for each in _chain(error)]
+    if any("OfflineMode" in kind or "LocalEntryNotFound" in kind for kind in kinds):
+        why = "its files are not in the cache and cannot be fetched: is there a network?"
+    elif any("Gated" in kind for kind in kinds):
+        why = "accept its terms on its page at huggingface.co and set HF_TOKEN"
+    elif any(kind in ("RepositoryNotFoundError", "RevisionNotFoundError") for kind in kinds):
+        why = "huggingface.co has no such repository, or it needs HF_TOKEN"
+    elif any("Connect" in kind or "Timeout" in kind for kind in kinds):
+        why = "huggingface.co cannot be reached: is there a network?"
+    else:
+        why = f"cannot be loaded: {reason(error)}"
+    return ModelError(f"backbone '{name}': {why}")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _stripped(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Without the prefix that most of the names share, while that makes more of them known."""
+    for prefix in _PREFIXES:
+        shorter = {key.removeprefix(prefix): each for key, each in state.items()}
+        if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):
+            state = shorter
+    return state
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(printable, names[:3])) + rest
