@@ -18,7 +18,7 @@ from pathlib import Path
 
 from row_prior import learn_row_prior
 
-import rilievo.evaluate
+import rilievo
 from rilievo.errors import InputError
 from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop
 from rilievo.evaluate.benchmarks import find_benchmark
