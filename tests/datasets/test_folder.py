@@ -1,7 +1,6 @@
 """A folder of one's own: layouts, units, kinds and axes, and what is wrong with it in one line."""
 
 import pickle
-import shutil
 from pathlib import Path
 
 import cv2
@@ -273,22 +272,6 @@ def test_a_wrong_root_says_what_was_expected_and_found(tmp_path: Path) -> None:
     (tmp_path / "depth").mkdir()
     with pytest.raises(InputError, match=r"no photograph fits 'images/\{id\}\.\*'"):
         opened(tmp_path)
-
-
-def test_odd_names_are_ids_like_others(plain: Path) -> None:
-    for folder in ("images", "depth"):
-        for name in ("-a", "two\nlines", "b c", "\udcff"):
-            shutil.copy(plain / folder / "b.png", plain / folder / f"{name}.png")
-    assert opened(plain).ids == ("-a", "b", "b c", "rooms/a", "two\nlines", "\udcff")
-
-
-def test_links_to_folders_are_followed_but_not_in_circles(plain: Path, tmp_path: Path) -> None:
-    for folder in ("images", "depth"):
-        (plain / folder / "rooms").rename(tmp_path / f"elsewhere-{folder}")
-        (plain / folder / "rooms").symlink_to(tmp_path / f"elsewhere-{folder}")
-        (plain / folder / "up").symlink_to(plain)
-        (tmp_path / f"elsewhere-{folder}" / "self").symlink_to(".")
-    assert opened(plain).ids == ("b", "rooms/a")
 
 
 def test_two_files_of_one_id_are_refused(plain: Path) -> None:

@@ -60,11 +60,14 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
             f"{where}: holds the results of another model, '{there.made_by.model}': choose another "
             "output folder"
         )
-    before = Path(there.data.root)
-    if before.exists() and not (root.exists() and before.samefile(root)):
+    _refuse_other_root(folder, Path(there.data.root), root)
+
+
+def _refuse_other_root(folder: Path, before: Path, now: Path) -> None:
+    if before.exists() and not (now.exists() and before.samefile(now)):
         raise OutputError(
-            f"{where}: holds the results for the images in {printable(before)}: choose another "
-            "output folder"
+            f"{printable(folder)}: holds the results for the images in {printable(before)}: choose "
+            "another output folder"
         )
 
 
