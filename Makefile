@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-output
 
-.PHONY: demo test lint format benchmark clean
+.PHONY: demo test test-view lint format benchmark clean
 
 demo: $(VENV)/core
 	$(BIN)/python examples/photographs.py $(DEMO)/photographs
@@ -14,6 +14,11 @@ demo: $(VENV)/core
 
 test: $(VENV)/test lint
 	$(BIN)/python -m pytest
+
+# FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
+test-view: $(VENV)/test
+	$(BIN)/pip install --quiet --editable '.[view]'
+	$(BIN)/python -m pytest tests/views
 
 lint: $(VENV)/test
 	$(BIN)/ruff format --check .

@@ -20,9 +20,11 @@ BENCHMARKS: Mapping[str, str] = {
     "folder": "a folder of photographs against the bare network",
     "memory": "peak memory: more photographs, a large one, a longer video",
     "startup": "help, tables and import, and that none of them loads torch",
+    "hub": "a model of transformers against the pipeline it came from",
     "install": "a fresh environment with the core alone: seconds and megabytes",
     "synthetic": "frames a second of the renderer, alone and in clips",
     "scoring": "654 predictions on disk, against the loop of FiftyOne's tutorial",
+    "view": "samples into FiftyOne, in bulk and one by one",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
 }
 

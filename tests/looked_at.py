@@ -65,3 +65,18 @@ def write_results(tmp: Path, folder: str = "results") -> tuple[Path, Path]:
         run = {"source_bytes": photo.stat().st_size}
         save(prediction, results / name, ["npz"], run=run)
     return photos, results
+
+
+def write_sunrgbd(root: Path, scenes: int = 2) -> None:
+    """Frames as SUN RGB-D has them: millimetres turned left by three bits, stems that differ."""
+    for scene in range(scenes):
+        folder = root / "kv1" / "NYUdata" / f"NYU{scene + 1:04}"
+        for name in ("image", "depth", "depth_bfx"):
+            (folder / name).mkdir(parents=True)
+        ramp = np.indices((48, 64)).sum(0)[..., None] + np.array([0, 40, 80])
+        Image.fromarray(ramp.astype(np.uint8)).save(folder / "image" / f"{folder.name}.jpg")
+        millimetres = np.rint(true_depth(scene) * 1000).astype(np.int64)
+        turned = (millimetres * 8 % 65536 + millimetres // 8192).astype(np.uint16)
+        for name in ("depth", "depth_bfx"):
+            Image.fromarray(turned).save(folder / name / f"{scene}_abs.png")
+        (folder / "intrinsics.txt").write_text("60 0 31.5\n0 60 23.5\n0 0 1\n")

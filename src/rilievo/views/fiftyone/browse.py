@@ -164,7 +164,9 @@ def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
             )
         return dataset
     dataset = fiftyone.Dataset(name, persistent=True)
-    if points:
+    if not points:
+        dataset.media_type = "image"
+    else:
         dataset.add_group_field("group", default=PHOTO)
         dataset.add_group_slice(PHOTO, "image")
         dataset.add_group_slice(SURFACE, "3d")

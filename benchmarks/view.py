@@ -1,0 +1,192 @@
+"""Samples into FiftyOne: one call each, as its tutorials do, against ``rilievo view``'s bulk."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import BenchmarkError, answer_of
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+
+PROMISE = 3.0
+"""Times faster than one ``sample.save()`` each."""
+GROWTH = 1.1
+"""Peak memory with all samples over that with a tenth of them."""
+MODELS, METRICS = ("model/one", "model/two"), ("abs_rel", "rmse", "delta1")
+
+
+def run(settings: Settings) -> Report:
+    if find_spec("fiftyone") is None:
+        raise BenchmarkError("FiftyOne is not installed: pip install 'rilievo[view]'")
+    count = settings.count(10_000, quick=500)
+    photo = settings.folder("view") / "photo.jpg"
+    photo.write_bytes(b"not opened")
+    ways = ("save new", "bulk new", "save again", "bulk again")
+    measured = {way: answer_of("view", way, str(count), str(photo)) for way in ways}
+    seconds = {way: each["seconds"] for way, each in measured.items()}
+    few = answer_of("view", "bulk new", str(count // 10), str(photo))["megabytes"]
+    many = measured["bulk new"]["megabytes"]
+    new = seconds["save new"] / seconds["bulk new"]
+    again = seconds["save again"] / seconds["bulk again"]
+    rows = [
+        (
+            way,
+            f"{each['seconds']:.1f}",
+            f"{count / each['seconds']:.0f}",
+            f"{each['megabytes']:.0f}",
+        )
+        for way, each in measured.items()
+    ]
+    return Report(
+        name="view",
+        about=(
+            f"{count} samples with three heat maps, {len(MODELS) * len(METRICS)} metrics and "
+            "metadata. 'save': each is added, gets its fields and is saved, or is changed and "
+            "saved; 'bulk': put_rows, new and a second time. The peak is that of the process, "
+            "without the database."
+        ),
+        tables=(Table(columns=("way", "s", "samples a second", "peak MB"), rows=rows),),
+        bars=(
+            Bar(
+                promise=f"{PROMISE:g} times faster than one sample.save() each",
+                measured=f"{new:.1f} times when new, {again:.1f} times again",
+                kept=min(new, again) >= PROMISE,
+            ),
+            Bar(
+                promise="memory does not grow with the number of samples",
+                measured=f"{few:.0f} MB with {count // 10}, {many:.0f} MB with {count}",
+                kept=many <= GROWTH * few,
+            ),
+        ),
+    )
+
+
+def _main(way: str, count: int, photo: Path) -> dict[str, float]:
+    import resource
+
+    from rilievo.views.fiftyone.database import connected
+
+    fiftyone = connected()
+    dataset: Any = fiftyone.Dataset()
+    dataset.media_type = "image"
+    try:
+        verb, _, when = way.partition(" ")
+        if when == "again":
+            _bulk(fiftyone, dataset, count, photo)
+        start = time.perf_counter()
+        {"bulk": _bulk, "save": _save}[verb](fiftyone, dataset, count, photo)
+        seconds = time.perf_counter() - start
+        assert len(dataset) == count, "every sample is there, once"
+    finally:
+        dataset.delete()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "megabytes": peak}
+
+
+def _rows(count: int, photo: Path) -> Iterator[Any]:
+    from rilievo.views.heat_maps import Limits
+    from rilievo.views.rows import Row, StoredMap
+
+    fields = ("true_depth", *(name.replace("/", "_") for name in MODELS))
+    for index in range(count):
+        yield Row(
+            id=f"scene/{index:06}",
+            file=photo,
+            mime="image/jpeg",
+            width=640,
+            height=480,
+            split="test",
+            maps={
+                field: StoredMap(
+                    path=Path(f"/maps/{field}/{index}.png"),
+                    limits=Limits(low=500, high=5000 + index),
+                    kind="metric",
+                    unit="mm",
+                    scale=0.001,
+                    offset=0.0,
+                )
+                for field in fields
+            },
+            pictures={},
+            numbers={
+                f"{field}_{metric}": index / count for field in fields[1:] for metric in METRICS
+            },
+            notes=(),
+            surfaces=(),
+            faults=(),
+        )
+
+
+def _bulk(fiftyone: Any, dataset: Any, count: int, photo: Path) -> None:
+    from rilievo.views.fiftyone.samples import put_rows
+
+    for _ in put_rows(fiftyone, dataset, _exhibition(), _rows(count, photo)):
+        pass
+
+
+def _save(fiftyone: Any, dataset: Any, count: int, photo: Path) -> None:
+    from rilievo.views.fiftyone.samples import fields_of
+
+    there = iter(dataset) if len(dataset) else None
+    for row in _rows(count, photo):
+        if there is None:
+            sample = fiftyone.Sample(filepath=str(photo), tags=["test"])
+            dataset.add_sample(sample)
+        else:
+            sample = next(there)
+        for field, value in fields_of(fiftyone, row).items():
+            sample[field] = value
+        sample.save()
+
+
+def _exhibition() -> Any:
+    from rilievo.evaluate.records import Summary
+    from rilievo.metrics.metric import Better
+    from rilievo.types import DepthKind, MadeBy
+    from rilievo.views.exhibition import Column, Exhibition, named
+    from rilievo.views.images import FolderImages
+
+    made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version="")
+    nothing: Any = None
+    columns = [
+        Column(
+            label=name,
+            field="",
+            made_by=made_by,
+            kind=DepthKind.METRIC,
+            normals=False,
+            reader=nothing,
+            summaries=tuple(
+                Summary(
+                    metric=metric,
+                    label=metric,
+                    unit="",
+                    better=Better.LOWER,
+                    value=0.0,
+                    per_image=0.0,
+                    median=0.0,
+                    images=1,
+                    pixels=1,
+                )
+                for metric in METRICS
+            ),
+            scores={},
+            unscored={},
+        )
+        for name in MODELS
+    ]
+    return Exhibition(
+        name="benchmark",
+        images=FolderImages(files={}),
+        ids=(),
+        columns=named(columns, [()] * len(columns)),
+        absent={},
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(_main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))))
