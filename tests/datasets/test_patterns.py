@@ -1,9 +1,11 @@
-"""Files found by a pattern: odd names, links and circles."""
+"""Files found by a pattern: odd names, links and circles, and folders that may not be read."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from rilievo.datasets import DATASETS, open_dataset
 from rilievo.datasets.patterns import files_by_id
 from rilievo.errors import InputError
 
@@ -37,3 +39,25 @@ def test_two_files_of_one_id_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "a.jpg")
     with pytest.raises(InputError, match=r"both fit '\{id\}\.\*' with the id 'a'"):
         files_by_id(tmp_path, "{id}.*")
+
+
+def test_a_folder_that_may_not_be_read_is_not_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "images/a.png", "images/closed/b.png")
+    real = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(InputError, match=r"closed: cannot be read \(Permission denied\)"):
+        files_by_id(tmp_path, "images/{id}.png")
+
+
+@pytest.mark.parametrize("name", sorted(set(DATASETS) - {"synthetic"}))
+def test_a_root_that_no_system_takes_is_one_line(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x\.\.\.: cannot be read \(File name too long\)"):
+        open_dataset(name, tmp_path / ("x" * 5000))

@@ -81,6 +81,27 @@ def test_a_broken_photograph_is_listed_and_the_others_are_scored(
     assert len(found.scores) == 5
 
 
+def test_what_the_system_refuses_of_one_image_does_not_end_the_run(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = np.load
+
+    def guarded(path: object, **given: object) -> np.ndarray:
+        if str(path).endswith(("image/room0/000.npy", "depth/room1/001.npy")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(
+        "tiny_dataset.Tiny._read",
+        lambda self, what, id: guarded(self.request.root / what / f"{id}.npy"),
+    )
+    found = run_tiny("rilievo/small", root, output=tmp_path / "out")
+    assert len(found.scores) == 4
+    assert {each.id for each in found.unscored} == {"room0/000", "room1/001"}
+    for each in found.unscored:
+        assert each.reason.endswith(f"{each.id}.npy: cannot be read (Permission denied)")
+
+
 def test_when_nothing_can_be_scored_the_first_reason_is_said(root: Path, tmp_path: Path) -> None:
     for path in (root / "depth").rglob("*.npy"):
         np.save(path, np.zeros((48, 64), np.float32))

@@ -7,6 +7,7 @@ from pathlib import Path
 from rilievo.datasets.base import Absent, Dataset, Request, check_request
 from rilievo.datasets.card import DatasetCard
 from rilievo.errors import OptionError, suggest
+from rilievo.io.limits import unreadable
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
 DATASETS: Mapping[str, str] = {
@@ -92,5 +93,8 @@ def open_dataset(
         variant=card.variants[0] if variant is None else variant,
         list_file=None if list_file is None else Path(list_file).expanduser(),
     )
-    check_request(request, card)
-    return loader(request)
+    try:
+        check_request(request, card)
+        return loader(request)
+    except OSError as error:
+        raise unreadable(error, request.root) from error

@@ -12,6 +12,7 @@ from rilievo.datasets.base import Absent, Dataset
 from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.plausibility import unit_doubt
 from rilievo.errors import RilievoError
+from rilievo.io.limits import unreadable
 from rilievo.types import Camera, Sample
 
 Progress = Callable[[int, int], None]
@@ -146,6 +147,8 @@ def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Abs
             return _facts(dataset.sample(id))
         except RilievoError as error:
             return Absent(id=id, reason=str(error))
+        except OSError as error:
+            return Absent(id=id, reason=str(unreadable(error, id)))
 
     # Decoders leave the interpreter's lock, so threads are enough and nothing is sent around.
     with ThreadPoolExecutor() as pool:

@@ -1,7 +1,6 @@
 """DIODE: laser scans in and out of doors, one sensor for both."""
 
 import itertools
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.datasets.base import Dataset, Request
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in
+from rilievo.datasets.files import find_entry, found_in, walk
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.listing import listing
 from rilievo.datasets.stored_normals import NormalAxes, normals_of_stored
@@ -132,7 +131,7 @@ class Diode(Dataset):
 def _views(folder: Path, place: str, *, with_normals: bool) -> dict[str, _View]:
     """Every photograph below a place, and every depth map without one."""
     stems = set()
-    for where, _, names in os.walk(folder / place):
+    for where, _, names in walk(folder / place):
         for name in names:
             stem = name.removesuffix(".png").removesuffix("_depth.npy")
             if stem != name and not name.startswith("."):

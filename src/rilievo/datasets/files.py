@@ -1,5 +1,6 @@
 """What loaders ask of a download: its folders, its lines of text, its pictures of depth."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt
 
 from rilievo.errors import InputError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import check_regular, printable, reason, unreadable
 from rilievo.io.numbers import read_numbers
 
 Entry = TypeVar("Entry")
@@ -98,6 +99,24 @@ def found_in(folder: Path) -> str:
         return "an empty folder"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(printable(name) for name in names[:_SHOWN]) + more
+
+
+def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """``os.walk``, but a folder that may not be read is an error, where that takes it for empty.
+
+    Args:
+        top: Where to begin; what is not there has nothing below it.
+        links: Whether to follow links to folders; the caller keeps out of circles.
+
+    Raises:
+        InputError: If a folder may not be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise unreadable(error, top) from error
+
+    return os.walk(top, onerror=refuse, followlinks=links)
 
 
 def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:

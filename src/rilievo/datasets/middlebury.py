@@ -1,6 +1,5 @@
 """Middlebury Stereo 2014: still lifes with disparities by structured light."""
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from jaxtyping import Float64, UInt8
 
 from rilievo.datasets.base import Dataset, Request
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, text_lines
+from rilievo.datasets.files import find_entry, found_in, text_lines, walk
 from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.listing import listing
 from rilievo.errors import InputError
@@ -109,7 +108,7 @@ class Middlebury(Dataset):
 
 def _scenes(root: Path) -> dict[str, _Scene]:
     found = {}
-    for place, _, names in os.walk(root):
+    for place, _, names in walk(root):
         if {"im0.png", "calib.txt"} <= set(names):
             folder = Path(place)
             evaluation = "disp0GT.pfm" in names

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
+from rilievo.datasets.files import walk
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 
@@ -17,13 +18,13 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
             stands for any text without them. Hidden files fit nothing; links are followed.
 
     Raises:
-        InputError: If two files have the same id.
+        InputError: If two files have the same id, or a folder may not be read.
     """
     fits = _expression(pattern)
     head = pattern.split("{id}")[0].split("*")[0]
     start = folder / head[: head.rfind("/") + 1]
     found: dict[str, Path] = {}
-    for place, folders, names in os.walk(start, followlinks=True):
+    for place, folders, names in walk(start, links=True):
         folders[:] = [
             name for name in folders if not name.startswith(".") and not _leads_back(place, name)
         ]

@@ -5,6 +5,7 @@ holds predictions of one model with one set of settings, on one selection of ima
 a checksum of the photograph, since photographs of another folder can have the same names.
 """
 
+import os
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from rilievo.datasets.files import names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
@@ -153,7 +155,7 @@ class Cache:
         """Ids without a file, and ids whose file is broken."""
         absent, broken = [], []
         for id in ids:
-            if not self.path_of(id).exists():
+            if not os.path.exists(self.path_of(id)):
                 absent.append(id)
                 continue
             try:
@@ -174,10 +176,10 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
         OutputError: If it cannot be made.
     """
     mark = folder / FINGERPRINT
-    if mark.exists():
+    if os.path.exists(mark):
         _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
     else:
-        if folder.is_dir() and any(folder.iterdir()):
+        if names_in(folder):
             raise InputError(
                 f"{printable(folder)}: holds files but no {FINGERPRINT}, so they are not ours; "
                 "choose another output folder"
@@ -186,7 +188,7 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
         with replacing(mark) as part:
             part.write_text(to_json(fingerprint, indent=2), encoding="utf-8")
     for parent in {(folder / id).parent for id in ids} | {folder}:
-        if parent.is_dir():
+        if os.path.isdir(parent):
             sweep_parts(parent)
     return Cache(folder=folder, fingerprint=fingerprint)
 

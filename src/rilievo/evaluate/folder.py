@@ -1,5 +1,6 @@
 """The folder that an evaluation leaves: its files, and whether they may be replaced."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +35,11 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
         OutputError: If there are such.
     """
     where = printable(folder)
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"{where}: a file has this name: choose another folder")
-    if not (folder / FILE_NAME).exists():
+    if not os.path.exists(folder / FILE_NAME):
         for name in (CSV, PARQUET, REPORT):
-            if (folder / name).exists():
+            if os.path.exists(folder / name):
                 raise OutputError(
                     f"{where}: has a {name} that is not ours: choose another output folder"
                 )
@@ -64,7 +65,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
 
 
 def _refuse_other_root(folder: Path, before: Path, now: Path) -> None:
-    if before.exists() and not (now.exists() and before.samefile(now)):
+    if os.path.exists(before) and not (os.path.exists(now) and before.samefile(now)):
         raise OutputError(
             f"{printable(folder)}: holds the results for the images in {printable(before)}: choose "
             "another output folder"

@@ -1,5 +1,6 @@
 """Predictions that another program wrote: a folder of files, one an image."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,7 +101,7 @@ def open_foreign(
         InputError: If there is no such folder, no file fits, or two fit one image.
         OptionError: If the kind is missing, or is not what the files say.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{printable(folder)}: there is no such folder of predictions")
     sidecars = sorted(folder.rglob(f"*{SUFFIX}"))
     ours = any(_is_ours(path) for path in sidecars)

@@ -19,6 +19,7 @@ from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.scoring import Scored, score
+from rilievo.io.limits import unreadable
 
 CHUNK = 8
 """Images that a process takes at once."""
@@ -49,6 +50,8 @@ def score_one(job: ScoreJob, id: str) -> Scored | Unscored:
         return score(job.benchmark, answer, job.dataset.truth(id))
     except RilievoError as error:
         return Unscored(id=id, reason=str(error))
+    except OSError as error:
+        return Unscored(id=id, reason=str(unreadable(error, id)))
 
 
 def score_all(job: ScoreJob, ids: Sequence[str], *, workers: int) -> Iterator[Scored | Unscored]:

@@ -13,7 +13,7 @@ from rilievo.evaluate.benchmark import Benchmark, InputCrop, Task
 from rilievo.evaluate.cache import Cache, Fingerprint
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.regions import seen
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, unreadable
 from rilievo.models.base import Model
 from rilievo.pipeline.ahead import map_ahead
 from rilievo.pipeline.summary import Tally
@@ -85,6 +85,8 @@ def fill(
             return _Read(id=id, photo=Photo(pixels=pixels, name=id))
         except InputError as error:
             return _Read(id=id, reason=str(error))
+        except OSError as error:
+            return _Read(id=id, reason=str(unreadable(error, id)))
 
     failed = []
     for each in map_ahead(read, ids, workers=READERS):
@@ -121,7 +123,7 @@ def refuse_other_photographs(
         try:
             pixels = shown_to_model(dataset.image(id), crop)
             same = cache.is_of(id, pixels)
-        except InputError:
+        except (InputError, OSError):
             # What is broken is another matter, and told when its turn comes.
             continue
         if not same:

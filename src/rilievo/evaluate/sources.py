@@ -1,5 +1,6 @@
 """Where predictions come from that are not made now: an earlier evaluation, or another program."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,9 +51,9 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     """
     assert options.predictions is not None, "asked for only where they are given"
     for folder in (options.predictions, options.predictions / PREDICTIONS):
-        if (folder / FINGERPRINT).is_file():
+        if os.path.isfile(folder / FINGERPRINT):
             kept = _kept(read_cache(folder), plan, options)
-            there = [id for id in plan.ids if kept.path_of(id).exists()]
+            there = [id for id in plan.ids if os.path.exists(kept.path_of(id))]
             crop = plan.benchmark.input_crop
             refuse_other_photographs(kept, plan.dataset, crop, there)
             return Found(answers=kept)

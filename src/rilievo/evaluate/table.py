@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def read_evaluation(path: Path) -> Evaluation:
     Raises:
         InputError: If it is not there, broken, or of another format.
     """
-    path = path / FILE_NAME if path.is_dir() else path
+    path = path / FILE_NAME if os.path.isdir(path) else path
     name = printable(path)
     size = check_regular(path)
     if size > MAX_BYTES:

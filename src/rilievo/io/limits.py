@@ -91,6 +91,18 @@ def reason(error: BaseException) -> str:
     return printable(lines[0])[:160] if lines else type(error).__name__
 
 
+def unreadable(error: OSError, path: Path | str) -> InputError:
+    """A refusal of the system, such as for want of permission, as an error that a user can mend.
+
+    Args:
+        error: It names the file itself, where the system said so.
+        path: For the message otherwise.
+    """
+    name = printable(os.fsdecode(error.filename) if error.filename else path)
+    shown = name if len(name) <= 1000 else f"{name[:200]}..."
+    return InputError(f"{shown}: cannot be read ({reason(error)})")
+
+
 def _missing(path: Path | str) -> str:
     if os.path.islink(path):
         return f"is a link to '{printable(os.readlink(path))}', which does not exist"
