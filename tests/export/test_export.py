@@ -125,7 +125,7 @@ def test_the_command_writes_a_file_that_predict_takes(
 ) -> None:
     photo, path = tmp_path / "photo.png", tmp_path / "x.onnx"
     Image.fromarray(PHOTOS[0]).save(photo)
-    asked = ["export", str(checkpoint("glpn")), "--kind", "metric", "-o", str(path)]
+    asked = ["export", str(checkpoint("dpt")), "--kind", "affine_inverse", "-o", str(path)]
     assert main(asked) == 0
     assert "differs from what it was made of by at most" in capsys.readouterr().out
     assert main(["predict", str(photo), "-m", str(path), "-o", str(tmp_path / "out")]) == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,13 +92,43 @@ def test_a_damaged_file_is_said_and_made_anew(
     assert again.stat().st_size == len(whole)
 
 
-def test_other_weights_and_another_kind_are_other_files(
-    checkpoint: Checkpoints, cache: Path
+def test_another_kind_is_another_file(checkpoint: Checkpoints, cache: Path) -> None:
+    for kind in ("affine_inverse", "affine"):
+        assert load_model(checkpoint("depth_anything"), kind=kind).card.kind == kind
+    assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("changed", ["weights", "configuration", "versions"])
+def test_a_file_is_of_its_checkpoint_and_its_makers(
+    changed: str,
+    checkpoint: Checkpoints,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    load_model(checkpoint("depth_anything"), kind="affine_inverse")
-    load_model(checkpoint("depth_anything"), kind="affine")
-    load_model(checkpoint("depth_anything_metric"), kind="affine")
-    assert len(list(cache.iterdir())) == 3
+    """What a trace would follow from makes another file; made here by a stand-in, to be quick."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint("depth_anything"), folder)
+    keys: list[str] = []
+
+    def convert(origin: store.Origin, precision: str, key: str) -> Path:
+        keys.append(key)
+        raise ModelError("not converted")
+
+    monkeypatch.setattr(store, "_convert", convert)
+    for turn in range(2):
+        with pytest.raises(ModelError, match="not converted"):
+            load_model(folder, kind="affine")
+        if turn == 0 and changed == "weights":
+            path = folder / "model.safetensors"
+            path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0?")
+        elif turn == 0 and changed == "configuration":
+            path = folder / "config.json"
+            path.write_text(path.read_text().replace('"patch_size": 14', '"patch_size":  14'))
+        elif turn == 0:
+            monkeypatch.setattr(store, "_version", lambda package: "0.0")
+    first, second = keys
+    assert first != second
 
 
 def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
@@ -191,3 +222,15 @@ def test_the_usual_engine_follows_from_device_and_precision(
     found = choice.chosen(options, "model 'x'")
     assert found.options.engine == engine
     assert found.usual
+
+
+def test_a_file_that_was_cut_short_is_made_anew(
+    checkpoint: Checkpoints, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint("depth_anything")
+    load_model(folder, kind="affine_inverse")
+    [path] = cache.iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    capsys.readouterr()
+    load_model(folder, kind="affine_inverse")
+    assert "is damaged and is made anew" in capsys.readouterr().err

@@ -33,10 +33,13 @@ class Network(nn.Module, ABC):
         mixes_batches: Whether photographs of one batch change each other's answers, so that they
             have to go one by one. Such a network takes another way for another photograph, so
             that no trace of it is the network: it cannot be exported.
+        counts_photos: Whether it takes the photographs of a batch apart by counting them, which
+            a trace of it sees done once: it is exported for one photograph at a time.
     """
 
     outputs: tuple[str, ...] = ("depth",)
     mixes_batches: bool = False
+    counts_photos: bool = False
     mean: Tensor
     std: Tensor
 

@@ -167,6 +167,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
         offset=DINOV2_NEAREST if metric_dpt else 0.0,
         # Two heads, and all photographs of a batch vote on which of them answers.
         mixes_batches=len(getattr(body.config, "bin_configurations", None) or ()) > 1,
+        counts_photos=model_type == "zoedepth",
     )
 
 

@@ -19,6 +19,7 @@ class DepthHead(Network):
         *,
         offset: float = 0.0,
         mixes_batches: bool = False,
+        counts_photos: bool = False,
     ) -> None:
         """Wrap a depth estimation model.
 
@@ -27,9 +28,11 @@ class DepthHead(Network):
             body: The model.
             offset: What its authors add to the head's answer [m].
             mixes_batches: Whether photographs of one batch change each other's answers.
+            counts_photos: Whether it takes them apart by counting them.
         """
         super().__init__(preparation)
-        self.body, self.offset, self.mixes_batches = body, offset, mixes_batches
+        self.body, self.offset = body, offset
+        self.mixes_batches, self.counts_photos = mixes_batches, counts_photos
 
     def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         """The depth that the model predicts."""
@@ -54,6 +57,7 @@ class DepthProHead(Network):
     """
 
     NEAREST, FARTHEST = 1e-4, 1e4
+    counts_photos = True
 
     def __init__(self, preparation: Preparation, body: Any) -> None:
         """Wrap the model; without its branch for the field of view, a camera must be given."""

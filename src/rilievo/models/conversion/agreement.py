@@ -18,7 +18,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 of the answer. A network with rounded weights errs far at a few edges and is of use all the same,
 so it is the median that decides there."""
 
-SHAPES = ((480, 640), (400, 300), (448, 448))
+SHAPES = ((480, 640), (400, 300))
 """(height, width) of photographs that a file of free size is tried on [px]."""
 
 

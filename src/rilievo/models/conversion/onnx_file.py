@@ -1,6 +1,6 @@
 """A model in torch as an ONNX file: traced, made smaller, described, compared, and then kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,14 @@ from jaxtyping import UInt8
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.io.atomic import part_of
 from rilievo.models.conversion.agreement import SHAPES, Agreement, check_agreement
-from rilievo.models.conversion.compression import FILE_PRECISIONS, FP16, FP32, halve, quantise
+from rilievo.models.conversion.compression import (
+    FILE_PRECISIONS,
+    FP16,
+    FP32,
+    halve,
+    quantise,
+    set_metadata,
+)
 from rilievo.models.conversion.trace import append_metadata, write_traced
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxFacts, OnnxModel
@@ -75,22 +82,20 @@ def write_onnx(
     facts = replace(_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else part_of(part)
     try:
-        free_batch = _trace(model, facts, traced)
+        written = _trace(model, facts, traced)
+        if precision == FP32:
+            return written
         compress(traced, part, precision, preparation, photos)
-        if traced != part:
-            describe(part, model, facts)
-        agreement = compare(model, part, precision, photos)
+        set_metadata(part, _metadata(model, facts))
+        return replace(written, agreement=compare(model, part, precision, photos))
     finally:
         if traced != part:
             traced.unlink(missing_ok=True)
-    free_size = preparation.sizing.rule is not Rule.FIXED
-    return OnnxFile(free_size=free_size, free_batch=free_batch, agreement=agreement)
 
 
 def describe(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
-    """Let a file say what it is, and what it was made of."""
-    origin = {"rilievo.weights_sha256": model.weights_sha256}
-    append_metadata(part, {**facts.metadata(), **origin})
+    """Let a file that says nothing yet say what it is, and what it was made of."""
+    append_metadata(part, _metadata(model, facts))
 
 
 def compress(
@@ -138,29 +143,33 @@ def check_precision(precision: str) -> None:
         raise OptionError(f"no precision '{precision}' of an ONNX file; {known}")
 
 
-def _trace(model: "TorchModel", facts: OnnxFacts, path: Path) -> bool:
-    """Write the network in fp32, compared; whether the batch could be left free.
+def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
+    return {**facts.metadata(), "rilievo.weights_sha256": model.weights_sha256}
 
-    Some networks take their photographs apart by counting them, which a trace sees done once.
-    """
-    for free_batch in (True, False):
+
+def _trace(model: "TorchModel", facts: OnnxFacts, path: Path) -> OnnxFile:
+    """Write the network in fp32, and compare it; for single photographs if it goes no other way."""
+    # A fixed size is traced as such: what follows from it becomes constants.
+    free_size = facts.preparation.sizing.rule is not Rule.FIXED
+    facts = replace(facts, precision=FP32)
+    free_batch = not model.network.counts_photos
+    while True:
         try:
             write_traced(
                 model.network,
                 _example(facts.preparation).to(model.device),
                 path,
                 outputs=model.network.outputs,
-                # A fixed size is traced as such: what follows from it becomes constants.
-                free_size=facts.preparation.sizing.rule is not Rule.FIXED,
+                free_size=free_size,
                 free_batch=free_batch,
             )
             describe(path, model, facts)
-            compare(model, path, FP32)
-            break
+            agreement = compare(model, path, FP32)
+            return OnnxFile(free_size=free_size, free_batch=free_batch, agreement=agreement)
         except ModelError:
             if not free_batch:
                 raise
-    return free_batch
+            free_batch = False
 
 
 def _example(preparation: Preparation) -> "Tensor":

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -87,10 +88,38 @@ def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
 def _open_converted(origin: Origin, options: LoadOptions) -> PreparedModel:
     precision = _file_precision(options)
     key = _key(origin, precision)
-    path = _find(key) or _convert(origin, precision, key)
+    for path in sorted(folder().glob(f"{key}-*.onnx")):
+        kept = _open_whole(path, origin, options)
+        if kept is not None:
+            return kept
+        _say(f"{printable(path)} is damaged and is made anew")
+        remove(path)
+    return _open(_convert(origin, precision, key), origin, options)
+
+
+def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel | None:
+    """The model of a kept file; None if the file is not what was written."""
+    with ThreadPoolExecutor(1) as aside:
+        # Looking at every byte takes as long as opening, and neither needs the other.
+        digest = aside.submit(sha256, path)
+        try:
+            model = _open(path, origin, options)
+        except ModelError:
+            if _is_whole(path, digest.result()):
+                raise
+            return None
+    return model if _is_whole(path, digest.result()) else None
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    return digest.startswith(path.stem.partition("-")[2])
+
+
+def _open(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel:
+    int8 = _file_precision(options) == INT8
     return OnnxModel(
         path,
-        replace(options, precision=FP32) if precision == INT8 else options,
+        replace(options, precision=FP32) if int8 else options,
         origin.card,
         weights_sha256=origin.weights_sha256,
         settings={"precision": options.precision, **origin.settings},
@@ -129,16 +158,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _find(key: str) -> Path | None:
-    """The whole file of a key; one that is damaged is said and removed."""
-    for path in sorted(folder().glob(f"{key}-*.onnx")):
-        if sha256(path).startswith(path.stem.partition("-")[2]):
-            return path
-        _say(f"{printable(path)} is damaged and is made anew")
-        remove(path)
-    return None
 
 
 def _convert(origin: Origin, precision: str, key: str) -> Path:

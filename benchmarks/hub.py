@@ -1,0 +1,246 @@
+"""A model of transformers run by rilievo, against the pipeline that it came from.
+
+Usage: python -m benchmarks.hub theirs MODEL FOLDER OUTPUT
+       python -m benchmarks.hub ours MODEL FOLDER OUTPUT ENGINE PRECISION
+       python -m benchmarks.hub export MODEL FOLDER FILE
+       python -m benchmarks.hub difference MODEL PHOTO ENGINE
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.depth_anything import SIDE, save_for_transformers
+from benchmarks.measure import (
+    ROOT,
+    Cost,
+    answer_of,
+    cost_of,
+    in_turns,
+    peak_of,
+    rilievo_command,
+    spread,
+)
+from benchmarks.photographs import SIDE as PHOTO_SIDE
+from benchmarks.photographs import make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+
+KIND = "affine_inverse"
+THEIRS = "transformers pipeline"
+EXACT, EXACT_FAST = "onnxruntime fp32 (the usual one)", "openvino fp32"
+BF16, INT8 = "openvino bf16", "openvino int8"
+LEAST_RATIOS = {EXACT_FAST: 1.8, BF16: 3.5, INT8: 5.0}
+LEAST_COLD_RATIO, MOST_MEMORY, MOST_DIFFERENCE = 6.0, 0.5, 1e-4
+
+
+def run(settings: Settings) -> Report:
+    # Every process of this benchmark finds the files that the first of them converts.
+    os.environ["RILIEVO_CACHE"] = str(settings.folder("cache"))
+    folder = settings.work / "photographs"
+    photos = make_photographs(folder, settings.count(20, quick=4))
+    model = save_for_transformers(settings.folder("transformers"))
+    start = time.perf_counter()
+    differences = {
+        name: float(answer_of("hub", "difference", model, photos[0], engine))
+        for name, engine in ((EXACT, "onnxruntime"), (EXACT_FAST, "openvino"))
+    }
+    converting = time.perf_counter() - start
+    int8 = settings.work / "int8.onnx"
+    agreement = str(answer_of("hub", "export", model, folder, int8))
+    rates = in_turns(
+        _rates(model, int8, folder, settings), rounds=settings.count(5, quick=1), warm_up=True
+    )
+    costs = in_turns(_processes(model, photos[0], settings), rounds=settings.count(9, quick=2))
+    return Report(
+        name="hub",
+        about=(
+            f"Depth Anything V2 small's configuration with random weights, at {SIDE} pixels a "
+            f"side. Folder: {len(photos)} JPEG photographs of {PHOTO_SIDE}x{PHOTO_SIDE} to "
+            "written depth pictures, in turns, loading left out. Cold: one photograph, the whole "
+            "process, once the model was converted (converting it, with the comparisons, took "
+            f"{converting:.0f} s). fp32 differs from theirs by at most "
+            f"{max(differences.values()):.1e} of the range. int8, calibrated on the photographs, "
+            f"differs from torch by {agreement}."
+        ),
+        tables=(_rate_table(rates), _cost_table(costs)),
+        bars=_bars(rates, costs, differences),
+    )
+
+
+def _rates(
+    model: Path, int8: Path, folder: Path, settings: Settings
+) -> Mapping[str, Callable[[], float]]:
+    """Photographs a second, of each side."""
+
+    def theirs() -> float:
+        return answer_of("hub", "theirs", model, folder, settings.work / "theirs")
+
+    def ours(weights: Path, engine: str, precision: str) -> Callable[[], float]:
+        output = settings.work / f"ours-{engine}-{weights.stem}-{precision}"
+        return lambda: answer_of("hub", "ours", weights, folder, output, engine, precision)
+
+    return {
+        THEIRS: theirs,
+        EXACT: ours(model, "onnxruntime", "fp32"),
+        EXACT_FAST: ours(model, "openvino", "fp32"),
+        BF16: ours(model, "openvino", "bf16"),
+        INT8: ours(int8, "openvino", "bf16"),
+    }
+
+
+def _processes(model: Path, photo: Path, settings: Settings) -> Mapping[str, Callable[[], Cost]]:
+    """What whole processes cost."""
+    script = ROOT / "benchmarks" / "transformers_depth.py"
+    output = settings.work / "cold"
+
+    def ours(engine: str, precision: str) -> Callable[[], Cost]:
+        how = ("--engine", engine, "--precision", precision, "--output", output)
+        command = rilievo_command("predict", photo, "--model", model, "--kind", KIND, *how)
+
+        def measure() -> Cost:
+            shutil.rmtree(output, ignore_errors=True)
+            return cost_of(command)
+
+        return measure
+
+    return {
+        THEIRS: lambda: cost_of([sys.executable, script, model, photo, settings.work / "d.png"]),
+        EXACT: ours("onnxruntime", "fp32"),
+        EXACT_FAST: ours("openvino", "fp32"),
+        BF16: ours("openvino", "bf16"),
+    }
+
+
+def _rate_table(rates: Mapping[str, list[float]]) -> Table:
+    theirs = spread(rates[THEIRS]).median
+    return Table(
+        columns=("photographs a second", "rate", "times theirs"),
+        rows=[
+            (name, str(spread(each)), f"{spread(each).median / theirs:.2f}")
+            for name, each in rates.items()
+        ],
+    )
+
+
+def _cost_table(costs: Mapping[str, list[Cost]]) -> Table:
+    return Table(
+        columns=("one photograph, cold", "wall s", "CPU s", "peak MB"),
+        rows=[
+            (
+                name,
+                str(spread([cost.wall for cost in each])),
+                str(spread([cost.cpu for cost in each])),
+                f"{max(peak_of(cost) for cost in each):.0f}",
+            )
+            for name, each in costs.items()
+        ],
+    )
+
+
+def _bars(
+    rates: Mapping[str, list[float]],
+    costs: Mapping[str, list[Cost]],
+    differences: Mapping[str, float],
+) -> tuple[Bar, ...]:
+    theirs = spread(rates[THEIRS]).median
+    ratios = {name: spread(rates[name]).median / theirs for name in LEAST_RATIOS}
+    walls = {name: spread([cost.wall for cost in each]).median for name, each in costs.items()}
+    peaks = {name: max(peak_of(cost) for cost in each) for name, each in costs.items()}
+    cold, memory = walls[THEIRS] / walls[EXACT], peaks[EXACT] / peaks[THEIRS]
+    apart = max(differences.values())
+    return (
+        *(
+            Bar(
+                promise=f"{name}: at least {least} times the transformers pipeline",
+                measured=f"{ratios[name]:.2f} times",
+                kept=ratios[name] >= least,
+            )
+            for name, least in LEAST_RATIOS.items()
+        ),
+        Bar(
+            promise=f"fp32 agrees with theirs to {MOST_DIFFERENCE:.0e} of the range",
+            measured=f"{apart:.1e}",
+            kept=apart <= MOST_DIFFERENCE,
+        ),
+        Bar(
+            promise=f"a cold start at least {LEAST_COLD_RATIO:.0f} times faster, once converted",
+            measured=f"{cold:.1f} times",
+            kept=cold >= LEAST_COLD_RATIO,
+        ),
+        Bar(
+            promise="at most half of the memory",
+            measured=f"{memory:.0%}",
+            kept=memory <= MOST_MEMORY,
+        ),
+    )
+
+
+def _theirs(model: str, folder: str, output: str) -> float:
+    from transformers import pipeline
+
+    estimate = pipeline("depth-estimation", model=model)
+    photos = sorted(Path(folder).iterdir())
+    Path(output).mkdir(exist_ok=True)
+    estimate(str(photos[0]))
+    start = time.perf_counter()
+    for photo in photos:
+        estimate(str(photo))["depth"].save(Path(output) / f"{photo.stem}.png")
+    return len(photos) / (time.perf_counter() - start)
+
+
+def _ours(model: str, folder: str, output: str, engine: str, precision: str) -> float:
+    from rilievo.pipeline.options import PredictOptions
+    from rilievo.pipeline.run import predict_files
+
+    options = PredictOptions(
+        output=Path(output),
+        model=model,
+        kind=None if model.endswith(".onnx") else KIND,
+        engine=engine,
+        precision=precision,
+        overwrite=True,
+    )
+    summary = predict_files([folder], options, show=False)
+    assert not summary.failed, summary
+    return summary.done / summary.seconds
+
+
+def _export(model: str, folder: str, file: str) -> str:
+    from rilievo.export.options import ExportOptions
+    from rilievo.export.run import export_model
+
+    options = ExportOptions(kind=KIND, precision="int8", calibration=Path(folder))
+    return str(export_model(model, file, options).agreement)
+
+
+def _difference(model: str, path: str, engine: str) -> float:
+    """Of depth at the network's size, the largest, as a share of the range."""
+    import torch
+    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+
+    from rilievo.io.photo import read_photo
+    from rilievo.models import load_model
+
+    photo = read_photo(Path(path))
+    # Their other processor rounds a few pixels of a bicubic resize the other way.
+    processor = AutoImageProcessor.from_pretrained(model, backend="pil")
+    network = AutoModelForDepthEstimation.from_pretrained(model)
+    with torch.inference_mode():
+        said = network(**processor(images=photo.pixels, return_tensors="pt"))
+    theirs = said.predicted_depth[0].numpy()
+    [ours] = load_model(Path(model), kind=KIND, engine=engine).infer([photo])
+    assert ours.depth is not None, "a depth model"
+    return float(np.abs(ours.depth - theirs).max() / np.ptp(theirs))
+
+
+_PARTS = {"theirs": _theirs, "ours": _ours, "export": _export, "difference": _difference}
+
+if __name__ == "__main__":
+    print(json.dumps(_PARTS[sys.argv[1]](*sys.argv[2:])))
