@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.datasets.files import Line, text_lines
-from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.intrinsics_file import camera_of, pinhole_K
 from rilievo.errors import InputError, suggest
 from rilievo.io.limits import printable
 
@@ -76,7 +76,7 @@ def read_cameras(path: Path) -> dict[int, ColmapCamera]:
             raise _wrong(path, line, f"no model {error}; {suggest(words[1], _FOCALS)}") from error
         except (ValueError, IndexError) as error:
             raise _wrong(path, line, "expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS") from error
-        K = pinhole_K(fx, fy, cx - 0.5, cy - 0.5)
+        K = camera_of(pinhole_K(fx, fy, cx - 0.5, cy - 0.5), path).K
         cameras[id] = ColmapCamera(model=model, width=width, height=height, K=K)
     return cameras
 

@@ -241,6 +241,9 @@ def _warnings(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Ite
     facts, count = plan.facts, len(tallied.scores)
     if facts.official is not None and facts.found != facts.official:
         yield f"the split has {facts.official} images in the papers; {facts.found} were found"
+    passed = len(plan.dataset.absent) - len(plan.absent)
+    if passed:
+        yield f"{passed} images of the split have no files, and --limit passes over them"
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
     for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT, UNANSWERED):

@@ -7,6 +7,7 @@ from jaxtyping import Float64, UInt8
 
 from rilievo.datasets.base import Absent
 from rilievo.datasets.files import find_entry, names_in
+from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.mat_file import read_mat
 from rilievo.datasets.nyuv2.layout import (
     SIZE,
@@ -93,7 +94,7 @@ class DsineFolders(Layout):
         """From ``_intrins.npy``, else the dataset's."""
         photo = find_entry(self._pairs.found, id, self.root).photo
         path = photo.with_name(photo.name.rpartition("_img")[0] + "_intrins.npy")
-        return Camera(K=_intrinsics(path)) if path.is_file() else super().camera(id, size)
+        return Camera(K=read_K(path)) if path.is_file() else super().camera(id, size)
 
 
 class GeoNetFolder(Layout):
@@ -196,10 +197,3 @@ def _cut(path: Path, name: str, array: np.ndarray, *, axes: int) -> np.ndarray:
 def _split_of(id: str) -> str:
     split, slash, _ = id.partition("/")
     return split if slash else "test"
-
-
-def _intrinsics(path: Path) -> Float64[np.ndarray, "3 3"]:
-    K = read_numbers(path)
-    if K.shape != (3, 3):
-        raise InputError(f"{printable(path)}: holds numbers of shape {K.shape}, expected K (3, 3)")
-    return K.astype(np.float64)
