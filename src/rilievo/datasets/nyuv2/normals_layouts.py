@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 
 from rilievo.datasets.base import Absent
 from rilievo.datasets.files import find_entry, names_in
