@@ -81,7 +81,7 @@ class Backbone(nn.Module, ABC):
             ModelError: If images and network are on different devices, or its maps do not cover
                 the image in equal cells.
         """
-        facts, size = self.facts, (image.shape[-2], image.shape[-1])
+        facts, size = self.facts, (int(image.shape[-2]), int(image.shape[-1]))
         if image.device != self.mean.device:
             raise ModelError(
                 f"backbone '{self.name}' is on {self.mean.device} but the images are on "

@@ -8,6 +8,7 @@ same for every image, so that features are a function of the image alone.
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
         positions="none beyond the network's borders",
         padding=Padding.MINIMAL if request.preset is Preset.DEFAULT else Padding.OVER,
         resized=16 if request.preset is Preset.PROBE3D else None,
+        details=f"diffusers {version('diffusers')}, timestep {request.timestep}, "
+        f"noise of seed {request.seed}",
     )
 
 

@@ -75,6 +75,7 @@ class Facts:
         padding: How images come to multiples of the patch.
         resized: Maps are resized to the image's size over this, which is Probe3D's treatment of
             pyramids; None if they stay as they are.
+        details: What else its features depend on, in words.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Facts:
     fixed: tuple[int, int] | None = None
     padding: Padding = Padding.MINIMAL
     resized: int | None = None
+    details: str = ""
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -125,7 +127,7 @@ def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...
     counted = tuple(each + depth if each < 0 else each for each in layers)
     wrong = [each for each, place in zip(layers, counted, strict=True) if not 0 <= place < depth]
     if wrong or not counted:
-        missing = f"layer {', '.join(map(str, wrong))}" if wrong else "a choice of no layers"
+        missing = f"layer {', '.join(map(str, wrong))}" if wrong else "features of no layers"
         raise OptionError(
             f"backbone '{name}' has no {missing}; its {depth} layers are "
             f"{', '.join(map(str, range(depth)))}"

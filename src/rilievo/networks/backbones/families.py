@@ -50,7 +50,7 @@ FAMILIES: Mapping[str, Family] = {
     "vit_mae": Family(
         has_token=True,
         unpadded=True,
-        positions="sin-cos, resampled bicubically to any size (probe3d: computed anew)",
+        positions="sin-cos, resampled bicubically to any size",
     ),
     "deit": Family(has_token=True, unpadded=True, positions=_RESAMPLED),
     "dinov2": _DINOV2,

@@ -23,6 +23,16 @@ def ordered_noise(body: Any, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, 
     return rising.expand(pixels.shape[0], -1)
 
 
+def fill_positions(body: Any) -> None:
+    """Give a network of random weights the sin-cos positions that it is defined with."""
+    embeddings = body.embeddings
+    patch, (height, width) = embeddings.patch_size, embeddings.image_size
+    stored = embeddings.position_embeddings
+    grid = sine_positions(height // patch, width // patch, stored.shape[-1])
+    with torch.no_grad():
+        stored.copy_(torch.cat((torch.zeros_like(grid[:1]), grid))[None])
+
+
 def recompute_positions(body: Any) -> None:
     """Make the network compute its sin-cos positions for each size, instead of resampling them."""
     embeddings: Any = body.embeddings

@@ -16,9 +16,12 @@
 ``pretrained=Path("weights.safetensors")``.
 """
 
+import hashlib
+import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -75,6 +78,7 @@ class OwnBackbone(Backbone):
                 normalisation=kind.normalisation,
                 positions=kind.positions,
                 fixed=kind.fixed,
+                details=f"code {_code_sha256(kind)[:16]}",
             )
         )
 
@@ -129,3 +133,13 @@ class OwnBackbone(Backbone):
             given = self.class_tokens(pixels)
             tokens = tuple(given[each] for each in layers)
         return Looked(maps=tuple(maps[each] for each in layers), tokens=tokens)
+
+
+def _code_sha256(kind: type) -> str:
+    """Of the file that defines a class: kept features are not those of changed code."""
+    try:
+        source = Path(inspect.getfile(kind)).read_bytes()
+    except (OSError, TypeError):
+        # Typed into an interpreter: its name is all there is.
+        source = kind.__qualname__.encode()
+    return hashlib.sha256(source).hexdigest()

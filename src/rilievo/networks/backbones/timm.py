@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ def _facts(request: Request, made: _Made) -> Facts:
         fixed=fixed,
         padding=_padding(request),
         resized=16 if pyramid and request.preset is Preset.PROBE3D else None,
+        details=f"timm {version('timm')}",
     )
 
 

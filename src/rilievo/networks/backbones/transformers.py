@@ -8,6 +8,7 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from logging import CRITICAL
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from rilievo.networks.backbones.facts import (
     spread_layers,
 )
 from rilievo.networks.backbones.families import FAMILIES, REFUSED, Family
-from rilievo.networks.backbones.mae import keep_all_patches, recompute_positions
+from rilievo.networks.backbones.mae import fill_positions, keep_all_patches, recompute_positions
 from rilievo.networks.backbones.padding import Padding
 from rilievo.networks.backbones.request import Request
 from rilievo.networks.backbones.shapes import Taps, as_map
@@ -82,15 +83,21 @@ def load(request: Request) -> Backbone:
         raise ModelError(f"backbone '{request.name}' {REFUSED[config.model_type]}")
     family = FAMILIES.get(config.model_type, Family())
     body = _body(request, where, config)
-    if isinstance(request.pretrained, Path):
-        load_weights(body, request.pretrained)
     vision = getattr(config, "vision_config", None) or config
     if vision.model_type == MAE:
-        keep_all_patches(body)
-        if request.preset is Preset.PROBE3D:
-            recompute_positions(body)
+        _prepare_mae(request, body)
+    if isinstance(request.pretrained, Path):
+        load_weights(body, request.pretrained)
     facts = _facts(request, vision, family, body, _normalisation(request, where, family))
     return TransformersBackbone(facts, body, family, vision.model_type)
+
+
+def _prepare_mae(request: Request, body: nn.Module) -> None:
+    keep_all_patches(body)
+    if request.pretrained is not True:
+        fill_positions(body)
+    if request.preset is Preset.PROBE3D:
+        recompute_positions(body)
 
 
 def _config(request: Request, where: str) -> Any:
@@ -175,11 +182,18 @@ def _facts(
         taken=tuple(layers[each] for each in chosen),
         tokens=_tokens(request, family),
         normalisation=normalisation,
-        positions=family.positions,
+        positions=_positions(request, config, family),
         fixed=grid.fixed,
         padding=_padding(request, family),
         resized=16 if pyramid and request.preset is Preset.PROBE3D else None,
+        details=f"transformers {version('transformers')}",
     )
+
+
+def _positions(request: Request, config: Any, family: Family) -> str:
+    if config.model_type == MAE and request.preset is Preset.PROBE3D:
+        return "sin-cos, computed anew for each size"
+    return family.positions
 
 
 def _tokens(request: Request, family: Family) -> bool:
