@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rilievo.networks.probes.enlarge import Band, Enlargement, bands, enlarge, is_traced
+from rilievo.networks.probes.enlarge import Band, Enlargement, bands, enlarge, is_traced, resize
 
 Normalisation = Literal["linear", "softmax", "sigmoid"]
 """How outputs become shares: ReLU plus 0.1 over the sum; softmax; sigmoid over the sum."""
 
 _FLOOR = 0.1  # every bin's share before the sum, as in AdaBins and Probe3D: no gradient dies
-_STRIP = 16  # rows; with their 256 bins they stay in a processor's cache
+_STRIP = 8  # rows; with their 256 bins they stay in a processor's cache
 
 
 class Reading(NamedTuple):
@@ -49,8 +49,11 @@ def expectation(
     """The mean of the bins' centres, weighted by the normalised outputs (last axis)."""
     if normalisation == "softmax":
         return values.softmax(dim=-1) @ centres
-    shares = values.sigmoid() if normalisation == "sigmoid" else values.relu() + _FLOOR
-    return (shares @ centres) / shares.sum(dim=-1)
+    shares = values.sigmoid() if normalisation == "sigmoid" else values.relu()
+    # The floor is added to the sums instead of to every share.
+    floor = _floor(normalisation)
+    weighted = shares @ centres + floor * centres.sum()
+    return weighted / (shares.sum(dim=-1) + floor * len(centres))
 
 
 class _ExpectedDepth(torch.autograd.Function):
@@ -59,44 +62,100 @@ class _ExpectedDepth(torch.autograd.Function):
         ctx.save_for_backward(values, centres)
         ctx.reading = reading
         batch, _, height, width = values.shape
-        down, across = _both(values, reading)
         depth = values.new_empty(batch, height * reading.scale, width * reading.scale)
+        tall = _scratch(values)
         for image in range(batch):
             rows = values[image].permute(1, 2, 0)
-            for band in down:
-                strip = _enlarged(rows[band.start : band.stop], band, across)
-                depth[image, band.first : band.last] = expectation(
-                    strip, centres, reading.normalisation
-                )
+            for band in _strips(values, reading):
+                strip = _enlarged(rows[band.start : band.stop], band, reading, tall)
+                read = _read(strip, centres, reading.normalisation)
+                depth[image, band.first : band.last] = read.depth
         return depth
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, centres = ctx.saved_tensors
-        down, across = _both(values, ctx.reading)
         to_values = torch.zeros_like(values, memory_format=torch.channels_last)
-        for image in range(len(values)):
-            rows, to_rows = (x[image].permute(1, 2, 0) for x in (values, to_values))
-            for band in down:
-                with torch.enable_grad(), torch.autocast(values.device.type, enabled=False):
-                    source = rows[band.start : band.stop].detach().requires_grad_()
-                    strip = _enlarged(source, band, across)
-                    depth = expectation(strip, centres, ctx.reading.normalisation)
-                given = gradients[0][image, band.first : band.last]
-                [found] = torch.autograd.grad(depth, [source], given)
-                to_rows[band.start : band.stop] += found
+        tall = _scratch(values)
+        with torch.autocast(values.device.type, enabled=False):
+            for image in range(len(values)):
+                rows, to_rows = (x[image].permute(1, 2, 0) for x in (values, to_values))
+                for band in _strips(values, ctx.reading):
+                    strip = _enlarged(rows[band.start : band.stop], band, ctx.reading, tall)
+                    given = gradients[0][image, band.first : band.last]
+                    to_strip = _to_strip(strip, centres, given, ctx.reading.normalisation)
+                    found = _shrunk(to_strip, rows.shape[1], ctx.reading.enlargement)
+                    part = to_rows[band.start : band.stop].flatten(1)
+                    part.addmm_(band.weights.T, found.flatten(1))
         return (to_values, None, None)
 
 
-def _both(values: Tensor, reading: Reading) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
-    _, _, height, width = values.shape
-    scale, enlargement, _ = reading
-    down = bands(height, scale, enlargement, like=values, block=_STRIP)
-    return down, bands(width, scale, enlargement, like=values)
+class _Read(NamedTuple):
+    """A strip of depth, the shares it was read from, and their sum."""
+
+    depth: Tensor
+    shares: Tensor
+    total: Tensor | float
 
 
-def _enlarged(rows: Tensor, band: Band, across: tuple[Band, ...]) -> Tensor:
-    """One strip of the enlarged map, of shape (rows, width, bins)."""
-    wide = (band.weights @ rows.flatten(1)).unflatten(1, rows.shape[1:])
-    parts = [part.weights @ wide[:, part.start : part.stop] for part in across]
-    return torch.cat(parts, dim=1)
+def _read(strip: Tensor, centres: Tensor, normalisation: Normalisation) -> _Read:
+    """As ``expectation``, in place where it can be: fresh memory costs more than the sums."""
+    if normalisation == "softmax":
+        shares = strip.softmax(dim=-1)
+        return _Read(shares @ centres, shares, 1.0)
+    shares = strip.sigmoid_() if normalisation == "sigmoid" else strip.relu_()
+    floor = _floor(normalisation)
+    total = shares.sum(dim=-1).add_(floor * len(centres))
+    return _Read((shares @ centres).add_(floor * centres.sum()).div_(total), shares, total)
+
+
+def _to_strip(
+    strip: Tensor, centres: Tensor, given: Tensor, normalisation: Normalisation
+) -> Tensor:
+    """The gradient to a strip: slope of the share * (centre - depth) / sum of the shares."""
+    read = _read(strip, centres, normalisation)
+    share = given / read.total
+    left = torch.stack([share, -share * read.depth], dim=-1)
+    outer = left.flatten(0, 1) @ torch.stack([centres, torch.ones_like(centres)])
+    slope = read.shares
+    if normalisation == "linear":
+        slope = slope.sign_()
+    elif normalisation == "sigmoid":
+        slope = slope * (1 - slope)
+    return outer.view(strip.shape).mul_(slope)
+
+
+def _floor(normalisation: Normalisation) -> float:
+    return _FLOOR if normalisation == "linear" else 0.0
+
+
+def _strips(values: Tensor, reading: Reading) -> tuple[Band, ...]:
+    height, (scale, enlargement, _) = values.shape[2], reading
+    return bands(height, scale, enlargement, like=values, block=_STRIP)
+
+
+def _scratch(values: Tensor) -> Tensor:
+    """Memory for a strip that is enlarged along its columns."""
+    _, bins, _, width = values.shape
+    return values.new_empty(_STRIP, width * bins)
+
+
+def _enlarged(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Tensor:
+    """One strip (rows, width, bins) of the enlarged map: first its columns, then its rows."""
+    tall = torch.mm(band.weights, rows.flatten(1), out=scratch[: len(band.weights)])
+    x = tall.view(1, -1, *rows.shape[1:]).permute(0, 3, 1, 2)
+    size = (x.shape[2], x.shape[3] * reading.scale)
+    return resize(x, size, reading.enlargement)[0].permute(1, 2, 0)
+
+
+def _shrunk(strip: Tensor, width: int, enlargement: Enlargement) -> Tensor:
+    """The gradient to a strip's rows, from that to the enlarged rows."""
+    x = strip[None].permute(0, 3, 1, 2)
+    rows = x.shape[2]
+    size, source = [rows, x.shape[3]], [1, x.shape[1], rows, width]
+    if enlargement == "nearest":
+        found = torch.ops.aten.upsample_nearest2d_backward(x, size, source)
+    else:
+        corners = enlargement == "corners"
+        found = torch.ops.aten.upsample_bilinear2d_backward(x, size, source, corners)
+    return found[0].permute(1, 2, 0)

@@ -97,7 +97,8 @@ class _LiftReluConv(torch.autograd.Function):
             small = x[image : image + 1]
             between = _lifted(small, w1, b1, ctx.lifting).relu_()
             outer = _conv_back(gradients[0][image : image + 1], between, w2)
-            inner = _back(outer.x.masked_fill_(between == 0, 0), small, w1, ctx.lifting)
+            masked = outer.x.mul_(between.sign_())
+            inner = _back(masked, small, w1, ctx.lifting)
             to_x[image : image + 1] = inner.x
             for total, part in zip(
                 sums, (inner.weight, inner.bias, outer.weight, outer.bias), strict=True
@@ -114,14 +115,16 @@ def _lifted(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor
     made = _empty(x, (batch, outputs, height * lifting.scale, width * lifting.scale))
     large = made.permute(0, 2, 3, 1)
     for column in across:
-        parts = [
-            column.weights @ part[:, :, column.start : column.stop].flatten(2, 3) for part in small
-        ]
         # Rows of the small map and taps side by side: one product does what is left.
-        wide = torch.stack(parts, dim=2) if taps > 1 else parts[0][:, :, None]
+        count = column.last - column.first
+        wide = x.new_empty(batch * height, taps, count, outputs)
+        for tap, part in enumerate(small):
+            flat = part[:, :, column.start : column.stop].flatten(2, 3).flatten(0, 1)
+            wide[:, tap] = _times(column.weights, flat)
+        wide = wide.view(batch, height, taps, count * outputs)
         for row in down:
-            flat = wide[:, row.start : row.stop].flatten(1, 2).flatten(2)
-            tile = (row.weights @ flat).unflatten(2, (-1, outputs))
+            flat = wide[:, row.start : row.stop].flatten(1, 2)
+            tile = _times(row.weights, flat).unflatten(2, (count, outputs))
             torch.add(tile, bias, out=large[:, row.first : row.last, column.first : column.last])
     return made
 
@@ -148,11 +151,12 @@ def _back(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gra
         wide = x.new_zeros(batch, height, taps, count, outputs)
         for row in down:
             tile = large[:, row.first : row.last, column.first : column.last].flatten(2)
-            back = (row.weights.T @ tile).view(batch, row.stop - row.start, taps, count, outputs)
-            wide[:, row.start : row.stop] += back
+            back = _times(row.weights.T, tile)
+            wide[:, row.start : row.stop] += back.view(batch, -1, taps, count, outputs)
         for tap in range(taps):
-            back = column.weights.T @ wide[:, :, tap]
-            small[tap, :, :, column.start : column.stop] += back.unflatten(2, (-1, taps))
+            back = _times(column.weights.T, wide[:, :, tap].flatten(0, 1))
+            back = back.view(batch, height, -1, taps, outputs)
+            small[tap, :, :, column.start : column.stop] += back
     to_x, to_weight = torch.zeros_like(x), torch.empty_like(weight)
     for tap in range(taps):
         part = small[tap].flatten(3).permute(0, 3, 1, 2)
@@ -162,6 +166,11 @@ def _back(gradient: Tensor, x: Tensor, weight: Tensor, lifting: Lifting) -> _Gra
             found.weight[:, :, 0, 0].unflatten(0, (taps, outputs)).permute(1, 2, 0)
         )
     return _Gradients(to_x, to_weight, large.sum(dim=(0, 1, 2)))
+
+
+def _times(matrix: Tensor, batch: Tensor) -> Tensor:
+    # The operator @ would transpose and copy the batch.
+    return torch.bmm(matrix.expand(len(batch), -1, -1), batch)
 
 
 def _conv_back(gradient: Tensor, x: Tensor, weight: Tensor) -> _Gradients:
