@@ -7,6 +7,8 @@ exception is a defect of ours and keeps its traceback.
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 60  # a line that nobody reads to its end helps nobody
+
 
 class RilievoError(Exception):
     """Base of everything a user of rilievo can cause and mend."""
@@ -44,9 +46,10 @@ class CalibrationError(RilievoError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest known names, or all of them if none is near."""
+    """The end of an error message: the nearest known names, or those there are if none is near."""
     known = list(map(str, known))  # members of a StrEnum would show their class
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?"
-    return f"known: {', '.join(known)}"
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"known: {', '.join(known[:_LISTED])}{more}"

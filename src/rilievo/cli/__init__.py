@@ -48,6 +48,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="read a downloaded dataset: what is there, missing, broken",
         module="rilievo.cli.check",
     ),
+    "probe": Command(
+        summary="what backbones know of depth and normals: a sweep of trained probes",
+        module="rilievo.cli.probe",
+    ),
     "evaluate": Command(
         summary="score a model, or a folder of predictions, on a dataset",
         module="rilievo.cli.evaluate",

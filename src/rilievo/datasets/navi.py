@@ -14,6 +14,7 @@ from rilievo.datasets.listing import listing
 from rilievo.datasets.navi_crop import ObjectCrop, object_crop
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import K_from_focal, resize_K
+from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.numbers import read_map
@@ -111,7 +112,8 @@ class Navi(Dataset):
         ),
         splits=tuple(_SPLITS),
         counts={"wild": 2298, "multiview": 8217, "video": 18406},
-        variants=("metric", "relative", "metric-crop", "relative-crop"),
+        variants=("metric", "relative", "metric-crop", "relative-crop", "normals-crop"),
+        normals="variant 'normals-crop': plane fits over 3 x 3 pixels of the depth",
         caveats=(
             "depth is that of the object alone; all around it is unknown",
             "variant 'relative' has no unit: 0.01 is the nearest point of the object, 1 its "
@@ -157,7 +159,7 @@ class Navi(Dataset):
         return None if self.request.variant.endswith("-crop") else self._view(id).image
 
     def truth(self, id: str) -> Truth:
-        """Depth of the object [m], or relative depth, and K."""
+        """Depth of the object [m], or relative depth, and K; normals in "normals-crop"."""
         view = self._view(id)
         whole = _read_depth(view)
         nearest = whole[whole > 0].min(initial=np.inf)
@@ -169,7 +171,18 @@ class Navi(Dataset):
         valid = depth > 0
         if self.request.variant.startswith("relative"):
             depth = _relative(depth, valid, nearest)
-        return Truth(id=id, depth=depth.astype(np.float32), depth_valid=valid, camera=Camera(K=K))
+        depth = depth.astype(np.float32)
+        normals = normals_valid = None
+        if self.request.variant == "normals-crop":
+            normals, normals_valid = normals_from_depth(depth, K, valid)
+        return Truth(
+            id=id,
+            depth=depth,
+            depth_valid=valid,
+            normals=normals,
+            normals_valid=normals_valid,
+            camera=Camera(K=K),
+        )
 
     def _view(self, id: str) -> _View:
         return find_entry(self._views, id, self.request.root)

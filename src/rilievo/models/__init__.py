@@ -9,6 +9,7 @@ from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.models import diffusion_cards, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards, unlisted_card
+from rilievo.models.probe_run import is_run, run_card
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def load_model(
     Args:
         name: A name in ``MODELS``; the path of an ONNX file that says what it is; a repository of
             the Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path
-            of a folder as transformers or diffusers saves one; or ``replicate:owner/name``.
+            of a folder as transformers or diffusers saves one, or of a run that
+            ``rilievo train`` wrote; or ``replicate:owner/name``.
             A name in ``MODELS`` or a repository may be followed by ``@`` and a branch, tag or
             commit.
         kind: What the numbers of a checkpoint are that nobody here knows: metric, up_to_scale,
@@ -156,6 +158,8 @@ def _resolved(name: str | Path, kind: DepthKind | None) -> tuple[ModelCard, str 
 def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: a folder without config.json is no checkpoint")
+    if is_run(folder):
+        return run_card(folder)
     if kind is None:
         raise ModelError(
             f"{folder}: say what its depth is with --kind (kind=): {', '.join(DepthKind)}"

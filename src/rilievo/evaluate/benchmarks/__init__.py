@@ -14,6 +14,7 @@ from rilievo.evaluate.benchmarks import (
     moge,
     nyuv2,
     probe3d,
+    probe3d_normals,
     sunrgbd,
 )
 
@@ -33,6 +34,8 @@ _BENCHMARKS = (
     probe3d.NYUV2_SI,
     probe3d.NAVI,
     probe3d.NAVI_SI,
+    probe3d_normals.NYUV2_NORMALS,
+    probe3d_normals.NAVI_NORMALS,
     marigold.NYUV2,
     marigold.KITTI,
     marigold.DIODE,

@@ -1,0 +1,45 @@
+"""``rilievo probe``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.sweep.options import SweepOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.toml|FILE.yaml")]
+    """What is swept: backbones, tasks, seeds, probes, data; docs/probes.md says how."""
+    options: Annotated[SweepOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train and score probes on many backbones.
+
+    Returns:
+        0 when every cell is done, 1 when some were passed over, 2 for wrong use, 130 when the
+        user stopped it.
+    """
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo probe",
+            description="What backbones know of depth and normals: a sweep of trained probes.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    from rilievo.sweep.run import sweep_probes
+    from rilievo.sweep.writing import markdown
+
+    swept = sweep_probes(given.file, given.options)
+    with printing():
+        print(markdown(swept.table))
+        for each in swept.failures:
+            print(f"passed over: {each.name}: {each.reason}")
+        print(f"{len(swept.cells)} cells; tables, plots and pictures in {swept.folder}")
+    return 1 if swept.failures else 0

@@ -1,0 +1,72 @@
+"""The cells of a sweep: their names, and what is there of them."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import InputError
+from rilievo.io.atomic import replacing
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.limits import printable
+from rilievo.sweep.config import BackboneEntry, TestChoice
+from rilievo.sweep.results import FORMAT, Cell
+from rilievo.train.probe.config import ProbeConfig
+
+CELLS, CELL = "cells", "cell.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A cell to be done.
+
+    Attributes:
+        entry: Its backbone.
+        config: Of its run; the layers taken stand in it.
+        alone: Whether it is one layer alone, for the plot of layers.
+        name: Of its folder; another configuration has another.
+    """
+
+    entry: BackboneEntry
+    config: ProbeConfig
+    alone: bool
+    name: str
+
+
+def plan_cell(
+    entry: BackboneEntry, config: ProbeConfig, test: TestChoice, *, alone: bool
+) -> Planned:
+    """A cell with its name: readable, and told from other settings by the end of it."""
+    blueprint = config.blueprint
+    digest = hashlib.sha256(f"{to_json(config)}{to_json(test)}".encode()).hexdigest()[:8]
+    layers = "-".join(map(str, blueprint.backbone.layers or ()))
+    words = (entry.title, layers, blueprint.probe.kind, blueprint.task, f"seed{config.seed}")
+    readable = "-".join(each for each in words if each).lower()
+    name = re.sub(r"[^a-z0-9.]+", "-", readable).strip("-.")
+    return Planned(entry=entry, config=config, alone=alone, name=f"{name}-{digest}")
+
+
+def read_cell(folder: Path) -> Cell | None:
+    """The cell that was done in a folder; None where it is not.
+
+    Raises:
+        InputError: If its record is broken.
+    """
+    path = folder / CELL
+    if not path.exists():
+        return None
+    try:
+        cell = from_json(Cell, path.read_text(encoding="utf-8"))
+    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{printable(path)}: is no record of a cell ({error}): take it away to score it anew"
+        ) from error
+    if cell.format != FORMAT:
+        raise InputError(f"{printable(path)}: is of format '{cell.format}', expected '{FORMAT}'")
+    return cell
+
+
+def write_cell(cell: Cell, folder: Path) -> None:
+    """Write the record of a cell: it is done then."""
+    with replacing(folder / CELL) as part:
+        part.write_text(to_json(cell, indent=2), encoding="utf-8")

@@ -1,0 +1,123 @@
+"""A sweep's file: TOML, or YAML of the same names."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.limits import printable
+from rilievo.sweep.config import SweepConfig
+
+EACH = "each"
+"""What a backbone's ``layers`` may say in place of a list."""
+
+
+def read_sweep(path: Path) -> SweepConfig:
+    """Read a sweep's file. Paths in it start from the folder it lies in.
+
+    Raises:
+        InputError: If it cannot be read, or says what a sweep has not.
+        MissingExtraError: If it is YAML and no package reads that.
+    """
+    table = _table(path)
+    where = printable(path)
+    try:
+        _prepare(table, path.parent)
+        _refuse_unknown(SweepConfig, table, where)
+        return from_json(SweepConfig, json.dumps(table))
+    except NotThisRecord as error:
+        raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: holds what no sweep has: {error}") from error
+    except OptionError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text) if path.suffix == ".toml" else _yaml(text)
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        line = " ".join(str(error).split())
+        raise InputError(f"{printable(path)}: is not TOML or YAML as it should be: {line}") from (
+            error
+        )
+    if not isinstance(table, dict):
+        raise InputError(f"{printable(path)}: is no table of names and values")
+    return table
+
+
+def _yaml(text: str) -> Any:
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a sweep in YAML (TOML needs nothing)", "evaluate") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _prepare(table: dict[str, Any], folder: Path) -> None:
+    """Bring what a file may say in a shorter form to that of the record."""
+    if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
+        table["seeds"] = list(range(seeds))
+    if isinstance(probes := table.get("probes"), list):
+        table["probes"] = [{"kind": each} if isinstance(each, str) else each for each in probes]
+    if isinstance(training := table.get("training"), dict):
+        table["training"] = _dotted(training)
+    for entry in _tables(table.get("backbones")):
+        if entry.get("layers") == EACH:
+            del entry["layers"]
+            entry["each_layer"] = True
+        if entry.get("weights") not in (None, "pretrained", "random"):
+            _resolve(entry, "weights", folder)
+    for name, keys in (
+        ("data", ("root", "list_file")),
+        ("test", ("list_file",)),
+        ("cache", ("folder",)),
+    ):
+        for part in _tables([table.get(name)]):
+            for key in keys:
+                _resolve(part, key, folder)
+
+
+def _tables(values: Any) -> list[dict[str, Any]]:
+    """Those that are tables; what is not is refused by the record."""
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+
+
+def _resolve(table: dict[str, Any], key: str, folder: Path) -> None:
+    if isinstance(value := table.get(key), str):
+        table[key] = str(folder / Path(value).expanduser())
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            flat |= _dotted(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _refuse_unknown(kind: Any, data: Any, where: str) -> None:
+    """A name that nothing reads is a slip of the pen, and would silently change nothing."""
+    if get_origin(kind) is tuple and isinstance(data, list):
+        for each in data:
+            _refuse_unknown(get_args(kind)[0], each, where)
+    if not (is_dataclass(kind) and isinstance(data, dict)):
+        return
+    hints = get_type_hints(kind)
+    names = [each.name for each in fields(kind)]
+    for name, value in data.items():
+        if name not in names:
+            raise InputError(f"{where}: has no '{name}'; {suggest(str(name), names)}")
+        _refuse_unknown(hints[name], value, where)

@@ -1,0 +1,44 @@
+"""How a sweep is done; what it does is in its file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.errors import OptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """Everything that can be asked of a sweep besides its file.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
+    """Folder of the sweep; by default runs/NAME of the file. Cells that are done in it are not
+    done anew, one that was under way goes on."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Threads of torch; by default as it chooses."""
+    part: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
+    """Do every Nth cell alone, from the Ith: one process a GPU, with the same folder. Call once
+    more without it for the whole table."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"--threads is 1 or more, got {self.threads}")
+        _ = self.share
+
+    @property
+    def share(self) -> slice:
+        """Which of all cells are done."""
+        if self.part is None:
+            return slice(None)
+        first, _, count = self.part.partition("/")
+        if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+            raise OptionError(f"--part is I/N, such as 1/4 to 4/4, got '{self.part}'")
+        return slice(int(first) - 1, None, int(count))

@@ -1,0 +1,107 @@
+"""Plots of a sweep: scores against cost, and of each layer alone; SVG and PNG."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import MissingExtraError
+from rilievo.io.atomic import replacing
+from rilievo.sweep.table import PUBLISHED, Column, Row, Table
+
+FORMATS = ("svg", "png")
+_SIZE = (7.0, 4.6)
+
+
+def leading_columns(table: Table) -> tuple[Column, ...]:
+    """Of each benchmark the metric that leads."""
+    first: dict[str, Column] = {}
+    for column in table.columns:
+        first.setdefault(column.benchmark, column)
+    return tuple(first.values())
+
+
+def draw_plots(table: Table, folder: Path) -> tuple[Path, ...]:
+    """Draw what the table's rows allow, and say which files were written.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputError: If a file cannot be written.
+    """
+    ours = [row for row in table.rows if row.probe != PUBLISHED]
+    alone = [row for row in ours if row.alone]
+    written: list[Path] = []
+    for column in leading_columns(table):
+        whole = [row for row in ours if not row.alone and column in row.scores]
+        if whole:
+            path = folder / f"{column.benchmark}-{column.metric}-cost"
+            written += _draw(lambda axes, c=column, r=whole: _against_cost(axes, c, r), path)
+        layers = [row for row in alone if column in row.scores]
+        if layers:
+            path = folder / f"{column.benchmark}-{column.metric}-layers"
+            written += _draw(lambda axes, c=column, r=layers: _of_layers(axes, c, r), path)
+    return tuple(written)
+
+
+def _draw(plot: Callable[[Any], None], path: Path) -> list[Path]:
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("plots of a sweep", "evaluate") from error
+    # The user's own style has no say here; names in a file follow from its contents alone.
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        plot(figure.add_subplot())
+        written = []
+        for ending in FORMATS:
+            target = path.with_name(f"{path.name}.{ending}")
+            metadata = {"Date": None} if ending == "svg" else {}
+            with replacing(target) as part:
+                figure.savefig(part, format=ending, dpi=150, metadata=metadata)
+            written.append(target)
+    return written
+
+
+def _against_cost(axes: Any, column: Column, rows: Sequence[Row]) -> None:
+    for number, row in enumerate(rows):
+        score, cost = row.scores[column], row.cpu_seconds
+        spread = None if score.spread is None else column.shown(score.spread)
+        colour = f"C{number % 10}"
+        axes.errorbar(cost, column.shown(score.mean), yerr=spread, fmt="o", capsize=3, color=colour)
+        axes.annotate(
+            f"{row.title}, {row.probe}" if len({each.probe for each in rows}) > 1 else row.title,
+            (cost, column.shown(score.mean)),
+            xytext=(6, 6),
+            textcoords="offset points",
+            fontsize=8,
+            color=colour,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("CPU seconds an image, backbone and probe")
+    axes.margins(x=0.25, y=0.15)
+    _finish(axes, column)
+
+
+def _of_layers(axes: Any, column: Column, rows: Sequence[Row]) -> None:
+    lines: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        lines.setdefault((row.title, row.probe), []).append(row)
+    for (title, probe), each in lines.items():
+        each.sort(key=lambda row: row.layers)
+        spreads = [row.scores[column].spread for row in each]
+        axes.errorbar(
+            [row.layers[0] for row in each],
+            [column.shown(row.scores[column].mean) for row in each],
+            yerr=[column.shown(spread or 0.0) for spread in spreads],
+            fmt="o-",
+            capsize=3,
+            label=f"{title}, {probe}",
+        )
+    axes.set_xlabel("layer, alone")
+    axes.legend(fontsize=8)
+    _finish(axes, column)
+
+
+def _finish(axes: Any, column: Column) -> None:
+    axes.set_ylabel(f"{column.heading} ({column.benchmark})")
+    axes.grid(alpha=0.3)

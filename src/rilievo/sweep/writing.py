@@ -1,0 +1,125 @@
+"""The table of a sweep as text: Markdown, LaTeX, and CSV with every number in full."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from rilievo.sweep.table import PUBLISHED, Column, Row, Score, Table
+
+NOT_THERE = "-"
+
+
+def markdown(table: Table) -> str:
+    """The table as Markdown, with the sources of published rows below."""
+    header = ["backbone", "probe", *_headings(table), "parameters", "CPU s / image"]
+    lines = [f"# {table.title}", "", _line(header), _line(["---"] * len(header))]
+    lines += [_line(_cells(row, table.columns)) for row in table.rows]
+    return "\n".join([*lines, "", *_notes(table), ""])
+
+
+def latex(table: Table) -> str:
+    """The table as LaTeX, for the package booktabs."""
+    header = ["backbone", "probe", *_headings(table), "parameters", "CPU s / image"]
+    lines = [
+        rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
+        r"\toprule",
+        " & ".join(map(_tex, header)) + r" \\",
+        r"\midrule",
+    ]
+    was_published = False
+    for row in table.rows:
+        if (row.probe == PUBLISHED) and not was_published:
+            lines.append(r"\midrule")
+            was_published = True
+        lines.append(" & ".join(map(_tex, _cells(row, table.columns))) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def comma_separated(table: Table) -> str:
+    """Every number in full, means and spreads in columns of their own."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f"{each.benchmark}/{each.metric}" for each in table.columns]
+    writer.writerow(
+        ["backbone", "probe", "layers", "seeds", "parameters", "probe_parameters", "cpu_seconds"]
+        + [name for each in names for name in (each, f"{each} spread")]
+        + ["source"]
+    )
+    for row in table.rows:
+        facts = (row.seeds or None, row.parameters, row.probe_parameters, row.cpu_seconds)
+        scores = [row.scores.get(column) for column in table.columns]
+        writer.writerow(
+            [row.title, row.probe, " ".join(map(str, row.layers))]
+            + ["" if each is None else f"{each:.6g}" for each in facts]
+            + [cell for each in scores for cell in _numbers(each)]
+            + [row.source or ""]
+        )
+    return text.getvalue()
+
+
+def _headings(table: Table) -> list[str]:
+    several = len({each.benchmark for each in table.columns}) > 1
+    return [
+        f"{each.benchmark}: {each.heading}" if several else each.heading for each in table.columns
+    ]
+
+
+def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
+    title = f"{row.title}, layer {row.layers[0]} alone" if row.alone else row.title
+    if row.probe != PUBLISHED and row.seeds < 2:
+        title += " (one seed)"
+    return [
+        title,
+        row.probe,
+        *(_words(row.scores.get(column), column) for column in columns),
+        NOT_THERE if row.parameters is None else f"{row.parameters / 1e6:.1f} M",
+        NOT_THERE if row.cpu_seconds is None else f"{row.cpu_seconds:.3f}",
+    ]
+
+
+def _words(score: Score | None, column: Column) -> str:
+    if score is None:
+        return NOT_THERE
+    mean = column.shown(score.mean)
+    digits = 3 if column.unit and column.unit != "°" and abs(mean) < 10 else 1
+    if score.spread is None:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ± {column.shown(score.spread):.{digits}f}"
+
+
+def _numbers(score: Score | None) -> tuple[str, str]:
+    if score is None:
+        return "", ""
+    return f"{score.mean:.6g}", "" if score.spread is None else f"{score.spread:.6g}"
+
+
+def _notes(table: Table) -> list[str]:
+    seeds = sorted({row.seeds for row in table.rows if row.probe != PUBLISHED})
+    notes = [
+        f"± is the standard deviation over seeds ({', '.join(map(str, seeds))} of each row). "
+        "CPU s / image is from photograph to answer, backbone and probe together."
+    ]
+    sources = sorted({row.source for row in table.rows if row.source is not None})
+    notes += [each for row in table.rows for each in row.gaps]
+    return [*notes, *(f"'{PUBLISHED}': {source}." for source in sources)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(each.replace('|', chr(92) + '|') for each in cells)} |"
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "δ": r"$\delta$",
+    "°": r"$^\circ$",
+    "<": r"$<$",
+    "²": r"$^2$",
+    **{each: f"\\{each}" for each in "&%_#${}"},
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(each, each) for each in text)

@@ -1,0 +1,1 @@
+"""Training of probes on backbones, frozen or tuned with them; and so of whole networks."""

@@ -1,0 +1,108 @@
+"""Changed versions of a frame: mirrored, recoloured, cropped.
+
+A version is a function of the seed, the image and the version's number alone, so that a run that
+goes on sees the same, and features of frozen versions can be kept.
+"""
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from rilievo.train.probe.config import Augmentation
+from rilievo.train.probe.frames import Frame
+
+_STRENGTH = 0.2
+_LEAST_AREA = 0.5
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, number: int) -> Frame:
+    """Version ``number`` of an image.
+
+    Args:
+        frame: As it was read.
+        options: How often what is done.
+        seed: Of the run; or of the kept features.
+        index: Of the image in its dataset.
+        number: Of the version, from 0: the epoch, where versions are not frozen.
+    """
+    if not options.changes:
+        return frame
+    random = np.random.default_rng([seed, index, number])
+    # All chances are drawn whether used or not: an option changes nothing but itself.
+    jitters, crops, flips = random.random(3)
+    factors, hue = 1 + random.uniform(-_STRENGTH, _STRENGTH, 3), random.uniform(-1, 1) * _STRENGTH
+    order, area = random.permutation(4), random.uniform(_LEAST_AREA, 1)
+    down, across = random.random(2)
+    if jitters < options.jitter:
+        frame = _with_image(frame, recoloured(frame.image, factors, float(hue), order))
+    if crops < options.crop:
+        frame = cropped(frame, side=float(np.sqrt(area)), at=(float(down), float(across)))
+    return mirrored(frame) if flips < options.flip else frame
+
+
+def recoloured(
+    image: UInt8[np.ndarray, "h w 3"], factors: np.ndarray, hue: float, order: np.ndarray
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Brightness, contrast and saturation times a factor, hue turned, in some order.
+
+    Args:
+        image: RGB.
+        factors: Of brightness, contrast and saturation.
+        hue: Share of the circle of colours, in [-0.5, 0.5].
+        order: In which the four come: 0 to 3, as listed, hue last.
+    """
+    pixels = image.astype(np.float32)
+    for step in order:
+        if step == 0:
+            pixels = pixels * np.float32(factors[0])
+        elif step == 1:
+            mean = np.float32((pixels @ _LUMA).mean())
+            pixels = mean + (pixels - mean) * np.float32(factors[1])
+        elif step == 2:
+            grey = (pixels @ _LUMA)[..., None]
+            pixels = grey + (pixels - grey) * np.float32(factors[2])
+        else:
+            pixels = _hue_turned(np.clip(pixels, 0, 255), hue)
+        pixels = np.clip(pixels, 0, 255)
+    return pixels.round().astype(np.uint8)
+
+
+def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
+    """A window of the frame at the frame's size, all by the nearest pixel.
+
+    Depth stays as it is: a nearer look is learned as it looks.
+
+    Args:
+        frame: What to cut from.
+        side: Of the window, as a share of the frame's, in (0, 1].
+        at: Where in the free room, (down, across), each in [0, 1].
+    """
+    height, width = frame.depth.shape
+    rows = _window(height, side, at[0])
+    columns = _window(width, side, at[1])
+    pick = np.ix_(rows, columns)
+    return Frame(image=frame.image[pick], depth=frame.depth[pick], normals=frame.normals[:, *pick])
+
+
+def mirrored(frame: Frame) -> Frame:
+    """The frame in a mirror: what looked left looks right."""
+    normals = frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.float16)[:, None, None]
+    return Frame(image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
+
+
+def _with_image(frame: Frame, image: UInt8[np.ndarray, "h w 3"]) -> Frame:
+    return Frame(image=image, depth=frame.depth, normals=frame.normals)
+
+
+def _window(length: int, side: float, at: float) -> np.ndarray:
+    size = max(1, round(length * side))
+    start = round((length - size) * at)
+    return start + ((np.arange(length) + 0.5) * size / length).astype(int)
+
+
+def _hue_turned(pixels: np.ndarray, hue: float) -> np.ndarray:
+    parts = Image.fromarray(pixels.round().astype(np.uint8)).convert("HSV").split()
+    turned = np.asarray(parts[0]) + np.uint8(round(hue * 256) % 256)
+    image = Image.merge("HSV", (Image.fromarray(turned), *parts[1:]))
+    return np.asarray(image.convert("RGB"), dtype=np.float32)

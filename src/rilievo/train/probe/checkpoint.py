@@ -1,0 +1,95 @@
+"""The state of a run on disk, written whole or not at all."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.io.atomic import replacing
+from rilievo.io.limits import printable, reason
+
+CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """Everything that changes while a probe is trained.
+
+    Attributes:
+        learned: The modules whose weights change: the probe, and a backbone that is tuned.
+        optimizer: With its moments.
+        step: Steps done.
+        passed_over: Ids of images without a valid pixel.
+        cpu_seconds: Spent, stops not counted.
+    """
+
+    learned: nn.Module
+    optimizer: Optimizer
+    step: int = 0
+    passed_over: set[str] = field(default_factory=set)
+    cpu_seconds: float = 0.0
+
+
+def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
+    """Write the state; a run killed meanwhile keeps the checkpoint before.
+
+    Args:
+        state: Of the run.
+        path: Where.
+        fingerprint: Of the configuration: a checkpoint goes on with the same one alone.
+    """
+    entries = {
+        "fingerprint": fingerprint,
+        "learned": state.learned.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "step": state.step,
+        "passed_over": sorted(state.passed_over),
+        "cpu_seconds": state.cpu_seconds,
+    }
+    with replacing(path) as part:
+        torch.save(entries, part)
+
+
+def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
+    """Put the run back where the checkpoint was written.
+
+    Raises:
+        InputError: If the file is no checkpoint of this run.
+    """
+    try:
+        entries = torch.load(path, map_location="cpu", weights_only=True)
+        written_by = entries["fingerprint"]
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        raise InputError(f"{printable(path)}: is no checkpoint: {reason(error)}") from error
+    if written_by != fingerprint:
+        raise InputError(
+            f"{printable(path)}: was written by a run with another configuration: choose another "
+            "folder, or take this one away"
+        )
+    try:
+        state.learned.load_state_dict(entries["learned"])
+        state.optimizer.load_state_dict(entries["optimizer"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{printable(path)}: is a checkpoint of another network: {reason(error)}"
+        ) from error
+    state.step, state.passed_over = entries["step"], set(entries["passed_over"])
+    state.cpu_seconds = entries["cpu_seconds"]
+
+
+def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:
+    """Write what was learned as safetensors, with a few facts in the file's own header.
+
+    Raises:
+        MissingExtraError: If safetensors is not installed.
+    """
+    try:
+        from safetensors.torch import save_file
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("training a probe", "probe") from error
+    state = {name: each.detach().cpu().contiguous() for name, each in learned.state_dict().items()}
+    with replacing(path) as part:
+        save_file(state, part, metadata=facts)

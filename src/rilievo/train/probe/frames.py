@@ -1,0 +1,203 @@
+"""Images with their targets at the size that is trained on, from any dataset of rilievo."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float16, Float32, UInt8
+
+from rilievo.datasets import Dataset, find_dataset, open_dataset
+from rilievo.errors import InputError, OptionError
+from rilievo.models.probe import preparation_of
+from rilievo.networks.blueprint import Blueprint, Task
+from rilievo.train.probe.config import DataChoice, ProbeConfig
+from rilievo.types import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One image and what is to be learned from it.
+
+    Attributes:
+        image: RGB.
+        depth: True depth in the unit of the dataset; 0 where there is none.
+        normals: True normals, towards the camera; zero where there is none.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    depth: Float32[np.ndarray, "h w"]
+    normals: Float16[np.ndarray, "3 h w"]
+
+
+class FrameReader:
+    """Frames of a part of a dataset, read and resized when asked for.
+
+    Attributes:
+        dataset: Where they come from.
+        ids: Of the frames, in order.
+    """
+
+    def __init__(
+        self, dataset: Dataset, ids: tuple[str, ...], blueprint: Blueprint, data: DataChoice
+    ) -> None:
+        self.dataset, self.ids = dataset, ids
+        self._task, self._window = blueprint.task, data.window
+        self._largest = blueprint.depth.largest
+        self._preparation = preparation_of(blueprint)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def frame(self, index: int) -> Frame:
+        """One frame: colours antialiased, targets by the nearest pixel.
+
+        Raises:
+            InputError: If a file is broken, or lacks what is to be learned.
+        """
+        id = self.ids[index]
+        image, truth = self.dataset.image(id), self.dataset.truth(id)
+        _check_task(truth, self._task)
+        rows, columns = self._picks(id, image.shape[:2])
+        window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        height, width = self._preparation.size((len(rows), len(columns)))
+        pick = np.ix_(_nearest(rows, height), _nearest(columns, width))
+        return Frame(
+            image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
+            depth=self._depth(truth, (height, width), pick),
+            normals=self._normals(truth, (height, width), pick),
+        )
+
+    def _picks(self, id: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the window."""
+        top, bottom, left, right = self._window or (0, shape[0], 0, shape[1])
+        if bottom > shape[0] or right > shape[1]:
+            raise InputError(
+                f"image '{id}' is {shape[0]} x {shape[1]}, smaller than the window "
+                f"{top}:{bottom}, {left}:{right} (rows, columns)"
+            )
+        return np.arange(top, bottom), np.arange(left, right)
+
+    def _depth(
+        self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
+    ) -> Float32[np.ndarray, "h w"]:
+        if not self._task.has_depth:
+            return np.zeros(size, np.float32)
+        assert truth.depth is not None, "checked before"
+        assert truth.depth_valid is not None, "comes with depth"
+        depth, valid = truth.depth[pick], truth.depth_valid[pick]
+        return np.where(valid & (depth <= self._largest), depth, np.float32(0))
+
+    def _normals(
+        self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
+    ) -> Float16[np.ndarray, "3 h w"]:
+        if not self._task.has_normals:
+            return np.zeros((3, *size), np.float16)
+        assert truth.normals is not None, "checked before"
+        assert truth.normals_valid is not None, "comes with normals"
+        normals = truth.normals[:, *pick]
+        return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
+
+
+class KeptFrames:
+    """Frames that are read once and kept in memory, as far as there is room.
+
+    Attributes:
+        reader: Where they come from.
+    """
+
+    def __init__(self, reader: FrameReader, *, megabytes: float = 4096) -> None:
+        self.reader = reader
+        self._room = megabytes * 1e6
+        self._kept: dict[int, Frame] = {}
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the frames, in order."""
+        return self.reader.ids
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def frame(self, index: int) -> Frame:
+        """One frame, as the reader has it."""
+        if index in self._kept:
+            return self._kept[index]
+        frame = self.reader.frame(index)
+        size = frame.image.nbytes + frame.depth.nbytes + frame.normals.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = frame
+        return frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFrames:
+    """What a run trains on and is validated with."""
+
+    training: KeptFrames
+    held_out: KeptFrames
+
+
+def open_frames(config: ProbeConfig) -> TrainingFrames:
+    """The images of a run, read when asked for and then kept in memory.
+
+    Raises:
+        OptionError: If names are unknown, or none is left to train on.
+        InputError: If the root is not the dataset.
+    """
+    dataset = open_training_set(config.data)
+    training, held_out = split_ids(dataset, config.data)
+    readers = (
+        FrameReader(dataset, ids, config.blueprint, config.data) for ids in (training, held_out)
+    )
+    first, second = map(KeptFrames, readers)
+    return TrainingFrames(training=first, held_out=second)
+
+
+def open_training_set(data: DataChoice) -> Dataset:
+    """The dataset of a choice.
+
+    Raises:
+        OptionError: If there is no such dataset, split or variant.
+        InputError: If the root is not the dataset, or no image is there.
+    """
+    splits = find_dataset(data.dataset).card.splits
+    split = data.split or ("train" if "train" in splits else splits[0])
+    dataset = open_dataset(
+        data.dataset, data.root, split=split, variant=data.variant, list_file=data.list_file
+    )
+    if not dataset.ids:
+        raise InputError(f"dataset '{data.dataset}': no image of the split '{split}' is there")
+    return dataset
+
+
+def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids to train on, and those kept for validation: the last ones, a block.
+
+    Raises:
+        OptionError: If none is left to train on.
+    """
+    ids = dataset.ids[: data.limit]
+    count = len(ids) - data.held_out
+    if count < 1:
+        raise OptionError(
+            f"dataset '{data.dataset}': of {len(ids)} images {data.held_out} are held out, so "
+            "none is left to train on"
+        )
+    return ids[:count], ids[count:]
+
+
+def _check_task(truth: Truth, task: Task) -> None:
+    for what, wanted, there in (
+        ("depth", task.has_depth, truth.depth is not None),
+        ("normals", task.has_normals, truth.normals is not None),
+    ):
+        if wanted and not there:
+            raise InputError(
+                f"image '{truth.id}' has no true {what}, which the task '{task}' learns from: "
+                "choose another dataset or variant"
+            )
+
+
+def _nearest(lines: np.ndarray, count: int) -> np.ndarray:
+    """The lines (rows or columns) under the centres of ``count`` new ones."""
+    return lines[((np.arange(count) + 0.5) * len(lines) / count).astype(int)]

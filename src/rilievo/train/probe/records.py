@@ -1,0 +1,46 @@
+"""What a finished run says of itself: ``record.json`` beside its weights."""
+
+from dataclasses import dataclass
+
+from rilievo.train.probe.presets import Difference
+
+RECORD = "record.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """What was done, beyond what ``config.json`` asked for.
+
+    Attributes:
+        backbone_sha256: Of the backbone's weights, before training.
+        layers: Of the backbone that were taken.
+        backbone_parameters: How many weights the backbone has.
+        probe_parameters: How many the probe has.
+        images: That were trained on.
+        held_out: Images kept for validation.
+        passed_over: How many had no valid pixel, and taught nothing.
+        passed_over_ids: The first of them.
+        steps: Of gradient descent.
+        loss: Mean over the last epoch.
+        cpu_seconds: Spent, by all threads, stops not counted.
+        device: Where it ran.
+        torch_version: Of torch.
+        version: Of rilievo.
+        differences: What is not as in the preset ``default``.
+    """
+
+    backbone_sha256: str
+    layers: tuple[int, ...]
+    backbone_parameters: int
+    probe_parameters: int
+    images: int
+    held_out: int
+    passed_over: int
+    passed_over_ids: tuple[str, ...]
+    steps: int
+    loss: float | None = None
+    cpu_seconds: float
+    device: str
+    torch_version: str
+    version: str
+    differences: tuple[Difference, ...]

@@ -1,0 +1,89 @@
+"""Training of a probe, or of a whole network, into a run's folder that is a model."""
+
+from pathlib import Path
+
+from rilievo.errors import OptionError, OutputError
+from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.json_record import to_json
+from rilievo.io.limits import printable
+from rilievo.models.probe_run import CONFIG, is_run
+from rilievo.networks.backbones import Backbone, weights_sha256
+from rilievo.networks.probed import make_chosen_backbone
+from rilievo.train.probe.cache import FeatureCache
+from rilievo.train.probe.checkpoint import CHECKPOINT
+from rilievo.train.probe.config import ProbeConfig, RunOptions
+from rilievo.train.probe.frames import TrainingFrames, open_frames
+from rilievo.train.probe.loop import Loop
+from rilievo.train.probe.records import RECORD, TrainingRecord
+
+
+def train_probe(
+    config: ProbeConfig,
+    run: Path,
+    options: RunOptions | None = None,
+    *,
+    frames: TrainingFrames | None = None,
+    backbone: Backbone | None = None,
+    keeping: FeatureCache | None = None,
+) -> TrainingRecord | None:
+    """Train a probe, and write a run's folder: ``load_model`` takes it.
+
+    The folder gets ``config.json``, ``weights.safetensors``, ``log.csv``, ``validation.csv`` and
+    ``record.json``, and ``checkpoint.pt`` while it is under way.
+
+    Args:
+        config: What to train, on what, how.
+        run: The folder.
+        options: How it is done.
+        frames: In place of those that ``config.data`` names, opened before.
+        backbone: In place of the one that the blueprint names, made before.
+        keeping: Features of a frozen backbone that are kept.
+
+    Returns:
+        What was done; None if it was stopped before its end.
+
+    Raises:
+        RilievoError: If an option, the data, the backbone or a checkpoint cannot be used.
+    """
+    options = options or RunOptions()
+    if keeping is not None and config.backbone_rate:
+        raise OptionError("features can be kept of a frozen backbone alone: backbone_rate is 0")
+    frames = frames or open_frames(config)
+    backbone = backbone or make_chosen_backbone(config.blueprint)
+    sha256 = weights_sha256(backbone)
+    _open_folder(config, run, resume=options.resume)
+    loop = Loop(config, run, options, frames, backbone, keeping)
+    if not loop.go():
+        return None
+    loop.write_weights(sha256)
+    record = loop.record(sha256)
+    with replacing(run / RECORD) as part:
+        part.write_text(to_json(record, indent=2), encoding="utf-8")
+    (run / CHECKPOINT).unlink(missing_ok=True)
+    return record
+
+
+def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
+    """Make the folder, or see that the run in it is this one.
+
+    Raises:
+        OutputError: If something else lies there.
+    """
+    make_folder(run)
+    sweep_parts(run)
+    path, text = run / CONFIG, to_json(config, indent=2)
+    if path.exists():
+        if not is_run(run):
+            raise OutputError(f"{printable(path)}: is not ours: choose another folder")
+        if not resume:
+            raise OutputError(
+                f"{printable(run)}: holds a run already: go on with it (--resume), or choose "
+                "another folder"
+            )
+        if path.read_text(encoding="utf-8") != text:
+            raise OutputError(
+                f"{printable(run)}: holds a run of another configuration: choose another folder"
+            )
+        return
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
