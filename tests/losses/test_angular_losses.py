@@ -1,0 +1,84 @@
+"""Angular losses: angles worked out by hand, Bae's likelihood by the formula, exact cases."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rilievo.errors import InputError
+from rilievo.losses.angular import angular_loss, angular_von_mises_fisher_loss
+
+
+def one(vector: tuple[float, float, float]) -> Tensor:
+    return torch.tensor(vector, dtype=torch.float64).view(1, 3, 1, 1)
+
+
+HERE = torch.ones(1, 1, 1, dtype=torch.bool)
+WALL = one((0, 0, -1))
+
+
+def test_right_and_half_right_angles() -> None:
+    assert angular_loss(one((0, 5, 0)), WALL, HERE).item() == pytest.approx(math.pi / 2)
+    assert angular_loss(one((0, -2, -2)), WALL, HERE).item() == pytest.approx(math.pi / 4)
+
+
+@settings(deadline=None, max_examples=20)
+@given(angle=st.floats(0.1, 3.0), kappa=st.floats(0.02, 30), length=st.floats(0.1, 10))
+def test_the_likelihood_is_that_of_the_formula(angle: float, kappa: float, length: float) -> None:
+    predicted = one((0, length * math.sin(angle), -length * math.cos(angle)))
+    loss = angular_von_mises_fisher_loss(
+        predicted, torch.full((1, 1, 1), kappa, dtype=torch.float64), WALL, HERE
+    )
+    density = (kappa**2 + 1) * math.exp(-kappa * angle) / (1 + math.exp(-kappa * math.pi))
+    assert loss.item() == pytest.approx(-math.log(density), abs=1e-6)
+
+
+def test_the_density_behind_the_likelihood_has_all_its_mass_on_the_sphere() -> None:
+    angles = (torch.arange(2000, dtype=torch.float64) + 0.5) * math.pi / 2000
+    kappa = torch.full_like(angles, 3.0)
+    predicted = torch.stack([torch.zeros_like(angles), angles.sin(), -angles.cos()])
+    losses = [
+        angular_von_mises_fisher_loss(
+            predicted[:, i].view(1, 3, 1, 1), kappa[i].view(1, 1, 1), WALL, HERE
+        )
+        for i in range(0, 2000, 10)
+    ]
+    density = torch.exp(-torch.stack(losses)) / (2 * math.pi)
+    mass = (density * 2 * math.pi * angles[::10].sin()).sum() * math.pi / 200
+    assert mass.item() == pytest.approx(1, abs=0.01)
+
+
+def test_clamped_pixels_teach_kappa_and_excluded_ones_nothing() -> None:
+    for exclude in (False, True):
+        predicted, kappa = WALL.clone().requires_grad_(), torch.ones(1, 1, 1).double()
+        kappa.requires_grad_()
+        angular_von_mises_fisher_loss(predicted, kappa, WALL, HERE, exclude=exclude).backward()
+        assert predicted.grad is not None
+        assert kappa.grad is not None
+        assert torch.isfinite(predicted.grad).all()
+        assert (kappa.grad == 0).item() == exclude
+
+
+def test_exclusion_averages_over_what_is_kept() -> None:
+    both = torch.cat([WALL, one((0, 1, 0))], dim=3)
+    true, kappa = WALL.expand(1, 3, 1, 2), torch.ones(1, 1, 2, dtype=torch.float64)
+    valid = torch.ones(1, 1, 2, dtype=torch.bool)
+    kept = angular_von_mises_fisher_loss(both, kappa, true, valid, exclude=True)
+    alone = angular_von_mises_fisher_loss(one((0, 1, 0)), kappa[..., :1], WALL, HERE)
+    torch.testing.assert_close(kept, alone)
+
+
+def test_gradients_are_finite_for_exact_opposite_and_zero_directions() -> None:
+    for start in (WALL, -WALL, WALL * 0):
+        predicted = start.clone().requires_grad_()
+        angular_loss(predicted, WALL, HERE).backward()
+        assert predicted.grad is not None
+        assert torch.isfinite(predicted.grad).all()
+
+
+def test_a_batch_without_ground_truth_is_refused_as_well() -> None:
+    with pytest.raises(InputError, match="without a valid pixel"):
+        angular_loss(WALL, WALL, ~HERE)
