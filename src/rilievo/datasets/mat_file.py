@@ -1,13 +1,13 @@
 """MATLAB files: those of version 7.3, which are HDF5, read in slices; older ones as a whole."""
 
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rilievo.datasets.mat5 import Mat5File
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.limits import check_regular, printable, reason
 
@@ -120,7 +120,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Variables of a MATLAB file of any version, their axes as in MATLAB; without names, all.
+    """Variables of a MATLAB file of version 5 to 7.3, their axes as in MATLAB; without names, all.
 
     Raises:
         InputError: If the file is missing or broken, or a variable is not there.
@@ -134,10 +134,9 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
             return {name: slices.whole(name).T for name in names or known}
         finally:
             slices.close()
-    found = _load_old(path)
-    known = sorted(name for name in found if not name.startswith("__"))
-    _check_names(path, names, known)
-    return {name: np.asarray(found[name]) for name in names or known}
+    file = Mat5File(path)
+    _check_names(path, names, sorted(file.names))
+    return {name: file.read(name) for name in names or sorted(file.names)}
 
 
 def _check_names(path: Path, asked: tuple[str, ...], found: list[str]) -> None:
@@ -147,21 +146,6 @@ def _check_names(path: Path, asked: tuple[str, ...], found: list[str]) -> None:
             f"{printable(path)}: has no variable '{missing[0]}', but "
             f"{', '.join(printable(name) for name in found) or 'none at all'}"
         )
-
-
-def _load_old(path: Path) -> dict[str, Any]:
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise MissingExtraError("reading MATLAB files", "evaluate") from error
-    broken = (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError)
-    strange = (NameError, AttributeError, ArithmeticError, MemoryError)
-    try:
-        return loadmat(path)
-    # On broken files its parser raises whatever a false offset or type makes it trip over.
-    except (*broken, *strange, MatReadError, zlib.error) as error:
-        raise _damaged(path, error) from error
 
 
 def _open_hdf5(path: Path) -> Any:
