@@ -145,6 +145,8 @@ def test_point_clouds_stand_in_groups(
     assert dataset.media_type == "group"
     assert len(dataset) == 3
     assert dataset.group_media_types == {"photo": "image", "surface": "3d"}
+    worst = dataset.load_saved_view("worst 50, AbsRel of far")
+    assert (worst.media_type, worst.values("image_id")) == ("group", ["a", "room/b", "c"])
     surface = dataset.select_group_slices("surface").first()
     scene = fiftyone.Scene.from_fo3d(surface.filepath)
     assert [each.name for each in scene.children] == ["truth", "far", "near"]

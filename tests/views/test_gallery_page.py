@@ -118,8 +118,14 @@ def test_names_that_are_html_stay_text(tmp_path: Path) -> None:
     assert not any("onerror" in attributes for _, attributes in page.elements)
 
 
+PIECES = ("<b>", "</p>", "<script>", "&amp;", "&", "'", '"', "<!--", " x=1 ", "é")
+
+
 @settings(deadline=None)
-@given(text=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\0")))
+@given(
+    text=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\0"))
+    | st.lists(st.sampled_from(PIECES)).map("".join)
+)
 def test_any_text_comes_out_of_an_element_as_it_went_in(text: str) -> None:
     page = Reader(joined(element("p", text), element("img", alt=text)).text)
 

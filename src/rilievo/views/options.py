@@ -85,7 +85,7 @@ class ViewOptions:
     export: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Write the dataset in FiftyOne's own format, with all its media."""
     app: bool = True
-    """Open the app and stay until it is closed."""
+    """Leave the app closed; by default it opens, and Ctrl-C ends it."""
     port: int = 5151
     """Of the app."""
 

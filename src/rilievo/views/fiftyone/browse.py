@@ -187,7 +187,7 @@ def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
 
 
 def open_app(name: str, port: int) -> None:
-    """Open the app on a dataset, and stay until its last window is closed.
+    """Open the app on a dataset, and stay until the user ends it with Ctrl-C.
 
     Raises:
         OutputError: If the app does not start.

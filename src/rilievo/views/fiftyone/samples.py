@@ -166,7 +166,6 @@ def write_scene(fiftyone: ModuleType, row: Row) -> Path:
                 is_point_cloud=True,
                 center_geometry=False,
                 quaternion=turned,
-                default_material=fiftyone.PointCloudMaterial(shading_mode="rgb"),
                 visible=place == 0,
             )
         )

@@ -5,7 +5,6 @@ from typing import Any
 
 from rilievo.metrics.metric import Better
 from rilievo.views.exhibition import Exhibition
-from rilievo.views.fiftyone.samples import PHOTO, is_grouped
 from rilievo.views.rows import DISAGREEMENT, metric_field
 
 COUNT = 50
@@ -27,7 +26,8 @@ def save_views(dataset: Any, exhibition: Exhibition) -> list[str]:
 
 
 def _views(dataset: Any, exhibition: Exhibition) -> Iterator[tuple[str, Any]]:
-    everything = dataset.select_group_slices(PHOTO) if is_grouped(dataset) else dataset.view()
+    # Of groups, what is sorted is the active slice, the photographs; their surfaces stay with them.
+    everything = dataset.view()
     for column in exhibition.columns:
         if not column.summaries:
             continue
