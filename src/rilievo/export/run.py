@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-
 from rilievo.errors import ModelError, OptionError
 from rilievo.export.options import ExportOptions
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
 from rilievo.models import MODELS, load_model
 from rilievo.models.conversion.adoption import adopt
 from rilievo.models.conversion.agreement import Agreement
@@ -20,8 +16,6 @@ from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel, says_what_it_is
 from rilievo.pipeline.inputs import Medium, find_jobs
-
-Photos = Sequence[UInt8[np.ndarray, "_ _ 3"]]
 
 MOST_PHOTOS = 64
 """Photographs that int8 is calibrated on at most, evenly taken; more change next to nothing."""
@@ -109,7 +103,9 @@ def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
     return adopt(source, part, options.statement(source))
 
 
-def _export(name: str | Path, part: Path, options: ExportOptions, photos: Photos) -> Agreement:
+def _export(
+    name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
+) -> Agreement:
     if options.mean is not None or options.std is not None:
         raise OptionError(f"model '{printable(name)}' says itself how pixels are normalised")
     known = MODELS.get(str(name))
@@ -130,7 +126,7 @@ def _export(name: str | Path, part: Path, options: ExportOptions, photos: Photos
 
 
 def _compress_again(
-    model: OnnxModel, part: Path, options: ExportOptions, photos: Photos
+    model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     """An ONNX file that says what it is, in another precision; in its own it is copied."""
     if options.size is not None:
@@ -150,11 +146,10 @@ def _compress_again(
     return compare(model, part, options.precision, photos)
 
 
-def _photos(folder: Path) -> Photos:
+def _photos(folder: Path) -> Sequence[Path]:
     """Photographs of a folder to calibrate on.
 
     Raises:
-        InputError: If one of them cannot be read.
         OptionError: If there is none.
     """
     jobs = find_jobs([folder], folder, sequence=False)
@@ -162,5 +157,4 @@ def _photos(folder: Path) -> Photos:
     if not paths:
         raise OptionError(f"--calibration {printable(folder)}: no photograph in it")
     step = max(1, len(paths) / MOST_PHOTOS)
-    chosen = [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]
-    return [read_photo(path).pixels for path in chosen]
+    return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]

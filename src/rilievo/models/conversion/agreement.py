@@ -12,7 +12,7 @@ from rilievo.models.prepared import Arrays, PreparedModel
 LIMITS: Mapping[str, tuple[float, float]] = {
     "fp32": (1e-4, 1e-4),
     "fp16": (5e-1, 1e-2),
-    "int8": (1.0, 3e-2),
+    "int8": (1.0, 5e-2),
 }
 """What a file of each precision may differ by: at most, and in the median, as shares of the range
 of the answer. A network with rounded weights errs far at a few edges and is of use all the same,

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.io.atomic import part_of
+from rilievo.io.photo import read_photo
 from rilievo.models.conversion.agreement import SHAPES, Agreement, check_agreement
 from rilievo.models.conversion.compression import (
     FILE_PRECISIONS,
@@ -55,7 +55,7 @@ def write_onnx(
     part: Path,
     *,
     precision: str = FP32,
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
+    photos: Sequence[Path] = (),
     size: tuple[int, int] | None = None,
 ) -> OnnxFile:
     """Write a model in torch as an ONNX file that needs nothing else.
@@ -64,7 +64,7 @@ def write_onnx(
         model: In fp32.
         part: Where; it is worth keeping only if this returns.
         precision: fp32; fp16, half the file; or int8.
-        photos: To calibrate int8 on, and to compare on.
+        photos: Files to calibrate int8 on, and to compare on.
         size: (height, width) at which the network shall see every photograph, whatever its
             aspect; by default as the model's own rule says.
 
@@ -103,7 +103,7 @@ def compress(
     target: Path,
     precision: str,
     preparation: Preparation,
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    photos: Sequence[Path],
 ) -> None:
     """Write a file in fp32 in another precision; in fp32 it is itself the target."""
     if precision == FP16:
@@ -116,7 +116,7 @@ def compare(
     model: PreparedModel,
     part: Path,
     precision: str,
-    photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
+    photos: Sequence[Path] = (),
 ) -> Agreement:
     """Open a file that was made of a model, and compare their answers.
 
@@ -125,7 +125,8 @@ def compare(
     """
     try:
         converted = OnnxModel(part, LoadOptions(device="cpu", engine="onnxruntime"))
-        return check_agreement(model, converted, precision, photos[:MOST_COMPARED])
+        pixels = [read_photo(each).pixels for each in photos[:MOST_COMPARED]]
+        return check_agreement(model, converted, precision, pixels)
     except ModelError as error:
         # The file has no name yet that would say anything to anybody.
         words = str(error).replace(f"{part}: ", "")
