@@ -15,12 +15,11 @@ from rilievo.networks.probes.heads import NormalsReading as NormalsReading
 from rilievo.networks.probes.logits import Logits as Logits
 from rilievo.networks.probes.original import load_original as load_original
 
-Kind = Literal["dpt", "multiscale", "linear", "bnhead", "light"]
 Preset = Literal["default", "probe3d", "probe3d-old"]
 """How maps are enlarged and laid over the image: right ("default"), as Probe3D's program does
 ("probe3d"), or as it did when the paper's numbers were made ("probe3d-old")."""
 
-# A new kind is one class and one line here: where it is, whether it has a width and a kernel.
+# A new kind is one class and one line here: its module and its name in it.
 PROBES: Mapping[str, tuple[str, str]] = {
     "dpt": ("dpt", "DptProbe"),
     "multiscale": ("multiscale", "MultiscaleProbe"),
@@ -31,7 +30,7 @@ PROBES: Mapping[str, tuple[str, str]] = {
 
 
 def make_probe(
-    kind: Kind,
+    kind: str,
     channels: Sequence[int],
     token_channels: int,
     outputs: int,
@@ -43,7 +42,7 @@ def make_probe(
     """A probe with fresh weights.
 
     Args:
-        kind: What it is made of.
+        kind: A name in ``PROBES``.
         channels: Of each of the backbone's maps.
         token_channels: Of each class token; 0 where the backbone gives none.
         outputs: Channels of the answer: the sum of what its heads read.
@@ -74,7 +73,7 @@ def make_probe(
     return made(channels, token_channels, outputs, enlargement=enlargement, crop=crop, **given)
 
 
-def _enlargement(kind: Kind, preset: Preset) -> Enlargement:
+def _enlargement(kind: str, preset: Preset) -> Enlargement:
     if preset == "probe3d":
         return "corners"
     # The old DPT probe repeated pixels; the other kinds have always been bilinear.
