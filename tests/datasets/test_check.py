@@ -129,6 +129,21 @@ def test_check_ends_with_1_when_something_is_missing(
     assert "b: no b.npz in" in capsys.readouterr().out
 
 
+def test_what_hinders_a_split_stands_below_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["check", TOY, str(write_toy(tmp_path / ("deep" * 30)))])
+    lines = capsys.readouterr().out.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("split"))
+    header, rule, test, train, problem = lines[start : start + 5]
+    assert header.split() == ["split", "in", "papers", "found", "missing"]
+    assert len(rule) < 40
+    assert test.split() == ["test", "4", "4", "0"]
+    assert train.split() == ["train", "-", "-", "-"]
+    assert problem.startswith("train: ")
+    assert "train.txt" in problem
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -81,6 +81,9 @@ def _lines(found: Check, sheet: Path | None) -> Iterator[str]:
     yield ""
     header = ("split", "in papers", "found", "missing")
     yield table(header, [_split_row(count) for count in found.splits])
+    for count in found.splits:
+        if count.problem is not None:
+            yield f"{count.split}: {count.problem}"
     yield ""
     whole, part = len(found.images), f"{found.read} of {found.listed}"
     yield f"read '{found.split}', {found.variant}: {part} images, {whole} are whole"
@@ -98,7 +101,7 @@ def _lines(found: Check, sheet: Path | None) -> Iterator[str]:
 def _split_row(count: SplitCount) -> tuple[str, ...]:
     official = "-" if count.official is None else str(count.official)
     if count.problem is not None:
-        return count.split, official, "-", count.problem
+        return count.split, official, "-", "-"
     return count.split, official, str(count.found), str(count.absent)
 
 
