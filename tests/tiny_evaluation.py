@@ -7,12 +7,13 @@ import numpy as np
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.run import evaluate
+from rilievo.models.base import Model
 
 TINY = "tiny_dataset:Tiny"
 
 
 def run_tiny(
-    model: str | None, root: Path, benchmark: str = "depth", **options: object
+    model: str | Model | None, root: Path, benchmark: str = "depth", **options: object
 ) -> Evaluation:
     """Evaluate without progress, on the tiny dataset if the benchmark fits any."""
     given = {"dataset": TINY, **options}

@@ -10,6 +10,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.table import read_evaluation
+from rilievo.models import load_model
 from tiny_evaluation import run_tiny, write_predictions
 from tiny_networks import MakeNetwork
 
@@ -145,7 +146,9 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kind": "metric"}, "--kind and --scale say what --predictions are"),
+        ({"scale": 0.001}, "--scale says what --predictions are"),
+        ({"settings": ("steps",)}, "--set is NAME=VALUE, got 'steps'"),
+        ({"settings": ("a=1",), "predictions": Path("p")}, "--predictions are made already"),
         ({"limit": 0}, "--limit is 1 or more, got 0"),
         ({"workers": -1}, "--workers is 1 or more"),
         ({"align": "medain"}, "--align has no 'medain'; did you mean 'median'"),
@@ -167,6 +170,12 @@ def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> Non
         run_tiny("rilievo/small", root, benchmark="normals", align="log")
     with pytest.raises(OptionError, match="give a model to predict with, or a folder"):
         run_tiny(None, root)
+    with pytest.raises(OptionError, match="its kind is up_to_scale, and metric was given"):
+        run_tiny("rilievo/small", root, kind="metric")
+    with pytest.raises(OptionError, match="'rilievo/small' has nothing to set, got steps"):
+        run_tiny("rilievo/small", root, settings=("steps=4",))
+    with pytest.raises(OptionError, match="kind and settings are for a model by its name"):
+        run_tiny(load_model("rilievo/small"), root, kind="metric")
     with pytest.raises(OptionError, match="has no split 'tset'; did you mean 'test'"):
         run_tiny("rilievo/small", root, split="tset")
     run_tiny("rilievo/small", root, output=tmp_path / "out")

@@ -33,8 +33,9 @@ class _Arguments:
     """Where the dataset was unpacked; 'rilievo datasets NAME' says how it lies on disk. Only
     'synthetic', which makes itself, does without."""
     model: Annotated[str | None, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = None
-    """A name that 'rilievo models' lists, or an ONNX file; with --predictions, the name that the
-    results are to have. By default rilievo's own model."""
+    """A name that 'rilievo models' lists, an ONNX file, ORG/NAME of the Hugging Face hub, or the
+    folder of a checkpoint; with --predictions, the name that the results are to have. By default
+    rilievo's own model."""
     options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
 
 

@@ -1,5 +1,6 @@
 """The options of ``rilievo evaluate``: their names, defaults, help and checks, in one place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import tyro
 
 from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, suggest
+from rilievo.models.settings import parse_pairs
 from rilievo.types import DepthKind
 
 
@@ -36,8 +38,9 @@ class EvaluateOptions:
     files named by the images' ids, results of 'rilievo predict', or what an earlier evaluation
     kept."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """What those predictions are: metric, up_to_scale, affine or affine_inverse (disparity too);
-    files of rilievo say it themselves."""
+    """What depth those predictions are, or without them, that of a checkpoint that rilievo does not
+    know: metric, up_to_scale, affine or affine_inverse (disparity too). Files of rilievo say it
+    themselves."""
     scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Metres of one stored unit of those predictions, such as 0.001."""
     align: Annotated[str | None, tyro.conf.arg(metavar="METHOD")] = None
@@ -47,12 +50,22 @@ class EvaluateOptions:
     """Score the first N images alone."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Processes that score; by default one a core."""
+    settings: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(name="set", metavar="NAME=VALUE"),
+    ] = ()
+    """What is set of this model, such as steps=4; 'rilievo models NAME' lists what there is; for
+    several, repeat the option."""
+    yes: bool = False
+    """Agree beforehand to the paid calls of a model that runs elsewhere."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    engine: str = "onnxruntime"
-    """onnxruntime, or openvino (extra 'fast')."""
+    engine: str = "auto"
+    """What runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the extra
+    'hub'); auto is the usual one of the model."""
     precision: str = "fp32"
-    """fp32, or bf16 with openvino."""
+    """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
+    'hub' with onnxruntime."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one a core."""
     flip: bool = False
@@ -68,13 +81,24 @@ class EvaluateOptions:
                 raise OptionError(f"--{name} is 1 or more, got {value}")
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise OptionError(f"--scale is a positive number, got {self.scale}")
-        _ = self.depth_kind, self.method
-        if self.predictions is None and (self.kind is not None or self.scale is not None):
-            raise OptionError("--kind and --scale say what --predictions are; give that folder too")
+        _ = self.depth_kind, self.method, self.model_settings
+        if self.predictions is None and self.scale is not None:
+            raise OptionError("--scale says what --predictions are; give that folder too")
+        if self.predictions is not None and self.settings:
+            raise OptionError("--set is for a model, but --predictions are made already; give one")
+
+    @property
+    def model_settings(self) -> Mapping[str, str]:
+        """The settings of ``--set``, by name.
+
+        Raises:
+            OptionError: If one is no NAME=VALUE, or given twice.
+        """
+        return parse_pairs(self.settings)
 
     @property
     def depth_kind(self) -> DepthKind | None:
-        """Of the predictions that are given.
+        """Of the predictions that are given, or of the model.
 
         Raises:
             OptionError: If there is no such kind.

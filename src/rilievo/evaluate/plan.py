@@ -151,6 +151,9 @@ def command_line(
     for flag, value in given:
         if value is not None:
             words += [flag, str(value)]
+    for text in options.settings:
+        words += ["--set", text]
+    # Not --yes: whoever repeats what costs money is asked again.
     return shlex.join([*words, "--flip"] if options.flip else words)
 
 

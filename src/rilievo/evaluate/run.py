@@ -37,6 +37,7 @@ from rilievo.io.limits import printable
 from rilievo.metrics.normals import pooled_median
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.pipeline.consent import agree_to_calls
 from rilievo.pipeline.run import refined
 from rilievo.pipeline.summary import Tally
 from rilievo.types import DepthKind, Setting
@@ -107,10 +108,7 @@ def _source(
         check_results(folder, benchmark, made_by, plan.dataset.request.root)
         _refuse_other_kinds(benchmark, found.answers.kind)
         return _Source(answers=found.answers, folder=folder, warnings=found.warnings)
-    loaded = _loaded(model, options)
-    folder = run_folder(options.output, loaded.card.name, benchmark.name)
-    check_results(folder, benchmark, loaded.made_by, plan.dataset.request.root)
-    return _predicted(loaded, plan, folder, show=show)
+    return _predicted(_loaded(model, options), plan, options, show=show)
 
 
 def _name(model: Model | str | Path | None) -> str | None:
@@ -122,19 +120,26 @@ def _name(model: Model | str | Path | None) -> str | None:
 def _loaded(model: Model | str | Path | None, options: EvaluateOptions) -> Model:
     if model is None:
         raise OptionError("give a model to predict with, or a folder of --predictions to score")
-    if not isinstance(model, Model):
-        model = load_model(
-            model,
-            device=options.device,
-            engine=options.engine,
-            precision=options.precision,
-            threads=options.threads,
-        )
-    return refined(model, flip=options.flip, tile=None)
+    if isinstance(model, Model):
+        if options.kind is not None or options.settings:
+            raise OptionError("kind and settings are for a model by its name; this one is loaded")
+        return model
+    return load_model(
+        model,
+        kind=options.kind,
+        device=options.device,
+        engine=options.engine,
+        precision=options.precision,
+        threads=options.threads,
+        settings=options.model_settings,
+    )
 
 
-def _predicted(model: Model, plan: Plan, folder: Path, *, show: bool) -> _Source:
+def _predicted(loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool) -> _Source:
     """Predictions of the model, those that an earlier run kept among them."""
+    model = refined(loaded, flip=options.flip, tile=None)
+    folder = run_folder(options.output, model.card.name, plan.benchmark.name)
+    check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
     fingerprint = fingerprint_of(model, plan.benchmark)
     _refuse_other_kinds(plan.benchmark, fingerprint.kind)
     cache: Cache = open_run_cache(folder, fingerprint, plan.ids)
@@ -142,6 +147,7 @@ def _predicted(model: Model, plan: Plan, folder: Path, *, show: bool) -> _Source
     todo = {*absent, *broken}
     kept = [id for id in plan.ids if id not in todo]
     refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, kept)
+    agree_to_calls(loaded, len(todo), flip=options.flip, yes=options.yes)
     with Tally(output=folder, total=len(todo), show=show) as tally:
         for id in broken:
             tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")

@@ -37,8 +37,25 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
                 "one: choose the frames, and give them as photographs"
             )
         photographs += 1
-    calls = photographs * (2 if options.flip else 1)
-    if calls > 1 and not options.yes:
+    agree_to_calls(model, photographs, flip=options.flip, yes=options.yes)
+
+
+def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> None:
+    """Ask before more than one paid call; a model that costs nothing passes.
+
+    Args:
+        model: As it was loaded, before any refinement.
+        photographs: That are going to be sent.
+        flip: Whether their mirror images are too.
+        yes: Whether the user has agreed beforehand.
+
+    Raises:
+        OptionError: If the user does not agree, or cannot be asked.
+    """
+    if not isinstance(model, PaidModel):
+        return
+    calls = photographs * (2 if flip else 1)
+    if calls > 1 and not yes:
         _ask(model, photographs, calls)
     model.allow(calls)
 
