@@ -48,6 +48,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="read a downloaded dataset: what is there, missing, broken",
         module="rilievo.cli.check",
     ),
+    "train": Command(
+        summary="train a probe, or a whole network, into a folder that is a model",
+        module="rilievo.cli.train",
+    ),
     "probe": Command(
         summary="what backbones know of depth and normals: a sweep of trained probes",
         module="rilievo.cli.probe",

@@ -96,7 +96,7 @@ class _Work:
     def __init__(self, config: SweepConfig, folder: Path, options: SweepOptions, say: Say) -> None:
         self._config, self._folder, self._options, self._say = config, folder, options, say
         self._device = find_device(options.device)
-        self._frames: dict[str, TrainingFrames] = {}
+        self._frames: TrainingFrames | None = None
         self._test_images = TestImages(config.test, config.data)
         for task in config.tasks:
             benchmarks_of(task, config.test)
@@ -149,14 +149,13 @@ class _Work:
     def _cell(self, planned: Planned) -> Cell:
         config, run = planned.config, self._folder / CELLS / planned.name
         backbone = make_chosen_backbone(config.blueprint).to(self._device)
-        key = to_json(config.blueprint.depth) + config.blueprint.task
-        if key not in self._frames:
-            self._frames[key] = open_frames(config)
+        # Of all cells alike: same data, same size, same largest depth.
+        self._frames = self._frames or open_frames(config)
         record = train_probe(
             config,
             run,
             RunOptions(device=self._options.device, resume=True),
-            frames=self._frames[key],
+            frames=self._frames,
             backbone=backbone,
             keeping=self._cache(planned, backbone),
         )

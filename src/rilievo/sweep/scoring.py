@@ -3,8 +3,10 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.base import Dataset
@@ -22,7 +24,7 @@ from rilievo.networks.blueprint import Task
 from rilievo.sweep.config import TestChoice
 from rilievo.sweep.results import Measured, Value
 from rilievo.train.probe.config import DataChoice
-from rilievo.types import Photo, Prediction, Sample
+from rilievo.types import Photo, Prediction, Truth
 
 DEPTH_METRICS = ("delta1", "delta2", "delta3", "rmse", "abs_rel")
 NORMALS_METRICS = ("mean", "median", "rmse", "within_11_25", "within_22_5", "within_30")
@@ -105,6 +107,13 @@ def open_test_set(benchmark: Benchmark, test: TestChoice, data: DataChoice) -> D
     return dataset
 
 
+class TestImage(NamedTuple):
+    """A photograph and what is known of it."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    truth: Truth
+
+
 class TestImages:
     """Images and truth of a test set, read once for all cells as far as memory is set apart."""
 
@@ -113,25 +122,22 @@ class TestImages:
 
     def __init__(self, test: TestChoice, data: DataChoice, *, megabytes: float = 2000) -> None:
         self._test, self._data, self._room = test, data, megabytes * 1e6
-        self._kept: dict[tuple[str, str], Sample] = {}
+        self._kept: dict[tuple[str, str], TestImage] = {}
 
-    def of(self, benchmark: Benchmark) -> Iterator[Sample]:
+    def of(self, benchmark: Benchmark) -> Iterator[TestImage]:
         """Those that a benchmark is scored on, in order."""
         dataset = open_test_set(benchmark, self._test, self._data)
         for id in dataset.ids[: self._test.limit]:
             key = (dataset.request.split + dataset.request.variant, id)
-            sample = self._kept.get(key)
-            if sample is None:
-                sample = dataset.sample(id)
-                size = sum(
-                    array.nbytes
-                    for array in (sample.image, sample.depth, sample.normals)
-                    if array is not None
-                )
+            pair = self._kept.get(key)
+            if pair is None:
+                pair = TestImage(dataset.image(id), dataset.truth(id))
+                parts = (pair.image, pair.truth.depth, pair.truth.normals)
+                size = sum(each.nbytes for each in parts if each is not None)
                 if size <= self._room:
                     self._room -= size
-                    self._kept[key] = sample
-            yield sample
+                    self._kept[key] = pair
+            yield pair
 
 
 def score_model(model: Model, benchmarks: Sequence[Benchmark], images: TestImages) -> Report:
@@ -153,15 +159,15 @@ def score_model(model: Model, benchmarks: Sequence[Benchmark], images: TestImage
     )
 
 
-def _score(model: Model, benchmarks: Sequence[Benchmark], samples: Iterable[Sample]) -> Report:
+def _score(model: Model, benchmarks: Sequence[Benchmark], pairs: Iterable[TestImage]) -> Report:
     tallies = [Tallied(benchmark=each) for each in benchmarks]
     reasons: list[list[str]] = [[] for _ in benchmarks]
     cpu = wall = 0.0
     count = 0
-    for sample in samples:
-        window = seen(benchmarks[0].input_crop, sample.image.shape[:2])
-        pixels = sample.image[window.top : window.bottom, window.left : window.right]
-        photo = Photo(pixels=np.ascontiguousarray(pixels), name=sample.id)
+    for image, truth in pairs:
+        window = seen(benchmarks[0].input_crop, image.shape[:2])
+        pixels = image[window.top : window.bottom, window.left : window.right]
+        photo = Photo(pixels=np.ascontiguousarray(pixels), name=truth.id)
         cpu, wall = cpu - time.process_time(), wall - time.perf_counter()
         (prediction,) = model.predict([photo])
         cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
@@ -169,9 +175,9 @@ def _score(model: Model, benchmarks: Sequence[Benchmark], samples: Iterable[Samp
         answer = _as_it_stands(prediction)
         for tally, why in zip(tallies, reasons, strict=True):
             try:
-                tally.add(score(tally.benchmark, answer, sample))
+                tally.add(score(tally.benchmark, answer, truth))
             except RilievoError as error:
-                why.append(f"{sample.id}: {error}")
+                why.append(f"{truth.id}: {error}")
     if not any(tally.scores for tally in tallies):
         raise InputError(f"no image could be scored; the first, {reasons[0][0]}")
     return Report(

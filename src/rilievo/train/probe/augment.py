@@ -4,6 +4,8 @@ A version is a function of the seed, the image and the version's number alone, s
 goes on sees the same, and features of frozen versions can be kept.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -35,7 +37,7 @@ def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, numbe
     order, area = random.permutation(4), random.uniform(_LEAST_AREA, 1)
     down, across = random.random(2)
     if jitters < options.jitter:
-        frame = _with_image(frame, recoloured(frame.image, factors, float(hue), order))
+        frame = replace(frame, image=recoloured(frame.image, factors, float(hue), order))
     if crops < options.crop:
         frame = cropped(frame, side=float(np.sqrt(area)), at=(float(down), float(across)))
     return mirrored(frame) if flips < options.flip else frame
@@ -82,17 +84,15 @@ def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
     rows = _window(height, side, at[0])
     columns = _window(width, side, at[1])
     pick = np.ix_(rows, columns)
-    return Frame(image=frame.image[pick], depth=frame.depth[pick], normals=frame.normals[:, *pick])
+    return replace(
+        frame, image=frame.image[pick], depth=frame.depth[pick], normals=frame.normals[:, *pick]
+    )
 
 
 def mirrored(frame: Frame) -> Frame:
     """The frame in a mirror: what looked left looks right."""
     normals = frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.float16)[:, None, None]
-    return Frame(image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
-
-
-def _with_image(frame: Frame, image: UInt8[np.ndarray, "h w 3"]) -> Frame:
-    return Frame(image=image, depth=frame.depth, normals=frame.normals)
+    return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
 
 
 def _window(length: int, side: float, at: float) -> np.ndarray:

@@ -5,7 +5,6 @@ That is what makes a run that was killed go on as if it had not been.
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,22 +13,7 @@ from torch import Tensor
 
 from rilievo.train.probe.augment import variant
 from rilievo.train.probe.config import ProbeConfig
-from rilievo.train.probe.frames import Frame
-
-
-class Frames(Protocol):
-    """Frames by their number."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Of the frames, in order."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def frame(self, index: int) -> Frame:
-        """One frame."""
-        ...
+from rilievo.train.probe.frames import Frame, KeptFrames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +73,7 @@ def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[Source, ...]
     )
 
 
-def changed_frame(frames: Frames, source: Source, config: ProbeConfig) -> Frame:
+def changed_frame(frames: KeptFrames, source: Source, config: ProbeConfig) -> Frame:
     """One image as a step sees it.
 
     Frozen versions have a seed of their own, so that all runs share them and their features.

@@ -21,15 +21,36 @@ class Frame:
         image: RGB.
         depth: True depth in the unit of the dataset; 0 where there is none.
         normals: True normals, towards the camera; zero where there is none.
+        lacks: Which of the two the dataset does not have at all.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
     depth: Float32[np.ndarray, "h w"]
     normals: Float16[np.ndarray, "3 h w"]
+    lacks: tuple[str, ...] = ()
+
+    def teaches(self, task: Task) -> bool:
+        """Whether it has a pixel to learn from."""
+        return bool(
+            (task.has_depth and self.depth.any()) or (task.has_normals and self.normals.any())
+        )
+
+    def check(self, id: str, task: Task) -> None:
+        """Refuse to learn from what is not there.
+
+        Raises:
+            InputError: If the dataset lacks what the task reads out.
+        """
+        wanted = {"depth": task.has_depth, "normals": task.has_normals}
+        if missing := [what for what in self.lacks if wanted[what]]:
+            raise InputError(
+                f"image '{id}' has no true {missing[0]}, which the task '{task}' learns from: "
+                "choose another dataset or variant"
+            )
 
 
 class FrameReader:
-    """Frames of a part of a dataset, read and resized when asked for.
+    """Frames of a part of a dataset, read and resized when asked for, whatever the task.
 
     Attributes:
         dataset: Where they come from.
@@ -40,7 +61,7 @@ class FrameReader:
         self, dataset: Dataset, ids: tuple[str, ...], blueprint: Blueprint, data: DataChoice
     ) -> None:
         self.dataset, self.ids = dataset, ids
-        self._task, self._window = blueprint.task, data.window
+        self._window = data.window
         self._largest = blueprint.depth.largest
         self._preparation = preparation_of(blueprint)
 
@@ -51,11 +72,10 @@ class FrameReader:
         """One frame: colours antialiased, targets by the nearest pixel.
 
         Raises:
-            InputError: If a file is broken, or lacks what is to be learned.
+            InputError: If a file is broken.
         """
         id = self.ids[index]
         image, truth = self.dataset.image(id), self.dataset.truth(id)
-        _check_task(truth, self._task)
         rows, columns = self._picks(id, image.shape[:2])
         window = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         height, width = self._preparation.size((len(rows), len(columns)))
@@ -64,6 +84,7 @@ class FrameReader:
             image=np.array(self._preparation.pixels(np.ascontiguousarray(window))),
             depth=self._depth(truth, (height, width), pick),
             normals=self._normals(truth, (height, width), pick),
+            lacks=tuple(what for what in ("depth", "normals") if getattr(truth, what) is None),
         )
 
     def _picks(self, id: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -79,9 +100,8 @@ class FrameReader:
     def _depth(
         self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
     ) -> Float32[np.ndarray, "h w"]:
-        if not self._task.has_depth:
+        if truth.depth is None:
             return np.zeros(size, np.float32)
-        assert truth.depth is not None, "checked before"
         assert truth.depth_valid is not None, "comes with depth"
         depth, valid = truth.depth[pick], truth.depth_valid[pick]
         return np.where(valid & (depth <= self._largest), depth, np.float32(0))
@@ -89,9 +109,8 @@ class FrameReader:
     def _normals(
         self, truth: Truth, size: tuple[int, int], pick: tuple[np.ndarray, ...]
     ) -> Float16[np.ndarray, "3 h w"]:
-        if not self._task.has_normals:
+        if truth.normals is None:
             return np.zeros((3, *size), np.float16)
-        assert truth.normals is not None, "checked before"
         assert truth.normals_valid is not None, "comes with normals"
         normals = truth.normals[:, *pick]
         return np.where(truth.normals_valid[pick], normals, np.float32(0)).astype(np.float16)
@@ -184,18 +203,6 @@ def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tupl
             "none is left to train on"
         )
     return ids[:count], ids[count:]
-
-
-def _check_task(truth: Truth, task: Task) -> None:
-    for what, wanted, there in (
-        ("depth", task.has_depth, truth.depth is not None),
-        ("normals", task.has_normals, truth.normals is not None),
-    ):
-        if wanted and not there:
-            raise InputError(
-                f"image '{truth.id}' has no true {what}, which the task '{task}' learns from: "
-                "choose another dataset or variant"
-            )
 
 
 def _nearest(lines: np.ndarray, count: int) -> np.ndarray:

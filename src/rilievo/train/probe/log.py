@@ -86,7 +86,7 @@ class Log:
                     self._writer.add_scalar(f"{part}/{metric}", value, row.step)
 
 
-def _cell(value: float) -> str:
+def _cell(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 

@@ -148,7 +148,8 @@ class Loop:
         chosen, kept = [], []
         for source in sources_of(config, len(frames), self._state.step):
             frame = changed_frame(frames, source, config)
-            if frame.depth.any() or frame.normals.any():
+            frame.check(frames.ids[source.index], config.blueprint.task)
+            if frame.teaches(config.blueprint.task):
                 chosen.append(source)
                 kept.append(frame)
             else:

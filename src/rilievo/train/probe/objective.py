@@ -1,30 +1,41 @@
 """What is minimised of depth and of normals."""
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from rilievo.losses.angular import angular_loss, angular_von_mises_fisher_loss
+from rilievo.losses.probe3d import log_gradient_loss, scale_invariant_loss
+from rilievo.losses.regression import berhu_loss, l1_loss, mse_loss
 from rilievo.train.probe.config import DepthLoss, Losses, NormalsLoss
+
+_PLAIN = {
+    DepthLoss.SCALE_INVARIANT: scale_invariant_loss,
+    DepthLoss.L1: l1_loss,
+    DepthLoss.MSE: mse_loss,
+    DepthLoss.BERHU: berhu_loss,
+}
+_LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
 
 
 def depth_objective(
     predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], losses: Losses
 ) -> Float[Tensor, ""]:
-    """How wrong depth is where there is truth."""
+    """How wrong depth is where there is truth; zero where the batch has none.
+
+    Args:
+        predicted: In the unit of the truth.
+        true: 0 where there is no truth.
+        losses: What is minimised.
+    """
     valid = true > 0
     if not valid.any():
         return 0 * predicted.sum()
-    if losses.depth in (DepthLoss.PROBE, DepthLoss.SCALE_INVARIANT):
-        ratio = torch.where(valid, torch.log(predicted + 1e-3) - torch.log(true + 1e-3), 0.0)
-        g = ratio[valid]
-        spread = g.square().mean() - 0.85 * g.mean().square()
-        loss = torch.sqrt(spread + 1e-8)
-        return 10 * loss if losses.depth is DepthLoss.PROBE else loss
-    error = (predicted - true)[valid]
-    if losses.depth is DepthLoss.MSE:
-        return error.square().mean()
-    return error.abs().mean()
+    if losses.depth is not DepthLoss.PROBE:
+        return _PLAIN[losses.depth](predicted, true, valid)
+    form = losses.gradient_form.value
+    gradient = log_gradient_loss(predicted, true, valid, form=form)
+    scale = scale_invariant_loss(predicted, true, valid)
+    return losses.scale_invariant_weight * scale + losses.gradient_weight * gradient
 
 
 def normals_objective(
@@ -33,13 +44,17 @@ def normals_objective(
     true: Float[Tensor, "b 3 h w"],
     losses: Losses,
 ) -> Float[Tensor, ""]:
-    """How wrong normals are where there is truth."""
-    valid = true.square().sum(dim=1) > 0.5
+    """How wrong normals are where there is truth; zero where the batch has none.
+
+    Args:
+        predicted: Unit.
+        kappa: How sure they are; None where nothing says so.
+        true: Zero where there is no truth.
+        losses: What is minimised.
+    """
+    valid = true.square().sum(dim=1) > _LEAST_LENGTH
     if not valid.any():
         return 0 * predicted.sum()
-    cosine = F.cosine_similarity(predicted, true, dim=1)[valid].clamp(-1 + 1e-4, 1 - 1e-4)
-    theta = torch.acos(cosine)
     if losses.normals is NormalsLoss.ANGULAR or kappa is None:
-        return theta.mean()
-    k = kappa[valid]
-    return (k * theta + torch.log1p(torch.exp(-k * torch.pi)) - torch.log(k.square() + 1)).mean()
+        return angular_loss(predicted, true, valid)
+    return angular_von_mises_fisher_loss(predicted, kappa.float(), true, valid)

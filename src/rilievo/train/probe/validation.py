@@ -7,7 +7,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rilievo.train.probe.batches import Frames, Source, collate
+from rilievo.train.probe.batches import Source, collate
+from rilievo.train.probe.frames import KeptFrames
 from rilievo.train.probe.learner import Learner, as_input
 
 
@@ -27,7 +28,7 @@ class Scores:
 
 
 @torch.no_grad()
-def validate(learner: Learner, frames: Frames, fabric: Any) -> Scores:
+def validate(learner: Learner, frames: KeptFrames, fabric: Any) -> Scores:
     """Score a network on whole images, one at a time."""
     learner.eval()
     relative, close, angles = [], [], []

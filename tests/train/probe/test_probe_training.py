@@ -1,0 +1,182 @@
+"""Training of probes: what comes out is a function of the configuration alone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from probed_scenes import scenes, small_config, with_seed
+from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.io.json_record import from_json
+from rilievo.networks.blueprint import Task
+from rilievo.networks.probed import make_chosen_backbone
+from rilievo.train.probe.cache import FeatureCache
+from rilievo.train.probe.config import (
+    Augmentation,
+    DepthLoss,
+    Losses,
+    NormalsLoss,
+    ProbeConfig,
+    RunOptions,
+)
+from rilievo.train.probe.records import TrainingRecord
+from rilievo.train.probe.run import train_probe
+
+CPU = RunOptions(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scenes(tmp_path_factory.mktemp("scenes"))
+
+
+def weights(config: ProbeConfig, run: Path, options: RunOptions = CPU) -> dict[str, torch.Tensor]:
+    train_probe(config, run, options)
+    return load_file(run / "weights.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5])
+@pytest.mark.parametrize("rate", [0.0, 1e-3])
+def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
+    root: Path, tmp_path: Path, stop: int, rate: float
+) -> None:
+    """With a tuned backbone its dropout has to draw the same numbers too."""
+    config = replace(
+        small_config(root), backbone_rate=rate, augmentation=Augmentation(flip=0.5, jitter=0.8)
+    )
+    whole = weights(config, tmp_path / "whole")
+    assert train_probe(config, tmp_path / "cut", RunOptions(device="cpu", stop_at=stop)) is None
+    assert not (tmp_path / "cut/weights.safetensors").exists()
+    assert same(whole, weights(config, tmp_path / "cut", RunOptions(device="cpu", resume=True)))
+
+
+def test_a_run_killed_between_checkpoints_repeats_the_steps_since(
+    root: Path, tmp_path: Path
+) -> None:
+    config = replace(small_config(root), checkpoint_steps=2)
+    whole = weights(config, tmp_path / "whole")
+    train_probe(config, tmp_path / "cut", RunOptions(device="cpu", stop_at=4))
+    saved = (tmp_path / "cut/checkpoint.pt").read_bytes()
+    train_probe(config, tmp_path / "cut", RunOptions(device="cpu", resume=True, stop_at=5))
+    (tmp_path / "cut/checkpoint.pt").write_bytes(saved)
+    assert same(whole, weights(config, tmp_path / "cut", RunOptions(device="cpu", resume=True)))
+    names = ("log.csv", "validation.csv")
+    for name in names:
+        assert (tmp_path / "cut" / name).exists() == (tmp_path / "whole" / name).exists()
+
+
+def test_the_seed_is_used_and_another_one_gives_another_probe(root: Path, tmp_path: Path) -> None:
+    config = small_config(root)
+    first, again = weights(config, tmp_path / "a"), weights(config, tmp_path / "b")
+    assert same(first, again)
+    assert not same(first, weights(with_seed(config, 1), tmp_path / "c"))
+
+
+def test_a_frozen_backbone_stays_and_a_tuned_one_learns(root: Path, tmp_path: Path) -> None:
+    frozen = weights(small_config(root), tmp_path / "frozen")
+    assert not any(key.startswith("backbone") for key in frozen)
+    config = replace(small_config(root), backbone_rate=1e-3)
+    tuned = weights(config, tmp_path / "tuned")
+    fresh = make_chosen_backbone(config.blueprint).state_dict()
+    assert not torch.equal(tuned["backbone.first.weight"], fresh["first.weight"])
+
+
+def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path: Path) -> None:
+    config = small_config(root)
+    plain = weights(config, tmp_path / "plain")
+    backbone = make_chosen_backbone(config.blueprint)
+    cache = FeatureCache(tmp_path / "features", backbone)
+    train_probe(config, tmp_path / "kept", CPU, backbone=backbone, keeping=cache)
+    kept = load_file(tmp_path / "kept/weights.safetensors")
+    assert (cache.made, cache.found) == (6, 12)
+    for key in plain:
+        torch.testing.assert_close(kept[key], plain[key], rtol=0, atol=3e-3)
+
+
+def test_features_of_a_backbone_that_is_tuned_are_not_kept(root: Path, tmp_path: Path) -> None:
+    config = small_config(root)
+    cache = FeatureCache(tmp_path / "features", make_chosen_backbone(config.blueprint))
+    with pytest.raises(OptionError, match="frozen backbone alone"):
+        train_probe(replace(config, backbone_rate=1e-3), tmp_path / "run", CPU, keeping=cache)
+
+
+def test_an_image_without_a_valid_pixel_is_passed_over_and_counted(tmp_path: Path) -> None:
+    blind = scenes(tmp_path / "scenes", blind=2)
+    record = train_probe(small_config(blind), tmp_path / "run", CPU)
+    assert record is not None
+    assert (record.passed_over, record.passed_over_ids) == (1, ("room0/002",))
+    text = (tmp_path / "run/record.json").read_text()
+    assert from_json(TrainingRecord, text) == record
+
+
+def test_nothing_but_blind_images_is_refused(tmp_path: Path) -> None:
+    blind = scenes(tmp_path / "scenes", blind=0)
+    config = small_config(blind)
+    config = replace(config, data=replace(config.data, limit=1))
+    with pytest.raises(InputError, match="none of its 1 images has a pixel to learn from"):
+        train_probe(config, tmp_path / "run", CPU)
+
+
+def test_features_that_are_no_numbers_are_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Broken.*layer number 1.*NaN"):
+        train_probe(small_config(root, backbone="Broken"), tmp_path / "run", CPU)
+
+
+def test_a_task_that_the_data_has_no_truth_for_is_refused(root: Path, tmp_path: Path) -> None:
+    config = small_config(root, task=Task.NORMALS)
+    config = replace(config, data=replace(config.data, dataset="toy_dataset:Toy"))
+    from toy_dataset import write_toy
+
+    write_toy(tmp_path / "toy")
+    config = replace(config, data=replace(config.data, root=str(tmp_path / "toy"), split="test"))
+    with pytest.raises(InputError, match="has no true normals"):
+        train_probe(config, tmp_path / "run", CPU)
+
+
+def test_a_folder_with_another_run_is_not_written_over(root: Path, tmp_path: Path) -> None:
+    train_probe(small_config(root), tmp_path, CPU)
+    with pytest.raises(OutputError, match="--resume"):
+        train_probe(small_config(root), tmp_path, CPU)
+    with pytest.raises(OutputError, match="another configuration"):
+        train_probe(
+            with_seed(small_config(root), 3), tmp_path, RunOptions(device="cpu", resume=True)
+        )
+
+
+def test_a_checkpoint_that_is_cut_off_is_refused(root: Path, tmp_path: Path) -> None:
+    train_probe(small_config(root), tmp_path, RunOptions(device="cpu", stop_at=2))
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match="is no checkpoint"):
+        train_probe(small_config(root), tmp_path, RunOptions(device="cpu", resume=True))
+
+
+@pytest.mark.parametrize(
+    ("loss", "normals"),
+    [*((loss, NormalsLoss.ANGULAR) for loss in DepthLoss), (DepthLoss.L1, NormalsLoss.UNCERTAIN)],
+)
+def test_every_loss_falls_while_it_is_learned(
+    root: Path, tmp_path: Path, loss: DepthLoss, normals: NormalsLoss
+) -> None:
+    config = replace(
+        small_config(root),
+        losses=Losses(depth=loss, normals=normals),
+        epochs=12,
+        batch_size=6,
+        warm_up=0.0,
+        data=replace(small_config(root).data, held_out=1),
+    )
+    short = train_probe(replace(config, epochs=1), tmp_path / "short", CPU)
+    long = train_probe(config, tmp_path / "long", CPU)
+    assert short is not None
+    assert long is not None
+    assert short.loss is not None
+    assert long.loss is not None
+    assert long.loss < short.loss
+    assert len((tmp_path / "long/validation.csv").read_text().splitlines()) == 13
