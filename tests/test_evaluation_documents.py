@@ -160,7 +160,7 @@ def extended(folder: Path) -> Path:
         Path(rilievo.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
     )
     found = blocks("docs/extending.md")
-    dataset, metric, benchmark = (code for language, code in found if language == "python")
+    dataset, metric, outside, benchmark = (code for language, code in found if language == "python")
     lines = [code for language, code in found if language == "" and not code.startswith("rilievo")]
     tables = package / "evaluate" / "benchmarks"
     (package / "datasets" / "scans.py").write_text(dataset, encoding="utf-8")
@@ -168,6 +168,7 @@ def extended(folder: Path) -> Path:
     depth = package / "metrics" / "depth.py"
     insert(depth, "_METRICS: tuple[Metric[DepthPair], ...] = (\n", lines[1])
     insert(depth, "from rilievo.sums import dot\n", f"\n\n{metric}")
+    (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
     generic = tables / "generic.py"
     generic.write_text(f"{generic.read_text(encoding='utf-8')}\n{benchmark}", encoding="utf-8")
     insert(tables / "__init__.py", "_BENCHMARKS = (\n", lines[2])
@@ -195,4 +196,5 @@ def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(tmp_path
     assert done.returncode == 0, done.stderr
     assert "rilievo/small (up_to_scale, aligned by median) on scans: scans" in done.stdout
     assert re.search(r"too near\s+0\.\d+ ", done.stdout)
+    assert re.search(r"close\s+[01]\.\d+ .* higher", done.stdout)
     assert "2 of 2 images have a score" in done.stdout

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.run import evaluate
@@ -13,7 +14,7 @@ TINY = "tiny_dataset:Tiny"
 
 
 def run_tiny(
-    model: str | Model | None, root: Path, benchmark: str = "depth", **options: object
+    model: str | Model | None, root: Path, benchmark: str | Benchmark = "depth", **options: object
 ) -> Evaluation:
     """Evaluate without progress, on the tiny dataset if the benchmark fits any."""
     given = {"dataset": TINY, **options}

@@ -107,7 +107,8 @@ class Benchmark:
         averaging: What its authors do; the other is reported beside it where it exists.
         rounding: Decimals that an image's metrics are rounded to before they are averaged, those
             of shares in %, so two more of ours; None for no rounding.
-        metrics: Names in the task's table, the leading one first.
+        metrics: Names in the task's table, or ``package.module:NAME`` of metrics of one's own; the
+            leading one first.
         reproduces: Whose numbers it gives, from which program.
         hides: What its numbers do not say: noise of its truth, what the alignment forgives.
         published: Others' results under this protocol, or nearly.

@@ -12,9 +12,9 @@ from rilievo.datasets.base import Absent, Dataset
 from rilievo.datasets.card import DatasetCard
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import DataFacts
-from rilievo.evaluate.scoring import metrics_of
 from rilievo.io.limits import printable
 from rilievo.types import DepthKind
 

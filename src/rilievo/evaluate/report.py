@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from rilievo.evaluate.charts import (
     sequence,
 )
 from rilievo.evaluate.gallery import Group, groups, ranked
+from rilievo.evaluate.metrics import known_metrics
 from rilievo.evaluate.pages import write_page
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation, Score, Summary
@@ -35,13 +35,6 @@ LONGEST_TABLE = 2000
 """Most images that the table lists; of more, it lists the worst."""
 
 WORST = 500
-
-# Where the metrics of a task are told of.
-_TABLES = {
-    "depth": ("rilievo.metrics.depth", "DEPTH_METRICS"),
-    "normals": ("rilievo.metrics.normals", "NORMAL_METRICS"),
-    "picture": ("rilievo.metrics.picture", "PICTURE_METRICS"),
-}
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -162,10 +155,10 @@ def _reading(evaluation: Evaluation, leading: Summary | None) -> str:
 
 def _formulas(evaluation: Evaluation) -> Facts:
     """What the metrics compute, of those that rilievo knows."""
-    if evaluation.task not in _TABLES:
-        return ()
-    module, name = _TABLES[evaluation.task]
-    table = getattr(import_module(module), name)
+    # The settings say where metrics of one's own are.
+    names = setting_value(evaluation.settings.get("metrics", "")).split()
+    names += [each.metric for each in evaluation.summaries]
+    table = known_metrics(evaluation.task, names)
     return tuple(
         (head(each.label, each.unit), table[each.metric].summary)
         for each in evaluation.summaries

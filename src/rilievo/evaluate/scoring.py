@@ -9,26 +9,18 @@ import numpy as np
 from jaxtyping import Float, Float64, UInt8
 
 from rilievo.depth_map import DepthKind, DepthMap
-from rilievo.errors import InputError, NoGroundTruthError, OptionError, suggest
+from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.metres import in_metres
+from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.ranges import range_sums
 from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import cut_truth, normals_mask, size_of
 from rilievo.evaluate.resampling import depth_at, normals_at
-from rilievo.metrics.depth import DEPTH_METRICS
-from rilievo.metrics.metric import AnyMetric, Sums
-from rilievo.metrics.normals import NORMAL_METRICS
+from rilievo.metrics.metric import Sums
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
-from rilievo.metrics.picture import PICTURE_METRICS
 from rilievo.types import Truth
-
-TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
-    Task.DEPTH: DEPTH_METRICS,
-    Task.NORMALS: NORMAL_METRICS,
-    Task.PICTURE: PICTURE_METRICS,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,22 +37,6 @@ class Scored:
     score: Score
     sums: Mapping[str, Sums]
     ranges: Float64[np.ndarray, "3 bins"] | None = None
-
-
-def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
-    """The benchmark's metrics, its leading one first.
-
-    Raises:
-        OptionError: If its task's table has no metric of a name.
-    """
-    table = TABLES[benchmark.task]
-    for name in benchmark.metrics:
-        if name not in table:
-            raise OptionError(
-                f"the benchmark '{benchmark.name}' wants the metric '{name}', which no table has; "
-                f"{suggest(name, table)}"
-            )
-    return {name: table[name] for name in benchmark.metrics}
 
 
 def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.evaluate.benchmark import Averaging, Benchmark
+from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.ranges import COUNT, range_errors
 from rilievo.evaluate.records import RangeError, Score, Summary
-from rilievo.evaluate.scoring import Scored, metrics_of
+from rilievo.evaluate.scoring import Scored
 from rilievo.metrics.metric import AnyMetric, Sums, pooled
 
 RESAMPLES = 1000
