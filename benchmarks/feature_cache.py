@@ -18,6 +18,15 @@ from rilievo.train.probe.stored_features import Storage
 LEAST_RATIO = 10.0
 BACKBONE = "timm/vit_base_patch16_224"
 SIDE, BATCH, BINS = 480, 4, 256
+COLUMNS = (
+    "cache",
+    "CPU s an epoch",
+    "times as fast",
+    "CPU s to fill",
+    "MB an image",
+    "RMS error",
+    "largest error",
+)
 
 
 def run(settings: Settings) -> Report:
@@ -39,46 +48,27 @@ def run(settings: Settings) -> Report:
     medians = {name: spread(each).median for name, each in costs.items()}
     ratio = medians["without"] / medians["fp16"]
     rows = [("without", str(spread(costs["without"])), "1", "", "", "", "")]
-    rows += [
-        (
-            storage.value,
-            str(spread(costs[storage.value])),
-            f"{medians['without'] / medians[storage.value]:.1f}",
-            f"{filling[storage]:.1f}",
-            f"{cache.layout((SIDE, SIDE)).bytes_each / 1e6:.2f}",
-            *_errors(cache, backbone, images[:BATCH]),
-        )
-        for storage, cache in caches.items()
-    ]
-    return Report(
-        name="feature_cache",
-        about=(
-            f"CPU seconds of an epoch over {count} images of {SIDE}x{SIDE} in batches of {BATCH}: "
-            f"the linear probe, {BINS} bins of depth, forward, backward and step, on four layers "
-            "of a ViT-B/16 with random weights; in turns. Errors of what is kept: root mean square "
-            "and largest, as shares of the channels' largest magnitude."
-        ),
-        tables=(
-            Table(
-                columns=(
-                    "cache",
-                    "CPU s an epoch",
-                    "times as fast",
-                    "CPU s to fill",
-                    "MB an image",
-                    "RMS error",
-                    "largest error",
-                ),
-                rows=rows,
-            ),
-        ),
-        bars=(
-            Bar(
-                promise=f"a warm cache makes an epoch at least {LEAST_RATIO:g} times as fast",
-                measured=f"{ratio:.1f} times",
-                kept=ratio >= LEAST_RATIO,
-            ),
-        ),
+    for storage, cache in caches.items():
+        cost = str(spread(costs[storage.value]))
+        times = f"{medians['without'] / medians[storage.value]:.1f}"
+        size = f"{cache.layout((SIDE, SIDE)).bytes_each / 1e6:.2f}"
+        errors = _errors(cache, backbone, images[:BATCH])
+        rows.append((storage.value, cost, times, f"{filling[storage]:.1f}", size, *errors))
+    bar = Bar(
+        promise=f"a warm cache makes an epoch at least {LEAST_RATIO:g} times as fast",
+        measured=f"{ratio:.1f} times",
+        kept=ratio >= LEAST_RATIO,
+    )
+    table = Table(columns=COLUMNS, rows=rows)
+    return Report(name="feature_cache", about=_about(count), tables=(table,), bars=(bar,))
+
+
+def _about(count: int) -> str:
+    return (
+        f"CPU seconds of an epoch over {count} images of {SIDE}x{SIDE} in batches of {BATCH}: "
+        f"the linear probe, {BINS} bins of depth, forward, backward and step, on four layers of a "
+        "ViT-B/16 with random weights; in turns. Errors of what is kept: root mean square and "
+        "largest, as shares of the channels' largest magnitude."
     )
 
 
