@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = {
     "view": "samples into FiftyOne, in bulk and one by one",
     "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
+    "probe": "a training step of probes, against the most direct form",
 }
 
 
