@@ -87,9 +87,8 @@ def bands(
 
 def is_traced() -> bool:
     """Whether a graph is being recorded (export, compilation): it keeps to the plain form."""
-    return torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
-
-
+    tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    return tracing or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 @lru_cache(maxsize=64)
 def _bands(
     length: int,
