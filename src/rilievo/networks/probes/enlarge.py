@@ -89,6 +89,8 @@ def is_traced() -> bool:
     """Whether a graph is being recorded (export, compilation): it keeps to the plain form."""
     tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     return tracing or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+
+
 @lru_cache(maxsize=64)
 def _bands(
     length: int,
