@@ -62,65 +62,74 @@ def _add(fiftyone: ModuleType, dataset: Any, rows: Sequence[Row]) -> None:
         return
     from fiftyone.core.odm import insert_documents
 
-    now = datetime.now(UTC)
+    fields = Fields(fiftyone)
     documents = [
-        dataset._make_dict(sample, created_at=now, last_modified_at=now)
-        for row in rows
-        for sample in _new_samples(fiftyone, dataset, row)
+        document for row in rows for document in _new_documents(fiftyone, dataset, row, fields)
     ]
     insert_documents(documents, dataset._sample_collection, progress=False)
 
 
-def _new_samples(fiftyone: ModuleType, dataset: Any, row: Row) -> Iterator[Any]:
-    if not is_grouped(dataset):
-        yield _photo_sample(fiftyone, row)
-        return
-    group = fiftyone.Group()
-    yield _photo_sample(fiftyone, row, group=group.element(PHOTO))
-    if row.surfaces:
+def _new_documents(
+    fiftyone: ModuleType, dataset: Any, row: Row, fields: "Fields"
+) -> Iterator[dict[str, Any]]:
+    now = datetime.now(UTC)
+    tags = [] if row.split is None else [row.split]
+    group = fiftyone.Group() if is_grouped(dataset) else None
+    place = {} if group is None else {"group": group.element(PHOTO)}
+    photo = fiftyone.Sample(filepath=str(row.file), tags=tags, **place)
+    yield dataset._make_dict(photo, created_at=now, last_modified_at=now) | fields.of(row)
+    if group is not None and row.surfaces:
         scene = write_scene(fiftyone, row)
-        yield fiftyone.Sample(
-            filepath=str(scene), group=group.element(SURFACE), **{KEY: row.id, "split": row.split}
-        )
+        surface = fiftyone.Sample(filepath=str(scene), group=group.element(SURFACE))
+        known = {KEY: row.id, "split": row.split}
+        yield dataset._make_dict(surface, created_at=now, last_modified_at=now) | known
 
 
-def _photo_sample(fiftyone: ModuleType, row: Row, **group: Any) -> Any:
-    return fiftyone.Sample(
-        filepath=str(row.file),
-        tags=[] if row.split is None else [row.split],
-        metadata=fiftyone.ImageMetadata(
-            width=row.width,
-            height=row.height,
-            num_channels=3,
-            mime_type=row.mime,
-            size_bytes=row.file.stat().st_size,
-        ),
-        **group,
-        **fields_of(fiftyone, row),
-    )
+class Fields:
+    """Rows as the database holds them, made from patterns of FiftyOne's own.
 
+    A heat map is an object of many checks: to make one for each image takes most of the time.
 
-def fields_of(fiftyone: ModuleType, row: Row) -> dict[str, Any]:
-    """What a row says of a photograph, field by field."""
-    return {
-        KEY: row.id,
-        "split": row.split,
-        "notes": list(row.notes),
-        **{field: _heat_map(fiftyone, each) for field, each in row.maps.items()},
-        **{field: str(path) for field, path in row.pictures.items()},
-        **row.numbers,
-    }
+    Args:
+        fiftyone: The module.
+    """
 
+    def __init__(self, fiftyone: ModuleType) -> None:
+        from bson import ObjectId
 
-def _heat_map(fiftyone: ModuleType, stored: StoredMap) -> Any:
-    return fiftyone.Heatmap(
-        map_path=str(stored.path),
-        range=[float(stored.limits.low), float(stored.limits.high)],
-        kind=stored.kind,
-        unit=stored.unit,
-        scale=stored.scale,
-        offset=stored.offset,
-    )
+        self._new_id = ObjectId
+        self._map: dict[str, Any] = fiftyone.Heatmap(map_path="", range=[0.0, 1.0]).to_dict()
+        self._metadata: dict[str, Any] = fiftyone.ImageMetadata(num_channels=3).to_dict()
+
+    def of(self, row: Row) -> dict[str, Any]:
+        """What a row says of its photograph, field by field."""
+        metadata = {
+            "width": row.width,
+            "height": row.height,
+            "mime_type": row.mime,
+            "size_bytes": row.file.stat().st_size,
+        }
+        return {
+            KEY: row.id,
+            "split": row.split,
+            "notes": list(row.notes),
+            "metadata": self._metadata | metadata,
+            **{field: self._heat_map(each) for field, each in row.maps.items()},
+            **{field: str(path) for field, path in row.pictures.items()},
+            **row.numbers,
+        }
+
+    def _heat_map(self, stored: StoredMap) -> dict[str, Any]:
+        own = {
+            "_id": self._new_id(),
+            "map_path": str(stored.path),
+            "range": [float(stored.limits.low), float(stored.limits.high)],
+            "kind": stored.kind,
+            "unit": stored.unit,
+            "scale": stored.scale,
+            "offset": stored.offset,
+        }
+        return self._map | own
 
 
 def _change(
@@ -134,15 +143,13 @@ def _change(
         return
     from pymongo import UpdateOne
 
+    fields = Fields(fiftyone)
     slice_ = {"group.name": PHOTO} if is_grouped(dataset) else {}
     empty = dict.fromkeys(paths & set(dataset.get_field_schema()))
-    now = datetime.now(UTC)
     changes = []
     for row in rows:
-        document = _photo_sample(fiftyone, row).to_mongo_dict()
-        kept = {name: document[name] for name in ("filepath", "metadata", *_held(row))}
-        found = {KEY: row.id, **slice_}
-        changes.append(UpdateOne(found, {"$set": {**empty, **kept, "last_modified_at": now}}))
+        now = {"filepath": str(row.file), "last_modified_at": datetime.now(UTC)}
+        changes.append(UpdateOne({KEY: row.id, **slice_}, {"$set": empty | fields.of(row) | now}))
         if is_grouped(dataset) and row.surfaces:
             write_scene(fiftyone, row)
     dataset._bulk_write(changes)
