@@ -1,10 +1,11 @@
 """What can be set of a model: names, types and ranges, from Python and from the command line."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from rilievo.errors import OptionError
+from rilievo.errors import ModelError, OptionError
 from rilievo.models import MODELS, load_model
 from rilievo.models.settings import (
     describe_settings,
@@ -103,6 +104,15 @@ def test_every_setting_of_the_table_has_a_help() -> None:
     for place in places:
         for facts in describe_settings(settings_class(place)):
             assert facts.help.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["{}", "{}.onnx", "who/{}", "diffusers:{}", "replicate:{}", "/{}"])
+@pytest.mark.parametrize("kind", [None, "affine"])
+def test_a_name_longer_than_any_file_may_have_is_one_line(name: str, kind: str | None) -> None:
+    for given in (name.format("a" * 5000), Path(name.format("a" * 5000))):
+        with pytest.raises((ModelError, OptionError)) as caught:
+            load_model(given, kind=kind)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_model_with_nothing_to_set_says_so() -> None:

@@ -1,5 +1,6 @@
 """The models and how to load one. The table is data: reading it imports no model."""
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -113,7 +114,7 @@ def load_model(
 
 
 def _is_onnx(name: str | Path) -> bool:
-    return str(name).endswith(".onnx") or (isinstance(name, Path) and not name.is_dir())
+    return str(name).endswith(".onnx") or (isinstance(name, Path) and not os.path.isdir(name))
 
 
 def read_kind(kind: str) -> DepthKind:
@@ -139,7 +140,8 @@ def _resolved(name: str | Path, kind: DepthKind | None) -> tuple[ModelCard, str 
     for find in (diffusion_cards.find_pipeline, replicate_cards.find_version):
         if text not in MODELS and (found := find(text, kind)) is not None:
             return found
-    if text not in MODELS and Path(name).is_dir():
+    # Unlike Path.is_dir, this takes for no folder what the system refuses, such as a long name.
+    if text not in MODELS and os.path.isdir(name):
         return _folder_card(Path(name).resolve(), kind), None
     known, _, revision = text.partition("@")
     card = MODELS.get(known) or (checkpoint_card(known) if known in KINDS else None)

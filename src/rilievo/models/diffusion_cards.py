@@ -1,5 +1,6 @@
 """The diffusion models that are known, and what can be set of one; data, read without torch."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +156,7 @@ def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | N
     Returns:
         None for the name of something else.
     """
-    if (Path(name) / FILE).is_file():
+    if os.path.isfile(Path(name) / FILE):
         return unlisted_card(str(Path(name).resolve()), kind, local=True), None
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
     if repository in REPOSITORIES:
