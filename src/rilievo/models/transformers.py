@@ -8,10 +8,8 @@ are read as safetensors, or with ``weights_only``.
 import fnmatch
 import json
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from logging import CRITICAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +23,7 @@ from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.processors import FAMILIES, FILE, read_processor
+from rilievo.models.tensors import check_tensors, tensor_report
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -42,16 +41,6 @@ _REFUSED = {
 }
 DINOV2_NEAREST = 1e-3
 """What DINOv2's authors add to their depth heads' answers [m]; transformers leaves it out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
-    """A model, and which of its tensors did not come from the checkpoint as they should."""
-
-    body: Any
-    missing: Sequence[str]
-    extra: Sequence[str]
-    misshapen: Sequence[str]
 
 
 def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
@@ -154,9 +143,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
     from rilievo.models.transformers_networks import DepthHead, DepthProHead
 
     preparation = read_processor(snapshot.folder, model_type)
-    loaded = _load_body(snapshot)
-    _check_tensors(card, loaded)
-    body = loaded.body
+    body = _load_body(card, snapshot)
     if model_type == "depth_pro":
         return DepthProHead(preparation, body)
     is_dinov2 = getattr(getattr(body.config, "backbone_config", None), "model_type", "") == "dinov2"
@@ -171,7 +158,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
     )
 
 
-def _load_body(snapshot: Snapshot) -> _Loaded:
+def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     import torch
     from transformers import AutoModelForDepthEstimation
 
@@ -193,39 +180,10 @@ def _load_body(snapshot: Snapshot) -> _Loaded:
         raise ModelError(
             f"{printable(snapshot.folder)}: cannot be loaded: {first_line(error)}"
         ) from error
-    return _Loaded(
-        body=body,
-        missing=sorted(key for key in info["missing_keys"] if not _UNUSED.search(key)),
-        extra=sorted(info["unexpected_keys"]),
-        misshapen=sorted(_misshapen(each) for each in info["mismatched_keys"]),
-    )
-
-
-def _misshapen(entry: Sequence[Any]) -> str:
-    name, found, expected = entry
-    return f"{name} {tuple(found)} instead of {tuple(expected)}"
-
-
-def _check_tensors(card: ModelCard, loaded: _Loaded) -> None:
-    """Refuse a checkpoint that leaves some of the network at random; tell of what is left over."""
-    wrong = [
-        f"{words}: {_some(names)}"
-        for words, names in (("missing", loaded.missing), ("misshapen", loaded.misshapen))
-        if names
-    ]
-    extra = f"extra: {_some(loaded.extra)}" if loaded.extra else ""
-    if wrong:
-        raise ModelError(
-            f"model '{card.name}': its weights do not fit its config.json: "
-            + "; ".join([*wrong, extra] if extra else wrong)
-        )
-    if extra:
-        warnings.warn(f"model '{card.name}' has tensors of no use, {extra}", stacklevel=5)
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(printable, names[:3])) + rest
+    missing = [name for name in info["missing_keys"] if not _UNUSED.search(name)]
+    report = tensor_report(missing, info["unexpected_keys"], info["mismatched_keys"])
+    check_tensors(card.name, report)
+    return body
 
 
 @contextmanager
