@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -61,18 +62,7 @@ class ForeignModel(PreparedModel):
             ModelError: If it cannot be opened, or is no network from pictures to maps.
             OptionError: If it needs to be told something, or was told something that it is not.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
-        except Exception as error:
-            raise ModelError(
-                f"{printable(path)}: not a network ONNX Runtime can run: {first_line(error)}"
-            ) from error
+        session = _session(path)
         self._session, self.statement = session, statement
         inputs = {each.name: each for each in session.get_inputs()}
         self.input = _named(path, "input", list(inputs), statement.input)
@@ -121,6 +111,22 @@ class ForeignModel(PreparedModel):
                 f"{'x'.join(map(str, pixels.shape))}: {first_line(error)}"
             ) from error
         return np.asarray(answer)
+
+
+def _session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # The runtime's own exceptions derive from Exception alone and are not exported.
+    try:
+        return onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    except Exception as error:
+        raise ModelError(
+            f"{printable(path)}: not a network ONNX Runtime can run: {first_line(error)}"
+        ) from error
 
 
 def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:

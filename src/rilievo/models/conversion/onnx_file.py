@@ -74,11 +74,8 @@ def write_onnx(
         MissingExtraError: If the package onnx is not installed.
     """
     check_precision(precision)
-    network = model.network
-    if network.mixes_batches or "depth" not in network.outputs:
-        why = "answers one photograph by another" if network.mixes_batches else "gives no depth"
-        raise ModelError(f"model '{model.card.name}' cannot be exported: its network {why}")
-    preparation = network.preparation if size is None else _fixed(network.preparation, size)
+    _check_exportable(model)
+    preparation = model.preparation if size is None else _fixed(model.preparation, size)
     facts = replace(_facts(model, preparation), precision=precision)
     traced = part if precision == FP32 else part_of(part)
     try:
@@ -142,6 +139,13 @@ def check_precision(precision: str) -> None:
     if precision not in FILE_PRECISIONS:
         known = suggest(precision, FILE_PRECISIONS)
         raise OptionError(f"no precision '{precision}' of an ONNX file; {known}")
+
+
+def _check_exportable(model: "TorchModel") -> None:
+    network = model.network
+    if network.mixes_batches or "depth" not in network.outputs:
+        why = "answers one photograph by another" if network.mixes_batches else "gives no depth"
+        raise ModelError(f"model '{model.card.name}' cannot be exported: its network {why}")
 
 
 def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
