@@ -12,6 +12,8 @@ from rilievo.errors import ModelError, RilievoError
 from rilievo.export.options import ExportOptions
 from rilievo.export.run import export_model
 from rilievo.models import load_model
+from rilievo.models.conversion import adoption
+from rilievo.models.conversion.foreign import ForeignModel
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAID: dict[str, Any] = {"kind": "metric", "mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
@@ -149,3 +151,24 @@ def test_of_several_outputs_one_is_named(tmp_path: Path) -> None:
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))
     export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID, onnx_output="raw"))
     assert load_model(tmp_path / "ours.onnx").card.normals is False
+
+
+def test_a_copy_that_answers_otherwise_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the graph that normalises were wrong: the network as it came disagrees."""
+    right = adoption._normalising
+
+    def wrong(foreign: ForeignModel, theirs: str) -> Any:
+        nodes, constants = right(foreign, theirs)
+        doubled = [
+            onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(each), each.name)
+            for each in constants
+        ]
+        return nodes, doubled
+
+    monkeypatch.setattr(adoption, "_normalising", wrong)
+    foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70])
+    with pytest.raises(ModelError, match="differ"):
+        export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))
+    assert [each.name for each in tmp_path.iterdir()] == ["f.onnx"]
