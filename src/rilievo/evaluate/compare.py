@@ -48,9 +48,17 @@ def compare(
         raise OptionError(f"no run '{baseline}' for a baseline; {suggest(baseline, named)}")
     check_benchmark(named)
     ids = shared_images(named, common=common)
+    return _compared(named, _metrics(named, metrics), ids, baseline)
+
+
+def _compared(
+    named: Mapping[str, Evaluation],
+    metrics: Sequence[str],
+    ids: tuple[str, ...],
+    baseline: str | None,
+) -> Comparison:
     is_cut = any(len(run.scores) != len(ids) for run in named.values())
-    chosen = _metrics(named, metrics)
-    lines = [line_up(named, metric, ids, baseline, is_cut=is_cut) for metric in chosen]
+    lines = [line_up(named, metric, ids, baseline, is_cut=is_cut) for metric in metrics]
     columns = tuple(line.column for line in lines)
     first = next(iter(named.values()))
     published = _published(first)

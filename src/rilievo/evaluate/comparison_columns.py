@@ -53,11 +53,7 @@ def line_up(
         for name, run in runs.items()
     }
     better = next(iter(summaries.values())).better
-    rows = {name: {score.id: score.values for score in run.scores} for name, run in runs.items()}
-    ids = tuple(id for id in ids if all(metric in each[id] for each in rows.values()))
-    values = {
-        name: np.array([each[id][metric] for id in ids], np.float64) for name, each in rows.items()
-    }
+    ids, values = _values(runs, metric, ids)
     quoted = {name: _quoted(summaries[name], values[name], is_cut=is_cut) for name in runs}
     order = sorted(runs, key=lambda name: badness(quoted[name].value, better))
     reference = order[0] if baseline is None else baseline
@@ -74,6 +70,18 @@ def line_up(
         values={name: tuple(each.tolist()) for name, each in compared.items()},
     )
     return LineUp(column=column, cells=_cells(quoted, compared, order, column))
+
+
+def _values(
+    runs: Mapping[str, Evaluation], metric: str, ids: tuple[str, ...]
+) -> tuple[tuple[str, ...], Values]:
+    """The images that have the metric in all runs, and its values there."""
+    rows = {name: {score.id: score.values for score in run.scores} for name, run in runs.items()}
+    ids = tuple(id for id in ids if all(metric in each[id] for each in rows.values()))
+    values = {
+        name: np.array([each[id][metric] for id in ids], np.float64) for name, each in rows.items()
+    }
+    return ids, values
 
 
 def _quoted(summary: Summary, values: Float64[np.ndarray, "n"], *, is_cut: bool) -> Cell:

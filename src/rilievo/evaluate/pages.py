@@ -26,6 +26,17 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         MissingExtraError: If Jinja is not installed.
         OutputError: If the file cannot be written.
     """
+    pieces = _environment().get_template(template).generate(**content)
+    with (
+        replacing(path) as part,
+        # Names of files may be no Unicode.
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.writelines(pieces)
+
+
+def _environment() -> Any:
+    """Jinja with our templates, and what all of them name."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:
@@ -56,12 +67,7 @@ def write_page(path: Path, template: str, **content: Any) -> None:
         count=wording.count,
         head=wording.head,
     )
-    with (
-        replacing(path) as part,
-        # Names of files may be no Unicode.
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        file.writelines(environment.get_template(template).generate(**content))
+    return environment
 
 
 def _hash(script: str) -> str:

@@ -1,7 +1,7 @@
 """The models and how to load one. The table is data: reading it imports no model."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
+    from rilievo.models.engines import LoadOptions
 
 DEFAULT_MODEL = "rilievo/small"
 
@@ -90,13 +91,7 @@ def load_model(
     """
     from rilievo.models.engines import LoadOptions
 
-    given = None if kind is None else read_kind(kind)
-    card, revision = (None, None) if _is_onnx(name) else _resolved(name, given)
-    if given is not None and (card is None or card.kind is not given):
-        stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
-        raise OptionError(f"model '{name}': {stated}, and {given} was given")
-    if settings and (card is None or card.settings is None):
-        raise OptionError(f"model '{name}' has nothing to set, got {', '.join(settings)}")
+    card, revision = _asked(name, kind, settings or {})
     options = LoadOptions(
         device=device,
         engine=engine,
@@ -109,8 +104,26 @@ def load_model(
         from rilievo.models.onnx import OnnxModel
 
         return OnnxModel(Path(name), options)
+    return _loader(card)(card, options)
+
+
+def _loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
     module, _, function = card.loader.partition(":")
-    return getattr(import_module(module), function)(card, options)
+    return getattr(import_module(module), function)
+
+
+def _asked(
+    name: str | Path, kind: str | None, settings: Mapping[str, Setting]
+) -> tuple[ModelCard | None, str | None]:
+    """The card, None of an ONNX file, and the revision; kind and settings fit it."""
+    given = None if kind is None else read_kind(kind)
+    card, revision = (None, None) if _is_onnx(name) else _resolved(name, given)
+    if given is not None and (card is None or card.kind is not given):
+        stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
+        raise OptionError(f"model '{name}': {stated}, and {given} was given")
+    if settings and (card is None or card.settings is None):
+        raise OptionError(f"model '{name}' has nothing to set, got {', '.join(settings)}")
+    return card, revision
 
 
 def _is_onnx(name: str | Path) -> bool:

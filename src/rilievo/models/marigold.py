@@ -77,28 +77,33 @@ class DiffusionModel(Model):
         self._resolution = self._resolved(
             "resolution", settings.resolution, "default_processing_resolution"
         )
-        multiple = getattr(pipeline, "vae_scale_factor", 1)
-        if self._resolution % multiple:
-            raise OptionError(
-                f"model '{card.name}': resolution is a multiple of {multiple}, got "
-                f"{self._resolution}"
-            )
-        self.settings = {
-            "engine": ENGINE,
-            "precision": options.precision,
-            "device": str(self.device),
-            "pipeline": type(pipeline).__name__,
-            "scheduler": type(getattr(pipeline, "scheduler", None)).__name__,
-            "steps": self._steps,
-            "ensemble": self._ensemble,
-            "seed": self._seed,
-            "resolution": self._resolution,
-            **(facts or {}),
-        }
+        self._check_resolution()
+        self.settings = {**self._facts(options.precision), **(facts or {})}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Answer for one photograph after the other: each starts from the same noise."""
         return [self._infer_one(photo) for photo in photos]
+
+    def _facts(self, precision: str) -> dict[str, Setting]:
+        return {
+            "engine": ENGINE,
+            "precision": precision,
+            "device": str(self.device),
+            "pipeline": type(self._pipeline).__name__,
+            "scheduler": type(getattr(self._pipeline, "scheduler", None)).__name__,
+            "steps": self._steps,
+            "ensemble": self._ensemble,
+            "seed": self._seed,
+            "resolution": self._resolution,
+        }
+
+    def _check_resolution(self) -> None:
+        multiple = getattr(self._pipeline, "vae_scale_factor", 1)
+        if self._resolution % multiple:
+            raise OptionError(
+                f"model '{self.card.name}': resolution is a multiple of {multiple}, got "
+                f"{self._resolution}"
+            )
 
     def _resolved(self, name: str, given: int | None, default: str) -> int:
         value = getattr(self._pipeline, default, None) if given is None else given

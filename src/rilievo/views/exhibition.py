@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from rilievo.errors import RilievoError
+from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.records import Score, Summary
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
 from rilievo.views.images import Images
@@ -147,6 +147,20 @@ class Exhibition:
         cameras += [each.seen.camera for each in shown if each.seen is not None]
         camera = next((each for each in cameras if each is not None), None)
         return Exhibit(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
+
+    def check_shown(self, failed: Sequence[str]) -> None:
+        """Refuse to have shown nothing.
+
+        Args:
+            failed: Images that are not shown, and why.
+
+        Raises:
+            InputError: If these are all.
+        """
+        if len(failed) == len(self.ids) + len(self.absent):
+            raise InputError(
+                f"none of the {len(failed)} images can be shown; the first, {failed[0]}"
+            )
 
 
 def _shown(column: Column, id: str) -> Shown:

@@ -56,11 +56,7 @@ def write_traced(
         import onnx  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError("exporting to ONNX", "export") from error
-    size = sum(each.numel() * each.element_size() for each in network.state_dict().values())
-    if size > LARGEST:
-        raise ModelError(
-            f"the weights take {size / 2**30:.1f} GB, and an ONNX file holds 2 at most"
-        )
+    _check_size(network)
     try:
         with warnings.catch_warnings(), _sizes_kept(), torch.inference_mode(mode=False):
             warnings.simplefilter("ignore")
@@ -80,6 +76,14 @@ def write_traced(
     # What a network does that no graph can say ends in as many ways as there are operators.
     except Exception as error:
         raise ModelError(f"the network cannot be traced: {first_line(error)}") from error
+
+
+def _check_size(network: "nn.Module") -> None:
+    size = sum(each.numel() * each.element_size() for each in network.state_dict().values())
+    if size > LARGEST:
+        raise ModelError(
+            f"the weights take {size / 2**30:.1f} GB, and an ONNX file holds 2 at most"
+        )
 
 
 def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rilievo.errors import InputError, OptionError, OutputError, RilievoError
+from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.pipeline.summary import Tally
@@ -75,21 +75,18 @@ def fill_view(
     options = options or ViewOptions()
     exhibition = open_targets(targets, source or SourceOptions())
     name = options.name or f"rilievo {exhibition.name}"
-    folder = options.output or Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
+    folder = options.output or _folder(name)
     _claim(folder)
     _check_export(options.export)
     fiftyone = connected()
     dataset = _dataset(fiftyone, name, points=options.points)
     media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
+    failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
     with Tally(output=folder, total=len(exhibition.ids), show=show) as tally:
         tally.part("images")
-        failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
-        rows = _rows(exhibition, media, tally, failed)
-        faults: list[str] = []
-        for row in put_rows(fiftyone, dataset, exhibition, rows):
-            faults += [f"{printable(row.id)}: {fault}" for fault in row.faults]
-    if len(failed) == len(exhibition.ids) + len(exhibition.absent):
-        raise InputError(f"none of the {len(failed)} images can be shown; the first, {failed[0]}")
+        rows = put_rows(fiftyone, dataset, exhibition, _rows(exhibition, media, tally, failed))
+        faults = [f"{printable(row.id)}: {fault}" for row in rows for fault in row.faults]
+    exhibition.check_shown(failed)
     arrange(fiftyone, dataset, exhibition)
     views = save_views(dataset, exhibition)
     if options.export is not None:
@@ -104,6 +101,10 @@ def fill_view(
         faults=tuple(faults),
         exported=options.export,
     )
+
+
+def _folder(name: str) -> Path:
+    return Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
 def _rows(exhibition: Exhibition, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import InputError, OptionError, OutputError, RilievoError
+from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.pipeline.summary import Tally
@@ -69,18 +69,11 @@ def write_gallery(
     path = output if alone else output / INDEX
     _check_ours(path, alone=alone)
     exhibition = open_targets(targets, source or SourceOptions())
-    if alone and len(exhibition.ids) > MOST_IN_PAGE:
-        raise OptionError(
-            f"{len(exhibition.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
-            f"give a folder, -o {printable(output.with_suffix(''))}, or fewer with --limit"
-        )
+    if alone:
+        _check_count(exhibition, output)
     make_folder(path.parent)
-    known = sortables(exhibition)
-    cards = Cards(
-        exhibition=exhibition,
-        place=InPage() if alone else Beside(folder=path.parent),
-        sortables=known,
-    )
+    place = InPage() if alone else Beside(folder=path.parent)
+    cards = Cards(exhibition=exhibition, place=place, sortables=sortables(exhibition))
     failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
     faults: list[str] = []
     with (
@@ -91,11 +84,8 @@ def write_gallery(
     ):
         tally.part("images")
         drawn = _drawn(exhibition, cards, tally, failed, faults)
-        file.writelines(page(exhibition, drawn, known, failed))
-        if len(failed) == len(exhibition.ids) + len(exhibition.absent):
-            raise InputError(
-                f"none of the {len(failed)} images can be shown; the first, {failed[0]}"
-            )
+        file.writelines(page(exhibition, drawn, cards.sortables, failed))
+        exhibition.check_shown(failed)
     return Reported(
         page=path,
         images=len(exhibition.ids) + len(exhibition.absent) - len(failed),
@@ -103,6 +93,14 @@ def write_gallery(
         failed=tuple(failed),
         faults=tuple(faults),
     )
+
+
+def _check_count(exhibition: Exhibition, output: Path) -> None:
+    if len(exhibition.ids) > MOST_IN_PAGE:
+        raise OptionError(
+            f"{len(exhibition.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
+            f"give a folder, -o {printable(output.with_suffix(''))}, or fewer with --limit"
+        )
 
 
 def _drawn(
