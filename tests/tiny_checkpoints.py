@@ -1,5 +1,6 @@
 """Tiny checkpoints of every depth family, saved by transformers itself in its own layout."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -274,3 +275,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkpoints
 
     yield find
     torch.set_num_threads(threads)
+
+
+def copied(folder: Path, target: Path) -> Path:
+    """A checkpoint that may be spoilt."""
+    shutil.copytree(folder, target)
+    return target

@@ -1,38 +1,19 @@
 """Alignment recovers what was done to a depth map, and refuses what it cannot know."""
 
-import re
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.alignment import METHODS, AlignMethod, Fit, FitSpace, align, to_depth
+from maps_to_align import ALL, CASES, SHAPE, depth_map, numbers
+from rilievo.alignment import AlignMethod, Fit, FitSpace, align, to_depth
 from rilievo.alignment import fit as fit_module
-from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.types import DepthKind, DepthMap
 
-SHAPE = (12, 16)
-ALL = np.ones(SHAPE, bool)
-
 scales = st.floats(0.01, 100)
-shifts = st.floats(-5, 5)
+
+
 seeds = st.integers(0, 2**32 - 1)
-
-
-def numbers(seed: int, low: float = 0.5, high: float = 8.0) -> np.ndarray:
-    """Spread over the range, and already rounded to what a depth map holds."""
-    values = np.random.default_rng(seed).uniform(low, high, SHAPE).astype(np.float32)
-    values.flat[:2] = low, high
-    return values
-
-
-def depth_map(values: np.ndarray, kind: DepthKind, valid: np.ndarray | None = None) -> DepthMap:
-    return DepthMap(
-        values=values.astype(np.float32), kind=kind, valid=ALL if valid is None else valid
-    )
 
 
 @given(seed=seeds, scale=scales, shift=st.floats(0, 5))
@@ -85,7 +66,6 @@ def test_a_known_scale_is_recovered(method: AlignMethod, seed: int, scale: float
     assert fit.shift == 0
 
 
-CASES = [(kind, method) for kind, methods in METHODS.items() for method in methods]
 # The robust methods look at a subsample that depends on where a pixel is.
 ON_ALL_PIXELS = [case for case in CASES if not case[1].startswith("robust")]
 
@@ -210,92 +190,6 @@ def test_without_a_least_inverse_the_farthest_truth_is_the_bound() -> None:
     assert aligned.depth.values[3, 3] == np.float32(1.0)
 
 
-@pytest.mark.parametrize(
-    ("kind", "method"),
-    [(kind, method) for kind in DepthKind for method in AlignMethod if method not in METHODS[kind]],
-)
-def test_a_method_that_makes_no_sense_for_the_kind_is_refused(
-    kind: DepthKind, method: AlignMethod
-) -> None:
-    with pytest.raises(OptionError, match=f"kind '{kind}' is not aligned by '{method}'.*choose"):
-        align(depth_map(numbers(0), kind), numbers(0).astype(float), ALL, method=method)
-
-
-def test_no_common_pixel_is_no_ground_truth() -> None:
-    left = np.zeros(SHAPE, bool)
-    left[:, :8] = True
-    predicted = depth_map(numbers(0), DepthKind.METRIC, left)
-    with pytest.raises(NoGroundTruthError, match="no pixel"):
-        align(predicted, np.ones(SHAPE), ~left)
-
-
-def test_one_pixel_gives_a_scale_but_no_shift() -> None:
-    values, one = numbers(0), np.zeros(SHAPE, bool)
-    one[4, 5] = True
-    true = np.full(SHAPE, 3.0)
-    for method in (AlignMethod.MEDIAN, AlignMethod.SCALE, AlignMethod.ROBUST_SCALE):
-        aligned = align(depth_map(values, DepthKind.UP_TO_SCALE), true, one, method=method)
-        assert aligned.depth.values[4, 5] == np.float32(3.0)
-    for method in (
-        AlignMethod.SCALE_SHIFT,
-        AlignMethod.INVERSE_SCALE_SHIFT,
-        AlignMethod.LOG,
-        AlignMethod.ROBUST_SCALE_SHIFT,
-    ):
-        with pytest.raises(CalibrationError, match="one pixel"):
-            align(depth_map(values, DepthKind.UP_TO_SCALE), true, one, method=method)
-
-
-@pytest.mark.parametrize(
-    ("kind", "method"),
-    [case for case in CASES if case[1] not in ("none", "median", "scale", "robust_scale")],
-)
-def test_a_constant_prediction_determines_no_shift(kind: DepthKind, method: AlignMethod) -> None:
-    with pytest.raises(CalibrationError, match="constant over all 192 pixels"):
-        align(depth_map(np.full(SHAPE, 2.7), kind), numbers(0).astype(float), ALL, method=method)
-
-
-@pytest.mark.parametrize(
-    ("kind", "method"), [case for case in CASES if case[0] not in ("metric", "up_to_scale")]
-)
-def test_a_prediction_that_takes_near_for_far_is_refused(
-    kind: DepthKind, method: AlignMethod
-) -> None:
-    values = numbers(0)
-    true = 1 / values if kind is DepthKind.AFFINE else values
-    with pytest.raises(CalibrationError, match="not positive: the prediction takes near for far"):
-        align(depth_map(values, kind), true.astype(float), ALL, method=method)
-
-
-@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
-def test_true_depth_that_is_no_depth_must_be_masked(bad: float) -> None:
-    true = np.ones(SHAPE)
-    true[0, 0] = bad
-    with pytest.raises(InputError, match="1 of 192 valid pixels"):
-        align(depth_map(numbers(0), DepthKind.METRIC), true, ALL)
-
-
-def test_shapes_that_differ_are_refused() -> None:
-    with pytest.raises(InputError, match=r"\(12, 16\), true depth \(3, 4\)"):
-        align(depth_map(numbers(0), DepthKind.METRIC), np.ones((3, 4)), np.ones((3, 4), bool))
-
-
-@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
-def test_least_values_are_positive(bad: float) -> None:
-    for options in ({"min_depth": bad}, {"min_inverse": bad}):
-        with pytest.raises(OptionError, match="positive number"):
-            align(depth_map(numbers(0), DepthKind.METRIC), np.ones(SHAPE), ALL, **options)
-
-
-def test_a_fit_out_of_float32_is_said() -> None:
-    values = numbers(0, 1.0, 2.0)
-    true, valid = values.astype(float) ** 3, ALL.copy()
-    values[0, 0], valid[0, 0] = 1e30, False
-    predicted = depth_map(values, DepthKind.UP_TO_SCALE)
-    with pytest.raises(CalibrationError, match="1 pixels out of the range"):
-        align(predicted, true, valid, method=AlignMethod.LOG)
-
-
 def test_converting_in_bands_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     predicted = depth_map(numbers(9), DepthKind.UP_TO_SCALE, numbers(1) > 3)
     fit = Fit(space=FitSpace.INVERSE, scale=2.0, shift=0.1, residual=0.0, pixels=2)
@@ -303,36 +197,3 @@ def test_converting_in_bands_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(fit_module, "BAND_PIXELS", 5 * SHAPE[1])
     np.testing.assert_array_equal(to_depth(predicted, fit), whole)
     assert not whole[~predicted.valid].any()
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        ("rilievo.align(depth, true, np.ones((3, 4), np.uint8))", "the mask is uint8, .* mask > 0"),
-        ("rilievo.align(depth, true.astype(int), valid)", "the true depth is int64"),
-        ("rilievo.align(depth, true[0], valid)", r"true depth \(4,\)"),
-        ("rilievo.align(prediction, true, valid)", "take prediction.depth"),
-        ("rilievo.align(true, true, valid)", "a ndarray is given"),
-        ("rilievo.calibrate(prediction, [])", "take prediction.depth"),
-        ("rilievo.calibrate_height(prediction, camera, 1.5)", "take prediction.depth"),
-        ("rilievo.DepthMap(values=depth.values, kind='metres')", "no kind 'metres'; .* 'metric'"),
-    ],
-)
-def test_arrays_and_records_of_other_types_are_refused_in_words(call: str, words: str) -> None:
-    """In a process of its own, without the types' checks that these tests run under."""
-    code = f"""
-import numpy as np
-import rilievo
-from rilievo.types import MadeBy
-true, valid = np.ones((3, 4)), np.ones((3, 4), bool)
-depth = rilievo.DepthMap(values=np.ones((3, 4), np.float32), kind="metric")
-camera = rilievo.Camera(K=np.eye(3))
-made_by = MadeBy(model="", weights_sha256="", licence="", settings={{}}, version="")
-prediction = rilievo.Prediction(depth=depth, camera=camera, made_by=made_by)
-try:
-    {call}
-except rilievo.RilievoError as error:
-    print(type(error).__name__, error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert re.match(f"InputError .*{words}", done.stdout)

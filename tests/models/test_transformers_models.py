@@ -1,8 +1,5 @@
 """Depth models of transformers: the same numbers as by its own processors, and clear refusals."""
 
-import json
-import pickle
-import shutil
 from functools import cache
 from pathlib import Path
 
@@ -13,12 +10,12 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-from rilievo.errors import ModelError, OptionError, RilievoError
+from rilievo.errors import ModelError, RilievoError
 from rilievo.models import KINDS, MODELS, load_model
 from rilievo.models.torch_model import TorchModel
 from rilievo.models.transformers import wanted
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
-from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint
+from tiny_checkpoints import FAMILIES, METRIC, Checkpoints, checkpoint, copied
 
 __all__ = ["checkpoint"]
 
@@ -30,6 +27,8 @@ def waves(height: int, width: int) -> np.ndarray:
 
 
 PHOTO = waves(130, 178)
+
+
 # Their answers are no larger than the photograph, so enlarging it is plain interpolation.
 ENLARGED = ("depth_anything", "depth_anything_metric", "dpt", "dpt_hybrid")
 
@@ -152,37 +151,6 @@ def test_a_result_says_the_checkpoint_it_came_from(checkpoint: Checkpoints) -> N
     assert len(made_by.weights_sha256) == 64
 
 
-def copied(folder: Path, target: Path) -> Path:
-    shutil.copytree(folder, target)
-    return target
-
-
-def test_missing_extra_and_misshapen_tensors_are_listed(
-    checkpoint: Checkpoints, tmp_path: Path
-) -> None:
-    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
-    tensors = load_file(folder / "model.safetensors")
-    tensors.pop("head.head.4.weight")
-    tensors["head.head.4.bias"] = torch.zeros(7)
-    tensors["something.else"] = torch.zeros(2)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError) as caught:
-        load_model(folder, kind="affine_inverse")
-    message = str(caught.value)
-    assert "missing: head.head.4.weight" in message
-    assert "misshapen: head.head.4.bias (7,) instead of (1,)" in message
-    assert "extra: something.else" in message
-
-
-def test_extra_tensors_alone_are_told_of(checkpoint: Checkpoints, tmp_path: Path) -> None:
-    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
-    tensors = load_file(folder / "model.safetensors")
-    tensors["something.else"] = torch.zeros(2)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.warns(UserWarning, match=r"of no use, extra: something\.else"):
-        load_model(folder, kind="affine_inverse")
-
-
 def test_tensors_that_the_network_has_and_never_uses_may_be_missing(
     checkpoint: Checkpoints, tmp_path: Path
 ) -> None:
@@ -210,113 +178,6 @@ def test_old_weights_are_read_as_weights_only(checkpoint: Checkpoints, tmp_path:
     assert old.depth is not None
     assert new.depth is not None
     np.testing.assert_array_equal(old.depth.values, new.depth.values)
-
-
-class Trap:
-    """A pickle that would write a file when it is loaded."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return (Path.write_text, (self.path, "sprung"))
-
-
-def test_a_pickle_where_weights_are_expected_is_not_run(
-    checkpoint: Checkpoints, tmp_path: Path
-) -> None:
-    folder = copied(checkpoint("glpn"), tmp_path / "glpn")
-    (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "trap")))
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        load_model(folder, kind="metric")
-    assert not (tmp_path / "trap").exists()
-
-
-@pytest.mark.parametrize("length", [0, 7, 100, 5000])
-def test_weights_cut_short_are_one_line(
-    checkpoint: Checkpoints, tmp_path: Path, length: int
-) -> None:
-    folder = copied(checkpoint("glpn"), tmp_path / "glpn")
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:length])
-    with pytest.raises(ModelError, match="cannot be loaded") as caught:
-        load_model(folder, kind="metric")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("entries", "words"),
-    [
-        ({"model_type": "bert"}, "no depth head: its architecture is 'bert'"),
-        ({"architectures": ["DPTForSemanticSegmentation"]}, "no depth head: it is a DPTForSem"),
-        ({"model_type": "chmv2"}, "height of trees"),
-        ({"model_type": "prompt_depth_anything"}, "completes a measured depth"),
-        ({"hidden_size": "wide"}, "cannot be loaded"),
-    ],
-)
-def test_configurations_without_depth_are_refused(
-    checkpoint: Checkpoints, tmp_path: Path, entries: dict[str, object], words: str
-) -> None:
-    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **entries}))
-    with pytest.raises(ModelError, match=words) as caught:
-        load_model(folder, kind="affine_inverse")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("entries", "words"),
-    [
-        ({"resample": 4}, "resample is 1"),
-        ({"image_std": [0, 1, 1]}, "std is positive"),
-        ({"image_mean": [0.5, 0.5]}, "makes no sense"),
-        ({"size": {"shortest_edge": 3}}, "no 'height'"),
-        ({"ensure_multiple_of": 0.5}, "whole number"),
-        ({"rescale_factor": "much"}, "makes no sense"),
-    ],
-)
-def test_preparations_that_make_no_sense_are_refused(
-    checkpoint: Checkpoints, tmp_path: Path, entries: dict[str, object], words: str
-) -> None:
-    folder = copied(checkpoint("dpt"), tmp_path / "dpt")
-    path = folder / "preprocessor_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
-    with pytest.raises(ModelError, match=words):
-        load_model(folder, kind="affine_inverse")
-    path.unlink()
-    with pytest.raises(ModelError, match=r"no preprocessor_config\.json"):
-        load_model(folder, kind="affine_inverse")
-
-
-def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Checkpoints) -> None:
-    with pytest.raises(ModelError, match=r"say what its depth is with --kind .*affine_inverse"):
-        load_model(checkpoint("dpt"))
-    with pytest.raises(ModelError, match=r"no model 'someone/thing'.*--kind"):
-        load_model("someone/thing")
-    with pytest.raises(OptionError, match="no kind 'inverse'"):
-        load_model(checkpoint("dpt"), kind="inverse")
-    with pytest.raises(OptionError, match="its kind is affine_inverse, and metric was given"):
-        load_model("dpt/large", kind="metric")
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("dpt/larg", "did you mean 'dpt/large'"),
-        ("rilievo/small@main", "ships inside the package"),
-        ("nonsense", "no model 'nonsense'"),
-    ],
-)
-def test_unknown_names_are_told_the_nearest(name: str, words: str) -> None:
-    with pytest.raises(ModelError, match=words):
-        load_model(name)
-
-
-def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"without config\.json"):
-        load_model(tmp_path, kind="metric")
 
 
 def test_options_go_to_the_engine(checkpoint: Checkpoints) -> None:
