@@ -180,7 +180,9 @@ def open_training_set(data: DataChoice) -> Dataset:
         InputError: If the root is not the dataset, or no image is there.
     """
     splits = find_dataset(data.dataset).card.splits
-    split = data.split or ("train" if "train" in splits else splits[0])
+    # One's own folder has its parts only if it says so.
+    usual = "train" if "train" in splits and splits[0] != "all" else splits[0]
+    split = data.split or usual
     dataset = open_dataset(
         data.dataset, data.root, split=split, variant=data.variant, list_file=data.list_file
     )

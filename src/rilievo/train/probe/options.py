@@ -48,7 +48,7 @@ class CommonOptions:
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Where it lies; of 'folder', images/ with depth/, normals/ or both."""
     split: str | None = None
-    """By default 'train' where there is one, else the first."""
+    """By default 'all' of a folder, else 'train' where there is one."""
     variant: str | None = None
     """Of ground truth or crop; by default the first."""
     list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None

@@ -17,6 +17,7 @@ from rilievo.train.probe.config import (
     DataChoice,
     GradientForm,
     Losses,
+    NormalsLoss,
     ProbeConfig,
     Schedule,
 )
@@ -76,14 +77,20 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     """
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
+    # Without kappa there is but the plain angle to learn from.
+    normals = NormalsLoss.UNCERTAIN if blueprint.uncertainty else NormalsLoss.ANGULAR
     if name == "default":
-        return ProbeConfig(blueprint=replace(blueprint, treatment="default"), data=data)
+        return ProbeConfig(
+            blueprint=replace(blueprint, treatment="default"),
+            data=data,
+            losses=Losses(normals=normals),
+        )
     form = GradientForm.OLD if name == "probe3d-old" else GradientForm.HEAD
     return ProbeConfig(
         preset=name,
         blueprint=replace(blueprint, treatment=name),
         data=data,
-        losses=Losses(gradient_form=form),
+        losses=Losses(gradient_form=form, normals=normals),
         augmentation=Augmentation(jitter=0.8, crop=0.5),
         final_factor=0.01,
         schedule=Schedule.QUARTER_COSINE,

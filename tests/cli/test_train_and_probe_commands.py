@@ -1,0 +1,107 @@
+"""``rilievo train``: what it writes is a model, and slips are said in a line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.cli import main
+from rilievo.errors import OptionError
+from rilievo.models import load_model
+from rilievo.train.probe.options import ProbeOptions, SupervisedOptions, whole_numbers
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Sloping walls with depth [mm] and normals, as people keep them."""
+    random = np.random.default_rng(0)
+    for name in ("images", "depth", "normals"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for number in range(4):
+        depth = np.repeat(np.linspace(3000 - 400 * number, 1000, 48)[:, None], 64, axis=1)
+        image = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / f"data/images/{number}.png")
+        Image.fromarray(depth.astype(np.uint16)).save(tmp_path / f"data/depth/{number}.png")
+        normals = np.zeros((48, 64, 3), np.float32)
+        normals[..., 2] = -1
+        np.save(tmp_path / f"data/normals/{number}.npy", normals)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("task", "network", "options"),
+    [
+        ("depth", "depth-cnn", ["--depth-loss", "berhu"]),
+        ("normals", "normal-cnn", []),
+        ("both", "timm/test_resnet", ["--depth-loss", "l1", "--normals-loss", "uncertain"]),
+    ],
+)
+def test_a_whole_network_learns_from_a_folder_and_answers_for_a_photograph_of_any_size(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    task: str,
+    network: str,
+    options: list[str],
+) -> None:
+    run = folder / "run"
+    command = ["train", "supervised", "--root", str(folder / "data"), "-o", str(run)]
+    command += ["--task", task, "-n", network, "--size", "48,64", "--epochs", "2"]
+    assert main([*command, "--batch-size", "2", "--device", "cpu", *options]) == 0
+    assert "4 steps on 4 images" in capsys.readouterr().out
+    photo = np.zeros((75, 53, 3), np.uint8)
+    (prediction,) = load_model(run, device="cpu").predict([photo])
+    assert prediction.shape == (75, 53)
+    assert (prediction.depth is not None) == (task != "normals")
+    assert (prediction.normals is not None) == (task != "depth")
+
+
+def test_a_probe_is_trained_and_predicts_on_the_command_line(folder: Path) -> None:
+    run = folder / "run"
+    command = ["train", "probe", "--root", str(folder / "data"), "-o", str(run)]
+    command += ["-b", "timm/test_vit", "--weights", "random", "--probe", "linear", "--layers"]
+    command += ["0,2", "--size", "48,64", "--epochs", "1", "--device", "cpu", "--tensorboard"]
+    assert main(command) == 0
+    assert list((run / "tensorboard").glob("events.*"))
+    photo, out = str(folder / "data/images/0.png"), str(folder / "out")
+    predict = ["predict", photo, "--model", str(run), "--kind", "metric", "--save", "npy"]
+    assert main([*predict, "-o", out, "--device", "cpu"]) == 0
+    assert np.load(next(Path(out).glob("*.npy"))).shape == (48, 64)
+
+
+def test_the_kinds_of_training_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    assert "supervised" in capsys.readouterr().out
+    assert main(["train", "supervise"]) == 2
+    assert "did you mean 'supervised'" in capsys.readouterr().err
+
+
+def test_a_pretrained_encoder_learns_ten_times_slower_than_its_decoder() -> None:
+    fresh = SupervisedOptions(output=Path("x"), learning_rate=1e-3)
+    tuned = SupervisedOptions(output=Path("x"), learning_rate=1e-3, weights="pretrained")
+    assert fresh.config.backbone_rate == 1e-3
+    assert tuned.config.backbone_rate == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (ProbeOptions(output=Path("x"), backbone="a", size="480"), "--size is 2 whole numbers"),
+        (ProbeOptions(output=Path("x"), backbone="a", task="dept"), "did you mean 'depth'"),
+        (ProbeOptions(output=Path("x"), backbone="a", preset="probe"), "did you mean 'probe3d'"),
+        (ProbeOptions(output=Path("x"), backbone="a", layers="1;2"), "--layers is whole numbers"),
+        (SupervisedOptions(output=Path("x"), depth_loss="l2"), "--depth-loss has no 'l2'"),
+        (SupervisedOptions(output=Path("x"), decoder="ligth"), "did you mean 'light'"),
+        (SupervisedOptions(output=Path("x"), epochs=0), "epochs is 1 or more"),
+    ],
+)
+def test_a_slip_in_an_option_is_said_in_one_line(
+    options: ProbeOptions | SupervisedOptions, words: str
+) -> None:
+    with pytest.raises(OptionError, match=words) as caught:
+        _ = options.config
+    assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_may_count_from_the_end() -> None:
+    assert whole_numbers("--layers", "0, -1", None) == (0, -1)
