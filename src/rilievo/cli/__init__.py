@@ -149,7 +149,7 @@ def _help() -> str:
         "",
         "usage: rilievo COMMAND [OPTIONS]",
         "",
-        *(f"  {name:<10}{command.summary}" for name, command in COMMANDS.items()),
+        *(f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()),
         "",
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
         "  rilievo predict photos/ --save all -o results  everything of a whole folder",
