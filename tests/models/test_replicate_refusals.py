@@ -244,3 +244,39 @@ def test_settings_out_of_range_are_refused(
 def test_where_it_runs_is_not_ours_to_choose(service: Service) -> None:
     with pytest.raises(OptionError, match=r"runs at replicate\.com"):
         load_model("replicate:who/depth", kind="affine", device="cuda")
+
+
+def test_half_a_token_is_not_shown_where_a_message_is_cut_short(service: Service) -> None:
+    detail = "x" * (200 - len(TOKEN) // 2) + TOKEN
+    service.next("POST /v1/predictions", Said(status=422, body={"detail": detail}))
+    assert TOKEN[:4] not in refusal(service)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        f"http://{TOKEN}.example/depth.png",
+        f"https://{TOKEN}.invalid/depth.png",
+        {f"{TOKEN}": f"file://{TOKEN}"},
+    ],
+)
+def test_results_named_after_the_token_do_not_show_it(service: Service, result: object) -> None:
+    service.shape_output = lambda _: result
+    message = refusal(service, output="0")
+    assert TOKEN.lower() not in message.lower()
+    assert TOKEN.lower() not in refusal(service).lower()
+
+
+def test_a_type_that_is_the_token_is_not_shown(service: Service) -> None:
+    service.picture = lambda _: [(f"text/{TOKEN}", b"")]
+    assert TOKEN.lower() not in refusal(service).lower()
+    service.next("POST /v1/predictions", Said(body=b"<html>", type=f"text/{TOKEN}", status=200))
+    assert TOKEN.lower() not in refusal(service).lower()
+
+
+@pytest.mark.parametrize("id", [TOKEN, "7a" * 31, "../" + "7a" * 32])
+def test_a_version_that_is_none_gets_into_no_result(service: Service, id: str) -> None:
+    service.next("GET /v1/models", Said(body={"latest_version": {"id": id}}))
+    with pytest.raises(ModelError, match="a version that is none") as caught:
+        model()
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))

@@ -91,12 +91,12 @@ def host(request: urllib.request.Request) -> str:
 
 
 def detail(error: urllib.error.HTTPError) -> str:
-    """What the API says of an error; nothing of an error page."""
+    """What the API says of an error, as it says it; nothing of an error page."""
     try:
         said = json.loads(error.read(10**5))["detail"]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return ""
-    return printable(" ".join(str(said).split()))[:200]
+    return " ".join(str(said).split())
 
 
 def seconds_asked(asked: str) -> float | None:

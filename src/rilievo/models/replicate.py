@@ -19,6 +19,7 @@ from rilievo.models.paid import PaidModel
 from rilievo.models.replicate_cards import (
     ReplicateSettings,
     Version,
+    is_version,
     parse_version,
 )
 from rilievo.models.replicate_pictures import addresses, encode, grey_picture
@@ -101,7 +102,9 @@ class ReplicateModel(PaidModel):
         except ModelError as error:
             if isinstance(error, FinalError):
                 raise
-            raise ModelError(f"model '{self.card.name}': {error}") from error
+            # What the service chose goes into messages: names of results, servers, types.
+            words = self._service.without_token(str(error))
+            raise ModelError(f"model '{self.card.name}': {words}") from None
         finally:
             self._forget(sent)
 
@@ -170,7 +173,11 @@ def _version_id(service: Service, version: Version) -> str:
         found = service.ask("GET", f"{place}/versions/{version.id}")
     else:
         found = _record(service.ask("GET", place), "latest_version")
-    return _text(found, "id")
+    id = _text(found, "id")
+    # It is written into every result, so it must be what it says.
+    if not is_version(id) or version.id not in (None, id):
+        raise ModelError("replicate.com answered with a version that is none, or another one")
+    return id
 
 
 def _record(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -15,7 +15,8 @@ PREFIX = "replicate:"
 LOADER = "rilievo.models.replicate:load"
 SETTINGS = "rilievo.models.replicate_cards:ReplicateSettings"
 _PART = r"[A-Za-z0-9][\w.-]*"
-_NAME = re.compile(rf"({_PART})/({_PART})(?::([0-9a-f]{{64}}))?", re.ASCII)
+_ID = r"[0-9a-f]{64}"
+_NAME = re.compile(rf"({_PART})/({_PART})(?::({_ID}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,11 @@ def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | 
             f"{DepthKind.AFFINE} or {DepthKind.AFFINE_INVERSE}, not {kind}"
         )
     return _card(name.removeprefix(PREFIX), kind, summary), None
+
+
+def is_version(text: str) -> bool:
+    """Whether a text could be the hash of a version: 64 hex digits."""
+    return re.fullmatch(_ID, text) is not None
 
 
 def parse_version(name: str) -> Version:

@@ -149,7 +149,7 @@ class Service:
             found = json.loads(answer.body)
         except ValueError as error:
             raise ModelError(
-                f"replicate.com answered {method} {path} with {answer.content_type or 'no type'}, "
+                f"replicate.com answered {method} {path} with {self.said(answer.content_type)}, "
                 "expected JSON: is something between here and the service?"
             ) from error
         if not isinstance(found, dict):
@@ -246,17 +246,20 @@ class Service:
         words = _WORDS.get(error.code) if request.has_header("Authorization") else None
         if words is not None:
             return FinalError(f"replicate.com: {words} (HTTP {error.code})")
-        said = self._without_token(detail(error))
-        return ModelError(
-            f"{host(request)} answered with HTTP {error.code}{': ' if said else ''}{said}"
-        )
+        words = detail(error)
+        said = f": {self.said(words)}" if words else ""
+        return ModelError(f"{host(request)} answered with HTTP {error.code}{said}")
 
-    def _without_token(self, text: str) -> str:
-        return text.replace(self._token, "***")
+    def without_token(self, text: str) -> str:
+        """A text that shows no token; names of servers have it in small letters."""
+        return re.sub(re.escape(self._token), "***", text, flags=re.IGNORECASE)
 
     def said(self, text: object) -> str:
-        """What the service says, fit for a message: one line, not long, without the token."""
-        lines = self._without_token(str(text)).strip().splitlines() or ["nothing"]
+        """What the service says, fit for a message: one line, not long, without the token.
+
+        It is cut short only when the token is out of it: half a token is a secret too.
+        """
+        lines = self.without_token(str(text)).strip().splitlines() or ["nothing"]
         return printable(lines[0])[:200]
 
 
