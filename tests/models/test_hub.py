@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import huggingface_hub
@@ -11,13 +12,13 @@ import pytest
 from huggingface_hub import constants
 
 from hub_server import REPOSITORY, Hub, commit_of, hub
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, OutputError
 from rilievo.models import hub as ours
 from rilievo.models import load_model
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoints import unlisted_card
 from rilievo.models.hub import Snapshot, open_snapshot
-from rilievo.models.hub_lock import lock_path
+from rilievo.models.hub_lock import Locked, lock_path, read_locked, write_locked
 from rilievo.types import DepthKind
 from tiny_checkpoints import Checkpoints, checkpoint
 
@@ -230,3 +231,31 @@ def test_names_of_repositories_are_known(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "a/b/c", "../b", "a/b c", "/b", "a/"])
 def test_other_names_are_not_taken_for_repositories(name: str) -> None:
     assert not ours.is_repository(name)
+
+
+def test_a_mirrors_password_is_in_no_message(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", constants.ENDPOINT.replace("//", "//me:hush@"))
+    hub.fault, hub.fault_everywhere = "401", True
+    message = failure()
+    assert "http://127.0.0.1" in message
+    assert "hush" not in message
+
+
+def test_what_several_fetch_at_once_is_all_on_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
+    names = [f"org/{number}@main" for number in range(40)]
+    locked = Locked(commit="1" * 40, files={"config.json": "2" * 64})
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: write_locked(name, locked), names))
+    assert all(read_locked(name) == locked for name in names)
+
+
+def test_a_record_that_cannot_be_written_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
+    (tmp_path / "hub.json.lock").mkdir()
+    with pytest.raises(OutputError, match=r"hub\.json: cannot be written"):
+        write_locked("org/name@main", Locked(commit="1" * 40, files={}))

@@ -99,7 +99,8 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
         else:
             folder = _first_folder(repository, revision, choose)
     except (OSError, ValueError, _client_error()) as error:
-        raise ModelError(f"{name}: {_why(error, repository, revision)}") from error
+        why = _without_passwords(_why(error, repository, revision))
+        raise ModelError(f"{name}: {why}") from error
     wanted = list(locked.files) if locked is not None else choose(_listed(folder))
     files = _hashes(folder, wanted)
     if locked is None:
@@ -188,6 +189,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _brief(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def _without_passwords(text: str) -> str:
+    """A text whose addresses name no user: HF_ENDPOINT of a mirror may have a password."""
+    return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
 def _client_error() -> type[Exception]:

@@ -6,12 +6,13 @@ the sha256 of every file. Hashes are those of the files that came, never others.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, OutputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.models.engines import cache_directory
@@ -54,18 +55,36 @@ def read_locked(name: str) -> Locked | None:
 
 
 def write_locked(name: str, locked: Locked) -> None:
-    """Write down what ``repository@revision`` is.
+    """Write down what ``repository@revision`` is, beside what others write down meanwhile.
 
     Raises:
         ModelError: If the record cannot be read.
         OutputError: If it cannot be written.
     """
-    entries = {**_read(), name: {"commit": locked.commit, "files": dict(locked.files)}}
-    text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
     path = lock_path()
     make_folder(path.parent)
-    with replacing(path) as part:
+    with _alone(path), replacing(path) as part:
+        entries = {**_read(), name: {"commit": locked.commit, "files": dict(locked.files)}}
+        text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from reading and writing the record between our two."""
+    from filelock import FileLock  # huggingface_hub needs it, so it is there
+
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise OutputError(
+            f"{printable(path)}: cannot be written ({error.strerror}): set RILIEVO_CACHE to another"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sha256(path: Path) -> str:
