@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from rilievo.pipeline.options import PredictOptions as PredictOptions
     from rilievo.pipeline.run import predict as predict
     from rilievo.pipeline.run import predict_files as predict_files
+    from rilievo.sweep.options import SweepOptions as SweepOptions
+    from rilievo.sweep.run import sweep_probes as sweep_probes
+    from rilievo.train.probe.run import train_probe as train_probe
     from rilievo.types import Camera as Camera
     from rilievo.types import DepthKind as DepthKind
     from rilievo.types import DepthMap as DepthMap
@@ -49,6 +52,7 @@ _HOMES = {
     "Prediction": "types",
     "RilievoError": "errors",
     "Sample": "types",
+    "SweepOptions": "sweep.options",
     "align": "alignment",
     "calibrate": "calibration",
     "calibrate_height": "calibration",
@@ -61,6 +65,8 @@ _HOMES = {
     "read_photo": "io.photo",
     "read_prediction": "io.readback",
     "save": "io.outputs",
+    "sweep_probes": "sweep.run",
+    "train_probe": "train.probe.run",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probed_scenes import small_config
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 from rilievo.train.probe.config import DepthLoss, Losses, ProbeConfig, Schedule
 from rilievo.train.probe.presets import (
@@ -51,6 +52,15 @@ def test_probe3d_has_its_numbers() -> None:
     assert (config.epochs, config.warm_up, config.start_factor) == (10, 1.5, 0.01)
     assert (config.augmentation.jitter, config.augmentation.crop) == (0.8, 0.5)
     assert config.losses.gradient_form == "old"
+
+
+def test_relative_depth_of_navi_is_no_metres() -> None:
+    plain = small_config(Path())
+    data = replace(plain.data, dataset="navi", variant="relative-crop")
+    depth = preset_config("probe3d", plain.blueprint, data).blueprint.depth
+    assert (depth.kind, depth.largest) == (DepthKind.AFFINE, 1.0)
+    metric = replace(data, variant="metric-crop")
+    assert preset_config("default", plain.blueprint, metric).blueprint == plain.blueprint
 
 
 def test_fields_are_changed_by_their_paths() -> None:

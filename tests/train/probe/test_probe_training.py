@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from probed_scenes import scenes, small_config, with_seed
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.json_record import from_json
-from rilievo.networks.blueprint import Task
+from rilievo.networks.blueprint import ProbeChoice, Task
 from rilievo.networks.probed import make_chosen_backbone
 from rilievo.train.probe.cache import FeatureCache
 from rilievo.train.probe.config import (
@@ -21,6 +21,7 @@ from rilievo.train.probe.config import (
     ProbeConfig,
     RunOptions,
 )
+from rilievo.train.probe.presets import preset_config
 from rilievo.train.probe.records import TrainingRecord
 from rilievo.train.probe.run import train_probe
 
@@ -180,3 +181,21 @@ def test_every_loss_falls_while_it_is_learned(
     assert long.loss is not None
     assert long.loss < short.loss
     assert len((tmp_path / "long/validation.csv").read_text().splitlines()) == 13
+
+
+@pytest.mark.parametrize("preset", ["probe3d", "probe3d-old"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_program_behind_probe3d_is_trained_as_it_is(
+    root: Path, tmp_path: Path, preset: str, precision: str
+) -> None:
+    plain = small_config(root)
+    blueprint = replace(plain.blueprint, probe=ProbeChoice(kind="dpt", hidden=8))
+    config = replace(
+        preset_config(preset, blueprint, plain.data), epochs=2, precision=precision, batch_size=3
+    )
+    record = train_probe(config, tmp_path, CPU)
+    assert record is not None
+    assert record.loss is not None
+    assert {"schedule", "shuffle", "losses.gradient_form"} - {
+        each.field for each in record.differences
+    } <= {"losses.gradient_form"}

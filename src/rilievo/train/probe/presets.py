@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.networks.blueprint import TREATMENTS, Blueprint
+from rilievo.networks.blueprint import TREATMENTS, Blueprint, DepthChoice
 from rilievo.train.probe.config import (
     Augmentation,
     DataChoice,
@@ -77,6 +78,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     """
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
+    blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
     # Without kappa there is but the plain angle to learn from.
     normals = NormalsLoss.UNCERTAIN if blueprint.uncertainty else NormalsLoss.ANGULAR
     if name == "default":
@@ -96,6 +98,13 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
         schedule=Schedule.QUARTER_COSINE,
         shuffle=False,
     )
+
+
+def _depth_of(depth: DepthChoice, data: DataChoice) -> DepthChoice:
+    """What depth is in this data: NAVI's relative depth is stretched to 0.01 to 1 in each image."""
+    if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
+        return depth
+    return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
 
 
 def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
