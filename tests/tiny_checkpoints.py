@@ -7,25 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    BeitConfig,
-    DepthAnythingConfig,
-    DepthAnythingForDepthEstimation,
-    DepthProConfig,
-    DepthProForDepthEstimation,
-    DepthProImageProcessor,
-    Dinov2Config,
-    DPTConfig,
-    DPTForDepthEstimation,
-    DPTImageProcessor,
-    GLPNConfig,
-    GLPNForDepthEstimation,
-    GLPNImageProcessor,
-    ZoeDepthConfig,
-    ZoeDepthForDepthEstimation,
-    ZoeDepthImageProcessor,
-)
-from transformers.utils import logging
+import transformers
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -35,8 +17,8 @@ SMALL_HEAD = {
 }
 
 
-def dinov2(**options: Any) -> Dinov2Config:
-    return Dinov2Config(
+def dinov2(**options: Any) -> Any:
+    return transformers.Dinov2Config(
         hidden_size=16,
         num_hidden_layers=4,
         num_attention_heads=2,
@@ -50,8 +32,8 @@ def dinov2(**options: Any) -> Dinov2Config:
 
 
 def depth_anything(*, metric: bool = False) -> Any:
-    return DepthAnythingForDepthEstimation(
-        DepthAnythingConfig(
+    return transformers.DepthAnythingForDepthEstimation(
+        transformers.DepthAnythingConfig(
             backbone_config=dinov2(reshape_hidden_states=False),
             reassemble_hidden_size=16,
             patch_size=14,
@@ -64,8 +46,8 @@ def depth_anything(*, metric: bool = False) -> Any:
 
 
 def dpt() -> Any:
-    return DPTForDepthEstimation(
-        DPTConfig(
+    return transformers.DPTForDepthEstimation(
+        transformers.DPTConfig(
             hidden_size=16,
             num_hidden_layers=4,
             num_attention_heads=2,
@@ -79,8 +61,8 @@ def dpt() -> Any:
 
 
 def dpt_hybrid() -> Any:
-    return DPTForDepthEstimation(
-        DPTConfig(
+    return transformers.DPTForDepthEstimation(
+        transformers.DPTConfig(
             is_hybrid=True,
             hidden_size=16,
             num_hidden_layers=4,
@@ -110,8 +92,8 @@ def dpt_hybrid() -> Any:
 
 
 def dpt_dinov2() -> Any:
-    return DPTForDepthEstimation(
-        DPTConfig(
+    return transformers.DPTForDepthEstimation(
+        transformers.DPTConfig(
             backbone_config=dinov2(reshape_hidden_states=False),
             hidden_size=16,
             readout_type="project",
@@ -122,9 +104,9 @@ def dpt_dinov2() -> Any:
 
 def zoedepth(*, experts: int = 1) -> Any:
     ranges = [("nyu", 0.001, 10.0), ("kitti", 0.001, 80.0)][:experts]
-    return ZoeDepthForDepthEstimation(
-        ZoeDepthConfig(
-            backbone_config=BeitConfig(
+    return transformers.ZoeDepthForDepthEstimation(
+        transformers.ZoeDepthConfig(
+            backbone_config=transformers.BeitConfig(
                 image_size=64,
                 patch_size=16,
                 hidden_size=16,
@@ -154,8 +136,8 @@ def zoedepth(*, experts: int = 1) -> Any:
 
 
 def glpn() -> Any:
-    return GLPNForDepthEstimation(
-        GLPNConfig(
+    return transformers.GLPNForDepthEstimation(
+        transformers.GLPNConfig(
             depths=[1, 1, 1, 1],
             hidden_sizes=[8, 8, 16, 16],
             num_attention_heads=[1, 1, 2, 2],
@@ -175,8 +157,8 @@ def depth_pro() -> Any:
         "patch_size": 8,
         "image_size": 32,
     }
-    return DepthProForDepthEstimation(
-        DepthProConfig(
+    return transformers.DepthProForDepthEstimation(
+        transformers.DepthProConfig(
             fusion_hidden_size=8,
             patch_size=32,
             intermediate_hook_ids=[3, 1],
@@ -199,7 +181,7 @@ def aim(model: Any) -> None:
 
 
 def anything_processor() -> Any:
-    return DPTImageProcessor(
+    return transformers.DPTImageProcessor(
         size={"height": 70, "width": 70},
         keep_aspect_ratio=True,
         ensure_multiple_of=14,
@@ -210,11 +192,14 @@ def anything_processor() -> Any:
 FAMILIES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "depth_anything": (depth_anything, anything_processor),
     "depth_anything_metric": (lambda: depth_anything(metric=True), anything_processor),
-    "dpt": (dpt, lambda: DPTImageProcessor(size={"height": 64, "width": 64})),
-    "dpt_hybrid": (dpt_hybrid, lambda: DPTImageProcessor(size={"height": 64, "width": 64})),
+    "dpt": (dpt, lambda: transformers.DPTImageProcessor(size={"height": 64, "width": 64})),
+    "dpt_hybrid": (
+        dpt_hybrid,
+        lambda: transformers.DPTImageProcessor(size={"height": 64, "width": 64}),
+    ),
     "dpt_dinov2": (
         dpt_dinov2,
-        lambda: DPTImageProcessor(
+        lambda: transformers.DPTImageProcessor(
             do_resize=False,
             do_rescale=False,
             do_pad=True,
@@ -225,16 +210,20 @@ FAMILIES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     ),
     "zoedepth": (
         zoedepth,
-        lambda: ZoeDepthImageProcessor(size={"height": 64, "width": 96}, ensure_multiple_of=32),
+        lambda: transformers.ZoeDepthImageProcessor(
+            size={"height": 64, "width": 96}, ensure_multiple_of=32
+        ),
     ),
     "zoedepth_experts": (
         lambda: zoedepth(experts=2),
-        lambda: ZoeDepthImageProcessor(size={"height": 64, "width": 96}, ensure_multiple_of=32),
+        lambda: transformers.ZoeDepthImageProcessor(
+            size={"height": 64, "width": 96}, ensure_multiple_of=32
+        ),
     ),
-    "glpn": (glpn, GLPNImageProcessor),
+    "glpn": (glpn, lambda: transformers.GLPNImageProcessor()),
     "depth_pro": (
         depth_pro,
-        lambda: DepthProImageProcessor(size={"height": 128, "width": 128}),
+        lambda: transformers.DepthProImageProcessor(size={"height": 128, "width": 128}),
     ),
 }
 METRIC = ("depth_anything_metric", "zoedepth", "zoedepth_experts", "glpn", "depth_pro")
@@ -254,7 +243,7 @@ def save_checkpoint(family: str, folder: Path) -> Path:
                 parameter.add_(0.05 * torch.randn_like(parameter))
     if family == "depth_pro":
         aim(model)
-    logging.disable_progress_bar()
+    transformers.logging.disable_progress_bar()
     model.save_pretrained(folder)
     make_processor().save_pretrained(folder)
     return folder

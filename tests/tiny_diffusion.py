@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import torch
-from diffusers import UNet2DConditionModel
 
 from tiny_pipelines import save_pipeline
 
 
 def save_text_to_image(folder: Path) -> Path:
     """A pipeline whose U-Net sees nothing but noisy latents and words."""
+    import diffusers
+
     save_pipeline(folder)
     torch.manual_seed(11)
-    unet = UNet2DConditionModel(
+    unet = diffusers.UNet2DConditionModel(
         sample_size=8,
         in_channels=4,
         out_channels=4,

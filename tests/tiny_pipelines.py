@@ -5,17 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    LCMScheduler,
-    MarigoldDepthPipeline,
-    MarigoldNormalsPipeline,
-    UNet2DConditionModel,
-)
-from diffusers.utils import logging as diffusers_logging
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging as transformers_logging
+import transformers
 
 DEPTH: dict[str, Any] = {
     "prediction_type": "depth",
@@ -28,12 +18,19 @@ SCHEDULE: dict[str, Any] = {"beta_schedule": "scaled_linear", "prediction_type":
 
 def save_pipeline(folder: Path, *, normals: bool = False, lcm: bool = False, **facts: Any) -> Path:
     """A pipeline as its authors save one; ``facts`` go over its index."""
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    # Not above: what only collects tests would wait for it.
+    import diffusers
+
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     torch.manual_seed(7)
-    scheduler = LCMScheduler(**SCHEDULE) if lcm else DDIMScheduler(**SCHEDULE, clip_sample=False)
+    scheduler = (
+        diffusers.LCMScheduler(**SCHEDULE)
+        if lcm
+        else diffusers.DDIMScheduler(**SCHEDULE, clip_sample=False)
+    )
     settings: dict[str, Any] = {"default_denoising_steps": 2, "default_processing_resolution": 32}
-    kind = MarigoldNormalsPipeline if normals else MarigoldDepthPipeline
+    kind = diffusers.MarigoldNormalsPipeline if normals else diffusers.MarigoldDepthPipeline
     pipeline = kind(
         unet=_unet(),
         vae=_vae(),
@@ -55,8 +52,10 @@ def edit_index(folder: Path, **facts: Any) -> None:
     path.write_text(json.dumps({key: each for key, each in entries.items() if each is not None}))
 
 
-def _unet() -> UNet2DConditionModel:
-    return UNet2DConditionModel(
+def _unet() -> Any:
+    import diffusers
+
+    return diffusers.UNet2DConditionModel(
         sample_size=8,
         in_channels=8,
         out_channels=4,
@@ -70,18 +69,20 @@ def _unet() -> UNet2DConditionModel:
     )
 
 
-def _vae() -> AutoencoderKL:
+def _vae() -> Any:
+    import diffusers
+
     blocks: dict[str, Any] = {
         "block_out_channels": (8, 8),
         "down_block_types": ("DownEncoderBlock2D",) * 2,
         "up_block_types": ("UpDecoderBlock2D",) * 2,
     }
-    return AutoencoderKL(**blocks, latent_channels=4, norm_num_groups=4)
+    return diffusers.AutoencoderKL(**blocks, latent_channels=4, norm_num_groups=4)
 
 
-def _text_encoder() -> CLIPTextModel:
-    return CLIPTextModel(
-        CLIPTextConfig(
+def _text_encoder() -> Any:
+    return transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(
             hidden_size=8,
             intermediate_size=8,
             num_attention_heads=2,
@@ -94,11 +95,11 @@ def _text_encoder() -> CLIPTextModel:
     )
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def _tokenizer(folder: Path) -> Any:
     folder.mkdir()
     words = ("<|startoftext|>", "<|endoftext|>", "a</w>", "b</w>")
     (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizer(
+    return transformers.CLIPTokenizer(
         str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
     )

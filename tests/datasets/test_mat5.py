@@ -174,7 +174,7 @@ def test_whatever_byte_is_wrong_the_answer_is_variables_or_one_line(
     path, chance = tmp_path / "a.mat", random.Random(1)
     savemat(path, VARIABLES, do_compression=compressed)
     whole, refused = path.read_bytes(), 0
-    for _ in range(1500):
+    for _ in range(500):
         damaged = bytearray(whole)
         damaged[chance.randrange(len(whole))] = chance.choice(
             [0, 1, 14, 255, chance.randrange(256)]
@@ -183,4 +183,4 @@ def test_whatever_byte_is_wrong_the_answer_is_variables_or_one_line(
         reason = refusal(path)
         assert reason is None or (reason.startswith(str(path)) and "\n" not in reason)
         refused += reason is not None
-    assert refused > 100
+    assert refused > 40

@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from original_files import cut_short, noise, write_png
@@ -135,6 +134,8 @@ def test_splits_are_those_of_probe3d_in_both_versions(tmp_path: Path, dash: str)
 
 def probe3d_views(pixels: np.ndarray, metres: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Photograph, depth and least depth by the programs that Probe3D calls, step by step."""
+    import torch
+
     width, height = pixels.shape[1], pixels.shape[0]
     factor = 1024.0 / min(width, height)
     kept = (int(width * factor), int(height * factor))
@@ -192,6 +193,18 @@ def test_the_object_crop_is_that_of_probe3d_pixel_by_pixel(
     scaled = (expected - nearest) / max(0.01, expected.max() - nearest) * 0.99 + 0.01
     scaled[expected == 0] = 0
     np.testing.assert_allclose(relative.depth, scaled, atol=1e-5)
+
+
+def test_normals_of_a_board_seen_head_on_point_at_the_camera(tmp_path: Path) -> None:
+    folder = scene(tmp_path / "chair" / "wild_set", 1, size=(60, 80))
+    stored = np.zeros((60, 80), np.uint16)
+    stored[20:40, 30:60] = 800
+    write_png(folder / "depth" / "000.png", stored)
+    truth = open_dataset("navi", tmp_path, split="wild", variant="normals-crop")[0]
+    assert truth.normals is not None
+    assert truth.normals_valid is not None
+    assert truth.normals_valid.sum() > 100_000
+    np.testing.assert_allclose(truth.normals[:, truth.normals_valid].T - [0, 0, -1], 0, atol=1e-4)
 
 
 def test_K_of_the_crop_sees_the_same_rays() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import pytest
 import torch
@@ -60,6 +59,8 @@ def photo(seed: int = 0, height: int = 48, width: int = 64) -> Photo:
 
 def official(folder: Path, image: Photo, **settings: Any) -> Any:
     """What the pipeline says when it is loaded and called as its documentation does."""
+    import diffusers
+
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
     pipeline.set_progress_bar_config(disable=True)
     seed = settings.pop("seed", 0)

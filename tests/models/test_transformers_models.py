@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
-from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
 from rilievo.errors import ModelError, RilievoError
 from rilievo.models import KINDS, MODELS, load_model
@@ -43,7 +43,7 @@ def open_model(folder: Path, family: str) -> TorchModel:
 
 @cache
 def their_model(folder: Path) -> torch.nn.Module:
-    return AutoModelForDepthEstimation.from_pretrained(folder)
+    return transformers.AutoModelForDepthEstimation.from_pretrained(folder)
 
 
 def their_answer(
@@ -53,7 +53,7 @@ def their_answer(
     # Their torchvision processors round 4 pixels in 1000 of a bicubic resize the other way.
     backend = "pil" if family.startswith(("dpt", "depth_anything", "glpn")) else "torchvision"
     backend = "torchvision" if family == "dpt_dinov2" else backend
-    processor = AutoImageProcessor.from_pretrained(folder, backend=backend)
+    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend=backend)
     with torch.inference_mode():
         said = their_model(folder)(**processor(images=photo, return_tensors="pt"))
     return said.predicted_depth[0], getattr(said, "field_of_view", None)
