@@ -55,6 +55,11 @@ def train_probe(
     loop = Loop(config, run, options, frames, backbone, keeping)
     if not loop.go():
         return None
+    return _finished(loop, run, sha256)
+
+
+def _finished(loop: Loop, run: Path, sha256: str) -> TrainingRecord:
+    """Weights first, then what they are, and only then the checkpoint goes."""
     loop.write_weights(sha256)
     record = loop.record(sha256)
     with replacing(run / RECORD) as part:
