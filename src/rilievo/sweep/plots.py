@@ -9,7 +9,8 @@ from rilievo.io.atomic import replacing
 from rilievo.sweep.table import PUBLISHED, Column, Row, Table
 
 FORMATS = ("svg", "png")
-_SIZE = (7.0, 4.6)
+_SIZE = (8.0, 4.6)
+_WIDE = 20.0
 
 
 def leading_columns(table: Table) -> tuple[Column, ...]:
@@ -63,22 +64,27 @@ def _draw(plot: Callable[[Any], None], path: Path) -> list[Path]:
 
 
 def _against_cost(axes: Any, column: Column, rows: Sequence[Row]) -> None:
-    for number, row in enumerate(rows):
-        score, cost = row.scores[column], row.cpu_seconds
+    several = len({row.probe for row in rows}) > 1
+    costs = [1000 * (row.cpu_seconds or 0.0) for row in rows]
+    for row, cost in zip(rows, costs, strict=True):
+        score = row.scores[column]
         spread = None if score.spread is None else column.shown(score.spread)
-        colour = f"C{number % 10}"
-        axes.errorbar(cost, column.shown(score.mean), yerr=spread, fmt="o", capsize=3, color=colour)
-        axes.annotate(
-            f"{row.title}, {row.probe}" if len({each.probe for each in rows}) > 1 else row.title,
-            (cost, column.shown(score.mean)),
-            xytext=(6, 6),
-            textcoords="offset points",
-            fontsize=8,
-            color=colour,
+        axes.errorbar(
+            cost,
+            column.shown(score.mean),
+            yerr=spread,
+            fmt="o",
+            capsize=3,
+            label=f"{row.title}, {row.probe}" if several else row.title,
         )
-    axes.set_xscale("log")
-    axes.set_xlabel("CPU seconds an image, backbone and probe")
-    axes.margins(x=0.25, y=0.15)
+    # A logarithmic axis of less than a power of ten has hardly a number on it.
+    if min(costs) > 0 and max(costs) / min(costs) > _WIDE:
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(left=0)
+    axes.set_xlabel("CPU milliseconds an image, backbone and probe")
+    axes.margins(y=0.15)
+    axes.figure.legend(loc="outside right upper", fontsize=8)
     _finish(axes, column)
 
 

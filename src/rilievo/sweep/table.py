@@ -182,11 +182,19 @@ def _row(cells: Sequence[Cell], columns: Sequence[Column]) -> Row:
         probe_parameters=max(cell.probe_parameters for cell in cells),
         cpu_seconds=statistics.fmean(cell.predicting_cpu_seconds for cell in cells),
         scores={column: spread_of(values[column]) for column in columns if column in values},
-        gaps=tuple(
-            f"{first.title}, {first.probe}, seed {cell.seed}: {each.unscored} images have no score "
-            f"under {each.benchmark}; the first, {each.reason}"
-            for cell in cells
-            for each in cell.measured
-            if each.unscored
-        ),
+        gaps=tuple(_gaps(cells)),
     )
+
+
+def _gaps(cells: Sequence[Cell]) -> Iterable[str]:
+    """A line for each benchmark under which some images have no score."""
+    names = dict.fromkeys(each.benchmark for cell in cells for each in cell.measured)
+    for name in names:
+        there = [each for cell in cells for each in cell.measured if each.benchmark == name]
+        reasons = [each.reason for each in there if each.unscored]
+        if reasons:
+            counts = ", ".join(str(each.unscored) for each in there)
+            yield (
+                f"{cells[0].title}, {cells[0].probe}, seed by seed: {counts} images have no score "
+                f"under {name}; the first, {reasons[0]}"
+            )

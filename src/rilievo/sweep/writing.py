@@ -100,7 +100,7 @@ def _notes(table: Table) -> list[str]:
         "CPU s / image is from photograph to answer, backbone and probe together."
     ]
     sources = sorted({row.source for row in table.rows if row.source is not None})
-    notes += [each for row in table.rows for each in row.gaps]
+    notes += [f"- {each}" for row in table.rows for each in row.gaps]
     return [*notes, *(f"'{PUBLISHED}': {source}." for source in sources)]
 
 
