@@ -257,4 +257,6 @@ def first_line(error: Exception) -> str:
     # OpenVINO says first in which of its own source files it was.
     lines = [line for line in lines if not line.startswith("Exception from")] or lines
     lines = lines or [type(error).__name__]
-    return lines[0][:200]
+    # transformers says in the first where, and in the second what.
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text[:200]

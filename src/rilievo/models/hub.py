@@ -47,12 +47,21 @@ class Snapshot:
     @property
     def weights_sha256(self) -> str:
         """Of the one file of weights; of the lines ``hash  name``, sorted, where there are more."""
-        weights = {name: each for name, each in self.files.items() if name.endswith(WEIGHTS)}
+        weights = {name: each for name, each in self.files.items() if _is_weight(name)}
         if len(weights) == 1:
             [only] = weights.values()
             return only
         lines = "".join(f"{weights[name]}  {name}\n" for name in sorted(weights))
         return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of all files of weights."""
+        return sum((self.folder / name).stat().st_size for name in self.files if _is_weight(name))
+
+
+def _is_weight(name: str) -> bool:
+    return name.endswith(WEIGHTS)
 
 
 def is_repository(name: str) -> bool:

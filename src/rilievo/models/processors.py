@@ -172,9 +172,11 @@ def _fitted(height: int, width: int, multiple: int, *, keeps_aspect: bool) -> Si
 
 def _size(entries: Mapping[str, Any], usual: tuple[int, int]) -> tuple[int, int]:
     size = entries.get("size", {"height": usual[0], "width": usual[1]})
-    if isinstance(size, int):
-        return size, size
-    return int(size["height"]), int(size["width"])
+    if not isinstance(size, dict):
+        size = {"height": size, "width": size}
+    if not all(isinstance(size[side], int) and size[side] > 0 for side in ("height", "width")):
+        raise ModelError(f"size is of whole numbers of 1 or more, got {size!r}")
+    return size["height"], size["width"]
 
 
 def _positive(entries: Mapping[str, Any], name: str, usual: int) -> int:

@@ -23,6 +23,7 @@ from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.processors import FAMILIES, FILE, read_processor
+from rilievo.models.proportions import check_config, check_size
 from rilievo.models.tensors import check_tensors, tensor_report
 from rilievo.types import DepthKind, Setting
 
@@ -125,6 +126,10 @@ def _model_type(folder: Path) -> str:
         architectures = config.get("architectures") or []
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{printable(path)}: not a configuration that can be read") from error
+    if not isinstance(model_type, str) or not isinstance(architectures, list):
+        raise ModelError(
+            f"{printable(path)}: names no architecture: model_type is a text, architectures a list"
+        )
     if model_type in _REFUSED:
         raise ModelError(f"{printable(path)}: {_REFUSED[model_type]}")
     if model_type not in FAMILIES:
@@ -136,7 +141,8 @@ def _model_type(folder: Path) -> str:
         raise ModelError(
             f"{printable(path)}: no depth head: it is a {', '.join(map(str, architectures))}"
         )
-    return str(model_type)
+    check_config(config, path)
+    return model_type
 
 
 def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
@@ -165,6 +171,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     safe = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
         with _quiet():
+            check_size(lambda: _bodiless(snapshot.folder), snapshot.weights_bytes, snapshot.folder)
             body, info = AutoModelForDepthEstimation.from_pretrained(
                 snapshot.folder,
                 local_files_only=True,
@@ -175,6 +182,8 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
+    except ModelError:
+        raise
     # A configuration or a file of weights can be broken in as many ways as there are classes.
     except Exception as error:
         raise ModelError(
@@ -184,6 +193,16 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
     report = tensor_report(missing, info["unexpected_keys"], info["mismatched_keys"])
     check_tensors(card.name, report)
     return body
+
+
+def _bodiless(folder: Path) -> Any:
+    """The network that the configuration describes, with tensors of any content."""
+    from transformers import AutoConfig, AutoModelForDepthEstimation
+    from transformers.initialization import no_init_weights
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with no_init_weights():
+        return AutoModelForDepthEstimation.from_config(config, trust_remote_code=False)
 
 
 @contextmanager

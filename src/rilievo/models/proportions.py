@@ -1,0 +1,95 @@
+"""Whether a configuration can be that of its weights; asked before memory is taken for it.
+
+A configuration is a page of text, and a wrong number in it makes a network that fills the memory,
+or takes for ever to be built, before its tensors are compared with those of the files.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.errors import ModelError
+from rilievo.io.limits import printable
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MOST_LAYERS = 1000
+"""Layers, blocks or stages of one kind; the deepest networks of depth have some 50."""
+SPARE = 2**31
+"""Bytes that a network may have beyond what its files could hold: what is missing from small
+files is better listed by name."""
+BYTES, PACKED = 4, 8
+"""Bytes of a number in memory; and how much smaller its file may be, as one of 4 bits."""
+
+_ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+_COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
+
+
+def check_config(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a configuration of more layers than any network has, or that fetches something.
+
+    transformers fetches a backbone that a configuration only names, and takes an attention with
+    an organisation before its name for compiled code of the hub, which it would run.
+
+    Args:
+        config: As read from JSON.
+        path: Its file, for messages.
+
+    Raises:
+        ModelError: If so.
+    """
+    for name, value in _entries(config):
+        numbers = value if isinstance(value, list) else [value]
+        most = max((each for each in numbers if isinstance(each, int)), default=0)
+        if _COUNTS.fullmatch(name) and most > MOST_LAYERS:
+            raise ModelError(
+                f"{printable(path)}: {name} is {most}, and no network has more than {MOST_LAYERS}"
+            )
+        if name.endswith("attn_implementation") and value not in _ATTENTIONS:
+            raise ModelError(
+                f"{printable(path)}: {name} is {printable(str(value))}, which may be code of the "
+                "hub and is never run: remove it"
+            )
+        if name == "use_pretrained_backbone" and value:
+            raise ModelError(
+                f"{printable(path)}: asks for a backbone that is fetched from elsewhere "
+                "(use_pretrained_backbone); expected are all weights in the checkpoint"
+            )
+    if isinstance(config.get("backbone"), str) and not config.get("backbone_config"):
+        raise ModelError(
+            f"{printable(path)}: names its backbone, '{printable(config['backbone'])}', in place "
+            "of describing it (backbone_config), so it would be looked up elsewhere"
+        )
+
+
+def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
+    """Refuse a network much larger than its files of weights can hold.
+
+    Args:
+        make: Builds it, here without taking memory for its tensors.
+        held: Bytes of its files of weights.
+        path: Of the checkpoint, for messages.
+
+    Raises:
+        ModelError: If so.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = make()
+    needed = BYTES * sum(each.numel() for each in network.parameters())
+    if needed > PACKED * held + SPARE:
+        raise ModelError(
+            f"{printable(path)}: its configuration is of a network of {needed / 1e9:.1f} GB, but "
+            f"its weights are {held / 1e9:.3f} GB: one of the two is of another model"
+        )
+
+
+def _entries(config: Any) -> Iterator[tuple[str, Any]]:
+    """Every name and value of a configuration and of those inside it."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            yield str(name), value
+            yield from _entries(value)
