@@ -99,7 +99,9 @@ def test_an_own_class_gives_the_layers_and_tokens_that_are_chosen() -> None:
 
 
 def test_an_own_class_that_breaks_its_word_is_told() -> None:
-    with pytest.raises(ModelError, match=r"layer 0: a map of 5 x 4 x 4.*but 5 x 8 x 8 was expected"):
+    with pytest.raises(
+        ModelError, match=r"layer 0: a map of 5 x 4 x 4.*but 5 x 8 x 8 was expected"
+    ):
         make_backbone("tiny_backbones:Shrinks")(torch.rand(1, 3, 16, 16))
     with pytest.raises(OptionError, match="has no class token"):
         make_backbone("tiny_backbones:Learnt", tokens=True)
