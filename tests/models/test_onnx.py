@@ -227,3 +227,33 @@ def test_answers_that_are_no_normals_or_no_confidence_are_refused(
     model = load_model(make_network())
     with pytest.raises(ModelError, match=f"test/brightness.*{words}"):
         model.finish(answer, Photo(pixels=PIXELS))
+
+
+def test_names_are_shown_on_one_line_and_none_fills_the_screen(make_network: MakeNetwork) -> None:
+    path = make_network()
+    network = onnx.load(path)
+    [name] = [each for each in network.metadata_props if each.key == "rilievo.name"]
+    name.value = "one\ntwo\x1b[31m"
+    onnx.save(network, path)
+    assert load_model(path).card.name == r"one\ntwo\x1b[31m"
+    for text in ("", "x" * 5000):
+        name.value = text
+        onnx.save(network, path)
+        with pytest.raises(ModelError, match=f"name has 1 to 4096 characters, got {len(text)}"):
+            load_model(path)
+
+
+@pytest.mark.parametrize("place", ["weights.bin", "../weights.bin", "/etc/passwd"])
+def test_weights_in_another_file_which_no_hash_covers_are_refused(
+    make_network: MakeNetwork, place: str
+) -> None:
+    path = make_network()
+    network = onnx.load(path)
+    tensor = network.graph.initializer.add()
+    tensor.CopyFrom(onnx.helper.make_tensor("elsewhere", onnx.TensorProto.FLOAT, [1], [1.0]))
+    tensor.ClearField("float_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=place)
+    path.write_bytes(network.SerializeToString())
+    with pytest.raises(ModelError, match="its weights lie in another file"):
+        load_model(path)

@@ -16,6 +16,7 @@ Version 1 has no ``fov``, and of the metadata only the first four, ``rilievo.are
 was trained at) and ``rilievo.multiple`` (what both sides must be a multiple of).
 """
 
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,11 @@ from rilievo.types import DepthKind, Setting
 FORMAT = "2"
 FIRST_FORMAT = "1"
 FOCAL_IS_WIDTH = "width"
+
+_LONGEST = 4096
+"""Characters of a model's name, which may be the path of a folder, or of its licence."""
+_EXTERNAL = b"\x0a\x08location\x12"
+"""The entry of a tensor that says in which file its numbers are (``StringStringEntryProto``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,8 @@ class OnnxModel(PreparedModel):
             ModelError: If it cannot be read, or does not keep the contract of this module.
         """
         options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
+        if card is None:
+            _check_whole(path)
         self.weights_sha256 = weights_sha256 or sha256(path)
         self._session = open_session(path, options)
         facts = read_facts(path, self._session)
@@ -144,12 +152,12 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
             raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
     try:
         return OnnxFacts(
-            name=metadata["rilievo.name"],
+            name=_line(metadata, "rilievo.name"),
             kind=DepthKind(metadata["rilievo.kind"]),
-            licence=metadata["rilievo.licence"],
+            licence=_line(metadata, "rilievo.licence"),
             preparation=_preparation(metadata, version),
             needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
-            precision=metadata.get("rilievo.precision", "fp32"),
+            precision=_line({"rilievo.precision": "fp32", **metadata}, "rilievo.precision"),
         )
     except KeyError as error:
         raise ModelError(f"{path}: metadata {error} is missing") from error
@@ -161,6 +169,37 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     """Load a network that ships inside the package (``ModelCard.loader``)."""
     directory = Path(__file__).parent / "default"
     return OnnxModel(directory / f"{card.name.partition('/')[2]}.onnx", options, card)
+
+
+def _line(metadata: Mapping[str, str], name: str) -> str:
+    """One of the texts that go into messages and results, on one line."""
+    text = metadata[name]
+    if not 0 < len(text) <= _LONGEST:
+        raise ModelError(f"{name} has 1 to {_LONGEST} characters, got {len(text)}")
+    return printable(text)
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file whose weights lie in another one, which its hash says nothing of.
+
+    Raises:
+        ModelError: If so, or if it cannot be read.
+    """
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            found = content.find(_EXTERNAL)
+    except (OSError, ValueError) as error:
+        # An empty file cannot be mapped.
+        words = getattr(error, "strerror", None) or "it is empty"
+        raise ModelError(f"{printable(path)}: cannot be read: {words}") from error
+    if found >= 0:
+        raise ModelError(
+            f"{printable(path)}: its weights lie in another file; save it as one "
+            "(onnx.save(onnx.load(FILE), NEW))"
+        )
 
 
 def _preparation(metadata: Mapping[str, str], version: str | None) -> Preparation:
