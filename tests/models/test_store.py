@@ -1,5 +1,6 @@
 """Models in torch that are converted once, kept, and found again without torch."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.errors import ModelError, OptionError
+from rilievo.errors import ModelError, OptionError, OutputError
 from rilievo.models import load_model
 from rilievo.models.conversion import choice, store
 from rilievo.models.conversion.agreement import picture
@@ -234,3 +235,31 @@ def test_a_file_that_was_cut_short_is_made_anew(
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
     assert "is damaged and is made anew" in capsys.readouterr().err
+
+
+def test_a_file_of_no_hash_is_none_that_was_written(
+    checkpoint: Checkpoints, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint("depth_anything")
+    load_model(folder, kind="affine_inverse")
+    [path] = cache.iterdir()
+    path.rename(cache / f"{path.name.partition('-')[0]}-.onnx")
+    capsys.readouterr()
+    load_model(folder, kind="affine_inverse")
+    assert "is damaged and is made anew" in capsys.readouterr().err
+    assert list(cache.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("function", ["torch.onnx.export", "rilievo.models.onnx.sha256"])
+def test_a_full_disk_says_nothing_of_the_network(
+    checkpoint: Checkpoints, cache: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(function, full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            load_model(checkpoint("dpt"), kind="affine_inverse")
+    assert list(cache.iterdir()) == []
+    assert isinstance(load_model(checkpoint("dpt"), kind="affine_inverse"), OnnxModel)

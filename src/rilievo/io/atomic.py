@@ -52,7 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         _remove(part)
         if isinstance(error, OSError):
-            raise OutputError(f"{printable(path)}: {_reason(error)}") from error
+            raise unwritable(path, error) from error
         raise
 
 
@@ -76,7 +76,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         if isinstance(error, OSError):
-            raise OutputError(f"{printable(path)}: {_reason(error)}") from error
+            raise unwritable(path, error) from error
         raise
 
 
@@ -114,7 +114,7 @@ def sweep_parts(directory: Path) -> list[Path]:
                 os.unlink(entry.path)
             swept.append(Path(entry.path))
     except OSError as error:
-        raise OutputError(f"{printable(directory)}: {_reason(error)}") from error
+        raise unwritable(directory, error) from error
     return sorted(swept)
 
 
@@ -127,7 +127,7 @@ def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{printable(path)}: {_reason(error)}") from error
+        raise unwritable(path, error) from error
 
 
 def make_folder(directory: Path) -> None:
@@ -143,7 +143,12 @@ def make_folder(directory: Path) -> None:
             f"{printable(directory)}: a file has this name: choose another folder"
         ) from error
     except OSError as error:
-        raise OutputError(f"{printable(directory)}: {_reason(error)}") from error
+        raise unwritable(directory, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """What it means to the user that the system refused to write here, and what mends it."""
+    return OutputError(f"{printable(path)}: {_reason(error)}")
 
 
 def _reason(error: OSError) -> str:

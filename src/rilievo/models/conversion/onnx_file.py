@@ -70,6 +70,7 @@ def write_onnx(
 
     Raises:
         ModelError: If the network cannot be traced, or the file answers differently.
+        OSError: If the file cannot be written.
         OptionError: If there is no such precision, or the size is none of the network's.
         MissingExtraError: If the package onnx is not installed.
     """

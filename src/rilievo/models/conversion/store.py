@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, OutputError
-from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts
+from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts, unwritable
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.conversion.choice import INT8, Choice
@@ -112,7 +112,7 @@ def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel |
 
 
 def _is_whole(path: Path, digest: str) -> bool:
-    return digest.startswith(path.stem.partition("-")[2])
+    return path.stem.partition("-")[2] == digest[:_HASH]
 
 
 def _open(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel:
@@ -179,6 +179,8 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
         with replacing(_refusal(key)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
         raise _NotConvertedError(str(error)) from error
+    except OSError as error:
+        raise unwritable(where, error) from error
     finally:
         remove(part)
     return path

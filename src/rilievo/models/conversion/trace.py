@@ -49,6 +49,7 @@ def write_traced(
     Raises:
         MissingExtraError: If the package onnx is not installed.
         ModelError: If the network cannot be traced, or is too large.
+        OSError: If the file cannot be written.
     """
     import torch
 
@@ -73,6 +74,9 @@ def write_traced(
                 opset_version=OPSET,
                 dynamo=False,
             )
+    except OSError:
+        # A full disk says nothing of the network.
+        raise
     # What a network does that no graph can say ends in as many ways as there are operators.
     except Exception as error:
         raise ModelError(f"the network cannot be traced: {first_line(error)}") from error
