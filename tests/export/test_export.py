@@ -214,3 +214,12 @@ def test_what_does_not_go_with_the_model_is_refused(
     with pytest.raises(OptionError, match=r"ends in \.onnx"):
         export_model(folder, tmp_path / "x.pt", ExportOptions(kind="affine"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["marigold/depth-v1-1", "prs-eth/marigold-depth-v1-1", "diffusers:org/x", "replicate:a/b"],
+)
+def test_what_is_no_one_network_is_refused_before_it_is_fetched(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="it has no ONNX file"):
+        export_model(name, tmp_path / "x.onnx")

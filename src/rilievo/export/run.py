@@ -8,7 +8,8 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.export.options import ExportOptions
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import printable
-from rilievo.models import MODELS, load_model
+from rilievo.models import MODELS, diffusion_cards, load_model, replicate_cards
+from rilievo.models.card import ModelCard
 from rilievo.models.conversion.adoption import adopt
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.compression import set_metadata
@@ -16,6 +17,8 @@ from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel, says_what_it_is
 from rilievo.pipeline.inputs import Medium, find_jobs
+
+_NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
 
 MOST_PHOTOS = 64
 """Photographs that int8 is calibrated on at most, evenly taken; more change next to nothing."""
@@ -109,6 +112,7 @@ def _export(
     if options.mean is not None or options.std is not None:
         raise OptionError(f"model '{printable(name)}' says itself how pixels are normalised")
     known = MODELS.get(str(name))
+    _check_one_network(str(name), known)
     is_onnx = Path(name).suffix == ".onnx" or (known is not None and known.extra is None)
     model = load_model(
         name, kind=options.kind, device="cpu", engine="onnxruntime" if is_onnx else "torch"
@@ -118,11 +122,23 @@ def _export(
     from rilievo.models.torch_model import TorchModel
 
     if not isinstance(model, TorchModel):
-        raise ModelError(f"model '{model.card.name}' is more than one network: it has no ONNX file")
+        raise ModelError(f"model '{model.card.name}' {_NOT_ONE}")
     written = write_onnx(
         model, part, precision=options.precision, photos=photos, size=options.pixels
     )
     return written.agreement
+
+
+def _check_one_network(name: str, known: ModelCard | None) -> None:
+    """Refuse what cannot be exported before gigabytes of it are fetched, or an account is asked."""
+    others = (diffusion_cards.LOADER, replicate_cards.LOADER)
+    listed = known is not None and known.loader in others
+    if (
+        listed
+        or diffusion_cards.find_pipeline(name, None)
+        or name.startswith(replicate_cards.PREFIX)
+    ):
+        raise ModelError(f"model '{printable(name)}' {_NOT_ONE}")
 
 
 def _compress_again(
