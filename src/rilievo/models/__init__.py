@@ -41,11 +41,15 @@ MODELS: Mapping[str, ModelCard] = {card.name: card for card in _CARDS}
 
 
 def find_card(name: str) -> ModelCard:
-    """The card of a model by its name.
+    """The card of a model by its name, or by its repository of the hub.
 
     Raises:
         ModelError: If there is no such model; the message offers the nearest names.
     """
+    if name in KINDS:
+        return checkpoint_card(name)
+    if name in diffusion_cards.REPOSITORIES:
+        return diffusion_cards.repository_card(name)
     if name not in MODELS:
         raise ModelError(f"no model '{name}'; {suggest(name, MODELS)}")
     return MODELS[name]
