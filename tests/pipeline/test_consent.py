@@ -1,9 +1,7 @@
 """Before photographs leave for a paid service: how many, and whether the user agrees."""
 
 import io
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from interruptible import start_process
 from replicate_server import TOKEN, Service, replicate_server
 from rilievo.cli import main
 from rilievo.errors import OptionError
@@ -149,12 +148,15 @@ def test_ctrl_c_cancels_the_prediction_that_runs(
     service.polls_needed = 10**9
     command = [sys.executable, "-m", "rilievo", "predict", str(photos), "--model", MODEL]
     command += ["--kind", "affine", "--yes", "--output", str(tmp_path / "out")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
+    process = start_process(command)
+    try:
         while not service.count("GET /v1/predictions/"):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130, said
     assert service.cancelled == ["prediction0"]
     assert service.files == {}
