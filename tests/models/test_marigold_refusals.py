@@ -1,5 +1,6 @@
 """Pipelines that cannot be used, settings out of range, answers that cannot be: one line each."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,11 @@ def _cut(folder: Path) -> None:
     (folder / UNET).write_bytes((folder / UNET).read_bytes()[:900])
 
 
+def _say(folder: Path, part: str, **entries: Any) -> None:
+    path = folder / part / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
 def _pickled(folder: Path) -> None:
     (folder / UNET).rename(folder / "unet/diffusion_pytorch_model.bin")
 
@@ -92,8 +98,21 @@ def _pickled(folder: Path) -> None:
         (_cut, "unet: cannot be loaded"),
         (_pickled, r"unet/diffusion_pytorch_model\.bin may hold code and is not read"),
         (lambda folder: (folder / UNET).unlink(), "unet: cannot be loaded"),
-        (lambda folder: shutil.rmtree(folder / "vae"), "vae: cannot be loaded"),
-        (lambda folder: (folder / "vae/config.json").write_text("{"), "vae: cannot be loaded"),
+        (lambda folder: shutil.rmtree(folder / "vae"), "vae: cannot be loaded: there is no such"),
+        (lambda folder: (folder / "vae/config.json").write_text("{"), "config.json: not a config"),
+        (
+            lambda folder: _say(folder, "unet", block_out_channels=[64000] * 2),
+            "unet: its configuration is of a network of",
+        ),
+        (
+            lambda folder: _say(folder, "text_encoder", hidden_size=100_000, vocab_size=10**6),
+            "text_encoder: its configuration is of a network of",
+        ),
+        (
+            lambda folder: _say(folder, "text_encoder", _attn_implementation="org/kernel"),
+            "may be code of the hub and is never run",
+        ),
+        (lambda folder: edit_index(folder, **{"../x": ["diffusers", "U"]}), r"'\.\./x' is no name"),
         (lambda folder: (folder / "model_index.json").write_text("[]"), "not the index"),
         (lambda folder: edit_index(folder, vae=["my_code", "Vae"]), "its vae is of 'my_code', cod"),
         (lambda folder: edit_index(folder, _class_name=["my", "P"]), "code of its own, which is n"),

@@ -99,6 +99,8 @@ def read_index(folder: Path) -> PipelineIndex:
     if class_name in _REFUSED:
         raise ModelError(f"{printable(path)}: a {class_name}: {_REFUSED[class_name]}")
     for name, part in parts.items():
+        if not name.isidentifier():
+            raise ModelError(f"{printable(path)}: '{printable(name)}' is no name of a part")
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
                 f"{printable(path)}: its {printable(name)} is of '{printable(part.library)}', code "

@@ -16,6 +16,7 @@ from rilievo.models.diffusion_cards import EXTRA, DiffusionSettings
 from rilievo.models.engines import LoadOptions, checked, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_index, variant, wanted
+from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.settings import read_settings
 from rilievo.models.tensors import TensorReport, check_tensors, tensor_report
 
@@ -141,6 +142,9 @@ def _part(
         raise ModelError(f"{printable(folder)}: {part.library} has no {part.class_name}")
     if not issubclass(part_class, nn.Module):
         return _loaded(part_class, folder)
+    with _loading(folder):
+        check_config(read_config(folder / "config.json"), folder / "config.json")
+        check_size(lambda: _empty(part_class, folder), snapshot.weights_bytes, folder)
     # Without accelerate, diffusers would say that loading takes more memory than with it.
     theirs = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     typed = theirs if library is diffusers else {"dtype": dtype}
@@ -164,10 +168,32 @@ def _part(
     return network.eval().requires_grad_(False)
 
 
+def _empty(part_class: Any, folder: Path) -> Any:
+    """The network that a part's configuration describes, with tensors of any content."""
+    from transformers import PreTrainedModel
+    from transformers.initialization import no_init_weights
+
+    if not issubclass(part_class, PreTrainedModel):
+        return part_class.from_config(part_class.load_config(str(folder), local_files_only=True))
+    with no_init_weights():
+        return part_class(part_class.config_class.from_pretrained(folder, local_files_only=True))
+
+
 def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
+    with _loading(folder):
+        return part_class.from_pretrained(str(folder), local_files_only=True, **options)
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    """Say in one line which part it is that cannot be loaded, and why."""
+    if not folder.is_dir():
+        raise ModelError(f"{printable(folder)}: cannot be loaded: there is no such folder")
     try:
         with _quiet():
-            return part_class.from_pretrained(str(folder), local_files_only=True, **options)
+            yield
+    except ModelError:
+        raise
     # A configuration or a file of weights can be broken in as many ways as there are classes.
     except Exception as error:
         raise ModelError(f"{printable(folder)}: cannot be loaded: {first_line(error)}") from error

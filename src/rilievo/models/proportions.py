@@ -4,6 +4,7 @@ A configuration is a page of text, and a wrong number in it makes a network that
 or takes for ever to be built, before its tensors are compared with those of the files.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,21 @@ BYTES, PACKED = 4, 8
 
 _ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """A configuration as it stands.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{printable(path)}: not a configuration that can be read") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{printable(path)}: not a configuration that can be read")
+    return config
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:

@@ -6,7 +6,6 @@ are read as safetensors, or with ``weights_only``.
 """
 
 import fnmatch
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from rilievo.models.engines import LoadOptions, first_line
 from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.processors import FAMILIES, FILE, read_processor
-from rilievo.models.proportions import check_config, check_size
+from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.tensors import check_tensors, tensor_report
 from rilievo.types import DepthKind, Setting
 
@@ -120,12 +119,8 @@ def _model_type(folder: Path) -> str:
         ModelError: If it cannot be read, or names one that has no depth.
     """
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        model_type = config.get("model_type")
-        architectures = config.get("architectures") or []
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{printable(path)}: not a configuration that can be read") from error
+    config = read_config(path)
+    model_type, architectures = config.get("model_type"), config.get("architectures") or []
     if not isinstance(model_type, str) or not isinstance(architectures, list):
         raise ModelError(
             f"{printable(path)}: names no architecture: model_type is a text, architectures a list"
