@@ -1,5 +1,6 @@
 """ONNX files that say what they are, and those that do not."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -257,3 +258,11 @@ def test_weights_in_another_file_which_no_hash_covers_are_refused(
     path.write_bytes(network.SerializeToString())
     with pytest.raises(ModelError, match="its weights lie in another file"):
         load_model(path)
+
+
+def test_a_pipe_is_not_waited_for_and_an_empty_file_is_said(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    (tmp_path / "empty.onnx").touch()
+    for name, words in (("pipe", "is a pipe"), ("empty", "is empty")):
+        with pytest.raises(ModelError, match=words):
+            load_model(tmp_path / f"{name}.onnx")

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from rilievo.errors import ModelError
-from rilievo.io.limits import printable
+from rilievo.errors import InputError, ModelError
+from rilievo.io.limits import check_regular, printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, Session, checked, open_session
 from rilievo.models.hub_lock import sha256
@@ -186,15 +186,16 @@ def _check_whole(path: Path) -> None:
         ModelError: If so, or if it cannot be read.
     """
     try:
+        check_regular(path)
         with (
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
             found = content.find(_EXTERNAL)
-    except (OSError, ValueError) as error:
-        # An empty file cannot be mapped.
-        words = getattr(error, "strerror", None) or "it is empty"
-        raise ModelError(f"{printable(path)}: cannot be read: {words}") from error
+    except InputError as error:
+        raise ModelError(str(error)) from error
+    except OSError as error:
+        raise ModelError(f"{printable(path)}: cannot be read: {error.strerror}") from error
     if found >= 0:
         raise ModelError(
             f"{printable(path)}: its weights lie in another file; save it as one "

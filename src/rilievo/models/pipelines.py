@@ -175,8 +175,9 @@ def _empty(part_class: Any, folder: Path) -> Any:
 
     if not issubclass(part_class, PreTrainedModel):
         return part_class.from_config(part_class.load_config(str(folder), local_files_only=True))
+    config_class: Any = part_class.config_class
     with no_init_weights():
-        return part_class(part_class.config_class.from_pretrained(folder, local_files_only=True))
+        return part_class(config_class.from_pretrained(folder, local_files_only=True))
 
 
 def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
