@@ -15,7 +15,7 @@ from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.engines import LoadOptions, first_line
-from rilievo.models.onnx import OnnxModel
+from rilievo.models.onnx import OnnxModel, says_what_it_is
 from rilievo.models.preparation import network_size
 from rilievo.models.sampling import shrink
 from rilievo.types import DepthKind, Photo
@@ -264,5 +264,6 @@ def test_a_pipe_is_not_waited_for_and_an_empty_file_is_said(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe.onnx")
     (tmp_path / "empty.onnx").touch()
     for name, words in (("pipe", "is a pipe"), ("empty", "is empty")):
-        with pytest.raises(ModelError, match=words):
-            load_model(tmp_path / f"{name}.onnx")
+        for opened in (load_model, says_what_it_is):
+            with pytest.raises(ModelError, match=words):
+                opened(tmp_path / f"{name}.onnx")

@@ -130,6 +130,7 @@ def says_what_it_is(path: Path) -> bool:
     Raises:
         ModelError: If it cannot be read.
     """
+    _check_file(path)
     return "rilievo.format" in open_session(path, LoadOptions(device="cpu")).metadata
 
 
@@ -179,21 +180,31 @@ def _line(metadata: Mapping[str, str], name: str) -> str:
     return printable(text)
 
 
+def _check_file(path: Path) -> None:
+    """Refuse a pipe or a folder before an engine opens it.
+
+    Raises:
+        ModelError: If it is no regular file.
+    """
+    try:
+        check_regular(path)
+    except InputError as error:
+        raise ModelError(str(error)) from error
+
+
 def _check_whole(path: Path) -> None:
     """Refuse a file whose weights lie in another one, which its hash says nothing of.
 
     Raises:
         ModelError: If so, or if it cannot be read.
     """
+    _check_file(path)
     try:
-        check_regular(path)
         with (
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
             found = content.find(_EXTERNAL)
-    except InputError as error:
-        raise ModelError(str(error)) from error
     except OSError as error:
         raise ModelError(f"{printable(path)}: cannot be read: {error.strerror}") from error
     if found >= 0:
