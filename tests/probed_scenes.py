@@ -50,6 +50,12 @@ class Broken(Small):
         return first, second * float("nan")
 
 
+class Heavy(Small):
+    """So many channels that no memory holds a probe of them."""
+
+    available: ClassVar[tuple[Layer, ...]] = (Layer(channels=10**13, stride=8),)
+
+
 def small_config(root: Path, *, task: Task = Task.BOTH, backbone: str = "Small") -> ProbeConfig:
     """A run of six steps: six images, three epochs, batches of three."""
     return ProbeConfig(

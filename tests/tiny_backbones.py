@@ -138,3 +138,10 @@ class Silent(OwnBackbone):
 
     def maps(self, pixels: Tensor) -> tuple[Tensor]:
         return (pixels,)
+
+
+class Unmakeable(Learnt):
+    """Fails in its own way when it is made."""
+
+    def __init__(self) -> None:
+        raise KeyError("depth")

@@ -76,6 +76,20 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     }
 
 
+def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
+    file: Path, tmp_path: Path
+) -> None:
+    first = FILE.split("[[backbones]]")[0].replace("seeds = 2", "seeds = 1")
+    heavy, small = (
+        f'[[backbones]]\nname = "probed_scenes:{each}"\nweights = "random"\n'
+        for each in ("Heavy", "Small")
+    )
+    file.write_text(first + heavy + small)
+    swept = sweep_probes(file, SweepOptions(output=tmp_path / "out", device="cpu"), show=False)
+    assert [cell.backbone for cell in swept.cells] == ["probed_scenes:Small"]
+    assert ["memory" in each.reason for each in swept.failures] == [True]
+
+
 def test_parts_together_are_the_whole(file: Path, tmp_path: Path) -> None:
     text = FILE.split("[[backbones]]")
     file.write_text("[[backbones]]".join(text[:2]).replace('layers = "each"\n', ""))

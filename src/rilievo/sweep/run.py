@@ -112,7 +112,8 @@ class _Work:
                 if cell is None and each.name in mine:
                     self._say(f"{number} of {len(planned)}: {each.name}")
                     cell = self._cell(each)
-            except (RilievoError, torch.OutOfMemoryError) as error:
+            except (RilievoError, RuntimeError, MemoryError) as error:
+                # Torch says with a RuntimeError that memory, a size or an operator is not there.
                 reason = " ".join(str(error).split())
                 self._say(f"  passed over: {reason}")
                 failures.append(Failure(name=each.name, reason=reason))

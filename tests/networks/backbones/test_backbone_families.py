@@ -223,6 +223,7 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
         ("mobilenetv3", "no backbone 'mobilenetv3'; known are"),
         ("no_such_module:Class", "no module 'no_such_module'; is its folder in PYTHONPATH"),
         ("tiny_backbones:Nothing", "cannot be made"),
+        ("tiny_backbones:Unmakeable", "Unmakeable' cannot be made: KeyError: 'depth'"),
         ("tiny_backbones:Path", "is a .*Path; expected a class derived from .*OwnBackbone"),
         ("tiny_backbones:Silent", "does not say its 'patch' and 'available' layers"),
     ],

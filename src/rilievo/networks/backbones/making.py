@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from rilievo.errors import MissingExtraError, ModelError, OptionError
+from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
 from rilievo.io.limits import reason
 from rilievo.networks.backbones.base import Backbone
 from rilievo.networks.backbones.facts import NORMALISATIONS, from_text
@@ -99,8 +99,12 @@ def _own(request: Request) -> Backbone:
         raise OptionError(
             f"backbone '{request.name}': no module '{error.name}'; is its folder in PYTHONPATH?"
         ) from error
-    except (AttributeError, TypeError) as error:
-        raise ModelError(f"backbone '{request.name}' cannot be made: {reason(error)}") from error
+    except RilievoError:
+        raise
+    except Exception as error:  # a module of one's own fails in ways of its own
+        raise ModelError(
+            f"backbone '{request.name}' cannot be made: {type(error).__name__}: {reason(error)}"
+        ) from error
     if not isinstance(made, OwnBackbone):
         raise ModelError(
             f"backbone '{request.name}' is a {type(made).__name__}; expected a class derived from "
