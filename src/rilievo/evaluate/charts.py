@@ -92,6 +92,11 @@ def drawing(
         file = io.StringIO()
         matplotlib.rcParams["svg.hashsalt"] = "rilievo"
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        # Laid out once: while it has an engine, a figure is drawn and laid out twice to be saved.
+        engine = figure.get_layout_engine()
+        assert engine is not None, "it was made with one"
+        engine.execute(figure)
+        figure.set_layout_engine("none")
         figure.savefig(file, format="svg", metadata=nothing)
     canvas.svg = _for_page(file.getvalue())
 
