@@ -15,8 +15,8 @@ from rilievo.errors import ModelError, OptionError, RilievoError
 from rilievo.models import find_card, load_model
 from rilievo.models.base import Inference
 from rilievo.models.engines import LoadOptions, first_line
-from rilievo.models.onnx import OnnxModel, says_what_it_is
-from rilievo.models.preparation import network_size
+from rilievo.models.onnx import OnnxFacts, OnnxModel, says_what_it_is
+from rilievo.models.preparation import Preparation, Rule, Sizing, network_size
 from rilievo.models.sampling import shrink
 from rilievo.types import DepthKind, Photo
 
@@ -89,6 +89,25 @@ def test_a_file_that_does_not_say_what_it_is_is_refused(
 def test_a_network_without_depth_is_refused(make_network: MakeNetwork) -> None:
     with pytest.raises(ModelError, match="no 'depth'"):
         load_model(make_network(output="something"))
+
+
+def test_a_network_of_normals_alone_says_that_it_has_no_depth(make_network: MakeNetwork) -> None:
+    facts = OnnxFacts(
+        name="test/slopes",
+        kind=None,
+        licence="MIT",
+        preparation=Preparation(sizing=Sizing(rule=Rule.FIXED, height=8, width=8)),
+        needs_focal=False,
+    )
+    said = {key.removeprefix("rilievo."): value for key, value in facts.metadata().items()}
+    # It would be taken for the file's.
+    del said["name"]
+    model = load_model(make_network(output="confidence", **said))
+    assert (model.card.kind, model.card.normals) == (None, True)
+    with pytest.raises(ModelError, match="says that there is no depth, but it is an output"):
+        load_model(make_network(**said))
+    with pytest.raises(ModelError, match="no 'depth'"):
+        load_model(make_network(output="confidence", **(said | {"kind": "metric"})))
 
 
 @pytest.mark.parametrize("offset", [-10.0, float("nan")])

@@ -124,6 +124,26 @@ def test_backbone_and_probe_become_one_onnx_file_that_says_the_same(
     np.testing.assert_allclose(theirs.normals, ours.normals, atol=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_probe_of_normals_alone_becomes_an_onnx_file(
+    root: Path, tmp_path: Path, precision: str
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "run.onnx"
+    config = of_backbone(root, "timm/test_vit", "linear")
+    config = replace(config, blueprint=replace(config.blueprint, task=Task.NORMALS))
+    train_probe(config, run, CPU)
+    export_model(run, file, ExportOptions(precision=precision))
+    (ours,) = load_model(run, device="cpu").predict([photograph(60, 90)])
+    model = load_model(file, device="cpu")
+    assert (model.card.kind, model.card.normals, model.card.confidence) == (None, True, True)
+    (theirs,) = model.predict([photograph(60, 90)])
+    assert theirs.depth is None
+    assert ours.normals is not None
+    assert theirs.normals is not None
+    within = 1e-3 if precision == "fp32" else 2e-2
+    np.testing.assert_allclose(theirs.normals, ours.normals, atol=within)
+
+
 def test_a_tuned_backbone_travels_with_the_run(root: Path, tmp_path: Path) -> None:
     config = replace(small_config(root), backbone_rate=1e-2)
     train_probe(config, tmp_path, CPU)

@@ -1,19 +1,20 @@
 """Networks in ONNX files that say of themselves what they are.
 
 The contract, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or
-float32 where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth``
-float32 (batch, height, width) and, optionally, ``normals`` float32 (batch, 3, height, width) in
-our axes, ``confidence`` float32 (batch, height, width), at any one size, and ``fov`` float32
-(batch,) [degrees]. Normalisation and the like are inside the graph. Metadata: ``rilievo.format``
-= 2, ``rilievo.name``, ``rilievo.kind``, ``rilievo.licence``, ``rilievo.focal`` (``width`` where
-depth is that of a camera whose focal length is the photograph's width, else ``none``) and what
-``rilievo.models.preparation`` writes: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
-``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``, ``rilievo.fill``. Optional:
-``rilievo.precision`` of the weights (fp32 where it is not said) and ``rilievo.weights_sha256`` of
-what the file was made of.
+float32 where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32
+(batch, height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both;
+optionally ``confidence`` float32 (batch, height, width), at any one size, and ``fov`` float32
+(batch,) [degrees]. Normalisation and the like are inside the graph. Metadata: ``rilievo.format`` =
+2, ``rilievo.name``, ``rilievo.kind`` (``none`` where there is no depth), ``rilievo.licence``,
+``rilievo.focal`` (``width`` where depth is that of a camera whose focal length is the photograph's
+width, else ``none``) and what ``rilievo.models.preparation`` writes: ``rilievo.sizing``,
+``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
+``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.precision`` of the weights (fp32 where it
+is not said) and ``rilievo.weights_sha256`` of what the file was made of.
 
-Version 1 has no ``fov``, and of the metadata only the first four, ``rilievo.area`` (pixels that it
-was trained at) and ``rilievo.multiple`` (what both sides must be a multiple of).
+Version 1 always has depth, but no ``fov``, and of the metadata only the first four,
+``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (what both sides must be a
+multiple of).
 """
 
 import mmap
@@ -36,6 +37,7 @@ from rilievo.types import DepthKind, Setting
 FORMAT = "2"
 FIRST_FORMAT = "1"
 FOCAL_IS_WIDTH = "width"
+_NO_DEPTH = "none"
 
 _LONGEST = 4096
 """Characters of a model's name, which may be the path of a folder, or of its licence."""
@@ -45,10 +47,10 @@ _EXTERNAL = b"\x0a\x08location\x12"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFacts:
-    """What a file's metadata says of its network."""
+    """What a file's metadata says of its network; ``kind`` is None where it gives no depth."""
 
     name: str
-    kind: DepthKind
+    kind: DepthKind | None
     licence: str
     preparation: Preparation
     needs_focal: bool
@@ -59,7 +61,7 @@ class OnnxFacts:
         return {
             "rilievo.format": FORMAT,
             "rilievo.name": self.name,
-            "rilievo.kind": self.kind.value,
+            "rilievo.kind": _NO_DEPTH if self.kind is None else self.kind.value,
             "rilievo.licence": self.licence,
             "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
             "rilievo.precision": self.precision,
@@ -148,13 +150,17 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
             "writes a copy that does"
         )
-    for name in ("image", "depth"):
+    kind = metadata.get("rilievo.kind")
+    needed = ("image", "normals" if kind == _NO_DEPTH and version == FORMAT else "depth")
+    for name in needed:
         if name not in (session.input_names if name == "image" else session.output_names):
             raise ModelError(f"{path}: the network has no {name!r} among its inputs and outputs")
+    if needed[1] == "normals" and "depth" in session.output_names:
+        raise ModelError(f"{path}: metadata says that there is no depth, but it is an output")
     try:
         return OnnxFacts(
             name=_line(metadata, "rilievo.name"),
-            kind=DepthKind(metadata["rilievo.kind"]),
+            kind=None if needed[1] == "normals" else DepthKind(metadata["rilievo.kind"]),
             licence=_line(metadata, "rilievo.licence"),
             preparation=_preparation(metadata, version),
             needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,

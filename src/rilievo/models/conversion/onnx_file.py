@@ -143,10 +143,11 @@ def check_precision(precision: str) -> None:
 
 
 def _check_exportable(model: "TorchModel") -> None:
-    network = model.network
-    if network.mixes_batches or "depth" not in network.outputs:
-        why = "answers one photograph by another" if network.mixes_batches else "gives no depth"
-        raise ModelError(f"model '{model.card.name}' cannot be exported: its network {why}")
+    if model.network.mixes_batches:
+        raise ModelError(
+            f"model '{model.card.name}' cannot be exported: its network answers one photograph by "
+            "another"
+        )
 
 
 def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
@@ -195,7 +196,6 @@ def _fixed(preparation: Preparation, size: tuple[int, int]) -> Preparation:
 
 
 def _facts(model: "TorchModel", preparation: Preparation) -> OnnxFacts:
-    assert model.card.kind is not None, "a model with depth says its kind"
     return OnnxFacts(
         name=model.card.name,
         kind=model.card.kind,
