@@ -111,6 +111,8 @@ def _dress(axes: Any) -> None:
         spine.set_linewidth(0.8)
     axes.tick_params(which="both", colors=MUTED, labelcolor=MUTED, width=0.6, length=3)
     axes.tick_params(axis="y", which="both", length=0)
+    # Labels of a narrow range are long, and more of them would run into one another.
+    axes.locator_params(axis="x", nbins=5)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
 
