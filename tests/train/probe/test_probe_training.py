@@ -72,6 +72,28 @@ def test_a_run_killed_between_checkpoints_repeats_the_steps_since(
         assert (tmp_path / "cut" / name).exists() == (tmp_path / "whole" / name).exists()
 
 
+def test_a_run_killed_at_any_of_its_last_steps_ends_as_if_it_were_not(
+    root: Path, tmp_path: Path
+) -> None:
+    config, go_on = small_config(root), RunOptions(device="cpu", resume=True)
+    whole = train_probe(config, tmp_path / "whole", CPU)
+    assert whole is not None
+    for stop in (5, 6):
+        run = tmp_path / str(stop)
+        assert train_probe(config, run, RunOptions(device="cpu", stop_at=stop)) is None
+        # As a kill leaves it that comes between opening a file and writing to it.
+        (run / "log.csv").write_text("")
+        ended = train_probe(config, run, go_on)
+        assert ended is not None
+        assert ended.loss == whole.loss
+    written = (run / "weights.safetensors").stat().st_mtime_ns
+    assert train_probe(config, run, go_on) == ended
+    assert (run / "weights.safetensors").stat().st_mtime_ns == written
+    (run / "record.json").write_text("{")
+    with pytest.raises(InputError, match=r"record\.json: is no record of a run"):
+        train_probe(config, run, go_on)
+
+
 def test_the_seed_is_used_and_another_one_gives_another_probe(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
     first, again = weights(config, tmp_path / "a"), weights(config, tmp_path / "b")

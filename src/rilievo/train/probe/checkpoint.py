@@ -24,6 +24,7 @@ class RunState:
         step: Steps done.
         passed_over: Ids of images without a valid pixel.
         cpu_seconds: Spent, stops not counted.
+        epoch_losses: Of the steps of this epoch so far.
     """
 
     learned: nn.Module
@@ -31,6 +32,7 @@ class RunState:
     step: int = 0
     passed_over: set[str] = field(default_factory=set)
     cpu_seconds: float = 0.0
+    epoch_losses: list[float] = field(default_factory=list)
 
 
 def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
@@ -48,6 +50,7 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "step": state.step,
         "passed_over": sorted(state.passed_over),
         "cpu_seconds": state.cpu_seconds,
+        "epoch_losses": state.epoch_losses,
     }
     with replacing(path) as part:
         torch.save(entries, part)
@@ -72,12 +75,12 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
     try:
         state.learned.load_state_dict(entries["learned"])
         state.optimizer.load_state_dict(entries["optimizer"])
+        state.step, state.passed_over = entries["step"], set(entries["passed_over"])
+        state.cpu_seconds, state.epoch_losses = entries["cpu_seconds"], entries["epoch_losses"]
     except (KeyError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: is a checkpoint of another network: {reason(error)}"
+            f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
         ) from error
-    state.step, state.passed_over = entries["step"], set(entries["passed_over"])
-    state.cpu_seconds = entries["cpu_seconds"]
 
 
 def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:

@@ -101,7 +101,12 @@ def _open_writer(run: Path, step: int) -> Any:
 def _forget_after(path: Path, step: int) -> None:
     if not path.exists():
         return
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    text = path.read_text(encoding="utf-8")
+    if "\n" not in text:
+        # Killed before its first line was written.
+        path.unlink()
+        return
+    header, *lines = text.splitlines()
     # The last line of a killed run may be a part of one.
     whole = [line for line in lines if line.count(",") == header.count(",")]
     kept = [line for line in whole if float(line.split(",", 1)[0]) <= step]

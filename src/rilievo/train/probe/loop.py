@@ -72,7 +72,6 @@ class Loop:
         self._epoch_steps = steps_an_epoch(len(frames.training), config.batch_size)
         self._steps = self._epoch_steps * config.epochs
         self._losses: list[Loss] = []
-        self._epoch_loss: list[float] = []
 
     def go(self) -> bool:
         """Train from where the run is to its end; False if it was told to stop before."""
@@ -111,7 +110,7 @@ class Loop:
             passed_over=len(state.passed_over),
             passed_over_ids=tuple(sorted(state.passed_over)[:_LISTED]),
             steps=state.step,
-            loss=_mean(self._epoch_loss),
+            loss=_mean(state.epoch_losses),
             cpu_seconds=state.cpu_seconds,
             device=str(self._fabric.device),
             torch_version=torch.__version__,
@@ -123,7 +122,7 @@ class Loop:
         """One step of gradient descent; of a batch in which no image has a valid pixel, none."""
         state = self._state
         if state.step % self._epoch_steps == 0:
-            self._epoch_loss = []
+            state.epoch_losses = []
         batch = self._batch()
         if batch is not None:
             factor = rate_factor(self._config, step=state.step, epoch_steps=self._epoch_steps)
@@ -139,7 +138,7 @@ class Loop:
             self._fabric.backward(loss.total)
             self._optimizer.step()
             self._losses.append(loss)
-            self._epoch_loss.append(float(loss.total.detach()))
+            state.epoch_losses.append(float(loss.total.detach()))
         state.step += 1
 
     def _batch(self) -> Batch | None:

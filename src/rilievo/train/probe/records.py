@@ -1,7 +1,11 @@
 """What a finished run says of itself: ``record.json`` beside its weights."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from rilievo.errors import InputError
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.limits import printable
 from rilievo.train.probe.presets import Difference
 
 RECORD = "record.json"
@@ -44,3 +48,18 @@ class TrainingRecord:
     torch_version: str
     version: str
     differences: tuple[Difference, ...]
+
+
+def read_record(run: Path) -> TrainingRecord:
+    """What a finished run says of itself.
+
+    Raises:
+        InputError: If its record is broken.
+    """
+    path = run / RECORD
+    try:
+        return from_json(TrainingRecord, path.read_text(encoding="utf-8"))
+    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{printable(path)}: is no record of a run ({error}): take it away to train anew"
+        ) from error

@@ -6,7 +6,7 @@ from rilievo.errors import OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
-from rilievo.models.probe_run import CONFIG, is_run
+from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
 from rilievo.networks.backbones import Backbone, weights_sha256
 from rilievo.networks.probed import make_chosen_backbone
 from rilievo.train.probe.cache import FeatureCache
@@ -14,7 +14,7 @@ from rilievo.train.probe.checkpoint import CHECKPOINT
 from rilievo.train.probe.config import ProbeConfig, RunOptions
 from rilievo.train.probe.frames import TrainingFrames, open_frames
 from rilievo.train.probe.loop import Loop
-from rilievo.train.probe.records import RECORD, TrainingRecord
+from rilievo.train.probe.records import RECORD, TrainingRecord, read_record
 
 
 def train_probe(
@@ -28,8 +28,9 @@ def train_probe(
 ) -> TrainingRecord | None:
     """Train a probe, and write a run's folder: ``load_model`` takes it.
 
-    The folder gets ``config.json``, ``weights.safetensors``, ``log.csv``, ``validation.csv`` and
-    ``record.json``, and ``checkpoint.pt`` while it is under way.
+    A run that came to its end is not done again. The folder gets ``config.json``,
+    ``weights.safetensors``, ``log.csv``, ``validation.csv`` and ``record.json``, and
+    ``checkpoint.pt`` while it is under way.
 
     Args:
         config: What to train, on what, how.
@@ -52,6 +53,8 @@ def train_probe(
     backbone = backbone or make_chosen_backbone(config.blueprint)
     sha256 = weights_sha256(backbone)
     _open_folder(config, run, resume=options.resume)
+    if _is_finished(run):
+        return read_record(run)
     loop = Loop(config, run, options, frames, backbone, keeping)
     if not loop.go():
         return None
@@ -66,6 +69,13 @@ def _finished(loop: Loop, run: Path, sha256: str) -> TrainingRecord:
         part.write_text(to_json(record, indent=2), encoding="utf-8")
     (run / CHECKPOINT).unlink(missing_ok=True)
     return record
+
+
+def _is_finished(run: Path) -> bool:
+    """Whether the run came to its end: a record is written last, then the checkpoint goes."""
+    return (
+        all((run / name).exists() for name in (WEIGHTS, RECORD)) and not (run / CHECKPOINT).exists()
+    )
 
 
 def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
