@@ -50,6 +50,14 @@ class Broken(Small):
         return first, second * float("nan")
 
 
+class Greedy(Small):
+    """Computes with more than any memory holds."""
+
+    def maps(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        torch.empty(10**15)
+        return super().maps(pixels)
+
+
 class Heavy(Small):
     """So many channels that no memory holds a probe of them."""
 

@@ -17,6 +17,7 @@ from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.preparation import Preparation
 from rilievo.models.prepared import Arrays, PreparedModel
+from rilievo.networks.memory import is_out_of_memory
 from rilievo.types import Setting
 
 ENGINE = "torch"
@@ -155,7 +156,7 @@ def find_device(name: str) -> torch.device:
 def _failure(error: RuntimeError, batch: Shaped[np.ndarray, "b h w 3"]) -> str:
     """Why the network failed, in one line."""
     count, height, width, _ = batch.shape
-    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+    if is_out_of_memory(error):
         return (
             f"too little memory for {count} x {height}x{width}: give a smaller --batch-size, "
             "or --device cpu"

@@ -151,6 +151,11 @@ def test_features_that_are_no_numbers_are_refused(root: Path, tmp_path: Path) ->
         train_probe(small_config(root, backbone="Broken"), tmp_path / "run", CPU)
 
 
+def test_too_little_memory_for_a_step_is_said_with_what_helps(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"step of 3 x 24x32 .*: take a smaller batch_size"):
+        train_probe(small_config(root, backbone="Greedy"), tmp_path, CPU)
+
+
 def test_a_task_that_the_data_has_no_truth_for_is_refused(root: Path, tmp_path: Path) -> None:
     config = small_config(root, task=Task.NORMALS)
     config = replace(config, data=replace(config.data, dataset="toy_dataset:Toy"))

@@ -13,6 +13,7 @@ from rilievo.io.limits import reason
 from rilievo.networks.backbones.facts import Facts
 from rilievo.networks.backbones.padding import pad, padded_size, place
 from rilievo.networks.features import Features
+from rilievo.networks.memory import is_out_of_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +106,10 @@ class Backbone(nn.Module, ABC):
     def _looked(self, pixels: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Looked:
         try:
             return self.look(pixels)
-        except torch.OutOfMemoryError:
-            raise
         # Each library says in its own way that a size is not for its positional embedding.
         except (AssertionError, RuntimeError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             raise InputError(self._refusal(size) + reason(error)) from error
 
     def _cells(

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from rilievo.errors import InputError, MissingExtraError
+from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.io.json_record import to_json
 from rilievo.models.probe import BACKBONE
 from rilievo.models.torch_model import find_device
 from rilievo.networks.backbones import Backbone
+from rilievo.networks.memory import is_out_of_memory
 from rilievo.networks.probed import Probed, make_chosen_probe
 from rilievo.train.probe.batches import (
     Batch,
@@ -80,7 +81,7 @@ class Loop:
             load_checkpoint(state, path, fingerprint=self._fingerprint)
         with Log(self._run, step=state.step, tensorboard=self._options.tensorboard) as log:
             while state.step < self._steps:
-                with self._timed(), random_of_step(self._config.seed, state.step):
+                with self._memory(), self._timed(), random_of_step(self._config.seed, state.step):
                     self._step()
                 if state.step % _STEPS_A_ROW == 0 or state.step == self._steps:
                     self._write_row(log)
@@ -199,6 +200,22 @@ class Loop:
                 normals_loss=float(torch.stack([each.normals for each in losses]).mean()),
             )
         )
+
+    @contextmanager
+    def _memory(self) -> Iterator[None]:
+        """Say it in a line if a step takes more memory than there is."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            config = self._config
+            height, width = config.blueprint.size
+            raise OptionError(
+                f"too little memory for a step of {config.batch_size} x {height}x{width} with the "
+                f"probe '{config.blueprint.probe.kind}': take a smaller batch_size, a smaller "
+                "size, or the probe 'light'"
+            ) from error
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
