@@ -49,7 +49,10 @@ def test_no_line_through_two_points_is_better(seed: int, n: int, steps: int | No
         scale, shift = least_absolute_line(x, y, w)
     except CalibrationError:
         return
-    assert loss_of(scale, shift, x, y, w) <= least_loss_through_two_points(x, y, w) * (1 + 1e-9)
+    # Where a line goes through all points, either loss is rounding.
+    rounding = 1e-13 * float((w * np.abs(y)).sum())
+    least = least_loss_through_two_points(x, y, w)
+    assert loss_of(scale, shift, x, y, w) <= least * (1 + 1e-9) + rounding
 
 
 @pytest.mark.parametrize("steps", [None, 2, 10])
