@@ -1,5 +1,6 @@
 """What every probe is: features in, a dense map of outputs at the image's size out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +16,7 @@ from rilievo.networks.probes.logits import Logits, enlarged, placed
 _PYRAMID_CELL = 16  # [px] to which Probe3D brings the stages of a pyramid
 
 
-class Probe(nn.Module):
+class Probe(nn.Module, ABC):
     """A small dense network on a backbone's features.
 
     A kind of probe defines ``decode`` and sets ``last_scale``.
@@ -52,11 +53,11 @@ class Probe(nn.Module):
         self.enlargement: Enlargement = enlargement
         self.crop = crop
 
+    @abstractmethod
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
         """The outputs before the last enlargement."""
-        raise NotImplementedError
 
     def logits(self, features: Features) -> Logits:
         """The outputs, for a head to read as depth or normals.
