@@ -24,4 +24,4 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-pytest_plugins = ("tiny_networks",)
+pytest_plugins = ("tiny_networks", "replicate_calls")

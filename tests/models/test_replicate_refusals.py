@@ -3,11 +3,10 @@
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
+from replicate_calls import model, photo, refusal
 from replicate_server import (
     TOKEN,
     Said,
@@ -15,46 +14,10 @@ from replicate_server import (
     colour_png,
     grey_png,
     png,
-    replicate_server,
 )
-from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.models import load_model
-from rilievo.models.engines import LoadOptions
-from rilievo.models.replicate import ReplicateModel, load
-from rilievo.models.replicate_cards import find_version
-from rilievo.models.replicate_service import Patience
-from rilievo.types import DepthKind, Photo, Setting
-
-QUICK = Patience(attempts=4, first=0.01, longest=3.0, request=0.4, poll=0.01, farewell=0.4)
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with replicate_server() as running:
-        monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
-        monkeypatch.setenv("REPLICATE_BASE_URL", running.address)
-        yield running
-
-
-def model(kind: DepthKind = DepthKind.AFFINE, **settings: Setting) -> ReplicateModel:
-    found = find_version("replicate:who/depth", kind)
-    assert found is not None
-    return load(found[0], LoadOptions(settings={"calls": 9, **settings}), QUICK)
-
-
-def photo(height: int = 48, width: int = 64, seed: int = 0) -> Photo:
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Photo(pixels=pixels, name="kitchen.jpg")
-
-
-def refusal(service: Service, **settings: Setting) -> str:
-    """What a photograph fails with, after a look that nothing shows the token."""
-    with pytest.raises(RilievoError) as caught:
-        model(**settings).predict([photo()])
-    shown = "".join(traceback.format_exception(caught.value))
-    assert TOKEN not in shown
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from rilievo.types import Setting
 
 
 def test_a_failed_prediction_is_told_in_the_services_words(service: Service) -> None:
