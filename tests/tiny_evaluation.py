@@ -18,7 +18,7 @@ def run_tiny(
 ) -> Evaluation:
     """Evaluate without progress, on the tiny dataset if the benchmark fits any."""
     given = {"dataset": TINY, **options}
-    return evaluate(model, benchmark, root, EvaluateOptions(**given), show=False)  # type: ignore[arg-type]
+    return evaluate(model, benchmark, root, EvaluateOptions(**given), show=False)
 
 
 def write_predictions(root: Path, folder: Path, *, power: float = 1.0) -> None:

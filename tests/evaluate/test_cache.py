@@ -72,7 +72,7 @@ def test_mixed_settings_are_refused_with_their_names(
 ) -> None:
     open_cache(tmp_path / "p", MARK, IDS)
     with pytest.raises(OptionError, match=rf"holds predictions made otherwise \({words}"):
-        open_cache(tmp_path / "p", replace(MARK, **change), IDS)  # type: ignore[arg-type]
+        open_cache(tmp_path / "p", replace(MARK, **change), IDS)
 
 
 def test_another_version_of_rilievo_goes_on(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_different_benchmarks_are_refused_by_what_differs() -> None:
 )
 def test_unknown_names_are_refused_with_a_suggestion(given: dict[str, object], said: str) -> None:
     with pytest.raises(OptionError, match=said):
-        compare([run_of("a", random_errors()), run_of("b", random_errors())], **given)  # type: ignore[arg-type]
+        compare([run_of("a", random_errors()), run_of("b", random_errors())], **given)
     with pytest.raises(OptionError, match="no run to compare"):
         compare([])
 

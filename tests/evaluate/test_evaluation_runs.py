@@ -80,7 +80,7 @@ def test_a_second_run_predicts_nothing_anew(
 
     def counted(self: Cache, id: str, *given: object) -> None:
         written.append(id)
-        real(self, id, *given)  # type: ignore[arg-type]
+        real(self, id, *given)
 
     monkeypatch.setattr(Cache, "write", counted)
     second = run_tiny("rilievo/small", root, output=folder)

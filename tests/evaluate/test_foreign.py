@@ -20,7 +20,7 @@ DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)
 
 def opened(folder: Path, **changes: object) -> Foreign:
     given = {"kind": DepthKind.METRIC, "normals": False, "scale": None, **changes}
-    return open_foreign(folder, IDS, **given)  # type: ignore[arg-type]
+    return open_foreign(folder, IDS, **given)
 
 
 def put(folder: Path, name: str, array: np.ndarray = DEPTH) -> None:

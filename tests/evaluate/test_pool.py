@@ -27,7 +27,7 @@ def test_processes_end_with_the_one_that_started_them(root: Path, tmp_path: Path
     marks.mkdir()
     program = [sys.executable, str(TESTS / "slow_answers.py"), str(root), str(marks)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = subprocess.Popen(program, **quiet)  # type: ignore[arg-type]
+    started = subprocess.Popen(program, **quiet)
     end = time.monotonic() + 60
     while len(list(marks.iterdir())) < 2 and time.monotonic() < end:
         time.sleep(0.05)

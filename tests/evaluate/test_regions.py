@@ -13,12 +13,12 @@ ONES = Benchmark(name="b", title="", dataset=None, metrics=("abs_rel",), reprodu
 
 def truth_of(depth: np.ndarray, **more: object) -> Truth:
     depth = depth.astype(np.float32)
-    return Truth(id="a", depth=depth, depth_valid=depth > 0, **more)  # type: ignore[arg-type]
+    return Truth(id="a", depth=depth, depth_valid=depth > 0, **more)
 
 
 def benchmark(**changes: object) -> Benchmark:
     facts = {"name": "b", "title": "", "dataset": None, "metrics": ("abs_rel",)}
-    return Benchmark(**{**facts, "reproduces": "", "hides": "", **changes})  # type: ignore[arg-type]
+    return Benchmark(**{**facts, "reproduces": "", "hides": "", **changes})
 
 
 def test_the_nyu_crop_keeps_426_by_560_pixels() -> None:

@@ -92,7 +92,7 @@ def test_what_the_system_refuses_of_one_image_does_not_end_the_run(
     def guarded(path: object, **given: object) -> np.ndarray:
         if str(path).endswith(("image/room0/000.npy", "depth/room1/001.npy")):
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path, **given)  # type: ignore[arg-type]
+        return real(path, **given)
 
     monkeypatch.setattr(
         "tiny_dataset.Tiny._read",
@@ -158,7 +158,7 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
 )
 def test_options_that_make_no_sense_are_one_line(options: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        EvaluateOptions(**options)  # type: ignore[arg-type]
+        EvaluateOptions(**options)
 
 
 def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> None:
