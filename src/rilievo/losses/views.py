@@ -1,0 +1,43 @@
+"""Frames of one scene from several places: what a photometric loss compares."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """A batch of target frames, each with the same number of source frames beside it.
+
+    Colours are RGB in 0..1. What the loss compares is as the camera saw it; what the networks see
+    (``target_seen``, ``sources_seen``) may have its colours changed.
+
+    Attributes:
+        target: Whose depth is learned.
+        sources: Of the same scene from elsewhere, in the order of ``offsets``.
+        target_seen: ``target`` for the networks.
+        sources_seen: ``sources`` for the networks.
+        offsets: Of each source in time: -1 the frame before, 1 the one after; 0 the other eye.
+        pyramid: ``target`` at the sizes of scales 0 to 3, each made from the one before.
+        K: Intrinsics [px] at the size of ``target``.
+        source_T_target: Known motion of each source, None where the pose network says it. The
+            unit of its translation [m] becomes that of depth.
+        travelled: Distance [m] between target and each source where it is known, else NaN; for
+            metric scale. None where nothing is known.
+        valid: Pixels of the target that count; None where all do.
+        hints: Depth [m, or the unit of known motion] to fall back on where it explains the
+            sources better than the prediction; not positive where there is none. None without.
+    """
+
+    target: Float[Tensor, "b 3 h w"]
+    sources: tuple[Float[Tensor, "b 3 h w"], ...]
+    target_seen: Float[Tensor, "b 3 h w"]
+    sources_seen: tuple[Float[Tensor, "b 3 h w"], ...]
+    offsets: tuple[int, ...]
+    pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
+    K: Float[Tensor, "b 3 3"]
+    source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
+    travelled: Float[Tensor, "b n"] | None = None
+    valid: Bool[Tensor, "b h w"] | None = None
+    hints: Float[Tensor, "b h w"] | None = None

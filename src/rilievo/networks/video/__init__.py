@@ -1,0 +1,1 @@
+"""Networks that learn depth from video: of one frame its depth, of two the motion between them."""
