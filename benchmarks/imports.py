@@ -8,7 +8,7 @@ import sys
 
 from rilievo.cli import main
 
-FRAMEWORKS = ("torch", "transformers", "numba", "cv2", "scipy", "openvino", "trimesh", "av", "rich")
+FRAMEWORKS = ("torch", "transformers", "numba", "cv2", "scipy", "openvino", "trimesh", "av", "tqdm")
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])

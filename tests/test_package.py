@@ -9,7 +9,7 @@ from PIL import Image
 
 import rilievo
 
-HEAVY = ("torch", "transformers", "numba", "cv2", "scipy", "av", "trimesh", "rich", "openvino")
+HEAVY = ("torch", "transformers", "numba", "cv2", "scipy", "av", "trimesh", "tqdm", "openvino")
 
 
 def loaded_after(code: str) -> set[str]:

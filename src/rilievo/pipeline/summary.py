@@ -88,13 +88,10 @@ class Tally:
     _start: float = field(default_factory=time.perf_counter)
     _last_line: float = field(default_factory=time.perf_counter)
     _bar: Any = None
-    _task: Any = None
 
     def __enter__(self) -> "Tally":
         if self.show and self.total != 1 and sys.stderr is not None and sys.stderr.isatty():
-            self._bar = _bar()
-            self._task = self._bar.add_task("predict", total=self.total)
-            self._bar.start()
+            self._bar = _bar(self.total)
         return self
 
     def __exit__(
@@ -104,7 +101,7 @@ class Tally:
         trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
 
     def done(self) -> None:
         """One more input is predicted and written."""
@@ -142,7 +139,7 @@ class Tally:
         """How far one long input is; shown now and then."""
         now = time.perf_counter()
         if self._bar is not None:
-            self._bar.update(self._task, description=message)
+            self._bar.set_description_str(message)
         elif self.show and now - self._last_line > 10:
             self._last_line = now
             self._write(f"rilievo: {message}")
@@ -156,7 +153,7 @@ class Tally:
 
     def _write(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bar.write(text, file=sys.stderr)
         elif sys.stderr is not None:  # as it is where the user closed it
             # That nobody listens any more, or a log is full, is no reason to end the run.
             with suppress(OSError):
@@ -179,7 +176,7 @@ class Tally:
     def _advance(self) -> None:
         now = time.perf_counter()
         if self._bar is not None:
-            self._bar.advance(self._task)
+            self._bar.update()
         elif self.show and now - self._last_line > 30:
             self._last_line = now
             count = self._done + self._finished_before + self._failed
@@ -188,23 +185,17 @@ class Tally:
             self.say(f"{count} of {self.total or '?'}, {rate:.1f} a second{left}")
 
 
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
+def _bar(total: int | None) -> Any:
+    from tqdm import tqdm
+
+    # Its thread that redraws slow bars would outlive the run.
+    tqdm.monitor_interval = 0
+    known = "{desc} |{bar}| {n_fmt} of {total_fmt}, {rate_noinv_fmt}, {remaining} left"
+    return tqdm(
+        total=total,
+        desc="predict",
+        unit="",
+        file=sys.stderr,
+        dynamic_ncols=True,
+        bar_format=known if total else "{desc} {n_fmt}, {rate_noinv_fmt}",
     )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text("" if task.speed is None else f"{task.speed:.1f} a second")
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    left = TimeRemainingColumn()
-    return Progress(*columns, Rate(), left, console=Console(stderr=True))
