@@ -5,14 +5,13 @@ included: ``head`` as it stands, ``old`` as it stood when the paper's numbers we
 mends them.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import replace
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.networks.blueprint import TREATMENTS, Blueprint, DepthChoice
+from rilievo.train.differences import Difference, changed, find_differences
 from rilievo.train.probe.config import (
     Augmentation,
     DataChoice,
@@ -46,23 +45,6 @@ REASONS: Mapping[str, str] = {
     "shuffle": "on one GPU the program never shuffles",
 }
 """Why a field of a preset is not as in ``default``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One field of a run that is not as in the preset ``default``.
-
-    Attributes:
-        field: Where it stands in the configuration, such as ``losses.depth``.
-        value: In this run.
-        default: In ``default``.
-        reason: What the preset has it for; None where the user chose it.
-    """
-
-    field: str
-    value: str
-    default: str
-    reason: str | None = None
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
@@ -117,43 +99,14 @@ def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConf
     Raises:
         OptionError: If there is no such field, or the value does not go with it.
     """
-    data, known = json.loads(to_json(config)), _flat(config)
-    for path, value in changes.items():
-        if path not in known or path.startswith(("blueprint.", "data.", "preset")):
-            fields_of_training = [name for name in known if not name.startswith("blueprint.")]
-            raise OptionError(f"training has no '{path}'; {suggest(path, fields_of_training)}")
-        *records, name = path.split(".")
-        part = data
-        for record in records:
-            part = part[record]
-        part[name] = value
-    try:
-        return from_json(ProbeConfig, json.dumps(data))
-    except NotThisRecord as error:
-        raise OptionError(f"training: {error}") from error
+    return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 
 def differences(config: ProbeConfig) -> tuple[Difference, ...]:
     """What of a run is not as in ``default``, beside its data, seed, backbone, probe and task."""
-    usual = _flat(preset_config("default", config.blueprint, config.data))
-    named = _flat(preset_config(config.preset, config.blueprint, config.data))
-    return tuple(
-        Difference(
-            field=path,
-            value=value,
-            default=usual[path],
-            reason=REASONS.get(path) if value == named[path] else None,
-        )
-        for path, value in _flat(config).items()
-        if value != usual[path] and path != "seed"
+    return find_differences(
+        config,
+        usual=preset_config("default", config.blueprint, config.data),
+        named=preset_config(config.preset, config.blueprint, config.data),
+        reasons=REASONS,
     )
-
-
-def _flat(record: object, prefix: str = "") -> dict[str, str]:
-    """Every field of a record and of those in it, by its path, in words."""
-    words: dict[str, str] = {}
-    assert is_dataclass(record), "a configuration is made of records"
-    for each in fields(record):
-        value, path = getattr(record, each.name), f"{prefix}{each.name}"
-        words |= _flat(value, f"{path}.") if is_dataclass(value) else {path: str(value)}
-    return words

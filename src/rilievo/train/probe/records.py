@@ -6,7 +6,7 @@ from pathlib import Path
 from rilievo.errors import InputError
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable
-from rilievo.train.probe.presets import Difference
+from rilievo.train.differences import Difference
 
 RECORD = "record.json"
 

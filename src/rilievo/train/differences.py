@@ -1,0 +1,92 @@
+"""Configurations as flat lists of fields: what differs between two, and one with changes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TypeVar
+
+from rilievo.errors import OptionError, suggest
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.types import Setting
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field of a run that is not as in the preset ``default``.
+
+    Attributes:
+        field: Where it stands in the configuration, such as ``losses.depth``.
+        value: In this run.
+        default: In ``default``.
+        reason: What the preset has it for; None where the user chose it.
+    """
+
+    field: str
+    value: str
+    default: str
+    reason: str | None = None
+
+
+def find_differences(
+    config: object, *, usual: object, named: object, reasons: Mapping[str, str]
+) -> tuple[Difference, ...]:
+    """What of a run is not as usual; the seed is no difference.
+
+    Args:
+        config: Of the run.
+        usual: As the preset ``default`` has it.
+        named: As the run's own preset has it.
+        reasons: Why a field of that preset is as it is.
+    """
+    usual_words, named_words = words_of(usual), words_of(named)
+    return tuple(
+        Difference(
+            field=path,
+            value=value,
+            default=usual_words[path],
+            reason=reasons.get(path) if value == named_words[path] else None,
+        )
+        for path, value in words_of(config).items()
+        if value != usual_words[path] and path != "seed"
+    )
+
+
+def changed(
+    config: Config, changes: Mapping[str, Setting], *, fixed: tuple[str, ...] = ()
+) -> Config:
+    """A configuration with some of its fields changed.
+
+    Args:
+        config: To start from.
+        changes: Values by field, a dot between a record and a field in it: ``losses.depth``.
+        fixed: Beginnings of fields that are chosen elsewhere.
+
+    Raises:
+        OptionError: If there is no such field, or the value does not go with it.
+    """
+    data, known = json.loads(to_json(config)), words_of(config)
+    for path, value in changes.items():
+        if path not in known or path.startswith(fixed):
+            open_fields = [name for name in known if not name.startswith(fixed)]
+            raise OptionError(f"training has no '{path}'; {suggest(path, open_fields)}")
+        *records, name = path.split(".")
+        part = data
+        for record in records:
+            part = part[record]
+        part[name] = value
+    try:
+        return from_json(type(config), json.dumps(data))
+    except NotThisRecord as error:
+        raise OptionError(f"training: {error}") from error
+
+
+def words_of(record: object, prefix: str = "") -> dict[str, str]:
+    """Every field of a record and of those in it, by its path, in words."""
+    words: dict[str, str] = {}
+    assert is_dataclass(record), "a configuration is made of records"
+    for each in fields(record):
+        value, path = getattr(record, each.name), f"{prefix}{each.name}"
+        words |= words_of(value, f"{path}.") if is_dataclass(value) else {path: str(value)}
+    return words
