@@ -1,0 +1,135 @@
+"""Targets with their sources as arrays, and batches of them as tensors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from torch import Tensor
+
+from rilievo.losses.views import Views
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneViews:
+    """One target frame and its sources, at the size that is trained on.
+
+    Bytes, not floats: a quarter of the memory, and of what goes to a device.
+
+    Attributes:
+        id: Of the target.
+        frames: The target, then its sources in the order of ``offsets``, as the camera saw them.
+        seen: The same for the networks; None where their colours are not changed.
+        offsets: Of each source in time; 0 the other eye.
+        pyramid: The target at the sizes of scales 1 to 3, each made from the one before.
+        K: Intrinsics [px] at this size.
+        source_T_target: Known motion of each source; None where it is to be learned.
+        travelled: Distance [m] between target and each source, NaN where unknown; None where
+            nothing is known.
+        valid: Pixels of the target that count; None where all do.
+    """
+
+    id: str
+    frames: UInt8[np.ndarray, "n h w 3"]
+    seen: UInt8[np.ndarray, "n h w 3"] | None
+    offsets: tuple[int, ...]
+    pyramid: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+    K: Float32[np.ndarray, "3 3"]
+    source_T_target: tuple[Float32[np.ndarray, "4 4"] | None, ...]
+    travelled: Float32[np.ndarray, "m"] | None = None
+    valid: Bool[np.ndarray, "h w"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a step sees.
+
+    Attributes:
+        step: Its number, from 0 at the start of the run.
+        epoch: From 0.
+        views: The frames.
+        ids: Of the targets.
+        skipped: One line for each target that was passed over because a frame of it is broken;
+            another stands in its place.
+    """
+
+    step: int
+    epoch: int
+    views: Views
+    ids: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
+    """Stack targets whose sources have the same offsets.
+
+    Colours go to the device as bytes and become floats there. Where no colours were changed,
+    what the networks see is the same tensors, not copies.
+    """
+    first = views[0]
+    assert all(each.offsets == first.offsets for each in views), "of one set of frames"
+    frames = _floats([each.frames for each in views], device)
+    seen = frames
+    if any(each.seen is not None for each in views):
+        changed = [each.frames if each.seen is None else each.seen for each in views]
+        seen = _floats(changed, device)
+    pyramid = tuple(
+        _floats([each.pyramid[scale][None] for each in views], device)[0]
+        for scale in range(len(first.pyramid))
+    )
+    return Views(
+        target=frames[0],
+        sources=frames[1:],
+        target_seen=seen[0],
+        sources_seen=seen[1:],
+        offsets=first.offsets,
+        pyramid=(frames[0], *pyramid),
+        K=_tensor(np.stack([each.K for each in views]), device),
+        source_T_target=tuple(
+            _motion([each.source_T_target[place] for each in views], device)
+            for place in range(len(first.offsets))
+        ),
+        travelled=_travelled(views, device),
+        valid=_valid(views, device),
+    )
+
+
+def _floats(
+    frames: list[UInt8[np.ndarray, "n h w 3"]], device: torch.device | str
+) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
+    """The first frames of all samples, the second ones, and so on, in 0..1."""
+    stacked = torch.from_numpy(np.stack(frames, axis=1)).to(device, non_blocking=True)
+    return tuple(
+        each.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        for each in stacked
+    )
+
+
+def _motion(
+    known: list[Float32[np.ndarray, "4 4"] | None], device: torch.device | str
+) -> Float32[Tensor, "b 4 4"] | None:
+    matrices = [each for each in known if each is not None]
+    if not matrices:
+        return None
+    assert len(matrices) == len(known), "motion is known of all targets or of none"
+    return _tensor(np.stack(matrices), device)
+
+
+def _travelled(views: list[OneViews], device: torch.device | str) -> Float32[Tensor, "b n"] | None:
+    if all(each.travelled is None for each in views):
+        return None
+    unknown = np.full(len(views[0].offsets), np.nan, np.float32)
+    rows = [unknown if each.travelled is None else each.travelled for each in views]
+    return _tensor(np.stack(rows), device)
+
+
+def _valid(views: list[OneViews], device: torch.device | str) -> Bool[Tensor, "b h w"] | None:
+    if all(each.valid is None for each in views):
+        return None
+    everywhere = np.ones(views[0].frames.shape[1:3], bool)
+    masks = [everywhere if each.valid is None else each.valid for each in views]
+    return _tensor(np.stack(masks), device)
+
+
+def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
+    return torch.from_numpy(array).to(device, non_blocking=True)

@@ -1,0 +1,187 @@
+"""Changes of colour as torchvision defines them, fused: one pass over a frame for all four.
+
+Brightness scales; contrast blends with the mean grey of the frame; saturation blends with the grey
+of the pixel; hue turns in HSV. Each result is kept to 0..1, as ``torchvision.transforms`` keeps
+those of floats. The order is drawn too, so a compiled kernel takes it as numbers.
+"""
+
+from dataclasses import dataclass
+from typing import Any, no_type_check
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from rilievo.errors import MissingExtraError, OptionError
+
+try:
+    import numba
+except ImportError as missing:
+    raise MissingExtraError("training on video", "train") from missing
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourChange:
+    """One draw, the same for all frames of a sample.
+
+    Attributes:
+        order: In which the four are done.
+        brightness: Factor; 1 changes nothing.
+        contrast: Share of the frame against its mean grey; 1 changes nothing.
+        saturation: Share of the pixel against its grey; 1 changes nothing.
+        hue: Turn, in whole turns of -0.5 to 0.5; 0 changes nothing.
+    """
+
+    order: tuple[int, ...] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        if sorted(self.order) != [BRIGHTNESS, CONTRAST, SATURATION, HUE]:
+            raise OptionError(f"the order of colour changes has each of 0 to 3, got {self.order}")
+
+
+def changed(frame: UInt8[np.ndarray, "h w 3"], change: ColourChange) -> UInt8[np.ndarray, "h w 3"]:
+    """A frame in other colours, rounded once at the end."""
+    result = np.empty_like(frame)
+    order, values = _as_numbers(change)
+    _change_levels(np.ascontiguousarray(frame), order, values, result)
+    return result
+
+
+def changed_floats(
+    frame: Float32[np.ndarray, "3 h w"], change: ColourChange
+) -> Float32[np.ndarray, "3 h w"]:
+    """The same of numbers in 0..1, not rounded."""
+    result = np.array(frame, order="C")
+    order, values = _as_numbers(change)
+    _change(result, order, values)
+    return result
+
+
+def _as_numbers(change: ColourChange) -> tuple[np.ndarray, np.ndarray]:
+    values = (change.brightness, change.contrast, change.saturation, change.hue)
+    return np.array(change.order, np.int64), np.array(values, np.float32)
+
+
+def _kernel(function: Any) -> Any:
+    # Threads of the loader run it side by side, which needs Python's lock to be let go.
+    return numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")(function)
+
+
+@_kernel
+@no_type_check
+def _kept(value):
+    return min(max(value, np.float32(0)), np.float32(1))
+
+
+@_kernel
+@no_type_check
+def _grey(r, g, b):
+    return np.float32(0.2989) * r + np.float32(0.587) * g + np.float32(0.114) * b
+
+
+@_kernel
+@no_type_check
+def _turned(sector, largest, spread):
+    """One channel of a hue [sixths of a turn, -6 to 18] shifted to begin at this channel."""
+    sector = sector + np.float32(6) if sector < 0 else sector
+    sector = sector - np.float32(6) if sector >= 6 else sector
+    sector = sector - np.float32(6) if sector >= 6 else sector
+    return largest - spread * _kept(min(sector, np.float32(4) - sector))
+
+
+@_kernel
+@no_type_check
+def _turn_hue(line, turn):
+    """Selections, no branches, so that it becomes vector instructions."""
+    shift = np.float32(6) * turn
+    for x in range(line.shape[1]):
+        r, g, b = line[0, x], line[1, x], line[2, x]
+        largest, least = max(r, max(g, b)), min(r, min(g, b))
+        spread = largest - least
+        steps = np.float32(1) / max(spread, np.float32(1e-12))
+        of_green = np.float32(2) + (b - r) * steps
+        of_blue = np.float32(4) + (r - g) * steps
+        sector = of_green if largest == g else of_blue
+        sector = (g - b) * steps if largest == r else sector
+        sector += shift
+        line[0, x] = _turned(sector + np.float32(5), largest, spread)
+        line[1, x] = _turned(sector + np.float32(3), largest, spread)
+        line[2, x] = _turned(sector + np.float32(1), largest, spread)
+
+
+@_kernel
+@no_type_check
+def _blend(line, value, towards):
+    for channel in range(3):
+        for x in range(line.shape[1]):
+            line[channel, x] = _kept(value * line[channel, x] + towards)
+
+
+@_kernel
+@no_type_check
+def _saturate(line, value):
+    for x in range(line.shape[1]):
+        r, g, b = line[0, x], line[1, x], line[2, x]
+        towards = (np.float32(1) - value) * _grey(r, g, b)
+        line[0, x] = _kept(value * r + towards)
+        line[1, x] = _kept(value * g + towards)
+        line[2, x] = _kept(value * b + towards)
+
+
+@_kernel
+@no_type_check
+def _change_line(line, order, values, mean):
+    """The changes of an order, on one row of pixels."""
+    for kind in order:
+        value = values[kind]
+        if kind == 0:
+            _blend(line, value, np.float32(0))
+        elif kind == 1:
+            _blend(line, value, (np.float32(1) - value) * mean)
+        elif kind == 2:
+            _saturate(line, value)
+        else:
+            _turn_hue(line, value)
+
+
+@_kernel
+@no_type_check
+def _change(planes, order, values):
+    """Change floats in place: first what comes before contrast, which has to know the mean."""
+    height, width = planes.shape[1:]
+    contrast = 0
+    while order[contrast] != 1:
+        contrast += 1
+    total = 0.0
+    for y in range(height):
+        line = planes[:, y]
+        _change_line(line, order[:contrast], values, np.float32(0))
+        row = np.float32(0)
+        for x in range(width):
+            row += _grey(line[0, x], line[1, x], line[2, x])
+        total += row
+    mean = np.float32(total / (height * width))
+    for y in range(height):
+        _change_line(planes[:, y], order[contrast:], values, mean)
+
+
+@_kernel
+@no_type_check
+def _change_levels(frame, order, values, result):
+    height, width = frame.shape[:2]
+    planes = np.empty((3, height, width), np.float32)
+    for y in range(height):
+        for channel in range(3):
+            for x in range(width):
+                planes[channel, y, x] = np.float32(frame[y, x, channel]) / np.float32(255)
+    _change(planes, order, values)
+    for y in range(height):
+        for channel in range(3):
+            for x in range(width):
+                level = planes[channel, y, x] * np.float32(255) + np.float32(0.5)
+                result[y, x, channel] = np.uint8(level)
