@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rilievo.errors import OptionError
+from rilievo.losses.video_options import Scales as Scales
+from rilievo.losses.video_options import VideoLosses as VideoLosses
 from rilievo.networks.video.blueprint import VideoBlueprint
 
 FORMAT = "rilievo-video/1"
@@ -17,15 +19,6 @@ class SourceKind(StrEnum):
     KITTI_RAW = "kitti-raw"
     KITTI_ODOMETRY = "kitti-odometry"
     CITYSCAPES = "cityscapes"
-
-
-class Scales(StrEnum):
-    """At which size frames are compared for the coarser disparities."""
-
-    FULL = "full"
-    """All at the finest (Godard et al. 2019)."""
-    NATIVE = "native"
-    """Each at its own, as before them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,35 +52,6 @@ class VideoData:
     """Share of the frames kept for validation: the last of every sequence."""
     limit: int | None = None
     """The first targets alone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoLosses:
-    """What is minimised; the first block is the paper's, the second is off by default."""
-
-    ssim: float = 0.85
-    """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
-    smoothness: float = 1e-3
-    """Weight of edge-aware smoothness, halved at every scale."""
-    minimum: bool = True
-    """Whether the best source of a pixel counts (else their mean)."""
-    automask: bool = True
-    """Whether pixels that an unmoved source explains better are left out."""
-    scales: Scales = Scales.FULL
-    predictive_mask: bool = False
-    """Whether a head learns what to leave out (Zhou et al. 2017); not with automask."""
-    align_corners: bool = True
-    """Whether the corners of the sampled grid are pixel centres. False is the mistake that the
-    published program makes with a newer torch."""
-
-    consistency: float = 0.0
-    """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
-    motion_mask: bool = False
-    """Whether pixels whose depth neighbours contradict count less (Bian et al. 2019)."""
-    velocity: float = 0.0
-    """Weight of known distances between frames (Guizilini et al. 2020): metric scale."""
-    hints: bool = False
-    """Whether stereo matching helps where it explains the sources better (Watson et al. 2019)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

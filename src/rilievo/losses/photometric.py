@@ -1,0 +1,184 @@
+"""How different two images look: structural similarity and absolute difference, a pixel at a time.
+
+Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", TIP
+2004, in the form of C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation",
+ICCV 2019: windows of 3×3 pixels, all alike, the image reflected at its border.
+
+One target is compared with many images, so its statistics are computed once; and the gradient is
+written by hand, because that of the formula would keep some twenty images where five are enough.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+# The window is summed, not averaged: everything below is 81 times what the paper writes.
+_C1 = 81 * 0.01**2
+_C2 = 81 * 0.03**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An image and what SSIM needs of it, whatever it is compared with.
+
+    Attributes:
+        image: Colours in 0..1.
+        twice: Twice the sum s over each window.
+        power: s² + C1.
+        variance: 9 Σ y² - s² + C2.
+    """
+
+    image: Float[Tensor, "b c h w"]
+    twice: Float[Tensor, "b c h w"]
+    power: Float[Tensor, "b c h w"]
+    variance: Float[Tensor, "b c h w"]
+
+
+def target_of(image: Float[Tensor, "b c h w"]) -> Target:
+    """Prepare an image to be compared with many; no gradient reaches it."""
+    image = image.detach()
+    total = window_sum(image)
+    power = total.square()
+    variance = window_sum(image.square()).mul_(9).sub_(power).add_(_C2)
+    return Target(image=image, twice=total.mul_(2), power=power.add_(_C1), variance=variance)
+
+
+def photometric_error(
+    image: Float[Tensor, "b c h w"], target: Target, *, ssim: float = 0.85
+) -> Float[Tensor, "b h w"]:
+    """``ssim`` · (1 - SSIM) / 2 + (1 - ``ssim``) · |difference|, the mean over colours, in 0..1.
+
+    Differentiable once, by ``image``.
+
+    Args:
+        image: Colours in 0..1.
+        target: What it should look like.
+        ssim: Share of SSIM, 0 to 1; with 0 it is not computed.
+    """
+    if ssim == 0:
+        return (image - target.image).abs().mean(dim=1)
+    error: Tensor = _PhotometricError.apply(
+        image, target.image, target.twice, target.power, target.variance, ssim
+    )
+    return error
+
+
+def window_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Sum over 3×3 pixels, the image reflected at its border (the border itself once)."""
+    for dim in (2, 3):
+        total = torch.empty_like(x)
+        last = x.shape[dim] - 1
+        torch.add(
+            x.narrow(dim, 0, last - 1),
+            x.narrow(dim, 2, last - 1),
+            out=total.narrow(dim, 1, last - 1),
+        )
+        torch.mul(x.narrow(dim, 1, 1), 2, out=total.narrow(dim, 0, 1))
+        torch.mul(x.narrow(dim, last - 1, 1), 2, out=total.narrow(dim, last, 1))
+        x = total.add_(x)
+    return x
+
+
+def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """The adjoint of ``window_sum``: what arrives at a pixel from all windows that hold it."""
+    for dim in (3, 2):
+        total = torch.empty_like(x)
+        last = x.shape[dim] - 1
+        torch.add(
+            x.narrow(dim, 0, last - 1),
+            x.narrow(dim, 2, last - 1),
+            out=total.narrow(dim, 1, last - 1),
+        )
+        total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
+        total.narrow(dim, last, 1).copy_(x.narrow(dim, last - 1, 1))
+        # The border's window holds its inner neighbour twice.
+        total.narrow(dim, 1, 1).add_(x.narrow(dim, 0, 1))
+        total.narrow(dim, last - 1, 1).add_(x.narrow(dim, last, 1))
+        x = total.add_(x)
+    return x
+
+
+class _PhotometricError(Function):
+    """Image by image on a CPU, where three colours of one fit into its cache and a batch does not.
+
+    With X and Y the sums over a window, A1 = 2XY + C1, A2 = 18 Σxy - 2XY + C2, B1 = X² + Y² + C1
+    and B2 = 9 Σx² - X² + 9 Σy² - Y² + C2, SSIM is A1 A2 / (B1 B2).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        image: Tensor,
+        target: Tensor,
+        twice: Tensor,
+        power: Tensor,
+        variance: Tensor,
+        ssim: float,
+    ) -> Tensor:
+        differentiable = ctx.needs_input_grad[0]
+        error = image.new_empty(image.shape[0], *image.shape[2:])
+        slopes = image.new_empty(3 if differentiable else 0, *image.shape)
+        for part in _parts(image):
+            y = target[part]
+            x = image.detach()[part]
+            similarity = _similarity(
+                x, y, twice[part], power[part], variance[part], slopes[:, part]
+            )
+            share = similarity.clamp_(-1, 1).sum(dim=1).mul_(-ssim / 2).add_(x.shape[1] * ssim / 2)
+            share.add_((x - y).abs_().sum(dim=1), alpha=1 - ssim)
+            torch.div(share, x.shape[1], out=error[part])
+        ctx.ssim = ssim
+        ctx.save_for_backward(image, target, slopes)
+        return error
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        image, target, slopes = ctx.saved_tensors
+        gradient = torch.empty_like(image)
+        colours = image.shape[1]
+        for part in _parts(image):
+            x, y, arriving = image[part], target[part], upstream[0][part][:, None]
+            weight = arriving * (-ctx.ssim / (2 * colours))
+            by_sum, by_square, by_product = (
+                window_spread(slope.mul(weight)) for slope in slopes[:, part].unbind()
+            )
+            by_sum.addcmul_(by_square, x, value=18).addcmul_(by_product, y, value=18)
+            sign = torch.sub(x, y).sign_()
+            torch.addcmul(
+                by_sum, sign, arriving, value=(1 - ctx.ssim) / colours, out=gradient[part]
+            )
+        return gradient, None, None, None, None, None
+
+
+def _parts(image: Tensor) -> list[slice]:
+    if image.device.type != "cpu":
+        return [slice(None)]
+    return [slice(k, k + 1) for k in range(image.shape[0])]
+
+
+def _similarity(
+    x: Tensor, y: Tensor, twice: Tensor, power: Tensor, variance: Tensor, slopes: Tensor
+) -> Tensor:
+    """SSIM a colour at a time; its derivatives by X, 9 Σx² and 18 Σxy go to ``slopes``, if any."""
+    X = window_sum(x)
+    covariance = window_sum(x * y).mul_(18).addcmul_(X, twice, value=-1).add_(_C2)
+    spread = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance)
+    means = torch.mul(X, twice).add_(_C1)
+    powers = torch.addcmul(power, X, X)
+    inverse = torch.mul(powers, spread).reciprocal_()
+    similarity = torch.mul(means, covariance).mul_(inverse)
+    if slopes.shape[0]:
+        by_sum, by_square, by_product = slopes
+        torch.mul(means, inverse, out=by_product)
+        torch.mul(similarity, powers, out=by_square).mul_(inverse).neg_()
+        # 2Y (A2 - A1) - 2X SSIM (B2 - B1), over B1 B2.
+        X.mul_(similarity).mul_(spread.sub_(powers)).mul_(-2)
+        X.addcmul_(covariance.sub_(means), twice)
+        torch.mul(X, inverse, out=by_sum)
+    return similarity

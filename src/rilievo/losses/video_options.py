@@ -1,0 +1,69 @@
+"""What a photometric loss is made of; needs no torch."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+
+from rilievo.errors import OptionError
+
+
+class Scales(StrEnum):
+    """At which size frames are compared for the coarser disparities."""
+
+    FULL = "full"
+    """All at the finest (Godard et al. 2019)."""
+    NATIVE = "native"
+    """Each at its own, as before them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoLosses:
+    """What is minimised; the first block is the paper's, the second is off by default.
+
+    Raises:
+        OptionError: If a number is out of range, or two options contradict each other.
+    """
+
+    ssim: float = 0.85
+    """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
+    smoothness: float = 1e-3
+    """Weight of edge-aware smoothness, halved at every scale."""
+    minimum: bool = True
+    """Whether the best source of a pixel counts (else their mean)."""
+    automask: bool = True
+    """Whether pixels that an unmoved source explains better are left out."""
+    scales: Scales = Scales.FULL
+    predictive_mask: bool = False
+    """Whether a head learns what to leave out (Zhou et al. 2017); not with automask."""
+    align_corners: bool = True
+    """Whether the corners of the sampled grid are pixel centres. False is the mistake that the
+    published program makes with a newer torch."""
+    in_front: bool = True
+    """Whether a point behind a source's camera has the largest error, 1, from that source. False
+    takes a colour from wherever the division lands, as the published program does."""
+
+    consistency: float = 0.0
+    """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
+    motion_mask: bool = False
+    """Whether pixels whose depth neighbours contradict count less (Bian et al. 2019)."""
+    velocity: float = 0.0
+    """Weight of known distances between frames (Guizilini et al. 2020): metric scale."""
+    hints: bool = False
+    """Whether stereo matching helps where it explains the sources better (Watson et al. 2019)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ssim <= 1:
+            raise OptionError(f"the share of SSIM is 0 to 1, got {self.ssim}")
+        for name in ("smoothness", "consistency", "velocity"):
+            weight = getattr(self, name)
+            if not (weight >= 0 and isfinite(weight)):
+                raise OptionError(f"the weight of {name} is 0 or more, got {weight}")
+        if self.predictive_mask and self.automask:
+            raise OptionError(
+                "a predictive mask and the automask would both leave pixels out: turn one off"
+            )
+
+    @property
+    def needs_source_depth(self) -> bool:
+        """Whether the depth network must see the sources too."""
+        return self.consistency > 0 or self.motion_mask
