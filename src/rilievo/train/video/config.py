@@ -6,9 +6,10 @@ from enum import StrEnum
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import Scales as Scales
 from rilievo.losses.video_options import VideoLosses as VideoLosses
-from rilievo.networks.video.blueprint import VideoBlueprint
+from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 
 FORMAT = "rilievo-video/1"
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 class SourceKind(StrEnum):
@@ -93,12 +94,19 @@ class VideoConfig:
     """Weights to start from: a run's folder, an official checkpoint's, or 'imagenet' for the
     encoders'; None from scratch."""
     epochs: int = 20
+    steps: int | None = None
+    """Steps in all, in place of epochs."""
     batch_size: int = 12
+    """Targets of one forward pass on each device."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     learning_rate: float = 1e-4
     milestones: tuple[int, ...] = (15,)
     """Epochs after which the learning rate falls to a tenth."""
+    warm_up: int = 0
+    """Steps in which the learning rate climbs from nothing."""
+    camera_rate: float = 1e-3
+    """Learning rate of the focal lengths' logarithms, where they are refined."""
     weight_decay: float = 0.0
     clip_norm: float | None = None
     """Largest norm of a step's gradient; None leaves it."""
@@ -106,3 +114,68 @@ class VideoConfig:
     precision: str = "fp32"
     """Of the networks' arithmetic: fp32, bf16, or fp16 on a GPU."""
     checkpoint_steps: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "checkpoint_steps"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
+        if self.steps is not None and self.steps < 1:
+            raise OptionError(f"steps are 1 or more, got {self.steps}")
+        for name in ("learning_rate", "camera_rate", "weight_decay", "warm_up"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
+        if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
+            raise OptionError(f"clip_norm is above 0, got {self.clip_norm}")
+        if self.precision not in PRECISIONS:
+            raise OptionError(f"precision is {', '.join(PRECISIONS)}, got '{self.precision}'")
+        if list(self.milestones) != sorted(set(self.milestones)) or min((1, *self.milestones)) < 1:
+            raise OptionError(f"milestones are epochs in order, got {self.milestones}")
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        """Refuse sources that do not go with one another, or with what tells their motion."""
+        if 0 in self.offsets or len(set(self.offsets)) < len(self.offsets):
+            raise OptionError(f"offsets are neighbours, once each and without 0: {self.offsets}")
+        if self.data.temporal and not self.offsets:
+            raise OptionError("neighbours in time need offsets, such as -1,1")
+        if not self.data.temporal and not self.data.stereo:
+            raise OptionError("without neighbours in time there is the other eye alone: stereo")
+        known = self.data.poses is not None or not self.data.temporal
+        if self.blueprint.pose is PoseKind.NONE and not known:
+            raise OptionError(
+                "the motion between neighbours is not known: give poses, or a pose network "
+                f"({', '.join(each for each in PoseKind if each != PoseKind.NONE)})"
+            )
+        if self.losses.predictive_mask != self.blueprint.mask:
+            raise OptionError("predictive_mask needs a network with the head for it: mask")
+        if not 0 <= self.data.held_out < 1:
+            raise OptionError(f"held_out is a share below 1, got {self.data.held_out}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRunOptions:
+    """How a run is done; none of it changes what comes out on the same machine, devices aside."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    devices: int = 1
+    """Processes on this machine, a device each; torchrun says it by itself."""
+    nodes: int = 1
+    """Machines."""
+    workers: int = 0
+    """Of the loader; 0 reads frames in the training process."""
+    cache: str | None = None
+    """Folder of decoded frames; None keeps them in the run's folder."""
+    tensorboard: bool = False
+    """Whether to write events for TensorBoard beside the tables."""
+    resume: bool = False
+    """Whether to go on with a run that lies in the folder."""
+    stop_at: int | None = None
+    """Stop after so many steps, with a checkpoint, as if killed then."""
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "nodes"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
+        if self.workers < 0:
+            raise OptionError(f"workers are 0 or more, got {self.workers}")

@@ -1,0 +1,103 @@
+"""Early signs that a run learns nothing: what they are, and what to try.
+
+Depth from video has trivial answers that no loss forbids: a flat wall, a camera that stands still,
+a mask over everything. Each is looked for in the means of a row of the log, and said once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rilievo.train.video.log import StepRow, WarningRow
+
+PATIENCE = 4
+"""Rows in a row that show a sign before it is said."""
+FIRST_STEP = 200
+"""A network fresh from chance shows most of the signs."""
+_LATER = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """One way to fail.
+
+    Attributes:
+        kind: Its name.
+        shows: Whether a row shows it.
+        text: What it means, and what to try; filled with the row's numbers.
+        first_step: Before it the sign means nothing.
+    """
+
+    kind: str
+    shows: Callable[[StepRow], bool]
+    text: str
+    first_step: int = FIRST_STEP
+
+
+SIGNS = (
+    Sign(
+        kind="flat",
+        shows=lambda row: row.depth_spread < 0.01,
+        text="depth is flat (it spreads by {spread:.2g} %): is there motion between frames? try a "
+        "larger stride, a smaller learning rate, or an encoder that starts from ImageNet",
+    ),
+    Sign(
+        kind="saturated",
+        shows=lambda row: row.saturated > 0.9,
+        text="{saturated:.0%} of depth lies at an end of its range: try a smaller learning rate, "
+        "warm_up, another min_depth and max_depth, or intrinsics that are right",
+    ),
+    Sign(
+        kind="masked",
+        shows=lambda row: row.masked > 0.98,
+        text="{masked:.1%} of the pixels are masked, since a source that stays where it is "
+        "explains them: try a larger stride, and leave out frames of a still camera",
+    ),
+    Sign(
+        kind="still",
+        shows=lambda row: row.translation < 1e-4 * row.mean_depth,
+        text="the camera is thought to stand still (its steps are {translation:.1e} of depth): try "
+        "a larger stride, or no auto-mask for the first epochs",
+    ),
+    Sign(
+        kind="unexplained",
+        shows=lambda row: row.warp_error >= row.identity_error,
+        text="frames warped by depth and motion match no better (error {warp:.4f}) than frames as "
+        "they are ({identity:.4f}): look at the intrinsics, and at whether the scene stands still",
+        first_step=_LATER,
+    ),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Looks at every row of a run.
+
+    Attributes:
+        said: Kinds of signs that were said already.
+    """
+
+    said: set[str] = field(default_factory=set)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def look(self, row: StepRow) -> list[WarningRow]:
+        """The signs that became certain with this row."""
+        found = []
+        for sign in SIGNS:
+            shows = row.step >= sign.first_step and sign.shows(row)
+            count = self._counts[sign.kind] = self._counts.get(sign.kind, 0) + 1 if shows else 0
+            if count >= PATIENCE and sign.kind not in self.said:
+                self.said.add(sign.kind)
+                text = _filled(sign.text, row)
+                found.append(WarningRow(step=row.step, kind=sign.kind, text=text))
+        return found
+
+
+def _filled(text: str, row: StepRow) -> str:
+    return text.format(
+        spread=100 * row.depth_spread,
+        saturated=row.saturated,
+        masked=row.masked,
+        translation=row.translation / max(row.mean_depth, 1e-12),
+        warp=row.warp_error,
+        identity=row.identity_error,
+    )

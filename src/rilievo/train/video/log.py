@@ -1,0 +1,109 @@
+"""The rows that a run on video writes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.train.journal import Journal
+
+STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """Means over the steps since the last row, of all processes.
+
+    Attributes:
+        step: Steps done.
+        epoch: Passes through the targets, in parts.
+        learning_rate: Of the last step.
+        loss: What is minimised.
+        photometric: Its photometric part, mean over the scales.
+        smoothness: Its smoothness, mean over the scales, weighted.
+        extra: The parts that are off by default, weighted.
+        warp_error: Photometric error of the sources brought to the target by depth and motion.
+        identity_error: The same of sources that stay where they are.
+        masked: Share of pixels that an unmoved source explains better.
+        mean_depth: In the unit of the network's depth.
+        depth_spread: Standard deviation of the logarithm of depth within an image.
+        saturated: Share of pixels at either end of the sigmoid.
+        translation: Mean length of the motions, in the unit of depth.
+        rotation: Mean angle of the motions [degrees].
+        images_per_second: Targets trained on, of all processes.
+        seconds: Spent, stops not counted.
+    """
+
+    step: int
+    epoch: float
+    learning_rate: float
+    loss: float
+    photometric: float
+    smoothness: float
+    extra: float
+    warp_error: float
+    identity_error: float
+    masked: float
+    mean_depth: float
+    depth_spread: float
+    saturated: float
+    translation: float
+    rotation: float
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRow:
+    """Scores on the targets held out; ``rilievo.train.video.validation`` says what they are."""
+
+    step: int
+    epoch: float
+    warp_error: float
+    identity_error: float
+    abs_rel: float
+    delta1: float
+    constant_abs_rel: float
+    translation_angle: float
+    rotation_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningRow:
+    """What the run was warned of, once each."""
+
+    step: int
+    kind: str
+    text: str
+
+
+class Log(Journal):
+    """The logs of a run, to be closed."""
+
+    def __init__(self, run: Path, *, step: int, tensorboard: bool) -> None:
+        """Open the logs.
+
+        Args:
+            run: The run's folder.
+            step: That the run goes on from; rows behind it are forgotten.
+            tensorboard: Whether to write events for TensorBoard too.
+
+        Raises:
+            MissingExtraError: If TensorBoard is asked for and not installed.
+        """
+        names = (STEPS, VALIDATIONS, WARNINGS)
+        super().__init__(run, names, step=step, tensorboard=tensorboard, extra="video")
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def add(self, row: StepRow | ValidationRow | WarningRow) -> None:
+        """Add one row.
+
+        Raises:
+            OutputError: If the system refuses.
+        """
+        name, part = {
+            StepRow: (STEPS, "train"),
+            ValidationRow: (VALIDATIONS, "validation"),
+            WarningRow: (WARNINGS, "warning"),
+        }[type(row)]
+        self.write(name, part, row)
