@@ -37,12 +37,20 @@ class VideoData:
     """Intrinsics (and lens distortion) from a file: YAML, or a matrix as text."""
     fov: float | None = None
     """Horizontal field of view [degrees], where nothing better is known."""
+    published_camera: bool = False
+    """Whether every frame is given the one K of the published program: 0.58 and 1.92 of width and
+    height, the principal point at their halves."""
     learn_camera: bool = False
     """Whether the focal lengths are refined while training."""
     poses: str | None = None
     """Known motion, for metric scale: a file of KITTI's or TUM's, or 'auto' for the one beside."""
+    follow_poses: bool = False
+    """Whether known motion takes the place of the pose network's."""
     stereo: bool = False
     """Whether the other eye is a source too."""
+    baseline: float | None = None
+    """Between the eyes, in the depth's unit; None takes the calibration's [m]. The published
+    program says 0.1 for KITTI's 0.54 m."""
     temporal: bool = True
     """Whether the neighbours in time are sources; without them, stereo alone."""
     stride: int | None = None

@@ -1,0 +1,160 @@
+"""Which camera took a sequence: what the user says, what lies beside it, or a guess."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.errors import InputError, OptionError
+from rilievo.geometry.intrinsics import K_from_fov, horizontal_fov, resize_K
+from rilievo.io.exif import assumed_camera
+from rilievo.io.limits import printable
+from rilievo.train.video.calibration import Calibration, read_calibration
+from rilievo.train.video.config import VideoData
+from rilievo.train.video.lens import Lens
+from rilievo.types import Camera, CameraSource
+
+_LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
+"""Of a camera that such training works with [degrees]."""
+_MIDDLE = 0.2
+"""Principal points farther from the middle of the frame, as a share of its side, are another
+frame's."""
+_SAME_ASPECT = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceCamera:
+    """The camera of a sequence at the size of its files.
+
+    Attributes:
+        camera: Intrinsics [px], and where they came from.
+        lens: To be taken out of the frames; None where they are straight.
+        note: What the user should know of it; None where nothing.
+    """
+
+    camera: Camera
+    lens: Lens | None = None
+    note: str | None = None
+
+
+def said_camera(data: VideoData) -> Calibration | None:
+    """What the user says of the camera, in numbers or by a file.
+
+    Raises:
+        OptionError: If it is said twice, or no camera has these numbers.
+        InputError: If the file cannot be used.
+    """
+    said = [
+        name
+        for name, given in (
+            ("camera", data.camera),
+            ("camera_file", data.camera_file),
+            ("fov", data.fov),
+        )
+        if given is not None
+    ]
+    if len(said) > 1:
+        raise OptionError(f"{' and '.join(said)} say the camera more than once; give one of them")
+    if data.camera_file is not None:
+        return read_calibration(Path(data.camera_file))
+    if data.camera is None:
+        return None
+    K = pinhole_K(*data.camera)
+    if not np.isfinite(K).all() or min(data.camera[:2]) <= 0:
+        raise OptionError(
+            f"camera is fx,fy,cx,cy [px] with positive focal lengths, got "
+            f"{','.join(f'{number:g}' for number in data.camera)}"
+        )
+    return Calibration(K=K)
+
+
+def choose_camera(
+    data: VideoData,
+    shape: tuple[int, int],
+    name: str,
+    *,
+    beside: Calibration | None = None,
+    exif: Camera | None = None,
+) -> SequenceCamera:
+    """The camera of one sequence. What the user says wins; then its own file, EXIF, a guess.
+
+    Args:
+        data: What the user says.
+        shape: (height, width) of its frames.
+        name: What messages call it.
+        beside: What its own files say.
+        exif: What its photographs say.
+
+    Raises:
+        OptionError: If the user's camera cannot have taken frames of this size.
+        InputError: If that in its own file cannot.
+    """
+    said = said_camera(data)
+    if said is not None:
+        return _fitted(said, shape, name)
+    if data.fov is not None:
+        camera = Camera(K=K_from_fov(data.fov, shape), source=CameraSource.FOV)
+        return SequenceCamera(camera=camera)
+    if beside is not None:
+        return _fitted(beside, shape, name)
+    if exif is not None:
+        return SequenceCamera(camera=exif)
+    camera = assumed_camera(shape)
+    return SequenceCamera(
+        camera=camera,
+        note=(
+            f"{printable(name)}: nothing says which camera took it, so a field of view of "
+            f"{horizontal_fov(camera.K, shape[1]):.0f} degrees is assumed; give camera, "
+            "camera_file or fov, or set learn_camera"
+        ),
+    )
+
+
+def _fitted(given: Calibration, shape: tuple[int, int], name: str) -> SequenceCamera:
+    """Intrinsics at the size of the frames, refused where they are of other frames."""
+    K, note = given.K, None
+    if given.shape is not None and given.shape != shape:
+        ratio = (shape[1] / shape[0]) / (given.shape[1] / given.shape[0])
+        if abs(ratio - 1) > _SAME_ASPECT:
+            raise InputError(
+                f"{printable(name)}: the camera is calibrated for frames of {_size(given.shape)}, "
+                f"but these are {_size(shape)}, of another shape: they were cropped; calibrate "
+                "for these frames, or give their fx,fy,cx,cy"
+            )
+        K = resize_K(K, size=given.shape, new_size=shape)
+        note = (
+            f"{printable(name)}: the camera was calibrated at {_size(given.shape)} and is scaled "
+            f"to {_size(shape)}"
+        )
+    _check(K, shape, name)
+    return SequenceCamera(camera=Camera(K=K), lens=given.lens, note=note)
+
+
+def _check(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int], name: str) -> None:
+    try:
+        Camera(K=K)
+    except InputError as error:
+        raise InputError(f"{printable(name)}: {error}") from error
+    height, width = shape
+    cx, cy = float(K[0, 2]), float(K[1, 2])
+    if abs((cx + 0.5) / width - 0.5) > _MIDDLE or abs((cy + 0.5) / height - 0.5) > _MIDDLE:
+        own = round(2 * cy + 1), round(2 * cx + 1)
+        raise InputError(
+            f"{printable(name)}: the principal point ({cx:g}, {cy:g}) is far from the middle of "
+            f"frames of {_size(shape)}; these intrinsics look like those of about {_size(own)}: "
+            "multiply them by the ratio of the sizes"
+        )
+    vertical = np.array([[K[1, 1], 0.0, cy], [0.0, K[0, 0], cx], [0.0, 0.0, 1.0]])
+    views = (horizontal_fov(K, width), horizontal_fov(vertical, height))
+    if max(views) > _GREATEST_FOV or max(views) < _LEAST_FOV:
+        raise InputError(
+            f"{printable(name)}: focal lengths {K[0, 0]:g} and {K[1, 1]:g} px see {views[0]:.3g} x "
+            f"{views[1]:.3g} degrees of frames of {_size(shape)}; {_LEAST_FOV:g} to "
+            f"{_GREATEST_FOV:g} is expected: are they in pixels, and of this size?"
+        )
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[1]}x{shape[0]}"
