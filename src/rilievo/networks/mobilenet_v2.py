@@ -7,7 +7,6 @@ that its published weights load by name.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -29,18 +28,9 @@ _STRIDED = (1, 3, 10, 13)
 _LAST_OF_SIZE = (0, 2, 9, 12, 16)
 
 
-class Pyramid(NamedTuple):
-    """Features of one batch; the names tell the size relative to the image."""
-
-    stem: Float[Tensor, "b 32 h2 w2"]
-    half: Float[Tensor, "b 16 h2 w2"]
-    quarter: Float[Tensor, "b 24 h4 w4"]
-    eighth: Float[Tensor, "b 64 h8 w8"]
-    sixteenth: Float[Tensor, "b 96 h16 w16"]
-    last: Float[Tensor, "b 320 h32 w32"]
-
-
-PYRAMID_CHANNELS = (32, 16, 24, 64, 96, 320)
+_STEM = 32
+CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_OF_SIZE))
+"""Of what the whole encoder returns."""
 
 
 class Bottleneck(nn.Module):
@@ -66,30 +56,41 @@ class Bottleneck(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out."""
+    """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out.
 
-    def __init__(self) -> None:
+    Attributes:
+        channels: Of what ``forward`` returns.
+    """
+
+    def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
+        """Make the encoder, or its first ``blocks`` of 17."""
         super().__init__()
-        self.conv0 = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
-        self.batchnorm0 = nn.BatchNorm2d(32)
+        self.conv0 = nn.Conv2d(3, _STEM, 3, 2, 1, bias=False)
+        self.batchnorm0 = nn.BatchNorm2d(_STEM)
         self.linearbottleneck = nn.ModuleList()
-        inputs = 32
-        for index, outputs in enumerate(_OUTPUTS):
+        inputs = _STEM
+        for index, outputs in enumerate(_OUTPUTS[:blocks]):
             stride, expansion = (2 if index in _STRIDED else 1), (6 if index else 1)
             self.linearbottleneck.append(
                 Bottleneck(inputs, outputs, stride=stride, expansion=expansion)
             )
             inputs = outputs
+        self.channels = CHANNELS[: 1 + sum(index < blocks for index in _LAST_OF_SIZE)]
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Pyramid:
-        """Encode RGB images normalised by ImageNet's mean and deviation."""
-        stem = x = torch.relu(self.batchnorm0(self.conv0(image)))
-        levels = []
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Encode RGB images normalised by ImageNet's mean and deviation.
+
+        Returns:
+            The first convolution's features at 1/2 of the image, then the last of every size:
+            1/2, 1/4, 1/8, 1/16, 1/32.
+        """
+        levels = [torch.relu(self.batchnorm0(self.conv0(image)))]
+        x = levels[0]
         for index, block in enumerate(self.linearbottleneck):
             x = block(x)
             if index in _LAST_OF_SIZE:
                 levels.append(x)
-        return Pyramid(stem, *levels)
+        return tuple(levels)
 
 
 def published_name(parameter: str) -> str:

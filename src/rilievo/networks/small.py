@@ -6,6 +6,7 @@ learned weights (Z. Teed and J. Deng, "RAFT", ECCV 2020, section 3.3), so that d
 image edges and no depth between two surfaces is invented where one ends.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -13,15 +14,35 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from rilievo.networks.mobilenet_v2 import PYRAMID_CHANNELS, MobileNetV2
+from rilievo.networks.mobilenet_v2 import MobileNetV2
 
 MULTIPLE = 32
 """Both sides of an input image are multiples of this."""
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
-_WIDTHS = (256, 160, 112, 64, 32)
+_SPREAD_WIDTH = 16
+_LOG_SPREADS = (-5.0, 2.0)  # errors of 0.7 % to a factor of 1600
+_DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
+"""Of the decoder's steps, and of its last: most of its time is spent there."""
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widths:
+    """How large a network is.
+
+    Attributes:
+        blocks: Of the encoder that are kept; all 17 end at 1/32 of the image, 13 at 1/16.
+        decoder: Channels at every size that the encoder gives, the coarsest first.
+    """
+
+    blocks: int
+    decoder: tuple[int, ...]
+
+
+SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
+TINY = Widths(blocks=13, decoder=(128, 80, 48, 24))
 
 
 class Surface(NamedTuple):
@@ -30,10 +51,13 @@ class Surface(NamedTuple):
     Attributes:
         log_depth: Natural logarithm of depth up to one factor per image, at the image's size.
         normals: Directions of unknown length in the camera frame, at half the image's size.
+        log_spread: Natural logarithm of the error to be expected of ``log_depth``, at half the
+            image's size.
     """
 
     log_depth: Float[Tensor, "b h w"]
     normals: Float[Tensor, "b 3 h2 w2"]
+    log_spread: Float[Tensor, "b h2 w2"]
 
 
 class SeparableConv(nn.Sequential):
@@ -129,32 +153,37 @@ class SmallNet(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths = SMALL) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1) * 255)
         self.register_buffer("deviation", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1) * 255)
-        stem, half, quarter, eighth, sixteenth, last = PYRAMID_CHANNELS
-        wide5, wide4, wide3, wide2, wide1 = _WIDTHS
-        self.encoder = MobileNetV2()
-        self.context = Context(last, wide5)
-        self.merge4 = Merge(wide5, sixteenth, wide4, layers=2)
-        self.merge3 = Merge(wide4, eighth, wide3, layers=2)
-        self.merge2 = Merge(wide3, quarter, wide2, layers=2)
-        self.merge1 = Merge(wide2, half, wide1, layers=1, kernel=3)
-        self.head = nn.Conv2d(wide1, 4, 3, padding=1)
-        self.upsample = ConvexUpsample(stem + wide1)
+        self.encoder = MobileNetV2(blocks=widths.blocks)
+        stem, *fine, coarsest = self.encoder.channels
+        self.context = Context(coarsest, widths.decoder[0])
+        steps = zip(widths.decoder, widths.decoder[1:], reversed(fine), strict=False)
+        self.merges = nn.ModuleList(
+            Merge(coarse, lateral, outputs, **_DEPTHS[outputs == widths.decoder[-1]])
+            for coarse, outputs, lateral in steps
+        )
+        finest = widths.decoder[-1]
+        self.head = nn.Conv2d(finest, 4, 3, padding=1)
+        self.spread = nn.Sequential(
+            SeparableConv(finest, _SPREAD_WIDTH, kernel=3), nn.Conv2d(_SPREAD_WIDTH, 1, 1)
+        )
+        self.upsample = ConvexUpsample(stem + finest)
 
     def forward(self, image: UInt8[Tensor, "b h w 3"]) -> Surface:
         """Predict from RGB images, as image files hold them."""
         normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
-        pyramid = self.encoder(normalised)
-        x = self.merge4(self.context(pyramid.last), pyramid.sixteenth)
-        x = self.merge3(x, pyramid.eighth)
-        x = self.merge2(x, pyramid.quarter)
-        x = self.merge1(x, pyramid.half)
+        stem, *fine, coarsest = self.encoder(normalised)
+        x = self.context(coarsest)
+        for merge, lateral in zip(self.merges, reversed(fine), strict=True):
+            x = merge(x, lateral)
         surface = self.head(x).float()
-        log_depth = self.upsample(surface[:, :1], torch.cat([pyramid.stem, x], dim=1))
-        return Surface(log_depth[:, 0], surface[:, 1:])
+        log_depth = self.upsample(surface[:, :1], torch.cat([stem, x], dim=1))
+        # What is said of the error is learned beside depth and changes nothing about it.
+        log_spread = self.spread(x.detach()).float().clamp(*_LOG_SPREADS)
+        return Surface(log_depth[:, 0], surface[:, 1:], log_spread[:, 0])
 
 
 def double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:

@@ -30,6 +30,7 @@ class Batch:
     valid: Bool[Tensor, "b h w"]
     normals: Float32[Tensor, "b 3 h w"]
     normals_valid: Bool[Tensor, "b h w"]
+    camera: Float32[Tensor, "b 4"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ def collate(frames: list[Frame]) -> Batch:
         valid=torch.from_numpy(np.stack([frame.valid for frame in frames])),
         normals=torch.from_numpy(normals),
         normals_valid=torch.from_numpy(np.stack([frame.normals_valid for frame in frames])),
+        camera=torch.tensor([frame.camera for frame in frames], dtype=torch.float32),
     )
 
 

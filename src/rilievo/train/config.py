@@ -49,6 +49,8 @@ class TrainConfig:
     """Gradients are scaled down to this norm."""
     normals_weight: float = 1.0
     """Of the normals' loss against depth's."""
+    agreement_weight: float = 0.25
+    """Of the loss that holds the slopes of depth to the normals."""
     outdoors: float = 0.35
     """Share of the rendered frames that show sky or something farther than a room."""
     checkpoint_minutes: float = 3.0

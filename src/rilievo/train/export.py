@@ -1,8 +1,9 @@
 """The embedded model as ONNX: everything from uint8 pixels to depth and unit normals in one graph.
 
 Input ``image`` uint8 (batch, height, width, 3), RGB, both sides multiples of 32. Outputs ``depth``
-float32 (batch, height, width), up to one factor per image, and ``normals`` float32
-(batch, 3, height, width), unit, towards the camera.
+float32 (batch, height, width), up to one factor per image, ``normals`` float32
+(batch, 3, height, width), unit, towards the camera, and ``confidence`` float32
+(batch, height, width), the chance that depth is right within a factor of 1.25.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from rilievo.io.atomic import replacing
+from rilievo.losses.spread import confidence_of
 from rilievo.models.conversion.trace import append_metadata, write_traced
 from rilievo.models.onnx import FIRST_FORMAT
 from rilievo.networks.small import MULTIPLE, SmallNet, double
@@ -24,12 +26,12 @@ TRAINED_ON = (
     "and scikit-image's) and 735 of the 795 training frames of NYU Depth V2's labelled set; the "
     "encoder started from ImageNet weights of the ONNX model zoo (Apache-2.0)"
 )
-_AREA = 49152
+_AREA = 76800
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's (geometric) mean
 
 
 class Deployed(nn.Module):
-    """The network with what surrounds it in use: bounded depth and unit normals at full size."""
+    """The network with what surrounds it in use: bounded depth, unit normals, confidence."""
 
     def __init__(self, network: SmallNet) -> None:
         super().__init__()
@@ -37,12 +39,13 @@ class Deployed(nn.Module):
 
     def forward(
         self, image: UInt8[Tensor, "b h w 3"]
-    ) -> tuple[Float32[Tensor, "b h w"], Float32[Tensor, "b 3 h w"]]:
-        """Return depth, whose geometric mean is 1 in every image, and normals."""
+    ) -> tuple[Float32[Tensor, "b h w"], Float32[Tensor, "b 3 h w"], Float32[Tensor, "b h w"]]:
+        """Return depth, whose geometric mean is 1 in every image, normals and confidence."""
         surface = self.network(image)
         log_depth = surface.log_depth - surface.log_depth.mean(dim=(1, 2), keepdim=True)
         depth = log_depth.clamp(-_LARGEST_LOG_DEPTH, _LARGEST_LOG_DEPTH).exp()
-        return depth, F.normalize(double(surface.normals), dim=1)
+        confidence = confidence_of(double(surface.log_spread[:, None])[:, 0])
+        return depth, F.normalize(double(surface.normals), dim=1), confidence
 
 
 def export_small(network: SmallNet, path: Path, *, trained_on: str = TRAINED_ON) -> None:
@@ -57,7 +60,7 @@ def export_small(network: SmallNet, path: Path, *, trained_on: str = TRAINED_ON)
             Deployed(network).eval(),
             torch.zeros(1, 2 * MULTIPLE, 3 * MULTIPLE, 3, dtype=torch.uint8),
             part,
-            outputs=("depth", "normals"),
+            outputs=("depth", "normals", "confidence"),
             free_size=True,
             free_batch=True,
         )

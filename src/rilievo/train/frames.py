@@ -23,6 +23,7 @@ class Frame:
         sky: Pixels that see no surface.
         normals: 127 times the unit normal in the camera frame, towards the camera.
         normals_valid: Pixels that have normals.
+        camera: fx, fy, cx, cy [px]; NaN where nobody knows them.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -31,6 +32,7 @@ class Frame:
     sky: Bool[np.ndarray, "h w"]
     normals: Int8[np.ndarray, "3 h w"]
     normals_valid: Bool[np.ndarray, "h w"]
+    camera: tuple[float, float, float, float]
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]

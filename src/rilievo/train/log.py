@@ -20,6 +20,8 @@ class StepRow:
     frames: int
     depth_loss: float
     normals_loss: float
+    agreement_loss: float
+    spread_loss: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

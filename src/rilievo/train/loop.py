@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
-from rilievo.losses.depth import log_depth_loss
+from rilievo.losses.agreement import agreement_loss
+from rilievo.losses.depth import centred_error, log_depth_loss
 from rilievo.losses.normals import cosine_loss
+from rilievo.losses.spread import spread_loss
 from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.checkpoint import RunState, load_checkpoint, save_checkpoint
@@ -43,6 +45,8 @@ class Losses:
 
     depth: Tensor
     normals: Tensor
+    agreement: Tensor
+    spread: Tensor
 
 
 def train(
@@ -100,17 +104,29 @@ def step(state: RunState, batch: Batch, config: TrainConfig, progress: float) ->
     with torch.autocast("cpu", dtype=torch.bfloat16):
         surface = state.network(batch.image)
     depth = log_depth_loss(surface.log_depth, batch.log_depth, batch.valid)
-    # The network gives normals at half the image's size.
+    # The network gives normals, and what it says of its error, at half the image's size.
     half = (..., slice(None, None, 2), slice(None, None, 2))
     normals = cosine_loss(surface.normals, batch.normals[half], batch.normals_valid[half]).mean()
+    both = batch.valid & batch.normals_valid
+    agreement = agreement_loss(
+        surface.log_depth, batch.camera, batch.log_depth, batch.normals, both
+    ).mean()
+    error = centred_error(surface.log_depth.detach(), batch.log_depth, batch.valid)
+    spread = spread_loss(surface.log_spread, error[half], batch.valid[half]).mean()
+    total = depth + config.normals_weight * normals + config.agreement_weight * agreement + spread
     state.optimizer.zero_grad()
-    (depth + config.normals_weight * normals).backward()
+    total.backward()
     nn.utils.clip_grad_norm_(state.network.parameters(), config.gradient_norm)
     state.optimizer.step()
     state.step += 1
     state.images += len(batch.image)
     update_average(state.average, state.network, _decay(config, state.step))
-    return Losses(depth=depth.detach(), normals=normals.detach())
+    return Losses(
+        depth=depth.detach(),
+        normals=normals.detach(),
+        agreement=agreement.detach(),
+        spread=spread.detach(),
+    )
 
 
 def learning_rate_factor(config: TrainConfig, *, step: int, progress: float) -> float:
@@ -214,4 +230,6 @@ def _row(state: RunState, progress: float, losses: Losses, frames: Frames) -> St
         frames=len(frames.rendered),
         depth_loss=float(losses.depth),
         normals_loss=float(losses.normals),
+        agreement_loss=float(losses.agreement),
+        spread_loss=float(losses.spread),
     )

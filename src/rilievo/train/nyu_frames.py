@@ -135,6 +135,7 @@ def _scaled(
     pick = np.ix_(rows, columns)
     inner = Image.fromarray(np.ascontiguousarray(image[ROWS, COLUMNS]))
     small = inner.resize((width, height), Image.Resampling.BOX)
+    down, right = height / inner.height, width / inner.width
     packed = np.round(127 * normals[:, rows][:, :, columns]).astype(np.int8)
     return Frame(
         image=np.asarray(small),
@@ -143,4 +144,10 @@ def _scaled(
         sky=np.zeros((height, width), bool),
         normals=packed,
         normals_valid=normals_valid[pick],
+        camera=(
+            FOCAL[0] * right,
+            FOCAL[1] * down,
+            (CENTRE[0] - COLUMNS.start + 0.5) * right - 0.5,
+            (CENTRE[1] - ROWS.start + 0.5) * down - 0.5,
+        ),
     )

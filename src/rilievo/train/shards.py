@@ -2,35 +2,48 @@
 
 A shard is an ``.npz`` of n frames: ``image`` uint8 (n, h, w, 3), ``log_depth`` float16 (n, h, w)
 with +inf where there is sky, ``normals`` int8 (n, 3, h, w), 127 times the unit normal and zero
-where there is sky.
+where there is sky, and ``focal`` float32 (n,) [px], the same across and down, with the principal
+point in the middle; NaN where nobody knows it.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-from jaxtyping import Float16, Int8, UInt8
+from jaxtyping import Float16, Float32, Int8, UInt8
+from numpy.lib import format as npy
 
 from rilievo.errors import InputError
 from rilievo.train.frames import FARTHEST, Frame
 
-_DTYPES = {"image": np.uint8, "log_depth": np.float16, "normals": np.int8}
+_DTYPES = {
+    "image": np.uint8,
+    "log_depth": np.float16,
+    "normals": np.int8,
+    "focal": np.float32,
+}
+_ZIP_HEADER = 30
+"""Bytes before the name of a member of a zip file; the last four say how long the name and what
+follows it are."""
 _OUTDOORS_BEYOND = 15.0  # metres: no room that is rendered is longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """The arrays of one file, as they are stored."""
+    """The arrays of one file, as they are stored; read from disk when they are looked at."""
 
     image: UInt8[np.ndarray, "n h w 3"]
     log_depth: Float16[np.ndarray, "n h w"]
     normals: Int8[np.ndarray, "n 3 h w"]
+    focal: Float32[np.ndarray, "n"]
 
     def frame(self, index: int) -> Frame:
         """One frame, with its sky told apart and its far surfaces brought to ``FARTHEST``."""
         log_depth = self.log_depth[index].astype(np.float32)
         sky = ~np.isfinite(log_depth)
+        (height, width), focal = log_depth.shape, float(self.focal[index])
         return Frame(
             image=self.image[index],
             log_depth=np.minimum(log_depth, np.float32(np.log(FARTHEST))),
@@ -38,6 +51,7 @@ class Shard:
             sky=sky,
             normals=self.normals[index],
             normals_valid=~sky,
+            camera=(focal, focal, (width - 1) / 2, (height - 1) / 2),
         )
 
 
@@ -48,8 +62,7 @@ def read_shard(path: Path) -> Shard:
         InputError: If the file is no shard.
     """
     try:
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in _DTYPES}
+        arrays = _mapped(path)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{path}: not a shard of rendered frames: {error}") from error
     count, height, width = (*arrays["log_depth"].shape, 0, 0, 0)[:3]
@@ -57,6 +70,7 @@ def read_shard(path: Path) -> Shard:
         "image": (count, height, width, 3),
         "log_depth": (count, height, width),
         "normals": (count, 3, height, width),
+        "focal": (count,),
     }
     for name, array in arrays.items():
         if array.shape != shapes[name] or array.dtype != _DTYPES[name]:
@@ -67,8 +81,30 @@ def read_shard(path: Path) -> Shard:
     return Shard(**arrays)
 
 
+def _mapped(path: Path) -> dict[str, Any]:
+    """The arrays of an archive without compression, mapped into memory.
+
+    Raises:
+        OSError, ValueError, KeyError, BadZipFile: If it is no such archive.
+    """
+    arrays = {}
+    with ZipFile(path) as archive, path.open("rb") as file:
+        for name in _DTYPES:
+            member = archive.getinfo(f"{name}.npy")
+            if member.compress_type:
+                raise ValueError(f"{name} is compressed")
+            file.seek(member.header_offset + _ZIP_HEADER - 4)
+            lengths = np.frombuffer(file.read(4), "<u2")
+            file.seek(member.header_offset + _ZIP_HEADER + int(lengths.sum()))
+            version = npy.read_magic(file)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read(file)
+            arrays[name] = np.memmap(path, dtype, "r", file.tell(), shape)
+    return arrays
+
+
 class ShardPool:
-    """Every frame of a folder of shards, held in memory (about 0.4 MB a frame of 256×192).
+    """Every frame of a folder of shards (about 0.4 MB a frame of 256×192), read when drawn.
 
     Attributes:
         folder: Where the shards are.
@@ -100,7 +136,7 @@ class ShardPool:
             if path == found[0] and len(found) > 1 and self.held_out is None and not len(self):
                 self.held_out = shard
                 continue
-            farthest = shard.log_depth.max(axis=(1, 2))
+            farthest = shard.log_depth[:, ::4, ::4].max(axis=(1, 2))
             for index, log_depth in enumerate(farthest):
                 is_far = float(log_depth) > np.log(_OUTDOORS_BEYOND)
                 (self._far if is_far else self._near).append((shard, index))

@@ -2,7 +2,8 @@
 
 A shard ``shard-00000.npz`` holds, for n frames of h × w pixels, ``image`` uint8 (n, h, w, 3),
 ``log_depth`` float16 (n, h, w), the logarithm of metres, +inf where there is sky, and ``normals``
-int8 (n, 3, h, w), 127 times the unit normal, 0 where there is sky.
+int8 (n, 3, h, w), 127 times the unit normal, 0 where there is sky, and ``focal`` float32 (n,) [px],
+the same across and down, with the principal point in the middle.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,18 +46,21 @@ def write_shard(plan: ShardPlan, index: int, textures: TextureBank) -> Path:
     images = np.zeros((len(numbers), height, width, 3), np.uint8)
     log_depth = np.full((len(numbers), height, width), np.inf, np.float16)
     normals = np.zeros((len(numbers), 3, height, width), np.int8)
+    focal = np.zeros(len(numbers), np.float32)
     for k, number in enumerate(numbers):
         sample = render(plan.seed_of(number), size=plan.size, textures=textures, kind=plan.kind)
         valid = sample.depth_valid
         assert sample.depth is not None
         assert sample.normals is not None
         assert valid is not None
+        assert sample.camera is not None
         images[k] = sample.image
         log_depth[k][valid] = np.log(sample.depth[valid])
+        focal[k] = sample.camera.K[0, 0]
         normals[k] = np.where(valid, np.round(127 * sample.normals), 0)
     path = shard_path(plan, index)
     with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, image=images, log_depth=log_depth, normals=normals)
+        np.savez(file, image=images, log_depth=log_depth, normals=normals, focal=focal)
     return path
 
 

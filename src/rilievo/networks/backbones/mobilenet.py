@@ -19,7 +19,7 @@ from rilievo.networks.backbones.facts import (
 from rilievo.networks.backbones.padding import Padding
 from rilievo.networks.backbones.request import Request
 from rilievo.networks.backbones.weights import load_weights, seeded
-from rilievo.networks.mobilenet_v2 import PYRAMID_CHANNELS, MobileNetV2, load_published
+from rilievo.networks.mobilenet_v2 import CHANNELS, MobileNetV2, load_published
 
 NAME = "mobilenetv2"
 _STRIDES = (2, 2, 4, 8, 16, 32)
@@ -54,7 +54,7 @@ def load(request: Request) -> Backbone:
         )
     all_layers = tuple(
         Layer(channels=channels, stride=stride)
-        for channels, stride in zip(PYRAMID_CHANNELS, _STRIDES, strict=True)
+        for channels, stride in zip(CHANNELS, _STRIDES, strict=True)
     )
     chosen = spread_layers(NAME, _STRIDES)
     if request.layers is not None:
