@@ -24,7 +24,21 @@ def frame_of(height: int = 48, width: int = 64) -> Frame:
         sky=np.zeros((height, width), bool),
         normals=normals,
         normals_valid=np.ones((height, width), bool),
+        camera=(50.0, 52.0, 30.0, 25.0),
     )
+
+
+@pytest.mark.parametrize("shape", [(32, 64), (64, 32), (96, 96)])
+def test_a_crops_camera_sees_its_pixels_where_the_frames_camera_does(
+    shape: tuple[int, int],
+) -> None:
+    frame = frame_of(96, 128)
+    cut = crop(frame, shape, scale=0.7, shift=(0.3, -0.2))
+    fx, _, cx, _ = frame.camera
+    sx, _, mx, _ = cut.camera
+    # Log depth is the column it comes from; picked at the nearest pixel.
+    columns = (np.arange(shape[1]) - mx) / sx * fx + cx
+    assert np.abs(columns - cut.log_depth[0]).max() <= 0.51
 
 
 class OneFrame:

@@ -37,6 +37,7 @@ def shards(tmp_path: Path) -> Path:
             image=image,
             log_depth=log_depth.astype(np.float16),
             normals=normals,
+            focal=np.full(4, 60, np.float32),
         )
     return folder
 
@@ -146,13 +147,18 @@ def test_the_exported_network_says_what_torch_says(
 ) -> None:
     network, session = exported
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    depth, normals = (np.asarray(output) for output in session.run(None, {"image": image}))
+    depth, normals, sure = (np.asarray(each) for each in session.run(None, {"image": image}))
     with torch.no_grad():
-        expected_depth, expected_normals = Deployed(network).eval()(torch.from_numpy(image))
+        expected_depth, expected_normals, expected_sure = Deployed(network).eval()(
+            torch.from_numpy(image)
+        )
     assert depth.shape == size
     np.testing.assert_allclose(depth, expected_depth, rtol=1e-4)
     np.testing.assert_allclose(normals, expected_normals, atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(sure, expected_sure, atol=1e-4)
+    assert sure.shape == size
+    assert ((sure >= 0) & (sure <= 1)).all()
     assert (depth >= 0.99e-3).all()
     assert (depth <= 1.01e3).all()
 
@@ -174,7 +180,7 @@ def test_the_exported_file_says_what_it_is(
     facts = exported[1].get_modelmeta().custom_metadata_map
     assert facts["rilievo.name"] == "rilievo/small"
     assert facts["rilievo.kind"] == "up_to_scale"
-    assert facts["rilievo.area"] == "49152"
+    assert facts["rilievo.area"] == "76800"
     assert facts["rilievo.multiple"] == "32"
     assert facts["rilievo.licence"] == "Apache-2.0"
     assert facts["rilievo.format"] == "1"
@@ -187,6 +193,6 @@ def test_depth_is_bounded_however_wild_the_network(
     network = SmallNet().eval()
     network.head.weight.data *= 1e4
     with torch.no_grad():
-        depth, _ = Deployed(network)(torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8))
+        depth, _, _ = Deployed(network)(torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8))
     assert depth.min() >= 0.99e-3
     assert depth.max() <= 1.01e3

@@ -18,7 +18,8 @@ def write_shard(path: Path, *, frames: int, metres: float, sky: bool = False) ->
     if sky:
         log_depth[:, :4], normals[:, :, :4] = np.inf, 0
     image = np.full((frames, 12, 16, 3), int(metres), np.uint8)
-    np.savez(path, image=image, log_depth=log_depth, normals=normals)
+    focal = np.full(frames, 20, np.float32)
+    np.savez(path, image=image, log_depth=log_depth, normals=normals, focal=focal)
 
 
 def test_sky_and_far_surfaces_are_told_apart(tmp_path: Path) -> None:
@@ -69,6 +70,7 @@ def test_an_empty_folder_and_a_broken_shard_are_refused_by_name(tmp_path: Path) 
         image=np.zeros((2, 4, 4, 3), np.uint8),
         log_depth=np.zeros((1, 4, 4)),
         normals=np.zeros((2, 3, 4, 4)),
+        focal=np.zeros(2, np.float32),
     )
     with pytest.raises(InputError, match=r"image is .* expected"):
         read_shard(path)

@@ -160,10 +160,12 @@ class SmallNet(nn.Module):
         self.encoder = MobileNetV2(blocks=widths.blocks)
         stem, *fine, coarsest = self.encoder.channels
         self.context = Context(coarsest, widths.decoder[0])
-        steps = zip(widths.decoder, widths.decoder[1:], reversed(fine), strict=False)
+        last = len(fine) - 1
         self.merges = nn.ModuleList(
-            Merge(coarse, lateral, outputs, **_DEPTHS[outputs == widths.decoder[-1]])
-            for coarse, outputs, lateral in steps
+            Merge(coarse, lateral, outputs, **_DEPTHS[step == last])
+            for step, (coarse, outputs, lateral) in enumerate(
+                zip(widths.decoder[:-1], widths.decoder[1:], reversed(fine), strict=True)
+            )
         )
         finest = widths.decoder[-1]
         self.head = nn.Conv2d(finest, 4, 3, padding=1)

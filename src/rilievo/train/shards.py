@@ -50,7 +50,7 @@ class Shard:
             valid=~sky,
             sky=sky,
             normals=self.normals[index],
-            normals_valid=~sky,
+            normals_valid=self.normals[index].any(axis=0),
             camera=(focal, focal, (width - 1) / 2, (height - 1) / 2),
         )
 

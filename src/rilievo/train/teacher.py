@@ -1,0 +1,183 @@
+"""Distillation: photographs of one's own with what another model says of them, as shards.
+
+    python -m rilievo.train.teacher MODEL photos/ -o shards/
+
+A teacher's answers are training frames like rendered ones, so a recipe learns from them as it is:
+``python -m rilievo.train small --shards shards/ ...`` (G. Hinton et al., "Distilling the Knowledge
+in a Neural Network", 2015, with the teacher's depth as the target). Folders of rendered and of
+taught shards can be mixed by putting them together.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from jaxtyping import Float16, Int8, UInt8
+from PIL import Image
+
+from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.geometry.normals import normals_from_depth
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.photo import read_photo
+from rilievo.io.signatures import PHOTO_SUFFIXES
+from rilievo.models import load_model
+from rilievo.models.base import Model
+from rilievo.types import CameraSource, DepthKind, Photo, Prediction
+
+_FRAMES_A_SHARD = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """One photograph as a teacher sees it, in a shard's terms."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    log_depth: Float16[np.ndarray, "h w"]
+    normals: Int8[np.ndarray, "3 h w"]
+    focal: float
+
+
+def taught(
+    model: Model, photos: Sequence[Path], size: tuple[int, int]
+) -> Iterator[Lesson | InputError]:
+    """What a model says of photographs; the error in place of one that cannot be read.
+
+    Args:
+        model: Whose depth is in metres or up to a factor.
+        photos: Files.
+        size: (height, width) of the frames; photographs are cut to its aspect, in the middle.
+
+    Raises:
+        ModelError: If the model's depth has an unknown shift, so that its slopes say nothing.
+    """
+    if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+        raise ModelError(
+            f"model '{model.card.name}' cannot teach: its depth is {model.card.kind}, and a "
+            "teacher's is metric or up_to_scale"
+        )
+    for path in photos:
+        try:
+            photo = _framed(read_photo(path), size)
+        except InputError as error:
+            yield error
+            continue
+        yield _lesson(model.predict([photo])[0])
+
+
+def write_lessons(
+    model: Model, photos: Sequence[Path], folder: Path, size: tuple[int, int]
+) -> tuple[int, list[InputError]]:
+    """Write shards of what a model says of photographs.
+
+    Returns:
+        How many photographs were taken, and what kept the others out.
+
+    Raises:
+        InputError: If none could be read.
+        OutputError: If the folder cannot be written.
+    """
+    make_folder(folder)
+    waiting: list[Lesson] = []
+    failures: list[InputError] = []
+    taken = shards = 0
+    for lesson in taught(model, photos, size):
+        if isinstance(lesson, InputError):
+            failures.append(lesson)
+            continue
+        waiting.append(lesson)
+        taken += 1
+        if len(waiting) == _FRAMES_A_SHARD:
+            _write(waiting, folder / f"shard-{shards:05d}.npz")
+            waiting, shards = [], shards + 1
+    if waiting:
+        _write(waiting, folder / f"shard-{shards:05d}.npz")
+    if not taken:
+        raise InputError(f"no photograph to learn from among {len(photos)} files")
+    return taken, failures
+
+
+def _framed(photo: Photo, size: tuple[int, int]) -> Photo:
+    """The middle of a photograph at a shard's size."""
+    height, width = photo.shape
+    aspect = size[1] / size[0]
+    tall = min(height, round(width / aspect))
+    wide = min(width, round(tall * aspect))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    inner = Image.fromarray(photo.pixels[top : top + tall, left : left + wide])
+    camera = photo.camera
+    if camera is not None:
+        K = camera.K.copy()
+        K[0, 2], K[1, 2] = K[0, 2] - left, K[1, 2] - top
+        across, down = size[1] / wide, size[0] / tall
+        K[0] *= across
+        K[1] *= down
+        K[:2, 2] += (np.array([across, down]) - 1) / 2
+        camera = type(camera)(K=K, source=camera.source)
+    small = inner.resize((size[1], size[0]), Image.Resampling.BOX)
+    return Photo(pixels=np.asarray(small), camera=camera, name=photo.name)
+
+
+def _lesson(prediction: Prediction) -> Lesson:
+    depth, photo, camera = prediction.depth, prediction.photo, prediction.camera
+    assert depth is not None
+    assert photo is not None
+    assert camera is not None
+    z = np.where(depth.valid, depth.values, 1).astype(np.float64)
+    normals, known = prediction.normals, depth.valid
+    is_known_camera = camera.source is not CameraSource.ASSUMED
+    if normals is None:
+        normals, known = normals_from_depth(z, camera.K, depth.valid, window=5)
+        known &= is_known_camera
+    return Lesson(
+        image=photo.pixels,
+        log_depth=np.where(depth.valid, np.log(z), np.inf).astype(np.float16),
+        normals=(np.round(127 * normals) * known).astype(np.int8),
+        focal=float(camera.K[0, 0]) if is_known_camera else float("nan"),
+    )
+
+
+def _write(lessons: Sequence[Lesson], path: Path) -> None:
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            image=np.stack([each.image for each in lessons]),
+            log_depth=np.stack([each.log_depth for each in lessons]),
+            normals=np.stack([each.normals for each in lessons]),
+            focal=np.array([each.focal for each in lessons], np.float32),
+        )
+
+
+def main(
+    model: tyro.conf.Positional[str],
+    photos: tyro.conf.Positional[Path],
+    *,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    size: tuple[int, int] = (192, 256),
+) -> None:
+    """Write what a model says of photographs as shards to train on.
+
+    Args:
+        model: A name or path that ``load_model`` takes.
+        photos: Folder of photographs; those of its subfolders too.
+        output: Folder of shards.
+        size: Height and width of a frame.
+    """
+    if min(size) < 1:
+        raise OptionError(f"a size is height and width, got {size}")
+    found = sorted(path for path in photos.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    taken, failures = write_lessons(load_model(model), found, output, size)
+    for failure in failures:
+        sys.stderr.write(f"{failure}\n")
+    sys.stdout.write(f"{output}: {taken} photographs, {len(failures)} passed over\n")
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except RilievoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
