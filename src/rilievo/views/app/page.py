@@ -1,0 +1,45 @@
+"""The page: a photograph and its views, a video, and what there is to know of both."""
+
+from typing import Any
+
+import gradio as gr
+
+from rilievo.views.app.about import about_tab
+from rilievo.views.app.photo_page import photo_tab
+from rilievo.views.app.site import Site
+from rilievo.views.app.video_page import video_tab
+
+TITLE = "rilievo"
+
+
+def page(site: Site) -> Any:
+    """The page as Gradio's blocks."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
+        gr.HTML(
+            "<header><h1>rilievo</h1><p>One photograph in; depth, surface normals and a measured "
+            "surface out.</p></header>"
+        )
+        with gr.Tabs():
+            with gr.Tab("Photograph"):
+                photo_tab(site)
+            with gr.Tab("Video"):
+                video_tab(site)
+            with gr.Tab("About"):
+                about_tab(site)
+    blocks.queue(
+        max_size=site.options.queue,
+        default_concurrency_limit=site.options.workers,
+        api_open=False,
+    )
+    return blocks
+
+
+def theme() -> Any:
+    """Quiet, and with the fonts that are there: nothing is fetched from elsewhere."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.stone,
+        radius_size=gr.themes.sizes.radius_sm,
+        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )

@@ -1,0 +1,150 @@
+"""How the photograph's part of the page is laid out: what is given, and what is seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from rilievo.io.colour import COLOUR_MAPS
+from rilievo.views.app import markup
+from rilievo.views.app.choices import open_choices
+from rilievo.views.app.measure_page import Measuring, measuring_view
+from rilievo.views.app.question import CameraFrom
+from rilievo.views.app.site import Site
+
+_CAMERAS = [
+    ("As the photograph says (EXIF), else assumed", CameraFrom.PHOTOGRAPH.value),
+    ("Horizontal field of view, in degrees", CameraFrom.FOV.value),
+    ("Focal length, in pixels", CameraFrom.FOCAL.value),
+    ("Focal length, in mm of a 35 mm camera", CameraFrom.FOCAL_35MM.value),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Where visitors say what they want."""
+
+    photo: Any
+    model: Any
+    flip: Any
+    camera_from: Any
+    number: Any
+    colour_map: Any
+    near: Any
+    far: Any
+    go: Any
+    status: Any
+
+    @property
+    def asked(self) -> list[Any]:
+        """What makes a question."""
+        return [self.photo, self.model, self.flip, self.camera_from, self.number]
+
+    @property
+    def colours(self) -> list[Any]:
+        """How depth is drawn."""
+        return [self.colour_map, self.near, self.far]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """Where visitors see the answer."""
+
+    depth: Any
+    normals: Any
+    confidence: Any
+    surface: Any
+    surface_note: Any
+    measuring: Measuring
+    other: Any
+    other_flip: Any
+    compare: Any
+    pair: Any
+    files: Any
+
+
+def given_column(site: Site) -> Given:
+    """Lay out what is given."""
+    photo = gr.Image(
+        label="Photograph: drop, paste, choose or take one",
+        sources=["upload", "webcam", "clipboard"],
+        type="filepath",
+        image_mode=None,
+        height=260,
+        buttons=[],
+        elem_id="photo",
+    )
+    status = gr.HTML(markup.hint("Nothing leaves this server."), elem_id="status")
+    go = gr.Button("Show depth", variant="primary", elem_id="go")
+    model, flip = _model_choice(site, "Model (licence)")
+    with gr.Accordion("Camera", open=False):
+        camera_from = gr.Radio(
+            _CAMERAS, value=_CAMERAS[0][1], label="Where the focal length comes from"
+        )
+        number = gr.Number(label="Degrees, pixels or millimetres", value=None, minimum=0)
+    with gr.Accordion("Colours", open=False):
+        colour_map = gr.Dropdown(list(COLOUR_MAPS), value=COLOUR_MAPS[0], label="Colour map")
+        gr.HTML(markup.hint("Range of depths, in the unit of the answer; empty is by itself."))
+        with gr.Row():
+            near = gr.Number(label="Near end", value=None, min_width=100)
+            far = gr.Number(label="Far end", value=None, min_width=100)
+    return Given(
+        photo=photo,
+        model=model,
+        flip=flip,
+        camera_from=camera_from,
+        number=number,
+        colour_map=colour_map,
+        near=near,
+        far=far,
+        go=go,
+        status=status,
+    )
+
+
+def _model_choice(site: Site, label: str) -> tuple[Any, Any]:
+    open_ones = [(choice.label, choice.name) for choice in open_choices(site.listed)]
+    model = gr.Dropdown(open_ones, value=site.options.model, label=label, filterable=False)
+    return model, gr.Checkbox(label="Average with the mirror image (twice the time)")
+
+
+def views_column(site: Site) -> Views:
+    """Lay out what is seen."""
+    with gr.Tabs(elem_id="views"):
+        with gr.Tab("Depth"):
+            depth = gr.HTML(markup.NOTHING, elem_id="depth")
+        with gr.Tab("Surface"):
+            surface_note = gr.HTML(markup.NOTHING)
+            surface = gr.Model3D(
+                label="Surface: drag to turn, scroll or pinch to zoom",
+                height=520,
+                interactive=False,
+                clear_color=(0.5, 0.5, 0.5, 0.12),
+                elem_id="surface",
+                visible=False,
+            )
+        with gr.Tab("Measure"):
+            measuring = measuring_view()
+        with gr.Tab("Normals"):
+            normals = gr.HTML(markup.NOTHING, elem_id="normals")
+        with gr.Tab("Confidence"):
+            confidence = gr.HTML(markup.NOTHING, elem_id="confidence")
+        with gr.Tab("Compare"):
+            other, other_flip = _model_choice(site, "Second model (licence)")
+            compare = gr.Button("Compare with the answer above", elem_id="compare")
+            pair = gr.HTML(markup.NOTHING, elem_id="pair")
+        with gr.Tab("Files"):
+            files = gr.HTML(markup.NOTHING, elem_id="files")
+    return Views(
+        depth=depth,
+        normals=normals,
+        confidence=confidence,
+        surface=surface,
+        surface_note=surface_note,
+        measuring=measuring,
+        other=other,
+        other_flip=other_flip,
+        compare=compare,
+        pair=pair,
+        files=files,
+    )
