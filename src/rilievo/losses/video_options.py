@@ -62,6 +62,8 @@ class VideoLosses:
             raise OptionError(
                 "a predictive mask and the automask would both leave pixels out: turn one off"
             )
+        if self.scales is Scales.NATIVE and (self.hints or self.motion_mask):
+            raise OptionError("hints and the motion mask compare at full size: set scales to full")
 
     @property
     def needs_source_depth(self) -> bool:
