@@ -10,7 +10,6 @@ from dataclasses import replace
 from rilievo.errors import OptionError, suggest
 from rilievo.train.differences import Difference, changed, find_differences
 from rilievo.train.video.config import VideoAugmentation, VideoConfig, VideoLosses
-from rilievo.types import Setting
 
 PRESETS = ("default", "faithful")
 
@@ -60,7 +59,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
     return replace(plain, warm_up=200, clip_norm=10.0)
 
 
-def overridden(config: VideoConfig, changes: Mapping[str, Setting]) -> VideoConfig:
+def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfig:
     """A configuration with some of its fields changed.
 
     Args:
