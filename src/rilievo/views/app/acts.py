@@ -7,8 +7,6 @@ from pathlib import Path
 
 from rilievo.calibration import Along, KnownPoint
 from rilievo.errors import InputError, OptionError
-from rilievo.io.outputs import save
-from rilievo.io.writing import SaveOptions
 from rilievo.views.app import markup
 from rilievo.views.app.desk import Answer, Desk
 from rilievo.views.app.files import offers
@@ -17,10 +15,10 @@ from rilievo.views.app.pictures import depth_limits, jpeg, marked, photo_picture
 from rilievo.views.app.visit import Colours, Visit
 from rilievo.views.disagreement import disagreement
 
-SURFACE_POINTS = 60_000
-"""Most vertices of the surface on the page: what a phone turns without a stutter."""
-SURFACE_TEXTURE = 1024
-"""Longest side of the photograph on it [px]."""
+NO_SURFACE = (
+    "There is no surface yet: this model gives no depth, or depth with an unknown shift, which "
+    "would bend it. Two known distances under Measure mend the latter."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +27,14 @@ class Shown:
 
     summary: str
     depth: str
+    surface: str
     normals: str
     confidence: str
     files: str
 
 
 def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
-    """All views of an answer but the surface.
+    """All views of an answer.
 
     Raises:
         RilievoError: If the colour range is none for this depth, or the answer is gone.
@@ -47,6 +46,9 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
     else:
         limits = depth_limits(depth, colours.near_far)
         pictures = markup.depth_view(answer, depth.kind, colours, limits)
+    surface = markup.hint(NO_SURFACE)
+    if depth is not None and depth.is_depth:
+        surface = markup.surface_view(answer)
     normals = markup.hint("This model gives no normals.")
     if prediction.normals is not None:
         normals = markup.picture_view(
@@ -63,6 +65,7 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
     return Shown(
         summary=markup.summary(answer, prediction, model),
         depth=pictures,
+        surface=surface,
         normals=normals,
         confidence=confidence,
         files=markup.files_view(answer, colours, offers(prediction, answer.question.name)),
@@ -165,25 +168,6 @@ def say_known(visit: Visit, answer: Answer) -> list[str]:
     if visit.known and not answer.question.known:
         lines.append("This model needs a second known point, clearly nearer or farther.")
     return lines
-
-
-def surface(desk: Desk, answer: Answer, folder: Path) -> Path | None:
-    """The surface as a small GLB that the page may show; None where depth is no depth yet.
-
-    Args:
-        desk: That has the answer.
-        answer: Whose surface.
-        folder: Of files that may be fetched.
-    """
-    prediction = desk.prediction(answer)
-    if prediction.depth is None or not prediction.depth.is_depth:
-        return None
-    options = SaveOptions(
-        surface_points=SURFACE_POINTS, texture_side=SURFACE_TEXTURE, overwrite=True
-    )
-    stem = folder / "surfaces" / secrets.token_hex(16) / answer.question.name
-    path, _ = save(prediction, stem, ["glb"], options)
-    return path
 
 
 def compared(desk: Desk, answers: Sequence[Answer]) -> list[str]:

@@ -92,6 +92,15 @@ def picture_view(answer: Answer, name: str, alt: str, caption: str) -> str:
     )
 
 
+def surface_view(answer: Answer) -> str:
+    """The surface in a frame of its own, fetched when it is looked at."""
+    return (
+        f'<iframe class="surface" src="answers/{answer.token}/surface.html" loading="lazy" '
+        'title="Surface in 3-D, to turn and zoom"></iframe>'
+        f"{hint('It is thinned out for the page; the GLB and PLY under Files have every point.')}"
+    )
+
+
 def pair_view(sides: Sequence[tuple[str, Answer, Colours]], words: Sequence[str]) -> str:
     """Depth of two models side by side; each with its name."""
     figures = "".join(

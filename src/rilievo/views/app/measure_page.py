@@ -55,9 +55,7 @@ def measuring_view() -> Measuring:
         second = gr.Textbox(label="Point B: column, row", placeholder="400, 250", min_width=140)
         measure = gr.Button("Measure", min_width=120, elem_id="measure")
     with gr.Row():
-        metres = gr.Number(
-            label="Known distance of A, in metres", value=None, minimum=0, min_width=140
-        )
+        metres = gr.Number(label="Known distance of A, in metres", value=None, min_width=140)
         along = gr.Radio(
             [("Straight from the camera (tape, laser)", "ray"), ("Along the optical axis", "axis")],
             value="ray",

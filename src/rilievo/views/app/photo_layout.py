@@ -54,7 +54,6 @@ class Views:
     normals: Any
     confidence: Any
     surface: Any
-    surface_note: Any
     measuring: Measuring
     other: Any
     other_flip: Any
@@ -66,7 +65,8 @@ class Views:
 def given_column(site: Site) -> Given:
     """Lay out what is given."""
     photo = gr.Image(
-        label="Photograph: drop, paste, choose or take one",
+        label="Photograph",
+        placeholder="Drop a photograph here, or click to choose one",
         sources=["upload", "webcam", "clipboard"],
         type="filepath",
         image_mode=None,
@@ -81,7 +81,7 @@ def given_column(site: Site) -> Given:
         camera_from = gr.Radio(
             _CAMERAS, value=_CAMERAS[0][1], label="Where the focal length comes from"
         )
-        number = gr.Number(label="Degrees, pixels or millimetres", value=None, minimum=0)
+        number = gr.Number(label="Degrees, pixels or millimetres", value=None)
     with gr.Accordion("Colours", open=False):
         colour_map = gr.Dropdown(list(COLOUR_MAPS), value=COLOUR_MAPS[0], label="Colour map")
         gr.HTML(markup.hint("Range of depths, in the unit of the answer; empty is by itself."))
@@ -114,15 +114,7 @@ def views_column(site: Site) -> Views:
         with gr.Tab("Depth"):
             depth = gr.HTML(markup.NOTHING, elem_id="depth")
         with gr.Tab("Surface"):
-            surface_note = gr.HTML(markup.NOTHING)
-            surface = gr.Model3D(
-                label="Surface: drag to turn, scroll or pinch to zoom",
-                height=520,
-                interactive=False,
-                clear_color=(0.5, 0.5, 0.5, 0.12),
-                elem_id="surface",
-                visible=False,
-            )
+            surface = gr.HTML(markup.NOTHING, elem_id="surface")
         with gr.Tab("Measure"):
             measuring = measuring_view()
         with gr.Tab("Normals"):
@@ -140,7 +132,6 @@ def views_column(site: Site) -> Views:
         normals=normals,
         confidence=confidence,
         surface=surface,
-        surface_note=surface_note,
         measuring=measuring,
         other=other,
         other_flip=other_flip,

@@ -42,8 +42,8 @@ class _Part:
     def __init__(self, site: Site, visit: Any, given: Given, views: Views) -> None:
         self.site, self.visit, self.given, self.views = site, visit, given, views
         self.outputs = [
-            *(visit, given.status, views.depth, views.normals, views.confidence, views.files),
-            *(views.pair, *views.measuring.points),
+            *(visit, given.status, views.depth, views.surface, views.normals, views.confidence),
+            *(views.files, views.pair, *views.measuring.points),
         ]
 
     def join_answer(self) -> None:
@@ -59,7 +59,7 @@ class _Part:
         inputs = [*given.asked, *given.colours]
         for trigger, act in ((given.photo.input, ask_at_once), (given.go.click, ask)):
             # Gradio would open pictures by itself, and say less clearly what is wrong with one.
-            done = trigger(
+            trigger(
                 act,
                 inputs,
                 self.outputs,
@@ -69,7 +69,6 @@ class _Part:
                 api_visibility="private",
                 concurrency_id="answer",
             )
-            self.then_surface(done)
 
     def join_colours(self) -> None:
         """Depth is drawn anew when its colours change."""
@@ -106,10 +105,7 @@ class _Part:
             (parts.know.click, know, [self.visit, parts.metres, parts.along]),
             (parts.forget.click, forget, [self.visit]),
         ):
-            done = trigger(
-                act, inputs, self.outputs, show_progress="hidden", api_visibility="private"
-            )
-            self.then_surface(done)
+            trigger(act, inputs, self.outputs, show_progress="hidden", api_visibility="private")
 
     def join_compare(self) -> None:
         """A second model answers for the same photograph."""
@@ -135,36 +131,6 @@ class _Part:
             show_progress="minimal",
             api_visibility="private",
             concurrency_id="answer",
-        )
-
-    def then_surface(self, done: Any) -> None:
-        """The surface comes after what is seen at once."""
-        views = self.views
-
-        def show(now: Visit) -> Changed:
-            def act() -> Changed:
-                if now.token is None:
-                    return {views.surface_note: markup.NOTHING}
-                answer = acts.held(self.site.desk, now)
-                path = acts.surface(self.site.desk, answer, self.site.uploads)
-                if path is None:
-                    return {
-                        views.surface: gr.Model3D(value=None, visible=False),
-                        views.surface_note: markup.hint(NO_SURFACE),
-                    }
-                return {
-                    views.surface: gr.Model3D(value=str(path), visible=True),
-                    views.surface_note: markup.hint(SURFACE),
-                }
-
-            return told(act, lambda line: {views.surface_note: markup.complain(line)})
-
-        done.then(
-            show,
-            [self.visit],
-            [views.surface, views.surface_note],
-            show_progress="hidden",
-            api_visibility="private",
         )
 
     def answered(
@@ -206,6 +172,7 @@ class _Part:
             self.visit: now,
             self.given.status: shown.summary,
             views.depth: shown.depth,
+            views.surface: shown.surface,
             views.normals: shown.normals,
             views.confidence: shown.confidence,
             views.files: shown.files,
@@ -226,13 +193,3 @@ class _Part:
         """What an act changes, or what went wrong, beside the measurements."""
         words = self.views.measuring.words
         return told(act, lambda line: {words: markup.complain(line)})
-
-
-SURFACE = (
-    "Drag to turn, scroll or pinch to zoom; with the keyboard, the arrow keys turn it once it is "
-    "focused. It is thinned out for the page; the GLB and PLY under Files have every point."
-)
-NO_SURFACE = (
-    "This model's depth has an unknown shift, so a surface of it would be bent. Give two known "
-    "distances under Measure, and it appears here."
-)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from rilievo.errors import InputError, OptionError, RilievoError
@@ -25,6 +25,7 @@ from rilievo.views.app.pictures import (
     normals_of,
     photo_picture,
 )
+from rilievo.views.app.surface_page import surface_page
 
 _KEPT = {"Cache-Control": "private, max-age=600"}
 
@@ -58,6 +59,7 @@ def answer_routes(desk: Desk, *, workers: int) -> list[Route]:
 
     return [
         route("{name}.jpg", lambda request: _picture(desk, request)),
+        route("surface.html", lambda request: _surface(desk, request)),
         route("files/{output}", lambda request: _file(desk, request)),
         route("all.zip", lambda request: _zip(desk, request)),
         route("clip/{name}", lambda request: _clip(desk, request)),
@@ -68,6 +70,11 @@ def _picture(desk: Desk, request: Request) -> Response:
     prediction = desk.prediction(desk.answer(request.path_params["token"]))
     picture = _drawn(prediction, request)
     return Response(jpeg(picture), media_type="image/jpeg", headers=_KEPT)
+
+
+def _surface(desk: Desk, request: Request) -> Response:
+    prediction = desk.prediction(desk.answer(request.path_params["token"]))
+    return HTMLResponse(surface_page(prediction), headers=_KEPT)
 
 
 def _drawn(prediction: Prediction, request: Request) -> Picture:
