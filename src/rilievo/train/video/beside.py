@@ -8,12 +8,12 @@ from jaxtyping import Float32
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.base import Dataset
+from rilievo.datasets.files import read_counts
 from rilievo.datasets.folder_layout import FILE_NAME
 from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
 from rilievo.datasets.seven_scenes import register
 from rilievo.datasets.velodyne import project_nearest, read_velodyne
 from rilievo.errors import RilievoError
-from rilievo.io.low_bits import read_counts
 
 _SEVEN_SCENES = (480, 640)
 _LOST = 65535
