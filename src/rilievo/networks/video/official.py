@@ -22,11 +22,10 @@ from rilievo.io.limits import check_regular, printable, reason
 from rilievo.networks.backbones.weights import check_whole
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
+from rilievo.networks.video.folder import DEPTH, ENCODER, POSE, POSE_ENCODER
 from rilievo.networks.video.pose import PoseCNN, PoseDecoder
 from rilievo.networks.video.resnet import RESNETS, Depths, ResNetEncoder
 
-ENCODER, DEPTH = "encoder.pth", "depth.pth"
-POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 STEREO_UNIT = 5.4
 """Metres that one unit of depth is where it was learned from KITTI's stereo camera."""
 
@@ -62,11 +61,6 @@ class _Pose:
     state: State | None
 
 
-def is_official(folder: Path) -> bool:
-    """Whether a folder is one of an official checkpoint, or is meant as one."""
-    return (folder / ENCODER).is_file() or (folder / DEPTH).is_file()
-
-
 def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
     """Read a checkpoint.
 
@@ -78,15 +72,8 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
         ModelError: If a file is missing, broken, holds more than tensors, or is of another
             network.
     """
-    for name in (ENCODER, DEPTH):
-        if not (folder / name).is_file():
-            raise ModelError(
-                f"{printable(folder)}: has no {name}; a checkpoint of Monodepth2 has {ENCODER} "
-                f"and {DEPTH}"
-            )
-    path = folder / ENCODER
-    entries = read_entries(path)
-    name, scales, stereo = _encoder_name(entries, path), None, entries.get("use_stereo", False)
+    path, entries = folder / ENCODER, _checked_entries(folder)
+    name, stereo = _encoder_name(entries, path), _learned_from_stereo(entries, path)
     encoder = _made(ResNetEncoder, name)
     state = {f"encoder.{key}": each for key, each in fitting(encoder, entries, path).items()}
     entries_of_depth = read_entries(folder / DEPTH)
@@ -96,8 +83,6 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
     found = (
         _read_pose(folder, encoder) if pose else _Pose(kind=PoseKind.NONE, encoder="", state=None)
     )
-    if not isinstance(stereo, bool):
-        raise ModelError(f"{printable(path)}: use_stereo is {stereo!r}, expected true or false")
     return OfficialWeights(
         blueprint=VideoBlueprint(
             encoder=name,
@@ -111,6 +96,15 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
         depth={**state, **{f"decoder.{key}": each for key, each in filled.items()}},
         pose=found.state,
     )
+
+
+def learned_from_stereo(folder: Path) -> bool:
+    """Whether a checkpoint learned from pairs of a stereo camera, so that its depth has a unit.
+
+    Raises:
+        ModelError: If a file is missing, or ``encoder.pth`` is broken.
+    """
+    return _learned_from_stereo(_checked_entries(folder), folder / ENCODER)
 
 
 def read_entries(path: Path) -> Mapping[str, Any]:
@@ -165,6 +159,24 @@ def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: 
             found[key] = each.to(wanted.dtype)
     check_whole(printable(path), missing, misshapen)
     return found
+
+
+def _checked_entries(folder: Path) -> Mapping[str, Any]:
+    """What ``encoder.pth`` holds, of a folder that has all that depth needs."""
+    for name in (ENCODER, DEPTH):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"{printable(folder)}: has no {name}; a checkpoint of Monodepth2 has {ENCODER} "
+                f"and {DEPTH}"
+            )
+    return read_entries(folder / ENCODER)
+
+
+def _learned_from_stereo(entries: Mapping[str, Any], path: Path) -> bool:
+    stereo = entries.get("use_stereo", False)
+    if not isinstance(stereo, bool):
+        raise ModelError(f"{printable(path)}: use_stereo is {stereo!r}, expected true or false")
+    return stereo
 
 
 def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:

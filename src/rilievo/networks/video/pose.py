@@ -165,5 +165,6 @@ def source_T_target(
 
 
 def _motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
-    mean = _SMALL * answer.float().mean(dim=(2, 3))
+    exact = answer.to(torch.promote_types(answer.dtype, torch.float32))
+    mean = _SMALL * exact.mean(dim=(2, 3))
     return mean[:, :3], mean[:, 3:6]

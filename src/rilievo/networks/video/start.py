@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable, reason
 from rilievo.networks.backbones.weights import why_not_fetched
-from rilievo.networks.video.official import fitting, is_official, read_official
+from rilievo.networks.video.folder import is_official
+from rilievo.networks.video.official import fitting, read_official
 from rilievo.networks.video.pose import PoseNet
 from rilievo.networks.video.pyramid import TimmEncoder
 from rilievo.networks.video.resnet import ResNetEncoder
