@@ -12,7 +12,7 @@ from rilievo.views.app.desk import Answer, Desk
 from rilievo.views.app.files import offers
 from rilievo.views.app.measuring import measure, say_spot, spot
 from rilievo.views.app.pictures import depth_limits, jpeg, marked, photo_picture, shrinking
-from rilievo.views.app.visit import Colours, Visit
+from rilievo.views.app.visit import Colours, Point, Visit
 from rilievo.views.disagreement import disagreement
 
 NO_SURFACE = (
@@ -72,14 +72,14 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
     )
 
 
-def pick(visit: Visit, u: float, v: float) -> Visit:
+def pick(visit: Visit, u: float | int, v: float | int) -> Visit:
     """A click: point A, then point B, then A again."""
     if visit.first is None or visit.second is not None:
         return replace(visit, first=(u, v), second=None)
     return replace(visit, second=(u, v))
 
 
-def on_photograph(desk: Desk, visit: Visit, column: float, row: float) -> tuple[float, float]:
+def on_photograph(desk: Desk, visit: Visit, column: float | int, row: float | int) -> Point:
     """(u, v) [px] in the photograph of a pixel of the picture that the page shows.
 
     Raises:

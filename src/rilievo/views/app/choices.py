@@ -31,7 +31,7 @@ class Choice:
     @property
     def label(self) -> str:
         """Name and licence, for a list to choose from."""
-        return self.shown if self.card is None else f"{self.shown} ({self.licence})"
+        return f"{self.shown} ({self.licence})"
 
     @property
     def shown(self) -> str:

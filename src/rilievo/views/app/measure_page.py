@@ -10,7 +10,7 @@ from rilievo.calibration import Along
 from rilievo.views.app import acts, markup
 from rilievo.views.app.question import read_point
 from rilievo.views.app.site import Site, told
-from rilievo.views.app.visit import Visit
+from rilievo.views.app.visit import Point, Visit
 
 HOW = (
     "Click two points of the photograph, A and B, or type their column and row. "
@@ -130,5 +130,5 @@ def read_along(text: str) -> Along:
     return Along.RAY if text == Along.RAY else Along.AXIS
 
 
-def _typed(point: tuple[float, float] | None) -> str:
+def _typed(point: Point | None) -> str:
     return "" if point is None else f"{point[0]:g}, {point[1]:g}"

@@ -27,8 +27,8 @@ class Spot:
         place: In the camera frame, in the unit of the map; None where the kind is affine.
     """
 
-    u: float
-    v: float
+    u: float | int
+    v: float | int
     value: float
     place: Float64[np.ndarray, "3"] | None
 
@@ -50,7 +50,7 @@ class Measured:
     words: tuple[str, ...]
 
 
-def spot(prediction: Prediction, u: float, v: float) -> Spot:
+def spot(prediction: Prediction, u: float | int, v: float | int) -> Spot:
     """What lies at a point of the photograph.
 
     Args:
@@ -104,7 +104,7 @@ def say_spot(prediction: Prediction, name: str, at: Spot) -> str:
     return f"{where}; its depth in metres is not known."
 
 
-def _median_at(depth: DepthMap, u: float, v: float) -> float:
+def _median_at(depth: DepthMap, u: float | int, v: float | int) -> float:
     height, width = depth.shape
     row, column = int(np.floor(v + 0.5)), int(np.floor(u + 0.5))
     if not (0 <= row < height and 0 <= column < width):

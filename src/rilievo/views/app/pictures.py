@@ -86,7 +86,9 @@ def confidence_of(prediction: Prediction) -> Picture:
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 
-def marked(picture: Picture, spots: list[tuple[str, float, float]], step: int) -> Picture:
+def marked(
+    picture: Picture, spots: list[tuple[str, float | int, float | int]], step: int
+) -> Picture:
     """A picture with named points on it, and a line between the first two.
 
     Args:

@@ -7,6 +7,9 @@ from rilievo.calibration import KnownPoint
 from rilievo.errors import OptionError
 from rilievo.io.colour import check_colour_map
 
+Point = tuple[float | int, float | int]
+"""(u, v) [px] of a photograph."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colours:
@@ -67,6 +70,6 @@ class Visit:
 
     token: str | None = None
     colours: Colours = Colours()
-    first: tuple[float, float] | None = None
-    second: tuple[float, float] | None = None
+    first: Point | None = None
+    second: Point | None = None
     known: tuple[KnownPoint, ...] = ()
