@@ -13,7 +13,7 @@ from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import printable, reason
 
-CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
+CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(slots=True, kw_only=True)

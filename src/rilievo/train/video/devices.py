@@ -31,7 +31,7 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
     devices, nodes = _counts(options)
     several = devices * nodes > 1
     # What poses make known leaves weights of the pose network without a gradient.
-    partly = config.data.poses is not None and config.blueprint.pose is not PoseKind.NONE
+    partly = config.data.follow_poses and config.blueprint.pose is not PoseKind.NONE
     on_gpu = device.type != "cpu"
     fabric = Fabric(
         accelerator=device.type,

@@ -12,11 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import InputError, OptionError
+from rilievo.models.video_run import WEIGHTS
 from rilievo.networks.memory import is_out_of_memory
 from rilievo.train.video.batches import Batch
 from rilievo.train.video.checkpoint import (
     CHECKPOINT,
-    WEIGHTS,
     RunState,
     load_checkpoint,
     save_checkpoint,
@@ -190,7 +190,7 @@ class Loop:
         save_pictures(self._learner, self._frames, self._run, log, self._fabric, state.step)
         if not len(held_out):
             return
-        scores = validate(self._learner, held_out, self._fabric)
+        scores = validate(self._learner, held_out, self._fabric, state.skipped)
         epoch = self.course.epoch(state.step)
         row = ValidationRow(step=state.step, epoch=epoch, **scores._asdict())
         log.add(row)

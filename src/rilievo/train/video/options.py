@@ -46,7 +46,10 @@ class VideoOptions:
     split: str | None = None
     """A list of targets, or a name that the dataset knows."""
     poses: Annotated[str | None, tyro.conf.arg(metavar="FILE|auto")] = None
-    """Known motion, for depth in metres: a file of KITTI's or TUM's, or 'auto' for that beside."""
+    """Known motion: a file of KITTI's or TUM's, or 'auto' for that beside; validation is held
+    against it, and --set losses.velocity=0.05 learns metres from it."""
+    follow_poses: bool = False
+    """Take motion from the poses in place of a pose network: depth is in metres."""
     stereo: bool = False
     """The other eye is a source too."""
     stereo_only: bool = False
@@ -118,6 +121,7 @@ class VideoOptions:
             fov=self.fov,
             learn_camera=self.learn_camera,
             poses=self.poses,
+            follow_poses=self.follow_poses,
             stereo=self.stereo or self.stereo_only,
             temporal=not self.stereo_only,
             stride=self.stride,
@@ -130,7 +134,7 @@ class VideoOptions:
         """What is trained."""
         height, width = whole_numbers("--size", self.size, 2)
         near, far = numbers("--depth-range", self.depth_range, 2)
-        known = self.poses is not None or self.stereo_only
+        known = self.follow_poses or self.stereo_only
         pose = self.pose or (PoseKind.NONE if known else PoseKind.SEPARATE)
         if pose not in list(PoseKind):
             raise OptionError(f"no pose network '{pose}'; {suggest(pose, PoseKind)}")

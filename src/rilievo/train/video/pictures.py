@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.colour import colourise
 from rilievo.io.png import write_png
@@ -26,13 +27,19 @@ def save_pictures(
 ) -> None:
     """A picture of the first target held out, or trained on without any, as it is at a step.
 
+    Of a target with a broken frame there is none.
+
     Raises:
         OutputError: If the system refuses.
     """
     if not fabric.is_global_zero:
         return
     shown = frames.held_out if len(frames.held_out) else frames.training
-    views = collate([shown.views_of(0, rng=np.random.default_rng(0))], fabric.device)
+    try:
+        one = shown.views_of(0, rng=np.random.default_rng(0))
+    except InputError:
+        return
+    views = collate([one], fabric.device)
     learner.eval()
     with fabric.autocast():
         picture = picture_of(learner.explain(views=views, generator=None))

@@ -12,6 +12,25 @@ RECORD = "record.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceFacts:
+    """One sequence of frames.
+
+    Attributes:
+        id: Of the sequence.
+        size: (height, width) of its frames as they are stored.
+        camera: fx, fy, cx, cy [px] at that size, the focal lengths refined where that was asked.
+        source: Who said so: given, exif, assumed, and so on.
+        stride: Frames between a target and its neighbours.
+    """
+
+    id: str
+    size: tuple[int, int]
+    camera: tuple[float, float, float, float]
+    source: str
+    stride: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRecord:
     """What was done, beyond what ``config.json`` asked for.
 
@@ -34,8 +53,7 @@ class VideoRecord:
         constant_abs_rel: That of a constant depth, likewise.
         best_step: The step with the least error on the targets held out: folder ``best``.
         best_error: Which is this.
-        K: Intrinsics [px] at the size that is trained on, of the first target, row by row; with
-            its focal lengths refined where that was asked.
+        sequences: What the frames were taken with.
         focal_factors: What fx and fy of all sequences were multiplied by; None where they were
             left.
         warnings: What the run was warned of.
@@ -64,7 +82,7 @@ class VideoRecord:
     constant_abs_rel: float | None = None
     best_step: int | None = None
     best_error: float | None = None
-    K: tuple[float, ...]
+    sequences: tuple[SequenceFacts, ...]
     focal_factors: tuple[float, float] | None = None
     warnings: tuple[str, ...]
     seconds: float

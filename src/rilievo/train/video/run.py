@@ -7,17 +7,19 @@ from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable
+from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
 from rilievo.networks.video.networks import make_networks
 from rilievo.train.differences import words_of
-from rilievo.train.video.checkpoint import CHECKPOINT, WEIGHTS
-from rilievo.train.video.config import FORMAT, VideoConfig, VideoRunOptions
+from rilievo.train.video.checkpoint import CHECKPOINT
+from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.devices import make_fabric
 from rilievo.train.video.frames import VideoFrames, open_frames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.loop import BEST, Loop
+from rilievo.train.video.progress import Decoding
 from rilievo.train.video.records import RECORD, VideoRecord, read_record
 
-CONFIG, CACHE = "config.json", "frames"
+CACHE = "frames"
 
 
 def train_video(
@@ -58,7 +60,11 @@ def train_video(
     if frames is None:
         with fabric.rank_zero_first():
             frames = open_frames(
-                config.data, size=config.blueprint.size, offsets=config.offsets, cache=cache
+                config.data,
+                size=config.blueprint.size,
+                offsets=config.offsets,
+                cache=cache,
+                progress=Decoding(shown=fabric.is_global_zero),
             )
     # What a checkpoint holds need not be fetched once more.
     start = None if (run / CHECKPOINT).exists() else config.start
@@ -133,7 +139,7 @@ def _open_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
 
 
 def _check_same(config: VideoConfig, run: Path, *, resume: bool) -> None:
-    if FORMAT not in (run / CONFIG).read_text(encoding="utf-8", errors="replace")[:200]:
+    if not is_video_run(run):
         raise OutputError(f"{printable(run / CONFIG)}: is not ours: choose another folder")
     if not resume:
         raise OutputError(

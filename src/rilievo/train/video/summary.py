@@ -4,18 +4,16 @@ import csv
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from rilievo.networks.video.networks import VideoNetworks
-from rilievo.train.video.batches import collate
 from rilievo.train.video.checkpoint import RunState
-from rilievo.train.video.frames import VideoFrames
+from rilievo.train.video.kept import OpenSequence, VideoFrames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.log import STEPS, VALIDATIONS, WARNINGS
 from rilievo.train.video.presets import differences
-from rilievo.train.video.records import VideoRecord
+from rilievo.train.video.records import SequenceFacts, VideoRecord
 from rilievo.train.video.schedule import Course
 from rilievo.version import VERSION
 
@@ -35,10 +33,7 @@ def summarise(
 ) -> VideoRecord:
     """The record of a run, from what it holds and what it wrote."""
     steps, scores = _last(run / STEPS), _last(run / VALIDATIONS)
-    camera = learner.camera
-    views = collate([frames.training.views_of(0, rng=np.random.default_rng(0))], device)
-    K = views.K if camera is None else camera(views.K)
-    factors = None if camera is None else camera.log_factors.exp().tolist()
+    factors = _factors(learner)
     validated = math.isfinite(state.best_error)
     return VideoRecord(
         targets=len(frames.training),
@@ -59,14 +54,34 @@ def summarise(
         constant_abs_rel=scores.get("constant_abs_rel"),
         best_step=state.best_step if validated else None,
         best_error=state.best_error if validated else None,
-        K=tuple(K[0].flatten().tolist()),
-        focal_factors=None if factors is None else (factors[0], factors[1]),
+        sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
+        focal_factors=factors,
         warnings=_warnings(run / WARNINGS),
         seconds=state.seconds,
         device=str(device),
         torch_version=torch.__version__,
         version=VERSION,
         differences=differences(learner.config),
+    )
+
+
+def _factors(learner: Learner) -> tuple[float, float] | None:
+    if learner.camera is None:
+        return None
+    fx, fy = learner.camera.log_factors.exp().tolist()
+    return fx, fy
+
+
+def _facts(opened: OpenSequence, factors: tuple[float, float]) -> SequenceFacts:
+    sequence = opened.sequence
+    camera = sequence.camera.camera
+    (fx, _, cx), (_, fy, cy), _ = camera.K.tolist()
+    return SequenceFacts(
+        id=sequence.id,
+        size=sequence.shape,
+        camera=(fx * factors[0], fy * factors[1], cx, cy),
+        source=str(camera.source),
+        stride=opened.stride,
     )
 
 

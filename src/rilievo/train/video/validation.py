@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from rilievo.errors import InputError
 from rilievo.train.video.batches import collate
 from rilievo.train.video.frames import KeptFrames
 from rilievo.train.video.learner import Explained, Learner
@@ -37,12 +38,24 @@ class Scores(NamedTuple):
 
 
 @torch.no_grad()
-def validate(learner: Learner, frames: KeptFrames, fabric: Any) -> Scores:
-    """Score the networks on whole targets, one at a time; each process takes its share."""
+def validate(learner: Learner, frames: KeptFrames, fabric: Any, skipped: set[str]) -> Scores:
+    """Score the networks on whole targets, one at a time; each process takes its share.
+
+    Args:
+        learner: With the networks.
+        frames: The targets.
+        fabric: Where they are.
+        skipped: Gets a line for each target with a broken frame.
+    """
     learner.eval()
     sums, counts = np.zeros(_NUMBERS), np.zeros(_NUMBERS)
     for index in range(fabric.global_rank, len(frames), fabric.world_size):
-        views = collate([frames.views_of(index, rng=np.random.default_rng(0))], fabric.device)
+        try:
+            one = frames.views_of(index, rng=np.random.default_rng(0))
+        except InputError as error:
+            skipped.add(f"{frames.ids[index]}: {error}")
+            continue
+        views = collate([one], fabric.device)
         with fabric.autocast():
             explained = learner.explain(views=views, generator=None)
         numbers = np.array(_numbers(explained, frames.truth_of(index)))
