@@ -98,7 +98,7 @@ def _floats(
     frames: list[UInt8[np.ndarray, "n h w 3"]], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
     """The first frames of all samples, the second ones, and so on, in 0..1."""
-    stacked = torch.from_numpy(np.stack(frames, axis=1)).to(device, non_blocking=True)
+    stacked = _tensor(np.stack(frames, axis=1), device)
     return tuple(
         each.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         for each in stacked
@@ -132,4 +132,8 @@ def _valid(views: list[OneViews], device: torch.device | str) -> Bool[Tensor, "b
 
 
 def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    """On its way to a GPU memory is pinned, so that nobody waits for it."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -7,14 +7,9 @@ the frame, so a run that is killed goes on where it was. Frames that nobody need
 file and take no room.
 """
 
-import hashlib
-import json
 import os
-import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,33 +17,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.errors import InputError, OutputError
-from rilievo.io.atomic import make_folder, replacing, unwritable
-from rilievo.io.limits import printable, unreadable
+from rilievo.errors import InputError
+from rilievo.io.atomic import make_folder, unwritable
 from rilievo.io.video import VideoReader
+from rilievo.train.video.cache_files import (
+    BROKEN,
+    THERE,
+    CacheFiles,
+    cache_files,
+    check_room,
+    said_broken,
+    stored_about,
+    stored_state,
+    write_about,
+)
 from rilievo.train.video.reading import OddSizeError, at_size, read_frame
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.stores import Progress, how_straight
-
-_FORMAT = "rilievo-frames/1"
-_MISSING, _THERE, _BROKEN = range(3)
-_ROOM = 256 * 2**20
-"""Left free on the disk [bytes]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheFiles:
-    """Where the cache of one sequence lies.
-
-    Attributes:
-        frames: Bytes of the frames.
-        state: A byte for each.
-        about: What it is of, once it is whole: JSON.
-    """
-
-    frames: Path
-    state: Path
-    about: Path
 
 
 class CachedFrames:
@@ -82,21 +67,6 @@ class CachedFrames:
             shape = (self.count, *self.size, 3)
             self._map = np.memmap(self.path, np.uint8, mode="r", shape=shape)
         return np.asarray(self._map[index])
-
-
-def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) -> CacheFiles:
-    """The files of the cache of a sequence, there or not.
-
-    Raises:
-        InputError: If one of its files cannot be reached.
-    """
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
-    stem = f"{name or 'frames'}-{_key(sequence, size)}"
-    return CacheFiles(
-        frames=folder / f"{stem}.frames",
-        state=folder / f"{stem}.state",
-        about=folder / f"{stem}.json",
-    )
 
 
 def cached(
@@ -139,12 +109,12 @@ def _of_files(
 ) -> CachedFrames:
     count = len(sequence.files)
     needed = range(count) if wanted is None else sorted(set(wanted))
-    state = _state(files, count)
-    broken = _said_broken(files)
-    done = {index for index in needed if state[index] == _THERE or index in broken}
+    state = stored_state(files, count)
+    broken = said_broken(files)
+    done = {index for index in needed if state[index] == THERE or index in broken}
     missing = [index for index in needed if index not in done]
     if missing:
-        _check_room(files.frames, len(missing), size)
+        check_room(files.frames, len(missing), size)
         bytes_each = size[0] * size[1] * 3
         with _Writer(files, count, bytes_each) as writer:
             for place, (index, found) in enumerate(_decoded(sequence, size, missing), 1):
@@ -152,7 +122,7 @@ def _of_files(
                 if progress is not None:
                     progress(sequence.id, len(done) + place, len(needed))
         broken = {**broken, **writer.broken}
-        _write_about(files, sequence, size, count, broken, None)
+        write_about(files, sequence, size, count, broken, None)
     return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
 
 
@@ -160,11 +130,11 @@ def _of_video(
     sequence: FrameSequence, size: tuple[int, int], files: CacheFiles, progress: Progress | None
 ) -> CachedFrames:
     """A video is decoded from its beginning, since frames in its middle hang on those before."""
-    about = _about(files)
+    about = stored_about(files)
     if about is None:
         assert sequence.video is not None, "of a video"
         reader, how = VideoReader(sequence.video), how_straight(sequence)
-        _check_room(files.frames, reader.frame_estimate or 0, size)
+        check_room(files.frames, reader.frame_estimate or 0, size)
         count = 0
         with _Writer(files, 0, size[0] * size[1] * 3) as writer:
             for frame in reader:
@@ -172,7 +142,7 @@ def _of_video(
                 count += 1
                 if progress is not None:
                     progress(sequence.id, count, max(count, reader.frame_estimate or 0))
-        _write_about(files, sequence, size, count, {}, reader.fault)
+        write_about(files, sequence, size, count, {}, reader.fault)
         return CachedFrames(files.frames, count=count, size=size, broken={}, fault=reader.fault)
     count, fault = int(about["count"]), about["fault"]
     return CachedFrames(files.frames, count=count, size=size, broken={}, fault=fault)
@@ -203,7 +173,7 @@ class _Writer:
             self.broken[index] = found
         else:
             _write_all(self._frames, np.ascontiguousarray(found).tobytes(), index * self._bytes)
-        state = _BROKEN if isinstance(found, str) else _THERE
+        state = BROKEN if isinstance(found, str) else THERE
         _write_all(self._state, bytes([state]), index)
 
 
@@ -238,79 +208,3 @@ def _decoded(
             index, found = ahead.pop(0)
             yield index, found.result()
             ahead.extend((index, pool.submit(read, index)) for index in islice(left, 1))
-
-
-def _state(files: CacheFiles, count: int) -> UInt8[np.ndarray, "n"]:
-    state = np.zeros(count, np.uint8)
-    if files.state.is_file() and files.frames.is_file():
-        stored = np.frombuffer(files.state.read_bytes(), np.uint8)[:count]
-        state[: len(stored)] = stored
-    return state
-
-
-def _said_broken(files: CacheFiles) -> dict[int, str]:
-    about = _about(files)
-    return {} if about is None else {int(index): why for index, why in about["broken"].items()}
-
-
-def _about(files: CacheFiles) -> Mapping[str, Any] | None:
-    """What the cache says of itself; None where it is not whole."""
-    if not files.about.is_file() or not files.frames.is_file():
-        return None
-    try:
-        about = json.loads(files.about.read_text(encoding="utf-8"))
-    except ValueError:
-        return None
-    is_ours = isinstance(about, dict) and about.get("format") == _FORMAT
-    return about if is_ours else None
-
-
-def _write_about(
-    files: CacheFiles,
-    sequence: FrameSequence,
-    size: tuple[int, int],
-    count: int,
-    broken: Mapping[int, str],
-    fault: str | None,
-) -> None:
-    about = {
-        "format": _FORMAT,
-        "sequence": sequence.id,
-        "size": size,
-        "count": count,
-        "broken": broken,
-        "fault": fault,
-    }
-    with replacing(files.about) as part:
-        part.write_text(json.dumps(about, indent=1), encoding="utf-8")
-
-
-def _check_room(path: Path, count: int, size: tuple[int, int]) -> None:
-    needed = count * size[0] * size[1] * 3
-    free = shutil.disk_usage(path.parent).free
-    if needed > free - _ROOM:
-        raise OutputError(
-            f"{printable(path.parent)}: a cache of {count:,} frames of {size[1]}x{size[0]} takes "
-            f"{needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; name a folder on another "
-            "disk, train at a smaller size, or go without a cache"
-        )
-
-
-def _key(sequence: FrameSequence, size: tuple[int, int]) -> str:
-    files = sequence.files if sequence.video is None else (sequence.video,)
-    lens = sequence.camera.lens
-    K = None if lens is None else sequence.camera.camera.K.tolist()
-    digest = hashlib.sha256(repr((_FORMAT, size, sequence.shape, lens, K)).encode())
-    for file in files:
-        digest.update(f"{file.name}\0{_stamp(file)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _stamp(file: Path) -> str:
-    try:
-        found = file.stat()
-    except FileNotFoundError:
-        return "missing"  # said when its frame is asked for
-    except OSError as error:
-        raise unreadable(error, file) from error
-    return f"{found.st_size} {found.st_mtime_ns}"

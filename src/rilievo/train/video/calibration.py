@@ -5,6 +5,7 @@ Read are: K as text (four or nine numbers), npy, and YAML or JSON of ROS (``came
 the plain ``fx: ... fy: ... cx: ... cy: ...``.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def _entries(path: Path) -> Mapping[str, Any]:
         raise MissingExtraError("a calibration in YAML", "train") from missing
     try:
         text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            return _mapping(json.loads(text), path)  # YAML refuses the tabs of most JSON
         # OpenCV's own head and tags are no YAML of today; what they mark is an ordinary mapping.
         text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
         found = yaml.safe_load(text)
@@ -84,6 +87,10 @@ def _entries(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{printable(path)}: is no YAML or JSON ({reason(error)})") from error
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    return _mapping(found, path)
+
+
+def _mapping(found: Any, path: Path) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise _no_camera(path, "no names")
     return found

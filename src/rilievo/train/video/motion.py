@@ -16,6 +16,9 @@ from jaxtyping import Float64, UInt8
 
 from rilievo.errors import MissingExtraError
 
+METHOD = 1
+"""Raised with every change of what is measured here, so that nothing remembered is taken for it."""
+
 ENOUGH_PARALLAX = 2.0
 """Median between neighbours that the stride is chosen for [px at a width of 640]. A car in town
 has 4 from one frame to the next at 10 a second, a hand in a room 0.4 at 30."""

@@ -40,6 +40,10 @@ class Listed:
     held_out: tuple[int, ...] | None = None
 
 
+SOURCE_ALONE = Listed(training=())
+"""Of the other eye: a target in both would be seen in training and held out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSequence:
     """Frames of one camera, in the order of time.

@@ -22,22 +22,22 @@ _MOST_HELD = 4 * 2**30
 
 
 class Frames(Protocol):
-    """Frames of one sequence.
-
-    Attributes:
-        count: How many there are, broken ones included.
-        broken: Why, of those that are known to be broken.
-        fault: What was broken in a video, one line; None if nothing.
-    """
+    """Frames of one sequence."""
 
     @property
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """How many there are, broken ones included."""
+        ...
 
     @property
-    def broken(self) -> Mapping[int, str]: ...
+    def broken(self) -> Mapping[int, str]:
+        """Why, of those that are known to be broken."""
+        ...
 
     @property
-    def fault(self) -> str | None: ...
+    def fault(self) -> str | None:
+        """What was broken in a video, one line; None if nothing."""
+        ...
 
     def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """One frame, not to be written to.

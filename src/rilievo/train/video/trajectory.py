@@ -23,15 +23,45 @@ _SQUARE = 0.01
 """How far from orthonormal a rotation may be: files carry four digits and more."""
 
 
-def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Float64[np.ndarray, "n 4 4"]:
-    """The poses that lie with a sequence; NaN for frames without one.
+def asked_poses(
+    asked: str | None, homes: Sequence[Path], files: Sequence[Path]
+) -> Float64[np.ndarray, "n 4 4"] | None:
+    """The poses of a sequence; those that nobody asked for still serve to score motion by.
 
     Args:
+        asked: A file, ``auto`` for the one beside, or None.
         homes: Folders to look into.
         files: Its frames, in order.
 
+    Returns:
+        None where none were asked for, and none that go with the frames lie there.
+
     Raises:
-        InputError: If there are none, or they do not go with the frames.
+        InputError: If they were asked for, and are missing or do not go with the frames.
+    """
+    if asked is not None and asked != AUTO:
+        return poses_in(Path(asked), files)
+    try:
+        found = poses_beside(homes, files)
+    except InputError:
+        if asked is None:
+            return None  # a file of that name, of something else
+        raise
+    if found is None and asked is not None:
+        raise InputError(
+            f"{printable(homes[0])}: poses are asked for, but there is no {' or '.join(_BESIDE)} "
+            "beside the frames; name their file, or leave poses away"
+        )
+    return found
+
+
+def poses_beside(
+    homes: Sequence[Path], files: Sequence[Path]
+) -> Float64[np.ndarray, "n 4 4"] | None:
+    """The poses that lie with a sequence, NaN for frames without one; None where none lie there.
+
+    Raises:
+        InputError: If they do not go with the frames.
     """
     matrices = [_pose_file(file) for file in files]
     if any(path.is_file() for path in matrices):
@@ -40,10 +70,7 @@ def poses_beside(homes: Sequence[Path], files: Sequence[Path]) -> Float64[np.nda
         for name in _BESIDE:
             if (home / name).is_file():
                 return poses_in(home / name, files)
-    raise InputError(
-        f"{printable(homes[0])}: poses are asked for, but there is no {' or '.join(_BESIDE)} "
-        "beside the frames; name their file, or leave poses away"
-    )
+    return None
 
 
 def poses_in(path: Path, files: Sequence[Path]) -> Float64[np.ndarray, "n 4 4"]:

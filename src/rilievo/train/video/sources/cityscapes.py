@@ -19,7 +19,7 @@ from rilievo.io.limits import check_regular, printable, reason
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
-from rilievo.train.video.sequences import FrameSequence, OtherEye, first_photo
+from rilievo.train.video.sequences import SOURCE_ALONE, FrameSequence, OtherEye, first_photo
 
 _LEFT, _RIGHT = "leftImg8bit", "rightImg8bit"
 _NAME = re.compile(r"(?P<city>[a-z\-]+)_(?P<drive>\d{6})_(?P<frame>\d{6})_(left|right)Img8bit\.png")
@@ -106,6 +106,8 @@ def _sequence(
         )
         if data.stereo
         else None,
+        listed=None if eye == _LEFT else SOURCE_ALONE,
+        measured=eye == _LEFT,
         stride=1,
         hood=_BONNET,
     )

@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float64
-
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.tum_sequence import camera_of
 from rilievo.errors import InputError
@@ -24,7 +21,7 @@ from rilievo.train.video.calibration import Calibration, read_calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
 from rilievo.train.video.sequences import FrameSequence, first_photo
-from rilievo.train.video.trajectory import AUTO, poses_beside, poses_in
+from rilievo.train.video.trajectory import AUTO, asked_poses
 from rilievo.types import CameraSource
 
 _COLOUR_FOLDERS = ("rgb", "images", "image", "color", "colour", "frames", "image_02", "image_2")
@@ -130,7 +127,7 @@ def _sequence(place: _Place, data: VideoData, mark: str) -> FrameSequence:
         camera=choose_camera(
             data, photo.shape, place.id, beside=_calibration(place), exif=photo.camera
         ),
-        poses=_poses(place, data),
+        poses=asked_poses(data.poses, (place.home, place.files[0].parent), place.files),
     )
 
 
@@ -147,14 +144,6 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> FrameSe
         camera=choose_camera(data, reader.size, place.id),
         poses_file=poses,
     )
-
-
-def _poses(place: _Place, data: VideoData) -> Float64[np.ndarray, "n 4 4"] | None:
-    if data.poses is None:
-        return None
-    if data.poses == AUTO:
-        return poses_beside((place.home, place.files[0].parent), place.files)
-    return poses_in(Path(data.poses), place.files)
 
 
 def _calibration(place: _Place) -> Calibration | None:

@@ -16,7 +16,7 @@ from rilievo.io.limits import printable
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
-from rilievo.train.video.sequences import FrameSequence, Listed, OtherEye, first_photo
+from rilievo.train.video.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
 from rilievo.train.video.sources.numbered import numbered_files
 from rilievo.train.video.sources.split_lists import find_lists, listed, read_frames
 from rilievo.train.video.trajectory import AUTO, read_kitti_poses
@@ -49,7 +49,11 @@ def sequences(data: VideoData) -> list[FrameSequence]:
             f"{printable(root)}: has no sequence {missing[0]}; there are {', '.join(there)}"
         )
     sides = ("l", "r") if data.stereo else ("l",)
-    return [_sequence(root, folder / name, side, data, None) for name in wanted for side in sides]
+    return [
+        _sequence(root, folder / name, side, data, None if side == "l" else SOURCE_ALONE)
+        for name in wanted
+        for side in sides
+    ]
 
 
 def _is_names(split: str) -> bool:
@@ -133,9 +137,11 @@ def _poses(
     data: VideoData,
 ) -> Float64[np.ndarray, "n 4 4"] | None:
     """Poses of this camera: the files hold those of camera 0, which looks the same way."""
-    if data.poses is None:
+    path = root / "poses" / f"{folder.name}.txt"
+    if data.poses not in (None, AUTO):
+        path = Path(data.poses)
+    elif data.poses is None and not path.is_file():
         return None
-    path = root / "poses" / f"{folder.name}.txt" if data.poses == AUTO else Path(data.poses)
     world_T_grey = read_kitti_poses(path)
     if numbers[-1] >= len(world_T_grey):
         raise InputError(

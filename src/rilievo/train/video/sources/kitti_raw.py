@@ -13,7 +13,7 @@ from rilievo.io.limits import printable
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
-from rilievo.train.video.sequences import FrameSequence, Listed, OtherEye, first_photo
+from rilievo.train.video.sequences import SOURCE_ALONE, FrameSequence, Listed, OtherEye, first_photo
 from rilievo.train.video.sources.numbered import Numbered, numbered_files
 from rilievo.train.video.sources.split_lists import (
     ListedFrame,
@@ -86,7 +86,11 @@ def _every_drive(root: Path, data: VideoData) -> list[FrameSequence]:
             f"2011_09_26/2011_09_26_drive_0002_sync are expected, found {found_in(root)}"
         )
     sides = ("l", "r") if data.stereo else ("l",)
-    return [_sequence(drive, side, data, None) for drive in drives for side in sides]
+    return [
+        _sequence(drive, side, data, None if side == "l" else SOURCE_ALONE)
+        for drive in drives
+        for side in sides
+    ]
 
 
 def _check_drives(root: Path, path: Path, wanted: dict[tuple[str, str], None]) -> None:
