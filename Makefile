@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-output
 
-.PHONY: demo test test-view lint format benchmark clean
+.PHONY: demo test test-view lint format benchmark docs clean
 
 demo: $(VENV)/core
 	$(BIN)/python examples/photographs.py $(DEMO)/photographs
@@ -30,6 +30,12 @@ format: $(VENV)/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The documentation as a site in site/, to be served or opened from disk; a broken link ends it.
+docs: $(VENV)/core
+	$(BIN)/pip install --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Documentation: site/index.html"
+
 benchmark: $(VENV)/core
 	$(BIN)/pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks
@@ -46,4 +52,4 @@ $(VENV)/test: $(VENV)/core
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) site
