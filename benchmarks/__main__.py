@@ -28,6 +28,7 @@ BENCHMARKS: Mapping[str, str] = {
     "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
     "probe": "a training step of probes, against the most direct form",
+    "video_step": "a training step on video, against the most direct form",
 }
 
 

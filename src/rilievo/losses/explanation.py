@@ -24,13 +24,22 @@ class Explanation:
             automask leaves a pixel out, the constant error of unmoved sources.
         warped_error: Of the best source (or their mean) alone.
         moved: Pixels that the warp explains better than sources as they are.
-        warped: The sources.
+        images: Each source as the target's camera sees it.
     """
 
     error: Float[Tensor, "b h w"]
     warped_error: Float[Tensor, "b h w"]
     moved: Bool[Tensor, "b h w"]
-    warped: tuple[Warped, ...]
+    images: tuple[Float[Tensor, "b 3 h w"], ...]
+
+    def detached(self) -> "Explanation":
+        """Without what a gradient would need."""
+        return Explanation(
+            error=self.error.detach(),
+            warped_error=self.warped_error.detach(),
+            moved=self.moved,
+            images=tuple(image.detach() for image in self.images),
+        )
 
 
 def explain(
@@ -76,7 +85,12 @@ def explain(
     moved = best.detach() < frames.still
     if options.automask:
         error = torch.where(moved, error, frames.still)
-    return Explanation(error=error, warped_error=best, moved=moved, warped=warped)
+    return Explanation(
+        error=error,
+        warped_error=best,
+        moved=moved,
+        images=tuple(each.image for each in warped),
+    )
 
 
 def _error(frames: Frames, warped: Warped, options: VideoLosses) -> Float[Tensor, "b h w"]:

@@ -10,22 +10,17 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.errors import InputError
 from rilievo.losses.consistency import consistency_loss, depth_disagreement, velocity_loss
-from rilievo.losses.depth_hints import hint_loss
-from rilievo.losses.explanation import Explanation, explain
+from rilievo.losses.explanation import explain
 from rilievo.losses.frames import Frames, frames_of
-from rilievo.losses.reprojection import depth_of_sigmoid, warp
-from rilievo.losses.smoothness import edge_aware_smoothness
-from rilievo.losses.video_options import Scales, VideoLosses
+from rilievo.losses.reprojection import warp
+from rilievo.losses.scale_terms import DepthRange, Scene, Term, term_of
+from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.views import Views
-
-MASK_WEIGHT = 0.2
-"""Of the cross entropy that keeps a predicted mask from leaving everything out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +49,6 @@ class VideoLoss:
     automask: Bool[Tensor, "b h w"]
     still_error: Float[Tensor, "b h w"]
     warped_error: Float[Tensor, "b h w"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Range:
-    """Of depth, that a sigmoid spans."""
-
-    min_depth: float
-    max_depth: float
-
-    def depth(self, sigmoid: Tensor, size: tuple[int, int]) -> Tensor:
-        """At another size; inverse depth is what is interpolated."""
-        return depth_of_sigmoid(
-            _resized(sigmoid, size), min_depth=self.min_depth, max_depth=self.max_depth
-        )
 
 
 def video_loss(
@@ -104,120 +85,51 @@ def video_loss(
         InputError: If an option needs what is not given.
     """
     _check(views, masks, source_sigmoids, options)
-    depths = _Range(min_depth=min_depth, max_depth=max_depth)
     with torch.autocast(views.target.device.type, enabled=False):
         full = frames_of(views, options, generator)
-        scene = _Scene(
+        scene = Scene(
             views=views,
             motion=source_T_target,
             options=options,
             generator=generator,
-            depths=depths,
+            depths=DepthRange(min_depth=min_depth, max_depth=max_depth),
             full=full,
             hint_error=_hint_error(views, full, options),
         )
         extras = _velocity(scene)
-        trust = None
         if source_sigmoids is not None and options.needs_source_depth:
-            trust, extras["consistency"] = _agreement(scene, sigmoids[0], source_sigmoids)
-        terms = [
-            _term(scene, scale, sigmoid, None if masks is None else masks[k], trust)
-            for k, (scale, sigmoid) in enumerate(zip(scales, sigmoids, strict=True))
-        ]
-        return _sum_up(scene, terms, scales, extras)
+            agreement = _agreement(scene, sigmoids[0], source_sigmoids)
+            extras["consistency"] = agreement.consistency
+            scene = replace(scene, trust=agreement.trust)
+        every = masks or (None,) * len(sigmoids)
+        terms = [term_of(scene, *each) for each in zip(scales, sigmoids, every, strict=True)]
+        return _sum_up(scene, terms, extras)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    """What is the same for all scales."""
-
-    views: Views
-    motion: tuple[Tensor, ...]
-    options: VideoLosses
-    generator: torch.Generator | None
-    depths: _Range
-    full: Frames
-    hint_error: Tensor | None
-
-    def frames(self, scale: int) -> Frames:
-        """To be compared for the disparity of a scale."""
-        if self.options.scales is Scales.FULL or scale == 0:
-            return self.full
-        return frames_of(self.views, self.options, self.generator, factor=2**scale)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Term:
-    """What one scale adds."""
-
-    depth: Tensor
-    explanation: Explanation
-    photometric: Tensor
-    smoothness: Tensor
-    hints: Tensor | None
-    mask: Tensor | None
-
-
-def _term(
-    scene: _Scene, scale: int, sigmoid: Tensor, mask: Tensor | None, trust: Tensor | None
-) -> _Term:
-    options, frames = scene.options, scene.frames(scale)
-    sigmoid = sigmoid.to(scene.views.target.dtype)
-    depth = scene.depths.depth(sigmoid, frames.size)
-    if not options.predictive_mask or mask is None:
-        mask = None
-    else:
-        mask = _resized(mask.to(sigmoid.dtype), frames.size)
-    explanation = explain(frames, depth, scene.motion, options, masks=mask, trust=trust)
-    hints, hint_error = scene.views.hints, scene.hint_error
-    hint = None
-    if hints is not None and hint_error is not None:
-        hint = frames.mean(hint_loss(depth, explanation.error.detach(), hints, hint_error))
-    return _Term(
-        depth=depth,
-        explanation=explanation,
-        photometric=frames.mean(explanation.error),
-        smoothness=edge_aware_smoothness(sigmoid, scene.views.pyramid[scale]),
-        hints=hint,
-        mask=None if mask is None else F.binary_cross_entropy(mask, torch.ones_like(mask)),
-    )
-
-
-def _sum_up(
-    scene: _Scene, terms: list[_Term], scales: tuple[int, ...], extras: dict[str, Tensor]
-) -> VideoLoss:
+def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> VideoLoss:
     options, finest = scene.options, terms[0]
-    total = torch.stack([term.photometric for term in terms]).mean()
-    for scale, term in zip(scales, terms, strict=True):
-        total = total + options.smoothness / 2**scale / len(terms) * term.smoothness
-    for name, weight in (("hints", 1.0), ("mask", MASK_WEIGHT)):
-        found = [value for term in terms if (value := getattr(term, name)) is not None]
-        if found:
-            extras[name] = torch.stack(found).mean()
-            total = total + weight * extras[name]
+    total = torch.stack([term.cost for term in terms]).mean()
     for name, weight in (("consistency", options.consistency), ("velocity", options.velocity)):
         if name in extras:
             total = total + weight * extras[name]
+    for name in ("hints", "mask"):
+        found = [value for term in terms if (value := getattr(term, name)) is not None]
+        if found:
+            extras[name] = torch.stack(found).mean()
     return VideoLoss(
         total=total,
-        photometric=tuple(term.photometric.detach() for term in terms),
-        smoothness=tuple(term.smoothness.detach() for term in terms),
+        photometric=tuple(term.photometric for term in terms),
+        smoothness=tuple(term.smoothness for term in terms),
         extras={name: value.detach() for name, value in extras.items()},
-        depth=finest.depth.detach(),
-        warped=tuple(each.image.detach() for each in finest.explanation.warped),
+        depth=finest.depth,
+        warped=finest.explanation.images,
         automask=finest.explanation.moved,
         still_error=scene.full.still,
-        warped_error=finest.explanation.warped_error.detach(),
+        warped_error=finest.explanation.warped_error,
     )
 
 
-def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
-    if (x.shape[-2], x.shape[-1]) == size:
-        return x
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-def _velocity(scene: _Scene) -> dict[str, Tensor]:
+def _velocity(scene: Scene) -> dict[str, Tensor]:
     """The velocity term, of motion that is predicted."""
     travelled = scene.views.travelled
     predicted = [k for k, known in enumerate(scene.views.source_T_target) if known is None]
@@ -234,7 +146,7 @@ class _Agreement(NamedTuple):
     consistency: Tensor
 
 
-def _agreement(scene: _Scene, sigmoid: Tensor, sources: tuple[Tensor, ...]) -> _Agreement:
+def _agreement(scene: Scene, sigmoid: Tensor, sources: tuple[Tensor, ...]) -> _Agreement:
     full, trusts, losses = scene.full, [], []
     kind = scene.views.target.dtype
     depth = scene.depths.depth(sigmoid.to(kind), full.size)
