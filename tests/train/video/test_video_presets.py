@@ -7,7 +7,7 @@ import pytest
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import VideoLosses
 from rilievo.networks.video.blueprint import VideoBlueprint
-from rilievo.train.video.config import VideoAugmentation, VideoConfig, VideoData
+from rilievo.train.video.config import SourceKind, VideoAugmentation, VideoConfig, VideoData
 from rilievo.train.video.presets import REASONS, differences, overridden, preset_config
 
 CONFIG = VideoConfig(data=VideoData(roots=("a",)))
@@ -36,10 +36,20 @@ def test_faithful_trains_as_the_authors_did() -> None:
 
 
 def test_every_difference_of_faithful_has_its_reason_and_every_reason_is_a_difference() -> None:
-    found = differences(preset_config(replace(CONFIG, preset="faithful")))
+    stereo = VideoData(roots=("a",), kind=SourceKind.KITTI_RAW, stereo=True)
+    config = preset_config(replace(CONFIG, preset="faithful", data=stereo))
+    assert (config.data.baseline, config.blueprint.unit) == (0.1, 5.4)
+    found = differences(config)
     assert {each.field for each in found} == set(REASONS)
     assert all(each.reason == REASONS[each.field] for each in found)
     assert differences(preset_config(CONFIG)) == ()
+
+
+def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:
+    given = VideoData(roots=("a",), kind=SourceKind.KITTI_RAW, camera=(700.0, 700.0, 600.0, 180.0))
+    assert preset_config(replace(CONFIG, preset="faithful", data=given)).data == given
+    footage = preset_config(replace(CONFIG, preset="faithful"))
+    assert not footage.data.published_camera
 
 
 def test_what_the_user_chose_is_a_difference_without_a_reason() -> None:

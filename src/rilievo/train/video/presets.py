@@ -9,9 +9,19 @@ from dataclasses import replace
 
 from rilievo.errors import OptionError, suggest
 from rilievo.train.differences import Difference, changed, find_differences
-from rilievo.train.video.config import VideoAugmentation, VideoConfig, VideoLosses
+from rilievo.train.video.config import (
+    SourceKind,
+    VideoAugmentation,
+    VideoConfig,
+    VideoData,
+    VideoLosses,
+)
 
 PRESETS = ("default", "faithful")
+
+_KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
+_BASELINE, _UNIT = 0.1, 5.4
+"""Between KITTI's eyes as the published program says, and the metres that a unit then is."""
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -19,6 +29,11 @@ REASONS: Mapping[str, str] = {
         "a mirrored frame keeps its principal point, as the published program has it, which "
         "supposes that it lies in the middle; 'default' moves it too"
     ),
+    "data.published_camera": (
+        "all of KITTI is given one K, 0.58 and 1.92 of width and height; 'default' takes each "
+        "day's calibration"
+    ),
+    "data.baseline": "the eyes are 0.1 apart, so that a unit of depth is 5.4 m; else metres",
     "losses.in_front": (
         "a point behind a source's camera takes a colour from wherever the division lands; "
         "'default' gives it the largest error"
@@ -35,7 +50,8 @@ REASONS: Mapping[str, str] = {
 def preset_config(config: VideoConfig) -> VideoConfig:
     """A configuration with the numbers of its preset in place of its own.
 
-    Blueprint, data, start, seed and the size of a batch stay: they are no matter of the preset.
+    Blueprint, data, start, seed and the size of a batch stay: they are no matter of the preset,
+    but for the one camera that ``faithful`` supposes of all of KITTI.
 
     Raises:
         OptionError: If there is no such preset.
@@ -50,13 +66,25 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         batch_size=config.batch_size,
         seed=config.seed,
     )
-    if config.preset == "faithful":
-        return replace(
-            plain,
-            losses=VideoLosses(in_front=False),
-            augmentation=VideoAugmentation(move_centre=False),
-        )
-    return replace(plain, warm_up=200, clip_norm=10.0)
+    if config.preset == "default":
+        return replace(plain, warm_up=200, clip_norm=10.0)
+    stereo = config.data.stereo and config.data.kind in _KITTI
+    return replace(
+        plain,
+        blueprint=replace(plain.blueprint, unit=_UNIT if stereo else plain.blueprint.unit),
+        data=_published(config.data),
+        losses=VideoLosses(in_front=False),
+        augmentation=VideoAugmentation(move_centre=False),
+    )
+
+
+def _published(data: VideoData) -> VideoData:
+    """KITTI as the published program has it: one K, and eyes 0.1 apart."""
+    said = data.camera is not None or data.camera_file is not None or data.fov is not None
+    if data.kind not in _KITTI or said:
+        return data
+    baseline = _BASELINE if data.stereo and data.baseline is None else data.baseline
+    return replace(data, published_camera=True, baseline=baseline)
 
 
 def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfig:
@@ -76,8 +104,13 @@ def differences(config: VideoConfig) -> tuple[Difference, ...]:
     """What of a run is not as in ``default``, beside its blueprint, data, start and batch."""
     found = find_differences(
         config,
-        usual=preset_config(replace(config, preset="default")),
+        usual=preset_config(replace(config, preset="default", data=_measured(config.data))),
         named=preset_config(config),
         reasons=REASONS,
     )
     return tuple(each for each in found if not each.field.startswith("blueprint."))
+
+
+def _measured(data: VideoData) -> VideoData:
+    """With the cameras that were measured, as ``default`` has them."""
+    return replace(data, published_camera=False, baseline=None)
