@@ -9,8 +9,8 @@ DEMO ?= demo-output
 demo: $(VENV)/core
 	$(BIN)/python examples/photographs.py $(DEMO)/photographs
 	$(BIN)/rilievo predict $(DEMO)/photographs --output $(DEMO)/results \
-	    --save colour,png16,normals,ply,glb --overwrite
-	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces: $(DEMO)/results"
+	    --save colour,png16,normals,ply,glb,html --overwrite
+	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces, pages: $(DEMO)/results"
 
 test: $(VENV)/test lint
 	$(BIN)/python -m pytest

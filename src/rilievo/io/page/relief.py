@@ -103,12 +103,14 @@ def pack_relief(
         levels = np.where(lattice.valid, (logarithms - nearest) / spacing, 0)
         codes += np.rint(levels).astype(np.uint16)
     codes[~lattice.valid] = 0
+    used = np.zeros(lattice.valid.size, bool)
+    used[triangles] = True
     first, second = (side.any(axis=0) for side in (faces.first, faces.second))
     corners = faces.falling + np.uint8(2) * first + np.uint8(4) * second
     return Relief(
         form=_form(lattice, K, depth.shape, nearest, spacing),
-        data=zlib.compress(_differences(codes) + corners.astype(np.uint8).tobytes(), 9),
-        points=len(np.unique(triangles)),
+        data=zlib.compress(_differences(codes) + corners.astype(np.uint8).tobytes()),
+        points=int(used.sum()),
         triangles=len(triangles),
     )
 
