@@ -125,9 +125,18 @@ def _loaded(options: PredictOptions) -> Model:
         threads=options.threads,
         settings=options.model_settings,
     )
+    refuse_paid(model)
+    return refined(model, flip=options.flip, tile=options.tile)
+
+
+def refuse_paid(model: Model) -> None:
+    """Refuse a model whose calls cost money, before it is refined.
+
+    Raises:
+        OptionError: If it is one.
+    """
     if isinstance(model, PaidModel):
         raise OptionError(
             f"model '{model.card.name}' is paid by the call, and calls of several processes are "
             "not counted together: leave out --workers, --shard and --ray"
         )
-    return refined(model, flip=options.flip, tile=options.tile)

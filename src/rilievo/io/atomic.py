@@ -96,6 +96,11 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{name}{ending}")
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of this name is being written, or was left half-written."""
+    return _PART.fullmatch(name) is not None
+
+
 def sweep_parts(directory: Path) -> list[Path]:
     """Remove the parts in this folder whose process is no more, and say which.
 
