@@ -1,10 +1,11 @@
 """``rilievo predict`` as work for other processes: each loads the model once, by its name."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rilievo.batch.staging import Stage, StagedResults
 from rilievo.batch.work import Failure, Report
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
@@ -65,14 +66,20 @@ class PredictHand:
         options = self._options
         if again and not options.overwrite:
             options = replace(options, resume=True)
-        tally = Told()
-        predict_jobs(
-            (job for job in items if job.medium is Medium.PHOTO),
-            (job for job in items if job.medium is not Medium.PHOTO),
-            Results(model=self._model, options=options, note=tally.note),
-            tally,
-            self._make_ready,
-        )
+        stage = Stage()
+        tally = Told(said=stage.said)
+        jobs = [stage.enter(job) for job in items]
+        results = StagedResults(model=self._model, options=options, note=tally.note, stage=stage)
+        try:
+            predict_jobs(
+                (job for job in jobs if job.medium is Medium.PHOTO),
+                (job for job in jobs if job.medium is not Medium.PHOTO),
+                results,
+                tally,
+                self._make_ready,
+            )
+        finally:
+            stage.clear()
         counted = tally.summary()
         before = counted.finished_before
         if again and not self._options.resume:
@@ -90,6 +97,8 @@ class PredictHand:
 class Told(Tally):
     """Keeps what is told of one task, to be sent on; shows nothing itself but our defects."""
 
+    said: Callable[[str], str] = lambda message: message
+    """What a message is turned into."""
     output: Path = field(default_factory=Path)
     show: bool = False
     failures: list[Failure] = field(default_factory=list)
@@ -97,11 +106,15 @@ class Told(Tally):
 
     def failed(self, message: str) -> None:
         """One more input failed."""
-        self.failures.append(Failure(name=message.partition(":")[0], reason=message))
+        said = self.said(message)
+        name, _, rest = said.partition(": ")
+        # An address behind the path that stood for it here: once is enough.
+        reason = rest if rest.startswith(f"{name}: ") else said
+        self.failures.append(Failure(name=name, reason=reason))
 
     def note(self, message: str) -> None:
         """Something was done but deserves a look."""
-        self.remarks.append(message)
+        self.remarks.append(self.said(message))
 
     @property
     def report(self) -> Report:

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rilievo.batch.addresses import address_of, local_path, remote
+from rilievo.batch.listing import list_jobs
 from rilievo.batch.options import BatchOptions
 from rilievo.batch.predicting import PredictWork
 from rilievo.batch.spread import spread_out, threads_each
 from rilievo.batch.work import Report
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
-from rilievo.pipeline.inputs import Job, LeftOut, find_jobs
+from rilievo.pipeline.inputs import Job, LeftOut
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.run import make_ready, without_effect
 from rilievo.pipeline.summary import Summary, Tally
@@ -30,7 +32,7 @@ def predict_across(
     processes.
 
     Args:
-        inputs: Files, folders (recursive) or patterns.
+        inputs: Files, folders (recursive) or patterns, on disk or at addresses of s3, gs or https.
         options: What to do with them.
         batch: Which part of them, by how many processes, on which machines.
         show: Whether to show progress on standard error.
@@ -42,12 +44,17 @@ def predict_across(
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if not inputs:
         raise OptionError("name at least one photograph, folder or video")
+    options = replace(options, output=Path(local_path(options.output)))
+    output = address_of(options.output)
+    if output is not None:
+        remote(output, for_writing=True)
     threads = threads_each(batch, options.threads)
     work = PredictWork(options=replace(options, threads=threads))
     left_out = LeftOut()
     count = _count(inputs, options, batch, left_out)
     with Tally(output=options.output, total=count, show=show) as tally:
-        make_ready(options.output)
+        if output is None:
+            make_ready(options.output)
         for message in left_out.unreadable:
             tally.failed(message)
         for message in (*left_out.notes(), *without_effect(inputs, options)):
@@ -73,7 +80,7 @@ def _count(
 ) -> int:
     """Inputs of this part; what no part has is refused."""
     count, every = 0, 0
-    for job in find_jobs(inputs, options.output, sequence=options.sequence, left_out=left_out):
+    for job in list_jobs(inputs, options.output, sequence=options.sequence, left_out=left_out):
         every += 1
         count += batch.share.takes(_name(job, options))
     if not every:
@@ -85,7 +92,7 @@ def _share(
     inputs: Sequence[str | Path], options: PredictOptions, batch: BatchOptions
 ) -> Iterator[Job]:
     share = batch.share
-    for job in find_jobs(inputs, options.output, sequence=options.sequence):
+    for job in list_jobs(inputs, options.output, sequence=options.sequence):
         if share.takes(_name(job, options)):
             yield job
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
             description="Depth, normals and surfaces of photographs, folders and videos.",
             config=(tyro.conf.FlagCreatePairsOff,),
         )
-    if given.batch.is_plain:
+    if given.batch.is_plain and not _elsewhere(given):
         summary = predict_files(given.inputs, given.options)
     else:
         from rilievo.batch.run import predict_across
@@ -48,3 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         summary = predict_across(given.inputs, given.options, given.batch)
     complain(str(summary))
     return summary.exit_code
+
+
+def _elsewhere(given: _Arguments) -> bool:
+    """Whether anything is at an address rather than on disk."""
+    return any(":/" in str(name) for name in (*given.inputs, given.options.output))
