@@ -62,6 +62,20 @@ def write_photo(path: Path, *, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
     return path
 
 
+def write_scene(path: Path, *, focal_35mm: int | None = None) -> Path:
+    """A photograph of 320 x 240 with a floor, a wall and a box, and EXIF if asked."""
+    rows, columns = np.mgrid[:240, :320]
+    pixels = np.stack([90 + rows // 4, 120 + columns // 8, 200 - rows // 3], axis=2)
+    pixels[150:] = (120, 95, 70)
+    pixels[100:200, 120:200] = (200, 60, 40)
+    pixels[(rows // 20 + columns // 20) % 2 == 0] += 15
+    exif = Image.Exif()
+    if focal_35mm is not None:
+        exif.get_ifd(0x8769)[0xA405] = focal_35mm
+    Image.fromarray(pixels.astype(np.uint8)).save(path, "JPEG", quality=92, exif=exif)
+    return path
+
+
 def make_desk(folder: Path, model: Model, *, limit: float = 20.0) -> Desk:
     """A desk at which one model answers, whatever its name."""
     return Desk(folder, Networks(lambda _: model, limit=limit), max_pixels=1_000_000)

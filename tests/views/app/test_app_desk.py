@@ -147,7 +147,11 @@ def test_a_photograph_with_too_many_pixels_is_refused(tmp_path: Path, question: 
 
 def test_a_slow_model_is_not_waited_for_for_ever(tmp_path: Path, question: Question):
     go = threading.Event()
-    model = WallModel(DepthKind.METRIC, before=lambda: go.wait(5) and None)
+
+    def before() -> None:
+        go.wait(5)
+
+    model = WallModel(DepthKind.METRIC, before)
     desk = make_desk(tmp_path / "answers", model, limit=0.1)
     with pytest.raises(ModelError, match=r"no answer after 0\.1 s"):
         desk.ask(question)

@@ -1,6 +1,7 @@
 """What of the server is reachable, asked of the guard alone."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def test_nothing_else_is_there(uploads: Path, path: str):
 )
 def test_only_uploads_and_questions_are_taken(uploads: Path, path: str):
     assert answer(guard(uploads), "POST", path)[0] == 404
-    assert answer(guard(uploads), "POST", "/gradio_api/queue/join")[0] == 200
+    assert answer(guard(uploads), "POST", "/gradio_api/queue/join", (b"{}",))[0] == 200
     assert answer(guard(uploads), "DELETE", "/")[0] == 404
 
 
@@ -151,6 +152,47 @@ def test_a_request_that_hides_its_length_is_cut_off(uploads: Path):
     assert answer(guard(uploads), "POST", path, (chunk,) * 10)[:2] == (200, b"1000000")
     assert answer(guard(uploads), "POST", path, (chunk,) * 20)[0] == 413
     assert answer(guard(uploads), "POST", path, (chunk,) * 20, length=5)[0] == 413
+
+
+def question(path: object) -> tuple[bytes, ...]:
+    """A question about a file, in two pieces."""
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    body = json.dumps({"data": [[{"deep": file}], 1], "fn_index": 0}).encode()
+    return body[:20], body[20:]
+
+
+def test_a_question_about_an_upload_is_passed_on_whole(uploads: Path):
+    chunks = question(str(uploads / "photo.jpg"))
+    status, body, _ = answer(guard(uploads), "POST", "/gradio_api/queue/join", chunks)
+    assert (status, int(body)) == (200, sum(map(len, chunks)))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "../secret.txt",
+        "{uploads}/../secret.txt",
+        "{uploads}/link",
+        "http://127.0.0.1/x",
+        "file:///etc/passwd",
+        "",
+        7,
+        None,
+        ["/etc/passwd"],
+        "\0",
+    ],
+)
+def test_a_question_about_any_other_file_is_not_passed_on(uploads: Path, path: object):
+    if isinstance(path, str):
+        path = path.replace("{uploads}", str(uploads))
+    refused = answer(guard(uploads), "POST", "/gradio_api/queue/join", question(path))
+    assert refused[0] == 400
+
+
+def test_what_is_no_question_is_not_passed_on(uploads: Path):
+    for body in (b"", b"{", b"[" * 100_000, b"\xff"):
+        assert answer(guard(uploads), "POST", "/gradio_api/queue/join", (body,))[0] == 400
 
 
 def test_every_answer_forbids_the_browser_to_load_from_elsewhere(uploads: Path):

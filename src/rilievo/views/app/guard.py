@@ -2,11 +2,14 @@
 
 Gradio serves much that this page has no use for: other people's addresses fetched on request,
 figures of its visitors, tools for developers. All of that is answered as not found here, before
-Gradio sees it, and so is every file that a visitor did not upload or was not given.
+Gradio sees it, and so is every file that a visitor did not upload or was not given. A question that
+names a file must name an upload: Gradio checks that only of pages that it serves by itself, and
+would copy any file that this process can read for a page that is mounted, as ours is.
 """
 
+import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _FILE = "/gradio_api/file="
 _UPLOAD = "/gradio_api/upload"
+_JOIN = "/gradio_api/queue/join"
 _READ = re.compile(
     r"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"
     r"|/(assets|static|svelte)/[\w./@+-]+"
@@ -44,8 +48,12 @@ _HEADERS = (
 )
 
 
-class _TooLarge(Exception):
-    """A request has more bytes than it may."""
+class _Refused(Exception):
+    """A request that is not passed on, or not to its end."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
 
 
 class Guard:
@@ -75,7 +83,7 @@ class Guard:
         if _length(scope) > most:
             await _refuse(send, 413, self._too_large())
             return
-        await self._pass_on(scope, _counted(receive, most), send)
+        await self._pass_on(scope, self._counted(receive, most), send)
 
     def is_open(self, method: str, path: str) -> bool:
         """Whether a request is one that the page makes."""
@@ -88,6 +96,39 @@ class Guard:
         if path.startswith(_FILE):
             return self._is_uploaded(path.removeprefix(_FILE))
         return _READ.fullmatch(path) is not None
+
+    def _counted(self, receive: Receive, most: int) -> Receive:
+        """The same request, which ends where it has more bytes than it said or may have."""
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise _Refused(413, self._too_large())
+            return message
+
+        return counted
+
+    async def _questioned(self, receive: Receive) -> Receive:
+        """The same request, read and looked through.
+
+        Raises:
+            _Refused: If it names what is no upload, or is no question at all.
+        """
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise _Refused(400, "no question") from error
+        if not all(self._is_uploaded(path) for path in _paths(asked)):
+            raise _Refused(400, "a question that names something else than an upload")
+        return _again(body, receive)
 
     def _is_uploaded(self, path: str) -> bool:
         """Whether it is a file of the folder of uploads, by no link out of it."""
@@ -119,10 +160,39 @@ class Guard:
             await send(message)
 
         try:
+            if self._path(scope).startswith(_JOIN):
+                receive = await self._questioned(receive)
             await self._app(scope, receive, answer)
-        except _TooLarge:
+        except _Refused as refused:
             if not begun:
-                await _refuse(send, 413, self._too_large())
+                await _refuse(send, refused.status, refused.why)
+
+
+def _paths(asked: Any) -> Iterator[str]:
+    """Every path that a question names, however deep."""
+    waiting = [asked]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            waiting += each.values()
+            if "path" in each:
+                yield str(each["path"])
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A request that was read already, once more."""
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
 
 
 def _length(scope: Message) -> int:
@@ -130,21 +200,6 @@ def _length(scope: Message) -> int:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
-
-
-def _counted(receive: Receive, most: int) -> Receive:
-    """The same request, which ends where it has more bytes than it said or may have."""
-    seen = 0
-
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
-            raise _TooLarge
-        return message
-
-    return counted
 
 
 async def _refuse(send: Send, status: int, why: str) -> None:

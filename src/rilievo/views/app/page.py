@@ -3,6 +3,7 @@
 from typing import Any
 
 import gradio as gr
+from gradio.themes import Base, colors, sizes
 
 from rilievo.views.app.about import about_tab
 from rilievo.views.app.photo_page import photo_tab
@@ -36,10 +37,10 @@ def page(site: Site) -> Any:
 
 def theme() -> Any:
     """Quiet, and with the fonts that are there: nothing is fetched from elsewhere."""
-    base = gr.themes.Base(
-        primary_hue=gr.themes.colors.teal,
-        neutral_hue=gr.themes.colors.stone,
-        radius_size=gr.themes.sizes.radius_sm,
+    base = Base(
+        primary_hue=colors.teal,
+        neutral_hue=colors.stone,
+        radius_size=sizes.radius_sm,
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
     )

@@ -46,7 +46,8 @@ def video_tab(site: Site) -> None:
             result = gr.HTML(markup.hint("Give a video to see its depth."), elem_id="video-result")
 
     def make(*asked: Any) -> Iterator[str]:
-        return made_videos(site, *asked)
+        # Gradio tells a function that yields by its own body.
+        yield from made_videos(site, *asked)
 
     inputs = [video, model, made, colours]
     running = go.click(
