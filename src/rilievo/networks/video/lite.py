@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from rilievo.networks.video.decoder import Conv3x3, ConvELU
 from rilievo.networks.video.encoder import Encoder
 
-_WIDTHS = (32, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
+_WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
 _HOLES = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))
 _UP = (16, 24, 48, 80)  # of the decoder's, at 1/2, 1/4, 1/8 and 1/16
-_EXPANSION, _HEADS = 4, 8
+_EXPANSION = (2, 4, 4)  # within blocks, at 1/4, 1/8 and 1/16: what is fine is dear
+_HEADS = 8
 
 
 class LiteEncoder(Encoder):
@@ -36,8 +37,10 @@ class LiteEncoder(Encoder):
             _halving(inputs + 3, outputs) for inputs, outputs in pairwise(_WIDTHS)
         )
         self.stages = nn.ModuleList(
-            nn.Sequential(*(DilatedBlock(width, each) for each in holes), ChannelAttention(width))
-            for width, holes in zip(_WIDTHS[1:], _HOLES, strict=True)
+            nn.Sequential(
+                *(DilatedBlock(width, each, expansion) for each in holes), ChannelAttention(width)
+            )
+            for width, expansion, holes in zip(_WIDTHS[1:], _EXPANSION, _HOLES, strict=True)
         )
 
     def maps(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
@@ -85,14 +88,14 @@ class LiteDecoder(nn.Module):
 class DilatedBlock(nn.Module):
     """A depthwise convolution with holes, and two 1×1 convolutions that mix channels."""
 
-    def __init__(self, width: int, holes: int) -> None:
+    def __init__(self, width: int, holes: int, expansion: int) -> None:
         super().__init__()
         self.spread = nn.Conv2d(width, width, 3, 1, holes, holes, groups=width, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.mix = nn.Sequential(
-            nn.Conv2d(width, width * _EXPANSION, 1),
+            nn.Conv2d(width, width * expansion, 1),
             nn.GELU(),
-            nn.Conv2d(width * _EXPANSION, width, 1),
+            nn.Conv2d(width * expansion, width, 1),
         )
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
