@@ -5,13 +5,22 @@ exception is a defect of ours and keeps its traceback.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _LISTED = 60  # a line that nobody reads to its end helps nobody
+_LONG_WORD = re.compile(r"\S{401,}")
 
 
 class RilievoError(Exception):
-    """Base of everything a user of rilievo can cause and mend."""
+    """Base of everything a user of rilievo can cause and mend.
+
+    A message quotes names and values of files, whatever they hold: it is brought to one line that
+    can be shown.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class InputError(RilievoError):
@@ -43,6 +52,15 @@ class NoGroundTruthError(RilievoError):
 
 class CalibrationError(RilievoError):
     """Known distances do not determine the scale (and shift) of a depth map."""
+
+
+def one_line(text: str) -> str:
+    """The text with what cannot be shown spelt out, and the middle of endless words left out."""
+    if not text.isprintable():
+        text = "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+        )
+    return _LONG_WORD.sub(lambda word: f"{word[0][:180]}...{word[0][-60:]}", text)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

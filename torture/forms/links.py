@@ -46,7 +46,7 @@ def hdf5_outside(good: bytes, chance: Random) -> bytes:
 
 
 def hdf5_type(good: bytes, chance: Random) -> bytes:
-    """A dataset of another type or size: texts, references, records, one number, 160 GB of zeros."""
+    """A dataset of another type or size: texts, references, records, one number, endless zeros."""
     import h5py
     import numpy as np
 

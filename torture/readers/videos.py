@@ -12,13 +12,16 @@ from torture.readers.pictures import colours, save
 _FRAMES = 6
 
 
-def _write(path: Path, codec: str) -> None:
+def write_video(
+    path: Path, codec: str, *, frames: int = _FRAMES, size: tuple[int, int] = (48, 64)
+) -> None:
+    """A short video of noise on slopes."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
-        stream.width, stream.height = 64, 48
+        stream.height, stream.width = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        for seed in range(_FRAMES):
-            frame = av.VideoFrame.from_ndarray(colours(seed, (48, 64)), "rgb24")
+        for seed in range(frames):
+            frame = av.VideoFrame.from_ndarray(colours(seed, size), "rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
@@ -30,7 +33,7 @@ def _read(path: Path) -> int:
 def _reader(file: str, codec: str) -> Reader:
     return Reader(
         name=f"video: {file.partition('.')[2]}, {codec}",
-        write=lambda folder: _write(folder / file, codec),
+        write=lambda folder: write_video(folder / file, codec),
         victims={file: "lengths"},
         read=lambda folder: _read(folder / file),
         share=0.6,

@@ -71,8 +71,8 @@ class MatSlices:
             InputError: If this part of the file is damaged.
         """
         try:
-            return np.asarray(self._opened()[name][index])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            return np.asarray(self._array(name)[index])
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
                 f"{printable(self.path)}: '{name}' cannot be read at {index} ({reason(error)}); "
                 "fetch the file again"
@@ -85,8 +85,8 @@ class MatSlices:
             InputError: If this part of the file is damaged.
         """
         try:
-            return np.asarray(self._opened()[name])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            return np.asarray(self._array(name))
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
                 f"{printable(self.path)}: '{name}' cannot be read ({reason(error)}); fetch the "
                 "file again"
@@ -97,6 +97,20 @@ class MatSlices:
         if self._file is not None and self._process == os.getpid():
             self._file.close()
         self._file = None
+
+    def _array(self, name: str) -> Any:
+        """A dataset whose numbers are in this file: others could be any that we may read.
+
+        Raises:
+            ValueError: If they are elsewhere, or it is no dataset.
+        """
+        file = self._opened()
+        link, found = file.get(name, getlink=True), file[name]
+        if not hasattr(found, "is_virtual"):
+            raise ValueError("it is no array")
+        if type(link).__name__ == "ExternalLink" or found.external or found.is_virtual:
+            raise ValueError("its numbers lie in another file, which is not read")
+        return found
 
     def _opened(self) -> Any:
         if self._file is None or self._process != os.getpid():

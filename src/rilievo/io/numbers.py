@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -178,7 +179,19 @@ def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
         members = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
         if members.get(chosen, 0) > MAX_BYTES:
             raise ValueError(f"'{chosen}' unpacks to {members[chosen] / 2**30:.1f} GiB")
-        return archive[chosen]
+        return array_of(archive, chosen)
+
+
+def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
+    """An array of an open npz file; of what is no array numpy gives the bytes.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    found = archive[name]
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"'{name}' in it is no array")
+    return found
 
 
 def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.io.outputs import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.stored import Stored
@@ -135,8 +135,8 @@ def _of_photo(json: Path, named: Path) -> Sidecar:
 
 def _is_of_video(json: Path) -> bool:
     try:
-        from_json(_VideoHead, json.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, NotThisRecord):
+        from_json(_VideoHead, read_text(json))
+    except (InputError, NotThisRecord):
         return False
     return True
 

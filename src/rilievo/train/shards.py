@@ -7,12 +7,14 @@ where there is sky.
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float16, Int8, UInt8
 
 from rilievo.errors import InputError
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.numbers import array_of
+from rilievo.io.readback import BROKEN_FILE
 from rilievo.train.frames import FARTHEST, Frame
 
 _DTYPES = {"image": np.uint8, "log_depth": np.float16, "normals": np.int8}
@@ -48,10 +50,13 @@ def read_shard(path: Path) -> Shard:
         InputError: If the file is no shard.
     """
     try:
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in _DTYPES}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise InputError(f"{path}: not a shard of rendered frames: {error}") from error
+        check_regular(path)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: array_of(archive, name) for name in _DTYPES}
+    except BROKEN_FILE as error:
+        raise InputError(
+            f"{printable(path)}: not a shard of rendered frames: {reason(error)}"
+        ) from error
     count, height, width = (*arrays["log_depth"].shape, 0, 0, 0)[:3]
     shapes = {
         "image": (count, height, width, 3),

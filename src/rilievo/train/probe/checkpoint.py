@@ -1,7 +1,9 @@
 """The state of a run on disk, written whole or not at all."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,9 +11,12 @@ from torch.optim import Optimizer
 
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.atomic import replacing
-from rilievo.io.limits import printable, reason
+from rilievo.io.limits import check_regular, printable, reason
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
+_KINDS = {"learned": OrderedDict, "optimizer": dict, "step": int, "passed_over": list}
+_KINDS |= {"cpu_seconds": float, "epoch_losses": list}
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,8 +65,9 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
     """Put the run back where the checkpoint was written.
 
     Raises:
-        InputError: If the file is no checkpoint of this run.
+        InputError: If the file is no checkpoint of this run, or lies about what is in it.
     """
+    check_regular(path)
     try:
         entries = torch.load(path, map_location="cpu", weights_only=True)
         written_by = entries["fingerprint"]
@@ -73,14 +79,42 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
             "folder, or take this one away"
         )
     try:
+        for name, kind in _KINDS.items():
+            if type(entries[name]) is not kind:
+                raise ValueError(f"its {name} is no {kind.__name__}")
         state.learned.load_state_dict(entries["learned"])
-        state.optimizer.load_state_dict(entries["optimizer"])
-        state.step, state.passed_over = entries["step"], set(entries["passed_over"])
-        state.cpu_seconds, state.epoch_losses = entries["cpu_seconds"], entries["epoch_losses"]
-    except (KeyError, RuntimeError, ValueError) as error:
+        _load_optimizer(state.optimizer, entries["optimizer"])
+        state.step, state.passed_over = entries["step"], set(map(str, entries["passed_over"]))
+        state.cpu_seconds = entries["cpu_seconds"]
+        state.epoch_losses = [float(each) for each in entries["epoch_losses"]]
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
         ) from error
+
+
+def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
+    """Its moments and rates; torch itself takes any.
+
+    Raises:
+        ValueError: If they are those of another optimizer, or of other weights.
+    """
+    before = [_fixed(group) for group in optimizer.param_groups]
+    optimizer.load_state_dict(stored)
+    if [_fixed(group) for group in optimizer.param_groups] != before:
+        raise ValueError("its optimizer has other settings")
+    for parameter, moments in optimizer.state.items():
+        for name, each in moments.items():
+            shape = torch.Size() if name == "step" else parameter.shape
+            if name not in _MOMENTS or not isinstance(each, torch.Tensor) or each.shape != shape:
+                raise ValueError(f"its optimizer has a '{name}' that fits no weight")
+        if moments and len(moments) < len(_MOMENTS):
+            raise ValueError("its optimizer lacks some moments")
+
+
+def _fixed(group: dict[str, Any]) -> dict[str, Any]:
+    """What a schedule does not change."""
+    return {name: value for name, value in group.items() if name not in ("params", "lr")}
 
 
 def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:
