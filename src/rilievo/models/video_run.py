@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import ModelError, OptionError
+from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import check_regular, printable
 from rilievo.models.card import ModelCard
 from rilievo.networks.video.blueprint import VideoBlueprint
 
@@ -38,9 +38,10 @@ class VideoRunFacts:
 def is_video_run(folder: Path) -> bool:
     """Whether a folder is that of a run: its ``config.json`` says so in its first words."""
     try:
+        check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
             return f'"{FORMAT.partition("/")[0]}/' in file.read(200)
-    except (OSError, UnicodeDecodeError):
+    except (InputError, OSError, UnicodeDecodeError):
         return False
 
 
