@@ -99,6 +99,10 @@ class Learner(nn.Module):
         Args:
             views: The batch.
             generator: Of the noise that breaks ties of the auto-mask; None for none.
+
+        Raises:
+            FloatingPointError: If depth or motion is NaN or infinite, saying which: what samples
+                images by it would leave the memory that is its own.
         """
         blueprint, losses = self.config.blueprint, self.config.losses
         answer = self.networks(views.target_seen, views.sources_seen)
@@ -110,6 +114,8 @@ class Learner(nn.Module):
             if self.camera is not None:
                 views = replace(views, K=self.camera(views.K))
             motions = known_or_found(views, answer)
+            check_finite("depth", *answer.disparities)
+            check_finite("motion", *motions)
             loss = video_loss(
                 views,
                 answer.disparities,
@@ -133,6 +139,16 @@ def known_or_found(views: Views, answer: VideoAnswer) -> tuple[Float[Tensor, "b 
         assert motion is not None, "motion is known, or a network says it"
         motions.append(motion)
     return tuple(motions)
+
+
+def check_finite(what: str, *values: Tensor) -> None:
+    """Refuse numbers that are none.
+
+    Raises:
+        FloatingPointError: If one is NaN or infinite.
+    """
+    if not all(bool(torch.isfinite(each).all()) for each in values):
+        raise FloatingPointError(f"the {what} is not finite")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from rilievo.train.video.checkpoint import (
 from rilievo.train.video.collapse import Watch
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.frames import VideoFrames
-from rilievo.train.video.learner import Explained, Learner, noise_of, random_of
+from rilievo.train.video.learner import Explained, Learner, check_finite, noise_of, random_of
 from rilievo.train.video.loader import batches
 from rilievo.train.video.log import Log, StepRow, ValidationRow
 from rilievo.train.video.measures import Measures, measure
@@ -81,13 +81,14 @@ class Loop:
         ):
             given = self._batches()
             while state.step < course.steps:
-                with self._memory(), self._timed():
+                with self._failures(), self._timed():
                     self._step(given)
                 progress.step()
                 if state.step % STEPS_A_ROW == 0 or state.step == course.steps:
                     self._write_row(log, progress)
                 if course.ends_epoch(state.step):
-                    self._validate(log)
+                    with self._failures():
+                        self._validate(log)
                 if state.step % self._config.checkpoint_steps == 0 or state.step in (
                     options.stop_at,
                     course.steps,
@@ -139,12 +140,7 @@ class Loop:
         noise = noise_of(self._config.seed, batch.step, self._fabric.device)
         asked = partial(Learner.answer, views=batch.views, generator=noise)
         explained = self._stepped(asked).kept.explained
-        if not torch.isfinite(explained.loss.total):
-            raise InputError(
-                f"the loss is {float(explained.loss.total):g} at step {self.state.step}, targets "
-                f"{', '.join(batch.ids[:3])}: lower the learning rate, give a clip_norm, choose "
-                "fp32, or look at the intrinsics; --resume goes on from the last checkpoint"
-            )
+        check_finite("loss", explained.loss.total)
         return explained
 
     def _batches(self) -> Iterator[Batch]:
@@ -209,20 +205,28 @@ class Loop:
 
     def _save(self) -> None:
         """The state first: it is what a run goes on from, and weights are but a part of it."""
+        with self._failures():
+            # From weights that are no numbers nothing could go on.
+            check_finite("network", *self._learner.parameters())
         if self._fabric.is_global_zero:
             save_checkpoint(self.state, self._run / CHECKPOINT, fingerprint=self._fingerprint)
             save_weights(self._learner.networks, self._run / WEIGHTS)
         self._fabric.barrier()
 
     @contextmanager
-    def _memory(self) -> Iterator[None]:
-        """Say it in a line if a step takes more memory than there is."""
+    def _failures(self) -> Iterator[None]:
+        """Say it in a line if memory is too small, or numbers are none."""
+        config = self._config
         try:
             yield
+        except FloatingPointError as error:
+            raise InputError(
+                f"step {self.state.step}: {error}: lower the learning rate, give a clip_norm, "
+                "choose fp32, or look at the intrinsics; --resume begins at the last checkpoint"
+            ) from error
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            config = self._config
             height, width = config.blueprint.size
             raise OptionError(
                 f"too little memory for a step of {config.batch_size} x {height}x{width} with "
