@@ -43,11 +43,12 @@ def places_of(depth: np.ndarray, K: np.ndarray, T: np.ndarray, epsilon: float) -
     height, width = depth.shape
     K4 = np.eye(4)
     K4[:3, :3] = K
+    projection, inverse = K4 @ T, np.linalg.inv(K)
     places = np.zeros((2, height, width))
     for v in range(height):
         for u in range(width):
-            point = np.linalg.inv(K) @ np.array([u, v, 1.0]) * depth[v, u]
-            x, y, z = ((K4 @ T) @ np.append(point, 1.0))[:3]
+            point = inverse @ np.array([u, v, 1.0]) * depth[v, u]
+            x, y, z = (projection @ np.append(point, 1.0))[:3]
             places[:, v, u] = x / (z + epsilon), y / (z + epsilon)
     return places
 
