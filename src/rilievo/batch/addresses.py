@@ -73,13 +73,13 @@ class Remote:
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
     def matching(self) -> "list[Remote]":
-        """What fits it as a pattern, in order.
+        """What fits it as a pattern, in order, hidden files left out.
 
         Raises:
             InputError: If the place does not answer.
         """
         found = self._asked(lambda: list(self.files.glob(self.path)))
-        return [self.at(path) for path in sorted(found)]
+        return [self.at(path) for path in sorted(found) if "/." not in path]
 
     def exists(self) -> bool:
         """Whether it is there.

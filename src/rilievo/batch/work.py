@@ -8,7 +8,7 @@ files are the same.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import RilievoError
 from rilievo.version import VERSION
@@ -56,6 +56,7 @@ class Report:
     refusal: str = ""
 
 
+@runtime_checkable
 class Hand(Protocol[Item_contra]):
     """Does the inputs that it is given, with what was loaded once."""
 
@@ -69,6 +70,7 @@ class Hand(Protocol[Item_contra]):
         ...
 
 
+@runtime_checkable
 class Work(Protocol[Item]):
     """What is to be done with every input; it can be pickled."""
 
