@@ -63,6 +63,7 @@ def _listen(process: subprocess.Popen[str], said: "queue.Queue[str]") -> None:
     assert process.stdout is not None
     for line in process.stdout:
         said.put(line)
+    said.put("")
 
 
 def _address(said: "queue.Queue[str]") -> str:
@@ -72,5 +73,6 @@ def _address(said: "queue.Queue[str]") -> str:
             lines.append(said.get(timeout=_PATIENCE))
         except queue.Empty:
             raise AssertionError(f"the app did not start: {lines}") from None
+        assert lines[-1], f"the app did not start: {''.join(lines)}"
         if lines[-1].startswith("the app: "):
             return lines[-1].split()[2].rstrip(";")

@@ -79,6 +79,14 @@ def shown(page: Any) -> str:
     return page.locator("#depth img.top").get_attribute("src").rpartition("/")[0]
 
 
+def loaded(page: Any, selector: str) -> None:
+    """Wait for a picture to be there whole."""
+    page.wait_for_function(
+        "each => { const i = document.querySelector(each); return i.complete && i.naturalWidth }",
+        arg=selector,
+    )
+
+
 def view(page: Any, name: str) -> None:
     page.locator("#views").get_by_role("tab", name=name, exact=True).click()
 
@@ -150,12 +158,14 @@ def test_two_points_are_clicked_and_one_known_distance_makes_metres(page: Any, t
     view(page, "Measure")
     picture = page.locator("#measure-picture img")
     picture.wait_for()
+    loaded(page, "#measure-picture img")
     box = picture.bounding_box()
     # The picture is fitted into its box: what is clicked is the middle, whatever the margins.
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     first = page.get_by_label("Point A: column, row")
     page.wait_for_function("document.querySelector('#measured').innerText.includes('Point A')")
     u, v = (float(each) for each in first.input_value().split(","))
+    loaded(page, "#measure-picture img")
     assert abs(u - 159.5) < 2
     assert abs(v - 119.5) < 2
     page.mouse.click(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2 + 60)

@@ -234,11 +234,13 @@ def test_points_and_ranges_are_read_as_people_type_them():
     for text in ("12", "a, b", "1,2,3", "nan, 2"):
         with pytest.raises(OptionError):
             read_point(text)
-    assert read_colours("turbo", None, None) == Colours(colour_map="turbo")
-    assert read_colours("turbo", 1, 4).query == "map=turbo&near=1.0&far=4.0"
+    assert read_colours("turbo", None, " ") == Colours(colour_map="turbo")
+    assert read_colours("turbo", "1", "4,0").query == "map=turbo&near=1.0&far=4.0"
     with pytest.raises(OptionError, match="'far' is empty"):
-        read_colours("turbo", 1, None)
+        read_colours("turbo", "1", "")
+    with pytest.raises(OptionError, match="the far end is a number such as"):
+        read_colours("turbo", "1", "two")
     with pytest.raises(OptionError, match="two different"):
-        read_colours("turbo", 2, 2)
+        read_colours("turbo", "2", "2.0")
     with pytest.raises(OptionError, match="no colour map"):
         read_colours("tubro", None, None)

@@ -55,7 +55,7 @@ def measuring_view() -> Measuring:
         second = gr.Textbox(label="Point B: column, row", placeholder="400, 250", min_width=140)
         measure = gr.Button("Measure", min_width=120, elem_id="measure")
     with gr.Row():
-        metres = gr.Number(label="Known distance of A, in metres", value=None, min_width=140)
+        metres = gr.Textbox(label="Known distance of A, in metres", max_lines=1, min_width=140)
         along = gr.Radio(
             [("Straight from the camera (tape, laser)", "ray"), ("Along the optical axis", "axis")],
             value="ray",
@@ -106,7 +106,7 @@ def join_measuring(site: Site, visit: Any, view: Measuring) -> None:
 
     outputs = [visit, *view.points]
     quick: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    view.picture.select(click, [visit], outputs, **quick)
+    view.picture.select(click, [visit], outputs, trigger_mode="multiple", **quick)
     for trigger in (view.measure.click, view.first.submit, view.second.submit):
         trigger(type_points, [visit, view.first, view.second], outputs, **quick)
 

@@ -81,13 +81,13 @@ def given_column(site: Site) -> Given:
         camera_from = gr.Radio(
             _CAMERAS, value=_CAMERAS[0][1], label="Where the focal length comes from"
         )
-        number = gr.Number(label="Degrees, pixels or millimetres", value=None)
+        number = gr.Textbox(label="Degrees, pixels or millimetres", max_lines=1)
     with gr.Accordion("Colours", open=False):
         colour_map = gr.Dropdown(list(COLOUR_MAPS), value=COLOUR_MAPS[0], label="Colour map")
         gr.HTML(markup.hint("Range of depths, in the unit of the answer; empty is by itself."))
         with gr.Row():
-            near = gr.Number(label="Near end", value=None, min_width=100)
-            far = gr.Number(label="Far end", value=None, min_width=100)
+            near = gr.Textbox(label="Near end", max_lines=1, min_width=100)
+            far = gr.Textbox(label="Far end", max_lines=1, min_width=100)
     return Given(
         photo=photo,
         model=model,

@@ -12,7 +12,7 @@ from rilievo.views.app.choices import open_choices
 from rilievo.views.app.desk import Answer
 from rilievo.views.app.measure_page import fresh, join_measuring, read_along
 from rilievo.views.app.photo_layout import Given, Views, given_column, views_column
-from rilievo.views.app.question import CameraFrom, Question, safe_stem
+from rilievo.views.app.question import CameraFrom, Question, read_number, safe_stem
 from rilievo.views.app.site import Site, told
 from rilievo.views.app.visit import Visit, read_colours
 
@@ -93,10 +93,12 @@ class _Part:
         """A known distance brings everything to metres; forgetting it, back."""
         parts = self.views.measuring
 
-        def know(now: Visit, metres: float | None, along: str) -> Changed:
-            return self.measured(
-                lambda: self.shown(acts.know(self.site.desk, now, metres, read_along(along)))
-            )
+        def know(now: Visit, typed: str, along: str) -> Changed:
+            def act() -> Changed:
+                metres = read_number(typed, "the distance of point A")
+                return self.shown(acts.know(self.site.desk, now, metres, read_along(along)))
+
+            return self.measured(act)
 
         def forget(now: Visit) -> Changed:
             return self.measured(lambda: self.shown(acts.know_nothing(self.site.desk, now)))
@@ -139,7 +141,7 @@ class _Part:
         model: str,
         flip: bool,
         camera_from: str,
-        number: float | None,
+        number: str | None,
         *colours: Any,
     ) -> Visit:
         """A new visit with the answer to what was asked."""
@@ -152,7 +154,7 @@ class _Part:
             model=self.choosable(model),
             flip=bool(flip),
             camera_from=CameraFrom(camera_from),
-            number=number,
+            number=read_number(number, "the field of view or focal length"),
         )
         return Visit(token=self.site.desk.ask(question).token, colours=drawn)
 

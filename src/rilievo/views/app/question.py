@@ -109,3 +109,24 @@ def read_point(text: str) -> tuple[float, float] | None:
     if not (math.isfinite(u) and math.isfinite(v)):
         raise OptionError(f"a point is two finite numbers, found '{text[:40]}'")
     return u, v
+
+
+def read_number(text: str | None, what: str) -> float | None:
+    """A number as people type it, with a point or a comma; None of an empty text.
+
+    Args:
+        text: As typed.
+        what: It is, for the message.
+
+    Raises:
+        OptionError: If the text is anything else.
+    """
+    if text is None or not text.strip():
+        return None
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise OptionError(f"{what} is a number such as 1.5, found '{text[:40]}'")
+    return number

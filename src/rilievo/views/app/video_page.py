@@ -65,7 +65,8 @@ def video_tab(site: Site) -> None:
         None,
         [result],
         cancels=[running],
-        queue=False,
+        show_progress="hidden",
+        concurrency_id="cancel",
         api_visibility="private",
     )
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from rilievo.calibration import KnownPoint
 from rilievo.errors import OptionError
 from rilievo.io.colour import check_colour_map
+from rilievo.views.app.question import read_number
 
 Point = tuple[float | int, float | int]
 """(u, v) [px] of a photograph."""
@@ -40,20 +41,20 @@ class Colours:
         return urlencode(words)
 
 
-def read_colours(colour_map: str, near: float | int | None, far: float | int | None) -> Colours:
+def read_colours(colour_map: str, near: str | None, far: str | None) -> Colours:
     """Colours as a visitor typed them.
 
     Raises:
-        OptionError: If one end of the range is missing, or they are the same.
+        OptionError: If one end of the range is missing or no number, or they are the same.
     """
-    if near is None and far is None:
+    ends = (read_number(near, "the near end"), read_number(far, "the far end"))
+    if ends == (None, None):
         return Colours(colour_map=colour_map)
-    if near is None or far is None:
-        missing = "near" if near is None else "far"
-        raise OptionError(
-            f"a colour range has two ends, and '{missing}' is empty: fill or clear it"
-        )
-    return Colours(colour_map=colour_map, near_far=(float(near), float(far)))
+    first, last = ends
+    if first is None or last is None:
+        empty = "near" if first is None else "far"
+        raise OptionError(f"a colour range has two ends, and '{empty}' is empty: fill or clear it")
+    return Colours(colour_map=colour_map, near_far=(first, last))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
