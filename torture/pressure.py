@@ -1,7 +1,8 @@
 """The third part: machines that starve the work, and people who start it twice.
 
 The disk is a tmpfs of a few kilobytes where one may be mounted, else a limit on the size of files;
-another user is ``nobody``; the clock is one that goes backwards within the process.
+a folder without permission is one that root too may not write, once it has laid down its powers;
+the clock is one that goes backwards within the process.
 """
 
 import os
@@ -22,8 +23,6 @@ from torture.jobs import JOBS, Job
 from torture.leavings import faults, files_of, parts_of
 from torture.settings import Settings
 
-_NOBODY = 65534
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -40,12 +39,16 @@ class Case:
         return self.folder / "out"
 
     def start(
-        self, *, limits: Callable[[], None] | None = None, **environment: str
+        self,
+        *,
+        prefix: tuple[str, ...] = (),
+        limits: Callable[[], None] | None = None,
+        **environment: str,
     ) -> "subprocess.Popen[bytes]":
         """Begin the job, or go on with it."""
         usual = {"RILIEVO_CACHE": str(self.input.parent / "cache"), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
-            self.job.command(self.input, self.output),
+            (*prefix, *self.job.command(self.input, self.output)),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**os.environ, **usual, **environment},
@@ -94,13 +97,12 @@ def read_only(case: Case) -> list[str]:
 
 
 def no_permission(case: Case) -> list[str]:
-    """Another user's folder: nothing may be written there."""
-    if os.getuid() != 0:
-        return []
-    case.output.mkdir()
-    home = {"HOME": "/nonexistent", "RILIEVO_CACHE": "/nonexistent/cache"}
-    wrong = case.ended(case.start(limits=_as_nobody, **home), codes=(1, 2))
-    return wrong + ([] if not files_of(case.output) else ["it wrote into another user's folder"])
+    """A folder that may be read and not be written."""
+    case.output.mkdir(mode=0o555)
+    # Root may write anywhere, until it lays down its powers.
+    prefix = () if os.getuid() else ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    wrong = case.ended(case.start(prefix=prefix), codes=(1, 2))
+    return wrong + ([] if not files_of(case.output) else ["it wrote where it may not"])
 
 
 def clock(case: Case) -> list[str]:
@@ -218,9 +220,3 @@ def _no_larger(most: int) -> Callable[[], None]:
 def _memory(mebibytes: int) -> Callable[[], None]:
     most = mebibytes * 2**20
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
-
-
-def _as_nobody() -> None:
-    os.setgroups([])
-    os.setgid(_NOBODY)
-    os.setuid(_NOBODY)

@@ -60,7 +60,7 @@ def one_line(text: str) -> str:
         text = "".join(
             each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
         )
-    return _LONG_WORD.sub(lambda word: f"{word[0][:180]}...{word[0][-60:]}", text)
+    return _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", text)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

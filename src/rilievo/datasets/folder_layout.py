@@ -215,7 +215,8 @@ def _check(layout: FolderLayout, shown: str) -> None:
         raise InputError(f"{shown}: a camera with fx has cx and cy too")
     if camera is not None and (camera.width is None) != (camera.height is None):
         raise InputError(f"{shown}: a camera has width and height, or neither")
-    if camera is not None and min(camera.width or 1, camera.height or 1) < 1:
+    sides = () if camera is None else (camera.width, camera.height)
+    if any(side is not None and side < 1 for side in sides):
         raise InputError(f"{shown}: a camera's width and height are positive")
     if depth is None or depth.kind is StoredKind.DEPTH:
         return

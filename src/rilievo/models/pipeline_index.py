@@ -93,7 +93,7 @@ def read_index(folder: Path) -> PipelineIndex:
         raise ModelError(f"{printable(path)}: not the index of a pipeline of diffusers") from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"{printable(path)}: its pipeline is {printable(str(class_name))}, code of its own, "
+            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, code of its own, "
             "which is never run; a class of diffusers is expected"
         )
     if class_name in _REFUSED:

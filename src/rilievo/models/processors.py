@@ -11,7 +11,7 @@ from typing import Any
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import printable, read_text, reason
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 
 FILE = "preprocessor_config.json"
@@ -47,7 +47,7 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
     try:
         return _READERS[model_type](entries)
     except (KeyError, TypeError, ValueError, ModelError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        what = f"no {error}" if isinstance(error, KeyError) else reason(error)
         raise ModelError(f"{printable(path)}: makes no sense: {what}") from error
 
 

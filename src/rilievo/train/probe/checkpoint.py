@@ -87,7 +87,7 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         state.step, state.passed_over = entries["step"], set(map(str, entries["passed_over"]))
         state.cpu_seconds = entries["cpu_seconds"]
         state.epoch_losses = [float(each) for each in entries["epoch_losses"]]
-    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
         ) from error
