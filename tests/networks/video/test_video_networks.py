@@ -155,6 +155,16 @@ def test_motion_keeps_its_digits_under_half_precision() -> None:
     torch.testing.assert_close(half, source_T_target(v, t, source_is_earlier=True))
 
 
+@pytest.mark.parametrize("encoder", ["lite", "resnet18"])
+def test_disparity_and_motion_come_in_float32_whatever_computes_them(encoder: str) -> None:
+    blueprint = replace(SMALL, encoder=encoder)
+    networks = make_networks(blueprint, offsets=(1,), seed=0).eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        said = networks(image(), (image(seed=1),))
+    assert {each.dtype for each in said.disparities} == {torch.float32}
+    assert said.source_T_target[0].dtype == torch.float32
+
+
 @pytest.mark.parametrize("pose", [PoseKind.SEPARATE, PoseKind.SHARED, PoseKind.CNN])
 def test_the_motion_of_each_source_is_that_of_its_pair_in_time(pose: PoseKind) -> None:
     """By hand: the pose network over (earlier, later), inverted where the source is earlier."""

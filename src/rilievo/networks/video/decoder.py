@@ -72,7 +72,7 @@ class DepthDecoder(nn.Module):
             x = self.decoder[2 * step + 1](x)
             if level in self.scales:
                 head = self.decoder[2 * self.levels + self.scales.index(level)]
-                said[level] = torch.sigmoid(head(x))
+                said[level] = torch.sigmoid(exact(head(x)))
         return tuple(said[scale] for scale in self.scales)
 
 
@@ -98,6 +98,11 @@ class ConvELU(nn.Module):
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
         """The convolution and its unit."""
         return F.elu(self.conv(x), inplace=True)
+
+
+def exact(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """In float32 where it has fewer bits: eight would quantise inverse depth visibly."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _halvings(reduction: int) -> int:

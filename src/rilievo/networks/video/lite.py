@@ -3,7 +3,8 @@
 Depthwise convolutions whose holes grow see far at little cost; at the end of each stage, channels
 that attend to one another over the whole image (cross-covariance attention, El-Nouby et al. 2021)
 see all of it. Pooled copies of the image join at every halving, so that nothing of it is lost. The
-way up ends at half the image's size; a head's answer is doubled bilinearly.
+way up ends at half the image's size; a head's answer is doubled bilinearly. With 1.8 M weights it
+computes a quarter of the products of the ResNet18 network: 2.0 against 8.0 G at 640x192.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.networks.video.decoder import Conv3x3, ConvELU
+from rilievo.networks.video.decoder import Conv3x3, ConvELU, exact
 from rilievo.networks.video.encoder import Encoder
 
 _WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
@@ -81,7 +82,7 @@ class LiteDecoder(nn.Module):
             x = step(x)
             if level in self.scales:
                 head = self.heads[self.scales.index(level)]
-                said[level] = torch.sigmoid(_doubled(head(x)))
+                said[level] = torch.sigmoid(_doubled(exact(head(x))))
         return tuple(said[scale] for scale in self.scales)
 
 

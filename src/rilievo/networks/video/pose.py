@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.video.decoder import exact
 from rilievo.networks.video.encoder import Encoder
 from rilievo.networks.video.resnet import RESNETS, ResNetEncoder
 
@@ -158,13 +159,11 @@ def source_T_target(
     """
     # Products of small matrices are cheap, and half precision would cost them three digits.
     with torch.autocast(axis_angle.device.type, enabled=False):
-        kind = torch.promote_types(axis_angle.dtype, torch.float32)
-        R = rotation_from_axis_angle(axis_angle.to(kind))
-        later_T_earlier = rigid(R, translation.to(kind))
+        R = rotation_from_axis_angle(exact(axis_angle))
+        later_T_earlier = rigid(R, exact(translation))
         return invert(later_T_earlier) if source_is_earlier else later_T_earlier
 
 
 def _motion(answer: Float[Tensor, "b six _ _"]) -> Motion:
-    exact = answer.to(torch.promote_types(answer.dtype, torch.float32))
-    mean = _SMALL * exact.mean(dim=(2, 3))
+    mean = _SMALL * exact(answer).mean(dim=(2, 3))
     return mean[:, :3], mean[:, 3:6]
