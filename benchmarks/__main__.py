@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, str] = {
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
     "probe": "a training step of probes, against the most direct form",
     "video_step": "a training step on video, against the most direct form",
+    "video_sample": "an augmented sample of three frames, against the plain way",
 }
 
 

@@ -75,7 +75,7 @@ def _entries(path: Path) -> Mapping[str, Any]:
     try:
         import yaml
     except ImportError as missing:
-        raise MissingExtraError("a calibration in YAML", "train") from missing
+        raise MissingExtraError("a calibration in YAML", "video") from missing
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
