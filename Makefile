@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-output
 
-.PHONY: demo test test-app test-view lint format benchmark docs clean
+.PHONY: demo test test-app test-ray test-view lint format benchmark docs clean
 
 demo: $(VENV)/core
 	$(BIN)/python examples/photographs.py $(DEMO)/photographs
@@ -63,6 +63,11 @@ $(VENV)/core: pyproject.toml
 $(VENV)/test: $(VENV)/core
 	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,probe,train]' --group test
 	touch $@
+
+# Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.
+.PHONY: torture
+torture: $(VENV)/test
+	$(BIN)/python -m torture
 
 clean:
 	rm -rf $(VENV) $(DEMO) site

@@ -5,7 +5,7 @@ import pickle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.errors import InputError, one_line
+from rilievo.errors import InputError, MissingExtraError, one_line
 
 
 def test_line_ends_and_escapes_of_a_terminal_are_spelt_out() -> None:
@@ -35,5 +35,7 @@ def test_the_result_can_be_shown_and_stays_as_it_is_the_next_time(text: str) -> 
 
 
 def test_an_error_comes_whole_out_of_another_process() -> None:
-    error = pickle.loads(pickle.dumps(InputError("x.jpg: is\nempty")))
-    assert str(error) == "x.jpg: is\\nempty"
+    for error in (InputError("x.jpg: is\nempty"), MissingExtraError("EXR", "exr")):
+        back = pickle.loads(pickle.dumps(error))
+        assert type(back) is type(error)
+        assert str(back) == str(error)

@@ -174,7 +174,8 @@ TROUBLES: tuple[Callable[[Case], list[str]], ...] = (
 
 def run(settings: Settings) -> bool:
     """Every trouble for every job; whether nothing was wrong."""
-    found: dict[str, list[str]] = {}
+    good = True
+    print("| work and trouble | wrong |\n|---|---:|")
     for job in JOBS:
         base = settings.work / f"pressure-{job.name.replace(' ', '-')}"
         if settings.is_over or not settings.asks_for(job.name):
@@ -188,14 +189,17 @@ def run(settings: Settings) -> bool:
             folder = base / trouble.__name__
             folder.mkdir()
             case = Case(job=job, input=base / "in", wanted=wanted, folder=folder)
-            found[f"{job.name}: {trouble.__name__.replace('_', ' ')}"] = trouble(case)
-    print("| work and trouble | wrong |\n|---|---:|")
-    for name, wrong in found.items():
-        print(f"| {name} | {len(wrong)} |")
-    for name, wrong in found.items():
-        for each in wrong:
-            print(f"BAD {name}: {each}")
-    return not any(found.values())
+            if settings.is_over:
+                print(f"no time left for {job.name}: {trouble.__name__}")
+                return False
+            wrong = trouble(case)
+            good = good and not wrong
+            print(
+                f"| {job.name}: {trouble.__name__.replace('_', ' ')} | {len(wrong)} |", flush=True
+            )
+            for each in wrong:
+                print(f"BAD {each}", flush=True)
+    return good
 
 
 @contextmanager

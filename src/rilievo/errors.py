@@ -44,6 +44,11 @@ class MissingExtraError(RilievoError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}': pip install 'rilievo[{extra}]'")
+        self._asked = (what, extra)
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        # By default the message alone would be handed to ``__init__`` in another process.
+        return MissingExtraError, self._asked
 
 
 class NoGroundTruthError(RilievoError):
