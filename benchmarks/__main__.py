@@ -29,6 +29,7 @@ BENCHMARKS: Mapping[str, str] = {
     "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
     "probe": "a training step of probes, against the most direct form",
+    "ray": "two processes against Ray with two actors; memory over 20,000 photographs",
     "video_step": "a training step on video, against the most direct form",
     "video_sample": "an augmented sample of three frames, against the plain way",
 }

@@ -100,6 +100,7 @@ class StagedResults(Results):
             RilievoError: If it cannot be fetched, or there are results of other options.
         """
         source, target = self.stage.source(job), self.stage.target(job)
+        modified = 0
         if target is not None:
             if job.medium is not Medium.PHOTO:
                 raise OutputError(

@@ -71,10 +71,10 @@ class Hand(Protocol[Item_contra]):
 
 
 @runtime_checkable
-class Work(Protocol[Item]):
+class Work(Protocol[Item_contra]):
     """What is to be done with every input; it can be pickled."""
 
-    def open(self) -> Hand[Item]:
+    def open(self) -> Hand[Item_contra]:
         """Load what the work takes.
 
         Raises:
@@ -82,7 +82,7 @@ class Work(Protocol[Item]):
         """
         ...
 
-    def name(self, item: Item) -> str:
+    def name(self, item: Item_contra) -> str:
         """What messages call an input."""
         ...
 
