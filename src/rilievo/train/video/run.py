@@ -2,13 +2,14 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable
 from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
-from rilievo.networks.video.networks import make_networks
+from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import words_of
 from rilievo.train.video.checkpoint import CHECKPOINT
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
@@ -52,32 +53,24 @@ def train_video(
     options = options or VideoRunOptions()
     fabric = make_fabric(config, options)
     if fabric.is_global_zero:
-        _open_folder(config, run, resume=options.resume)
+        _check_folder(config, run, resume=options.resume)
     fabric.barrier()
     if _is_finished(run):
         return read_record(run)
-    cache = run / CACHE if options.cache is None else Path(options.cache)
     if frames is None:
-        with fabric.rank_zero_first():
-            frames = open_frames(
-                config.data,
-                size=config.blueprint.size,
-                offsets=config.offsets,
-                cache=cache,
-                progress=Decoding(shown=fabric.is_global_zero),
-            )
-    # What a checkpoint holds need not be fetched once more.
-    start = None if (run / CHECKPOINT).exists() else config.start
-    networks = make_networks(
-        config.blueprint, offsets=frames.offsets, seed=config.seed, start=start
-    )
+        cache = run / CACHE if options.cache is None else Path(options.cache)
+        frames = _frames(config, cache, fabric)
+    learner = Learner(_networks(config, run, frames), config)
+    if fabric.is_global_zero:
+        # Only now: what could not begin leaves no run behind.
+        _write_config(config, run)
     loop = Loop(
         config,
         run,
         options,
         fabric=fabric,
         frames=frames,
-        learner=Learner(networks, config),
+        learner=learner,
         fingerprint=_fingerprint(config, fabric.world_size),
     )
     if not loop.go():
@@ -86,6 +79,24 @@ def train_video(
         _finish(run, loop.record())
     fabric.barrier()
     return read_record(run)
+
+
+def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
+    """The first process decodes them, and the others find the cache."""
+    with fabric.rank_zero_first():
+        return open_frames(
+            config.data,
+            size=config.blueprint.size,
+            offsets=config.offsets,
+            cache=cache,
+            progress=Decoding(shown=fabric.is_global_zero),
+        )
+
+
+def _networks(config: VideoConfig, run: Path, frames: VideoFrames) -> VideoNetworks:
+    """What a checkpoint holds need not be fetched once more."""
+    start = None if (run / CHECKPOINT).exists() else config.start
+    return make_networks(config.blueprint, offsets=frames.offsets, seed=config.seed, start=start)
 
 
 def read_config(run: Path) -> VideoConfig:
@@ -119,7 +130,7 @@ def _is_finished(run: Path) -> bool:
     )
 
 
-def _open_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
+def _check_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
     """Make the folder, or see that the run in it is this one.
 
     Raises:
@@ -129,12 +140,13 @@ def _open_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
     for folder in (run, run / BEST):
         make_folder(folder)
         sweep_parts(folder)
-    path = run / CONFIG
-    if path.exists():
+    if (run / CONFIG).exists():
         _check_same(config, run, resume=resume)
-        return
-    for each in (run / BEST / CONFIG, path):
-        with replacing(each) as part:
+
+
+def _write_config(config: VideoConfig, run: Path) -> None:
+    for path in (run / BEST / CONFIG, run / CONFIG):
+        with replacing(path) as part:
             part.write_text(to_json(config, indent=2), encoding="utf-8")
 
 
