@@ -70,6 +70,13 @@ def give(page: Any, path: Path) -> None:
     page.set_input_files("#photo input[type=file]", str(path))
 
 
+def give_video(page: Any, path: Path) -> None:
+    page.get_by_role("tab", name="Video").click()
+    page.set_input_files("#video input[type=file]", str(path))
+    # The page writes stem and suffix apart.
+    page.wait_for_function("document.querySelector('#video').textContent.includes('.mp4')")
+
+
 def shown(page: Any) -> str:
     """Wait for an answer, and give the address of its pictures."""
     page.locator("#depth img.top").wait_for()
@@ -267,9 +274,7 @@ def test_two_visitors_do_not_see_each_other(browser: Any, served: Served, tmp_pa
 
 def test_a_video_becomes_a_video_of_depth(page: Any, tmp_path: Path):
     clip = write_clip(tmp_path / "walk.mp4", Clip(pictures=numbered(20)))
-    page.get_by_role("tab", name="Video").click()
-    page.set_input_files("#video input[type=file]", str(clip))
-    page.get_by_text("walk.mp4").first.wait_for()
+    give_video(page, clip)
     page.click("#go-video")
     page.locator("#video-result video").wait_for()
     page.wait_for_function("document.querySelector('#video-result video').videoWidth === 128")
@@ -279,9 +284,7 @@ def test_a_video_becomes_a_video_of_depth(page: Any, tmp_path: Path):
 
 def test_a_video_is_cancelled_and_leaves_nothing(page: Any, served: Served, tmp_path: Path):
     clip = write_clip(tmp_path / "long.mp4", Clip(pictures=numbered(500, (480, 640))))
-    page.get_by_role("tab", name="Video").click()
-    page.set_input_files("#video input[type=file]", str(clip))
-    page.get_by_text("long.mp4").first.wait_for()
+    give_video(page, clip)
     page.click("#go-video")
     page.locator("#video-result progress[value]").wait_for()
     page.locator("#video-result").get_by_text("frames through").wait_for()

@@ -1,8 +1,8 @@
 """Where questions are answered, and answers kept for a while.
 
-An answer keeps its photograph as a file and what the network said at the network's size, a few
-hundred kilobytes. The full prediction is made of these when something is asked of it, and the last
-ones stay at hand, so that memory does not grow with the number of visitors.
+Of an answer two files are kept: the photograph, and what the network said, at the network's size.
+The full prediction is made of them when something is asked of it, and the last ones stay at hand,
+so that memory does not grow with the number of visitors.
 """
 
 import os
@@ -20,11 +20,13 @@ from rilievo.io.photo import read_photo
 from rilievo.models.base import Inference
 from rilievo.pipeline.results import Metres, with_metres
 from rilievo.types import Photo, Prediction
+from rilievo.views.app.kept import keep, kept
 from rilievo.views.app.network import Networks
 from rilievo.views.app.question import Question
 
-_AT_HAND_BYTES = 256 * 2**20
+_AT_HAND_BYTES = 64 * 2**20
 _MOST_ANSWERS = 1000
+_SAID = "said.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,6 @@ class Answer:
     Attributes:
         token: Names it in addresses; nobody can guess it.
         question: What was asked.
-        inference: At the network's size.
         shape: (height, width) of the photograph.
         seconds: From the file to the answer.
         folder: Of the files made of it.
@@ -42,7 +43,6 @@ class Answer:
 
     token: str
     question: Question
-    inference: Inference
     shape: tuple[int, int]
     seconds: float
     folder: Path
@@ -86,7 +86,7 @@ class Desk:
         photo = self.prediction(answer).photo
         assert photo is not None, "made by a model"
         question = replace(answer.question, known=known)
-        return self._keep(question, answer.inference, photo, answer.seconds)
+        return self._keep(question, kept(answer.folder / _SAID), photo, answer.seconds)
 
     def answer(self, token: str) -> Answer:
         """The answer of a token, which counts as used now.
@@ -112,7 +112,7 @@ class Desk:
                 self._at_hand.move_to_end(answer.token)
                 return self._at_hand[answer.token]
         self.answer(answer.token)
-        return self._finish(answer, self._read(answer.question))
+        return self._finish(answer, kept(answer.folder / _SAID), self._read(answer.question))
 
     def begin_clip(self) -> str:
         """A token for the results of a video, whose folder it names."""
@@ -177,12 +177,12 @@ class Desk:
             answer = Answer(
                 token=token,
                 question=replace(question, photo=folder / "photo"),
-                inference=inference,
                 shape=photo.shape,
                 seconds=seconds,
                 folder=folder,
             )
-            self._finish(answer, photo)
+            keep(inference, folder / _SAID)
+            self._finish(answer, inference, photo)
         except BaseException:
             self.forget(token)
             raise
@@ -194,10 +194,10 @@ class Desk:
             self.forget_oldest()
         return answer
 
-    def _finish(self, answer: Answer, photo: Photo) -> Prediction:
+    def _finish(self, answer: Answer, inference: Inference, photo: Photo) -> Prediction:
         question = answer.question
         model = self.networks.model(question.model, flip=question.flip)
-        prediction = model.finish(answer.inference, photo)
+        prediction = model.finish(inference, photo)
         prediction, _ = with_metres(prediction, Metres(known=question.known))
         with self._lock:
             self._at_hand[answer.token] = prediction
