@@ -26,7 +26,7 @@ SCALES = 4
 
 
 def run(settings: Settings) -> Report:
-    count = settings.count(60, quick=6)
+    count = settings.count(30, quick=6)
     paths = _write_clip(settings.folder("clip"), count + 2)
     data = VideoData(
         roots=(str(paths[0].parent),), fov=80.0, least_motion=0, stride=1, held_out=0.0
@@ -44,7 +44,7 @@ def run(settings: Settings) -> Report:
     }
     costs = {
         name: spread([1000 * seconds / count for seconds in each])
-        for name, each in in_turns(sides, rounds=settings.count(5, quick=1)).items()
+        for name, each in in_turns(sides, rounds=settings.count(3, quick=1)).items()
     }
     plain, jpeg = costs["plain"].median, costs["from JPEG"].median
     rows = [(name, str(cost), f"{plain / cost.median:.1f}") for name, cost in costs.items()]

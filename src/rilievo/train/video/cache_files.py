@@ -62,6 +62,13 @@ def motion_file(files: CacheFiles, K: Float64[np.ndarray, "3 3"], least: float) 
     return files.frames.with_suffix(f".motion-{key}.json")
 
 
+def taken_bytes(frames: Path) -> int:
+    """Room on the disk that a file of frames takes; its holes take none."""
+    found = frames.stat()
+    blocks = getattr(found, "st_blocks", None)
+    return found.st_size if blocks is None else 512 * blocks
+
+
 def stored_state(files: CacheFiles, count: int) -> UInt8[np.ndarray, "n"]:
     """The byte of each frame; 0 of those that a run which was killed did not get to."""
     state = np.zeros(count, np.uint8)

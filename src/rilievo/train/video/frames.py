@@ -1,7 +1,7 @@
 """The frames of a run, from footage on disk: decode, look for motion, pair, hold out."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from jaxtyping import UInt8
 from rilievo.errors import OptionError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.train.video.cache import cached
-from rilievo.train.video.cache_files import cache_files, motion_file
+from rilievo.io.limits import printable
+from rilievo.train.video.cache import CachedFrames, cached
+from rilievo.train.video.cache_files import cache_files, motion_file, taken_bytes
 from rilievo.train.video.config import VideoData
 from rilievo.train.video.kept import KeptFrames as KeptFrames
 from rilievo.train.video.kept import OpenSequence
@@ -31,6 +32,9 @@ from rilievo.train.video.stores import (
 )
 from rilievo.train.video.targets import OTHER_EYE, Found, Neighbours, Place
 from rilievo.train.video.trajectory import poses_in
+
+_NAMED = 10
+"""Broken frames that are named; more are counted."""
 
 
 def open_frames(
@@ -84,6 +88,7 @@ def open_frames(
             stores[place] = _store(opening, sequence, _needed(found, place))
             for index, why in stores[place].broken.items():
                 _pass_over(opening, Place(place, index), why)
+    _say_totals(opening, stores.values())
     opened = [
         _opened(opening, sequence, stores[place], strides[place])
         for place, sequence in enumerate(sequences)
@@ -205,7 +210,18 @@ def _readable(
 def _pass_over(opening: Opening, place: Place, why: str) -> None:
     if place not in opening.gone:
         opening.gone.add(place)
-        opening.notes.append(f"passed over: {why}")
+        if len(opening.gone) <= _NAMED:
+            opening.notes.append(f"passed over: {why}")
+
+
+def _say_totals(opening: Opening, stores: Iterable[Frames]) -> None:
+    if len(opening.gone) > _NAMED:
+        opening.notes.append(f"passed over: {len(opening.gone) - _NAMED:,} more broken frames")
+    if opening.cache is not None:
+        taken = sum(taken_bytes(each.path) for each in stores if isinstance(each, CachedFrames))
+        opening.notes.append(
+            f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
+        )
 
 
 def _opened(opening: Opening, sequence: FrameSequence, frames: Frames, stride: int) -> OpenSequence:
