@@ -11,6 +11,8 @@ from rilievo.views.app.site import Site
 from rilievo.views.app.video_page import video_tab
 
 TITLE = "rilievo"
+MOST_SESSIONS = 100
+"""Open pages that are remembered; Gradio keeps 10,000 by default, until the server stops."""
 
 
 def page(site: Site) -> Any:
@@ -27,6 +29,7 @@ def page(site: Site) -> Any:
                 video_tab(site)
             with gr.Tab("About"):
                 about_tab(site)
+    blocks.state_session_capacity = MOST_SESSIONS
     blocks.queue(
         max_size=site.options.queue,
         default_concurrency_limit=site.options.workers,
