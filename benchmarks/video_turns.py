@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.plain_monodepth2 import MAX_DEPTH, MIN_DEPTH, PlainNetworks, plain_loss
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.view_synthesis import video_loss
 from rilievo.losses.views import Views
@@ -72,6 +71,9 @@ def _views(batch: int) -> Views:
 
 
 def _plain(views: Views) -> Callable[[], float]:
+    # Torchvision is large; only this side is charged with it.
+    from benchmarks.plain_monodepth2 import PlainNetworks, plain_loss
+
     networks = PlainNetworks()
     networks.load_state_dict(_networks().state_dict(), strict=False)
 
@@ -98,8 +100,8 @@ def _ours(views: Views, side: str) -> Callable[[], float]:
             views,
             answer.disparities,
             motion,
-            min_depth=MIN_DEPTH,
-            max_depth=MAX_DEPTH,
+            min_depth=0.1,
+            max_depth=100.0,
             scales=(0, 1, 2, 3),
             options=VideoLosses(in_front=False),
             generator=generator,

@@ -86,8 +86,8 @@ def sample_image(
     taken for the image's edges: points move away from its middle, by half a pixel at the border.
     """
     height, width = image.shape[-2:]
-    half = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=pixels.dtype)
-    grid = pixels / half.to(pixels.device)[:, None, None] - 1
+    scale = torch.tensor([[[2 / (width - 1)]], [[2 / (height - 1)]]], dtype=pixels.dtype)
+    grid = torch.addcmul(pixels.new_tensor(-1), pixels, scale.to(pixels.device))
     return F.grid_sample(
         image,
         grid.permute(0, 2, 3, 1),

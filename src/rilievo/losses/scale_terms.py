@@ -68,6 +68,14 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A scale's depth, at the size of the comparison, and what it makes of the sources."""
+
+    depth: Float[Tensor, "b h w"]
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
     """What one scale adds; only ``cost`` has a gradient.
 
@@ -77,8 +85,7 @@ class Term:
         smoothness: Before its weight.
         hints: Mean of ``hint_loss``; None without hints.
         mask: Cross entropy of the predicted mask; None without one.
-        depth: At the size of the comparison.
-        explanation: Of the sources.
+        seen: What was made of the sources; None where it was not asked for.
     """
 
     cost: Float[Tensor, ""]
@@ -86,8 +93,7 @@ class Term:
     smoothness: Float[Tensor, ""]
     hints: Float[Tensor, ""] | None
     mask: Float[Tensor, ""] | None
-    depth: Float[Tensor, "b h w"]
-    explanation: Explanation
+    seen: Seen | None
 
 
 def term_of(
@@ -95,10 +101,19 @@ def term_of(
     scale: int,
     sigmoid: Float[Tensor, "b 1 _ _"],
     mask: Float[Tensor, "b n _ _"] | None,
+    *,
+    pictured: bool,
 ) -> Term:
     """One scale, differentiated at once, so that four do not wait for the networks.
 
     Gradients reach the sigmoid, the mask, the motion and the intrinsics.
+
+    Args:
+        scene: What is the same for all scales.
+        scale: Halvings of the target's size.
+        sigmoid: Disparity at this scale.
+        mask: As in ``video_loss``, at this scale.
+        pictured: Whether what it saw is kept, to be looked at.
     """
     frames, sources = scene.frames(scale), len(scene.motion)
     kept: list[Term] = []
@@ -111,7 +126,7 @@ def term_of(
             sigmoid,
             others[sources] if others[sources:] else None,
         )
-        kept.append(term)
+        kept.append(term if pictured else replace(term, seen=None))
         return term.cost
 
     masks = () if mask is None or not scene.options.predictive_mask else (mask,)
@@ -142,8 +157,7 @@ def _term(scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tenso
         smoothness=smoothness.detach(),
         hints=None if hints is None else hints.detach(),
         mask=None if entropy is None else entropy.detach(),
-        depth=depth.detach(),
-        explanation=explanation,
+        seen=Seen(depth=depth.detach(), explanation=explanation),
     )
 
 

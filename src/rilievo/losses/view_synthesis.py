@@ -102,12 +102,16 @@ def video_loss(
             extras["consistency"] = agreement.consistency
             scene = replace(scene, trust=agreement.trust)
         every = masks or (None,) * len(sigmoids)
-        terms = [term_of(scene, *each) for each in zip(scales, sigmoids, every, strict=True)]
+        terms = [
+            term_of(scene, scale, sigmoid, mask, pictured=scale == scales[0])
+            for scale, sigmoid, mask in zip(scales, sigmoids, every, strict=True)
+        ]
         return _sum_up(scene, terms, extras)
 
 
 def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> VideoLoss:
-    options, finest = scene.options, terms[0]
+    options, finest = scene.options, terms[0].seen
+    assert finest is not None, "the first scale is pictured"
     total = torch.stack([term.cost for term in terms]).mean()
     for name, weight in (("consistency", options.consistency), ("velocity", options.velocity)):
         if name in extras:
