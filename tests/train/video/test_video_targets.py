@@ -99,6 +99,16 @@ def test_of_many_short_clips_some_are_held_out_whole(length: int) -> None:
     assert parted.between == 0
 
 
+def test_the_last_of_a_shuffled_list_are_the_last_in_time() -> None:
+    numbers = list(range(1, 41))
+    np.random.default_rng(0).shuffle(numbers)
+    listed = Listed(training=tuple(numbers))
+    found = Neighbours([sequence(list(range(42)), listed=listed)], {}).find(0, (-1, 1), 1)
+    parted = part([found], 0.1)
+    assert sorted(target.place.frame for target in parted.held_out) == [37, 38, 39, 40]
+    assert parted.between == 2
+
+
 def test_a_share_of_nothing_holds_nothing_out() -> None:
     parted = part([found_in([list(range(20))])], 0.0)
     assert parted.held_out == ()

@@ -182,17 +182,18 @@ def part(found: Sequence[Found], share: float) -> Parted:
             training.extend(each.targets)
             held_out.extend(each.listed_out)
             continue
-        wanted = share * len(each.targets)
+        targets = sorted(each.targets, key=lambda target: target.place)  # lists are often shuffled
+        wanted = share * len(targets)
         count = max(1, round(wanted)) if wanted and (wanted >= 0.5 or alone) else 0
         if wanted and not count:
             waiting += wanted
-            if waiting >= len(each.targets) / 2:
-                count = len(each.targets)
+            if waiting >= len(targets) / 2:
+                count = len(targets)
                 waiting -= count
-        cut = len(each.targets) - count
-        kept_out = each.targets[cut:]
+        cut = len(targets) - count
+        kept_out = targets[cut:]
         taken = {place for target in kept_out for place in target.places}
-        free = [target for target in each.targets[:cut] if not taken.intersection(target.places)]
+        free = [target for target in targets[:cut] if not taken.intersection(target.places)]
         training.extend(free)
         held_out.extend(kept_out)
         between += cut - len(free)
