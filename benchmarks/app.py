@@ -69,22 +69,7 @@ def _report(
             f"visitor has a new page. At once: {AT_ONCE} visitors press, until the last one sees "
             "it. Memory is what the server holds (RSS)."
         ),
-        tables=(
-            Table(
-                columns=("what", "median (least to most)"),
-                rows=(
-                    ("first paint [s]", str(spread(paints))),
-                    (f"answer, {len(in_a_row)} visitors in a row [s]", str(spread(in_a_row))),
-                    (f"answers, {AT_ONCE} visitors at once [s]", str(spread(rounds))),
-                    (f"memory after {WARM_UP} visitors [MB]", f"{before:.0f}"),
-                    (f"memory after {len(in_a_row)} more in a row [MB]", f"{after_row:.0f}"),
-                    (
-                        f"memory after {AT_ONCE * len(rounds)} more at once [MB]",
-                        f"{after_rounds:.0f}",
-                    ),
-                ),
-            ),
-        ),
+        tables=(_table(paints, in_a_row, rounds, memory),),
         bars=(
             Bar(
                 promise=f"first paint in {PAINT_PROMISE:g} s",
@@ -101,6 +86,23 @@ def _report(
                 measured=f"{before:.0f} MB, then {after_row:.0f} MB, then {after_rounds:.0f} MB",
                 kept=max(after_row, after_rounds) <= GROWTH * before,
             ),
+        ),
+    )
+
+
+def _table(
+    paints: list[float], in_a_row: list[float], rounds: list[float], memory: tuple[float, ...]
+) -> Table:
+    before, after_row, after_rounds = memory
+    return Table(
+        columns=("what", "median (least to most)"),
+        rows=(
+            ("first paint [s]", str(spread(paints))),
+            (f"answer, {len(in_a_row)} visitors in a row [s]", str(spread(in_a_row))),
+            (f"answers, {AT_ONCE} visitors at once [s]", str(spread(rounds))),
+            (f"memory after {WARM_UP} visitors [MB]", f"{before:.0f}"),
+            (f"memory after {len(in_a_row)} more in a row [MB]", f"{after_row:.0f}"),
+            (f"memory after {AT_ONCE * len(rounds)} more at once [MB]", f"{after_rounds:.0f}"),
         ),
     )
 

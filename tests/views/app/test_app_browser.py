@@ -1,108 +1,22 @@
-"""The app in a real Chromium: looked at, measured in, given too much, and attacked.
+"""The app in a real Chromium: looked at, measured in, and given too much.
 
 Skipped where Gradio, Playwright or Chromium are missing; ``make test-app`` brings the first two.
 """
 
-import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from app_scenes import write_scene
-from app_server import CHROMIUM, FLAGS, Served, lacking, serving
+from app_server import Served, lacking
+from app_visitor import downloaded, give, give_video, loaded, opened, shown, view
 from clips import Clip, numbered, write_clip
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
-
-SOON = 30_000
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    options = ("--max-megabytes", "2", "--max-megapixels", "3", "--max-seconds", "20")
-    with serving(tmp_path_factory.mktemp("server"), *options) as app:
-        yield app
-    assert not list(app.folder.glob("rilievo-*")), "what was uploaded is gone with the server"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(browser: Any, served: Served) -> Iterator[Any]:
-    """A visitor who has the page open; all that was asked for came from the server."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(SOON)
-    elsewhere: list[str] = []
-    faults: list[str] = []
-    page.on("request", lambda request: elsewhere.append(request.url))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    opened(page, served)
-    yield page
-    context.close()
-    own = (served.address, "data:", f"blob:{served.address}")
-    assert [url for url in elsewhere if not url.startswith(own)] == []
-    assert faults == []
-
-
-def opened(page: Any, served: Served) -> Any:
-    page.goto(served.address)
-    page.get_by_role("button", name="Show depth").wait_for()
-    return page
-
-
-def give(page: Any, path: Path) -> None:
-    page.set_input_files("#photo input[type=file]", str(path))
-
-
-def give_video(page: Any, path: Path) -> None:
-    page.get_by_role("tab", name="Video").click()
-    page.set_input_files("#video input[type=file]", str(path))
-    # The page writes stem and suffix apart.
-    page.wait_for_function("document.querySelector('#video').textContent.includes('.mp4')")
-
-
-def shown(page: Any) -> str:
-    """Wait for an answer, and give the address of its pictures."""
-    page.locator("#depth img.top").wait_for()
-    page.wait_for_function(
-        "[...document.querySelectorAll('#depth .over img')].every(i => i.naturalWidth > 0)"
-    )
-    return page.locator("#depth img.top").get_attribute("src").rpartition("/")[0]
-
-
-def loaded(page: Any, selector: str) -> None:
-    """Wait for a picture to be there whole."""
-    page.wait_for_function(
-        "each => { const i = document.querySelector(each); return i.complete && i.naturalWidth }",
-        arg=selector,
-    )
-
-
-def view(page: Any, name: str) -> None:
-    page.locator("#views").get_by_role("tab", name=name, exact=True).click()
-
-
-def downloaded(page: Any, link: Any) -> Path:
-    with page.expect_download() as waiting:
-        link.click()
-    path = Path(waiting.value.path())
-    return path.rename(path.with_name(waiting.value.suggested_filename))
 
 
 def test_a_photograph_is_looked_at_from_all_sides(page: Any, tmp_path: Path):
@@ -295,65 +209,3 @@ def test_a_video_is_cancelled_and_leaves_nothing(page: Any, served: Served, tmp_
             break
         page.wait_for_timeout(100)
     assert not list(served.folder.glob("rilievo-app-*/answers/*/.long*"))
-
-
-def status_of(served: Served, path: str) -> int:
-    try:
-        with urlopen(served.address.rstrip("/") + path, timeout=20) as answer:
-            return answer.status
-    except HTTPError as error:
-        return error.code
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/gradio_api/file=/etc/passwd",
-        "/gradio_api/file=../../../../etc/passwd",
-        "/gradio_api/file=%2Fetc%2Fpasswd",
-        "/gradio_api/file=%2e%2e/%2e%2e/etc/passwd",
-        "/file=/etc/passwd",
-        "/gradio_api/file/etc/passwd",
-        "/static/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
-        "/assets/..%2f..%2f..%2fetc/passwd",
-        "/gradio_api/proxy=http://127.0.0.1:22/",
-        "/gradio_api/file=http://127.0.0.1:22/",
-        "/answers/AAAAAAAAAAAAAAAAAAAAAA/photo.jpg",
-        "/answers/AAAAAAAAAAAAAAAAAAAAAA/clip/..%2f..%2fphoto.jpg",
-        "/gradio_api/info",
-        "/monitoring",
-        "/docs",
-    ],
-)
-def test_no_path_of_the_server_is_readable(served: Served, path: str):
-    assert status_of(served, path) in (403, 404)
-
-
-@pytest.mark.parametrize(
-    "path", ["/etc/passwd", "../../etc/passwd", "http://127.0.0.1:1/x.jpg", "file:///etc/passwd"]
-)
-def test_an_event_that_names_a_path_of_the_server_is_refused(served: Served, path: str):
-    with urlopen(served.address + "config", timeout=20) as answer:
-        config = json.load(answer)
-    kinds = {each["id"]: each["type"] for each in config["components"]}
-    asks = [
-        each
-        for each in config["dependencies"]
-        if each["inputs"] and kinds[each["inputs"][0]] in ("image", "file")
-    ]
-    assert len(asks) >= 3, "a photograph that is given, the button, and the video"
-    for each in asks:
-        forged = {"path": path, "orig_name": "x.jpg", "meta": {"_type": "gradio.FileData"}}
-        rest = ["rilievo/small", False, "photograph", None, "viridis", None, None]
-        body = {
-            "data": [forged, *rest][: len(each["inputs"])],
-            "fn_index": each["id"],
-            "session_hash": "forged",
-        }
-        join = Request(
-            served.address + "gradio_api/queue/join",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with pytest.raises(HTTPError, match="400"):
-            urlopen(join, timeout=20)

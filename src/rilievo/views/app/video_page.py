@@ -22,26 +22,9 @@ _MADE = {
 
 def video_tab(site: Site) -> None:
     """Lay out the part and join it up."""
-    options = site.options
     with gr.Row(elem_classes="sheet"):
         with gr.Column(scale=4, min_width=300):
-            video = gr.File(
-                label="Video: drop or choose one", file_types=["video"], height=140, elem_id="video"
-            )
-            gr.HTML(
-                markup.hint(
-                    f"At most {options.max_seconds:g} s, {options.max_frames} frames and "
-                    f"{options.max_megabytes:g} MB. The sound is kept."
-                )
-            )
-            names = [(choice.label, choice.name) for choice in open_choices(site.listed)]
-            model = gr.Dropdown(names, value=options.model, label="Model (licence)")
-            made = gr.CheckboxGroup(
-                [(_MADE[name], name) for name in OUTPUTS], value=["colour"], label="What to make"
-            )
-            colours = gr.Dropdown(list(COLOUR_MAPS), value=COLOUR_MAPS[0], label="Colour map")
-            go = gr.Button("Make the videos", variant="primary", elem_id="go-video")
-            cancel = gr.Button("Cancel", elem_id="cancel-video")
+            inputs, go, cancel = _given(site)
         with gr.Column(scale=9, min_width=320):
             result = gr.HTML(markup.hint("Give a video to see its depth."), elem_id="video-result")
 
@@ -49,7 +32,6 @@ def video_tab(site: Site) -> None:
         # Gradio tells a function that yields by its own body.
         yield from made_videos(site, *asked)
 
-    inputs = [video, model, made, colours]
     running = go.click(
         make,
         inputs,
@@ -69,6 +51,29 @@ def video_tab(site: Site) -> None:
         concurrency_id="cancel",
         api_visibility="private",
     )
+
+
+def _given(site: Site) -> tuple[list[Any], Any, Any]:
+    """What makes a question, and the buttons that begin and end the work."""
+    options = site.options
+    video = gr.File(
+        label="Video: drop or choose one", file_types=["video"], height=140, elem_id="video"
+    )
+    gr.HTML(
+        markup.hint(
+            f"At most {options.max_seconds:g} s, {options.max_frames} frames and "
+            f"{options.max_megabytes:g} MB. The sound is kept."
+        )
+    )
+    names = [(choice.label, choice.name) for choice in open_choices(site.listed)]
+    model = gr.Dropdown(names, value=options.model, label="Model (licence)", filterable=False)
+    made = gr.CheckboxGroup(
+        [(_MADE[name], name) for name in OUTPUTS], value=["colour"], label="What to make"
+    )
+    colours = gr.Dropdown(list(COLOUR_MAPS), value=COLOUR_MAPS[0], label="Colour map")
+    go = gr.Button("Make the videos", variant="primary", elem_id="go-video")
+    cancel = gr.Button("Cancel", elem_id="cancel-video")
+    return [video, model, made, colours], go, cancel
 
 
 def made_videos(
