@@ -25,8 +25,8 @@ from torture.reader import Reader
 from torture.readers import all_readers
 
 FINE, REFUSED, BAD = "fine", "refused", "BAD"
-LONGEST = 500
-"""Characters of one refusal."""
+LONGEST = 1000
+"""Characters of one refusal: some list the names that are known."""
 _SECRET = b"the canary: nobody may read or change this"
 _PLACED = 0.04
 

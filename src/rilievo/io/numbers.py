@@ -3,6 +3,7 @@
 Nothing is scaled and nothing unpickled. What the numbers mean is for the caller to know.
 """
 
+import lzma
 import os
 import tokenize
 import zipfile
@@ -28,6 +29,7 @@ NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pg
 """Usual suffixes of files that ``read_numbers`` reads; it looks at the content alone."""
 
 _BROKEN = (*PILLOW_ERRORS, MemoryError, zipfile.BadZipFile, tokenize.TokenError, Warning)
+_BROKEN += (lzma.LZMAError,)
 _EXPECTED = "PNG, TIFF, npy, npz, EXR, PFM and PGM hold numbers"
 
 # Modes whose arrays are the numbers of the file; others are colours of a palette or converted.

@@ -1,5 +1,6 @@
 """Predictions from the files that ``save`` wrote."""
 
+import lzma
 import struct
 import tokenize
 import zipfile
@@ -34,6 +35,7 @@ BROKEN_FILE = (
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 
 

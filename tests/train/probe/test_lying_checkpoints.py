@@ -42,6 +42,10 @@ LIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "settings of another optimizer": lambda held: held["optimizer"]["param_groups"][0].update(
         amsgrad=True
     ),
+    "steps beyond all time": lambda held: held["optimizer"]["state"][0].update(
+        step=torch.tensor(-1e30)
+    ),
+    "no learning rate": lambda held: held["optimizer"]["param_groups"][0].pop("lr"),
     "settings missing": lambda held: held["optimizer"]["param_groups"][0].pop("betas"),
     "steps that are no number": lambda held: held.update(step={}),
     "seconds that are no number": lambda held: held.update(cpu_seconds={"a": 1}),

@@ -17,6 +17,8 @@ CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 _KINDS = {"learned": OrderedDict, "optimizer": dict, "step": int, "passed_over": list}
 _KINDS |= {"cpu_seconds": float, "epoch_losses": list}
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MOST = 1e9
+"""Above any learning rate, and any number of steps."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,11 +105,15 @@ def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     optimizer.load_state_dict(stored)
     if [_fixed(group) for group in optimizer.param_groups] != before:
         raise ValueError("its optimizer has other settings")
+    if not all(0 <= float(group["lr"]) < _MOST for group in optimizer.param_groups):
+        raise ValueError("its learning rate is none")
     for parameter, moments in optimizer.state.items():
         for name, each in moments.items():
             shape = torch.Size() if name == "step" else parameter.shape
             if name not in _MOMENTS or not isinstance(each, torch.Tensor) or each.shape != shape:
                 raise ValueError(f"its optimizer has a '{name}' that fits no weight")
+            if name == "step" and not 0 <= each.item() < _MOST:
+                raise ValueError("its optimizer has done a number of steps that is none")
         if moments and len(moments) < len(_MOMENTS):
             raise ValueError("its optimizer lacks some moments")
 
