@@ -59,7 +59,7 @@ def test_an_epoch_ends_as_often_as_there_are_epochs_and_all_batches_are_seen(
 
 
 def test_too_few_targets_for_a_batch_are_refused() -> None:
-    with pytest.raises(InputError, match="7 targets are fewer than a batch of 12: .*--batch-size"):
+    with pytest.raises(InputError, match=r"7 targets are fewer than a batch of 12: .*--batch-size"):
         Course.of(CONFIG, 7, processes=1)
 
 
@@ -73,7 +73,7 @@ def test_steps_take_the_place_of_epochs() -> None:
         ({"epochs": 0}, "epochs is 1 or more, got 0"),
         ({"accumulate": 0}, "accumulate is 1 or more"),
         ({"steps": 0}, "steps are 1 or more"),
-        ({"learning_rate": -1.0}, "learning_rate is 0 or more"),
+        ({"learning_rate": -1.0}, "learning_rate is above 0"),
         ({"clip_norm": 0.0}, "clip_norm is above 0"),
         ({"precision": "fp8"}, "precision is fp32, bf16, fp16, got 'fp8'"),
         ({"milestones": (5, 3)}, "milestones are epochs in order"),

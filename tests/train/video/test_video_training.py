@@ -4,6 +4,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from PIL import Image
 
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.io.json_record import from_json
+from rilievo.io.json_record import from_json, to_json
 from rilievo.models import load_model
+from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
+from rilievo.train.video import collapse, loop
 from rilievo.train.video.config import VideoRunOptions
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.run import train_video
@@ -135,6 +138,34 @@ def test_a_broken_checkpoint_is_refused_in_a_line(walls: Path, tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
+def test_a_checkpoint_of_another_number_of_processes_is_refused(
+    walls: Path, tmp_path: Path
+) -> None:
+    train_video(small_config(walls), tmp_path, replace(CPU, stop_at=1))
+    path = tmp_path / "checkpoint.pt"
+    entries = torch.load(path, weights_only=True)
+    text = f"2 {to_json(small_config(walls))}"
+    assert entries["fingerprint"] == sha256(f"1{text[1:]}".encode()).hexdigest()
+    torch.save(entries | {"fingerprint": sha256(text.encode()).hexdigest()}, path)
+    with pytest.raises(InputError, match="another number of processes"):
+        train_video(small_config(walls), tmp_path, GO_ON)
+
+
+def test_a_run_that_learns_nothing_is_warned_of_on_the_screen_and_in_its_folder(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STEPS_A_ROW", 1)
+    sign = collapse.Sign(kind="any", shows=lambda row: row.loss > 0, text="try", first_step=2)
+    monkeypatch.setattr(collapse, "SIGNS", (sign,))
+    record = train_video(small_config(walls), tmp_path, replace(CPU, stop_at=5))
+    assert record is None
+    assert "warning: step 5: try" in capsys.readouterr().err
+    record = train_video(small_config(walls), tmp_path, GO_ON)
+    assert record is not None
+    assert record.warnings == ("step 5: try",)
+    assert (tmp_path / "warnings.csv").read_text() == "step,kind,text\n5,any,try\n"
+
+
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """No file may grow beyond ``size`` bytes, as on a disk that is full."""
@@ -203,7 +234,8 @@ def test_a_broken_frame_is_passed_over_and_counted(tmp_path: Path) -> None:
     (walls / "images/000004.png").write_bytes(b"no picture")
     record = train_video(small_config(walls), tmp_path / "run", CPU)
     assert record is not None
-    assert "3 with a broken frame" in record.notes[0], record.notes
+    assert any("images/000004.png: is text" in note for note in record.notes)
+    assert record.steps == 6
 
 
 def test_focal_lengths_are_refined_where_that_is_asked(walls: Path, tmp_path: Path) -> None:
@@ -219,8 +251,6 @@ def test_focal_lengths_are_refined_where_that_is_asked(walls: Path, tmp_path: Pa
 
 
 def test_known_poses_take_the_place_of_a_pose_network(walls: Path, tmp_path: Path) -> None:
-    from rilievo.networks.video.blueprint import PoseKind
-
     config = small_config(walls)
     config = replace(
         config,

@@ -129,7 +129,9 @@ class VideoConfig:
                 raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise OptionError(f"steps are 1 or more, got {self.steps}")
-        for name in ("learning_rate", "camera_rate", "weight_decay", "warm_up"):
+        if not 0 < self.learning_rate < float("inf"):
+            raise OptionError(f"learning_rate is above 0, got {self.learning_rate}")
+        for name in ("camera_rate", "weight_decay", "warm_up"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
         if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):

@@ -22,7 +22,7 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
     """
     try:
         from lightning_fabric import Fabric
-        from lightning_fabric.strategies import DDPStrategy
+        from lightning_fabric.strategies.ddp import DDPStrategy
     except ModuleNotFoundError as error:
         raise MissingExtraError("training on video", "video") from error
     device = find_device(options.device)

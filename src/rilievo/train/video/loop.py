@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from rilievo.errors import InputError, OptionError
 from rilievo.models.video_run import WEIGHTS
@@ -64,7 +63,7 @@ class Loop:
         scaler = fabric.strategy.precision
         self.state = RunState(learner=learner, optimizer=optimizer, scaler=scaler)
         self._watch = Watch(said=self.state.warned)
-        self._measured: list[Float[Tensor, numbers]] = []
+        self._measured: list[Tensor] = []
         self._row_began = 0.0
 
     def go(self) -> bool:
@@ -79,6 +78,8 @@ class Loop:
                 steps=course.steps, done=state.step, images=course.images, shown=speaks
             ) as progress,
         ):
+            for note in (*self._frames.notes, *self._learner.networks.notes):
+                progress.say(f"note: {note}")
             given = self._batches()
             while state.step < course.steps:
                 with self._failures(), self._timed():
@@ -244,7 +245,7 @@ class Loop:
 def _groups(learner: Learner) -> list[dict[str, Any]]:
     """What is trained: the networks, and the focal lengths at a rate of their own."""
     config = learner.config
-    groups = [(learner.networks, config.learning_rate)]
+    groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
     if learner.camera is not None:
         groups.append((learner.camera, config.camera_rate))
     return [
