@@ -9,7 +9,7 @@ import gradio as gr
 from rilievo.calibration import Along
 from rilievo.views.app import acts, markup
 from rilievo.views.app.question import read_point
-from rilievo.views.app.site import Site, told
+from rilievo.views.app.site import Site
 from rilievo.views.app.visit import Point, Visit
 
 HOW = (
@@ -102,7 +102,7 @@ def join_measuring(site: Site, visit: Any, view: Measuring) -> None:
         }
 
     def said(act: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
-        return told(act, lambda line: {view.words: markup.complain(line)})
+        return site.told(act, lambda line: {view.words: markup.complain(line)})
 
     outputs = [visit, *view.points]
     quick: Any = {"show_progress": "hidden", "api_visibility": "private"}

@@ -13,7 +13,7 @@ from rilievo.views.app.desk import Answer
 from rilievo.views.app.measure_page import fresh, join_measuring, read_along
 from rilievo.views.app.photo_layout import Given, Views, given_column, views_column
 from rilievo.views.app.question import CameraFrom, Question, read_number, safe_stem
-from rilievo.views.app.site import Site, told
+from rilievo.views.app.site import Site
 from rilievo.views.app.visit import Visit, read_colours
 
 Changed = dict[Any, Any]
@@ -124,7 +124,7 @@ class _Part:
                 sides = [(self.named(each), each, now.colours) for each in (first, second)]
                 return {views.pair: markup.pair_view(sides, words)}
 
-            return told(act, lambda line: {views.pair: markup.complain(line)})
+            return self.site.told(act, lambda line: {views.pair: markup.complain(line)})
 
         views.compare.click(
             compare,
@@ -189,9 +189,9 @@ class _Part:
 
     def said(self, act: Callable[[], Changed]) -> Changed:
         """What an act changes, or what went wrong, beside the photograph."""
-        return told(act, lambda line: {self.given.status: markup.complain(line)})
+        return self.site.told(act, lambda line: {self.given.status: markup.complain(line)})
 
     def measured(self, act: Callable[[], Changed]) -> Changed:
         """What an act changes, or what went wrong, beside the measurements."""
         words = self.views.measuring.words
-        return told(act, lambda line: {words: markup.complain(line)})
+        return self.site.told(act, lambda line: {words: markup.complain(line)})

@@ -1,10 +1,10 @@
 """Addresses of an answer's pictures and files, made when they are asked for."""
 
+import asyncio
 import math
-import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -30,20 +30,18 @@ from rilievo.views.app.surface_page import surface_page
 _KEPT = {"Cache-Control": "private, max-age=600"}
 
 
-def answer_routes(desk: Desk, *, workers: int) -> list[Route]:
+def answer_routes(desk: Desk, pool: Executor) -> list[Route]:
     """Routes of the pictures and files of answers.
 
     Args:
         desk: That keeps them.
-        workers: How many are made at the same time.
+        pool: Whose threads make them.
     """
-    room = threading.BoundedSemaphore(workers)
 
     def served(make: Callable[[Request], Response]) -> Callable[[Request], Response]:
         def serve(request: Request) -> Response:
             try:
-                with room:
-                    return make(request)
+                return make(request)
             except RilievoError as error:
                 return PlainTextResponse(str(error), 404)
 
@@ -53,7 +51,7 @@ def answer_routes(desk: Desk, *, workers: int) -> list[Route]:
         serve = served(make)
 
         async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(serve, request)
+            return await asyncio.get_running_loop().run_in_executor(pool, serve, request)
 
         return Route("/answers/{token}/" + path, endpoint, methods=["GET"])
 

@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,11 +60,14 @@ def made_site(options: AppOptions) -> Iterator[Site]:
             seconds=60 * options.keep_minutes,
             most_bytes=1e6 * options.keep_megabytes,
         )
+        # So many may wait for the network at once; two more look after clicks and files.
+        pool = ThreadPoolExecutor(options.workers + 2, "work")
         try:
-            yield Site(options=options, listed=listed, desk=desk, uploads=uploads)
+            yield Site(options=options, listed=listed, desk=desk, uploads=uploads, pool=pool)
         finally:
             sweeper.close()
             networks.close()
+            pool.shutdown(cancel_futures=True)
 
 
 def application(site: Site) -> Any:
@@ -77,7 +81,7 @@ def application(site: Site) -> Any:
 
     options = site.options
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes.extend(answer_routes(site.desk, workers=options.workers))
+    app.router.routes.extend(answer_routes(site.desk, site.pool))
     app = gr.mount_gradio_app(
         app,
         page(site),

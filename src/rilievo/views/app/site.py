@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,27 @@ class Site:
         listed: Models.
         desk: Answers.
         uploads: The one folder whose files visitors may fetch by path.
+        pool: Whose few threads do what takes memory: every thread keeps some for itself, and
+            Gradio would take forty of them in turns.
     """
 
     options: AppOptions
     listed: Sequence[Choice]
     desk: Desk
     uploads: Path
+    pool: Executor
+
+    def told(self, act: Callable[[], Any], otherwise: Callable[[str], Any]) -> Any:
+        """The result of an act, or what ``otherwise`` makes of why there is none.
+
+        Args:
+            act: Done in a thread of the pool.
+            otherwise: Takes one line for the visitor.
+        """
+        try:
+            return self.pool.submit(act).result()
+        except Exception as error:
+            return otherwise(line_of(error))
 
     def shown(self, model: str) -> str:
         """A model's name for people."""
@@ -70,11 +86,3 @@ def line_of(error: Exception) -> str:
         return "too little memory for this: make it smaller first"
     _LOG.error("a defect of rilievo", exc_info=error)
     return f"a defect of rilievo, please report it ({type(error).__name__}: {reason(error)[:80]})"
-
-
-def told(act: Callable[[], Any], otherwise: Callable[[str], Any]) -> Any:
-    """The result of an act, or what ``otherwise`` makes of the line that says why there is none."""
-    try:
-        return act()
-    except Exception as error:
-        return otherwise(line_of(error))
