@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,6 +21,7 @@ _MOST_HELD = 4 * 2**30
 """Bytes of a video's frames that are held in memory; longer videos need a cache."""
 
 
+@runtime_checkable
 class Frames(Protocol):
     """Frames of one sequence."""
 
