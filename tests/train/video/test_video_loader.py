@@ -76,6 +76,15 @@ def test_every_epoch_sees_each_target_once_in_an_order_of_its_own(frames: KeptFr
     assert [batch.step for batch in given] == list(range(6))
 
 
+def test_a_target_is_changed_anew_in_every_epoch(frames: KeptFrames) -> None:
+    colours = VideoAugmentation(flip=0.0, jitter=1.0)
+    first, second = some(frames, 2, batch_size=13, augmentation=colours)
+    places = [second.ids.index(id) for id in first.ids]
+    assert torch.equal(first.views.target, second.views.target[places])
+    before, after = first.views.target_seen, second.views.target_seen[places]
+    assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def test_another_seed_gives_other_batches(frames: KeptFrames) -> None:
     assert some(frames, 1)[0].ids != some(frames, 1, seed=1)[0].ids
 

@@ -52,6 +52,12 @@ def test_a_list_takes_neighbours_by_number() -> None:
     assert found.lonely == 3
 
 
+def test_neighbours_of_a_list_are_a_stride_apart() -> None:
+    numbers = sequence(list(range(3, 12)), listed=Listed(training=(6, 4)))
+    found = Neighbours([numbers], {}).find(0, (-1, 1), 2)
+    assert frames_of(found) == [[3, 1, 5]]
+
+
 def test_the_other_eye_is_the_frame_of_the_same_number() -> None:
     left = sequence([0, 1, 2], id="left", other_eye=OtherEye(sequence="right", shift=-0.5))
     right = sequence([1, 2, 3], id="right", listed=Listed(training=()))
