@@ -73,6 +73,7 @@ class FeatureCache:
     the next one begins with. It is refused, and ``reserve`` says so before the work begins.
 
     Attributes:
+        root: Of all caches.
         folder: Of this backbone's features.
         identity: What makes them.
         found: Images that were there when they were asked for.
@@ -112,7 +113,7 @@ class FeatureCache:
                 "a feature cache needs a limit above 0 MB and precision fp32 or bf16, got "
                 f"{limit_megabytes} MB and '{precision}'"
             )
-        self._root, self._backbone, self._limit = root, backbone, limit_megabytes * 1e6
+        self.root, self._backbone, self._limit = root, backbone, limit_megabytes * 1e6
         self.identity = Identity(
             version=VERSION,
             facts=backbone.facts,
@@ -241,13 +242,13 @@ class FeatureCache:
     def _refuse_full(self, needed: int) -> None:
         if self._used + needed > self._limit:
             # Others may have made room since, or have written too.
-            self._used = used_bytes(self._root)
+            self._used = used_bytes(self.root)
         if self._used + needed > self._limit:
             raise self._full(needed)
 
     def _full(self, needed: int) -> OutputError:
         return OutputError(
-            f"{printable(self._root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
+            f"{printable(self.root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
             f"{self._limit / 1e6:.0f} MB, and {needed / 1e6:.1f} MB more are needed; raise the "
             "limit, keep int8 or fewer layers, or remove folders that are no longer used"
         )
