@@ -6,6 +6,7 @@ import pytest
 
 from rilievo.train.video.collapse import FIRST_STEP, PATIENCE, SIGNS, Watch
 from rilievo.train.video.log import StepRow, WarningRow
+from rilievo.train.video.progress import listed
 
 LEARNS = StepRow(
     step=0,
@@ -71,3 +72,11 @@ def test_a_sign_that_comes_and_goes_is_not_said() -> None:
 
 def test_a_run_that_goes_on_does_not_repeat_what_was_said_before() -> None:
     assert warnings(replace(LEARNS, masked=1.0), watch=Watch(said={"masked"})) == []
+
+
+def test_of_many_notes_the_first_and_the_last_are_said() -> None:
+    notes = tuple(map(str, range(20)))
+    said = listed(notes)
+    assert (said[:4], said[5:]) == (notes[:4], notes[-4:])
+    assert said[4] == "... and 12 more, in record.json at the end"
+    assert listed(notes[:8]) == notes[:8]

@@ -29,7 +29,7 @@ from rilievo.train.video.loader import batches
 from rilievo.train.video.log import Log, StepRow, ValidationRow
 from rilievo.train.video.measures import Measures, measure
 from rilievo.train.video.pictures import save_pictures
-from rilievo.train.video.progress import Progress
+from rilievo.train.video.progress import Progress, listed
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.schedule import Course, learning_rate
 from rilievo.train.video.summary import summarise
@@ -78,7 +78,7 @@ class Loop:
                 steps=course.steps, done=state.step, images=course.images, shown=speaks
             ) as progress,
         ):
-            for note in (*self._frames.notes, *self._learner.networks.notes):
+            for note in listed((*self._frames.notes, *self._learner.networks.notes)):
                 progress.say(f"note: {note}")
             given = self._batches()
             while state.step < course.steps:

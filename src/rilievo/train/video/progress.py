@@ -8,6 +8,7 @@ from typing import Any
 from rilievo.io.limits import printable
 
 _FRAMES_A_WORD = 20
+_NOTES = 4
 
 
 class Progress:
@@ -56,6 +57,14 @@ class Progress:
             # That nobody listens any more is no reason to end a run.
             with suppress(OSError):
                 print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """The first and the last of many notes: the last ones sum up."""
+    if len(notes) <= 2 * _NOTES:
+        return notes
+    left = len(notes) - 2 * _NOTES
+    return (*notes[:_NOTES], f"... and {left} more, in record.json at the end", *notes[-_NOTES:])
 
 
 class Decoding:
