@@ -30,8 +30,10 @@ def spread_out(
         RilievoError: If nothing can be done at all.
         MissingExtraError: If a cluster is asked for and Ray is not installed.
     """
+    if not count:
+        return iter(())
     if batch.ray is None:
-        workers = max(1, min(batch.workers or 1, count))
+        workers = min(batch.workers or 1, count)
         size = task_size(count, workers)
         return work_in_processes(work, items, workers=workers, size=size)
     from rilievo.batch.cluster import Pool, work_on_ray
