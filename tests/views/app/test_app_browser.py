@@ -106,6 +106,7 @@ def test_points_can_be_typed_and_slips_are_told(page: Any, tmp_path: Path):
     give(page, write_scene(tmp_path / "room.jpg"))
     shown(page)
     view(page, "Measure")
+    loaded(page, "#measure-picture img")
     page.get_by_label("Point A: column, row").fill("10, 20")
     page.get_by_label("Point B: column, row").fill("300, 220")
     page.click("#measure")
