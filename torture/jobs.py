@@ -66,7 +66,7 @@ def _predict(*save: str) -> Callable[[Path, Path], Sequence[str]]:
 
 
 def _evaluate(input: Path, output: Path) -> Sequence[str]:
-    chosen = ("-b", "depth", "--dataset", "folder", "--workers", "1", "--threads", "1")
+    chosen = ("-b", "depth", "--dataset", "folder", "--threads", "1")
     return (*RILIEVO, "evaluate", *chosen, "--root", str(input), "-o", str(output))
 
 

@@ -26,7 +26,7 @@ class Reader:
     victims: Mapping[str, str]
     read: Callable[[Path], object]
     share: float = 1.0
-    seconds: float = 60.0
+    seconds: float = 180.0
     mebibytes: int = 2048
     places: bool = True
 

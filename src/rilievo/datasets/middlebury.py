@@ -94,7 +94,9 @@ class Middlebury(Dataset):
         """Depth of the left camera: f · baseline / (disparity + doffs)."""
         scene = self._scene(id)
         calibration = _read_calibration(scene.calibration)
-        disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
+        # A signalling NaN, which no program writes on purpose, is as unknown as any.
+        with np.errstate(invalid="ignore"):
+            disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
         valid = np.isfinite(disparity) & (disparity > 0)
         product = calibration.K[0, 0] * calibration.baseline
         with np.errstate(over="ignore"):
