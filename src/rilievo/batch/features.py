@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from rilievo.batch.options import BatchOptions
@@ -84,7 +85,8 @@ class FeatureHand:
                 if not frame.teaches(self._config.blueprint.task):
                     idle += 1
                     continue
-                cache.features(torch.from_numpy(frame.image)[None])
+                image = np.ascontiguousarray(frame.image)  # a mirrored one runs backwards
+                cache.features(torch.from_numpy(image)[None])
             except InputError as error:
                 failures.append(Failure(name=self._frames.ids[source.index], reason=str(error)))
         return Report(
