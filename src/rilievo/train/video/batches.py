@@ -27,6 +27,8 @@ class OneViews:
         travelled: Distance [m] between target and each source, NaN where unknown; None where
             nothing is known.
         valid: Pixels of the target that count; None where all do.
+        hints: Depth of the target by stereo matching, in the unit of known motion, 0 where there
+            is none; None where nobody asked.
     """
 
     id: str
@@ -38,6 +40,7 @@ class OneViews:
     source_T_target: tuple[Float32[np.ndarray, "4 4"] | None, ...]
     travelled: Float32[np.ndarray, "m"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None
+    hints: Float32[np.ndarray, "h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
         ),
         travelled=_travelled(views, device),
         valid=_valid(views, device),
+        hints=_hints(views, device),
     )
 
 
@@ -129,6 +133,14 @@ def _valid(views: list[OneViews], device: torch.device | str) -> Bool[Tensor, "b
     everywhere = np.ones(views[0].frames.shape[1:3], bool)
     masks = [everywhere if each.valid is None else each.valid for each in views]
     return _tensor(np.stack(masks), device)
+
+
+def _hints(views: list[OneViews], device: torch.device | str) -> Float32[Tensor, "b h w"] | None:
+    hints = [each.hints for each in views if each.hints is not None]
+    if not hints:
+        return None
+    assert len(hints) == len(views), "hints are asked for of all targets or of none"
+    return _tensor(np.stack(hints), device)
 
 
 def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:

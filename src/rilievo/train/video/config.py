@@ -158,6 +158,8 @@ class VideoConfig:
             )
         if self.losses.velocity and self.data.poses is None:
             raise OptionError("velocity learns from known distances: give poses")
+        if self.losses.hints and not self.data.stereo:
+            raise OptionError("hints come from matching the two eyes: set stereo")
         if self.losses.predictive_mask != self.blueprint.mask:
             raise OptionError("predictive_mask needs a network with the head for it: mask")
         if not 0 <= self.data.held_out < 1:

@@ -44,6 +44,7 @@ def open_frames(
     offsets: tuple[int, ...],
     cache: Path | None,
     progress: Progress | None = None,
+    hints: bool = False,
 ) -> VideoFrames:
     """The frames of a run.
 
@@ -57,6 +58,7 @@ def open_frames(
         cache: Folder to keep decoded frames in; None decodes each frame whenever it is needed
             (a video is held in memory).
         progress: Told of every frame that is decoded now.
+        hints: Whether the eyes of every target are matched, for depth to fall back on.
 
     Raises:
         OptionError: If options do not go together.
@@ -69,7 +71,11 @@ def open_frames(
     all_offsets = (*temporal, OTHER_EYE) if data.stereo else temporal
     if not all_offsets:
         raise OptionError("there is no source to learn from: give offsets, such as -1,1")
-    opening = Opening(data=data, size=size, offsets=all_offsets, cache=cache, progress=progress)
+    if hints and not data.stereo:
+        raise OptionError("hints come from matching the two eyes: set stereo")
+    opening = Opening(
+        data=data, size=size, offsets=all_offsets, cache=cache, progress=progress, hints=hints
+    )
     sequences = list_sequences(data)
     stores = {
         place: _store(opening, sequence, None)

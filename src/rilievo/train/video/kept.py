@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from rilievo.geometry.transforms import invert
 from rilievo.train.video.augment import augmented
 from rilievo.train.video.batches import OneViews
 from rilievo.train.video.beside import depth_beside
 from rilievo.train.video.config import VideoAugmentation
+from rilievo.train.video.hints import stereo_hint
 from rilievo.train.video.reading import pyramid_of
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.stores import Frames
@@ -67,9 +68,10 @@ class KeptFrames:
         *,
         offsets: tuple[int, ...],
         motion: MotionUse,
+        hints: bool = False,
     ) -> None:
         self._sequences, self._targets = tuple(sequences), tuple(targets)
-        self._motion, self.offsets = motion, offsets
+        self._motion, self._hints, self.offsets = motion, hints, offsets
         self.ids = tuple(self._id(target.place) for target in self._targets)
 
     def __len__(self) -> int:
@@ -104,6 +106,7 @@ class KeptFrames:
             ),
             travelled=self._travelled(known),
             valid=opened.valid,
+            hints=self._hint(opened, frames) if self._hints else None,
         )
         return views if augmentation is None else augmented(views, augmentation, rng)
 
@@ -148,6 +151,13 @@ class KeptFrames:
         motion = np.eye(4)
         motion[0, 3] = shift
         return motion
+
+    def _hint(
+        self, opened: OpenSequence, frames: UInt8[np.ndarray, "n h w 3"]
+    ) -> Float32[np.ndarray, "h w"]:
+        assert opened.shift is not None, "hints are of stereo pairs"
+        other = frames[1 + self.offsets.index(OTHER_EYE)]
+        return stereo_hint(frames[0], other, focal=float(opened.K[0, 0]), shift=opened.shift)
 
     def _travelled(
         self, known: Sequence[Float64[np.ndarray, "4 4"] | None]

@@ -35,6 +35,7 @@ class Opening:
         offsets: Of the sources.
         cache: Folder of the cache.
         progress: Told of every frame that is decoded.
+        hints: Whether stereo pairs are matched.
         notes: For the user.
         gone: Broken frames.
         moving: What moves, of sequences that were gone through.
@@ -46,6 +47,7 @@ class Opening:
     offsets: tuple[int, ...]
     cache: Path | None
     progress: Progress | None
+    hints: bool = False
     notes: list[str] = field(default_factory=list)
     gone: set[Place] = field(default_factory=set)
     moving: dict[int, Moving] = field(default_factory=dict)

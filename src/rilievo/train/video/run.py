@@ -90,6 +90,7 @@ def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
             offsets=config.offsets,
             cache=cache,
             progress=Decoding(shown=fabric.is_global_zero),
+            hints=config.losses.hints,
         )
 
 
