@@ -128,7 +128,7 @@ def snippet_errors(
 
 def known_poses(poses: Float[np.ndarray, "n 4 4"]) -> Bool[np.ndarray, "n"]:
     """Which poses have no NaN."""
-    return np.isfinite(poses).all(axis=(1, 2))
+    return np.asarray(np.isfinite(poses).all(axis=(1, 2)))
 
 
 def check_same_length(
