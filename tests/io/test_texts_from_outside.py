@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from predictions import prediction
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.limits import read_text
+from rilievo.io.outputs import save
+from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.io.yaml_text import parse_yaml
 from rilievo.models.pipeline_index import read_index
@@ -47,6 +50,15 @@ def test_json_that_is_nested_deeper_than_a_stack_is_refused(tmp_path: Path, name
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("name", ["npz", "png16", "npy", "tiff"])
+def test_a_pipe_among_results_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    path = save(prediction(), tmp_path / "x", [name])[0]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="is a pipe"):
+        read_prediction(tmp_path / "x")
+
+
 def test_an_endless_device_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "x").symlink_to("/dev/zero")
     with pytest.raises(InputError, match="is a device"):
@@ -76,7 +88,7 @@ def test_what_is_no_json_is_one_kind_of_error(text: str | bytes) -> None:
     [LAUGHS, "a: &a [*a]", "[" * 20_000, "a: [", "!!python/object/apply:os.system [x]", "? {a: [}"],
 )
 def test_yaml_that_unfolds_for_ever_or_makes_objects_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="\\w"):
+    with pytest.raises(ValueError, match=r"\w"):
         parse_yaml(text)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import check_regular, printable, read_text
 from rilievo.io.outputs import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.stored import Stored
@@ -199,6 +199,7 @@ def _read_files(found: _Found) -> Stored:
 def _read_file(path: Path, facts: FileFacts) -> Stored:
     reader = OUTPUTS[facts.output].reader
     assert reader is not None, "only readable files come here"
+    check_regular(path)
     try:
         return load(reader)(path, facts)
     except BROKEN_FILE as error:
