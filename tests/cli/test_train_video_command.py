@@ -115,6 +115,8 @@ def test_known_motion_makes_depth_metric_and_a_pose_network_needless() -> None:
     stereo = config(stereo=True).blueprint
     assert (stereo.kind, stereo.pose) == (DepthKind.METRIC, PoseKind.SEPARATE)
     speeds = config(poses="auto", set=("losses.velocity=0.05",)).blueprint
+    none = config(poses="auto", set=("losses.velocity=0",)).blueprint
+    assert none.kind is DepthKind.UP_TO_SCALE
     assert speeds.kind == DepthKind.METRIC
     assert config(poses="auto").blueprint.kind == DepthKind.UP_TO_SCALE
     assert config(stereo_only=True).blueprint.pose == PoseKind.NONE

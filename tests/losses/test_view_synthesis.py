@@ -145,6 +145,19 @@ def test_other_means_give_the_same_loss_with_a_predicted_mask() -> None:
     assert found.total.item() == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("minimum", [True, False])
+def test_a_predicted_mask_does_not_flatter_the_error_that_is_reported(minimum: bool) -> None:
+    batch, options = Batch(3), VideoLosses(automask=False, minimum=minimum)
+    views, depth = batch.views(), 1 + batch.answers()[0][:, 0]
+    frames, motion = frames_of(views, options, None), batch.source_T_target()
+    plain = explain(frames, depth, motion, options)
+    masks = batch.mask()[0]
+    masked = explain(frames, depth, motion, options, masks=masks)
+    torch.testing.assert_close(masked.warped_error, plain.warped_error, rtol=0, atol=0)
+    assert (masked.error < plain.error).all()
+    assert masked.moved.equal(plain.moved)
+
+
 def test_terms_add_up_to_the_total() -> None:
     found = loss_of_batch(Batch(1))
     weights = [1e-3 / 2**scale for scale in range(4)]

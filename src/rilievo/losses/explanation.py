@@ -22,7 +22,7 @@ class Explanation:
     Attributes:
         error: What counts: of the best source (or their mean), weighted by ``trust``; where the
             automask leaves a pixel out, the constant error of unmoved sources.
-        warped_error: Of the best source (or their mean) alone.
+        warped_error: Of the best source (or their mean) alone, whatever ``masks`` say.
         moved: Pixels that the warp explains better than sources as they are.
         images: Each source as the target's camera sees it.
     """
@@ -72,9 +72,8 @@ def explain(
         )
         for source, T in zip(frames.sources, source_T_target, strict=True)
     )
-    errors = torch.stack([_error(frames, each, options) for each in warped], dim=1)
-    if masks is not None:
-        errors = errors * masks
+    whole = torch.stack([_error(frames, each, options) for each in warped], dim=1)
+    errors = whole if masks is None else whole * masks
     if options.minimum:
         # With two sources of equal error the first is chosen, and alone gets a gradient.
         best, chosen = errors.min(dim=1)
@@ -82,6 +81,8 @@ def explain(
     else:
         best = errors.mean(dim=1)
         error = best if trust is None else (errors * trust).mean(dim=1)
+    if masks is not None:
+        best = whole.amin(dim=1) if options.minimum else whole.mean(dim=1)
     moved = best.detach() < frames.still
     if options.automask:
         error = torch.where(moved, error, frames.still)

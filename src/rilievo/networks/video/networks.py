@@ -70,7 +70,8 @@ class VideoNetworks(nn.Module):
         pairs = zip(sources, self.offsets, strict=True)
         motions = [self._motion(target, source, offset, features) for source, offset in pairs]
         if self.blueprint.pose is PoseKind.CNN:
-            # As published: its translation is in units of the scene's mean inverse depth.
+            # As published, its translation is in units of the scene's mean inverse depth: here
+            # that of the finest scale, for all scales, where the published program takes each own.
             inverse = 1 / depth_of(disparities[0].float(), self.blueprint)
             unit = inverse.mean(dim=(1, 2, 3))[:, None]
             motions = [each and (each[0], each[1] * unit) for each in motions]

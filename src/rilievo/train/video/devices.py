@@ -30,8 +30,10 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
         raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
     devices, nodes = _counts(options)
     several = devices * nodes > 1
-    # What poses make known leaves weights of the pose network without a gradient.
-    partly = config.data.follow_poses and config.blueprint.pose is not PoseKind.NONE
+    # What poses make known leaves weights of the pose network without a gradient, and what is read
+    # out at coarser scales alone those of the finer ones.
+    known = config.data.follow_poses and config.blueprint.pose is not PoseKind.NONE
+    partly = known or config.blueprint.scales[0] > 0
     on_gpu = device.type != "cpu"
     fabric = Fabric(
         accelerator=device.type,

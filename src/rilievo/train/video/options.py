@@ -17,6 +17,7 @@ from rilievo.train.video.presets import overridden, preset_config
 
 _WITHOUT_IMAGENET = ("lite",)
 SCRATCH = "scratch"
+_VELOCITY = "losses.velocity"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,7 @@ class VideoOptions:
         pose = self.pose or (PoseKind.NONE if known else PoseKind.SEPARATE)
         if pose not in list(PoseKind):
             raise OptionError(f"no pose network '{pose}'; {suggest(pose, PoseKind)}")
-        in_metres = known or self.stereo or any("losses.velocity=" in each for each in self.set)
+        in_metres = known or self.stereo or bool(dict(map(_setting, self.set)).get(_VELOCITY))
         return VideoBlueprint(
             encoder=self.encoder,
             pose=PoseKind(pose),
