@@ -3,6 +3,7 @@
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from csv import DictReader
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,7 @@ from rilievo.models import load_model
 from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.video import collapse, loop
-from rilievo.train.video.config import VideoRunOptions
+from rilievo.train.video.config import VideoLosses, VideoRunOptions
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.run import train_video
 from sliding_walls import write_walls
@@ -77,6 +78,26 @@ def test_tables_and_pictures_are_there_to_look_at(whole: Path) -> None:
     assert "nan" not in validation[-1]
     with Image.open(whole / "pictures/step-0000006.png") as picture:
         assert picture.size == (96, 5 * 64)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        VideoLosses(smoothness=0.1, consistency=0.5, velocity=0.3, motion_mask=True),
+        VideoLosses(smoothness=0.1, predictive_mask=True, automask=False),
+    ],
+)
+def test_the_parts_of_the_loss_add_up_in_the_log(
+    walls: Path, tmp_path: Path, losses: VideoLosses
+) -> None:
+    config = small_config(walls)
+    blueprint = replace(config.blueprint, mask=losses.predictive_mask)
+    train_video(replace(config, losses=losses, blueprint=blueprint, steps=2), tmp_path, CPU)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        (row,) = ({name: float(cell) for name, cell in each.items()} for each in DictReader(file))
+    assert row["extra"] > 0.01
+    parts = row["photometric"] + row["smoothness"] + row["extra"]
+    assert parts == pytest.approx(row["loss"], abs=1e-5)
 
 
 @pytest.mark.parametrize("folder", [".", "best"])

@@ -128,7 +128,7 @@ class Loop:
             ):
                 explained = self._explained(batch)
                 self._fabric.backward(explained.loss.total / config.accumulate)
-            self._measured.append(measure(explained))
+            self._measured.append(measure(explained, self._config))
         if config.clip_norm is not None:
             self._fabric.clip_gradients(
                 self._stepped, self._optimizer, max_norm=config.clip_norm, error_if_nonfinite=False

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rilievo.losses.scale_terms import MASK_WEIGHT
+from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.learner import Explained
 
 _ENDS = 0.01
@@ -29,21 +31,27 @@ class Measures(NamedTuple):
 
 
 @torch.no_grad()
-def measure(explained: Explained) -> Float[Tensor, "numbers"]:
-    """The numbers of a batch, in the order of ``Measures``, on the batch's device."""
+def measure(explained: Explained, config: VideoConfig) -> Float[Tensor, "numbers"]:
+    """The numbers of a batch, in the order of ``Measures``, on the batch's device.
+
+    Photometric, smoothness and extra add up to the loss.
+    """
     loss, finest = explained.loss, explained.sigmoids[0]
     photometric = torch.stack(loss.photometric).mean()
-    smoothness = torch.stack(loss.smoothness).mean()
+    scales = zip(loss.smoothness, config.blueprint.scales, strict=True)
+    smoothness = torch.stack([each / 2**scale for each, scale in scales]).mean()
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(explained.motions)
     ends = (finest < _ENDS) | (finest > 1 - _ENDS)
-    extra = torch.stack([*loss.extras.values(), photometric.new_zeros(())]).sum()
+    weights = {"consistency": config.losses.consistency, "velocity": config.losses.velocity}
+    weights |= {"mask": MASK_WEIGHT, "hints": 1.0}
+    extras = [weights[name] * value for name, value in loss.extras.items()]
     return torch.stack(
         Measures(
             loss=loss.total.detach(),
             photometric=photometric,
-            smoothness=smoothness,
-            extra=extra,
+            smoothness=config.losses.smoothness * smoothness,
+            extra=torch.stack([*extras, photometric.new_zeros(())]).sum(),
             warp_error=loss.warped_error.mean(),
             identity_error=loss.still_error.mean(),
             masked=1 - loss.automask.float().mean(),
