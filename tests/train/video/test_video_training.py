@@ -3,6 +3,7 @@
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from csv import DictReader
 from dataclasses import replace
 from hashlib import sha256
@@ -19,7 +20,7 @@ from rilievo.models import load_model
 from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.video import collapse, loop
-from rilievo.train.video.config import VideoLosses, VideoRunOptions
+from rilievo.train.video.config import VideoAugmentation, VideoLosses, VideoRunOptions
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.run import train_video
 from sliding_walls import write_walls
@@ -141,6 +142,16 @@ def test_a_resume_with_other_options_names_them(walls: Path, whole: Path) -> Non
         train_video(config, whole, GO_ON)
     with pytest.raises(OutputError, match="go on with it"):
         train_video(small_config(walls), whole, CPU)
+
+
+def test_a_resume_with_numbers_written_otherwise_goes_on(walls: Path, tmp_path: Path) -> None:
+    config = replace(small_config(walls), augmentation=VideoAugmentation(flip=0.0))
+    whole = deepcopy(config)
+    # As a user may write it; the checks of types in tests would refuse it.
+    object.__setattr__(whole.augmentation, "flip", 0)
+    train_video(whole, tmp_path, replace(CPU, stop_at=1))
+    record = train_video(config, tmp_path, GO_ON)
+    assert record is not None
 
 
 def test_a_folder_of_something_else_is_left_alone(walls: Path, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def train_video(
             used.
     """
     options = options or VideoRunOptions()
+    # As it will be read again: a whole number that stands for a float is that float.
+    config = from_json(VideoConfig, to_json(config))
     fabric = make_fabric(config, options)
     if fabric.is_global_zero:
         _check_folder(config, run, resume=options.resume)
