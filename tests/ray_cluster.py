@@ -15,7 +15,8 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 from ray.cluster_utils import Cluster
 
 import rilievo.batch.run
-from killed_work import Deadly, KilledPredictWork
+from killed_predictions import KilledPredictWork
+from killed_work import Deadly
 from rilievo.batch.cluster import Pool, work_on_ray
 from rilievo.batch.evaluating import evaluate_across
 from rilievo.batch.options import BatchOptions

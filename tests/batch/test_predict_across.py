@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import rilievo.batch.run
-from killed_work import KilledPredictWork
+from killed_predictions import KilledPredictWork
 from rilievo.batch.options import BatchOptions
 from rilievo.batch.run import predict_across
 from rilievo.cli import main

@@ -44,6 +44,14 @@ def test_what_cannot_be_done_at_all_is_refused_with_its_own_line(tmp_path: Path)
         run(Deadly(folder=tmp_path, refusal="no model 'x'"), ["1", "2"])
 
 
+def test_a_refusal_on_the_way_ends_the_run_with_its_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RilievoError, match=r"^the disk is full$"):
+        run(Deadly(folder=tmp_path, refusal_at="3"), [f"{number}" for number in range(9)])
+    assert capfd.readouterr().err == ""
+
+
 def test_processes_that_die_before_they_begin_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(RilievoError, match="die before they have loaded the model"):
         run(Deadly(folder=tmp_path, dies_at_start=True), ["1"])

@@ -66,6 +66,9 @@ class Hand(Protocol[Item_contra]):
         Args:
             items: The inputs.
             again: Whether a process that was killed has had them, and may have done some.
+
+        Raises:
+            RilievoError: If nothing more can be done at all.
         """
         ...
 
@@ -100,10 +103,13 @@ class Opened(Generic[Item]):
     refusal: str = ""
 
     def do(self, items: Sequence[Item], *, again: bool) -> Report:
-        """Do some inputs, or say why none can be done."""
+        """Do some inputs, or say why none can be done: by now, as where a disk is full."""
         if self.hand is None:
             return Report(refusal=self.refusal)
-        return self.hand.do(items, again=again)
+        try:
+            return self.hand.do(items, again=again)
+        except RilievoError as error:
+            return Report(refusal=str(error))
 
 
 def open_work(work: Work[Item], version: str) -> Opened[Item]:
