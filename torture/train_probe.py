@@ -6,6 +6,7 @@ The command line writes one every 500 steps, which no short run would live to se
 import sys
 from pathlib import Path
 
+from rilievo.errors import RilievoError
 from rilievo.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice, Task
 from rilievo.train.probe.config import DataChoice, ProbeConfig, RunOptions
 from rilievo.train.probe.run import train_probe
@@ -26,7 +27,10 @@ def main() -> None:
         batch_size=2,
         checkpoint_steps=5,
     )
-    train_probe(config, Path(sys.argv[2]), RunOptions(device="cpu", resume=True))
+    try:
+        train_probe(config, Path(sys.argv[2]), RunOptions(device="cpu", resume=True))
+    except RilievoError as error:
+        sys.exit(f"rilievo: {error}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """numpy's files and zip archives broken by what their headers say."""
 
 import io
+import lzma
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -143,7 +145,7 @@ def _rebuilt(good: bytes, chance: Random, edit: Callable[[list[Entry]], None]) -
         edit(entries)
     except (zipfile.BadZipFile, OSError, EOFError, IndexError, ValueError, RuntimeError):
         return blind.flip(good, chance)
-    except (NotImplementedError, zipfile.zlib.error, struct.error):
+    except (NotImplementedError, zlib.error, lzma.LZMAError, struct.error):
         return blind.truncate(good, chance)
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive, warnings.catch_warnings():

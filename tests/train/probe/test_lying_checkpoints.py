@@ -1,6 +1,8 @@
 """Checkpoints that are whole files and lie about what is in them."""
 
 import os
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, OutputError
 from rilievo.train.probe.checkpoint import RunState, load_checkpoint, save_checkpoint
 
 
@@ -63,6 +65,23 @@ def test_a_checkpoint_that_lies_is_refused_in_one_line(tmp_path: Path, lie: str)
     torch.save(held, path)
     with pytest.raises(InputError, match="is a checkpoint of another network or version"):
         load_checkpoint(state(), path, fingerprint="f")
+
+
+def test_a_disk_that_is_full_is_one_line_and_keeps_the_checkpoint_before(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(state(), path, fingerprint="f")
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="larger than the file system allows"):
+            save_checkpoint(state(), path, fingerprint="g")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["c.pt"]
 
 
 def test_a_checkpoint_that_would_run_code_runs_none(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,11 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "cpu_seconds": state.cpu_seconds,
         "epoch_losses": state.epoch_losses,
     }
+    # Of a disk that is full torch says nothing that anybody understands, so it writes to memory.
+    content = BytesIO()
+    torch.save(entries, content)
     with replacing(path) as part:
-        torch.save(entries, part)
+        part.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
@@ -130,9 +134,9 @@ def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:
         MissingExtraError: If safetensors is not installed.
     """
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ModuleNotFoundError as error:
         raise MissingExtraError("training a probe", "probe") from error
     state = {name: each.detach().cpu().contiguous() for name, each in learned.state_dict().items()}
     with replacing(path) as part:
-        save_file(state, part, metadata=facts)
+        part.write_bytes(save(state, metadata=facts))
