@@ -93,8 +93,8 @@ def read_index(folder: Path) -> PipelineIndex:
         raise ModelError(f"{printable(path)}: not the index of a pipeline of diffusers") from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, code of its own, "
-            "which is never run; a class of diffusers is expected"
+            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, code of its "
+            "own, which is never run; a class of diffusers is expected"
         )
     if class_name in _REFUSED:
         raise ModelError(f"{printable(path)}: a {class_name}: {_REFUSED[class_name]}")
