@@ -28,7 +28,7 @@ def test_a_photograph_is_looked_at_from_all_sides(page: Any, tmp_path: Path):
     assert (
         page.locator("#normals img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 320
     )
-    view(page, "Confidence")
+    view(page, "Depth")
     assert "does not say how sure" in page.locator("#confidence").inner_text()
     view(page, "Surface")
     frame = page.frame_locator("iframe.surface")
@@ -41,6 +41,34 @@ def test_a_photograph_is_looked_at_from_all_sides(page: Any, tmp_path: Path):
         canvas.press("ArrowRight")
     page.wait_for_timeout(1000)
     assert canvas.screenshot() != before, "the keyboard turns it"
+
+
+def test_an_example_is_picked_and_its_known_distance_gives_metres(page: Any):
+    page.get_by_role("button", name="A room").click()
+    shown(page)
+    assert "640 × 480" in page.locator("#status").inner_text()
+    view(page, "Measure")
+    loaded(page, "#measure-picture img")
+    page.get_by_label("Point A: column, row").fill("215, 270")
+    page.get_by_label("Known distance of A, in metres").fill("1.73")
+    page.click("#measure")
+    page.locator("#measured").get_by_text("Point A").wait_for()
+    page.click("#know")
+    page.locator("#measured").get_by_text("column 215, row 270 is 1.73 m away").wait_for()
+
+
+def test_on_a_phone_every_view_is_a_tab_and_nothing_is_cut_off(browser: Any, served: Served):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
+    page = opened(context.new_page(), served)
+    tabs = page.locator("#views").get_by_role("tab")
+    page.wait_for_function("document.querySelectorAll('#views [role=tab]').length === 6")
+    assert all(tab.is_visible() for tab in tabs.all())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    box = page.locator("#photo").bounding_box()
+    assert box["width"] > 340, "the page is not lost to padding"
+    above, below = page.locator("#views").bounding_box(), page.locator("#go").bounding_box()
+    assert above["y"] < below["y"], "the answer comes before the settings"
+    context.close()
 
 
 def test_the_slider_is_moved_with_the_keyboard(page: Any, tmp_path: Path):

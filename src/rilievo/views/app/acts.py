@@ -57,9 +57,9 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
             "Surface normals as colours",
             "Blue faces you, red faces right, green faces up (x right, y up, z towards you).",
         )
-    confidence = markup.hint("This model does not say how sure it is.")
+    confidence = markup.hint("This model does not say how sure it is of its depth.")
     if prediction.confidence is not None:
-        confidence = markup.picture_view(
+        confidence = "<h2>Confidence</h2>" + markup.picture_view(
             answer, "confidence", "Confidence in grey", "White is surest, black is least sure."
         )
     return Shown(

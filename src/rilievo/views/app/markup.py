@@ -46,7 +46,9 @@ def summary(answer: Answer, prediction: Prediction, shown: str) -> str:
     height, width = answer.shape
     lines = [f"{shown} answered for {width} × {height} pixels in {answer.seconds:.2f} s."]
     if prediction.depth is not None:
-        lines.append(f"Depth: {MEANINGS[prediction.depth.kind]}.")
+        lines.append(f"Its numbers: {MEANINGS[prediction.depth.kind]}.")
+        if prediction.depth.kind is not DepthKind.METRIC:
+            lines.append("A distance that you know gives metres: see Measure.")
     camera = prediction.camera
     if camera is not None:
         fov = horizontal_fov(camera.K, width)

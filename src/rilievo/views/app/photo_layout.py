@@ -8,6 +8,7 @@ import gradio as gr
 from rilievo.io.colour import COLOUR_MAPS
 from rilievo.views.app import markup
 from rilievo.views.app.choices import open_choices
+from rilievo.views.app.examples import EXAMPLES, EXAMPLES_HINT
 from rilievo.views.app.measure_page import Measuring, measuring_view
 from rilievo.views.app.question import CameraFrom
 from rilievo.views.app.site import Site
@@ -25,6 +26,7 @@ class Given:
     """Where visitors say what they want."""
 
     photo: Any
+    examples: list[Any]
     model: Any
     flip: Any
     camera_from: Any
@@ -62,8 +64,12 @@ class Views:
     files: Any
 
 
-def given_column(site: Site) -> Given:
-    """Lay out what is given."""
+def photo_column() -> tuple[Any, list[Any], Any]:
+    """Lay out where a photograph is given.
+
+    Returns:
+        The photograph, a button for each of ``EXAMPLES``, and where the answer is told.
+    """
     photo = gr.Image(
         label="Photograph",
         placeholder="Drop a photograph here, or click to choose one",
@@ -74,8 +80,18 @@ def given_column(site: Site) -> Given:
         buttons=[],
         elem_id="photo",
     )
+    gr.HTML(markup.hint(EXAMPLES_HINT))
+    with gr.Row(elem_classes="examples"):
+        examples = [
+            gr.Button(example.title, size="sm", min_width=120, elem_id=f"example-{example.name}")
+            for example in EXAMPLES
+        ]
     status = gr.HTML(markup.hint("Nothing leaves this server."), elem_id="status")
-    go = gr.Button("Show depth", variant="primary", elem_id="go")
+    return photo, examples, status
+
+
+def chosen_column(site: Site, photo: Any, examples: list[Any], status: Any) -> Given:
+    """Lay out what may be chosen besides, and gather all that is given."""
     model, flip = _model_choice(site, "Model (licence)")
     with gr.Accordion("Camera", open=False):
         camera_from = gr.Radio(
@@ -88,8 +104,10 @@ def given_column(site: Site) -> Given:
         with gr.Row():
             near = gr.Textbox(label="Near end", max_lines=1, min_width=100)
             far = gr.Textbox(label="Far end", max_lines=1, min_width=100)
+    go = gr.Button("Show depth", variant="primary", elem_id="go")
     return Given(
         photo=photo,
+        examples=examples,
         model=model,
         flip=flip,
         camera_from=camera_from,
@@ -110,17 +128,16 @@ def _model_choice(site: Site, label: str) -> tuple[Any, Any]:
 
 def views_column(site: Site) -> Views:
     """Lay out what is seen."""
-    with gr.Tabs(elem_id="views"):
+    with gr.Tabs(elem_id="views", overflow_behavior="wrap"):
         with gr.Tab("Depth"):
             depth = gr.HTML(markup.NOTHING, elem_id="depth")
+            confidence = gr.HTML("", elem_id="confidence")
         with gr.Tab("Surface"):
             surface = gr.HTML(markup.NOTHING, elem_id="surface")
         with gr.Tab("Measure"):
             measuring = measuring_view()
         with gr.Tab("Normals"):
             normals = gr.HTML(markup.NOTHING, elem_id="normals")
-        with gr.Tab("Confidence"):
-            confidence = gr.HTML(markup.NOTHING, elem_id="confidence")
         with gr.Tab("Compare"):
             other, other_flip = _model_choice(site, "Second model (licence)")
             compare = gr.Button("Compare with the answer above", elem_id="compare")

@@ -10,8 +10,15 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.views.app import acts, markup
 from rilievo.views.app.choices import open_choices
 from rilievo.views.app.desk import Answer
+from rilievo.views.app.examples import EXAMPLES, Example
 from rilievo.views.app.measure_page import fresh, join_measuring, read_along
-from rilievo.views.app.photo_layout import Given, Views, given_column, views_column
+from rilievo.views.app.photo_layout import (
+    Given,
+    Views,
+    chosen_column,
+    photo_column,
+    views_column,
+)
 from rilievo.views.app.question import CameraFrom, Question, read_number, safe_stem
 from rilievo.views.app.site import Site
 from rilievo.views.app.visit import Visit, read_colours
@@ -24,12 +31,16 @@ def photo_tab(site: Site) -> None:
     """Lay out the part and join it up."""
     visit = gr.State(Visit())
     with gr.Row(elem_classes="sheet"):
-        with gr.Column(scale=4, min_width=300):
-            given = given_column(site)
-        with gr.Column(scale=9, min_width=320):
+        # In the order in which they are read; a wide page shows the third below the first.
+        with gr.Column(elem_classes="given"):
+            photo, examples, status = photo_column()
+        with gr.Column(elem_classes="views"):
             views = views_column(site)
+        with gr.Column(elem_classes="chosen"):
+            given = chosen_column(site, photo, examples, status)
     part = _Part(site, visit, given, views)
     part.join_answer()
+    part.join_examples()
     part.join_colours()
     part.join_known()
     part.join_compare()
@@ -66,6 +77,30 @@ class _Part:
                 preprocess=False,
                 show_progress="minimal",
                 show_progress_on=[given.status],
+                api_visibility="private",
+                concurrency_id="answer",
+            )
+
+    def join_examples(self) -> None:
+        """An example that is picked is the photograph, and answered at once."""
+        for example, button in zip(EXAMPLES, self.given.examples, strict=True):
+
+            def ask(*asked: Any, example: Example = example) -> Changed:
+                def act() -> Changed:
+                    path = example.uploaded_to(self.site.uploads)
+                    given = {"path": str(path), "orig_name": path.name}
+                    shown = self.shown(self.answered(given, *asked))
+                    return {self.given.photo: str(path), **shown}
+
+                return self.said(act)
+
+            button.click(
+                ask,
+                [*self.given.asked[1:], *self.given.colours],
+                [self.given.photo, *self.outputs],
+                preprocess=False,
+                show_progress="minimal",
+                show_progress_on=[self.given.status],
                 api_visibility="private",
                 concurrency_id="answer",
             )

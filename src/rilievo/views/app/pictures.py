@@ -98,7 +98,7 @@ def marked(
     """
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
-    radius = max(_RADIUS, max(image.size) // 90)
+    radius = max(_RADIUS, max(image.size) // 64)
     font = ImageFont.load_default(2 * radius)
     places = [((u + 0.5) / step - 0.5, (v + 0.5) / step - 0.5) for _, u, v in spots]
     if len(places) >= 2:
