@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,6 +210,24 @@ def test_the_sweeper_deletes_old_uploads_and_keeps_the_disk_within_its_limit(
     sweeper.sweep()
     assert not list(uploads.rglob("*"))
     assert not list(desk.folder.iterdir())
+
+
+def test_the_sweeper_goes_on_where_files_come_and_go_meanwhile(tmp_path: Path, question: Question):
+    desk = make_desk(tmp_path / "answers", WallModel(DepthKind.METRIC))
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    sweeper = Sweeper(desk, uploads, seconds=1e-4, most_bytes=1e9)
+    end = time.monotonic() + 0.7
+    while time.monotonic() < end and sweeper._thread.is_alive():
+        for each in range(20):
+            folder = uploads / str(each)
+            folder.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):
+                (folder / "photo.jpg").write_bytes(b"")
+                (folder / "photo.jpg").unlink()
+        sweeper.bytes()
+    assert sweeper._thread.is_alive()
+    sweeper.close()
 
 
 @pytest.mark.parametrize(

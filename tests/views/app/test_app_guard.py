@@ -154,6 +154,46 @@ def test_a_request_that_hides_its_length_is_cut_off(uploads: Path):
     assert answer(guard(uploads), "POST", path, (chunk,) * 20, length=5)[0] == 413
 
 
+def test_uploads_make_room_first_and_too_many_at_once_are_refused(uploads: Path):
+    rooms, most = [], 16
+    never = asyncio.Event()
+
+    async def stuck(scope: Any, receive: Any, send: Any) -> None:
+        await never.wait()
+
+    async def all_at_once() -> list[int]:
+        guarded = Guard(
+            stuck,
+            uploads=uploads,
+            max_bytes=1000,
+            root_path="",
+            make_room=lambda: rooms.append("made"),
+        )
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
+        refused: list[int] = []
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                refused.append(message["status"])
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        tasks = [asyncio.create_task(guarded(scope, receive, send)) for _ in range(most + 2)]
+        await asyncio.wait(tasks, timeout=0.3)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # Those that were given up left their places.
+        last = asyncio.create_task(guarded(scope, receive, send))
+        await asyncio.wait([last], timeout=0.1)
+        last.cancel()
+        return refused
+
+    assert asyncio.run(all_at_once()) == [503, 503]
+    assert len(rooms) == most + 1
+
+
 def question(path: object) -> tuple[bytes, ...]:
     """A question about a file, in two pieces."""
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}

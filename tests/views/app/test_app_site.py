@@ -27,6 +27,7 @@ def site(tmp_path: Path) -> Site:
         desk=desk,
         uploads=uploads,
         pool=ThreadPoolExecutor(1),
+        make_room=lambda: None,
     )
 
 

@@ -7,6 +7,7 @@ names a file must name an upload: Gradio checks that only of pages that it serve
 would copy any file that this process can read for a page that is mounted, as ours is.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -34,6 +35,10 @@ _MOST_WORDS = 256 * 1024
 """Most bytes of a request that is no upload."""
 _ENVELOPE = 64 * 1024
 """What a form adds to the file within."""
+_MOST_UPLOADS = 16
+"""At the same time: what the disk may hold more than its limit for a moment."""
+_UPLOAD_SECONDS = 600
+"""After which an upload is given up, so that slow ones leave their place to others."""
 
 _HEADERS = (
     (
@@ -59,7 +64,15 @@ class _Refused(Exception):
 class Guard:
     """An ASGI application around another, which sees only what the page needs."""
 
-    def __init__(self, app: Application, *, uploads: Path, max_bytes: int, root_path: str) -> None:
+    def __init__(
+        self,
+        app: Application,
+        *,
+        uploads: Path,
+        max_bytes: int,
+        root_path: str,
+        make_room: Callable[[], None] = lambda: None,
+    ) -> None:
         """Guard an application.
 
         Args:
@@ -67,9 +80,11 @@ class Guard:
             uploads: The one folder whose files may be fetched by their path.
             max_bytes: Of an upload.
             root_path: Where a proxy shows the page; it may or may not have cut it off.
+            make_room: Called before an upload, to bring the disk within its limit.
         """
         self._app, self._uploads = app, uploads.resolve()
         self._max_bytes, self._root_path = max_bytes, root_path.rstrip("/")
+        self._make_room, self._uploading = make_room, 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
@@ -162,10 +177,31 @@ class Guard:
         try:
             if self._path(scope).startswith(_JOIN):
                 receive = await self._questioned(receive)
-            await self._app(scope, receive, answer)
+            if scope["method"] == "POST" and self._path(scope).startswith(_UPLOAD):
+                await self._take(scope, receive, answer)
+            else:
+                await self._app(scope, receive, answer)
         except _Refused as refused:
             if not begun:
                 await _refuse(send, refused.status, refused.why)
+
+    async def _take(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Pass on an upload, where there is room for it.
+
+        Raises:
+            _Refused: If too many come in already, or it takes too long.
+        """
+        if self._uploading >= _MOST_UPLOADS:
+            raise _Refused(503, "too many uploads at once: try again in a minute")
+        self._uploading += 1
+        try:
+            async with asyncio.timeout(_UPLOAD_SECONDS):
+                await asyncio.to_thread(self._make_room)
+                await self._app(scope, receive, send)
+        except TimeoutError as error:
+            raise _Refused(408, "the upload took too long") from error
+        finally:
+            self._uploading -= 1
 
 
 def _paths(asked: Any) -> Iterator[str]:

@@ -63,7 +63,14 @@ def made_site(options: AppOptions) -> Iterator[Site]:
         # So many may wait for the network at once; two more look after clicks and files.
         pool = ThreadPoolExecutor(options.workers + 2, "work")
         try:
-            yield Site(options=options, listed=listed, desk=desk, uploads=uploads, pool=pool)
+            yield Site(
+                options=options,
+                listed=listed,
+                desk=desk,
+                uploads=uploads,
+                pool=pool,
+                make_room=sweeper.make_room,
+            )
         finally:
             sweeper.close()
             networks.close()
@@ -100,7 +107,11 @@ def application(site: Site) -> Any:
         css=STYLE.read_text(encoding="utf-8"),
     )
     return Guard(
-        app, uploads=site.uploads, max_bytes=options.max_bytes, root_path=options.root_path
+        app,
+        uploads=site.uploads,
+        max_bytes=options.max_bytes,
+        root_path=options.root_path,
+        make_room=site.make_room,
     )
 
 

@@ -27,6 +27,7 @@ class Site:
         uploads: The one folder whose files visitors may fetch by path.
         pool: Whose few threads do what takes memory: every thread keeps some for itself, and
             Gradio would take forty of them in turns.
+        make_room: Brings what is kept within its limit on disk.
     """
 
     options: AppOptions
@@ -34,6 +35,7 @@ class Site:
     desk: Desk
     uploads: Path
     pool: Executor
+    make_room: Callable[[], None]
 
     def told(self, act: Callable[[], Any], otherwise: Callable[[str], Any]) -> Any:
         """The result of an act, or what ``otherwise`` makes of why there is none.

@@ -1,8 +1,11 @@
 """Deletes what nobody has used for a while, and the oldest where it is too much."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.views.app.desk import Desk
@@ -37,24 +40,27 @@ class Sweeper:
         """Look once."""
         self._desk.sweep(self._seconds)
         now = time.time()
-        for path, _, changed in _files(self._uploads):
-            if now - changed > self._seconds:
-                _delete(path, self._uploads)
+        for each in _files(self._uploads):
+            if now - each.changed > self._seconds:
+                _delete(each.path, self._uploads)
         while self.bytes() > self._most and self._drop_oldest():
             continue
 
+    def make_room(self) -> None:
+        """Look at once where the disk holds more than it may."""
+        if self.bytes() > self._most:
+            self.sweep()
+
     def bytes(self) -> int:
         """What uploads and results take on disk; a file with two names counts once."""
-        found = {}
-        for folder in (self._uploads, self._desk.folder):
-            for path, size, _ in _files(folder):
-                found[path.stat(follow_symlinks=False).st_ino] = size
+        folders = (self._uploads, self._desk.folder)
+        found = {each.number: each.size for folder in folders for each in _files(folder)}
         return sum(found.values())
 
     def _drop_oldest(self) -> bool:
-        oldest = min(_files(self._uploads), key=lambda each: each[2], default=None)
+        oldest = min(_files(self._uploads), key=lambda each: each.changed, default=None)
         if oldest is not None:
-            _delete(oldest[0], self._uploads)
+            _delete(oldest.path, self._uploads)
             return True
         return self._desk.forget_oldest()
 
@@ -63,18 +69,31 @@ class Sweeper:
             self.sweep()
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:
-    """Path, size [bytes] and time of change of every file; one that goes meanwhile is no news."""
-    for path in list(folder.rglob("*")):
-        try:
-            facts = path.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        if path.is_file():
-            yield path, facts.st_size, facts.st_mtime
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """What is known of a file: size [bytes], number on its disk, time of change [s]."""
+
+    path: Path
+    size: int
+    number: int
+    changed: float
+
+
+def _files(folder: Path) -> Iterator[_File]:
+    """Every file; one that goes meanwhile is no news, nor is a folder."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            with suppress(FileNotFoundError):
+                facts = path.stat(follow_symlinks=False)
+                yield _File(
+                    path=path, size=facts.st_size, number=facts.st_ino, changed=facts.st_mtime
+                )
 
 
 def _delete(path: Path, folder: Path) -> None:
+    """Delete a file, and the folder that it leaves empty unless another upload came in."""
     path.unlink(missing_ok=True)
-    if path.parent != folder and not any(path.parent.iterdir()):
-        path.parent.rmdir()
+    if path.parent != folder:
+        with suppress(OSError):
+            path.parent.rmdir()
