@@ -67,6 +67,14 @@ def test_events_for_tensorboard_have_numbers_and_pictures(trained: Path) -> None
     assert events.Tags()["images"] == ["pictures"]
 
 
+def test_every_field_that_is_set_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "video", "walk.mp4", "-o", str(tmp_path / "run"), "--dry-run"]
+    assert main([*command, "--set", "warm_up=7", "--set", "checkpoint_steps=9"]) == 0
+    printed = capsys.readouterr().out
+    assert '"warm_up": 7' in printed
+    assert '"checkpoint_steps": 9' in printed
+
+
 def test_a_dry_run_says_what_differs_and_trains_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

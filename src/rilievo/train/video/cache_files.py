@@ -128,7 +128,7 @@ def check_room(path: Path, count: int, size: tuple[int, int]) -> None:
     if needed > free - _ROOM:
         raise OutputError(
             f"{printable(path.parent)}: a cache of {count:,} frames of {size[1]}x{size[0]} takes "
-            f"{needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; name a folder on another "
+            f"{needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB are free; name a folder on another "
             "disk, train at a smaller size, or go without a cache"
         )
 

@@ -86,8 +86,11 @@ class VideoOptions:
     """By default 1e-4."""
     milestones: Annotated[str | None, tyro.conf.arg(metavar="EPOCH,...")] = None
     """Epochs after which the learning rate falls to a tenth; by default 15."""
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIELD=VALUE...")] = ()
-    """Any other field of the configuration, such as losses.consistency=0.1."""
+    set: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FIELD=VALUE")
+    ] = ()
+    """Any other field of the configuration, such as losses.consistency=0.1; for several, repeat
+    the option."""
     seed: int = 0
     precision: str = "fp32"
     """fp32, bf16, or fp16 on a GPU."""
