@@ -33,7 +33,8 @@ class Similarity:
     """The map p ↦ s R p + t from an estimate's world to the true one.
 
     Attributes:
-        scale: s; 0 where the estimate stands still and the truth does not help.
+        scale: s; 1 where the estimate stands still; negative where, of all scales, one that turns
+            the path round is the nearest.
         R: A rotation.
         t: In the truth's unit.
     """
