@@ -65,16 +65,13 @@ def open_frames(
         InputError: If the footage is not there, cannot be used, or stands still.
         OutputError: If the cache cannot be written.
     """
-    temporal = offsets if data.temporal else ()
-    if OTHER_EYE in temporal or len(set(temporal)) != len(temporal):
-        raise OptionError(f"offsets are other than 0 and once each, got {offsets}")
-    all_offsets = (*temporal, OTHER_EYE) if data.stereo else temporal
-    if not all_offsets:
-        raise OptionError("there is no source to learn from: give offsets, such as -1,1")
-    if hints and not data.stereo:
-        raise OptionError("hints come from matching the two eyes: set stereo")
     opening = Opening(
-        data=data, size=size, offsets=all_offsets, cache=cache, progress=progress, hints=hints
+        data=data,
+        size=size,
+        offsets=_all_offsets(data, offsets, hints=hints),
+        cache=cache,
+        progress=progress,
+        hints=hints,
     )
     sequences = list_sequences(data)
     stores = {
@@ -88,7 +85,9 @@ def open_frames(
         for place, sequence in enumerate(sequences)
     ]
     neighbours = Neighbours(sequences, opening.runs)
-    found = [neighbours.find(place, all_offsets, stride) for place, stride in enumerate(strides)]
+    found = [
+        neighbours.find(place, opening.offsets, stride) for place, stride in enumerate(strides)
+    ]
     for place, sequence in enumerate(sequences):
         if place not in stores:
             stores[place] = _store(opening, sequence, _needed(found, place))
@@ -100,6 +99,18 @@ def open_frames(
         for place, sequence in enumerate(sequences)
     ]
     return parted_frames(opening, opened, found)
+
+
+def _all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tuple[int, ...]:
+    """Of the sources in time, and of the other eye."""
+    temporal = offsets if data.temporal else ()
+    if OTHER_EYE in temporal or len(set(temporal)) != len(temporal):
+        raise OptionError(f"offsets are other than 0 and once each, got {offsets}")
+    if not temporal and not data.stereo:
+        raise OptionError("there is no source to learn from: give offsets, such as -1,1")
+    if hints and not data.stereo:
+        raise OptionError("hints come from matching the two eyes: set stereo")
+    return (*temporal, OTHER_EYE) if data.stereo else temporal
 
 
 def _is_gone_through(sequence: FrameSequence, data: VideoData) -> bool:
