@@ -48,6 +48,11 @@ def test_every_difference_of_faithful_has_its_reason_and_every_reason_is_a_diffe
 def test_a_camera_that_the_user_gives_is_kept_by_faithful_too() -> None:
     given = VideoData(roots=("a",), kind=SourceKind.KITTI_RAW, camera=(700.0, 700.0, 600.0, 180.0))
     assert preset_config(replace(CONFIG, preset="faithful", data=given)).data == given
+    both = preset_config(replace(CONFIG, preset="faithful", data=replace(given, stereo=True)))
+    assert (both.data.baseline, both.blueprint.unit) == (None, 1.0)
+    apart = VideoData(roots=("a",), kind=SourceKind.KITTI_RAW, stereo=True, baseline=0.54)
+    own = preset_config(replace(CONFIG, preset="faithful", data=apart))
+    assert (own.data.baseline, own.blueprint.unit) == (0.54, 1.0)
     footage = preset_config(replace(CONFIG, preset="faithful"))
     assert not footage.data.published_camera
 

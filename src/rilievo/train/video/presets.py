@@ -68,11 +68,13 @@ def preset_config(config: VideoConfig) -> VideoConfig:
     )
     if config.preset == "default":
         return replace(plain, warm_up=200, clip_norm=10.0)
-    stereo = config.data.stereo and config.data.kind in _KITTI
+    data = _published(config.data)
+    # Where the user says the camera or the baseline, the eyes are as far apart as they are.
+    shortened = data.baseline != config.data.baseline
     return replace(
         plain,
-        blueprint=replace(plain.blueprint, unit=_UNIT if stereo else plain.blueprint.unit),
-        data=_published(config.data),
+        blueprint=replace(plain.blueprint, unit=_UNIT if shortened else plain.blueprint.unit),
+        data=data,
         losses=VideoLosses(in_front=False),
         augmentation=VideoAugmentation(move_centre=False),
     )
