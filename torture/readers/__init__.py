@@ -4,7 +4,17 @@ from importlib import import_module
 
 from torture.reader import Reader
 
-MODULES = ("photographs", "videos", "numbers", "outputs", "texts", "datasets", "networks", "runs")
+MODULES = (
+    "photographs",
+    "videos",
+    "numbers",
+    "outputs",
+    "texts",
+    "datasets",
+    "networks",
+    "runs",
+    "footage",
+)
 
 
 def all_readers() -> dict[str, Reader]:

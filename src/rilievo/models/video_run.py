@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import check_regular, printable
+from rilievo.io.limits import check_regular, printable, read_text
 from rilievo.models.card import ModelCard
 from rilievo.networks.video.blueprint import VideoBlueprint
 
@@ -53,8 +53,8 @@ def read_video_run(folder: Path) -> VideoRunFacts:
     """
     path = folder / CONFIG
     try:
-        facts = from_json(VideoRunFacts, path.read_text(encoding="utf-8"))
-    except (NotThisRecord, OptionError, OSError, UnicodeDecodeError) as error:
+        facts = from_json(VideoRunFacts, read_text(path))
+    except (NotThisRecord, OptionError, InputError) as error:
         raise ModelError(f"{printable(path)}: is no run on video: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(

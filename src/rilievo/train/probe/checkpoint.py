@@ -4,7 +4,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,13 +12,11 @@ from torch.optim import Optimizer
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import check_regular, printable, reason
+from rilievo.train.stored_optimizer import load_optimizer
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 _KINDS = {"learned": OrderedDict, "optimizer": dict, "step": int, "passed_over": list}
 _KINDS |= {"cpu_seconds": float, "epoch_losses": list}
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-_MOST = 1e9
-"""Above any learning rate, and any number of steps."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,7 +86,7 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
             if type(entries[name]) is not kind:
                 raise ValueError(f"its {name} is no {kind.__name__}")
         state.learned.load_state_dict(entries["learned"])
-        _load_optimizer(state.optimizer, entries["optimizer"])
+        load_optimizer(state.optimizer, entries["optimizer"])
         state.step, state.passed_over = entries["step"], set(map(str, entries["passed_over"]))
         state.cpu_seconds = entries["cpu_seconds"]
         state.epoch_losses = [float(each) for each in entries["epoch_losses"]]
@@ -97,34 +94,6 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         raise InputError(
             f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
         ) from error
-
-
-def _load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Its moments and rates; torch itself takes any.
-
-    Raises:
-        ValueError: If they are those of another optimizer, or of other weights.
-    """
-    before = [_fixed(group) for group in optimizer.param_groups]
-    optimizer.load_state_dict(stored)
-    if [_fixed(group) for group in optimizer.param_groups] != before:
-        raise ValueError("its optimizer has other settings")
-    if not all(0 <= float(group["lr"]) < _MOST for group in optimizer.param_groups):
-        raise ValueError("its learning rate is none")
-    for parameter, moments in optimizer.state.items():
-        for name, each in moments.items():
-            shape = torch.Size() if name == "step" else parameter.shape
-            if name not in _MOMENTS or not isinstance(each, torch.Tensor) or each.shape != shape:
-                raise ValueError(f"its optimizer has a '{name}' that fits no weight")
-            if name == "step" and not 0 <= each.item() < _MOST:
-                raise ValueError("its optimizer has done a number of steps that is none")
-        if moments and len(moments) < len(_MOMENTS):
-            raise ValueError("its optimizer lacks some moments")
-
-
-def _fixed(group: dict[str, Any]) -> dict[str, Any]:
-    """What a schedule does not change."""
-    return {name: value for name, value in group.items() if name not in ("params", "lr")}
 
 
 def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from rilievo.errors import OutputError
+from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import replacing
-from rilievo.io.limits import printable, unreadable
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.limits import printable, read_text, unreadable
 from rilievo.train.video.motion import METHOD
 from rilievo.train.video.sequences import FrameSequence
 
@@ -89,11 +90,23 @@ def stored_about(files: CacheFiles) -> Mapping[str, Any] | None:
     if not files.about.is_file() or not files.frames.is_file():
         return None
     try:
-        about = json.loads(files.about.read_text(encoding="utf-8"))
-    except ValueError:
+        about = parse_json(read_text(files.about))
+    except (InputError, NotThisRecord):
         return None
-    is_ours = isinstance(about, dict) and about.get("format") == _FORMAT
-    return about if is_ours else None
+    return about if isinstance(about, dict) and _is_ours(about) else None
+
+
+def _is_ours(about: Mapping[str, Any]) -> bool:
+    """Whether it has all that is asked of it; what has not is made anew."""
+    broken, count, fault = about.get("broken"), about.get("count"), about.get("fault", False)
+    return (
+        about.get("format") == _FORMAT
+        and type(count) is int
+        and count >= 0
+        and (fault is None or isinstance(fault, str))
+        and isinstance(broken, dict)
+        and all(index.isdecimal() and isinstance(why, str) for index, why in broken.items())
+    )
 
 
 def write_about(

@@ -1,6 +1,7 @@
 """The state of a run on disk, written whole or not at all."""
 
 import io
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from torch.optim import Optimizer
 
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.atomic import replacing
-from rilievo.io.limits import printable, reason
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.train.stored_optimizer import load_optimizer
 
 CHECKPOINT = "checkpoint.pt"
+_KINDS = {"learner": OrderedDict, "optimizer": dict, "scaler": dict, "step": int, "skipped": list}
+_KINDS |= {"seconds": float, "best": tuple, "warned": list}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +83,7 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
     Raises:
         InputError: If the file is no checkpoint of this run.
     """
+    check_regular(path)
     try:
         entries = torch.load(path, map_location="cpu", weights_only=True)
         written_by = entries["fingerprint"]
@@ -90,13 +95,17 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
             "processes: go on with as many, or train into another folder"
         )
     try:
+        for name, kind in _KINDS.items():
+            if type(entries[name]) is not kind:
+                raise ValueError(f"its {name} is no {kind.__name__}")
         state.learner.load_state_dict(entries["learner"])
-        state.optimizer.load_state_dict(entries["optimizer"])
+        load_optimizer(state.optimizer, entries["optimizer"])
         state.scaler.load_state_dict(entries["scaler"])
-        state.step, state.skipped = entries["step"], set(entries["skipped"])
-        state.seconds, state.warned = entries["seconds"], set(entries["warned"])
-        state.best_error, state.best_step = entries["best"]
-    except (KeyError, RuntimeError, ValueError) as error:
+        state.step, state.skipped = entries["step"], set(map(str, entries["skipped"]))
+        state.seconds, state.warned = entries["seconds"], set(map(str, entries["warned"]))
+        least, step = entries["best"]
+        state.best_error, state.best_step = float(least), int(step)
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
         ) from error

@@ -7,7 +7,7 @@ from typing import Any
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import words_of
@@ -110,8 +110,8 @@ def read_config(run: Path) -> VideoConfig:
     """
     path = run / CONFIG
     try:
-        return from_json(VideoConfig, path.read_text(encoding="utf-8"))
-    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        return from_json(VideoConfig, read_text(path))
+    except NotThisRecord as error:
         raise InputError(f"{printable(path)}: is no run on video: {error}") from error
 
 

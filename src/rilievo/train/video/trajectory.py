@@ -159,7 +159,10 @@ def _matrix(path: Path) -> Float64[np.ndarray, "4 4"]:
 
 
 def _check_rotations(poses: Float64[np.ndarray, "n 4 4"], path: Path) -> None:
-    R = poses[:, :3, :3]
+    # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
+    is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _SQUARE).all(axis=(1, 2), keepdims=True)
+    R = np.where(is_bounded & np.isfinite(poses).all(axis=(1, 2), keepdims=True), poses, 0)
+    R = R[:, :3, :3]
     off = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
     wrong = np.flatnonzero(~(off < _SQUARE) | ~(np.linalg.det(R) > 0))
     if wrong.size:

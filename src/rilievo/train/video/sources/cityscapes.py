@@ -5,7 +5,6 @@ car's own bonnet fills the lowest quarter and is not learned from.
 """
 
 import itertools
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from typing import Any
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError, OptionError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.json_record import parse_json
+from rilievo.io.limits import printable, read_text, reason
 from rilievo.train.video.calibration import Calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
@@ -123,14 +123,14 @@ def _camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
     names = names_in(folder)
     candidates: Sequence[str] = [snippet.file(each, "camera.json") for each in snippet.numbers]
     path = folder / next((name for name in candidates if name in names), candidates[-1])
-    check_regular(path)
+    text = read_text(path)
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        found: Any = parse_json(text)
         return {
             "baseline": float(found["extrinsic"]["baseline"]),
             **{name: float(found["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")},
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise InputError(
             f"{printable(path)}: is no camera of Cityscapes ({reason(error)}); intrinsic with fx, "
             "fy, u0, v0 and extrinsic with baseline are expected"
