@@ -247,6 +247,16 @@ def test_a_file_that_is_cut_off_is_refused_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "content", [b"<!DOCTYPE html><html>", b"version https://git-lfs.github.com/spec/v1\n"]
+)
+def test_what_a_failed_download_left_is_not_taken_for_code(copied: Path, content: bytes) -> None:
+    (copied / "encoder.pth").unlink()
+    (copied / "encoder.pth").write_bytes(content)
+    with pytest.raises(ModelError, match=r"encoder\.pth: is no file of torch.*fetch it again"):
+        read_official(copied)
+
+
 @pytest.mark.parametrize("held", [[1, 2], torch.zeros(3), {1: torch.zeros(3)}, 7])
 def test_a_file_that_holds_anything_else_is_refused(copied: Path, held: object) -> None:
     replace(copied, "encoder.pth", held)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import ModelError, OptionError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import check_regular, printable, reason, unreadable
 from rilievo.networks.backbones.weights import check_whole
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
@@ -29,6 +29,8 @@ from rilievo.networks.video.resnet import RESNETS, Depths, ResNetEncoder
 STEREO_UNIT = 5.4
 """Metres that one unit of depth is where it was learned from KITTI's stereo camera."""
 
+_BEGINNINGS = (b"PK", b"\x80")
+"""Of an archive, and of the pickle that old versions of torch write."""
 _HEADS = 10
 _SCALE_OF_WIDTH = {16: 0, 32: 1, 64: 2, 128: 3}
 _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
@@ -112,9 +114,9 @@ def read_entries(path: Path) -> Mapping[str, Any]:
 
     Raises:
         ModelError: If it is broken, or holds anything else.
-        InputError: If it is no file.
+        InputError: If it is no file, or cannot be opened.
     """
-    check_regular(path)
+    _check_beginning(path)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler does
@@ -260,6 +262,21 @@ def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int]:
     except OptionError as error:
         raise ModelError(f"{printable(path)}: {error}") from error
     return height, width
+
+
+def _check_beginning(path: Path) -> None:
+    """Tell what torch never wrote from what it wrote and is broken, or is code."""
+    check_regular(path)
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(2)
+    except OSError as error:
+        raise unreadable(error, path) from error
+    if not beginning.startswith(_BEGINNINGS):
+        raise ModelError(
+            f"{printable(path)}: is no file of torch: a failed download often leaves such a file; "
+            "fetch it again from where it came"
+        )
 
 
 def _why(error: Exception) -> str:
