@@ -161,7 +161,10 @@ class VideoConfig:
         if self.losses.hints and not self.data.stereo:
             raise OptionError("hints come from matching the two eyes: set stereo")
         if self.losses.predictive_mask != self.blueprint.mask:
-            raise OptionError("predictive_mask needs a network with the head for it: mask")
+            raise OptionError(
+                "losses.predictive_mask and the head of the network for it go together: set "
+                "blueprint.mask to the same"
+            )
         if not 0 <= self.data.held_out < 1:
             raise OptionError(f"held_out is a share below 1, got {self.data.held_out}")
 

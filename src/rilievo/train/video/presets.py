@@ -2,6 +2,11 @@
 
 ``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) trained: their losses,
 sampling, augmentation and schedule. ``default`` mends what is wrong with it.
+
+In four things ``faithful`` too is not as the published program, none of which moves a mean: the
+noise that breaks ties of the auto-mask is drawn once a step, not at every scale; changed colours
+are rounded once, not after each change; a rotation has its true gradient at rest, where theirs is
+zero; and the motion of a network of kind ``cnn`` is in units of the finest scale's depth.
 """
 
 from collections.abc import Mapping
