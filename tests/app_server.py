@@ -22,6 +22,8 @@ FLAGS = (
     "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 _PATIENCE = 90.0
 

@@ -57,6 +57,30 @@ def test_an_example_is_picked_and_its_known_distance_gives_metres(page: Any):
     page.locator("#measured").get_by_text("column 215, row 270 is 1.73 m away").wait_for()
 
 
+def test_a_photograph_is_taken_with_the_camera(page: Any):
+    page.get_by_role("button", name="Capture from camera").click()
+    page.locator("#photo").get_by_text("Click to Access Webcam").click()
+    page.get_by_role("button", name="capture photo").click()
+    shown(page)
+    assert "answered for" in page.locator("#status").inner_text()
+
+
+def test_a_photograph_is_pasted(page: Any):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async () => {
+            const canvas = document.createElement('canvas');
+            [canvas.width, canvas.height] = [300, 200];
+            canvas.getContext('2d').fillRect(50, 50, 100, 100);
+            const file = await new Promise(done => canvas.toBlob(done, 'image/png'));
+            await navigator.clipboard.write([new ClipboardItem({'image/png': file})]);
+        }"""
+    )
+    page.get_by_role("button", name="Paste from clipboard").click()
+    shown(page)
+    assert "300 × 200" in page.locator("#status").inner_text()
+
+
 def test_on_a_phone_every_view_is_a_tab_and_nothing_is_cut_off(browser: Any, served: Served):
     context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
     page = opened(context.new_page(), served)
@@ -149,7 +173,7 @@ def test_two_answers_are_compared(page: Any, tmp_path: Path):
     give(page, write_scene(tmp_path / "room.jpg"))
     shown(page)
     view(page, "Compare")
-    page.get_by_label("Average with the mirror image").nth(1).check()
+    page.get_by_label("Average with the mirror image").first.check()
     page.click("#compare")
     page.locator("#pair").get_by_text("They agree").wait_for()
     assert page.locator("#pair img").count() == 2
@@ -173,6 +197,12 @@ def test_files_are_taken_home(page: Any, tmp_path: Path):
 def test_a_broken_photograph_gives_one_clear_line(page: Any, tmp_path: Path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(write_scene(tmp_path / "room.jpg").read_bytes()[:900])
+    page.click("#example-coffee")
+    shown(page)
+    page.locator("#photo").get_by_role("button", name="Remove Image").click()
+    page.locator("#depth").get_by_text("Give a photograph").wait_for()
+    page.click("#example-coffee")
+    shown(page)
     give(page, broken)
     line = page.locator("#status .wrong")
     line.wait_for()
@@ -180,6 +210,7 @@ def test_a_broken_photograph_gives_one_clear_line(page: Any, tmp_path: Path):
     assert text.startswith("Error: broken: ")
     assert "cut short" in text
     assert "/" not in text.replace("JPEG or PNG", "")
+    assert "Give a photograph" in page.locator("#depth").inner_text()
     nothing = tmp_path / "words.png"
     nothing.write_text("no picture at all")
     page.reload()

@@ -125,6 +125,12 @@ def fresh(site: Site, now: Visit) -> dict[str, Any]:
     }
 
 
+def empty() -> dict[str, Any]:
+    """The view before there is an answer, by the names in ``Measuring``."""
+    picture = gr.Image(value=None, visible=False)
+    return {"picture": picture, "first": "", "second": "", "words": markup.NOTHING}
+
+
 def read_along(text: str) -> Along:
     """How a distance was measured."""
     return Along.RAY if text == Along.RAY else Along.AXIS

@@ -140,7 +140,7 @@ def views_column(site: Site) -> Views:
             normals = gr.HTML(markup.NOTHING, elem_id="normals")
         with gr.Tab("Compare"):
             other, other_flip = _model_choice(site, "Second model (licence)")
-            compare = gr.Button("Compare with the answer above", elem_id="compare")
+            compare = gr.Button("Compare with the first answer", elem_id="compare")
             pair = gr.HTML(markup.NOTHING, elem_id="pair")
         with gr.Tab("Files"):
             files = gr.HTML(markup.NOTHING, elem_id="files")

@@ -11,7 +11,7 @@ from rilievo.views.app import acts, markup
 from rilievo.views.app.choices import open_choices
 from rilievo.views.app.desk import Answer
 from rilievo.views.app.examples import EXAMPLES, Example
-from rilievo.views.app.measure_page import fresh, join_measuring, read_along
+from rilievo.views.app.measure_page import empty, fresh, join_measuring, read_along
 from rilievo.views.app.photo_layout import (
     Given,
     Views,
@@ -65,10 +65,16 @@ class _Part:
             return self.said(lambda: self.shown(self.answered(*asked)))
 
         def ask_at_once(*asked: Any) -> Changed:
-            return ask(*asked) if asked[0] is not None else {given.status: ""}
+            if asked[0] is None:
+                return self.emptied("")
+            # What is still shown would be taken for an answer to what was given now.
+            return self.site.told(
+                lambda: self.shown(self.answered(*asked)),
+                lambda line: self.emptied(markup.complain(line)),
+            )
 
         inputs = [*given.asked, *given.colours]
-        for trigger, act in ((given.photo.input, ask_at_once), (given.go.click, ask)):
+        for trigger, act in ((given.photo.change, ask_at_once), (given.go.click, ask)):
             # Gradio would open pictures by itself, and say less clearly what is wrong with one.
             trigger(
                 act,
@@ -79,30 +85,19 @@ class _Part:
                 show_progress_on=[given.status],
                 api_visibility="private",
                 concurrency_id="answer",
+                # What changes while an answer is on its way is answered after it.
+                trigger_mode="always_last",
             )
 
     def join_examples(self) -> None:
-        """An example that is picked is the photograph, and answered at once."""
+        """An example that is picked becomes the photograph."""
         for example, button in zip(EXAMPLES, self.given.examples, strict=True):
 
-            def ask(*asked: Any, example: Example = example) -> Changed:
-                def act() -> Changed:
-                    path = example.uploaded_to(self.site.uploads)
-                    given = {"path": str(path), "orig_name": path.name}
-                    shown = self.shown(self.answered(given, *asked))
-                    return {self.given.photo: str(path), **shown}
-
-                return self.said(act)
+            def pick(example: Example = example) -> str:
+                return str(example.uploaded_to(self.site.uploads))
 
             button.click(
-                ask,
-                [*self.given.asked[1:], *self.given.colours],
-                [self.given.photo, *self.outputs],
-                preprocess=False,
-                show_progress="minimal",
-                show_progress_on=[self.given.status],
-                api_visibility="private",
-                concurrency_id="answer",
+                pick, None, [self.given.photo], show_progress="hidden", api_visibility="private"
             )
 
     def join_colours(self) -> None:
@@ -215,6 +210,18 @@ class _Part:
             views.files: shown.files,
             views.pair: markup.hint("Choose a second model, or the same one mirrored."),
             **parts,
+        }
+
+    def emptied(self, status: str) -> Changed:
+        """Every part as before the first answer, and what is said of it."""
+        views, measuring = self.views, empty()
+        return {
+            self.visit: Visit(),
+            self.given.status: status,
+            views.confidence: "",
+            **dict.fromkeys((views.depth, views.surface, views.normals), markup.NOTHING),
+            **dict.fromkeys((views.files, views.pair), markup.NOTHING),
+            **{getattr(views.measuring, name): value for name, value in measuring.items()},
         }
 
     def named(self, answer: Answer) -> str:

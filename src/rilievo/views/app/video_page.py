@@ -57,7 +57,7 @@ def _given(site: Site) -> tuple[list[Any], Any, Any]:
     """What makes a question, and the buttons that begin and end the work."""
     options = site.options
     video = gr.File(
-        label="Video: drop or choose one", file_types=["video"], height=140, elem_id="video"
+        label="Video: drop or choose one", file_types=["video"], height=180, elem_id="video"
     )
     gr.HTML(
         markup.hint(
