@@ -13,7 +13,7 @@ from rilievo.pipeline.inputs import Job
 class KilledPredictWork(PredictWork):
     """As its parent, but the first process to have done a photograph of a task is killed."""
 
-    def open(self) -> "KilledPredictHand":
+    def open(self) -> "KilledPredictHand":  # pyright: ignore[reportIncompatibleMethodOverride]
         hand = PredictWork.open(self)
         return KilledPredictHand(hand, self.options.output.with_name("killed"))
 

@@ -188,7 +188,7 @@ def test_a_place_that_fails_is_asked_again_and_then_given_up_in_one_line(
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *said: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         return
 
 

@@ -208,12 +208,17 @@ def _cityscapes(folder: Path) -> None:
     write_text(folder / file, json.dumps(camera))
 
 
-def _listed(kind: str, **more: str) -> Callable[[Path], object]:
+def _listed(
+    kind: str, *, split: str | None = None, poses: str | None = None
+) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
         from rilievo.train.video.config import SourceKind, VideoData
         from rilievo.train.video.sources import list_sequences
 
-        return list_sequences(VideoData(kind=SourceKind(kind), roots=(str(folder),), **more))
+        roots = (str(folder),)
+        return list_sequences(
+            VideoData(kind=SourceKind(kind), roots=roots, split=split, poses=poses)
+        )
 
     return read
 
