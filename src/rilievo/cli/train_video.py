@@ -28,11 +28,13 @@ def main(arguments: Sequence[str]) -> int:
     if given.dry_run:
         _say_plan(config)
         return 0
+    from rilievo.train.video.devices import is_first_process
     from rilievo.train.video.run import train_video
 
     record = train_video(config, given.output, given.run_options)
     assert record is not None, "nothing stops it before its end"
-    _say_end(given.output, record)
+    if is_first_process():
+        _say_end(given.output, record)
     return 0
 
 

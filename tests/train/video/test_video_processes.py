@@ -32,7 +32,11 @@ def start(walls: Path, run: Path, rank: int, port: int) -> subprocess.Popen[str]
     told |= {"TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": 1}
     environment = os.environ | {name: str(value) for name, value in told.items()}
     return subprocess.Popen(
-        [*command, *OPTIONS], env=environment, stderr=subprocess.PIPE, text=True
+        [*command, *OPTIONS],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -40,9 +44,12 @@ def test_two_processes_learn_what_one_does_that_accumulates_two_batches(tmp_path
     """All but the running statistics of batches, which are those of the first process's."""
     walls, port = write_walls(tmp_path / "walls"), free_port()
     processes = [start(walls, tmp_path / "two", rank, port) for rank in range(2)]
+    said = []
     for process in processes:
-        _, errors = process.communicate(timeout=300)
+        answer, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
+        said.append(answer)
+    assert ["next: rilievo predict" in each for each in said] == [True, False]
     options = VideoOptions(
         roots=(walls,),
         output=tmp_path / "one",

@@ -46,6 +46,11 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
     return fabric
 
 
+def is_first_process() -> bool:
+    """Whether this is the one that speaks, of the processes that torchrun or Fabric started."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+
+
 def _counts(options: VideoRunOptions) -> tuple[int, int]:
     """Devices of this machine, and machines."""
     local, world = os.environ.get("LOCAL_WORLD_SIZE"), os.environ.get("WORLD_SIZE")

@@ -97,7 +97,8 @@ class VideoOptions:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     devices: int = 1
-    """Processes on this machine, a device each; torchrun says it by itself."""
+    """Processes on this machine, a device each; torchrun says it by itself, with -- before what is
+    not its own: torchrun --nproc-per-node 4 --module -- rilievo train video ..."""
     nodes: int = 1
     """Machines."""
     workers: int = 2
