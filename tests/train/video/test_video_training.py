@@ -21,6 +21,7 @@ from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.video import collapse, loop
 from rilievo.train.video.config import VideoAugmentation, VideoLosses, VideoRunOptions
+from rilievo.train.video.learner import random_of
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.run import train_video
 from sliding_walls import write_walls
@@ -124,6 +125,16 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     assert same(weights_of(tmp_path / "best"), weights_of(whole / "best"))
     tables = [(run / "validation.csv").read_text() for run in (tmp_path, whole)]
     assert tables[0] == tables[1]
+
+
+def test_chance_within_a_batch_is_its_numbers_and_leaves_that_outside_alone() -> None:
+    before, drawn = torch.get_rng_state(), []
+    for number in (3, 3, 4):
+        with random_of(0, number, torch.device("cpu")):
+            drawn.append(torch.rand(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
 
 
 def test_accumulated_batches_are_one_step(walls: Path, tmp_path: Path) -> None:

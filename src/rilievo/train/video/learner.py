@@ -152,9 +152,10 @@ def check_finite(what: str, *values: Tensor) -> None:
 
 
 @contextmanager
-def random_of(seed: int, number: int) -> Iterator[None]:
+def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
     """Chance inside networks as a function of seed and batch, so that runs go on alike."""
-    with torch.random.fork_rng():
+    # Those of a machine's other GPUs are none of this process's, and asking would wake them.
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed * 1_000_003 + number)
         yield
 

@@ -123,7 +123,7 @@ class Loop:
             state.skipped.update(batch.skipped)
             waits = part + 1 < config.accumulate
             with (
-                random_of(config.seed, batch.step),
+                random_of(config.seed, batch.step, self._fabric.device),
                 self._fabric.no_backward_sync(self._stepped, enabled=waits),
             ):
                 explained = self._explained(batch)
