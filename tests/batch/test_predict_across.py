@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import rilievo.batch.run
 from killed_predictions import KilledPredictWork
 from rilievo.batch.options import BatchOptions
 from rilievo.batch.run import predict_across
+from rilievo.batch.work import Report
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.atomic import part_of, sweep_parts
@@ -90,6 +91,19 @@ def test_a_process_killed_on_the_way_changes_nothing(
     assert (tmp_path / "killed").exists(), "a process was killed"
     assert (spread.done, spread.finished_before, spread.failed) == (6, 0, 1)
     assert contents(tmp_path / "spread") == contents(tmp_path / "plain")
+
+
+def test_a_run_that_is_stopped_says_that_tasks_under_way_are_not_counted(
+    tmp_path: Path, photos: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*given: object, **more: object) -> Iterator[Report]:
+        yield Report(done=2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rilievo.batch.run, "spread_out", stopped)
+    spread = across(photos, options(make_network(), tmp_path / "out"), workers=2)
+    assert (spread.done, spread.exit_code) == (2, 130)
+    assert any("under way are not counted" in note for note in spread.notes)
 
 
 def test_a_model_that_is_not_there_is_refused_as_by_one_process(

@@ -72,6 +72,10 @@ def predict_across(
                 _tell(tally, report)
         except KeyboardInterrupt:
             tally.interrupted = True
+            tally.note(
+                "tasks that were under way are not counted; what they finished is there, and "
+                "--resume passes over it"
+            )
     return tally.summary()
 
 
