@@ -27,6 +27,7 @@ _STYLE = """
 body { background: transparent; }
 #photo { display: none; }
 #surface { aspect-ratio: auto; height: calc(100vh - 7.5rem); max-height: none; }
+@media (max-width: 560px) { #surface { height: calc(100vh - 13rem); } }
 """
 
 
