@@ -5,14 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.train.video.cache_files import CacheFiles, said_broken, stored_about
 from rilievo.train.video.calibration import read_calibration
 from rilievo.train.video.checkpoint import RunState, load_checkpoint, save_checkpoint
+from rilievo.train.video.config import VideoData
+from rilievo.train.video.frames import open_frames
 from rilievo.train.video.records import read_record
 from rilievo.train.video.run import read_config
 from rilievo.train.video.trajectory import read_kitti_poses
@@ -108,3 +112,28 @@ def test_what_a_cache_says_wrongly_of_itself_counts_as_nothing(
     files.about.write_text(json.dumps(about | change))
     assert stored_about(files) is None
     assert said_broken(files) == {}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b"\xff\xfe",
+        b'{"runs": [[0, 1, 9]], "parallaxes": [1.0], "still": 0, "cuts": 0, "largest": 1.0}',
+        b'{"runs": [[1, 0, 2]], "parallaxes": [1.0], "still": 0, "cuts": 0, "largest": 1.0}',
+        b'{"runs": [[0, 1, 2]], "parallaxes": [-1.0], "still": 0, "cuts": 0, "largest": 1.0}',
+    ],
+)
+def test_motion_that_is_remembered_wrongly_is_measured_again(tmp_path: Path, lie: bytes) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    still = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    for number in range(4):
+        Image.fromarray(np.roll(still, 3 * number, axis=1)).save(clip / f"{number}.png")
+    data = VideoData(roots=(str(clip),), fov=60.0, held_out=0.0, stride=1)
+    asked = {"size": (64, 96), "offsets": (-1, 1), "cache": tmp_path / "kept"}
+    first = open_frames(data, **asked)
+    [motion] = (tmp_path / "kept").glob("*.motion-*.json")
+    right = motion.read_bytes()
+    motion.write_bytes(lie)
+    assert open_frames(data, **asked).training.ids == first.training.ids
+    assert motion.read_bytes() == right

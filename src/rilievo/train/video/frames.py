@@ -1,5 +1,6 @@
 """The frames of a run, from footage on disk: decode, look for motion, pair, hold out."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -8,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.errors import OptionError
+from rilievo.errors import InputError, OptionError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.train.video.cache import CachedFrames, cached
 from rilievo.train.video.cache_files import cache_files, motion_file, taken_bytes
 from rilievo.train.video.config import VideoData
@@ -179,13 +180,26 @@ def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: Frame
     path = motion_file(cache_files(sequence, opening.size, opening.cache), K, least)
     for index, why in frames.broken.items():
         _pass_over(opening, Place(place, index), why)
-    try:
-        return from_json(Moving, path.read_text(encoding="utf-8"))
-    except (OSError, NotThisRecord):
-        moving = _measured(opening, place, sequence, frames)
+    remembered = _remembered(path, sequence)
+    if remembered is not None:
+        return remembered
+    moving = _measured(opening, place, sequence, frames)
     with replacing(path) as part:
         part.write_text(to_json(moving), encoding="utf-8")
     return moving
+
+
+def _remembered(path: Path, sequence: FrameSequence) -> Moving | None:
+    """What was measured before; None where nothing was, or it is of other frames."""
+    try:
+        moving = from_json(Moving, read_text(path))
+    except (InputError, NotThisRecord):
+        return None
+    places = [place for run in moving.runs for place in run]
+    there = frozenset(place for run in _unbroken(sequence.numbers) for place in run)
+    in_order = all(one < later for one, later in itertools.pairwise(places))
+    is_motion = all(0 <= parallax < math.inf for parallax in moving.parallaxes)
+    return moving if in_order and is_motion and there.issuperset(places) else None
 
 
 def _measured(opening: Opening, place: int, sequence: FrameSequence, frames: Frames) -> Moving:
