@@ -21,13 +21,20 @@ def test_an_endless_word_keeps_its_ends_and_what_stands_around_it() -> None:
     assert len(line) < 300
 
 
+def test_endlessly_many_words_keep_their_ends() -> None:
+    line = one_line(f"K.txt: '{'1 ' * 50_000}' is no number; expected four")
+    assert line.startswith("K.txt: '1 1")
+    assert line.endswith("1 1 ' is no number; expected four")
+    assert len(line) <= 1000
+
+
 def test_a_path_as_long_as_a_name_may_be_stays_whole() -> None:
     text = f"/folder/{'n' * 255}: no such file"
     assert one_line(text) == text
 
 
 @settings(deadline=None)
-@given(st.text(max_size=600))
+@given(st.text(max_size=1500))
 def test_the_result_can_be_shown_and_stays_as_it_is_the_next_time(text: str) -> None:
     line = one_line(text)
     assert line.isprintable()

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 _LISTED = 60  # a line that nobody reads to its end helps nobody
 _LONG_WORD = re.compile(r"\S{401,}")
+_LONGEST = 1000
+_KEPT_END = 200
 
 
 class RilievoError(Exception):
@@ -60,12 +62,15 @@ class CalibrationError(RilievoError):
 
 
 def one_line(text: str) -> str:
-    """The text with what cannot be shown spelt out, and the middle of endless words left out."""
+    """The text with what cannot be shown spelt out, and without the middle of what is endless."""
     if not text.isprintable():
         text = "".join(
             each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
         )
-    return _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", text)
+    text = _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", text)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - _KEPT_END - 5]} ... {text[-_KEPT_END:]}"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

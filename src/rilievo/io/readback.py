@@ -1,6 +1,7 @@
 """Predictions from the files that ``save`` wrote."""
 
 import lzma
+import os
 import struct
 import tokenize
 import zipfile
@@ -189,7 +190,8 @@ def _read_files(found: _Found) -> Stored:
     have = Stored()
     for facts in readable:
         path = found.folder / facts.file
-        if path.exists() and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
+        # Unlike Path.exists, this takes for absent what the system refuses, such as a long name.
+        if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
             _check(path, stored, found.sidecar.source)
             have = have.completed_by(stored)

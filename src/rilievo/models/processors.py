@@ -46,7 +46,7 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
         raise ModelError(f"{printable(path)}: an object is expected, got {type(entries).__name__}")
     try:
         return _READERS[model_type](entries)
-    except (KeyError, TypeError, ValueError, ModelError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError, ModelError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else reason(error)
         raise ModelError(f"{printable(path)}: makes no sense: {what}") from error
 

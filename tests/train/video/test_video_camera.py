@@ -87,3 +87,9 @@ def test_a_file_of_the_user_is_read(tmp_path: Path) -> None:
     assert found.lens is not None
     with pytest.raises(OptionError, match="camera_file and fov"):
         choose_camera(data(camera_file=str(path), fov=60.0), SHAPE, "clip")
+
+
+def test_a_principal_point_beyond_all_measure_is_refused_like_another() -> None:
+    beside = Calibration(K=np.array([[520.0, 0, 1.7e308], [0, 521.0, 239.5], [0, 0, 1]]))
+    with pytest.raises(InputError, match="far from the middle"):
+        choose_camera(data(), SHAPE, "clip", beside=beside)
