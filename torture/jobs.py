@@ -25,6 +25,7 @@ class Job:
         command: From input and output folder to what is run first, and after a kill.
         volatile: Names of files and, after "#", of entries in JSON that differ between any two
             runs, such as how long it took.
+        passing: Names of files that are there only until all others are.
         share: Of the kills.
     """
 
@@ -32,6 +33,7 @@ class Job:
     prepare: Callable[[Path], None]
     command: Callable[[Path, Path], Sequence[str]]
     volatile: tuple[str, ...] = ()
+    passing: tuple[str, ...] = ()
     share: float = 1.0
 
 
@@ -90,6 +92,7 @@ JOBS: tuple[Job, ...] = (
         prepare=_scenes,
         command=_train_probe,
         volatile=("log.csv", "record.json#cpu_seconds", "checkpoint.pt"),
+        passing=("checkpoint.pt",),
         share=1,
     ),
 )

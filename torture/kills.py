@@ -100,7 +100,9 @@ def _one_run(
         tally.parts += bool(output.exists() and parts_of(output))
         found = files_of(output) if output.exists() else {}
         tally.faults += faults(found, dict(wanted), job.volatile, is_whole=False)
-        tally.faults += [f"{name} was there and is lost" for name in before if name not in found]
+        passing = job.passing if wanted.keys() <= found.keys() else ()
+        lost = before.keys() - found.keys() - set(passing)
+        tally.faults += [f"{name} was there and is lost" for name in sorted(lost)]
         before = found
     else:
         tally.faults += [each for each in [_whole(job, base / "in", output)] if each]
