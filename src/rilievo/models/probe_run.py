@@ -28,12 +28,17 @@ class RunFacts:
     backbone_rate: float = 0.0
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run: its ``config.json`` says so in its first words."""
+def is_run(folder: Path, format: str = FORMAT) -> bool:
+    """Whether a folder is that of a run: its ``config.json`` says so in its first words.
+
+    Args:
+        folder: Of the run, if it is one.
+        format: Of its kind of run, of any version.
+    """
     try:
         check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
-            return f'"{FORMAT.partition("/")[0]}/' in file.read(200)
+            return f'"{format.partition("/")[0]}/' in file.read(200)
     except (InputError, OSError, UnicodeDecodeError):
         return False
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import check_regular, printable, read_text
+from rilievo.io.limits import printable, read_text
 from rilievo.models.card import ModelCard
+from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
 from rilievo.networks.video.blueprint import VideoBlueprint
 
-CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 FORMAT = "rilievo-video/1"
 
 
@@ -37,12 +37,7 @@ class VideoRunFacts:
 
 def is_video_run(folder: Path) -> bool:
     """Whether a folder is that of a run: its ``config.json`` says so in its first words."""
-    try:
-        check_regular(folder / CONFIG)
-        with (folder / CONFIG).open(encoding="utf-8") as file:
-            return f'"{FORMAT.partition("/")[0]}/' in file.read(200)
-    except (InputError, OSError, UnicodeDecodeError):
-        return False
+    return is_run(folder, FORMAT)
 
 
 def read_video_run(folder: Path) -> VideoRunFacts:
