@@ -4,13 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-output
 
-.PHONY: demo test test-view lint format benchmark clean
+.PHONY: demo test test-app test-ray test-view lint format benchmark docs clean
 
 demo: $(VENV)/core
 	$(BIN)/python examples/photographs.py $(DEMO)/photographs
 	$(BIN)/rilievo predict $(DEMO)/photographs --output $(DEMO)/results \
-	    --save colour,png16,normals,ply,glb --overwrite
-	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces: $(DEMO)/results"
+	    --save colour,png16,normals,ply,glb,html --overwrite
+	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces, pages: $(DEMO)/results"
 
 test: $(VENV)/test lint
 	$(BIN)/python -m pytest
@@ -19,6 +19,19 @@ test: $(VENV)/test lint
 test-view: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[view]'
 	$(BIN)/python -m pytest tests/views
+
+# Gradio wants an older Pillow than the rest, so the app has an environment of its own. Chromium is
+# the system's: apt install chromium.
+test-app: $(VENV)/test
+	test -x $(VENV)/app/bin/python || $(PYTHON) -m venv $(VENV)/app
+	$(VENV)/app/bin/pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/app/bin/pip install --quiet --editable '.[app,evaluate,exr]' playwright beartype hypothesis onnx pytest
+	$(VENV)/app/bin/python -m pytest tests/views/app
+
+# A cluster takes half a minute to start and stop, so `test` leaves it out and skips what needs it.
+test-ray: $(VENV)/test
+	$(BIN)/pip install --quiet --editable '.[ray]'
+	$(BIN)/python -m pytest tests/batch
 
 lint: $(VENV)/test
 	$(BIN)/ruff format --check .
@@ -29,6 +42,12 @@ lint: $(VENV)/test
 format: $(VENV)/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documentation as a site in site/, to be served or opened from disk; a broken link ends it.
+docs: $(VENV)/core
+	$(BIN)/pip install --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Documentation: site/index.html"
 
 benchmark: $(VENV)/core
 	$(BIN)/pip install --quiet --group benchmark
@@ -42,8 +61,13 @@ $(VENV)/core: pyproject.toml
 	touch $@
 
 $(VENV)/test: $(VENV)/core
-	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,probe,train]' --group test
+	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,probe,train,video]' --group test
 	touch $@
 
+# Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.
+.PHONY: torture
+torture: $(VENV)/test
+	$(BIN)/python -m torture
+
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) site

@@ -25,9 +25,13 @@ BENCHMARKS: Mapping[str, str] = {
     "synthetic": "frames a second of the renderer, alone and in clips",
     "scoring": "654 predictions on disk, against the loop of FiftyOne's tutorial",
     "view": "samples into FiftyOne, in bulk and one by one",
+    "app": "the page in a real Chromium: first paint, answers, memory of the server",
     "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
     "probe": "a training step of probes, against the most direct form",
+    "ray": "two processes against Ray with two actors; memory over 20,000 photographs",
+    "video_step": "a training step on video, against the most direct form",
+    "video_sample": "an augmented sample of three frames, against the plain way",
 }
 
 

@@ -1,21 +1,39 @@
-"""What README and the guides show is run, line by line."""
+"""What README and the guides show is run, line by line; what cannot be run here is parsed."""
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import skimage.data
+import tyro
 from PIL import Image
 
 from clips import write_clip
 from rilievo.cli import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/quickstart.md", "docs/metres.md", "docs/videos.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/index.md",
+    "docs/quickstart.md",
+    "docs/metres.md",
+    "docs/videos.md",
+    "docs/reference/index.md",
+)
+# Their programs are run by tests of their own.
+COMMANDS_ALONE = ("docs/outputs.md", "docs/benchmarks.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`(rilievo [a-z][^`]*)`")
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks/README.md")
+)
+# Words in capitals stand for something of the reader's, and dots for more of it.
+PLACEHOLDER = re.compile(r"(?<![\w/.-])[A-Z][A-Z_]+(?![\w/.-])|\.\.\.|…")
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -32,6 +50,71 @@ def commands(document: str) -> list[str]:
     found = [line for line in found if line.startswith("rilievo ") and "NAME" not in line]
     # Those build on one another: test_evaluation_documents runs them, in their order.
     return [line for line in found if line.split()[1] not in ("check", "compare", "evaluate")]
+
+
+def shown_commands(document: str) -> list[str]:
+    """Every command of a page, in blocks of any language and in the running text."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = [code.replace("\\\n", " ") for _, code in BLOCK.findall(text)]
+    lines = [line.strip().removeprefix("$ ") for code in blocks for line in code.splitlines()]
+    found = [*lines, *INLINE.findall(BLOCK.sub("", text))]
+    commands = [re.split(r"\s#\s|\s[|>]\s|\s&&\s", line)[0].strip() for line in found]
+    return [each for each in commands if each.startswith("rilievo ")]
+
+
+class Parsed(BaseException):
+    """The command line was understood; nothing of it is done."""
+
+
+@pytest.fixture
+def parser_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Take a command as the program does, up to the moment when its work would begin."""
+    real: Callable[..., Any] = tyro.cli
+
+    def parse(*arguments: Any, **options: Any) -> Any:
+        real(*arguments, **options)
+        raise Parsed
+
+    def take(command: str) -> None:
+        words = shlex.split(command)[1:]
+        # Where the running text names a command, it has no arguments: its help is asked for.
+        most = 2 if words[0] == "train" else 1
+        if len(words) <= most and not words[-1].startswith("-"):
+            words.append("--help")
+        with monkeypatch.context() as patch:
+            patch.setattr(tyro, "cli", parse)
+            try:
+                code = main(words)
+            except Parsed:
+                code = 0
+            except SystemExit as ended:
+                code = ended.code
+        assert not code, f"not understood: {command}"
+
+    return take
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_every_command_that_is_shown_is_one_of_the_program(
+    document: str,
+    parser_only: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in shown_commands(document):
+        if not PLACEHOLDER.search(command):
+            parser_only(command)
+
+
+@pytest.mark.parametrize(
+    "command", ["rilievo predict photo.jpg --sav npy", "rilievo predikt", "rilievo train probes"]
+)
+def test_a_command_that_the_program_does_not_have_is_found(
+    command: str, parser_only: Callable[[str], None]
+) -> None:
+    with pytest.raises(AssertionError, match="not understood"):
+        parser_only(command)
 
 
 @pytest.fixture
@@ -51,7 +134,11 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("document", "command"),
-    [(document, command) for document in DOCUMENTS for command in commands(document)],
+    [
+        (document, command)
+        for document in (*DOCUMENTS, *COMMANDS_ALONE)
+        for command in commands(document)
+    ],
 )
 def test_every_command_that_is_shown_works(user_folder: Path, document: str, command: str) -> None:
     assert main(shlex.split(command)[1:]) == 0, f"{document}: {command}"
@@ -63,7 +150,20 @@ def test_every_program_that_is_shown_works(user_folder: Path, document: str) -> 
         exec(compile(code, document, "exec"), {"np": np})
 
 
-def test_every_link_leads_somewhere() -> None:
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text("utf-8")):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+def anchors(document: Path) -> set[str]:
+    """Of the headings, as GitHub and the site make them."""
+    titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", document.read_text("utf-8")), re.MULTILINE)
+    plain = (re.sub(r"[^\w\s-]", "", title).strip().lower() for title in titles)
+    return {re.sub(r"\s+", "-", title) for title in plain}
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_every_link_leads_somewhere(document: str) -> None:
+    page = ROOT / document
+    text = BLOCK.sub("", page.read_text("utf-8"))
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^):]*))?\)", text):
+        there = page.parent / target if target else page
+        assert there.exists(), f"{document}: {target}"
+        # Anchors of the reference are names of Python; building the site checks them.
+        if anchor and not anchor.startswith("rilievo."):
+            assert anchor in anchors(there), f"{document}: {target}#{anchor}"

@@ -5,13 +5,24 @@ exception is a defect of ours and keeps its traceback.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _LISTED = 60  # a line that nobody reads to its end helps nobody
+_LONG_WORD = re.compile(r"\S{401,}")
+_LONGEST = 1000
+_KEPT_END = 200
 
 
 class RilievoError(Exception):
-    """Base of everything a user of rilievo can cause and mend."""
+    """Base of everything a user of rilievo can cause and mend.
+
+    A message quotes names and values of files, whatever they hold: it is brought to one line that
+    can be shown.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class InputError(RilievoError):
@@ -35,6 +46,11 @@ class MissingExtraError(RilievoError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}': pip install 'rilievo[{extra}]'")
+        self._asked = (what, extra)
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        # By default the message alone would be handed to ``__init__`` in another process.
+        return MissingExtraError, self._asked
 
 
 class NoGroundTruthError(RilievoError):
@@ -43,6 +59,18 @@ class NoGroundTruthError(RilievoError):
 
 class CalibrationError(RilievoError):
     """Known distances do not determine the scale (and shift) of a depth map."""
+
+
+def one_line(text: str) -> str:
+    """The text with what cannot be shown spelt out, and without the middle of what is endless."""
+    if not text.isprintable():
+        text = "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+        )
+    text = _LONG_WORD.sub(lambda word: f"{word[0][:120]}...{word[0][-40:]}", text)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - _KEPT_END - 5]} ... {text[-_KEPT_END:]}"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ class Camera:
     """Pinhole intrinsics of one image, and where they came from.
 
     Attributes:
-        K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] [px]; the centre of the top-left pixel is (0, 0).
+        K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px]; the top-left pixel's centre is (0, 0).
         source: Who said so; ``ASSUMED`` is our default and may be far off.
 
     Raises:

@@ -72,3 +72,13 @@ def test_broken_files_and_a_wrong_root_are_one_line(tmp_path: Path) -> None:
     (folder / "calib.txt").write_text("cam0=[1 2; 3]\nbaseline=193\n")
     with pytest.raises(InputError, match=r"calib\.txt: has no cam0="):
         open_dataset("middlebury", tmp_path).truth("Piano")
+
+
+def test_a_signalling_nan_is_a_hole_like_any_other(tmp_path: Path) -> None:
+    folder = scene(tmp_path / "Piano")
+    content = bytearray((folder / "disp0.pfm").read_bytes())
+    content[-4:] = b"\x01\x00\x80\x7f"
+    (folder / "disp0.pfm").write_bytes(content)
+    truth = open_dataset("middlebury", tmp_path).truth("Piano")
+    assert truth.depth_valid is not None
+    assert (~truth.depth_valid).sum() == 2

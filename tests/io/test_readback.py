@@ -11,7 +11,7 @@ from predictions import MADE_BY, prediction
 from rilievo.errors import InputError, MissingExtraError, OutputError, RilievoError
 from rilievo.io.outputs import OUTPUTS, Need, SaveOptions, save
 from rilievo.io.readback import read_prediction
-from rilievo.io.sidecar import read_sidecar
+from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.types import DepthKind, Prediction
 
 READABLE = [name for name, output in OUTPUTS.items() if output.reader]
@@ -202,3 +202,13 @@ def test_damaged_files_are_said_in_one_line(tmp_path: Path, name: str, with_json
             message = f"{path}: {back.shape}"
         assert message.startswith(f"{path}: ")
         assert "\n" not in message
+
+
+def test_a_json_that_names_a_file_no_system_takes_is_one_line(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "x", ["npy"])
+    beside = sidecar_path(tmp_path / "x")
+    name = "x.depth.npy"
+    beside.write_text(beside.read_text().replace(name, 200 * name))
+    with pytest.raises(InputError) as caught:
+        read_prediction(tmp_path / "x")
+    assert len(str(caught.value)) <= 1000

@@ -187,3 +187,10 @@ for coding in Coding:
     assert len(said) == 2
     assert all("choose another folder" in line for line in said)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_same_numbers_make_the_same_file(tmp_path: Path) -> None:
+    """Matroska has identifiers that FFmpeg makes up by chance, unless it is told not to."""
+    frames = [np.full((48, 64), 1000 * i, np.uint16) for i in range(3)]
+    one, other = (write(tmp_path / f"{name}.mkv", frames, [0, 33, 67]) for name in "ab")
+    assert one.read_bytes() == other.read_bytes()

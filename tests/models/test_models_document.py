@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from official_checkpoints import write_checkpoint
 from replicate_server import TOKEN, replicate_server
 from rilievo.cli import main
 from rilievo.models import MODELS, find_card
@@ -44,6 +45,7 @@ def small(
             "model/": [str(checkpoint("dpt")), "--engine", "torch"],
             "marigold/depth-v1-1": [str(depth)],
             "marigold/normals-lcm": [str(normals)],
+            "mono+stereo_640x192/": [str(write_checkpoint(tmp_path / "m", size=(64, 96)))],
         }
 
 
@@ -56,7 +58,7 @@ def commands() -> list[list[str]]:
 def test_every_command_of_the_guide_works_and_shows_no_token(
     small: dict[str, list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(commands()) == 8
+    assert len(commands()) == 9
     for number, shown in enumerate(commands()):
         place = shown.index("--model") + 1
         named = small.get(shown[place], [shown[place]])
@@ -66,7 +68,7 @@ def test_every_command_of_the_guide_works_and_shows_no_token(
         command = [*shown[:place], *named, *rest]
         assert main([*command, *output]) == 0, command
     written = [each for each in tmp_path.rglob("*") if each.is_file()]
-    assert sum(each.suffix == ".json" and each.parent.name.isdigit() for each in written) >= 8
+    assert sum(each.suffix == ".json" and each.parent.name.isdigit() for each in written) >= 9
     assert not any(TOKEN.encode() in each.read_bytes() for each in written)
     said = capfd.readouterr()
     assert TOKEN not in said.out + said.err
@@ -81,7 +83,10 @@ def test_results_say_model_kind_and_licence(small: dict[str, list[str]]) -> None
 
 
 def test_every_model_that_the_guide_names_is_in_the_table() -> None:
-    named = {command[command.index("--model") + 1] for command in commands()} - {"model/"}
+    named = {command[command.index("--model") + 1] for command in commands()} - {
+        "model/",
+        "mono+stereo_640x192/",
+    }
     assert named <= set(MODELS)
     assert set(re.findall(r"`(marigold/[\w-]+|depth-anything-v2/\w+)`", GUIDE)) <= set(MODELS)
 

@@ -107,12 +107,21 @@ def test_what_a_file_says_of_its_preparation_is_read_back(
         sizing=Sizing(rule=rule, height=384, width=512, area=196_608, multiple=32),
         resampling=resampling,
         padding=0.0 if resampling.is_rounded else 3.0,
+        inverse=resampling is Resampling.LANCZOS,
     )
     assert read_preparation(preparation.metadata()) == preparation
 
 
+def test_a_file_that_does_not_say_how_depth_comes_back_means_its_values() -> None:
+    sizing = Sizing(rule=Rule.FIXED, height=32, width=32)
+    said = dict(Preparation(sizing=sizing, inverse=True).metadata())
+    del said["rilievo.back"]
+    assert not read_preparation(said).inverse
+
+
 @pytest.mark.parametrize(
-    "entry", [("sizing", "cubic"), ("size", "12"), ("multiple", "0"), ("padding", "nan")]
+    "entry",
+    [("sizing", "cubic"), ("size", "12"), ("multiple", "0"), ("padding", "nan"), ("back", "forth")],
 )
 def test_a_preparation_that_makes_no_sense_is_refused(entry: tuple[str, str]) -> None:
     sizing = Sizing(rule=Rule.FIXED, height=32, width=32)

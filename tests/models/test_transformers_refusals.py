@@ -107,6 +107,7 @@ def test_configurations_without_depth_are_refused(
         ({"size": "big"}, "whole numbers of 1 or more, got {'height': 'big'"),
         ({"ensure_multiple_of": 0.5}, "whole number"),
         ({"rescale_factor": "much"}, "makes no sense"),
+        ({"image_mean": [10**400, 0, 0]}, "makes no sense"),
     ],
 )
 def test_preparations_that_make_no_sense_are_refused(

@@ -17,7 +17,7 @@ from PIL import Image
 from looked_at import LOADER, NAMES, true_depth, write_results
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.views.gallery.markup import element, joined
+from rilievo.io.markup import element, joined
 from rilievo.views.gallery.report import write_gallery
 from rilievo.views.options import SourceOptions
 from toy_dataset import write_toy

@@ -68,6 +68,14 @@ COMMANDS: Mapping[str, Command] = {
         summary="runs of one benchmark side by side, with significance",
         module="rilievo.cli.compare",
     ),
+    "trajectory": Command(
+        summary="where the camera of a clip went, by networks trained on video",
+        module="rilievo.cli.trajectory",
+    ),
+    "app": Command(
+        summary="a page in the browser: photograph in, depth and surface out",
+        module="rilievo.cli.app",
+    ),
     "view": Command(
         summary="a dataset, predictions or evaluations in FiftyOne",
         module="rilievo.cli.view",

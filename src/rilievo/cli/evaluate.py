@@ -8,12 +8,13 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.batch.options import BatchOptions, ClusterOptions
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
 from rilievo.evaluate.folder import REPORT, run_folder
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation, Summary
-from rilievo.evaluate.run import evaluate
+from rilievo.evaluate.run import Kept, evaluate
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
 from rilievo.models import DEFAULT_MODEL
@@ -37,6 +38,7 @@ class _Arguments:
     folder of a checkpoint; with --predictions, the name that the results are to have. By default
     rilievo's own model."""
     options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
+    batch: Annotated[ClusterOptions, tyro.conf.arg(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,10 +60,31 @@ def main(arguments: Sequence[str]) -> int:
     model = given.model
     if model is None and given.options.predictions is None:
         model = DEFAULT_MODEL
-    evaluation = evaluate(model, given.benchmark, given.root, given.options)
+    evaluation = _evaluated(model, given)
+    if isinstance(evaluation, Kept):
+        return _say_kept(evaluation)
     with printing():
         print(_text(evaluation, given.options))
     return 1 if evaluation.unscored else 0
+
+
+def _evaluated(model: str | None, given: _Arguments) -> Evaluation | Kept:
+    options, cluster = given.options, given.batch
+    batch = BatchOptions(workers=options.workers, shard=cluster.shard, ray=cluster.ray)
+    if batch.is_plain or (options.predictions is not None and batch.shard is None):
+        return evaluate(model, given.benchmark, given.root, options)
+    from rilievo.batch.evaluating import evaluate_across
+
+    return evaluate_across(model, given.benchmark, given.root, options, batch)
+
+
+def _say_kept(kept: Kept) -> int:
+    with printing():
+        print(
+            f"{kept.images - len(kept.failed)} of {kept.images} images of this part are predicted "
+            f"in {kept.folder}; once all parts are, the same command without --shard scores them"
+        )
+    return 1 if kept.failed else 0
 
 
 def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.batch.options import BatchOptions
 from rilievo.cli.streams import complain, printing
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.run import predict_files
@@ -19,6 +20,7 @@ class _Arguments:
     ]
     """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'."""
     options: Annotated[PredictOptions, tyro.conf.arg(name="")]
+    batch: Annotated[BatchOptions, tyro.conf.arg(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,6 +40,16 @@ def main(arguments: Sequence[str]) -> int:
             description="Depth, normals and surfaces of photographs, folders and videos.",
             config=(tyro.conf.FlagCreatePairsOff,),
         )
-    summary = predict_files(given.inputs, given.options)
+    if given.batch.is_plain and not _elsewhere(given):
+        summary = predict_files(given.inputs, given.options)
+    else:
+        from rilievo.batch.run import predict_across
+
+        summary = predict_across(given.inputs, given.options, given.batch)
     complain(str(summary))
     return summary.exit_code
+
+
+def _elsewhere(given: _Arguments) -> bool:
+    """Whether anything is at an address rather than on disk."""
+    return any(":/" in str(name) for name in (*given.inputs, given.options.output))

@@ -9,6 +9,7 @@ from rilievo.errors import OptionError, suggest
 
 KINDS: Mapping[str, str] = {
     "probe": "a probe on a frozen backbone, for depth, normals or both",
+    "video": "depth and camera motion from videos alone, without any truth",
     "supervised": "a whole network, on photographs with depth, normals or both",
 }
 
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(name: str, arguments: Sequence[str]) -> int:
+    if name == "video":
+        from rilievo.cli.train_video import main as train_video
+
+        return train_video(arguments)
     from rilievo.train.probe.options import ProbeOptions, SupervisedOptions
 
     kind = ProbeOptions if name == "probe" else SupervisedOptions

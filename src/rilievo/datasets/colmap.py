@@ -24,6 +24,9 @@ _FOCALS: Mapping[str, int] = {
     "THIN_PRISM_FISHEYE": 2,
 }
 
+_FARTHEST = 1e9
+"""Above any place of a camera, in whatever unit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColmapCamera:
@@ -96,6 +99,8 @@ def read_images(path: Path) -> Iterator[ColmapImage]:
             q = np.array([float(word) for word in words[1:5]])
             t = np.array([float(word) for word in words[5:8]])
             camera_id, name = int(words[8]), words[9]
+            if not (abs(t).max() < _FARTHEST and 0.5 < np.linalg.norm(q) < 2):
+                raise ValueError("no rotation and place")
         except (ValueError, IndexError) as error:
             expected = "expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
             raise _wrong(path, line, expected) from error

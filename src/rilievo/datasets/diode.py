@@ -104,7 +104,8 @@ class Diode(Dataset):
     def truth(self, id: str) -> Truth:
         """Depth where its mask is 1, and normals in the variant of that name."""
         view = self._view(id)
-        depth = read_map(view.depth).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            depth = read_map(view.depth).astype(np.float32)
         mask = read_map(view.mask)
         if mask.shape != depth.shape:
             raise InputError(

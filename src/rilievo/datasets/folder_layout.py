@@ -13,7 +13,8 @@ from typing import Any
 from rilievo.datasets.stored_normals import NormalAxes
 from rilievo.errors import InputError, MissingExtraError, suggest
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import printable, read_text
+from rilievo.io.yaml_text import parse_yaml
 
 FILE_NAME = "rilievo.yaml"
 
@@ -177,17 +178,11 @@ def described_folder(path: Path, layout: FolderLayout) -> Path:
 
 def _parsed(path: Path) -> Any:
     try:
-        import yaml
-    except ImportError as error:
+        return parse_yaml(read_text(path))
+    except ModuleNotFoundError as error:
         raise MissingExtraError(f"reading {printable(path)}", "evaluate") from error
-    check_regular(path)
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        lines = " ".join(str(error).split())
-        raise InputError(f"{printable(path)}: is no YAML ({lines[:160]})") from error
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    except ValueError as error:
+        raise InputError(f"{printable(path)}: is no YAML ({str(error)[:160]})") from error
 
 
 def _refuse_unknown(data: Any, kind: type, shown: str, prefix: str) -> None:
@@ -220,6 +215,9 @@ def _check(layout: FolderLayout, shown: str) -> None:
         raise InputError(f"{shown}: a camera with fx has cx and cy too")
     if camera is not None and (camera.width is None) != (camera.height is None):
         raise InputError(f"{shown}: a camera has width and height, or neither")
+    sides = () if camera is None else (camera.width, camera.height)
+    if any(side is not None and side < 1 for side in sides):
+        raise InputError(f"{shown}: a camera's width and height are positive")
     if depth is None or depth.kind is StoredKind.DEPTH:
         return
     if camera is None:

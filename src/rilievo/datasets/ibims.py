@@ -107,7 +107,7 @@ class Ibims(Dataset):
             depth = record.part("depth").astype(np.float64)
             masks = (record.part("mask_invalid"), record.part("mask_transp"))
             K, where = _upright_K(record.part("calib"), entry.file), entry.file
-        valid = np.isfinite(depth) & (depth > 0)
+        valid = (depth > 0) & (depth < np.finfo(np.float32).max)
         for mask in masks:
             valid = valid & _measured(mask, valid.shape, where)
         return Truth(

@@ -18,6 +18,8 @@ from rilievo.io.limits import printable
 from rilievo.types import Camera
 
 CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
+_LARGEST = 1e9
+"""Above any focal length [px] or distance [m]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ def _array(
 ) -> Float64[np.ndarray, "..."]:
     size = int(np.prod(shape))
     numbers = entries.get(name)
-    if numbers is None or len(numbers) != size or not np.isfinite(numbers).all():
+    if numbers is None or len(numbers) != size or not (np.abs(numbers) < _LARGEST).all():
         found = "has no such entry" if numbers is None else f"has {len(numbers)} for it"
         raise InputError(
             f"{printable(path)}: {found}, but '{name}: ' with {size} finite numbers is expected; "

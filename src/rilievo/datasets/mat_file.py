@@ -14,6 +14,8 @@ from rilievo.io.limits import check_regular, printable, reason
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # MATLAB writes 512 bytes of its own before the HDF5 part; other programs write none.
 _SIGNATURE_OFFSETS = (0, 512)
+_LARGEST = 2**31
+"""Bytes read at once; a few of the file can stand for any number of zeros."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +73,8 @@ class MatSlices:
             InputError: If this part of the file is damaged.
         """
         try:
-            return np.asarray(self._opened()[name][index])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            return np.asarray(self._array(name, parts=True)[index])
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
                 f"{printable(self.path)}: '{name}' cannot be read at {index} ({reason(error)}); "
                 "fetch the file again"
@@ -85,8 +87,8 @@ class MatSlices:
             InputError: If this part of the file is damaged.
         """
         try:
-            return np.asarray(self._opened()[name])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            return np.asarray(self._array(name))
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
                 f"{printable(self.path)}: '{name}' cannot be read ({reason(error)}); fetch the "
                 "file again"
@@ -97,6 +99,27 @@ class MatSlices:
         if self._file is not None and self._process == os.getpid():
             self._file.close()
         self._file = None
+
+    def _array(self, name: str, *, parts: bool = False) -> Any:
+        """A dataset whose numbers are in this file: others could be any that we may read.
+
+        Args:
+            name: Of the variable.
+            parts: Whether one entry along its first axis is read, not all of it.
+
+        Raises:
+            ValueError: If they are elsewhere, it is no dataset, or what is read is too large.
+        """
+        file = self._opened()
+        link, found = file.get(name, getlink=True), file[name]
+        if not hasattr(found, "is_virtual"):
+            raise ValueError("it is no array")
+        if type(link).__name__ == "ExternalLink" or found.external or found.is_virtual:
+            raise ValueError("its numbers lie in another file, which is not read")
+        size = found.nbytes // max(1, found.shape[0]) if parts and found.shape else found.nbytes
+        if size > _LARGEST:
+            raise ValueError(f"it unpacks to {size / 2**30:.1f} GiB")
+        return found
 
     def _opened(self) -> Any:
         if self._file is None or self._process != os.getpid():

@@ -18,6 +18,9 @@ from rilievo.io.numbers import read_map
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
+_LONGEST = 1e6
+"""Above any baseline [m], offset [px] or focal length [px]."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scene:
@@ -91,13 +94,18 @@ class Middlebury(Dataset):
         """Depth of the left camera: f · baseline / (disparity + doffs)."""
         scene = self._scene(id)
         calibration = _read_calibration(scene.calibration)
-        disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
+        # A signalling NaN, which no program writes on purpose, is as unknown as any.
+        with np.errstate(invalid="ignore"):
+            disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
         valid = np.isfinite(disparity) & (disparity > 0)
         product = calibration.K[0, 0] * calibration.baseline
-        depth = np.where(valid, product / np.where(valid, disparity, 1), 0)
+        with np.errstate(over="ignore"):
+            depth = (product / np.where(valid, disparity, 1)).astype(np.float32)
+        # A disparity of next to nothing is that of the horizon, which other files leave infinite.
+        valid &= np.isfinite(depth)
         return Truth(
             id=id,
-            depth=depth.astype(np.float32),
+            depth=np.where(valid, depth, np.float32(0)),
             depth_valid=valid,
             camera=Camera(K=calibration.K),
         )
@@ -130,7 +138,7 @@ def _read_calibration(path: Path) -> _Calibration:
         entries = [float(word) for word in re.findall(r"[^\s;\[\]]+", values["cam0"])]
         K = np.array(entries).reshape(3, 3)
         baseline, doffs = float(values["baseline"]) / 1000, float(values.get("doffs", 0))
-        if not (0 < baseline < np.inf and np.isfinite(doffs)):
+        if not (0 < baseline < _LONGEST and abs(doffs) < _LONGEST and abs(K).max() < _LONGEST):
             raise ValueError(f"baseline is {values['baseline']}, doffs {doffs:g}")
     except (KeyError, ValueError) as error:
         raise InputError(

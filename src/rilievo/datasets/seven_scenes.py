@@ -37,7 +37,7 @@ _NO_DEPTH = (0, 65535)
 _SPLIT_FILES = {"test": "TestSplit.txt", "train": "TrainSplit.txt"}
 _SEQUENCE = re.compile(r"seq-\d+")
 _FRAME_FILE = re.compile(r"(frame-\d+)\.(?:color\.png|color\.jpg|depth\.png)")
-_SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d+)", re.IGNORECASE)
+_SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d{1,6})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

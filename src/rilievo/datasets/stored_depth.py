@@ -44,8 +44,8 @@ def depth_of_stored(
         assert K is not None, "a layout is checked when it is read"
         values = values / np.linalg.norm(rays(K, *stored.shape), axis=0)
     known &= (values > 0) & (values >= layout.min_depth)
-    if layout.max_depth is not None:
-        known &= values <= layout.max_depth
+    most = np.finfo(np.float32).max if layout.max_depth is None else layout.max_depth
+    known &= values <= most
     return np.where(known, values, 0).astype(np.float32), known
 
 

@@ -54,11 +54,13 @@ def normals_of_stored(
         raise InputError(
             f"{printable(path)}: has shape {stored.shape}, expected normals, (height, width, 3)"
         )
-    vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
     if stored.dtype.kind in "ui":
         vectors = vectors * np.float32(2 / np.iinfo(stored.dtype).max) - np.float32(1)
-    length = np.sqrt(np.sum(vectors * vectors, axis=0))
-    with np.errstate(invalid="ignore"):
+    # Infinite vectors, and those whose squares are, have no length that counts.
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt(np.sum(vectors * vectors, axis=0))
         valid = (length > _LENGTHS[0]) & (length < _LENGTHS[1])
     if not valid.any():
         raise InputError(

@@ -17,9 +17,10 @@ from jaxtyping import UInt8
 from rilievo.datasets.files import names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
-from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction, Setting
 
@@ -127,7 +128,7 @@ class Cache:
             # numpy leaves a broken file open that it opened itself.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 depth = _floats(file, "depth", 2) if self.kind is not None else None
-                valid = file.get("valid")
+                valid = array_of(file, "valid") if "valid" in file else None
                 normals = _floats(file, "normals", 3) if self.fingerprint.normals else None
         except BROKEN_FILE as error:
             raise _broken(path, error) from error
@@ -179,7 +180,9 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
     if os.path.exists(mark):
         _refuse_mixture(read_cache(folder).fingerprint, fingerprint, folder)
     else:
-        if names_in(folder):
+        # Several parts of one evaluation may begin at once: the mark may have come meanwhile.
+        names = names_in(folder)
+        if FINGERPRINT not in names and any(not is_part(name) for name in names):
             raise InputError(
                 f"{printable(folder)}: holds files but no {FINGERPRINT}, so they are not ours; "
                 "choose another output folder"
@@ -236,7 +239,7 @@ def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> Non
 
 
 def _floats(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
-    array = file[name]
+    array = array_of(file, name)
     if array.dtype != np.float32 or array.ndim != axes or not array.size:
         raise ValueError(f"its {name} is {array.shape} {array.dtype}")
     return array

@@ -209,7 +209,9 @@ def _depth(numbers: Shaped[np.ndarray, "..."], kind: DepthKind, scale: float | N
     valid = numbers != 0 if whole and kind.is_depth else np.ones(numbers.shape, bool)
     if not valid.any():
         raise InputError("is zero at all pixels")
-    values = numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
+    # What becomes infinite is counted below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = numbers.astype(np.float32) * np.float32(1 if scale is None else scale)
     bad = int((~np.isfinite(values)).sum())
     if bad:
         raise InputError(f"is NaN or infinite at {bad} of {values.size} pixels")

@@ -49,7 +49,7 @@ class EvaluateOptions:
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Score the first N images alone."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Processes that score; by default one a core."""
+    """Processes that predict, and that score; by default one predicts and one a core scores."""
     settings: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(name="set", metavar="NAME=VALUE"),

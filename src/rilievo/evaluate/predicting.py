@@ -1,6 +1,6 @@
 """Predictions that the cache has not yet: the model run over a dataset's photographs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ from rilievo.models.base import Model
 from rilievo.pipeline.ahead import map_ahead
 from rilievo.pipeline.summary import Tally
 from rilievo.types import Photo
+
+Fill = Callable[[Cache, Model, Dataset, InputCrop, Sequence[str], Tally], Sequence[Unscored]]
+"""Predicts images into a cache, as ``fill`` does; those that cannot be predicted come back."""
 
 READERS = 2
 """Threads that decode photographs while the model is at work."""

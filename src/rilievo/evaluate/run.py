@@ -2,19 +2,14 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float64
-
 from rilievo.alignment import AlignMethod
-from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import (
-    Averaging,
     Benchmark,
     Task,
     benchmark_sha256,
@@ -22,19 +17,18 @@ from rilievo.evaluate.benchmark import (
 )
 from rilievo.evaluate.benchmarks import find_benchmark
 from rilievo.evaluate.cache import Cache
+from rilievo.evaluate.closing import exact_values, remarks
 from rilievo.evaluate.folder import check_results, run_folder, write_results
-from rilievo.evaluate.metres import OTHER_UNIT, UNANSWERED, method_for
+from rilievo.evaluate.metres import method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
-from rilievo.evaluate.predicting import fill, fingerprint_of, refuse_other_photographs
+from rilievo.evaluate.predicting import Fill, fill, fingerprint_of, refuse_other_photographs
 from rilievo.evaluate.records import Evaluation, Unscored
-from rilievo.evaluate.scoring import angles
 from rilievo.evaluate.shown import Shown
 from rilievo.evaluate.sources import find_predictions, open_run_cache
 from rilievo.evaluate.summaries import Tallied
 from rilievo.io.limits import printable
-from rilievo.metrics.normals import pooled_median
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.pipeline.consent import agree_to_calls
@@ -54,6 +48,21 @@ class _Source:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Predictions of a part of a benchmark's images.
+
+    Attributes:
+        folder: Of the evaluation; scores come later.
+        images: Of the part.
+        failed: Those that could not be predicted.
+    """
+
+    folder: Path
+    images: int
+    failed: tuple[Unscored, ...]
+
+
 def evaluate(
     model: Model | str | Path | None,
     benchmark: Benchmark | str,
@@ -61,6 +70,7 @@ def evaluate(
     options: EvaluateOptions | None = None,
     *,
     show: bool = True,
+    filling: Fill = fill,
 ) -> Evaluation:
     """Score a model on a benchmark, and write results, tables and a report into a folder.
 
@@ -74,6 +84,7 @@ def evaluate(
         root: Where the dataset is on disk; None for one that makes itself.
         options: All else.
         show: Whether to show progress on standard error.
+        filling: Predicts what is not kept yet; in this process, unless another way is given.
 
     Returns:
         What ``evaluation.json`` holds. Images without a score are in ``unscored``, with reasons.
@@ -87,7 +98,7 @@ def evaluate(
     options = options or EvaluateOptions()
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
     plan = make_plan(chosen, root, options)
-    source = _source(model, plan, options, show=show)
+    source = _source(model, plan, options, show=show, filling=filling)
     tallied, unscored = _scored(plan, source, options, show=show)
     command = command_line(_name(model), chosen.name, root, options)
     seconds = time.perf_counter() - start
@@ -96,8 +107,46 @@ def evaluate(
     return write_results(evaluation, source.folder, shown)
 
 
+def keep_predictions(
+    model: Model | str | Path | None,
+    benchmark: Benchmark | str,
+    root: str | Path | None,
+    options: EvaluateOptions,
+    *,
+    takes: Callable[[str], bool],
+    show: bool = True,
+    filling: Fill = fill,
+) -> Kept:
+    """Predict a part of a benchmark's images, to be scored by ``evaluate`` once all are there.
+
+    Args:
+        model: As ``evaluate`` has it.
+        benchmark: As ``evaluate`` has it.
+        root: Where the dataset is on disk.
+        options: As ``evaluate`` will have them.
+        takes: Whether an image, by its id, belongs to the part.
+        show: Whether to show progress on standard error.
+        filling: Predicts what is not kept yet.
+
+    Raises:
+        RilievoError: As ``evaluate`` does.
+    """
+    if options.predictions is not None:
+        raise OptionError("--predictions are made already, so no part of them is left to predict")
+    chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
+    whole = make_plan(chosen, root, options)
+    plan = replace(whole, ids=tuple(id for id in whole.ids if takes(id)))
+    source = _predicted(_loaded(model, options), plan, options, show=show, filling=filling)
+    return Kept(folder=source.folder, images=len(plan.ids), failed=source.failed)
+
+
 def _source(
-    model: Model | str | Path | None, plan: Plan, options: EvaluateOptions, *, show: bool
+    model: Model | str | Path | None,
+    plan: Plan,
+    options: EvaluateOptions,
+    *,
+    show: bool,
+    filling: Fill,
 ) -> _Source:
     """Predictions: those that the user gives, or the model's."""
     benchmark = plan.benchmark
@@ -108,7 +157,7 @@ def _source(
         check_results(folder, benchmark, made_by, plan.dataset.request.root)
         _refuse_other_kinds(benchmark, found.answers.kind)
         return _Source(answers=found.answers, folder=folder, warnings=found.warnings)
-    return _predicted(_loaded(model, options), plan, options, show=show)
+    return _predicted(_loaded(model, options), plan, options, show=show, filling=filling)
 
 
 def _name(model: Model | str | Path | None) -> str | None:
@@ -135,7 +184,9 @@ def _loaded(model: Model | str | Path | None, options: EvaluateOptions) -> Model
     )
 
 
-def _predicted(loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool) -> _Source:
+def _predicted(
+    loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool, filling: Fill
+) -> _Source:
     """Predictions of the model, those that an earlier run kept among them."""
     model = refined(loaded, flip=options.flip, tile=None)
     folder = run_folder(options.output, model.card.name, plan.benchmark.name)
@@ -152,7 +203,7 @@ def _predicted(loaded: Model, plan: Plan, options: EvaluateOptions, *, show: boo
         for id in broken:
             tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
         wanted = [id for id in plan.ids if id in todo]
-        failed = fill(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
+        failed = filling(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
     warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
     return _Source(answers=cache, folder=folder, failed=tuple(failed), warnings=warnings)
 
@@ -217,45 +268,15 @@ def _evaluation(
         kind=None if kind is None or benchmark.task is Task.NORMALS else kind.value,
         alignment=None if method is None else method.value,
         data=plan.facts,
-        summaries=tallied.summaries(_exact(plan, source, tallied)),
+        summaries=tallied.summaries(exact_values(plan, source.answers, tallied)),
         ranges=tallied.ranges,
         scores=tuple(tallied.scores),
         unscored=unscored,
-        warnings=(*source.warnings, *_warnings(plan, tallied, unscored)),
+        warnings=(*source.warnings, *remarks(plan, tallied, unscored)),
         command=command,
         version=VERSION,
         seconds=seconds,
     )
-
-
-def _exact(plan: Plan, source: _Source, tallied: Tallied) -> dict[str, float]:
-    """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
-    benchmark = plan.benchmark
-    pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
-    if benchmark.task is not Task.NORMALS or not pooled:
-        return {}
-    scored = [score.id for score in tallied.scores]
-
-    def each() -> Iterator[Float64[np.ndarray, "n"]]:
-        for id in scored:
-            yield angles(benchmark, source.answers.read(id), plan.dataset.truth(id))
-
-    return {"median": pooled_median(each)}
-
-
-def _warnings(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
-    facts, count = plan.facts, len(tallied.scores)
-    if facts.official is not None and facts.found != facts.official:
-        yield f"the split has {facts.official} images in the papers; {facts.found} were found"
-    passed = len(plan.dataset.absent) - len(plan.absent)
-    if passed:
-        yield f"{passed} images of the split have no files, and --limit passes over them"
-    if facts.asked > count:
-        yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
-    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT, UNANSWERED):
-        images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
-        if images:
-            yield f"{images} images: {said}"
 
 
 def _cores() -> int:

@@ -51,7 +51,7 @@ def seen_from(
     across = depth * (ax - u * az) + (ex - u * ez)
     down = depth * (ay - v * az) + (ey - v * ez)
     if epsilon is None:
-        divisor = xp.where(z > LEAST_DEPTH, z, xp.ones_like(z))
+        divisor = xp.clip(z, LEAST_DEPTH)
     else:
         # u + across / z is place / z; what the published divisor changes is the place.
         across, down, divisor = across - epsilon * u, down - epsilon * v, z + epsilon

@@ -6,15 +6,18 @@ import os
 import re
 import shutil
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OutputError
 from rilievo.io.limits import printable
 
-_PART = re.compile(r"\..+\.(?P<pid>\d+)-\d+\.rilievo-part", re.DOTALL)
+_PART = re.compile(r"\..+\.(?P<pid>\d+)-\d+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL)
+_ABANDONED = 86_400.0  # seconds in which nothing was written to a part
 _LONGEST_NAME = 255
 _NUMBERS = itertools.count()
 
@@ -85,7 +88,7 @@ def part_of(path: Path) -> Path:
 
     Two threads that write the same path so never write the same part: the last to end wins.
     """
-    ending = f".{os.getpid()}-{next(_NUMBERS)}.rilievo-part"
+    ending = f".{os.getpid()}-{next(_NUMBERS)}-{_place()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
         # The name itself is allowed, so its part has to be; the checksum keeps parts apart.
@@ -93,11 +96,17 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{name}{ending}")
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of this name is being written, or was left half-written."""
+    return _PART.fullmatch(name) is not None
+
+
 def sweep_parts(directory: Path) -> list[Path]:
     """Remove the parts in this folder whose process is no more, and say which.
 
-    A part tells only the number of its process, so do not sweep a folder that another machine
-    writes to at the same time.
+    A part tells the number of its process and where that process ran. Whether one on another
+    machine, or in another container, is still there cannot be seen: its parts are removed once
+    they have lain untouched for a day.
 
     Raises:
         OutputError: If the folder cannot be read or a part cannot be removed.
@@ -106,7 +115,7 @@ def sweep_parts(directory: Path) -> list[Path]:
     try:
         for entry in os.scandir(directory):
             match = _PART.fullmatch(entry.name)
-            if match is None or entry.is_symlink() or _alive(int(match["pid"])):
+            if match is None or entry.is_symlink() or not _is_left(entry, match):
                 continue
             if entry.is_dir():
                 shutil.rmtree(entry.path)
@@ -165,6 +174,28 @@ def _remove(part: Path) -> None:
     except OSError:
         # The folder is gone or no longer ours; the error under way says so better.
         return
+
+
+def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
+    """Whether nobody will go on with a part."""
+    if part["place"] in (None, _place()):
+        return not _alive(int(part["pid"]))
+    return time.time() - entry.stat().st_mtime > _ABANDONED
+
+
+@cache
+def _place() -> str:
+    """Where numbers of processes mean what they mean here: a machine, or a container on one."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0  # a system without containers of this kind
+    return f"{zlib.crc32(f'{_machine()}/{space}'.encode()):08x}"
+
+
+def _machine() -> str:
+    # Not socket.gethostname: loading that module takes 2 ms of every start.
+    return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
 
 
 def _alive(pid: int) -> bool:

@@ -6,7 +6,7 @@ type, or one line that says which field has not.
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -36,11 +36,23 @@ def from_json(kind: type[Record], text: str) -> Record:
     Raises:
         NotThisRecord: If the text is no JSON, or a field is missing or of another type.
     """
+    return _read(kind, parse_json(text, parse_constant=_refuse_constant), "it")
+
+
+def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """What a text of JSON holds.
+
+    Args:
+        text: From outside.
+        parse_constant: What is made of NaN and infinities, which JSON has not.
+
+    Raises:
+        NotThisRecord: If it is none, or nested deeper than any record is.
+    """
     try:
-        data = json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=parse_constant)
     except (ValueError, RecursionError) as error:
         raise NotThisRecord(f"not JSON ({error})") from error
-    return _read(kind, data, "it")
 
 
 def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,6 +17,9 @@ MAX_BYTES = 2**30
 """Largest file that a decoder is handed which reads it as a whole: above what ``MAX_PIXELS`` take
 uncompressed, at 16 bits and with alpha."""
 
+MAX_TEXT_BYTES = 64 * 2**20
+"""Largest file of text that is read as a whole: hours of video have a JSON of a few megabytes."""
+
 _KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -58,6 +61,27 @@ def check_regular(path: Path | str) -> int:
     if not found.st_size:
         raise InputError(f"{name}: is empty (0 bytes); fetch it again from where it came")
     return found.st_size
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file, such as a configuration or a record.
+
+    Raises:
+        InputError: If it is no regular file, is larger than ``MAX_TEXT_BYTES``, cannot be read, or
+            is not in UTF-8.
+    """
+    name, size = printable(path), check_regular(path)
+    if size > MAX_TEXT_BYTES:
+        raise InputError(
+            f"{name}: has {size / 2**20:.0f} MiB, but a text of at most "
+            f"{MAX_TEXT_BYTES / 2**20:g} MiB is expected"
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: is no text in UTF-8 (byte {error.start})") from error
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:

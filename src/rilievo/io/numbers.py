@@ -3,6 +3,7 @@
 Nothing is scaled and nothing unpickled. What the numbers mean is for the caller to know.
 """
 
+import lzma
 import os
 import tokenize
 import zipfile
@@ -10,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -27,6 +29,7 @@ NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pg
 """Usual suffixes of files that ``read_numbers`` reads; it looks at the content alone."""
 
 _BROKEN = (*PILLOW_ERRORS, MemoryError, zipfile.BadZipFile, tokenize.TokenError, Warning)
+_BROKEN += (lzma.LZMAError,)
 _EXPECTED = "PNG, TIFF, npy, npz, EXR, PFM and PGM hold numbers"
 
 # Modes whose arrays are the numbers of the file; others are colours of a palette or converted.
@@ -178,7 +181,19 @@ def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
         members = {Path(info.filename).stem: info.file_size for info in archive.zip.infolist()}
         if members.get(chosen, 0) > MAX_BYTES:
             raise ValueError(f"'{chosen}' unpacks to {members[chosen] / 2**30:.1f} GiB")
-        return archive[chosen]
+        return array_of(archive, chosen)
+
+
+def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
+    """An array of an open npz file; of what is no array numpy gives the bytes.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    found = archive[name]
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"'{name}' in it is no array")
+    return found
 
 
 def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:

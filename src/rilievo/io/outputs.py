@@ -158,6 +158,13 @@ OUTPUTS: Mapping[str, Output] = {
         takes=(Need.NORMALS, Need.PHOTO),
         writer="glb:write",
     ),
+    "html": Output(
+        suffix=".html",
+        summary="page to send to somebody: pictures, facts, and the surface to turn",
+        needs=(),
+        takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
+        writer="html:write",
+    ),
 }
 
 

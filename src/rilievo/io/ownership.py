@@ -15,7 +15,7 @@ from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import remove, replacing
 from rilievo.io.facts import FORMAT
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 
 
@@ -47,7 +47,7 @@ class Claim:
         Raises:
             OutputError: If the system refuses.
         """
-        with replacing(_pending_path(self.stem)) as part:
+        with replacing(pending_path(self.stem)) as part:
             listed = _Pending(files=(*self.files, *self.earlier))
             part.write_text(to_json(listed, indent=1) + "\n", encoding="utf-8")
         remove(sidecar_path(self.stem))
@@ -58,7 +58,7 @@ class Claim:
         Raises:
             OutputError: If the system refuses.
         """
-        remove(_pending_path(self.stem))
+        remove(pending_path(self.stem))
 
 
 def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
@@ -96,7 +96,8 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
     return Claim(stem=stem, files=tuple(files), earlier=tuple(earlier))
 
 
-def _pending_path(stem: Path) -> Path:
+def pending_path(stem: Path) -> Path:
+    """The list of files that a run is about to write."""
     return stem.with_name(f".{sidecar_path(stem).name}.pending")
 
 
@@ -113,7 +114,7 @@ def _finished(stem: Path) -> set[str]:
 def _left_behind(stem: Path) -> set[str]:
     """What a run that did not end was about to write."""
     try:
-        text = _pending_path(stem).read_text(encoding="utf-8")
+        text = read_text(pending_path(stem))
         return set(from_json(_Pending, text).files)
-    except (OSError, UnicodeDecodeError, NotThisRecord):
+    except (InputError, NotThisRecord):
         return set()

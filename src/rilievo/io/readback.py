@@ -1,5 +1,7 @@
 """Predictions from the files that ``save`` wrote."""
 
+import lzma
+import os
 import struct
 import tokenize
 import zipfile
@@ -12,7 +14,7 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import check_regular, printable, read_text
 from rilievo.io.outputs import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.stored import Stored
@@ -34,6 +36,7 @@ BROKEN_FILE = (
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 
 
@@ -135,8 +138,8 @@ def _of_photo(json: Path, named: Path) -> Sidecar:
 
 def _is_of_video(json: Path) -> bool:
     try:
-        from_json(_VideoHead, json.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, NotThisRecord):
+        from_json(_VideoHead, read_text(json))
+    except (InputError, NotThisRecord):
         return False
     return True
 
@@ -187,7 +190,8 @@ def _read_files(found: _Found) -> Stored:
     have = Stored()
     for facts in readable:
         path = found.folder / facts.file
-        if path.exists() and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
+        # Unlike Path.exists, this takes for absent what the system refuses, such as a long name.
+        if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
             _check(path, stored, found.sidecar.source)
             have = have.completed_by(stored)
@@ -197,6 +201,7 @@ def _read_files(found: _Found) -> Stored:
 def _read_file(path: Path, facts: FileFacts) -> Stored:
     reader = OUTPUTS[facts.output].reader
     assert reader is not None, "only readable files come here"
+    check_regular(path)
     try:
         return load(reader)(path, facts)
     except BROKEN_FILE as error:

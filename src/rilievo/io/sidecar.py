@@ -19,7 +19,7 @@ from rilievo.io.facts import (
     SourceFacts,
 )
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.types import Camera, DepthMap, Prediction, Setting
 
 SUFFIX = ".json"
@@ -71,14 +71,7 @@ def read_sidecar(path: Path) -> Sidecar:
     Raises:
         InputError: If it cannot be read or rilievo did not write it.
     """
-    try:
-        return parse_sidecar(path.read_text(encoding="utf-8"), printable(path))
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{printable(path)}: not a JSON that rilievo wrote (it is no text)"
-        ) from error
+    return parse_sidecar(read_text(path), printable(path))
 
 
 def parse_sidecar(text: str, name: str) -> Sidecar:

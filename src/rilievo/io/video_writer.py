@@ -26,6 +26,8 @@ from rilievo.io.sound import Sound
 
 _BT709 = 1
 _LIMITED_RANGE = 1
+_REPEATABLE = {"fflags": "+bitexact"}
+"""Without it, Matroska files get numbers by chance, and no two runs give the same bytes."""
 
 
 class Coding(StrEnum):
@@ -156,7 +158,9 @@ def writing_video(
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
     with replacing(path) as part:
         # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
-        container = av.open(f"file:{part.absolute()}", "w", format=container_name)
+        container = av.open(
+            f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
+        )
         try:
             stream = _add_stream(path, container, like)
             copied = None if sound is None else Sound(sound.path, container, origin=sound.origin)

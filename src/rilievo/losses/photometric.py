@@ -138,7 +138,7 @@ class _PhotometricError(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         image, target, slopes = ctx.saved_tensors
         gradient = torch.empty_like(image)
         colours = image.shape[1]

@@ -60,8 +60,11 @@ class VideoLosses:
                 raise OptionError(f"the weight of {name} is 0 or more, got {weight}")
         if self.predictive_mask and self.automask:
             raise OptionError(
-                "a predictive mask and the automask would both leave pixels out: turn one off"
+                "a predictive mask and the automask would both leave pixels out: turn one off, "
+                "such as losses.automask=false"
             )
+        if self.scales is Scales.NATIVE and (self.hints or self.motion_mask):
+            raise OptionError("hints and the motion mask compare at full size: set scales to full")
 
     @property
     def needs_source_depth(self) -> bool:

@@ -153,7 +153,7 @@ class NormalsPair:
         predicted: Towards the camera, of any length but zero; read only where ``valid``.
         true: Likewise.
         valid: Pixels that count.
-        angles: Between the two, in [0, 180] [°], at the pixels that count.
+        angles: Between the two, 0 to 180 [°], at the pixels that count.
 
     Raises:
         InputError: If sizes or types are wrong, or a normal that counts has no direction.

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, OptionError, suggest
-from rilievo.models import diffusion_cards, replicate_cards
+from rilievo.models import diffusion_cards, monodepth2, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards, unlisted_card
 from rilievo.models.probe_run import is_run, run_card
+from rilievo.models.video_run import is_video_run, video_run_card
+from rilievo.networks.video.folder import is_official
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ def find_card(name: str) -> ModelCard:
         return checkpoint_card(name)
     if name in diffusion_cards.REPOSITORIES:
         return diffusion_cards.repository_card(name)
+    if name == monodepth2.NAME:
+        return monodepth2.family_card()
     if name not in MODELS:
         raise ModelError(f"no model '{name}'; {suggest(name, MODELS)}")
     return MODELS[name]
@@ -70,8 +74,8 @@ def load_model(
     Args:
         name: A name in ``MODELS``; the path of an ONNX file that says what it is; a repository of
             the Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path
-            of a folder as transformers or diffusers saves one, or of a run that
-            ``rilievo train`` wrote; or ``replicate:owner/name``.
+            of a folder as transformers or diffusers saves one, of a run that ``rilievo train``
+            wrote, or of a checkpoint of Monodepth2; or ``replicate:owner/name``.
             A name in ``MODELS`` or a repository may be followed by ``@`` and a branch, tag or
             commit.
         kind: What the numbers of a checkpoint are that nobody here knows: metric, up_to_scale,
@@ -160,6 +164,8 @@ def _resolved(name: str | Path, kind: DepthKind | None) -> tuple[ModelCard, str 
     # Unlike Path.is_dir, this takes for no folder what the system refuses, such as a long name.
     if text not in MODELS and os.path.isdir(name):
         return _folder_card(Path(name).resolve(), kind), None
+    if text == monodepth2.NAME:
+        return monodepth2.family_card(), None
     known, _, revision = text.partition("@")
     card = MODELS.get(known) or (checkpoint_card(known) if known in KINDS else None)
     if card is None:
@@ -175,10 +181,14 @@ def _resolved(name: str | Path, kind: DepthKind | None) -> tuple[ModelCard, str 
 
 
 def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
+    if is_official(folder):
+        return monodepth2.folder_card(folder)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: a folder without config.json is no checkpoint")
     if is_run(folder):
         return run_card(folder)
+    if is_video_run(folder):
+        return video_run_card(folder)
     if kind is None:
         raise ModelError(
             f"{folder}: say what its depth is with --kind (kind=): {', '.join(DepthKind)}"

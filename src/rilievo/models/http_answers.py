@@ -1,7 +1,6 @@
 """What a server answered, or why it did not; in words that show no secret."""
 
 import http.client
-import json
 import socket
 import urllib.error
 import urllib.request
@@ -11,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from rilievo.errors import ModelError
+from rilievo.io.json_record import parse_json
 from rilievo.io.limits import printable
 
 
@@ -93,7 +93,7 @@ def host(request: urllib.request.Request) -> str:
 def detail(error: urllib.error.HTTPError) -> str:
     """What the API says of an error, as it says it; nothing of an error page."""
     try:
-        said = json.loads(error.read(10**5))["detail"]
+        said = parse_json(error.read(10**5))["detail"]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return ""
     return " ".join(str(said).split())

@@ -6,15 +6,17 @@ the sha256 of every file. Hashes are those of the files that came, never others.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import ModelError, OutputError
+from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.io.atomic import make_folder, replacing
-from rilievo.io.limits import printable
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.limits import printable, read_text
 from rilievo.models.engines import cache_directory
 
 NAME = "hub.json"
@@ -101,13 +103,13 @@ def sha256(path: Path) -> str:
 
 
 def _read() -> Mapping[str, Any]:
-    try:
-        entries = json.loads(lock_path().read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(lock_path()):
         return {}
-    except OSError as error:
-        raise ModelError(f"{printable(lock_path())}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    try:
+        entries = parse_json(read_text(lock_path()))
+    except InputError as error:
+        raise ModelError(str(error)) from error
+    except NotThisRecord as error:
         raise _broken() from error
     if not isinstance(entries, dict):
         raise _broken()

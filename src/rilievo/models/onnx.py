@@ -9,8 +9,9 @@ optionally ``confidence`` float32 (batch, height, width), at any one size, and `
 ``rilievo.focal`` (``width`` where depth is that of a camera whose focal length is the photograph's
 width, else ``none``) and what ``rilievo.models.preparation`` writes: ``rilievo.sizing``,
 ``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
-``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.precision`` of the weights (fp32 where it
-is not said) and ``rilievo.weights_sha256`` of what the file was made of.
+``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` where depth comes
+back to the photograph's size by way of its inverse, else ``values``), ``rilievo.precision`` of the
+weights (fp32 where it is not said) and ``rilievo.weights_sha256`` of what the file was made of.
 
 Version 1 always has depth, but no ``fov``, and of the metadata only the first four,
 ``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (what both sides must be a

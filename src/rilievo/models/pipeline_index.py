@@ -4,14 +4,14 @@ Read before torch is: ``model_index.json`` names the pipeline's class and its pa
 """
 
 import fnmatch
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import ModelError
-from rilievo.io.limits import printable
+from rilievo.errors import InputError, ModelError
+from rilievo.io.json_record import parse_json
+from rilievo.io.limits import printable, read_text
 from rilievo.types import DepthKind, Setting
 
 FILE = "model_index.json"
@@ -85,16 +85,16 @@ def read_index(folder: Path) -> PipelineIndex:
     """
     path = folder / FILE
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = parse_json(read_text(path))
         class_name = entries["_class_name"]
         public = {name: value for name, value in entries.items() if not name.startswith("_")}
         parts = {name: _part(value) for name, value in public.items() if isinstance(value, list)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{printable(path)}: not the index of a pipeline of diffusers") from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"{printable(path)}: its pipeline is {printable(str(class_name))}, code of its own, "
-            "which is never run; a class of diffusers is expected"
+            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, code of its "
+            "own, which is never run; a class of diffusers is expected"
         )
     if class_name in _REFUSED:
         raise ModelError(f"{printable(path)}: a {class_name}: {_REFUSED[class_name]}")

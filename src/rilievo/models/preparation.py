@@ -18,6 +18,7 @@ from rilievo.errors import ModelError
 from rilievo.models.sampling import Grid, Span, bilinear_points, shrink, triangle_in_box
 
 PREFIX = "rilievo."
+_BACK = ("values", "inverse")
 
 
 class Rule(StrEnum):
@@ -133,6 +134,8 @@ class Preparation:
             photograph before, and taken off the answer: 3 for ZoeDepth; 0 is none.
         fill: The network itself surrounds its input evenly with its mean colour until both sides
             are a multiple of this; that border is taken off the answer too. 14 for DPT on DINOv2.
+        inverse: Whether depth comes back to the photograph's size by way of its inverse, as that
+            of networks that learned from video does.
         rescale: Factor from 0..255, before the mean is taken off; inside the network's graph.
         mean: Of red, green, blue, after ``rescale``; inside the network's graph.
         std: Of red, green, blue, after ``rescale``; inside the network's graph.
@@ -142,6 +145,7 @@ class Preparation:
     resampling: Resampling = Resampling.TRIANGLE
     padding: float = 0.0
     fill: int = 1
+    inverse: bool = False
     rescale: float = 1 / 255
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -215,6 +219,7 @@ class Preparation:
             f"{PREFIX}resampling": self.resampling.value,
             f"{PREFIX}padding": f"{self.padding!r}",
             f"{PREFIX}fill": f"{self.fill}",
+            f"{PREFIX}back": _BACK[self.inverse],
         }
 
     def _padded(self, shape: tuple[int, int]) -> tuple[int, int]:
@@ -242,6 +247,8 @@ def read_preparation(metadata: Mapping[str, str]) -> Preparation:
             resampling=Resampling(metadata[f"{PREFIX}resampling"]),
             padding=float(metadata[f"{PREFIX}padding"]),
             fill=int(metadata[f"{PREFIX}fill"]),
+            # Files of before it was said come back by their values.
+            inverse=bool(_BACK.index(metadata.get(f"{PREFIX}back", _BACK[0]))),
         )
     except ModelError as error:
         raise ValueError(str(error)) from error

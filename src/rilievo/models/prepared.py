@@ -15,7 +15,7 @@ from jaxtyping import Float32, Shaped
 
 from rilievo.errors import ModelError
 from rilievo.geometry.intrinsics import K_from_fov
-from rilievo.models.base import Inference, Model
+from rilievo.models.base import Inference, Model, resize
 from rilievo.models.preparation import Preparation
 from rilievo.types import Camera, CameraSource, Photo
 
@@ -65,6 +65,10 @@ class PreparedModel(Model):
                     "give --fov or --camera"
                 )
             depth = depth * np.float32(known.K[0, 0] / photo.shape[1])
+        if depth is not None and self.preparation.inverse:
+            # What is not positive comes back as it is, and is refused there.
+            with np.errstate(divide="ignore"):
+                depth = np.float32(1) / resize(np.float32(1) / depth, photo.shape)
         if normals is not None:
             unpadded = [self.preparation.unpadded(each, photo.shape) for each in normals[row]]
             normals = np.stack(unpadded)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import ModelError
+from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import check_regular, printable, read_text
 from rilievo.models.card import ModelCard
 from rilievo.networks.blueprint import Blueprint
 
@@ -28,12 +28,18 @@ class RunFacts:
     backbone_rate: float = 0.0
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run: its ``config.json`` says so in its first words."""
+def is_run(folder: Path, format: str = FORMAT) -> bool:
+    """Whether a folder is that of a run: its ``config.json`` says so in its first words.
+
+    Args:
+        folder: Of the run, if it is one.
+        format: Of its kind of run, of any version.
+    """
     try:
+        check_regular(folder / CONFIG)
         with (folder / CONFIG).open(encoding="utf-8") as file:
-            return f'"{FORMAT.partition("/")[0]}/' in file.read(200)
-    except (OSError, UnicodeDecodeError):
+            return f'"{format.partition("/")[0]}/' in file.read(200)
+    except (InputError, OSError, UnicodeDecodeError):
         return False
 
 
@@ -45,8 +51,8 @@ def read_run(folder: Path) -> RunFacts:
     """
     path = folder / CONFIG
     try:
-        facts = from_json(RunFacts, path.read_text(encoding="utf-8"))
-    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        facts = from_json(RunFacts, read_text(path))
+    except (NotThisRecord, InputError) as error:
         raise ModelError(f"{printable(path)}: is no run of a probe: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(

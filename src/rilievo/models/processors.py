@@ -4,13 +4,14 @@ The names and defaults are those of the image processors of transformers; an ent
 change the pixels and is not known is refused, rather than passed over.
 """
 
-import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import ModelError
-from rilievo.io.limits import printable
+from rilievo.errors import InputError, ModelError
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.limits import printable, read_text, reason
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 
 FILE = "preprocessor_config.json"
@@ -33,20 +34,20 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
         ModelError: If the file is missing, or says something that cannot be done.
     """
     path = folder / FILE
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not os.path.lexists(path):
         raise ModelError(
             f"{printable(folder)}: no {FILE}, which says how photographs come to the network"
-        ) from error
-    except (OSError, ValueError) as error:
+        )
+    try:
+        entries = parse_json(read_text(path))
+    except (InputError, NotThisRecord) as error:
         raise ModelError(f"{printable(path)}: not JSON that can be read") from error
     if not isinstance(entries, dict):
         raise ModelError(f"{printable(path)}: an object is expected, got {type(entries).__name__}")
     try:
         return _READERS[model_type](entries)
-    except (KeyError, TypeError, ValueError, ModelError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+    except (KeyError, OverflowError, TypeError, ValueError, ModelError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else reason(error)
         raise ModelError(f"{printable(path)}: makes no sense: {what}") from error
 
 

@@ -4,14 +4,14 @@ A configuration is a page of text, and a wrong number in it makes a network that
 or takes for ever to be built, before its tensors are compared with those of the files.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rilievo.errors import ModelError
-from rilievo.io.limits import printable
+from rilievo.errors import InputError, ModelError
+from rilievo.io.json_record import NotThisRecord, parse_json
+from rilievo.io.limits import printable, read_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +35,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
         ModelError: If it cannot be read.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = parse_json(read_text(path))
+    except (InputError, NotThisRecord) as error:
         raise ModelError(f"{printable(path)}: not a configuration that can be read") from error
     if not isinstance(config, dict):
         raise ModelError(f"{printable(path)}: not a configuration that can be read")

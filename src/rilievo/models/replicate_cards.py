@@ -1,12 +1,12 @@
 """The models at replicate.com that are known, and what can be set of one there; plain data."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rilievo.errors import ModelError, OptionError
+from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind
@@ -53,8 +53,8 @@ class ReplicateSettings:
     def read_inputs(self) -> Mapping[str, Any]:
         """The model's other inputs."""
         try:
-            inputs = json.loads(self.inputs)
-        except ValueError as error:
+            inputs = parse_json(self.inputs)
+        except NotThisRecord as error:
             raise OptionError(f"inputs is a JSON object, got '{printable(self.inputs)}'") from error
         if not isinstance(inputs, dict):
             raise OptionError(f"inputs is a JSON object, got '{printable(self.inputs)}'")

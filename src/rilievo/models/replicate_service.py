@@ -7,7 +7,6 @@ message may show. Reference: https://replicate.com/docs/reference/http.
 """
 
 import http.client
-import json
 import os
 import random
 import re
@@ -22,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rilievo.errors import ModelError
+from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.limits import printable
 from rilievo.models.http_answers import (
     Answer,
@@ -146,8 +146,8 @@ class Service:
         if not answer.body:
             return {}
         try:
-            found = json.loads(answer.body)
-        except ValueError as error:
+            found = parse_json(answer.body)
+        except NotThisRecord as error:
             raise ModelError(
                 f"replicate.com answered {method} {path} with {self.said(answer.content_type)}, "
                 "expected JSON: is something between here and the service?"

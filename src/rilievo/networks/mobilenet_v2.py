@@ -7,14 +7,16 @@ that its published weights load by name.
 """
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.errors import ModelError
+from rilievo.errors import InputError, ModelError
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.numbers import array_of
+from rilievo.io.readback import BROKEN_FILE
 
 _PREFIX = "mobilenetv20_features_"
 _BATCH_NORM_NAMES = {
@@ -112,7 +114,8 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
     """
     state = encoder.state_dict()
     try:
-        with np.load(path) as archive:
+        check_regular(path)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             entries = {name.rsplit("/", 1)[-1].removesuffix(".npy"): name for name in archive.files}
             for parameter, value in state.items():
                 if parameter.endswith("num_batches_tracked"):
@@ -120,12 +123,14 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
                 name = published_name(parameter)
                 if name not in entries:
                     raise ModelError(f"{path}: no array '{name}'; expected MobileNetV2 of Gluon")
-                array = np.asarray(archive[entries[name]], dtype=np.float32)
+                array = array_of(archive, entries[name]).astype(np.float32)
                 if array.shape != tuple(value.shape):
                     raise ModelError(
                         f"{path}: '{name}' is {array.shape}, expected {tuple(value.shape)}"
                     )
                 state[parameter] = torch.from_numpy(array)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise ModelError(f"{path}: cannot read the encoder's weights: {error}") from error
+    except (*BROKEN_FILE, InputError) as error:
+        raise ModelError(
+            f"{printable(path)}: cannot read the encoder's weights: {reason(error)}"
+        ) from error
     encoder.load_state_dict(state)

@@ -94,7 +94,7 @@ def find_jobs(
     if not any(found.values()):
         raise InputError("; ".join(_missing(name) for name in found))
     paths = [path for name in found for path in found[name] or [Path(name)]]
-    targets = _distinct([_own_target(path) for path in paths])
+    targets = distinct([_own_target(path) for path in paths])
     several = len(paths) > 1
     for path, target in zip(paths, targets, strict=True):
         if not path.is_dir():
@@ -124,7 +124,7 @@ def _own_target(path: Path) -> str:
     return resolved.name if path.is_dir() else (path.stem or path.name)
 
 
-def _distinct(names: Iterable[str]) -> list[str]:
+def distinct(names: Iterable[str]) -> list[str]:
     """Number what comes twice; case is ignored, as some file systems do."""
     taken: set[str] = set()
     result = []
@@ -154,11 +154,11 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
             if not name.startswith(".") and name not in results and (here / name).resolve() != ours
         )
         seen = [name for name in names if not name.startswith(".")]
-        files = sorted(name for name in seen if _is_known(name) and name not in results)
+        files = sorted(name for name in seen if is_known(name) and name not in results)
         left_out.results += sum(name in results for name in seen)
-        left_out.other_files += sum(not _is_known(name) and name not in results for name in seen)
+        left_out.other_files += sum(not is_known(name) and name not in results for name in seen)
         relative = here.relative_to(folder)
-        for name, own in zip(files, _own_names(files), strict=True):
+        for name, own in zip(files, own_names(files), strict=True):
             is_clip = Path(name).suffix.lower() in VIDEO_SUFFIXES
             yield Job(
                 source=here / name,
@@ -167,10 +167,10 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
             )
 
 
-def _own_names(files: Sequence[str]) -> list[str]:
+def own_names(files: Sequence[str]) -> list[str]:
     """The stem of each file; the whole name where the stem comes twice in the folder."""
     stems = Counter(Path(name).stem.lower() for name in files)
-    return _distinct(
+    return distinct(
         Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
     )
 
@@ -198,5 +198,6 @@ def _listed(path: Path) -> set[str]:
     return {facts.file for facts in sidecar.files} | set(sidecar.earlier)
 
 
-def _is_known(name: str) -> bool:
+def is_known(name: str) -> bool:
+    """Whether a file is a photograph or a video by its name."""
     return Path(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES

@@ -48,7 +48,7 @@ class PredictOptions:
     """Agree beforehand to the paid calls of a model that runs elsewhere."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
     """What to write, with commas: colour, png16, npy, npz, tiff, exr, normals, normals-npy,
-    confidence, ply, glb; or all. A JSON that explains the numbers is always written beside."""
+    confidence, ply, glb, html; or all. A JSON that explains the numbers is always beside them."""
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
     """Intrinsics in pixels of the upright photograph; the centre of its top-left
     pixel is (0, 0). Otherwise from EXIF, else assumed, and the JSON says so."""

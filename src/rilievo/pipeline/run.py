@@ -1,7 +1,7 @@
 """``rilievo.predict`` for one photograph, ``rilievo.predict_files`` for everything else."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rilievo.calibration import KnownPoint, parse_known
@@ -110,11 +110,10 @@ def predict_files(
     with Tally(output=options.output, total=total, show=show) as tally:
         results = Results(model=model, options=options, note=tally.note)
         results.check()
-        make_folder(options.output)
-        sweep_parts(options.output)
+        make_ready(options.output)
         for message in left_out.unreadable:
             tally.failed(message)
-        for message in (*left_out.notes(), *_without_effect(inputs, options)):
+        for message in (*left_out.notes(), *without_effect(inputs, options)):
             tally.note(message)
         try:
             _predict_all(inputs, results, tally)
@@ -130,20 +129,50 @@ def refined(model: Model, *, flip: bool, tile: int | None) -> Model:
     return FlipAveraged(model) if flip else model
 
 
-def _predict_all(inputs: Sequence[str | Path], results: Results, tally: Tally) -> None:
-    options = results.options
-    photos = (job for job in _jobs(inputs, options) if job.medium is Medium.PHOTO)
+def predict_jobs(
+    photos: Iterable[Job],
+    clips: Iterable[Job],
+    results: Results,
+    tally: Tally,
+    ready: Callable[[Path], None] | None = None,
+) -> None:
+    """Predict photographs in a stream, then clips one by one; what fails is told and passed over.
+
+    Args:
+        photos: Jobs of single photographs.
+        clips: Jobs of videos and sequences.
+        results: Writes what is predicted.
+        tally: Counts what happens.
+        ready: Makes a folder for results ready; ``make_ready`` when None.
+    """
     predict_photos(
-        _unfinished(photos, results, tally),
+        _unfinished(photos, results, tally, ready or make_ready),
         results.model,
         tally,
-        batch_size=options.batch_size,
+        batch_size=results.options.batch_size,
         prepare=results.prepare,
         save=results.write,
     )
-    for job in _jobs(inputs, options):
-        if job.medium is not Medium.PHOTO:
-            _predict_clip(job, results, tally)
+    for job in clips:
+        _predict_clip(job, results, tally)
+
+
+def make_ready(folder: Path) -> None:
+    """Make a folder for results, and remove what a run that was killed left half-written in it.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    make_folder(folder)
+    sweep_parts(folder)
+
+
+def _predict_all(inputs: Sequence[str | Path], results: Results, tally: Tally) -> None:
+    def jobs(*, photos: bool) -> Iterator[Job]:
+        every = _jobs(inputs, results.options)
+        return (job for job in every if (job.medium is Medium.PHOTO) is photos)
+
+    predict_jobs(jobs(photos=True), jobs(photos=False), results, tally)
 
 
 def _predict_clip(job: Job, results: Results, tally: Tally) -> None:
@@ -174,14 +203,16 @@ def _points(known: Sequence[KnownPoint | str]) -> tuple[KnownPoint, ...]:
     return tuple(parse_known(point) if isinstance(point, str) else point for point in known)
 
 
-def _without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> list[str]:
+def without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> list[str]:
     """Options that were given and change nothing."""
     if options.sequence and not any(Path(name).is_dir() for name in inputs):
         return ["--sequence is about folders of frames, and none was named"]
     return []
 
 
-def _unfinished(jobs: Iterator[Job], results: Results, tally: Tally) -> Iterator[Job]:
+def _unfinished(
+    jobs: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
+) -> Iterator[Job]:
     """The jobs that are to be done, their folders made; others are counted."""
     folder: Path | None = None
     for job in jobs:
@@ -191,8 +222,7 @@ def _unfinished(jobs: Iterator[Job], results: Results, tally: Tally) -> Iterator
                 continue
             if job.target.parent != folder:
                 folder = job.target.parent
-                make_folder(folder)
-                sweep_parts(folder)
+                ready(folder)
         except Exception as error:
             fail(job, error, tally)
             continue

@@ -60,7 +60,7 @@ class Summary:
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
-            lines.append("stopped; nothing half-written is left, and --resume goes on from here")
+            lines.append("stopped; no result is half-written, and --resume goes on from here")
         return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rilievo.errors import InputError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.sweep.config import BackboneEntry, TestChoice
 from rilievo.sweep.results import FORMAT, Cell
 from rilievo.train.probe.config import ProbeConfig
@@ -56,8 +56,8 @@ def read_cell(folder: Path) -> Cell | None:
     if not path.exists():
         return None
     try:
-        cell = from_json(Cell, path.read_text(encoding="utf-8"))
-    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        cell = from_json(Cell, read_text(path))
+    except NotThisRecord as error:
         raise InputError(
             f"{printable(path)}: is no record of a cell ({error}): take it away to score it anew"
         ) from error

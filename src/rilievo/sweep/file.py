@@ -9,8 +9,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
+from rilievo.io.yaml_text import parse_yaml
 from rilievo.sweep.config import SweepConfig
+
+_LONGEST = 100_000
+_MOST_SEEDS = 1000
+_MOST_DOTS = 1000
 
 EACH = "each"
 """What a backbone's ``layers`` may say in place of a list."""
@@ -31,7 +36,7 @@ def read_sweep(path: Path) -> SweepConfig:
         return from_json(SweepConfig, json.dumps(table))
     except NotThisRecord as error:
         raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{where}: holds what no sweep has: {error}") from error
     except OptionError as error:
         raise InputError(f"{where}: {error}") from error
@@ -39,11 +44,11 @@ def read_sweep(path: Path) -> SweepConfig:
 
 def _table(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text) if path.suffix == ".toml" else _yaml(text)
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+        text = read_text(path)
+        if len(text) > _LONGEST:
+            raise ValueError(f"{len(text)} characters, more than the {_LONGEST} of any sweep")
+        table = _toml(text) if path.suffix == ".toml" else _yaml(text)
+    except (ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise InputError(f"{printable(path)}: is not TOML or YAML as it should be: {line}") from (
             error
@@ -53,20 +58,25 @@ def _table(path: Path) -> dict[str, Any]:
     return table
 
 
+def _toml(text: str) -> Any:
+    # The time of tomllib grows with the square of a key's parts.
+    if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
+
+
 def _yaml(text: str) -> Any:
     try:
-        import yaml
+        return parse_yaml(text)
     except ModuleNotFoundError as error:
         raise MissingExtraError("a sweep in YAML (TOML needs nothing)", "evaluate") from error
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
 
 
 def _prepare(table: dict[str, Any], folder: Path) -> None:
     """Bring what a file may say in a shorter form to that of the record."""
     if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
+        if seeds > _MOST_SEEDS:
+            raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")
         table["seeds"] = list(range(seeds))
     if isinstance(probes := table.get("probes"), list):
         table["probes"] = [{"kind": each} if isinstance(each, str) else each for each in probes]

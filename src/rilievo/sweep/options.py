@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.batch.options import BatchOptions
 from rilievo.errors import OptionError
 
 
@@ -28,10 +29,16 @@ class SweepOptions:
     """Do every Nth cell alone, from the Ith: one process a GPU, with the same folder. Call once
     more without it for the whole table."""
 
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Processes that fill the feature cache before a cell is trained; by default training fills
+    it as it goes."""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None
+    """Fill the feature cache on a Ray cluster (extra 'ray') that shares the folder."""
+
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise OptionError(f"--threads is 1 or more, got {self.threads}")
-        _ = self.share
+        _ = self.share, self.filling
 
     @property
     def share(self) -> slice:
@@ -42,3 +49,14 @@ class SweepOptions:
         if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
             raise OptionError(f"--part is I/N, such as 1/4 to 4/4, got '{self.part}'")
         return slice(int(first) - 1, None, int(count))
+
+    @property
+    def filling(self) -> BatchOptions | None:
+        """Who fills the feature cache; None where training does.
+
+        Raises:
+            OptionError: If it is less than one process.
+        """
+        if self.workers is None and self.ray is None:
+            return None
+        return BatchOptions(workers=self.workers, ray=self.ray)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from rilievo.batch.options import BatchOptions
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.io.atomic import make_folder, replacing
@@ -28,7 +29,7 @@ from rilievo.sweep.show import draw_pictures
 from rilievo.sweep.table import Table, make_table
 from rilievo.sweep.writing import comma_separated, latex, markdown
 from rilievo.train.probe.cache import FeatureCache
-from rilievo.train.probe.config import RunOptions
+from rilievo.train.probe.config import ProbeConfig, RunOptions
 from rilievo.train.probe.frames import TrainingFrames, open_frames
 from rilievo.train.probe.run import train_probe
 from rilievo.train.probe.stored_features import Storage
@@ -152,13 +153,16 @@ class _Work:
         backbone = make_chosen_backbone(config.blueprint).to(self._device)
         # Of all cells alike: same data, same size, same largest depth.
         self._frames = self._frames or open_frames(config)
+        keeping = self._cache(planned, backbone)
+        if keeping is not None and self._options.filling is not None:
+            self._fill(config, keeping.root, self._options.filling, len(self._frames.training))
         record = train_probe(
             config,
             run,
             RunOptions(device=self._options.device, resume=True),
             frames=self._frames,
             backbone=backbone,
-            keeping=self._cache(planned, backbone),
+            keeping=keeping,
         )
         assert record is not None, "nothing stops it before its end"
         model = load_model(run, device=self._options.device)
@@ -182,6 +186,21 @@ class _Work:
         )
         write_cell(cell, run)
         return cell
+
+    def _fill(self, config: ProbeConfig, root: Path, batch: BatchOptions, images: int) -> None:
+        """Have other processes compute the features that are not kept yet."""
+        from rilievo.batch.features import FeatureWork, fill_features
+
+        choice = self._config.cache
+        work = FeatureWork(
+            config=config,
+            root=root,
+            storage=Storage(choice.precision),
+            limit_megabytes=1000 * choice.gigabytes,
+            device=self._options.device,
+        )
+        filled = fill_features(work, batch, threads=self._options.threads, images=images)
+        self._say(f"  features of {filled.done} images made, {filled.finished_before} were there")
 
     def _cache(self, planned: Planned, backbone: Backbone) -> FeatureCache | None:
         """Features that are kept: of a backbone that stays, and of images that come again."""

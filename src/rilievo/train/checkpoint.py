@@ -1,6 +1,7 @@
 """The state of a run on disk, written whole or not at all."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -42,8 +43,11 @@ def save_checkpoint(state: RunState, path: Path) -> None:
         "images": state.images,
         "seconds": state.seconds,
     }
+    # Of a disk that is full torch says nothing that anybody understands, so it writes to memory.
+    content = BytesIO()
+    torch.save(entries, content)
     with replacing(path) as part:
-        torch.save(entries, part)
+        part.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(state: RunState, path: Path) -> None:

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from rilievo.errors import OptionError, suggest
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.types import Setting
 
 Config = TypeVar("Config")
 
@@ -54,7 +53,7 @@ def find_differences(
 
 
 def changed(
-    config: Config, changes: Mapping[str, Setting], *, fixed: tuple[str, ...] = ()
+    config: Config, changes: Mapping[str, object], *, fixed: tuple[str, ...] = ()
 ) -> Config:
     """A configuration with some of its fields changed.
 

@@ -9,13 +9,15 @@ point in the middle; NaN where nobody knows it.
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from jaxtyping import Float16, Float32, Int8, UInt8
 from numpy.lib import format as npy
 
 from rilievo.errors import InputError
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.readback import BROKEN_FILE
 from rilievo.train.frames import FARTHEST, Frame
 
 _DTYPES = {
@@ -62,9 +64,12 @@ def read_shard(path: Path) -> Shard:
         InputError: If the file is no shard.
     """
     try:
+        check_regular(path)
         arrays = _mapped(path)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise InputError(f"{path}: not a shard of rendered frames: {error}") from error
+    except BROKEN_FILE as error:
+        raise InputError(
+            f"{printable(path)}: not a shard of rendered frames: {reason(error)}"
+        ) from error
     count, height, width = (*arrays["log_depth"].shape, 0, 0, 0)[:3]
     shapes = {
         "image": (count, height, width, 3),
@@ -85,7 +90,7 @@ def _mapped(path: Path) -> dict[str, Any]:
     """The arrays of an archive without compression, mapped into memory.
 
     Raises:
-        OSError, ValueError, KeyError, BadZipFile: If it is no such archive.
+        BROKEN_FILE: Some of them, if it is no such archive.
     """
     arrays = {}
     with ZipFile(path) as archive, path.open("rb") as file:
@@ -99,6 +104,8 @@ def _mapped(path: Path) -> dict[str, Any]:
             version = npy.read_magic(file)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read(file)
+            if dtype.hasobject:
+                raise ValueError(f"{name} holds Python objects")
             arrays[name] = np.memmap(path, dtype, "r", file.tell(), shape)
     return arrays
 

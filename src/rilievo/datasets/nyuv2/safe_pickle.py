@@ -38,7 +38,8 @@ def read_gzip_pickle(path: Path) -> Any:
         InputError: If it is broken, or asks for anything else to be made.
     """
     check_regular(path)
-    broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, zlib.error)
+    broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
+    broken += (ArithmeticError, RuntimeError, zlib.error)
     try:
         with gzip.open(path, "rb") as file:
             # Pickles of Python 2 hold bytes that are no ASCII.

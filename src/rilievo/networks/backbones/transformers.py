@@ -5,7 +5,6 @@ repository is run, and weights are read as safetensors or with ``weights_only``.
 """
 
 import inspect
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,7 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.errors import ModelError
+from rilievo.errors import InputError, ModelError
+from rilievo.io.json_record import parse_json
+from rilievo.io.limits import read_text
 from rilievo.networks.backbones.base import Backbone, Looked
 from rilievo.networks.backbones.blocks import MAE, blocks_of, grid_of, run_body
 from rilievo.networks.backbones.facts import (
@@ -221,12 +222,12 @@ def _normalisation(request: Request, where: str, family: Family) -> Normalisatio
     if path is None:
         return family.normalisation
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = parse_json(read_text(path))
         if not said.get("do_normalize", "image_mean" in said):
             return family.normalisation
         red, green, blue = map(float, said["image_mean"])
         std_red, std_green, std_blue = map(float, said["image_std"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"backbone '{request.name}': {_PREPROCESSOR} cannot be read") from error
     return Normalisation(mean=(red, green, blue), std=(std_red, std_green, std_blue))
 

@@ -7,6 +7,8 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
 
 _MULTIPLE = 32
+_LEAST = 64
+"""Of a side [px]: the coarsest features are reflected at their border, so they are 2 wide."""
 
 
 class PoseKind(StrEnum):
@@ -36,7 +38,7 @@ class VideoBlueprint:
     pose_encoder: str = "resnet18"
     """Of a separate pose network: resnet18, resnet34 or resnet50."""
     size: tuple[int, int] = (192, 640)
-    """(height, width) at which the networks see frames [px]; multiples of 32."""
+    """(height, width) at which the networks see frames [px]; multiples of 32 from 64."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
     """Halvings of the size at which disparity is read out, the finest first."""
     min_depth: float = 0.1
@@ -51,9 +53,10 @@ class VideoBlueprint:
 
     def __post_init__(self) -> None:
         height, width = self.size
-        if min(height, width) < _MULTIPLE or height % _MULTIPLE or width % _MULTIPLE:
+        if min(height, width) < _LEAST or height % _MULTIPLE or width % _MULTIPLE:
             raise OptionError(
-                f"a size is multiples of {_MULTIPLE}, such as 192,640, got {self.size}"
+                f"a size is multiples of {_MULTIPLE} from {_LEAST}, such as 192,640, got "
+                f"{self.size}"
             )
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise OptionError(

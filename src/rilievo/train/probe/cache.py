@@ -8,6 +8,7 @@ is refused by what its header says. Files are whole or not there; a run that was
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch import Tensor
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.networks.backbones.padding import padded_size, place
 from rilievo.networks.features import Features
@@ -72,6 +73,7 @@ class FeatureCache:
     the next one begins with. It is refused, and ``reserve`` says so before the work begins.
 
     Attributes:
+        root: Of all caches.
         folder: Of this backbone's features.
         identity: What makes them.
         found: Images that were there when they were asked for.
@@ -111,7 +113,7 @@ class FeatureCache:
                 "a feature cache needs a limit above 0 MB and precision fp32 or bf16, got "
                 f"{limit_megabytes} MB and '{precision}'"
             )
-        self._root, self._backbone, self._limit = root, backbone, limit_megabytes * 1e6
+        self.root, self._backbone, self._limit = root, backbone, limit_megabytes * 1e6
         self.identity = Identity(
             version=VERSION,
             facts=backbone.facts,
@@ -227,15 +229,11 @@ class FeatureCache:
     def _check_record(self) -> None:
         """Write down what the features are of, or make sure that it is the same."""
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
-        try:
-            found = path.read_text(encoding="ascii")
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             with replacing(path) as part:
                 part.write_text(expected, encoding="ascii")
             return
-        except (OSError, ValueError) as error:
-            raise InputError(f"{printable(path)}: cannot be read; remove its folder") from error
-        if found != expected:
+        if read_text(path) != expected:
             raise InputError(
                 f"{printable(path)}: describes features of another backbone, setting or version; "
                 "remove its folder to have them made again"
@@ -244,13 +242,13 @@ class FeatureCache:
     def _refuse_full(self, needed: int) -> None:
         if self._used + needed > self._limit:
             # Others may have made room since, or have written too.
-            self._used = used_bytes(self._root)
+            self._used = used_bytes(self.root)
         if self._used + needed > self._limit:
             raise self._full(needed)
 
     def _full(self, needed: int) -> OutputError:
         return OutputError(
-            f"{printable(self._root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
+            f"{printable(self.root)}: the feature cache is full: {self._used / 1e6:.0f} MB of "
             f"{self._limit / 1e6:.0f} MB, and {needed / 1e6:.1f} MB more are needed; raise the "
             "limit, keep int8 or fewer layers, or remove folders that are no longer used"
         )
@@ -264,4 +262,5 @@ def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
 
 def used_bytes(root: Path) -> int:
     """Size of all features kept in a folder of caches."""
-    return sum(each.stat().st_size for each in root.glob(f"*/*/*{_ENDING}"))
+    # A link counts as itself: what it leads to is not ours.
+    return sum(each.lstat().st_size for each in root.glob(f"*/*/*{_ENDING}"))

@@ -1,6 +1,8 @@
 """The state of a run on disk, written whole or not at all."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -9,9 +11,12 @@ from torch.optim import Optimizer
 
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.atomic import replacing
-from rilievo.io.limits import printable, reason
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.train.stored_optimizer import load_optimizer
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
+_KINDS = {"learned": OrderedDict, "optimizer": dict, "step": int, "passed_over": list}
+_KINDS |= {"cpu_seconds": float, "epoch_losses": list}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,16 +57,20 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "cpu_seconds": state.cpu_seconds,
         "epoch_losses": state.epoch_losses,
     }
+    # Of a disk that is full torch says nothing that anybody understands, so it writes to memory.
+    content = BytesIO()
+    torch.save(entries, content)
     with replacing(path) as part:
-        torch.save(entries, part)
+        part.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
     """Put the run back where the checkpoint was written.
 
     Raises:
-        InputError: If the file is no checkpoint of this run.
+        InputError: If the file is no checkpoint of this run, or lies about what is in it.
     """
+    check_regular(path)
     try:
         entries = torch.load(path, map_location="cpu", weights_only=True)
         written_by = entries["fingerprint"]
@@ -73,11 +82,15 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
             "folder, or take this one away"
         )
     try:
+        for name, kind in _KINDS.items():
+            if type(entries[name]) is not kind:
+                raise ValueError(f"its {name} is no {kind.__name__}")
         state.learned.load_state_dict(entries["learned"])
-        state.optimizer.load_state_dict(entries["optimizer"])
-        state.step, state.passed_over = entries["step"], set(entries["passed_over"])
-        state.cpu_seconds, state.epoch_losses = entries["cpu_seconds"], entries["epoch_losses"]
-    except (KeyError, RuntimeError, ValueError) as error:
+        load_optimizer(state.optimizer, entries["optimizer"])
+        state.step, state.passed_over = entries["step"], set(map(str, entries["passed_over"]))
+        state.cpu_seconds = entries["cpu_seconds"]
+        state.epoch_losses = [float(each) for each in entries["epoch_losses"]]
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
         ) from error
@@ -90,9 +103,9 @@ def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:
         MissingExtraError: If safetensors is not installed.
     """
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ModuleNotFoundError as error:
         raise MissingExtraError("training a probe", "probe") from error
     state = {name: each.detach().cpu().contiguous() for name, each in learned.state_dict().items()}
     with replacing(path) as part:
-        save_file(state, part, metadata=facts)
+        part.write_bytes(save(state, metadata=facts))

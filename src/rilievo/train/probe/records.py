@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.train.differences import Difference
 
 RECORD = "record.json"
@@ -58,8 +58,8 @@ def read_record(run: Path) -> TrainingRecord:
     """
     path = run / RECORD
     try:
-        return from_json(TrainingRecord, path.read_text(encoding="utf-8"))
-    except (NotThisRecord, OSError, UnicodeDecodeError) as error:
+        return from_json(TrainingRecord, read_text(path))
+    except NotThisRecord as error:
         raise InputError(
             f"{printable(path)}: is no record of a run ({error}): take it away to train anew"
         ) from error

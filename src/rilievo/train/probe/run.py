@@ -5,7 +5,7 @@ from pathlib import Path
 from rilievo.errors import OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
-from rilievo.io.limits import printable
+from rilievo.io.limits import printable, read_text
 from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
 from rilievo.networks.backbones import Backbone, weights_sha256
 from rilievo.networks.probed import make_chosen_backbone
@@ -95,7 +95,7 @@ def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
                 f"{printable(run)}: holds a run already: go on with it (--resume), or choose "
                 "another folder"
             )
-        if path.read_text(encoding="utf-8") != text:
+        if read_text(path) != text:
             raise OutputError(
                 f"{printable(run)}: holds a run of another configuration: choose another folder"
             )

@@ -27,6 +27,8 @@ class OneViews:
         travelled: Distance [m] between target and each source, NaN where unknown; None where
             nothing is known.
         valid: Pixels of the target that count; None where all do.
+        hints: Depth of the target by stereo matching, in the unit of known motion, 0 where there
+            is none; None where nobody asked.
     """
 
     id: str
@@ -38,6 +40,7 @@ class OneViews:
     source_T_target: tuple[Float32[np.ndarray, "4 4"] | None, ...]
     travelled: Float32[np.ndarray, "m"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None
+    hints: Float32[np.ndarray, "h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
         ),
         travelled=_travelled(views, device),
         valid=_valid(views, device),
+        hints=_hints(views, device),
     )
 
 
@@ -98,7 +102,7 @@ def _floats(
     frames: list[UInt8[np.ndarray, "n h w 3"]], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
     """The first frames of all samples, the second ones, and so on, in 0..1."""
-    stacked = torch.from_numpy(np.stack(frames, axis=1)).to(device, non_blocking=True)
+    stacked = _tensor(np.stack(frames, axis=1), device)
     return tuple(
         each.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         for each in stacked
@@ -131,5 +135,17 @@ def _valid(views: list[OneViews], device: torch.device | str) -> Bool[Tensor, "b
     return _tensor(np.stack(masks), device)
 
 
+def _hints(views: list[OneViews], device: torch.device | str) -> Float32[Tensor, "b h w"] | None:
+    hints = [each.hints for each in views if each.hints is not None]
+    if not hints:
+        return None
+    assert len(hints) == len(views), "hints are asked for of all targets or of none"
+    return _tensor(np.stack(hints), device)
+
+
 def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    """On its way to a GPU memory is pinned, so that nobody waits for it."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

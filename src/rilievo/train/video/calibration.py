@@ -16,7 +16,9 @@ from jaxtyping import Float64
 
 from rilievo.datasets.intrinsics_file import pinhole_K, read_K
 from rilievo.errors import InputError, MissingExtraError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.json_record import parse_json
+from rilievo.io.limits import printable, read_text, reason
+from rilievo.io.yaml_text import parse_yaml
 from rilievo.train.video.lens import Lens
 
 _YAML_SUFFIXES = frozenset((".yaml", ".yml", ".json"))
@@ -70,20 +72,21 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def _entries(path: Path) -> Mapping[str, Any]:
-    check_regular(path)
+    text = read_text(path).removeprefix("\ufeff")
     try:
-        import yaml
-    except ImportError as missing:
-        raise MissingExtraError("a calibration in YAML", "train") from missing
-    try:
-        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            return _mapping(parse_json(text), path)  # YAML refuses the tabs of most JSON
         # OpenCV's own head and tags are no YAML of today; what they mark is an ordinary mapping.
         text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        found = parse_yaml(text)
+    except ModuleNotFoundError as missing:
+        raise MissingExtraError("a calibration in YAML", "video") from missing
+    except ValueError as error:
         raise InputError(f"{printable(path)}: is no YAML or JSON ({reason(error)})") from error
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+    return _mapping(found, path)
+
+
+def _mapping(found: Any, path: Path) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise _no_camera(path, "no names")
     return found
@@ -135,7 +138,7 @@ def _numbers(entry: Any, path: Path) -> list[float]:
     flat = [each for row in entry for each in (row if isinstance(row, Sequence) else (row,))]
     try:
         return [float(each) for each in flat]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{printable(path)}: expected numbers ({reason(error)})") from error
 
 
@@ -153,5 +156,5 @@ def _whole(entries: Mapping[str, Any], names: Sequence[str], path: Path) -> int 
 def _no_camera(path: Path, found: str) -> InputError:
     return InputError(
         f"{printable(path)}: has no intrinsics: camera_matrix, or fx, fy, cx and cy, are "
-        f"expected; found {printable(found)}"
+        f"expected; found {printable(found[:80])}"
     )

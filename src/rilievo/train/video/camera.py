@@ -18,6 +18,8 @@ from rilievo.types import Camera, CameraSource
 
 _LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
 """Of a camera that such training works with [degrees]."""
+_ENDLESS = 1e9
+"""No principal point is as far away [px]."""
 _MIDDLE = 0.2
 """Principal points farther from the middle of the frame, as a share of its side, are another
 frame's."""
@@ -140,7 +142,8 @@ def _check(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int], name: str) -> 
     height, width = shape
     cx, cy = float(K[0, 2]), float(K[1, 2])
     if abs((cx + 0.5) / width - 0.5) > _MIDDLE or abs((cy + 0.5) / height - 0.5) > _MIDDLE:
-        own = round(2 * cy + 1), round(2 * cx + 1)
+        own_cy, own_cx = np.clip((cy, cx), -_ENDLESS, _ENDLESS)
+        own = round(2 * own_cy + 1), round(2 * own_cx + 1)
         raise InputError(
             f"{printable(name)}: the principal point ({cx:g}, {cy:g}) is far from the middle of "
             f"frames of {_size(shape)}; these intrinsics look like those of about {_size(own)}: "

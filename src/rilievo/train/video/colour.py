@@ -16,7 +16,7 @@ from rilievo.errors import MissingExtraError, OptionError
 try:
     import numba
 except ImportError as missing:
-    raise MissingExtraError("training on video", "train") from missing
+    raise MissingExtraError("training on video", "video") from missing
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 

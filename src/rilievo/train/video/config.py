@@ -6,9 +6,9 @@ from enum import StrEnum
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import Scales as Scales
 from rilievo.losses.video_options import VideoLosses as VideoLosses
+from rilievo.models.video_run import FORMAT
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 
-FORMAT = "rilievo-video/1"
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
@@ -129,7 +129,9 @@ class VideoConfig:
                 raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise OptionError(f"steps are 1 or more, got {self.steps}")
-        for name in ("learning_rate", "camera_rate", "weight_decay", "warm_up"):
+        if not 0 < self.learning_rate < float("inf"):
+            raise OptionError(f"learning_rate is above 0, got {self.learning_rate}")
+        for name in ("camera_rate", "weight_decay", "warm_up"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
         if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
@@ -148,14 +150,21 @@ class VideoConfig:
             raise OptionError("neighbours in time need offsets, such as -1,1")
         if not self.data.temporal and not self.data.stereo:
             raise OptionError("without neighbours in time there is the other eye alone: stereo")
-        known = self.data.poses is not None or not self.data.temporal
+        known = self.data.follow_poses or not self.data.temporal
         if self.blueprint.pose is PoseKind.NONE and not known:
             raise OptionError(
-                "the motion between neighbours is not known: give poses, or a pose network "
+                "the motion between neighbours is not known: follow poses, or take a pose network "
                 f"({', '.join(each for each in PoseKind if each != PoseKind.NONE)})"
             )
+        if self.losses.velocity and self.data.poses is None:
+            raise OptionError("velocity learns from known distances: give poses")
+        if self.losses.hints and not self.data.stereo:
+            raise OptionError("hints come from matching the two eyes: set stereo")
         if self.losses.predictive_mask != self.blueprint.mask:
-            raise OptionError("predictive_mask needs a network with the head for it: mask")
+            raise OptionError(
+                "losses.predictive_mask and the head of the network for it go together: set "
+                "blueprint.mask to the same"
+            )
         if not 0 <= self.data.held_out < 1:
             raise OptionError(f"held_out is a share below 1, got {self.data.held_out}")
 

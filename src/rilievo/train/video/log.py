@@ -78,18 +78,20 @@ class WarningRow:
 class Log(Journal):
     """The logs of a run, to be closed."""
 
-    def __init__(self, run: Path, *, step: int, tensorboard: bool) -> None:
+    def __init__(self, run: Path, *, step: int, tensorboard: bool, writes: bool = True) -> None:
         """Open the logs.
 
         Args:
             run: The run's folder.
             step: That the run goes on from; rows behind it are forgotten.
             tensorboard: Whether to write events for TensorBoard too.
+            writes: Whether this process is the one that writes.
 
         Raises:
             MissingExtraError: If TensorBoard is asked for and not installed.
         """
-        names = (STEPS, VALIDATIONS, WARNINGS)
+        self._writes = writes
+        names = (STEPS, VALIDATIONS, WARNINGS) if writes else ()
         super().__init__(run, names, step=step, tensorboard=tensorboard, extra="video")
 
     def __enter__(self) -> "Log":
@@ -101,6 +103,8 @@ class Log(Journal):
         Raises:
             OutputError: If the system refuses.
         """
+        if not self._writes:
+            return
         name, part = {
             StepRow: (STEPS, "train"),
             ValidationRow: (VALIDATIONS, "validation"),

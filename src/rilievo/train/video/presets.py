@@ -2,6 +2,11 @@
 
 ``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) trained: their losses,
 sampling, augmentation and schedule. ``default`` mends what is wrong with it.
+
+In four things ``faithful`` too is not as the published program, none of which moves a mean: the
+noise that breaks ties of the auto-mask is drawn once a step, not at every scale; changed colours
+are rounded once, not after each change; a rotation has its true gradient at rest, where theirs is
+zero; and the motion of a network of kind ``cnn`` is in units of the finest scale's depth.
 """
 
 from collections.abc import Mapping
@@ -9,10 +14,19 @@ from dataclasses import replace
 
 from rilievo.errors import OptionError, suggest
 from rilievo.train.differences import Difference, changed, find_differences
-from rilievo.train.video.config import VideoAugmentation, VideoConfig, VideoLosses
-from rilievo.types import Setting
+from rilievo.train.video.config import (
+    SourceKind,
+    VideoAugmentation,
+    VideoConfig,
+    VideoData,
+    VideoLosses,
+)
 
 PRESETS = ("default", "faithful")
+
+_KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
+_BASELINE, _UNIT = 0.1, 5.4
+"""Between KITTI's eyes as the published program says, and the metres that a unit then is."""
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -20,6 +34,11 @@ REASONS: Mapping[str, str] = {
         "a mirrored frame keeps its principal point, as the published program has it, which "
         "supposes that it lies in the middle; 'default' moves it too"
     ),
+    "data.published_camera": (
+        "all of KITTI is given one K, 0.58 and 1.92 of width and height; 'default' takes each "
+        "day's calibration"
+    ),
+    "data.baseline": "the eyes are 0.1 apart, so that a unit of depth is 5.4 m; else metres",
     "losses.in_front": (
         "a point behind a source's camera takes a colour from wherever the division lands; "
         "'default' gives it the largest error"
@@ -36,7 +55,8 @@ REASONS: Mapping[str, str] = {
 def preset_config(config: VideoConfig) -> VideoConfig:
     """A configuration with the numbers of its preset in place of its own.
 
-    Blueprint, data, start, seed and the size of a batch stay: they are no matter of the preset.
+    Blueprint, data, start, seed and the size of a batch stay: they are no matter of the preset,
+    but for the one camera that ``faithful`` supposes of all of KITTI.
 
     Raises:
         OptionError: If there is no such preset.
@@ -51,16 +71,30 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         batch_size=config.batch_size,
         seed=config.seed,
     )
-    if config.preset == "faithful":
-        return replace(
-            plain,
-            losses=VideoLosses(in_front=False),
-            augmentation=VideoAugmentation(move_centre=False),
-        )
-    return replace(plain, warm_up=200, clip_norm=10.0)
+    if config.preset == "default":
+        return replace(plain, warm_up=200, clip_norm=10.0)
+    data = _published(config.data)
+    # Where the user says the camera or the baseline, the eyes are as far apart as they are.
+    shortened = data.baseline != config.data.baseline
+    return replace(
+        plain,
+        blueprint=replace(plain.blueprint, unit=_UNIT if shortened else plain.blueprint.unit),
+        data=data,
+        losses=VideoLosses(in_front=False),
+        augmentation=VideoAugmentation(move_centre=False),
+    )
 
 
-def overridden(config: VideoConfig, changes: Mapping[str, Setting]) -> VideoConfig:
+def _published(data: VideoData) -> VideoData:
+    """KITTI as the published program has it: one K, and eyes 0.1 apart."""
+    said = data.camera is not None or data.camera_file is not None or data.fov is not None
+    if data.kind not in _KITTI or said:
+        return data
+    baseline = _BASELINE if data.stereo and data.baseline is None else data.baseline
+    return replace(data, published_camera=True, baseline=baseline)
+
+
+def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfig:
     """A configuration with some of its fields changed.
 
     Args:
@@ -77,8 +111,13 @@ def differences(config: VideoConfig) -> tuple[Difference, ...]:
     """What of a run is not as in ``default``, beside its blueprint, data, start and batch."""
     found = find_differences(
         config,
-        usual=preset_config(replace(config, preset="default")),
+        usual=preset_config(replace(config, preset="default", data=_measured(config.data))),
         named=preset_config(config),
         reasons=REASONS,
     )
     return tuple(each for each in found if not each.field.startswith("blueprint."))
+
+
+def _measured(data: VideoData) -> VideoData:
+    """With the cameras that were measured, as ``default`` has them."""
+    return replace(data, published_camera=False, baseline=None)

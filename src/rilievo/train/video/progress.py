@@ -5,6 +5,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from rilievo.io.limits import printable
+
+_FRAMES_A_WORD = 20
+_NOTES = 4
+
 
 class Progress:
     """A bar with the rate of images and the time left, to be closed."""
@@ -52,6 +57,29 @@ class Progress:
             # That nobody listens any more is no reason to end a run.
             with suppress(OSError):
                 print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """The first and the last of many notes: the last ones sum up."""
+    if len(notes) <= 2 * _NOTES:
+        return notes
+    left = len(notes) - 2 * _NOTES
+    return (*notes[:_NOTES], f"... and {left} more, in record.json at the end", *notes[-_NOTES:])
+
+
+class Decoding:
+    """Says how far the decoding of frames is, on a terminal."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown and sys.stderr is not None and sys.stderr.isatty()
+
+    def __call__(self, sequence: str, done: int, total: int) -> None:
+        """Say that one more frame is decoded."""
+        if self._shown and (done == total or done % _FRAMES_A_WORD == 0):
+            ending = "\n" if done == total else ""
+            with suppress(OSError):
+                sys.stderr.write(f"\r{printable(sequence)}: {done} of {total} frames{ending}")
+                sys.stderr.flush()
 
 
 def _bar(steps: int, done: int, images: int) -> Any:

@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 from rilievo.evaluate.wording import head, number, quantity
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
+from rilievo.io.markup import Markup, element
 from rilievo.metrics.metric import Better
 from rilievo.views.disagreement import disagreement
 from rilievo.views.exhibition import Column, Exhibit, Exhibition, notes_of
-from rilievo.views.gallery.markup import Markup, element
 from rilievo.views.gallery.pictures import Picture, pictures_of
 
 CAPTIONED = 3

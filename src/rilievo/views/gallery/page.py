@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rilievo.evaluate.thumbnails import DEPTH_COLOURS, gradient
 from rilievo.evaluate.wording import ARROWS, count, head, number
+from rilievo.io.markup import Markup, element, joined
 from rilievo.metrics.metric import Better
 from rilievo.version import VERSION
 from rilievo.views.exhibition import Exhibition
 from rilievo.views.gallery.cards import Sortable
-from rilievo.views.gallery.markup import Markup, element, joined
 
 GENERATOR = f"rilievo report {VERSION}"
 _FOLDER = Path(__file__).parent

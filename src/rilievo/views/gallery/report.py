@@ -7,10 +7,10 @@ from pathlib import Path
 from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
+from rilievo.io.markup import Markup
 from rilievo.pipeline.summary import Tally
 from rilievo.views.exhibition import Exhibition
 from rilievo.views.gallery.cards import Beside, Cards, InPage, sortables
-from rilievo.views.gallery.markup import Markup
 from rilievo.views.gallery.page import page
 from rilievo.views.options import SourceOptions
 from rilievo.views.targets import open_targets

@@ -1,0 +1,180 @@
+"""The page of ``rilievo app`` in a real Chromium: first paint, answers, memory of the server."""
+
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import BenchmarkError, rilievo_command, spread
+from benchmarks.photographs import make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+
+PAINT_PROMISE = 2.0
+"""Seconds to the first paint."""
+ANSWER_PROMISE = 1.5
+"""Seconds from the press of the button to all pictures shown."""
+GROWTH = 1.1
+"""Memory of the server after all visitors over that after the first few."""
+AT_ONCE = 4
+WARM_UP = 5
+
+_SHOWN = """old => { const pictures = [...document.querySelectorAll('#depth .over img')];
+return pictures.length == 2 && pictures.every(i => i.complete && i.naturalWidth > 0)
+  && pictures[1].getAttribute('src') !== old }"""
+_PAINT = "performance.getEntriesByName('first-contentful-paint').map(each => each.startTime / 1000)"
+
+
+def run(settings: Settings) -> Report:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    for package in ("gradio", "playwright"):
+        if find_spec(package) is None:
+            raise BenchmarkError(
+                f"{package} is not installed: pip install 'rilievo[app]' playwright"
+            )
+    if chromium is None:
+        raise BenchmarkError("there is no Chromium")
+    people = settings.count(20, quick=4)
+    [photo] = make_photographs(settings.folder("app"), 1)
+    from playwright.sync_api import sync_playwright
+
+    with _server() as (address, pid), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        paints = [_first_paint(browser, address) for _ in range(settings.count(5, quick=2))]
+        # Every thread that works keeps a little memory, so all of them have worked once before.
+        _people(browser, address, photo, WARM_UP)
+        _at_once(browser, address, photo)
+        before = _megabytes(pid)
+        in_a_row = _people(browser, address, photo, people)
+        after_row = _megabytes(pid)
+        rounds = [_at_once(browser, address, photo) for _ in range(settings.count(5, quick=1))]
+        after_rounds = _megabytes(pid)
+        browser.close()
+    return _report(paints, in_a_row, rounds, (before, after_row, after_rounds))
+
+
+def _report(
+    paints: list[float], in_a_row: list[float], rounds: list[float], memory: tuple[float, ...]
+) -> Report:
+    before, after_row, after_rounds = memory
+    answer, paint = statistics.median(in_a_row), statistics.median(paints)
+    return Report(
+        name="app",
+        about=(
+            "Chromium beside the server on the same cores. An answer is a 768x768 JPEG, uploaded "
+            "before, from the press of the button until photograph and depth are shown; each "
+            f"visitor has a new page. At once: {AT_ONCE} visitors press, until the last one sees "
+            "it. Memory is what the server holds (RSS)."
+        ),
+        tables=(_table(paints, in_a_row, rounds, memory),),
+        bars=(
+            Bar(
+                promise=f"first paint in {PAINT_PROMISE:g} s",
+                measured=f"{paint:.2f} s",
+                kept=paint <= PAINT_PROMISE,
+            ),
+            Bar(
+                promise=f"a 768x768 photograph answered in {ANSWER_PROMISE:g} s",
+                measured=f"{answer:.2f} s",
+                kept=answer <= ANSWER_PROMISE,
+            ),
+            Bar(
+                promise="memory does not grow with the number of visitors",
+                measured=f"{before:.0f} MB, then {after_row:.0f} MB, then {after_rounds:.0f} MB",
+                kept=max(after_row, after_rounds) <= GROWTH * before,
+            ),
+        ),
+    )
+
+
+def _table(
+    paints: list[float], in_a_row: list[float], rounds: list[float], memory: tuple[float, ...]
+) -> Table:
+    before, after_row, after_rounds = memory
+    return Table(
+        columns=("what", "median (least to most)"),
+        rows=(
+            ("first paint [s]", str(spread(paints))),
+            (f"answer, {len(in_a_row)} visitors in a row [s]", str(spread(in_a_row))),
+            (f"answers, {AT_ONCE} visitors at once [s]", str(spread(rounds))),
+            (f"memory after {WARM_UP} visitors, and {AT_ONCE} at once [MB]", f"{before:.0f}"),
+            (f"memory after {len(in_a_row)} more in a row [MB]", f"{after_row:.0f}"),
+            (f"memory after {AT_ONCE * len(rounds)} more at once [MB]", f"{after_rounds:.0f}"),
+        ),
+    )
+
+
+@contextmanager
+def _server() -> Iterator[tuple[str, int]]:
+    command = [str(part) for part in rilievo_command("app", "--port", "0")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None, "asked for above"
+        try:
+            line = process.stdout.readline()
+            if not line.startswith("the app: "):
+                raise BenchmarkError(f"the app did not start: {line}")
+            yield line.split()[2].rstrip(";"), process.pid
+        finally:
+            process.terminate()
+
+
+def _opened(browser: Any, address: str) -> Any:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Show depth").wait_for()
+    return page
+
+
+def _first_paint(browser: Any, address: str) -> float:
+    page = _opened(browser, address)
+    [seconds] = page.evaluate(_PAINT)
+    page.context.close()
+    return seconds
+
+
+def _given(browser: Any, address: str, photo: Path) -> Any:
+    """A page whose photograph is uploaded and answered once."""
+    page = _opened(browser, address)
+    page.set_input_files("#photo input[type=file]", str(photo))
+    page.wait_for_function(_SHOWN, arg="")
+    return page
+
+
+def _press(page: Any) -> str:
+    old = page.locator("#depth img.top").get_attribute("src")
+    page.click("#go", no_wait_after=True)
+    return old
+
+
+def _people(browser: Any, address: str, photo: Path, count: int) -> list[float]:
+    seconds = []
+    for _ in range(count):
+        page = _given(browser, address, photo)
+        start = time.perf_counter()
+        page.wait_for_function(_SHOWN, arg=_press(page))
+        seconds.append(time.perf_counter() - start)
+        page.context.close()
+    return seconds
+
+
+def _at_once(browser: Any, address: str, photo: Path) -> float:
+    pages = [_given(browser, address, photo) for _ in range(AT_ONCE)]
+    start = time.perf_counter()
+    olds = [_press(page) for page in pages]
+    for page, old in zip(pages, olds, strict=True):
+        page.wait_for_function(_SHOWN, arg=old)
+    seconds = time.perf_counter() - start
+    for page in pages:
+        page.context.close()
+    return seconds
+
+
+def _megabytes(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    [line] = [line for line in lines if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024

@@ -1,0 +1,214 @@
+"""Two processes of this machine against Ray with two actors, and memory over many photographs.
+
+Usage: python -m benchmarks.ray MODE WEIGHTS FOLDER OUTPUT, MODE one of workers and ray
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.measure import answer_of, in_turns, spread
+from benchmarks.photographs import SIDE, make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+from rilievo.batch.listing import list_jobs
+from rilievo.batch.options import BatchOptions
+from rilievo.batch.predicting import PredictWork
+from rilievo.batch.spread import spread_out
+from rilievo.pipeline.options import PredictOptions
+
+LEAST_SHARE = 0.85
+MOST_GROWTH = 1.1
+WORKERS = 2
+MODES = ("workers", "ray")
+_FACTS = {
+    "format": "1",
+    "name": "benchmark/means",
+    "kind": "up_to_scale",
+    "licence": "Apache-2.0",
+    "area": "3072",
+    "multiple": "16",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Course:
+    """One run.
+
+    Attributes:
+        rate: Photographs a second, from the end of the first task to the end of the last.
+        start: Until the end of the first task [s]: processes, cluster and model.
+        memory: Resident [MB] of this process and of the largest worker, at each tenth of the run.
+    """
+
+    rate: float
+    start: float
+    memory: list[tuple[int, float, float]]
+
+
+def run(settings: Settings) -> Report:
+    count, many = settings.count(150, quick=40), settings.count(20_000, quick=400)
+    folder = settings.work / "photographs"
+    make_photographs(folder, count)
+    output = settings.folder("output")
+    sides: dict[str, Callable[[], _Course]] = {
+        mode: lambda mode=mode: _course(mode, settings.weights, folder, output) for mode in MODES
+    }
+    courses = in_turns(sides, rounds=settings.count(3, quick=1), warm_up=False)
+    rates = {mode: spread([each.rate for each in courses[mode]]) for mode in MODES}
+    starts = {mode: spread([each.start for each in courses[mode]]) for mode in MODES}
+    share = rates["ray"].median / rates["workers"].median
+    long = {mode: _long(mode, many, settings) for mode in MODES}
+    growth = max(_growth(each) for each in long.values())
+    return Report(
+        name="ray",
+        about=(
+            f"`--workers {WORKERS}` against `--ray local --workers {WORKERS}`, in turns: "
+            f"photographs a second over {count} JPEG photographs of {SIDE}x{SIDE}, from the end of "
+            "the first task to that of the last, and the seconds before. Memory: "
+            f"{many:,} photographs of 64x48 and a network that only takes means."
+        ),
+        tables=(
+            Table(
+                columns=("", "photographs a second", "start [s]"),
+                rows=[(mode, str(rates[mode]), str(starts[mode])) for mode in MODES],
+            ),
+            *(_memory_table(mode, course) for mode, course in long.items()),
+        ),
+        bars=(
+            Bar(
+                promise=f"Ray keeps {LEAST_SHARE:.0%} of the speed of as many processes",
+                measured=f"{share:.0%}",
+                kept=share >= LEAST_SHARE,
+            ),
+            Bar(
+                promise=f"memory at the end is at most {MOST_GROWTH:g} times that at a tenth",
+                measured=f"{growth:.2f} times",
+                kept=growth <= MOST_GROWTH,
+            ),
+        ),
+    )
+
+
+def _course(mode: str, weights: Path, folder: Path, output: Path) -> _Course:
+    return _Course(**answer_of("ray", mode, weights, folder, output))
+
+
+def _long(mode: str, count: int, settings: Settings) -> _Course:
+    folder = settings.work / "small"
+    if not folder.exists():
+        _make_small(folder, count)
+    return _course(
+        mode, _save_means(settings.work / "means.onnx"), folder, settings.folder(f"small-{mode}")
+    )
+
+
+def _make_small(folder: Path, count: int) -> None:
+    """One picture under many names, a thousand in a folder."""
+    import numpy as np
+    from PIL import Image
+
+    folder.mkdir()
+    first = folder / "picture.png"
+    Image.fromarray(np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)).save(first)
+    for number in range(count):
+        path = folder / f"{number // 1000:03d}" / f"{number:06d}.png"
+        path.parent.mkdir(exist_ok=True)
+        os.link(first, path)
+    first.unlink()
+
+
+def _save_means(path: Path) -> Path:
+    """A network that is no work: its depth is the mean of the colours, and 1."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[3], keepdims=0),
+        helper.make_node("Add", ["mean", "one"], ["depth"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["b", "h", "w", 3])
+    depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["b", "h", "w"])
+    one = helper.make_tensor("one", TensorProto.FLOAT, [], [1.0])
+    graph = helper.make_graph(nodes, "means", [image], [depth], [one])
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    for key, value in _FACTS.items():
+        network.metadata_props.add(key=f"rilievo.{key}", value=value)
+    onnx.save(network, path)
+    return path
+
+
+def _growth(course: _Course) -> float:
+    """Of this process and the largest worker together, from a tenth of the run to its end."""
+    totals = [ours + theirs for _, ours, theirs in course.memory]
+    return totals[-1] / totals[0]
+
+
+def _memory_table(mode: str, course: _Course) -> Table:
+    return Table(
+        columns=(f"{mode}: photographs done", "driver [MB]", "largest worker [MB]"),
+        rows=[(f"{done:,}", f"{a:.0f}", f"{b:.0f}") for done, a, b in course.memory],
+    )
+
+
+def _measure(mode: str, weights: Path, folder: Path, output: Path) -> _Course:
+    options = PredictOptions(
+        output=output, model=str(weights), overwrite=True, threads=1, save="colour"
+    )
+    jobs = list(list_jobs([folder], output, sequence=False))
+    batch = BatchOptions(workers=WORKERS, ray="local" if mode == "ray" else None)
+    work = PredictWork(options=options)
+    start = first = last = time.perf_counter()
+    done = done_first = 0
+    memory: list[tuple[int, float, float]] = []
+    for report in spread_out(work, jobs, count=len(jobs), batch=batch, threads=1):
+        assert not report.failures, report.failures[0]
+        done += report.done
+        last = time.perf_counter()
+        if not done_first:
+            first, done_first = last, done
+        if 10 * done >= (len(memory) + 1) * len(jobs):
+            memory.append((done, _resident(os.getpid()), max(map(_resident, _workers()))))
+    assert done == len(jobs), "every photograph is done"
+    rate = (done - done_first) / (last - first)
+    return _Course(rate=rate, start=first - start, memory=memory)
+
+
+def _workers() -> list[int]:
+    """Processes below this one that hold a model."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                status = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(status[1])
+    found, below = [], {os.getpid()}
+    while below := {pid for pid, parent in parents.items() if parent in below}:
+        found += [pid for pid in below if _holds_model(pid)]
+    return found
+
+
+def _holds_model(pid: int) -> bool:
+    with suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"MapWorker" in command or b"spawn_main" in command
+    return False
+
+
+def _resident(pid: int) -> float:
+    """Memory of a process [MB]; 0 where it is no more."""
+    with suppress(OSError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE") / 1e6
+    return 0.0
+
+
+if __name__ == "__main__":
+    chosen, weights, folder, output = sys.argv[1:]
+    print(json.dumps(asdict(_measure(chosen, Path(weights), Path(folder), Path(output)))))

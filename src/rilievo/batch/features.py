@@ -1,0 +1,139 @@
+"""The feature cache of probes, filled by several processes before anything is trained.
+
+Every process loads the backbone once and computes image by image, so that what is kept does not
+depend on which images came together in a batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rilievo.batch.options import BatchOptions
+from rilievo.batch.spread import spread_out, threads_each
+from rilievo.batch.work import Failure, Report, joined
+from rilievo.errors import InputError, OptionError
+from rilievo.models.torch_model import find_device
+from rilievo.networks.probed import make_chosen_backbone
+from rilievo.train.probe.batches import Source, changed_frame
+from rilievo.train.probe.cache import LIMIT_MEGABYTES, FeatureCache
+from rilievo.train.probe.config import ProbeConfig
+from rilievo.train.probe.frames import KeptFrames, open_frames
+from rilievo.train.probe.stored_features import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureWork:
+    """What is done with every image, or changed version of one.
+
+    Attributes:
+        config: Of the run that the features are for: backbone, images, their size and changes.
+        root: Folder of all caches.
+        storage: How numbers are kept.
+        limit_megabytes: Most that ``root`` may hold; every process counts for itself.
+        device: That the backbone runs on.
+        threads: Of torch, in each process.
+    """
+
+    config: ProbeConfig
+    root: Path
+    storage: Storage = Storage.FP16
+    limit_megabytes: float = LIMIT_MEGABYTES
+    device: str = "auto"
+    threads: int = 1
+
+    def open(self) -> "FeatureHand":
+        """Load the backbone and open the images.
+
+        Raises:
+            RilievoError: If either cannot be used.
+        """
+        torch.set_num_threads(self.threads)
+        backbone = make_chosen_backbone(self.config.blueprint).to(find_device(self.device))
+        cache = FeatureCache(
+            self.root,
+            backbone,
+            storage=self.storage,
+            limit_megabytes=self.limit_megabytes,
+            precision=self.config.precision,
+        )
+        # An image is needed once, so none is kept in memory.
+        frames = KeptFrames(open_frames(self.config).training.reader, megabytes=0.0)
+        return FeatureHand(self.config, frames, cache)
+
+    def name(self, item: Source) -> str:
+        """The image, by its place in the training set."""
+        return f"image {item.index + 1} of the training set"
+
+
+class FeatureHand:
+    """A backbone at work on tasks of images."""
+
+    def __init__(self, config: ProbeConfig, frames: KeptFrames, cache: FeatureCache) -> None:
+        self._config, self._frames, self._cache = config, frames, cache
+
+    def do(self, items: Sequence[Source], *, again: bool) -> Report:
+        """Keep the features of some images; those that are there stay as they are."""
+        del again  # what is whole is found by what it is of
+        cache, failures, idle = self._cache, list[Failure](), 0
+        made, found = cache.made, cache.found
+        for source in items:
+            try:
+                frame = changed_frame(self._frames, source, self._config)
+                if not frame.teaches(self._config.blueprint.task):
+                    idle += 1
+                    continue
+                image = np.ascontiguousarray(frame.image)  # a mirrored one runs backwards
+                cache.features(torch.from_numpy(image)[None])
+            except InputError as error:
+                failures.append(Failure(name=self._frames.ids[source.index], reason=str(error)))
+        return Report(
+            done=cache.made - made,
+            finished_before=cache.found - found + idle,
+            failures=tuple(failures),
+        )
+
+
+def fill_features(
+    work: FeatureWork, batch: BatchOptions, *, threads: int | None = None, images: int | None = None
+) -> Report:
+    """Compute all features that a run will ask for and that are not kept yet.
+
+    A script calls this below ``if __name__ == "__main__"``, since it starts processes.
+
+    Args:
+        work: What is computed, and where it is kept.
+        batch: Which part of the images, by how many processes, on which machines.
+        threads: Of each process; by default its part of the cores.
+        images: Of the training set, where they are known; the set is opened otherwise.
+
+    Returns:
+        ``done`` were made now, ``finished_before`` were there or teach nothing.
+
+    Raises:
+        OptionError: If the run changes images anew in every epoch, or trains the backbone.
+        RilievoError: If nothing can be computed at all.
+    """
+    config, augmentation = work.config, work.config.augmentation
+    if config.backbone_rate or (augmentation.changes and not augmentation.variants):
+        raise OptionError(
+            "features can be kept of a frozen backbone and of images that come again: set "
+            "backbone_rate to 0, and variants of the augmentation"
+        )
+    count = len(open_frames(config).training) if images is None else images
+    versions = augmentation.variants if augmentation.changes else 1
+    sources = [
+        Source(index=index, number=number)
+        for index in range(count)
+        for number in range(versions)
+        if batch.share.takes(f"{index}/{number}")
+    ]
+    each = threads_each(batch, threads)
+    given = replace(work, threads=each)
+    return joined(
+        spread_out(
+            given, sources, count=len(sources), batch=batch, threads=each, device=work.device
+        )
+    )

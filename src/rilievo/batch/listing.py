@@ -1,0 +1,129 @@
+"""Inputs as jobs, wherever they lie: on disk by ``find_jobs``, elsewhere by the same rules."""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rilievo.batch.addresses import Remote, address_of, local_path, remote, walk
+from rilievo.errors import InputError, OptionError
+from rilievo.io.facts import FORMAT
+from rilievo.io.frames import VIDEO_SUFFIXES
+from rilievo.io.sidecar import SUFFIX, parse_sidecar
+from rilievo.pipeline.inputs import (
+    Job,
+    LeftOut,
+    Medium,
+    distinct,
+    find_jobs,
+    is_known,
+    own_names,
+)
+
+
+def list_jobs(
+    inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut | None = None
+) -> Iterator[Job]:
+    """Walk over everything that was named, in a fixed order, as ``find_jobs`` does.
+
+    Args:
+        inputs: Files, folders and patterns on disk, or addresses of such; not both.
+        output: The folder for results, or its address as a path.
+        sequence: Whether a folder is one clip.
+        left_out: Counts what is passed over.
+
+    Raises:
+        InputError: If nothing that was named exists.
+        OptionError: If paths and addresses are mixed, or a sequence lies elsewhere.
+    """
+    left_out = LeftOut() if left_out is None else left_out
+    addresses = [address for name in inputs if (address := address_of(name)) is not None]
+    if not addresses:
+        return find_jobs(
+            list(map(local_path, inputs)), output, sequence=sequence, left_out=left_out
+        )
+    if len(addresses) < len(inputs):
+        raise OptionError("inputs are on disk, or at addresses, not both: call once for each")
+    if sequence:
+        raise OptionError("--sequence is about folders on disk: fetch the frames first")
+    return _elsewhere(addresses, output, left_out)
+
+
+def _elsewhere(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Iterator[Job]:
+    places = [place for address in addresses for place in _expand(address)]
+    if not places:
+        raise InputError("; ".join(f"{each}: no such file or folder" for each in addresses))
+    targets = distinct(_own_target(place) for place in places)
+    several = len(places) > 1
+    for place, target in zip(places, targets, strict=True):
+        if _is_file(place):
+            yield _job(place, output / target)
+        else:
+            yield from _below(place, output / target if several else output, output, left_out)
+
+
+def _expand(address: str) -> list[Remote]:
+    """The places that an address names; several for a pattern."""
+    place = remote(address)
+    if any(mark in place.path.split("?")[0] for mark in "*[") and place.scheme != "https":
+        return place.matching()
+    if is_known(posixpath.basename(place.path.split("?")[0])) or place.exists():
+        return [place]
+    return []
+
+
+def _is_file(place: Remote) -> bool:
+    if is_known(posixpath.basename(place.path.split("?")[0])):
+        return True  # without a request for each, and without guessing what a page of links is
+    return not place.path.endswith("/") and not place.files.isdir(place.path)
+
+
+def _own_target(place: Remote) -> str:
+    name = posixpath.basename(place.path.split("?")[0].rstrip("/")) or place.scheme
+    return (Path(name).stem or name) if _is_file(place) else name
+
+
+def _below(folder: Remote, target: Path, output: Path, left_out: LeftOut) -> Iterator[Job]:
+    ours = address_of(output)
+    own = None if ours is None else remote(ours).path.rstrip("/")
+    root = folder.path.rstrip("/")
+    for directory, subfolders, names in walk(folder):
+        here = directory.rstrip("/")
+        results = _results(folder.at(here), names)
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and name not in results and f"{here}/{name}" != own
+        )
+        seen = [name for name in names if name and not name.startswith(".")]
+        files = sorted(name for name in seen if is_known(name) and name not in results)
+        left_out.results += sum(name in results for name in seen)
+        left_out.other_files += sum(not is_known(name) and name not in results for name in seen)
+        relative = here[len(root) :].lstrip("/")
+        for name, stem in zip(files, own_names(files), strict=True):
+            yield _job(folder.at(f"{here}/{name}"), target / relative / stem)
+
+
+def _job(place: Remote, target: Path) -> Job:
+    is_clip = Path(place.path.split("?")[0]).suffix.lower() in VIDEO_SUFFIXES
+    address = f"{place.scheme}://{place.path.split('://', 1)[-1]}"
+    return Job(
+        source=Path(address), medium=Medium.VIDEO if is_clip else Medium.PHOTO, target=target
+    )
+
+
+def _results(folder: Remote, names: Sequence[str]) -> set[str]:
+    """What rilievo's JSONs in this folder list, and these JSONs."""
+    results: set[str] = set()
+    for name in names:
+        if not name.endswith(SUFFIX):
+            continue
+        try:
+            text = folder.at(f"{folder.path}/{name}").text()
+            # Folders exported from phones have a JSON beside every photograph.
+            if FORMAT not in text[:64]:
+                continue
+            sidecar = parse_sidecar(text, name)
+        except InputError:
+            continue
+        results |= {name, *(facts.file for facts in sidecar.files), *sidecar.earlier}
+    return results

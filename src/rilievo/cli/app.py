@@ -1,0 +1,42 @@
+"""``rilievo app``."""
+
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.views.app.options import AppOptions
+from rilievo.views.app.server import serve
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    options: Annotated[AppOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve the page in which photographs are given and surfaces are looked at.
+
+    Returns:
+        0 when it was stopped in good order, 2 for wrong use, 130 when the user stopped it.
+    """
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo app",
+            description="A page in the browser: photograph in, depth and surface out.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        ).options
+
+    def ready(address: str) -> None:
+        with printing():
+            print(f"the app: {address}; Ctrl-C ends it", flush=True)
+        if given.open:
+            webbrowser.open(address)
+
+    serve(given, ready)
+    return 0

@@ -1,0 +1,69 @@
+"""``rilievo train video``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.train.video.options import VideoOptions
+
+if TYPE_CHECKING:
+    from rilievo.train.video.config import VideoConfig
+    from rilievo.train.video.records import VideoRecord
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Learn depth from videos, into a run's folder."""
+    with printing():
+        given = tyro.cli(
+            VideoOptions,
+            args=list(arguments),
+            prog="rilievo train video",
+            description="Learn depth and camera motion from videos alone.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    config = given.config
+    if given.dry_run:
+        _say_plan(config)
+        return 0
+    from rilievo.train.video.devices import is_first_process
+    from rilievo.train.video.run import train_video
+
+    record = train_video(config, given.output, given.run_options)
+    assert record is not None, "nothing stops it before its end"
+    if is_first_process():
+        _say_end(given.output, record)
+    return 0
+
+
+def _say_plan(config: "VideoConfig") -> None:
+    from rilievo.io.json_record import to_json
+    from rilievo.train.video.presets import differences
+
+    with printing():
+        print(to_json(config, indent=2))
+        for each in differences(config):
+            why = "" if each.reason is None else f": {each.reason}"
+            print(f"{each.field} is {each.value}, in 'default' {each.default}{why}")
+
+
+def _say_end(run: Path, record: "VideoRecord") -> None:
+    with printing():
+        print(
+            f"{run}: {record.steps} steps on {record.targets} targets, {record.seconds:.0f} seconds"
+        )
+        if record.warp_error is not None and record.identity_error is not None:
+            print(
+                f"{record.held_out} targets held out: photometric error {record.warp_error:.4f} "
+                f"warped, {record.identity_error:.4f} as they are"
+            )
+        if record.abs_rel is not None and record.constant_abs_rel is not None:
+            print(
+                f"against the true depth beside them: AbsRel {record.abs_rel:.3f} scaled by the "
+                f"median, {record.constant_abs_rel:.3f} of a constant"
+            )
+        for line in record.passed_over_lines[:5]:
+            print(f"passed over: {line}")
+        print(f"next: rilievo predict VIDEO --model {run}")

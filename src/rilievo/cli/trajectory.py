@@ -1,0 +1,90 @@
+"""``rilievo trajectory``."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.odometry.records import (
+    TrajectoryFile,
+    TrajectoryOptions,
+    TrajectoryRecord,
+    TrajectoryScores,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folder of a run of 'rilievo train video', or of an official checkpoint with pose files."""
+    clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
+    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path(
+        "rilievo-trajectory"
+    )
+    """Folder of poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json."""
+    options: Annotated[TrajectoryOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write where a camera went, and how right that is where the truth is known.
+
+    Returns:
+        0 when it is written, 2 for wrong use, 130 when the user stopped it.
+    """
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo trajectory",
+            description="Where the camera of a clip went, by networks trained on video.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    from rilievo.odometry.run import write_trajectory
+
+    record = write_trajectory(given.model, given.clip, given.output, given.options)
+    with printing():
+        print("\n".join(_lines(record, given.output)))
+    return 0
+
+
+def _lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
+    yield from record.notes
+    yield f"{record.frames} frames: {output / TrajectoryFile.PICTURE}"
+    if record.scores is None:
+        yield "no true poses are known: give --poses to have errors"
+    else:
+        yield from _errors(record.scores)
+
+
+def _errors(scores: TrajectoryScores) -> Iterator[str]:
+    yield (
+        f"truth: {scores.frames} frames, {scores.path_length:.2f} m; one unit of the estimate is "
+        f"{scores.scale:.4g} m"
+    )
+    if scores.snippet_mean is not None:
+        yield (
+            f"ATE-5 as depth networks report it: {scores.snippet_mean:.4f} ± "
+            f"{scores.snippet_deviation:.4f} over {scores.snippets} snippets"
+        )
+    fits = {
+        "the first pose": scores.rmse_origin,
+        "first pose and scale": scores.rmse_scale,
+        "SE(3)": scores.rmse_rigid,
+        "Sim(3)": scores.rmse_similarity,
+    }
+    said = [f"{error:.3f} m ({name} fitted)" for name, error in fits.items() if error is not None]
+    yield f"RMSE of positions: {', '.join(said)}"
+    if scores.frame_translation is not None:
+        yield (
+            f"between frames: {scores.frame_translation:.4f} m and {scores.frame_rotation:.4f} "
+            "degrees"
+        )
+    if scores.part_translation is not None and scores.part_rotation is not None:
+        yield (
+            f"over parts of 100 to 800 m ({scores.parts}): {100 * scores.part_translation:.2f} %, "
+            f"{scores.part_rotation:.4f} degrees per metre"
+        )

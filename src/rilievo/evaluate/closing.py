@@ -1,0 +1,47 @@
+"""What there is to say of an evaluation once every image has its score."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
+from rilievo.evaluate.answers import Answers
+from rilievo.evaluate.benchmark import Averaging, Task
+from rilievo.evaluate.metres import OTHER_UNIT, UNANSWERED
+from rilievo.evaluate.plan import Plan
+from rilievo.evaluate.records import Unscored
+from rilievo.evaluate.scoring import angles
+from rilievo.evaluate.summaries import Tallied
+from rilievo.metrics.normals import pooled_median
+
+
+def exact_values(plan: Plan, answers: Answers, tallied: Tallied) -> dict[str, float]:
+    """The median angle of all pixels, where it is what the benchmark quotes: two more readings."""
+    benchmark = plan.benchmark
+    pooled = benchmark.averaging is Averaging.POOLED and "median" in benchmark.metrics
+    if benchmark.task is not Task.NORMALS or not pooled:
+        return {}
+    scored = [score.id for score in tallied.scores]
+
+    def each() -> Iterator[Float64[np.ndarray, "n"]]:
+        for id in scored:
+            yield angles(benchmark, answers.read(id), plan.dataset.truth(id))
+
+    return {"median": pooled_median(each)}
+
+
+def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
+    """What deserves a look, one line each."""
+    facts, count = plan.facts, len(tallied.scores)
+    if facts.official is not None and facts.found != facts.official:
+        yield f"the split has {facts.official} images in the papers; {facts.found} were found"
+    passed = len(plan.dataset.absent) - len(plan.absent)
+    if passed:
+        yield f"{passed} images of the split have no files, and --limit passes over them"
+    if facts.asked > count:
+        yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
+    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT, UNANSWERED):
+        images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
+        if images:
+            yield f"{images} images: {said}"

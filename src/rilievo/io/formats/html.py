@@ -1,0 +1,74 @@
+"""A page to send to somebody: one file that shows everything, and needs no server and no network.
+
+It opens from disk in any browser with WebGL 2. OGL (public domain) draws the surface: a ninth of
+the size of three.js, bundled for the same few classes, which every page would carry.
+"""
+
+from rilievo.geometry.surface import surface_step
+from rilievo.io.facts import FileFacts, SurfaceFacts
+from rilievo.io.page.document import Contents, document
+from rilievo.io.page.pictures import (
+    colour_bar,
+    confidence_picture,
+    depth_picture,
+    normals_pictures,
+    photo_picture,
+)
+from rilievo.io.page.relief import Relief, pack_relief
+from rilievo.io.writing import WriteJob
+
+MOST_POINTS = 250_000
+"""Of a surface on a page: phones turn it without a stutter, and the file stays small."""
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the page; depth of an affine kind has pictures but no surface."""
+    prediction, options, depth = job.prediction, job.options, job.prediction.depth
+    relief, missing = _relief(job)
+    surface = None
+    if relief is not None:
+        surface = SurfaceFacts(
+            pixel_step=relief.form.step,
+            points=relief.points,
+            triangles=relief.triangles,
+            edge_jump=options.edge,
+            grazing_degrees=options.grazing,
+        )
+    bar = None if depth is None else colour_bar(depth, options)
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="page with pictures and, where there is depth, the surface",
+        unit=None if depth is None else job.depth_facts.unit,
+        colour=None if bar is None else bar.facts,
+        surface=surface,
+    )
+    photo = prediction.photo
+    others = (normals_pictures(prediction), confidence_picture(prediction))
+    contents = Contents(
+        about=job.about,
+        json=job.about.alone(facts),
+        photo=None if photo is None else photo_picture(photo, options),
+        depth=None if depth is None else depth_picture(depth, options),
+        bar=bar,
+        others=tuple(each for each in others if each is not None),
+        relief=relief,
+        surface=surface,
+        missing=missing,
+    )
+    job.path.write_text(document(contents), encoding="utf-8", newline="\n")
+    return facts
+
+
+def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
+    """The surface, or why there is none."""
+    depth, camera, options = job.prediction.depth, job.prediction.camera, job.options
+    if depth is None:
+        return None, None
+    if not depth.is_depth:
+        return None, "Known distances would give one: rilievo predict --known u,v,metres."
+    if camera is None:
+        return None, "The camera is not known, and without one there is no surface."
+    step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
+    relief = pack_relief(depth.depth(), camera.K, depth.valid, step=step, cut=options.cut)
+    return relief, None if relief else "Nothing is left of it: no pixel has a neighbour it meets."

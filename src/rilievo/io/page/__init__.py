@@ -1,0 +1,1 @@
+"""One prediction as a page of HTML to send to somebody: pictures, a surface to turn, the facts."""

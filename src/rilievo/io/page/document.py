@@ -1,0 +1,220 @@
+"""The page around the pictures: it holds its script, its style and its data, and loads nothing."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.io.facts import Sidecar, SurfaceFacts
+from rilievo.io.json_record import to_json
+from rilievo.io.limits import printable
+from rilievo.io.markup import Markup, element, joined
+from rilievo.io.page.pictures import Bar, Picture
+from rilievo.io.page.relief import Relief
+from rilievo.io.page.wording import facts_of, statement
+
+_FOLDER = Path(__file__).parent
+_LOOKS = (("photograph", "Photograph"), ("shape", "Shape"), ("points", "Points"))
+_HELP = (
+    "Drag to turn, with two fingers or the right button to shift, wheel or pinch to zoom. Keys: "
+    "arrows turn, Shift and arrows shift, + and − zoom, 0 goes back."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What one page shows.
+
+    Attributes:
+        about: What there is to know of the prediction.
+        json: The same for machines, in one line.
+        photo: None where the prediction has none.
+        depth: None likewise.
+        bar: Of the depth picture.
+        others: Further maps.
+        relief: None where there is no surface.
+        surface: Of the relief.
+        missing: Why there is no surface, where there is depth but none could be made.
+    """
+
+    about: Sidecar
+    json: str
+    photo: Picture | None
+    depth: Picture | None
+    bar: Bar | None
+    others: tuple[Picture, ...]
+    relief: Relief | None
+    surface: SurfaceFacts | None
+    missing: str | None
+
+
+def document(contents: Contents) -> str:
+    """The whole page."""
+    scripts = [_asset("page.js")]
+    if contents.relief is not None:
+        scripts.insert(0, _asset("ogl.js"))
+    style = _style(contents.bar)
+    body = joined(
+        _header(contents.about),
+        element(
+            "main",
+            element("div", *_pictures(contents), class_="column"),
+            element("div", *_surface_and_facts(contents), class_="column"),
+        ),
+        element(
+            "footer",
+            element("p", "Made by rilievo. Nothing on this page is loaded from elsewhere."),
+        ),
+        _data("application/json", "rilievo", contents.json),
+        *(Markup(f"<script>{script}</script>\n") for script in scripts),
+    )
+    head = _head(contents.about, style, scripts)
+    return f'<!DOCTYPE html>\n<html lang="en">\n{head.text}\n<body>\n{body.text}</body>\n</html>\n'
+
+
+def _head(about: Sidecar, style: str, scripts: list[str]) -> Markup:
+    """Only the scripts and the style that were written here may run, and nothing may be loaded."""
+    allowed = " ".join(_digest(script) for script in scripts)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {allowed}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name_="generator", content=f"rilievo {printable(about.made_by.version)}"),
+        element("title", f"{printable(about.source.file)}: depth and surface"),
+        Markup(f"<style>{style}</style>"),
+    )
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def _header(about: Sidecar) -> Markup:
+    return element(
+        "header",
+        element("p", "Depth and surface", class_="eyebrow"),
+        element("h1", printable(about.source.file)),
+        element("p", statement(about), class_="statement"),
+    )
+
+
+def _pictures(contents: Contents) -> Iterator[Markup]:
+    if contents.photo is not None and contents.depth is not None:
+        yield element("section", *_pair(contents.photo, contents.depth, contents.bar))
+    else:
+        for picture in (contents.photo, contents.depth):
+            if picture is not None:
+                yield element("section", _figure(picture), _bar(contents.bar, picture))
+    for picture in contents.others:
+        yield element("section", _figure(picture), class_="map")
+
+
+def _surface_and_facts(contents: Contents) -> Iterator[Markup]:
+    if contents.relief is not None:
+        yield element("section", *_surface(contents.relief, contents.about))
+    elif contents.missing is not None:
+        yield element(
+            "section", element("h2", "Surface"), element("p", contents.missing, class_="quiet")
+        )
+    rows = (
+        element("div", element("dt", name), element("dd", value))
+        for name, value in facts_of(contents.about, contents.surface)
+    )
+    licence = None
+    if contents.relief is not None:
+        licence = element(
+            "details",
+            element("summary", "Licence of the library that draws the surface"),
+            element("p", "OGL 1.0.11, by Nathan Gordon and others:"),
+            element("pre", _asset("ogl.LICENSE")),
+        )
+    yield element("section", element("h2", "Facts"), element("dl", *rows), licence, class_="facts")
+
+
+def _pair(photo: Picture, depth: Picture, bar: Bar | None) -> Iterator[Markup | None]:
+    """Side by side; the script lays one over the other, with a slider."""
+    yield element("h2", "Photograph and depth", id="pair-title")
+    yield element("div", _figure(photo, id="photo"), _figure(depth, id="depth"), id="pair")
+    yield _bar(bar, depth)
+    yield element("output", id="reading", class_="quiet", aria_live="off")
+
+
+def _surface(relief: Relief, about: Sidecar) -> Iterator[Markup]:
+    yield element("h2", "Surface in 3-D")
+    yield element("p", "The surface needs JavaScript and WebGL 2.", id="surface-state")
+    name = printable(about.source.file)
+    yield element(
+        "canvas",
+        id="surface",
+        tabindex=0,
+        role="application",
+        aria_label=f"Surface of {name} in 3-D. {_HELP}",
+        hidden=True,
+    )
+    looks = (
+        element(
+            "label",
+            element(
+                "input", type="radio", name_="look", value=value, checked=value == _LOOKS[0][0]
+            ),
+            label,
+        )
+        for value, label in _LOOKS
+    )
+    yield element(
+        "form",
+        element("fieldset", element("legend", "Show"), *looks),
+        element("button", "From the camera", type="button", id="camera"),
+        element("button", "Reset", type="button", id="reset"),
+        id="surface-controls",
+        hidden=True,
+    )
+    yield element("p", _HELP, class_="quiet", id="surface-help", hidden=True)
+    unit = about.depth.unit if about.depth is not None else "arbitrary"
+    yield _data("application/json", "surface-form", to_json(relief.form))
+    yield element("data", id="surface-unit", value=unit, hidden=True)
+    yield _data("text/plain", "surface-data", base64.b64encode(relief.data).decode("ascii"))
+
+
+def _figure(picture: Picture, id: str | None = None) -> Markup:
+    address = f"data:image/jpeg;base64,{base64.b64encode(picture.jpeg).decode('ascii')}"
+    return element(
+        "figure",
+        element("figcaption", picture.title),
+        element("img", src=address, alt=picture.words, id=id),
+    )
+
+
+def _bar(bar: Bar | None, picture: Picture) -> Markup | None:
+    if bar is None or picture.title != "Depth":
+        return None
+    ticks = (element("span", tick) for tick in bar.ticks)
+    return element(
+        "div",
+        element("div", class_="ramp"),
+        element("div", *ticks, class_="ticks"),
+        element("p", bar.caption, class_="quiet"),
+        class_="bar",
+    )
+
+
+def _style(bar: Bar | None) -> str:
+    colours = "none" if bar is None else f"linear-gradient(to right, {', '.join(bar.colours)})"
+    return f":root {{ --ramp: {colours}; }}\n{_asset('page.css')}"
+
+
+def _data(kind: str, id: str, text: str) -> Markup:
+    """Data for scripts; in JSON and base64, "<" is nothing but a part of a text."""
+    safe = text.replace("<", "\\u003c")
+    return Markup(f'<script type="{kind}" id="{id}">{safe}</script>\n')
+
+
+def _asset(name: str) -> str:
+    return (_FOLDER / name).read_text("utf-8")

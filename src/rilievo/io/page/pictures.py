@@ -1,0 +1,151 @@
+"""The pictures of a page: JPEG files of a side that screens can show."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from rilievo.geometry.lattice import places
+from rilievo.io.colour import (
+    ColourRange,
+    Drawn,
+    colourise,
+    normals_picture,
+)
+from rilievo.io.facts import ColourFacts
+from rilievo.io.formats.colour import colour_facts, picture_range
+from rilievo.io.writing import SaveOptions
+from rilievo.types import DepthKind, DepthMap, Photo, Prediction
+
+_PHOTO_SIDE, _MAP_SIDE = 2048, 1024
+_PHOTO_QUALITY, _MAP_QUALITY = 88, 90
+_TICKS = 5
+_STOPS = 17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture.
+
+    Attributes:
+        title: Over it.
+        words: What it shows, for those who do not see it.
+        jpeg: The file.
+    """
+
+    title: str
+    words: str
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """The colour bar of a depth picture.
+
+    Attributes:
+        facts: How the picture is coloured.
+        colours: Of the bar from left to right, evenly spaced, as CSS has them.
+        ticks: What stands under the bar from left to right, evenly spaced.
+        caption: What the numbers are.
+    """
+
+    facts: ColourFacts
+    colours: tuple[str, ...]
+    ticks: tuple[str, ...]
+    caption: str
+
+
+def photo_picture(photo: Photo, options: SaveOptions) -> Picture:
+    """The photograph, which the surface wears too."""
+    image = Image.fromarray(photo.pixels)
+    side = min(_PHOTO_SIDE, options.texture_side)
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
+    return Picture(title="Photograph", words="The photograph", jpeg=_jpeg(image, _PHOTO_QUALITY))
+
+
+def depth_picture(depth: DepthMap, options: SaveOptions) -> Picture:
+    """Depth in the colours that the options ask for."""
+    grid = _grid(depth.shape)
+    small = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
+    picture = colourise(
+        small,
+        colour_map=options.colour_map,
+        limits=picture_range(depth, options),
+        what=options.draw,
+    )
+    bright = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
+    words = f"Depth in colours of the map {options.colour_map}; its last colour is {bright}"
+    return Picture(title="Depth", words=words, jpeg=_map_jpeg(picture))
+
+
+def normals_pictures(prediction: Prediction) -> Picture | None:
+    """The normals, where there are any."""
+    if prediction.normals is None:
+        return None
+    grid = _grid(prediction.shape)
+    return Picture(
+        title="Surface normals",
+        words="Directions of surfaces in colours: a wall seen head-on is light blue, a floor green",
+        jpeg=_map_jpeg(normals_picture(np.ascontiguousarray(prediction.normals[:, *grid]))),
+    )
+
+
+def confidence_picture(prediction: Prediction) -> Picture | None:
+    """The confidence, where there is one."""
+    if prediction.confidence is None:
+        return None
+    grey = np.rint(prediction.confidence[_grid(prediction.shape)] * np.float32(255))
+    words = "How sure the model is: white is surest, black is not sure at all"
+    return Picture(title="Confidence", words=words, jpeg=_map_jpeg(grey.astype(np.uint8)))
+
+
+def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
+    """The bar to the picture of a depth map; numbers on it only where they are depths."""
+    limits = picture_range(depth, options)
+    ramp = DepthMap(values=np.linspace(0, 1, _STOPS, dtype=np.float32)[None], kind=DepthKind.AFFINE)
+    whole = ColourRange(low=0.0, high=1.0)
+    colours = colourise(ramp, colour_map=options.colour_map, limits=whole, what=Drawn.DEPTH)[0]
+    flat = "dark red" if options.colour_map == "grey" else "grey"
+    ends = ("far", "near") if options.draw is Drawn.INVERSE_DEPTH else ("near", "far")
+    numbered = depth.is_depth and limits.low > 0
+    unit = " m" if depth.kind is DepthKind.METRIC else ""
+    captions = {
+        DepthKind.METRIC: "depth along the optical axis in metres",
+        DepthKind.UP_TO_SCALE: "depth in an unknown unit, not in metres: only ratios hold",
+    }
+    caption = captions.get(depth.kind, "without numbers, since these are no depths")
+    return Bar(
+        facts=colour_facts(depth.kind, limits, options),
+        colours=tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist()),
+        ticks=_ticks(limits, options.draw, unit) if numbered else ends,
+        caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
+        + (f"; {flat} where there is no answer" if not depth.valid.all() else ""),
+    )
+
+
+def _ticks(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:
+    """Depths at even places of the bar, which may be a bar of inverse depths."""
+    numbers = np.linspace(limits.low, limits.high, _TICKS)
+    depths = 1 / numbers if what is Drawn.INVERSE_DEPTH else numbers
+    return tuple(f"{depth:.3g}{unit}" for depth in depths)
+
+
+def _grid(shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Every so many-th pixel; an average over an edge would show what is not there."""
+    step = -(-max(shape) // _MAP_SIDE)
+    first, second = (slice(places(length, step).start, None, step) for length in shape)
+    return first, second
+
+
+def _map_jpeg(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
+    # Without subsampling: colours are the numbers here.
+    return _jpeg(Image.fromarray(pixels), _MAP_QUALITY, subsampling="4:4:4")
+
+
+def _jpeg(image: Image.Image, quality: int, *, subsampling: str = "4:2:0") -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=True)
+    return file.getvalue()

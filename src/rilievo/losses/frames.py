@@ -1,0 +1,83 @@
+"""Views at the size at which a loss compares them, with what needs to be computed only once."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.losses.photometric import Target, photometric_error, target_of
+from rilievo.losses.video_options import VideoLosses
+from rilievo.losses.views import Views
+
+_NOISE = 1e-5  # breaks the tie of a camera that did not move, either way as often
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Target and sources at one size.
+
+    Attributes:
+        target: With its statistics.
+        sources: Colours in 0..1.
+        K: At this size.
+        valid: Pixels that count; None where all do.
+        still: Photometric error of the best source (or their mean) as it is, unwarped, with
+            noise of 1e-5; what a camera that did not move would get. No noise without a generator.
+    """
+
+    target: Target
+    sources: tuple[Float[Tensor, "b 3 h w"], ...]
+    K: Float[Tensor, "b 3 3"]
+    valid: Bool[Tensor, "b h w"] | None
+    still: Float[Tensor, "b h w"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) [px]."""
+        height, width = self.target.image.shape[-2:]
+        return height, width
+
+    def mean(self, error: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
+        """Over the pixels that count; zero where none does."""
+        if self.valid is None:
+            return error.mean()
+        return torch.where(self.valid, error, 0.0).sum() / self.valid.sum().clamp(min=1)
+
+
+def frames_of(
+    views: Views, options: VideoLosses, generator: torch.Generator | None, *, factor: int = 1
+) -> Frames:
+    """Views, shrunk by a whole factor: colours are averaged over squares of pixels.
+
+    The published program shrinks with a Lanczos filter where it compares at coarser sizes.
+    """
+    target, *sources = (_shrink(x, factor) for x in (views.target, *views.sources))
+    size = (views.target.shape[-2], views.target.shape[-1])
+    new_size = (size[0] // factor, size[1] // factor)
+    prepared = target_of(target)
+    errors = torch.stack([photometric_error(x, prepared, ssim=options.ssim) for x in sources], 1)
+    chosen = errors if options.minimum else errors.mean(dim=1, keepdim=True)
+    if generator is not None:
+        noise = torch.randn(chosen.shape, generator=generator, device=generator.device)
+        chosen = chosen.add(noise.to(chosen), alpha=_NOISE)
+    return Frames(
+        target=prepared,
+        sources=tuple(sources),
+        K=views.K if factor == 1 else resize_K(views.K, size=size, new_size=new_size),
+        valid=None if views.valid is None else _all_valid(views.valid, factor),
+        still=chosen.amin(dim=1),
+    )
+
+
+def _shrink(image: Float[Tensor, "b 3 _ _"], factor: int) -> Float[Tensor, "b 3 _ _"]:
+    return image if factor == 1 else F.avg_pool2d(image, factor)
+
+
+def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:
+    """A square counts where all its pixels do."""
+    if factor == 1:
+        return valid
+    return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0

@@ -1,0 +1,168 @@
+"""What one scale of disparity adds to the loss of a batch of video."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from rilievo.losses.depth_hints import hint_loss
+from rilievo.losses.explanation import Explanation, explain
+from rilievo.losses.frames import Frames, frames_of
+from rilievo.losses.immediate import immediately
+from rilievo.losses.reprojection import depth_of_sigmoid
+from rilievo.losses.smoothness import edge_aware_smoothness
+from rilievo.losses.video_options import Scales, VideoLosses
+from rilievo.losses.views import Views
+
+MASK_WEIGHT = 0.2
+"""Of the cross entropy that keeps a predicted mask from leaving everything out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthRange:
+    """Of depth, that a sigmoid spans."""
+
+    min_depth: float
+    max_depth: float
+
+    def depth(
+        self, sigmoid: Float[Tensor, "b 1 _ _"], size: tuple[int, int]
+    ) -> Float[Tensor, "b h w"]:
+        """At another size; inverse depth is what is interpolated."""
+        return depth_of_sigmoid(
+            resized(sigmoid, size), min_depth=self.min_depth, max_depth=self.max_depth
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What is the same for all scales.
+
+    Attributes:
+        views: The batch.
+        motion: ``source_T_target`` of each source.
+        options: What is minimised.
+        generator: As in ``frames_of``.
+        depths: What sigmoids mean.
+        full: Frames at the finest size.
+        hint_error: Photometric error of ``views.hints``; None without hints.
+        trust: As in ``explain``; None without a motion mask.
+    """
+
+    views: Views
+    motion: tuple[Float[Tensor, "b 4 4"], ...]
+    options: VideoLosses
+    generator: torch.Generator | None
+    depths: DepthRange
+    full: Frames
+    hint_error: Float[Tensor, "b h w"] | None = None
+    trust: Float[Tensor, "b n h w"] | None = None
+
+    def frames(self, scale: int) -> Frames:
+        """To be compared for the disparity of a scale."""
+        if self.options.scales is Scales.FULL or scale == 0:
+            return self.full
+        return frames_of(self.views, self.options, self.generator, factor=2**scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A scale's depth, at the size of the comparison, and what it makes of the sources."""
+
+    depth: Float[Tensor, "b h w"]
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """What one scale adds; only ``cost`` has a gradient.
+
+    Attributes:
+        cost: The weighted sum of the others.
+        photometric: Mean error that counts.
+        smoothness: Before its weight.
+        hints: Mean of ``hint_loss``; None without hints.
+        mask: Cross entropy of the predicted mask; None without one.
+        seen: What was made of the sources; None where it was not asked for.
+    """
+
+    cost: Float[Tensor, ""]
+    photometric: Float[Tensor, ""]
+    smoothness: Float[Tensor, ""]
+    hints: Float[Tensor, ""] | None
+    mask: Float[Tensor, ""] | None
+    seen: Seen | None
+
+
+def term_of(
+    scene: Scene,
+    scale: int,
+    sigmoid: Float[Tensor, "b 1 _ _"],
+    mask: Float[Tensor, "b n _ _"] | None,
+    *,
+    pictured: bool,
+) -> Term:
+    """One scale, differentiated at once, so that four do not wait for the networks.
+
+    Gradients reach the sigmoid, the mask, the motion and the intrinsics.
+
+    Args:
+        scene: What is the same for all scales.
+        scale: Halvings of the target's size.
+        sigmoid: Disparity at this scale.
+        mask: As in ``video_loss``, at this scale.
+        pictured: Whether what it saw is kept, to be looked at.
+    """
+    frames, sources = scene.frames(scale), len(scene.motion)
+    kept: list[Term] = []
+
+    def cost(sigmoid: Tensor, K: Tensor, *others: Tensor) -> Tensor:
+        term = _term(
+            replace(scene, motion=others[:sources]),
+            replace(frames, K=K),
+            scale,
+            sigmoid,
+            others[sources] if others[sources:] else None,
+        )
+        kept.append(term if pictured else replace(term, seen=None))
+        return term.cost
+
+    masks = () if mask is None or not scene.options.predictive_mask else (mask,)
+    value = immediately(cost, sigmoid, frames.K, *scene.motion, *masks)
+    return replace(kept[0], cost=value)
+
+
+def _term(scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None) -> Term:
+    """All but ``cost`` is detached: it outlives the graph."""
+    options, views = scene.options, scene.views
+    sigmoid = sigmoid.to(views.target.dtype)
+    depth = scene.depths.depth(sigmoid, frames.size)
+    mask = None if mask is None else resized(mask.to(sigmoid.dtype), frames.size)
+    explanation = explain(frames, depth, scene.motion, options, masks=mask, trust=scene.trust)
+    photometric = frames.mean(explanation.error)
+    smoothness = edge_aware_smoothness(sigmoid, views.pyramid[scale])
+    explanation, hints, entropy = explanation.detached(), None, None
+    cost = photometric + options.smoothness / 2**scale * smoothness
+    if views.hints is not None and scene.hint_error is not None:
+        hints = frames.mean(hint_loss(depth, explanation.error, views.hints, scene.hint_error))
+        cost = cost + hints
+    if mask is not None:
+        entropy = F.binary_cross_entropy(mask, torch.ones_like(mask))
+        cost = cost + MASK_WEIGHT * entropy
+    return Term(
+        cost=cost,
+        photometric=photometric.detach(),
+        smoothness=smoothness.detach(),
+        hints=None if hints is None else hints.detach(),
+        mask=None if entropy is None else entropy.detach(),
+        seen=Seen(depth=depth.detach(), explanation=explanation),
+    )
+
+
+def resized(x: Float[Tensor, "b n _ _"], size: tuple[int, int]) -> Float[Tensor, "b n h w"]:
+    """Bilinear, edges to edges."""
+    if (x.shape[-2], x.shape[-1]) == size:
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

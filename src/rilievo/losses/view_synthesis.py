@@ -1,0 +1,200 @@
+"""Depth and motion are right when they turn the neighbouring frames into the target.
+
+C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019, with what
+others have added to it. Nothing here knows a network: disparities and motions come in, a loss and
+pictures of what it saw go out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from rilievo.errors import InputError
+from rilievo.losses.consistency import consistency_loss, depth_disagreement, velocity_loss
+from rilievo.losses.explanation import explain
+from rilievo.losses.frames import Frames, frames_of
+from rilievo.losses.reprojection import warp
+from rilievo.losses.scale_terms import DepthRange, Scene, Term, term_of
+from rilievo.losses.video_options import VideoLosses
+from rilievo.losses.views import Views
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoLoss:
+    """What is minimised, its terms, and what can be looked at; only ``total`` has a gradient.
+
+    Attributes:
+        total: Mean over scales of photometric error, weighted smoothness, hints and mask, plus
+            the weighted extras that are not of a scale.
+        photometric: Of each scale: mean of the error that counts.
+        smoothness: Of each scale, before its weight.
+        extras: Further terms by name, before their weights: consistency, velocity, hints, mask.
+        depth: At the finest scale, at the size of the comparison.
+        warped: Each source as the target's camera sees it, at the finest scale.
+        automask: Pixels that the warp explains better than sources as they are.
+        still_error: Photometric error of sources as they are, with its noise.
+        warped_error: Photometric error of sources warped, at the finest scale.
+    """
+
+    total: Float[Tensor, ""]
+    photometric: tuple[Float[Tensor, ""], ...]
+    smoothness: tuple[Float[Tensor, ""], ...]
+    extras: Mapping[str, Float[Tensor, ""]]
+    depth: Float[Tensor, "b h w"]
+    warped: tuple[Float[Tensor, "b 3 h w"], ...]
+    automask: Bool[Tensor, "b h w"]
+    still_error: Float[Tensor, "b h w"]
+    warped_error: Float[Tensor, "b h w"]
+
+
+def video_loss(
+    views: Views,
+    sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...],
+    source_T_target: tuple[Float[Tensor, "b 4 4"], ...],
+    *,
+    min_depth: float,
+    max_depth: float,
+    scales: tuple[int, ...],
+    options: VideoLosses,
+    generator: torch.Generator | None,
+    masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None,
+    source_sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...] | None = None,
+) -> VideoLoss:
+    """The loss of one batch, in the precision of its frames, inside autocast or out.
+
+    Args:
+        views: Frames as the camera saw them.
+        sigmoids: Disparity of the target, in 0..1, the finest first.
+        source_T_target: Motion of each source, predicted or known.
+        min_depth: That a sigmoid of 1 means.
+        max_depth: That a sigmoid of 0 means.
+        scales: Halvings of the target's size of each sigmoid.
+        options: What is minimised.
+        generator: Of the noise on the errors of unmoved sources, drawn once per size; None for
+            none.
+        masks: How much each source is to be trusted, in 0..1, at the sizes of ``sigmoids``; for
+            the predictive mask.
+        source_sigmoids: The finest of each source, as the network saw that frame itself; for
+            consistency and the motion mask.
+
+    Raises:
+        InputError: If an option needs what is not given.
+    """
+    _check(views, masks, source_sigmoids, options)
+    with torch.autocast(views.target.device.type, enabled=False):
+        full = frames_of(views, options, generator)
+        scene = Scene(
+            views=views,
+            motion=source_T_target,
+            options=options,
+            generator=generator,
+            depths=DepthRange(min_depth=min_depth, max_depth=max_depth),
+            full=full,
+            hint_error=_hint_error(views, full, options),
+        )
+        extras = _velocity(scene)
+        if source_sigmoids is not None and options.needs_source_depth:
+            agreement = _agreement(scene, sigmoids[0], source_sigmoids)
+            extras["consistency"] = agreement.consistency
+            scene = replace(scene, trust=agreement.trust)
+        every = masks or (None,) * len(sigmoids)
+        terms = [
+            term_of(scene, scale, sigmoid, mask, pictured=scale == scales[0])
+            for scale, sigmoid, mask in zip(scales, sigmoids, every, strict=True)
+        ]
+        return _sum_up(scene, terms, extras)
+
+
+def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> VideoLoss:
+    options, finest = scene.options, terms[0].seen
+    assert finest is not None, "the first scale is pictured"
+    total = torch.stack([term.cost for term in terms]).mean()
+    for name, weight in (("consistency", options.consistency), ("velocity", options.velocity)):
+        if name in extras:
+            total = total + weight * extras[name]
+    for name in ("hints", "mask"):
+        found = [value for term in terms if (value := getattr(term, name)) is not None]
+        if found:
+            extras[name] = torch.stack(found).mean()
+    return VideoLoss(
+        total=total,
+        photometric=tuple(term.photometric for term in terms),
+        smoothness=tuple(term.smoothness for term in terms),
+        extras={name: value.detach() for name, value in extras.items()},
+        depth=finest.depth,
+        warped=finest.explanation.images,
+        automask=finest.explanation.moved,
+        still_error=scene.full.still,
+        warped_error=finest.explanation.warped_error,
+    )
+
+
+def _velocity(scene: Scene) -> dict[str, Tensor]:
+    """The velocity term, of motion that is predicted."""
+    travelled = scene.views.travelled
+    predicted = [k for k, known in enumerate(scene.views.source_T_target) if known is None]
+    if not scene.options.velocity or travelled is None or not predicted:
+        return {}
+    motion = torch.stack([scene.motion[k] for k in predicted], dim=1)
+    return {"velocity": velocity_loss(motion, travelled[:, predicted])}
+
+
+class _Agreement(NamedTuple):
+    """How far each pixel of each source is trusted, and the mean disagreement."""
+
+    trust: Tensor | None
+    consistency: Tensor
+
+
+def _agreement(scene: Scene, sigmoid: Tensor, sources: tuple[Tensor, ...]) -> _Agreement:
+    full, trusts, losses = scene.full, [], []
+    kind = scene.views.target.dtype
+    depth = scene.depths.depth(sigmoid.to(kind), full.size)
+    for source, T in zip(sources, scene.motion, strict=True):
+        known = scene.depths.depth(source.to(kind), full.size)
+        seen = warp(known[:, None], depth, full.K, T)
+        apart = depth_disagreement(seen)
+        counted = seen.in_view if full.valid is None else seen.in_view & full.valid
+        losses.append(consistency_loss(apart, counted))
+        trusts.append(1 - apart.detach())
+    trust = torch.stack(trusts, dim=1) if scene.options.motion_mask else None
+    return _Agreement(trust=trust, consistency=torch.stack(losses).mean())
+
+
+def _hint_error(views: Views, full: Frames, options: VideoLosses) -> Tensor | None:
+    """Of the best source whose motion is known, in whose unit hints are."""
+    if not options.hints or views.hints is None:
+        return None
+    known = [k for k, T in enumerate(views.source_T_target) if T is not None]
+    sources = replace(full, sources=tuple(full.sources[k] for k in known))
+    motion = tuple(T for T in views.source_T_target if T is not None)
+    depth = torch.where(views.hints > 0, views.hints, 1.0)
+    with torch.no_grad():
+        return explain(sources, depth, motion, options).warped_error
+
+
+def _check(
+    views: Views,
+    masks: tuple[Tensor, ...] | None,
+    source_sigmoids: tuple[Tensor, ...] | None,
+    options: VideoLosses,
+) -> None:
+    if options.predictive_mask and masks is None:
+        raise InputError(
+            "a predictive mask needs a network with a mask head: set mask in the blueprint"
+        )
+    if options.needs_source_depth and source_sigmoids is None:
+        raise InputError("consistency and the motion mask need disparities of the sources too")
+    if options.velocity and views.travelled is None:
+        raise InputError(
+            "velocity needs distances between frames, and these have none: give poses, or leave "
+            "velocity at 0"
+        )
+    if options.hints and views.hints is None:
+        raise InputError("these frames have no depth hints: train on stereo pairs, or leave hints")
+    if options.hints and all(T is None for T in views.source_T_target):
+        raise InputError("depth hints need a source with known motion, such as the other eye")

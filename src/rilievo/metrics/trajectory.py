@@ -1,0 +1,193 @@
+"""Errors of a whole path of a camera: where it was, after what an estimate cannot know is fitted.
+
+Poses are ``world_T_cam``, one a frame. Depth and motion learned from video alone have no scale, and
+each path has a world of its own, so a similarity is fitted first; ``Freedom`` says how much of one.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+from rilievo.errors import InputError, OptionError
+
+_LEAST = 1e-12
+
+
+class Freedom(StrEnum):
+    """What of an estimate is fitted to the truth before they are compared."""
+
+    ORIGIN = "origin"
+    """Nothing but the first pose, position and orientation: of estimates in metres."""
+    SCALE = "scale"
+    """The first pose, and one scale by least squares."""
+    RIGID = "rigid"
+    """Rotation and translation by least squares (SE(3))."""
+    SIMILARITY = "similarity"
+    """Rotation, translation and one scale by least squares (Sim(3))."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Similarity:
+    """The map p ↦ s R p + t from an estimate's world to the true one.
+
+    Attributes:
+        scale: s; 1 where the estimate stands still; negative where, of all scales, one that turns
+            the path round is the nearest.
+        R: A rotation.
+        t: In the truth's unit.
+    """
+
+    scale: float
+    R: Float64[np.ndarray, "3 3"]
+    t: Float64[np.ndarray, "3"]
+
+    def apply(self, poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 4 4"]:
+        """Poses of the estimate's world in the true one; their rotations stay rotations."""
+        moved = np.array(poses, dtype=np.float64)
+        moved[:, :3, :3] = self.R @ moved[:, :3, :3]
+        moved[:, :3, 3] = self.scale * moved[:, :3, 3] @ self.R.T + self.t
+        return moved
+
+
+def fit_similarity(
+    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], freedom: Freedom
+) -> Similarity:
+    """What brings an estimated path nearest to the true one, as far as it is free.
+
+    With rotation free, the least squares of Umeyama ("Least-squares estimation of transformation
+    parameters between two point patterns", TPAMI 1991) over the positions.
+
+    Raises:
+        InputError: If there are fewer than two poses, of different number, or one is not finite.
+    """
+    check_paths(estimate, true)
+    first, true_first = estimate[0].astype(np.float64), true[0].astype(np.float64)
+    p, q = estimate[:, :3, 3].astype(np.float64), true[:, :3, 3].astype(np.float64)
+    if freedom in (Freedom.ORIGIN, Freedom.SCALE):
+        R = true_first[:3, :3] @ first[:3, :3].T
+        turned = (p - p[0]) @ R.T
+        scale = 1.0
+        if freedom is Freedom.SCALE:
+            scale = _least_squares_scale(turned, q - q[0])
+        return Similarity(scale=scale, R=R, t=q[0] - scale * R @ p[0])
+    return _umeyama(p, q, scaled=freedom is Freedom.SIMILARITY)
+
+
+def position_rmse(
+    estimate: Float[np.ndarray, "n 4 4"],
+    true: Float[np.ndarray, "m 4 4"],
+    freedom: Freedom = Freedom.SIMILARITY,
+) -> float:
+    """Absolute trajectory error: sqrt(mean ‖p̂ - p‖²) over all positions, after the fit.
+
+    Sturm et al., "A benchmark for the evaluation of RGB-D SLAM systems", IROS 2012. In the truth's
+    unit. Not what odometry of depth networks calls ATE: see ``snippet_errors``.
+
+    Raises:
+        InputError: If there are fewer than two poses, of different number, or one is not finite.
+    """
+    fitted = fit_similarity(estimate, true, freedom).apply(estimate)
+    gaps = fitted[:, :3, 3] - true[:, :3, 3]
+    return float(np.sqrt(np.mean(np.sum(gaps * gaps, axis=1))))
+
+
+def snippet_errors(
+    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, length: int = 5
+) -> Float64[np.ndarray, "k"]:
+    """The "ATE" that depth networks report of each snippet: sqrt(Σ ‖s p̂ - p‖²) / N.
+
+    Zhou et al. (CVPR 2017) and Monodepth2 (ICCV 2019) give its mean and deviation over all
+    snippets of five frames. Positions are those in the snippet's first camera, and each snippet
+    has a scale s of its own, by least squares. Not an RMSE: the root is divided by N, not the sum,
+    so it is sqrt(N) times smaller. Compare it with numbers of the same name alone.
+
+    Args:
+        estimate: ``world_T_cam`` in a world and scale of its own.
+        true: In metres; NaN where unknown: snippets with such a frame are left out.
+        length: N, frames of a snippet.
+
+    Returns:
+        In the truth's unit, one for each snippet in their order; empty if there is none.
+
+    Raises:
+        InputError: If the paths differ in length, or a pose of the estimate is not finite.
+        OptionError: If a snippet has fewer than two frames.
+    """
+    if length < 2:
+        raise OptionError(f"a snippet has two frames or more, got {length}")
+    check_same_length(estimate, true)
+    known = known_poses(true)
+    errors = [
+        _snippet_error(estimate[start : start + length], true[start : start + length])
+        for start in range(len(true) - length + 1)
+        if known[start : start + length].all()
+    ]
+    return np.array(errors, dtype=np.float64)
+
+
+def known_poses(poses: Float[np.ndarray, "n 4 4"]) -> Bool[np.ndarray, "n"]:
+    """Which poses have no NaN."""
+    return np.asarray(np.isfinite(poses).all(axis=(1, 2)))
+
+
+def check_same_length(
+    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
+) -> None:
+    """Refuse paths that do not go together, and estimates that are no numbers.
+
+    Raises:
+        InputError: If so.
+    """
+    if len(estimate) != len(true):
+        raise InputError(f"{len(estimate)} poses are estimated, but {len(true)} are true")
+    if not known_poses(estimate).all():
+        raise InputError("an estimated pose has NaN or infinite numbers")
+
+
+def check_paths(estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]) -> None:
+    """Refuse what no similarity can be fitted to.
+
+    Raises:
+        InputError: If there are fewer than two poses, of different number, or one is not finite.
+    """
+    check_same_length(estimate, true)
+    if len(true) < 2 or not known_poses(true).all():
+        raise InputError(
+            f"a path has two poses or more, all finite; this has {int(known_poses(true).sum())} "
+            f"such of {len(true)}"
+        )
+
+
+def _snippet_error(estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "n 4 4"]) -> float:
+    p, q = _seen_from_first(estimate), _seen_from_first(true)
+    gaps = _least_squares_scale(p, q) * p - q
+    return float(np.sqrt(np.sum(gaps * gaps)) / len(q))
+
+
+def _seen_from_first(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 3"]:
+    """Positions in the first camera's frame: R₀ᵀ (p - p₀)."""
+    positions = poses[:, :3, 3].astype(np.float64)
+    return (positions - positions[0]) @ poses[0, :3, :3].astype(np.float64)
+
+
+def _least_squares_scale(p: Float64[np.ndarray, "n 3"], q: Float64[np.ndarray, "n 3"]) -> float:
+    """The s that minimises Σ ‖s p - q‖²; 1 where p stands still, as every scale is as good."""
+    square = float(np.sum(p * p))
+    return float(np.sum(p * q)) / square if square > _LEAST**2 else 1.0
+
+
+def _umeyama(
+    p: Float64[np.ndarray, "n 3"], q: Float64[np.ndarray, "n 3"], *, scaled: bool
+) -> Similarity:
+    p_mean, q_mean = p.mean(axis=0), q.mean(axis=0)
+    covariance = (q - q_mean).T @ (p - p_mean) / len(p)
+    U, spread, Vt = np.linalg.svd(covariance)
+    # The nearest orthogonal matrix may be a mirror; turning the weakest axis makes it a rotation.
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])
+    R = (U * signs) @ Vt
+    variance = float(np.mean(np.sum((p - p_mean) ** 2, axis=1)))
+    free = scaled and variance > _LEAST**2
+    scale = float(np.sum(spread * signs)) / variance if free else 1.0
+    return Similarity(scale=scale, R=R, t=q_mean - scale * R @ p_mean)

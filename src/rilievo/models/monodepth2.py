@@ -1,0 +1,120 @@
+"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019) as their authors publish them, as models.
+
+They are not fetched: their licence forbids to pass them on, so a user unpacks them into a folder.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.errors import MissingExtraError, ModelError
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import LoadOptions
+from rilievo.models.settings import read_settings
+from rilievo.models.video_run import VideoSettings
+from rilievo.networks.video.folder import DEPTH, ENCODER
+from rilievo.types import DepthKind
+
+if TYPE_CHECKING:
+    from rilievo.models.torch_model import TorchModel
+
+NAME = "monodepth2"
+_LICENCE = (
+    "Monodepth2's own: non-commercial use alone; its authors name US patent 11991342 for the method"
+)
+
+
+def family_card() -> ModelCard:
+    """What is true of all of them; none is at hand until its folder is given."""
+    return ModelCard(
+        name=NAME,
+        summary=f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}, "
+        "which are not fetched",
+        kind=DepthKind.UP_TO_SCALE,
+        normals=False,
+        licence=_LICENCE,
+        commercial=False,
+        megabytes=None,
+        extra="video",
+        speed="fast: about 0.1 s",
+        loader="rilievo.models.monodepth2:load",
+        source="https://github.com/nianticlabs/monodepth2",
+        settings="rilievo.models.video_run:VideoSettings",
+    )
+
+
+def folder_card(folder: Path) -> ModelCard:
+    """The card of a folder: metric where it learned from stereo pairs, as ``encoder.pth`` says.
+
+    Raises:
+        ModelError: If a file is missing or broken.
+        MissingExtraError: If torch is not installed.
+    """
+    official = _official(str(folder))
+    stereo = official.learned_from_stereo(folder)
+    size = sum((folder / name).stat().st_size for name in (ENCODER, DEPTH))
+    return ModelCard(
+        name=str(folder),
+        summary=f"Monodepth2, learned from {'stereo pairs' if stereo else 'video alone'}",
+        kind=DepthKind.METRIC if stereo else DepthKind.UP_TO_SCALE,
+        normals=False,
+        licence=_LICENCE,
+        commercial=False,
+        megabytes=size / 1e6,
+        extra="video",
+        speed="fast: about 0.1 s",
+        loader="rilievo.models.monodepth2:load",
+        source=str(folder),
+        settings="rilievo.models.video_run:VideoSettings",
+    )
+
+
+def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
+    """Make a checkpoint ready to predict (``ModelCard.loader``); its licence is said.
+
+    Raises:
+        ModelError: If a file is missing, broken, holds more than tensors, or is of another
+            network; or if no folder was named.
+        MissingExtraError: If torch is not installed.
+        OptionError: If the device, engine, precision or a setting is not to be had.
+    """
+    if card.name == NAME:
+        raise ModelError(
+            f"{NAME} is not fetched: unpack a checkpoint of {card.source} and give its folder, the "
+            f"one of {ENCODER} and {DEPTH}"
+        )
+    official = _official(card.name)
+    from rilievo.models.video_network import video_model
+    from rilievo.networks.video.depth import DepthNet
+
+    assert card.source is not None, "the card of a checkpoint has its folder"
+    settings, folder = read_settings(VideoSettings, options.settings, card.name), Path(card.source)
+    found = official.read_official(folder, pose=False)
+    depth = DepthNet(found.blueprint)
+    depth.load_state_dict(dict(found.depth))
+    sys.stderr.write(f"rilievo: NON-COMMERCIAL LICENCE of {printable(card.name)}: {card.licence}\n")
+    return video_model(
+        card, found.blueprint, depth, options, settings, weights_sha256=_sha256(folder)
+    )
+
+
+def _official(name: str):
+    """What reads the files; it needs torch."""
+    try:
+        from rilievo.networks.video import official
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError(f"model '{printable(name)}'", "video") from error
+    return official
+
+
+def _sha256(folder: Path) -> str:
+    """Of the lines ``hash  name`` of the files that depth is made of."""
+    lines = "".join(
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in (DEPTH, ENCODER)
+    )
+    return hashlib.sha256(lines.encode()).hexdigest()

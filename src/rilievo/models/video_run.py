@@ -1,0 +1,87 @@
+"""The folder of a training run on video, as far as a model is made of it; needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.limits import printable, read_text
+from rilievo.models.card import ModelCard
+from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
+from rilievo.networks.video.blueprint import VideoBlueprint
+
+FORMAT = "rilievo-video/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSettings:
+    """What can be set of a network that learned depth from video."""
+
+    post_process: bool = False
+    """Whether depth is averaged with that of the mirrored photograph, each alone at the border
+    that the other sees better (Godard et al. 2017); twice the time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRunFacts:
+    """What ``config.json`` of a run says that a model needs.
+
+    Attributes:
+        format: Of the folder.
+        blueprint: What was trained.
+    """
+
+    format: str = ""
+    blueprint: VideoBlueprint
+
+
+def is_video_run(folder: Path) -> bool:
+    """Whether a folder is that of a run: its ``config.json`` says so in its first words."""
+    return is_run(folder, FORMAT)
+
+
+def read_video_run(folder: Path) -> VideoRunFacts:
+    """What a run's folder says of its networks.
+
+    Raises:
+        ModelError: If it is broken, or of another version.
+    """
+    path = folder / CONFIG
+    try:
+        facts = from_json(VideoRunFacts, read_text(path))
+    except (NotThisRecord, OptionError, InputError) as error:
+        raise ModelError(f"{printable(path)}: is no run on video: {error}") from error
+    if facts.format != FORMAT:
+        raise ModelError(
+            f"{printable(path)}: is of format '{facts.format}', expected '{FORMAT}': it was "
+            "trained by another version of rilievo"
+        )
+    return facts
+
+
+def video_run_card(folder: Path) -> ModelCard:
+    """The card of a run as a model.
+
+    Raises:
+        ModelError: If the folder is broken, or training has written no weights yet.
+    """
+    blueprint, weights = read_video_run(folder).blueprint, folder / WEIGHTS
+    if not weights.is_file():
+        raise ModelError(
+            f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end (--resume)"
+        )
+    height, width = blueprint.size
+    return ModelCard(
+        name=str(folder),
+        summary=f"depth learned from video: {blueprint.encoder} at {width}x{height}",
+        kind=blueprint.kind,
+        normals=False,
+        licence="that of the footage it was trained on; US patent 11991342 is named for the method",
+        commercial=None,
+        megabytes=weights.stat().st_size / 1e6,
+        extra="video",
+        speed="not measured",
+        loader="rilievo.models.video:load",
+        source=str(folder),
+        settings="rilievo.models.video_run:VideoSettings",
+    )

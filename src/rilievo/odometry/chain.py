@@ -1,0 +1,72 @@
+"""Motions between neighbours put together to a path."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from rilievo.geometry.transforms import (
+    axis_angle_from_rotation,
+    invert,
+    rigid,
+    rotation_from_axis_angle,
+)
+
+
+class Chain:
+    """A path that grows by one frame at a time; the first frame seen is the world.
+
+    Frames that could not be seen get a pose once the next is seen: on the straight way from the
+    one to the other, turning evenly. Before the first and after the last there is no way: they
+    stand there.
+    """
+
+    def __init__(self) -> None:
+        self._poses: list[Float64[np.ndarray, "4 4"]] = []
+        self._estimated: list[bool] = []
+        self._missing = 0
+
+    def begin_or_move(self, later_T_earlier: Float64[np.ndarray, "4 4"] | None) -> None:
+        """Add a frame that was seen.
+
+        Args:
+            later_T_earlier: Motion since the last that was seen; None of the first.
+        """
+        if later_T_earlier is None:
+            self._poses = [np.eye(4) for _ in range(self._missing + 1)]
+        else:
+            last, motion = self._poses[-1], invert(later_T_earlier)
+            steps = self._missing + 1
+            self._poses += [last @ part_of_motion(motion, k / steps) for k in range(1, steps)]
+            self._poses.append(last @ motion)
+        self._estimated += [False] * self._missing + [True]
+        self._missing = 0
+
+    def miss(self) -> None:
+        """Add a frame that cannot be seen."""
+        self._missing += 1
+
+    @property
+    def poses(self) -> Float64[np.ndarray, "n 4 4"]:
+        """``world_T_cam`` of all frames; the rotations are brought back to rotations."""
+        path = [*self._poses, *self._poses[-1:] * self._missing]
+        return _rounded(path)
+
+    @property
+    def estimated(self) -> Bool[np.ndarray, "n"]:
+        """Which frames were seen."""
+        return np.array(self._estimated + [False] * self._missing, dtype=bool)
+
+
+def part_of_motion(motion: Float64[np.ndarray, "4 4"], share: float) -> Float64[np.ndarray, "4 4"]:
+    """The first part of a motion that turns and goes evenly, the way being straight."""
+    turn = axis_angle_from_rotation(motion[:3, :3])
+    return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
+
+
+def _rounded(path: Sequence[Float64[np.ndarray, "4 4"]]) -> Float64[np.ndarray, "n 4 4"]:
+    """The nearest rotations: products of thousands of float32's drift from being such."""
+    poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)
+    U, _, Vt = np.linalg.svd(poses[:, :3, :3])
+    poses[:, :3, :3] = U @ Vt
+    return poses

@@ -1,0 +1,134 @@
+"""The frames of one clip, one after the other, at the size that networks see."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from rilievo.datasets.files import numbers_of
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.io.video import VideoReader
+from rilievo.train.video.config import SourceKind, VideoData
+from rilievo.train.video.reading import at_size
+from rilievo.train.video.sources import list_sequences
+from rilievo.train.video.stores import FileFrames, frame_or_reason, how_straight
+from rilievo.train.video.trajectory import poses_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFrame:
+    """One frame, or why it cannot be seen.
+
+    Attributes:
+        index: Among all frames of the clip.
+        name: Of its file; its number, of a video.
+        seconds: When it was taken; its number where nothing says so.
+        pixels: None where it is broken.
+        problem: One line; None where nothing is wrong.
+    """
+
+    index: int
+    name: str
+    seconds: float
+    pixels: UInt8[np.ndarray, "h w 3"] | None = None
+    problem: str | None = None
+
+
+class ClipFrames:
+    """A video, a folder of frames, or a sequence of KITTI odometry.
+
+    Frames are decoded as they are gone through, and none is kept.
+
+    Attributes:
+        count: How many frames there are; of a video, once it was gone through.
+        fault: What was broken in a video, once it was gone through.
+    """
+
+    def __init__(self, clip: Path, poses: Path | None = None) -> None:
+        """Look what is there.
+
+        Raises:
+            InputError: If it is no clip, or more than one; or the poses do not go with its frames.
+        """
+        found = list_sequences(_data(clip, poses))
+        if len(found) > 1:
+            raise InputError(
+                f"{printable(clip)}: holds {len(found)} clips, such as {printable(found[0].id)} "
+                f"and {printable(found[1].id)}; name one of them"
+            )
+        [self._sequence] = found
+        self.count = len(self._sequence.files)
+        self.fault: str | None = None
+
+    def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+        """Every so many frames at a size (height, width), without lens distortion.
+
+        Raises:
+            InputError: If frames differ in size.
+        """
+        if self._sequence.video is not None:
+            yield from self._of_video(self._sequence.video, size, stride)
+            return
+        frames = FileFrames(self._sequence, size)
+        for index in range(0, frames.count, stride):
+            file = self._sequence.files[index]
+            found = frame_or_reason(frames, index)
+            broken = isinstance(found, str)
+            yield ClipFrame(
+                index=index,
+                name=file.name,
+                seconds=_seconds(file, self._sequence.numbers[index]),
+                pixels=None if broken else found,
+                problem=found if broken else None,
+            )
+
+    def true_poses(self) -> Float64[np.ndarray, "n 4 4"] | None:
+        """``world_T_cam`` of all frames, NaN where unknown; None where none are known.
+
+        Those of a video are told once it was gone through.
+
+        Raises:
+            InputError: If they do not go with the frames.
+        """
+        if self._sequence.poses_file is None:
+            return self._sequence.poses
+        names = tuple(Path(f"{index:06d}") for index in range(self.count))
+        return poses_in(self._sequence.poses_file, names)
+
+    def _of_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
+        reader, how = VideoReader(video), how_straight(self._sequence)
+        self.count = 0
+        for frame in reader:
+            self.count = frame.index + 1
+            if frame.index % stride:
+                continue
+            yield ClipFrame(
+                index=frame.index,
+                name=f"{frame.index:06d}",
+                seconds=float(frame.ticks * reader.time_base),
+                pixels=at_size(frame.photo.pixels, size, how),
+            )
+        self.fault = reader.fault
+
+
+def _data(clip: Path, poses: Path | None) -> VideoData:
+    said = None if poses is None else str(poses)
+    kitti = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
+    if kitti and clip.resolve().parent.name == "sequences":
+        place = clip.resolve()
+        return VideoData(
+            kind=SourceKind.KITTI_ODOMETRY,
+            roots=(str(place.parent.parent),),
+            split=place.name,
+            poses=said,
+        )
+    return VideoData(roots=(str(clip),), poses=said)
+
+
+def _seconds(file: Path, number: int) -> float:
+    """The time that a name says, as those of TUM do: with a point in it."""
+    said = numbers_of(file.stem) if "." in file.stem else None
+    return said[0] if said and len(said) == 1 and np.isfinite(said[0]) else float(number)

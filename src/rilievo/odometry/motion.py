@@ -1,0 +1,102 @@
+"""The networks of a run, or of an official checkpoint, as what says how a camera moved."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+
+from rilievo.depth_map import DepthKind
+from rilievo.errors import ModelError
+from rilievo.io.limits import printable
+from rilievo.models.torch_model import find_device
+from rilievo.models.video_run import WEIGHTS, is_video_run, read_video_run
+from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.video.folder import POSE, is_official
+from rilievo.networks.video.networks import VideoNetworks, make_networks
+from rilievo.networks.video.official import read_official
+
+
+class MotionModel:
+    """Motion between two frames.
+
+    Attributes:
+        size: (height, width) of the frames that it sees.
+        metric: Whether translation is in metres.
+    """
+
+    def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
+        """Wrap networks whose one source is the frame after the target."""
+        self._networks, self._device = networks.to(device).eval(), device
+        self._unit = networks.blueprint.unit
+        self.size = networks.blueprint.size
+        self.metric = networks.blueprint.kind is DepthKind.METRIC
+
+    @torch.inference_mode()
+    def later_T_earlier(
+        self, earlier: UInt8[np.ndarray, "h w 3"], later: UInt8[np.ndarray, "h w 3"]
+    ) -> Float64[np.ndarray, "4 4"]:
+        """What takes points of the earlier camera's frame to the later one's.
+
+        As in training: where the pose network says translation in units of the scene (``cnn``),
+        the depth of the earlier frame says how large they are.
+
+        Raises:
+            ModelError: If it is not finite.
+        """
+        frames = [self._tensor(each) for each in (earlier, later)]
+        [motion] = self._networks(frames[0], (frames[1],)).source_T_target
+        assert motion is not None, "the pose network says it"
+        found = motion[0].double().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ModelError("the networks' motion is not finite: their weights are broken")
+        found[:3, 3] *= self._unit
+        return found
+
+    def _tensor(self, frame: UInt8[np.ndarray, "h w 3"]) -> torch.Tensor:
+        pixels = torch.from_numpy(frame.copy()).to(self._device)
+        return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
+    """The networks of a run of ``rilievo train video``, or of a folder with pose files.
+
+    Raises:
+        ModelError: If the folder is neither, is broken, or has no pose network.
+        OptionError: If there is no such device.
+        MissingExtraError: If a package that it needs is not installed.
+    """
+    blueprint = _blueprint(folder)
+    networks = make_networks(
+        # A mask has a share for each source of the training, and says nothing of motion.
+        replace(blueprint, mask=False),
+        offsets=(1,),
+        seed=0,
+        start=str(folder),
+    )
+    if networks.notes:
+        raise ModelError(networks.notes[0])
+    return MotionModel(networks, find_device(device))
+
+
+def _blueprint(folder: Path) -> VideoBlueprint:
+    if is_video_run(folder):
+        blueprint = read_video_run(folder).blueprint
+        if not (folder / WEIGHTS).is_file():
+            raise ModelError(
+                f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end "
+                "(--resume)"
+            )
+        missing = "its motion was known in training, so it has no pose network"
+    elif is_official(folder):
+        blueprint = read_official(folder).blueprint
+        missing = f"has no {POSE}: it learned from stereo pairs, and says no motion"
+    else:
+        raise ModelError(
+            f"{printable(folder)}: expected the folder of a run of 'rilievo train video', or one "
+            "of an official checkpoint with its pose files"
+        )
+    if blueprint.pose is PoseKind.NONE:
+        raise ModelError(f"{printable(folder)}: {missing}")
+    return blueprint

@@ -1,0 +1,70 @@
+"""A trajectory seen from above."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.errors import MissingExtraError
+from rilievo.io.atomic import replacing
+from rilievo.metrics.trajectory import Freedom, fit_similarity, known_poses
+from rilievo.odometry.records import Trajectory
+
+_TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
+
+
+def check_can_draw() -> None:
+    """Say early that pictures cannot be drawn.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a picture of a trajectory", "evaluate") from error
+
+
+def write_picture(path: Path, trajectory: Trajectory) -> None:
+    """Truth and estimate from above, x to the right and z upwards, both axes alike.
+
+    The estimate lies on the truth with its first pose; where it has no unit, one scale is fitted.
+    The suffix of the file says its format: ``.png`` or ``.svg``.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputError: If it cannot be written.
+    """
+    check_can_draw()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    # The user's own style has no say, and one picture of the same numbers is like another.
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "svg.hashsalt": "rilievo"}):
+        figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+        _draw(figure.subplots(), trajectory)
+        with replacing(path) as part:
+            figure.savefig(part, format=path.suffix.removeprefix("."), dpi=150)
+
+
+def _draw(axes: Any, trajectory: Trajectory) -> None:
+    poses, unit = trajectory.poses, "m" if trajectory.metric else "unit of the estimate"
+    true = trajectory.true
+    known = None if true is None else known_poses(true) & trajectory.estimated
+    if true is not None and known is not None and known.sum() > 1:
+        freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
+        poses, unit = fit_similarity(poses[known], true[known], freedom).apply(poses), "m"
+        _line(axes, true, _TRUE, "truth")
+    said = "estimate" if unit != "m" or trajectory.metric else "estimate, scaled"
+    _line(axes, poses, _ESTIMATE, said)
+    axes.plot(poses[0, 0, 3], poses[0, 2, 3], "o", color="black", markersize=4, label="start")
+    axes.set_xlabel(f"x [{unit}]")
+    axes.set_ylabel(f"z [{unit}]")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(visible=True, linewidth=0.3)
+    axes.legend(frameon=False)
+
+
+def _line(axes: Any, poses: Float64[np.ndarray, "n 4 4"], colour: str, label: str) -> None:
+    axes.plot(poses[:, 0, 3], poses[:, 2, 3], color=colour, linewidth=1.2, label=label)

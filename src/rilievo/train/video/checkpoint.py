@@ -1,0 +1,128 @@
+"""The state of a run on disk, written whole or not at all."""
+
+import io
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from rilievo.errors import InputError, MissingExtraError
+from rilievo.io.atomic import replacing
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.train.stored_optimizer import load_optimizer
+
+CHECKPOINT = "checkpoint.pt"
+_KINDS = {"learner": OrderedDict, "optimizer": dict, "scaler": dict, "step": int, "skipped": list}
+_KINDS |= {"seconds": float, "best": tuple, "warned": list}
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """Everything that changes while a network learns from video.
+
+    Attributes:
+        learner: The networks, and the focal lengths where they are refined.
+        optimizer: With its moments.
+        scaler: What keeps the scale of fp16's gradients; has nothing to keep otherwise.
+        step: Steps done.
+        skipped: A line for each target that was passed over.
+        seconds: Spent in steps, stops not counted.
+        best_error: Least error on the targets held out; infinite before the first validation.
+        best_step: The step that had it.
+        warned: Kinds of warnings that were given.
+    """
+
+    learner: nn.Module
+    optimizer: Optimizer
+    scaler: Any
+    step: int = 0
+    skipped: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+    best_error: float = float("inf")
+    best_step: int = 0
+    warned: set[str] = field(default_factory=set)
+
+
+def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
+    """Write the state; whatever happens meanwhile, the checkpoint before stays until it is whole.
+
+    Args:
+        state: Of the run.
+        path: Where.
+        fingerprint: Of the configuration and the number of processes: a checkpoint goes on with
+            the same alone.
+
+    Raises:
+        OutputError: If the system refuses, as on a full disk.
+    """
+    entries = {
+        "fingerprint": fingerprint,
+        "learner": state.learner.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "step": state.step,
+        "skipped": sorted(state.skipped),
+        "seconds": state.seconds,
+        "best": (state.best_error, state.best_step),
+        "warned": sorted(state.warned),
+    }
+    # torch, writing to a full disk, ends the process from a destructor; bytes do not.
+    buffer = io.BytesIO()
+    torch.save(entries, buffer)
+    with replacing(path) as part:
+        part.write_bytes(buffer.getbuffer())
+
+
+def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
+    """Put the run back where the checkpoint was written.
+
+    Raises:
+        InputError: If the file is no checkpoint of this run.
+    """
+    check_regular(path)
+    try:
+        entries = torch.load(path, map_location="cpu", weights_only=True)
+        written_by = entries["fingerprint"]
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        raise InputError(f"{printable(path)}: is no checkpoint: {reason(error)}") from error
+    if written_by != fingerprint:
+        raise InputError(
+            f"{printable(path)}: was written with another configuration or another number of "
+            "processes: go on with as many, or train into another folder"
+        )
+    try:
+        for name, kind in _KINDS.items():
+            if type(entries[name]) is not kind:
+                raise ValueError(f"its {name} is no {kind.__name__}")
+        state.learner.load_state_dict(entries["learner"])
+        load_optimizer(state.optimizer, entries["optimizer"])
+        state.scaler.load_state_dict(entries["scaler"])
+        state.step, state.skipped = entries["step"], set(map(str, entries["skipped"]))
+        state.seconds, state.warned = entries["seconds"], set(map(str, entries["warned"]))
+        least, step = entries["best"]
+        state.best_error, state.best_step = float(least), int(step)
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
+        ) from error
+
+
+def save_weights(networks: nn.Module, path: Path) -> None:
+    """Write what was learned, as safetensors.
+
+    Raises:
+        MissingExtraError: If safetensors is not installed.
+        OutputError: If the system refuses, as on a full disk.
+    """
+    try:
+        from safetensors.torch import save
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("training on video", "video") from error
+    state = {name: each.detach().cpu().contiguous() for name, each in networks.state_dict().items()}
+    content = save(state)
+    with replacing(path) as part:
+        part.write_bytes(content)

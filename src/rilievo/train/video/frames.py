@@ -1,0 +1,272 @@
+"""The frames of a run, from footage on disk: decode, look for motion, pair, hold out."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError, OptionError
+from rilievo.io.atomic import replacing
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.limits import printable, read_text
+from rilievo.train.video.cache import CachedFrames, cached
+from rilievo.train.video.cache_files import cache_files, motion_file, taken_bytes
+from rilievo.train.video.config import VideoData
+from rilievo.train.video.kept import KeptFrames as KeptFrames
+from rilievo.train.video.kept import OpenSequence
+from rilievo.train.video.kept import VideoFrames as VideoFrames
+from rilievo.train.video.motion import Moving, find_moving, stride_for
+from rilievo.train.video.opening import Opening, said_of_motion, training_K, valid_pixels
+from rilievo.train.video.outcome import parted_frames
+from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.sources import list_sequences
+from rilievo.train.video.stores import (
+    FileFrames,
+    Frames,
+    HeldFrames,
+    Progress,
+    frame_or_reason,
+)
+from rilievo.train.video.targets import OTHER_EYE, Found, Neighbours, Place
+from rilievo.train.video.trajectory import poses_in
+
+_NAMED = 10
+"""Broken frames that are named; more are counted."""
+
+
+def open_frames(
+    data: VideoData,
+    *,
+    size: tuple[int, int],
+    offsets: tuple[int, ...],
+    cache: Path | None,
+    progress: Progress | None = None,
+    hints: bool = False,
+) -> VideoFrames:
+    """The frames of a run.
+
+    Sequences without a list are gone through once: frames that hardly moved are passed over, cuts
+    part them, and the stride comes from the motion. What is left out is counted in the notes.
+
+    Args:
+        data: Which footage, and how it is used.
+        size: (height, width) to train at.
+        offsets: Of the sources in time, in strides.
+        cache: Folder to keep decoded frames in; None decodes each frame whenever it is needed
+            (a video is held in memory).
+        progress: Told of every frame that is decoded now.
+        hints: Whether the eyes of every target are matched, for depth to fall back on.
+
+    Raises:
+        OptionError: If options do not go together.
+        InputError: If the footage is not there, cannot be used, or stands still.
+        OutputError: If the cache cannot be written.
+    """
+    opening = Opening(
+        data=data,
+        size=size,
+        offsets=_all_offsets(data, offsets, hints=hints),
+        cache=cache,
+        progress=progress,
+        hints=hints,
+    )
+    sequences = list_sequences(data)
+    stores = {
+        place: _store(opening, sequence, None)
+        for place, sequence in enumerate(sequences)
+        if _is_gone_through(sequence, data)
+    }
+    sequences = [_counted(sequence, stores.get(place)) for place, sequence in enumerate(sequences)]
+    strides = [
+        _look(opening, place, sequence, stores.get(place))
+        for place, sequence in enumerate(sequences)
+    ]
+    neighbours = Neighbours(sequences, opening.runs)
+    found = [
+        neighbours.find(place, opening.offsets, stride) for place, stride in enumerate(strides)
+    ]
+    for place, sequence in enumerate(sequences):
+        if place not in stores:
+            stores[place] = _store(opening, sequence, _needed(found, place))
+            for index, why in stores[place].broken.items():
+                _pass_over(opening, Place(place, index), why)
+    _say_totals(opening, stores.values())
+    opened = [
+        _opened(opening, sequence, stores[place], strides[place])
+        for place, sequence in enumerate(sequences)
+    ]
+    return parted_frames(opening, opened, found)
+
+
+def _all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tuple[int, ...]:
+    """Of the sources in time, and of the other eye."""
+    temporal = offsets if data.temporal else ()
+    if OTHER_EYE in temporal or len(set(temporal)) != len(temporal):
+        raise OptionError(f"offsets are other than 0 and once each, got {offsets}")
+    if not temporal and not data.stereo:
+        raise OptionError("there is no source to learn from: give offsets, such as -1,1")
+    if hints and not data.stereo:
+        raise OptionError("hints come from matching the two eyes: set stereo")
+    return (*temporal, OTHER_EYE) if data.stereo else temporal
+
+
+def _is_gone_through(sequence: FrameSequence, data: VideoData) -> bool:
+    """Whether all its frames are needed before targets can be named."""
+    return sequence.video is not None or _is_measured(sequence, data)
+
+
+def _is_measured(sequence: FrameSequence, data: VideoData) -> bool:
+    if not sequence.measured:
+        return False
+    return data.least_motion > 0 or (data.stride or sequence.stride) is None
+
+
+def _store(opening: Opening, sequence: FrameSequence, needed: Sequence[int] | None) -> Frames:
+    if opening.cache is not None:
+        return cached(
+            sequence, opening.size, opening.cache, wanted=needed, progress=opening.progress
+        )
+    if sequence.video is not None:
+        return HeldFrames(sequence, opening.size, opening.progress)
+    return FileFrames(sequence, opening.size)
+
+
+def _needed(found: Sequence[Found], sequence: int) -> list[int]:
+    """Frames of a sequence that any target has, as target or as source."""
+    return sorted(
+        {
+            place.frame
+            for each in found
+            for target in (*each.targets, *(each.listed_out or ()))
+            for place in target.places
+            if place.sequence == sequence
+        }
+    )
+
+
+def _counted(sequence: FrameSequence, frames: Frames | None) -> FrameSequence:
+    """A video whose frames are counted, with their poses; other sequences as they are."""
+    if sequence.video is None or frames is None:
+        return sequence
+    names = tuple(Path(f"{index:06d}") for index in range(frames.count))
+    poses = None if sequence.poses_file is None else poses_in(sequence.poses_file, names)
+    return replace(sequence, numbers=tuple(range(frames.count)), poses=poses)
+
+
+def _look(opening: Opening, place: int, sequence: FrameSequence, frames: Frames | None) -> int:
+    """Find what follows what in a sequence; returns its stride."""
+    asked = opening.data.stride or sequence.stride
+    if frames is None or not _is_measured(sequence, opening.data):
+        opening.runs[place] = _unbroken(sequence.numbers)
+        return asked or 1
+    if frames.fault is not None:
+        opening.notes.append(frames.fault)
+    moving = _moving(opening, place, sequence, frames)
+    opening.moving[place], opening.runs[place] = moving, moving.runs
+    stride = asked or stride_for(moving.parallax, opening.size[1])
+    opening.notes.extend(said_of_motion(sequence, moving, stride, frames.count, opening.size[1]))
+    return stride
+
+
+def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: Frames) -> Moving:
+    """What moves in a sequence, measured or, where it was measured before, remembered."""
+    K, least = training_K(opening, sequence), opening.data.least_motion
+    if opening.cache is None:
+        return _measured(opening, place, sequence, frames)
+    path = motion_file(cache_files(sequence, opening.size, opening.cache), K, least)
+    for index, why in frames.broken.items():
+        _pass_over(opening, Place(place, index), why)
+    remembered = _remembered(path, sequence)
+    if remembered is not None:
+        return remembered
+    moving = _measured(opening, place, sequence, frames)
+    with replacing(path) as part:
+        part.write_text(to_json(moving), encoding="utf-8")
+    return moving
+
+
+def _remembered(path: Path, sequence: FrameSequence) -> Moving | None:
+    """What was measured before; None where nothing was, or it is of other frames."""
+    try:
+        moving = from_json(Moving, read_text(path))
+    except (InputError, NotThisRecord):
+        return None
+    places = [place for run in moving.runs for place in run]
+    there = frozenset(place for run in _unbroken(sequence.numbers) for place in run)
+    in_order = all(one < later for one, later in itertools.pairwise(places))
+    is_motion = all(0 <= parallax < math.inf for parallax in moving.parallaxes)
+    return moving if in_order and is_motion and there.issuperset(places) else None
+
+
+def _measured(opening: Opening, place: int, sequence: FrameSequence, frames: Frames) -> Moving:
+    K, least = training_K(opening, sequence), opening.data.least_motion
+    parts = [
+        find_moving(_readable(opening, place, frames, run), K, least=least)
+        for run in _unbroken(sequence.numbers)
+    ]
+    return Moving(
+        runs=tuple(run for each in parts for run in each.runs),
+        parallaxes=tuple(parallax for each in parts for parallax in each.parallaxes),
+        still=sum(each.still for each in parts),
+        cuts=sum(each.cuts for each in parts),
+        largest=max((each.largest for each in parts), default=0.0),
+    )
+
+
+def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
+    """Indices of frames whose numbers follow one another."""
+    runs: list[list[int]] = []
+    for index, number in enumerate(numbers):
+        if not index or number != numbers[index - 1] + 1:
+            runs.append([])
+        runs[-1].append(index)
+    return runs
+
+
+def _readable(
+    opening: Opening, place: int, frames: Frames, indices: Sequence[int]
+) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    for index in indices:
+        found = frame_or_reason(frames, index)
+        if isinstance(found, str):
+            _pass_over(opening, Place(place, index), found)
+        else:
+            yield index, found
+
+
+def _pass_over(opening: Opening, place: Place, why: str) -> None:
+    if place not in opening.gone:
+        opening.gone.add(place)
+        if len(opening.gone) <= _NAMED:
+            opening.notes.append(f"passed over: {why}")
+
+
+def _say_totals(opening: Opening, stores: Iterable[Frames]) -> None:
+    if len(opening.gone) > _NAMED:
+        opening.notes.append(f"passed over: {len(opening.gone) - _NAMED:,} more broken frames")
+    if opening.cache is not None:
+        taken = sum(taken_bytes(each.path) for each in stores if isinstance(each, CachedFrames))
+        opening.notes.append(
+            f"{printable(opening.cache)}: decoded frames take {taken / 1e6:,.1f} MB there"
+        )
+
+
+def _opened(opening: Opening, sequence: FrameSequence, frames: Frames, stride: int) -> OpenSequence:
+    if sequence.camera.note is not None and not opening.data.published_camera:
+        opening.notes.append(sequence.camera.note)
+    eye = sequence.other_eye
+    shift = None if eye is None else eye.shift
+    if shift is not None and opening.data.baseline is not None:
+        shift = math.copysign(opening.data.baseline, shift)
+    return OpenSequence(
+        sequence=sequence,
+        frames=frames,
+        K=training_K(opening, sequence),
+        valid=valid_pixels(sequence, opening.size),
+        shift=shift,
+        stride=stride,
+    )

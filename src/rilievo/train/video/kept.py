@@ -1,0 +1,200 @@
+"""Targets of a run with their sources, ready to train on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from rilievo.geometry.transforms import invert
+from rilievo.train.video.augment import augmented
+from rilievo.train.video.batches import OneViews
+from rilievo.train.video.beside import depth_beside
+from rilievo.train.video.config import VideoAugmentation
+from rilievo.train.video.hints import stereo_hint
+from rilievo.train.video.reading import pyramid_of
+from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.stores import Frames
+from rilievo.train.video.targets import OTHER_EYE, Place, Target
+from rilievo.train.video.truth import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSequence:
+    """A sequence whose frames can be had.
+
+    Attributes:
+        sequence: As it lies on disk.
+        frames: At the size that is trained on.
+        K: At that size [px].
+        valid: Pixels that count; None where all do.
+        shift: To the other eye along x, in the depth's unit; None without.
+        stride: Frames between neighbours.
+    """
+
+    sequence: FrameSequence
+    frames: Frames
+    K: Float64[np.ndarray, "3 3"]
+    valid: Bool[np.ndarray, "h w"] | None = None
+    shift: float | None = None
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MotionUse:
+    """What known poses are used for, besides being what motion is scored by.
+
+    Attributes:
+        follows: Whether they take the place of the pose network.
+        measures: Whether the distances between frames are told.
+    """
+
+    follows: bool = False
+    measures: bool = False
+
+
+class KeptFrames:
+    """Targets of a run. Processes that get one open the files themselves.
+
+    Attributes:
+        ids: Of the targets: the sequence and the name of the frame.
+        offsets: Of the sources in time, in strides; 0 the other eye.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[OpenSequence],
+        targets: Sequence[Target],
+        *,
+        offsets: tuple[int, ...],
+        motion: MotionUse,
+        hints: bool = False,
+    ) -> None:
+        self._sequences, self._targets = tuple(sequences), tuple(targets)
+        self._motion, self._hints, self.offsets = motion, hints, offsets
+        self.ids = tuple(self._id(target.place) for target in self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def views_of(
+        self,
+        index: int,
+        *,
+        rng: np.random.Generator,
+        augmentation: VideoAugmentation | None = None,
+    ) -> OneViews:
+        """One target with its sources; the same state of ``rng`` gives the same one.
+
+        Raises:
+            InputError: If a frame of it is broken.
+        """
+        target = self._targets[index]
+        opened = self._sequences[target.place.sequence]
+        frames = np.stack([self._frame(place) for place in target.places])
+        known = self._known_motion(target)
+        views = OneViews(
+            id=self.ids[index],
+            frames=frames,
+            seen=None,
+            offsets=self.offsets,
+            pyramid=pyramid_of(frames[0]),
+            K=opened.K.astype(np.float32),
+            source_T_target=tuple(
+                None if each is None or not self._is_given(offset) else each.astype(np.float32)
+                for offset, each in zip(self.offsets, known, strict=True)
+            ),
+            travelled=self._travelled(known),
+            valid=opened.valid,
+            hints=self._hint(opened, frames) if self._hints else None,
+        )
+        return views if augmentation is None else augmented(views, augmentation, rng)
+
+    def truth_of(self, index: int) -> Truth:
+        """What is known of a target and lies beside its frames, to score answers by.
+
+        Raises:
+            InputError: If true depth is there and broken.
+        """
+        target = self._targets[index]
+        sequence = self._sequences[target.place.sequence].sequence
+        is_straight = sequence.camera.lens is None
+        file = sequence.files[target.place.frame] if sequence.files else None
+        return Truth(
+            depth=depth_beside(file) if file is not None and is_straight else None,
+            source_T_target=self._known_motion(target),
+        )
+
+    def _frame(self, place: Place) -> np.ndarray:
+        return self._sequences[place.sequence].frames.frame(place.frame)
+
+    def _id(self, place: Place) -> str:
+        sequence = self._sequences[place.sequence].sequence
+        name = sequence.files[place.frame].stem if sequence.files else f"{place.frame:06d}"
+        return f"{sequence.id}/{name}"
+
+    def _is_given(self, offset: int) -> bool:
+        return offset == OTHER_EYE or self._motion.follows
+
+    def _known_motion(self, target: Target) -> tuple[Float64[np.ndarray, "4 4"] | None, ...]:
+        """Motion to each source: of the baseline, or of the poses; None where it is not known."""
+        return tuple(
+            self._to_other_eye(target)
+            if offset == OTHER_EYE
+            else relative_motion(self._sequences[target.place.sequence], target.place, source)
+            for offset, source in zip(self.offsets, target.sources, strict=True)
+        )
+
+    def _to_other_eye(self, target: Target) -> Float64[np.ndarray, "4 4"]:
+        shift = self._sequences[target.place.sequence].shift
+        assert shift is not None, "targets with another eye know where it is"
+        motion = np.eye(4)
+        motion[0, 3] = shift
+        return motion
+
+    def _hint(
+        self, opened: OpenSequence, frames: UInt8[np.ndarray, "n h w 3"]
+    ) -> Float32[np.ndarray, "h w"]:
+        assert opened.shift is not None, "hints are of stereo pairs"
+        other = frames[1 + self.offsets.index(OTHER_EYE)]
+        return stereo_hint(frames[0], other, focal=float(opened.K[0, 0]), shift=opened.shift)
+
+    def _travelled(
+        self, known: Sequence[Float64[np.ndarray, "4 4"] | None]
+    ) -> Float32[np.ndarray, "n"] | None:
+        if not self._motion.measures:
+            return None
+        ways = [np.nan if each is None else np.linalg.norm(each[:3, 3]) for each in known]
+        return np.array(ways, np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFrames:
+    """What a run trains on and is validated with.
+
+    Attributes:
+        training: To learn from.
+        held_out: The last targets of every sequence, or those of a list; may be none.
+        offsets: Of the sources of every target; 0 the other eye.
+        sequences: In order.
+        notes: What the user should know, one line each.
+    """
+
+    training: KeptFrames
+    held_out: KeptFrames
+    offsets: tuple[int, ...]
+    sequences: tuple[OpenSequence, ...]
+    notes: tuple[str, ...] = ()
+
+
+def relative_motion(
+    opened: OpenSequence, target: Place, source: Place
+) -> Float64[np.ndarray, "4 4"] | None:
+    """``source_T_target`` [m] of two frames of a sequence; None where a pose is not known."""
+    poses = opened.sequence.poses
+    if poses is None:
+        return None
+    world_T_target, world_T_source = poses[target.frame], poses[source.frame]
+    if not (np.isfinite(world_T_target).all() and np.isfinite(world_T_source).all()):
+        return None
+    return invert(world_T_source) @ world_T_target

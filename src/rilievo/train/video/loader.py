@@ -1,0 +1,159 @@
+"""Batches of a run: each is a function of the seed and its own number, and of nothing else.
+
+So a run that was killed goes on with the batches that it would have seen, whatever the number of
+threads. Threads suffice: Pillow and the compiled kernels work without Python's lock.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from rilievo.errors import InputError, OptionError
+from rilievo.train.video.batches import Batch, OneViews, collate
+from rilievo.train.video.config import VideoAugmentation
+from rilievo.train.video.frames import KeptFrames
+from rilievo.train.video.reading import OddSizeError
+
+AHEAD = 2
+"""Batches that are made while one is used."""
+
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draw:
+    """One target of a batch.
+
+    Attributes:
+        views: Of it.
+        skipped: A line for each target whose place it took.
+    """
+
+    views: OneViews
+    skipped: tuple[str, ...]
+
+
+def batches(
+    frames: KeptFrames,
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int = 0,
+    stride: int = 1,
+    workers: int = 0,
+    augmentation: VideoAugmentation | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[Batch]:
+    """Batches without end, numbered through all epochs.
+
+    Every epoch goes through all targets in an order of its own; what fills no batch at its end is
+    left out. A target with a broken frame is passed over, and one drawn by chance takes its place.
+
+    Args:
+        frames: To draw from.
+        seed: Of the run.
+        batch_size: Targets in a batch.
+        start_step: The number of the first batch.
+        stride: From one batch to the next: the number of processes, each of which starts at its
+            own rank.
+        workers: Threads that make batches ahead; 0 makes each when it is asked for.
+        augmentation: How samples are changed; None leaves them.
+        device: Where the tensors go.
+
+    Raises:
+        OptionError: If a number makes no sense.
+        InputError: If there are fewer targets than fill a batch, hardly any can be read, or frames
+            of a sequence differ in size.
+    """
+    if min(batch_size, stride) < 1 or min(workers, start_step) < 0:
+        raise OptionError(
+            f"batch_size is at least 1 and workers at least 0, got {batch_size} and {workers}"
+        )
+    if len(frames) < batch_size:
+        raise InputError(
+            f"{len(frames)} targets are fewer than a batch of {batch_size}: take a smaller batch, "
+            "or more footage"
+        )
+    plan = _Plan(frames, seed=seed, batch_size=batch_size, augmentation=augmentation)
+    return _numbered(plan, start_step, stride, workers, device)
+
+
+def _numbered(
+    plan: "_Plan", start: int, stride: int, workers: int, device: torch.device | str
+) -> Iterator[Batch]:
+    pool = ThreadPoolExecutor(workers, "frames") if workers else None
+    waiting: deque[list[Future[_Draw]]] = deque()
+    step = start
+    try:
+        while True:
+            while pool is not None and len(waiting) <= AHEAD:
+                number = step + stride * len(waiting)
+                waiting.append([pool.submit(plan.draw, number, k) for k in range(plan.batch_size)])
+            if pool is None:
+                draws = [plan.draw(step, slot) for slot in range(plan.batch_size)]
+            else:
+                draws = [each.result() for each in waiting.popleft()]
+            yield plan.batch(step, draws, device)
+            step += stride
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Plan:
+    """Which targets a batch has."""
+
+    def __init__(
+        self,
+        frames: KeptFrames,
+        *,
+        seed: int,
+        batch_size: int,
+        augmentation: VideoAugmentation | None,
+    ) -> None:
+        self.frames, self.seed, self.batch_size = frames, seed, batch_size
+        self.augmentation = augmentation
+        self.epoch_batches = len(frames) // batch_size
+
+    def draw(self, step: int, slot: int) -> _Draw:
+        """One target of a batch, another one if its frames cannot be read."""
+        epoch, place = divmod(step, self.epoch_batches)
+        order = _order(len(self.frames), self.seed, epoch)
+        skipped: list[str] = []
+        for attempt in range(_TRIES):
+            rng = np.random.default_rng([self.seed, step, slot, attempt])
+            index = int(order[place * self.batch_size + slot])
+            if attempt:
+                index = int(rng.integers(len(self.frames)))
+            try:
+                views = self.frames.views_of(index, rng=rng, augmentation=self.augmentation)
+            except OddSizeError:
+                raise
+            except InputError as error:
+                skipped.append(f"{self.frames.ids[index]}: {error}")
+                continue
+            return _Draw(views=views, skipped=tuple(skipped))
+        raise InputError(
+            f"{_TRIES} targets one after another could not be read, the last: {skipped[-1]}"
+        )
+
+    def batch(self, step: int, draws: list[_Draw], device: torch.device | str) -> Batch:
+        return Batch(
+            step=step,
+            epoch=step // self.epoch_batches,
+            views=collate([each.views for each in draws], device),
+            ids=tuple(each.views.id for each in draws),
+            skipped=tuple(line for each in draws for line in each.skipped),
+        )
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> Int64[np.ndarray, "n"]:
+    """In which order an epoch sees the targets."""
+    return np.random.default_rng([seed, epoch]).permutation(count)

@@ -1,0 +1,218 @@
+"""How far the picture moves from frame to frame: what stands still, where a cut is, which stride.
+
+Corners are tracked there and back (Lucas and Kanade with a pyramid, Bouguet 2001); those that come
+back to where they began count, and the median length of their ways is the motion. A frame is
+compared with the last one that was kept, not with the one before it: so slow motion adds up, while
+the noise of a camera that stands does not.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from rilievo.errors import MissingExtraError
+
+METHOD = 1
+"""Raised with every change of what is measured here, so that nothing remembered is taken for it."""
+
+ENOUGH_PARALLAX = 2.0
+"""Median between neighbours that the stride is chosen for [px at a width of 640]. A car in town
+has 4 from one frame to the next at 10 a second, a hand in a room 0.4 at 30."""
+LARGEST_STRIDE = 10
+
+_CORNERS, _QUALITY, _APART = 300, 0.01, 7
+_WINDOW, _LEVELS = (15, 15), 4
+_COMES_BACK = 1.0
+"""Farthest from its beginning that a corner may end, there and back [px]."""
+_FEWEST = 12
+"""Corners below which nothing is known of the motion."""
+_ROUNDS, _LEAST_ERROR = 10, 0.05
+"""Of the fit by least absolute differences, and the error [px] below which all weigh alike."""
+_SEEN_AGAIN = 0.2
+"""Share of the corners below which two frames show different scenes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """Between two frames.
+
+    Attributes:
+        pixels: Median way of what is seen in both; NaN where too little is.
+        parallax: The same without what a turn of the camera explains.
+        is_cut: Whether they show different scenes, or nothing that can be followed.
+    """
+
+    pixels: float
+    parallax: float
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """The frames of a sequence that are worth learning from.
+
+    Attributes:
+        runs: Indices of frames that were kept, without a cut inside a run.
+        parallaxes: Between successive frames of runs [px].
+        still: How many frames were passed over because nothing had moved.
+        cuts: How many cuts there are.
+        largest: Most motion from the last frame kept, over all frames [px]; 0 without any.
+    """
+
+    runs: tuple[tuple[int, ...], ...]
+    parallaxes: tuple[float, ...]
+    still: int
+    cuts: int
+    largest: float
+
+    @property
+    def parallax(self) -> float:
+        """Median between successive frames that were kept [px]; NaN where none were."""
+        return float(np.median(self.parallaxes)) if self.parallaxes else math.nan
+
+
+_NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """Corners that were found again.
+
+    Attributes:
+        start: (x, y) in the first frame [px].
+        way: To where they are in the second [px].
+        share: Of the corners that were looked for.
+    """
+
+    start: Float64[np.ndarray, "n 2"]
+    way: Float64[np.ndarray, "n 2"]
+    share: float
+
+
+def motion_between(
+    first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Float64[np.ndarray, "3 3"]
+) -> Motion:
+    """How far the grey picture moves between two frames of a camera.
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
+    ways = follow(first, second)
+    if len(ways.way) < _FEWEST or ways.share < _SEEN_AGAIN:
+        return _NOTHING
+    left = ways.way - turn_ways(ways, K)
+    return Motion(
+        pixels=float(np.median(np.linalg.norm(ways.way, axis=1))),
+        parallax=float(np.median(np.linalg.norm(left, axis=1))),
+        is_cut=False,
+    )
+
+
+def follow(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) -> Ways:
+    """Corners of the first frame that are found in the second, and from there where they were.
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as missing:
+        raise MissingExtraError("measuring motion", "video") from missing
+    corners = cv2.goodFeaturesToTrack(first, _CORNERS, _QUALITY, _APART)
+    if corners is None:
+        return Ways(start=np.zeros((0, 2)), way=np.zeros((0, 2)), share=0.0)
+    options = {"winSize": _WINDOW, "maxLevel": _LEVELS}
+    # OpenCV's stubs want an array for the result; its manual says that None makes one.
+    track: Any = cv2.calcOpticalFlowPyrLK
+    there, found, _ = track(first, second, corners, None, **options)
+    back, found_back, _ = track(second, first, there, None, **options)
+    off = np.linalg.norm((back - corners)[:, 0], axis=1)
+    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (off < _COMES_BACK)
+    start, way = corners[good, 0], (there - corners)[good, 0]
+    return Ways(
+        start=start.astype(np.float64), way=way.astype(np.float64), share=float(good.mean())
+    )
+
+
+def turn_ways(ways: Ways, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 2"]:
+    """The ways that the small turn of the camera gives which explains most of them.
+
+    The flow of a turn w does not hang on depth (Longuet-Higgins and Prazdny 1980); w is fitted by
+    least absolute differences, as what is near moves otherwise.
+    """
+    x = (ways.start[:, 0] - K[0, 2]) / K[0, 0]
+    y = (ways.start[:, 1] - K[1, 2]) / K[1, 1]
+    along_x = np.stack((x * y, -(1 + x * x), y), axis=1) * K[0, 0]
+    along_y = np.stack((1 + y * y, -x * y, -x), axis=1) * K[1, 1]
+    flow = np.stack((along_x, along_y), axis=1)
+    explained = np.zeros_like(ways.way)
+    weights = np.ones(len(ways.way))
+    for _ in range(_ROUNDS):
+        normal = np.einsum("n,nij,nik->jk", weights, flow, flow)
+        right = np.einsum("n,nij,ni->j", weights, flow, ways.way)
+        explained = flow @ np.linalg.lstsq(normal, right, rcond=None)[0]
+        errors = np.linalg.norm(ways.way - explained, axis=1)
+        weights = 1 / np.maximum(errors, _LEAST_ERROR)
+    return explained
+
+
+def find_moving(
+    frames: Iterable[tuple[int, UInt8[np.ndarray, "h w 3"]]],
+    K: Float64[np.ndarray, "3 3"],
+    *,
+    least: float,
+) -> Moving:
+    """Keep frames that moved at least so far from the last one that was kept.
+
+    Args:
+        frames: Indices and frames in the order of time; a broken one is left out by the caller.
+        K: Of these frames [px].
+        least: Median motion [px].
+    """
+    runs: list[list[int]] = []
+    parallaxes: list[float] = []
+    still, largest = 0, 0.0
+    last: np.ndarray | None = None
+    for index, frame in frames:
+        grey = _grey(frame)
+        motion = None if last is None else motion_between(last, grey, K)
+        if motion is not None and not motion.is_cut:
+            largest = max(largest, motion.pixels)
+            if motion.pixels < least:
+                still += 1
+                continue
+            runs[-1].append(index)
+            parallaxes.append(motion.parallax)
+        else:
+            runs.append([index])
+        last = grey
+    return Moving(
+        runs=tuple(map(tuple, runs)),
+        parallaxes=tuple(parallaxes),
+        still=still,
+        cuts=max(0, len(runs) - 1),
+        largest=largest,
+    )
+
+
+def stride_for(parallax: float, width: int) -> int:
+    """Frames between neighbours so that there is enough to see depth by.
+
+    Args:
+        parallax: Median between successive frames [px].
+        width: Of the frames [px].
+    """
+    if not parallax > 0:
+        return 1
+    enough = ENOUGH_PARALLAX * width / 640
+    # A tenth less than enough is not worth another frame.
+    return min(LARGEST_STRIDE, max(1, math.ceil(enough / parallax - 0.1)))
+
+
+def _grey(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    weights = np.array([77, 150, 29], np.uint16)
+    return ((frame.astype(np.uint16) @ weights) >> 8).astype(np.uint8)

@@ -1,0 +1,93 @@
+"""What is known of the frames of a run while they are opened."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.io.limits import printable
+from rilievo.train.video.config import VideoData
+from rilievo.train.video.lens import shrunk_mask
+from rilievo.train.video.motion import LARGEST_STRIDE, Moving
+from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.stores import Progress, how_straight
+from rilievo.train.video.targets import Place
+
+_PUBLISHED = (0.58, 1.92, 0.5, 0.5)
+"""fx and cx as shares of the width, fy and cy of the height, of KITTI (Godard et al. 2019)."""
+
+_LEAST_PARALLAX = 0.1
+"""Median [px at a width of 640] below which a camera turns on the spot."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Opening:
+    """What is known so far.
+
+    Attributes:
+        data: What was asked for.
+        size: That is trained on.
+        offsets: Of the sources.
+        cache: Folder of the cache.
+        progress: Told of every frame that is decoded.
+        hints: Whether stereo pairs are matched.
+        notes: For the user.
+        gone: Broken frames.
+        moving: What moves, of sequences that were gone through.
+        runs: Indices of frames that follow one another.
+    """
+
+    data: VideoData
+    size: tuple[int, int]
+    offsets: tuple[int, ...]
+    cache: Path | None
+    progress: Progress | None
+    hints: bool = False
+    notes: list[str] = field(default_factory=list)
+    gone: set[Place] = field(default_factory=set)
+    moving: dict[int, Moving] = field(default_factory=dict)
+    runs: dict[int, Sequence[Sequence[int]]] = field(default_factory=dict)
+
+
+def training_K(opening: Opening, sequence: FrameSequence) -> Float64[np.ndarray, "3 3"]:
+    """Intrinsics at the size that is trained on."""
+    height, width = opening.size
+    if opening.data.published_camera:
+        fx, fy, cx, cy = _PUBLISHED
+        return pinhole_K(fx * width, fy * height, cx * width, cy * height)
+    return resize_K(sequence.camera.camera.K, size=sequence.shape, new_size=opening.size)
+
+
+def valid_pixels(sequence: FrameSequence, size: tuple[int, int]) -> Bool[np.ndarray, "h w"] | None:
+    """Pixels that the lens and the car's own bonnet leave; None where all count."""
+    how = how_straight(sequence)
+    if how is None and not sequence.hood:
+        return None
+    valid = np.ones(size, bool) if how is None else np.array(shrunk_mask(how.valid, size))
+    valid[math.floor(size[0] * (1 - sequence.hood)) :] = False
+    return valid
+
+
+def said_of_motion(
+    sequence: FrameSequence, moving: Moving, stride: int, count: int, width: int
+) -> list[str]:
+    """What the user should know of the motion of a sequence."""
+    name, parallax = printable(sequence.id), moving.parallax * 640 / width
+    lines: list[str] = []
+    if moving.still or moving.cuts or stride > 1:
+        lines.append(
+            f"{name}: {moving.still:,} of {count:,} frames stand still and are passed over, "
+            f"{moving.cuts} cuts; the stride is {stride} (median parallax "
+            f"{moving.parallax:.1f} px a frame)"
+        )
+    if math.isfinite(parallax) and parallax < _LEAST_PARALLAX:
+        lines.append(
+            f"{name}: the camera turns but hardly travels (median parallax {moving.parallax:.2f} "
+            f"px a frame), so that {LARGEST_STRIDE} frames apart little depth can be seen"
+        )
+    return lines

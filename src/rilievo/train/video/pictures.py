@@ -1,0 +1,75 @@
+"""What a run sees, for people: a target, its depth, what the warp makes of a source, the mask."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from rilievo.errors import InputError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.colour import colourise
+from rilievo.io.png import write_png
+from rilievo.train.video.batches import collate
+from rilievo.train.video.frames import VideoFrames
+from rilievo.train.video.learner import Explained, Learner
+from rilievo.train.video.log import Log
+from rilievo.types import DepthKind, DepthMap
+
+FOLDER = "pictures"
+
+
+@torch.no_grad()
+def save_pictures(
+    learner: Learner, frames: VideoFrames, run: Path, log: Log, fabric: Any, step: int
+) -> None:
+    """A picture of the first target held out, or trained on without any, as it is at a step.
+
+    Of a target with a broken frame there is none.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    if not fabric.is_global_zero:
+        return
+    shown = frames.held_out if len(frames.held_out) else frames.training
+    try:
+        one = shown.views_of(0, rng=np.random.default_rng(0))
+    except InputError:
+        return
+    views = collate([one], fabric.device)
+    learner.eval()
+    with fabric.autocast():
+        picture = picture_of(learner.explain(views=views, generator=None))
+    make_folder(run / FOLDER)
+    with replacing(run / FOLDER / f"step-{step:07d}.png") as part:
+        write_png(part, picture, {})
+    log.show("pictures", picture, step)
+
+
+def picture_of(explained: Explained) -> UInt8[np.ndarray, "h w 3"]:
+    """The first target of a batch: itself, its depth, its warped sources and what is masked.
+
+    Depth is drawn with near bright; pixels that the auto-mask leaves out are black.
+    """
+    loss, views = explained.loss, explained.views
+    depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
+    kept = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)
+    rows = [
+        _image(views.target[0]),
+        colourise(depth, colour_map="magma"),
+        *(_image(each[0]) for each in loss.warped),
+        (255 * kept).astype(np.uint8),
+    ]
+    return np.concatenate(rows, axis=0)
+
+
+def _image(colours: Tensor) -> UInt8[np.ndarray, "h w 3"]:
+    levels = np.rint(255 * _array(colours).transpose(1, 2, 0))
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+def _array(values: Tensor) -> Float32[np.ndarray, "..."]:
+    return values.detach().float().cpu().numpy()

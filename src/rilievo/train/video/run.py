@@ -1,0 +1,172 @@
+"""Training on video, into a run's folder that is a model."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import InputError, OutputError
+from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.limits import printable, read_text
+from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
+from rilievo.networks.video.networks import VideoNetworks, make_networks
+from rilievo.train.differences import words_of
+from rilievo.train.video.checkpoint import CHECKPOINT
+from rilievo.train.video.config import VideoConfig, VideoRunOptions
+from rilievo.train.video.devices import make_fabric
+from rilievo.train.video.frames import VideoFrames, open_frames
+from rilievo.train.video.learner import Learner
+from rilievo.train.video.loop import BEST, Loop
+from rilievo.train.video.progress import Decoding
+from rilievo.train.video.records import RECORD, VideoRecord, read_record
+
+CACHE = "frames"
+
+
+def train_video(
+    config: VideoConfig,
+    run: Path,
+    options: VideoRunOptions | None = None,
+    *,
+    frames: VideoFrames | None = None,
+) -> VideoRecord | None:
+    """Learn depth and motion from video, and write a run's folder: ``load_model`` takes it.
+
+    A run that came to its end is not done again. The folder gets ``config.json``,
+    ``weights.safetensors``, ``record.json``, ``log.csv``, ``validation.csv``, ``warnings.csv``
+    where there were any, ``pictures``, and ``best``, the weights with the least error on the
+    targets held out, which is a model too; ``checkpoint.pt`` while the run is under way.
+
+    Args:
+        config: What to train, on what, how.
+        run: The folder.
+        options: How it is done.
+        frames: In place of those that ``config.data`` names, opened before.
+
+    Returns:
+        What was done; None if it was stopped before its end.
+
+    Raises:
+        RilievoError: If an option, the data, the weights to start from or a checkpoint cannot be
+            used.
+    """
+    options = options or VideoRunOptions()
+    # As it will be read again: a whole number that stands for a float is that float.
+    config = from_json(VideoConfig, to_json(config))
+    fabric = make_fabric(config, options)
+    if fabric.is_global_zero:
+        _check_folder(config, run, resume=options.resume)
+    fabric.barrier()
+    if _is_finished(run):
+        return read_record(run)
+    if frames is None:
+        cache = run / CACHE if options.cache is None else Path(options.cache)
+        frames = _frames(config, cache, fabric)
+    learner = Learner(_networks(config, run, frames), config)
+    if fabric.is_global_zero:
+        # Only now: what could not begin leaves no run behind.
+        _write_config(config, run)
+    loop = Loop(
+        config,
+        run,
+        options,
+        fabric=fabric,
+        frames=frames,
+        learner=learner,
+        fingerprint=_fingerprint(config, fabric.world_size),
+    )
+    if not loop.go():
+        return None
+    if fabric.is_global_zero:
+        _finish(run, loop.record())
+    fabric.barrier()
+    return read_record(run)
+
+
+def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
+    """The first process decodes them, and the others find the cache."""
+    with fabric.rank_zero_first():
+        return open_frames(
+            config.data,
+            size=config.blueprint.size,
+            offsets=config.offsets,
+            cache=cache,
+            progress=Decoding(shown=fabric.is_global_zero),
+            hints=config.losses.hints,
+        )
+
+
+def _networks(config: VideoConfig, run: Path, frames: VideoFrames) -> VideoNetworks:
+    """What a checkpoint holds need not be fetched once more."""
+    start = None if (run / CHECKPOINT).exists() else config.start
+    return make_networks(config.blueprint, offsets=frames.offsets, seed=config.seed, start=start)
+
+
+def read_config(run: Path) -> VideoConfig:
+    """The configuration of a run.
+
+    Raises:
+        InputError: If its file is broken.
+    """
+    path = run / CONFIG
+    try:
+        return from_json(VideoConfig, read_text(path))
+    except NotThisRecord as error:
+        raise InputError(f"{printable(path)}: is no run on video: {error}") from error
+
+
+def _fingerprint(config: VideoConfig, processes: int) -> str:
+    return hashlib.sha256(f"{processes} {to_json(config)}".encode()).hexdigest()
+
+
+def _finish(run: Path, record: VideoRecord) -> None:
+    """The record last, and only then the checkpoint goes."""
+    with replacing(run / RECORD) as part:
+        part.write_text(to_json(record, indent=2), encoding="utf-8")
+    (run / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _is_finished(run: Path) -> bool:
+    """Whether the run came to its end."""
+    return (
+        all((run / name).exists() for name in (WEIGHTS, RECORD)) and not (run / CHECKPOINT).exists()
+    )
+
+
+def _check_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
+    """Make the folder, or see that the run in it is this one.
+
+    Raises:
+        OutputError: If something else lies there.
+        InputError: If its configuration is broken.
+    """
+    for folder in (run, run / BEST):
+        make_folder(folder)
+        sweep_parts(folder)
+    if (run / CONFIG).exists():
+        _check_same(config, run, resume=resume)
+
+
+def _write_config(config: VideoConfig, run: Path) -> None:
+    for path in (run / BEST / CONFIG, run / CONFIG):
+        with replacing(path) as part:
+            part.write_text(to_json(config, indent=2), encoding="utf-8")
+
+
+def _check_same(config: VideoConfig, run: Path, *, resume: bool) -> None:
+    if not is_video_run(run):
+        raise OutputError(f"{printable(run / CONFIG)}: is not ours: choose another folder")
+    if not resume:
+        raise OutputError(
+            f"{printable(run)}: holds a run already: go on with it (--resume), or choose another "
+            "folder"
+        )
+    before, now = words_of(read_config(run)), words_of(config)
+    changed = [
+        f"{name} was {before[name]}, is {now[name]}" for name in now if before[name] != now[name]
+    ]
+    if changed:
+        raise OutputError(
+            f"{printable(run)}: holds a run with other options ({'; '.join(changed)}): give those "
+            "of then, or choose another folder (--start takes weights from this one)"
+        )

@@ -1,0 +1,106 @@
+"""Lists of the frames to learn from, as the published splits write them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.datasets.files import found_in, text_lines
+from rilievo.errors import InputError, OptionError
+from rilievo.io.limits import printable
+from rilievo.train.video.sequences import Listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitLists:
+    """The files of a split.
+
+    Attributes:
+        training: Frames to learn from.
+        held_out: Frames to validate with; None where the split has no such list.
+    """
+
+    training: Path
+    held_out: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFrame:
+    """One line.
+
+    Attributes:
+        folder: Of the sequence, as the line has it.
+        number: Of the frame.
+        side: "l" or "r".
+    """
+
+    folder: str
+    number: int
+    side: str
+
+
+def find_lists(root: Path, split: str) -> SplitLists:
+    """The lists of a split: a file, a folder with ``train_files.txt``, or a name under the root.
+
+    A list whose name begins with "train" goes with the one beside it that begins with "val".
+
+    Raises:
+        OptionError: If there is none.
+    """
+    given = Path(split)
+    places = (given, root / "splits" / split, root / split)
+    candidates = [candidate for place in places for candidate in (place, place / "train_files.txt")]
+    training = next((each for each in candidates if each.is_file()), None)
+    if training is None:
+        raise OptionError(
+            f"no list of the split '{printable(split)}': a file, a folder with train_files.txt, "
+            f"or a name under {printable(root / 'splits')} is expected "
+            f"({found_in(root / 'splits')})"
+        )
+    partner = training.with_name(training.name.replace("train", "val", 1))
+    is_pair = training.name.startswith("train") and partner.is_file()
+    return SplitLists(training=training, held_out=partner if is_pair else None)
+
+
+def read_frames(path: Path) -> list[ListedFrame]:
+    """The frames of a list, one ``folder frame side`` a line; without a side the left.
+
+    Raises:
+        InputError: If a line is anything else, or there is none.
+    """
+    frames: list[ListedFrame] = []
+    for line in text_lines(path):
+        words = line.text.split()
+        if (
+            len(words) not in (2, 3)
+            or not words[1].isdecimal()
+            or words[2:]
+            not in (
+                [],
+                ["l"],
+                ["r"],
+            )
+        ):
+            raise InputError(
+                f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; "
+                "expected 'folder frame side', such as "
+                "'2011_09_26/2011_09_26_drive_0001_sync 0000000005 l'"
+            )
+        side = words[2] if len(words) == 3 else "l"
+        frames.append(ListedFrame(folder=words[0], number=int(words[1]), side=side))
+    if not frames:
+        raise InputError(f"{printable(path)}: lists no frame")
+    return frames
+
+
+def listed(
+    training: Iterable[ListedFrame], held_out: Iterable[ListedFrame] | None, folder: str, side: str
+) -> Listed:
+    """What the lists name of one sequence."""
+    return Listed(
+        training=_numbers(training, folder, side),
+        held_out=None if held_out is None else _numbers(held_out, folder, side),
+    )
+
+
+def _numbers(frames: Iterable[ListedFrame], folder: str, side: str) -> tuple[int, ...]:
+    return tuple(each.number for each in frames if (each.folder, each.side) == (folder, side))

@@ -1,0 +1,111 @@
+"""What a run that came to its end has to say of itself."""
+
+import csv
+import math
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from rilievo.networks.video.networks import VideoNetworks
+from rilievo.train.video.checkpoint import RunState
+from rilievo.train.video.kept import OpenSequence, VideoFrames
+from rilievo.train.video.learner import Learner
+from rilievo.train.video.log import STEPS, VALIDATIONS, WARNINGS
+from rilievo.train.video.presets import differences
+from rilievo.train.video.records import SequenceFacts, VideoRecord
+from rilievo.train.video.schedule import Course
+from rilievo.version import VERSION
+
+_LISTED = 20
+
+
+@torch.no_grad()
+def summarise(
+    run: Path,
+    *,
+    learner: Learner,
+    state: RunState,
+    course: Course,
+    frames: VideoFrames,
+    device: torch.device,
+    processes: int,
+) -> VideoRecord:
+    """The record of a run, from what it holds and what it wrote."""
+    steps, scores = _last(run / STEPS), _last(run / VALIDATIONS)
+    factors = _factors(learner)
+    validated = math.isfinite(state.best_error)
+    return VideoRecord(
+        targets=len(frames.training),
+        held_out=len(frames.held_out),
+        passed_over=len(state.skipped),
+        passed_over_lines=tuple(sorted(state.skipped)[:_LISTED]),
+        notes=(*frames.notes, *learner.networks.notes),
+        depth_parameters=_count(learner.networks.depth),
+        pose_parameters=_pose_parameters(learner.networks),
+        steps=state.step,
+        epochs=course.epoch(state.step),
+        processes=processes,
+        loss=steps.get("loss"),
+        warp_error=scores.get("warp_error"),
+        identity_error=scores.get("identity_error"),
+        abs_rel=scores.get("abs_rel"),
+        delta1=scores.get("delta1"),
+        constant_abs_rel=scores.get("constant_abs_rel"),
+        best_step=state.best_step if validated else None,
+        best_error=state.best_error if validated else None,
+        sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
+        focal_factors=factors,
+        warnings=_warnings(run / WARNINGS),
+        seconds=state.seconds,
+        device=str(device),
+        torch_version=torch.__version__,
+        version=VERSION,
+        differences=differences(learner.config),
+    )
+
+
+def _factors(learner: Learner) -> tuple[float, float] | None:
+    if learner.camera is None:
+        return None
+    fx, fy = learner.camera.log_factors.exp().tolist()
+    return fx, fy
+
+
+def _facts(opened: OpenSequence, factors: tuple[float, float]) -> SequenceFacts:
+    sequence = opened.sequence
+    camera = sequence.camera.camera
+    (fx, _, cx), (_, fy, cy), _ = camera.K.tolist()
+    return SequenceFacts(
+        id=sequence.id,
+        size=sequence.shape,
+        camera=(fx * factors[0], fy * factors[1], cx, cy),
+        source=str(camera.source),
+        stride=opened.stride,
+    )
+
+
+def _last(table: Path) -> dict[str, float]:
+    """The last row of a table, what is not known left out."""
+    rows = _rows(table)
+    numbers = {name: float(cell) for name, cell in rows[-1].items()} if rows else {}
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _warnings(table: Path) -> tuple[str, ...]:
+    return tuple(f"step {row['step']}: {row['text']}" for row in _rows(table))
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _pose_parameters(networks: VideoNetworks) -> int:
+    return 0 if networks.pose is None else _count(networks.pose)
+
+
+def _count(network: nn.Module) -> int:
+    return sum(each.numel() for each in network.parameters())

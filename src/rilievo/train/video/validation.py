@@ -1,0 +1,83 @@
+"""Scores on the targets that a run holds out, to see whether it learns."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from rilievo.errors import InputError
+from rilievo.train.video.batches import collate
+from rilievo.train.video.frames import KeptFrames
+from rilievo.train.video.learner import Explained, Learner
+from rilievo.train.video.truth import Truth, depth_scores, motion_scores
+
+_NUMBERS = 7
+
+
+class Scores(NamedTuple):
+    """Means over targets; NaN of what is not known beside the frames.
+
+    Attributes:
+        warp_error: Photometric error of the sources brought to the target, the best of each pixel.
+        identity_error: The same of sources that stay where they are.
+        abs_rel: Mean |p - t| / t of depth, p scaled by the median of each image, at the true
+            depth's pixels.
+        delta1: Share of pixels right within a factor of 1.25, likewise.
+        constant_abs_rel: That of a constant depth, which is the median of each image.
+        translation_angle: Between the predicted and the true way of the camera [degrees].
+        rotation_error: Between the predicted and the true rotation [degrees].
+    """
+
+    warp_error: float
+    identity_error: float
+    abs_rel: float
+    delta1: float
+    constant_abs_rel: float
+    translation_angle: float
+    rotation_error: float
+
+
+@torch.no_grad()
+def validate(learner: Learner, frames: KeptFrames, fabric: Any, skipped: set[str]) -> Scores:
+    """Score the networks on whole targets, one at a time; each process takes its share.
+
+    Args:
+        learner: With the networks.
+        frames: The targets.
+        fabric: Where they are.
+        skipped: Gets a line for each target with a broken frame.
+    """
+    learner.eval()
+    sums, counts = np.zeros(_NUMBERS), np.zeros(_NUMBERS)
+    for index in range(fabric.global_rank, len(frames), fabric.world_size):
+        try:
+            one = frames.views_of(index, rng=np.random.default_rng(0))
+        except InputError as error:
+            skipped.add(f"{frames.ids[index]}: {error}")
+            continue
+        views = collate([one], fabric.device)
+        with fabric.autocast():
+            explained = learner.explain(views=views, generator=None)
+        numbers = np.array(_numbers(explained, frames.truth_of(index)))
+        known = np.isfinite(numbers)
+        sums += np.where(known, numbers, 0)
+        counts += known
+    both = fabric.all_reduce(torch.from_numpy(np.stack([sums, counts])), reduce_op="sum")
+    sums, counts = both.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        return Scores(*map(float, sums / counts))
+
+
+def _numbers(explained: Explained, truth: Truth) -> Scores:
+    """The scores of one target; the best source of each pixel counts."""
+    loss = explained.loss
+    depth, motion = depth_scores(loss.depth[0], truth), motion_scores(explained.motions, truth)
+    return Scores(
+        warp_error=float(loss.warped_error.mean()),
+        identity_error=float(loss.still_error.mean()),
+        abs_rel=depth.abs_rel,
+        delta1=depth.delta1,
+        constant_abs_rel=depth.constant_abs_rel,
+        translation_angle=motion.translation_angle,
+        rotation_error=motion.rotation_error,
+    )

@@ -1,0 +1,1 @@
+"""The page in a browser: photographs and videos in, depth, normals and surfaces out."""

@@ -1,0 +1,32 @@
+"""What there is to know: models, limits, and what becomes of uploads."""
+
+import gradio as gr
+
+from rilievo.views.app import markup
+from rilievo.views.app.options import AppOptions
+from rilievo.views.app.site import Site
+
+
+def about_tab(site: Site) -> None:
+    """Words and the table of models."""
+    gr.HTML(f"<h2>Limits</h2>{_list(limits(site.options))}")
+    gr.HTML(f"<h2>Models</h2>{markup.models_view(site.listed)}")
+
+
+def limits(options: AppOptions) -> list[str]:
+    """What may be asked, and what is kept, one sentence each."""
+    return [
+        f"An upload has at most {options.max_megabytes:g} MB, a photograph "
+        f"{options.max_megapixels:g} million pixels.",
+        f"A video has at most {options.max_seconds:g} s and {options.max_frames} frames, "
+        f"each of at most {options.max_megapixels / 3:.2g} million pixels.",
+        "Uploads and results lie on the server that shows this page and nowhere else. They are "
+        f"deleted when nobody has used them for {options.keep_minutes:g} minutes, and when the "
+        "server stops.",
+        "Who has the address of a result can fetch it; nobody can guess one.",
+        "Depth up to scale has right proportions and no size: one known distance gives metres.",
+    ]
+
+
+def _list(lines: list[str]) -> str:
+    return "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"

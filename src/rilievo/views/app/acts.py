@@ -1,0 +1,183 @@
+"""What a visitor does, step by step: from what is in hand to what is in hand next."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.calibration import Along, KnownPoint
+from rilievo.errors import InputError, OptionError
+from rilievo.views.app import markup
+from rilievo.views.app.desk import Answer, Desk
+from rilievo.views.app.files import offers
+from rilievo.views.app.measuring import measure, say_spot, spot
+from rilievo.views.app.pictures import depth_limits, jpeg, marked, photo_picture, shrinking
+from rilievo.views.app.visit import Colours, Point, Visit
+from rilievo.views.disagreement import disagreement
+
+NO_SURFACE = (
+    "There is no surface yet: this model gives no depth, or depth with an unknown shift, which "
+    "would bend it. Two known distances under Measure mend the latter."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """An answer as HTML, view by view."""
+
+    summary: str
+    depth: str
+    surface: str
+    normals: str
+    confidence: str
+    files: str
+
+
+def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
+    """All views of an answer.
+
+    Raises:
+        RilievoError: If the colour range is none for this depth, or the answer is gone.
+    """
+    prediction = desk.prediction(answer)
+    depth = prediction.depth
+    if depth is None:
+        pictures = markup.hint("This model gives no depth.")
+    else:
+        limits = depth_limits(depth, colours.near_far)
+        pictures = markup.depth_view(answer, depth.kind, colours, limits)
+    surface = markup.hint(NO_SURFACE)
+    if depth is not None and depth.is_depth:
+        surface = markup.surface_view(answer)
+    normals = markup.hint("This model gives no normals.")
+    if prediction.normals is not None:
+        normals = markup.picture_view(
+            answer,
+            "normals",
+            "Surface normals as colours",
+            "Blue faces you, red faces right, green faces up (x right, y up, z towards you).",
+        )
+    confidence = markup.hint("This model does not say how sure it is of its depth.")
+    if prediction.confidence is not None:
+        confidence = "<h2>Confidence</h2>" + markup.picture_view(
+            answer, "confidence", "Confidence in grey", "White is surest, black is least sure."
+        )
+    return Shown(
+        summary=markup.summary(answer, prediction, model),
+        depth=pictures,
+        surface=surface,
+        normals=normals,
+        confidence=confidence,
+        files=markup.files_view(answer, colours, offers(prediction, answer.question.name)),
+    )
+
+
+def pick(visit: Visit, u: float | int, v: float | int) -> Visit:
+    """A click: point A, then point B, then A again."""
+    if visit.first is None or visit.second is not None:
+        return replace(visit, first=(u, v), second=None)
+    return replace(visit, second=(u, v))
+
+
+def on_photograph(desk: Desk, visit: Visit, column: float | int, row: float | int) -> Point:
+    """(u, v) [px] in the photograph of a pixel of the picture that the page shows.
+
+    Raises:
+        InputError: If there is no answer.
+    """
+    step = shrinking(held(desk, visit).shape)
+    return (column + 0.5) * step - 0.5, (row + 0.5) * step - 0.5
+
+
+def held(desk: Desk, visit: Visit) -> Answer:
+    """The answer in hand.
+
+    Raises:
+        InputError: If there is none, or none any more.
+    """
+    if visit.token is None:
+        raise InputError("give a photograph first")
+    return desk.answer(visit.token)
+
+
+def measured(desk: Desk, visit: Visit) -> list[str]:
+    """What the points say, one sentence each.
+
+    Raises:
+        InputError: If a point lies outside, or there is nothing to measure.
+    """
+    prediction = desk.prediction(held(desk, visit))
+    points = [point for point in (visit.first, visit.second) if point is not None]
+    spots = [spot(prediction, u, v) for u, v in points]
+    if len(spots) == 2:
+        return list(measure(prediction, *spots).words)
+    return [say_spot(prediction, "A", each) for each in spots]
+
+
+def mark(desk: Desk, visit: Visit, folder: Path) -> Path:
+    """The photograph with the points on it, as a file that the page may show.
+
+    Args:
+        desk: That has the answer.
+        visit: With the points.
+        folder: Of files that may be fetched.
+    """
+    answer = held(desk, visit)
+    picture = photo_picture(desk.prediction(answer))
+    pairs = (("A", visit.first), ("B", visit.second))
+    spots = [(name, *point) for name, point in pairs if point is not None]
+    path = folder / "pictures" / f"{secrets.token_hex(16)}.jpg"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(jpeg(marked(picture, spots, shrinking(answer.shape))))
+    return path
+
+
+def know(desk: Desk, visit: Visit, metres: float | int | None, along: Along) -> Visit:
+    """Take point A's distance for known, and the depth to metres where that determines it.
+
+    Raises:
+        RilievoError: If there is no point A, no distance, or they contradict the depth.
+    """
+    answer = held(desk, visit)
+    if visit.first is None:
+        raise OptionError("click a point of the photograph first: it becomes point A")
+    if metres is None:
+        raise OptionError("type the distance of point A in metres")
+    u, v = visit.first
+    spot(desk.prediction(answer), u, v)
+    known = (*visit.known, KnownPoint(u=u, v=v, metres=metres, along=along))
+    kind = desk.networks.model(answer.question.model).card.kind
+    if kind is not None and not kind.is_depth and len(known) < 2:
+        # One point is a beginning for depth with an unknown shift, though it gives no metres yet.
+        return replace(visit, known=known)
+    return replace(visit, known=known, token=desk.calibrated(answer, known).token)
+
+
+def know_nothing(desk: Desk, visit: Visit) -> Visit:
+    """Back to what the model says by itself."""
+    return replace(visit, known=(), token=desk.calibrated(held(desk, visit), ()).token)
+
+
+def say_known(visit: Visit, answer: Answer) -> list[str]:
+    """What is known, in words."""
+    lines = [
+        f"Known: column {point.u:.0f}, row {point.v:.0f} is {point.metres:g} m away "
+        f"({'straight' if point.along is Along.RAY else 'along the optical axis'})."
+        for point in visit.known
+    ]
+    if visit.known and not answer.question.known:
+        lines.append("This model needs a second known point, clearly nearer or farther.")
+    return lines
+
+
+def compared(desk: Desk, answers: Sequence[Answer]) -> list[str]:
+    """In words, how far two answers agree on what is nearer than what."""
+    depths = [prediction.depth for prediction in map(desk.prediction, answers)]
+    found = disagreement([depth for depth in depths if depth is not None])
+    if found is None:
+        return ["They cannot be compared: one gives no depth, or a flat one."]
+    return [
+        f"They agree on what is nearer than what to {100 * (1 - found):.1f} % "
+        "(rank correlation of their depths; 100 % is the same order everywhere).",
+        "Colours stretch each answer by itself, so they compare shapes and not sizes.",
+    ]

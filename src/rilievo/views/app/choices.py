@@ -1,0 +1,83 @@
+"""Which models visitors may choose, and why not the others."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from rilievo.errors import ModelError, suggest
+from rilievo.models import MODELS, replicate_cards
+from rilievo.models.card import ModelCard
+
+_PACKAGES = {
+    "hub": ("torch", "transformers"),
+    "diffusion": ("torch", "transformers", "diffusers"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One model as the page lists it.
+
+    Attributes:
+        name: In ``MODELS``, or the path that the server was started with.
+        card: Its facts; None of a file or run of the server's own.
+        refusal: Why it cannot be chosen, in words; None where it can.
+    """
+
+    name: str
+    card: ModelCard | None
+    refusal: str | None
+
+    @property
+    def label(self) -> str:
+        """Name and licence, for a list to choose from."""
+        return f"{self.shown} ({self.licence})"
+
+    @property
+    def shown(self) -> str:
+        """The name, without the folders of a file on the server."""
+        return self.name if self.card is not None else self.name.rstrip("/").rpartition("/")[2]
+
+    @property
+    def licence(self) -> str:
+        """Of the weights, and what it forbids."""
+        if self.card is None:
+            return "the server's own"
+        forbidden = ", not for commerce" if self.card.commercial is False else ""
+        return self.card.licence + forbidden
+
+
+def choices(start: str, offered: Sequence[str] | None) -> list[Choice]:
+    """The models of the table that cost nothing, the one of the start first.
+
+    Args:
+        start: The one that is chosen when the page opens.
+        offered: Names of others that may be chosen; None for all whose extra is installed.
+
+    Raises:
+        ModelError: If a name that is offered is not in the table, or costs money.
+    """
+    paid = {card.name for card in replicate_cards.listed_cards()}
+    for name in (start, *(offered or ())):
+        if name in paid:
+            raise ModelError(f"model '{name}' is paid by the call, so the app does not offer it")
+    for name in offered or ():
+        if name not in MODELS:
+            raise ModelError(f"--offer has no model '{name}'; {suggest(name, MODELS)}")
+    first = Choice(name=start, card=MODELS.get(start), refusal=None)
+    free = [card for card in MODELS.values() if card.name not in {*paid, start}]
+    return [first, *(_choice(card, offered) for card in free)]
+
+
+def open_choices(listed: Sequence[Choice]) -> Iterator[Choice]:
+    """Those that can be chosen."""
+    return (choice for choice in listed if choice.refusal is None)
+
+
+def _choice(card: ModelCard, offered: Sequence[str] | None) -> Choice:
+    refusal = None
+    if any(find_spec(package) is None for package in _PACKAGES.get(card.extra or "", ())):
+        refusal = f"not installed: it needs the extra '{card.extra}'"
+    elif offered is not None and card.name not in offered:
+        refusal = "not offered by this server"
+    return Choice(name=card.name, card=card, refusal=refusal)

@@ -1,0 +1,42 @@
+"""Photographs to begin with, where a visitor has none at hand."""
+
+import secrets
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A picture of the package.
+
+    Attributes:
+        name: Of its file, without suffix.
+        title: On its button.
+    """
+
+    name: str
+    title: str
+
+    def uploaded_to(self, uploads: Path) -> Path:
+        """A copy among the uploads, which is deleted as they are."""
+        folder = uploads / secrets.token_hex(16)
+        folder.mkdir(mode=0o700)
+        path = folder / f"{self.name}.jpg"
+        path.write_bytes(
+            files("rilievo.views.app").joinpath("pictures_to_try", path.name).read_bytes()
+        )
+        return path
+
+
+EXAMPLES = (
+    Example(name="coffee", title="A cup (photograph)"),
+    Example(name="room", title="A room (rendered)"),
+)
+"""The cup is a photograph by Rachel Michetti for Pikolo Espresso Bar, CC0. The room is seed 47 of
+``rilievo.datasets.synthetic`` (rooms, 480 x 640), with its focal length in EXIF."""
+
+EXAMPLES_HINT = (
+    "No photograph at hand? Take an example. In the room, the bottle stands 1.73 m from the camera."
+)
+"""With the truth of column 215, row 270, to try a known distance with."""

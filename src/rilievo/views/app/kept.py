@@ -1,0 +1,39 @@
+"""What a network said, as a file: a megabyte an answer, which memory is too dear for."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rilievo.errors import InputError
+from rilievo.models.base import Inference
+from rilievo.types import Camera, CameraSource
+
+_FIELDS = ("depth", "normals", "confidence")
+
+
+def keep(inference: Inference, path: Path) -> None:
+    """Write it."""
+    arrays = {
+        name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
+    }
+    if inference.camera is not None:
+        arrays["K"] = inference.camera.K
+        arrays["source"] = np.array(str(inference.camera.source))
+    np.savez(path, **arrays)
+
+
+def kept(path: Path) -> Inference:
+    """Read it back.
+
+    Raises:
+        InputError: If it was deleted meanwhile.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError as error:
+        raise InputError("this answer is not kept any more: give the photograph again") from error
+    camera = None
+    if "K" in found:
+        camera = Camera(K=found["K"], source=CameraSource(found["source"].item()))
+    return Inference(camera=camera, **{name: found.get(name) for name in _FIELDS})

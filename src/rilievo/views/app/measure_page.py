@@ -1,0 +1,140 @@
+"""The view to measure in: by clicking, or by typing columns and rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from rilievo.calibration import Along
+from rilievo.views.app import acts, markup
+from rilievo.views.app.question import read_point
+from rilievo.views.app.site import Site
+from rilievo.views.app.visit import Point, Visit
+
+HOW = (
+    "Click two points of the photograph, A and B, or type their column and row. "
+    "To get metres, make the point whose distance you know A, and type the distance."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measuring:
+    """The parts of the view."""
+
+    picture: Any
+    first: Any
+    second: Any
+    measure: Any
+    words: Any
+    metres: Any
+    along: Any
+    know: Any
+    forget: Any
+
+    @property
+    def points(self) -> list[Any]:
+        """What changes when points do."""
+        return [self.picture, self.first, self.second, self.words]
+
+
+def measuring_view() -> Measuring:
+    """Lay out the view."""
+    gr.HTML(markup.hint(HOW))
+    picture = gr.Image(
+        label="Photograph to click on",
+        interactive=False,
+        buttons=[],
+        height=460,
+        elem_id="measure-picture",
+        visible=False,
+    )
+    words = gr.HTML(markup.NOTHING, elem_id="measured")
+    with gr.Row():
+        first = gr.Textbox(label="Point A: column, row", placeholder="320, 240", min_width=140)
+        second = gr.Textbox(label="Point B: column, row", placeholder="400, 250", min_width=140)
+        measure = gr.Button("Measure", min_width=120, elem_id="measure")
+    with gr.Row():
+        metres = gr.Textbox(label="Known distance of A, in metres", max_lines=1, min_width=140)
+        along = gr.Radio(
+            [("Straight from the camera (tape, laser)", "ray"), ("Along the optical axis", "axis")],
+            value="ray",
+            label="How it was measured",
+            min_width=220,
+        )
+    with gr.Row():
+        know = gr.Button("Take it as known", elem_id="know", min_width=140)
+        forget = gr.Button("Forget what is known", elem_id="forget", min_width=140)
+    return Measuring(
+        picture=picture,
+        first=first,
+        second=second,
+        measure=measure,
+        words=words,
+        metres=metres,
+        along=along,
+        know=know,
+        forget=forget,
+    )
+
+
+def join_measuring(site: Site, visit: Any, view: Measuring) -> None:
+    """Make clicks and typed points measure."""
+
+    def click(now: Visit, event: gr.SelectData) -> dict[Any, Any]:
+        def act() -> dict[Any, Any]:
+            column, row = event.index
+            return drawn(acts.pick(now, *acts.on_photograph(site.desk, now, column, row)))
+
+        return said(act)
+
+    def type_points(now: Visit, first: str, second: str) -> dict[Any, Any]:
+        return said(lambda: drawn(replace(now, first=read_point(first), second=read_point(second))))
+
+    def drawn(now: Visit) -> dict[Any, Any]:
+        words = acts.measured(site.desk, now)
+        return {
+            visit: now,
+            view.picture: str(acts.mark(site.desk, now, site.uploads)),
+            view.first: _typed(now.first),
+            view.second: _typed(now.second),
+            view.words: markup.say(*words, *acts.say_known(now, acts.held(site.desk, now))),
+        }
+
+    def said(act: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
+        return site.told(act, lambda line: {view.words: markup.complain(line)})
+
+    outputs = [visit, *view.points]
+    quick: Any = {"show_progress": "hidden", "api_visibility": "private"}
+    view.picture.select(click, [visit], outputs, trigger_mode="multiple", **quick)
+    for trigger in (view.measure.click, view.first.submit, view.second.submit):
+        trigger(type_points, [visit, view.first, view.second], outputs, **quick)
+
+
+def fresh(site: Site, now: Visit) -> dict[str, Any]:
+    """The view for a new answer: picture, points and words, by their names in ``Measuring``."""
+    answer = acts.held(site.desk, now)
+    picture = gr.Image(value=str(acts.mark(site.desk, now, site.uploads)), visible=True)
+    depth = site.desk.prediction(answer).depth
+    words = acts.measured(site.desk, now) if depth is not None else []
+    return {
+        "picture": picture,
+        "first": _typed(now.first),
+        "second": _typed(now.second),
+        "words": markup.say(*words, *acts.say_known(now, answer)),
+    }
+
+
+def empty() -> dict[str, Any]:
+    """The view before there is an answer, by the names in ``Measuring``."""
+    picture = gr.Image(value=None, visible=False)
+    return {"picture": picture, "first": "", "second": "", "words": markup.NOTHING}
+
+
+def read_along(text: str) -> Along:
+    """How a distance was measured."""
+    return Along.RAY if text == Along.RAY else Along.AXIS
+
+
+def _typed(point: Point | None) -> str:
+    return "" if point is None else f"{point[0]:g}, {point[1]:g}"

@@ -1,0 +1,105 @@
+"""Loaded models, each once, and one run of a network at a time."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as WaitedTooLong
+from typing import TypeVar
+
+from rilievo.errors import ModelError
+from rilievo.models.base import Inference, Model
+from rilievo.pipeline.run import refined
+from rilievo.types import Photo
+
+_MOST_LOADED = 3
+"""Models that stay in memory; the one that was not used for longest goes first."""
+
+Result = TypeVar("Result")
+
+
+class Networks:
+    """Models by name. Two runs of one network take the cores from each other, so all take turns."""
+
+    def __init__(self, load: Callable[[str], Model], *, limit: float) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            load: Makes a model by its name.
+            limit: Seconds after which an answer is not waited for any more.
+        """
+        self._load, self._limit = load, limit
+        self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._pool = ThreadPoolExecutor(1, "network")
+        self._lock = threading.Lock()
+
+    def infer(self, name: str, photo: Photo, *, flip: bool) -> Inference:
+        """One photograph's answer.
+
+        Raises:
+            ModelError: If it took longer than the limit, its turn included.
+            RilievoError: If the model cannot be loaded or fails.
+        """
+
+        def work() -> Inference:
+            [answer] = refined(self._model(name), flip=flip, tile=None).infer([photo])
+            return answer
+
+        return self._wait(work)
+
+    def model(self, name: str, *, flip: bool = False) -> Model:
+        """A model by its name, every run of which waits for its turn.
+
+        Raises:
+            RilievoError: If it cannot be loaded.
+        """
+        loaded = self._known(name) or self._wait(lambda: self._model(name))
+        return refined(_InTurn(loaded, self._wait), flip=flip, tile=None)
+
+    def close(self) -> None:
+        """Finish what runs, and begin nothing more."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _known(self, name: str) -> Model | None:
+        with self._lock:
+            if name in self._loaded:
+                self._loaded.move_to_end(name)
+            return self._loaded.get(name)
+
+    def _model(self, name: str) -> Model:
+        """Called in the pool's one thread, so that nothing is loaded twice."""
+        if (known := self._known(name)) is not None:
+            return known
+        loaded = self._load(name)
+        with self._lock:
+            self._loaded[name] = loaded
+            if len(self._loaded) > _MOST_LOADED:
+                self._loaded.popitem(last=False)
+        return loaded
+
+    def _wait(self, work: Callable[[], Result]) -> Result:
+        future: Future[Result] = self._pool.submit(work)
+        try:
+            return future.result(self._limit)
+        except WaitedTooLong as error:
+            if future.done():
+                raise
+            future.cancel()
+            raise ModelError(
+                f"no answer after {self._limit:g} s: the server is busy or the model is slow; "
+                "try again later, or choose a faster model"
+            ) from error
+
+
+class _InTurn(Model):
+    """A model that waits for its turn, batch by batch, so that a video leaves room for others."""
+
+    def __init__(
+        self, model: Model, wait: Callable[[Callable[[], list[Inference]]], list[Inference]]
+    ) -> None:
+        self._model, self._wait = model, wait
+        self.card, self.weights_sha256 = model.card, model.weights_sha256
+        self.settings = model.settings
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        return self._wait(lambda: self._model.infer(photos))

@@ -1,0 +1,239 @@
+"""The photograph's part of the page, joined up: what happens when something is given or pressed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.views.app import acts, markup
+from rilievo.views.app.choices import open_choices
+from rilievo.views.app.desk import Answer
+from rilievo.views.app.examples import EXAMPLES, Example
+from rilievo.views.app.measure_page import empty, fresh, join_measuring, read_along
+from rilievo.views.app.photo_layout import (
+    Given,
+    Views,
+    chosen_column,
+    photo_column,
+    views_column,
+)
+from rilievo.views.app.question import CameraFrom, Question, read_number, safe_stem
+from rilievo.views.app.site import Site
+from rilievo.views.app.visit import Visit, read_colours
+
+Changed = dict[Any, Any]
+"""Parts of the page and what they show next."""
+
+
+def photo_tab(site: Site) -> None:
+    """Lay out the part and join it up."""
+    visit = gr.State(Visit())
+    with gr.Row(elem_classes="sheet"):
+        # In the order in which they are read; a wide page shows the third below the first.
+        with gr.Column(elem_classes="given"):
+            photo, examples, status = photo_column()
+        with gr.Column(elem_classes="views"):
+            views = views_column(site)
+        with gr.Column(elem_classes="chosen"):
+            given = chosen_column(site, photo, examples, status)
+    part = _Part(site, visit, given, views)
+    part.join_answer()
+    part.join_examples()
+    part.join_colours()
+    part.join_known()
+    part.join_compare()
+    join_measuring(site, visit, views.measuring)
+
+
+class _Part:
+    """The parts of the page, and what becomes of them."""
+
+    def __init__(self, site: Site, visit: Any, given: Given, views: Views) -> None:
+        self.site, self.visit, self.given, self.views = site, visit, given, views
+        self.outputs = [
+            *(visit, given.status, views.depth, views.surface, views.normals, views.confidence),
+            *(views.files, views.pair, *views.measuring.points),
+        ]
+
+    def join_answer(self) -> None:
+        """A photograph that is given is answered at once, and again when asked."""
+        given = self.given
+
+        def ask(*asked: Any) -> Changed:
+            return self.said(lambda: self.shown(self.answered(*asked)))
+
+        def ask_at_once(*asked: Any) -> Changed:
+            if asked[0] is None:
+                return self.emptied("")
+            # What is still shown would be taken for an answer to what was given now.
+            return self.site.told(
+                lambda: self.shown(self.answered(*asked)),
+                lambda line: self.emptied(markup.complain(line)),
+            )
+
+        inputs = [*given.asked, *given.colours]
+        for trigger, act in ((given.photo.change, ask_at_once), (given.go.click, ask)):
+            # Gradio would open pictures by itself, and say less clearly what is wrong with one.
+            trigger(
+                act,
+                inputs,
+                self.outputs,
+                preprocess=False,
+                show_progress="minimal",
+                show_progress_on=[given.status],
+                api_visibility="private",
+                concurrency_id="answer",
+                # What changes while an answer is on its way is answered after it.
+                trigger_mode="always_last",
+            )
+
+    def join_examples(self) -> None:
+        """An example that is picked becomes the photograph."""
+        for example, button in zip(EXAMPLES, self.given.examples, strict=True):
+
+            def pick(example: Example = example) -> str:
+                return str(example.uploaded_to(self.site.uploads))
+
+            button.click(
+                pick, None, [self.given.photo], show_progress="hidden", api_visibility="private"
+            )
+
+    def join_colours(self) -> None:
+        """Depth is drawn anew when its colours change."""
+        given, views = self.given, self.views
+
+        def draw(now: Visit, *colours: Any) -> Changed:
+            def act() -> Changed:
+                new = replace(now, colours=read_colours(*colours))
+                if new.token is None:
+                    return {self.visit: new}
+                answer = acts.held(self.site.desk, new)
+                shown = acts.show(self.site.desk, answer, new.colours, "")
+                return {self.visit: new, views.depth: shown.depth, views.files: shown.files}
+
+            return self.said(act)
+
+        outputs = [self.visit, given.status, views.depth, views.files]
+        for trigger in (given.colour_map.input, given.near.submit, given.far.submit):
+            trigger(draw, [self.visit, *given.colours], outputs, api_visibility="private")
+
+    def join_known(self) -> None:
+        """A known distance brings everything to metres; forgetting it, back."""
+        parts = self.views.measuring
+
+        def know(now: Visit, typed: str, along: str) -> Changed:
+            def act() -> Changed:
+                metres = read_number(typed, "the distance of point A")
+                return self.shown(acts.know(self.site.desk, now, metres, read_along(along)))
+
+            return self.measured(act)
+
+        def forget(now: Visit) -> Changed:
+            return self.measured(lambda: self.shown(acts.know_nothing(self.site.desk, now)))
+
+        for trigger, act, inputs in (
+            (parts.know.click, know, [self.visit, parts.metres, parts.along]),
+            (parts.forget.click, forget, [self.visit]),
+        ):
+            trigger(act, inputs, self.outputs, show_progress="hidden", api_visibility="private")
+
+    def join_compare(self) -> None:
+        """A second model answers for the same photograph."""
+        views = self.views
+
+        def compare(now: Visit, model: str, flip: bool) -> Changed:
+            def act() -> Changed:
+                first = acts.held(self.site.desk, now)
+                question = replace(
+                    first.question, model=self.choosable(model), flip=bool(flip), known=()
+                )
+                second = self.site.desk.ask(question)
+                words = acts.compared(self.site.desk, (first, second))
+                sides = [(self.named(each), each, now.colours) for each in (first, second)]
+                return {views.pair: markup.pair_view(sides, words)}
+
+            return self.site.told(act, lambda line: {views.pair: markup.complain(line)})
+
+        views.compare.click(
+            compare,
+            [self.visit, views.other, views.other_flip],
+            [views.pair],
+            show_progress="minimal",
+            api_visibility="private",
+            concurrency_id="answer",
+        )
+
+    def answered(
+        self,
+        photo: Any,
+        model: str,
+        flip: bool,
+        camera_from: str,
+        number: str | None,
+        *colours: Any,
+    ) -> Visit:
+        """A new visit with the answer to what was asked."""
+        if camera_from not in list(CameraFrom):
+            raise OptionError(f"no camera from '{camera_from}'")
+        drawn = read_colours(*colours)
+        question = Question(
+            photo=self.site.uploaded(photo),
+            name=safe_stem(self.site.named(photo)),
+            model=self.choosable(model),
+            flip=bool(flip),
+            camera_from=CameraFrom(camera_from),
+            number=read_number(number, "the field of view or focal length"),
+        )
+        return Visit(token=self.site.desk.ask(question).token, colours=drawn)
+
+    def choosable(self, model: str) -> str:
+        """The model, where it may be chosen: what a browser sends need not be in the list."""
+        if model not in {choice.name for choice in open_choices(self.site.listed)}:
+            raise ModelError("this model cannot be chosen here")
+        return model
+
+    def shown(self, now: Visit) -> Changed:
+        """Every part that shows an answer."""
+        answer = acts.held(self.site.desk, now)
+        shown = acts.show(self.site.desk, answer, now.colours, self.named(answer))
+        views, measuring = self.views, fresh(self.site, now)
+        parts = {getattr(views.measuring, name): value for name, value in measuring.items()}
+        return {
+            self.visit: now,
+            self.given.status: shown.summary,
+            views.depth: shown.depth,
+            views.surface: shown.surface,
+            views.normals: shown.normals,
+            views.confidence: shown.confidence,
+            views.files: shown.files,
+            views.pair: markup.hint("Choose a second model, or the same one mirrored."),
+            **parts,
+        }
+
+    def emptied(self, status: str) -> Changed:
+        """Every part as before the first answer, and what is said of it."""
+        views, measuring = self.views, empty()
+        return {
+            self.visit: Visit(),
+            self.given.status: status,
+            views.confidence: "",
+            **dict.fromkeys((views.depth, views.surface, views.normals), markup.NOTHING),
+            **dict.fromkeys((views.files, views.pair), markup.NOTHING),
+            **{getattr(views.measuring, name): value for name, value in measuring.items()},
+        }
+
+    def named(self, answer: Answer) -> str:
+        """Which model answered, for people."""
+        mirrored = " with mirror image" if answer.question.flip else ""
+        return self.site.shown(answer.question.model) + mirrored
+
+    def said(self, act: Callable[[], Changed]) -> Changed:
+        """What an act changes, or what went wrong, beside the photograph."""
+        return self.site.told(act, lambda line: {self.given.status: markup.complain(line)})
+
+    def measured(self, act: Callable[[], Changed]) -> Changed:
+        """What an act changes, or what went wrong, beside the measurements."""
+        words = self.views.measuring.words
+        return self.site.told(act, lambda line: {words: markup.complain(line)})

@@ -1,0 +1,239 @@
+"""Photographs and results at addresses: the files of one machine's disk, and what is in the way."""
+
+import functools
+import http.server
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.batch import addresses
+from rilievo.batch.addresses import Remote, address_of, local_path, remote
+from rilievo.batch.listing import list_jobs
+from rilievo.batch.options import BatchOptions
+from rilievo.batch.predicting import PredictWork
+from rilievo.batch.run import predict_across
+from rilievo.batch.work import Report
+from rilievo.errors import InputError, MissingExtraError, OptionError
+from rilievo.pipeline.inputs import LeftOut, find_jobs
+from rilievo.pipeline.options import PredictOptions
+from rilievo.pipeline.run import predict_files
+
+fsspec = pytest.importorskip("fsspec", reason="the extra 'ray' is not installed")
+
+MakeNetwork = Callable[..., Path]
+NAMES = ("a.png", "a.jpg", "deep/b.png", ".hidden.png", "deep/notes.txt")
+WHEN = 1_700_000_000
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        path = folder / name
+        if path.suffix == ".txt":
+            path.write_text("notes")
+        else:
+            pixels = np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8)
+            Image.fromarray(pixels).save(path)
+        os.utime(path, (WHEN, WHEN))
+    return folder
+
+
+@pytest.fixture
+def memory(photos: Path) -> Iterator[Any]:
+    """The same photographs in fsspec's memory."""
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    for name in NAMES:
+        files.pipe_file(f"/photos/{name}", (photos / name).read_bytes())
+    yield files
+    files.store.clear()
+
+
+def do(output: str, network: Path, **more: object) -> Report:
+    options = PredictOptions(
+        model=str(network),
+        output=Path(output),
+        save="colour,npz",
+        **more,  # pyright: ignore[reportArgumentType]
+    )
+    jobs = list(list_jobs(["memory://photos"], options.output, sequence=False))
+    return PredictWork(options=options).open().do(jobs, again=False)
+
+
+def test_an_address_is_told_from_a_path_also_after_it_has_been_one() -> None:
+    assert address_of("s3://bucket/a b/c.jpg") == "s3://bucket/a b/c.jpg"
+    assert address_of(Path("s3://bucket/c.jpg")) == "s3://bucket/c.jpg"
+    assert address_of("photos/c.jpg") is None
+    assert address_of("C:/photos/c.jpg") is None
+    assert address_of("file:///photos/c.jpg") is None
+    assert local_path("file:///photos/c.jpg") == "/photos/c.jpg"
+    assert local_path(Path("file:///photos")) == "/photos"
+
+
+def test_folders_elsewhere_are_listed_as_on_disk(photos: Path, memory: Any) -> None:
+    here, there = LeftOut(), LeftOut()
+    on_disk = list(find_jobs([photos], Path("out"), sequence=False, left_out=here))
+    jobs = list(list_jobs(["memory://photos"], Path("out"), sequence=False, left_out=there))
+    assert [job.target for job in jobs] == [job.target for job in on_disk]
+    assert [job.medium for job in jobs] == [job.medium for job in on_disk]
+    assert [Path(str(job.source)).name for job in jobs] == ["a.jpg", "a.png", "b.png"]
+    assert here == there
+
+
+def test_a_pattern_names_files_elsewhere(memory: Any) -> None:
+    jobs = list(list_jobs(["memory://photos/*.png"], Path("out"), sequence=False))
+    assert [job.target for job in jobs] == [Path("out/a")]
+
+
+def test_results_there_are_those_of_a_disk(
+    tmp_path: Path, photos: Path, memory: Any, make_network: MakeNetwork
+) -> None:
+    network = make_network()
+    assert do("memory://out", network).done == 3
+    options = PredictOptions(model=str(network), output=tmp_path / "out", save="colour,npz")
+    predict_files([photos], options, show=False)
+    on_disk = {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")
+    }
+    assert {path.removeprefix("/out/") for path in memory.find("/out")} == on_disk
+    one, other = memory.cat_file("/out/deep/b.json"), (tmp_path / "out/deep/b.json").read_bytes()
+    # This memory gives every file the time at which it was put there.
+    assert [line for line in one.splitlines() if b"modified" not in line] == [
+        line for line in other.splitlines() if b"modified" not in line
+    ]
+    with Image.open(tmp_path / "out/deep/b.depth.png") as picture:
+        there = Image.open(io.BytesIO(memory.cat_file("/out/deep/b.depth.png")))
+        assert np.array_equal(np.asarray(there), np.asarray(picture))
+
+
+def test_a_second_run_there_refuses_resumes_or_overwrites(
+    memory: Any, make_network: MakeNetwork
+) -> None:
+    network = make_network()
+    do("memory://out", network)
+    refused = do("memory://out", network)
+    assert (refused.done, len(refused.failures)) == (0, 3)
+    reason = refused.failures[0].reason
+    assert reason.startswith("memory://photos/a.jpg: memory://out/a.jpg.json is there already")
+    resumed = do("memory://out", network, resume=True)
+    assert (resumed.done, resumed.finished_before, resumed.failures) == (0, 3, ())
+    assert do("memory://out", network, overwrite=True).done == 3
+    other = do("memory://out", make_network(offset=2.0, name="other.onnx"), resume=True)
+    assert "another model" in other.failures[0].reason
+
+
+def test_files_of_others_there_are_not_replaced(memory: Any, make_network: MakeNetwork) -> None:
+    memory.pipe_file("/out/deep/b.npz", b"somebody's")
+    report = do("memory://out", make_network(), overwrite=True)
+    assert report.done == 2
+    assert "rilievo did not write this file" in report.failures[0].reason
+    assert memory.cat_file("/out/deep/b.npz") == b"somebody's"
+    assert not memory.exists("/out/deep/b.json")
+
+
+def test_a_run_that_ends_between_two_files_leaves_what_the_next_one_finishes(
+    memory: Any, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, store = make_network(), Remote.store
+
+    def failing(self: Remote, path: Path) -> None:
+        if path.name == "b.npz":
+            raise KeyboardInterrupt
+        store(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Remote, "store", failing)
+        with pytest.raises(KeyboardInterrupt):
+            do("memory://out", network)
+    assert memory.exists("/out/deep/b.depth.png")
+    assert not memory.exists("/out/deep/b.json"), "a JSON stands beside whole files alone"
+    assert do("memory://out", network, resume=True).failures == ()
+    assert memory.exists("/out/deep/b.json")
+    assert not memory.find("/out/deep/.b.json.pending")
+
+
+def test_a_place_that_fails_is_asked_again_and_then_given_up_in_one_line(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Failing:
+        def info(self, path: str) -> dict[str, int]:
+            asked.append(path)
+            if len(asked) < 3:
+                raise ConnectionError("reset by peer\nsecond line")
+            return {"size": 5, "mtime": 2}
+
+        def exists(self, path: str) -> bool:
+            raise ConnectionError("reset by peer\nsecond line")
+
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0.0)
+    place = Remote(files=Failing(), path="bucket/a.png", scheme="s3")
+    assert place.size_and_time() == (5, 2_000_000_000)
+    with pytest.raises(InputError) as caught:
+        place.exists()
+    assert str(caught.value) == (
+        "s3://bucket/a.png: failed 4 times (ConnectionError: reset by peer)"
+    )
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def test_photographs_of_a_web_server_give_the_files_of_a_disk(
+    tmp_path: Path, photos: Path, make_network: MakeNetwork
+) -> None:
+    pytest.importorskip("aiohttp", reason="the extra 'ray' is not installed")
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(photos))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    options = PredictOptions(model=str(make_network()), output=tmp_path / "web", save="npz")
+    names = ["a.png", "deep/b.png", "none.png"]
+    try:
+        web = predict_across(
+            [f"{base}/{name}" for name in names], options, BatchOptions(workers=1), show=False
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    on_disk = PredictOptions(model=options.model, output=tmp_path / "disk", save="npz")
+    predict_files([photos / "a.png", photos / "deep/b.png"], on_disk, show=False)
+    assert (web.done, web.failures) == (2, (f"{base}/none.png: is not there",))
+    for name in ("a.json", "a.npz", "b.json", "b.npz"):
+        assert (tmp_path / "web" / name).read_bytes() == (tmp_path / "disk" / name).read_bytes()
+
+
+def test_times_that_places_tell_in_words_are_understood() -> None:
+    class Told:
+        def info(self, path: str) -> dict[str, object]:
+            return {"size": 1, "Last-Modified": formatdate(WHEN, usegmt=True)}
+
+    assert Remote(files=Told(), path="a", scheme="https").size_and_time() == (1, WHEN * 10**9)
+
+
+def test_what_cannot_be_reached_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OptionError, match="nothing can be written to https"):
+        predict_across([tmp_path], PredictOptions(output=Path("https://example.org/x")), show=False)
+    with pytest.raises(OptionError, match="such addresses cannot be reached"):
+        remote("nonsense://x/y")
+    with pytest.raises(OptionError, match="not both"):
+        list_jobs(["memory://photos", "photos"], Path("out"), sequence=False)
+    monkeypatch.setattr(addresses, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"rilievo\[ray\]"):
+        remote("s3://bucket/x")

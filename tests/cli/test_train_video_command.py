@@ -1,0 +1,167 @@
+"""``rilievo train video``: what it writes is a model, and slips are said in a line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clips import write_clip
+from rilievo.cli import main
+from rilievo.depth_map import DepthKind
+from rilievo.errors import OptionError
+from rilievo.networks.video.blueprint import PoseKind
+from rilievo.train.video.config import VideoConfig
+from rilievo.train.video.options import VideoOptions
+from sliding_walls import write_walls
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with walls/ and a run of two steps on them."""
+    folder = tmp_path_factory.mktemp("own")
+    walls, run = write_walls(folder / "walls"), folder / "run"
+    command = ["train", "video", str(walls), "-o", str(run), "--camera", "80,80,47.5,31.5"]
+    command += ["--encoder", "timm/test_resnet", "--pose", "cnn", "--start", "scratch"]
+    command += ["--size", "64,96", "--batch-size", "2", "--steps", "2", "--stride", "1"]
+    command += ["--held-out", "0.2", "--device", "cpu", "--workers", "1", "--tensorboard"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert main(command) == 0
+    torch.set_num_threads(threads)
+    return folder
+
+
+def test_a_run_predicts_for_a_video(trained: Path) -> None:
+    clip = write_clip(trained / "clip.mp4")
+    command = ["predict", str(clip), "--model", str(trained / "run"), "--device", "cpu"]
+    assert main([*command, "-o", str(trained / "video"), "--save", "colour"]) == 0
+    assert list((trained / "video").rglob("*.mp4"))
+
+
+def test_a_run_is_exported_and_the_file_agrees(trained: Path) -> None:
+    file = trained / "run.onnx"
+    assert main(["export", str(trained / "run"), "-o", str(file)]) == 0
+    for model, out in ((trained / "run", "torch"), (file, "onnx")):
+        command = ["predict", str(trained / "walls/images/000000.png"), "--model", str(model)]
+        assert main([*command, "-o", str(trained / out), "--save", "npy", "--device", "cpu"]) == 0
+    one, other = (np.load(next((trained / out).rglob("*.npy"))) for out in ("torch", "onnx"))
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_a_run_is_evaluated_and_its_pages_are_written(trained: Path) -> None:
+    out = trained / "scores"
+    command = ["evaluate", "-b", "depth", "--dataset", "folder", "--root", str(trained / "walls")]
+    assert main([*command, "--model", str(trained / "run"), "-o", str(out), "--device", "cpu"]) == 0
+    assert (out / "evaluation.json").exists()
+    assert main(["report", str(out), "-o", str(trained / "pages")]) == 0
+
+
+def test_events_for_tensorboard_have_numbers_and_pictures(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "run/tensorboard"))
+    events.Reload()
+    assert {"train/loss", "train/warp_error", "validation/abs_rel"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["pictures"]
+
+
+def test_every_field_that_is_set_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "video", "walk.mp4", "-o", str(tmp_path / "run"), "--dry-run"]
+    assert main([*command, "--set", "warm_up=7", "--set", "checkpoint_steps=9"]) == 0
+    printed = capsys.readouterr().out
+    assert '"warm_up": 7' in printed
+    assert '"checkpoint_steps": 9' in printed
+
+
+def test_a_dry_run_says_what_differs_and_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    command = ["train", "video", "walk.mp4", "-o", str(out), "--preset", "faithful", "--dry-run"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    config = json.loads(said[: said.index("\n}") + 2])
+    assert config["format"] == "rilievo-video/1"
+    assert "augmentation.move_centre is False, in 'default' True: a mirrored frame" in said
+    assert not out.exists()
+
+
+def options(**changes: object) -> VideoOptions:
+    return VideoOptions(roots=(Path("a.mp4"),), output=Path("x"), **changes)  # pyright: ignore
+
+
+def config(**changes: object) -> VideoConfig:
+    return options(**changes).config
+
+
+def test_options_come_to_where_they_belong() -> None:
+    found = config(
+        camera="700,701,320,240",
+        size="96,320",
+        encoder="lite",
+        milestones="3,4",
+        set=("losses.consistency=0.1", "augmentation.jitter=0", "clip_norm=null"),
+    )
+    assert found.data.camera == (700, 701, 320, 240)
+    assert (found.blueprint.size, found.blueprint.encoder) == ((96, 320), "lite")
+    assert (found.milestones, found.losses.consistency) == ((3, 4), 0.1)
+    assert (found.augmentation.jitter, found.clip_norm) == (0, None)
+
+
+def test_imagenet_is_the_start_of_encoders_that_have_it() -> None:
+    assert config().start == "imagenet"
+    assert config(encoder="lite").start is None
+    assert config(start="scratch").start is None
+    assert config(start="runs/before").start == "runs/before"
+
+
+def test_known_motion_makes_depth_metric_and_a_pose_network_needless() -> None:
+    followed = config(poses="auto", follow_poses=True).blueprint
+    assert (followed.kind, followed.pose) == (DepthKind.METRIC, PoseKind.NONE)
+    stereo = config(stereo=True).blueprint
+    assert (stereo.kind, stereo.pose) == (DepthKind.METRIC, PoseKind.SEPARATE)
+    speeds = config(poses="auto", set=("losses.velocity=0.05",)).blueprint
+    none = config(poses="auto", set=("losses.velocity=0",)).blueprint
+    assert none.kind is DepthKind.UP_TO_SCALE
+    assert speeds.kind == DepthKind.METRIC
+    assert config(poses="auto").blueprint.kind == DepthKind.UP_TO_SCALE
+    assert config(stereo_only=True).blueprint.pose == PoseKind.NONE
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"camera": "700,700,320"}, "--camera is 4 numbers with commas"),
+        ({"camera": "a,b,c,d"}, "--camera is 4 numbers with commas"),
+        ({"camera": "nan,1,1,1"}, "--camera is 4 numbers with commas"),
+        ({"size": "100,320"}, "multiples of 32"),
+        ({"size": "192"}, "--size is 2 whole numbers"),
+        ({"kind": "kitty-raw"}, "did you mean 'kitti-raw'"),
+        ({"pose": "sharde"}, "did you mean 'shared'"),
+        ({"pose": "none"}, "not known: follow poses"),
+        ({"preset": "faithfull"}, "did you mean 'faithful'"),
+        ({"set": ("losses.consistency",)}, "--set takes FIELD=VALUE"),
+        ({"set": ("losses.consistancy=1",)}, "did you mean 'losses.consistency'"),
+        ({"set": ("losses.velocity=0.1",)}, "give poses"),
+        ({"set": ("losses.predictive_mask=true",)}, "turn one off"),
+        ({"depth_range": "10,1"}, "below max_depth"),
+        ({"batch_size": 0}, "batch_size is 1 or more"),
+        ({"precision": "half"}, "precision is fp32"),
+    ],
+)
+def test_a_slip_in_an_option_is_said_in_one_line(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(OptionError, match=words) as caught:
+        config(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_footage_that_is_not_there_ends_the_command_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "video", str(tmp_path / "none"), "-o", str(tmp_path / "run")]
+    assert main([*command, "--start", "scratch", "--device", "cpu"]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    # The folder can be used again once the name is right.
+    assert not (tmp_path / "run/config.json").exists()

@@ -1,0 +1,52 @@
+"""Work that ends the process at work on it, as a want of memory does."""
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.batch.work import Report
+from rilievo.errors import OptionError, OutputError
+
+
+def end_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadly:
+    """Writes a file for every item; some items end the process, always or the first time."""
+
+    folder: Path
+    always: tuple[str, ...] = ()
+    once: tuple[str, ...] = ()
+    refusal: str = ""
+    refusal_at: str = ""
+    dies_at_start: bool = False
+
+    def open(self) -> "DeadlyHand":
+        if self.dies_at_start:
+            end_process()
+        if self.refusal:
+            raise OptionError(self.refusal)
+        return DeadlyHand(self)
+
+    def name(self, item: str) -> str:
+        return f"item {item}"
+
+
+class DeadlyHand:
+    def __init__(self, work: Deadly) -> None:
+        self._work = work
+
+    def do(self, items: Sequence[str], *, again: bool) -> Report:
+        for item in items:
+            if item == self._work.refusal_at:
+                raise OutputError("the disk is full")
+            mark = self._work.folder / f"{item}.begun"
+            if item in self._work.always or (item in self._work.once and not mark.exists()):
+                mark.touch()
+                end_process()
+            (self._work.folder / f"{item}.{'again' if again else 'done'}").touch()
+        return Report(done=len(items))

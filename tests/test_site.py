@@ -1,0 +1,82 @@
+"""The documentation as a site: nothing is left out of it, and nothing is loaded from elsewhere."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import rilievo
+
+ROOT = Path(__file__).parents[1]
+CONFIG = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
+DIRECTIVE = re.compile(r"^::: (\S+)$", re.MULTILINE)
+WHOLE_PACKAGES = ("geometry", "metrics", "losses")
+
+
+def pages(entry: Any) -> list[str]:
+    if isinstance(entry, str):
+        return [entry]
+    parts = entry.values() if isinstance(entry, dict) else entry
+    return [page for part in parts for page in pages(part)]
+
+
+def documented() -> list[str]:
+    return [name for page in REFERENCE for name in DIRECTIVE.findall(page.read_text("utf-8"))]
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    found = sorted(path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md"))
+    assert sorted(pages(CONFIG["nav"])) == found
+
+
+def resolved(name: str) -> Any:
+    """A module, or what is in one."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, member = name.rpartition(".")
+        return getattr(importlib.import_module(module), member)
+
+
+@pytest.mark.parametrize("name", documented())
+def test_everything_in_the_reference_is_there_and_documented(name: str) -> None:
+    thing = resolved(name)
+    if inspect.ismodule(thing) or callable(thing):
+        assert inspect.getdoc(thing)
+
+
+def test_nothing_is_in_the_reference_twice() -> None:
+    names = documented()
+    assert len(names) == len(set(names))
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """By itself, or as a part of a module that is there as a whole."""
+    index = (ROOT / "docs/reference/index.md").read_text("utf-8")
+    linked = dict(re.findall(r"^\| \[`(\w+)`\]\(\w+\.md#([\w.]+)\) \|", index, re.MULTILINE))
+    assert sorted(linked) == sorted(name for name in rilievo.__all__ if name != "__version__")
+    for name, address in linked.items():
+        assert {address, address.rpartition(".")[0]} & set(documented()), name
+        thing = getattr(rilievo, name)
+        # The package rilievo.evaluate is its own verb.
+        assert inspect.ismodule(thing) or resolved(address) is thing, name
+
+
+@pytest.mark.parametrize("package", WHOLE_PACKAGES)
+def test_every_module_of_the_pure_packages_is_in_the_reference(package: str) -> None:
+    folder = ROOT / "src/rilievo" / package
+    modules = {f"rilievo.{package}.{path.stem}" for path in folder.glob("[a-z]*.py")}
+    assert modules == {name for name in documented() if name.startswith(f"rilievo.{package}.")}
+
+
+def test_the_site_loads_nothing_from_elsewhere() -> None:
+    assert CONFIG["theme"]["font"] is False
+    local = [*CONFIG["extra_css"], *CONFIG["extra"]["polyfills"]]
+    assert all((ROOT / "docs" / path).is_file() for path in local)
+    assert "repo_url" not in CONFIG  # the theme would ask its host for stars
+    assert not re.search(r"https?://", (ROOT / "docs/site.css").read_text("utf-8"))

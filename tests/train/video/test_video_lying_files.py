@@ -1,0 +1,139 @@
+"""Files of training on video that are whole and lie about what is in them: one line each."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from rilievo.errors import InputError, RilievoError
+from rilievo.train.video.cache_files import CacheFiles, said_broken, stored_about
+from rilievo.train.video.calibration import read_calibration
+from rilievo.train.video.checkpoint import RunState, load_checkpoint, save_checkpoint
+from rilievo.train.video.config import VideoData
+from rilievo.train.video.frames import open_frames
+from rilievo.train.video.records import read_record
+from rilievo.train.video.run import read_config
+from rilievo.train.video.trajectory import read_kitti_poses
+
+
+def state() -> RunState:
+    learner = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-3)
+    learner(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return RunState(learner=learner, optimizer=optimizer, scaler=scaler, step=4, skipped={"a: b"})
+
+
+LIES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "an optimizer that is none": lambda held: held.update(optimizer=b"x"),
+    "moments that are none": lambda held: held["optimizer"]["state"][0].update(exp_avg={}),
+    "no learning rate": lambda held: held["optimizer"]["param_groups"][0].pop("lr"),
+    "weights that are bytes": lambda held: held.update(learner=b"x"),
+    "a best that is none": lambda held: held.update(best=("x", 1)),
+    "steps that are no number": lambda held: held.update(step="4"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_checkpoint_that_lies_is_refused_in_one_line(tmp_path: Path, lie: str) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(state(), path, fingerprint="f")
+    held = torch.load(path, weights_only=True)
+    LIES[lie](held)
+    torch.save(held, path)
+    with pytest.raises(InputError, match="another network or version") as caught:
+        load_checkpoint(state(), path, fingerprint="f")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_tells_the_truth_is_loaded(tmp_path: Path) -> None:
+    one, other = state(), state()
+    one.best_error, one.best_step = 0.25, 3
+    save_checkpoint(one, tmp_path / "c.pt", fingerprint="f")
+    load_checkpoint(other, tmp_path / "c.pt", fingerprint="f")
+    assert (other.step, other.skipped, other.best_error, other.best_step) == (4, {"a: b"}, 0.25, 3)
+    for key, tensor in one.learner.state_dict().items():
+        assert torch.equal(other.learner.state_dict()[key], tensor)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.json", '{"width": 9, "height": 9, "K": [1' + "0" * 400 + ", 0, 0, 1]}"),
+        ("c.json", '{"' + "x" * 100_000 + '": 1}'),
+        ("c.json", "[" * 100_000),
+        ("c.yaml", "a: &a [1]\n" + "".join(f"b{n}: &a [*a, *a, *a]\n" for n in range(40))),
+    ],
+)
+def test_a_calibration_that_lies_is_refused_in_one_line(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_calibration(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("number", ["1e308", "nan", "-inf", "-2"])
+def test_poses_that_are_no_motion_are_refused_without_a_warning(
+    tmp_path: Path, number: str
+) -> None:
+    (tmp_path / "p.txt").write_text(f"1 0 0 0 0 1 0 0 0 0 1 0\n{number} 0 0 0 0 1 0 0 0 0 1 0\n")
+    with pytest.raises(InputError, match="pose 2 is no rigid motion"):
+        read_kitti_poses(tmp_path / "p.txt")
+
+
+def test_a_device_in_the_place_of_a_record_is_not_read_for_ever(tmp_path: Path) -> None:
+    for name, read in (("record.json", read_record), ("config.json", read_config)):
+        (tmp_path / name).symlink_to("/dev/zero")
+        with pytest.raises(RilievoError, match=name):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"broken": []}, {"broken": {"x": "y"}}, {"count": "3"}, {"fault": 1}]
+)
+def test_what_a_cache_says_wrongly_of_itself_counts_as_nothing(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    files = CacheFiles(frames=tmp_path / "f", state=tmp_path / "s", about=tmp_path / "a")
+    files.frames.touch()
+    about = {"format": "rilievo-frames/1", "count": 3, "broken": {"1": "cut"}, "fault": None}
+    files.about.write_text(json.dumps(about))
+    assert said_broken(files) == {1: "cut"}
+    files.about.write_text(json.dumps(about | change))
+    assert stored_about(files) is None
+    assert said_broken(files) == {}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b"\xff\xfe",
+        b'{"runs": [[0, 1, 9]], "parallaxes": [1.0], "still": 0, "cuts": 0, "largest": 1.0}',
+        b'{"runs": [[1, 0, 2]], "parallaxes": [1.0], "still": 0, "cuts": 0, "largest": 1.0}',
+        b'{"runs": [[0, 1, 2]], "parallaxes": [-1.0], "still": 0, "cuts": 0, "largest": 1.0}',
+    ],
+)
+def test_motion_that_is_remembered_wrongly_is_measured_again(tmp_path: Path, lie: bytes) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    still = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    for number in range(4):
+        Image.fromarray(np.roll(still, 3 * number, axis=1)).save(clip / f"{number}.png")
+    data = VideoData(roots=(str(clip),), fov=60.0, held_out=0.0, stride=1)
+    asked = {"size": (64, 96), "offsets": (-1, 1), "cache": tmp_path / "kept"}
+    first = open_frames(data, **asked)
+    [motion] = (tmp_path / "kept").glob("*.motion-*.json")
+    right = motion.read_bytes()
+    motion.write_bytes(lie)
+    assert open_frames(data, **asked).training.ids == first.training.ids
+    assert motion.read_bytes() == right

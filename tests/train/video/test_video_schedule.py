@@ -1,0 +1,87 @@
+"""The learning rate and the course of a run on video."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rilievo.errors import InputError, OptionError
+from rilievo.train.video.config import VideoConfig, VideoData
+from rilievo.train.video.schedule import Course, learning_rate
+
+CONFIG = VideoConfig(data=VideoData(roots=("a",)))
+
+
+def rates(config: VideoConfig, course: Course) -> list[float]:
+    return [
+        learning_rate(config, step=step, epoch=course.epoch(step)) for step in range(course.steps)
+    ]
+
+
+def test_fifteen_epochs_are_trained_at_the_full_rate_and_five_at_a_tenth() -> None:
+    """Not fourteen and six, as the published program does with a newer torch."""
+    course = Course.of(CONFIG, 39810, processes=1)
+    assert course.steps == 20 * 3317
+    found = rates(CONFIG, course)
+    assert found.count(1e-4) == 15 * 3317
+    assert sum(rate == pytest.approx(1e-5) for rate in found) == 5 * 3317
+    assert found == sorted(found, reverse=True)
+
+
+def test_the_rate_climbs_to_its_peak_and_never_starts_at_nothing() -> None:
+    config = replace(CONFIG, warm_up=4)
+    assert [learning_rate(config, step=k, epoch=0.0) / 1e-4 for k in range(6)] == pytest.approx(
+        [0.25, 0.5, 0.75, 1, 1, 1]
+    )
+
+
+@given(
+    targets=st.integers(12, 500),
+    epochs=st.integers(1, 7),
+    accumulate=st.integers(1, 5),
+    processes=st.integers(1, 4),
+)
+@settings(deadline=None)
+def test_an_epoch_ends_as_often_as_there_are_epochs_and_all_batches_are_seen(
+    targets: int, epochs: int, accumulate: int, processes: int
+) -> None:
+    config = replace(CONFIG, epochs=epochs, accumulate=accumulate)
+    course = Course.of(config, targets, processes=processes)
+    assert course.steps * course.batches >= epochs * (targets // 12)
+    assert (course.steps - 1) * course.batches < epochs * (targets // 12)
+    ends = [step for step in range(1, course.steps + 1) if course.ends_epoch(step)]
+    assert ends[-1] == course.steps
+    assert len(ends) <= epochs + 1
+    # Processes and accumulated batches are one and the same.
+    swapped = replace(config, accumulate=accumulate * processes)
+    assert Course.of(swapped, targets, processes=1) == course
+
+
+def test_too_few_targets_for_a_batch_are_refused() -> None:
+    with pytest.raises(InputError, match=r"7 targets are fewer than a batch of 12: .*--batch-size"):
+        Course.of(CONFIG, 7, processes=1)
+
+
+def test_steps_take_the_place_of_epochs() -> None:
+    assert Course.of(replace(CONFIG, steps=7), 1000, processes=2).steps == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs is 1 or more, got 0"),
+        ({"accumulate": 0}, "accumulate is 1 or more"),
+        ({"steps": 0}, "steps are 1 or more"),
+        ({"learning_rate": -1.0}, "learning_rate is above 0"),
+        ({"clip_norm": 0.0}, "clip_norm is above 0"),
+        ({"precision": "fp8"}, "precision is fp32, bf16, fp16, got 'fp8'"),
+        ({"milestones": (5, 3)}, "milestones are epochs in order"),
+        ({"milestones": (0,)}, "milestones are epochs in order"),
+        ({"offsets": (-1, 0)}, "without 0"),
+        ({"offsets": ()}, "need offsets"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        replace(CONFIG, **change)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,122 @@
+"""The loss of learning depth from video, computed from its description by numpy, scipy and OpenCV.
+
+Float64, one image at a time, images ``h w 3``; shares nothing with what it checks.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.ndimage import map_coordinates, uniform_filter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    ssim: float = 0.85
+    smoothness: float = 1e-3
+    minimum: bool = True
+    automask: bool = True
+    native: bool = False
+    align_corners: bool = True
+    epsilon: float = 1e-7
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+
+
+def error_between(x: np.ndarray, y: np.ndarray, ssim: float) -> np.ndarray:
+    total = np.zeros(x.shape[:2])
+    for c in range(3):
+        a, b = x[..., c], y[..., c]
+
+        def mean(z: np.ndarray) -> np.ndarray:
+            return uniform_filter(z, size=3, mode="mirror")
+
+        ma, mb = mean(a), mean(b)
+        va, vb, cov = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+        s = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
+        total += (ssim * np.clip((1 - s) / 2, 0, 1) + (1 - ssim) * np.abs(a - b)) / 3
+    return total
+
+
+def places_of(depth: np.ndarray, K: np.ndarray, T: np.ndarray, epsilon: float) -> np.ndarray:
+    """``2 h w``: (u, v) in the source, one pixel after the other."""
+    height, width = depth.shape
+    K4 = np.eye(4)
+    K4[:3, :3] = K
+    projection, inverse = K4 @ T, np.linalg.inv(K)
+    places = np.zeros((2, height, width))
+    for v in range(height):
+        for u in range(width):
+            point = inverse @ np.array([u, v, 1.0]) * depth[v, u]
+            x, y, z = (projection @ np.append(point, 1.0))[:3]
+            places[:, v, u] = x / (z + epsilon), y / (z + epsilon)
+    return places
+
+
+def look_up(image: np.ndarray, places: np.ndarray, *, align_corners: bool) -> np.ndarray:
+    """Bilinear; a place beyond the border is moved onto it."""
+    height, width = image.shape[:2]
+    u, v = places
+    if not align_corners:
+        # (u / (W - 1) - 0.5) * 2 is read as ((x + 1) W - 1) / 2.
+        u, v = u / (width - 1) * width - 0.5, v / (height - 1) * height - 0.5
+    u, v = np.clip(u, 0, width - 1), np.clip(v, 0, height - 1)
+    layers = [map_coordinates(image[..., c], [v, u], order=1) for c in range(image.shape[2])]
+    return np.stack(layers, axis=-1)
+
+
+def smoothness_of(disparity: np.ndarray, image: np.ndarray) -> float:
+    shape = disparity / (disparity.mean() + 1e-7)
+    total = 0.0
+    for axis in (0, 1):
+        edge = np.abs(np.diff(image, axis=axis)).mean(axis=2)
+        total += (np.abs(np.diff(shape, axis=axis)) * np.exp(-edge)).mean()
+    return total
+
+
+def halved(image: np.ndarray, times: int) -> np.ndarray:
+    """The mean over squares of pixels."""
+    side = 2**times
+    height, width, channels = image.shape
+    return image.reshape(height // side, side, width // side, side, channels).mean(axis=(1, 3))
+
+
+def loss_of(
+    target: np.ndarray,
+    sources: list[np.ndarray],
+    pyramid: list[np.ndarray],
+    K: np.ndarray,
+    motion: list[np.ndarray],
+    sigmoids: list[np.ndarray],
+    recipe: Recipe,
+    masks: list[np.ndarray] | None = None,
+) -> float:
+    """Of one image; ``masks`` are ``h w n`` by scale."""
+    total = 0.0
+    for scale, sigmoid in enumerate(sigmoids):
+        times = scale if recipe.native else 0
+        frames = [halved(image, times) for image in (target, *sources)]
+        goal, others = frames[0], frames[1:]
+        height, width = goal.shape[:2]
+        fine = cv2.resize(sigmoid, (width, height), interpolation=cv2.INTER_LINEAR)
+        depth = 1 / (1 / recipe.max_depth + (1 / recipe.min_depth - 1 / recipe.max_depth) * fine)
+        shrunk = K.copy()
+        shrunk[:2, 2] = (K[:2, 2] + 0.5) / 2**times - 0.5
+        shrunk[[0, 1], [0, 1]] /= 2**times
+        moved = []
+        for k, (source, T) in enumerate(zip(others, motion, strict=True)):
+            places = places_of(depth, shrunk, T, recipe.epsilon)
+            seen = look_up(source, places, align_corners=recipe.align_corners)
+            error = error_between(seen, goal, recipe.ssim)
+            if masks is not None:
+                mask = cv2.resize(masks[scale][..., k], (width, height))
+                error = error * mask
+                total += 0.2 * (-np.log(mask)).mean() / len(others)
+            moved.append(error)
+        still = [error_between(source, goal, recipe.ssim) for source in others]
+        if not recipe.minimum:
+            moved, still = [np.mean(moved, axis=0)], [np.mean(still, axis=0)]
+        candidates = [*still, *moved] if recipe.automask else moved
+        total += np.min(candidates, axis=0).mean()
+        total += recipe.smoothness / 2**scale * smoothness_of(sigmoid, pyramid[scale])
+    return total / len(sigmoids)

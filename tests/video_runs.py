@@ -1,0 +1,34 @@
+"""What tests of runs on video share: networks small enough to train in a second."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.train.video.config import VideoConfig, VideoData, VideoRunOptions
+from sliding_walls import SIZE
+
+CPU = VideoRunOptions(device="cpu")
+
+
+def small_config(*roots: Path) -> VideoConfig:
+    """A run of six steps: six targets, two epochs, batches of two."""
+    return VideoConfig(
+        blueprint=VideoBlueprint(encoder="timm/test_resnet", pose=PoseKind.CNN, size=SIZE),
+        data=VideoData(roots=tuple(map(str, roots)), stride=1, held_out=0.2, poses="auto"),
+        epochs=2,
+        batch_size=2,
+        learning_rate=1e-3,
+        checkpoint_steps=100,
+    )
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    """What a run wrote."""
+    return load_file(run / "weights.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of weights are the same bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

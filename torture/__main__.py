@@ -1,0 +1,79 @@
+"""Run the campaign: ``python -m torture [PART...]``; see ``--help``."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from torture.settings import Settings
+
+# A new part is one file with ``run(settings) -> bool`` and one line here.
+PARTS: Mapping[str, str] = {
+    "inputs": "broken, odd and hostile files for every reader",
+    "kills": "kill -9 at random moments of long work, then resume",
+    "pressure": "full disks, no permission, no memory, clocks that jump, two runs at once",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What to run and how."""
+
+    parts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Parts of the campaign; all of them when none is named."""
+    minutes: float = 14.0
+    """Longest that all of it may take; what does not fit in is said."""
+    seed: int = 1
+    """The same seed makes the same inputs and the same moments."""
+    inputs: int = 24_000
+    """Broken files, shared out among the readers."""
+    kills: int = 100
+    """Moments at which work is killed."""
+    workers: int = 2
+    """Processes that read."""
+    only: tuple[str, ...] = ()
+    """Readers or jobs whose name contains one of these words."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path("torture-runs")
+    """Where the journal and what went wrong are kept; the same seed goes on where it stopped."""
+    again: str | None = None
+    """One case once more, as READER#CASE: what it does is printed."""
+
+
+def main() -> int:
+    """Run the parts; 1 when anything was found."""
+    given = tyro.cli(Arguments, prog="python -m torture", description=_help())
+    unknown = [part for part in given.parts if part not in PARTS]
+    if unknown:
+        print(f"no part {unknown[0]!r}\n{_help()}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="torture-") as work:
+        settings = Settings(
+            end=time.monotonic() + 60 * given.minutes,
+            seed=given.seed,
+            inputs=given.inputs,
+            kills=given.kills,
+            workers=given.workers,
+            only=given.only,
+            output=given.output.absolute(),
+            work=Path(work),
+        )
+        settings.output.mkdir(parents=True, exist_ok=True)
+        if given.again is not None:
+            return import_module("torture.inputs").run_again(given.again, settings)
+        parts = given.parts or tuple(PARTS)
+        good = [import_module(f"torture.{part}").run(settings) for part in parts]
+    return 0 if all(good) else 1
+
+
+def _help() -> str:
+    return "\n".join(f"{name}: {about}" for name, about in PARTS.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Long work that is killed on its way: commands of the product, and what they must leave behind."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from torture.reader import write_text
+from torture.readers.pictures import colours, save
+from torture.readers.videos import write_video
+
+RILIEVO = (sys.executable, "-m", "rilievo")
+_SIZE = (240, 320)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A command that writes into one folder and can be resumed.
+
+    Attributes:
+        name: In tables and on the command line.
+        prepare: Writes its input into a folder.
+        command: From input and output folder to what is run first, and after a kill.
+        volatile: Names of files and, after "#", of entries in JSON that differ between any two
+            runs, such as how long it took.
+        passing: Names of files that are there only until all others are.
+        share: Of the kills.
+    """
+
+    name: str
+    prepare: Callable[[Path], None]
+    command: Callable[[Path, Path], Sequence[str]]
+    volatile: tuple[str, ...] = ()
+    passing: tuple[str, ...] = ()
+    share: float = 1.0
+
+
+def _photos(folder: Path) -> None:
+    for seed in range(12):
+        save(folder / f"part{seed % 2}" / f"{seed}.jpg", colours(seed, _SIZE), quality=90)
+
+
+def _video(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    write_video(folder / "clip.mp4", "libx264", frames=20, size=(96, 128))
+
+
+def _scenes(folder: Path) -> None:
+    for seed in range(10):
+        save(folder / "images" / f"{seed}.png", colours(seed, (96, 128)))
+        (folder / "depth").mkdir(exist_ok=True)
+        rows, _ = np.indices((96, 128))
+        np.save(folder / "depth" / f"{seed}.npy", (1 + seed + rows / 96).astype(np.float32))
+    write_text(
+        folder / "rilievo.yaml",
+        "image: images/{id}.png\ndepth:\n  file: depth/{id}.npy\n",
+    )
+
+
+def _predict(*save: str) -> Callable[[Path, Path], Sequence[str]]:
+    def command(input: Path, output: Path) -> Sequence[str]:
+        chosen = ("--save", ",".join(save), "--threads", "1", "--resume")
+        return (*RILIEVO, "predict", str(input), "-o", str(output), *chosen)
+
+    return command
+
+
+def _evaluate(input: Path, output: Path) -> Sequence[str]:
+    chosen = ("-b", "depth", "--dataset", "folder", "--threads", "1")
+    return (*RILIEVO, "evaluate", *chosen, "--root", str(input), "-o", str(output))
+
+
+def _train_probe(input: Path, output: Path) -> Sequence[str]:
+    return (sys.executable, "-m", "torture.train_probe", str(input), str(output))
+
+
+# Another kind of long work is one line here.
+JOBS: tuple[Job, ...] = (
+    Job(name="predict a folder", prepare=_photos, command=_predict("npz", "png16"), share=5),
+    Job(name="predict a video", prepare=_video, command=_predict("colour", "png16"), share=2),
+    Job(
+        name="evaluate",
+        prepare=_scenes,
+        command=_evaluate,
+        volatile=("report.html", "evaluation.json#seconds", "evaluation.json#command"),
+        share=2,
+    ),
+    Job(
+        name="train probe",
+        prepare=_scenes,
+        command=_train_probe,
+        volatile=("log.csv", "record.json#cpu_seconds", "checkpoint.pt"),
+        passing=("checkpoint.pt",),
+        share=1,
+    ),
+)

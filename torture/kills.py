@@ -1,0 +1,149 @@
+"""The second part: work killed with SIGKILL at random moments, looked at, and resumed.
+
+A run is killed again and again until it gets to its end between two kills; then another begins.
+After every kill whatever has its final name must be whole and right, and what was there before
+must be there still, untouched; at the end all must be as an undisturbed run leaves it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from torture.jobs import JOBS, Job
+from torture.leavings import faults, files_of, parts_of
+from torture.settings import Settings
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What became of one job.
+
+    Attributes:
+        kills: How often it was killed.
+        parts: How often a file was being written at that moment.
+        ends: How often it got to its end.
+        faults: What was wrong, one line each.
+    """
+
+    kills: int = 0
+    parts: int = 0
+    ends: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def run(settings: Settings) -> bool:
+    """Kill every job; whether nothing was wrong."""
+    jobs = [job for job in JOBS if settings.asks_for(job.name)]
+    total = sum(job.share for job in jobs)
+    wanted = {job.name: round(settings.kills * job.share / total) for job in jobs}
+    with ThreadPoolExecutor(settings.workers) as pool:
+        pending = {job.name: pool.submit(_tried, job, wanted[job.name], settings) for job in jobs}
+        tallies = {name: each.result() for name, each in pending.items()}
+    print("| work | kills | while a file was written | ends | half, lost or different |")
+    print("|---|---:|---:|---:|---:|")
+    for name, tally in tallies.items():
+        print(f"| {name} | {tally.kills} | {tally.parts} | {tally.ends} | {len(tally.faults)} |")
+    for name, tally in tallies.items():
+        for fault in tally.faults:
+            print(f"BAD {name}: {fault}")
+    return not any(tally.faults for tally in tallies.values())
+
+
+def _tried(job: Job, kills: int, settings: Settings) -> Tally:
+    base = settings.work / job.name.replace(" ", "-")
+    job.prepare(base / "in")
+    tally, chance = Tally(), Random(f"{settings.seed}/{job.name}")
+    begun = time.monotonic()
+    said = _whole(job, base / "in", base / "wanted")
+    seconds = time.monotonic() - begun
+    if said:
+        tally.faults.append(f"undisturbed: {said}")
+        return tally
+    wanted = files_of(base / "wanted")
+    while tally.kills < kills and not settings.is_over and len(tally.faults) < 10:
+        _one_run(job, base, wanted, Killer(chance=chance, seconds=seconds, kills=kills), tally)
+    return tally
+
+
+@dataclass(slots=True, kw_only=True)
+class Killer:
+    """When work is killed."""
+
+    chance: Random
+    seconds: float
+    kills: int
+
+    def moment(self) -> float:
+        """Seconds from the start: some before anything is written, most in the midst of it."""
+        return self.chance.uniform(0.1, 1.0) * self.seconds
+
+
+def _one_run(
+    job: Job, base: Path, wanted: Mapping[str, bytes], killer: Killer, tally: Tally
+) -> None:
+    output = base / "out"
+    shutil.rmtree(output, ignore_errors=True)
+    before: dict[str, bytes] = {}
+    while tally.kills < killer.kills:
+        stopped = _killed(job, base / "in", output, killer.moment())
+        if stopped is not None:
+            tally.faults += [stopped] if stopped else []
+            break
+        tally.kills += 1
+        tally.parts += bool(output.exists() and parts_of(output))
+        found = files_of(output) if output.exists() else {}
+        tally.faults += faults(found, dict(wanted), job.volatile, is_whole=False)
+        passing = job.passing if wanted.keys() <= found.keys() else ()
+        lost = before.keys() - found.keys() - set(passing)
+        tally.faults += [f"{name} was there and is lost" for name in sorted(lost)]
+        before = found
+    else:
+        tally.faults += [each for each in [_whole(job, base / "in", output)] if each]
+    tally.ends += 1
+    tally.faults += faults(files_of(output), dict(wanted), job.volatile, is_whole=True)
+    tally.faults += [f"{name} was left behind" for name in parts_of(output)]
+
+
+def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:
+    """Start the work and kill it then; None if so, else how it ended before: "" for well."""
+    process = _started(job, input, output)
+    try:
+        _, said = process.communicate(timeout=moment)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return None
+    return _ending(process.returncode, said)
+
+
+def _whole(job: Job, input: Path, output: Path) -> str:
+    """Let the work come to its end; "" if it ended well."""
+    process = _started(job, input, output)
+    _, said = process.communicate()
+    return _ending(process.returncode, said)
+
+
+def _started(job: Job, input: Path, output: Path) -> subprocess.Popen[bytes]:
+    environment = {"RILIEVO_CACHE": str(input.parent / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        job.command(input, output),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
+        cwd=Path(__file__).parents[1],
+        start_new_session=True,
+    )
+
+
+def _ending(code: int, said: bytes) -> str:
+    text = said.decode(errors="replace").strip()
+    if code == 0 and "Traceback" not in text:
+        return ""
+    return f"ended with {code}: {text[-600:]}"

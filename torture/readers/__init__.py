@@ -1,0 +1,27 @@
+"""The readers that the campaign tries, by what they read."""
+
+from importlib import import_module
+
+from torture.reader import Reader
+
+MODULES = (
+    "photographs",
+    "videos",
+    "numbers",
+    "outputs",
+    "texts",
+    "datasets",
+    "networks",
+    "runs",
+    "footage",
+)
+
+
+def all_readers() -> dict[str, Reader]:
+    """Every reader by its name, in the order of the tables."""
+    found: dict[str, Reader] = {}
+    for module in MODULES:
+        for reader in import_module(f"torture.readers.{module}").READERS:
+            assert reader.name not in found, f"two readers are called {reader.name}"
+            found[reader.name] = reader
+    return found

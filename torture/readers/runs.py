@@ -1,0 +1,162 @@
+"""What training leaves behind: run folders, checkpoints, kept features, records of sweeps."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.io.json_record import to_json
+from rilievo.models import load_model
+from rilievo.types import Photo
+from torture.reader import Reader
+from torture.readers.pictures import colours
+
+if TYPE_CHECKING:
+    from rilievo.networks.backbones import Backbone
+    from rilievo.train.probe.checkpoint import RunState
+    from rilievo.train.probe.config import ProbeConfig
+
+_SIZE = (64, 64)
+
+
+@lru_cache(1)
+def _backbone() -> "Backbone":
+    from rilievo.networks.probed import make_chosen_backbone
+
+    return make_chosen_backbone(_config().blueprint)
+
+
+@lru_cache(1)
+def _config() -> "ProbeConfig":
+    from rilievo.networks.blueprint import BackboneChoice, Blueprint, DepthChoice, ProbeChoice, Task
+    from rilievo.train.probe.config import DataChoice, ProbeConfig
+
+    return ProbeConfig(
+        blueprint=Blueprint(
+            backbone=BackboneChoice(name="timm/test_vit", weights="random"),
+            probe=ProbeChoice(kind="linear"),
+            task=Task.BOTH,
+            size=_SIZE,
+            depth=DepthChoice(bins=16),
+        ),
+        data=DataChoice(dataset="synthetic"),
+        epochs=1,
+        batch_size=2,
+    )
+
+
+def _run(folder: Path) -> None:
+    from rilievo.models.probe import BACKBONE
+    from rilievo.networks.backbones import weights_sha256
+    from rilievo.networks.probed import make_chosen_probe
+    from rilievo.train.probe.checkpoint import WEIGHTS, save_weights
+
+    backbone = _backbone()
+    probe = make_chosen_probe(_config().blueprint, backbone, seed=0)
+    save_weights(probe, folder / WEIGHTS, {BACKBONE: weights_sha256(backbone)})
+    (folder / "config.json").write_text(to_json(_config(), indent=1))
+
+
+def _read_run(folder: Path) -> object:
+    model = load_model(folder, device="cpu", threads=1)
+    return model.predict([Photo(pixels=colours(0, _SIZE))])
+
+
+def _state() -> "RunState":
+    import torch
+
+    from rilievo.networks.probed import make_chosen_probe
+    from rilievo.train.probe.checkpoint import RunState
+
+    learned = make_chosen_probe(_config().blueprint, _backbone(), seed=0)
+    optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
+    for each in learned.parameters():
+        each.grad = torch.ones_like(each)
+    optimizer.step()
+    return RunState(learned=learned, optimizer=optimizer, step=3, epoch_losses=[0.5])
+
+
+def _checkpoint(folder: Path) -> None:
+    from rilievo.train.probe.checkpoint import save_checkpoint
+
+    save_checkpoint(_state(), folder / "checkpoint.pt", fingerprint="f" * 64)
+
+
+def _read_checkpoint(folder: Path) -> object:
+    from rilievo.train.probe.checkpoint import load_checkpoint
+
+    state = _state()
+    load_checkpoint(state, folder / "checkpoint.pt", fingerprint="f" * 64)
+    state.optimizer.step()
+    # What the loop does with them: whoever goes on needs numbers.
+    return (
+        state.step + 1,
+        sum(state.epoch_losses),
+        state.cpu_seconds + 1.0,
+        sorted(state.passed_over),
+    )
+
+
+def _cached(folder: Path) -> object:
+    import torch
+
+    from rilievo.train.probe.cache import FeatureCache
+
+    cache = FeatureCache(folder / "features", _backbone())
+    return cache.features(torch.from_numpy(colours(0, _SIZE))[None])
+
+
+def _write_features(folder: Path) -> None:
+    _cached(folder)
+
+
+def _record(folder: Path) -> None:
+    record = {"backbone_sha256": "ab", "layers": [0, 1], "backbone_parameters": 5}
+    record |= {"probe_parameters": 7, "images": 2, "held_out": 0, "passed_over": 1}
+    record |= {"passed_over_ids": ["a/1"], "steps": 3, "loss": 0.5, "cpu_seconds": 1.5}
+    difference = {"field": "epochs", "value": "1", "default": "10"}
+    record |= {"device": "cpu", "torch_version": "2", "version": "1", "differences": [difference]}
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def _read_record(folder: Path) -> object:
+    from rilievo.train.probe.records import read_record
+
+    return read_record(folder)
+
+
+READERS = (
+    Reader(
+        name="run of a probe: its configuration",
+        write=_run,
+        victims={"config.json": "json"},
+        read=_read_run,
+    ),
+    Reader(
+        name="run of a probe: its weights",
+        write=_run,
+        victims={"weights.safetensors": "safetensors"},
+        read=_read_run,
+        share=0.7,
+    ),
+    Reader(
+        name="run of a probe: its record",
+        write=_record,
+        victims={"record.json": "json"},
+        read=_read_record,
+        share=0.5,
+    ),
+    Reader(
+        name="checkpoint of a probe",
+        write=_checkpoint,
+        victims={"checkpoint.pt": "pt"},
+        read=_read_checkpoint,
+        share=1.5,
+    ),
+    Reader(
+        name="kept features of a backbone",
+        write=_write_features,
+        victims={"features/*.features": "lengths", "features/*/features.json": "json"},
+        read=_cached,
+    ),
+)
