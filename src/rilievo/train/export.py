@@ -26,7 +26,7 @@ TRAINED_ON = (
     "and scikit-image's) and 735 of the 795 training frames of NYU Depth V2's labelled set; the "
     "encoder started from ImageNet weights of the ONNX model zoo (Apache-2.0)"
 )
-_AREA = 76800
+_AREA = 49152
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's (geometric) mean
 
 
