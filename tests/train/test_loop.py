@@ -19,29 +19,6 @@ from rilievo.train.recipes import RECIPES
 from rilievo.train.shards import ShardPool
 
 
-@pytest.fixture
-def shards(tmp_path: Path) -> Path:
-    """Tilted planes whose brightness tells the depth."""
-    folder = tmp_path / "shards"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    rows, columns = np.mgrid[:32, :64] / 32
-    for shard in range(2):
-        a, b = random.uniform(-1, 1, (2, 4, 1, 1))
-        log_depth = 1 + a * rows + b * columns
-        image = np.clip(40 * log_depth + 60, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=-1)
-        normals = np.zeros((4, 3, 32, 64), np.int8)
-        normals[:, 2] = -127
-        np.savez(
-            folder / f"shard-{shard:05d}.npz",
-            image=image,
-            log_depth=log_depth.astype(np.float16),
-            normals=normals,
-            focal=np.full(4, 60, np.float32),
-        )
-    return folder
-
-
 def toy(steps: int, **changes: float) -> TrainConfig:
     return TrainConfig(
         steps=steps,
@@ -135,7 +112,7 @@ def test_impossible_runs_are_refused(wrong: dict[str, object]) -> None:
 
 def test_every_recipe_makes_a_run() -> None:
     for recipe in RECIPES.values():
-        config = recipe()
+        config = recipe().config
         assert config.stage(0.0).until > 0
         assert config.stage(1.0) is config.stages[-1]
         assert recipe.__doc__ is not None
@@ -180,7 +157,7 @@ def test_the_exported_file_says_what_it_is(
     facts = exported[1].get_modelmeta().custom_metadata_map
     assert facts["rilievo.name"] == "rilievo/small"
     assert facts["rilievo.kind"] == "up_to_scale"
-    assert facts["rilievo.area"] == "76800"
+    assert facts["rilievo.area"] == "49152"
     assert facts["rilievo.multiple"] == "32"
     assert facts["rilievo.licence"] == "Apache-2.0"
     assert facts["rilievo.format"] == "1"

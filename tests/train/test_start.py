@@ -17,8 +17,9 @@ def settled(widths: Widths, seed: int) -> SmallNet:
     network = SmallNet(widths)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+            statistics = module.state_dict()
+            torch.nn.init.uniform_(statistics["running_mean"], -0.5, 0.5)
+            torch.nn.init.uniform_(statistics["running_var"], 0.5, 2.0)
     return network.eval()
 
 
@@ -36,11 +37,11 @@ def test_what_the_other_lacks_is_named_and_kept() -> None:
     state = {
         name: value for name, value in narrow.state_dict().items() if not name.startswith("spread")
     }
-    before = wide.spread[1].weight.clone()
+    before = wide.state_dict()["spread.1.weight"].clone()
     missing = take_over(wide, state)
     assert missing
     assert all(name.startswith("spread") for name in missing)
-    torch.testing.assert_close(wide.spread[1].weight, before)
+    torch.testing.assert_close(wide.state_dict()["spread.1.weight"], before)
 
 
 def test_wider_or_foreign_weights_are_refused_by_name() -> None:

@@ -41,6 +41,7 @@ class Widths:
     decoder: tuple[int, ...]
 
 
+NARROW = Widths(blocks=17, decoder=(256, 160, 112, 64, 32))
 SMALL = Widths(blocks=17, decoder=(384, 224, 160, 80, 32))
 TINY = Widths(blocks=13, decoder=(128, 80, 48, 24))
 

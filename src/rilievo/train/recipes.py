@@ -1,12 +1,37 @@
-"""Recipes: functions that return the configuration of a run."""
+"""Recipes: functions that return how a network is trained."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+from rilievo.networks.small import NARROW, SMALL, TINY, Widths
 from rilievo.train.config import Stage, TrainConfig
 
+ENCODER = "encoder."
+"""What the names of the encoder's weights begin with."""
 
-def small(*, minutes: float | None = 100.0, steps: int | None = None) -> TrainConfig:
-    """The embedded model, ``rilievo/small``.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A network and its run.
+
+    Attributes:
+        config: Of the run.
+        widths: Of the network.
+        first: The recipe whose averaged weights it starts from; None for an encoder trained on
+            ImageNet alone.
+        takes: What the names of the weights begin with that are taken over.
+        photographs: Whether photographs with measured depth belong to it.
+    """
+
+    config: TrainConfig
+    widths: Widths = SMALL
+    first: str | None = None
+    takes: str = ""
+    photographs: bool = True
+
+
+def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> Recipe:
+    """A narrower network, from which ``small`` and ``tiny`` start.
 
     Small images first, because most of what is learned then does not need more, and they are
     twice as fast; photographs with measured depth mostly in the later part, with rendered scenes
@@ -15,17 +40,17 @@ def small(*, minutes: float | None = 100.0, steps: int | None = None) -> TrainCo
     Command::
 
         python -m rilievo.datasets.synthetic --count 14000 --seed 1 --photos KODAK -o shards
-        python -m rilievo.train small --shards shards --real NYU --encoder ENCODER.npz -o run
+        python -m rilievo.train small-first --shards shards --real NYU --encoder ENCODER.npz -o run
 
     Hardware and time: 100 minutes on one core that has AVX-512 with bfloat16, in which 111,000
     images are seen (26 a second, then 14); 6 GB of memory; rendering comes on top. On a faster core
     the same minutes see more images.
 
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.162, δ1 0.757, normals 26.6°;
-    rendered (64) 0.176, 0.786, 20.4°. On 94 NYU test frames 0.154, 0.777, 31.8°. The weights that
-    ship come from this run, rendered while it began; the darkening of some frames joined at 45 %.
+    rendered (64) 0.176, 0.786, 20.4°. On 94 NYU test frames 0.154, 0.777, 31.8°. That run had
+    neither the loss of agreement nor a confidence yet; frames darkened on purpose joined at 45 %.
     """
-    return TrainConfig(
+    config = TrainConfig(
         minutes=minutes,
         steps=steps,
         stages=(
@@ -34,6 +59,92 @@ def small(*, minutes: float | None = 100.0, steps: int | None = None) -> TrainCo
             Stage(until=1.0, area=49152, real=0.4),
         ),
     )
+    return Recipe(config=config, widths=NARROW)
 
 
-RECIPES: Mapping[str, Callable[..., TrainConfig]] = {"small": small}
+def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
+    """The embedded model, ``rilievo/small``: wider, and on from what ``small-first`` knows.
+
+    Command; the first phase is run if it is not there yet::
+
+        python -m rilievo.datasets.synthetic --count 21600 --seed 1 --photos KODAK -o shards
+        python -m rilievo.train small --shards shards --real NYU --encoder ENCODER.npz -o run
+    """
+    config = TrainConfig(
+        minutes=minutes,
+        steps=steps,
+        learning_rate=8e-4,
+        average_decay=0.999,
+        stages=(
+            Stage(until=0.25, area=24576, real=0.3),
+            Stage(until=1.0, area=49152, real=0.38),
+        ),
+        seed=3,
+    )
+    return Recipe(config=config, first="small-first")
+
+
+def tiny(*, minutes: float | None = 35.0, steps: int | None = None) -> Recipe:
+    """For video and small machines, ``rilievo/tiny``.
+
+    The first 13 blocks of an encoder that knows depth already, and a narrow decoder.
+
+    Command::
+
+        python -m rilievo.train tiny --shards shards --real NYU --encoder ENCODER.npz -o run-tiny
+    """
+    config = TrainConfig(
+        minutes=minutes,
+        steps=steps,
+        learning_rate=1.5e-3,
+        stages=(
+            Stage(until=0.5, area=24576, real=0.3),
+            Stage(until=1.0, area=49152, real=0.38),
+        ),
+        seed=5,
+    )
+    return Recipe(config=config, widths=TINY, first="small-first", takes=ENCODER)
+
+
+def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) -> Recipe:
+    """``rilievo/small-rendered``: as wide as ``small``, and it owes nothing to anybody's depth.
+
+    Command::
+
+        python -m rilievo.train small-rendered --shards shards --encoder ENCODER.npz -o run-rendered
+    """
+    config = TrainConfig(
+        minutes=minutes,
+        steps=steps,
+        stages=(
+            Stage(until=0.55, area=24576, real=0.0),
+            Stage(until=1.0, area=49152, real=0.0),
+        ),
+        seed=4,
+    )
+    return Recipe(config=config, photographs=False)
+
+
+def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Recipe:
+    """A tiny network that learns from what another model says of photographs of one's own.
+
+    Command::
+
+        python -m rilievo.train.teacher TEACHER photos/ -o lessons
+        python -m rilievo.train distilled --shards lessons --encoder ENCODER.npz -o run
+    """
+    config = TrainConfig(
+        minutes=minutes,
+        steps=steps,
+        stages=(Stage(until=0.5, area=24576, real=0.0), Stage(until=1.0, area=49152, real=0.0)),
+    )
+    return Recipe(config=config, widths=TINY, photographs=False)
+
+
+RECIPES: Mapping[str, Callable[..., Recipe]] = {
+    "small-first": small_first,
+    "small": small,
+    "tiny": tiny,
+    "small-rendered": small_rendered,
+    "distilled": distilled,
+}

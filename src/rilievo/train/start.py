@@ -6,11 +6,13 @@ random weights of their own and lets nothing old listen to them yet.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError
+from rilievo.io.limits import printable, reason
 
 
 def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -46,6 +48,37 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...
     return tuple(name for name in mine if name not in state)
 
 
-def read_average(entries: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The averaged weights of a run's checkpoint."""
-    return {name: torch.as_tensor(value) for name, value in entries["average"].items()}
+def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
+    """Take over the averaged weights of a run.
+
+    Args:
+        network: As wide as the run's, or wider.
+        run: Folder of the run.
+        takes: What the names of the weights begin with that are taken; of those, ones that
+            ``network`` has no place for are left, as a shorter encoder leaves the last blocks.
+
+    Raises:
+        InputError: If the folder has no checkpoint of such a run, or nothing in it fits.
+    """
+    theirs, mine = read_average(run), network.state_dict()
+    if takes:
+        theirs = {
+            name: value for name, value in theirs.items() if name.startswith(takes) and name in mine
+        }
+    take_over(network, theirs)
+
+
+def read_average(run: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run.
+
+    Raises:
+        InputError: If the folder has no checkpoint of such a run.
+    """
+    path = run / "checkpoint.pt"
+    try:
+        entries = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: torch.as_tensor(value) for name, value in entries["average"].items()}
+    except Exception as error:  # torch.load raises whatever its unpickler does
+        raise InputError(
+            f"{printable(path)}: no checkpoint of a run to start from ({reason(error)})"
+        ) from error
