@@ -6,11 +6,12 @@ from typing import no_type_check
 import numpy as np
 
 from rilievo.datasets.synthetic.buffers import CELL, HORIZON, LIGHTS, TILE
-from rilievo.datasets.synthetic.raycast import kernel, trace
+from rilievo.datasets.synthetic.raycast import gather, kernel, trace
 from rilievo.datasets.synthetic.shading import mirrored, surface
 from rilievo.datasets.synthetic.tracer import (
+    blank_boxes,
     hit_cell,
-    light_tile,
+    light_frame,
     list_in_cone,
     paint_cell,
     ray,
@@ -29,8 +30,7 @@ def trace_frame(solids, materials, paint, view, lamps, chance, out):
     height, width = out.depth.shape
     every = np.arange(len(solids)).astype(np.int32)
     listed, near = np.zeros_like(every), np.zeros_like(every)
-    lists = (every, listed, near)
-    boxes = np.zeros((5, 2, 3))
+    boxes = blank_boxes(height, width)
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             count = list_in_cone(solids, view, top, left, TILE, every, len(every), listed)
@@ -38,8 +38,9 @@ def trace_frame(solids, materials, paint, view, lamps, chance, out):
                 v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
                 few = list_in_cone(solids, view, v, u, CELL, listed, count, near)
                 hit_cell(solids, view, near, few, v, u, out)
-                paint_cell(solids, materials, paint, view, v, u, out, boxes[cell])
-            light_tile(solids, lamps, chance, lists, top, left, boxes, out)
+                box = boxes[top // TILE, left // TILE, cell]
+                paint_cell(solids, materials, paint, view, v, u, out, box)
+    light_frame(solids, lamps, chance, boxes, out)
 
 
 @kernel
@@ -225,6 +226,7 @@ def soften_cell(
         paint.side,
     )
     turn, focal, cx, cy, o = view.turn, view.focal, view.cx, view.cy, view.origin
+    balls = gather(solids, listed, count)
     for v in range(max(1, top), min(faces.shape[0] - 1, top + CELL)):
         for u in range(max(1, left), min(faces.shape[1] - 1, left + CELL)):
             if not is_edge(faces, v, u):
@@ -234,7 +236,7 @@ def soften_cell(
                 du, dv = 0.375 - 0.25 * ((2 * k + k // 2) % 4), 0.375 - 0.25 * k
                 dx, dy, dz, _ = ray(turn, focal, u + du - cx, v + dv - cy)
                 t, row, face = trace(
-                    solids, listed, count, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
+                    solids, listed, balls, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
                 )
                 y, x = same_face(faces, 8 * row + face if row >= 0 else -1, v, u)
                 if y < 0:
@@ -267,13 +269,14 @@ def glance(solids, view, height, width, stride):
     depth = np.full((rows, columns), -1.0, np.float32)
     solid = np.full((rows, columns), -1, np.int32)
     listed = np.arange(len(solids)).astype(np.int32)
+    balls = gather(solids, listed, len(solids))
     o, turn, focal, cx, cy = view.origin, view.turn, view.focal, view.cx, view.cy
     for i in range(rows):
         for j in range(columns):
             x, y = (j + 0.5) * stride - cx, (i + 0.5) * stride - cy
             dx, dy, dz, along = ray(turn, focal, x, y)
             t, row, _ = trace(
-                solids, listed, len(solids), o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
+                solids, listed, balls, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
             )
             solid[i, j] = row
             if row >= 0:

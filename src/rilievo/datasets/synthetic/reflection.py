@@ -11,9 +11,9 @@ import numpy as np
 
 from rilievo.datasets.synthetic.buffers import CELL, HORIZON, TILE
 from rilievo.datasets.synthetic.candidates import list_in_beam
-from rilievo.datasets.synthetic.raycast import kernel, trace
+from rilievo.datasets.synthetic.raycast import gather, kernel, trace
 from rilievo.datasets.synthetic.shading import mirrored, surface
-from rilievo.datasets.synthetic.tracer import ball_around, light_tile
+from rilievo.datasets.synthetic.tracer import ball_around, blank_boxes, light_frame
 
 
 @kernel
@@ -22,26 +22,26 @@ def reflect_frame(solids, materials, paint, view, lamps, chance, out, seen):
     """Fill the buffers of what is seen in mirrors, all but the colours."""
     height, width = out.depth.shape
     every = np.arange(len(solids)).astype(np.int32)
-    lists = (every, np.zeros_like(every), np.zeros_like(every))
-    boxes = np.zeros((5, 2, 3))
+    listed = np.zeros_like(every)
+    boxes = blank_boxes(height, width)
     beam = np.zeros((2, 3))
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             for cell in range(4):
                 v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
-                reach = send_back(materials, v, u, out, seen, boxes[cell], beam)
-                x, y, z, radius = ball_around(boxes[cell])
-                boxes[cell, 0], boxes[cell, 1] = 1e9, -1e9
+                box = boxes[top // TILE, left // TILE, cell]
+                reach = send_back(materials, v, u, out, seen, box, beam)
+                x, y, z, radius = ball_around(box)
+                box[0], box[1] = 1e9, -1e9
                 if radius > 0.0:
                     count = list_in_beam(
                         solids, x, y, z, radius, beam[0, 0], beam[0, 1], beam[0, 2], reach,
-                        every, len(every), lists[1],
+                        every, len(every), listed,
                     )  # fmt: skip
                     paint_mirrored(
-                        solids, materials, paint, view, lists[1], count, v, u, out, seen,
-                        boxes[cell],
+                        solids, materials, paint, view, listed, count, v, u, out, seen, box,
                     )  # fmt: skip
-            light_tile(solids, lamps, chance, lists, top, left, boxes, seen)
+    light_frame(solids, lamps, chance, boxes, seen)
 
 
 @kernel
@@ -92,13 +92,14 @@ def paint_mirrored(solids, materials, paint, view, listed, count, top, left, out
     faces, normal, albedo, sent = seen.face, seen.normal, seen.albedo, seen.gaze
     material, point, focal = seen.material, seen.point, view.focal
     texels, linear, side = paint.texels, paint.linear, paint.side
+    balls = gather(solids, listed, count)
     for v in range(top, min(faces.shape[0], top + CELL)):
         for u in range(left, min(faces.shape[1], left + CELL)):
             if mirrors[v, u] < 0 or materials[rows[v, u]].mirror <= 0.0:
                 continue
             dx, dy, dz = sent[v, u, 0], sent[v, u, 1], sent[v, u, 2]
             x, y, z = start[v, u, 0], start[v, u, 1], start[v, u, 2]
-            t, row, face = trace(solids, listed, count, x, y, z, dx, dy, dz, 1e-3, HORIZON, False)
+            t, row, face = trace(solids, listed, balls, x, y, z, dx, dy, dz, 1e-3, HORIZON, False)
             if row < 0:
                 continue
             x, y, z = x + t * dx, y + t * dy, z + t * dz

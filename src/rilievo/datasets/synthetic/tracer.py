@@ -10,9 +10,11 @@ up and down, which for one pixel costs as much as the work itself.
 import math
 from typing import no_type_check
 
+import numpy as np
+
 from rilievo.datasets.synthetic.buffers import CELL, HORIZON, LIGHTS, TILE
 from rilievo.datasets.synthetic.candidates import list_around, list_in_beam, list_towards
-from rilievo.datasets.synthetic.raycast import kernel, trace
+from rilievo.datasets.synthetic.raycast import gather, kernel, trace
 from rilievo.datasets.synthetic.shading import surface
 
 
@@ -48,12 +50,13 @@ def hit_cell(solids, view, listed, count, top, left, out):
     origin, turn, focal = view.origin, view.turn, view.focal
     cx, cy = view.cx, view.cy
     ox, oy, oz = origin[0], origin[1], origin[2]
+    balls = gather(solids, listed, count)
     for v in range(top, min(depth.shape[0], top + CELL)):
         for u in range(left, min(depth.shape[1], left + CELL)):
             dx, dy, dz, along = ray(turn, focal, u - cx, v - cy)
             gaze[v, u, 0], gaze[v, u, 1], gaze[v, u, 2] = dx, dy, dz
             t, row, face = trace(
-                solids, listed, count, ox, oy, oz, dx, dy, dz, 1e-3, HORIZON, False
+                solids, listed, balls, ox, oy, oz, dx, dy, dz, 1e-3, HORIZON, False
             )
             if row >= 0:
                 depth[v, u], faces[v, u] = t * along, 8 * row + face
@@ -121,6 +124,7 @@ def open_cell(solids, lamps, listed, count, chance, top, left, out):
     lit, normal, point, light = out.lit, out.normal, out.point, out.light
     directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
     reach, share = lamps.reach, 0.5 / rays
+    balls = gather(solids, listed, count)
     for v in range(top, min(lit.shape[0], top + CELL)):
         for u in range(left, min(lit.shape[1], left + CELL)):
             if not lit[v, u]:
@@ -133,7 +137,7 @@ def open_cell(solids, lamps, listed, count, chance, top, left, out):
                 az = normal[v, u, 2] + 0.98 * directions[draw, 2]
                 length = 1.0 / math.sqrt(ax * ax + ay * ay + az * az + 1e-9)
                 t, row, _ = trace(
-                    solids, listed, count, point[v, u, 0], point[v, u, 1], point[v, u, 2],
+                    solids, listed, balls, point[v, u, 0], point[v, u, 1], point[v, u, 2],
                     ax * length, ay * length, az * length, 1e-3, reach, False,
                 )  # fmt: skip
                 total += share if row < 0 else share * t / reach
@@ -149,6 +153,7 @@ def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
     is_distant, size = lamps.distant[lamp], lamps.size[lamp]
     directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
     share = 1.0 / rays
+    balls = gather(solids, listed, count)
     for v in range(top, min(lit.shape[0], top + CELL)):
         for u in range(left, min(lit.shape[1], left + CELL)):
             if not lit[v, u]:
@@ -172,7 +177,7 @@ def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
                 cosine = normal[v, u, 0] * a + normal[v, u, 1] * b + normal[v, u, 2] * c
                 if cosine <= 0.0:
                     continue
-                _, row, _ = trace(solids, listed, count, x, y, z, a, b, c, 1e-3, far, True)
+                _, row, _ = trace(solids, listed, balls, x, y, z, a, b, c, 1e-3, far, True)
                 if row < 0:
                     light[v, u, lamp] += cosine * fall
                     a, b, c = a - dx, b - dy, c - dz
@@ -194,6 +199,24 @@ def ball_around(box):
     )
     a, b, c = box[1, 0] - x, box[1, 1] - y, box[1, 2] - z
     return x, y, z, math.sqrt(a * a + b * b + c * c) + 0.01
+
+
+@kernel
+@no_type_check
+def blank_boxes(height, width):
+    """Room for the boxes of every tile: of the points of its four cells, and of all of them."""
+    return np.zeros((-(-height // TILE), -(-width // TILE), 5, 2, 3))
+
+
+@kernel
+@no_type_check
+def light_frame(solids, lamps, chance, boxes, out):
+    """Write how all is lit, once all is known that is seen."""
+    every = np.arange(len(solids)).astype(np.int32)
+    lists = (every, np.zeros_like(every), np.zeros_like(every))
+    for i in range(boxes.shape[0]):
+        for j in range(boxes.shape[1]):
+            light_tile(solids, lamps, chance, lists, i * TILE, j * TILE, boxes[i, j], out)
 
 
 @kernel

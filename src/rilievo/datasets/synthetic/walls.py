@@ -160,12 +160,24 @@ def stand(stage: Stage, x: float, wide: float, depth: float, height: float) -> N
 
 
 def cartons(stage: Stage) -> None:
-    """A heap of boxes."""
+    """A heap of boxes, each on the floor or on those below it."""
     dice = stage.dice
-    for k in range(dice.count(2, 8)):
+    placed: list[tuple[float, float, float, float, float]] = []
+    for _ in range(dice.count(2, 8)):
         size = dice.vector(0.15, 0.5)
-        at = (dice.normalvariate(0, 0.25), dice.normalvariate(0, 0.1), size[2] / 2 + (k % 3) * 0.3)
-        stage.box(at, size, stage.material(scale=0.5), turn_z(dice.normalvariate(0, 0.3)))
+        x, y = dice.normalvariate(0, 0.25), dice.normalvariate(0, 0.1)
+        paint, turn = stage.material(scale=0.5), turn_z(dice.normalvariate(0, 0.3))
+        floor = max(
+            (
+                top
+                for a, b, wide, deep, top in placed
+                if abs(x - a) < (size[0] + wide) / 2 and abs(y - b) < (size[1] + deep) / 2
+            ),
+            default=0.0,
+        )
+        if floor + size[2] < 1.4:
+            stage.box((x, y, floor + size[2] / 2), size, paint, turn)
+            placed.append((x, y, size[0], size[1], floor + size[2]))
 
 
 def hang(stage: Stage, wide: float, height: float) -> None:
@@ -185,7 +197,7 @@ def hang(stage: Stage, wide: float, height: float) -> None:
             with stage.frame((x, -0.12, dice.uniform(1.1, 1.8))):
                 stage.box((0, 0, 0), (dice.uniform(0.4, 1.2), 0.24, 0.025), furniture.timber(stage))
                 clutter(stage, 0.6, 0.2, 0.012, dice.count(0, 5))
-    if stage.aside.chance(0.06):
+    if stage.aside.chance(0.15):
         tall_mirror(stage, wide)
 
 
@@ -198,7 +210,7 @@ def picture(stage: Stage, x: float) -> None:
         dice.uniform(1.2, 1.75),
     )
     board = stage.picture(wide, tall)
-    if stage.aside.chance(0.12):
+    if stage.aside.chance(0.2):
         board = stage.mirror()
     stage.box((x, -0.015, z), (wide, 0.03, tall), board)
     if dice.chance(0.5):
