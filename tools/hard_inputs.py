@@ -35,7 +35,7 @@ def hard_pictures(photograph: UInt8[np.ndarray, "h w 3"]) -> Iterator[Picture]:
 
 def _drawing() -> UInt8[np.ndarray, "h w 3"]:
     """A house and a tree in thin lines."""
-    image = Image.new("RGB", SIZE[::-1], "white")
+    image = Image.new("RGB", (SIZE[1], SIZE[0]), "white")
     pen = ImageDraw.Draw(image)
     pen.line([(0, 400), (640, 390)], "black", 2)
     pen.rectangle((150, 220, 380, 398), outline="black", width=2)
@@ -48,7 +48,7 @@ def _drawing() -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _page() -> UInt8[np.ndarray, "h w 3"]:
-    image = Image.new("RGB", SIZE[::-1], (250, 248, 240))
+    image = Image.new("RGB", (SIZE[1], SIZE[0]), (250, 248, 240))
     pen = ImageDraw.Draw(image)
     for line, top in enumerate(range(40, 440, 14)):
         pen.text((50, top), (_LINE * 3)[line * 7 % 60 :][:88], fill=(20, 20, 20))
@@ -59,4 +59,4 @@ def _resized(
     pixels: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "h w 3"]:
     image = Image.fromarray(pixels)
-    return np.asarray(image.resize(size[::-1], Image.Resampling.LANCZOS, reducing_gap=2.0))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.LANCZOS, reducing_gap=2.0))

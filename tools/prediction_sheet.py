@@ -10,15 +10,15 @@ from real_frames import Picture
 from rilievo.io.colour import colourise, normals_picture
 from rilievo.models.base import Model
 
-_CELL = (144, 192)
-"""(height, width) of one picture [px]; its aspect is kept within."""
+_HEIGHT, _WIDTH = 144, 192
+"""Of one picture at most [px]; its aspect is kept."""
 _LABEL = 14
 _GAP = 8
 
 
 def prediction_sheet(model: Model, pictures: Sequence[Picture], *, columns: int) -> Image.Image:
     """All pictures with what ``model`` says of them, so many groups side by side."""
-    height, width = _CELL[0] + _LABEL, 4 * _CELL[1] + _GAP
+    height, width = _HEIGHT + _LABEL, 4 * _WIDTH + _GAP
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * width - _GAP, rows * height), "white")
     pen = ImageDraw.Draw(sheet)
@@ -29,8 +29,8 @@ def prediction_sheet(model: Model, pictures: Sequence[Picture], *, columns: int)
         pen.text((left + 2, top + 1), f"{picture.label}{said}", fill="black")
         for number, part in enumerate(parts):
             cell = Image.fromarray(part)
-            cell.thumbnail(_CELL[::-1], Image.Resampling.LANCZOS)
-            sheet.paste(cell, (left + number * _CELL[1], top + _LABEL))
+            cell.thumbnail((_WIDTH, _HEIGHT), Image.Resampling.LANCZOS)
+            sheet.paste(cell, (left + number * _WIDTH, top + _LABEL))
     return sheet
 
 

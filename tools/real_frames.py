@@ -3,7 +3,6 @@
 The folder of sets is ``RILIEVO_DATA``; those of ``tools/real`` find themselves there.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,10 +108,10 @@ def pictures(data: Path, most: int) -> list[Picture]:
     return shown
 
 
-def sequence(source: Source, data: Path) -> Sequence[Sample]:
+def sequence(source: Source, data: Path) -> list[Sample]:
     """All frames of a set in order, as they are."""
     root = data / source.place
-    return open_dataset(source.dataset, root, split=source.split)
+    return list(open_dataset(source.dataset, root, split=source.split))
 
 
 def _cut(sample: Sample) -> Sample:
