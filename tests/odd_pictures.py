@@ -61,7 +61,7 @@ ODD: Mapping[str, Picture] = {
     **UNKNOWABLE,
     "mirror": mirror,
     "panorama": lambda: np.tile(skimage.data.coffee(), (2, 14, 1))[:, :8000],
-    "thumbnail": lambda: skimage.data.astronaut()[:400:10, :300:10],
+    "thumbnail": lambda: skimage.data.astronaut()[:400:10, :400:10],
     "wide": lambda: np.tile(skimage.data.chelsea()[:40], (1, 3, 1)),
     "tall": lambda: np.tile(skimage.data.chelsea()[:, :33], (5, 1, 1)),
     "least": lambda: skimage.data.chelsea()[:32, :32],

@@ -12,7 +12,7 @@ from rilievo.evaluate.regions import cut_truth
 from rilievo.types import Prediction, Truth
 
 NEAR = 1.25
-EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

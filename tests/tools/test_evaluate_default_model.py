@@ -135,7 +135,7 @@ def test_confidence_is_held_against_the_share_that_is_right(tmp_path: Path) -> N
     assert (found.model, found.frames, found.said) == ("slope", 2, pytest.approx(0.5))
     assert found.right == pytest.approx(right)
     (interval,) = found.intervals
-    assert (interval.low, interval.high, interval.pixels) == (0.4, 0.6, 1.0)
+    assert (interval.low, interval.high, interval.pixels) == (0.5, 0.6, 1.0)
 
 
 def test_rendered_pictures_and_models_that_say_nothing_have_no_calibration(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_every_frame_counts_the_same_in_a_calibration() -> None:
 
     found = calibration("model", [frame(0.9, 1.0), frame(0.8, 0.5)])
     assert (found.said, found.right) == pytest.approx((0.85, 0.75))
-    assert [each.low for each in found.intervals] == [0.8]
+    assert [each.low for each in found.intervals] == [0.9]
 
 
 def test_the_white_frame_is_cut_off_before_the_model_and_nothing_else_changes() -> None:

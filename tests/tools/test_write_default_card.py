@@ -17,6 +17,9 @@ from write_default_card import overview, renewed
 from write_default_models import write_model
 
 from rilievo.errors import InputError
+from rilievo.models import MODELS
+from rilievo.models.card import read_details
+from rilievo.models.embedded_cards import listed_cards
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel
 from rilievo.networks.small import TINY, SmallNet
@@ -126,3 +129,18 @@ def test_the_table_of_readme_is_made_of_the_same_rows() -> None:
     assert "| 0.200 / 0.900 |" in made
     page = "before\n<!-- embedded models -->\nold\n<!-- end -->\nafter\n"
     assert renewed(page, made) == page.replace("old\n", made)
+
+
+def test_readme_says_what_the_cards_say() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    region = page.partition("<!-- embedded models -->")[2].partition("<!-- end -->")[0]
+    lines = [line.strip("| ").split(" | ") for line in region.splitlines() if "`rilievo/" in line]
+    assert [line[0].strip("`") for line in lines] == [card.name for card in listed_cards()]
+    for name, size, weights, licence, time, *scores in lines:
+        card = read_details(MODELS[name.strip("`")])
+        assert card is not None
+        millions, precision = weights.split(" M, ")
+        assert f"{millions} million parameters in {precision}, {size} (" in card
+        assert f"), {licence}." in card
+        assert time == "–" or f"takes the network {time} on two cores" in card
+        assert all(score == "–" or f"| {score} |" in card for score in scores)
