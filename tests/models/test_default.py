@@ -77,7 +77,8 @@ def test_each_card_tells_licence_training_data_accuracy_and_limits(
     details = read_details(MODELS[name])
     assert details is not None
     assert embedded[name].weights_sha256 in details
-    for word in ("Apache-2.0", "AbsRel", "up to scale", "ImageNet", "onfidence", "Sky", "rendered"):
+    assert f" bytes), {MODELS[name].licence}" in details
+    for word in ("AbsRel", "up to scale", "ImageNet", "onfidence", "Sky", "rendered"):
         assert word in details
     assert f"| {name} |" in details
     assert ("training frames of NYU Depth V2's labelled set" in details) == (name != RENDERED)
