@@ -1,7 +1,7 @@
 """The scores on the models' cards: frames whose scores are known."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from rilievo.errors import OptionError
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.models import load_model
 from rilievo.models.base import Inference, Model
-from rilievo.types import Photo
+from rilievo.types import Photo, Setting
 
 ROWS = np.linspace(1, 3, 48)
 
@@ -87,7 +87,7 @@ class Slope(Model):
 
     card = load_model().card
     weights_sha256 = "0" * 64
-    settings: dict[str, object] = {}  # noqa: RUF012
+    settings: Mapping[str, Setting] = {}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """The same for all."""
@@ -169,11 +169,12 @@ def test_every_set_on_disk_can_be_opened(
     monkeypatch.setenv("RILIEVO_DATA", str(data_folder))
     counts = []
     for real in REAL_SETS.values():
-        for variant in {real.variant, real.normals or real.variant}:
-            opened = open_dataset(
-                real.dataset, real.root(data_folder), split=real.split, variant=variant
-            )
-        counts.append(len(opened))
+        root = real.root(data_folder)
+        opened = [
+            open_dataset(real.dataset, root, split=real.split, variant=variant)
+            for variant in (real.variant, real.normals or real.variant)
+        ]
+        counts.append(len(opened[-1]))
     assert sum(counts) == 215
 
 
