@@ -6,6 +6,8 @@ import numpy as np
 
 TILE = 16
 """Side of the tiles in which a frame is drawn, in pixels."""
+CELL = 8
+"""Side of the four cells of a tile."""
 HORIZON = 400.0
 """Nothing is drawn beyond this distance [m]; a ray that meets nothing sees the sky."""
 LIGHTS = 3
@@ -68,6 +70,8 @@ class Buffers(NamedTuple):
     """z [m], negative where nothing was met (h, w)."""
     normal: np.ndarray
     """World frame, towards the camera (h, w, 3)."""
+    gaze: np.ndarray
+    """Unit direction in which the pixel looks, world frame (h, w, 3)."""
     face: np.ndarray
     """8 row + face, or -1 where nothing was met (h, w)."""
     material: np.ndarray
@@ -88,6 +92,7 @@ def blank_buffers(height: int, width: int) -> Buffers:
         colour=np.zeros((height, width, 3), np.float32),
         depth=np.full((height, width), -1.0, np.float32),
         normal=np.zeros((height, width, 3), np.float32),
+        gaze=np.zeros((height, width, 3), np.float32),
         face=np.full((height, width), -1, np.int32),
         material=np.zeros((height, width), np.int32),
         albedo=np.zeros((height, width, 3), np.float32),

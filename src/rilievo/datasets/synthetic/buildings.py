@@ -7,7 +7,7 @@ import numpy as np
 from rilievo.datasets.synthetic import furniture
 from rilievo.datasets.synthetic.plants import bush, tree
 from rilievo.datasets.synthetic.rotations import turn_x, turn_y, turn_z
-from rilievo.datasets.synthetic.scene import BARS, OPEN
+from rilievo.datasets.synthetic.scene import BARS, GLASS, OPEN
 from rilievo.datasets.synthetic.stage import Stage
 from rilievo.datasets.synthetic.textures import Texture
 
@@ -57,7 +57,7 @@ def windows(stage: Stage, width: float, depth: float, storey: float, floors: int
     dice = stage.dice
     count = max(1, int(width / dice.uniform(2, 4)))
     glass = stage.material(
-        Texture.FACADE, colour=np.full(3, 0.05), mix=dice.uniform(0, 0.3), gloss=0.5
+        Texture.FACADE, colour=np.full(3, 0.05), mix=dice.uniform(0, 0.3), gloss=0.5, mirror=GLASS
     )
     frame, wide, tall = stage.plain(), dice.uniform(0.7, 1.4), dice.uniform(1.0, 1.6)
     has_balconies = dice.chance(0.3)

@@ -110,7 +110,7 @@ def choose_view(venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, i
             cy=(height - 1) / 2,
         )
         depth, solid = look(solids, view, size)
-        if is_worth(venue, depth, len(np.unique(solid)), dice):
+        if is_worth(venue, depth, len(np.unique(solid)), dice) and is_in_sight(venue, depth):
             return view
     return None
 
@@ -144,3 +144,13 @@ def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: 
         return not (is_bare and dice.chance(0.75)) and not (is_tight and dice.chance(0.6))
     # The sky and the ground are two kinds.
     return not (kinds < 5 and dice.chance(0.75))
+
+
+def is_in_sight(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
+    """Whether nothing stands between the camera and its subject, if it has one."""
+    if venue.subject is None:
+        return True
+    row, column = depth.shape[0] // 2, depth.shape[1] // 2
+    middle = depth[row - 1 : row + 2, column - 1 : column + 2]
+    # Things around a subject, and its own front, are nearer than its middle.
+    return bool(np.median(np.where(middle > 0, middle, np.inf)) > 0.8 * venue.subject.away - 0.2)

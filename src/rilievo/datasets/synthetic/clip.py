@@ -36,8 +36,9 @@ def render_clip(
 ) -> Clip:
     """Render a walk through a scene made by chance.
 
-    Nothing in the scene moves. All frames have one camera, exposed for the first of them, and no
-    vignette, so that a dull surface keeps its colour; only gloss and grain change.
+    Nothing in the scene moves. All frames have one camera, exposed for the first of them, without
+    vignette, shake or coloured fringes, so that a dull surface keeps its colour; only what mirrors
+    and glosses, and grain, change.
 
     Args:
         seed: The same seed and arguments give the same clip.
@@ -74,7 +75,7 @@ def film(
 ) -> tuple[Sample, ...]:
     """Take the frames of a walk with one lens, exposed for the first."""
     haze = choose_haze(shot)
-    lens = replace(choose_lens(shot.dice, shot.draw), vignette=0.0)
+    lens = replace(choose_lens(shot.dice, shot.draw), vignette=0.0, shake=0.0, fringe=0.0)
     level, samples = None, []
     for k, view in enumerate(views):
         buffers = draw_scene(shot.scene, view, bank, size, even_chance(*size, RAYS, shot.draw))

@@ -6,7 +6,7 @@ import numpy as np
 
 from rilievo.datasets.synthetic.plants import potted_plant
 from rilievo.datasets.synthetic.rotations import turn_x, turn_y, turn_z
-from rilievo.datasets.synthetic.scene import LATTICE, OPEN
+from rilievo.datasets.synthetic.scene import GLASS, LATTICE, OPEN
 from rilievo.datasets.synthetic.stage import Stage
 from rilievo.datasets.synthetic.textures import Texture
 
@@ -132,7 +132,7 @@ def monitor(stage: Stage) -> None:
     lit = dice.choice((0.0, 0.3, 0.8))
     shown = stage.material(Texture.SCREEN, Texture.PHOTO, mix=1.0, scale=(wide, tall), emission=lit)
     if dice.chance(0.35):
-        shown = stage.plain(np.full(3, 0.02), gloss=0.3)
+        shown = stage.plain(np.full(3, 0.02), gloss=0.3, mirror=GLASS)
     stage.box((0, -thick / 2, foot + tall / 2), (wide * 0.94, 0.006, tall * 0.92), shown)
     stage.box((0, 0.03, foot / 2 + 0.05), (0.06, 0.04, foot + 0.1), shell)
     stage.box((0, 0, 0.01), (0.24, 0.18, 0.02), shell)

@@ -5,18 +5,15 @@ from typing import no_type_check
 
 import numpy as np
 
-from rilievo.datasets.synthetic.buffers import HORIZON, LIGHTS, TILE
-from rilievo.datasets.synthetic.raycast import kernel, trace
-from rilievo.datasets.synthetic.shading import surface
+from rilievo.datasets.synthetic.buffers import CELL, HORIZON, LIGHTS, TILE
+from rilievo.datasets.synthetic.raycast import gather, kernel, trace
+from rilievo.datasets.synthetic.shading import mirrored, surface
 from rilievo.datasets.synthetic.tracer import (
-    choose_lit,
-    hit_tile,
-    light_tile,
-    list_around,
+    blank_boxes,
+    hit_cell,
+    light_frame,
     list_in_cone,
-    list_towards,
-    open_tile,
-    paint_tile,
+    paint_cell,
     ray,
 )
 
@@ -31,26 +28,19 @@ SPREAD = 4
 def trace_frame(solids, materials, paint, view, lamps, chance, out):
     """Fill the buffers, all but the colours."""
     height, width = out.depth.shape
-    listed = np.zeros(len(solids), np.int32)
+    every = np.arange(len(solids)).astype(np.int32)
+    listed, near = np.zeros_like(every), np.zeros_like(every)
+    boxes = blank_boxes(height, width)
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
-            hit_tile(solids, view, listed, top, left, out)
-            low, high = paint_tile(solids, materials, paint, view, top, left, out)
-            if high[0] < low[0]:
-                continue
-            x, y, z = 0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), 0.5 * (low[2] + high[2])
-            a, b, c = high[0] - x, high[1] - y, high[2] - z
-            radius = math.sqrt(a * a + b * b + c * c) + 0.01
-            choose_lit(top, left, out)
-            count = list_around(solids, x, y, z, radius + lamps.reach, listed)
-            open_tile(solids, lamps, listed, count, chance, top, left, out)
-            for lamp in range(lamps.lit):
-                p = lamps.position[lamp]
-                count = list_towards(
-                    solids, p[0], p[1], p[2], lamps.distant[lamp], lamps.size[lamp],
-                    x, y, z, radius, listed,
-                )  # fmt: skip
-                light_tile(solids, lamps, lamp, view, listed, count, chance, top, left, out)
+            count = list_in_cone(solids, view, top, left, TILE, every, len(every), listed)
+            for cell in range(4):
+                v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
+                few = list_in_cone(solids, view, v, u, CELL, listed, count, near)
+                hit_cell(solids, view, near, few, v, u, out)
+                box = boxes[top // TILE, left // TILE, cell]
+                paint_cell(solids, materials, paint, view, v, u, out, box)
+    light_frame(solids, lamps, chance, boxes, out)
 
 
 @kernel
@@ -61,6 +51,8 @@ def smooth_light(faces, lit, light, rows, weights, smoothed):
     for v in range(height):
         for u in range(width):
             face = faces[v, u]
+            if face < 0:
+                continue
             for x in range(max(0, u - SPREAD), min(width, u + SPREAD + 1)):
                 if lit[v, x] and faces[v, x] == face:
                     weights[v, u] += 1.0
@@ -69,6 +61,8 @@ def smooth_light(faces, lit, light, rows, weights, smoothed):
     for v in range(height):
         for u in range(width):
             face, weight = faces[v, u], 0.0
+            if face < 0:
+                continue
             for y in range(max(0, v - SPREAD), min(height, v + SPREAD + 1)):
                 if faces[y, u] == face:
                     weight += weights[y, u]
@@ -129,10 +123,10 @@ def sky_colour(sky, dx, dy, dz, k):
 
 @kernel
 @no_type_check
-def colour_frame(materials, view, sky, irradiance, highlight, out):
+def colour_frame(materials, sky, irradiance, highlight, out):
     """Write the colour of every pixel, from one ray."""
     colour, faces, rows, albedo = out.colour, out.face, out.material, out.albedo
-    turn, focal, cx, cy = view.turn, view.focal, view.cx, view.cy
+    gaze = out.gaze
     height, width = faces.shape
     for v in range(height):
         for u in range(width):
@@ -146,7 +140,9 @@ def colour_frame(materials, view, sky, irradiance, highlight, out):
                         highlight[v, u, k],
                     )
                 continue
-            dx, dy, dz, _ = ray(turn, focal, u - cx, v - cy)
+            dx, dy, dz = gaze[v, u, 0], gaze[v, u, 1], gaze[v, u, 2]
+            if dx == 0.0 and dy == 0.0 and dz == 0.0:
+                continue  # Of what mirrors show: no mirror is here.
             for k in range(3):
                 colour[v, u, k] = sky_colour(sky, dx, dy, dz, k)
 
@@ -176,36 +172,52 @@ def same_face(faces, face, v, u):
 
 @kernel
 @no_type_check
-def soften_edges(solids, materials, paint, view, irradiance, highlight, out, softened):
+def soften_edges(solids, materials, paint, view, irradiance, highlight, reflected, out, softened):
     """Average several rays in pixels whose neighbours see another face.
 
-    Light is taken from a near pixel that sees the same face, so only first hits are traced.
+    Light, and what a mirror shows, are taken from a near pixel that sees the same face, so only
+    first hits are traced.
     """
     faces = out.face
     height, width = faces.shape
-    listed = np.zeros(len(solids), np.int32)
-    reach = math.atan((TILE + 1) * 0.7072 / view.focal) + 1e-3
-    middle = 0.5 * TILE - 0.5
+    every = np.arange(len(solids)).astype(np.int32)
+    listed, near = np.zeros_like(every), np.zeros_like(every)
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
-            edges = 0
-            for v in range(max(1, top), min(height - 1, top + TILE)):
-                for u in range(max(1, left), min(width - 1, left + TILE)):
-                    edges += is_edge(faces, v, u)
-            if edges > 0:
-                count = list_in_cone(solids, view, left + middle, top + middle, reach, listed)
-                soften_tile(
-                    solids, materials, paint, view, listed, count,
-                    irradiance, highlight, top, left, out, softened,
-                )  # fmt: skip
+            if not has_edge(faces, top, left, TILE):
+                continue
+            # A pixel more on every side: rays go through the corners of pixels too.
+            count = list_in_cone(
+                solids, view, top - 1, left - 1, TILE + 2, every, len(every), listed
+            )
+            for cell in range(4):
+                v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
+                if has_edge(faces, v, u, CELL):
+                    few = list_in_cone(solids, view, v - 1, u - 1, CELL + 2, listed, count, near)
+                    soften_cell(
+                        solids, materials, paint, view, near, few,
+                        irradiance, highlight, reflected, v, u, out, softened,
+                    )  # fmt: skip
 
 
 @kernel
 @no_type_check
-def soften_tile(
-    solids, materials, paint, view, listed, count, irradiance, highlight, top, left, out, softened
-):
-    """Average a rotated grid of rays in each edge pixel of a tile."""
+def has_edge(faces, top, left, side):
+    """Whether two faces meet in a square of pixels; a frame's outermost pixels do not count."""
+    for v in range(max(1, top), min(faces.shape[0] - 1, top + side)):
+        for u in range(max(1, left), min(faces.shape[1] - 1, left + side)):
+            if is_edge(faces, v, u):
+                return True
+    return False
+
+
+@kernel
+@no_type_check
+def soften_cell(
+    solids, materials, paint, view, listed, count, irradiance, highlight, reflected, top, left,
+    out, softened,
+):  # fmt: skip
+    """Average a rotated grid of rays in each edge pixel of a cell."""
     faces, colour, texels, linear, side = (
         out.face,
         out.colour,
@@ -214,8 +226,9 @@ def soften_tile(
         paint.side,
     )
     turn, focal, cx, cy, o = view.turn, view.focal, view.cx, view.cy, view.origin
-    for v in range(max(1, top), min(faces.shape[0] - 1, top + TILE)):
-        for u in range(max(1, left), min(faces.shape[1] - 1, left + TILE)):
+    balls = gather(solids, listed, count)
+    for v in range(max(1, top), min(faces.shape[0] - 1, top + CELL)):
+        for u in range(max(1, left), min(faces.shape[1] - 1, left + CELL)):
             if not is_edge(faces, v, u):
                 continue
             mean, weight = np.zeros(3), 0
@@ -223,7 +236,7 @@ def soften_tile(
                 du, dv = 0.375 - 0.25 * ((2 * k + k // 2) % 4), 0.375 - 0.25 * k
                 dx, dy, dz, _ = ray(turn, focal, u + du - cx, v + dv - cy)
                 t, row, face = trace(
-                    solids, listed, count, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
+                    solids, listed, balls, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
                 )
                 y, x = same_face(faces, 8 * row + face if row >= 0 else -1, v, u)
                 if y < 0:
@@ -233,13 +246,17 @@ def soften_tile(
                     for c in range(3):
                         mean[c] += colour[y, x, c]
                     continue
-                _, _, _, red, green, blue, m = surface(
+                nx, ny, nz, red, green, blue, m = surface(
                     solids, materials, texels, linear, side, row, face,
                     o[0] + t * dx, o[1] + t * dy, o[2] + t * dz, dx, dy, dz, t / focal,
                 )  # fmt: skip
-                mean[0] += outgoing(materials, m, red, irradiance[y, x, 0], highlight[y, x, 0])
-                mean[1] += outgoing(materials, m, green, irradiance[y, x, 1], highlight[y, x, 1])
-                mean[2] += outgoing(materials, m, blue, irradiance[y, x, 2], highlight[y, x, 2])
+                mirror, share = materials[m].mirror, 0.0
+                if mirror > 0.0:
+                    share = mirrored(mirror, -nx * dx - ny * dy - nz * dz)
+                for c in range(3):
+                    tone = red if c == 0 else (green if c == 1 else blue)
+                    own = outgoing(materials, m, tone, irradiance[y, x, c], highlight[y, x, c])
+                    mean[c] += (1.0 - share) * own + share * reflected[y, x, c]
             for c in range(3):
                 softened[v, u, c] = mean[c] / weight if weight > 0 else colour[v, u, c]
 
@@ -252,13 +269,14 @@ def glance(solids, view, height, width, stride):
     depth = np.full((rows, columns), -1.0, np.float32)
     solid = np.full((rows, columns), -1, np.int32)
     listed = np.arange(len(solids)).astype(np.int32)
+    balls = gather(solids, listed, len(solids))
     o, turn, focal, cx, cy = view.origin, view.turn, view.focal, view.cx, view.cy
     for i in range(rows):
         for j in range(columns):
             x, y = (j + 0.5) * stride - cx, (i + 0.5) * stride - cy
             dx, dy, dz, along = ray(turn, focal, x, y)
             t, row, _ = trace(
-                solids, listed, len(solids), o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
+                solids, listed, balls, o[0], o[1], o[2], dx, dy, dz, 1e-3, HORIZON, False
             )
             solid[i, j] = row
             if row >= 0:

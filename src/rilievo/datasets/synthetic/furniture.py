@@ -174,10 +174,12 @@ def books(stage: Stage, width: float, depth: float, z: float, gap: float) -> Non
 
 
 def cabinet(stage: Stage, width: float, depth: float, height: float, *, laid: bool = True) -> None:
-    """A closed cabinet with doors or drawers and their handles."""
+    """A closed cabinet with doors or drawers and their handles; a tall one may have mirrors."""
     dice = stage.dice
     board, handle = timber(stage), stage.plain(gloss=0.4)
     front = board if dice.chance(0.6) else timber(stage)
+    if laid and height > 1.6 and stage.aside.chance(0.4):
+        front = stage.mirror()
     stage.box((0, 0, height / 2), (width, depth, height), board)
     columns, rows = max(1, round(width / dice.uniform(0.35, 0.7))), dice.count(1, 3)
     wide, tall = width / columns, (height - 0.05) / rows

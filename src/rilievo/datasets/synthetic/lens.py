@@ -1,5 +1,6 @@
-"""What a camera does to light: fog on the way, exposure, colour cast, blur, tone, grain."""
+"""What a camera does to light: fog on the way, exposure, colours, blur, shake, tone, grain."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -32,6 +33,9 @@ class Lens:
         clips: Whether highlights are cut off; else they are rolled off.
         gamma: Of the tone curve.
         grain: Standard deviation of the noise, in [0, 1] as the photograph.
+        shake: How far the camera moved while it was open [px]; 0 for not at all.
+        heading: In which direction it moved [rad], from right to down.
+        fringe: By how much red is larger, and blue smaller, than green, as a share.
     """
 
     brightness: float
@@ -42,6 +46,9 @@ class Lens:
     clips: bool
     gamma: float
     grain: float
+    shake: float
+    heading: float
+    fringe: float
 
 
 def choose_lens(dice: Dice, draw: np.random.Generator) -> Lens:
@@ -55,6 +62,9 @@ def choose_lens(dice: Dice, draw: np.random.Generator) -> Lens:
         clips=dice.chance(0.5),
         gamma=dice.uniform(1.9, 2.4),
         grain=dice.uniform(0.0, 0.02),
+        shake=dice.uniform(1.5, 5.0) if dice.chance(0.1) else 0.0,
+        heading=dice.angle(),
+        fringe=dice.uniform(-0.004, 0.004) if dice.chance(0.2) else 0.0,
     )
 
 
@@ -70,6 +80,10 @@ def expose(
     light = colours * (lens.brightness / level) * lens.cast
     if lens.vignette:
         light *= vignette(light.shape[:2], lens.vignette)
+    if lens.fringe:
+        light = fringed(light, lens.fringe)
+    if lens.shake:
+        light = cv2.filter2D(light, -1, streak(lens.shake, lens.heading))
     if lens.blur:
         light = cv2.GaussianBlur(light, (0, 0), lens.blur)
     if lens.bloom:
@@ -85,3 +99,28 @@ def vignette(size: tuple[int, int], strength: float) -> Float32[np.ndarray, "h w
     height, width = size
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     return (1.0 - strength * 0.5 * (x * x + y * y))[..., None].astype(np.float32)
+
+
+def fringed(light: Radiance, share: float) -> Radiance:
+    """Red drawn larger about the middle, and blue smaller, as a simple lens does."""
+    height, width, _ = light.shape
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    planes = list(cv2.split(light))
+    for plane, scale in ((0, 1.0 + share), (2, 1.0 - share)):
+        about = np.column_stack([scale * np.eye(2), (1.0 - scale) * middle])
+        planes[plane] = cv2.warpAffine(
+            planes[plane], about, (width, height), borderMode=cv2.BORDER_REPLICATE
+        )
+    return np.asarray(cv2.merge(planes), np.float32)
+
+
+def streak(length: float, heading: float) -> Float32[np.ndarray, "side side"]:
+    """Where a point's light goes while the camera moves evenly by ``length`` [px]; its sum is 1."""
+    middle = math.ceil(length / 2) + 1
+    weights = np.zeros((2 * middle + 1, 2 * middle + 1), np.float32)
+    for way in np.linspace(-length / 2, length / 2, 33):
+        x, y = middle + way * math.cos(heading), middle + way * math.sin(heading)
+        left, top = int(x), int(y)
+        across, down = x - left, y - top
+        weights[top : top + 2, left : left + 2] += np.outer([1 - down, down], [1 - across, across])
+    return weights / weights.sum()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, no_type_check
 
 import numba
+import numpy as np
 
 from rilievo.datasets.synthetic.scene import (
     BARS,
@@ -177,26 +178,46 @@ def hit(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
 
 @kernel
 @no_type_check
-def trace(solids, listed, count, ox, oy, oz, dx, dy, dz, nearest, farthest, blocked_only):
-    """The first solid on a ray with unit direction, of those listed.
+def gather(solids, listed, count):
+    """The balls around the solids listed, for ``trace``: rows of x, y, z, radius, its square.
+
+    A last row is left for what ``trace`` notes down. In rows, many balls are tested at once.
+    """
+    balls = np.empty((6, count))
+    for k in range(count):
+        body = solids[listed[k]]
+        balls[0, k], balls[1, k], balls[2, k] = body.centre[0], body.centre[1], body.centre[2]
+        balls[3, k] = body.radius
+        balls[4, k] = balls[3, k] * balls[3, k]
+    return balls
+
+
+@kernel
+@no_type_check
+def trace(solids, listed, balls, ox, oy, oz, dx, dy, dz, nearest, farthest, blocked_only):
+    """The first solid on a ray with unit direction, of those listed, whose ``balls`` are given.
 
     Returns:
         (distance [m], row of ``solids`` or -1, face). With ``blocked_only`` any solid that lies in
         between ends the search, and what encloses the scene (rooms, ground) is passed over.
     """
     best, row, face = farthest, -1, 0
+    count = balls.shape[1]
+    # How far each ball begins at the least; without a branch, the compiler takes several at once.
     for k in range(count):
+        x, y, z = balls[0, k] - ox, balls[1, k] - oy, balls[2, k] - oz
+        along = x * dx + y * dy + z * dz
+        aside = x * x + y * y + z * z - along * along
+        is_met = (aside <= balls[4, k]) & (along >= -balls[3, k])
+        balls[5, k] = along - balls[3, k] if is_met else MISS
+    for k in range(count):
+        if balls[5, k] > best:
+            continue
         i = listed[k]
         body = solids[i]
-        x, y, z = body.centre[0] - ox, body.centre[1] - oy, body.centre[2] - oz
-        if body.shape < ROOM:
-            along = x * dx + y * dy + z * dz
-            if along < -body.radius or along - body.radius > best:
-                continue
-            if x * x + y * y + z * z - along * along > body.radius * body.radius:
-                continue
-        elif blocked_only:
+        if blocked_only and body.shape >= ROOM:
             continue
+        x, y, z = body.centre[0] - ox, body.centre[1] - oy, body.centre[2] - oz
         m = body.axes
         t, where = hit(
             body,

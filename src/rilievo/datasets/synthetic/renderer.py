@@ -31,6 +31,7 @@ from rilievo.datasets.synthetic.lens import Radiance, choose_lens, expose, fog, 
 from rilievo.datasets.synthetic.outdoors import meadow, street
 from rilievo.datasets.synthetic.patterns import SIDE
 from rilievo.datasets.synthetic.pictures import scikit_image_photographs
+from rilievo.datasets.synthetic.reflection import lay_over, reflect_frame
 from rilievo.datasets.synthetic.rooms import room
 from rilievo.datasets.synthetic.scene import Ambience, Light, Scene
 from rilievo.datasets.synthetic.skies import sky
@@ -144,14 +145,28 @@ def draw_scene(
     paint = Paint(texels=bank.texels, linear=LINEAR, side=SIDE)
     lamps = as_lamps(scene.lights, scene.ambience)
     trace_frame(scene.solids, scene.materials, paint, view, lamps, chance, out)
+    irradiance, highlight = light_on(out, lamps)
+    colour_frame(scene.materials, scene.sky, irradiance, highlight, out)
+    reflected = np.zeros_like(out.colour)
+    if (scene.materials["mirror"] > 0)[out.material[out.face >= 0]].any():
+        seen = blank_buffers(*size)
+        reflect_frame(scene.solids, scene.materials, paint, view, lamps, chance, out, seen)
+        colour_frame(scene.materials, scene.sky, *light_on(seen, lamps), seen)
+        lay_over(scene.materials, out, seen, reflected)
+    softened = out.colour.copy()
+    soften_edges(
+        scene.solids, scene.materials, paint, view, irradiance, highlight, reflected, out, softened
+    )
+    return out._replace(colour=softened)
+
+
+def light_on(out: Buffers, lamps: Lamps) -> tuple[Radiance, Radiance]:
+    """What arrives at every pixel's point, smoothed: irradiance, and what gloss returns of it."""
     rows, smoothed = np.zeros_like(out.light), np.zeros_like(out.light)
     smooth_light(out.face, out.lit, out.light, rows, np.zeros_like(out.depth), smoothed)
     irradiance, highlight = np.zeros_like(out.colour), np.zeros_like(out.colour)
     arriving(lamps, smoothed, out.normal, irradiance, highlight)
-    colour_frame(scene.materials, view, scene.sky, irradiance, highlight, out)
-    softened = out.colour.copy()
-    soften_edges(scene.solids, scene.materials, paint, view, irradiance, highlight, out, softened)
-    return out._replace(colour=softened)
+    return irradiance, highlight
 
 
 def as_lamps(lights: Sequence[Light], ambience: Ambience) -> Lamps:

@@ -64,12 +64,18 @@ MATERIAL = np.dtype(
         ("mix", np.float32),
         ("gloss", np.float32),
         ("emission", np.float32),
+        ("mirror", np.float32),
         ("texture", np.int32),
     ],
     align=True,
 )
 """One material: albedo (linear) = (1 - mix) colour + mix tint texture, the texture repeating every
-``scale`` metres; ``gloss``: strength of highlights; ``emission``: radiance over albedo."""
+``scale`` metres; ``gloss``: strength of highlights; ``emission``: radiance over albedo; ``mirror``:
+share of the light from straight ahead that is mirrored, which grows to all of it along the surface.
+"""
+
+GLASS = 0.08
+"""``mirror`` of a pane: both of its sides return 4 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

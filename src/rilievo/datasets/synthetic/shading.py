@@ -99,6 +99,17 @@ def albedo(material, texels, linear, side, u, v, footprint):
 
 @kernel
 @no_type_check
+def mirrored(mirror, cosine):
+    """The share of the light that a surface mirrors, by the cosine of the angle to its normal.
+
+    Schlick, *An inexpensive BRDF model for physically-based rendering*, 1994, eq. 15.
+    """
+    rest = 1.0 - min(1.0, max(0.0, cosine))
+    return mirror + (1.0 - mirror) * rest * rest * rest * rest * rest
+
+
+@kernel
+@no_type_check
 def surface(solids, materials, texels, linear, side, row, face, px, py, pz, dx, dy, dz, spread):
     """The surface at a world point met along the unit direction d.
 

@@ -39,6 +39,8 @@ class Stage:
 
     def __init__(self, dice: Dice, groups: Mapping[Texture, range]) -> None:
         self.dice = dice
+        # What it decides leaves every draw of ``dice``, and so the rest of the scene, as it was.
+        self.aside = Dice(str(dice.getstate()[1][:8]))
         self.lights: list[Light] = []
         self.subjects: list[Point] = []
         self._groups = groups
@@ -74,6 +76,7 @@ class Stage:
         scale: float | tuple[float, float] | None = None,
         gloss: float | None = None,
         emission: float = 0.0,
+        mirror: float = 0.0,
     ) -> int:
         """Add a material; what is left out is drawn by chance.
 
@@ -85,6 +88,7 @@ class Stage:
                 that a picture fits a board of that size.
             gloss: Strength of highlights.
             emission: Radiance over albedo.
+            mirror: Share of the light from straight ahead that it mirrors, in [0, 1].
         """
         dice = self.dice
         texture = dice.choice(self._groups[dice.choice(uses)] if uses else self._every)
@@ -101,7 +105,7 @@ class Stage:
             scale = dice.log_uniform(0.25, 2.5)
         spans = scale if isinstance(scale, tuple) else (scale, scale)
         tint = dice.vector(0.75, 1.1) if dice.chance(0.5) else (1.0, 1.0, 1.0)
-        row = (tuple(colour), tint, spans, offset, mix, gloss, emission, texture)
+        row = (tuple(colour), tint, spans, offset, mix, gloss, emission, mirror, texture)
         self._materials.append(row)
         return len(self._materials) - 1
 
@@ -111,10 +115,28 @@ class Stage:
         return len(self._materials) - 1
 
     def plain(
-        self, colour: Vector | None = None, *, gloss: float | None = None, emission: float = 0.0
-    ) -> int:
+        self, colour: Vector | None = None, *, gloss: float | None = None, emission: float = 0.0,
+        mirror: float = 0.0,
+    ) -> int:  # fmt: skip
         """Add a material of one colour."""
-        return self.material(colour=colour, mix=0.0, gloss=gloss, emission=emission)
+        return self.material(colour=colour, mix=0.0, gloss=gloss, emission=emission, mirror=mirror)
+
+    def coat(self, colour: Vector, *, mirror: float = 0.0) -> int:
+        """Add a dull or mirroring material of one colour, without a draw."""
+        whole, none = (1.0, 1.0), (0.0, 0.0)
+        row = (tuple(colour), (1.0, 1.0, 1.0), whole, none, 0.0, 0.0, 0.0, mirror, 0)
+        self._materials.append(row)
+        return len(self._materials) - 1
+
+    def mirror(self) -> int:
+        """Add the material of a mirror: silver behind glass, a little dull."""
+        return self.coat((0.02, 0.02, 0.02), mirror=self.aside.uniform(0.82, 0.96))
+
+    def polish(self, material: int, mirror: float) -> None:
+        """Let a material mirror that share of the light from straight ahead, in [0, 1]."""
+        row = list(self._materials[material])
+        row[MATERIAL.names.index("mirror")] = mirror
+        self._materials[material] = tuple(row)
 
     def picture(self, width: float, height: float, *, emission: float = 0.0) -> int:
         """Add a photograph or painting that fits a board of that size [m]."""

@@ -1,7 +1,7 @@
 """Compiled kernels: what the pixels of a tile see, and how it is lit.
 
-Each tile of 16×16 pixels lists the solids that its rays can meet, and, once the points it sees
-are known, those that can shade them; a ray then tests tens of solids in place of hundreds.
+Tiles of 16×16 pixels, and then their cells of 8×8, list the solids that their rays can meet, and,
+once the points they see are known, those that can shade them.
 
 Tuples of arrays are taken apart before the loops over pixels: reaching into one counts references
 up and down, which for one pixel costs as much as the work itself.
@@ -12,9 +12,9 @@ from typing import no_type_check
 
 import numpy as np
 
-from rilievo.datasets.synthetic.buffers import HORIZON, LIGHTS, TILE
-from rilievo.datasets.synthetic.raycast import kernel, trace
-from rilievo.datasets.synthetic.scene import ROOM
+from rilievo.datasets.synthetic.buffers import CELL, HORIZON, LIGHTS, TILE
+from rilievo.datasets.synthetic.candidates import list_around, list_in_beam, list_towards
+from rilievo.datasets.synthetic.raycast import gather, kernel, trace
 from rilievo.datasets.synthetic.shading import surface
 
 
@@ -34,80 +34,29 @@ def ray(turn, focal, x, y):
 
 @kernel
 @no_type_check
-def list_in_cone(solids, view, u, v, reach, listed):
-    """List the solids that rays within ``reach`` [rad] of the pixel (u, v) can meet."""
-    dx, dy, dz, _ = ray(view.turn, view.focal, u - view.cx, v - view.cy)
-    ox, oy, oz = view.origin[0], view.origin[1], view.origin[2]
-    count = 0
-    for i in range(len(solids)):
-        body = solids[i]
-        x, y, z = body.centre[0] - ox, body.centre[1] - oy, body.centre[2] - oz
-        distance = math.sqrt(x * x + y * y + z * z)
-        inside = body.shape >= ROOM or distance <= body.radius * 1.001
-        if not inside:
-            cosine = (x * dx + y * dy + z * dz) / distance
-            away = math.acos(max(-1.0, min(1.0, cosine)))
-            inside = away <= reach + math.asin(body.radius / distance)
-        if inside:
-            listed[count] = i
-            count += 1
-    return count
+def list_in_cone(solids, view, top, left, side, among, number, listed):
+    """List the solids that the rays of a square of pixels can meet."""
+    o, middle = view.origin, 0.5 * side - 0.5
+    dx, dy, dz, _ = ray(view.turn, view.focal, left + middle - view.cx, top + middle - view.cy)
+    reach = math.atan(side * 0.7072 / view.focal) + 1e-3
+    return list_in_beam(solids, o[0], o[1], o[2], 0.0, dx, dy, dz, reach, among, number, listed)
 
 
 @kernel
 @no_type_check
-def list_around(solids, x, y, z, reach, listed):
-    """List the solids within ``reach`` [m] of a point."""
-    count = 0
-    for i in range(len(solids)):
-        body = solids[i]
-        a, b, c = body.centre[0] - x, body.centre[1] - y, body.centre[2] - z
-        near = reach + body.radius
-        if body.shape >= ROOM or a * a + b * b + c * c < near * near:
-            listed[count] = i
-            count += 1
-    return count
-
-
-@kernel
-@no_type_check
-def list_towards(solids, px, py, pz, is_distant, size, x, y, z, reach, listed):
-    """List the solids that can stand between a ball of points and a light."""
-    far = HORIZON
-    if not is_distant:
-        px, py, pz = px - x, py - y, pz - z
-        far = math.sqrt(px * px + py * py + pz * pz) + 1e-6
-        px, py, pz = px / far, py / far, pz / far
-    count = 0
-    for i in range(len(solids)):
-        body = solids[i]
-        if body.shape >= ROOM:
-            continue
-        a, b, c = body.centre[0] - x, body.centre[1] - y, body.centre[2] - z
-        along = min(max(a * px + b * py + c * pz, 0.0), far)
-        near = body.radius + reach + 4.0 * size * (along if is_distant else 1.0)
-        a, b, c = a - along * px, b - along * py, c - along * pz
-        if a * a + b * b + c * c < near * near:
-            listed[count] = i
-            count += 1
-    return count
-
-
-@kernel
-@no_type_check
-def hit_tile(solids, view, listed, top, left, out):
-    """Write depth and face of a tile's pixels."""
-    depth, faces, origin, turn, focal = out.depth, out.face, view.origin, view.turn, view.focal
+def hit_cell(solids, view, listed, count, top, left, out):
+    """Write depth, face and direction of a cell's pixels."""
+    depth, faces, gaze = out.depth, out.face, out.gaze
+    origin, turn, focal = view.origin, view.turn, view.focal
     cx, cy = view.cx, view.cy
     ox, oy, oz = origin[0], origin[1], origin[2]
-    reach = math.atan(TILE * 0.7072 / focal) + 1e-3
-    middle = 0.5 * TILE - 0.5
-    count = list_in_cone(solids, view, left + middle, top + middle, reach, listed)
-    for v in range(top, min(depth.shape[0], top + TILE)):
-        for u in range(left, min(depth.shape[1], left + TILE)):
+    balls = gather(solids, listed, count)
+    for v in range(top, min(depth.shape[0], top + CELL)):
+        for u in range(left, min(depth.shape[1], left + CELL)):
             dx, dy, dz, along = ray(turn, focal, u - cx, v - cy)
+            gaze[v, u, 0], gaze[v, u, 1], gaze[v, u, 2] = dx, dy, dz
             t, row, face = trace(
-                solids, listed, count, ox, oy, oz, dx, dy, dz, 1e-3, HORIZON, False
+                solids, listed, balls, ox, oy, oz, dx, dy, dz, 1e-3, HORIZON, False
             )
             if row >= 0:
                 depth[v, u], faces[v, u] = t * along, 8 * row + face
@@ -115,8 +64,8 @@ def hit_tile(solids, view, listed, top, left, out):
 
 @kernel
 @no_type_check
-def paint_tile(solids, materials, paint, view, top, left, out):
-    """Write normal, albedo, material and point of a tile's surfaces; the box of the points."""
+def paint_cell(solids, materials, paint, view, top, left, out, box):
+    """Write normal, albedo, material and point of a cell's surfaces, and the box of the points."""
     depth, faces, normal, albedo = out.depth, out.face, out.normal, out.albedo
     material, point = out.material, out.point
     texels, linear, side, turn, focal = (
@@ -127,9 +76,9 @@ def paint_tile(solids, materials, paint, view, top, left, out):
         view.focal,
     )
     cx, cy, origin = view.cx, view.cy, view.origin
-    low, high = np.full(3, 1e9), np.full(3, -1e9)
-    for v in range(top, min(depth.shape[0], top + TILE)):
-        for u in range(left, min(depth.shape[1], left + TILE)):
+    box[0], box[1] = 1e9, -1e9
+    for v in range(top, min(depth.shape[0], top + CELL)):
+        for u in range(left, min(depth.shape[1], left + CELL)):
             face = faces[v, u]
             if face < 0:
                 continue
@@ -147,8 +96,8 @@ def paint_tile(solids, materials, paint, view, top, left, out):
             point[v, u, 0], point[v, u, 1] = x + lift * nx, y + lift * ny
             point[v, u, 2] = z + lift * nz
             for k in range(3):
-                low[k], high[k] = min(low[k], point[v, u, k]), max(high[k], point[v, u, k])
-    return low, high
+                box[0, k] = min(box[0, k], point[v, u, k])
+                box[1, k] = max(box[1, k], point[v, u, k])
 
 
 @kernel
@@ -170,13 +119,14 @@ def choose_lit(top, left, out):
 
 @kernel
 @no_type_check
-def open_tile(solids, lamps, listed, count, chance, top, left, out):
+def open_cell(solids, lamps, listed, count, chance, top, left, out):
     """Write the share of the surroundings that is open within reach, from pairs of rays."""
     lit, normal, point, light = out.lit, out.normal, out.point, out.light
     directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
     reach, share = lamps.reach, 0.5 / rays
-    for v in range(top, min(lit.shape[0], top + TILE)):
-        for u in range(left, min(lit.shape[1], left + TILE)):
+    balls = gather(solids, listed, count)
+    for v in range(top, min(lit.shape[0], top + CELL)):
+        for u in range(left, min(lit.shape[1], left + CELL)):
             if not lit[v, u]:
                 continue
             total = 0.0
@@ -187,7 +137,7 @@ def open_tile(solids, lamps, listed, count, chance, top, left, out):
                 az = normal[v, u, 2] + 0.98 * directions[draw, 2]
                 length = 1.0 / math.sqrt(ax * ax + ay * ay + az * az + 1e-9)
                 t, row, _ = trace(
-                    solids, listed, count, point[v, u, 0], point[v, u, 1], point[v, u, 2],
+                    solids, listed, balls, point[v, u, 0], point[v, u, 1], point[v, u, 2],
                     ax * length, ay * length, az * length, 1e-3, reach, False,
                 )  # fmt: skip
                 total += share if row < 0 else share * t / reach
@@ -196,19 +146,20 @@ def open_tile(solids, lamps, listed, count, chance, top, left, out):
 
 @kernel
 @no_type_check
-def light_tile(solids, lamps, lamp, view, listed, count, chance, top, left, out):
-    """Write what a light gives a tile's points, with shadows: irradiance, and highlights."""
-    lit, normal, point, light = out.lit, out.normal, out.point, out.light
-    position, turn, focal, cx, cy = lamps.position, view.turn, view.focal, view.cx, view.cy
+def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
+    """Write what a light gives a cell's points, with shadows: irradiance, and highlights."""
+    lit, normal, point, light, gaze = out.lit, out.normal, out.point, out.light, out.gaze
+    position = lamps.position
     is_distant, size = lamps.distant[lamp], lamps.size[lamp]
     directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
     share = 1.0 / rays
-    for v in range(top, min(lit.shape[0], top + TILE)):
-        for u in range(left, min(lit.shape[1], left + TILE)):
+    balls = gather(solids, listed, count)
+    for v in range(top, min(lit.shape[0], top + CELL)):
+        for u in range(left, min(lit.shape[1], left + CELL)):
             if not lit[v, u]:
                 continue
             x, y, z = point[v, u, 0], point[v, u, 1], point[v, u, 2]
-            dx, dy, dz, _ = ray(turn, focal, u - cx, v - cy)
+            dx, dy, dz = gaze[v, u, 0], gaze[v, u, 1], gaze[v, u, 2]
             for k in range(rays):
                 draw = draws[k, 2 + lamp, v, u]
                 a = position[lamp, 0] + size * directions[draw, 0]
@@ -226,10 +177,78 @@ def light_tile(solids, lamps, lamp, view, listed, count, chance, top, left, out)
                 cosine = normal[v, u, 0] * a + normal[v, u, 1] * b + normal[v, u, 2] * c
                 if cosine <= 0.0:
                     continue
-                _, row, _ = trace(solids, listed, count, x, y, z, a, b, c, 1e-3, far, True)
+                _, row, _ = trace(solids, listed, balls, x, y, z, a, b, c, 1e-3, far, True)
                 if row < 0:
                     light[v, u, lamp] += cosine * fall
                     a, b, c = a - dx, b - dy, c - dz
                     shine = a * normal[v, u, 0] + b * normal[v, u, 1] + c * normal[v, u, 2]
                     shine /= math.sqrt(a * a + b * b + c * c + 1e-9)
                     light[v, u, LIGHTS + 1] += 2.0 * fall * max(shine, 0.0) ** 40
+
+
+@kernel
+@no_type_check
+def ball_around(box):
+    """Centre and radius of a ball around a box: (x, y, z, radius), the radius negative if empty."""
+    if box[1, 0] < box[0, 0]:
+        return 0.0, 0.0, 0.0, -1.0
+    x, y, z = (
+        0.5 * (box[0, 0] + box[1, 0]),
+        0.5 * (box[0, 1] + box[1, 1]),
+        0.5 * (box[0, 2] + box[1, 2]),
+    )
+    a, b, c = box[1, 0] - x, box[1, 1] - y, box[1, 2] - z
+    return x, y, z, math.sqrt(a * a + b * b + c * c) + 0.01
+
+
+@kernel
+@no_type_check
+def blank_boxes(height, width):
+    """Room for the boxes of every tile: of the points of its four cells, and of all of them."""
+    return np.zeros((-(-height // TILE), -(-width // TILE), 5, 2, 3))
+
+
+@kernel
+@no_type_check
+def light_frame(solids, lamps, chance, boxes, out):
+    """Write how all is lit, once all is known that is seen."""
+    every = np.arange(len(solids)).astype(np.int32)
+    lists = (every, np.zeros_like(every), np.zeros_like(every))
+    for i in range(boxes.shape[0]):
+        for j in range(boxes.shape[1]):
+            light_tile(solids, lamps, chance, lists, i * TILE, j * TILE, boxes[i, j], out)
+
+
+@kernel
+@no_type_check
+def light_tile(solids, lamps, chance, lists, top, left, boxes, out):
+    """Write how a tile is lit; ``boxes`` hold the points of its cells, and last of all of them."""
+    every, listed, near = lists
+    for k in range(3):
+        boxes[4, 0, k], boxes[4, 1, k] = boxes[:4, 0, k].min(), boxes[:4, 1, k].max()
+    x, y, z, radius = ball_around(boxes[4])
+    if radius < 0.0:
+        return
+    choose_lit(top, left, out)
+    count = list_around(solids, x, y, z, radius + lamps.reach, every, len(every), listed)
+    for cell in range(4):
+        a, b, c, size = ball_around(boxes[cell])
+        if size > 0.0:
+            few = list_around(solids, a, b, c, size + lamps.reach, listed, count, near)
+            v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
+            open_cell(solids, lamps, near, few, chance, v, u, out)
+    for lamp in range(lamps.lit):
+        p, is_distant, extent = lamps.position[lamp], lamps.distant[lamp], lamps.size[lamp]
+        count = list_towards(
+            solids, p[0], p[1], p[2], is_distant, extent, x, y, z, radius,
+            every, len(every), listed,
+        )  # fmt: skip
+        for cell in range(4):
+            a, b, c, size = ball_around(boxes[cell])
+            if size > 0.0:
+                few = list_towards(
+                    solids, p[0], p[1], p[2], is_distant, extent, a, b, c, size,
+                    listed, count, near,
+                )  # fmt: skip
+                v, u = top + CELL * (cell // 2), left + CELL * (cell % 2)
+                lamp_cell(solids, lamps, lamp, near, few, chance, v, u, out)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from rilievo.datasets.synthetic.rotations import turn_x, turn_y
-from rilievo.datasets.synthetic.scene import BARS, OPEN
+from rilievo.datasets.synthetic.scene import BARS, GLASS, OPEN
 from rilievo.datasets.synthetic.stage import Stage
 from rilievo.datasets.synthetic.textures import Texture
 
@@ -26,7 +26,7 @@ def car(stage: Stage) -> None:
     """A car: body, sloping glass, roof, lights, wheels, plates."""
     dice = stage.dice
     length, width = dice.uniform(3.6, 4.9), dice.uniform(1.6, 1.9)
-    paint, glass = stage.plain(gloss=0.5), stage.plain(np.full(3, 0.03), gloss=0.6)
+    paint, glass = stage.plain(gloss=0.5), stage.plain(np.full(3, 0.03), gloss=0.6, mirror=GLASS)
     body, low = dice.uniform(0.5, 0.7), dice.uniform(0.2, 0.3)
     belt = low + body
     cabin, roof = dice.uniform(0.42, 0.58), dice.uniform(0.4, 0.6)
@@ -66,7 +66,8 @@ def van(stage: Stage) -> None:
     dice = stage.dice
     length, width, tall = dice.uniform(4.6, 9), dice.uniform(1.9, 2.5), dice.uniform(1.6, 2.8)
     paint = stage.picture(length, tall) if dice.chance(0.25) else stage.plain(gloss=0.3)
-    glass, cab = stage.plain(np.full(3, 0.03), gloss=0.6), stage.plain(gloss=0.4)
+    glass = stage.plain(np.full(3, 0.03), gloss=0.6, mirror=GLASS)
+    cab = stage.plain(gloss=0.4)
     stage.box((-0.7, 0, 0.4 + tall / 2), (length - 1.4, width, tall), paint)
     stage.box((length / 2 - 0.7, 0, 0.4 + tall * 0.4), (1.5, width * 0.97, tall * 0.8), cab)
     stage.box((length / 2 - 0.02, 0, 0.4 + tall * 0.6), (0.12, width * 0.85, tall * 0.3), glass)

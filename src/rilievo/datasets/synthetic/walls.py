@@ -9,9 +9,10 @@ import numpy as np
 
 from rilievo.datasets.synthetic import furniture
 from rilievo.datasets.synthetic.clutter import clutter
+from rilievo.datasets.synthetic.kitchens import kitchen
+from rilievo.datasets.synthetic.openings import door, window
 from rilievo.datasets.synthetic.plants import potted_plant
 from rilievo.datasets.synthetic.rotations import turn_x, turn_y, turn_z
-from rilievo.datasets.synthetic.scene import BARS, Light
 from rilievo.datasets.synthetic.stage import Point, Stage
 from rilievo.datasets.synthetic.textures import Texture
 
@@ -41,6 +42,8 @@ def shell(stage: Stage, width: float, length: float, height: float) -> None:
         Texture.WALL, Texture.WALL, Texture.WOOD, colour=np.full(3, dice.uniform(0.5, 0.9)),
         mix=dice.choice((0.0, dice.uniform(0, 0.5))), gloss=0.0,
     )  # fmt: skip
+    if stage.aside.chance(0.1):
+        stage.polish(floor, stage.aside.uniform(0.02, 0.08))
     first, *_ = [stage.copy_material(face) for face in (*faces, floor, ceiling)]
     stage.room(width, length, height, first)
     if dice.chance(0.5):
@@ -157,36 +160,28 @@ def stand(stage: Stage, x: float, wide: float, depth: float, height: float) -> N
 
 
 def cartons(stage: Stage) -> None:
-    """A heap of boxes."""
+    """A heap of boxes, each on the floor or on those below it."""
     dice = stage.dice
-    for k in range(dice.count(2, 8)):
+    placed: list[tuple[float, float, float, float, float]] = []
+    for _ in range(dice.count(2, 8)):
         size = dice.vector(0.15, 0.5)
-        at = (dice.normalvariate(0, 0.25), dice.normalvariate(0, 0.1), size[2] / 2 + (k % 3) * 0.3)
-        stage.box(at, size, stage.material(scale=0.5), turn_z(dice.normalvariate(0, 0.3)))
-
-
-def kitchen(stage: Stage, wide: float) -> None:
-    """Cabinets under a worktop, cabinets above, a refrigerator."""
-    dice = stage.dice
-    run, height = min(wide * dice.uniform(0.5, 1.0), 5.0), dice.uniform(0.85, 0.95)
-    x = -wide / 2 + run / 2 + dice.random() * (wide - run)
-    with stage.frame((x, -0.3, 0.0)):
-        furniture.cabinet(stage, run, 0.6, height)
-        top = stage.material(Texture.STONE, Texture.WOOD, Texture.SPECKLE, mix=dice.uniform(0, 1))
-        stage.box((0, -0.01, height + 0.02), (run, 0.64, 0.04), top)
-        stage.subjects.append(stage.world((0, 0, height)))
-        stage.claim((0, 0, 0), run * 0.35)
-    if dice.chance(0.8):
-        with stage.frame((x, -0.18, dice.uniform(1.35, 1.6))):
-            above = run * dice.uniform(0.4, 1.0)
-            furniture.cabinet(stage, above, 0.36, dice.uniform(0.5, 0.8), laid=False)
-    if dice.chance(0.4):
-        with stage.frame((x + run / 2 + 0.35, -0.33, 0.0)):
-            furniture.cabinet(stage, 0.65, 0.66, dice.uniform(1.5, 2.1), laid=False)
+        x, y = dice.normalvariate(0, 0.25), dice.normalvariate(0, 0.1)
+        paint, turn = stage.material(scale=0.5), turn_z(dice.normalvariate(0, 0.3))
+        floor = max(
+            (
+                top
+                for a, b, wide, deep, top in placed
+                if abs(x - a) < (size[0] + wide) / 2 and abs(y - b) < (size[1] + deep) / 2
+            ),
+            default=0.0,
+        )
+        if floor + size[2] < 1.4:
+            stage.box((x, y, floor + size[2] / 2), size, paint, turn)
+            placed.append((x, y, size[0], size[1], floor + size[2]))
 
 
 def hang(stage: Stage, wide: float, height: float) -> None:
-    """Pictures, windows, doors, radiators and boards on the wall."""
+    """Pictures, mirrors, windows, doors, radiators and boards on the wall."""
     dice = stage.dice
     for _ in range(dice.count(0, 4)):
         x, kind = dice.uniform(-0.42, 0.42) * wide, dice.randrange(8)
@@ -202,17 +197,22 @@ def hang(stage: Stage, wide: float, height: float) -> None:
             with stage.frame((x, -0.12, dice.uniform(1.1, 1.8))):
                 stage.box((0, 0, 0), (dice.uniform(0.4, 1.2), 0.24, 0.025), furniture.timber(stage))
                 clutter(stage, 0.6, 0.2, 0.012, dice.count(0, 5))
+    if stage.aside.chance(0.15):
+        tall_mirror(stage, wide)
 
 
 def picture(stage: Stage, x: float) -> None:
-    """A picture, framed or not, from a postcard to a mural."""
+    """A picture or a mirror, framed or not, from a postcard to a mural."""
     dice = stage.dice
     wide, tall, z = (
         dice.log_uniform(0.15, 1.6),
         dice.log_uniform(0.15, 1.2),
         dice.uniform(1.2, 1.75),
     )
-    stage.box((x, -0.015, z), (wide, 0.03, tall), stage.picture(wide, tall))
+    board = stage.picture(wide, tall)
+    if stage.aside.chance(0.2):
+        board = stage.mirror()
+    stage.box((x, -0.015, z), (wide, 0.03, tall), board)
     if dice.chance(0.5):
         edge, frame = dice.uniform(0.02, 0.06), stage.plain()
         for a in (-1, 1):
@@ -220,71 +220,17 @@ def picture(stage: Stage, x: float) -> None:
             stage.box((x, -0.02, z + a * tall / 2), (wide + edge, 0.045, edge), frame)
 
 
-def window(stage: Stage, x: float, height: float) -> None:
-    """A bright window with its frame, giving light; perhaps curtains or blinds."""
-    dice = stage.dice
-    wide, tall = dice.uniform(0.6, 1.8), dice.uniform(0.7, min(1.6, height - 0.9))
-    z = min(dice.uniform(1.3, 1.6), height - tall / 2 - 0.1)
-    view = stage.material(
-        Texture.PHOTO, Texture.FACADE, Texture.FOLIAGE,
-        colour=np.ones(3), mix=dice.choice((0.3, 1.0)),
-        scale=(wide, tall), emission=dice.uniform(0.5, 4), gloss=0.0,
-    )  # fmt: skip
-    frame = stage.plain(np.full(3, dice.uniform(0.2, 0.8)))
-    stage.box((x, 0, z), (wide, 0.04, tall), view)
-    for a in (-1, 0, 1):
-        stage.box((x + a * wide / 2, -0.02, z), (0.06, 0.07, tall + 0.06), frame)
-    for a in (-1, 1):
-        stage.box((x, -0.02, z + a * tall / 2), (wide, 0.07, 0.06), frame)
-    colour = np.array([1.0, dice.uniform(0.9, 1.0), dice.uniform(0.8, 1.2)])
-    stage.lights.append(
-        Light(
-            position=stage.world((x, -0.25, z)),
-            distant=False,
-            size=0.35,
-            colour=dice.uniform(1, 5) * colour,
-        )
-    )
-    kind = dice.random()
-    if kind < 0.4:
-        curtains(stage, x, wide)
-    elif kind < 0.55:
-        slats = stage.plain()
-        turn = turn_x(math.pi / 2) @ turn_z(math.pi / 2)
-        drop = tall * dice.uniform(0.3, 1.0)
-        at = (x, -0.08, z + (tall - drop) / 2)
-        stage.card(
-            at, drop, wide, slats, turn, holes=BARS, pitch=0.06, share=dice.uniform(0.3, 0.8)
-        )
-
-
-def curtains(stage: Stage, x: float, wide: float) -> None:
-    """Folds of cloth on both sides of a window."""
-    dice = stage.dice
-    cloth, rod = furniture.upholstery(stage), stage.plain()
-    for a in (-1, 1):
-        for fold in range(dice.count(2, 6)):
-            at = (x + a * (wide / 2 + 0.05 + fold * 0.07), -0.1 + 0.02 * (fold % 2), 1.2)
-            stage.cylinder(at, 0.045, 2.2, cloth)
-    along = turn_z(math.pi / 2) @ turn_x(math.pi / 2)
-    stage.cylinder((x, -0.1, 2.32), 0.012, wide + 0.9, rod, along)
-
-
-def door(stage: Stage, x: float) -> None:
-    """A closed door with frame, panels and handle."""
-    dice = stage.dice
-    wide, leaf = dice.uniform(0.75, 0.95), furniture.timber(stage)
-    frame = leaf if dice.chance(0.4) else stage.plain()
-    stage.box((x, -0.01, 1.0), (wide, 0.05, 2.02), leaf)
-    for a in (-1, 1):
-        stage.box((x + a * wide / 2, -0.02, 1.03), (0.08, 0.07, 2.08), frame)
-    stage.box((x, -0.02, 2.06), (wide + 0.08, 0.07, 0.08), frame)
-    if dice.chance(0.5):
-        for z in (0.55, 1.5):
-            stage.box((x, -0.04, z), (wide * 0.65, 0.02, 0.75), leaf)
-    stage.box(
-        (x + dice.sign() * wide * 0.4, -0.07, 1.0), (0.12, 0.03, 0.02), stage.plain(gloss=0.5)
-    )
+def tall_mirror(stage: Stage, wide: float) -> None:
+    """A mirror as tall as a person, leaning against the wall where nothing stands."""
+    aside = stage.aside
+    x, across, tall = aside.uniform(-0.4, 0.4) * wide, aside.uniform(0.4, 1.0), 1.7
+    if not stage.claim((x, -0.25, 0.0), across / 2):
+        return
+    lean = aside.uniform(0.03, 0.12)
+    turn, out = turn_x(-lean), np.array([0.0, -math.cos(lean), math.sin(lean)])
+    middle = np.array([x, -0.04 - tall / 2 * math.sin(lean), 0.01 + tall / 2 * math.cos(lean)])
+    stage.box(middle, (across + 0.06, 0.03, tall), stage.coat(aside.vector(0.02, 0.6)), turn)
+    stage.box(middle + 0.015 * out, (across, 0.01, tall - 0.06), stage.mirror(), turn)
 
 
 def radiator(stage: Stage, x: float) -> None:

@@ -1,13 +1,13 @@
 """ONNX files with smaller weights: fp16 to store, int8 to compute with."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from rilievo.errors import MissingExtraError, ModelError, RilievoError
 from rilievo.io.photo import read_photo
@@ -92,6 +92,51 @@ def quantise(
         raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
 
 
+def quantise_between(
+    source: Path,
+    target: Path,
+    batches: Iterable[UInt8[np.ndarray, "1 h w 3"]],
+    *,
+    kept: Sequence[str],
+) -> None:
+    """Bring convolutions and what stands between them to 8 bits, for ONNX Runtime on a CPU.
+
+    Between two such convolutions nothing goes back to floats: additions and resizing are done in
+    8 bits too, and a ReLU is the lower end of the range. So ranges have two unlike ends, other
+    than those of ``quantise``, which are OpenVINO's.
+
+    Args:
+        source: The network in fp32.
+        target: Where to write.
+        batches: What the network sees, for calibration.
+        kept: Parts of the names of nodes that stay fp32.
+
+    Raises:
+        ModelError: If the network cannot be quantised.
+        MissingExtraError: If the package onnx is not installed.
+    """
+    nodes = [node.name for node in _onnx().load(str(source)).graph.node]
+    from onnxruntime import quantization
+
+    try:
+        with _quiet():
+            quantization.quantize_static(
+                source,
+                target,
+                _Reader(batches),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv", "Relu", "Add", "Resize"],
+                nodes_to_exclude=[name for name in nodes if any(part in name for part in kept)],
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+            )
+    except RilievoError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
+
+
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     """Let an ONNX file say this of itself, and nothing else.
 
@@ -133,7 +178,7 @@ def _quantise(
     quantization.quantize_static(
         source,
         target,
-        _Reader(preparation, photos),
+        _Reader(preparation.pixels(read_photo(each).pixels)[None] for each in photos),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=["MatMul", "Gemm", "Conv"],
         per_channel=True,
@@ -165,14 +210,14 @@ def _quiet() -> Iterator[None]:
 
 
 class _Reader:
-    """Photographs as ONNX Runtime's calibration asks for them, one by one."""
+    """What a network sees as ONNX Runtime's calibration asks for it, one by one."""
 
-    def __init__(self, preparation: Preparation, photos: Sequence[Path]) -> None:
-        self._photos = (preparation.pixels(read_photo(each).pixels) for each in photos)
+    def __init__(self, batches: Iterable[Shaped[np.ndarray, "1 h w 3"]]) -> None:
+        self._batches = iter(batches)
 
     def get_next(self) -> dict[str, Shaped[np.ndarray, "1 h w 3"]] | None:
-        pixels = next(self._photos, None)
-        return None if pixels is None else {INPUT: pixels[None]}
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}
 
 
 def _onnx() -> Any:

@@ -1,0 +1,160 @@
+"""The embedded network with 8-bit arithmetic: ``python -m rilievo.train.int8 small.onnx``.
+
+Ranges are those of frames that the network was trained on, rendered ones and, if given, NYU's.
+Processors that multiply 8-bit numbers as such (VNNI, since 2019) sum without loss; older ones may
+saturate, and there the network in fp32 is the better one.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from jaxtyping import UInt8
+
+from rilievo.datasets import open_dataset
+from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.io.atomic import replacing
+from rilievo.io.limits import printable
+from rilievo.models.conversion.agreement import Agreement, check_agreement
+from rilievo.models.conversion.compression import FP32, INT8, quantise_between, set_metadata
+from rilievo.models.engines import LoadOptions
+from rilievo.models.onnx import OnnxModel
+from rilievo.train.nyu_frames import COLUMNS, ROWS
+from rilievo.train.shards import read_shard
+
+KEPT = (
+    "/encoder/conv0/",
+    "/encoder/linearbottleneck.0/",
+    "/encoder/linearbottleneck.1/",
+    "/head/",
+    "/spread/",
+    "/upsample/",
+)
+"""Parts of the network that stay fp32. Of the first layers every rounding is felt in all that
+follows; the last ones give depth, where a step of 1/256 of the range would be seen."""
+_COMPARED = 4
+
+
+def quantise_small(
+    source: Path, target: Path, frames: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+) -> Agreement:
+    """Write an exported network of ours with 8-bit weights and arithmetic.
+
+    What the file says of itself stays, but for its name, which ends in ``-int8``, and its
+    precision.
+
+    Args:
+        source: As ``export_small`` writes it.
+        target: Where to write.
+        frames: To calibrate on: never one that the network will be judged by.
+
+    Returns:
+        How far it is from ``source``, on some of the frames.
+
+    Raises:
+        ModelError: If ``source`` is no such network, or the result answers differently.
+        OptionError: If there is no frame.
+        MissingExtraError: If the package onnx is not installed.
+        OutputError: If the file cannot be written.
+    """
+    if not frames:
+        raise OptionError("int8 is calibrated on frames, and none was given")
+    options = LoadOptions(device="cpu", engine="onnxruntime")
+    model = OnnxModel(source, options)
+    if model.facts.precision != FP32:
+        raise ModelError(
+            f"{printable(source)}: its weights are {model.facts.precision} already; "
+            "give the network in fp32"
+        )
+    with replacing(target) as part:
+        batches = (model.preparation.pixels(frame)[None] for frame in frames)
+        quantise_between(source, part, batches, kept=KEPT)
+        set_metadata(part, _metadata(model))
+        return check_agreement(model, OnnxModel(part, options), INT8, _some(frames, _COMPARED))
+
+
+def calibration_frames(
+    shards: Path, real: Path | None, *, count: int
+) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """Frames that the network was trained on, taken evenly.
+
+    Args:
+        shards: Folder of rendered shards; the first is kept for validation and not read, unless
+            it is alone.
+        real: Folder of NYU Depth V2, of which training frames are taken, without their white
+            frame; None for rendered frames alone.
+        count: How many; half of each where both are given.
+
+    Raises:
+        InputError: If a folder holds no such frames.
+        OptionError: If the count is not positive.
+    """
+    if count < 2:
+        raise OptionError(f"int8 is calibrated on 2 frames or more, got {count}")
+    if real is None:
+        return list(_rendered(shards, count))
+    return [*_rendered(shards, count - count // 2), *_measured(real, count // 2)]
+
+
+def _rendered(folder: Path, count: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    paths = sorted(folder.glob("shard-*.npz"))
+    if not paths:
+        raise InputError(f"{printable(folder)}: no shard-*.npz in it; render some first")
+    paths = paths[1:] or paths
+    for index in range(count):
+        images = read_shard(paths[index * len(paths) // count]).image
+        yield np.array(images[index % len(images)])
+
+
+def _measured(folder: Path, count: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    frames = open_dataset("nyuv2", folder, split="train", variant="filled")
+    for index in range(count):
+        image = frames.image(frames.ids[index * len(frames.ids) // count])
+        yield image[ROWS, COLUMNS]
+
+
+def _some(
+    frames: Sequence[UInt8[np.ndarray, "_ _ 3"]], count: int
+) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    return [frames[index] for index in range(0, len(frames), max(1, len(frames) // count))]
+
+
+def _metadata(model: OnnxModel) -> Mapping[str, str]:
+    facts = replace(model.facts, name=f"{model.facts.name}-int8", precision=INT8)
+    origin = {"rilievo.weights_sha256": model.weights_sha256}
+    return {**model.metadata, **facts.metadata(), **origin}
+
+
+def main(
+    source: tyro.conf.Positional[Path],
+    *,
+    shards: Path,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    real: Path | None = None,
+    count: int = 64,
+) -> None:
+    """Write the embedded network with 8-bit weights and arithmetic.
+
+    Args:
+        source: The network in fp32, as a run writes it.
+        shards: Folder of rendered shards.
+        output: The file to write.
+        real: Folder of NYU Depth V2's labelled frames, of which training frames are taken.
+        count: Frames to calibrate on.
+    """
+    agreement = quantise_small(source, output, calibration_frames(shards, real, count=count))
+    sys.stdout.write(
+        f"{printable(output)}: {output.stat().st_size / 1e6:.1f} MB; differs by {agreement}\n"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except RilievoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
