@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = {
     "view": "samples into FiftyOne, in bulk and one by one",
     "app": "the page in a real Chromium: first paint, answers, memory of the server",
     "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
+    "embedded": "the embedded networks side by side, alone and as whole predictions",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
     "probe": "a training step of probes, against the most direct form",
     "ray": "two processes against Ray with two actors; memory over 20,000 photographs",

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from rilievo.datasets.synthetic import Kind, TextureBank, make_textures
-from rilievo.datasets.synthetic.chance import scattered_chance
+from rilievo.datasets.synthetic import TextureBank, make_textures
+from rilievo.datasets.synthetic.cameras import choose_view
 from rilievo.datasets.synthetic.dice import Dice
 from rilievo.datasets.synthetic.lens import Lens, choose_lens, expose, fringed, streak
-from rilievo.datasets.synthetic.renderer import draw_scene, shots
+from rilievo.datasets.synthetic.stage import Stage
+from rilievo.datasets.synthetic.venue import Approach, Subject, Venue, outdoor_ambience
 
 SIZE = (48, 64)
 
@@ -87,14 +88,18 @@ def test_one_camera_in_ten_shakes() -> None:
     assert 0.13 < np.mean([lens.fringe != 0 for lens in lenses]) < 0.28
 
 
-def test_no_wall_stands_before_the_person_that_is_photographed(textures: TextureBank) -> None:
-    for seed in range(10):
-        shot = next(shots(seed, textures, SIZE, Kind.PEOPLE))
-        subject = shot.venue.subject
-        assert subject is not None
-        depth = draw_scene(shot.scene, shot.view, textures, SIZE, scattered_chance(*SIZE)).depth
-        away = shot.view.turn.T @ (subject.point - shot.view.origin)
-        u = round(shot.view.focal * away[0] / away[2] + shot.view.cx)
-        v = round(shot.view.focal * away[1] / away[2] + shot.view.cy)
-        around = depth[max(0, v - 2) : v + 3, max(0, u - 2) : u + 3]
-        assert around.max() > 0.7 * away[2] - 0.2
+@pytest.mark.parametrize("is_walled", [False, True])
+def test_nobody_is_photographed_through_a_wall(textures: TextureBank, is_walled: bool) -> None:
+    """From two metres away; the walls stand within one metre on all sides."""
+    stage = Stage(Dice(0), textures.groups)
+    stage.ground(stage.plain())
+    stage.ellipsoid((0, 0, 1), (0.3, 0.3, 0.9), stage.plain())
+    for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)) if is_walled else ():
+        stage.box((x, y, 3), (0.2 + 2 * abs(y), 0.2 + 2 * abs(x), 6), stage.plain())
+    subject = Subject(point=np.array([0.0, 0.0, 1.0]), bearing=0.5, away=2.0, rise=0.05)
+    venue = Venue(
+        stage=stage, approach=Approach.SUBJECT, width=9.0, length=9.0, height=9.0,
+        ambience=outdoor_ambience(stage.dice), subject=subject,
+    )  # fmt: skip
+    view = choose_view(venue, stage.solids(), stage.dice, SIZE)
+    assert (view is None) == is_walled

@@ -134,8 +134,9 @@ class Stage:
 
     def polish(self, material: int, mirror: float) -> None:
         """Let a material mirror that share of the light from straight ahead, in [0, 1]."""
-        row = list(self._materials[material])
-        row[MATERIAL.names.index("mirror")] = mirror
+        row, names = list(self._materials[material]), MATERIAL.names
+        assert names is not None
+        row[names.index("mirror")] = mirror
         self._materials[material] = tuple(row)
 
     def picture(self, width: float, height: float, *, emission: float = 0.0) -> int:

@@ -118,12 +118,14 @@ def quantise_between(
     nodes = [node.name for node in _onnx().load(str(source)).graph.node]
     from onnxruntime import quantization
 
+    # It is asked for ``get_next`` alone, but declared as a class of theirs.
+    reader: Any = _Reader(batches)
     try:
         with _quiet():
             quantization.quantize_static(
                 source,
                 target,
-                _Reader(batches),
+                reader,
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "Relu", "Add", "Resize"],
                 nodes_to_exclude=[name for name in nodes if any(part in name for part in kept)],
