@@ -20,7 +20,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
         _card(
             INT8,
             "the default in 8 bits: a third of the size, a little less exact",
-            megabytes=3.1,
+            megabytes=3.3,
             speed="fast: some milliseconds",
         ),
         _card(
