@@ -1,116 +1,106 @@
-"""Write the embedded model's card from its ONNX file and its measured scores.
+"""Write the cards of the embedded models, and README's table of them, from files and scores.
 
-    python tools/write_default_card.py scores.json
+    python tools/write_default_card.py scores.json [--speed speed.json]
 
-``scores.json`` is what ``evaluate_default_model.py --json`` wrote. The card goes beside the model,
-as ``card.json`` for programs and ``small.md`` for people.
+``scores.json`` is what ``evaluate_default_model.py --json`` wrote, and ``speed.json`` what ``python
+-m benchmarks.embedded --json`` did: milliseconds by model. A card goes into the package as
+``NAME.md``; ``rilievo models rilievo/NAME`` shows it.
 """
 
 import argparse
-import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import onnx
-from evaluate_default_model import Row, table
+from card_words import as_text
+from default_scores import Row, Scores, read_scores
+from file_facts import FileFacts, read_facts
 
-_FOLDER = Path(__file__).parents[1] / "src" / "rilievo" / "models" / "default"
-_LIMITS = """\
-Depth is right up to one unknown factor per photograph, so proportions mean something and sizes do
-not until the scale is calibrated. The network sees about 49,000 pixels: what is thinner than a
-hundredth of the picture is often missed, close views of boxes on a floor and large vehicles near
-the camera come out worst, and oblique walls look too frontal. Sky is put at about twice the
-farthest surface. Mirrors, glass, pictures of scenes, close-ups without context, aerial and
-microscope pictures, and fisheye lenses are outside what it learnt. It is meant for previews,
-surfaces of rooms and streets, and teaching; not for driving, surveying or anything where a wrong
-distance harms somebody."""
+from rilievo.errors import InputError
+from rilievo.models.card import ModelCard
+from rilievo.models.embedded_cards import listed_cards
+from rilievo.models.separate import find_file
+
+_ROOT = Path(__file__).parents[1]
+_FOLDER = _ROOT / "src" / "rilievo" / "models" / "default"
+_REGION = re.compile(r"(<!-- embedded models -->\n).*?(<!-- end -->)", re.DOTALL)
+_COLUMNS = (
+    ("NYU Depth V2, 94 frames", "nyuv2-eigen-filled"),
+    ("7-Scenes, 80", "depth"),
+    ("KITTI, 3", "kitti-eigen-improved"),
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefaultCard:
-    """What is said of the embedded model.
+def path_of(card: ModelCard) -> Path:
+    """The file of an embedded model.
 
-    Attributes:
-        name: As in ``MODELS``.
-        kind: Of its depth.
-        licence: SPDX identifier.
-        parameters: Numbers in the graph, batch normalisation folded into the convolutions.
-        size_bytes: Of the ONNX file.
-        sha256: Of the ONNX file.
-        trained_on: Images, and where the encoder came from.
-        intended_use_and_limits: In words.
-        accuracy: On photographs that were never trained on.
+    Raises:
+        InputError: If it is not here.
     """
-
-    name: str
-    kind: str
-    licence: str
-    parameters: int
-    size_bytes: int
-    sha256: str
-    trained_on: str
-    intended_use_and_limits: str
-    accuracy: list[Row]
+    inside = _FOLDER / f"{card.name.partition('/')[2]}.onnx"
+    found = find_file(card) if card.source else inside
+    if found is None or not found.is_file():
+        raise InputError(f"the file of model '{card.name}' is not here; train or fetch it first")
+    return found
 
 
-def read_card(path: Path, rows: list[Row]) -> DefaultCard:
-    """Put together what the file and the scores say."""
-    content = path.read_bytes()
-    model = onnx.load_from_string(content)
-    facts = {entry.key: entry.value for entry in model.metadata_props}
-    sizes = [
-        int(onnx.numpy_helper.to_array(tensor).size)
-        for tensor in model.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT
-    ]
-    return DefaultCard(
-        name=facts["rilievo.name"],
-        kind=facts["rilievo.kind"],
-        licence=facts["rilievo.licence"],
-        parameters=sum(sizes),
-        size_bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        trained_on=facts["rilievo.trained_on"],
-        intended_use_and_limits=_LIMITS.replace("\n", " "),
-        accuracy=rows,
-    )
+def overview(facts: Sequence[FileFacts], rows: Sequence[Row], speed: Mapping[str, float]) -> str:
+    """README's table: what each model is, and its AbsRel / δ1 on the largest sets."""
+    titles = [f"{title}, `{benchmark}`" for title, benchmark in _COLUMNS]
+    header = ("model", "size", "weights", "licence", "two cores", *titles)
+    lines = [header, ("---",) * len(header)]
+    for each in facts:
+        cells = [_cell(rows, each.name, title, benchmark) for title, benchmark in _COLUMNS]
+        time = f"{speed[each.name]:.1f} ms" if each.name in speed else "–"
+        size, weights = f"{each.size_bytes / 1e6:.1f} MB", f"{each.parameters / 1e6:.2f} M"
+        shown = f"{weights}, {each.precision}"
+        lines.append((f"`{each.name}`", size, shown, each.licence, time, *cells))
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def as_text(card: DefaultCard) -> str:
-    """The card for people."""
-    return f"""\
-# {card.name}
+def _cell(rows: Sequence[Row], model: str, title: str, benchmark: str) -> str:
+    first = title.partition(",")[0]
+    for row in rows:
+        if (row.model, row.benchmark) == (model, benchmark) and row.set.startswith(first):
+            return f"{row.abs_rel:.3f} / {row.delta1:.3f}"
+    return "–"
 
-Depth {card.kind.replace("_", " ")} and surface normals of one photograph.
-{card.parameters / 1e6:.2f} million parameters, {card.size_bytes / 1e6:.1f} MB, {card.licence}.
 
-Trained on {card.trained_on}.
+def renewed(text: str, table: str) -> str:
+    """A page with its table of the embedded models made anew."""
+    return _REGION.sub(lambda found: f"{found[1]}{table}{found[2]}", text)
 
-{_LIMITS}
 
-Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
-the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
-image, where medians agree; "log-affine" fits a factor and a power instead, which some images refuse
-because near is taken for far on the whole (the count in brackets is of those that have a fit).
-The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
-official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
-model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
-of NYU are planes fitted to its depth, whose own noise is several degrees. "row prior" never
-looks: it is the mean depth and normal of each image row of NYU's training frames.
+def write_cards(
+    scores: Scores, speed: Mapping[str, float], folder: Path = _FOLDER
+) -> tuple[FileFacts, ...]:
+    """A card for every embedded model that was scored.
 
-{table(card.accuracy)}"""
+    Raises:
+        InputError: If the file of one is not here.
+    """
+    scored = {row.model for row in scores.rows}
+    cards = [card for card in listed_cards() if card.name in scored]
+    every = tuple(read_facts(path_of(card)) for card in cards)
+    for facts in every:
+        text = as_text(facts, scores, speed.get(facts.name))
+        (folder / f"{facts.name.partition('/')[2]}.md").write_text(text, encoding="utf-8")
+    return every
 
 
 def main() -> None:
-    """Read the options, write both files."""
+    """Read the options, write cards and table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores", type=Path)
+    parser.add_argument("--speed", type=Path, help="milliseconds by model, as JSON")
     options = parser.parse_args()
-    rows = [Row(**row) for row in json.loads(options.scores.read_text())]
-    card = read_card(_FOLDER / "small.onnx", rows)
-    (_FOLDER / "card.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
-    (_FOLDER / "small.md").write_text(as_text(card))
+    speed = json.loads(options.speed.read_text()) if options.speed else {}
+    scores = read_scores(options.scores)
+    facts = write_cards(scores, speed)
+    page = _ROOT / "README.md"
+    table = overview(facts, scores.rows, speed)
+    page.write_text(renewed(page.read_text("utf-8"), table), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,29 @@
-"""The scores on the model's card: frames whose scores are known, and the card they end in."""
+"""The scores on the models' cards: frames whose scores are known."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-from evaluate_default_model import REAL_SETS, RealSet, Row, rows_of, table, without_frame
-from row_prior import row_prior_of
-from write_default_card import as_text, read_card
+from default_scores import Row, rows_of, table
+from evaluate_default_model import Contest, calibrations, examine
+from examination import ids_of, judge, parts_of
+from real_sets import REAL_SETS, RealSet, without_frame
+from row_prior import RowPrior, row_prior_of
+from sureness import EDGES, FrameSureness, calibration
 
+import rilievo
 from rilievo.datasets import open_dataset
-from rilievo.networks.small import SmallNet
-from rilievo.train.export import export_small
+from rilievo.errors import OptionError
+from rilievo.evaluate.options import EvaluateOptions
+from rilievo.models import load_model
+from rilievo.models.base import Inference, Model
+from rilievo.types import Photo, Setting
 
 ROWS = np.linspace(1, 3, 48)
 
@@ -36,19 +43,30 @@ def write_frames(folder: Path, *, upside_down: bool = False) -> Path:
     return folder
 
 
-def walls(folder: Path) -> RealSet:
-    return RealSet(title="walls", dataset="folder", place=str(folder), normals="default")
+def walls(folder: Path, *, photographs: bool = True) -> RealSet:
+    return RealSet(
+        title="walls",
+        dataset="folder",
+        place=str(folder),
+        normals="default",
+        photographs=photographs,
+    )
+
+
+def rows(models: Sequence[Model], real: RealSet) -> list[Row]:
+    parts = parts_of(real, Path())
+    judged = [each for id in ids_of(parts) for each in judge(models, parts, id)]
+    return rows_of([model.card.name for model in models], real.title, parts, judged)
 
 
 def test_a_prior_of_frames_that_are_alike_has_no_error_on_them(tmp_path: Path) -> None:
     prior = row_prior_of(open_dataset("folder", write_frames(tmp_path / "walls")))
-    (row,) = rows_of(prior, walls(tmp_path / "walls"), tmp_path, tmp_path / "runs")
+    (row,) = rows([prior], walls(tmp_path / "walls"))
     assert (row.set, row.benchmark, row.model) == ("walls", "depth", "row prior")
     assert (row.frames, row.frames_log) == (2, 2)
     assert (row.abs_rel, row.delta1) == pytest.approx((0, 1), abs=1e-6)
     assert (row.abs_rel_log, row.delta1_log) == pytest.approx((0, 1), abs=1e-6)
     assert (row.normals_mean, row.normals_within_30) == pytest.approx((0, 1), abs=1e-3)
-    assert (tmp_path / "runs" / "depth+log" / "report.html").exists()
 
 
 def test_what_takes_near_for_far_has_no_fit_in_log_depth(
@@ -56,12 +74,87 @@ def test_what_takes_near_for_far_has_no_fit_in_log_depth(
 ) -> None:
     prior = row_prior_of(open_dataset("folder", write_frames(tmp_path / "walls")))
     write_frames(tmp_path / "turned", upside_down=True)
-    (row,) = rows_of(prior, walls(tmp_path / "turned"), tmp_path, tmp_path / "runs")
+    (row,) = rows([prior], walls(tmp_path / "turned"))
     assert (row.frames, row.frames_log, row.abs_rel_log, row.delta1_log) == (2, 0, None, None)
     # By the median: ROWS over ROWS turned round.
     assert row.abs_rel == pytest.approx(np.abs(ROWS / ROWS[::-1] - 1).mean(), rel=1e-5)
     assert "near for far" in capsys.readouterr().err
     assert "| – | 0.0°, 100% |" in table([row])
+
+
+class Slope(Model):
+    """Farther towards the top, by another law than the frames of ``write_frames``; half sure."""
+
+    card = load_model().card
+    weights_sha256 = "0" * 64
+    settings: Mapping[str, Setting] = {}
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """The same for all."""
+        height, width = photos[0].shape
+        depth = np.geomspace(1, 4, height)[:, None].repeat(width, axis=1).astype(np.float32)
+        normals = np.zeros((3, height, width), np.float32)
+        normals[1], normals[2] = -0.6, -0.8
+        sure = np.full((height, width), 0.5, np.float32)
+        return [Inference(depth=depth, normals=normals, confidence=sure) for _ in photos]
+
+
+def test_the_numbers_are_those_of_the_program_itself(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "walls")
+    (row,) = rows([Slope()], walls(folder))
+    plain = EvaluateOptions(dataset="folder", output=tmp_path / "plain")
+    log = EvaluateOptions(dataset="folder", output=tmp_path / "log", align="log")
+    told = [
+        {each.metric: each.value for each in found.summaries}
+        for found in (
+            rilievo.evaluate(Slope(), "depth", folder, plain, show=False),
+            rilievo.evaluate(Slope(), "depth", folder, log, show=False),
+            rilievo.evaluate(
+                Slope(),
+                "normals",
+                folder,
+                EvaluateOptions(dataset="folder", output=tmp_path / "normals"),
+                show=False,
+            ),
+        )
+    ]
+    assert row.abs_rel > 0.05
+    assert (row.abs_rel, row.delta1) == (told[0]["abs_rel"], told[0]["delta1"])
+    assert (row.abs_rel_log, row.delta1_log) == (told[1]["abs_rel"], told[1]["delta1"])
+    assert (row.normals_mean, row.normals_within_30) == (told[2]["mean"], told[2]["within_30"])
+
+
+def test_confidence_is_held_against_the_share_that_is_right(tmp_path: Path) -> None:
+    """Of geomspace(1, 4) over linspace(1, 3), by its median, some rows are within 1.25."""
+    parts = parts_of(walls(write_frames(tmp_path / "walls")), Path())
+    judged = [each for id in ids_of(parts) for each in judge([Slope()], parts, id)]
+    (found,) = calibrations(["slope"], judged)
+    ratio = np.geomspace(1, 4, 48) / np.median(np.geomspace(1, 4, 48)) / ROWS * np.median(ROWS)
+    right = np.mean(np.maximum(ratio, 1 / ratio) < 1.25)
+    assert 0.2 < right < 0.9
+    assert (found.model, found.frames, found.said) == ("slope", 2, pytest.approx(0.5))
+    assert found.right == pytest.approx(right)
+    (interval,) = found.intervals
+    assert (interval.low, interval.high, interval.pixels) == (0.5, 0.6, 1.0)
+
+
+def test_rendered_pictures_and_models_that_say_nothing_have_no_calibration(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "walls")
+    rendered = parts_of(walls(folder, photographs=False), Path())
+    prior = row_prior_of(open_dataset("folder", folder))
+    judged = judge([Slope()], rendered, "1") + judge([prior], parts_of(walls(folder), Path()), "1")
+    assert calibrations(["slope"], judged) == ()
+
+
+def test_every_frame_counts_the_same_in_a_calibration() -> None:
+    def frame(said: float, right: float) -> FrameSureness:
+        shares = np.zeros((3, len(EDGES) - 1))
+        shares[:, -1] = 1.0, said, right
+        return FrameSureness(pixels=shares[0], said=shares[1], right=shares[2])
+
+    found = calibration("model", [frame(0.9, 1.0), frame(0.8, 0.5)])
+    assert (found.said, found.right) == pytest.approx((0.85, 0.75))
+    assert [each.low for each in found.intervals] == [0.9]
 
 
 def test_the_white_frame_is_cut_off_before_the_model_and_nothing_else_changes() -> None:
@@ -76,34 +169,26 @@ def test_every_set_on_disk_can_be_opened(
     monkeypatch.setenv("RILIEVO_DATA", str(data_folder))
     counts = []
     for real in REAL_SETS.values():
-        for variant in {real.variant, real.normals or real.variant}:
-            opened = open_dataset(
-                real.dataset, real.root(data_folder), split=real.split, variant=variant
-            )
-        counts.append(len(opened))
+        root = real.root(data_folder)
+        opened = [
+            open_dataset(real.dataset, root, split=real.split, variant=variant)
+            for variant in (real.variant, real.normals or real.variant)
+        ]
+        counts.append(len(opened[-1]))
     assert sum(counts) == 215
 
 
-def test_the_card_says_what_the_file_is(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = SmallNet().eval()
-    export_small(network, tmp_path / "small.onnx")
-    row = Row(
-        set="rooms",
-        benchmark="depth",
-        model="rilievo/small",
-        frames=3,
-        abs_rel=0.1,
-        delta1=0.9,
-        frames_log=2,
-        abs_rel_log=0.05,
-        delta1_log=0.95,
-    )
-    card = read_card(tmp_path / "small.onnx", [row])
-    assert card.name == "rilievo/small"
-    assert card.size_bytes == (tmp_path / "small.onnx").stat().st_size
-    trained = sum(parameter.numel() for parameter in network.parameters())
-    assert 0.98 * trained < card.parameters < trained  # batch normalisation is folded in
-    text = as_text(card)
-    assert "NYU Depth V2" in text
-    assert "| rooms | `depth` | rilievo/small | 3 | 0.100 / 0.900 | 0.050 / 0.950 (2) | – |" in text
+def test_processes_side_by_side_give_what_one_gives(data_folder: Path) -> None:
+    prior = RowPrior(np.ones(4, np.float32), np.array([[0, 0, -1]] * 4, np.float32).T)
+    sets = {"tum-pair": REAL_SETS["tum-pair"]}
+    scores = examine(Contest(models=(), prior=prior, data=data_folder), sets, workers=2)
+    parts = parts_of(sets["tum-pair"], data_folder)
+    judged = [each for id in ids_of(parts) for each in judge([prior], parts, id)]
+    assert rows_of(["row prior"], sets["tum-pair"].title, parts, judged) == list(scores.rows)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    prior = row_prior_of(open_dataset("folder", write_frames(tmp_path / "walls")))
+    contest = Contest(models=("rilievo/small", "rilievo/small"), prior=prior, data=tmp_path)
+    with pytest.raises(OptionError, match="call themselves the same: rilievo/small, rilievo/sma"):
+        contest.load()

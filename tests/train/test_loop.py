@@ -51,7 +51,7 @@ def test_the_loss_falls_and_the_run_leaves_its_files(
 def test_a_killed_and_resumed_run_ends_with_the_same_weights(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "export_small", lambda network, path: path.touch())
+    monkeypatch.setattr(loop, "export_small", lambda network, path, provenance: path.touch())
     whole = run(toy(5), shards, tmp_path / "whole")
     save = loop.save_checkpoint
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, OptionError, suggest
-from rilievo.models import diffusion_cards, monodepth2, replicate_cards
+from rilievo.models import diffusion_cards, embedded_cards, monodepth2, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards, unlisted_card
 from rilievo.models.probe_run import is_run, run_card
@@ -19,22 +19,11 @@ if TYPE_CHECKING:
     from rilievo.models.base import Model
     from rilievo.models.engines import LoadOptions
 
-DEFAULT_MODEL = "rilievo/small"
+DEFAULT_MODEL = embedded_cards.SMALL
 
 # A new model is one file beside this one and one entry here.
 _CARDS = (
-    ModelCard(
-        name=DEFAULT_MODEL,
-        summary="embedded default: MobileNetV2 encoder, light decoder; works offline at once",
-        kind=DepthKind.UP_TO_SCALE,
-        normals=True,
-        licence="Apache-2.0",
-        commercial=True,
-        megabytes=9.2,
-        extra=None,
-        speed="fast: a few milliseconds",
-        loader="rilievo.models.onnx:load",
-    ),
+    *embedded_cards.listed_cards(),
     *listed_cards(),
     *diffusion_cards.listed_cards(),
     *replicate_cards.listed_cards(),

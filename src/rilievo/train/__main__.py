@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import tyro
 from rilievo.errors import OptionError, RilievoError, suggest
 from rilievo.networks.mobilenet_v2 import load_published
 from rilievo.networks.small import SmallNet
+from rilievo.train.export import Provenance, provenance_of
 from rilievo.train.loop import Frames, train
 from rilievo.train.nyu_frames import NyuFrames
 from rilievo.train.recipes import RECIPES, Recipe
@@ -60,19 +62,21 @@ def main(
         rendered=ShardPool(shards, outdoors=chosen.config.outdoors),
         real=None if real is None else NyuFrames(real),
     )
+    told = partial(provenance_of, photographs=real is not None)
     if chosen.first is not None and start is None:
         start = output.with_name(f"{output.name}-{chosen.first}")
         first = RECIPES[chosen.first]()
-        _run(first, frames, start, _Origin(encoder=encoder), threads=threads, resume=True)
-    _run(
-        chosen, frames, output, _Origin(encoder=encoder, run=start), threads=threads, resume=resume
-    )
+        origin = _Origin(encoder=encoder, provenance=told(chosen.first))
+        _run(first, frames, start, origin, threads=threads, resume=True)
+    origin = _Origin(encoder=encoder, run=start, provenance=told(recipe))
+    _run(chosen, frames, output, origin, threads=threads, resume=resume)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Origin:
-    """Where first weights come from: those of ImageNet, or a run's."""
+    """Where first weights come from, those of ImageNet or a run's, and what is told of them."""
 
+    provenance: Provenance
     encoder: Path | None
     run: Path | None = None
 
@@ -93,7 +97,7 @@ def _run(
         start_from(network, origin.run, takes=recipe.takes)
     elif origin.encoder is not None:
         load_published(network.encoder, origin.encoder)
-    train(config, network, frames, output, resume=resume)
+    train(config, network, frames, output, resume=resume, provenance=origin.provenance)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ float32 (batch, height, width), up to one factor per image, ``normals`` float32
 (batch, height, width), the chance that depth is right within a factor of 1.25.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,13 +21,41 @@ from rilievo.models.conversion.trace import append_metadata, write_traced
 from rilievo.models.onnx import FIRST_FORMAT
 from rilievo.networks.small import MULTIPLE, SmallNet, double
 
-NAME = "rilievo/small"
 LICENCE = "Apache-2.0"
-TRAINED_ON = (
+_SCENES = (
     "scenes rendered by rilievo.datasets.synthetic (textures: procedural, photographs of Kodak's "
-    "and scikit-image's) and 735 of the 795 training frames of NYU Depth V2's labelled set; the "
-    "encoder started from ImageNet weights of the ONNX model zoo (Apache-2.0)"
+    "and scikit-image's)"
 )
+_NYU = "735 of the 795 training frames of NYU Depth V2's labelled set"
+_ENCODER = "the encoder started from ImageNet weights of the ONNX model zoo (Apache-2.0)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What a file says of where its network comes from.
+
+    Attributes:
+        name: Of the model.
+        trained_on: Images, and where the encoder came from.
+        photographs: Whether photographs with measured depth are among the images.
+    """
+
+    name: str
+    trained_on: str
+    photographs: bool = True
+
+
+PROVENANCES: Mapping[str, Provenance] = {
+    "small": Provenance(name="rilievo/small", trained_on=f"{_SCENES} and {_NYU}; {_ENCODER}"),
+    "tiny": Provenance(name="rilievo/tiny", trained_on=f"{_SCENES} and {_NYU}; {_ENCODER}"),
+    "small-rendered": Provenance(
+        name="rilievo/small-rendered",
+        trained_on=f"{_SCENES}, and nothing else; {_ENCODER}",
+        photographs=False,
+    ),
+}
+"""Of the recipes whose networks ship with rilievo."""
+
 _AREA = 49152
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's (geometric) mean
 
@@ -48,7 +78,26 @@ class Deployed(nn.Module):
         return depth, F.normalize(double(surface.normals), dim=1), confidence
 
 
-def export_small(network: SmallNet, path: Path, *, trained_on: str = TRAINED_ON) -> None:
+def provenance_of(recipe: str, *, photographs: bool) -> Provenance:
+    """Of a network trained by a recipe; whatever ships with nobody has the recipe's own name.
+
+    Args:
+        recipe: A name in ``rilievo.train.recipes.RECIPES``.
+        photographs: Whether photographs with measured depth were given.
+    """
+    known = PROVENANCES.get(recipe)
+    if known is not None and known.photographs == photographs:
+        return known
+    return Provenance(
+        name=recipe,
+        trained_on=f"the frames that were given to the recipe '{recipe}'",
+        photographs=photographs,
+    )
+
+
+def export_small(
+    network: SmallNet, path: Path, provenance: Provenance = PROVENANCES["small"]
+) -> None:
     """Write ``network`` as an ONNX file with its name, licence and contract inside.
 
     Raises:
@@ -65,12 +114,13 @@ def export_small(network: SmallNet, path: Path, *, trained_on: str = TRAINED_ON)
             free_batch=True,
         )
         metadata = {
-            "rilievo.name": NAME,
+            "rilievo.name": provenance.name,
             "rilievo.kind": "up_to_scale",
             "rilievo.area": str(_AREA),
             "rilievo.multiple": str(MULTIPLE),
             "rilievo.licence": LICENCE,
-            "rilievo.trained_on": trained_on,
+            "rilievo.trained_on": provenance.trained_on,
+            "rilievo.precision": "fp32",
             "rilievo.format": FIRST_FORMAT,
         }
         append_metadata(part, metadata)

@@ -20,7 +20,7 @@ from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.checkpoint import RunState, load_checkpoint, save_checkpoint
 from rilievo.train.config import TrainConfig
-from rilievo.train.export import export_small
+from rilievo.train.export import PROVENANCES, Provenance, export_small
 from rilievo.train.frames import Frame
 from rilievo.train.log import StepRow, ValidationRow, append_row
 from rilievo.train.nyu_frames import NyuFrames
@@ -50,7 +50,13 @@ class Losses:
 
 
 def train(
-    config: TrainConfig, network: SmallNet, frames: Frames, run: Path, *, resume: bool = False
+    config: TrainConfig,
+    network: SmallNet,
+    frames: Frames,
+    run: Path,
+    *,
+    resume: bool = False,
+    provenance: Provenance = PROVENANCES["small"],
 ) -> SmallNet:
     """Train ``network`` and return its averaged weights.
 
@@ -63,6 +69,7 @@ def train(
         frames: What to draw from. Shards that appear in the folder meanwhile are taken in.
         run: Where to write.
         resume: Go on from ``checkpoint.pt`` where there is one.
+        provenance: What ``small.onnx`` says of where it comes from.
 
     Raises:
         OutputError: If ``run`` holds another run and ``resume`` was not asked for.
@@ -88,10 +95,10 @@ def train(
                 save_checkpoint(state, checkpoint)
                 saved = clock.seconds()
             if state.seconds - validated > 60 * config.validation_minutes:
-                _review(state, frames, run)
+                _review(state, frames, run, provenance)
                 validated = clock.seconds()
     save_checkpoint(state, checkpoint)
-    _review(state, frames, run)
+    _review(state, frames, run, provenance)
     return state.average
 
 
@@ -197,7 +204,7 @@ def _decay(config: TrainConfig, step: int) -> float:
     return min(config.average_decay, (1 + step) / (20 + step))
 
 
-def _review(state: RunState, frames: Frames, run: Path) -> None:
+def _review(state: RunState, frames: Frames, run: Path, provenance: Provenance) -> None:
     held_out: dict[str, list[Frame]] = {}
     if frames.rendered.held_out is not None:
         shard = frames.rendered.held_out
@@ -217,7 +224,7 @@ def _review(state: RunState, frames: Frames, run: Path) -> None:
         )
         append_row(run / "validation.csv", row)
     with replacing(run / "small.onnx") as part:
-        export_small(state.average, part)
+        export_small(state.average, part, provenance)
 
 
 def _row(state: RunState, progress: float, losses: Losses, frames: Frames) -> StepRow:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from rilievo.errors import ModelError, suggest
-from rilievo.models import MODELS, replicate_cards
+from rilievo.models import MODELS, embedded_cards, replicate_cards
 from rilievo.models.card import ModelCard
+from rilievo.models.separate import find_file
 
 _PACKAGES = {
     "hub": ("torch", "transformers"),
@@ -78,6 +79,8 @@ def _choice(card: ModelCard, offered: Sequence[str] | None) -> Choice:
     refusal = None
     if any(find_spec(package) is None for package in _PACKAGES.get(card.extra or "", ())):
         refusal = f"not installed: it needs the extra '{card.extra}'"
+    elif card.loader == embedded_cards.SEPARATE and find_file(card) is None:
+        refusal = f"not here: it needs {card.source}"
     elif offered is not None and card.name not in offered:
         refusal = "not offered by this server"
     return Choice(name=card.name, card=card, refusal=refusal)

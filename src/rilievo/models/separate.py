@@ -1,0 +1,60 @@
+"""A network of rilievo's own whose file is not inside the package: where it is looked for."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rilievo.errors import ModelError
+from rilievo.io.limits import printable
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import LoadOptions, cache_directory
+from rilievo.models.onnx import OnnxModel
+
+FOLDER = "weights"
+"""In the repository, and below the cache folder."""
+
+VARIABLE = "RILIEVO_WEIGHTS"
+
+
+def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
+    """Load a network from where its file was put (``ModelCard.loader``).
+
+    Raises:
+        ModelError: If the file is nowhere, is another network's, or a revision is asked for.
+    """
+    if options.revision is not None:
+        raise ModelError(f"model '{card.name}' is one file, so it has no '@{options.revision}'")
+    path = find_file(card)
+    if path is None:
+        raise ModelError(
+            f"model '{card.name}' is not inside the package: take {card.source}, put it into "
+            f"{printable(_own_folder())} ({VARIABLE} names another folder), or give its path as "
+            "the model"
+        )
+    model = OnnxModel(path, options, card)
+    if model.facts.name != card.name:
+        raise ModelError(
+            f"{printable(path)}: is to be '{card.name}', but says that it is '{model.facts.name}'; "
+            f"take {card.source} anew"
+        )
+    return model
+
+
+def find_file(card: ModelCard) -> Path | None:
+    """The file of a network, in the first folder that has it; None where none has."""
+    file = f"{card.name.partition('/')[2]}.onnx"
+    return next((folder / file for folder in _folders() if (folder / file).is_file()), None)
+
+
+def _folders() -> Iterator[Path]:
+    given = os.environ.get(VARIABLE)
+    if given:
+        yield Path(given)
+    yield _own_folder()
+    source = Path(__file__).parents[2]
+    if source.name == "src":
+        yield source.parent / FOLDER
+
+
+def _own_folder() -> Path:
+    return cache_directory() / FOLDER

@@ -1,0 +1,70 @@
+"""A model whose file is not inside the package: found where it was put, else one line."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rilievo.errors import ModelError
+from rilievo.models import MODELS, embedded_cards, load_model, separate
+from rilievo.models.engines import LoadOptions
+from rilievo.views.app.choices import choices
+
+# A name that no folder of this checkout has.
+CARD = replace(MODELS[embedded_cards.RENDERED], name="rilievo/lost")
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The one that the variable names, and the one in the cache."""
+    named, cache = tmp_path / "named", tmp_path / "cache"
+    named.mkdir()
+    (cache / "weights").mkdir(parents=True)
+    monkeypatch.setenv("RILIEVO_WEIGHTS", str(named))
+    monkeypatch.setenv("RILIEVO_CACHE", str(cache))
+    return named, cache / "weights"
+
+
+def test_the_named_folder_comes_before_the_cache(folders: tuple[Path, Path]) -> None:
+    named, cache = folders
+    assert separate.find_file(CARD) is None
+    (cache / "lost.onnx").touch()
+    assert separate.find_file(CARD) == cache / "lost.onnx"
+    (named / "lost.onnx").touch()
+    assert separate.find_file(CARD) == named / "lost.onnx"
+
+
+def test_without_a_file_one_line_says_where_to_take_it_from_and_where_to_put_it(
+    folders: tuple[Path, Path],
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        separate.load(CARD, LoadOptions())
+    said = str(caught.value)
+    assert "\n" not in said
+    assert "model 'rilievo/lost' is not inside the package" in said
+    for words in ("weights/small-rendered.onnx", str(folders[1]), "RILIEVO_WEIGHTS", "its path"):
+        assert words in said
+
+
+def test_another_network_under_its_name_is_refused(folders: tuple[Path, Path]) -> None:
+    inside = Path(separate.__file__).parent / "default" / "tiny.onnx"
+    shutil.copy(inside, folders[0] / "small-rendered.onnx")
+    with pytest.raises(ModelError, match="is to be 'rilievo/small-rendered', but says that it is"):
+        load_model("rilievo/small-rendered")
+
+
+def test_it_has_no_revisions() -> None:
+    with pytest.raises(ModelError, match="is one file, so it has no '@main'"):
+        load_model("rilievo/small-rendered@main")
+
+
+def test_the_page_offers_it_only_where_its_file_is(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(separate, "FOLDER", "nowhere")
+    listed = {each.name: each for each in choices("rilievo/small", None)}
+    assert "not here" in (listed["rilievo/small-rendered"].refusal or "")
+    (folders[0] / "small-rendered.onnx").touch()
+    listed = {each.name: each for each in choices("rilievo/small", None)}
+    assert listed["rilievo/small-rendered"].refusal is None

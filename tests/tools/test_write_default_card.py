@@ -1,0 +1,146 @@
+"""From a run to a model's file, and from its scores to its card."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+from card_words import as_text
+from default_scores import Row, Scores, read_scores
+from file_facts import FileFacts, read_facts
+from sureness import FrameSureness, calibration
+from write_default_card import overview, renewed
+from write_default_models import write_model
+
+from rilievo.errors import InputError
+from rilievo.models import MODELS
+from rilievo.models.card import read_details
+from rilievo.models.embedded_cards import listed_cards
+from rilievo.models.engines import LoadOptions
+from rilievo.models.onnx import OnnxModel
+from rilievo.networks.small import TINY, SmallNet
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose network has learned nothing yet."""
+    torch.manual_seed(0)
+    run = tmp_path_factory.mktemp("run")
+    torch.save({"average": SmallNet(TINY).eval().state_dict()}, run / "checkpoint.pt")
+    return run
+
+
+def test_a_run_becomes_the_file_of_its_model(tiny_run: Path, tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
+    write_model("tiny", tiny_run, whole)
+    write_model("tiny", tiny_run, half, half=True)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = [OnnxModel(path, LoadOptions(device="cpu")) for path in (whole, half)]
+    assert [model.facts.precision for model in loaded] == ["fp32", "fp16"]
+    assert {model.card.name for model in loaded} == {"rilievo/tiny"}
+    photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    one, two = (model.predict([photo])[0].depth for model in loaded)
+    assert one is not None
+    assert two is not None
+    np.testing.assert_allclose(one.values, two.values, rtol=0.02)
+    with pytest.raises(InputError, match="no run of the recipe 'small'"):
+        write_model("small", tiny_run, tmp_path / "other.onnx")
+
+
+def test_the_facts_are_those_of_the_file(tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.onnx"
+    write_model("tiny", tiny_run, path)
+    facts = read_facts(path)
+    assert (facts.name, facts.precision) == ("rilievo/tiny", "fp32")
+    assert facts.size_bytes == path.stat().st_size
+    trained = sum(parameter.numel() for parameter in SmallNet(TINY).parameters())
+    assert 0.96 * trained < facts.parameters < trained  # batch normalisation is folded in
+    assert "NYU Depth V2" in facts.trained_on
+
+
+FACTS = FileFacts(
+    name="rilievo/small-int8",
+    kind="up_to_scale",
+    licence="Apache-2.0",
+    precision="int8",
+    trained_on="photographs",
+    parameters=2_500_000,
+    size_bytes=3_000_000,
+    sha256="abc",
+)
+
+
+def row_of(model: str, abs_rel: float, *, set: str = "rooms", frames: int = 3) -> Row:
+    return Row(
+        set=set,
+        benchmark="depth",
+        model=model,
+        frames=frames,
+        abs_rel=abs_rel,
+        delta1=0.9,
+        frames_log=2,
+        abs_rel_log=0.05,
+        delta1_log=0.95,
+    )
+
+
+def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path: Path) -> None:
+    scores = Scores(
+        rows=(
+            row_of("rilievo/small", 0.1),
+            row_of("rilievo/small-int8", 0.2),
+            row_of("row prior", 0.3),
+            row_of("rilievo/small", 0.1, set="streets", frames=1),
+            row_of("rilievo/small-int8", 0.1, set="streets", frames=1),
+        ),
+        calibrations=(
+            calibration(
+                "rilievo/small-int8",
+                [
+                    FrameSureness(
+                        pixels=np.array([1.0]), said=np.array([0.8]), right=np.array([0.7])
+                    )
+                ],
+            ),
+        ),
+    )
+    scores.write(tmp_path / "scores.json")
+    assert read_scores(tmp_path / "scores.json") == scores
+    text = as_text(FACTS, scores, 4.25)
+    assert "2.50 million parameters in int8, 3.0 MB (3000000 bytes), Apache-2.0" in text
+    assert "4.2 ms on two cores" in text
+    assert "it is 0.80 in the mean, and 0.70 of the pixels are right" in text
+    # Three frames at 0.1 more, one at none.
+    assert "AbsRel 0.1000 becomes 0.1750 (+0.0750), δ1 0.9000 becomes 0.9000 (+0.0000)" in text
+    own = "| rooms | `depth` | rilievo/small-int8 | 3 | 0.200 / 0.900 | 0.050 / 0.950 (2) | – |"
+    assert own in text
+    assert "| rooms | `depth` | row prior |" in text
+    assert "| rooms | `depth` | rilievo/small |" not in text
+
+
+def test_the_table_of_readme_is_made_of_the_same_rows() -> None:
+    kitchen = row_of("rilievo/small-int8", 0.2, set="7-Scenes, a kitchen", frames=80)
+    made = overview([FACTS], [kitchen], {"rilievo/small-int8": 4.25})
+    assert "| `rilievo/small-int8` | 3.0 MB | 2.50 M, int8 | Apache-2.0 | 4.2 ms | – | " in made
+    assert "| 0.200 / 0.900 |" in made
+    page = "before\n<!-- embedded models -->\nold\n<!-- end -->\nafter\n"
+    assert renewed(page, made) == page.replace("old\n", made)
+
+
+def test_readme_says_what_the_cards_say() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    region = page.partition("<!-- embedded models -->")[2].partition("<!-- end -->")[0]
+    lines = [line.strip("| ").split(" | ") for line in region.splitlines() if "`rilievo/" in line]
+    assert [line[0].strip("`") for line in lines] == [card.name for card in listed_cards()]
+    for name, size, weights, licence, time, *scores in lines:
+        card = read_details(MODELS[name.strip("`")])
+        assert card is not None
+        millions, precision = weights.split(" M, ")
+        assert f"{millions} million parameters in {precision}, {size} (" in card
+        assert f"), {licence}." in card
+        assert time == "–" or f"takes the network {time} on two cores" in card
+        assert all(score == "–" or f"| {score} |" in card for score in scores)

@@ -1,0 +1,40 @@
+"""What the file of a run says of where its network comes from."""
+
+from pathlib import Path
+
+import pytest
+
+from rilievo.networks.small import SmallNet
+from rilievo.train import __main__ as command
+from rilievo.train.export import PROVENANCES, Provenance, provenance_of
+from rilievo.train.recipes import RECIPES
+
+
+def test_what_ships_is_named_and_says_which_photographs_it_saw() -> None:
+    assert set(PROVENANCES) < set(RECIPES)
+    for recipe, told in PROVENANCES.items():
+        assert told.name == f"rilievo/{recipe}"
+        assert told.photographs == RECIPES[recipe]().photographs
+        assert told.photographs == ("NYU" in told.trained_on)
+        assert provenance_of(recipe, photographs=told.photographs) == told
+
+
+def test_a_run_on_other_frames_does_not_take_the_name_of_what_ships() -> None:
+    for recipe, photographs in (("small", False), ("distilled", False), ("small-first", True)):
+        told = provenance_of(recipe, photographs=photographs)
+        assert told.name == recipe
+        assert "NYU" not in told.trained_on
+
+
+def test_a_run_by_a_recipe_tells_its_name(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Provenance] = []
+
+    def note(*_: object, provenance: Provenance, **__: object) -> SmallNet:
+        told.append(provenance)
+        return SmallNet()
+
+    monkeypatch.setattr(command, "train", note)
+    command.main("small-rendered", shards=shards, output=tmp_path / "run")
+    assert [each.name for each in told] == ["rilievo/small-rendered"]

@@ -1,0 +1,144 @@
+"""The card of an embedded model, for people."""
+
+from collections.abc import Sequence
+
+from default_scores import Row, Scores, table
+from file_facts import FileFacts
+from sureness import Calibration
+
+EXACT = "rilievo/small"
+"""What the variant in 8 bits is held against."""
+
+PRIOR = "row prior"
+
+_MEANT = {
+    "rilievo/small": "It is the default.",
+    "rilievo/small-int8": (
+        "It is the default with weights and arithmetic in 8 bits, for where every megabyte or "
+        "millisecond counts."
+    ),
+    "rilievo/tiny": (
+        "It is for video and small machines: fine things and far ones come out worse than with the "
+        "default."
+    ),
+    "rilievo/small-rendered": (
+        "It has seen no photograph with measured depth, so it owes nothing to anybody's data set, "
+        "and real rooms come out worse than with the default. Its file is not inside the package: "
+        "`weights/small-rendered.onnx` of the repository goes into the folder `weights` of "
+        "rilievo's cache, or wherever `RILIEVO_WEIGHTS` says, or is given as `--model`."
+    ),
+}
+_LIMITS = """\
+Depth is right up to one unknown factor per photograph, so proportions mean something and sizes do
+not until the scale is calibrated. The network sees about 49,000 pixels: what is thinner than a
+hundredth of the picture is often missed, close views of boxes on a floor and large vehicles near
+the camera come out worst, and oblique walls look too frontal. Sky is put at about twice the
+farthest surface. Mirrors, glass, pictures of scenes, close-ups without context, aerial and
+microscope pictures, and fisheye lenses are outside what it learnt. It is meant for previews,
+surfaces of rooms and streets, and teaching; not for driving, surveying or anything where a wrong
+distance harms somebody."""
+_ACCURACY = """\
+Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
+the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
+image, where medians agree; "log-affine" fits a factor and a power instead, which some images refuse
+because near is taken for far on the whole (the count in brackets is of those that have a fit).
+The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
+official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
+model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
+of NYU are planes fitted to its depth, whose own noise is several degrees. "row prior" never
+looks: it is the mean depth and normal of each image row of NYU's training frames."""
+
+
+def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None) -> str:
+    """The whole card.
+
+    Args:
+        facts: Of the file.
+        scores: Of this model and of those it is held against.
+        milliseconds: Of the network alone, on two cores; None where it was not measured.
+    """
+    own = [row for row in scores.rows if row.model in (facts.name, PRIOR)]
+    said = [each for each in scores.calibrations if each.model == facts.name]
+    paragraphs = (
+        f"# {facts.name}",
+        _first(facts, milliseconds),
+        f"Trained on {facts.trained_on}.",
+        _LIMITS,
+        *(_confidence(each) for each in said),
+        *_against_exact(facts, scores.rows),
+        _pictures(facts.name),
+        _ACCURACY,
+        table(own).rstrip(),
+    )
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _first(facts: FileFacts, milliseconds: float | None) -> str:
+    time = ""
+    if milliseconds is not None:
+        time = (
+            f" One photograph takes the network {milliseconds:.1f} ms on two cores, with ONNX "
+            "Runtime (`python -m benchmarks embedded`)."
+        )
+    return (
+        f"Depth {facts.kind.replace('_', ' ')}, surface normals and a confidence of one "
+        f"photograph. {_MEANT.get(facts.name, '')}\n\n"
+        f"{facts.parameters / 1e6:.2f} million parameters in {facts.precision}, "
+        f"{facts.size_bytes / 1e6:.1f} MB ({facts.size_bytes} bytes), {facts.licence}.{time}\n"
+        f"sha256 `{facts.sha256}`."
+    )
+
+
+def _confidence(found: Calibration) -> str:
+    lines = [
+        "Confidence is the chance, pixel by pixel, that depth is right within a factor of 1.25 "
+        "once its\nscale is known. "
+        f"On {found.frames} photographs with measured depth, brought to metres by their medians,\n"
+        f"it is {found.said:.2f} in the mean, and {found.right:.2f} of the pixels are right:",
+        "",
+        "| confidence | share of pixels | its mean | right |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {part.low:.1f} to {part.high:.1f} | {part.pixels:.0%} | {part.said:.2f} "
+        f"| {part.right:.2f} |"
+        for part in found.intervals
+    ]
+    return "\n".join(lines)
+
+
+def _against_exact(facts: FileFacts, rows: Sequence[Row]) -> list[str]:
+    """What 8 bits cost, in one line; nothing of a model that is exact itself."""
+    exact = _means(rows, EXACT)
+    if facts.precision != "int8" or exact is None or (own := _means(rows, facts.name)) is None:
+        return []
+    return [
+        f"Against `{EXACT}` in fp32, mean over all {own.frames} frames below: AbsRel "
+        f"{exact.abs_rel:.4f} becomes {own.abs_rel:.4f} ({own.abs_rel - exact.abs_rel:+.4f}), δ1 "
+        f"{exact.delta1:.4f} becomes {own.delta1:.4f} ({own.delta1 - exact.delta1:+.4f})."
+    ]
+
+
+def _means(rows: Sequence[Row], model: str) -> Row | None:
+    """Of a model's sets by the last benchmark of each, every frame counting the same."""
+    last = {row.set: row for row in rows if row.model == model}
+    if not last:
+        return None
+    frames = sum(row.frames for row in last.values())
+    return Row(
+        set="all",
+        benchmark="",
+        model=model,
+        frames=frames,
+        abs_rel=sum(row.abs_rel * row.frames for row in last.values()) / frames,
+        delta1=sum(row.delta1 * row.frames for row in last.values()) / frames,
+    )
+
+
+def _pictures(name: str) -> str:
+    return (
+        f"`docs/pictures/default-{name.partition('/')[2]}.jpg` in the repository shows it at work, "
+        "where it does well and\nwhere it fails (`python tools/write_default_pictures.py`). The "
+        "photographs are scikit-image's, which were also\namong the textures of rendered scenes, "
+        "though never with their depth."
+    )

@@ -1,0 +1,161 @@
+"""What the embedded models score, set by set: rows of a table, kept as JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from examination import Column, Judged, Part
+from sureness import Calibration, Interval
+
+from rilievo.errors import InputError
+from rilievo.evaluate.summaries import Tallied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model on one set by one benchmark.
+
+    Attributes:
+        set: Title of the set.
+        benchmark: That scored depth.
+        model: What was scored.
+        frames: How many images.
+        abs_rel: As the benchmark aligns: by one factor an image, for depth up to scale.
+        delta1: Likewise.
+        frames_log: How many images have a fit of scale and power in log depth: none where far is
+            taken for near on the whole.
+        abs_rel_log: After that fit; None where no image has one.
+        delta1_log: Likewise.
+        normals_mean: By the benchmark ``normals`` [degrees]; None where the set has none, and in
+            all but the last row of a set.
+        normals_within_30: Share of their pixels, likewise.
+    """
+
+    set: str
+    benchmark: str
+    model: str
+    frames: int
+    abs_rel: float
+    delta1: float
+    frames_log: int = 0
+    abs_rel_log: float | None = None
+    delta1_log: float | None = None
+    normals_mean: float | None = None
+    normals_within_30: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """All that is known of how good the models are.
+
+    Attributes:
+        rows: Of accuracy.
+        calibrations: Of those models that say how sure they are.
+    """
+
+    rows: tuple[Row, ...]
+    calibrations: tuple[Calibration, ...] = ()
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def read_scores(path: Path) -> Scores:
+    """What ``Scores.write`` wrote."""
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    calibrations = [
+        Calibration(**{**each, "intervals": tuple(Interval(**part) for part in each["intervals"])})
+        for each in entries["calibrations"]
+    ]
+    return Scores(
+        rows=tuple(Row(**row) for row in entries["rows"]), calibrations=tuple(calibrations)
+    )
+
+
+def rows_of(
+    names: Sequence[str],
+    title: str,
+    parts: Sequence[Part],
+    judged: Iterable[Judged],
+) -> list[Row]:
+    """A row for each of a set's benchmarks and each model, in that order.
+
+    Raises:
+        InputError: If a model has no score on any of the frames.
+    """
+    tallied = {
+        (model, part): Tallied(benchmark=each.plan.benchmark)
+        for model in range(len(names))
+        for part, each in enumerate(parts)
+    }
+    reasons: dict[tuple[int, int], str] = {}
+    for each in judged:
+        if each.scored is not None:
+            tallied[each.model, each.part].add(each.scored)
+        else:
+            reasons.setdefault((each.model, each.part), each.reason)
+    for (model, part), reason in reasons.items():
+        column = parts[part].column.name.lower()
+        sys.stderr.write(f"{title}, {names[model]}, {column}: {reason}\n")
+        if not tallied[model, part].scores and parts[part].column is not Column.LOG:
+            raise InputError(f"{title}, {names[model]}: no frame has a score: {reason}")
+    firsts = [number for number, part in enumerate(parts) if part.column is Column.PLAIN]
+    return [
+        _row(names[model], title, parts, first, {n: tallied[model, n] for n in range(len(parts))})
+        for first in firsts
+        for model in range(len(names))
+    ]
+
+
+def _row(
+    model: str, title: str, parts: Sequence[Part], first: int, tallied: Mapping[int, Tallied]
+) -> Row:
+    plain, log = _values(tallied[first]), _values(tallied[first + 1])
+    rest = parts[first + 2 :]
+    normals = {}
+    if rest and rest[0].column is Column.NORMALS:
+        normals = _values(tallied[first + 2])
+    return Row(
+        set=title,
+        benchmark=parts[first].benchmark,
+        model=model,
+        frames=len(tallied[first].scores),
+        abs_rel=plain["abs_rel"],
+        delta1=plain["delta1"],
+        frames_log=len(tallied[first + 1].scores),
+        abs_rel_log=log.get("abs_rel"),
+        delta1_log=log.get("delta1"),
+        normals_mean=normals.get("mean"),
+        normals_within_30=normals.get("within_30"),
+    )
+
+
+def _values(tallied: Tallied) -> Mapping[str, float]:
+    """Each metric's number to quote; none where nothing was scored."""
+    if not tallied.scores:
+        return {}
+    return {each.metric: each.value for each in tallied.summaries({})}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| set | benchmark | model | frames | AbsRel / δ1 | the same, log-affine "
+        "| normals, < 30° |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        normals = fitted = "–"
+        if row.normals_mean is not None and row.normals_within_30 is not None:
+            normals = f"{row.normals_mean:.1f}°, {row.normals_within_30:.0%}"
+        if row.abs_rel_log is not None and row.delta1_log is not None:
+            fitted = f"{row.abs_rel_log:.3f} / {row.delta1_log:.3f}"
+            fitted += f" ({row.frames_log})" if row.frames_log < row.frames else ""
+        lines.append(
+            f"| {row.set} | `{row.benchmark}` | {row.model} | {row.frames} "
+            f"| {row.abs_rel:.3f} / {row.delta1:.3f} | {fitted} | {normals} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,178 @@
+"""Several models scored on the same frames; each frame is read once, and shown to each model once.
+
+What comes out is what ``rilievo evaluate`` gives model by model under the same benchmarks, without
+its reports and its folder of predictions.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from real_sets import RealSet
+from sureness import FrameSureness, sureness
+
+from rilievo.datasets.base import Request
+from rilievo.errors import RilievoError
+from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.benchmarks import find_benchmark
+from rilievo.evaluate.options import EvaluateOptions
+from rilievo.evaluate.plan import Plan, make_plan
+from rilievo.evaluate.predicting import shown_to_model
+from rilievo.evaluate.scoring import Scored, score
+from rilievo.models.base import Model
+from rilievo.types import Photo, Prediction, Truth
+
+
+class Column(Enum):
+    """What of a row a plan fills."""
+
+    PLAIN = auto()
+    """Depth, as the benchmark aligns."""
+    LOG = auto()
+    """Depth, after a fit of scale and power."""
+    NORMALS = auto()
+
+
+_METRICS: Mapping[Column, tuple[str, ...]] = {
+    Column.PLAIN: ("abs_rel", "delta1"),
+    Column.LOG: ("abs_rel", "delta1"),
+    Column.NORMALS: ("mean", "within_30"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One way to score a set.
+
+    Attributes:
+        benchmark: Its name, before anything of it was changed.
+        column: What of the row it fills.
+        plan: Benchmark and dataset as ``rilievo evaluate`` settles them.
+        takes: The ids that it scores.
+        sure: Whether confidence is held against what came out here.
+    """
+
+    benchmark: str
+    column: Column
+    plan: Plan
+    takes: frozenset[str]
+    sure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one model scored on one frame.
+
+    Attributes:
+        model: Its place among the models.
+        part: The place among the set's parts.
+        scored: None where it has no score.
+        reason: Why it has none.
+        sureness: What its confidence was worth; None where it has none, or is not asked.
+    """
+
+    model: int
+    part: int
+    scored: Scored | None = None
+    reason: str = ""
+    sureness: FrameSureness | None = None
+
+
+def parts_of(real: RealSet, data: Path) -> tuple[Part, ...]:
+    """Every way to score a set, a row's plain depth before its fit in log depth.
+
+    Raises:
+        RilievoError: If the set is not there.
+    """
+    options = EvaluateOptions(dataset=real.dataset, split=real.split, variant=real.variant)
+    root, parts = real.root(data), list[Part]()
+    chosen = [find_benchmark(each) if isinstance(each, str) else each for each in real.benchmarks]
+    for benchmark in chosen:
+        sure = real.photographs and benchmark is chosen[-1]
+        parts.append(_part(benchmark, Column.PLAIN, root, options, sure=sure))
+        parts.append(_part(benchmark, Column.LOG, root, replace(options, align="log")))
+    if real.normals is not None:
+        asked = real.normals_benchmark
+        benchmark = find_benchmark(asked) if isinstance(asked, str) else asked
+        here = replace(options, variant=real.normals)
+        parts.append(_part(benchmark, Column.NORMALS, root, here))
+    return tuple(parts)
+
+
+def _part(
+    benchmark: Benchmark,
+    column: Column,
+    root: Path,
+    options: EvaluateOptions,
+    *,
+    sure: bool = False,
+) -> Part:
+    plan = make_plan(replace(benchmark, metrics=_METRICS[column]), root, options)
+    return Part(
+        benchmark=benchmark.name,
+        column=column,
+        plan=plan,
+        takes=frozenset(plan.ids),
+        sure=sure,
+    )
+
+
+def ids_of(parts: Iterable[Part]) -> tuple[str, ...]:
+    """All frames of a set, each once."""
+    return tuple(dict.fromkeys(id for part in parts for id in part.plan.ids))
+
+
+def judge(models: Sequence[Model], parts: Sequence[Part], id: str) -> list[Judged]:
+    """Every model on one frame, by every part that takes it."""
+    frame = _Frame(id=id, models=models)
+    return [
+        _judge(frame, model, number, part)
+        for number, part in enumerate(parts)
+        if id in part.takes
+        for model in range(len(models))
+    ]
+
+
+def _judge(frame: "_Frame", model: int, number: int, part: Part) -> Judged:
+    try:
+        prediction = frame.prediction(model, part)
+        truth = frame.truth(part)
+        answer = Answer(depth=prediction.depth, normals=prediction.normals)
+        scored = score(part.plan.benchmark, answer, truth)
+        sure = sureness(part.plan.benchmark, prediction, truth) if part.sure else None
+    except RilievoError as error:
+        return Judged(model=model, part=number, reason=str(error))
+    return Judged(model=model, part=number, scored=scored, sureness=sure)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Frame:
+    """One frame: what was read of it, and what each model said of it, kept for the next part."""
+
+    id: str
+    models: Sequence[Model]
+    _images: dict[Request, UInt8[np.ndarray, "h w 3"]] = field(default_factory=dict)
+    _truths: dict[Request, Truth] = field(default_factory=dict)
+    _predictions: dict[tuple[int, bytes], Prediction] = field(default_factory=dict)
+
+    def truth(self, part: Part) -> Truth:
+        dataset = part.plan.dataset
+        if dataset.request not in self._truths:
+            self._truths[dataset.request] = dataset.truth(self.id)
+        return self._truths[dataset.request]
+
+    def prediction(self, model: int, part: Part) -> Prediction:
+        dataset = part.plan.dataset
+        if dataset.request not in self._images:
+            self._images[dataset.request] = dataset.image(self.id)
+        shown = shown_to_model(self._images[dataset.request], part.plan.benchmark.input_crop)
+        # Variants of a dataset mostly show the same photograph.
+        key = (model, shown.tobytes())
+        if key not in self._predictions:
+            [answer] = self.models[model].predict([Photo(pixels=shown, name=self.id)])
+            self._predictions[key] = answer
+        return self._predictions[key]

@@ -1,0 +1,125 @@
+"""Frames with measured depth that the embedded models never saw, and what scores them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop
+from rilievo.evaluate.benchmarks import find_benchmark
+
+_YAMLS = Path(__file__).parent / "real"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealSet:
+    """Frames that lie on disk, and what scores them.
+
+    Attributes:
+        title: For the table.
+        dataset: In ``DATASETS``.
+        place: Below the folder of downloads; for the dataset ``folder``, a YAML beside this tool.
+        split: Of the dataset.
+        variant: With depth; None for the benchmark's.
+        benchmarks: That score depth, by name or records of our own.
+        normals: Variant that has true normals, or those of the depth; None where there are none.
+        normals_benchmark: That scores them.
+        photographs: Whether a camera took them; rendered pictures say nothing of calibration.
+    """
+
+    title: str
+    dataset: str
+    place: str
+    split: str = "all"
+    variant: str | None = None
+    benchmarks: tuple[Benchmark | str, ...] = ("depth",)
+    normals: str | None = None
+    normals_benchmark: Benchmark | str = "normals"
+    photographs: bool = True
+
+    def root(self, data: Path) -> Path:
+        """Where it lies."""
+        return _YAMLS / self.place if self.dataset == "folder" else data / self.place
+
+
+def without_frame(name: str) -> Benchmark:
+    """A benchmark that cuts the white frame of NYU's photographs off before the model sees it."""
+    return replace(
+        find_benchmark(name),
+        name=f"{name}-unframed",
+        input_crop=InputCrop.NYU_EIGEN,
+        crop=Crop.NONE,
+    )
+
+
+REAL_SETS: Mapping[str, RealSet] = {
+    "nyu": RealSet(
+        title="NYU Depth V2, 94 of the test frames",
+        dataset="nyuv2",
+        place="nyuv2_labeled_8bit",
+        split="test",
+        variant="filled",
+        benchmarks=("nyuv2-eigen-filled", without_frame("nyuv2-eigen-filled")),
+        normals="depth_normals",
+        normals_benchmark=without_frame("normals"),
+    ),
+    "nyu-sync": RealSet(
+        title="NYU Depth V2, a basement, raw depth",
+        dataset="nyuv2",
+        place="nyu_metric3d",
+        variant="raw",
+        benchmarks=("nyuv2-eigen", without_frame("nyuv2-eigen")),
+        normals="depth_normals",
+        normals_benchmark=without_frame("normals"),
+    ),
+    "7scenes": RealSet(
+        title="7-Scenes, a kitchen", dataset="seven-scenes", place="7scenes_redkitchen"
+    ),
+    "sunrgbd": RealSet(
+        title="SUN RGB-D, a Kinect frame",
+        dataset="sunrgbd",
+        place="sunrgbd_original",
+        benchmarks=("sunrgbd",),
+    ),
+    "tum": RealSet(title="TUM, a desk", dataset="tum", place="tum_fr1_desk_9"),
+    "tum-pair": RealSet(title="TUM, another frame", dataset="folder", place="tum_pair.yaml"),
+    "realsense": RealSet(
+        title="RealSense, floors and boxes", dataset="folder", place="realsense.yaml"
+    ),
+    "motorcycle": RealSet(title="Middlebury motorcycle", dataset="folder", place="motorcycle.yaml"),
+    "replica-47": RealSet(
+        title="Replica, a rendered scan",
+        dataset="folder",
+        place="replica_47.yaml",
+        normals="default",
+        photographs=False,
+    ),
+    "replica-156": RealSet(
+        title="Replica, another", dataset="folder", place="replica_156.yaml", photographs=False
+    ),
+    "icl": RealSet(
+        title="ICL-NUIM living room, rendered",
+        dataset="folder",
+        place="icl.yaml",
+        photographs=False,
+    ),
+    "tartanair": RealSet(
+        title="TartanAir, rendered",
+        dataset="folder",
+        place="tartanair.yaml",
+        normals="default",
+        photographs=False,
+    ),
+    "kitti-depth": RealSet(
+        title="KITTI, annotated depth",
+        dataset="kitti-depth",
+        place="kitti_depth_metric3d",
+        split="pairs",
+        benchmarks=("kitti-eigen-improved", "kitti-kb-eigen", "depth"),
+    ),
+    "kitti-raw": RealSet(
+        title="KITTI raw, single scans",
+        dataset="kitti-raw",
+        place="kitti_raw",
+        benchmarks=("kitti-eigen", "depth"),
+    ),
+}

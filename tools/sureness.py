@@ -1,0 +1,120 @@
+"""What a model's confidence is worth: what it says, against how often depth is right in fact."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.metres import in_metres
+from rilievo.evaluate.regions import cut_truth
+from rilievo.types import Prediction, Truth
+
+NEAR = 1.25
+EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSureness:
+    """Of one frame, in each interval of ``EDGES``: sums over its pixels, in shares of them.
+
+    Attributes:
+        pixels: Share of the pixels.
+        said: Of their confidence.
+        right: Of those whose depth is right within a factor of ``NEAR``.
+    """
+
+    pixels: Float64[np.ndarray, "bins"]
+    said: Float64[np.ndarray, "bins"]
+    right: Float64[np.ndarray, "bins"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Pixels of about the same confidence.
+
+    Attributes:
+        low: Least confidence.
+        high: Largest confidence.
+        pixels: Share of all.
+        said: Mean confidence.
+        right: Share whose depth is right within a factor of ``NEAR``.
+    """
+
+    low: float
+    high: float
+    pixels: float
+    said: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A model's confidence over many frames, each of which counts the same.
+
+    Attributes:
+        model: Its name.
+        frames: How many.
+        said: Mean confidence.
+        right: Share of pixels whose depth is right within a factor of ``NEAR``, once it was
+            brought to metres as the benchmark does.
+        intervals: The same by confidence; those without a pixel are left out.
+    """
+
+    model: str
+    frames: int
+    said: float
+    right: float
+    intervals: tuple[Interval, ...]
+
+
+def sureness(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> FrameSureness | None:
+    """What the confidence of one prediction was worth; None where it has none.
+
+    Raises:
+        RilievoError: If the benchmark has no score for it.
+    """
+    if prediction.confidence is None or prediction.depth is None:
+        return None
+    metres = in_metres(benchmark, prediction.depth, cut_truth(truth, benchmark.input_crop))
+    said = prediction.confidence[metres.mask].astype(np.float64)
+    ratio = metres.depth[metres.mask] / metres.true[metres.mask]
+    right = np.maximum(ratio, 1 / ratio) < NEAR
+    place = np.clip(np.digitize(said, EDGES) - 1, 0, len(EDGES) - 2)
+
+    def share(weights: np.ndarray | None) -> Float64[np.ndarray, "bins"]:
+        return np.bincount(place, weights, minlength=len(EDGES) - 1) / said.size
+
+    return FrameSureness(pixels=share(None), said=share(said), right=share(right))
+
+
+def calibration(model: str, frames: Sequence[FrameSureness]) -> Calibration:
+    """The mean over frames, of one at least."""
+    pixels, said, right = (
+        np.mean([getattr(each, name) for each in frames], axis=0)
+        for name in ("pixels", "said", "right")
+    )
+    return Calibration(
+        model=model,
+        frames=len(frames),
+        said=float(said.sum()),
+        right=float(right.sum()),
+        intervals=tuple(_intervals(pixels, said, right)),
+    )
+
+
+def _intervals(
+    pixels: Float64[np.ndarray, "bins"],
+    said: Float64[np.ndarray, "bins"],
+    right: Float64[np.ndarray, "bins"],
+) -> Iterable[Interval]:
+    for number in np.flatnonzero(pixels):
+        share = pixels[number]
+        yield Interval(
+            low=EDGES[number],
+            high=EDGES[number + 1],
+            pixels=float(share),
+            said=float(said[number] / share),
+            right=float(right[number] / share),
+        )
