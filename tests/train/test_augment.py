@@ -114,6 +114,14 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
     assert batch.image.shape != other.image.shape or (batch.image != other.image).any()
 
 
+def test_frames_that_show_nothing_keep_their_depth() -> None:
+    mix = Mix(rendered=OneFrame(), real=None, real_share=0.0, area=2048, size=2)
+    shown = make_batch(mix, seed=1, number=7)
+    hidden = make_batch(replace(mix, blind=1.0), seed=1, number=7)
+    assert not torch.equal(hidden.image[0], shown.image[0])
+    torch.testing.assert_close(hidden.log_depth[0], shown.log_depth[0])
+
+
 def test_batches_made_ahead_come_in_order_and_errors_reach_the_loop() -> None:
     def make(number: int) -> Batch:
         if number == 5:

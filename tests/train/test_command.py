@@ -38,7 +38,11 @@ def test_a_folder_without_shards_ends_the_command_in_one_line(tmp_path: Path) ->
 
 def toy(steps: int, **changes: object) -> Recipe:
     config = TrainConfig(
-        steps=steps, stages=(Stage(until=1.0, area=2048, real=0.0),), batch_size=2, warm_up_steps=2
+        steps=steps,
+        stages=(Stage(until=1.0, area=2048, real=0.0),),
+        batch_size=2,
+        warm_up_steps=2,
+        confidence_steps=2,
     )
     return Recipe(config=config, **changes)  # pyright: ignore[reportArgumentType]
 

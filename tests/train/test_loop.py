@@ -25,6 +25,7 @@ def toy(steps: int, **changes: float) -> TrainConfig:
         stages=(Stage(until=0.5, area=2048, real=0.0), Stage(until=1.0, area=2048, real=0.0)),
         batch_size=2,
         warm_up_steps=2,
+        confidence_steps=2,
         **changes,  # pyright: ignore[reportArgumentType]
     )
 

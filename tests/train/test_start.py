@@ -37,11 +37,11 @@ def test_what_the_other_lacks_is_named_and_kept() -> None:
     state = {
         name: value for name, value in narrow.state_dict().items() if not name.startswith("spread")
     }
-    before = wide.state_dict()["spread.1.weight"].clone()
+    before = wide.state_dict()["spread.whole.0.weight"].clone()
     missing = take_over(wide, state)
     assert missing
     assert all(name.startswith("spread") for name in missing)
-    torch.testing.assert_close(wide.state_dict()["spread.1.weight"], before)
+    torch.testing.assert_close(wide.state_dict()["spread.whole.0.weight"], before)
 
 
 def test_wider_or_foreign_weights_are_refused_by_name() -> None:

@@ -20,7 +20,7 @@ MULTIPLE = 32
 """Both sides of an input image are multiples of this."""
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
-_SPREAD_WIDTH = 16
+_SPREAD_WIDTH = 24
 _LOG_SPREADS = (-5.0, 2.0)  # errors of 0.7 % to a factor of 1600
 _DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
 """Of the decoder's steps, and of its last: most of its time is spent there."""
@@ -148,6 +148,33 @@ class ConvexUpsample(nn.Module):
             return F.pixel_shuffle(total / F.conv2d(weights, self.group), 2)
 
 
+class Spread(nn.Module):
+    """What error to expect at every place: of what is seen there, and of the whole image.
+
+    Nothing may be seen in an image of which every place looks like a plain wall; so how much the
+    coarsest features vary over the image counts as well.
+    """
+
+    def __init__(self, features: int, coarsest: int) -> None:
+        super().__init__()
+        self.local = SeparableConv(features, _SPREAD_WIDTH, kernel=3)
+        self.whole = nn.Sequential(
+            nn.Conv2d(2 * coarsest, _SPREAD_WIDTH, 1),
+            nn.ReLU(),
+            nn.Conv2d(_SPREAD_WIDTH, _SPREAD_WIDTH, 1),
+        )
+        self.join = nn.Sequential(nn.ReLU(), nn.Conv2d(_SPREAD_WIDTH, 1, 1))
+
+    def forward(
+        self, features: Float[Tensor, "b c h w"], coarsest: Float[Tensor, "b d h2 w2"]
+    ) -> Float[Tensor, "b h w"]:
+        """Return the logarithm of the error to be expected."""
+        mean = coarsest.mean(dim=(2, 3), keepdim=True)
+        variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
+        whole = self.whole(torch.cat([mean, variation], dim=1))
+        return self.join(self.local(features) + whole)[:, 0].float().clamp(*_LOG_SPREADS)
+
+
 class SmallNet(nn.Module):
     """Depth up to scale and normals of photographs whose sides are multiples of 32 pixels."""
 
@@ -170,9 +197,7 @@ class SmallNet(nn.Module):
         )
         finest = widths.decoder[-1]
         self.head = nn.Conv2d(finest, 4, 3, padding=1)
-        self.spread = nn.Sequential(
-            SeparableConv(finest, _SPREAD_WIDTH, kernel=3), nn.Conv2d(_SPREAD_WIDTH, 1, 1)
-        )
+        self.spread = Spread(stem + finest, coarsest)
         self.upsample = ConvexUpsample(stem + finest)
 
     def forward(self, image: UInt8[Tensor, "b h w 3"]) -> Surface:
@@ -183,10 +208,11 @@ class SmallNet(nn.Module):
         for merge, lateral in zip(self.merges, reversed(fine), strict=True):
             x = merge(x, lateral)
         surface = self.head(x).float()
-        log_depth = self.upsample(surface[:, :1], torch.cat([stem, x], dim=1))
+        features = torch.cat([stem, x], dim=1)
+        log_depth = self.upsample(surface[:, :1], features)
         # What is said of the error is learned beside depth and changes nothing about it.
-        log_spread = self.spread(x.detach()).float().clamp(*_LOG_SPREADS)
-        return Surface(log_depth[:, 0], surface[:, 1:], log_spread[:, 0])
+        log_spread = self.spread(features.detach(), coarsest.detach())
+        return Surface(log_depth[:, 0], surface[:, 1:], log_spread)
 
 
 def double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:

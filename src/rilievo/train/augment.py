@@ -16,9 +16,6 @@ ASPECTS = (4 / 3, 3 / 4, 1.0, 16 / 9, 9 / 16, 2.0, 3.0)
 """Width over height of the batches, and how often each comes."""
 ASPECT_SHARES = (0.44, 0.14, 0.10, 0.14, 0.05, 0.06, 0.07)
 
-_BLIND = 0.012
-"""How often nothing can be seen, so that the network learns to say so."""
-
 SKY_MARGIN = float(np.log(2.0))
 """Sky is trained to lie at twice the farthest surface of its image."""
 
@@ -67,8 +64,6 @@ def degrade(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Change exposure, contrast and colours; sometimes blur, coarsen, add noise, compress."""
     image = np.ascontiguousarray(image)
-    if random.random() < _BLIND:
-        return _blinded(image, random)
     if random.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), float(random.uniform(0.4, 1.6)))
     if random.random() < 0.1:
@@ -144,22 +139,6 @@ def _mirror(frame: Frame) -> Frame:
         normals_valid=frame.normals_valid[:, ::-1],
         camera=(fx, fy, frame.image.shape[1] - 1 - cx, cy),
     )
-
-
-def _blinded(
-    image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator
-) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture that tells nothing of the scene: one colour, noise, or blocks in disorder."""
-    kind = random.integers(3)
-    if kind == 0:
-        return np.full_like(image, random.integers(0, 256, 3, dtype=np.uint8))
-    if kind == 1:
-        return random.integers(0, 256, image.shape, dtype=np.uint8)
-    side = MULTIPLE // 2
-    height, width = image.shape[0] // side, image.shape[1] // side
-    blocks = image.reshape(height, side, width, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
-    mixed = random.permutation(blocks).reshape(height, width, side, side, 3).swapaxes(1, 2)
-    return np.ascontiguousarray(mixed.reshape(image.shape))
 
 
 def _saturated(image: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:

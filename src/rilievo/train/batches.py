@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from rilievo.train.augment import augment, batch_shape
+from rilievo.train.blind import blinded
 from rilievo.train.frames import Frame, FrameSource
 
 _AHEAD = 3
@@ -35,13 +36,23 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """What batches are drawn from, for a part of a run."""
+    """What batches are drawn from, for a part of a run.
+
+    Attributes:
+        rendered: Frames with exact depth.
+        real: Photographs with measured depth.
+        real_share: How often a frame is one of those.
+        area: Pixels of an image.
+        size: Images a batch.
+        blind: How often an image tells nothing of its scene.
+    """
 
     rendered: FrameSource
     real: FrameSource | None
     real_share: float
     area: int
     size: int
+    blind: float = 0.0
 
 
 def make_batch(mix: Mix, *, seed: int, number: int) -> Batch:
@@ -52,7 +63,10 @@ def make_batch(mix: Mix, *, seed: int, number: int) -> Batch:
     for _ in range(mix.size):
         is_real = mix.real is not None and random.random() < mix.real_share
         source = mix.real if is_real and mix.real is not None else mix.rendered
-        frames.append(augment(source.draw(random), shape, random))
+        frame = augment(source.draw(random), shape, random)
+        if random.random() < mix.blind:
+            frame = replace(frame, image=blinded(frame.image, random))
+        frames.append(frame)
     return collate(frames)
 
 

@@ -50,7 +50,13 @@ class TrainConfig:
     normals_weight: float = 1.0
     """Of the normals' loss against depth's."""
     agreement_weight: float = 0.25
-    """Of the loss that holds the slopes of depth to the normals."""
+    """Of the loss that holds the slopes of depth to the true normals."""
+    own_agreement_weight: float = 0.5
+    """Of the loss that holds the slopes of depth to the normals that the network sees."""
+    confidence_steps: int = 600
+    """Of the end of the run, in which the network learns what error to expect."""
+    confidence_blind: float = 0.25
+    """How often an image tells nothing of its scene in that part."""
     outdoors: float = 0.35
     """Share of the rendered frames that show sky or something farther than a room."""
     checkpoint_minutes: float = 3.0

@@ -21,7 +21,7 @@ class StepRow:
     depth_loss: float
     normals_loss: float
     agreement_loss: float
-    spread_loss: float
+    own_agreement_loss: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
 from rilievo.losses.agreement import agreement_loss
-from rilievo.losses.depth import centred_error, log_depth_loss
+from rilievo.losses.depth import log_depth_loss
 from rilievo.losses.normals import cosine_loss
-from rilievo.losses.spread import spread_loss
-from rilievo.networks.small import SmallNet
+from rilievo.networks.small import SmallNet, double
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.checkpoint import RunState, load_checkpoint, save_checkpoint
+from rilievo.train.confidence import learn_confidence
 from rilievo.train.config import TrainConfig
 from rilievo.train.export import PROVENANCES, Provenance, export_small
 from rilievo.train.frames import Frame
@@ -46,7 +47,7 @@ class Losses:
     depth: Tensor
     normals: Tensor
     agreement: Tensor
-    spread: Tensor
+    own_agreement: Tensor
 
 
 def train(
@@ -61,7 +62,7 @@ def train(
     """Train ``network`` and return its averaged weights.
 
     The folder ``run`` gets ``checkpoint.pt``, ``train.csv``, ``validation.csv`` and, after each
-    validation and at the end, ``small.onnx``.
+    validation and at the end, ``small.onnx``; what it says of its confidence is learned at the end.
 
     Args:
         config: The recipe.
@@ -98,6 +99,9 @@ def train(
                 _review(state, frames, run, provenance)
                 validated = clock.seconds()
     save_checkpoint(state, checkpoint)
+    make = partial(_make_last, config, frames)
+    learn_confidence(state.average, make, steps=config.confidence_steps, seed=config.seed)
+    save_checkpoint(state, checkpoint)
     _review(state, frames, run, provenance)
     return state.average
 
@@ -111,16 +115,22 @@ def step(state: RunState, batch: Batch, config: TrainConfig, progress: float) ->
     with torch.autocast("cpu", dtype=torch.bfloat16):
         surface = state.network(batch.image)
     depth = log_depth_loss(surface.log_depth, batch.log_depth, batch.valid)
-    # The network gives normals, and what it says of its error, at half the image's size.
+    # The network gives normals at half the image's size.
     half = (..., slice(None, None, 2), slice(None, None, 2))
     normals = cosine_loss(surface.normals, batch.normals[half], batch.normals_valid[half]).mean()
     both = batch.valid & batch.normals_valid
     agreement = agreement_loss(
         surface.log_depth, batch.camera, batch.log_depth, batch.normals, both
     ).mean()
-    error = centred_error(surface.log_depth.detach(), batch.log_depth, batch.valid)
-    spread = spread_loss(surface.log_spread, error[half], batch.valid[half]).mean()
-    total = depth + config.normals_weight * normals + config.agreement_weight * agreement + spread
+    # Depth follows the normals that the network sees, which are the surer of the two.
+    seen = F.normalize(double(surface.normals.detach()), dim=1)
+    own = agreement_loss(surface.log_depth, batch.camera, batch.log_depth, seen, both).mean()
+    total = (
+        depth
+        + config.normals_weight * normals
+        + config.agreement_weight * agreement
+        + config.own_agreement_weight * own
+    )
     state.optimizer.zero_grad()
     total.backward()
     nn.utils.clip_grad_norm_(state.network.parameters(), config.gradient_norm)
@@ -132,7 +142,7 @@ def step(state: RunState, batch: Batch, config: TrainConfig, progress: float) ->
         depth=depth.detach(),
         normals=normals.detach(),
         agreement=agreement.detach(),
-        spread=spread.detach(),
+        own_agreement=own.detach(),
     )
 
 
@@ -183,6 +193,19 @@ def _fresh_state(config: TrainConfig, network: SmallNet) -> RunState:
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
     return RunState(network=network, average=copy.deepcopy(network).eval(), optimizer=optimizer)
+
+
+def _make_last(config: TrainConfig, frames: Frames, number: int) -> Batch:
+    stage = config.stages[-1]
+    mix = Mix(
+        rendered=frames.rendered,
+        real=frames.real,
+        real_share=stage.real,
+        area=stage.area,
+        size=config.batch_size,
+        blind=config.confidence_blind,
+    )
+    return make_batch(mix, seed=config.seed + 1, number=number)
 
 
 def _make(config: TrainConfig, frames: Frames, clock: _Clock, number: int) -> Batch:
@@ -238,5 +261,5 @@ def _row(state: RunState, progress: float, losses: Losses, frames: Frames) -> St
         depth_loss=float(losses.depth),
         normals_loss=float(losses.normals),
         agreement_loss=float(losses.agreement),
-        spread_loss=float(losses.spread),
+        own_agreement_loss=float(losses.own_agreement),
     )

@@ -1,0 +1,53 @@
+"""What a network learns last: how large an error to expect of its depth."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from rilievo.losses.depth import centred_error
+from rilievo.losses.spread import spread_loss
+from rilievo.networks.small import SmallNet
+from rilievo.train.batches import Batch, batches_ahead
+
+_LEARNING_RATE = 2e-3
+
+
+def learn_confidence(
+    network: SmallNet, make: Callable[[int], Batch], *, steps: int, seed: int
+) -> None:
+    """Train the part that says what error to expect, from the beginning; all else stays as it is.
+
+    It comes last, when the errors are those of the network that is exported, and it needs many
+    images in which nothing can be seen, from which depth would learn nothing.
+
+    Args:
+        network: Trained; changed in place.
+        make: Batch of a number.
+        steps: How many batches.
+        seed: Of the first weights.
+    """
+    torch.manual_seed(seed)
+    for module in network.spread.modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            module.reset_parameters()
+    network.eval().requires_grad_(False)
+    network.spread.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(network.spread.parameters(), lr=_LEARNING_RATE)
+    with batches_ahead(make, first=0) as batches:
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
+            optimizer.zero_grad()
+            _loss(network, next(batches)).backward()
+            optimizer.step()
+    network.eval().requires_grad_(True)
+
+
+def _loss(network: SmallNet, batch: Batch) -> torch.Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        surface = network(batch.image)
+    error = centred_error(surface.log_depth, batch.log_depth, batch.valid)
+    half = (..., slice(None, None, 2), slice(None, None, 2))
+    return spread_loss(surface.log_spread, error[half], batch.valid[half]).mean()
