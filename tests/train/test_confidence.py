@@ -80,5 +80,5 @@ def test_every_kind_of_blind_picture_comes_and_keeps_its_size() -> None:
     same = [np.array_equal(np.sort(each, None), np.sort(image, None)) for each in found]
     assert any(same), "blocks of the picture in disorder"
     assert sum(count > 200 for count in colours) > 30, "noise"
-    again = [blinded(image, np.random.default_rng(5)) for _ in range(2)]
-    np.testing.assert_array_equal(*again)
+    first, second = (blinded(image, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
