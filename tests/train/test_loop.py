@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.networks.small import SmallNet
+from rilievo.networks.small import TINY, SmallNet
 from rilievo.train import loop
 from rilievo.train.checkpoint import RunState
 from rilievo.train.config import Stage, TrainConfig
@@ -68,6 +68,33 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(
     resumed = run(toy(5), shards, tmp_path / "killed", resume=True)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_a_run_that_has_ended_learns_its_confidence_once(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+    learn = loop.learn_confidence
+
+    def note(*given: object, steps: int, seed: int) -> None:
+        lengths.append(steps)
+        learn(*given, steps=steps, seed=seed)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(loop, "export_small", lambda network, path, provenance: path.touch())
+    monkeypatch.setattr(loop, "learn_confidence", note)
+    before = run(toy(1), shards, tmp_path / "run").state_dict()
+    after = run(toy(1), shards, tmp_path / "run", resume=True).state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert lengths == [1], "no more steps than the run has"
+    run(toy(3), shards, tmp_path / "run", resume=True)
+    assert lengths == [1, 2], "and anew where the run goes on"
+
+
+def test_a_run_is_not_resumed_by_another_recipe(shards: Path, tmp_path: Path) -> None:
+    frames = Frames(rendered=ShardPool(shards, outdoors=0.0), real=None)
+    train(toy(1), SmallNet(TINY), frames, tmp_path / "run")
+    with pytest.raises(InputError, match=r"other weights; --resume takes the recipe"):
+        run(toy(2), shards, tmp_path / "run", resume=True)
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The state of a run on disk, written whole or not at all."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from rilievo.errors import InputError
@@ -23,6 +25,7 @@ class RunState:
         step: Steps done.
         images: Images seen.
         seconds: Time spent, stops not counted.
+        confident_at: The step after which ``average`` learned what error to expect; -1 before.
     """
 
     network: SmallNet
@@ -31,6 +34,7 @@ class RunState:
     step: int = 0
     images: int = 0
     seconds: float = 0.0
+    confident_at: int = -1
 
 
 def save_checkpoint(state: RunState, path: Path) -> None:
@@ -42,6 +46,7 @@ def save_checkpoint(state: RunState, path: Path) -> None:
         "step": state.step,
         "images": state.images,
         "seconds": state.seconds,
+        "confident_at": state.confident_at,
     }
     # Of a disk that is full torch says nothing that anybody understands, so it writes to memory.
     content = BytesIO()
@@ -58,11 +63,17 @@ def load_checkpoint(state: RunState, path: Path) -> None:
     """
     try:
         entries = torch.load(path, map_location="cpu", weights_only=True)
+        if _shapes(entries["network"]) != _shapes(state.network.state_dict()):
+            raise ValueError("other weights; --resume takes the recipe that the run began with")
         state.network.load_state_dict(entries["network"])
         state.average.load_state_dict(entries["average"])
         state.optimizer.load_state_dict(entries["optimizer"])
         state.step, state.images = entries["step"], entries["images"]
-        state.seconds = entries["seconds"]
+        state.seconds, state.confident_at = entries["seconds"], entries.get("confident_at", -1)
     except Exception as error:  # torch.load raises whatever its unpickler does
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a checkpoint of this network: {first_line}") from error
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items()}

@@ -54,7 +54,7 @@ class TrainConfig:
     own_agreement_weight: float = 0.5
     """Of the loss that holds the slopes of depth to the normals that the network sees."""
     confidence_steps: int = 600
-    """Of the end of the run, in which the network learns what error to expect."""
+    """After the run, in which the network learns what error to expect."""
     confidence_blind: float = 0.25
     """How often an image tells nothing of its scene in that part."""
     outdoors: float = 0.35
@@ -76,6 +76,11 @@ class TrainConfig:
         ends = [stage.until for stage in self.stages]
         if not ends or ends != sorted(ends) or ends[-1] != 1.0:
             raise OptionError(f"stages end in ascending order and the last at 1, got {ends}")
+
+    @property
+    def last_steps(self) -> int:
+        """Those that the error to be expected is learned in: no more than a short run has."""
+        return min(self.confidence_steps, self.steps or self.confidence_steps)
 
     def stage(self, progress: float) -> Stage:
         """The stage at ``progress`` in [0, 1]."""

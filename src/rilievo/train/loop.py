@@ -98,11 +98,13 @@ def train(
             if state.seconds - validated > 60 * config.validation_minutes:
                 _review(state, frames, run, provenance)
                 validated = clock.seconds()
-    save_checkpoint(state, checkpoint)
-    make = partial(_make_last, config, frames)
-    learn_confidence(state.average, make, steps=config.confidence_steps, seed=config.seed)
-    save_checkpoint(state, checkpoint)
-    _review(state, frames, run, provenance)
+    if state.confident_at != state.step:
+        save_checkpoint(state, checkpoint)
+        make = partial(_make_last, config, frames)
+        learn_confidence(state.average, make, steps=config.last_steps, seed=config.seed)
+        _review(state, frames, run, provenance)
+        state.confident_at = state.step
+        save_checkpoint(state, checkpoint)
     return state.average
 
 

@@ -5,7 +5,7 @@ T. Chen, I. Goodfellow and J. Shlens, "Net2Net: Accelerating Learning via Knowle
 random weights of their own and lets nothing old listen to them yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,16 +26,14 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...
         The names that the other lacks.
 
     Raises:
-        InputError: If the other has weights of another rank, or wider ones.
+        InputError: If the other has weights of another rank or kernel, or wider ones.
     """
     mine = network.state_dict()
     for name, theirs in state.items():
         if name not in mine:
             raise InputError(f"weights to start from: '{name}' is not in this network")
         own = mine[name]
-        if own.dim() != theirs.dim() or any(
-            small > large for small, large in zip(theirs.shape, own.shape, strict=True)
-        ):
+        if not _fits(theirs.shape, own.shape):
             raise InputError(
                 f"weights to start from: '{name}' is {tuple(theirs.shape)}, which does not fit "
                 f"into {tuple(own.shape)}"
@@ -48,6 +46,12 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...
     return tuple(name for name in mine if name not in state)
 
 
+def _fits(theirs: Sequence[int], own: Sequence[int]) -> bool:
+    """Whether weights go into others: no more channels, and kernels of one size."""
+    same_kind = len(theirs) == len(own) and tuple(theirs[2:]) == tuple(own[2:])
+    return same_kind and all(small <= large for small, large in zip(theirs, own, strict=True))
+
+
 def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
     """Take over the averaged weights of a run.
 
@@ -58,14 +62,19 @@ def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
             ``network`` has no place for are left, as a shorter encoder leaves the last blocks.
 
     Raises:
-        InputError: If the folder has no checkpoint of such a run, or nothing in it fits.
+        InputError: If the folder has no checkpoint of such a run, or its weights do not fit.
     """
     theirs, mine = read_average(run), network.state_dict()
     if takes:
         theirs = {
             name: value for name, value in theirs.items() if name.startswith(takes) and name in mine
         }
-    take_over(network, theirs)
+    try:
+        if not theirs:
+            raise InputError(f"no weights to start from: none is called '{takes}...'")
+        take_over(network, theirs)
+    except InputError as error:
+        raise InputError(f"{printable(run)}: a run of another network: {error}") from error
 
 
 def read_average(run: Path) -> dict[str, Tensor]:
