@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 from hard_inputs import LITTLE_TO_SEE, hard_pictures
 from prediction_sheet import prediction_sheet
-from real_frames import KITCHEN, SOURCES, Picture, free_pictures, pictures, samples, sequence
+from real_frames import SHOWN, Picture, free_pictures, pictures, samples, sequence
+from real_sets import REAL_SETS
 from stability import disagreement, disturbed, flicker, followed, movement, stillest
 
+from rilievo.errors import RilievoError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.models import load_model
 from rilievo.models.base import Model
@@ -58,9 +60,9 @@ class Finding:
 def agreements(model: Model, data: Path, most: int) -> Iterator[Finding]:
     """How far predicted normals are from those of predicted depth, by set and over all frames."""
     means: list[float] = []
-    for source in SOURCES:
+    for real in SHOWN:
         angles, shares = [], []
-        for sample in samples(source, data, most):
+        for sample in samples(real, data, most):
             found, share = _angles(model, sample)
             angles.append(found)
             shares.append(share)
@@ -68,7 +70,7 @@ def agreements(model: Model, data: Path, most: int) -> Iterator[Finding]:
         means += of_set
         together = np.concatenate(angles)
         yield Finding(
-            what=f"depth against normals: {source.title}, {len(of_set)} frames",
+            what=f"depth against normals: {real.label}, {len(of_set)} frames",
             figures=f"mean {np.mean(of_set):.1f}°, median {np.median(together):.1f}°, "
             f"{np.mean(shares):.0%} of the pixels",
         )
@@ -82,9 +84,9 @@ def agreements(model: Model, data: Path, most: int) -> Iterator[Finding]:
 def flickers(model: Model, data: Path) -> Iterator[Finding]:
     """How depth varies over photographs taken again and again, and over a slow clip."""
     indoors = [
-        Picture(label=f"{source.title} {sample.id}", pixels=sample.image)
-        for source in SOURCES[:4]
-        for sample in samples(source, data, 1)
+        Picture(label=f"{real.label} {sample.id}", pixels=sample.image)
+        for real in SHOWN[:4]
+        for sample in samples(real, data, 1)
     ]
     varying = [
         flicker(np.stack([_depth(model, each) for each in disturbed(picture.pixels, _TIMES)]))
@@ -97,7 +99,7 @@ def flickers(model: Model, data: Path) -> Iterator[Finding]:
         f"mean {np.mean([each.mean() for each in varying]):.1%}",
         kept=max(medians) <= LARGEST_FLICKER,
     )
-    yield _clip(model, sequence(KITCHEN, data))
+    yield _clip(model, sequence(REAL_SETS["7scenes"], data))
 
 
 def hard_inputs(model: Model, usual: Sequence[Picture]) -> Iterator[Finding]:
@@ -217,4 +219,7 @@ def _true(sample: Sample) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RilievoError as error:
+        sys.exit(f"error: {error}")

@@ -23,7 +23,7 @@ from real_sets import REAL_SETS, RealSet
 from row_prior import RowPrior, learn_row_prior
 from sureness import Calibration, FrameSureness, calibration
 
-from rilievo.errors import OptionError
+from rilievo.errors import OptionError, RilievoError
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.embedded_cards import listed_cards
@@ -133,4 +133,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RilievoError as error:
+        sys.exit(f"error: {error}")

@@ -24,6 +24,7 @@ class RealSet:
         normals: Variant that has true normals, or those of the depth; None where there are none.
         normals_benchmark: That scores them.
         photographs: Whether a camera took them; rendered pictures say nothing of calibration.
+        framed: Whether NYU's white frame is around them.
     """
 
     title: str
@@ -35,6 +36,12 @@ class RealSet:
     normals: str | None = None
     normals_benchmark: Benchmark | str = "normals"
     photographs: bool = True
+    framed: bool = False
+
+    @property
+    def label(self) -> str:
+        """The title up to its first comma."""
+        return self.title.partition(",")[0]
 
     def root(self, data: Path) -> Path:
         """Where it lies."""
@@ -61,6 +68,7 @@ REAL_SETS: Mapping[str, RealSet] = {
         benchmarks=("nyuv2-eigen-filled", without_frame("nyuv2-eigen-filled")),
         normals="depth_normals",
         normals_benchmark=without_frame("normals"),
+        framed=True,
     ),
     "nyu-sync": RealSet(
         title="NYU Depth V2, a basement, raw depth",
@@ -70,6 +78,7 @@ REAL_SETS: Mapping[str, RealSet] = {
         benchmarks=("nyuv2-eigen", without_frame("nyuv2-eigen")),
         normals="depth_normals",
         normals_benchmark=without_frame("normals"),
+        framed=True,
     ),
     "7scenes": RealSet(
         title="7-Scenes, a kitchen", dataset="seven-scenes", place="7scenes_redkitchen"

@@ -10,6 +10,7 @@
 import argparse
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from card_words import as_text
 from default_scores import Row, Scores, read_scores
 from file_facts import FileFacts, read_facts
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
 from rilievo.models.card import ModelCard
 from rilievo.models.embedded_cards import listed_cards
 from rilievo.models.separate import find_file
@@ -104,4 +105,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RilievoError as error:
+        sys.exit(f"error: {error}")

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
 from rilievo.io.atomic import replacing
 from rilievo.models.conversion.compression import halve, set_metadata
 from rilievo.models.engines import LoadOptions
@@ -73,4 +73,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RilievoError as error:
+        sys.exit(f"error: {error}")
