@@ -164,4 +164,6 @@ def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) 
     for name in EMBEDDED:
         assert name in table
         assert main(["models", name]) == 0
-        assert "AbsRel" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "AbsRel" in said
+        assert "confidence  yes: 0 to 1, pixel by pixel" in said

@@ -60,8 +60,11 @@ def test_a_missing_or_misshapen_array_is_named(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=f"encoder.npz.*{name}"):
             load_published(MobileNetV2(), path)
     path.write_bytes(b"not a zip")
-    with pytest.raises(ModelError, match="cannot read"):
+    with pytest.raises(ModelError, match=r"cannot read.*: no \.npz archive$"):
         load_published(MobileNetV2(), path)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(ModelError, match=r"cannot read.*: no \.npz archive$"):
+        load_published(MobileNetV2(), tmp_path / "one.npy")
 
 
 def test_the_pyramid_halves_and_widens_as_its_names_say() -> None:

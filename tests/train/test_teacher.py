@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rilievo.errors import InputError, ModelError
+from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.models import load_model
 from rilievo.train.shards import ShardPool, read_shard
-from rilievo.train.teacher import write_lessons
+from rilievo.train.teacher import main, write_lessons
 from rilievo.types import DepthKind
 
 
@@ -44,6 +44,19 @@ def test_a_teachers_depth_and_normals_become_frames(photos: list[Path], tmp_path
 def test_no_photograph_at_all_is_refused(photos: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no photograph to learn from"):
         write_lessons(load_model(), photos[2:], tmp_path / "shards", (64, 96))
+
+
+def test_shards_that_are_there_are_not_overwritten(photos: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "shard-00000.npz").write_bytes(b"hours of rendering")
+    with pytest.raises(OutputError, match="holds shards already"):
+        write_lessons(load_model(), photos, tmp_path / "shards", (64, 96))
+    assert (tmp_path / "shards" / "shard-00000.npz").read_bytes() == b"hours of rendering"
+
+
+def test_a_folder_without_photographs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: no folder with photographs"):
+        main("rilievo/small", tmp_path / "nowhere", output=tmp_path / "shards")
 
 
 def test_a_teacher_whose_depth_has_a_shift_is_refused(photos: list[Path], tmp_path: Path) -> None:

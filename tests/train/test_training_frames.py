@@ -74,6 +74,9 @@ def test_an_empty_folder_and_a_broken_shard_are_refused_by_name(tmp_path: Path) 
     )
     with pytest.raises(InputError, match=r"image is .* expected"):
         read_shard(path)
+    np.savez(path, image=np.zeros((1, 4, 4, 3), np.uint8), log_depth=np.zeros((1, 4, 4)))
+    with pytest.raises(InputError, match=r"00000\.npz: .*: it has no 'normals'; render it anew$"):
+        read_shard(path)
 
 
 def oblique_plane(normal: tuple[float, float, float], distance: float) -> np.ndarray:

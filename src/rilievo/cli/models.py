@@ -78,13 +78,14 @@ def _card(card: ModelCard) -> str:
         "summary": card.summary,
         "depth": f"{card.kind or 'none'}",
         "normals": "yes: unit, camera frame, towards the camera" if card.normals else "no",
+        "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
         "licence": card.licence + _USES[card.commercial],
         "size": _size(card),
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
         "source": card.source or "inside the package",
     }
-    lines = [card.name, "", *(f"{key:<9}{value}" for key, value in facts.items())]
+    lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]
     if card.settings is not None:
         described = describe_settings(settings_class(card.settings))
         lines += ["", "what can be set of it (--set NAME=VALUE):", *map(_setting, described)]

@@ -7,6 +7,7 @@ that its published weights load by name.
 """
 
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -115,6 +116,8 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
     state = encoder.state_dict()
     try:
         check_regular(path)
+        if not is_zipfile(path):
+            raise ValueError("no .npz archive")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             entries = {name.rsplit("/", 1)[-1].removesuffix(".npy"): name for name in archive.files}
             for parameter, value in state.items():

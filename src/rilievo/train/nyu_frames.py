@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError, MissingExtraError
+from rilievo.io.limits import printable, reason
 from rilievo.train.frames import Frame
 
 FOCAL = (518.8579, 519.4696)
@@ -101,7 +102,7 @@ def _training_names(folder: Path) -> list[str]:
         return (folder / "train.txt").read_text().split()
     except OSError as error:
         raise InputError(
-            f"{folder}: no train.txt, which the NYU Depth V2 folder has: {error}"
+            f"{printable(folder)}: no train.txt, which NYU Depth V2's folder has ({reason(error)})"
         ) from error
 
 
@@ -110,7 +111,9 @@ def _read(folder: Path, name: str) -> Frame:
         image = np.asarray(Image.open(folder / "rgb" / f"{name}.jpg").convert("RGB"))
         stored = np.asarray(Image.open(folder / "depth" / f"{name}.png"))
     except OSError as error:
-        raise InputError(f"{folder}: frame {name} cannot be read: {error}") from error
+        raise InputError(
+            f"{printable(folder)}: frame {printable(name)} cannot be read: {reason(error)}"
+        ) from error
     if stored.shape != (480, 640) or image.shape != (480, 640, 3) or stored.dtype != np.uint8:
         raise InputError(
             f"{folder}: frame {name} is {image.shape} with depth {stored.shape} {stored.dtype}, "

@@ -95,6 +95,8 @@ def _mapped(path: Path) -> dict[str, Any]:
     arrays = {}
     with ZipFile(path) as archive, path.open("rb") as file:
         for name in _DTYPES:
+            if f"{name}.npy" not in archive.namelist():
+                raise ValueError(f"it has no '{name}'; render it anew")
             member = archive.getinfo(f"{name}.npy")
             if member.compress_type:
                 raise ValueError(f"{name} is compressed")

@@ -3,9 +3,9 @@
     python -m rilievo.train.teacher MODEL photos/ -o shards/
 
 A teacher's answers are training frames like rendered ones, so a recipe learns from them as it is:
-``python -m rilievo.train small --shards shards/ ...`` (G. Hinton et al., "Distilling the Knowledge
-in a Neural Network", 2015, with the teacher's depth as the target). Folders of rendered and of
-taught shards can be mixed by putting them together.
+``python -m rilievo.train distilled --shards shards/ ...`` (G. Hinton et al., "Distilling the
+Knowledge in a Neural Network", 2015, with the teacher's depth as the target). Folders of rendered
+and of taught shards can be mixed by putting them together.
 """
 
 import sys
@@ -19,9 +19,10 @@ import tyro
 from jaxtyping import Float16, Int8, UInt8
 from PIL import Image
 
-from rilievo.errors import InputError, ModelError, OptionError, RilievoError
+from rilievo.errors import InputError, ModelError, OptionError, OutputError, RilievoError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.io.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
@@ -78,9 +79,11 @@ def write_lessons(
 
     Raises:
         InputError: If none could be read.
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder holds shards already or cannot be written.
     """
     make_folder(folder)
+    if any(folder.glob("shard-*.npz")):
+        raise OutputError(f"{printable(folder)}: holds shards already; choose another folder")
     waiting: list[Lesson] = []
     failures: list[InputError] = []
     taken = shards = 0
@@ -163,12 +166,14 @@ def main(
     Args:
         model: A name or path that ``load_model`` takes.
         photos: Folder of photographs; those of its subfolders too.
-        output: Folder of shards.
+        output: Folder of shards, without any yet.
         size: Height and width of a frame.
     """
     if min(size) < 1:
         raise OptionError(f"a size is height and width, got {size}")
     found = sorted(path for path in photos.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    if not found:
+        raise InputError(f"{printable(photos)}: no folder with photographs")
     taken, failures = write_lessons(load_model(model), found, output, size)
     for failure in failures:
         sys.stderr.write(f"{failure}\n")
