@@ -45,8 +45,8 @@ def main(
         real: Folder of NYU Depth V2's labelled frames; without it only rendered frames are used.
         encoder: ImageNet weights of MobileNetV2 (``.npz``, Gluon's names) to start from.
         start: Folder of the run to start from, for a recipe that goes on from another.
-        minutes: Length of the run, if not the recipe's.
-        steps: Length of the run in steps instead.
+        minutes: Length of the run, if not the recipe's; a run before it keeps its own.
+        steps: Length of the run in steps instead, likewise.
         threads: Of torch, if not the recipe's.
         resume: Go on with the run in ``output``.
     """

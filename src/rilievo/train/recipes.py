@@ -69,6 +69,13 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
 
         python -m rilievo.datasets.synthetic --count 21600 --seed 1 --photos KODAK -o shards
         python -m rilievo.train small --shards shards --real NYU --encoder ENCODER.npz -o run
+
+    Hardware and time: after ``small-first``, 110 minutes on one core that has AVX-512 with
+    bfloat16, in which 97,000 images are seen, and five for the confidence; rendering half an hour.
+
+    Score on held-out frames at the end: NYU (60 frames) AbsRel 0.161, δ1 0.747, normals 25.6°;
+    rendered (64) 0.158, 0.804, 18.7°. On frames of other sets: its card, ``rilievo models
+    rilievo/small``.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -84,14 +91,20 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
     return Recipe(config=config, first="small-first")
 
 
-def tiny(*, minutes: float | None = 35.0, steps: int | None = None) -> Recipe:
+def tiny(*, minutes: float | None = 36.0, steps: int | None = None) -> Recipe:
     """For video and small machines, ``rilievo/tiny``.
 
     The first 13 blocks of an encoder that knows depth already, and a narrow decoder.
 
     Command::
 
-        python -m rilievo.train tiny --shards shards --real NYU --encoder ENCODER.npz -o run-tiny
+        python -m rilievo.train tiny --shards shards --real NYU --start run-small-first -o run-tiny
+
+    Hardware and time: after ``small-first``, 36 minutes on such a core, in which 32,000 images are
+    seen, while other work kept the machine busy.
+
+    Score on held-out frames at the end: NYU (60 frames) AbsRel 0.189, δ1 0.696, normals 28.6°;
+    rendered (64) 0.217, 0.733, 23.0°.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -112,6 +125,11 @@ def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) ->
     Command::
 
         python -m rilievo.train small-rendered --shards shards --encoder ENCODER.npz -o run-rendered
+
+    Hardware and time: 62 minutes on such a core, in which 45,000 images are seen, while other work
+    kept the machine busy.
+
+    Score on held-out rendered frames (64) at the end: AbsRel 0.196, δ1 0.744, normals 21.9°.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -132,6 +150,9 @@ def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Reci
 
         python -m rilievo.train.teacher TEACHER photos/ -o lessons
         python -m rilievo.train distilled --shards lessons --encoder ENCODER.npz -o run
+
+    Hardware and time: 30 minutes on such a core; a teacher like ``rilievo/small`` sees 40
+    photographs a second. The score is the teacher's at best.
     """
     config = TrainConfig(
         minutes=minutes,
