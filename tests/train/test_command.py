@@ -1,5 +1,6 @@
 """``python -m rilievo.train``: what a user gets wrong is said in one line."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError, MissingExtraError, OptionError
 from rilievo.networks.small import NARROW, SMALL, TINY
-from rilievo.train import __main__ as command
-from rilievo.train.__main__ import main
+from rilievo.train import __main__ as entrance
+from rilievo.train import command
+from rilievo.train.command import main
 from rilievo.train.config import Stage, TrainConfig
 from rilievo.train.recipes import ENCODER, RECIPES, Recipe
 from rilievo.train.start import read_average
@@ -19,6 +21,12 @@ from rilievo.train.start import read_average
 def test_an_unknown_recipe_is_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no recipe 'smal'; did you mean 'small'"):
         main("smal", shards=tmp_path, output=tmp_path / "run")
+
+
+def test_the_help_names_every_recipe() -> None:
+    assert main.__doc__ is not None
+    line = next(line for line in main.__doc__.splitlines() if "recipe: " in line)
+    assert set(RECIPES) <= set(re.split("[ ,:]+", line))
 
 
 def test_a_folder_without_shards_ends_the_command_in_one_line(tmp_path: Path) -> None:
@@ -34,6 +42,13 @@ def test_a_folder_without_shards_ends_the_command_in_one_line(tmp_path: Path) ->
         done.stderr
         == f"error: {tmp_path}: no shard-*.npz with frames to train on; render some first\n"
     )
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "rilievo.train.command")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"training \(torch\) needs the extra 'train'"):
+        entrance.run()
 
 
 def toy(steps: int, **changes: object) -> Recipe:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.networks.small import SmallNet
-from rilievo.train import __main__ as command
+from rilievo.train import command
 from rilievo.train.export import PROVENANCES, Provenance, provenance_of
 from rilievo.train.recipes import RECIPES
 

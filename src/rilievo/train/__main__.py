@@ -1,108 +1,28 @@
 """``python -m rilievo.train small --shards DIR --real DIR --encoder FILE.npz -o RUN``."""
 
 import sys
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Annotated
 
-import torch
 import tyro
 
-from rilievo.errors import OptionError, RilievoError, suggest
-from rilievo.networks.mobilenet_v2 import load_published
-from rilievo.networks.small import SmallNet
-from rilievo.train.export import Provenance, provenance_of
-from rilievo.train.loop import Frames, train
-from rilievo.train.nyu_frames import NyuFrames
-from rilievo.train.recipes import RECIPES, Recipe
-from rilievo.train.shards import ShardPool
-from rilievo.train.start import start_from
+from rilievo.errors import MissingExtraError, RilievoError
 
 
-def main(
-    recipe: tyro.conf.Positional[str],
-    *,
-    shards: Path,
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    real: Path | None = None,
-    encoder: Path | None = None,
-    start: Path | None = None,
-    minutes: float | None = None,
-    steps: int | None = None,
-    threads: int | None = None,
-    resume: bool = False,
-) -> None:
-    """Train a network by a recipe.
+def run() -> None:
+    """Read the command line and train.
 
-    A recipe that goes on from another runs that one first, in a folder of its own beside
-    ``output``, unless ``start`` says where it is.
-
-    Args:
-        recipe: A name in ``rilievo.train.recipes.RECIPES``.
-        shards: Folder of rendered shards; new ones are taken in while the run goes on.
-        output: Folder of the run.
-        real: Folder of NYU Depth V2's labelled frames; without it only rendered frames are used.
-        encoder: ImageNet weights of MobileNetV2 (``.npz``, Gluon's names) to start from.
-        start: Folder of the run to start from, for a recipe that goes on from another.
-        minutes: Length of the run, if not the recipe's; a run before it keeps its own.
-        steps: Length of the run in steps instead, likewise.
-        threads: Of torch, if not the recipe's.
-        resume: Go on with the run in ``output``.
+    Raises:
+        MissingExtraError: If torch or another package of training is not installed.
     """
-    if recipe not in RECIPES:
-        raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
-    length = {} if minutes is None and steps is None else {"minutes": minutes, "steps": steps}
-    chosen = RECIPES[recipe](**length)
-    if real is not None and not chosen.photographs:
-        raise OptionError(f"recipe '{recipe}' learns from shards alone; leave --real out")
-    if start is not None and chosen.first is None:
-        raise OptionError(f"recipe '{recipe}' starts from ImageNet's encoder; leave --start out")
-    frames = Frames(
-        rendered=ShardPool(shards, outdoors=chosen.config.outdoors),
-        real=None if real is None else NyuFrames(real),
-    )
-    told = partial(provenance_of, photographs=real is not None)
-    if chosen.first is not None and start is None:
-        start = output.with_name(f"{output.name}-{chosen.first}")
-        first = RECIPES[chosen.first]()
-        origin = _Origin(encoder=encoder, provenance=told(chosen.first))
-        _run(first, frames, start, origin, threads=threads, resume=True)
-    origin = _Origin(encoder=encoder, run=start, provenance=told(recipe))
-    _run(chosen, frames, output, origin, threads=threads, resume=resume)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Origin:
-    """Where first weights come from, those of ImageNet or a run's, and what is told of them."""
-
-    provenance: Provenance
-    encoder: Path | None
-    run: Path | None = None
-
-
-def _run(
-    recipe: Recipe,
-    frames: Frames,
-    output: Path,
-    origin: _Origin,
-    *,
-    threads: int | None,
-    resume: bool,
-) -> None:
-    config = recipe.config if threads is None else replace(recipe.config, threads=threads)
-    torch.manual_seed(config.seed)
-    network = SmallNet(recipe.widths)
-    if origin.run is not None:
-        start_from(network, origin.run, takes=recipe.takes)
-    elif origin.encoder is not None:
-        load_published(network.encoder, origin.encoder)
-    train(config, network, frames, output, resume=resume, provenance=origin.provenance)
+    try:
+        from rilievo.train.command import main
+    except ModuleNotFoundError as missing:
+        raise MissingExtraError(f"training ({missing.name})", "train") from missing
+    tyro.cli(main, prog="python -m rilievo.train")
 
 
 if __name__ == "__main__":
     try:
-        tyro.cli(main)
+        run()
     except RilievoError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
