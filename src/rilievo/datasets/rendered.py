@@ -48,7 +48,7 @@ class Rendered(Dataset):
         needs_root=False,
         caveats=(
             "shapes are boxes, balls, cones and sheets: good scores here promise none elsewhere",
-            "rilievo/small was trained on scenes of this kind, though on none of these",
+            "the embedded models were trained on scenes of this kind, though on none of these",
         ),
     )
 

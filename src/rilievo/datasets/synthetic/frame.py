@@ -218,13 +218,8 @@ def soften_cell(
     out, softened,
 ):  # fmt: skip
     """Average a rotated grid of rays in each edge pixel of a cell."""
-    faces, colour, texels, linear, side = (
-        out.face,
-        out.colour,
-        paint.texels,
-        paint.linear,
-        paint.side,
-    )
+    faces, colour, texels = out.face, out.colour, paint.texels
+    linear, side = paint.linear, paint.side
     turn, focal, cx, cy, o = view.turn, view.focal, view.cx, view.cy, view.origin
     balls = gather(solids, listed, count)
     for v in range(max(1, top), min(faces.shape[0] - 1, top + CELL)):
