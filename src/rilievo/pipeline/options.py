@@ -72,7 +72,8 @@ class PredictOptions:
     'hub', which the others run too, converted once); auto is the usual one of the model."""
     precision: str = "fp32"
     """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
-    'hub' with onnxruntime: faster, less exact; it is recorded with the result."""
+    'hub' with onnxruntime: faster, less exact; it is recorded with the result. In 8 bits the
+    embedded network is a model of its own, rilievo/small-int8."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one a core."""
     batch_size: int = 1
