@@ -29,14 +29,14 @@ _MEANT = {
     ),
 }
 _LIMITS = """\
-Depth is right up to one unknown factor per photograph, so proportions mean something and sizes do
-not until the scale is calibrated. The network sees about 49,000 pixels: what is thinner than a
-hundredth of the picture is often missed, close views of boxes on a floor and large vehicles near
-the camera come out worst, and oblique walls look too frontal. Sky is put at about twice the
-farthest surface. Mirrors, glass, pictures of scenes, close-ups without context, aerial and
-microscope pictures, and fisheye lenses are outside what it learnt. It is meant for previews,
-surfaces of rooms and streets, and teaching; not for driving, surveying or anything where a wrong
-distance harms somebody."""
+Depth is right up to one unknown factor per photograph, so proportions mean something and sizes
+do not until the scale is calibrated. The network sees about 49,000 pixels: what is thinner than
+a hundredth of the picture is often missed, close views of boxes on a floor, faces and large
+vehicles near the camera come out worst, façades are bent by their windows, and oblique walls
+look too frontal. Sky is put at about twice the farthest surface. Mirrors, glass, pictures of
+scenes, close-ups without context, aerial and microscope pictures, and fisheye lenses are
+outside what it learnt. It is meant for previews, surfaces of rooms and streets, and teaching;
+not for driving, surveying or anything where a wrong distance harms somebody."""
 _ACCURACY = """\
 Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
 the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an

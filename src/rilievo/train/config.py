@@ -53,7 +53,7 @@ class TrainConfig:
     """Of the loss that holds the slopes of depth to the true normals."""
     own_agreement_weight: float = 0.5
     """Of the loss that holds the slopes of depth to the normals that the network sees."""
-    confidence_steps: int = 600
+    confidence_steps: int = 250
     """After the run, in which the network learns what error to expect."""
     confidence_blind: float = 0.25
     """How often an image tells nothing of its scene in that part."""
