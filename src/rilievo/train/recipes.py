@@ -71,7 +71,8 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
         python -m rilievo.train small --shards shards --real NYU --encoder ENCODER.npz -o run
 
     Hardware and time: after ``small-first``, 110 minutes on one core that has AVX-512 with
-    bfloat16, in which 97,000 images are seen, and a minute and a half for the confidence; rendering half an hour.
+    bfloat16, in which 97,000 images are seen, and a minute and a half for the confidence;
+    rendering half an hour.
 
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.161, δ1 0.747, normals 25.6°;
     rendered (64) 0.158, 0.804, 18.7°. On frames of other sets: its card, ``rilievo models
