@@ -11,11 +11,16 @@ EXACT = "rilievo/small"
 
 PRIOR = "row prior"
 
+_ELSEWHERE = (
+    "Its file is not inside the package: `weights/{file}.onnx` of the repository goes into the "
+    "folder `weights` of rilievo's cache, or wherever `RILIEVO_WEIGHTS` says, or is given as "
+    "`--model`."
+)
 _MEANT = {
     "rilievo/small": "It is the default.",
     "rilievo/small-int8": (
         "It is the default with weights and arithmetic in 8 bits, for where every megabyte or "
-        "millisecond counts."
+        f"millisecond counts. {_ELSEWHERE.format(file='small-int8')}"
     ),
     "rilievo/tiny": (
         "It is for video and small machines: fine things and far ones come out worse than with the "
@@ -23,20 +28,20 @@ _MEANT = {
     ),
     "rilievo/small-rendered": (
         "It has seen no photograph with measured depth, so it owes nothing to anybody's data set, "
-        "and real rooms come out worse than with the default. Its file is not inside the package: "
-        "`weights/small-rendered.onnx` of the repository goes into the folder `weights` of "
-        "rilievo's cache, or wherever `RILIEVO_WEIGHTS` says, or is given as `--model`."
+        "and real rooms come out worse than with the default. "
+        f"{_ELSEWHERE.format(file='small-rendered')}"
     ),
 }
 _LIMITS = """\
 Depth is right up to one unknown factor per photograph, so proportions mean something and sizes
-do not until the scale is calibrated. The network sees about 49,000 pixels: what is thinner than
-a hundredth of the picture is often missed, close views of boxes on a floor, faces and large
-vehicles near the camera come out worst, façades are bent by their windows, and oblique walls
-look too frontal. Sky is put at about twice the farthest surface. Mirrors, glass, pictures of
-scenes, close-ups without context, aerial and microscope pictures, and fisheye lenses are
-outside what it learnt. It is meant for previews, surfaces of rooms and streets, and teaching;
-not for driving, surveying or anything where a wrong distance harms somebody."""
+do not until the scale is calibrated. The network was trained on images of about 49,000 pixels:
+what is thinner than a hundredth of the picture is often missed, close views of boxes on a
+floor, faces and large vehicles near the camera come out worst, façades are bent by their
+windows, and oblique walls look too frontal. Sky is put at about twice the farthest surface.
+Mirrors, glass, pictures of scenes, close-ups without context, aerial and microscope pictures,
+and fisheye lenses are outside what it learnt. It is meant for previews, surfaces of rooms and
+streets, and teaching; not for driving, surveying or anything where a wrong distance harms
+somebody."""
 _ACCURACY = """\
 Accuracy on images that were never trained on, by `tools/evaluate_default_model.py`, each row under
 the benchmark that it names (`rilievo benchmarks NAME`). Depth is brought to metres by one factor an
