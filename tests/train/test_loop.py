@@ -185,7 +185,7 @@ def test_the_exported_file_says_what_it_is(
     facts = exported[1].get_modelmeta().custom_metadata_map
     assert facts["rilievo.name"] == "rilievo/small"
     assert facts["rilievo.kind"] == "up_to_scale"
-    assert facts["rilievo.area"] == "49152"
+    assert facts["rilievo.area"] == "64512"
     assert facts["rilievo.multiple"] == "32"
     assert facts["rilievo.licence"] == "Apache-2.0"
     assert facts["rilievo.format"] == "1"
