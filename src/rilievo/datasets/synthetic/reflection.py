@@ -13,7 +13,7 @@ from rilievo.datasets.synthetic.buffers import CELL, HORIZON, TILE
 from rilievo.datasets.synthetic.candidates import list_in_beam
 from rilievo.datasets.synthetic.raycast import gather, kernel, trace
 from rilievo.datasets.synthetic.shading import mirrored, surface
-from rilievo.datasets.synthetic.tracer import ball_around, blank_boxes, light_frame
+from rilievo.datasets.synthetic.tracer import ball_around, blank_boxes, light_frame, place
 
 
 @kernel
@@ -108,14 +108,8 @@ def paint_mirrored(solids, materials, paint, view, listed, count, top, left, out
                 (depth[v, u] + t) / focal,
             )  # fmt: skip
             faces[v, u], material[v, u] = 8 * row + face, m
-            normal[v, u, 0], normal[v, u, 1], normal[v, u, 2] = nx, ny, nz
             albedo[v, u, 0], albedo[v, u, 1], albedo[v, u, 2] = red, green, blue
-            lift = 2e-3 + 1e-5 * t
-            point[v, u, 0], point[v, u, 1] = x + lift * nx, y + lift * ny
-            point[v, u, 2] = z + lift * nz
-            for k in range(3):
-                box[0, k] = min(box[0, k], point[v, u, k])
-                box[1, k] = max(box[1, k], point[v, u, k])
+            place(normal[v, u], point[v, u], box, x, y, z, nx, ny, nz, t)
 
 
 @kernel

@@ -90,14 +90,20 @@ def paint_cell(solids, materials, paint, view, top, left, out, box):
                 face // 8, face % 8, x, y, z, dx, dy, dz, t / focal,
             )  # fmt: skip
             material[v, u] = m
-            normal[v, u, 0], normal[v, u, 1], normal[v, u, 2] = nx, ny, nz
             albedo[v, u, 0], albedo[v, u, 1], albedo[v, u, 2] = red, green, blue
-            lift = 2e-3 + 1e-5 * t
-            point[v, u, 0], point[v, u, 1] = x + lift * nx, y + lift * ny
-            point[v, u, 2] = z + lift * nz
-            for k in range(3):
-                box[0, k] = min(box[0, k], point[v, u, k])
-                box[1, k] = max(box[1, k], point[v, u, k])
+            place(normal[v, u], point[v, u], box, x, y, z, nx, ny, nz, t)
+
+
+@kernel
+@no_type_check
+def place(normal, point, box, x, y, z, nx, ny, nz, t):
+    """Write a pixel's normal and point, a little above the surface, and widen the box by it."""
+    lift = 2e-3 + 1e-5 * t
+    normal[0], normal[1], normal[2] = nx, ny, nz
+    point[0], point[1], point[2] = x + lift * nx, y + lift * ny, z + lift * nz
+    for k in range(3):
+        box[0, k] = min(box[0, k], point[k])
+        box[1, k] = max(box[1, k], point[k])
 
 
 @kernel
