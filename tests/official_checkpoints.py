@@ -132,6 +132,13 @@ def norm(at: str, width: int, random: torch.Generator) -> State:
     )
 
 
+def exact_state(folder: Path, name: str) -> State:
+    """The tensors of a file in float64, where rounding does not hide what differs."""
+    held = torch.load(folder / name, weights_only=True).items()
+    tensors = {key: each for key, each in held if isinstance(each, torch.Tensor)}
+    return OrderedDict((key, each.double()) for key, each in tensors.items())
+
+
 def plain_features(state: State, name: str, image: Tensor) -> list[Tensor]:
     """Five maps of a ResNet, straight from its file."""
 

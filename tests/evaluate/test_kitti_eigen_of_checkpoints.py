@@ -2,10 +2,10 @@
 
 The pictures, scans, calibration and weights are written here, and the expected numbers come from
 them alone: the network as plain functions of its file, the scan projected point by point, inverse
-depth resized by OpenCV, and errors by loops of numpy.
+depth resized by OpenCV, and errors by loops of numpy. Networks compute in float64 on both sides: in
+float32 their convolutions differ between processors by more than a wrong protocol may.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 
 from kitti_lookalike import CAMERA_TEXT, DATE, DRIVE, write_calibration, write_scan
-from official_checkpoints import plain_disparities, write_checkpoint
+from official_checkpoints import exact_state, plain_disparities, write_checkpoint
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.run import evaluate
+from rilievo.networks.video.depth import DepthNet
 
 SIZE = (64, 96)
 """Of the network; the pictures are larger, as KITTI's are."""
@@ -35,6 +36,17 @@ NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 @pytest.fixture(autouse=True)
 def _no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rilievo.evaluate.folder.write_report", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def _exact_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the depth network compute in float64."""
+    forward = DepthNet.forward
+
+    def exact(network: DepthNet, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return forward(network.double(), image.double())
+
+    monkeypatch.setattr(DepthNet, "forward", exact)
 
 
 def points_of(index: int) -> list[tuple[float, float, float]]:
@@ -83,11 +95,8 @@ def inverse_depth(folder: Path, index: int, *, post_process: bool) -> np.ndarray
     """What the network says of a picture at its own size, 1 over the unit of depth."""
     path = folder.parent / "kitti" / DATE / DRIVE / "image_02" / "data" / f"{index:010d}.png"
     small = Image.open(path).resize((SIZE[1], SIZE[0]), Image.Resampling.LANCZOS)
-    image = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1)[None].float() / 255
-    encoder, depth = (
-        torch.load(io.BytesIO((folder / name).read_bytes()), weights_only=True)
-        for name in ("encoder.pth", "depth.pth")
-    )
+    image = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1)[None].double() / 255
+    encoder, depth = (exact_state(folder, name) for name in ("encoder.pth", "depth.pth"))
 
     def said(of: torch.Tensor) -> np.ndarray:
         sigmoid = plain_disparities(encoder, depth, of, name="resnet18", scales=SCALES)[0]

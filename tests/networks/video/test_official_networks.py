@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from official_checkpoints import (
+    exact_state,
     plain_cnn_motion,
     plain_disparities,
     plain_features,
@@ -35,13 +36,6 @@ def _one_thread() -> Iterator[None]:
 
 def loaded(folder: Path, name: str) -> OrderedDict[str, torch.Tensor]:
     return torch.load(folder / name, weights_only=True)
-
-
-def exact(folder: Path, name: str) -> OrderedDict[str, torch.Tensor]:
-    """In float64, where rounding does not hide what differs."""
-    held = loaded(folder, name).items()
-    tensors = {key: each for key, each in held if isinstance(each, torch.Tensor)}
-    return OrderedDict((key, each.double()) for key, each in tensors.items())
 
 
 def started_from(folder: Path) -> VideoNetworks:
@@ -94,8 +88,8 @@ def test_a_checkpoint_of_any_shape_says_what_its_tensors_say(
     assert networks.blueprint.encoder == encoder
     assert networks.blueprint.scales == scales
     expected = plain_disparities(
-        exact(tmp_path, "encoder.pth"),
-        exact(tmp_path, "depth.pth"),
+        exact_state(tmp_path, "encoder.pth"),
+        exact_state(tmp_path, "depth.pth"),
         image,
         name=encoder,
         scales=scales,
@@ -113,9 +107,9 @@ def test_the_pose_network_says_what_its_tensors_say(tmp_path: Path, pose_encoder
     earlier, later = frames(2)
     networks = started_from(tmp_path)
     maps = plain_features(
-        exact(tmp_path, "pose_encoder.pth"), pose_encoder, torch.cat([earlier, later], 1)
+        exact_state(tmp_path, "pose_encoder.pth"), pose_encoder, torch.cat([earlier, later], 1)
     )
-    expected = plain_motion(exact(tmp_path, "pose.pth"), [maps[-1]])
+    expected = plain_motion(exact_state(tmp_path, "pose.pth"), [maps[-1]])
     with torch.no_grad():
         said = networks.pose(earlier, later)
     for mine, theirs in zip(said, expected, strict=True):
@@ -126,12 +120,12 @@ def test_a_shared_encoder_and_a_pose_cnn_say_what_their_tensors_say(tmp_path: Pa
     earlier, later = frames(2)
     write_checkpoint(tmp_path / "shared", size=SIZE, pose="shared")
     write_checkpoint(tmp_path / "cnn", size=SIZE, pose="cnn")
-    encoder = exact(tmp_path / "shared", "encoder.pth")
+    encoder = exact_state(tmp_path / "shared", "encoder.pth")
     maps = [plain_features(encoder, "resnet18", each)[-1] for each in (earlier, later)]
     expected = {
-        "shared": plain_motion(exact(tmp_path / "shared", "pose.pth"), maps),
+        "shared": plain_motion(exact_state(tmp_path / "shared", "pose.pth"), maps),
         "cnn": plain_cnn_motion(
-            exact(tmp_path / "cnn", "pose.pth"), torch.cat([earlier, later], 1)
+            exact_state(tmp_path / "cnn", "pose.pth"), torch.cat([earlier, later], 1)
         ),
     }
     for kind, theirs in expected.items():
