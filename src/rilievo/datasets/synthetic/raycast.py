@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from typing import Any, no_type_check
 
-import numba
 import numpy as np
 
 from rilievo.datasets.synthetic.scene import (
@@ -22,18 +21,19 @@ from rilievo.datasets.synthetic.scene import (
     ROOM,
     WHOLE,
 )
+from rilievo.io.compiled import compiled
 
 FAR = 1e8
 MISS = 1e9
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function, keeping the result on disk so that other processes start at once.
+    """Compile a function and keep the result on disk.
 
     What is kept goes stale with the function's own file, not with the kernels it calls: after an
     edit of one, delete ``__pycache__/*.nb*``.
     """
-    return numba.njit(cache=True, fastmath=True, error_model="numpy")(function)
+    return compiled(function)
 
 
 @kernel

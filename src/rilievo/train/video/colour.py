@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from rilievo.errors import MissingExtraError, OptionError
+from rilievo.io.compiled import compiled
 
 try:
-    import numba
+    import numba  # noqa: F401
 except ImportError as missing:
     raise MissingExtraError("training on video", "video") from missing
 
@@ -69,7 +70,7 @@ def _as_numbers(change: ColourChange) -> tuple[np.ndarray, np.ndarray]:
 
 def _kernel(function: Any) -> Any:
     # Threads of the loader run it side by side, which needs Python's lock to be let go.
-    return numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")(function)
+    return compiled(function, nogil=True)
 
 
 @_kernel
