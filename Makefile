@@ -33,6 +33,21 @@ test-ray: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[ray]'
 	$(BIN)/python -m pytest tests/batch
 
+# Networks compute other float32 numbers on another processor or with more threads. This runs the
+# tests that compare such numbers (`-m kernels`) as an older processor does: torch's own kernels
+# (ATEN), those of oneDNN and MKL, and the threads of torch, ONNX Runtime and OpenVINO.
+KERNELS := \
+  OMP_NUM_THREADS=1 \
+  OMP_NUM_THREADS=2 \
+  ATEN_CPU_CAPABILITY=avx2,ONEDNN_MAX_CPU_ISA=AVX2,MKL_ENABLE_INSTRUCTIONS=AVX2 \
+  ATEN_CPU_CAPABILITY=default,ONEDNN_MAX_CPU_ISA=SSE41,MKL_ENABLE_INSTRUCTIONS=SSE4_2
+.PHONY: test-kernels
+test-kernels: $(VENV)/test
+	for setting in $(KERNELS); do \
+	    echo "tests of kernels: $$setting"; \
+	    env $$(echo $$setting | tr , ' ') $(BIN)/python -m pytest -q -m kernels || exit 1; \
+	done
+
 lint: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -1,10 +1,26 @@
 """What several tests share."""
 
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+_COMPUTES = re.compile(
+    r"^ *(?:import|from) (?:torch|onnxruntime|openvino)\b|\bload_model\(|\.predict\(", re.MULTILINE
+)
+_COMPARES = re.compile(r"approx\(|allclose\(|assert_close\(|array_equal\(|torch\.equal\(")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark ``kernels``: the tests of modules that run networks and compare numbers."""
+    texts = {path: path.read_text(encoding="utf-8") for path in {item.path for item in items}}
+    for item in items:
+        text = texts[item.path]
+        if _COMPUTES.search(text) and _COMPARES.search(text):
+            item.add_marker(pytest.mark.kernels)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +37,26 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what tests convert and compile out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RILIEVO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_many_threads() -> Iterator[None]:
+    """Give ONNX Runtime and OpenVINO the threads that ``OMP_NUM_THREADS`` gives torch."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if threads is None:
+        yield
+        return
+    from rilievo.models import engines
+
+    checked = engines.checked
+
+    def with_threads(options: engines.LoadOptions, **rest: object) -> engines.LoadOptions:
+        options = checked(options, **rest)  # pyright: ignore[reportArgumentType]
+        return replace(options, threads=options.threads or int(threads))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "checked", with_threads)
         yield
 
 
