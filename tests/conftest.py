@@ -7,6 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow or busy machine is no failure of what is tested.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 _COMPUTES = re.compile(
     r"^ *(?:import|from) (?:torch|onnxruntime|openvino)\b|\bload_model\(|\.predict\(", re.MULTILINE
