@@ -49,7 +49,7 @@ def npy_header(good: bytes, chance: Random) -> bytes:
             "-" * 5000 + "1",
         )
     ).encode("latin-1")
-    version = chance.choice((b"\1\0", b"\1\0", b"\2\0", b"\3\0", b"\9\0"))
+    version = chance.choice((b"\1\0", b"\1\0", b"\2\0", b"\3\0", b"\x09\0"))
     length = chance.choice((len(header), len(header), len(header), 0, 60_000)) % 65536
     stored = struct.pack("<H" if version == b"\1\0" else "<I", length)
     return good[:6] + version + stored + header + good[10 + size :]

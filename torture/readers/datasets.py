@@ -156,6 +156,7 @@ def _shard(folder: Path) -> None:
         image=colours()[None],
         log_depth=np.log(metres()).astype(np.float16)[None],
         normals=np.zeros((1, 3, 36, 48), np.int8),
+        focal=np.array([50], np.float32),
     )
 
 
