@@ -19,6 +19,7 @@ from rilievo.io.atomic import make_folder
 from rilievo.io.limits import printable
 from rilievo.io.outputs import OUTPUTS
 from rilievo.io.ownership import Claim, pending_path
+from rilievo.io.placement import Placement, place_one
 from rilievo.io.sidecar import parse_sidecar, read_sidecar, sidecar_path
 from rilievo.models.base import Inference
 from rilievo.pipeline.inputs import Job, Medium
@@ -124,16 +125,19 @@ class StagedResults(Results):
             os.utime(job.source, ns=(modified, modified))
         return False
 
-    def write(self, job: Job, photo: Photo, inference: Inference) -> None:
-        """Write the results, and bring them to their place.
+    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
+        """Write the results, and bring them to their place; on disk their parts.
 
         Raises:
             RilievoError: If that cannot be done; no JSON stands beside files that are not whole.
         """
-        Results.write(self, job, photo, inference)
+        placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
-        if target is not None:
-            _bring(job.target, target)
+        if target is None or placement is None:
+            return placement
+        place_one(placement)
+        _bring(job.target, target)
+        return None
 
 
 def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
