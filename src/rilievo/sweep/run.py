@@ -11,6 +11,7 @@ from rilievo.batch.options import BatchOptions
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.checksums import write_checksums
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.models import load_model
@@ -244,6 +245,7 @@ def _written(
         files.append(folder / name)
     files += draw_plots(table, folder)
     files += draw_pictures(config, cells, folder, say)
+    write_checksums(folder, (path.relative_to(folder).as_posix() for path in files))
     return Swept(folder=folder, cells=cells, failures=failures, table=table, files=tuple(files))
 
 
