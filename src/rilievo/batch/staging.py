@@ -17,6 +17,7 @@ from rilievo.batch.addresses import Remote, address_of, remote
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder
 from rilievo.io.limits import printable
+from rilievo.io.marks import is_torn
 from rilievo.io.outputs import OUTPUTS
 from rilievo.io.ownership import Claim, pending_path
 from rilievo.io.placement import Placement, place_one
@@ -141,7 +142,10 @@ class StagedResults(Results):
 
 
 def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
-    """Make what is at a place known here: our lists as they are, all other files empty."""
+    """Make what is at a place known here: our lists as they are, of other files the sizes.
+
+    Where a list lost its content, only the files themselves say whether they are ours.
+    """
     for path in (sidecar_path(stem), pending_path(stem)):
         there = _beside(target, path)
         if there.exists():
@@ -154,10 +158,17 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
             sidecar = None
         if sidecar is not None:
             names |= {*(facts.file for facts in sidecar.files), *sidecar.earlier}
+    is_cut = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
     for name in names:
         path = stem.with_name(name)
-        if not path.exists() and _beside(target, path).exists():
+        there = _beside(target, path)
+        if path.exists() or not there.exists():
+            continue
+        if is_cut:
+            there.fetch(path)
+        else:
             path.touch()
+            os.truncate(path, there.size_and_time()[0])
 
 
 def _bring(stem: Path, target: Remote) -> None:

@@ -12,7 +12,7 @@ from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.report import write_report
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
 from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts
-from rilievo.io.checksums import write_checksums
+from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.io.marks import is_torn
@@ -90,6 +90,7 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
     """
     make_folder(folder)
     sweep_parts(folder)
+    remove(folder / CHECKSUMS)  # of what is replaced now
     _write_evaluation(evaluation, folder)
     write_csv(evaluation, folder / CSV)
     left_out = []

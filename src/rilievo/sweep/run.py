@@ -10,8 +10,8 @@ import torch
 from rilievo.batch.options import BatchOptions
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.io.atomic import make_folder, replacing
-from rilievo.io.checksums import write_checksums
+from rilievo.io.atomic import make_folder, remove, replacing
+from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.models import load_model
@@ -235,6 +235,7 @@ def _written(
     """Tables, plots and pictures of what is done."""
     table = make_table(config.title, cells, BENCHMARKS.values())
     files: list[Path] = []
+    remove(folder / CHECKSUMS)  # of what is replaced now
     for name, text in (
         ("table.md", markdown(table) + _failed(failures)),
         ("table.csv", comma_separated(table)),
