@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rilievo.io.outputs import save as save
     from rilievo.io.photo import read_photo as read_photo
     from rilievo.io.readback import read_prediction as read_prediction
+    from rilievo.io.verification import verify as verify
     from rilievo.models import MODELS as MODELS
     from rilievo.models import load_model as load_model
     from rilievo.pipeline.options import PredictOptions as PredictOptions
@@ -67,6 +68,7 @@ _HOMES = {
     "save": "io.outputs",
     "sweep_probes": "sweep.run",
     "train_probe": "train.probe.run",
+    "verify": "io.verification",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]

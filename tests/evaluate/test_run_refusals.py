@@ -10,6 +10,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.table import read_evaluation
+from rilievo.io.verification import verify
 from rilievo.models import load_model
 from tiny_evaluation import run_tiny, write_predictions
 from tiny_networks import MakeNetwork
@@ -210,6 +211,21 @@ def test_a_run_that_was_stopped_at_its_report_goes_on(
             run_tiny("rilievo/small", root, output=tmp_path / "out")
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert read_evaluation(tmp_path / "out") == found
+
+
+@pytest.mark.parametrize("left", [b"", bytes(500), b'{\n "format": "rilievo-eval'])
+def test_an_evaluation_that_a_power_cut_took_is_written_anew(
+    root: Path, tmp_path: Path, left: bytes
+) -> None:
+    folder = tmp_path / "out"
+    found = run_tiny("rilievo/small", root, output=folder)
+    assert verify(folder).is_whole
+    (folder / "evaluation.json").write_bytes(left)
+    with pytest.raises(InputError, match="evaluate again"):
+        read_evaluation(folder)
+    assert [Path(fault.file).name for fault in verify(folder).faults] == ["evaluation.json"]
+    assert run_tiny("rilievo/small", root, output=folder).summaries == found.summaries
+    assert verify(folder).is_whole
 
 
 def test_a_report_that_cannot_be_written_leaves_no_older_one(

@@ -7,6 +7,7 @@ import pytest
 
 from relief import Relief
 from rilievo.io.outputs import OUTPUTS, Need, parts_of
+from rilievo.io.placement import place_one
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.models.base import Inference
 from rilievo.pipeline.inputs import Job, Medium
@@ -45,7 +46,9 @@ def test_normals_are_finished_only_for_what_takes_them(
     photo = Photo(pixels=np.full((48, 64, 3), 90, np.uint8), name=str(source))
     results = Results(model=model, options=PredictOptions(output=tmp_path, save=save))
     [answer] = model.infer([photo])
-    results.write(Job(source=source, medium=Medium.PHOTO, target=target), photo, answer)
+    placement = results.write(Job(source=source, medium=Medium.PHOTO, target=target), photo, answer)
+    assert placement is not None
+    place_one(placement)
     assert (model.finished.normals is not None) == with_normals
     assert (read_sidecar(sidecar_path(target)).normals is not None) == with_normals
 

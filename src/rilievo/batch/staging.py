@@ -17,8 +17,10 @@ from rilievo.batch.addresses import Remote, address_of, remote
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder
 from rilievo.io.limits import printable
+from rilievo.io.marks import is_torn
 from rilievo.io.outputs import OUTPUTS
 from rilievo.io.ownership import Claim, pending_path
+from rilievo.io.placement import Placement, place_one
 from rilievo.io.sidecar import parse_sidecar, read_sidecar, sidecar_path
 from rilievo.models.base import Inference
 from rilievo.pipeline.inputs import Job, Medium
@@ -124,20 +126,26 @@ class StagedResults(Results):
             os.utime(job.source, ns=(modified, modified))
         return False
 
-    def write(self, job: Job, photo: Photo, inference: Inference) -> None:
-        """Write the results, and bring them to their place.
+    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
+        """Write the results, and bring them to their place; on disk their parts.
 
         Raises:
             RilievoError: If that cannot be done; no JSON stands beside files that are not whole.
         """
-        Results.write(self, job, photo, inference)
+        placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
-        if target is not None:
-            _bring(job.target, target)
+        if target is None or placement is None:
+            return placement
+        place_one(placement)
+        _bring(job.target, target)
+        return None
 
 
 def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
-    """Make what is at a place known here: our lists as they are, all other files empty."""
+    """Make what is at a place known here: our lists as they are, of other files the sizes.
+
+    Where a list lost its content, only the files themselves say whether they are ours.
+    """
     for path in (sidecar_path(stem), pending_path(stem)):
         there = _beside(target, path)
         if there.exists():
@@ -150,10 +158,17 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
             sidecar = None
         if sidecar is not None:
             names |= {*(facts.file for facts in sidecar.files), *sidecar.earlier}
+    is_cut = is_torn(sidecar_path(stem)) or is_torn(pending_path(stem))
     for name in names:
         path = stem.with_name(name)
-        if not path.exists() and _beside(target, path).exists():
+        there = _beside(target, path)
+        if path.exists() or not there.exists():
+            continue
+        if is_cut:
+            there.fetch(path)
+        else:
             path.touch()
+            os.truncate(path, there.size_and_time()[0])
 
 
 def _bring(stem: Path, target: Remote) -> None:

@@ -48,6 +48,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="read a downloaded dataset: what is there, missing, broken",
         module="rilievo.cli.check",
     ),
+    "verify": Command(
+        summary="whether results, runs and models are still what was written",
+        module="rilievo.cli.verify",
+    ),
     "train": Command(
         summary="train a probe, or a whole network, into a folder that is a model",
         module="rilievo.cli.train",

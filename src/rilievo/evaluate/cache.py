@@ -22,6 +22,7 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
+from rilievo.io.sums import is_blank
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction, Setting
 
 FORMAT = "rilievo-predictions/1"
@@ -113,7 +114,8 @@ class Cache:
             arrays["normals"] = prediction.normals
         path = self.path_of(id)
         make_folder(path.parent)
-        with replacing(path) as part, part.open("wb") as file:
+        # Not durable: a file that a power cut breaks is noticed by its checksums and made anew.
+        with replacing(path, durable=False) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def read(self, id: str) -> Answer:
@@ -203,6 +205,11 @@ def read_cache(folder: Path) -> Cache:
         InputError: If it is none, or of another format.
     """
     mark = folder / FINGERPRINT
+    if is_blank(mark):
+        raise InputError(
+            f"{printable(mark)}: has no content, as after a power cut; remove the folder and "
+            "predict again"
+        )
     check_regular(mark)
     try:
         found = from_json(Fingerprint, mark.read_text(encoding="utf-8"))

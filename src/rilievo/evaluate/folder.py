@@ -12,8 +12,10 @@ from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.report import write_report
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
 from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts
+from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
+from rilievo.io.marks import is_torn
 from rilievo.types import MadeBy
 
 CSV, PARQUET, REPORT = "per_image.csv", "per_image.parquet", "report.html"
@@ -44,6 +46,8 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
                     f"{where}: has a {name} that is not ours: choose another output folder"
                 )
         return
+    if is_torn(folder / FILE_NAME):
+        return  # ours, and a power cut took it: it is written anew
     try:
         there = read_evaluation(folder)
     except InputError as error:
@@ -86,6 +90,7 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
     """
     make_folder(folder)
     sweep_parts(folder)
+    remove(folder / CHECKSUMS)  # of what is replaced now
     _write_evaluation(evaluation, folder)
     write_csv(evaluation, folder / CSV)
     left_out = []
@@ -102,6 +107,7 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
     if left_out:
         evaluation = replace(evaluation, warnings=(*evaluation.warnings, *left_out))
         _write_evaluation(evaluation, folder)
+    write_checksums(folder, (FILE_NAME, CSV, PARQUET, REPORT))
     return evaluation
 
 

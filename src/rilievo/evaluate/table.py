@@ -11,6 +11,7 @@ from rilievo.evaluate.records import Evaluation, Score
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import MAX_BYTES, check_regular, printable, reason
+from rilievo.io.marks import is_torn
 
 FORMAT = "rilievo-evaluation/1"
 FILE_NAME = "evaluation.json"
@@ -30,6 +31,8 @@ def read_evaluation(path: Path) -> Evaluation:
     """
     path = path / FILE_NAME if os.path.isdir(path) else path
     name = printable(path)
+    if is_torn(path):
+        raise InputError(f"{name}: has no content, as after a power cut: evaluate again")
     size = check_regular(path)
     if size > MAX_BYTES:
         raise InputError(f"{name}: has {size} bytes, which no evaluation has")

@@ -8,6 +8,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.export.options import ExportOptions
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import printable
+from rilievo.io.onnx_sum import KEY, append_sum
 from rilievo.models import MODELS, diffusion_cards, load_model, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.conversion.adoption import adopt
@@ -85,6 +86,7 @@ def export_model(
             agreement = _adopt(source, part, options)
         else:
             agreement = _export(name, part, options, photos)
+        append_sum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
     return Exported(
         path=path,
@@ -158,7 +160,8 @@ def _compress_again(
         compress(model.path, part, options.precision, model.preparation, photos)
         facts = replace(model.facts, precision=options.precision)
         origin = {"rilievo.weights_sha256": model.weights_sha256}
-        set_metadata(part, {**model.metadata, **facts.metadata(), **origin})
+        kept = {name: value for name, value in model.metadata.items() if name != KEY}
+        set_metadata(part, {**kept, **facts.metadata(), **origin})
     return compare(model, part, options.precision, photos)
 
 

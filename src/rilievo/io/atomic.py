@@ -1,7 +1,9 @@
-"""Files that are whole or not there: written beside their name, then renamed."""
+"""Files that are whole or not there: written beside their name, synced, then renamed.
+
+Sets of files that belong together are placed by ``rilievo.io.placement``.
+"""
 
 import errno
-import itertools
 import os
 import re
 import shutil
@@ -14,13 +16,15 @@ from functools import cache
 from pathlib import Path
 
 from rilievo.errors import OutputError
+from rilievo.io.durable import create_new, sync_file, sync_folder, sync_tree
 from rilievo.io.limits import printable
 
-_PART = re.compile(r"\..+\.(?P<pid>\d+)-\d+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL)
+_PART = re.compile(
+    r"\..+\.(?P<pid>\d+)-[0-9a-f]+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL
+)
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _ABANDONED = 86_400.0  # seconds in which nothing was written to a part
 _LONGEST_NAME = 255
-_NUMBERS = itertools.count()
 
 # What each failure of the system means to the user, and what mends it.
 _MENDS = {
@@ -38,23 +42,32 @@ _MENDS = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a part file to write, and give it the name ``path`` when the block ends well.
 
     Whatever stands at ``path`` stays as it is until then; if the block raises, or is interrupted,
     the part is removed. A process that is killed leaves a part behind: ``sweep_parts``.
 
+    Args:
+        path: The file.
+        durable: Whether it outlasts a power cut, which costs two syncs of the disk; False for what
+            is noticed and made again when it is broken.
+
     Raises:
         OutputError: If the system refuses: disk full, no permission, a folder of that name, ...
     """
-    part = part_of(path)
+    part = None
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "is a directory")
+        part = new_part(path)
         yield part
+        if durable:
+            sync_file(part)
         os.replace(part, path)
+        if durable:
+            sync_folder(path.parent)
     except BaseException as error:
-        _remove(part)
+        if part is not None:
+            discard(part)
         if isinstance(error, OSError):
             raise unwritable(path, error) from error
         raise
@@ -74,22 +87,47 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         part.mkdir()
         yield part
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        os.replace(part, path)
+        sync_tree(part)
+        rename_folder(part, path)
+        sync_folder(path.parent)
     except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
+        discard(part)
         if isinstance(error, OSError):
             raise unwritable(path, error) from error
         raise
 
 
+def new_part(path: Path) -> Path:
+    """Create an empty part file of ``path``; no link that somebody planted is ever followed.
+
+    Raises:
+        OSError: If the system refuses, or ``path`` is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    part = part_of(path)
+    create_new(part)
+    return part
+
+
+def rename_folder(part: Path, path: Path) -> None:
+    """Put a folder in the place of another.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    os.replace(part, path)
+
+
 def part_of(path: Path) -> Path:
     """A new part file of ``path``, in the same folder: each call of this process gives another.
 
-    Two threads that write the same path so never write the same part: the last to end wins.
+    Two threads that write the same path so never write the same part: the last to end wins. Nobody
+    can guess its name, and so plant something there.
     """
-    ending = f".{os.getpid()}-{next(_NUMBERS)}-{_place()}.rilievo-part"
+    ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_place()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
         # The name itself is allowed, so its part has to be; the checksum keeps parts apart.
@@ -140,6 +178,18 @@ def remove(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
+def discard(part: Path) -> None:
+    """Remove a part, file or folder, that will not get its name."""
+    try:
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+    except OSError:
+        # The folder is gone or no longer ours; the error under way says so better.
+        return
+
+
 def make_folder(directory: Path) -> None:
     """Make a folder and those above it, where they are not there yet.
 
@@ -147,7 +197,10 @@ def make_folder(directory: Path) -> None:
         OutputError: If the system refuses.
     """
     try:
+        missing = [each for each in (directory, *directory.parents) if not os.path.lexists(each)]
         directory.mkdir(parents=True, exist_ok=True)
+        for each in missing:
+            sync_folder(each.parent)
     except FileExistsError as error:
         raise OutputError(
             f"{printable(directory)}: a file has this name: choose another folder"
@@ -170,14 +223,6 @@ def _reason(error: OSError) -> str:
     if _SHORT_WRITE.search(words):
         return f"cannot be written whole ({words}): free some space or choose another folder"
     return f"cannot be written whole ({words})"
-
-
-def _remove(part: Path) -> None:
-    try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        # The folder is gone or no longer ours; the error under way says so better.
-        return
 
 
 def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:

@@ -118,6 +118,19 @@ class SurfaceFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileSum:
+    """What a file is known again by.
+
+    Attributes:
+        bytes: Its size.
+        sha256: Of its content.
+    """
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
     """One file, and how to read its numbers: number = stored * scale + offset, in ``unit``.
 
@@ -133,6 +146,10 @@ class FileFacts:
         axes: Of normals and points.
         colour: Of depth pictures.
         surface: Of points and meshes.
+        bytes: Its size; of a folder, of all its files of this output. None in results of rilievo
+            0.1, and inside of the file itself.
+        sha256: Of its content; None of a folder, and as for ``bytes``.
+        frames: Files of a folder by name; None of a file.
     """
 
     file: str
@@ -145,6 +162,18 @@ class FileFacts:
     axes: str | None = None
     colour: ColourFacts | None = None
     surface: SurfaceFacts | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    frames: Mapping[str, FileSum] | None = None
+
+    @property
+    def sums(self) -> Mapping[str, FileSum] | None:
+        """Size and sha256 of its files, by their path from the JSON; None where unknown."""
+        if self.frames is not None:
+            return {f"{self.file}/{name}": each for name, each in self.frames.items()}
+        if self.bytes is None or self.sha256 is None:
+            return None
+        return {self.file: FileSum(bytes=self.bytes, sha256=self.sha256)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """What can be written of a prediction, and ``save``, which writes it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import import_module
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, suggest
-from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.atomic import make_folder
 from rilievo.io.ownership import check_claim
+from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
+from rilievo.io.sums import sum_of
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.types import Prediction, Setting
 
@@ -198,38 +199,53 @@ def save(
         OutputError: If the system refuses, or a file is in the way: one that rilievo did not
             write, or did and ``options.overwrite`` is not set.
     """
-    options, stem = options or SaveOptions(), Path(stem)
+    stem = Path(stem)
     names = list(dict.fromkeys(names))
+    place_one(write_parts(prediction, stem, names, options, run=run))
+    return [*_paths(stem, names), sidecar_path(stem)]
+
+
+def write_parts(
+    prediction: Prediction,
+    stem: Path,
+    names: Sequence[str],
+    options: SaveOptions | None = None,
+    *,
+    run: Mapping[str, Setting] | None = None,
+) -> Placement:
+    """Write what ``save`` writes, as part files that ``place`` gives their names.
+
+    Raises:
+        RilievoError: As ``save``; nothing is left then.
+    """
+    options = options or SaveOptions()
     check_outputs(names)
     check_parts(prediction, names)
     make_folder(stem.parent)
-    paths = [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
+    paths = _paths(stem, names)
     claim = check_claim(stem, [path.name for path in paths], overwrite=options.overwrite)
     about = describe(prediction, run=run)
-    with ExitStack() as parts:
-        # Parts get their names when the block ends, the first entered last: so the JSON stands
-        # only when all files do, and a failure until then has changed nothing.
-        json_part = parts.enter_context(replacing(sidecar_path(stem)))
+    with filling(claim.placement()) as placement:
+        json_part = placement.record_part()
         facts = []
         for name, path in zip(names, paths, strict=True):
-            part = parts.enter_context(replacing(path))
-            facts.append(
-                load(OUTPUTS[name].writer)(
-                    WriteJob(
-                        path=part,
-                        file=path.name,
-                        output=name,
-                        prediction=prediction,
-                        options=options,
-                        about=about,
-                    )
-                )
+            job = WriteJob(
+                path=placement.part(path),
+                file=path.name,
+                output=name,
+                prediction=prediction,
+                options=options,
+                about=about,
             )
-        sidecar = replace(about, files=tuple(facts), earlier=claim.earlier)
-        write_sidecar(json_part, sidecar)
-        claim.begin()
-    claim.end()
-    return [*paths, sidecar_path(stem)]
+            said = load(OUTPUTS[name].writer)(job)
+            found = sum_of(job.path)
+            facts.append(replace(said, bytes=found.bytes, sha256=found.sha256))
+        write_sidecar(json_part, replace(about, files=tuple(facts), earlier=claim.earlier))
+    return placement
+
+
+def _paths(stem: Path, names: Sequence[str]) -> list[Path]:
+    return [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
 
 
 def check_outputs(names: Sequence[str]) -> None:

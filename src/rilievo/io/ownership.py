@@ -4,6 +4,9 @@ A file is ours if the JSON beside it lists it. Before the first file of a set is
 goes to ``.STEM.json.pending``, so that a run that is killed between two files leaves files that
 are known as ours; then the JSON of an older set is removed, so that a JSON never lists what is
 not whole.
+
+A power cut can leave a list without content, of which the results of rilievo 0.1 had no protection.
+Beside such a one, files count as ours that say so themselves.
 """
 
 import os
@@ -16,6 +19,8 @@ from rilievo.io.atomic import remove, replacing
 from rilievo.io.facts import FORMAT
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
+from rilievo.io.marks import is_marked, is_torn
+from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 
 
@@ -41,6 +46,14 @@ class Claim:
     files: tuple[str, ...]
     earlier: tuple[str, ...]
 
+    def placement(self) -> Placement:
+        """The set, to be filled and placed: the list is there before the first of its files."""
+        return Placement(
+            record=sidecar_path(self.stem),
+            notice=pending_path(self.stem),
+            notice_text=self._listed(),
+        )
+
     def begin(self) -> None:
         """Say which files are ours, before the first of them is in place.
 
@@ -48,17 +61,11 @@ class Claim:
             OutputError: If the system refuses.
         """
         with replacing(pending_path(self.stem)) as part:
-            listed = _Pending(files=(*self.files, *self.earlier))
-            part.write_text(to_json(listed, indent=1) + "\n", encoding="utf-8")
+            part.write_text(self._listed(), encoding="utf-8")
         remove(sidecar_path(self.stem))
 
-    def end(self) -> None:
-        """Every file is in its place, and the JSON says so.
-
-        Raises:
-            OutputError: If the system refuses.
-        """
-        remove(pending_path(self.stem))
+    def _listed(self) -> str:
+        return to_json(_Pending(files=(*self.files, *self.earlier)), indent=1) + "\n"
 
 
 def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
@@ -75,8 +82,11 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
     """
     json = sidecar_path(stem)
     finished, left = _finished(stem), _left_behind(stem)
+    is_cut = not finished and (is_torn(json) or is_torn(pending_path(stem)))
     for path in (json, *(stem.with_name(file) for file in files)):
         if not os.path.lexists(path) or (path.name in left and not finished):
+            continue
+        if is_cut and (is_marked(path) or (path == json and is_torn(json))):
             continue
         if path.name not in finished:
             raise OutputError(

@@ -73,8 +73,10 @@ class VideoWriter:
         stream: VideoStream,
         like: VideoFormat,
         sound: Sound | None,
+        part: Path,
     ) -> None:
-        """Take over a container whose streams are made."""
+        """Take over a container whose streams are made, and which is written to ``part``."""
+        self.part = part
         self._container, self._stream, self._like = container, stream, like
         self._sound, self._finished = sound, False
 
@@ -155,21 +157,29 @@ def writing_video(
     Raises:
         OutputError: If the system refuses, or this build of FFmpeg lacks the encoder.
     """
+    with replacing(path) as part, writing_part(path, part, like, sound=sound) as writer:
+        yield writer
+
+
+@contextmanager
+def writing_part(
+    path: Path, part: Path, like: VideoFormat, *, sound: SoundSource | None = None
+) -> Iterator[VideoWriter]:
+    """Write a video that will have the name ``path`` to ``part``; else as ``writing_video``."""
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
-    with replacing(path) as part:
-        # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
-        container = av.open(
-            f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
-        )
-        try:
-            stream = _add_stream(path, container, like)
-            copied = None if sound is None else Sound(sound.path, container, origin=sound.origin)
-            writer = VideoWriter(container, stream, like, copied)
-            yield writer
-            writer.finish()
-        except BaseException:
-            _abandon(container)
-            raise
+    # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+    container = av.open(
+        f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
+    )
+    try:
+        stream = _add_stream(path, container, like)
+        copied = None if sound is None else Sound(sound.path, container, origin=sound.origin)
+        writer = VideoWriter(container, stream, like, copied, part)
+        yield writer
+        writer.finish()
+    except BaseException:
+        _abandon(container)
+        raise
 
 
 def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> VideoStream:

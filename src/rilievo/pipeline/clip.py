@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError
-from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.atomic import make_folder
 from rilievo.io.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
 from rilievo.io.frames import Frame, FrameSource
 from rilievo.io.limits import printable
 from rilievo.io.outputs import check_outputs
 from rilievo.io.ownership import check_claim
-from rilievo.io.sidecar import sidecar_path, write_sidecar
+from rilievo.io.placement import Placement, filling, place_one
+from rilievo.io.sidecar import write_sidecar
 from rilievo.io.sound import sound_suffix
 from rilievo.io.video_writer import Coding, SoundSource
 from rilievo.models.base import Inference, Model
@@ -75,17 +76,15 @@ def predict_clip(
     make_folder(target.parent)
     files = _files(source, target, options)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
-    with ExitStack() as parts:
-        # Parts get their names when the block ends, the JSON, entered first, last of all.
-        json_part = parts.enter_context(replacing(sidecar_path(target)))
+    with filling(claim.placement()) as placement, ExitStack() as parts:
+        json_part = placement.record_part()
         is_positive = model.card.kind is not None and model.card.kind.is_depth
         spool = parts.enter_context(spooling(target.parent, is_positive=is_positive))
         surveyed = survey(source, model, spool, options, report)
         clip = _Clip(source=source, model=model, options=options, surveyed=surveyed, spool=spool)
-        sidecar = clip.write(files, parts, report)
+        sidecar = clip.write(files, placement, parts, report)
         write_sidecar(json_part, replace(sidecar, earlier=claim.earlier))
-        claim.begin()
-    claim.end()
+    place_one(placement)
     return sidecar
 
 
@@ -99,7 +98,9 @@ class _Clip:
     surveyed: Survey
     spool: Spool
 
-    def write(self, files: ClipFiles, parts: ExitStack, report: Report) -> ClipSidecar:
+    def write(
+        self, files: ClipFiles, placement: Placement, parts: ExitStack, report: Report
+    ) -> ClipSidecar:
         """Go through the video again and write everything but the JSON."""
         extent = self._extent()
         form = ClipForm(
@@ -110,7 +111,7 @@ class _Clip:
             extent=extent,
             options=self.options.save,
         )
-        sinks = open_sinks(files, form, parts)
+        sinks = open_sinks(files, form, placement, parts)
         valid_pixels = self._render(sinks, report)
         facts = [each for sink in sinks for each in sink.finish()]
         faults = (self.surveyed.fault, *(sink.fault for sink in sinks))

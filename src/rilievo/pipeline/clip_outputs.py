@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from rilievo.io.atomic import replacing_folder
 from rilievo.io.colour import ColourRange, colourise, normals_picture, range_of
-from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts
+from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts, FileSum
 from rilievo.io.formats.colour import colour_facts
 from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.outputs import OUTPUTS, load
+from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
-from rilievo.io.video_writer import Coding, SoundSource, VideoFormat, VideoWriter, writing_video
+from rilievo.io.sums import sum_of
+from rilievo.io.video_writer import Coding, SoundSource, VideoFormat, VideoWriter, writing_part
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.pipeline.extent import Extent
 from rilievo.types import Prediction
@@ -131,7 +132,8 @@ class VideoSink(Sink):
     def finish(self) -> list[FileFacts]:
         """End the video."""
         self._writer.finish()
-        return [self._facts]
+        found = sum_of(self._writer.part)
+        return [replace(self._facts, bytes=found.bytes, sha256=found.sha256)]
 
 
 class FolderSink(Sink):
@@ -141,6 +143,7 @@ class FolderSink(Sink):
         """Write into ``part``, which will be called ``folder``."""
         self._part, self._folder, self._outputs, self._form = part, folder, outputs, form
         self._facts: dict[str, FileFacts] = {}
+        self._sums: dict[str, dict[str, FileSum]] = {output: {} for output in outputs}
 
     def render(self, prediction: Prediction, index: int) -> Rendered:
         """Write the files of a frame."""
@@ -157,6 +160,7 @@ class FolderSink(Sink):
                     about=about,
                 )
             )
+            self._sums[output][name] = sum_of(self._part / name)
             if index == 0:
                 holds = f"{name} and on, one a frame: {facts.holds}"
                 self._facts[output] = replace(facts, file=self._folder, holds=holds)
@@ -167,11 +171,20 @@ class FolderSink(Sink):
 
     def finish(self) -> list[FileFacts]:
         """Explain the files by those of the first frame."""
-        return [self._facts[output] for output in self._outputs]
+        return [
+            replace(
+                self._facts[output],
+                bytes=sum(each.bytes for each in frames.values()),
+                frames=dict(sorted(frames.items())),
+            )
+            for output, frames in self._sums.items()
+        ]
 
 
-def open_sinks(files: ClipFiles, form: ClipForm, parts: ExitStack) -> list[Sink]:
-    """Open everything that is to be written; it gets its names when ``parts`` ends well.
+def open_sinks(
+    files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
+) -> list[Sink]:
+    """Open everything that is to be written, as parts of a placement; ``parts`` closes it.
 
     Raises:
         OptionError: If the colour range that was asked for makes no sense.
@@ -182,17 +195,20 @@ def open_sinks(files: ClipFiles, form: ClipForm, parts: ExitStack) -> list[Sink]
         path = files.path(output)
         if output in AS_PICTURES:
             like = form.video(Coding.PICTURE)
-            writer = parts.enter_context(writing_video(path, like, sound=form.sound))
+            writer = parts.enter_context(
+                writing_part(path, placement.part(path), like, sound=form.sound)
+            )
             sinks.append((_colour if output == "colour" else _normals)(writer, path.name, form))
         elif output == AS_NUMBERS:
-            writer = parts.enter_context(writing_video(path, form.video(Coding.NUMBERS)))
+            like = form.video(Coding.NUMBERS)
+            writer = parts.enter_context(writing_part(path, placement.part(path), like))
             sinks.append(_numbers(writer, path.name, form))
     in_folder = tuple(
         output for output in files.outputs if output not in (*AS_PICTURES, AS_NUMBERS)
     )
     if in_folder:
         folder = files.path(in_folder[0])
-        part = parts.enter_context(replacing_folder(folder))
+        part = placement.part_folder(folder)
         sinks.append(FolderSink(part, folder.name, in_folder, form))
     return sinks
 

@@ -8,9 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rilievo.errors import InputError, RilievoError
+from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.limits import printable, reason
 from rilievo.io.photo import read_photo
+from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
 from rilievo.pipeline.inputs import Job
 from rilievo.pipeline.summary import Tally
@@ -27,8 +28,11 @@ no more than ``PIXELS_AHEAD / UNREAD_PIXELS`` are decoded at once, however many 
 MOST_WORKERS = 16
 """Threads that read, and that write, on machines of more cores than that."""
 
-Save = Callable[[Job, Photo, Inference], None]
-"""Brings one answer to the photograph's size and writes it."""
+MOST_UNPLACED = 256
+"""Photographs whose results are written and wait for their names: what a kill costs at most."""
+
+Save = Callable[[Job, Photo, Inference], Placement | None]
+"""Brings one answer to the photograph's size and writes it; gives what remains to be placed."""
 Prepare = Callable[[Photo], Photo]
 """Gives a photograph the camera that the user named."""
 
@@ -62,7 +66,7 @@ class _Inferring:
 @dataclass(frozen=True, slots=True)
 class _Writing:
     job: Job
-    future: Future[None]
+    future: Future[Placement | None]
     pixels: int
 
 
@@ -125,12 +129,50 @@ class _Readers(_Queue[_Waiting]):
         return self._prepare(read_photo(job.source))
 
 
+class _Placers:
+    """Results that wait for their names: all that came while others were placed go together.
+
+    A sync of the disk takes as long for many files as for one, and longer than most photographs.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="place")
+        self._waiting: list[tuple[Job, Placement]] = []
+        self._under_way: list[tuple[Job, Placement]] = []
+        self._future: Future[list[OutputError | None]] | None = None
+
+    def add(self, job: Job, placement: Placement) -> None:
+        """Place this one as soon as those before it are done."""
+        self._waiting.append((job, placement))
+        if self._future is None or self._future.done() or len(self._waiting) >= MOST_UNPLACED:
+            self._next()
+
+    def close(self) -> None:
+        """Place all."""
+        while self._future is not None or self._waiting:
+            self._next()
+        self._pool.shutdown()
+
+    def _next(self) -> None:
+        """Wait for those that are under way, count them, and begin with the next."""
+        if self._future is not None:
+            for (job, _), error in zip(self._under_way, self._future.result(), strict=True):
+                if error is None:
+                    self._tally.done()
+                else:
+                    fail(job, error, self._tally)
+        self._under_way, self._waiting, self._future = self._waiting, [], None
+        if self._under_way:
+            self._future = self._pool.submit(place, [each for _, each in self._under_way])
+
+
 class _Writers(_Queue[_Writing]):
     """Answers being brought to their photographs' size and written."""
 
     def __init__(self, save: Save, tally: Tally, workers: int) -> None:
         super().__init__(workers, "write", most=2 * workers + 2)
-        self._save, self._tally = save, tally
+        self._save, self._tally, self._placers = save, tally, _Placers(tally)
 
     def write(self, answers: Iterable[tuple[Job, Photo, Inference]]) -> None:
         """Write some more, and wait for the oldest while too many are under way."""
@@ -145,14 +187,18 @@ class _Writers(_Queue[_Writing]):
         for writing in self.waiting:
             if not writing.future.cancelled():
                 self._settle(writing)
+        self._placers.close()
 
     def _settle(self, writing: _Writing) -> None:
         try:
-            writing.future.result()
+            placement = writing.future.result()
         except Exception as error:
             fail(writing.job, error, self._tally)
-        else:
+            return
+        if placement is None:
             self._tally.done()
+        else:
+            self._placers.add(writing.job, placement)
 
 
 def predict_photos(

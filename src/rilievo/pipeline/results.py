@@ -4,13 +4,19 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 
 from rilievo.calibration import Calibrated, KnownPoint
 from rilievo.errors import CalibrationError, InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.io.atomic import discard
 from rilievo.io.limits import printable, reason
-from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, save
+from rilievo.io.marks import is_torn
+from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, write_parts
+from rilievo.io.ownership import pending_path
+from rilievo.io.placement import Placement
 from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
+from rilievo.io.sums import EMPTY, size_fault
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.pipeline.inputs import Job, Medium
@@ -142,8 +148,11 @@ class Results:
         """Give a photograph the camera that the user named."""
         return with_camera(photo, self.options.given_camera, self.options.fov)
 
-    def write(self, job: Job, photo: Photo, inference: Inference) -> None:
-        """Bring an answer to the photograph's size, to metres where asked, and write it.
+    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
+        """Bring an answer to the photograph's size, to metres where asked, and write its parts.
+
+        Returns:
+            What remains to be placed, best with others; None where the results are in place.
 
         Raises:
             RilievoError: If that cannot be done; nothing half-written is left.
@@ -155,7 +164,7 @@ class Results:
         prediction, fitted = with_metres(self.model.finish(inference, photo), metres)
         if fitted is not None and fitted.warning is not None:
             self.note(f"{printable(job.source)}: {fitted.warning}")
-        save(
+        return write_parts(
             prediction,
             job.target,
             formats,
@@ -172,6 +181,9 @@ class Results:
         path = sidecar_path(job.target)
         if not path.exists():
             return False
+        if is_torn(path):
+            self.note(f"{printable(path)}: has no content, so its results are made anew")
+            return False
         if not self.options.resume:
             if self.options.overwrite:
                 return False
@@ -186,10 +198,15 @@ class Results:
                 f"{printable(path)} is of {difference}: --overwrite makes it anew, or take "
                 "another --output"
             )
-        there = {facts.output for facts in sidecar.files}
-        return there >= set(self.formats) and all(
-            (job.target.parent / facts.file).exists() for facts in sidecar.files
-        )
+        if not {facts.output for facts in sidecar.files} >= set(self.formats):
+            return False
+        fault = _size_fault(job.target.parent, sidecar)
+        if fault is not None:
+            self.note(f"{printable(job.target.parent / fault)}: made anew")
+            return False
+        # Where the system refused to remove it at the end of the earlier run.
+        discard(pending_path(job.target))
+        return True
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
         """What else decides the files: options, and the source by size and time."""
@@ -241,6 +258,22 @@ class Results:
             edge=options.edge,
             overwrite=options.overwrite or options.resume,
         )
+
+
+def _size_fault(folder: Path, sidecar: Sidecar) -> str | None:
+    """The first file that is missing or has another size than was written; None if none is."""
+    for facts in sidecar.files:
+        sums, path = facts.sums, folder / facts.file
+        if sums is not None:
+            fault = size_fault(folder, sums)
+        else:
+            # Of rilievo 0.1, which kept no sizes.
+            fault = f"{facts.file} is missing" if not path.exists() else None
+            if path.is_file() and not path.stat().st_size:
+                fault = f"{facts.file} {EMPTY}"
+        if fault is not None:
+            return fault
+    return None
 
 
 def _is_installed(output: Output) -> bool:

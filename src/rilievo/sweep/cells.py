@@ -9,6 +9,7 @@ from rilievo.errors import InputError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
+from rilievo.io.marks import is_torn
 from rilievo.sweep.config import BackboneEntry, TestChoice
 from rilievo.sweep.results import FORMAT, Cell
 from rilievo.train.probe.config import ProbeConfig
@@ -53,7 +54,7 @@ def read_cell(folder: Path) -> Cell | None:
         InputError: If its record is broken.
     """
     path = folder / CELL
-    if not path.exists():
+    if not path.exists() or is_torn(path):
         return None
     try:
         cell = from_json(Cell, read_text(path))

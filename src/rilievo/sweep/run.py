@@ -10,7 +10,8 @@ import torch
 from rilievo.batch.options import BatchOptions
 from rilievo.errors import InputError, RilievoError
 from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.atomic import make_folder, remove, replacing
+from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.models import load_model
@@ -234,6 +235,7 @@ def _written(
     """Tables, plots and pictures of what is done."""
     table = make_table(config.title, cells, BENCHMARKS.values())
     files: list[Path] = []
+    remove(folder / CHECKSUMS)  # of what is replaced now
     for name, text in (
         ("table.md", markdown(table) + _failed(failures)),
         ("table.csv", comma_separated(table)),
@@ -244,6 +246,7 @@ def _written(
         files.append(folder / name)
     files += draw_plots(table, folder)
     files += draw_pictures(config, cells, folder, say)
+    write_checksums(folder, (path.relative_to(folder).as_posix() for path in files))
     return Swept(folder=folder, cells=cells, failures=failures, table=table, files=tuple(files))
 
 

@@ -1,6 +1,7 @@
 """Configurations as flat lists of fields: what differs between two, and one with changes."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TypeVar
@@ -79,6 +80,32 @@ def changed(
         return from_json(type(config), json.dumps(data))
     except NotThisRecord as error:
         raise OptionError(f"training: {error}") from error
+
+
+_PATHS = ("root", "roots", "list_file", "camera_file")
+"""Fields of ``data`` that are paths: one folder can be spelled in several ways."""
+
+
+def with_whole_paths(config: Config) -> Config:
+    """The configuration with the paths of its data from the root of the file system on."""
+    data = json.loads(to_json(config))
+    for name in _PATHS:
+        value = data["data"].get(name)
+        if isinstance(value, str):
+            data["data"][name] = os.path.abspath(value)
+        elif isinstance(value, list):
+            data["data"][name] = [os.path.abspath(each) for each in value]
+    return from_json(type(config), json.dumps(data))
+
+
+def differing_options(before: object, now: object) -> list[str]:
+    """Fields in which two configurations differ, in words; empty if they are the same."""
+    old, new = words_of(before), words_of(now)
+    return [
+        f"{name} was {old.get(name)}, is {value}"
+        for name, value in new.items()
+        if old.get(name) != value
+    ]
 
 
 def words_of(record: object, prefix: str = "") -> dict[str, str]:

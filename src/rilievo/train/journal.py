@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from rilievo.errors import MissingExtraError
 from rilievo.io.atomic import replacing, unwritable
+from rilievo.io.durable import sync_open_file
 
 _PLACES = ("step", "epoch")
 
@@ -74,6 +75,9 @@ class Journal:
                 if is_new:
                     writer.writerow(values)
                 writer.writerow([_cell(each) for each in values.values()])
+                file.flush()
+                # A checkpoint that outlasts a power cut has its rows.
+                sync_open_file(file.fileno())
         except OSError as error:
             raise unwritable(path, error) from error
         if self._writer is not None:
@@ -112,6 +116,11 @@ def _forget_after(path: Path, step: int) -> None:
     whole = [line for line in lines if line.count(",") >= header.count(",")]
     if not text.endswith("\n"):
         whole = whole[: len(lines) - 1]
-    kept = [line for line in whole if float(line.split(",", 1)[0]) <= step]
+    kept = [line for line in whole if _is_step(line) and float(line.split(",", 1)[0]) <= step]
     with replacing(path) as part:
         part.write_text("\n".join([header, *kept, ""]), encoding="utf-8")
+
+
+def _is_step(line: str) -> bool:
+    """Whether a line begins with a number; a power cut can leave zero bytes in its place."""
+    return line.split(",", 1)[0].isdecimal()

@@ -1,5 +1,6 @@
 """Training of probes: what comes out is a function of the configuration alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,10 +172,48 @@ def test_a_folder_with_another_run_is_not_written_over(root: Path, tmp_path: Pat
     train_probe(small_config(root), tmp_path, CPU)
     with pytest.raises(OutputError, match="--resume"):
         train_probe(small_config(root), tmp_path, CPU)
-    with pytest.raises(OutputError, match="another configuration"):
+    with pytest.raises(OutputError, match=r"another configuration \(seed was 0, is 3\)"):
         train_probe(
             with_seed(small_config(root), 3), tmp_path, RunOptions(device="cpu", resume=True)
         )
+
+
+def test_a_folder_of_data_spelled_otherwise_is_the_same_run(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_probe(small_config(root), tmp_path / "run", RunOptions(device="cpu", stop_at=2))
+    monkeypatch.chdir(root.parent)
+    again = small_config(Path(root.name))
+    assert train_probe(again, tmp_path / "run", RunOptions(device="cpu", resume=True)) is not None
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:100], lambda data: bytes(9)]
+)
+def test_weights_that_a_power_cut_took_are_no_finished_run(
+    root: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    train_probe(small_config(root), tmp_path, RunOptions(device="cpu", stop_at=2))
+    checkpoint = (tmp_path / "checkpoint.pt").read_bytes()
+    again = RunOptions(device="cpu", resume=True)
+    train_probe(small_config(root), tmp_path, again)
+    weights = tmp_path / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(damage(whole))
+    with pytest.raises(
+        InputError, match=r"weights\.safetensors: .*record\.json away to train anew"
+    ):
+        train_probe(small_config(root), tmp_path, again)
+    (tmp_path / "checkpoint.pt").write_bytes(checkpoint)
+    train_probe(small_config(root), tmp_path, again)
+    assert weights.read_bytes() == whole
+
+
+def test_a_checkpoint_without_content_says_what_to_do(root: Path, tmp_path: Path) -> None:
+    train_probe(small_config(root), tmp_path, RunOptions(device="cpu", stop_at=2))
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: has no content.* train anew"):
+        train_probe(small_config(root), tmp_path, RunOptions(device="cpu", resume=True))
 
 
 def test_a_checkpoint_that_is_cut_off_is_refused(root: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Training on video: what comes out is a function of the configuration alone."""
 
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from csv import DictReader
 from dataclasses import replace
@@ -179,6 +179,40 @@ def test_a_broken_checkpoint_is_refused_in_a_line(walls: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="is no checkpoint") as caught:
         train_video(small_config(walls), tmp_path, GO_ON)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:99], lambda data: bytes(99)]
+)
+def test_weights_that_a_power_cut_took_are_written_again_or_said(
+    walls: Path, tmp_path: Path, damage: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("rilievo.train.video.run._finish", lambda run, record: None)
+        with suppress(InputError):
+            train_video(small_config(walls), tmp_path, CPU)
+    weights, checkpoint = tmp_path / "weights.safetensors", tmp_path / "checkpoint.pt"
+    content, state = weights.read_bytes(), checkpoint.read_bytes()
+    weights.write_bytes(damage(content))
+    assert train_video(small_config(walls), tmp_path, GO_ON) is not None
+    assert weights.read_bytes() == content
+    assert not checkpoint.exists()
+    weights.write_bytes(damage(content))
+    with pytest.raises(
+        InputError, match=r"weights\.safetensors: .*record\.json away to train anew"
+    ):
+        train_video(small_config(walls), tmp_path, GO_ON)
+    checkpoint.write_bytes(state)
+    train_video(small_config(walls), tmp_path, GO_ON)
+    assert weights.read_bytes() == content
+
+
+def test_a_folder_of_frames_spelled_otherwise_is_the_same_run(
+    walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_video(small_config(walls), tmp_path, VideoRunOptions(device="cpu", stop_at=2))
+    monkeypatch.chdir(walls.parent)
+    assert train_video(small_config(Path(walls.name)), tmp_path, GO_ON) is not None
 
 
 def test_a_checkpoint_of_another_number_of_processes_is_refused(

@@ -9,6 +9,7 @@ the same across and down, with the principal point in the middle.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -65,9 +66,10 @@ def write_shard(plan: ShardPlan, index: int, textures: TextureBank) -> Path:
 
 
 def missing_shards(plan: ShardPlan) -> Sequence[int]:
-    """Shards of a plan that are not there yet."""
+    """Shards of a plan that are not there yet, or cut short."""
     count = -(-plan.count // plan.frames_per_shard)
-    return [index for index in range(count) if not shard_path(plan, index).exists()]
+    # An archive's list of contents stands at its end.
+    return [index for index in range(count) if not is_zipfile(shard_path(plan, index))]
 
 
 def write_shards(plan: ShardPlan, workers: int) -> Iterator[Path]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from rilievo.errors import ModelError, OutputError
 from rilievo.io.atomic import make_folder, part_of, remove, replacing, sweep_parts, unwritable
+from rilievo.io.durable import sync_file, sync_folder
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.conversion.choice import INT8, Choice
@@ -174,7 +175,9 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     try:
         write_onnx(model, part, precision=precision)
         path = where / f"{key}-{sha256(part)[:_HASH]}.onnx"
+        sync_file(part)
         os.replace(part, path)
+        sync_folder(where)
     except ModelError as error:
         with replacing(_refusal(key)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")

@@ -22,6 +22,7 @@ from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable, read_text
+from rilievo.io.sums import is_blank
 from rilievo.networks.backbones import Backbone, Facts, weights_sha256
 from rilievo.networks.backbones.padding import padded_size, place
 from rilievo.networks.features import Features
@@ -164,7 +165,7 @@ class FeatureCache:
         size = (image.shape[1], image.shape[2])
         layout = self.layout(size)
         stamps = [Stamp(identity=self.identity.digest, image=image_sha256(each)) for each in image]
-        missing = [i for i, stamp in enumerate(stamps) if not self._path(stamp).is_file()]
+        missing = [i for i, stamp in enumerate(stamps) if not self._is_there(stamp, layout)]
         self.found += len(stamps) - len(missing)
         if missing:
             self._make(image[missing], [stamps[i] for i in missing], layout)
@@ -226,10 +227,17 @@ class FeatureCache:
         name = stamp.image.hex()
         return self.folder / name[:2] / (name + _ENDING)
 
+    def _is_there(self, stamp: Stamp, layout: Layout) -> bool:
+        """Whether an image's file is there and not cut short, as a power cut leaves it."""
+        try:
+            return self._path(stamp).stat().st_size == layout.bytes_each
+        except FileNotFoundError:
+            return False
+
     def _check_record(self) -> None:
         """Write down what the features are of, or make sure that it is the same."""
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) or is_blank(path):
             with replacing(path) as part:
                 part.write_text(expected, encoding="ascii")
             return

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.train.journal import Journal
 
-STEPS, VALIDATIONS = "log.csv", "validation.csv"
+LOGS = STEPS, VALIDATIONS = "log.csv", "validation.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,7 @@ class Log(Journal):
         Raises:
             MissingExtraError: If TensorBoard is asked for and not installed.
         """
-        names = (STEPS, VALIDATIONS)
-        super().__init__(run, names, step=step, tensorboard=tensorboard, extra="probe")
+        super().__init__(run, LOGS, step=step, tensorboard=tensorboard, extra="probe")
 
     def __enter__(self) -> "Log":
         return self

@@ -4,15 +4,20 @@ from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
-from rilievo.io.json_record import to_json
+from rilievo.io.checksums import write_checksums
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
+from rilievo.io.marks import is_torn
 from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
 from rilievo.networks.backbones import Backbone, weights_sha256
 from rilievo.networks.probed import make_chosen_backbone
+from rilievo.train.differences import differing_options, with_whole_paths
+from rilievo.train.finished import is_finished
 from rilievo.train.probe.cache import FeatureCache
 from rilievo.train.probe.checkpoint import CHECKPOINT
 from rilievo.train.probe.config import ProbeConfig, RunOptions
 from rilievo.train.probe.frames import TrainingFrames, open_frames
+from rilievo.train.probe.log import LOGS
 from rilievo.train.probe.loop import Loop
 from rilievo.train.probe.records import RECORD, TrainingRecord, read_record
 
@@ -52,8 +57,8 @@ def train_probe(
     frames = frames or open_frames(config)
     backbone = backbone or make_chosen_backbone(config.blueprint)
     sha256 = weights_sha256(backbone)
-    _open_folder(config, run, resume=options.resume)
-    if _is_finished(run):
+    config = _open_folder(config, run, resume=options.resume)
+    if is_finished(run, weights=WEIGHTS, record=RECORD):
         return read_record(run)
     loop = Loop(config, run, options, frames, backbone, keeping)
     if not loop.go():
@@ -62,32 +67,29 @@ def train_probe(
 
 
 def _finished(loop: Loop, run: Path, sha256: str) -> TrainingRecord:
-    """Weights first, then what they are, and only then the checkpoint goes."""
+    """Weights first, then what they are, and only then, all synced, the checkpoint goes."""
     loop.write_weights(sha256)
     record = loop.record(sha256)
     with replacing(run / RECORD) as part:
         part.write_text(to_json(record, indent=2), encoding="utf-8")
+    write_checksums(run, (CONFIG, WEIGHTS, RECORD, *LOGS))
     (run / CHECKPOINT).unlink(missing_ok=True)
     return record
 
 
-def _is_finished(run: Path) -> bool:
-    """Whether the run came to its end: a record is written last, then the checkpoint goes."""
-    return (
-        all((run / name).exists() for name in (WEIGHTS, RECORD)) and not (run / CHECKPOINT).exists()
-    )
-
-
-def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
+def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> ProbeConfig:
     """Make the folder, or see that the run in it is this one.
+
+    Returns:
+        The configuration as the run has it: its paths may be spelled otherwise.
 
     Raises:
         OutputError: If something else lies there.
     """
     make_folder(run)
     sweep_parts(run)
-    path, text = run / CONFIG, to_json(config, indent=2)
-    if path.exists():
+    path, config = run / CONFIG, with_whole_paths(config)
+    if path.exists() and not is_torn(path):
         if not is_run(run):
             raise OutputError(f"{printable(path)}: is not ours: choose another folder")
         if not resume:
@@ -95,10 +97,24 @@ def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
                 f"{printable(run)}: holds a run already: go on with it (--resume), or choose "
                 "another folder"
             )
-        if read_text(path) != text:
+        before = _read_config(path)
+        differ = differing_options(with_whole_paths(before), config)
+        if differ:
             raise OutputError(
-                f"{printable(run)}: holds a run of another configuration: choose another folder"
+                f"{printable(run)}: holds a run of another configuration ({'; '.join(differ)}): "
+                "give those options, or choose another folder"
             )
-        return
+        return before
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(to_json(config, indent=2), encoding="utf-8")
+    return config
+
+
+def _read_config(path: Path) -> ProbeConfig:
+    try:
+        return from_json(ProbeConfig, read_text(path))
+    except NotThisRecord as error:
+        raise OutputError(
+            f"{printable(path)}: holds a run of another configuration or version ({error}): choose "
+            "another folder"
+        ) from error

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 
 from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder, unwritable
+from rilievo.io.durable import sync_open_file
 from rilievo.io.video import VideoReader
 from rilievo.train.video.cache_files import (
     BROKEN,
@@ -165,6 +166,9 @@ class _Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # What the cache says of itself comes after this.
+        for file in (self._frames, self._state):
+            sync_open_file(file)
         os.close(self._frames)
         os.close(self._state)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.train.journal import Journal
 
-STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv"
+LOGS = STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Log(Journal):
             MissingExtraError: If TensorBoard is asked for and not installed.
         """
         self._writes = writes
-        names = (STEPS, VALIDATIONS, WARNINGS) if writes else ()
+        names = LOGS if writes else ()
         super().__init__(run, names, step=step, tensorboard=tensorboard, extra="video")
 
     def __enter__(self) -> "Log":

@@ -99,6 +99,10 @@ class Loop:
                     return False
         return True
 
+    def write_weights(self) -> None:
+        """Write what was learned: a run that goes on at its end may have lost it."""
+        save_weights(self._learner.networks, self._run / WEIGHTS)
+
     def record(self) -> VideoRecord:
         """What was done."""
         return summarise(

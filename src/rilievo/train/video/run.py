@@ -6,16 +6,20 @@ from typing import Any
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.checksums import write_checksums
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
+from rilievo.io.marks import is_torn
 from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
 from rilievo.networks.video.networks import VideoNetworks, make_networks
-from rilievo.train.differences import words_of
+from rilievo.train.differences import differing_options, with_whole_paths
+from rilievo.train.finished import is_finished
 from rilievo.train.video.checkpoint import CHECKPOINT
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.devices import make_fabric
 from rilievo.train.video.frames import VideoFrames, open_frames
 from rilievo.train.video.learner import Learner
+from rilievo.train.video.log import LOGS
 from rilievo.train.video.loop import BEST, Loop
 from rilievo.train.video.progress import Decoding
 from rilievo.train.video.records import RECORD, VideoRecord, read_record
@@ -52,12 +56,14 @@ def train_video(
     """
     options = options or VideoRunOptions()
     # As it will be read again: a whole number that stands for a float is that float.
-    config = from_json(VideoConfig, to_json(config))
+    config = with_whole_paths(config)
     fabric = make_fabric(config, options)
     if fabric.is_global_zero:
         _check_folder(config, run, resume=options.resume)
     fabric.barrier()
-    if _is_finished(run):
+    if (run / CONFIG).exists() and not is_torn(run / CONFIG):
+        config = read_config(run)  # its paths may be spelled otherwise
+    if is_finished(run, weights=WEIGHTS, record=RECORD):
         return read_record(run)
     if frames is None:
         cache = run / CACHE if options.cache is None else Path(options.cache)
@@ -78,6 +84,7 @@ def train_video(
     if not loop.go():
         return None
     if fabric.is_global_zero:
+        loop.write_weights()
         _finish(run, loop.record())
     fabric.barrier()
     return read_record(run)
@@ -120,17 +127,12 @@ def _fingerprint(config: VideoConfig, processes: int) -> str:
 
 
 def _finish(run: Path, record: VideoRecord) -> None:
-    """The record last, and only then the checkpoint goes."""
+    """The record after the weights, and only then, all synced, the checkpoint goes."""
     with replacing(run / RECORD) as part:
         part.write_text(to_json(record, indent=2), encoding="utf-8")
+    best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
+    write_checksums(run, (CONFIG, WEIGHTS, RECORD, *best, *LOGS))
     (run / CHECKPOINT).unlink(missing_ok=True)
-
-
-def _is_finished(run: Path) -> bool:
-    """Whether the run came to its end."""
-    return (
-        all((run / name).exists() for name in (WEIGHTS, RECORD)) and not (run / CHECKPOINT).exists()
-    )
 
 
 def _check_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
@@ -143,7 +145,7 @@ def _check_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
     for folder in (run, run / BEST):
         make_folder(folder)
         sweep_parts(folder)
-    if (run / CONFIG).exists():
+    if (run / CONFIG).exists() and not is_torn(run / CONFIG):
         _check_same(config, run, resume=resume)
 
 
@@ -161,10 +163,7 @@ def _check_same(config: VideoConfig, run: Path, *, resume: bool) -> None:
             f"{printable(run)}: holds a run already: go on with it (--resume), or choose another "
             "folder"
         )
-    before, now = words_of(read_config(run)), words_of(config)
-    changed = [
-        f"{name} was {before[name]}, is {now[name]}" for name in now if before[name] != now[name]
-    ]
+    changed = differing_options(with_whole_paths(read_config(run)), config)
     if changed:
         raise OutputError(
             f"{printable(run)}: holds a run with other options ({'; '.join(changed)}): give those "

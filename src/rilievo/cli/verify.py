@@ -1,0 +1,48 @@
+"""``rilievo verify``."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.streams import printing
+from rilievo.io.limits import printable
+from rilievo.io.verification import verify
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    paths: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    """Folders of results, runs, evaluations or models, or files in them."""
+    json: bool = False
+    """Print what was found as JSON."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare files with the size and sha256 that they were written with.
+
+    Returns:
+        0 when every file is what was written, 1 when one is not.
+    """
+    with printing():
+        given = tyro.cli(
+            _Arguments,
+            args=list(arguments),
+            prog="rilievo verify",
+            description="Compare files with the size and sha256 that they were written with.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    found = verify(given.paths)
+    with printing():
+        if given.json:
+            print(json.dumps(asdict(found), indent=1))
+            return 0 if found.is_whole else 1
+        for fault in found.faults:
+            print(fault)
+        for record in found.unknown:
+            print(f"{printable(record)}: says no sizes or sums (rilievo 0.1): not compared")
+        print(f"{found.whole} files are as they were written, {len(found.faults)} are not")
+    return 0 if found.is_whole else 1

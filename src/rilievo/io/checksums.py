@@ -1,0 +1,62 @@
+"""Size and sha256 of every file of a folder, in a JSON that is written last.
+
+For folders that are one result: a training run, an evaluation, the tables of a sweep.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rilievo.errors import InputError
+from rilievo.io.atomic import replacing, unwritable
+from rilievo.io.facts import FileSum
+from rilievo.io.json_record import NotThisRecord, from_json, to_json
+from rilievo.io.limits import printable, read_text
+from rilievo.io.marks import is_torn
+from rilievo.io.sums import sums_of
+
+CHECKSUMS = "checksums.json"
+FORMAT = "rilievo-checksums/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checksums:
+    format: str = FORMAT
+    files: Mapping[str, FileSum]
+
+
+def write_checksums(folder: Path, names: Iterable[str]) -> None:
+    """Write down size and sha256 of the files of a folder that are there.
+
+    Args:
+        folder: Of the files.
+        names: Paths in it.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    try:
+        sums = sums_of(folder, names)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with replacing(folder / CHECKSUMS) as part:
+        part.write_text(to_json(_Checksums(files=sums), indent=1) + "\n", encoding="utf-8")
+
+
+def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
+    """Size and sha256 by path in the folder; None where nobody wrote them down.
+
+    Raises:
+        InputError: If the file is none of ours, or broken otherwise than by a power cut.
+    """
+    path = folder / CHECKSUMS
+    if not path.exists() or is_torn(path):
+        return None
+    try:
+        found = from_json(_Checksums, read_text(path))
+    except NotThisRecord as error:
+        raise InputError(f"{printable(path)}: is no list of checksums: {error}") from error
+    for name in found.files:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise InputError(f"{printable(path)}: '{printable(name)}' is no file in its folder")
+    return found.files

@@ -1,0 +1,129 @@
+"""Syncing: a file and its name outlast a power cut once both have been synced.
+
+A rename alone does not do it: the system may write the new name to the disk before the data, and
+then the name stands for 0 bytes or zeros. So data are synced before the rename, and the folder
+after it.
+"""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
+"""What file systems answer that know no syncing."""
+_AT_ONCE = 32
+"""A disk brings together what is synced at once: 32 files cost little more than one."""
+
+
+def create_new(path: Path) -> None:
+    """Create an empty file; nothing may have this name yet, a link included.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS
+    os.close(os.open(path, flags, 0o666))
+
+
+def sync_file(path: Path) -> None:
+    """Have the data of a regular file on the disk; a link is refused, never followed.
+
+    Raises:
+        OSError: If the system refuses, or another thing than a file has this name.
+    """
+    # Windows syncs only what is open for writing.
+    file = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | _NO_LINKS)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "something else has taken the place of a part file")
+        _sync(file)
+    finally:
+        os.close(file)
+
+
+def sync_open_file(file: int) -> None:
+    """Have the data of an open file on the disk.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    _sync(file)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on the disk.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    if sys.platform == "win32":
+        return  # a folder cannot be opened there; NTFS logs its names
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return  # one that may be written to and not be read cannot be synced
+    try:
+        _sync(folder)
+    finally:
+        os.close(folder)
+
+
+def sync_tree(path: Path) -> None:
+    """Have a folder and all that is in it on the disk.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    files, folders = [], []
+    for folder, _, names in os.walk(path):
+        folders.append(Path(folder))
+        files += [Path(folder, name) for name in names]
+    for error in (*sync_files(files), *_each(sync_folder, folders)):
+        if error is not None:
+            raise error
+
+
+def sync_files(paths: Sequence[Path]) -> list[OSError | None]:
+    """Sync several files, or folders of files, at once; what failed for each, or None."""
+
+    def sync(path: Path) -> None:
+        (sync_tree if _is_folder(path) else sync_file)(path)
+
+    return _each(sync, paths)
+
+
+def sync_folders(paths: Iterable[Path]) -> dict[Path, OSError | None]:
+    """Sync several folders at once, each one time; what failed, by folder."""
+    folders = list(dict.fromkeys(paths))
+    return dict(zip(folders, _each(sync_folder, folders), strict=True))
+
+
+def _each(sync: Callable[[Path], None], paths: Sequence[Path]) -> list[OSError | None]:
+    def attempt(path: Path) -> OSError | None:
+        try:
+            sync(path)
+        except OSError as error:
+            return error
+        return None
+
+    if len(paths) < 2:
+        return [attempt(path) for path in paths]
+    with ThreadPoolExecutor(min(_AT_ONCE, len(paths)), thread_name_prefix="sync") as pool:
+        return list(pool.map(attempt, paths))
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(os.lstat(path).st_mode)
+
+
+def _sync(file: int) -> None:
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise

@@ -1,0 +1,74 @@
+"""Size and sha256 of files, by which they are known again."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rilievo.io.facts import FileSum
+from rilievo.io.limits import reason
+
+EMPTY, MISSING = "is empty (0 bytes)", "is missing"
+
+
+def sum_of(path: Path) -> FileSum:
+    """Of one file, read from its beginning to its end.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return FileSum(bytes=file.tell(), sha256=digest.hexdigest())
+
+
+def sums_of(folder: Path, names: Iterable[str]) -> dict[str, FileSum]:
+    """Of files of a folder, by name; those that are not there are left out.
+
+    Raises:
+        OSError: If one cannot be read.
+    """
+    return {name: sum_of(folder / name) for name in names if (folder / name).is_file()}
+
+
+def size_fault(folder: Path, sums: Mapping[str, FileSum]) -> str | None:
+    """The first file that has another size than was written, and what is wrong; None if none."""
+    for name, expected in sums.items():
+        fault = _size_fault(folder / name, expected)
+        if fault is not None:
+            return f"{name} {fault}"
+    return None
+
+
+def content_fault(path: Path, expected: FileSum) -> str | None:
+    """How a file differs from what was written, by its size and sha256; None if it does not."""
+    fault = _size_fault(path, expected)
+    if fault is not None:
+        return fault
+    try:
+        found = sum_of(path)
+    except OSError as error:
+        return f"cannot be read ({reason(error)})"
+    return None if found == expected else "differs from what was written (sha256)"
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a file is all that a power cut leaves of some: 0 bytes, or zeros alone."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return not any(any(block) for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError:
+        return False
+
+
+def _size_fault(path: Path, expected: FileSum) -> str | None:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return MISSING
+    if not path.is_file():
+        return "is no regular file"
+    if size == expected.bytes:
+        return None
+    return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"

@@ -1,0 +1,224 @@
+"""``rilievo.verify``: whether files are still what was written, by their size and sha256."""
+
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rilievo.errors import InputError
+from rilievo.io.checksums import CHECKSUMS, read_checksums
+from rilievo.io.facts import FORMAT, FileSum, Sidecar
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.limits import printable, read_text, reason
+from rilievo.io.marks import is_marked, is_torn
+from rilievo.io.onnx_sum import has_sum, onnx_fault
+from rilievo.io.sidecar import SUFFIX, read_sidecar
+from rilievo.io.sums import EMPTY, MISSING, content_fault, is_blank, sum_of
+
+_CONVERTED = re.compile(r"[0-9a-f]{24}-([0-9a-f]{24})\.onnx")
+_ARCHIVES = ("fingerprint.json", "shard-")
+_OLDER_RECORDS = ("evaluation.json", "record.json")
+_NO_CONTENT = "has no content, as after a power cut: make its results anew with --resume"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One file that is not what was written.
+
+    Attributes:
+        file: Its path.
+        what: What is wrong, and what to do where that is more than to make it anew.
+    """
+
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{printable(self.file)}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What ``verify`` found.
+
+    Attributes:
+        whole: Number of files that are what was written.
+        faults: Files that are not.
+        unknown: Records of rilievo 0.1, which kept neither sizes nor sums: nothing is known of
+            their files but that they are there.
+    """
+
+    whole: int
+    faults: tuple[Fault, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no file is bad."""
+        return not self.faults
+
+
+def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
+    """Compare files with the size and sha256 that were written down when they were made.
+
+    Takes results of photographs and videos, training runs, evaluations with their predictions,
+    tables of sweeps, exported and converted models, and rendered shards. Reads every file, and
+    changes none.
+
+    Args:
+        paths: Folders, which are gone through with all below them, or a JSON or model in one.
+
+    Raises:
+        InputError: If a path does not exist, or nothing of rilievo's is there.
+    """
+    given = [paths] if isinstance(paths, str | Path) else paths
+    look = _Look()
+    for path in map(Path, given):
+        if path.is_dir():
+            for file in _files(path):
+                look.at(file)
+        elif path.exists():
+            look.at(path)
+        else:
+            raise InputError(f"{printable(path)}: no such file or folder")
+    if not (look.whole or look.faults or look.unknown):
+        shown = ", ".join(printable(path) for path in given)
+        raise InputError(f"{shown}: nothing there says what its files were when they were written")
+    return Verification(
+        whole=len(look.whole),
+        faults=tuple(Fault(file=str(file), what=what) for file, what in look.faults.items()),
+        unknown=tuple(map(str, look.unknown)),
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(place, name) for name in sorted(names))
+
+
+@dataclass(slots=True)
+class _Look:
+    """What was found so far; a file that two records list counts once."""
+
+    whole: set[Path] = field(default_factory=set)
+    faults: dict[Path, str] = field(default_factory=dict)
+    unknown: list[Path] = field(default_factory=list)
+
+    def at(self, path: Path) -> None:
+        """Look at all that a file knows of itself or of others."""
+        name = path.name
+        if name == CHECKSUMS:
+            self._checksums(path)
+        elif name in _OLDER_RECORDS:
+            if is_torn(path):
+                self._note(path, "has no content, as after a power cut: run its command again")
+            elif not (path.parent / CHECKSUMS).exists():
+                self.unknown.append(path)
+        elif name.endswith(SUFFIX):
+            self._json(path)
+        elif name.endswith(".json.pending"):
+            record = path.with_name(name.removesuffix(".pending")[1:])
+            if not record.exists():
+                self._note(record, f"{MISSING}: its run did not end; go on with --resume")
+        elif path.suffix == ".onnx":
+            self._onnx(path)
+        elif path.suffix == ".npz":
+            self._archive(path)
+
+    def _checksums(self, path: Path) -> None:
+        try:
+            sums = read_checksums(path.parent)
+        except InputError as error:
+            self._note(path, str(error).removeprefix(f"{printable(path)}: "))
+            return
+        if sums is None:
+            self._note(path, "has no content, as after a power cut: run its command again")
+        else:
+            self._compare(path.parent, sums)
+
+    def _json(self, path: Path) -> None:
+        if is_torn(path):
+            stem = path.name.removesuffix(SUFFIX)
+            beside = set(path.parent.glob(f"{_literal(stem)}.*")) - {path}
+            if any(is_marked(each) for each in beside):
+                self._note(path, _NO_CONTENT)
+            return
+        if not _is_ours(path):
+            return
+        try:
+            sidecar = read_sidecar(path)
+        except InputError as error:
+            self._note(path, str(error).removeprefix(f"{printable(path)}: "))
+            return
+        self._results(path, sidecar)
+
+    def _results(self, path: Path, sidecar: Sidecar) -> None:
+        for facts in sidecar.files:
+            if facts.sums is not None:
+                self._compare(path.parent, facts.sums)
+                continue
+            file = path.parent / facts.file
+            if not file.exists():
+                self._note(file, MISSING)
+            elif is_blank(file):
+                self._note(file, EMPTY if not file.stat().st_size else "holds zeros alone")
+            elif path not in self.unknown:
+                self.unknown.append(path)
+
+    def _compare(self, folder: Path, sums: Mapping[str, FileSum]) -> None:
+        for name, expected in sums.items():
+            self._note(folder / name, content_fault(folder / name, expected))
+
+    def _onnx(self, path: Path) -> None:
+        match = _CONVERTED.fullmatch(path.name)
+        if match is not None:
+            # The file's name ends in its own sum.
+            is_same = sum_of(path).sha256.startswith(match[1])
+            self._note(path, None if is_same else "differs from what was written (sha256)")
+        elif has_sum(path):
+            self._note(path, onnx_fault(path))
+        elif is_blank(path):
+            self._note(path, "has no content")
+
+    def _archive(self, path: Path) -> None:
+        """Kept predictions and shards: zip archives have a checksum of every array."""
+        is_shard = path.name.startswith(_ARCHIVES[1])
+        if is_shard or any((above / _ARCHIVES[0]).exists() for above in path.parents):
+            self._note(path, _archive_fault(path))
+
+    def _note(self, path: Path, fault: str | None) -> None:
+        if fault is None:
+            self.whole.add(path)
+        else:
+            self.faults.setdefault(path, fault)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    format: str
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a JSON is one beside results; others are none of our business."""
+    try:
+        return from_json(_Head, read_text(path)).format == FORMAT
+    except (InputError, NotThisRecord):
+        return False
+
+
+def _archive_fault(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
+        return f"is broken ({reason(error)})"
+    return None if bad is None else f"is broken: its {bad} differs from what was written (crc32)"
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that nothing else fits."""
+    return re.sub(r"([*?[])", r"[\1]", name)

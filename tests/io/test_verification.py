@@ -1,0 +1,128 @@
+"""``rilievo verify`` finds every file that is not what was written, and says of old ones that."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from predictions import prediction
+from rilievo.cli import main
+from rilievo.errors import InputError
+from rilievo.io.checksums import CHECKSUMS, write_checksums
+from rilievo.io.onnx_sum import append_sum
+from rilievo.io.outputs import OUTPUTS, save
+from rilievo.io.verification import verify
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    save(prediction(), tmp_path / "photo", list(OUTPUTS))
+    save(prediction(), tmp_path / "deep" / "[other]", ["npz"])
+    return tmp_path
+
+
+def damaged(data: bytes) -> bytes:
+    """One bit of the middle."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def test_whole_results_are_whole(results: Path) -> None:
+    found = verify(results)
+    assert (found.whole, found.faults, found.unknown) == (len(OUTPUTS) + 1, (), ())
+
+
+@pytest.mark.parametrize("output", OUTPUTS.values(), ids=list(OUTPUTS))
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (damaged, "sha256"),
+        (lambda data: bytes(len(data)), "sha256"),
+        (lambda data: data[:-1], "were written"),
+        (lambda data: b"", "0 bytes"),
+    ],
+)
+def test_a_file_that_changed_is_the_one_that_is_named(
+    results: Path, output: object, damage: Callable[[bytes], bytes], word: str
+) -> None:
+    path = results / f"photo{output.suffix}"  # pyright: ignore[reportAttributeAccessIssue]
+    path.write_bytes(damage(path.read_bytes()))
+    [fault] = verify([results]).faults
+    assert fault.file == str(path)
+    assert word in fault.what
+
+
+def test_what_is_missing_or_did_not_end_is_said(results: Path) -> None:
+    (results / "photo.npz").unlink()
+    (results / "deep" / "[other].json").write_bytes(b"\0" * 100)
+    (results / ".third.json.pending").write_text("{}")
+    found = {Path(fault.file).name: fault.what for fault in verify(results).faults}
+    assert found["photo.npz"] == "is missing"
+    assert "no content" in found["[other].json"]
+    assert "--resume" in found["third.json"]
+    assert len(found) == 3
+
+
+def test_results_that_kept_no_sizes_are_said_and_are_no_fault(results: Path) -> None:
+    path = results / "deep" / "[other].json"
+    record = json.loads(path.read_text())
+    for each in record["files"]:
+        del each["bytes"], each["sha256"]
+    path.write_text(json.dumps(record))
+    found = verify(path)
+    assert (found.whole, found.faults, found.unknown) == (0, (), (str(path),))
+    (results / "deep" / "[other].npz").write_bytes(b"")
+    assert verify(path).faults
+
+
+def test_a_folder_with_checksums_a_model_and_kept_predictions(tmp_path: Path) -> None:
+    run, kept = tmp_path / "run", tmp_path / "predictions"
+    run.mkdir()
+    kept.mkdir()
+    (run / "weights.safetensors").write_bytes(b"weights")
+    (run / "record.json").write_text("{}")
+    write_checksums(run, ("weights.safetensors", "record.json"))
+    (run / "small.onnx").write_bytes(bytes(range(256)))
+    append_sum(run / "small.onnx")
+    (kept / "fingerprint.json").write_text("{}")
+    np.savez(kept / "a.npz", depth=np.ones((9, 9)))
+    assert verify(tmp_path).whole == 4
+    for path in (run / "weights.safetensors", run / "small.onnx", kept / "a.npz"):
+        whole = path.read_bytes()
+        path.write_bytes(damaged(whole))
+        assert [fault.file for fault in verify(tmp_path).faults] == [str(path)]
+        path.write_bytes(whole)
+    (run / CHECKSUMS).write_bytes(b"")
+    assert [Path(fault.file).name for fault in verify(tmp_path).faults] == [CHECKSUMS]
+    (run / CHECKSUMS).write_text('{"format": "rilievo-checksums/1", "files": {"../x": {}}}')
+    assert not verify(tmp_path).is_whole
+
+
+def test_the_sum_of_an_onnx_file_is_written_once_and_changes_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"graph")
+    append_sum(path)
+    once = path.read_bytes()
+    append_sum(path)
+    assert path.read_bytes() == once
+    assert once.startswith(b"graph")
+
+
+def test_the_command_names_bad_files_and_ends_with_1(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(results)]) == 0
+    (results / "photo.ply").write_bytes(b"")
+    assert main(["verify", str(results)]) == 1
+    assert f"{results / 'photo.ply'}: is empty (0 bytes)" in capsys.readouterr().out
+    assert main(["verify", str(results), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["faults"][0]["file"] == str(results / "photo.ply")
+
+
+def test_where_nothing_was_written_down_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError):
+            verify(path)

@@ -1,0 +1,121 @@
+"""``--resume`` believes sizes, not names: what a power cut leaves is made anew."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import Clip, numbered, write_clip
+from rilievo.io.ownership import pending_path
+from rilievo.pipeline.options import PredictOptions
+from rilievo.pipeline.run import predict_files
+from rilievo.pipeline.summary import Summary
+
+MakeNetwork = Callable[..., Path]
+
+
+def run(network: Path, source: Path, output: Path, **options: object) -> Summary:
+    given = PredictOptions(model=str(network), output=output, **options)  # pyright: ignore
+    return predict_files([source], given, show=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(3):
+        pixels = random.integers(0, 255, (48, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["1.npz", "1.depth.png", "1.ply", "1.json"])
+@pytest.mark.parametrize("left", [b"", None, "cut", "longer"])
+def test_a_file_without_its_size_is_made_anew(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path, name: str, left: bytes | str | None
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    run(network, photos, out, save="npz,colour,ply")
+    whole = contents(out)
+    path = out / name
+    if left is None:
+        path.unlink()
+    elif left == "cut":
+        path.write_bytes(whole[name][: len(whole[name]) // 2])
+    elif left == "longer":
+        path.write_bytes(whole[name] + b"\0" * (0 if name == "1.json" else 100))
+    else:
+        path.write_bytes(bytes(left))
+    again = run(network, photos, out, save="npz,colour,ply", resume=True)
+    anew = 0 if (name, left) == ("1.json", "longer") else 1
+    assert (again.done, again.finished_before, again.failed) == (anew, 3 - anew, 0)
+    assert contents(out) == whole
+    if anew and (name, left) != ("1.json", None):
+        assert any(str(path) in note and "anew" in note for note in again.notes)
+
+
+@pytest.mark.parametrize("option", ["resume", "overwrite"])
+def test_zeros_in_place_of_a_json_and_a_file_do_not_block(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path, option: str
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    run(network, photos, out, save="npz,png16")
+    whole = contents(out)
+    for name in ("2.json", "2.npz"):
+        (out / name).write_bytes(bytes(len(whole[name])))
+    (out / "2.depth16.png").write_bytes(whole["2.depth16.png"][:100])
+    again = run(network, photos, out, save="npz,png16", **{option: True})
+    assert again.failed == 0
+    assert contents(out) == whole
+
+
+def test_a_clip_of_no_bytes_is_made_anew(tmp_path: Path, make_network: MakeNetwork) -> None:
+    network, out = make_network(), tmp_path / "out"
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(4)))
+    run(network, clip, out, save="colour,npy,png16")
+    whole = contents(out)
+    for name in ("clip.depth.mp4", "clip.frames/000002.depth.npy", "clip.depth16.mkv"):
+        (out / name).write_bytes(b"")
+        assert run(network, clip, out, save="colour,npy,png16", resume=True).done == 1
+        assert contents(out) == whole
+    (out / "clip.json").write_bytes(b"\0" * 300)
+    assert run(network, clip, out, save="colour,npy,png16", resume=True).done == 1
+    assert contents(out) == whole
+
+
+def test_results_without_sizes_count_as_before_unless_they_are_empty(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path
+) -> None:
+    """Those of rilievo 0.1."""
+    network, out = make_network(), tmp_path / "out"
+    run(network, photos, out, save="npz")
+    for path in out.glob("*.json"):
+        lines = path.read_text().splitlines()
+        kept = [line for line in lines if '"bytes"' not in line and '"sha256"' not in line]
+        text = "\n".join(kept)
+        path.write_text(text.replace('pixels, K",\n', 'pixels, K"\n').replace(",\n  }", "\n  }"))
+    assert run(network, photos, out, save="npz", resume=True).finished_before == 3
+    (out / "0.npz").write_bytes(b"")
+    assert run(network, photos, out, save="npz", resume=True).done == 1
+
+
+def test_a_list_that_could_not_be_removed_goes_with_the_next_run(
+    tmp_path: Path, make_network: MakeNetwork, photos: Path
+) -> None:
+    network, out = make_network(), tmp_path / "out"
+    run(network, photos, out, save="npz")
+    left = pending_path(out / "1")
+    left.write_text('{"format": "rilievo/1", "files": ["1.npz"]}')
+    assert run(network, photos, out, save="npz", resume=True).finished_before == 3
+    assert not left.exists()
