@@ -152,7 +152,7 @@ class _Writers(_Queue[_Writing]):
         except Exception as error:
             fail(writing.job, error, self._tally)
         else:
-            self._tally.done()
+            self._tally.done(writing.job.target)
 
 
 def predict_photos(
