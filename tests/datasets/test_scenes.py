@@ -61,7 +61,7 @@ def _folder(root: Path, scene: str) -> Path:
         for part, kind in (("images", "RGB"), ("depth", "I;16")):
             path = root / part / f"{id}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new(kind, (8, 6), 1000 if kind != "RGB" else None).save(path)
+            Image.new(kind, (40, 32), 1000 if kind != "RGB" else None).save(path)
     (root / "rilievo.yaml").write_text(scene)
     return root
 

@@ -77,8 +77,8 @@ def test_intervals_are_near_those_of_a_plain_bootstrap(benchmark: Benchmark) -> 
     low, high = np.percentile(drawn, [2.5, 97.5])
     assert found.low is not None
     assert found.high is not None
-    assert found.high - found.low == pytest.approx(high - low, rel=0.1)
-    assert found.low == pytest.approx(low, abs=0.15 * (high - low))
+    assert found.high - found.low == pytest.approx(high - low, rel=0.15)
+    assert found.low == pytest.approx(low, abs=0.3 * (high - low))
     assert found.low < found.value < found.high
 
 
