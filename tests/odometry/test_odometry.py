@@ -222,7 +222,7 @@ def test_the_command_writes_poses_a_picture_and_errors(
     assert record.scores is not None
     # A path that goes the other way says so, with an exit code of its own.
     assert code == (1 if record.scores.scale < 0 else 0)
-    assert ("mirrored" in printed) is (record.scores.scale < 0)
+    assert ("the estimate is mirrored" in printed) is (record.scores.scale < 0)
     assert record.scores.snippets == 2
     assert len((out / "poses.txt").read_text().splitlines()) == 6
     with Image.open(out / "trajectory.png") as picture:
@@ -244,7 +244,7 @@ def test_a_mirrored_path_is_said_to_be_one(
         record = from_json(TrajectoryRecord, (out / "trajectory.json").read_text())
         assert record.scores is not None
         scales.append(record.scores.scale)
-        assert ("mirrored" in capsys.readouterr().out) is (scales[-1] < 0)
+        assert ("the estimate is mirrored" in capsys.readouterr().out) is (scales[-1] < 0)
     assert scales[0] * scales[1] < 0
     assert sorted(codes) == [0, 1]
 
