@@ -29,6 +29,7 @@ def evaluation(
     model: str = "test/model",
     values: dict[str, np.ndarray] | None = None,
     ids: tuple[str, ...] | None = None,
+    scenes: tuple[str | None, ...] | None = None,
     images: int = 12,
     seed: int = 0,
     settings: dict[str, Setting] | None = None,
@@ -55,6 +56,7 @@ def evaluation(
             true_share=0.75,
             scale=1.5,
             notes=("3 pixels clamped",) if i == 1 else (),
+            scene=None if scenes is None else scenes[i],
         )
         for i, id in enumerate(ids)
     )

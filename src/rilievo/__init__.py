@@ -1,4 +1,4 @@
-"""One photograph in; depth, surface normals and a measured surface out."""
+"""One photograph in; depth, surface normals and a 3-D surface out."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

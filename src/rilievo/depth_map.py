@@ -15,7 +15,7 @@ class DepthKind(StrEnum):
     METRIC = "metric"
     """Depth in metres."""
     UP_TO_SCALE = "up_to_scale"
-    """Depth times one unknown positive factor: proportions are right, sizes are not known."""
+    """Depth times one unknown positive factor: proportions are estimated, sizes are not known."""
     AFFINE = "affine"
     """Depth times an unknown positive factor, plus an unknown shift."""
     AFFINE_INVERSE = "affine_inverse"

@@ -110,6 +110,8 @@ class Truth:
         sky: Pixels that are known to see no surface at all; disjoint from ``depth_valid``.
         camera: Intrinsics of the image.
         world_T_cam: Pose: takes points [m] of the camera frame to the world's.
+        scene: Scene or sequence that the image is of, unique in the dataset; None where the
+            dataset does not know. Images of one scene are alike, so intervals draw whole scenes.
     """
 
     id: str
@@ -120,6 +122,7 @@ class Truth:
     sky: Bool[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
     world_T_cam: Float64[np.ndarray, "4 4"] | None = None
+    scene: str | None = None
 
     def __post_init__(self) -> None:
         self._check_sizes(None)

@@ -72,6 +72,43 @@ def test_the_best_is_bold_only_where_it_beats_every_run_significantly() -> None:
     assert not any(row.cells["abs_rel"].is_best for row in compared.rows)
 
 
+def test_what_p_alone_calls_significant_is_not_marked_where_the_interval_holds_zero() -> None:
+    """Better on 35 of 40 images, but much worse on five: ranks say so, the mean does not."""
+    values = random_errors()
+    shift = np.where(np.arange(40) < 35, -0.01, 0.08)
+    compared = compare([run_of("a", values), run_of("b", values + shift)], baseline="a")
+    ((_, _, difference),) = compared.differences()
+    assert difference.p < 0.05
+    assert difference.low is not None
+    assert difference.high is not None
+    assert difference.low < 0 < difference.high
+    assert not difference.is_significant
+    assert not any(row.cells["abs_rel"].is_best for row in compared.rows)
+    assert not any(row.cells["abs_rel"].is_marked for row in compared.rows)
+
+
+def test_frames_of_scenes_are_compared_scene_by_scene() -> None:
+    values = random_errors()
+    shift = np.linspace(0.01, 0.02, 40)
+    names = tuple(f"{number // 8}" for number in range(40))
+    runs = [
+        run_of(name, each, scenes=names) for name, each in (("a", values), ("b", values + shift))
+    ]
+    compared = compare(runs, baseline="a")
+    ((_, _, difference),) = compared.differences()
+    # Five scenes, all of one sign.
+    assert difference.p == pytest.approx(2 / 2**5)
+    assert difference.low is not None
+    assert "5 scenes" in " ".join(compared.notes)
+    one = tuple("seq-01" for _ in range(40))
+    runs = [run_of(name, each, scenes=one) for name, each in (("a", values), ("b", values + 0.1))]
+    compared = compare(runs)
+    ((_, _, difference),) = compared.differences()
+    assert (difference.low, difference.high, difference.p) == (None, None, 1)
+    assert not any(row.cells["abs_rel"].is_best for row in compared.rows)
+    assert "no interval" in " ".join(compared.notes)
+
+
 def test_higher_is_better_where_the_metric_says_so() -> None:
     values = random_errors()
     runs = [

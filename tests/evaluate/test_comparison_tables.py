@@ -18,6 +18,7 @@ from rilievo.evaluate.comparison_tables import (
     markdown,
     write_comparison,
 )
+from rilievo.metrics.metric import Better
 
 EVIL = "<script>alert(1)</script>|$x_1$ & 5% #~^\\{}*`\n=2"
 
@@ -78,7 +79,7 @@ def test_every_format_has_the_same_numbers(tmp_path: Path) -> None:
         write_comparison(compared, tmp_path / "absent" / "c.md")
 
 
-def test_the_command_prints_markdown_or_writes_a_file(
+def test_the_command_prints_tables_or_writes_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = [
@@ -87,10 +88,40 @@ def test_the_command_prints_markdown_or_writes_a_file(
     ]
     assert main(["compare", *runs, "--baseline", "b"]) == 0
     printed = capsys.readouterr().out
-    assert printed == markdown(compare([Path(run) for run in runs], baseline="b"))
+    # Tables as a terminal has them: no Markdown, no escapes.
+    assert "| " not in printed
+    assert "\\" not in printed
+    compared = compare([Path(run) for run in runs], baseline="b")
+    for _, _, each in compared.differences():
+        assert f"{each.mean:.4f}" in printed
+    assert "a - b" in printed
+    assert "after one factor an image" in printed
     assert main(["compare", *runs, "-o", str(tmp_path / "c.tex"), "--metrics", "abs_rel"]) == 0
     assert "\\toprule" in (tmp_path / "c.tex").read_text()
     assert main(["compare", *runs, "--metrics", "nothing"]) == 2
     (tmp_path / "a" / "evaluation.json").write_text("{")
     assert main(["compare", *runs]) == 2
     assert str(tmp_path / "a" / "evaluation.json") in capsys.readouterr().err
+
+
+def test_the_command_shows_five_metrics_unless_all_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("abs_rel", "sq_rel", "rmse", "log10", "silog", "silog_half", "delta1", "mae")
+    metrics = tuple((name, name.upper(), "", Better.LOWER) for name in names)
+    runs = [
+        str(in_folder(evaluation(model=name, seed=i, metrics=metrics), tmp_path / name))
+        for i, name in enumerate("ab")
+    ]
+    shown = {}
+    for asked in ([], ["--metrics", "all"], ["--metrics", "mae,sq_rel"]):
+        assert main(["compare", *runs, *asked]) == 0
+        printed = capsys.readouterr().out
+        shown[tuple(asked)] = [name for name in names if f"{name.upper()} ↓" in printed]
+    assert list(shown.values()) == [
+        ["abs_rel", "rmse", "log10", "silog", "delta1"],
+        list(names),
+        ["sq_rel", "mae"],
+    ]
+    assert main(["compare", *runs, "-o", str(tmp_path / "c.csv")]) == 0
+    assert "silog_half" in (tmp_path / "c.csv").read_text()

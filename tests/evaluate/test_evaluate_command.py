@@ -43,7 +43,10 @@ def test_a_dataset_a_metric_and_a_benchmark_are_one_line_each(
     out = tmp_path / "out"
     assert main(["evaluate", "-b", "mine", "--root", str(root), "-o", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "rilievo/small (up_to_scale, aligned by median) on mine: tiny, split test" in printed
+    assert (
+        "rilievo/small (up_to_scale, after one factor an image, fitted to its truth) on mine"
+        in printed
+    )
     assert "Doubled" in printed
     assert f"results in {out}" in printed
     found = json.loads((out / "evaluation.json").read_text())
@@ -64,8 +67,13 @@ def test_the_command_tells_by_its_exit_code_that_images_are_missing(
     assert "say --kind" in capsys.readouterr().err
     assert main([*words, "--kind", "metric"]) == 1
     printed = capsys.readouterr().out
-    assert "theirs (metric, aligned by none) on depth" in printed
+    assert "theirs (metric, in metres as predicted, nothing fitted) on depth" in printed
     assert "5 of 6 images have a score" in printed
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["summaries"]
+    labels = [each["label"] for each in found if f"\n{each['label']}" in printed]
+    assert labels[0] == "AbsRel"
+    # "SILog ×100" begins the labels of its kin.
+    assert f"{len(found) - 5} more metrics" in printed
     assert "no score: room0/000: no file of it" in printed
     assert main([*words, "--kind", "metric", "--limit", "1", "-o", str(tmp_path / "x")]) == 2
     assert main(["benchmarks"]) == 0

@@ -8,7 +8,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.evaluate.significance import holm, mean_interval, wilcoxon_p
+from rilievo.evaluate.intervals import Reach
+from rilievo.evaluate.significance import holm, mean_interval, scene_means, wilcoxon_p
 
 
 def test_holm_worked_out_by_hand() -> None:
@@ -69,19 +70,45 @@ def test_an_interval_moves_and_stretches_with_its_values(
     assert mean_interval(other) == pytest.approx((low, high), abs=0.1)
 
 
-def test_an_interval_agrees_with_scipys_bootstrap() -> None:
-    values = np.random.default_rng(0).gamma(2, size=80)
-    theirs = scipy.stats.bootstrap(
-        (values,), np.mean, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert mean_interval(values) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+@pytest.mark.parametrize("images", [3, 7, 21, 22, 80, 1000])
+def test_an_interval_agrees_with_scipys_t(images: int) -> None:
+    values = np.random.default_rng(0).gamma(2, size=images)
+    theirs = scipy.stats.t.interval(0.95, images - 1, values.mean(), scipy.stats.sem(values))
+    assert mean_interval(values) == pytest.approx(theirs, abs=2e-5 * (theirs[1] - theirs[0]))
+
+
+def test_errors_stay_above_zero_and_shares_between_zero_and_one() -> None:
+    """On the logarithm: mean 2, standard error 1 and t 4.3027 reach a factor of exp(2.15)."""
+    errors = np.array([1.0, 1.0, 4.0])
+    assert scipy.stats.sem(errors) == pytest.approx(1)
+    factor = np.exp(4.302653 / 2)
+    assert mean_interval(errors, reach=Reach.POSITIVE) == pytest.approx(
+        (2 / factor, 2 * factor), rel=1e-4
+    )
+    shares = 1 - errors / 10
+    expected = (max(0, 1 - 0.2 * factor), 1 - 0.2 / factor)
+    assert mean_interval(shares, reach=Reach.SHARE) == pytest.approx(expected, rel=1e-4)
+    perfect = mean_interval(np.ones(5), reach=Reach.SHARE)
+    assert perfect == (1, 1)
+
+
+def test_scenes_count_once_however_many_their_frames_are() -> None:
+    """Frames that are all alike add nothing: the interval is that of one frame a scene."""
+    of_scene = np.array([0.1, 0.2, 0.15, 0.3])
+    names = [f"{scene}" for scene in range(4) for _ in range(25)]
+    found = mean_interval(of_scene.repeat(25), names)
+    assert found == pytest.approx(mean_interval(of_scene))
+    assert scene_means(of_scene.repeat(25), names) == pytest.approx(of_scene)
+    assert mean_interval(of_scene.repeat(25), ["one"] * 100) is None
+    assert mean_interval(of_scene, ["a", "a", "b", "b"]) is None
+    assert mean_interval(of_scene, ["a", "a", None, None]) is not None
 
 
 def test_an_interval_holds_the_truth_nineteen_times_in_twenty() -> None:
     rng = np.random.default_rng(11)
     held = 0
     for _ in range(200):
-        low, high = mean_interval(rng.normal(0.3, 1, 60)) or (1, 0)
+        low, high = mean_interval(rng.normal(0.3, 1, 6)) or (1, 0)
         held += low <= 0.3 <= high
     assert 180 <= held <= 198
 
@@ -92,8 +119,6 @@ def test_no_difference_is_called_significant_once_in_twenty() -> None:
     assert 10 <= called <= 32
 
 
-def test_an_interval_is_the_same_every_time_and_needs_two_images() -> None:
-    values = np.random.default_rng(0).random(1000)
-    assert mean_interval(values) == mean_interval(values)
-    assert mean_interval(values[:1]) is None
-    assert mean_interval(np.array([0.5, 0.5])) == (0.5, 0.5)
+def test_an_interval_needs_three_images() -> None:
+    assert mean_interval(np.array([0.4, 0.5])) is None
+    assert mean_interval(np.array([0.5, 0.5, 0.5])) == (0.5, 0.5)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Averaging, Benchmark
@@ -61,26 +62,33 @@ def test_the_benchmark_says_which_is_quoted() -> None:
 
 
 @pytest.mark.parametrize("benchmark", [PLAIN, POOLED])
-def test_intervals_are_those_of_a_plain_bootstrap(benchmark: Benchmark) -> None:
-    found = summaries(benchmark, 40)["rmse"]
-    images = [tuple(each.astype(np.float64) for each in image(number)) for number in range(40)]
-    squares = np.array([((p - t) ** 2).sum() for t, p in images])
-    pixels = np.array([t.size for t, _ in images])
-    chance = np.random.default_rng(7)
-    drawn = []
-    for _ in range(4000):
-        pick = chance.integers(0, 40, 40)
+def test_intervals_are_those_of_leaving_out_one_image_after_the_other(
+    benchmark: Benchmark,
+) -> None:
+    found = summaries(benchmark, 12)["rmse"]
+    images = [tuple(each.astype(np.float64) for each in image(number)) for number in range(12)]
+
+    def rmse(numbers: list[int]) -> float:
+        squares = [((p - t) ** 2).ravel() for t, p in (images[number] for number in numbers)]
         if benchmark is POOLED:
-            drawn.append(np.sqrt(squares[pick].sum() / pixels[pick].sum()))
-        else:
-            drawn.append(np.sqrt(squares[pick] / pixels[pick]).mean())
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    assert found.low is not None
-    assert found.high is not None
-    width = high - low
-    assert found.low == pytest.approx(low, abs=0.1 * width)
-    assert found.high == pytest.approx(high, abs=0.1 * width)
-    assert found.low < found.value < found.high
+            return float(np.sqrt(np.concatenate(squares).mean()))
+        return float(np.mean([np.sqrt(each.mean()) for each in squares]))
+
+    everyone = list(range(12))
+    without = np.array([rmse([each for each in everyone if each != out]) for out in everyone])
+    error = np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
+    factor = np.exp(scipy.stats.t.ppf(0.975, 11) * error / rmse(everyone))
+    assert found.value == pytest.approx(rmse(everyone), rel=1e-9)
+    assert found.low == pytest.approx(found.value / factor, rel=1e-4)
+    assert found.high == pytest.approx(found.value * factor, rel=1e-4)
+
+
+def test_frames_of_one_scene_have_no_interval() -> None:
+    tallied = Tallied(benchmark=PLAIN)
+    for number in range(8):
+        each = scored(PLAIN, number)
+        tallied.add(replace(each, score=replace(each.score, scene="kitchen/seq-01")))
+    assert {(each.low, each.high) for each in tallied.summaries({})} == {(None, None)}
 
 
 def test_the_same_scores_have_the_same_interval() -> None:

@@ -213,17 +213,40 @@ def test_the_command_writes_poses_a_picture_and_errors(
     )
     out = tmp_path / "out"
     command = ["trajectory", str(run), str(tmp_path / "clip"), "-o", str(out), "--device", "cpu"]
-    assert main(command) == 0
+    code = main(command)
     printed = capsys.readouterr().out
     assert "truth: 6 frames, 0.50 m" in printed
     assert "ATE-5 as depth networks report it" in printed
     assert "over parts" not in printed
     record = from_json(TrajectoryRecord, (out / "trajectory.json").read_text())
     assert record.scores is not None
+    # A path that goes the other way says so, with an exit code of its own.
+    assert code == (1 if record.scores.scale < 0 else 0)
+    assert ("the estimate is mirrored" in printed) is (record.scores.scale < 0)
     assert record.scores.snippets == 2
     assert len((out / "poses.txt").read_text().splitlines()) == 6
     with Image.open(out / "trajectory.png") as picture:
         assert picture.width == picture.height
+
+
+def test_a_mirrored_path_is_said_to_be_one(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same frames with truth that goes to either side: one of both is mirrored."""
+    write_frames(tmp_path / "clip", [0, 3, 6, 9, 12, 15])
+    codes, scales = [], []
+    for sign in (1, -1):
+        lines = kitti_pose_lines([(sign * 0.1 * k, 0.0, 7.0) for k in range(6)])
+        (tmp_path / "clip" / "poses.txt").write_text(lines)
+        out = tmp_path / f"out{sign}"
+        command = ["trajectory", str(run), str(tmp_path / "clip"), "-o", str(out)]
+        codes.append(main([*command, "--device", "cpu"]))
+        record = from_json(TrajectoryRecord, (out / "trajectory.json").read_text())
+        assert record.scores is not None
+        scales.append(record.scores.scale)
+        assert ("the estimate is mirrored" in capsys.readouterr().out) is (scales[-1] < 0)
+    assert scales[0] * scales[1] < 0
+    assert sorted(codes) == [0, 1]
 
 
 def test_a_sequence_of_kitti_odometry_finds_its_own_poses(run: Path, tmp_path: Path) -> None:

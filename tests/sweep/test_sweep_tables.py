@@ -110,6 +110,46 @@ def test_images_without_a_score_are_said_below() -> None:
     )
 
 
+def scored_on(title: str, values: dict[str, float], *, of: int) -> Cell:
+    """A cell with a share of each image, the others of ``of`` without a score."""
+    one = cell(0.5, title=title)
+    (measured,) = one.measured
+    mean = sum(values.values()) / len(values)
+    share = replace(measured.values[0], value=mean, each=tuple(values.values()))
+    measured = replace(
+        measured,
+        images=len(values),
+        unscored=of - len(values),
+        reason="c: the fit has a negative slope" if of > len(values) else None,
+        values=(share,),
+        ids=tuple(values),
+    )
+    return replace(one, measured=(measured,))
+
+
+def test_rows_are_ranked_on_the_images_that_all_of_them_have() -> None:
+    """A network that fails on hard images is not to look better than one that does not."""
+    lucky = scored_on("lucky", {"a": 0.8, "b": 0.7}, of=4)
+    strong = scored_on("strong", {"a": 0.9, "b": 0.8, "c": 0.3, "d": 0.4}, of=4)
+    table = make_table("t", [lucky, strong], [])
+    (column,) = table.columns
+    assert [row.scores[column].mean for row in table.rows] == pytest.approx([0.75, 0.85])
+    for text in (markdown(table), latex(table), comma_separated(table)):
+        assert "2 common images" in text
+    assert "85.0" in markdown(table)
+    # Where every image has a score, the benchmark's own numbers stay.
+    whole = make_table("t", [strong], [])
+    assert next(iter(whole.rows[0].scores.values())).mean == pytest.approx(0.6)
+    assert "common images" not in markdown(whole)
+
+
+def test_rows_without_a_common_image_have_no_number() -> None:
+    cells = [scored_on("x", {"a": 0.8}, of=2), scored_on("y", {"b": 0.9}, of=2)]
+    table = make_table("t", cells, [])
+    assert [dict(row.scores) for row in table.rows] == [{}, {}]
+    assert "0 images that all rows have" in markdown(table)
+
+
 def test_a_title_with_a_bar_stays_in_its_column() -> None:
     line = markdown(make_table("t", [cell(0.5, title="a|b")], [])).splitlines()[4]
     assert line.startswith(r"| a\|b (one seed) | linear |")

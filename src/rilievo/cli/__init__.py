@@ -157,7 +157,7 @@ def _load(module: str) -> ModuleType:
 
 def _help() -> str:
     lines = [
-        "rilievo: one photograph in; depth, surface normals and a measured surface out.",
+        "rilievo: one photograph in; depth, surface normals and a 3-D surface out.",
         "",
         "usage: rilievo COMMAND [OPTIONS]",
         "",

@@ -15,6 +15,8 @@ from rilievo.evaluate.folder import REPORT, run_folder
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation, Summary
 from rilievo.evaluate.run import Kept, evaluate
+from rilievo.evaluate.shortlist import shortlist
+from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
 from rilievo.models import DEFAULT_MODEL
@@ -89,13 +91,16 @@ def _say_kept(kept: Kept) -> int:
 
 def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
     data, made_by = evaluation.data, evaluation.made_by
-    alignment = f", aligned by {evaluation.alignment}" if evaluation.alignment else ""
-    kind = f" ({evaluation.kind}{alignment})" if evaluation.kind else ""
+    how = aligned(evaluation.alignment)
+    kind = f" ({', '.join(filter(None, (evaluation.kind, how)))})" if evaluation.kind else ""
+    short = shortlist([each.metric for each in evaluation.summaries])
+    more = len(evaluation.summaries) - len(short)
     lines = [
         f"{made_by.model}{kind} on {evaluation.benchmark}: {data.dataset}, split {data.split}, "
         f"variant {data.variant}",
         "",
-        table(_HEADER, [_row(each) for each in evaluation.summaries]),
+        table(_HEADER, [_row(each) for each in evaluation.summaries if each.metric in short]),
+        *([f"{more} more metrics are in the results"] if more else []),
         "",
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
         f"{evaluation.summaries[0].pixels:,} pixels, in {evaluation.seconds:.1f} s",

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Learn depth from videos, into a run's folder."""
+    """Learn depth from videos, into a run's folder.
+
+    Returns:
+        0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
+    """
     with printing():
         given = tyro.cli(
             VideoOptions,
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
         _say_end(given.output, record)
-    return 0
+    return 1 if record.doubts else 0
 
 
 def _say_plan(config: "VideoConfig") -> None:
@@ -66,4 +70,9 @@ def _say_end(run: Path, record: "VideoRecord") -> None:
             )
         for line in record.passed_over_lines[:5]:
             print(f"passed over: {line}")
-        print(f"next: rilievo predict VIDEO --model {run}")
+        for doubt in record.doubts:
+            print(f"warning: {doubt}")
+        if record.doubts:
+            print("next: more steps, or other frames (docs/video-training.md); exit code 1")
+        else:
+            print(f"next: rilievo predict VIDEO --model {run}")

@@ -33,7 +33,8 @@ def main(arguments: Sequence[str]) -> int:
     """Write where a camera went, and how right that is where the truth is known.
 
     Returns:
-        0 when it is written, 2 for wrong use, 130 when the user stopped it.
+        0 when it is written, 1 when it is mirrored against the truth, 2 for wrong use, 130
+        when the user stopped it.
     """
     with printing():
         given = tyro.cli(
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     record = write_trajectory(given.model, given.clip, given.output, given.options)
     with printing():
         print("\n".join(_lines(record, given.output)))
-    return 0
+    return 1 if record.scores is not None and record.scores.is_mirrored else 0
 
 
 def _lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
@@ -61,6 +62,11 @@ def _lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
 
 
 def _errors(scores: TrajectoryScores) -> Iterator[str]:
+    if scores.is_mirrored:
+        yield (
+            "warning: the estimate is mirrored: it goes forwards where the camera truly went "
+            "backwards, so its motion was not learned, and the errors below say little"
+        )
     yield (
         f"truth: {scores.frames} frames, {scores.path_length:.2f} m; one unit of the estimate is "
         f"{scores.scale:.4g} m"

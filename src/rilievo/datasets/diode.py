@@ -1,6 +1,7 @@
 """DIODE: laser scans in and out of doors, one sensor for both."""
 
 import itertools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from rilievo.types import Camera, Truth
 _K = pinhole_K(886.81, 927.06, 511.5, 383.5)
 _PLACES = ("indoors", "outdoor")
 _LEAST_AGREEMENT = 0.7
+_SCENE = re.compile(r"scene_\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ class Diode(Dataset):
             id=id,
             depth=depth,
             depth_valid=valid,
+            scene=scene[0] if (scene := _SCENE.search(id)) else None,
             normals=normals,
             normals_valid=normals_valid,
             camera=Camera(K=_K),

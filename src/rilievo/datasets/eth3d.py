@@ -94,6 +94,7 @@ class Eth3d(Dataset):
             depth_valid=valid,
             camera=Camera(K=view.camera.K),
             world_T_cam=view.pose,
+            scene=id.rpartition("/")[0],
         )
 
     def _view(self, id: str) -> _View:

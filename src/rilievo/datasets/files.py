@@ -52,6 +52,17 @@ def text_lines(path: Path) -> Iterator[Line]:
             yield Line(number=number, text=stripped)
 
 
+def scene_of(id: str, root: Path, *, names: int = 1) -> str:
+    """The folders of an id, which name its scene; the root's own name where it has none.
+
+    Args:
+        id: Of an image, such as ``chess/seq-01/frame-000000``.
+        root: Of the dataset.
+        names: How many names at the end of the id are the image's own.
+    """
+    return "/".join(id.split("/")[:-names]) or root.absolute().name
+
+
 def numbers_of(text: str) -> tuple[float, ...] | None:
     """The numbers of a line, between white space; None where it holds anything else."""
     try:

@@ -112,7 +112,13 @@ class Folder(Dataset):
             normals_valid=normals_valid,
             sky=sky,
             camera=camera,
+            scene=self._scene(id),
         )
+
+    def _scene(self, id: str) -> str | None:
+        names = self._layout.scene
+        # "." stands for the clip that the whole folder is.
+        return None if names is None else "/".join(id.split("/")[:-1][:names]) or "."
 
     def _entry(self, id: str) -> _Files:
         return find_entry(self._files, id, self.request.root)

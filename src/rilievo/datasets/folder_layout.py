@@ -111,6 +111,9 @@ class FolderLayout:
         normals: Files of normals.
         valid: Pattern of masks; pixels that are not 0 are valid, for depth and normals.
         camera: Intrinsics.
+        scene: How many leading folders of an id name its scene or sequence: 1 where ids are as
+            ``scene0707_00/000123``, 0 where all images are frames of one clip. By default images
+            count as independent.
         splits: Name of a split to a text of its ids, one a line.
     """
 
@@ -120,6 +123,7 @@ class FolderLayout:
     normals: NormalsLayout | None = None
     valid: str | None = None
     camera: CameraLayout | None = None
+    scene: int | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -209,6 +213,8 @@ def _check(layout: FolderLayout, shown: str) -> None:
     for pattern in patterns:
         if pattern and "{id}" not in pattern:
             raise InputError(f"{shown}: the pattern '{pattern}' has no {{id}}")
+    if layout.scene is not None and layout.scene < 0:
+        raise InputError(f"{shown}: 'scene' is a number of folders, 0 or more, got {layout.scene}")
     if camera is not None and (camera.file is None) == (camera.fx is None):
         raise InputError(f"{shown}: a camera has either a file or fx, fy, cx and cy")
     if camera is not None and camera.fx is not None and None in (camera.cx, camera.cy):

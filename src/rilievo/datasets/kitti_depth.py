@@ -22,7 +22,7 @@ from rilievo.datasets.kitti_layout import (
     paired_files,
     selected_files,
 )
-from rilievo.datasets.kitti_lists import COUNTS
+from rilievo.datasets.kitti_lists import COUNTS, DRIVE_NAME
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
@@ -122,6 +122,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
             depth=stored.astype(np.float32) / _STEPS_A_METRE,
             depth_valid=stored > 0,
             camera=_camera(files, (height, width)),
+            scene=drive[0] if (drive := DRIVE_NAME.search(id)) else None,
         )
 
 

@@ -137,6 +137,7 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
             depth=depth.astype(np.float32),
             depth_valid=depth > 0,
             camera=camera.camera,
+            scene=files.frame.drive,
         )
 
 

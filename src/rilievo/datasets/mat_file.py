@@ -94,6 +94,24 @@ class MatSlices:
                 "file again"
             ) from error
 
+    def text(self, name: str, index: int) -> str | None:
+        """Entry ``index`` of a cell array of texts; None where the file has no such array.
+
+        Raises:
+            InputError: If this part of the file is damaged.
+        """
+        file = self._opened()
+        if name not in file:
+            return None
+        try:
+            stored = np.asarray(file[np.asarray(file[name]).ravel()[index]])
+            return "".join(map(chr, stored.ravel().tolist()))
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+            raise InputError(
+                f"{printable(self.path)}: '{name}' cannot be read at {index} ({reason(error)}); "
+                "fetch the file again"
+            ) from error
+
     def close(self) -> None:
         """Let the file go; the next read opens it again."""
         if self._file is not None and self._process == os.getpid():

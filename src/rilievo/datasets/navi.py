@@ -182,6 +182,7 @@ class Navi(Dataset):
             normals=normals,
             normals_valid=normals_valid,
             camera=Camera(K=K),
+            scene=id.partition("/")[0],
         )
 
     def _view(self, id: str) -> _View:

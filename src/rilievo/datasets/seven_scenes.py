@@ -21,6 +21,7 @@ from rilievo.datasets.files import (
     names_in,
     numbers_of,
     read_counts,
+    scene_of,
     text_lines,
 )
 from rilievo.datasets.intrinsics_file import pinhole_K
@@ -140,6 +141,7 @@ redkitchen/                     a scene; give it, the folder that has several, o
             depth_valid=~np.isin(stored, _NO_DEPTH),
             camera=Camera(K=pinhole_K(focal, focal, *_CENTRE)),
             world_T_cam=_read_pose(frame.pose) if frame.pose.is_file() else None,
+            scene=scene_of(id, self.request.root),
         )
 
 

@@ -152,7 +152,7 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         stored = read_counts(frame.depth)
         depth = metres_of(stored, coding_of(stored))
         camera = _camera(frame.folder / "intrinsics.txt")
-        return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera)
+        return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera, scene=scene_in(id))
 
     def coding(self, id: str) -> DepthCoding:
         """How this frame's depth turned out to be stored.
@@ -202,6 +202,12 @@ def _id(folder: Path, root: Path) -> str:
     if (known := _from_sensor(folder.absolute().parts)) is not None:
         return known
     return folder.name if folder == root else folder.relative_to(root).as_posix()
+
+
+def scene_in(id: str) -> str | None:
+    """The recording that a frame of SUN3D is of; the other sources are single photographs."""
+    _, found, rest = id.partition("sun3ddata/")
+    return rest.split("/")[0] if found else None
 
 
 def _from_sensor(parts: Sequence[str]) -> str | None:

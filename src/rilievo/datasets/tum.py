@@ -14,7 +14,7 @@ from jaxtyping import Float64, UInt8
 
 from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, names_in, read_counts
+from rilievo.datasets.files import find_entry, found_in, names_in, read_counts, scene_of
 from rilievo.datasets.tum_sequence import (
     MAX_SECONDS,
     Stamped,
@@ -146,6 +146,7 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
             depth_valid=stored > 0,
             camera=frame.camera,
             world_T_cam=frame.world_T_cam,
+            scene=scene_of(id, self.request.root, names=2),
         )
 
 

@@ -81,6 +81,8 @@ def drawing(
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({"svg.fonttype": "none", "font.size": 9.5, "text.color": INK})
+        # Not "1e-5+9.999e-1" beside an axis of a narrow range.
+        matplotlib.rcParams["axes.formatter.useoffset"] = False
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
         plots = figure.subplots(
             len(ratios), sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}

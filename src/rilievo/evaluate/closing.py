@@ -1,6 +1,6 @@
 """What there is to say of an evaluation once every image has its score."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float64
@@ -8,11 +8,13 @@ from jaxtyping import Float64
 from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Averaging, Task
+from rilievo.evaluate.intervals import FEWEST, scene_count
 from rilievo.evaluate.metres import OTHER_UNIT, UNANSWERED
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.scoring import angles
 from rilievo.evaluate.summaries import Tallied
+from rilievo.io.limits import printable
 from rilievo.metrics.normals import pooled_median
 
 
@@ -41,7 +43,19 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
         yield f"{passed} images of the split have no files, and --limit passes over them"
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
+    yield from _on_scenes([each.scene for each in tallied.scores])
     for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT, UNANSWERED):
         images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
         if images:
             yield f"{images} images: {said}"
+
+
+def _on_scenes(scenes: Sequence[str | None]) -> Iterator[str]:
+    """Frames of one clip are no independent evidence, however many there are."""
+    found = scene_count(scenes)
+    if found < FEWEST <= len(scenes):
+        named = " and ".join(sorted(printable(each) for each in set(scenes) if each))
+        yield (
+            f"the {len(scenes)} images are frames of {found} scene{'s' if found > 1 else ''} "
+            f"({named}) and nearly alike, so no confidence interval is claimed"
+        )

@@ -25,8 +25,9 @@ def compare(
 ) -> Comparison:
     """Put runs of one benchmark side by side, with its published rows.
 
-    Differences are tested image by image: a paired bootstrap gives their intervals, Wilcoxon's
-    signed-rank test their p-values, with Holm's correction for the runs of each metric.
+    Differences are tested image by image, or scene by scene where the dataset names them:
+    Student's t gives their intervals, Wilcoxon's signed-rank test their p-values, with Holm's
+    correction for the runs of each metric.
 
     Args:
         runs: Evaluations, their files, or the folders that hold them.
@@ -49,6 +50,16 @@ def compare(
     check_benchmark(named)
     ids = shared_images(named, common=common)
     return _compared(named, _metrics(named, metrics), ids, baseline)
+
+
+def shared_metrics(runs: Sequence[Path | Evaluation]) -> tuple[str, ...]:
+    """Metrics that all runs have, the leading one first.
+
+    Raises:
+        InputError: If a run cannot be read.
+        OptionError: If there is none.
+    """
+    return _metrics(_named(runs), None)
 
 
 def _compared(

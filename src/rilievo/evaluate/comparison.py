@@ -13,10 +13,11 @@ class Difference:
 
     Attributes:
         mean: Of run minus reference, over the images of the column.
-        low: Lower end of its 95 % confidence interval, by paired bootstrap; None where there are
-            fewer than two images.
+        low: Lower end of its paired 95 % confidence interval; None of fewer than three images or
+            scenes.
         high: Upper end.
-        p: Of Wilcoxon's signed-rank test, with Holm's correction for all runs of the column.
+        p: Of Wilcoxon's signed-rank test on images, or on means of scenes where those are known,
+            with Holm's correction for all runs of the column.
     """
 
     mean: float
@@ -26,8 +27,13 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        """Whether chance alone would hardly give it."""
-        return self.p < LEVEL
+        """Whether chance alone would hardly give it: p and the interval must agree.
+
+        They test different things, ranks and the mean, so one can say it where the other does not.
+        """
+        if self.low is None or self.high is None:
+            return False
+        return self.p < LEVEL and not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """One metric of several runs: who leads, and whether by more than chance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,8 @@ from jaxtyping import Float64
 from rilievo.evaluate.badness import badness
 from rilievo.evaluate.comparison import Cell, Column, Difference
 from rilievo.evaluate.records import Evaluation, Summary
-from rilievo.evaluate.significance import holm, mean_interval, wilcoxon_p
+from rilievo.evaluate.significance import holm, mean_interval, scene_means, wilcoxon_p
+from rilievo.evaluate.summaries import reach_of
 from rilievo.metrics.metric import Better
 
 Values = Mapping[str, Float64[np.ndarray, "n"]]
@@ -54,7 +55,8 @@ def line_up(
     }
     better = next(iter(summaries.values())).better
     ids, values = _values(runs, metric, ids)
-    quoted = {name: _quoted(summaries[name], values[name], is_cut=is_cut) for name in runs}
+    scenes = scenes_of(runs, ids)
+    quoted = {name: _quoted(summaries[name], values[name], scenes, is_cut=is_cut) for name in runs}
     order = sorted(runs, key=lambda name: badness(quoted[name].value, better))
     reference = order[0] if baseline is None else baseline
     # Of what is best near zero, its size is compared: two biases of opposite sign may be equal.
@@ -69,7 +71,16 @@ def line_up(
         ids=ids,
         values={name: tuple(each.tolist()) for name, each in compared.items()},
     )
-    return LineUp(column=column, cells=_cells(quoted, compared, order, column))
+    return LineUp(column=column, cells=_cells(quoted, compared, scenes, order, column))
+
+
+def scenes_of(runs: Mapping[str, Evaluation], ids: Sequence[str]) -> tuple[str | None, ...]:
+    """The scene of each image, by the first run that knows it: older runs name none."""
+    known: dict[str, str | None] = {}
+    for run in runs.values():
+        for score in run.scores:
+            known[score.id] = known.get(score.id) or score.scene
+    return tuple(known[id] for id in ids)
 
 
 def _values(
@@ -84,20 +95,32 @@ def _values(
     return ids, values
 
 
-def _quoted(summary: Summary, values: Float64[np.ndarray, "n"], *, is_cut: bool) -> Cell:
+def _quoted(
+    summary: Summary,
+    values: Float64[np.ndarray, "n"],
+    scenes: Sequence[str | None],
+    *,
+    is_cut: bool,
+) -> Cell:
     """The run's own number; over common images alone, their mean."""
     if not is_cut or not values.size:
         return Cell(value=summary.value, low=summary.low, high=summary.high)
-    low, high = mean_interval(values) or (None, None)
+    reach = reach_of(summary.better, summary.unit, values.tolist())
+    low, high = mean_interval(values, scenes, reach) or (None, None)
     return Cell(value=float(values.mean()), low=low, high=high)
 
 
 def _cells(
-    quoted: Mapping[str, Cell], values: Values, order: list[str], column: Column
+    quoted: Mapping[str, Cell],
+    values: Values,
+    scenes: Sequence[str | None],
+    order: list[str],
+    column: Column,
 ) -> Mapping[str, Cell]:
     best, better = order[0], column.better
-    to_best = _differences(values, best)
-    to_reference = to_best if column.reference == best else _differences(values, column.reference)
+    to_best = to_reference = _differences(values, scenes, best)
+    if column.reference != best:
+        to_reference = _differences(values, scenes, column.reference)
     sign = -1 if better is Better.HIGHER else 1
     is_clear = bool(to_best) and all(
         each.is_significant and sign * each.mean > 0 for each in to_best.values()
@@ -116,16 +139,18 @@ def _cells(
     }
 
 
-def _differences(values: Values, reference: str) -> Mapping[str, Difference]:
+def _differences(
+    values: Values, scenes: Sequence[str | None], reference: str
+) -> Mapping[str, Difference]:
     """Every other run against the reference."""
     others = {
         name: each - values[reference]
         for name, each in values.items()
         if name != reference and each.size
     }
-    corrected = holm([wilcoxon_p(each) for each in others.values()])
+    corrected = holm([wilcoxon_p(scene_means(each, scenes)) for each in others.values()])
     differences = {}
     for (name, each), p in zip(others.items(), corrected, strict=True):
-        low, high = mean_interval(each) or (None, None)
+        low, high = mean_interval(each, scenes) or (None, None)
         differences[name] = Difference(mean=float(each.mean()), low=low, high=high, p=p)
     return differences

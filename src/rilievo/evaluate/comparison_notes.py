@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rilievo.evaluate.benchmark import Averaging
 from rilievo.evaluate.comparison import Column
+from rilievo.evaluate.comparison_columns import scenes_of
+from rilievo.evaluate.intervals import FEWEST, scene_count
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.significance import LEVEL
 from rilievo.evaluate.wording import count
@@ -32,15 +34,32 @@ def notes_of(
 def _on_method(runs: Mapping[str, Evaluation], images: int) -> Iterator[str]:
     if len(runs) > 1:
         yield (
-            f"Differences are paired over {count(images)} images: 95 % intervals by bootstrap, p "
+            f"Differences are paired over {count(images)} images: 95 % intervals by Student's t, p "
             "by Wilcoxon's signed-rank test with Holm's correction for the runs of each metric. "
-            f"An asterisk marks p < {LEVEL:g}; bold marks the best where it is significantly "
-            "better than every other run."
+            f"An asterisk marks p < {LEVEL:g} with an interval that leaves out zero; bold (! in a "
+            "terminal) marks the best where it is so much better than every other run."
         )
+        yield from _on_scenes(runs)
     if any(run.settings.get("averaging") == Averaging.POOLED for run in runs.values()):
         yield (
             "The benchmark pools the pixels of all images; differences and p are of the values "
             "of single images, and can point the other way."
+        )
+
+
+def _on_scenes(runs: Mapping[str, Evaluation]) -> Iterator[str]:
+    """Frames of one scene are no independent evidence."""
+    scores = next(iter(runs.values())).scores
+    scenes = scene_count(scenes_of(runs, [each.id for each in scores]))
+    if scenes < FEWEST <= len(scores):
+        yield (
+            f"All images are of {scenes} scene{'s' if scenes > 1 else ''}, whose frames are nearly "
+            "alike: no interval is claimed, and nothing is called significant."
+        )
+    elif scenes < len(scores):
+        yield (
+            f"Frames of one scene are alike, so intervals and p rest on {count(scenes)} scenes, "
+            "not on single images."
         )
 
 

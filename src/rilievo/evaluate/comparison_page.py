@@ -9,6 +9,7 @@ from rilievo.evaluate.charts import Chart
 from rilievo.evaluate.comparison import Column, Comparison
 from rilievo.evaluate.comparison_charts import image_by_image, sorted_differences, standing
 from rilievo.evaluate.pages import write_page
+from rilievo.evaluate.wording import aligned
 
 MOST_DISAGREED = 20
 """Images that the page lists, of those on which the runs disagree."""
@@ -42,10 +43,17 @@ def write_comparison_page(comparison: Comparison, path: Path) -> None:
         "comparison.html",
         comparison=comparison,
         leading=leading,
+        alignments=alignments(comparison),
         standing=standing(comparison, leading),
         pairs=_pairs(comparison, leading),
         disagreements=disagreements(comparison, leading),
     )
+
+
+def alignments(comparison: Comparison) -> tuple[str, ...]:
+    """What was done to the runs' predictions, each once."""
+    said = [aligned(row.alignment) for row in comparison.runs]
+    return tuple(dict.fromkeys(each for each in said if each is not None))
 
 
 def _pairs(comparison: Comparison, column: Column) -> tuple[Chart, ...]:

@@ -60,6 +60,7 @@ def _environment() -> Any:
         number=wording.number,
         quantity=wording.quantity,
         interval=wording.interval,
+        aligned=wording.aligned,
         bounds=wording.bounds,
         signed=wording.signed,
         p_value=wording.p_value,

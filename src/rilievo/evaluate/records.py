@@ -19,6 +19,7 @@ class Score:
         scale: Fitted by the alignment; None where none was.
         shift: Likewise.
         notes: What deserves a look, such as pixels that the fit took out of range.
+        scene: Scene or sequence, as the dataset has it; None where it knows none.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Score:
     scale: float | None = None
     shift: float | None = None
     notes: tuple[str, ...] = ()
+    scene: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,9 @@ class Summary:
         unit: "" for none.
         better: Which way it improves.
         value: By the benchmark's averaging: the number to quote.
-        low: Lower end of the 95 % confidence interval of ``value``, by bootstrap over images;
-            None where there are fewer than two, and for a median over the pixels of all images.
+        low: Lower end of the 95 % confidence interval of ``value``, as
+            ``rilievo.evaluate.intervals`` makes it; None of fewer than three images or scenes,
+            and for a median over the pixels of all images.
         high: Upper end.
         per_image: Mean over images.
         pooled: Over the pixels of all images; None where the metric has no such form.

@@ -1,6 +1,6 @@
 """The report: one page on how a model did, where it failed, and how to repeat it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,17 @@ from rilievo.evaluate.charts import (
     sequence,
 )
 from rilievo.evaluate.gallery import Group, groups, ranked
+from rilievo.evaluate.intervals import scene_count
 from rilievo.evaluate.metrics import known_metrics
 from rilievo.evaluate.pages import write_page
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation, Score, Summary
+from rilievo.evaluate.shortlist import shortlist
+from rilievo.evaluate.table import metric_names
 from rilievo.evaluate.wording import (
     DIRECTIONS,
     PROSE,
+    aligned,
     count,
     full_name,
     head,
@@ -47,12 +51,15 @@ class _Page:
     subtitle: str
     counts: str
     leading_name: str
+    aligned: str | None
     meaning: str | None
     reading: str
     formulas: Facts
     prose: Facts
     settings: Facts
+    short: frozenset[str]
     histograms: tuple[Chart, ...]
+    more_histograms: tuple[Chart, ...]
     details: tuple[Chart, ...]
     ranges: Chart | None
     has_pictures: bool
@@ -91,12 +98,14 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
     listed = scores if len(scores) <= LONGEST_TABLE else tuple(order[: -WORST - 1 : -1])
     shown = pictures if order else None
     settings = evaluation.settings
+    short = shortlist(metric_names(evaluation))
     return _Page(
         title=title(evaluation),
         subtitle=setting_value(settings.get("title", "")),
         counts=_counts(evaluation),
         leading_name=full_name(evaluation.task, leading) if leading else "",
-        meaning=meaning(evaluation.task, leading) if leading else None,
+        aligned=aligned(evaluation.alignment),
+        meaning=meaning(evaluation.task, leading, evaluation.alignment) if leading else None,
         reading=_reading(evaluation, leading),
         formulas=_formulas(evaluation),
         prose=tuple(
@@ -105,11 +114,9 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
             if settings.get(name)
         ),
         settings=_settings(evaluation),
-        histograms=tuple(
-            histogram(each, values)
-            for each in evaluation.summaries
-            if (values := _values(scores, each)).size
-        ),
+        short=frozenset(short),
+        histograms=_histograms(evaluation, short, among=True),
+        more_histograms=_histograms(evaluation, short, among=False),
         details=_details(scores, leading),
         ranges=_ranges(evaluation),
         has_pictures=shown is not None,
@@ -129,6 +136,14 @@ def _values(scores: tuple[Score, ...], summary: Summary) -> Float64[np.ndarray, 
     return np.array([score.values[name] for score in scores if name in score.values], np.float64)
 
 
+def _histograms(evaluation: Evaluation, short: Sequence[str], *, among: bool) -> tuple[Chart, ...]:
+    return tuple(
+        histogram(each, values)
+        for each in evaluation.summaries
+        if (each.metric in short) is among and (values := _values(evaluation.scores, each)).size
+    )
+
+
 def _counts(evaluation: Evaluation) -> str:
     """Which images the numbers rest on."""
     data, scored = evaluation.data, len(evaluation.scores)
@@ -146,10 +161,14 @@ def _reading(evaluation: Evaluation, leading: Summary | None) -> str:
         return "No image has a score."
     text = f"{DIRECTIONS[leading.better].capitalize()}."
     if leading.low is None:
-        return text + " There are too few images for a confidence interval."
+        return text + " No confidence interval: it needs three images of different scenes."
+    scenes = scene_count([score.scene for score in evaluation.scores])
+    what = f"{count(leading.images)} images"
+    if scenes < leading.images:
+        what = f"{count(scenes)} scenes, whose {what} are alike within a scene,"
     return text + (
-        f" The interval says how far chance in the choice of these {count(leading.images)} images "
-        "reaches; it does not hold the errors of the truth itself."
+        f" The interval says how far chance in the choice of these {what} reaches; it does not "
+        "hold the errors of the truth itself."
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,7 @@ def _score_depth(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Sco
             scale=fit.scale if fitted else None,
             shift=fit.shift if fitted else None,
             notes=metres.notes,
+            scene=truth.scene,
         ),
         range_sums(pair.t, pair.relative),
     )
@@ -88,7 +89,11 @@ def _score_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored
     pair = _normals_pair(benchmark, answer, truth)
     assert truth.normals_valid is not None, "what makes a pair of normals has normals"
     facts = Score(
-        id=truth.id, values={}, pixels=pair.count, true_share=float(truth.normals_valid.mean())
+        id=truth.id,
+        values={},
+        pixels=pair.count,
+        true_share=float(truth.normals_valid.mean()),
+        scene=truth.scene,
     )
     return _scored(benchmark, pair, facts, None)
 
@@ -145,6 +150,7 @@ def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> S
         pixels=pair.count,
         true_share=float(truth.depth_valid.mean()),
         notes=notes,
+        scene=truth.scene,
     )
     return _scored(benchmark, pair, facts, None)
 
@@ -174,14 +180,6 @@ def _scored(
             name: round(value, benchmark.rounding + (0 if metrics[name].unit else 2))
             for name, value in values.items()
         }
-    score = Score(
-        id=facts.id,
-        values=values,
-        pixels=facts.pixels,
-        true_share=facts.true_share,
-        scale=facts.scale,
-        shift=facts.shift,
-        notes=facts.notes,
-    )
+    score = replace(facts, values=values)
     pooling = {name: each for name, each in sums.items() if metrics[name].pools}
     return Scored(score=score, sums=pooling, ranges=ranges)

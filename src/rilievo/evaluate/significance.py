@@ -6,38 +6,37 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import MissingExtraError
+from rilievo.evaluate.intervals import Interval, Reach, grouped, interval_of, mean_of
 
 LEVEL = 0.05
 """A p-value below it is called significant."""
 
-_RESAMPLES = 10_000
-# Indices that are drawn at a time: 2 MB, whatever the number of images.
-_DRAWN = 1 << 18
 
-
-def mean_interval(values: Float64[np.ndarray, "n"], *, seed: int = 0) -> tuple[float, float] | None:
-    """95 % confidence interval of the mean, by bootstrap over images (percentiles).
-
-    Of paired differences it is the paired bootstrap: both models see the same draw of images.
+def mean_interval(
+    values: Float64[np.ndarray, "n"],
+    scenes: Sequence[str | None] | None = None,
+    reach: Reach = Reach.ANY,
+) -> Interval | None:
+    """95 % confidence interval of the mean, as ``rilievo.evaluate.intervals`` makes it.
 
     Args:
-        values: One an image.
-        seed: Of the draws: the same values give the same interval.
+        values: One an image; paired differences give the paired interval.
+        scenes: Of each image; None where no image has one.
+        reach: Which numbers the values can be.
 
     Returns:
-        Low and high; None of fewer than two images.
+        None of fewer than three images or scenes.
     """
-    if values.size < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    means = np.empty(_RESAMPLES)
-    rows = max(1, _DRAWN // values.size)
-    for start in range(0, _RESAMPLES, rows):
-        part = means[start : start + rows]
-        drawn = rng.integers(0, values.size, (part.size, values.size))
-        part[:] = values[drawn].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    known = [None] * values.size if scenes is None else scenes
+    return interval_of(mean_of(values, reach), known)
+
+
+def scene_means(
+    values: Float64[np.ndarray, "n"], scenes: Sequence[str | None]
+) -> Float64[np.ndarray, "scenes"]:
+    """Mean of each scene's values; an image without a scene stands for itself."""
+    groups = grouped(scenes)
+    return np.bincount(groups, weights=values) / np.bincount(groups)
 
 
 def wilcoxon_p(differences: Float64[np.ndarray, "n"]) -> float:

@@ -2,26 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
 
 from rilievo.evaluate.benchmark import Averaging, Benchmark
+from rilievo.evaluate.intervals import Interval, Reach, Statistic, interval_of, mean_of
 from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.ranges import COUNT, range_errors
 from rilievo.evaluate.records import RangeError, Score, Summary
 from rilievo.evaluate.scoring import Scored
-from rilievo.metrics.metric import AnyMetric, Sums, pooled
-
-RESAMPLES = 1000
-SEED = 0
-"""Of the resamples: the same scores have the same interval."""
+from rilievo.metrics.metric import AnyMetric, Better, Sums, pooled
 
 KEPT_SUMS = 64
 """Longer sums, such as a histogram, are added up but not kept of each image: without interval."""
-
-BLOCK = 2_000_000
-"""Counts of images in resamples that are held at once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,7 +59,9 @@ class Tallied:
         pixels = np.array([score.pixels for score in self.scores], dtype=np.float64)
         values = {name: [score.values[name] for score in self.scores] for name in metrics}
         sums = {name: np.stack(each) for name, each in self._sums.items()}
-        spread = _intervals(self.benchmark, metrics, values, sums, pixels)
+        statistics = dict(_statistics(self.benchmark, metrics, values, sums, pixels))
+        scenes = [score.scene for score in self.scores]
+        spread = {name: interval_of(each, scenes) for name, each in statistics.items()}
         return tuple(
             self._summary(metric, np.array(values[name]), exact.get(name), spread.get(name))
             for name, metric in metrics.items()
@@ -75,7 +72,7 @@ class Tallied:
         metric: AnyMetric,
         values: Float64[np.ndarray, "n"],
         exact: float | None,
-        interval: tuple[float, float] | None,
+        interval: Interval | None,
     ) -> Summary:
         pixels = sum(score.pixels for score in self.scores)
         whole = exact
@@ -89,8 +86,8 @@ class Tallied:
             unit=metric.unit,
             better=metric.better,
             value=whole if by_pixel and whole is not None else per_image,
-            low=None if interval is None else interval[0],
-            high=None if interval is None else interval[1],
+            low=None if interval is None else interval.low,
+            high=None if interval is None else interval.high,
             per_image=per_image,
             pooled=whole,
             median=float(np.median(values)),
@@ -99,42 +96,31 @@ class Tallied:
         )
 
 
-def _intervals(
+def _statistics(
     benchmark: Benchmark,
     metrics: Mapping[str, AnyMetric],
     values: Mapping[str, Sequence[float]],
     sums: Mapping[str, Float64[np.ndarray, "n k"]],
     pixels: Float64[np.ndarray, "n"],
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals: images drawn anew with replacement, the same ones for all."""
-    count = pixels.size
-    if count < 2:
-        return {}
-    drawn: dict[str, list[float]] = {}
-    for times in _resamples(count):
-        drawn_pixels = times @ pixels
-        for name, metric in metrics.items():
-            if benchmark.averaging is Averaging.PER_IMAGE or not metric.pools:
-                found = times @ np.array(values[name]) / count
-            elif name in sums:
-                totals = times @ sums[name]
-                found = [
-                    metric.finish(total, int(number))
-                    for total, number in zip(totals, drawn_pixels, strict=True)
-                ]
-            else:
-                continue
-            drawn.setdefault(name, []).extend(map(float, found))
-    return {
-        name: (float(np.percentile(each, 2.5)), float(np.percentile(each, 97.5)))
-        for name, each in drawn.items()
-    }
+) -> Iterable[tuple[str, Statistic]]:
+    """What is quoted, as it follows from sums over images; not of sums that were not kept."""
+    for name, metric in metrics.items():
+        reach = reach_of(metric.better, metric.unit, values[name])
+        if benchmark.averaging is Averaging.PER_IMAGE or not metric.pools:
+            yield name, mean_of(np.array(values[name]), reach)
+        elif name in sums:
+            parts = np.column_stack([sums[name], pixels])
+            yield name, Statistic(parts=parts, finish=partial(_finished, metric), reach=reach)
 
 
-def _resamples(count: int) -> Iterable[Float64[np.ndarray, "some n"]]:
-    """How often each image is in each of ``RESAMPLES`` draws of ``count`` images, in blocks."""
-    chance = np.random.default_rng(SEED)
-    rows = max(1, BLOCK // count)
-    for start in range(0, RESAMPLES, rows):
-        size = min(rows, RESAMPLES - start)
-        yield chance.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
+def _finished(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np.ndarray, "m"]:
+    return np.array([metric.finish(each[:-1], round(each[-1])) for each in sums], np.float64)
+
+
+def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
+    """Which numbers a metric can be, as far as it and its values tell."""
+    if better is Better.ZERO or min(values) < 0:
+        return Reach.ANY
+    if better is Better.LOWER:
+        return Reach.POSITIVE
+    return Reach.SHARE if not unit and max(values) <= 1 else Reach.ANY

@@ -33,6 +33,30 @@ _MEANINGS: Mapping[tuple[str, str], str] = {
 }
 
 
+_ALIGNED: Mapping[str, str] = {
+    "none": "in metres as predicted, nothing fitted",
+    "median": "after one factor an image, fitted to its truth",
+    "scale": "after one factor an image, fitted to its truth",
+    "robust_scale": "after one factor an image, fitted to its truth",
+    "scale_shift": "after a factor and a shift an image, fitted to its truth",
+    "robust_scale_shift": "after a factor and a shift an image, fitted to its truth",
+    "inverse_scale_shift": "after a factor and a shift of inverse depth an image, fitted to its "
+    "truth",
+    "log": "after a factor and a power an image, fitted to its truth",
+}
+
+
+def aligned(method: str | None) -> str | None:
+    """What was done to predictions before they were scored; None where nothing is known.
+
+    Args:
+        method: Name of an alignment, as evaluations record it.
+    """
+    if method is None:
+        return None
+    return _ALIGNED.get(method, f"aligned by {method}, fitted to its truth")
+
+
 def number(value: float | None) -> str:
     """Four digits that say something; a dash where there is no number."""
     if value is None:
@@ -98,14 +122,22 @@ def full_name(task: str, summary: Summary) -> str:
     return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
 
 
-def meaning(task: str, summary: Summary) -> str | None:
-    """What the number says of the model, as a sentence; None for a metric that has none."""
+def meaning(task: str, summary: Summary, alignment: str | None = None) -> str | None:
+    """What the number says of the model, as a sentence; None for a metric that has none.
+
+    Args:
+        task: What was scored.
+        summary: The number.
+        alignment: Method that brought depth to metres; None where there was none.
+    """
     sentence = _MEANINGS.get((task, summary.metric))
     if sentence is None:
         return None
-    return sentence.format(
+    said = sentence.format(
         percent=percentage(summary.value), value=quantity(summary.value, summary.unit)
     )
+    how = aligned(alignment)
+    return said if how is None else f"{said.removesuffix('.')}, {how}."
 
 
 def setting_name(name: str) -> str:

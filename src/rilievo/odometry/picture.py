@@ -49,14 +49,17 @@ def write_picture(path: Path, trajectory: Trajectory) -> None:
 
 
 def _draw(axes: Any, trajectory: Trajectory) -> None:
+    mirrored = False
     poses, unit = trajectory.poses, "m" if trajectory.metric else "unit of the estimate"
     true = trajectory.true
     known = None if true is None else known_poses(true) & trajectory.estimated
     if true is not None and known is not None and known.sum() > 1:
         freedom = Freedom.ORIGIN if trajectory.metric else Freedom.SCALE
-        poses, unit = fit_similarity(poses[known], true[known], freedom).apply(poses), "m"
+        fit = fit_similarity(poses[known], true[known], freedom)
+        poses, unit, mirrored = fit.apply(poses), "m", fit.scale < 0
         _line(axes, true, _TRUE, "truth")
     said = "estimate" if unit != "m" or trajectory.metric else "estimate, scaled"
+    said = "estimate, MIRRORED and scaled" if mirrored else said
     _line(axes, poses, _ESTIMATE, said)
     axes.plot(poses[0, 0, 3], poses[0, 2, 3], "o", color="black", markersize=4, label="start")
     axes.set_xlabel(f"x [{unit}]")

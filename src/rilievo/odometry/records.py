@@ -83,6 +83,11 @@ class TrajectoryScores:
     part_translation: float | None = None
     part_rotation: float | None = None
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the estimate goes the other way: forwards where the camera went backwards."""
+        return self.scale < 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryRecord:

@@ -159,7 +159,7 @@ class _Placers:
         if self._future is not None:
             for (job, _), error in zip(self._under_way, self._future.result(), strict=True):
                 if error is None:
-                    self._tally.done()
+                    self._tally.done(job.target)
                 else:
                     fail(job, error, self._tally)
         self._under_way, self._waiting, self._future = self._waiting, [], None
@@ -196,7 +196,7 @@ class _Writers(_Queue[_Writing]):
             fail(writing.job, error, self._tally)
             return
         if placement is None:
-            self._tally.done()
+            self._tally.done(writing.job.target)
         else:
             self._placers.add(writing.job, placement)
 

@@ -1,7 +1,7 @@
 """From a network's answer to files: camera, metres, writing, and knowing what is finished."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,6 +103,13 @@ class Results:
             for name in options.formats
             if not self._missing(name) and _is_installed(OUTPUTS[name])
         )
+
+    def left_out_of_all(self) -> Iterator[str]:
+        """What ``all`` would write too, were its package installed."""
+        for name in self.options.formats if self.options.asks_for_all else ():
+            extra = OUTPUTS[name].extra
+            if not self._missing(name) and not _is_installed(OUTPUTS[name]):
+                yield f"--save all leaves out {name}, which needs rilievo[{extra}]"
 
     def check(self) -> None:
         """Refuse, before any work, what no photograph could be given.

@@ -113,7 +113,11 @@ def predict_files(
         make_ready(options.output)
         for message in left_out.unreadable:
             tally.failed(message)
-        for message in (*left_out.notes(), *without_effect(inputs, options)):
+        for message in (
+            *left_out.notes(),
+            *without_effect(inputs, options),
+            *results.left_out_of_all(),
+        ):
             tally.note(message)
         try:
             _predict_all(inputs, results, tally)
@@ -181,6 +185,7 @@ def _predict_clip(job: Job, results: Results, tally: Tally) -> None:
     try:
         predict_video(job, results, tally)
     except Exception as error:
+        tally.begins_anew = None
         fail(job, error, tally)
 
 

@@ -27,6 +27,8 @@ class Summary:
         seconds: Wall time.
         output: Where the results are.
         interrupted: Whether the user stopped it.
+        wrote: What the files of the only input that was done begin with; None of several.
+        begins_anew: The video that was under way when the user stopped it; None where none was.
     """
 
     done: int
@@ -38,6 +40,8 @@ class Summary:
     seconds: float
     output: Path
     interrupted: bool
+    wrote: Path | None = None
+    begins_anew: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -47,8 +51,9 @@ class Summary:
         return 1 if self.failed else 0
 
     def __str__(self) -> str:
-        rate = f" ({self.done / self.seconds:.1f} a second)" if self.done > 1 else ""
-        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}, results in {self.output}"]
+        rate = f" ({_rate(self.done, self.seconds)})" if self.done > 1 else ""
+        where = self.output if self.wrote is None else f"{self.wrote}.*"
+        lines = [f"{self.done} done in {self.seconds:.1f} s{rate}, results in {where}"]
         if self.finished_before:
             lines.append(f"{self.finished_before} passed over: finished before")
         if self.failed:
@@ -61,7 +66,16 @@ class Summary:
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
             lines.append("stopped; no result is half-written, and --resume goes on from here")
+        if self.interrupted and self.begins_anew is not None:
+            lines.append(f"of {self.begins_anew} nothing is kept: --resume begins it anew")
         return "\n".join(lines)
+
+
+def _rate(done: int, seconds: float) -> str:
+    """Inputs a second; of slow ones, such as videos, the seconds of one."""
+    if done * 2 < seconds:
+        return f"{seconds / done:.1f} s each"
+    return f"{done / seconds:.1f} a second"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +92,8 @@ class Tally:
     total: int | None = None
     show: bool = True
     interrupted: bool = False
+    begins_anew: Path | None = None
+    _wrote: Path | None = None
     _done: int = 0
     _finished_before: int = 0
     _failed: int = 0
@@ -103,9 +119,14 @@ class Tally:
         if self._bar is not None:
             self._bar.close()
 
-    def done(self) -> None:
-        """One more input is predicted and written."""
+    def done(self, target: Path | None = None) -> None:
+        """One more input is predicted and written.
+
+        Args:
+            target: What its files' names begin with.
+        """
         self._done += 1
+        self._wrote = target if self._done == 1 else None
         self._advance()
 
     def finished_before(self) -> None:
@@ -171,6 +192,8 @@ class Tally:
             seconds=time.perf_counter() - self._start,
             output=self.output,
             interrupted=self.interrupted,
+            wrote=self._wrote,
+            begins_anew=self.begins_anew,
         )
 
     def _advance(self) -> None:
@@ -182,7 +205,7 @@ class Tally:
             count = self._done + self._finished_before + self._failed
             rate = count / (now - self._start)
             left = f", {(self.total - count) / rate:.0f} s left" if self.total else ""
-            self.say(f"{count} of {self.total or '?'}, {rate:.1f} a second{left}")
+            self.say(f"{count} of {self.total or '?'}, {_rate(count, now - self._start)}{left}")
 
 
 def _bar(total: int | None) -> Any:

@@ -24,6 +24,8 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     if results.is_finished(job):
         tally.finished_before()
         return
+    # A clip that is stopped leaves nothing to go on from.
+    tally.begins_anew = job.source
     folder = job.target.parent
     make_folder(folder)
     sweep_parts(folder)
@@ -37,7 +39,8 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning
     for remark in (*sidecar.video.faults, *sidecar.video.notes, *((doubt,) if doubt else ())):
         tally.note(remark if remark.startswith(str(job.source)) else f"{job.source}: {remark}")
-    tally.done()
+    tally.begins_anew = None
+    tally.done(job.target)
 
 
 def _open(job: Job, results: Results) -> FrameSource:

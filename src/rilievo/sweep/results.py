@@ -17,6 +17,7 @@ class Value:
         unit: "" for none.
         better: Which way it improves.
         value: By the benchmark's averaging.
+        each: Of single images, in the order of ``Measured.ids``.
     """
 
     metric: str
@@ -24,6 +25,7 @@ class Value:
     unit: str
     better: Better
     value: float
+    each: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class Measured:
         unscored: How many have none.
         reason: Why the first of those has none.
         values: One a metric, the leading one first; empty where no image has a score.
+        ids: Of the images that have a score.
     """
 
     benchmark: str
@@ -45,6 +48,7 @@ class Measured:
     unscored: int
     reason: str | None = None
     values: tuple[Value, ...]
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

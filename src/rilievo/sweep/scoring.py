@@ -209,7 +209,9 @@ def _measured(tally: Tallied, reasons: Sequence[str]) -> Measured:
                 unit=each.unit,
                 better=each.better,
                 value=each.value,
+                each=tuple(score.values[each.metric] for score in tally.scores),
             )
             for each in summaries
         ),
+        ids=tuple(score.id for score in tally.scores),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rilievo.evaluate.benchmark import Benchmark, benchmark_sha256
 from rilievo.metrics.metric import Better
-from rilievo.sweep.results import Cell, Value
+from rilievo.sweep.results import Cell, Measured, Value
 
 PUBLISHED = "published"
 
@@ -21,6 +21,8 @@ class Column:
         label: Of the metric.
         unit: "" for none.
         better: Which way it improves.
+        images: How many all rows of ours rest on, where some row has no score for some image;
+            None where every row has all.
     """
 
     benchmark: str
@@ -28,12 +30,14 @@ class Column:
     label: str
     unit: str
     better: Better
+    images: int | None = None
 
     @property
     def heading(self) -> str:
         """Above its numbers: shares are in %."""
         arrow = "↑" if self.better is Better.HIGHER else "↓"
-        return f"{self.label} {self.shown_unit} {arrow}".replace("  ", " ")
+        common = "" if self.images is None else f", {self.images} common images"
+        return f"{self.label} {self.shown_unit} {arrow}{common}".replace("  ", " ")
 
     @property
     def shown_unit(self) -> str:
@@ -112,13 +116,14 @@ def make_table(title: str, cells: Sequence[Cell], benchmarks: Iterable[Benchmark
         cells: Done.
         benchmarks: That they were scored by, with what is published under them.
     """
-    columns = tuple(dict.fromkeys(_columns(cells)))
+    common = _common(cells)
+    columns = tuple(dict.fromkeys(_columns(cells, common)))
     groups: dict[tuple[str, str, tuple[int, ...], bool], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.title, cell.probe, cell.layers, cell.alone), []).append(cell)
     shas = {each.sha256 for cell in cells for each in cell.measured}
     matching = [each for each in benchmarks if benchmark_sha256(each) in shas]
-    rows = [_row(alike, columns) for alike in groups.values()]
+    rows = [_row(alike, columns, common) for alike in groups.values()]
     return Table(title=title, columns=columns, rows=(*rows, *published_rows(matching, columns)))
 
 
@@ -147,15 +152,40 @@ def spread_of(values: Sequence[float]) -> Score:
     return Score(mean=statistics.fmean(values), spread=spread)
 
 
-def _columns(cells: Sequence[Cell]) -> Iterable[Column]:
+def _common(cells: Sequence[Cell]) -> Mapping[str, frozenset[str]]:
+    """Under each benchmark that some cell could not score an image of: those that all could.
+
+    A row that leaves out its own hard images would look better than one that does not.
+    """
+    every: dict[str, list[Measured]] = {}
+    for cell in cells:
+        for measured in cell.measured:
+            every.setdefault(measured.benchmark, []).append(measured)
+    return {
+        benchmark: frozenset.intersection(*(frozenset(each.ids) for each in those))
+        for benchmark, those in every.items()
+        if any(each.unscored for each in those)
+    }
+
+
+def _value(measured: Measured, value: Value, common: frozenset[str] | None) -> float | None:
+    """The number by the benchmark, or its mean over the common images; None where there is none."""
+    if common is None:
+        return value.value
+    kept = [each for id, each in zip(measured.ids, value.each, strict=True) if id in common]
+    return statistics.fmean(kept) if kept else None
+
+
+def _columns(cells: Sequence[Cell], common: Mapping[str, frozenset[str]]) -> Iterable[Column]:
     for cell in cells:
         for measured in cell.measured:
             for value in measured.values:
-                yield _column(measured.benchmark, value)
+                yield _column(measured.benchmark, value, common)
 
 
-def _column(benchmark: str, value: Value) -> Column:
+def _column(benchmark: str, value: Value, common: Mapping[str, frozenset[str]]) -> Column:
     return Column(
+        images=len(common[benchmark]) if benchmark in common else None,
         benchmark=benchmark,
         metric=value.metric,
         label=value.label,
@@ -164,13 +194,17 @@ def _column(benchmark: str, value: Value) -> Column:
     )
 
 
-def _row(cells: Sequence[Cell], columns: Sequence[Column]) -> Row:
+def _row(
+    cells: Sequence[Cell], columns: Sequence[Column], common: Mapping[str, frozenset[str]]
+) -> Row:
     values: dict[Column, list[float]] = {}
     for cell in cells:
         for measured in cell.measured:
             for value in measured.values:
-                column = _column(measured.benchmark, value)
-                values.setdefault(column, []).append(value.value)
+                number = _value(measured, value, common.get(measured.benchmark))
+                if number is not None:
+                    column = _column(measured.benchmark, value, common)
+                    values.setdefault(column, []).append(number)
     first = cells[0]
     return Row(
         title=first.title,

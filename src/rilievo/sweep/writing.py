@@ -39,7 +39,11 @@ def comma_separated(table: Table) -> str:
     """Every number in full, means and spreads in columns of their own."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    names = [f"{each.benchmark}/{each.metric}" for each in table.columns]
+    names = [
+        f"{each.benchmark}/{each.metric}"
+        + ("" if each.images is None else f" ({each.images} common images)")
+        for each in table.columns
+    ]
     writer.writerow(
         ["backbone", "probe", "layers", "seeds", "parameters", "probe_parameters", "cpu_seconds"]
         + [name for each in names for name in (each, f"{each} spread")]
@@ -98,6 +102,12 @@ def _notes(table: Table) -> list[str]:
     notes = [
         f"± is the standard deviation over seeds ({', '.join(map(str, seeds))} of each row). "
         "CPU s / image is from photograph to answer, backbone and probe together."
+    ]
+    cut = {each.benchmark: each.images for each in table.columns if each.images is not None}
+    notes += [
+        f"{benchmark}: some rows have no score for some images, so every number of ours is a mean "
+        f"over the {images} images that all rows have, not the benchmark's own."
+        for benchmark, images in cut.items()
     ]
     sources = sorted({row.source for row in table.rows if row.source is not None})
     notes += [f"- {each}" for row in table.rows for each in row.gaps]

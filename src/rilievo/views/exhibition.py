@@ -55,6 +55,7 @@ class Column:
         field: As a field is named, unique: ``dpt_hybrid``.
         made_by: Model, weights and settings.
         kind: Of the depth that is shown; None where there is none.
+        shows: What that depth is, in words: the model's own kind, and what was fitted.
         normals: Whether it has normals.
         reader: Of its predictions.
         summaries: Of its metrics, the leading one first; empty without an evaluation.
@@ -66,6 +67,7 @@ class Column:
     field: str
     made_by: MadeBy
     kind: DepthKind | None
+    shows: str
     normals: bool
     reader: Reader
     summaries: tuple[Summary, ...]

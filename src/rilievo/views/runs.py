@@ -18,6 +18,7 @@ from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.shown import Shown
 from rilievo.evaluate.sources import PREDICTIONS, find_predictions
 from rilievo.evaluate.table import read_evaluation
+from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
 from rilievo.types import DepthKind
 from rilievo.views.exhibition import Column
@@ -133,9 +134,16 @@ def _column(evaluation: Evaluation, shown: Shown, plan: Plan) -> Column:
         field="",
         made_by=evaluation.made_by,
         kind=DepthKind.METRIC if task is Task.DEPTH else kind,
+        shows=_shows(evaluation),
         normals=task is Task.NORMALS,
         reader=ScoredReader(shown=shown, ids=frozenset(plan.ids)),
         summaries=evaluation.summaries,
         scores={score.id: score for score in evaluation.scores},
         unscored=lost,
     )
+
+
+def _shows(evaluation: Evaluation) -> str:
+    """The kind of the model's own depth, which stays what it is once its scale is the truth's."""
+    how = aligned(evaluation.alignment)
+    return ", ".join(filter(None, (evaluation.kind or "normals", how)))

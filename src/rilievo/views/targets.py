@@ -192,6 +192,7 @@ def _column(folder: Path, ids: Sequence[str], options: SourceOptions) -> Column:
         field="",
         made_by=found.made_by,
         kind=found.kind,
+        shows=found.kind.value if found.kind else "normals",
         normals=found.ours,
         reader=FolderReader(found=found),
         summaries=(),

@@ -83,6 +83,7 @@ class NYUv2(Dataset):
             normals=None if normals is None else normals.values,
             normals_valid=None if normals is None else normals.valid,
             camera=camera,
+            scene=self._layout.scene(id),
         )
 
     def _from_depth(self, id: str, depth: DepthTruth, camera: Camera | None) -> NormalsTruth:

@@ -16,6 +16,7 @@ from rilievo.datasets.nyuv2.layout import (
     NormalsTruth,
     listed,
     of_metres,
+    recorded_scene,
 )
 from rilievo.datasets.nyuv2.normals_files import NormalsSource
 from rilievo.datasets.nyuv2.official import LABELLED, official_indices
@@ -70,6 +71,10 @@ class SyncFolders(Layout):
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The JPEG."""
         return read_photo(find_entry(self._pairs.found, id, self.root).photo).pixels
+
+    def scene(self, id: str) -> str | None:
+        """The recording, where a folder names it."""
+        return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> DepthTruth:
         """Millimetres; 0 is a hole."""

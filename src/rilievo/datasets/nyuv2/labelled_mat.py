@@ -73,6 +73,10 @@ class LabelledMat(Layout):
         """From the file of normals beside it."""
         return None if self._normals is None else self._normals.read(int(id))
 
+    def scene(self, id: str) -> str | None:
+        """As the file's ``scenes`` says it, such as ``kitchen_0004``."""
+        return self._file.text("scenes", int(id))
+
     def _checked_count(self) -> int:
         arrays = self._file.arrays()
         shapes = {

@@ -1,5 +1,6 @@
 """What every way in which NYU Depth V2 lies on disk has to tell."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.types import Camera
+
+_RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
 
 SIZE = (480, 640)
 """(height, width) of every image as it was recorded."""
@@ -94,9 +97,18 @@ class Layout(ABC):
         """True normals from files; None where the layout holds none."""
         return None
 
+    def scene(self, id: str) -> str | None:
+        """Recording that the image is of; None where the layout does not say."""
+        return None
+
     def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
         """Intrinsics; None where the pictures are not of the size that they were recorded at."""
         return Camera(K=K) if size == SIZE else None
+
+
+def recorded_scene(id: str) -> str | None:
+    """The recording that a folder of the path names: ``kitchen_0045a``, not a mere ``kitchen``."""
+    return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
 
 
 def of_metres(values: np.ndarray) -> DepthTruth:

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 from rilievo.datasets.base import Absent
 from rilievo.datasets.files import find_entry, names_in, read_counts
-from rilievo.datasets.nyuv2.layout import DepthTruth, Layout, Listing, listed
+from rilievo.datasets.nyuv2.layout import DepthTruth, Layout, Listing, listed, recorded_scene
 from rilievo.datasets.nyuv2.pairs import Pair, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
@@ -51,6 +51,10 @@ class RawDump(Layout):
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The PPM, as distorted as the lens left it."""
         return read_photo(find_entry(self._pairs.found, id, self.root).photo).pixels
+
+    def scene(self, id: str) -> str | None:
+        """The recording, where a folder names it."""
+        return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> DepthTruth:
         """351.3 / (1092.5 - d) m; none where the Kinect saw nothing, or beyond 10 m.

@@ -8,7 +8,7 @@ from rilievo.types import Calibration, CameraSource, DepthKind
 
 _STATEMENTS = {
     DepthKind.METRIC: "Depth in metres.",
-    DepthKind.UP_TO_SCALE: "Without metres: proportions are right, true sizes are not known.",
+    DepthKind.UP_TO_SCALE: "Without metres: proportions are estimated, true sizes are not known.",
     DepthKind.AFFINE: "Without metres: factor and shift of the depth are not known, so there is "
     "no surface.",
     DepthKind.AFFINE_INVERSE: "Without metres: what the model gives is inverse depth with an "

@@ -91,6 +91,23 @@ class VideoRecord:
     version: str
     differences: tuple[Difference, ...]
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What says that the run learned nothing; empty where nothing does."""
+        found = []
+        warped, still = self.warp_error, self.identity_error
+        if warped is not None and still is not None and warped >= still:
+            found.append(
+                f"nothing was learned: neighbours warped by depth and motion ({warped:.4f}) fit no "
+                f"better than neighbours as they are ({still:.4f})"
+            )
+        error, constant = self.abs_rel, self.constant_abs_rel
+        if error is not None and constant is not None and error >= constant:
+            found.append(
+                f"the depth is no better than a constant: AbsRel {error:.3f} against {constant:.3f}"
+            )
+        return tuple(found)
+
 
 def read_record(run: Path) -> VideoRecord:
     """What a finished run says of itself.

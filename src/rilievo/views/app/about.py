@@ -24,7 +24,7 @@ def limits(options: AppOptions) -> list[str]:
         f"deleted when nobody has used them for {options.keep_minutes:g} minutes, and when the "
         "server stops.",
         "Who has the address of a result can fetch it; nobody can guess one.",
-        "Depth up to scale has right proportions and no size: one known distance gives metres.",
+        "Depth up to scale has estimated proportions and no size: one known distance gives metres.",
     ]
 
 

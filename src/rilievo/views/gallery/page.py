@@ -105,7 +105,7 @@ def _models(exhibition: Exhibition) -> Markup | None:
             element(
                 "tr",
                 element("th", column.label, scope="row"),
-                element("td", column.kind.value if column.kind else "normals", class_="text"),
+                element("td", column.shows, class_="text"),
                 element("td", column.made_by.licence, class_="text"),
                 *(element("td", number(own.get(metric))) for metric, _, _ in metrics),
             )

@@ -1,0 +1,62 @@
+"""A comparison as a terminal shows it."""
+
+from collections.abc import Iterator
+
+from rilievo.cli.tables import table
+from rilievo.evaluate.comparison import Cell, Comparison, Row
+from rilievo.evaluate.wording import (
+    NOTHING,
+    aligned,
+    bounds,
+    column_head,
+    count,
+    number,
+    p_value,
+    signed,
+)
+from rilievo.io.limits import printable
+
+
+def lines_of(comparison: Comparison) -> Iterator[str]:
+    """Values, differences and notes."""
+    yield f"{comparison.benchmark}: {comparison.title}".removesuffix(": ")
+    yield f"{comparison.dataset}: {count(comparison.images)} images"
+    yield ""
+    heads = [column_head(each.label, each.unit, each.better) for each in comparison.columns]
+    metrics = [column.metric for column in comparison.columns]
+    rows = [
+        [_name(comparison, row), *(_cell(row.cells.get(metric)) for metric in metrics)]
+        for row in comparison.rows
+    ]
+    yield table(["model", *heads], rows)
+    yield ""
+    if differences := list(_differences(comparison)):
+        yield table(["model", "metric", "difference", "95 % interval", "p (Holm)"], differences)
+        yield ""
+    for row in comparison.runs:
+        if (said := aligned(row.alignment)) is not None:
+            yield f"{printable(row.name)}: {said}"
+    yield from (printable(note) for note in comparison.notes)
+    yield from (f"[{index}] {printable(each)}" for each, index in comparison.sources.items())
+
+
+def _name(comparison: Comparison, row: Row) -> str:
+    source = f" [{comparison.sources[row.source]}]" if row.source else ""
+    return printable(row.name) + source
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return NOTHING
+    return number(cell.value) + ("*" if cell.is_marked else "") + ("!" if cell.is_best else "")
+
+
+def _differences(comparison: Comparison) -> Iterator[list[str]]:
+    for row, column, each in comparison.differences():
+        yield [
+            f"{printable(row.name)} - {printable(column.reference)}",
+            column.label,
+            signed(each.mean),
+            bounds(each.low, each.high),
+            p_value(each.p),
+        ]
