@@ -52,10 +52,12 @@ def train_probe(
     frames = frames or open_frames(config)
     backbone = backbone or make_chosen_backbone(config.blueprint)
     sha256 = weights_sha256(backbone)
-    _open_folder(config, run, resume=options.resume)
+    _check_folder(config, run, resume=options.resume)
     if _is_finished(run):
         return read_record(run)
     loop = Loop(config, run, options, frames, backbone, keeping)
+    # Only now: what could not begin leaves no run behind.
+    _write_config(config, run)
     if not loop.go():
         return None
     return _finished(loop, run, sha256)
@@ -78,14 +80,14 @@ def _is_finished(run: Path) -> bool:
     )
 
 
-def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
-    """Make the folder, or see that the run in it is this one.
+def _check_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
+    """See that a run in the folder, if there is any, is this one.
 
     Raises:
         OutputError: If something else lies there.
     """
-    make_folder(run)
-    sweep_parts(run)
+    if run.is_dir():
+        sweep_parts(run)
     path, text = run / CONFIG, to_json(config, indent=2)
     if path.exists():
         if not is_run(run):
@@ -99,6 +101,11 @@ def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> None:
             raise OutputError(
                 f"{printable(run)}: holds a run of another configuration: choose another folder"
             )
+
+
+def _write_config(config: ProbeConfig, run: Path) -> None:
+    if (run / CONFIG).exists():
         return
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+    make_folder(run)
+    with replacing(run / CONFIG) as part:
+        part.write_text(to_json(config, indent=2), encoding="utf-8")
