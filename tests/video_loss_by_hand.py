@@ -42,18 +42,14 @@ def error_between(x: np.ndarray, y: np.ndarray, ssim: float) -> np.ndarray:
 
 
 def places_of(depth: np.ndarray, K: np.ndarray, T: np.ndarray, epsilon: float) -> np.ndarray:
-    """``2 h w``: (u, v) in the source, one pixel after the other."""
-    height, width = depth.shape
+    """``2 h w``: (u, v) in the source."""
     K4 = np.eye(4)
     K4[:3, :3] = K
-    projection, inverse = K4 @ T, np.linalg.inv(K)
-    places = np.zeros((2, height, width))
-    for v in range(height):
-        for u in range(width):
-            point = inverse @ np.array([u, v, 1.0]) * depth[v, u]
-            x, y, z = (projection @ np.append(point, 1.0))[:3]
-            places[:, v, u] = x / (z + epsilon), y / (z + epsilon)
-    return places
+    rows, columns = np.indices(depth.shape)
+    pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(depth.size)])
+    points = np.linalg.inv(K) @ pixels * depth.ravel()
+    x, y, z = (K4 @ T @ np.vstack([points, np.ones(depth.size)]))[:3]
+    return np.stack([x / (z + epsilon), y / (z + epsilon)]).reshape(2, *depth.shape)
 
 
 def look_up(image: np.ndarray, places: np.ndarray, *, align_corners: bool) -> np.ndarray:
