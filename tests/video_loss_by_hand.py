@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from PIL import Image
 from scipy.ndimage import map_coordinates, uniform_filter
 
 
@@ -17,6 +18,8 @@ class Recipe:
     minimum: bool = True
     automask: bool = True
     native: bool = False
+    pixel_centres: bool = True
+    multiplied: bool = False
     align_corners: bool = True
     epsilon: float = 1e-7
     min_depth: float = 0.1
@@ -39,18 +42,14 @@ def error_between(x: np.ndarray, y: np.ndarray, ssim: float) -> np.ndarray:
 
 
 def places_of(depth: np.ndarray, K: np.ndarray, T: np.ndarray, epsilon: float) -> np.ndarray:
-    """``2 h w``: (u, v) in the source, one pixel after the other."""
-    height, width = depth.shape
+    """``2 h w``: (u, v) in the source."""
     K4 = np.eye(4)
     K4[:3, :3] = K
-    projection, inverse = K4 @ T, np.linalg.inv(K)
-    places = np.zeros((2, height, width))
-    for v in range(height):
-        for u in range(width):
-            point = inverse @ np.array([u, v, 1.0]) * depth[v, u]
-            x, y, z = (projection @ np.append(point, 1.0))[:3]
-            places[:, v, u] = x / (z + epsilon), y / (z + epsilon)
-    return places
+    rows, columns = np.indices(depth.shape)
+    pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(depth.size)])
+    points = np.linalg.inv(K) @ pixels * depth.ravel()
+    x, y, z = (K4 @ T @ np.vstack([points, np.ones(depth.size)]))[:3]
+    return np.stack([x / (z + epsilon), y / (z + epsilon)]).reshape(2, *depth.shape)
 
 
 def look_up(image: np.ndarray, places: np.ndarray, *, align_corners: bool) -> np.ndarray:
@@ -74,37 +73,51 @@ def smoothness_of(disparity: np.ndarray, image: np.ndarray) -> float:
     return total
 
 
-def halved(image: np.ndarray, times: int) -> np.ndarray:
-    """The mean over squares of pixels."""
-    side = 2**times
-    height, width, channels = image.shape
-    return image.reshape(height // side, side, width // side, side, channels).mean(axis=(1, 3))
+def pyramid_of_bytes(image: np.ndarray) -> list[np.ndarray]:
+    """An image of bytes and its three halvings by Lanczos, each from the one before, in 0..1."""
+    levels = [Image.fromarray(image)]
+    for _ in range(3):
+        half = (levels[-1].width // 2, levels[-1].height // 2)
+        levels.append(levels[-1].resize(half, Image.Resampling.LANCZOS))
+    return [np.asarray(level) / 255 for level in levels]
+
+
+def camera_of_scale(K: np.ndarray, size: tuple[int, int], scale: int, recipe: Recipe) -> np.ndarray:
+    """K of an image halved ``scale`` times."""
+    height, width = size
+    if recipe.pixel_centres:
+        # Centres of pixels lie half a pixel inside of the edges, which stay where they are.
+        shrunk = K.copy()
+        shrunk[:2, 2] = (K[:2, 2] + 0.5) / 2**scale - 0.5
+        shrunk[[0, 1], [0, 1]] /= 2**scale
+        return shrunk
+    normalised = K / np.array([[width], [height], [1]])
+    return normalised * np.array([[width // 2**scale], [height // 2**scale], [1]])
 
 
 def loss_of(
-    target: np.ndarray,
-    sources: list[np.ndarray],
-    pyramid: list[np.ndarray],
+    pyramids: list[list[np.ndarray]],
     K: np.ndarray,
     motion: list[np.ndarray],
     sigmoids: list[np.ndarray],
     recipe: Recipe,
     masks: list[np.ndarray] | None = None,
 ) -> float:
-    """Of one image; ``masks`` are ``h w n`` by scale."""
+    """Of one image; pyramids are the target's, then the sources'; masks are ``h w n`` by scale."""
     total = 0.0
     for scale, sigmoid in enumerate(sigmoids):
         times = scale if recipe.native else 0
-        frames = [halved(image, times) for image in (target, *sources)]
+        frames = [pyramid[times] for pyramid in pyramids]
         goal, others = frames[0], frames[1:]
         height, width = goal.shape[:2]
         fine = cv2.resize(sigmoid, (width, height), interpolation=cv2.INTER_LINEAR)
         depth = 1 / (1 / recipe.max_depth + (1 / recipe.min_depth - 1 / recipe.max_depth) * fine)
-        shrunk = K.copy()
-        shrunk[:2, 2] = (K[:2, 2] + 0.5) / 2**times - 0.5
-        shrunk[[0, 1], [0, 1]] /= 2**times
+        shrunk = camera_of_scale(K, pyramids[0][0].shape[:2], times, recipe)
         moved = []
         for k, (source, T) in enumerate(zip(others, motion, strict=True)):
+            if recipe.multiplied:
+                T = T.copy()
+                T[:3, 3] *= (1 / depth).mean()
             places = places_of(depth, shrunk, T, recipe.epsilon)
             seen = look_up(source, places, align_corners=recipe.align_corners)
             error = error_between(seen, goal, recipe.ssim)
@@ -118,5 +131,5 @@ def loss_of(
             moved, still = [np.mean(moved, axis=0)], [np.mean(still, axis=0)]
         candidates = [*still, *moved] if recipe.automask else moved
         total += np.min(candidates, axis=0).mean()
-        total += recipe.smoothness / 2**scale * smoothness_of(sigmoid, pyramid[scale])
+        total += recipe.smoothness / 2**scale * smoothness_of(sigmoid, pyramids[0][scale])
     return total / len(sigmoids)

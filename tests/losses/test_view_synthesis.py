@@ -14,7 +14,7 @@ from rilievo.losses.frames import frames_of
 from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.view_synthesis import VideoLoss, video_loss
 from rilievo.losses.views import Views
-from video_loss_by_hand import Recipe, halved, loss_of
+from video_loss_by_hand import Recipe, loss_of, pyramid_of_bytes
 
 HEIGHT, WIDTH = 16, 24
 PLAIN = VideoLosses(in_front=False)
@@ -38,8 +38,8 @@ class Batch:
     def __init__(self, seed: int = 0) -> None:
         dice = np.random.default_rng(seed)
         shape = (2, 3, HEIGHT, WIDTH, 3)
-        self.frames = dice.uniform(0, 1, shape)  # target, before, after
-        self.pyramids = [[halved(x[0], scale) for scale in range(4)] for x in self.frames]
+        frames = dice.integers(0, 256, shape, dtype=np.uint8)  # target, before, after
+        self.pyramids = [[pyramid_of_bytes(frame) for frame in x] for x in frames]
         self.motion = [motions(seed + k, 2) for k in range(2)]
         self.sigmoids = [
             [dice.uniform(0, 0.2, (HEIGHT >> scale, WIDTH >> scale)) for scale in range(4)]
@@ -50,14 +50,17 @@ class Batch:
         ]
 
     def views(self) -> Views:
-        target, *sources = (tensor([x[k] for x in self.frames]) for k in range(3))
+        target, *sources = (
+            tuple(tensor([x[k][s] for x in self.pyramids]) for s in range(4)) for k in range(3)
+        )
         return Views(
-            target=target,
-            sources=tuple(sources),
-            target_seen=target,
-            sources_seen=tuple(sources),
+            target=target[0],
+            sources=tuple(each[0] for each in sources),
+            target_seen=target[0],
+            sources_seen=tuple(each[0] for each in sources),
             offsets=(-1, 1),
-            pyramid=tuple(tensor([p[s] for p in self.pyramids]) for s in range(4)),
+            pyramid=target,
+            source_pyramids=tuple(sources),
             K=torch.tensor(K).repeat(2, 1, 1),
             source_T_target=(None, None),
         )
@@ -75,8 +78,6 @@ class Batch:
         return np.mean(
             [
                 loss_of(
-                    self.frames[k][0],
-                    list(self.frames[k][1:]),
                     self.pyramids[k],
                     K,
                     self.motion[k],
@@ -98,6 +99,7 @@ def loss_in(
     generator: torch.Generator | None = None,
     masks: tuple[Tensor, ...] | None = None,
     source_sigmoids: tuple[Tensor, ...] | None = None,
+    multiplied: bool = False,
 ) -> VideoLoss:
     return video_loss(
         views,
@@ -110,6 +112,7 @@ def loss_in(
         generator=generator,
         masks=masks,
         source_sigmoids=source_sigmoids,
+        multiplied=multiplied,
     )
 
 
@@ -126,6 +129,10 @@ def loss_of_batch(batch: Batch, options: VideoLosses = PLAIN) -> VideoLoss:
         (replace(PLAIN, automask=False, minimum=False), Recipe(automask=False, minimum=False)),
         (replace(PLAIN, ssim=0.0), Recipe(ssim=0.0)),
         (replace(PLAIN, scales=Scales.NATIVE), Recipe(native=True)),
+        (
+            replace(PLAIN, scales=Scales.NATIVE, pixel_centres=False),
+            Recipe(native=True, pixel_centres=False),
+        ),
         (replace(PLAIN, align_corners=False), Recipe(align_corners=False)),
         (replace(PLAIN, smoothness=0.1), Recipe(smoothness=0.1)),
     ],
@@ -156,6 +163,31 @@ def test_a_predicted_mask_does_not_flatter_the_error_that_is_reported(minimum: b
     torch.testing.assert_close(masked.warped_error, plain.warped_error, rtol=0, atol=0)
     assert (masked.error < plain.error).all()
     assert masked.moved.equal(plain.moved)
+
+
+@pytest.mark.parametrize("scales", list(Scales))
+def test_the_published_unit_of_motion_is_each_scales_own(scales: Scales) -> None:
+    """And what gradient it has reaches the disparities."""
+    batch, native = Batch(4), scales is Scales.NATIVE
+    options = replace(PLAIN, scales=scales, pixel_centres=False)
+    views, motion = batch.views(), batch.source_T_target()
+    expected = batch.by_hand(Recipe(native=native, pixel_centres=False, multiplied=True))
+    found = loss_in(views, batch.answers(), motion, options, multiplied=True).total
+    assert found.item() == pytest.approx(expected, abs=1e-9)
+    inputs = [x.requires_grad_() for x in (*batch.answers(), *motion)]
+
+    def total(*given: Tensor) -> Tensor:
+        return loss_in(views, given[:4], given[4:], options, multiplied=True).total
+
+    assert torch.autograd.gradcheck(total, inputs, fast_mode=True, atol=1e-6)
+
+
+def test_known_motion_keeps_its_unit() -> None:
+    batch = Batch(4)
+    motion = batch.source_T_target()
+    views = replace(batch.views(), source_T_target=motion)
+    plain = loss_in(views, batch.answers(), motion).total
+    assert torch.equal(loss_in(views, batch.answers(), motion, multiplied=True).total, plain)
 
 
 def test_terms_add_up_to_the_total() -> None:
@@ -252,7 +284,7 @@ def test_a_mask_of_pixels_shrinks_to_squares_that_count_whole() -> None:
     views = replace(Batch().views(), valid=torch.ones(2, HEIGHT, WIDTH, dtype=torch.bool))
     assert views.valid is not None
     views.valid[0, 3, 5] = False
-    valid = frames_of(views, PLAIN, None, factor=4).valid
+    valid = frames_of(views, PLAIN, None, scale=2).valid
     assert valid is not None
     assert valid.shape == (2, 4, 6)
     assert (~valid).nonzero().tolist() == [[0, 0, 1]]

@@ -38,6 +38,7 @@ def batch_of(network: SmallNet, number: int) -> Batch:
         normals=normals,
         normals_valid=there,
         camera=camera,
+        sign=torch.zeros(8),
     )
 
 

@@ -26,6 +26,11 @@ def invert(a_T_b: Float[Any, "*b 4 4"]) -> Float[Any, "*b 4 4"]:
     return rigid(Rt, -(Rt @ a_T_b[..., :3, 3:])[..., 0])
 
 
+def scale_translation(a_T_b: Float[Any, "*b 4 4"], factor: Float[Any, "*b"]) -> Any:
+    """The transform with its translation multiplied: what ``a_T_b`` is in another unit."""
+    return rigid(a_T_b[..., :3, :3], a_T_b[..., :3, 3] * factor[..., None])
+
+
 def transform_points(
     a_T_b: Float[Any, "*#b 4 4"], points: Float[Any, "*#b 3 n"]
 ) -> Float[Any, "*b 3 n"]:

@@ -34,10 +34,32 @@ def log_depth_loss(
         scales: The gradients are taken at 1, 1/2, 1/4 … of the size.
     """
     error = centred_error(predicted, true, valid)
+    return error_size(
+        error, valid, spread_weight=spread_weight, gradient_weight=gradient_weight, scales=scales
+    ).mean()
+
+
+def error_size(
+    error: Float[Tensor, "b h w"],
+    valid: Bool[Tensor, "b h w"],
+    *,
+    spread_weight: float = 0.3,
+    gradient_weight: float = 0.5,
+    scales: int = 4,
+) -> Float[Tensor, "b"]:
+    """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e| of each image; as in ``log_depth_loss``.
+
+    Args:
+        error: Of any unit, about zero; zero where nothing is valid.
+        valid: Pixels that have ground truth.
+        spread_weight: Of the standard deviation.
+        gradient_weight: Of the gradients.
+        scales: The gradients are taken at 1, 1/2, 1/4 … of the size.
+    """
     absolute = _mean(error.abs(), valid)
     spread = (_mean(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
     gradient = gradient_error(error, valid, scales=scales)
-    return (absolute + spread_weight * spread + gradient_weight * gradient).mean()
+    return absolute + spread_weight * spread + gradient_weight * gradient
 
 
 def centred_error(

@@ -48,15 +48,21 @@ class Frames:
 
 
 def frames_of(
-    views: Views, options: VideoLosses, generator: torch.Generator | None, *, factor: int = 1
+    views: Views, options: VideoLosses, generator: torch.Generator | None, *, scale: int = 0
 ) -> Frames:
-    """Views, shrunk by a whole factor: colours are averaged over squares of pixels.
+    """Views at the size of a scale, as their pyramids have them.
 
-    The published program shrinks with a Lanczos filter where it compares at coarser sizes.
+    Args:
+        views: With ``source_pyramids``, where the scale is not 0.
+        options: How they are compared.
+        generator: Of the noise on the errors of unmoved sources; None for none.
+        scale: Halvings of the target's size.
     """
-    target, *sources = (_shrink(x, factor) for x in (views.target, *views.sources))
-    size = (views.target.shape[-2], views.target.shape[-1])
-    new_size = (size[0] // factor, size[1] // factor)
+    target, sources = views.target, views.sources
+    if scale:
+        assert views.source_pyramids is not None, "sources have the sizes that are compared"
+        target = views.pyramid[scale]
+        sources = tuple(pyramid[scale] for pyramid in views.source_pyramids)
     prepared = target_of(target)
     errors = torch.stack([photometric_error(x, prepared, ssim=options.ssim) for x in sources], 1)
     chosen = errors if options.minimum else errors.mean(dim=1, keepdim=True)
@@ -65,15 +71,22 @@ def frames_of(
         chosen = chosen.add(noise.to(chosen), alpha=_NOISE)
     return Frames(
         target=prepared,
-        sources=tuple(sources),
-        K=views.K if factor == 1 else resize_K(views.K, size=size, new_size=new_size),
-        valid=None if views.valid is None else _all_valid(views.valid, factor),
+        sources=sources,
+        K=_K_of_scale(views, options, scale),
+        valid=None if views.valid is None else _all_valid(views.valid, 2**scale),
         still=chosen.amin(dim=1),
     )
 
 
-def _shrink(image: Float[Tensor, "b 3 _ _"], factor: int) -> Float[Tensor, "b 3 _ _"]:
-    return image if factor == 1 else F.avg_pool2d(image, factor)
+def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Float[Tensor, "b 3 3"]:
+    if not scale:
+        return views.K
+    height, width = views.pyramid[scale].shape[-2:]
+    size = (views.target.shape[-2], views.target.shape[-1])
+    if options.pixel_centres:
+        return resize_K(views.K, size=size, new_size=(height, width))
+    factors = views.K.new_tensor([width / size[1], height / size[0], 1.0])
+    return views.K * factors[:, None]
 
 
 def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:

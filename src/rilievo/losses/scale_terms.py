@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from rilievo.geometry.transforms import scale_translation
 from rilievo.losses.depth_hints import hint_loss
 from rilievo.losses.explanation import Explanation, explain
 from rilievo.losses.frames import Frames, frames_of
@@ -43,6 +44,8 @@ class Scene:
     Attributes:
         views: The batch.
         motion: ``source_T_target`` of each source.
+        multiplied: Whether mean inverse depth multiplies the translation of motion that is
+            predicted, at every scale by its own.
         options: What is minimised.
         generator: As in ``frames_of``.
         depths: What sigmoids mean.
@@ -59,12 +62,25 @@ class Scene:
     full: Frames
     hint_error: Float[Tensor, "b h w"] | None = None
     trust: Float[Tensor, "b n h w"] | None = None
+    multiplied: bool = False
+
+    def depth(self, sigmoid: Float[Tensor, "b 1 _ _"]) -> Float[Tensor, "b h w"]:
+        """Depth at the finest size."""
+        return self.depths.depth(sigmoid.to(self.views.target.dtype), self.full.size)
+
+    def motion_at(self, depth: Float[Tensor, "b h w"]) -> tuple[Float[Tensor, "b 4 4"], ...]:
+        """The motion in the unit of a scale's depth."""
+        if not self.multiplied:
+            return self.motion
+        mean = (1 / depth).mean(dim=(1, 2))
+        pairs = zip(self.motion, self.views.source_T_target, strict=True)
+        return tuple(scale_translation(T, mean) if known is None else T for T, known in pairs)
 
     def frames(self, scale: int) -> Frames:
         """To be compared for the disparity of a scale."""
         if self.options.scales is Scales.FULL or scale == 0:
             return self.full
-        return frames_of(self.views, self.options, self.generator, factor=2**scale)
+        return frames_of(self.views, self.options, self.generator, scale=scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +156,8 @@ def _term(scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tenso
     sigmoid = sigmoid.to(views.target.dtype)
     depth = scene.depths.depth(sigmoid, frames.size)
     mask = None if mask is None else resized(mask.to(sigmoid.dtype), frames.size)
-    explanation = explain(frames, depth, scene.motion, options, masks=mask, trust=scene.trust)
+    motion = scene.motion_at(depth)
+    explanation = explain(frames, depth, motion, options, masks=mask, trust=scene.trust)
     photometric = frames.mean(explanation.error)
     smoothness = edge_aware_smoothness(sigmoid, views.pyramid[scale])
     explanation, hints, entropy = explanation.detached(), None, None

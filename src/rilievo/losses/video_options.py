@@ -33,6 +33,10 @@ class VideoLosses:
     automask: bool = True
     """Whether pixels that an unmoved source explains better are left out."""
     scales: Scales = Scales.FULL
+    pixel_centres: bool = True
+    """Whether intrinsics of the coarser sizes of ``native`` keep the half pixel by which centres
+    of pixels lie inside the image's edges. False multiplies normalised intrinsics by the size, as
+    the published program does."""
     predictive_mask: bool = False
     """Whether a head learns what to leave out (Zhou et al. 2017); not with automask."""
     align_corners: bool = True

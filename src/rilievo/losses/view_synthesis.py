@@ -19,7 +19,7 @@ from rilievo.losses.explanation import explain
 from rilievo.losses.frames import Frames, frames_of
 from rilievo.losses.reprojection import warp
 from rilievo.losses.scale_terms import DepthRange, Scene, Term, term_of
-from rilievo.losses.video_options import VideoLosses
+from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.views import Views
 
 
@@ -63,6 +63,7 @@ def video_loss(
     generator: torch.Generator | None,
     masks: tuple[Float[Tensor, "b n _ _"], ...] | None = None,
     source_sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...] | None = None,
+    multiplied: bool = False,
 ) -> VideoLoss:
     """The loss of one batch, in the precision of its frames, inside autocast or out.
 
@@ -80,6 +81,8 @@ def video_loss(
             the predictive mask.
         source_sigmoids: The finest of each source, as the network saw that frame itself; for
             consistency and the motion mask.
+        multiplied: Whether predicted translations are multiplied by the mean inverse depth, at
+            every scale by its own, as the published program does for the pose network 'cnn'.
 
     Raises:
         InputError: If an option needs what is not given.
@@ -95,8 +98,9 @@ def video_loss(
             depths=DepthRange(min_depth=min_depth, max_depth=max_depth),
             full=full,
             hint_error=_hint_error(views, full, options),
+            multiplied=multiplied,
         )
-        extras = _velocity(scene)
+        extras = _velocity(scene, sigmoids[0])
         if source_sigmoids is not None and options.needs_source_depth:
             agreement = _agreement(scene, sigmoids[0], source_sigmoids)
             extras["consistency"] = agreement.consistency
@@ -133,13 +137,14 @@ def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> Video
     )
 
 
-def _velocity(scene: Scene) -> dict[str, Tensor]:
+def _velocity(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
     """The velocity term, of motion that is predicted."""
     travelled = scene.views.travelled
     predicted = [k for k, known in enumerate(scene.views.source_T_target) if known is None]
     if not scene.options.velocity or travelled is None or not predicted:
         return {}
-    motion = torch.stack([scene.motion[k] for k in predicted], dim=1)
+    known = scene.motion_at(scene.depth(sigmoid))
+    motion = torch.stack([known[k] for k in predicted], dim=1)
     return {"velocity": velocity_loss(motion, travelled[:, predicted])}
 
 
@@ -152,10 +157,9 @@ class _Agreement(NamedTuple):
 
 def _agreement(scene: Scene, sigmoid: Tensor, sources: tuple[Tensor, ...]) -> _Agreement:
     full, trusts, losses = scene.full, [], []
-    kind = scene.views.target.dtype
-    depth = scene.depths.depth(sigmoid.to(kind), full.size)
-    for source, T in zip(sources, scene.motion, strict=True):
-        known = scene.depths.depth(source.to(kind), full.size)
+    depth = scene.depth(sigmoid)
+    for source, T in zip(sources, scene.motion_at(depth), strict=True):
+        known = scene.depth(source)
         seen = warp(known[:, None], depth, full.K, T)
         apart = depth_disagreement(seen)
         counted = seen.in_view if full.valid is None else seen.in_view & full.valid
@@ -186,6 +190,11 @@ def _check(
     if options.predictive_mask and masks is None:
         raise InputError(
             "a predictive mask needs a network with a mask head: set mask in the blueprint"
+        )
+    if options.scales is Scales.NATIVE and views.source_pyramids is None:
+        raise InputError(
+            "native scales compare sources at coarser sizes too, and these frames have none: open "
+            "them with source_pyramids"
         )
     if options.needs_source_depth and source_sigmoids is None:
         raise InputError("consistency and the motion mask need disparities of the sources too")

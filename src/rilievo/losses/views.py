@@ -23,6 +23,7 @@ class Views:
         K: Intrinsics [px] at the size of ``target``.
         source_T_target: Known motion of each source, None where the pose network says it. The
             unit of its translation [m] becomes that of depth.
+        source_pyramids: The same of each source; None where nobody compares at coarser sizes.
         travelled: Distance [m] between target and each source where it is known, else NaN; for
             metric scale. None where nothing is known.
         valid: Pixels of the target that count; None where all do.
@@ -38,6 +39,7 @@ class Views:
     pyramid: tuple[Float[Tensor, "b 3 _ _"], ...]
     K: Float[Tensor, "b 3 3"]
     source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
+    source_pyramids: tuple[tuple[Float[Tensor, "b 3 _ _"], ...], ...] | None = None
     travelled: Float[Tensor, "b n"] | None = None
     valid: Bool[Tensor, "b h w"] | None = None
     hints: Float[Tensor, "b h w"] | None = None

@@ -82,7 +82,7 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
         part.write_text(to_json(config, indent=2), encoding="utf-8")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    work = _Work(config, folder, options, say)
+    work = _Work(config, folder, options, say, show=show)
     cells, failures = work.do()
     if not cells:
         raise InputError(
@@ -95,8 +95,11 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
 class _Work:
     """A sweep under way: what its cells share is opened once."""
 
-    def __init__(self, config: SweepConfig, folder: Path, options: SweepOptions, say: Say) -> None:
+    def __init__(
+        self, config: SweepConfig, folder: Path, options: SweepOptions, say: Say, *, show: bool
+    ) -> None:
         self._config, self._folder, self._options, self._say = config, folder, options, say
+        self._show = show
         self._device = find_device(options.device)
         self._frames: TrainingFrames | None = None
         self._test_images = TestImages(config.test, config.data)
@@ -160,7 +163,7 @@ class _Work:
         record = train_probe(
             config,
             run,
-            RunOptions(device=self._options.device, resume=True),
+            RunOptions(device=self._options.device, resume=True, shown=self._show),
             frames=self._frames,
             backbone=backbone,
             keeping=keeping,

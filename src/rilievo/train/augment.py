@@ -46,6 +46,7 @@ def augment(frame: Frame, shape: tuple[int, int], random: np.random.Generator) -
         normals=frame.normals,
         normals_valid=frame.normals_valid,
         camera=frame.camera,
+        kind=frame.kind,
     )
 
 
@@ -125,6 +126,7 @@ def crop(
             (cx - left + 0.5) * width / wide - 0.5,
             (cy - top + 0.5) * height / tall - 0.5,
         ),
+        kind=frame.kind,
     )
 
 
@@ -138,6 +140,7 @@ def _mirror(frame: Frame) -> Frame:
         normals=frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.int8)[:, None, None],
         normals_valid=frame.normals_valid[:, ::-1],
         camera=(fx, fy, frame.image.shape[1] - 1 - cx, cy),
+        kind=frame.kind,
     )
 
 

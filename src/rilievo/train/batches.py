@@ -15,16 +15,28 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
+from rilievo.depth_map import DepthKind
 from rilievo.train.augment import augment, batch_shape
 from rilievo.train.blind import blinded
 from rilievo.train.frames import Frame, FrameSource
 
 _AHEAD = 3
+_SIGNS = {DepthKind.AFFINE: 1.0, DepthKind.AFFINE_INVERSE: -1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Frames of one shape, as tensors."""
+    """Frames of one shape, as tensors.
+
+    Attributes:
+        image: sRGB.
+        log_depth: As in ``Frame``.
+        valid: Pixels that have depth.
+        normals: Unit, towards the camera.
+        normals_valid: Pixels that have normals.
+        camera: fx, fy, cx, cy [px]; NaN where nobody knows them.
+        sign: What ``log_depth`` holds of each image: 0 log depth, 1 depth, -1 inverse depth.
+    """
 
     image: UInt8[Tensor, "b h w 3"]
     log_depth: Float32[Tensor, "b h w"]
@@ -32,6 +44,7 @@ class Batch:
     normals: Float32[Tensor, "b 3 h w"]
     normals_valid: Bool[Tensor, "b h w"]
     camera: Float32[Tensor, "b 4"]
+    sign: Float32[Tensor, "b"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +93,7 @@ def collate(frames: list[Frame]) -> Batch:
         normals=torch.from_numpy(normals),
         normals_valid=torch.from_numpy(np.stack([frame.normals_valid for frame in frames])),
         camera=torch.tensor([frame.camera for frame in frames], dtype=torch.float32),
+        sign=torch.tensor([_SIGNS.get(frame.kind, 0.0) for frame in frames]),
     )
 
 

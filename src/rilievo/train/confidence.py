@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from rilievo.losses.depth import centred_error
 from rilievo.losses.spread import spread_loss
+from rilievo.losses.taught_depth import log_error
 from rilievo.networks.small import SmallNet
 from rilievo.train.batches import Batch, batches_ahead
 
@@ -48,6 +48,6 @@ def learn_confidence(
 def _loss(network: SmallNet, batch: Batch) -> torch.Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         surface = network(batch.image)
-    error = centred_error(surface.log_depth, batch.log_depth, batch.valid)
+    found = log_error(surface.log_depth, batch.log_depth, batch.valid, batch.sign)
     half = (..., slice(None, None, 2), slice(None, None, 2))
-    return spread_loss(surface.log_spread, error[half], batch.valid[half]).mean()
+    return spread_loss(surface.log_spread, found.error[half], found.counted[half]).mean()

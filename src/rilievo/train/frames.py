@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float32, Int8, UInt8
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
 
 FARTHEST = 200.0
@@ -18,12 +19,14 @@ class Frame:
 
     Attributes:
         image: sRGB.
-        log_depth: Natural logarithm of depth [m]; finite everywhere, read only where ``valid``.
+        log_depth: Natural logarithm of depth [m]; finite everywhere, read only where ``valid``. Of
+            the affine kinds the depth or inverse depth itself, whose factor and shift nobody knows.
         valid: Pixels that have depth; disjoint from ``sky``.
         sky: Pixels that see no surface.
         normals: 127 times the unit normal in the camera frame, towards the camera.
         normals_valid: Pixels that have normals.
         camera: fx, fy, cx, cy [px]; NaN where nobody knows them.
+        kind: What is known of depth; ``sky`` is told apart only where it is depth.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -33,6 +36,7 @@ class Frame:
     normals: Int8[np.ndarray, "3 h w"]
     normals_valid: Bool[np.ndarray, "h w"]
     camera: tuple[float, float, float, float]
+    kind: DepthKind = DepthKind.METRIC
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]

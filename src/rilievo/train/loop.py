@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
 from rilievo.losses.agreement import agreement_loss
-from rilievo.losses.depth import log_depth_loss
 from rilievo.losses.normals import cosine_loss
+from rilievo.losses.taught_depth import taught_depth_loss
 from rilievo.networks.small import SmallNet, double
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.checkpoint import RunState, load_checkpoint, save_checkpoint
@@ -25,6 +25,7 @@ from rilievo.train.export import PROVENANCES, Provenance, export_small
 from rilievo.train.frames import Frame
 from rilievo.train.log import StepRow, ValidationRow, append_row
 from rilievo.train.nyu_frames import NyuFrames
+from rilievo.train.progress import Progress
 from rilievo.train.shards import ShardPool
 from rilievo.train.validate import validate
 
@@ -86,10 +87,18 @@ def train(
     clock = _Clock(config, state)
     saved = validated = state.seconds
     make = partial(_make, config, frames, clock)
-    with batches_ahead(make, first=state.step) as batches:
+    told = Progress(
+        steps=config.steps,
+        done=state.step,
+        images=config.batch_size,
+        shown=True,
+        share=clock.progress(state.step),
+    )
+    with told, batches_ahead(make, first=state.step) as batches:
         while (progress := clock.progress(state.step)) < 1:
             losses = step(state, next(batches), config, progress)
             state.seconds = clock.seconds()
+            told.step(losses.depth, share=clock.progress(state.step))
             if state.step % _STEPS_A_LINE == 0:
                 append_row(run / "train.csv", _row(state, progress, losses, frames))
             if state.seconds - saved > 60 * config.checkpoint_minutes:
@@ -99,6 +108,7 @@ def train(
                 _review(state, frames, run, provenance)
                 validated = clock.seconds()
     if state.confident_at != state.step:
+        told.say(f"learning what error to expect: {config.last_steps} steps")
         save_checkpoint(state, checkpoint)
         make = partial(_make_last, config, frames)
         learn_confidence(state.average, make, steps=config.last_steps, seed=config.seed)
@@ -116,11 +126,12 @@ def step(state: RunState, batch: Batch, config: TrainConfig, progress: float) ->
     state.network.train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         surface = state.network(batch.image)
-    depth = log_depth_loss(surface.log_depth, batch.log_depth, batch.valid)
+    depth = taught_depth_loss(surface.log_depth, batch.log_depth, batch.valid, batch.sign)
     # The network gives normals at half the image's size.
     half = (..., slice(None, None, 2), slice(None, None, 2))
     normals = cosine_loss(surface.normals, batch.normals[half], batch.normals_valid[half]).mean()
-    both = batch.valid & batch.normals_valid
+    # Of depth with an unknown shift nobody knows which surfaces are smooth.
+    both = batch.valid & batch.normals_valid & (batch.sign == 0)[:, None, None]
     agreement = agreement_loss(
         surface.log_depth, batch.camera, batch.log_depth, batch.normals, both
     ).mean()

@@ -4,6 +4,10 @@ A shard is an ``.npz`` of n frames: ``image`` uint8 (n, h, w, 3), ``log_depth`` 
 with +inf where there is sky, ``normals`` int8 (n, 3, h, w), 127 times the unit normal and zero
 where there is sky, and ``focal`` float32 (n,) [px], the same across and down, with the principal
 point in the middle; NaN where nobody knows it.
+
+Shards of a teacher have ``kind`` uint8 (n,) too, the place in ``KINDS`` of what the teacher says;
+without it depth is in metres. Of the affine kinds ``log_depth`` holds depth or inverse depth
+itself, less its median, over its mean absolute deviation.
 """
 
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ import numpy as np
 from jaxtyping import Float16, Float32, Int8, UInt8
 from numpy.lib import format as npy
 
+from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.readback import BROKEN_FILE
@@ -26,6 +31,9 @@ _DTYPES = {
     "normals": np.int8,
     "focal": np.float32,
 }
+KINDS = (DepthKind.METRIC, DepthKind.UP_TO_SCALE, DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
+"""What a shard's ``kind`` counts; places stay as they are, for shards that are there."""
+_KIND = "kind"
 _ZIP_HEADER = 30
 """Bytes before the name of a member of a zip file; the last four say how long the name and what
 follows it are."""
@@ -40,20 +48,26 @@ class Shard:
     log_depth: Float16[np.ndarray, "n h w"]
     normals: Int8[np.ndarray, "n 3 h w"]
     focal: Float32[np.ndarray, "n"]
+    kind: UInt8[np.ndarray, "n"]
 
     def frame(self, index: int) -> Frame:
         """One frame, with its sky told apart and its far surfaces brought to ``FARTHEST``."""
         log_depth = self.log_depth[index].astype(np.float32)
-        sky = ~np.isfinite(log_depth)
+        kind, empty = KINDS[self.kind[index]], ~np.isfinite(log_depth)
         (height, width), focal = log_depth.shape, float(self.focal[index])
+        if kind.is_depth:
+            log_depth = np.minimum(log_depth, np.float32(np.log(FARTHEST)))
+        else:
+            log_depth = np.where(empty, np.float32(0), log_depth)
         return Frame(
             image=self.image[index],
-            log_depth=np.minimum(log_depth, np.float32(np.log(FARTHEST))),
-            valid=~sky,
-            sky=sky,
+            log_depth=log_depth,
+            valid=~empty,
+            sky=empty if kind.is_depth else np.zeros_like(empty),
             normals=self.normals[index],
             normals_valid=self.normals[index].any(axis=0),
             camera=(focal, focal, (width - 1) / 2, (height - 1) / 2),
+            kind=kind,
         )
 
 
@@ -76,13 +90,21 @@ def read_shard(path: Path) -> Shard:
         "log_depth": (count, height, width),
         "normals": (count, 3, height, width),
         "focal": (count,),
+        _KIND: (count,),
     }
+    arrays = {_KIND: np.zeros(count, np.uint8)} | arrays
     for name, array in arrays.items():
-        if array.shape != shapes[name] or array.dtype != _DTYPES[name]:
+        dtype = _DTYPES.get(name, np.uint8)
+        if array.shape != shapes[name] or array.dtype != dtype:
             raise InputError(
                 f"{path}: {name} is {array.shape} {array.dtype}, "
-                f"expected {shapes[name]} {np.dtype(_DTYPES[name])}"
+                f"expected {shapes[name]} {np.dtype(dtype)}"
             )
+    largest = int(arrays[_KIND].max(initial=0))
+    if largest >= len(KINDS):
+        raise InputError(
+            f"{path}: {_KIND} is {largest}, expected 0 to {len(KINDS) - 1}: of a newer version"
+        )
     return Shard(**arrays)
 
 
@@ -94,8 +116,9 @@ def _mapped(path: Path) -> dict[str, Any]:
     """
     arrays = {}
     with ZipFile(path) as archive, path.open("rb") as file:
-        for name in _DTYPES:
-            if f"{name}.npy" not in archive.namelist():
+        names = archive.namelist()
+        for name in (*_DTYPES, *([_KIND] if f"{_KIND}.npy" in names else ())):
+            if f"{name}.npy" not in names:
                 raise ValueError(f"it has no '{name}'; render it anew")
             member = archive.getinfo(f"{name}.npy")
             if member.compress_type:
@@ -147,7 +170,8 @@ class ShardPool:
                 continue
             farthest = shard.log_depth[:, ::4, ::4].max(axis=(1, 2))
             for index, log_depth in enumerate(farthest):
-                is_far = float(log_depth) > np.log(_OUTDOORS_BEYOND)
+                is_depth = KINDS[shard.kind[index]].is_depth
+                is_far = is_depth and float(log_depth) > np.log(_OUTDOORS_BEYOND)
                 (self._far if is_far else self._near).append((shard, index))
 
     def draw(self, random: np.random.Generator) -> Frame:

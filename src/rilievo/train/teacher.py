@@ -16,7 +16,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from jaxtyping import Float16, Int8, UInt8
+from jaxtyping import Bool, Float16, Float64, Int8, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError, ModelError, OptionError, OutputError, RilievoError
@@ -27,6 +27,8 @@ from rilievo.io.photo import read_photo
 from rilievo.io.signatures import PHOTO_SUFFIXES
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.train.progress import Progress
+from rilievo.train.shards import KINDS
 from rilievo.types import CameraSource, DepthKind, Photo, Prediction
 
 _FRAMES_A_SHARD = 64
@@ -34,12 +36,13 @@ _FRAMES_A_SHARD = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """One photograph as a teacher sees it, in a shard's terms."""
+    """One photograph as a teacher sees it, in a shard's terms (``rilievo.train.shards``)."""
 
     image: UInt8[np.ndarray, "h w 3"]
     log_depth: Float16[np.ndarray, "h w"]
     normals: Int8[np.ndarray, "3 h w"]
     focal: float
+    kind: DepthKind
 
 
 def taught(
@@ -48,17 +51,18 @@ def taught(
     """What a model says of photographs; the error in place of one that cannot be read.
 
     Args:
-        model: Whose depth is in metres or up to a factor.
+        model: The teacher. Where its depth has an unknown shift, its slopes say nothing, so that
+            only normals that it says itself are taught.
         photos: Files.
         size: (height, width) of the frames; photographs are cut to its aspect, in the middle.
 
     Raises:
-        ModelError: If the model's depth has an unknown shift, so that its slopes say nothing.
+        ModelError: If the model's depth is of no kind that shards have.
     """
-    if model.card.kind not in (DepthKind.METRIC, DepthKind.UP_TO_SCALE):
+    if model.card.kind not in KINDS:
         raise ModelError(
             f"model '{model.card.name}' cannot teach: its depth is {model.card.kind}, and a "
-            "teacher's is metric or up_to_scale"
+            f"teacher's is {', '.join(KINDS)}"
         )
     for path in photos:
         try:
@@ -87,15 +91,17 @@ def write_lessons(
     waiting: list[Lesson] = []
     failures: list[InputError] = []
     taken = shards = 0
-    for lesson in taught(model, photos, size):
-        if isinstance(lesson, InputError):
-            failures.append(lesson)
-            continue
-        waiting.append(lesson)
-        taken += 1
-        if len(waiting) == _FRAMES_A_SHARD:
-            _write(waiting, folder / f"shard-{shards:05d}.npz")
-            waiting, shards = [], shards + 1
+    with Progress(steps=len(photos), done=0, images=1, shown=True, what="teaching") as progress:
+        for lesson in taught(model, photos, size):
+            progress.step()
+            if isinstance(lesson, InputError):
+                failures.append(lesson)
+                continue
+            waiting.append(lesson)
+            taken += 1
+            if len(waiting) == _FRAMES_A_SHARD:
+                _write(waiting, folder / f"shard-{shards:05d}.npz")
+                waiting, shards = [], shards + 1
     if waiting:
         _write(waiting, folder / f"shard-{shards:05d}.npz")
     if not taken:
@@ -132,15 +138,31 @@ def _lesson(prediction: Prediction) -> Lesson:
     z = np.where(depth.valid, depth.values, 1).astype(np.float64)
     normals, known = prediction.normals, depth.valid
     is_known_camera = camera.source is not CameraSource.ASSUMED
-    if normals is None:
+    if normals is None and depth.is_depth:
         normals, known = normals_from_depth(z, camera.K, depth.valid, window=5)
         known &= is_known_camera
+    elif normals is None:
+        normals, known = np.zeros((3, *z.shape)), np.zeros_like(known)
+    said = np.log(z) if depth.is_depth else _normalised(z, depth.valid)
     return Lesson(
         image=photo.pixels,
-        log_depth=np.where(depth.valid, np.log(z), np.inf).astype(np.float16),
+        log_depth=np.where(depth.valid, said, np.inf).astype(np.float16),
         normals=(np.round(127 * normals) * known).astype(np.int8),
         focal=float(camera.K[0, 0]) if is_known_camera else float("nan"),
+        kind=depth.kind,
     )
+
+
+def _normalised(
+    values: Float64[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
+) -> Float64[np.ndarray, "h w"]:
+    """Less the median, over the mean absolute deviation: what half precision holds."""
+    if not valid.any():
+        return values
+    off = values - np.median(values[valid])
+    deviation = np.abs(off[valid]).mean()
+    limit = float(np.finfo(np.float16).max)
+    return np.clip(off / deviation if deviation > 0 else off, -limit, limit)
 
 
 def _write(lessons: Sequence[Lesson], path: Path) -> None:
@@ -151,6 +173,7 @@ def _write(lessons: Sequence[Lesson], path: Path) -> None:
             log_depth=np.stack([each.log_depth for each in lessons]),
             normals=np.stack([each.normals for each in lessons]),
             focal=np.array([each.focal for each in lessons], np.float32),
+            kind=np.array([KINDS.index(each.kind) for each in lessons], np.uint8),
         )
 
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
-from torch import nn
+from jaxtyping import Float32
+from torch import Tensor, nn
 
+from rilievo.losses.taught_depth import log_error
 from rilievo.train.augment import crop
-from rilievo.train.batches import collate
+from rilievo.train.batches import Batch, collate
 from rilievo.train.frames import Frame
 
 _SHAPE = (192, 256)
@@ -16,12 +17,12 @@ _SHAPE = (192, 256)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Means over images; depth is scaled by the median first.
+    """Means over images; depth is scaled by the median first, or by the fit that its kind allows.
 
     Attributes:
         abs_rel: Mean |predicted - true| / true, sky left out.
         delta1: Share of pixels right within a factor of 1.25.
-        angle: Mean angle between predicted and true normals [degrees].
+        angle: Mean angle between predicted and true normals [degrees]; NaN where none are known.
     """
 
     abs_rel: float
@@ -35,24 +36,28 @@ def validate(network: nn.Module, frames: list[Frame]) -> Scores:
     rows = []
     for frame in frames:
         frame = crop(frame, _SHAPE)
-        surface = network(collate([frame]).image)
+        batch = collate([frame])
+        surface = network(batch.image)
         normals = nn.functional.interpolate(surface.normals, _SHAPE, mode="bilinear")[0]
         normals = nn.functional.normalize(normals, dim=0).numpy()
-        ratio = _ratio(surface.log_depth[0].numpy(), frame.log_depth, frame.valid)
+        ratio = _ratio(surface.log_depth, batch)
         cosine = (normals * frame.normals.astype(np.float32) / 127).sum(axis=0)
         cosine = np.clip(cosine[frame.normals_valid], -1, 1)
-        error = np.abs(ratio - 1).mean()
-        close = (np.maximum(ratio, 1 / ratio) < 1.25).mean()
-        rows.append((error, close, np.degrees(np.arccos(cosine)).mean()))
-    abs_rel, delta1, angle = np.mean(rows, axis=0)
-    return Scores(abs_rel=float(abs_rel), delta1=float(delta1), angle=float(angle))
+        close = np.maximum(ratio, 1 / ratio) < 1.25
+        rows.append((np.abs(ratio - 1), close, np.degrees(np.arccos(cosine))))
+    abs_rel, delta1, angle = map(_mean_of_means, zip(*rows, strict=True))
+    return Scores(abs_rel=abs_rel, delta1=delta1, angle=angle)
 
 
-def _ratio(
-    predicted: Float32[np.ndarray, "h w"],
-    true: Float32[np.ndarray, "h w"],
-    valid: Bool[np.ndarray, "h w"],
-) -> Float32[np.ndarray, "n"]:
-    error = predicted[valid] - true[valid]
-    shift = np.median(predicted[valid]) - np.median(true[valid])
-    return np.exp(error - shift)
+def _mean_of_means(images: tuple[np.ndarray, ...]) -> float:
+    """Over those images that have a pixel."""
+    means = [float(image.mean()) for image in images if image.size]
+    return float(np.mean(means)) if means else float("nan")
+
+
+def _ratio(log_depth: Float32[Tensor, "1 h w"], batch: Batch) -> Float32[np.ndarray, "n"]:
+    if batch.sign.any():
+        found = log_error(log_depth, batch.log_depth, batch.valid, batch.sign)
+        return found.error[found.counted].exp().numpy()
+    predicted, true = (x[batch.valid].numpy() for x in (log_depth, batch.log_depth))
+    return np.exp(predicted - true - (np.median(predicted) - np.median(true)))

@@ -14,7 +14,7 @@ from rilievo.errors import ModelError, OptionError
 from rilievo.networks.toy import count_parameters
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
-from rilievo.networks.video.depth import DepthNet, depth_of
+from rilievo.networks.video.depth import DepthNet, depth_of, scaled_disparity
 from rilievo.networks.video.networks import make_networks
 from rilievo.networks.video.pose import make_pose_net, source_T_target
 from rilievo.networks.video.pyramid import TimmEncoder
@@ -182,6 +182,68 @@ def test_the_motion_of_each_source_is_that_of_its_pair_in_time(pose: PoseKind) -
         (1, 3, SIZE[0] >> scale, SIZE[1] >> scale) for scale in range(4)
     ]
     torch.testing.assert_close(said.disparities, networks.depth(target))
+
+
+def test_a_shared_encoder_sees_all_frames_of_a_step_in_one_batch() -> None:
+    """As published: statistics of a batch are those of the target and all its sources at once."""
+    blueprint = replace(SMALL, encoder="resnet18", pose=PoseKind.SHARED)
+    networks = make_networks(blueprint, offsets=(-1, 1, 0), seed=0).train()
+    alone = make_networks(blueprint, offsets=(-1, 1, 0), seed=0).train()
+    views = tuple(torch.cat([image(seed=2 * k), image(seed=2 * k + 1)]) for k in range(4))
+    said = networks(views[0], views[1:])
+    maps = alone.depth.encoder(torch.cat(views))
+    target, before, after = (tuple(each[2 * k : 2 * k + 2] for each in maps) for k in range(3))
+    torch.testing.assert_close(said.disparities, alone.depth.decoder(target))
+    first = alone.pose.of_features(before, target)
+    expected = source_T_target(*first, source_is_earlier=True)
+    torch.testing.assert_close(said.source_T_target[0], expected)
+    second = alone.pose.of_features(target, after)
+    expected = source_T_target(*second, source_is_earlier=False)
+    torch.testing.assert_close(said.source_T_target[1], expected)
+    # One update of the running statistics a step, the same one.
+    for mine, theirs in zip(networks.buffers(), alone.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def parallaxes_of(blueprint: VideoBlueprint, shift: float) -> torch.Tensor:
+    """Sideways shift of each pixel [px over the focal length] where depth is 1 / exp(shift)."""
+    networks = make_networks(blueprint, offsets=(1,), seed=0).double().eval()
+    for head in networks.depth.decoder.decoder[-len(blueprint.scales) :]:
+        head.conv.bias.data += shift
+    with torch.no_grad():
+        said = networks(image().double(), (image(seed=1).double(),))
+    inverse = scaled_disparity(said.disparities[0][0, 0], blueprint)
+    return inverse * said.source_T_target[0][0, :3, 3].norm()
+
+
+def test_parallax_does_not_hang_on_the_scale_of_depth() -> None:
+    """Sigmoids this small are e to what the head says, and inverse depth follows them."""
+    known = replace(SMALL, encoder="resnet18", min_depth=1e-6, max_depth=1e9)
+    cancels = replace(known, cancels_scale=True)
+    first, second = (parallaxes_of(cancels, shift) for shift in (-12.0, -14.0))
+    torch.testing.assert_close(first, second, rtol=1e-3, atol=0.0)
+    # The published unit makes it grow with the square.
+    first, second = (parallaxes_of(known, shift) for shift in (-12.0, -14.0))
+    torch.testing.assert_close(first, second * math.exp(4), rtol=1e-2, atol=0.0)
+
+
+def test_no_gradient_reaches_depth_through_the_unit_that_cancels_its_scale() -> None:
+    blueprint = replace(SMALL, cancels_scale=True)
+    networks = make_networks(blueprint, offsets=(1,), seed=0)
+    networks(image(), (image(seed=1),)).source_T_target[0].sum().backward()
+    assert all(each.grad is None for each in networks.depth.parameters())
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+def test_motion_of_a_float64_network_keeps_its_digits(cancels: bool) -> None:
+    blueprint = replace(SMALL, cancels_scale=cancels)
+    networks = make_networks(blueprint, offsets=(1,), seed=0).double().eval()
+    with torch.no_grad():
+        said = networks(image().double(), (image(seed=1).double(),))
+        _, translation = networks.pose(image().double(), image(seed=1).double())
+    mean = scaled_disparity(said.disparities[0], blueprint).mean()
+    expected = translation[0] / mean if cancels else translation[0] * mean
+    torch.testing.assert_close(said.source_T_target[0][0, :3, 3], expected, rtol=1e-13, atol=0.0)
 
 
 @pytest.mark.parametrize(("pose", "offsets"), [(PoseKind.NONE, (-1, 1)), (PoseKind.CNN, (0,))])

@@ -52,6 +52,8 @@ def test_probe3d_has_its_numbers() -> None:
     assert (config.epochs, config.warm_up, config.start_factor) == (10, 1.5, 0.01)
     assert (config.augmentation.jitter, config.augmentation.crop) == (0.8, 0.5)
     assert config.losses.gradient_form == "old"
+    assert config.losses.zero_normals
+    assert not of_preset("default").losses.zero_normals
 
 
 def test_relative_depth_of_navi_is_no_metres() -> None:

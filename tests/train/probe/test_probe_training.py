@@ -43,6 +43,25 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_run_tells_its_steps_and_loss_unless_told_not_to(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small_config(root)
+    record = train_probe(config, tmp_path / "run", CPU)
+    assert record is not None
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert f"step 0 of {record.steps}" in first
+    assert f"step {record.steps} of {record.steps}, loss" in last
+    train_probe(config, tmp_path / "silent", replace(CPU, shown=False))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_start_that_is_refused_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="cuda"):
+        train_probe(small_config(root), tmp_path / "run", RunOptions(device="cuda:77"))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("stop", [1, 2, 5])
 @pytest.mark.parametrize("rate", [0.0, 1e-3])
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(

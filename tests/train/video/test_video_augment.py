@@ -22,7 +22,7 @@ def sample(K: np.ndarray, motion: np.ndarray | None = None) -> OneViews:
         frames=frames,
         seen=None,
         offsets=(-1, 1),
-        pyramid=(frames[0, ::2, ::2], frames[0, ::4, ::4], frames[0, ::8, ::8]),
+        pyramid=(frames[:, ::2, ::2], frames[:, ::4, ::4], frames[:, ::8, ::8]),
         K=K.astype(np.float32),
         source_T_target=(given, None),
         travelled=np.array([1, np.nan], np.float32),
@@ -59,7 +59,7 @@ def test_mirroring_turns_every_picture_and_twice_is_nothing() -> None:
     views = sample(np.array([[50.0, 0, 20.0], [0, 50, 14], [0, 0, 1]]), np.eye(4))
     once = mirrored(views)
     np.testing.assert_array_equal(once.frames[2, 5, 0], views.frames[2, 5, 63])
-    np.testing.assert_array_equal(once.pyramid[1][3, 0], views.pyramid[1][3, 15])
+    np.testing.assert_array_equal(once.pyramid[1][:, 3, 0], views.pyramid[1][:, 3, 15])
     assert once.K[0, 2] == 43
     assert once.valid is not None
     assert once.valid[:, 54:].all()

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from rilievo.train.progress import listed
 from rilievo.train.video.collapse import FIRST_STEP, PATIENCE, SIGNS, Watch
 from rilievo.train.video.log import StepRow, WarningRow
-from rilievo.train.video.progress import listed
 
 LEARNS = StepRow(
     step=0,

@@ -34,7 +34,7 @@ def test_a_sample_is_a_target_with_its_neighbours(is_cached: bool, tmp_path: Pat
         np.testing.assert_array_equal(found, image)
     # 96x64 to 64x32: by 2/3 and 1/2, about the corner of the first pixel.
     np.testing.assert_allclose(views.K, [[FOCAL / 1.5, 0, 31.5], [0, FOCAL / 2, 15.5], [0, 0, 1]])
-    assert [level.shape[:2] for level in views.pyramid] == [(16, 32), (8, 16), (4, 8)]
+    assert [level.shape[:3] for level in views.pyramid] == [(1, 16, 32), (1, 8, 16), (1, 4, 8)]
     assert views.seen is None
     assert views.source_T_target == (None, None)
     assert views.travelled is None

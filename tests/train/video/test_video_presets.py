@@ -19,8 +19,16 @@ def test_faithful_trains_as_the_authors_did() -> None:
     assert (config.milestones, config.warm_up, config.clip_norm) == ((15,), 0, None)
     assert (config.weight_decay, config.accumulate, config.precision) == (0.0, 1, "fp32")
     assert config.losses == VideoLosses(
-        ssim=0.85, smoothness=1e-3, minimum=True, automask=True, align_corners=True, in_front=False
+        ssim=0.85,
+        smoothness=1e-3,
+        minimum=True,
+        automask=True,
+        align_corners=True,
+        in_front=False,
+        pixel_centres=False,
     )
+    assert not config.blueprint.cancels_scale
+    assert preset_config(CONFIG).blueprint.cancels_scale
     assert config.augmentation == VideoAugmentation(
         flip=0.5,
         jitter=0.5,

@@ -2,19 +2,21 @@
 
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from copy import deepcopy
 from csv import DictReader
 from dataclasses import replace
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.errors import InputError, OptionError, OutputError, RilievoError
 from rilievo.io.json_record import from_json, to_json
 from rilievo.models import load_model
 from rilievo.networks.video.blueprint import PoseKind
@@ -45,11 +47,56 @@ def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def said() -> list[str]:
+    """Lines on standard error of ``whole``."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Path:
     """A run that nothing disturbed."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    train_video(small_config(walls), run, CPU)
+    with redirect_stderr(StringIO()) as told:
+        train_video(small_config(walls), run, CPU)
+    said += told.getvalue().splitlines()
     return run
+
+
+def test_a_run_tells_its_steps_loss_and_time_left(whole: Path, said: list[str]) -> None:
+    assert whole.is_dir()
+    first, last = said[0], said[-1]
+    assert "step 0 of 6" in first
+    assert "step 6 of 6" in last
+    assert "loss 0." in last
+    assert "images a second" in last
+    assert "0 s left" in last
+    assert not any("\r" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"start": "/no/such/run"}, "nothing to start from"),
+        ({"data": {"least_motion": 1000.0}}, "moves"),
+        ({"data": {"camera_file": "/no/such/camera.yaml"}}, "camera.yaml"),
+    ],
+)
+def test_a_start_that_is_refused_leaves_nothing_behind(
+    walls: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    config = small_config(walls)
+    data = replace(config.data, **changes.get("data", {}))
+    refused = replace(config, start=changes.get("start"), data=data)
+    with pytest.raises(RilievoError, match=words):
+        train_video(refused, tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+    # What was there before stays.
+    (tmp_path / "run" / "frames").mkdir(parents=True)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(RilievoError, match=words):
+        train_video(refused, tmp_path / "run", CPU)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"frames", "notes.txt"}
 
 
 def test_a_run_says_what_it_did_and_is_not_done_again(walls: Path, whole: Path) -> None:

@@ -37,6 +37,9 @@ class VideoBlueprint:
     pose: PoseKind = PoseKind.SEPARATE
     pose_encoder: str = "resnet18"
     """Of a separate pose network: resnet18, resnet34 or resnet50."""
+    cancels_scale: bool = False
+    """Whether translation of the pose network 'cnn' is divided by the mean inverse depth, so that
+    depth's scale cancels (Wang et al. 2018). False multiplies, as the published program does."""
     size: tuple[int, int] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64."""
     scales: tuple[int, ...] = (0, 1, 2, 3)

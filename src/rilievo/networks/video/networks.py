@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rilievo.geometry.transforms import scale_translation
 from rilievo.networks.backbones.weights import seeded
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
-from rilievo.networks.video.depth import DepthNet, depth_of, make_decoder
-from rilievo.networks.video.pose import Motion, SharedPoseNet, make_pose_net, source_T_target
+from rilievo.networks.video.depth import DepthNet, make_decoder, scaled_disparity
+from rilievo.networks.video.pose import SharedPoseNet, make_pose_net, source_T_target
 from rilievo.networks.video.start import fill
 
 
@@ -18,15 +20,18 @@ class VideoAnswer(NamedTuple):
 
     Attributes:
         disparities: As a sigmoid says them, one for each scale, the finest first.
-        source_T_target: Motion, one for each source; None of those that are the other eye's or
-            where no network says it.
+        source_T_target: Motion, one for each source, its translation in the unit of the finest
+            scale's depth; None of those that are the other eye's or where no network says it.
         masks: Share by which each source counts in each pixel, one map for each scale; None
             without a mask head.
+        unscaled: ``source_T_target`` before mean inverse depth multiplied its translation, as the
+            published program does at every scale anew; None where it does not.
     """
 
     disparities: tuple[Float[Tensor, "b 1 _ _"], ...]
     source_T_target: tuple[Float[Tensor, "b 4 4"] | None, ...]
     masks: tuple[Float[Tensor, "b n _ _"], ...] | None
+    unscaled: tuple[Float[Tensor, "b 4 4"] | None, ...] | None = None
 
 
 class VideoNetworks(nn.Module):
@@ -65,40 +70,69 @@ class VideoNetworks(nn.Module):
         self, target: Float[Tensor, "b 3 h w"], sources: tuple[Float[Tensor, "b 3 h w"], ...]
     ) -> VideoAnswer:
         """All that they say of target frames and their sources, RGB in 0..1."""
-        features = self.depth.encoder(target)
+        views = (target, *sources)
+        if isinstance(self.pose, SharedPoseNet):
+            # One pass over all frames: the statistics of a batch are those of all of them.
+            seen = self.depth.encoder(torch.cat(views))
+            split = zip(*(each.chunk(len(views)) for each in seen), strict=True)
+            features, *others = (tuple(each) for each in split)
+        else:
+            features, others = self.depth.encoder(target), []
         disparities = self.depth.decoder(features)
-        pairs = zip(sources, self.offsets, strict=True)
-        motions = [self._motion(target, source, offset, features) for source, offset in pairs]
+        motions = self._motions(views, features, others)
+        unscaled = None
         if self.blueprint.pose is PoseKind.CNN:
-            # As published, its translation is in units of the scene's mean inverse depth: here
-            # that of the finest scale, for all scales, where the published program takes each own.
-            inverse = 1 / depth_of(disparities[0].float(), self.blueprint)
-            unit = inverse.mean(dim=(1, 2, 3))[:, None]
-            motions = [each and (each[0], each[1] * unit) for each in motions]
+            unit = _unit(disparities[0], self.blueprint)
+            unscaled = None if self.blueprint.cancels_scale else motions
+            motions = tuple(
+                None if each is None else scale_translation(each, unit.to(each.dtype))
+                for each in motions
+            )
         return VideoAnswer(
             disparities=disparities,
-            source_T_target=tuple(
-                motion and source_T_target(*motion, source_is_earlier=offset < 0)
-                for motion, offset in zip(motions, self.offsets, strict=True)
-            ),
+            source_T_target=motions,
             masks=None if self.mask is None else self.mask(features),
+            unscaled=unscaled,
         )
 
-    def _motion(
+    def _motions(
         self,
-        target: Float[Tensor, "b 3 h w"],
-        source: Float[Tensor, "b 3 h w"],
-        offset: int,
+        views: tuple[Float[Tensor, "b 3 h w"], ...],
         features: tuple[Float[Tensor, "b _ _ _"], ...],
-    ) -> Motion | None:
-        """From the earlier of two frames to the later; ``features`` are the target's."""
-        if self.pose is None or offset == 0:
-            return None
-        if isinstance(self.pose, SharedPoseNet):
-            other = self.depth.encoder(source)
-            both = (other, features) if offset < 0 else (features, other)
-            return self.pose.of_features(*both)
-        return self.pose(*((source, target) if offset < 0 else (target, source)))
+        others: list[tuple[Float[Tensor, "b _ _ _"], ...]],
+    ) -> tuple[Float[Tensor, "b 4 4"] | None, ...]:
+        """``source_T_target`` of each source as the pose network says it.
+
+        Args:
+            views: The target, then its sources.
+            features: Of the target.
+            others: Of each source, where the encoder is shared.
+        """
+        target, *sources = views
+        found: list[Tensor | None] = []
+        for place, (source, offset) in enumerate(zip(sources, self.offsets, strict=True)):
+            if self.pose is None or offset == 0:
+                found.append(None)
+                continue
+            is_earlier = offset < 0
+            if isinstance(self.pose, SharedPoseNet):
+                both = (others[place], features) if is_earlier else (features, others[place])
+                motion = self.pose.of_features(*both)
+            else:
+                motion = self.pose(*((source, target) if is_earlier else (target, source)))
+            found.append(source_T_target(*motion, source_is_earlier=is_earlier))
+        return tuple(found)
+
+
+def _unit(sigmoid: Float[Tensor, "b 1 h w"], blueprint: VideoBlueprint) -> Float[Tensor, "b"]:
+    """What translation of the pose network 'cnn' is multiplied by.
+
+    Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018, divide
+    inverse depth by its mean. Translation has to be divided by that mean to follow; the published
+    program multiplies.
+    """
+    mean = scaled_disparity(sigmoid, blueprint).mean(dim=(1, 2, 3))
+    return 1 / mean.detach() if blueprint.cancels_scale else mean
 
 
 def make_networks(

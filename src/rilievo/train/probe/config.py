@@ -92,6 +92,9 @@ class Losses:
     """Of the gradients in 'probe'."""
     gradient_form: GradientForm = GradientForm.HEAD
     normals: NormalsLoss = NormalsLoss.UNCERTAIN
+    zero_normals: bool = False
+    """Whether normals are learned wherever depth is known, a true normal of length zero counting as
+    90° off, as Probe3D's program does; else where a true normal is known."""
     normals_weight: float = 1.0
     """Of normals against depth where both are read out of one probe."""
 
@@ -183,9 +186,11 @@ class RunOptions:
         tensorboard: Whether to write events for TensorBoard beside the CSV.
         resume: Whether to go on with a run that lies in the folder.
         stop_at: Stop after so many steps, with a checkpoint, as if killed then.
+        shown: Whether to say on standard error how far the run is.
     """
 
     device: str = "auto"
     tensorboard: bool = False
     resume: bool = False
     stop_at: int | None = None
+    shown: bool = True

@@ -81,7 +81,11 @@ class Learner(nn.Module):
             depth = depth_objective(answer.depth.float(), batch.depth, self.config.losses)
         if answer.normals is not None:
             normals = normals_objective(
-                answer.normals.float(), answer.kappa, batch.normals, self.config.losses
+                answer.normals.float(),
+                answer.kappa,
+                batch.normals,
+                self.config.losses,
+                depth=batch.depth,
             )
         total = depth + self.config.losses.normals_weight * normals
         return Loss(total=total, depth=depth.detach(), normals=normals.detach())

@@ -42,6 +42,7 @@ from rilievo.train.probe.presets import differences
 from rilievo.train.probe.records import TrainingRecord
 from rilievo.train.probe.schedule import rate_factor
 from rilievo.train.probe.validation import validate
+from rilievo.train.progress import Progress
 from rilievo.version import VERSION
 
 _STEPS_A_ROW = 25
@@ -79,10 +80,19 @@ class Loop:
         state, path = self._state, self._run / CHECKPOINT
         if path.exists():
             load_checkpoint(state, path, fingerprint=self._fingerprint)
-        with Log(self._run, step=state.step, tensorboard=self._options.tensorboard) as log:
+        with (
+            Log(self._run, step=state.step, tensorboard=self._options.tensorboard) as log,
+            Progress(
+                steps=self._steps,
+                done=state.step,
+                images=self._config.batch_size,
+                shown=self._options.shown,
+            ) as progress,
+        ):
             while state.step < self._steps:
                 with self._memory(), self._timed(), random_of_step(self._config.seed, state.step):
                     self._step()
+                progress.step(self._losses[-1].total.detach() if self._losses else None)
                 if state.step % _STEPS_A_ROW == 0 or state.step == self._steps:
                     self._write_row(log)
                 if state.step % self._epoch_steps == 0:

@@ -43,6 +43,8 @@ def normals_objective(
     kappa: Float[Tensor, "b h w"] | None,
     true: Float[Tensor, "b 3 h w"],
     losses: Losses,
+    *,
+    depth: Float[Tensor, "b h w"],
 ) -> Float[Tensor, ""]:
     """How wrong normals are where there is truth; zero where the batch has none.
 
@@ -51,8 +53,11 @@ def normals_objective(
         kappa: How sure they are; None where nothing says so.
         true: Zero where there is no truth.
         losses: What is minimised.
+        depth: True depth; 0 where there is none, and everywhere in a dataset without depth.
     """
     valid = true.square().sum(dim=1) > _LEAST_LENGTH
+    if losses.zero_normals and depth.any():
+        valid = depth > 0
     if not valid.any():
         return 0 * predicted.sum()
     if losses.normals is NormalsLoss.ANGULAR or kappa is None:

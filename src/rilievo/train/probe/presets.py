@@ -38,6 +38,10 @@ REASONS: Mapping[str, str] = {
         "gradients between images of the batch, a mistake mended later; else between rows and "
         "columns"
     ),
+    "losses.zero_normals": (
+        "normals are learned wherever depth is known: a true normal of length zero counts as 90 "
+        "degrees off, and one without depth not at all; 'default' learns where a normal is known"
+    ),
     "augmentation.jitter": "colours change in 80 % of the images, anew every epoch",
     "augmentation.crop": "half of the images are cropped, anew every epoch",
     "final_factor": "the learning rate ends at 1 % of its peak, not at 0",
@@ -74,7 +78,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
         preset=name,
         blueprint=replace(blueprint, treatment=name),
         data=data,
-        losses=Losses(gradient_form=form, normals=normals),
+        losses=Losses(gradient_form=form, normals=normals, zero_normals=True),
         augmentation=Augmentation(jitter=0.8, crop=0.5),
         final_factor=0.01,
         schedule=Schedule.QUARTER_COSINE,

@@ -57,10 +57,12 @@ def train_probe(
     frames = frames or open_frames(config)
     backbone = backbone or make_chosen_backbone(config.blueprint)
     sha256 = weights_sha256(backbone)
-    config = _open_folder(config, run, resume=options.resume)
+    config = _check_folder(config, run, resume=options.resume)
     if is_finished(run, weights=WEIGHTS, record=RECORD):
         return read_record(run)
     loop = Loop(config, run, options, frames, backbone, keeping)
+    # Only now: what could not begin leaves no run behind.
+    _write_config(config, run)
     if not loop.go():
         return None
     return _finished(loop, run, sha256)
@@ -77,8 +79,8 @@ def _finished(loop: Loop, run: Path, sha256: str) -> TrainingRecord:
     return record
 
 
-def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> ProbeConfig:
-    """Make the folder, or see that the run in it is this one.
+def _check_folder(config: ProbeConfig, run: Path, *, resume: bool) -> ProbeConfig:
+    """See that a run in the folder, if there is any, is this one.
 
     Returns:
         The configuration as the run has it: its paths may be spelled otherwise.
@@ -86,8 +88,8 @@ def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> ProbeConfig
     Raises:
         OutputError: If something else lies there.
     """
-    make_folder(run)
-    sweep_parts(run)
+    if run.is_dir():
+        sweep_parts(run)
     path, config = run / CONFIG, with_whole_paths(config)
     if path.exists() and not is_torn(path):
         if not is_run(run):
@@ -105,9 +107,16 @@ def _open_folder(config: ProbeConfig, run: Path, *, resume: bool) -> ProbeConfig
                 "give those options, or choose another folder"
             )
         return before
+    return config
+
+
+def _write_config(config: ProbeConfig, run: Path) -> None:
+    path = run / CONFIG
+    if path.exists() and not is_torn(path):
+        return
+    make_folder(run)
     with replacing(path) as part:
         part.write_text(to_json(config, indent=2), encoding="utf-8")
-    return config
 
 
 def _read_config(path: Path) -> ProbeConfig:

@@ -63,7 +63,7 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
         views,
         frames=np.ascontiguousarray(views.frames[:, :, ::-1]),
         seen=None if views.seen is None else np.ascontiguousarray(views.seen[:, :, ::-1]),
-        pyramid=tuple(np.ascontiguousarray(each[:, ::-1]) for each in views.pyramid),
+        pyramid=tuple(np.ascontiguousarray(each[:, :, ::-1]) for each in views.pyramid),
         K=K,
         source_T_target=tuple(map(_mirrored_motion, views.source_T_target)),
         valid=None if views.valid is None else np.ascontiguousarray(views.valid[:, ::-1]),

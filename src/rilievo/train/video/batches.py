@@ -21,7 +21,8 @@ class OneViews:
         frames: The target, then its sources in the order of ``offsets``, as the camera saw them.
         seen: The same for the networks; None where their colours are not changed.
         offsets: Of each source in time; 0 the other eye.
-        pyramid: The target at the sizes of scales 1 to 3, each made from the one before.
+        pyramid: The target, and its sources where they are compared at coarser sizes, at the
+            sizes of scales 1 to 3, each made from the one before.
         K: Intrinsics [px] at this size.
         source_T_target: Known motion of each source; None where it is to be learned.
         travelled: Distance [m] between target and each source, NaN where unknown; None where
@@ -35,10 +36,10 @@ class OneViews:
     frames: UInt8[np.ndarray, "n h w 3"]
     seen: UInt8[np.ndarray, "n h w 3"] | None
     offsets: tuple[int, ...]
-    pyramid: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
+    pyramid: tuple[UInt8[np.ndarray, "m _ _ 3"], ...]
     K: Float32[np.ndarray, "3 3"]
     source_T_target: tuple[Float32[np.ndarray, "4 4"] | None, ...]
-    travelled: Float32[np.ndarray, "m"] | None = None
+    travelled: Float32[np.ndarray, "k"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None
     hints: Float32[np.ndarray, "h w"] | None = None
 
@@ -76,17 +77,19 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
     if any(each.seen is not None for each in views):
         changed = [each.frames if each.seen is None else each.seen for each in views]
         seen = _floats(changed, device)
-    pyramid = tuple(
-        _floats([each.pyramid[scale][None] for each in views], device)[0]
+    levels = [
+        _floats([each.pyramid[scale] for each in views], device)
         for scale in range(len(first.pyramid))
-    )
+    ]
+    pyramids = tuple(zip(frames, *levels, strict=False))
     return Views(
         target=frames[0],
         sources=frames[1:],
         target_seen=seen[0],
         sources_seen=seen[1:],
         offsets=first.offsets,
-        pyramid=(frames[0], *pyramid),
+        pyramid=pyramids[0],
+        source_pyramids=pyramids[1:] or None,
         K=_tensor(np.stack([each.K for each in views]), device),
         source_T_target=tuple(
             _motion([each.source_T_target[place] for each in views], device)

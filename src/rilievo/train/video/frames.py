@@ -46,6 +46,7 @@ def open_frames(
     cache: Path | None,
     progress: Progress | None = None,
     hints: bool = False,
+    source_pyramids: bool = False,
 ) -> VideoFrames:
     """The frames of a run.
 
@@ -60,6 +61,7 @@ def open_frames(
             (a video is held in memory).
         progress: Told of every frame that is decoded now.
         hints: Whether the eyes of every target are matched, for depth to fall back on.
+        source_pyramids: Whether sources are shrunk to the coarser scales too, to be compared there.
 
     Raises:
         OptionError: If options do not go together.
@@ -69,10 +71,11 @@ def open_frames(
     opening = Opening(
         data=data,
         size=size,
-        offsets=_all_offsets(data, offsets, hints=hints),
+        offsets=all_offsets(data, offsets, hints=hints),
         cache=cache,
         progress=progress,
         hints=hints,
+        source_pyramids=source_pyramids,
     )
     sequences = list_sequences(data)
     stores = {
@@ -102,8 +105,12 @@ def open_frames(
     return parted_frames(opening, opened, found)
 
 
-def _all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tuple[int, ...]:
-    """Of the sources in time, and of the other eye."""
+def all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tuple[int, ...]:
+    """Offsets of the sources in time, and of the other eye.
+
+    Raises:
+        OptionError: If they do not go together.
+    """
     temporal = offsets if data.temporal else ()
     if OTHER_EYE in temporal or len(set(temporal)) != len(temporal):
         raise OptionError(f"offsets are other than 0 and once each, got {offsets}")

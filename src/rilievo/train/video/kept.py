@@ -69,9 +69,11 @@ class KeptFrames:
         offsets: tuple[int, ...],
         motion: MotionUse,
         hints: bool = False,
+        source_pyramids: bool = False,
     ) -> None:
         self._sequences, self._targets = tuple(sequences), tuple(targets)
         self._motion, self._hints, self.offsets = motion, hints, offsets
+        self._shrunk = 1 + len(offsets) if source_pyramids else 1
         self.ids = tuple(self._id(target.place) for target in self._targets)
 
     def __len__(self) -> int:
@@ -92,13 +94,14 @@ class KeptFrames:
         target = self._targets[index]
         opened = self._sequences[target.place.sequence]
         frames = np.stack([self._frame(place) for place in target.places])
+        levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
         known = self._known_motion(target)
         views = OneViews(
             id=self.ids[index],
             frames=frames,
             seen=None,
             offsets=self.offsets,
-            pyramid=pyramid_of(frames[0]),
+            pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
             source_T_target=tuple(
                 None if each is None or not self._is_given(offset) else each.astype(np.float32)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rilievo.losses.view_synthesis import VideoLoss, video_loss
 from rilievo.losses.views import Views
-from rilievo.networks.video.networks import VideoAnswer, VideoNetworks
+from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.video.config import VideoConfig
 
 
@@ -113,13 +113,17 @@ class Learner(nn.Module):
         with torch.autocast(views.target.device.type, enabled=False):
             if self.camera is not None:
                 views = replace(views, K=self.camera(views.K))
-            motions = known_or_found(views, answer)
+            motions = known_or_found(views, answer.source_T_target)
+            # What the published program scales by each scale's own depth, it scales in the loss.
+            given = motions
+            if answer.unscaled is not None:
+                given = known_or_found(views, answer.unscaled)
             check_finite("depth", *answer.disparities)
             check_finite("motion", *motions)
             loss = video_loss(
                 views,
                 answer.disparities,
-                motions,
+                given,
                 min_depth=blueprint.min_depth,
                 max_depth=blueprint.max_depth,
                 scales=blueprint.scales,
@@ -127,14 +131,17 @@ class Learner(nn.Module):
                 generator=generator,
                 masks=answer.masks,
                 source_sigmoids=others,
+                multiplied=answer.unscaled is not None,
             )
         return Explained(views=views, sigmoids=answer.disparities, motions=motions, loss=loss)
 
 
-def known_or_found(views: Views, answer: VideoAnswer) -> tuple[Float[Tensor, "b 4 4"], ...]:
+def known_or_found(
+    views: Views, answer: tuple[Float[Tensor, "b 4 4"] | None, ...]
+) -> tuple[Float[Tensor, "b 4 4"], ...]:
     """Motion of each source: the known one where there is one, else the network's."""
     motions = []
-    for known, found in zip(views.source_T_target, answer.source_T_target, strict=True):
+    for known, found in zip(views.source_T_target, answer, strict=True):
         motion = found if known is None else known
         assert motion is not None, "motion is known, or a network says it"
         motions.append(motion)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, OptionError
 from rilievo.models.video_run import WEIGHTS
 from rilievo.networks.memory import is_out_of_memory
+from rilievo.train.progress import Progress, listed
 from rilievo.train.video.batches import Batch
 from rilievo.train.video.checkpoint import (
     CHECKPOINT,
@@ -29,7 +30,6 @@ from rilievo.train.video.loader import batches
 from rilievo.train.video.log import Log, StepRow, ValidationRow
 from rilievo.train.video.measures import Measures, measure
 from rilievo.train.video.pictures import save_pictures
-from rilievo.train.video.progress import Progress, listed
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.schedule import Course, learning_rate
 from rilievo.train.video.summary import summarise
@@ -84,7 +84,7 @@ class Loop:
             while state.step < course.steps:
                 with self._failures(), self._timed():
                     self._step(given)
-                progress.step()
+                progress.step(self._measured[-1][0])
                 if state.step % STEPS_A_ROW == 0 or state.step == course.steps:
                     self._write_row(log, progress)
                 if course.ends_epoch(state.step):
@@ -181,7 +181,6 @@ class Loop:
             seconds=state.seconds,
         )
         log.add(row)
-        progress.describe(f"epoch {row.epoch:.1f}, loss {row.loss:.4f}")
         for warning in self._watch.look(row):
             log.add(warning)
             progress.say(f"warning: step {warning.step}: {warning.text}")

@@ -36,6 +36,7 @@ class Opening:
         cache: Folder of the cache.
         progress: Told of every frame that is decoded.
         hints: Whether stereo pairs are matched.
+        source_pyramids: Whether sources are shrunk too.
         notes: For the user.
         gone: Broken frames.
         moving: What moves, of sequences that were gone through.
@@ -48,6 +49,7 @@ class Opening:
     cache: Path | None
     progress: Progress | None
     hints: bool = False
+    source_pyramids: bool = False
     notes: list[str] = field(default_factory=list)
     gone: set[Place] = field(default_factory=set)
     moving: dict[int, Moving] = field(default_factory=dict)

@@ -34,7 +34,14 @@ def parted_frames(
         )
     motion = MotionUse(follows=opening.data.follow_poses, measures=opening.data.poses is not None)
     kept, held_out = (
-        KeptFrames(opened, targets, offsets=opening.offsets, motion=motion, hints=opening.hints)
+        KeptFrames(
+            opened,
+            targets,
+            offsets=opening.offsets,
+            motion=motion,
+            hints=opening.hints,
+            source_pyramids=opening.source_pyramids,
+        )
         for targets in (training, parted.held_out)
     )
     return VideoFrames(

@@ -3,10 +3,10 @@
 ``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) trained: their losses,
 sampling, augmentation and schedule. ``default`` mends what is wrong with it.
 
-In four things ``faithful`` too is not as the published program, none of which moves a mean: the
+In three things ``faithful`` too is not as the published program, none of which moves a mean: the
 noise that breaks ties of the auto-mask is drawn once a step, not at every scale; changed colours
-are rounded once, not after each change; a rotation has its true gradient at rest, where theirs is
-zero; and the motion of a network of kind ``cnn`` is in units of the finest scale's depth.
+are rounded once, not after each change; and a rotation has its true gradient at rest, where theirs
+is zero.
 """
 
 from collections.abc import Mapping
@@ -43,6 +43,14 @@ REASONS: Mapping[str, str] = {
         "a point behind a source's camera takes a colour from wherever the division lands; "
         "'default' gives it the largest error"
     ),
+    "losses.pixel_centres": (
+        "where scales=native, K of a coarser scale is the normalised K times its size, which "
+        "moves centres of pixels by up to half of one; 'default' keeps them"
+    ),
+    "blueprint.cancels_scale": (
+        "the mean inverse depth multiplies the translation of the pose network 'cnn', which "
+        "squares depth's scale in the parallax; 'default' divides, which cancels it"
+    ),
     "warm_up": (
         "the full learning rate from the first step on; 'default' climbs, so that a pose network "
         "fresh from chance does not push depth to one end of its range"
@@ -64,7 +72,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
     if config.preset not in PRESETS:
         raise OptionError(f"no preset '{config.preset}'; {suggest(config.preset, PRESETS)}")
     plain = VideoConfig(
-        blueprint=replace(config.blueprint, mask=False),
+        blueprint=replace(config.blueprint, mask=False, cancels_scale=False),
         data=config.data,
         preset=config.preset,
         start=config.start,
@@ -72,7 +80,8 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         seed=config.seed,
     )
     if config.preset == "default":
-        return replace(plain, warm_up=200, clip_norm=10.0)
+        blueprint = replace(plain.blueprint, cancels_scale=True)
+        return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0)
     data = _published(config.data)
     # Where the user says the camera or the baseline, the eyes are as far apart as they are.
     shortened = data.baseline != config.data.baseline
@@ -80,7 +89,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         plain,
         blueprint=replace(plain.blueprint, unit=_UNIT if shortened else plain.blueprint.unit),
         data=data,
-        losses=VideoLosses(in_front=False),
+        losses=VideoLosses(in_front=False, pixel_centres=False),
         augmentation=VideoAugmentation(move_centre=False),
     )
 
@@ -115,7 +124,9 @@ def differences(config: VideoConfig) -> tuple[Difference, ...]:
         named=preset_config(config),
         reasons=REASONS,
     )
-    return tuple(each for each in found if not each.field.startswith("blueprint."))
+    return tuple(
+        each for each in found if each.field in REASONS or not each.field.startswith("blueprint.")
+    )
 
 
 def _measured(data: VideoData) -> VideoData:

@@ -15,7 +15,7 @@ from rilievo.train.video.lens import Straightening, straight
 from rilievo.train.video.sequences import FrameSequence
 
 PYRAMID_SCALES = 3
-"""Halvings of the size that the target is needed at."""
+"""Halvings of the size that frames are needed at."""
 
 
 class OddSizeError(InputError):

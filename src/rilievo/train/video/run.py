@@ -1,10 +1,13 @@
 """Training on video, into a run's folder that is a model."""
 
 import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rilievo.errors import InputError, OutputError
+from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.checksums import write_checksums
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -14,15 +17,16 @@ from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import differing_options, with_whole_paths
 from rilievo.train.finished import is_finished
+from rilievo.train.progress import Decoding
 from rilievo.train.video.checkpoint import CHECKPOINT
-from rilievo.train.video.config import VideoConfig, VideoRunOptions
+from rilievo.train.video.config import Scales, VideoConfig, VideoRunOptions
 from rilievo.train.video.devices import make_fabric
-from rilievo.train.video.frames import VideoFrames, open_frames
+from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.log import LOGS
 from rilievo.train.video.loop import BEST, Loop
-from rilievo.train.video.progress import Decoding
 from rilievo.train.video.records import RECORD, VideoRecord, read_record
+from rilievo.train.video.sources import list_sequences
 
 CACHE = "frames"
 
@@ -58,20 +62,25 @@ def train_video(
     # As it will be read again: a whole number that stands for a float is that float.
     config = with_whole_paths(config)
     fabric = make_fabric(config, options)
-    if fabric.is_global_zero:
-        _check_folder(config, run, resume=options.resume)
-    fabric.barrier()
-    if (run / CONFIG).exists() and not is_torn(run / CONFIG):
-        config = read_config(run)  # its paths may be spelled otherwise
-    if is_finished(run, weights=WEIGHTS, record=RECORD):
-        return read_record(run)
-    if frames is None:
-        cache = run / CACHE if options.cache is None else Path(options.cache)
-        frames = _frames(config, cache, fabric)
-    learner = Learner(_networks(config, run, frames), config)
-    if fabric.is_global_zero:
-        # Only now: what could not begin leaves no run behind.
-        _write_config(config, run)
+    with _nothing_left(run, speaks=fabric.is_global_zero):
+        if fabric.is_global_zero:
+            _check_folder(config, run, resume=options.resume)
+        fabric.barrier()
+        if (run / CONFIG).exists() and not is_torn(run / CONFIG):
+            config = read_config(run)  # its paths may be spelled otherwise
+        if is_finished(run, weights=WEIGHTS, record=RECORD):
+            return read_record(run)
+        if frames is None:
+            # Footage that is not there is said before weights are fetched, and what networks start
+            # from is refused before frames are decoded, which takes minutes.
+            list_sequences(config.data)
+        learner = Learner(_networks(config, run, frames), config)
+        if frames is None:
+            cache = run / CACHE if options.cache is None else Path(options.cache)
+            frames = _frames(config, cache, fabric)
+        if fabric.is_global_zero:
+            # Only now: what could not begin leaves no run behind.
+            _write_config(config, run)
     loop = Loop(
         config,
         run,
@@ -100,13 +109,35 @@ def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
             cache=cache,
             progress=Decoding(shown=fabric.is_global_zero),
             hints=config.losses.hints,
+            source_pyramids=config.losses.scales is Scales.NATIVE,
         )
 
 
-def _networks(config: VideoConfig, run: Path, frames: VideoFrames) -> VideoNetworks:
+def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:
     """What a checkpoint holds need not be fetched once more."""
     start = None if (run / CHECKPOINT).exists() else config.start
-    return make_networks(config.blueprint, offsets=frames.offsets, seed=config.seed, start=start)
+    if frames is None:
+        offsets = all_offsets(config.data, config.offsets, hints=config.losses.hints)
+    else:
+        offsets = frames.offsets
+    return make_networks(config.blueprint, offsets=offsets, seed=config.seed, start=start)
+
+
+@contextmanager
+def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
+    """Take away what a start that is refused has made in the run's folder."""
+    made = [path for path in (run / CACHE, run / BEST) if not path.exists()]
+    is_new = not run.exists()
+    try:
+        yield
+    except RilievoError:
+        if speaks:
+            for folder in made:
+                shutil.rmtree(folder, ignore_errors=True)
+            if is_new:
+                with suppress(OSError):
+                    run.rmdir()
+        raise
 
 
 def read_config(run: Path) -> VideoConfig:
@@ -142,14 +173,16 @@ def _check_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
         OutputError: If something else lies there.
         InputError: If its configuration is broken.
     """
+    make_folder(run)
     for folder in (run, run / BEST):
-        make_folder(folder)
-        sweep_parts(folder)
+        if folder.exists():
+            sweep_parts(folder)
     if (run / CONFIG).exists() and not is_torn(run / CONFIG):
         _check_same(config, run, resume=resume)
 
 
 def _write_config(config: VideoConfig, run: Path) -> None:
+    make_folder(run / BEST)
     for path in (run / BEST / CONFIG, run / CONFIG):
         with replacing(path) as part:
             part.write_text(to_json(config, indent=2), encoding="utf-8")

@@ -1,0 +1,167 @@
+"""Progress of a run on standard error: a bar on a terminal, elsewhere a line every few seconds."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, SupportsFloat
+
+from rilievo.io.limits import printable
+
+_FRAMES_A_WORD = 20
+_NOTES = 4
+_SECONDS_A_LINE = 5.0
+
+
+class Progress:
+    """Steps, loss, rate and time left of a run, to be closed.
+
+    The first line comes at once, the next ones with the first step and then every few seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int | None,
+        done: int,
+        images: int,
+        shown: bool,
+        share: float = 0.0,
+        what: str = "training",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the bar, or say that the run begins.
+
+        Args:
+            steps: Steps in all; None where the run is as long as ``step`` says.
+            done: Steps done before.
+            images: Images a step has.
+            shown: Whether this process speaks.
+            share: Share of the run that is done before, where ``steps`` is None.
+            what: What is done.
+            clock: Seconds.
+        """
+        self._shown, self._images, self._clock = shown, images, clock
+        self._steps, self._step, self._before = steps, done, done
+        self._share_before = done / steps if steps else share
+        self._began, self._told = clock(), -float("inf")
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._bar: Any = _bar(steps, done, images) if shown and is_terminal and steps else None
+        if self._bar is None:
+            length = f"{self._share_before:.0%}" if steps is None else f"step {done} of {steps}"
+            self.say(f"{what}: {length}, {images} image{'s' if images > 1 else ''} a step")
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
+        """One more step is done.
+
+        Args:
+            loss: Of the step; read only when a line is due, so that a GPU need not be waited for.
+            share: Share of the run that is done, where the number of steps is not known.
+        """
+        self._step += 1
+        if self._bar is not None:
+            self._bar.update(self._images)
+        now = self._clock()
+        is_last = self._step == self._steps
+        if not self._shown or (now - self._told < _SECONDS_A_LINE and not is_last):
+            return
+        self._told = now
+        words = "" if loss is None else f"loss {float(loss):.4g}"
+        if self._bar is not None:
+            self._bar.set_description_str(words or "train")
+            return
+        if share is None:
+            share = self._step / self._steps if self._steps else self._share_before
+        of = f"{share:.0%}" if self._steps is None else f"of {self._steps}"
+        parts = [f"step {self._step} {of}", words, *self._rate(now - self._began, share)]
+        self.say(", ".join(part for part in parts if part))
+
+    def say(self, text: str) -> None:
+        """A line on standard error, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        elif self._shown:
+            _say(text)
+
+    def _rate(self, seconds: float, share: float) -> list[str]:
+        """Images a second, and the time left, by what this process has done."""
+        here, gained = self._step - self._before, share - self._share_before
+        if seconds <= 0:
+            return []
+        rate = [f"{here * self._images / seconds:.3g} images a second"]
+        return [*rate, f"{_words(seconds * (1 - share) / gained)} left"] if gained > 0 else rate
+
+
+class Decoding:
+    """Says how far the decoding of frames is: on a terminal as it goes, elsewhere in lines."""
+
+    def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shown = shown and sys.stderr is not None
+        self._redraws = self._shown and sys.stderr.isatty()
+        self._clock, self._told = clock, clock()
+
+    def __call__(self, sequence: str, done: int, total: int) -> None:
+        """Say that one more frame is decoded."""
+        if not self._shown:
+            return
+        text = f"{printable(sequence)}: {done} of {total} frames"
+        if not self._redraws:
+            if self._clock() - self._told >= _SECONDS_A_LINE:
+                self._told = self._clock()
+                _say(text)
+        elif done == total or done % _FRAMES_A_WORD == 0:
+            ending = "\n" if done == total else ""
+            with suppress(OSError):
+                sys.stderr.write(f"\r{text}{ending}")
+                sys.stderr.flush()
+
+
+def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """The first and the last of many notes: the last ones sum up."""
+    if len(notes) <= 2 * _NOTES:
+        return notes
+    left = len(notes) - 2 * _NOTES
+    return (*notes[:_NOTES], f"... and {left} more, in record.json at the end", *notes[-_NOTES:])
+
+
+def _say(text: str) -> None:
+    # That nobody listens any more is no reason to end a run.
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _words(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _bar(steps: int, done: int, images: int) -> Any:
+    from tqdm import tqdm
+
+    # Its thread that redraws slow bars would outlive the run.
+    tqdm.monitor_interval = 0
+    return tqdm(
+        total=steps * images,
+        initial=done * images,
+        desc="train",
+        unit="",
+        file=sys.stderr,
+        dynamic_ncols=True,
+        bar_format="{desc} |{bar}| {percentage:.0f} %, {rate_noinv_fmt} images, {remaining} left",
+    )
