@@ -62,7 +62,7 @@ def test_an_interrupted_file_leaves_the_old_one_and_no_part(
         (errno.EACCES, "no permission"),
         (errno.EROFS, "read-only"),
         (errno.EIO, "cannot be written whole"),
-        (None, "cannot be written whole (3 requested and 1 written): is the disk full?"),
+        (None, "cannot be written whole (3 requested and 1 written): free some space"),
     ],
 )
 def test_what_the_system_refuses_is_said_in_one_line(
@@ -76,6 +76,20 @@ def test_what_the_system_refuses_is_said_in_one_line(
     assert words in one_line(caught, path)
     assert names(tmp_path) == ["depth.png"]
     assert path.read_bytes() == b"good"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "no"), OSError("broken data stream when writing image file")]
+)
+def test_a_full_disk_is_spoken_of_only_where_the_system_says_so(
+    tmp_path: Path, error: OSError
+) -> None:
+    with pytest.raises(OutputError) as caught:
+        write_half(tmp_path / "depth.png", error)
+    words = one_line(caught, tmp_path / "depth.png")
+    assert "cannot be written whole" in words
+    assert "the disk" not in words
+    assert "space" not in words
 
 
 def test_a_folder_of_that_name_is_in_the_way(tmp_path: Path) -> None:

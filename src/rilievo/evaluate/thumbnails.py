@@ -1,7 +1,6 @@
 """Small pictures for a page, written into the page itself."""
 
 import base64
-import io
 import math
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from rilievo.io.colour import (
     invalid_colour,
     normals_picture,
 )
+from rilievo.io.jpeg import jpeg_bytes
 
 WIDTH = 480
 """Most pixels that a picture of a report is wide."""
@@ -109,7 +109,6 @@ def gradient(colour_map: str) -> str:
 
 
 def _uri(picture: Image.Image) -> str:
-    file = io.BytesIO()
     # Without subsampling: colours are the numbers here.
-    picture.save(file, format="JPEG", quality=_QUALITY, subsampling=0, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    file = jpeg_bytes(picture, quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(file).decode('ascii')}"

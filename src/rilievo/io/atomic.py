@@ -17,6 +17,7 @@ from rilievo.errors import OutputError
 from rilievo.io.limits import printable
 
 _PART = re.compile(r"\..+\.(?P<pid>\d+)-\d+(-(?P<place>[0-9a-f]{8}))?\.rilievo-part", re.DOTALL)
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _ABANDONED = 86_400.0  # seconds in which nothing was written to a part
 _LONGEST_NAME = 255
 _NUMBERS = itertools.count()
@@ -165,7 +166,10 @@ def _reason(error: OSError) -> str:
     if error.errno in _MENDS:
         return _MENDS[error.errno]
     words = printable(" ".join(str(error).split()))
-    return f"cannot be written whole ({words}): is the disk full?"
+    # numpy's words for a write that took less than it was given; it keeps no number.
+    if _SHORT_WRITE.search(words):
+        return f"cannot be written whole ({words}): free some space or choose another folder"
+    return f"cannot be written whole ({words})"
 
 
 def _remove(part: Path) -> None:

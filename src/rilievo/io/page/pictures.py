@@ -1,6 +1,5 @@
 """The pictures of a page: JPEG files of a side that screens can show."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from rilievo.io.colour import (
 )
 from rilievo.io.facts import ColourFacts
 from rilievo.io.formats.colour import colour_facts, picture_range
+from rilievo.io.jpeg import jpeg_bytes
 from rilievo.io.writing import SaveOptions
 from rilievo.types import DepthKind, DepthMap, Photo, Prediction
 
@@ -63,7 +63,7 @@ def photo_picture(photo: Photo, options: SaveOptions) -> Picture:
     side = min(_PHOTO_SIDE, options.texture_side)
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
-    return Picture(title="Photograph", words="The photograph", jpeg=_jpeg(image, _PHOTO_QUALITY))
+    return Picture(title="Photograph", words="The photograph", jpeg=_photo_jpeg(image))
 
 
 def depth_picture(depth: DepthMap, options: SaveOptions) -> Picture:
@@ -140,12 +140,10 @@ def _grid(shape: tuple[int, int]) -> tuple[slice, slice]:
     return first, second
 
 
+def _photo_jpeg(image: Image.Image) -> bytes:
+    return jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)
+
+
 def _map_jpeg(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
     # Without subsampling: colours are the numbers here.
-    return _jpeg(Image.fromarray(pixels), _MAP_QUALITY, subsampling="4:4:4")
-
-
-def _jpeg(image: Image.Image, quality: int, *, subsampling: str = "4:2:0") -> bytes:
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=True)
-    return file.getvalue()
+    return jpeg_bytes(Image.fromarray(pixels), quality=_MAP_QUALITY)

@@ -1,6 +1,5 @@
 """The pictures of one image: photograph, truth, and what each model says."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from rilievo.evaluate.thumbnails import (
     shrunk_depth,
 )
 from rilievo.io.colour import ColourRange, colourise, invalid_colour, normals_picture
+from rilievo.io.jpeg import jpeg_bytes
 from rilievo.types import DepthKind, DepthMap
 from rilievo.views.exhibition import Column, Exhibit
 
@@ -42,12 +42,8 @@ class Picture:
 
     def jpeg(self) -> bytes:
         """The picture as a file."""
-        file = io.BytesIO()
         # Without subsampling: colours are the numbers here.
-        Image.fromarray(self.pixels).save(
-            file, format="JPEG", quality=_QUALITY, subsampling=0, optimize=True
-        )
-        return file.getvalue()
+        return jpeg_bytes(Image.fromarray(self.pixels), quality=_QUALITY)
 
 
 def pictures_of(exhibit: Exhibit) -> Iterator[Picture]:

@@ -1,0 +1,29 @@
+"""JPEG pictures in memory."""
+
+import io
+
+from PIL import Image
+
+
+def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
+    """A picture as a JPEG file, with Huffman tables of its own where Pillow can make them.
+
+    With such tables, Pillow writes the whole file into a buffer of a byte a pixel, and fails
+    ("broken data stream") where a noisy picture needs more. So the plain file is written first,
+    which has no such bound and is never smaller.
+
+    Args:
+        image: RGB or grey.
+        quality: 1 to 95.
+        subsampling: Pillow's number: 0 is 4:4:4, for colours that stand for numbers; 2 is 4:2:0.
+    """
+    plain = _written(image, quality, subsampling, own_tables=False)
+    if len(plain) >= image.width * image.height:
+        return plain
+    return _written(image, quality, subsampling, own_tables=True)
+
+
+def _written(image: Image.Image, quality: int, subsampling: int, *, own_tables: bool) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=quality, subsampling=subsampling, optimize=own_tables)
+    return file.getvalue()
