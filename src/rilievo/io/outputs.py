@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, suggest
 from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.merging import agreeing, merged
 from rilievo.io.ownership import check_claim
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.writing import SaveOptions, WriteJob
@@ -179,7 +180,8 @@ def save(
     """Write a prediction in some formats, and last the JSON that explains them.
 
     Every file is written whole or not at all, and the JSON stands only beside complete files. If
-    writing fails, whatever was there before is untouched.
+    writing fails, whatever was there before is untouched. Saving the same prediction again adds
+    formats to those that are there; another prediction is refused, unless it is to overwrite.
 
     Args:
         prediction: What to write.
@@ -196,7 +198,8 @@ def save(
         MissingExtraError: If a format needs a package that is not installed.
         InputError: If depth of an affine kind is asked for as a surface.
         OutputError: If the system refuses, or a file is in the way: one that rilievo did not
-            write, or did and ``options.overwrite`` is not set.
+            write, or did of another prediction or in other colours and ``options.overwrite`` is not
+            set.
     """
     options, stem = options or SaveOptions(), Path(stem)
     names = list(dict.fromkeys(names))
@@ -204,8 +207,10 @@ def save(
     check_parts(prediction, names)
     make_folder(stem.parent)
     paths = [stem.with_name(stem.name + OUTPUTS[name].suffix) for name in names]
-    claim = check_claim(stem, [path.name for path in paths], overwrite=options.overwrite)
     about = describe(prediction, run=run)
+    before = None if options.overwrite else agreeing(stem, about, run)
+    replaces = options.overwrite or before is not None
+    claim = check_claim(stem, [path.name for path in paths], overwrite=replaces)
     with ExitStack() as parts:
         # Parts get their names when the block ends, the first entered last: so the JSON stands
         # only when all files do, and a failure until then has changed nothing.
@@ -225,8 +230,7 @@ def save(
                     )
                 )
             )
-        sidecar = replace(about, files=tuple(facts), earlier=claim.earlier)
-        write_sidecar(json_part, sidecar)
+        write_sidecar(json_part, merged(about, tuple(facts), before, claim.earlier))
         claim.begin()
     claim.end()
     return [*paths, sidecar_path(stem)]

@@ -60,7 +60,9 @@ class Summary:
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
-            lines.append("stopped; no result is half-written, and --resume goes on from here")
+            lines.append(
+                "stopped; no result is half-written, and the same command goes on from here"
+            )
         return "\n".join(lines)
 
 
