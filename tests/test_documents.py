@@ -144,6 +144,11 @@ def test_every_command_that_is_shown_works(user_folder: Path, document: str, com
     assert main(shlex.split(command)[1:]) == 0, f"{document}: {command}"
 
 
+def test_the_quick_start_works_in_one_folder_in_its_order(user_folder: Path) -> None:
+    for command in commands("docs/quickstart.md"):
+        assert main(shlex.split(command)[1:]) == 0, command
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_program_that_is_shown_works(user_folder: Path, document: str) -> None:
     for code in blocks(document, "python"):

@@ -6,7 +6,8 @@ exception is a defect of ours and keeps its traceback.
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _LISTED = 60  # a line that nobody reads to its end helps nobody
 _LONG_WORD = re.compile(r"\S{401,}")
@@ -41,7 +42,7 @@ class ModelError(RilievoError):
     """A model is unknown, its file is broken, or it cannot do what was asked."""
 
 
-class MissingExtraError(RilievoError):
+class MissingExtraError(RilievoError, ImportError):
     """A package that an option needs is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
@@ -59,6 +60,21 @@ class NoGroundTruthError(RilievoError):
 
 class CalibrationError(RilievoError):
     """Known distances do not determine the scale (and shift) of a depth map."""
+
+
+@contextmanager
+def needing(what: str, extra: str) -> Iterator[None]:
+    """Imports within that fail for want of a package name the extra that brings it.
+
+    Raises:
+        MissingExtraError: If a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if isinstance(error, RilievoError) or (error.name or "rilievo").startswith("rilievo"):
+            raise
+        raise MissingExtraError(what, extra) from error
 
 
 def one_line(text: str) -> str:

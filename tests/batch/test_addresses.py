@@ -63,8 +63,7 @@ def do(output: str, network: Path, **more: object) -> Report:
     options = PredictOptions(
         model=str(network),
         output=Path(output),
-        save="colour,npz",
-        **more,  # pyright: ignore[reportArgumentType]
+        **{"save": "colour,npz", **more},  # pyright: ignore[reportArgumentType]
     )
     jobs = list(list_jobs(["memory://photos"], options.output, sequence=False))
     return PredictWork(options=options).open().do(jobs, again=False)
@@ -116,19 +115,21 @@ def test_results_there_are_those_of_a_disk(
         assert np.array_equal(np.asarray(there), np.asarray(picture))
 
 
-def test_a_second_run_there_refuses_resumes_or_overwrites(
+def test_a_second_run_there_adds_what_is_missing_or_overwrites(
     memory: Any, make_network: MakeNetwork
 ) -> None:
     network = make_network()
     do("memory://out", network)
-    refused = do("memory://out", network)
-    assert (refused.done, len(refused.failures)) == (0, 3)
-    reason = refused.failures[0].reason
-    assert reason.startswith("memory://photos/a.jpg: memory://out/a.jpg.json is there already")
-    resumed = do("memory://out", network, resume=True)
-    assert (resumed.done, resumed.finished_before, resumed.failures) == (0, 3, ())
+    again = do("memory://out", network)
+    assert (again.done, again.finished_before, again.failures) == (0, 3, ())
+    before = memory.cat_file("/out/a.jpg.npz")
+    added = do("memory://out", network, save="tiff")
+    assert (added.done, added.failures) == (3, ())
+    assert memory.cat_file("/out/a.jpg.npz") == before
+    assert do("memory://out", network, save="colour,npz,tiff").finished_before == 3
     assert do("memory://out", network, overwrite=True).done == 3
-    other = do("memory://out", make_network(offset=2.0, name="other.onnx"), resume=True)
+    other = do("memory://out", make_network(offset=2.0, name="other.onnx"))
+    assert other.failures[0].reason.startswith("memory://photos/a.jpg: memory://out/a.jpg.json")
     assert "another model" in other.failures[0].reason
 
 

@@ -9,8 +9,14 @@ import pytest
 from PIL import Image
 
 from rilievo.datasets import open_dataset
-from rilievo.datasets.synthetic import ClipPlan, Kind, make_textures, render_clip, write_clips
-from rilievo.datasets.synthetic import __main__ as command
+from rilievo.datasets.synthetic import (
+    ClipPlan,
+    Kind,
+    command,
+    make_textures,
+    render_clip,
+    write_clips,
+)
 from rilievo.datasets.synthetic.clip_folders import clip_path, depth_scale, missing_clips
 from rilievo.datasets.synthetic.pictures import scikit_image_photographs
 from rilievo.errors import OptionError

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from rilievo.datasets import find_dataset, rendered
-from rilievo.datasets.synthetic import Kind, make_textures, renderer
-from rilievo.datasets.synthetic import __main__ as command
+from rilievo.datasets.synthetic import Kind, command, make_textures, renderer
 from rilievo.datasets.synthetic import clip as clip_module
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "synthetic.md").read_text(encoding="utf-8")

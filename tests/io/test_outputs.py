@@ -146,6 +146,25 @@ def test_a_link_to_a_file_of_others_is_not_replaced_even_if_it_leads_nowhere(
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_the_same_prediction_is_saved_twice_and_with_more_formats(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["npy", "colour"])
+    before = tree(tmp_path)
+    save(prediction(), tmp_path / "photo", ["npy"])
+    assert tree(tmp_path).keys() == before.keys()
+    save(prediction(), tmp_path / "photo", ["tiff"])
+    sidecar = read_sidecar(tmp_path / "photo.json")
+    assert {facts.output for facts in sidecar.files} == {"npy", "colour", "tiff"}
+    assert sidecar.earlier == ()
+
+
+def test_a_file_in_other_colours_is_not_replaced(tmp_path: Path) -> None:
+    save(prediction(), tmp_path / "photo", ["colour"])
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match=r"map was viridis, is turbo"):
+        save(prediction(), tmp_path / "photo", ["colour"], SaveOptions(colour_map="turbo"))
+    assert tree(tmp_path) == before
+
+
 def test_our_own_files_are_replaced_only_when_asked(tmp_path: Path) -> None:
     save(prediction(), tmp_path / "photo", ["npy"])
     before = tree(tmp_path)

@@ -13,6 +13,7 @@ import skimage.data
 import rilievo
 from odd_pictures import ODD, PHOTOGRAPHS, UNKNOWABLE
 from rilievo.cli import main
+from rilievo.errors import ModelError
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model
 from rilievo.models.base import Model
 from rilievo.models.card import read_details
@@ -167,3 +168,21 @@ def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) 
         said = capsys.readouterr().out
         assert "AbsRel" in said
         assert "confidence  yes: 0 to 1, pixel by pixel" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("da3", "depth-anything"),
+        ("rilievo/smal", "'rilievo/small'"),
+        ("depth-anything/Depth-Anything-V2-Smal", "Depth-Anything-V2-Small-hf"),
+        ("zzz", "no model 'zzz'"),
+    ],
+)
+def test_an_unknown_name_is_answered_in_three_lines_of_a_terminal(name: str, near: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_model(name)
+    said = str(caught.value)
+    assert near in said
+    assert "'rilievo models'" in said
+    assert len(f"rilievo: {said}") <= 3 * 80

@@ -118,6 +118,22 @@ def test_results_beside_the_photographs_are_not_taken_for_photographs(tmp_path: 
     assert (left_out.results, left_out.other_files) == (3, 1)
 
 
+@pytest.mark.parametrize("expanded_by", ["rilievo", "shell"])
+def test_a_pattern_leaves_results_out(tmp_path: Path, expanded_by: str) -> None:
+    touch(tmp_path, "a.png", "b.png")
+    depth = DepthMap(values=np.ones((8, 8), np.float32), kind=DepthKind.METRIC)
+    made_by = MadeBy(model="test", weights_sha256="0", licence="none", settings={}, version="0")
+    save(Prediction(depth=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
+    pattern = str(tmp_path / "*")
+    named = [pattern] if expanded_by == "rilievo" else sorted(tmp_path.glob("*"))
+    left_out = LeftOut()
+    jobs = list(find_jobs(named, OUT, sequence=False, left_out=left_out))
+    assert [job.source.name for job in jobs] == ["a.png", "b.png"]
+    assert left_out.results == 3
+    [alone] = jobs_of(tmp_path / "a.depth.png")
+    assert alone.source.name == "a.depth.png"
+
+
 def test_what_is_left_out_is_counted_and_said(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.jpg", "in/notes.txt", "in/b.xyz", "elsewhere/c.jpg")
     (tmp_path / "in/link").symlink_to(tmp_path / "elsewhere")

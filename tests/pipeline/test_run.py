@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import rilievo
 from interruptible import start_process
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.run import predict, predict_files
@@ -76,19 +78,17 @@ def test_what_is_broken_is_reported_and_the_rest_is_done(
     assert all("photos/" in message for message in summary.failures)
 
 
-def test_a_second_run_refuses_resumes_or_overwrites(
+def test_the_same_run_twice_passes_over_what_is_finished(
     tmp_path: Path, make_network: MakeNetwork
 ) -> None:
     network, photos, out = make_network(), tmp_path / "photos", tmp_path / "out"
     write_photo(photos / "a.png")
     assert run(network, out, photos).done == 1
     before = contents(out)
-    refused = run(network, out, photos)
-    assert (refused.done, refused.exit_code) == (0, 1)
-    assert "--resume" in refused.failures[0]
-    resumed = run(network, out, photos, resume=True)
-    assert (resumed.done, resumed.finished_before, resumed.exit_code) == (0, 1, 0)
-    assert contents(out) == before
+    for options in ({}, {"resume": True}):
+        again = run(network, out, photos, **options)
+        assert (again.done, again.finished_before, again.exit_code) == (0, 1, 0)
+        assert contents(out) == before
     assert run(network, out, photos, overwrite=True).done == 1
     assert contents(out) == before
 
@@ -97,14 +97,17 @@ def test_a_second_run_refuses_resumes_or_overwrites(
     ("options", "words"),
     [({"fov": 70.0}, "fov"), ({"flip": True}, "flip"), ({"colour_map": "turbo"}, "colour_map")],
 )
-def test_resuming_with_other_options_is_refused(
+def test_a_second_run_with_other_options_is_refused(
     tmp_path: Path, make_network: MakeNetwork, options: dict[str, object], words: str
 ) -> None:
     photo = write_photo(tmp_path / "a.png")
     run(make_network(), tmp_path / "out", photo)
-    summary = run(make_network(), tmp_path / "out", photo, resume=True, **options)
+    before = contents(tmp_path / "out")
+    summary = run(make_network(), tmp_path / "out", photo, **options)
     assert summary.exit_code == 1
     assert words in summary.failures[0]
+    assert "--overwrite" in summary.failures[0]
+    assert contents(tmp_path / "out") == before
 
 
 def test_resuming_without_an_option_that_was_there_is_refused(
@@ -130,12 +133,21 @@ def test_resuming_with_another_model_or_a_changed_photograph_is_refused(
     assert "changed" in changed.failures[0]
 
 
-def test_resuming_adds_a_format_that_is_missing(tmp_path: Path, make_network: MakeNetwork) -> None:
-    photo = write_photo(tmp_path / "a.png")
+def test_a_second_run_adds_a_format_to_those_that_are_there(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo, out = write_photo(tmp_path / "a.png"), tmp_path / "out"
     network = make_network()
-    run(network, tmp_path / "out", photo)
-    assert run(network, tmp_path / "out", photo, resume=True, save="colour,npy").done == 1
-    assert (tmp_path / "out/a.depth.npy").is_file()
+    run(network, out, photo)
+    picture = (out / "a.depth.png").read_bytes()
+    for save in ("npy", "ply,npz"):
+        added = run(network, out, photo, save=save)
+        assert (added.done, added.failed) == (1, 0)
+    sidecar = read_sidecar(out / "a.json")
+    assert {facts.output for facts in sidecar.files} == {"colour", "npy", "ply", "npz"}
+    assert sidecar.earlier == ()
+    assert (out / "a.depth.png").read_bytes() == picture
+    assert run(network, out, photo, save="colour,ply").finished_before == 1
 
 
 def test_a_foreign_file_is_never_replaced(tmp_path: Path, make_network: MakeNetwork) -> None:
@@ -389,3 +401,56 @@ def test_wrong_use_is_one_line_and_code_2(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert done.stderr.startswith("rilievo: ")
         assert done.stderr.count("\n") == 1
+
+
+def test_a_known_point_is_of_one_photograph(tmp_path: Path, make_network: MakeNetwork) -> None:
+    photos = [write_photo(tmp_path / name) for name in ("a.png", "b.png")]
+    with pytest.raises(OptionError, match=r"2 were found: .*FILE\.csv .*file,u,v,metres"):
+        run(make_network(), tmp_path / "out", *photos, known=("20,20,2",))
+    with pytest.raises(OptionError, match="2 were found"):
+        run(make_network(), tmp_path / "out", tmp_path, known=("20,20,2",))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_gives_every_photograph_its_own_points(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photos, network = tmp_path / "photos", make_network()
+    for name in ("a.png", "deep/b.png", "c.png"):
+        (photos / name).parent.mkdir(exist_ok=True, parents=True)
+        write_photo(photos / name)
+    table = photos / "points.csv"
+    table.write_text("file,u,v,metres,along\na.png,20,20,2,\n\ndeep/b.png,20,20,5,axis\n")
+    summary = run(network, tmp_path / "out", photos, save="npz", known=(str(table),))
+    assert (summary.done, summary.failed) == (2, 1)
+    assert summary.failures[0].endswith("points.csv has no point of it")
+    for stem, metres in (("a", 2), ("deep/b", 5)):
+        depth = read_prediction(tmp_path / "out" / stem).depth
+        assert depth is not None
+        assert depth.kind is DepthKind.METRIC
+        assert depth.values[20, 20] == pytest.approx(metres, rel=0.02)
+    again = run(network, tmp_path / "out", photos, save="npz", known=(str(table),))
+    assert again.finished_before == 2
+    table.write_text("file,u,v,metres\na.png,20,20,3\ndeep/b.png,20,20,5\n")
+    changed = run(network, tmp_path / "out", photos, save="npz", known=(str(table),))
+    assert (changed.finished_before, changed.failed) == (1, 2)
+    assert "known was 20,20,2, is 20,20,3" in changed.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("file,u,v\na.png,1,1", "its header is 'file,u,v', expected 'file,u,v,metres'"),
+        ("file,u,v,metres\n", "has no known point"),
+        ("file,u,v,metres\nx.png,1,1,2", "line 2: there is no 'x.png'"),
+        ("file,u,v,metres\na.png,1,1", "line 2 has 3 values, its header 4"),
+        ("file,u,v,metres\na.png,1,1,far", "line 2: known point"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_before_any_work(
+    tmp_path: Path, make_network: MakeNetwork, text: str, words: str
+) -> None:
+    photo, table = write_photo(tmp_path / "a.png"), tmp_path / "points.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=re.escape(words)):
+        run(make_network(), tmp_path / "out", photo, known=(str(table),))

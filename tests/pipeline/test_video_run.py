@@ -48,16 +48,18 @@ def test_a_finished_video_is_passed_over_and_a_changed_one_is_not(
     network, out = make_network(), tmp_path / "out"
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(5)))
     assert run(network, out, clip, save="colour,npy").done == 1
-    assert run(network, out, clip, save="colour,npy").failed == 1
-    again = run(network, out, clip, save="colour,npy", resume=True)
+    again = run(network, out, clip, save="colour,npy")
     assert (again.done, again.finished_before) == (0, 1)
-    other = run(network, out, clip, save="colour,npy", resume=True, independent=True)
+    other = run(network, out, clip, save="colour,npy", independent=True)
     assert other.failed == 1
     assert "other options (independent was False, is True)" in other.failures[0]
-    more = run(network, out, clip, save="colour,npy,png16", resume=True)
+    more = run(network, out, clip, save="png16,npz")
     assert (more.done, more.finished_before) == (1, 0)
+    sidecar = read_sidecar(out / "clip.json")
+    assert {facts.output for facts in sidecar.files} == {"colour", "npy", "png16", "npz"}
+    assert (out / "clip.frames/000000.depth.npy").is_file()
     (out / "clip.depth.mp4").unlink()
-    assert run(network, out, clip, save="colour", resume=True).done == 1
+    assert run(network, out, clip, save="colour").done == 1
     assert run(network, out, clip, save="colour", overwrite=True).done == 1
 
 

@@ -233,11 +233,11 @@ def _broken(address: str, error: Exception) -> str:
     if any(word in said for word in _MEMORY):
         return (
             f"{where}: the cluster ran out of memory ({type(error).__name__}): use fewer --workers,"
-            " or machines with more; --resume goes on from here"
+            " or machines with more; the same command goes on from here"
         )
     return (
-        f"{where}: the cluster failed ({type(error).__name__}: {reason(error)}); --resume goes on "
-        "from here"
+        f"{where}: the cluster failed ({type(error).__name__}: {reason(error)}); the same "
+        "command goes on from here"
     )
 
 

@@ -64,8 +64,6 @@ class PredictHand:
     def do(self, items: Sequence[Job], *, again: bool) -> Report:
         """Predict some inputs; what a process that was killed had finished of them is done."""
         options = self._options
-        if again and not options.overwrite:
-            options = replace(options, resume=True)
         stage = Stage()
         tally = Told(said=stage.said)
         jobs = [stage.enter(job) for job in items]

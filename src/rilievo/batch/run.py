@@ -14,7 +14,7 @@ from rilievo.errors import OptionError
 from rilievo.io.limits import printable
 from rilievo.pipeline.inputs import Job, LeftOut
 from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import make_ready, without_effect
+from rilievo.pipeline.run import check_known, make_ready, without_effect
 from rilievo.pipeline.summary import Summary, Tally
 
 
@@ -74,7 +74,7 @@ def predict_across(
             tally.interrupted = True
             tally.note(
                 "tasks that were under way are not counted; what they finished is there, and "
-                "--resume passes over it"
+                "the same command passes over it"
             )
     return tally.summary()
 
@@ -89,6 +89,7 @@ def _count(
         count += batch.share.takes(_name(job, options))
     if not every:
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
+    check_known(options, every)
     return count
 
 

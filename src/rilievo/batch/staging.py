@@ -137,7 +137,7 @@ class StagedResults(Results):
         if target is None or placement is None:
             return placement
         place_one(placement)
-        _bring(job.target, target)
+        _bring(job.target, target, self.formats)
         return None
 
 
@@ -171,8 +171,11 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
             os.truncate(path, there.size_and_time()[0])
 
 
-def _bring(stem: Path, target: Remote) -> None:
-    """Put results in place: the list of what comes, the files, the JSON; then the list goes."""
+def _bring(stem: Path, target: Remote, formats: Sequence[str]) -> None:
+    """Put results in place: the list of what comes, the files, the JSON; then the list goes.
+
+    Only files of ``formats`` are new; of what an earlier run wrote there is nothing here to bring.
+    """
     json, pending = sidecar_path(stem), pending_path(stem)
     kept = json.read_text(encoding="utf-8")
     sidecar = parse_sidecar(kept, printable(json))
@@ -180,8 +183,9 @@ def _bring(stem: Path, target: Remote) -> None:
     Claim(stem=stem, files=files, earlier=sidecar.earlier).begin()
     _beside(target, pending).store(pending)
     _beside(target, json).remove()
-    for name in files:
-        _beside(target, stem.with_name(name)).store(stem.with_name(name))
+    for facts in sidecar.files:
+        if facts.output in formats:
+            _beside(target, stem.with_name(facts.file)).store(stem.with_name(facts.file))
     json.write_text(kept, encoding="utf-8")
     _beside(target, json).store(json)
     _beside(target, pending).remove()

@@ -22,6 +22,8 @@ from rilievo.types import Camera, DepthKind, DepthMap
 WINDOW_RADIUS = 2
 # A point that is off by more than this factor, either way, deserves a look.
 SUSPICIOUS = 1.3
+# The scales that single points imply differ by this factor: worth a look, and beyond use.
+DOUBTFUL, CONTRADICTORY = 1.5, 3.0
 # Lines through every two points are tried up to this many; beyond, as many drawn at random.
 MOST_PAIRS = 2_016
 
@@ -44,8 +46,9 @@ def calibrate(
     Raises:
         InputError: If ``depth`` is no depth map.
         CalibrationError: If a point lies outside the image or where depth is invalid, two share a
-            pixel, they are too few or too alike for the kind, a ray has no camera, or they
-            contradict the map so that near becomes far.
+            pixel, they are too few or too alike for the kind, a ray has no camera, they
+            contradict the map so that near becomes far, or one another so that the scales which
+            they imply differ by more than ``CONTRADICTORY``.
     """
     check_depth_map(depth)
     least = 1 if depth.is_depth else 2
@@ -63,6 +66,7 @@ def calibrate(
         for point, found, true in zip(known, fitted, metres, strict=True)
     ]
     remarks = _suspicions(residuals) if len(known) > least else []
+    remarks += _contradictions(residuals)
     return calibrated(depth, fit, residuals=residuals, remarks=remarks)
 
 
@@ -187,3 +191,23 @@ def _suspicions(residuals: Sequence[Residual]) -> list[str]:
         for residual in residuals
         if not 1 / SUSPICIOUS <= residual.relative + 1 <= SUSPICIOUS
     ]
+
+
+def _contradictions(residuals: Sequence[Residual]) -> list[str]:
+    """A remark on points that imply scales which differ; each implies known / fitted.
+
+    Raises:
+        CalibrationError: If they differ beyond use.
+    """
+    implied = [1 / (residual.relative + 1) for residual in residuals]
+    factor = max(implied) / min(implied)
+    if factor <= DOUBTFUL:
+        return []
+    farthest = max(residuals, key=lambda each: abs(np.log(each.relative + 1))).point
+    said = f"the scales that the known points imply differ by a factor of {factor:.3g}"
+    if factor > CONTRADICTORY:
+        raise CalibrationError(
+            f"{said}, more than {CONTRADICTORY:g}: {farthest} is the farthest from the others; "
+            "check its column, row and distance, or leave it out"
+        )
+    return [f"{said} (at best 1): expect errors of that order"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from rilievo.cli.streams import printing
+from rilievo.errors import needing
 from rilievo.train.video.options import VideoOptions
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     if given.dry_run:
         _say_plan(config)
         return 0
-    from rilievo.train.video.devices import is_first_process
-    from rilievo.train.video.run import train_video
+    with needing("training on video", "video"):
+        from rilievo.train.video.devices import is_first_process
+        from rilievo.train.video.run import train_video
 
     record = train_video(config, given.output, given.run_options)
     assert record is not None, "nothing stops it before its end"

@@ -10,6 +10,7 @@ from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, suggest
 from rilievo.io.atomic import make_folder
+from rilievo.io.merging import agreeing, merged
 from rilievo.io.ownership import check_claim
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
@@ -180,7 +181,8 @@ def save(
     """Write a prediction in some formats, and last the JSON that explains them.
 
     Every file is written whole or not at all, and the JSON stands only beside complete files. If
-    writing fails, whatever was there before is untouched.
+    writing fails, whatever was there before is untouched. Saving the same prediction again adds
+    formats to those that are there; another prediction is refused, unless it is to overwrite.
 
     Args:
         prediction: What to write.
@@ -197,7 +199,8 @@ def save(
         MissingExtraError: If a format needs a package that is not installed.
         InputError: If depth of an affine kind is asked for as a surface.
         OutputError: If the system refuses, or a file is in the way: one that rilievo did not
-            write, or did and ``options.overwrite`` is not set.
+            write, or did of another prediction or in other colours and ``options.overwrite`` is not
+            set.
     """
     stem = Path(stem)
     names = list(dict.fromkeys(names))
@@ -223,8 +226,10 @@ def write_parts(
     check_parts(prediction, names)
     make_folder(stem.parent)
     paths = _paths(stem, names)
-    claim = check_claim(stem, [path.name for path in paths], overwrite=options.overwrite)
     about = describe(prediction, run=run)
+    before = None if options.overwrite else agreeing(stem, about, run)
+    replaces = options.overwrite or before is not None
+    claim = check_claim(stem, [path.name for path in paths], overwrite=replaces)
     with filling(claim.placement()) as placement:
         json_part = placement.record_part()
         facts = []
@@ -240,7 +245,7 @@ def write_parts(
             said = load(OUTPUTS[name].writer)(job)
             found = sum_of(job.path)
             facts.append(replace(said, bytes=found.bytes, sha256=found.sha256))
-        write_sidecar(json_part, replace(about, files=tuple(facts), earlier=claim.earlier))
+        write_sidecar(json_part, merged(about, tuple(facts), before, claim.earlier))
     return placement
 
 

@@ -36,7 +36,8 @@ class SaveOptions:
     compress: bool = False
     """Whether npz, tiff and exr files are compressed: a fifth smaller, many times slower."""
     overwrite: bool = False
-    """Replace what rilievo wrote before. Other programs' files are never replaced."""
+    """Replace what rilievo wrote of another photograph, model or option. Other programs' files are
+    never replaced."""
 
     def __post_init__(self) -> None:
         check_colour_map(self.colour_map)

@@ -1,6 +1,8 @@
 """The models and how to load one. The table is data: reading it imports no model."""
 
+import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -44,8 +46,27 @@ def find_card(name: str) -> ModelCard:
     if name == monodepth2.NAME:
         return monodepth2.family_card()
     if name not in MODELS:
-        raise ModelError(f"no model '{name}'; {suggest(name, MODELS)}")
+        raise _unknown(name)
     return MODELS[name]
+
+
+def _unknown(name: str) -> ModelError:
+    """An error of three lines of a terminal at most, though there are many models."""
+    asked = name.partition("@")[0].lower()
+    names = [*MODELS, *KINDS]
+    near = difflib.get_close_matches(asked, names, n=2, cutoff=0.45)
+    # As people abbreviate: da3, dav2.
+    letters = re.sub(r"[^a-z]", "", asked)
+    near = near or [each for each in names if _initials(each).startswith(letters or "?")][:2]
+    nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return ModelError(
+        f"no model '{name}'; {nearest}'rilievo models' lists all; any other of the hub is "
+        "ORG/NAME with its --kind"
+    )
+
+
+def _initials(name: str) -> str:
+    return "".join(word[0] for word in re.split(r"[-/]", name) if word)
 
 
 def load_model(
@@ -159,10 +180,7 @@ def _resolved(name: str | Path, kind: DepthKind | None) -> tuple[ModelCard, str 
     card = MODELS.get(known) or (checkpoint_card(known) if known in KINDS else None)
     if card is None:
         if kind is None or not is_repository(known):
-            raise ModelError(
-                f"no model '{text}'; {suggest(known, [*MODELS, *KINDS])} (of another checkpoint of "
-                f"the hub, ORG/NAME, say what its depth is with --kind: {', '.join(DepthKind)})"
-            )
+            raise _unknown(text)
         card = unlisted_card(known, kind, local=False)
     if revision and card.source is None:
         raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")

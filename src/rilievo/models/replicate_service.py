@@ -233,7 +233,7 @@ class Service:
         if seconds > self.patience.longest:
             raise ModelError(
                 f"replicate.com is busy and asks to wait {seconds:.0f} seconds: try again then "
-                "(--resume goes on)"
+                "(the same command goes on)"
             )
         return seconds
 

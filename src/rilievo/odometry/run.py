@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.errors import InputError, MissingExtraError
+from rilievo.errors import InputError, needing
 from rilievo.geometry.transforms import invert
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.json_record import to_json
@@ -56,12 +56,8 @@ def estimate_trajectory(
     """
     options = options or TrajectoryOptions()
     frames = ClipFrames(clip, options.poses)
-    try:
+    with needing("estimating a trajectory", "video"):
         from rilievo.odometry.motion import load_motion
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError("estimating a trajectory", "video") from error
     networks = load_motion(model, device=options.device)
     walk = _walk(frames, networks, options.stride)
     if int(walk.chain.estimated.sum()) < 2:
@@ -96,6 +92,8 @@ def write_trajectory(
         MissingExtraError: If torch or matplotlib is not installed.
         RilievoError: As of ``estimate_trajectory``.
     """
+    with needing("estimating a trajectory", "video"):
+        import rilievo.odometry.motion  # noqa: F401
     check_can_draw()
     options = options or TrajectoryOptions()
     trajectory = estimate_trajectory(model, clip, options)

@@ -76,9 +76,10 @@ def find_jobs(
 
     Folders are searched recursively and keep their tree under ``output``; hidden files, files
     that are neither photograph nor video by their suffix, results of rilievo and ``output``
-    itself are left out. A file named by itself is tried whatever its suffix; what does not exist
-    is a job too, which will fail. Inputs that would come to the same target are told apart: by
-    their suffix within a folder, by a number between arguments.
+    itself are left out. A file that is named, or that a pattern finds, is tried whatever its
+    suffix, unless it is a result of rilievo among other inputs, as in ``photos/*``; what does not
+    exist is a job too, which will fail. Inputs that would come to the same target are told apart:
+    by their suffix within a folder, by a number between arguments.
 
     Args:
         inputs: Files, folders, or patterns such as ``photos/**/*.jpg``.
@@ -93,9 +94,10 @@ def find_jobs(
     found = {name: _expand(name) for name in map(str, inputs)}
     if not any(found.values()):
         raise InputError("; ".join(_missing(name) for name in found))
-    paths = [path for name in found for path in found[name] or [Path(name)]]
+    named = [path for name in found for path in found[name] or [Path(name)]]
+    paths = named if len(named) == 1 else _without_results(named, left_out)
     targets = distinct([_own_target(path) for path in paths])
-    several = len(paths) > 1
+    several = len(named) > 1
     for path, target in zip(paths, targets, strict=True):
         if not path.is_dir():
             medium = Medium.VIDEO if is_video(path) else Medium.PHOTO
@@ -111,6 +113,24 @@ def _expand(name: str) -> list[Path]:
     if path.exists() or path.is_symlink():
         return [path]
     return sorted(Path(match) for match in glob.glob(name, recursive=True))
+
+
+def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
+    """The paths that no JSON of rilievo beside them lists: patterns find results too."""
+    results: dict[Path, set[str]] = {}
+    kept = []
+    for path in paths:
+        folder = path.parent
+        if folder not in results:
+            try:
+                results[folder] = _results(folder, os.listdir(folder))
+            except OSError:
+                results[folder] = set()
+        if path.name in results[folder]:
+            left_out.results += 1
+        else:
+            kept.append(path)
+    return kept
 
 
 def _missing(name: str) -> str:

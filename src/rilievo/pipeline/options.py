@@ -10,6 +10,7 @@ import numpy as np
 import tyro
 
 from rilievo.calibration import KnownPoint, parse_known
+from rilievo.calibration.table import SUFFIX
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import check_colour_map
 from rilievo.io.outputs import OUTPUTS
@@ -55,10 +56,12 @@ class PredictOptions:
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, in place of a camera."""
     known: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES")
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES|FILE.csv")
     ] = ()
-    """A point whose depth is known: column, row, metres along the axis (or U,V,METRES,ray for a
-    distance straight from the camera); for several, repeat the option. It makes depth metric."""
+    """A point of one photograph whose depth is known: column, row, metres along the axis (or
+    U,V,METRES,ray for a distance straight from the camera); for several, repeat the option. Points
+    of many photographs are read from a table with the header file,u,v,metres. It makes depth
+    metric."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, for metres where a floor is seen."""
     flip: bool = False
@@ -95,9 +98,11 @@ class PredictOptions:
     """Leave every frame of a video its own scale, rather than bring the scales together so that
     nothing flickers."""
     resume: bool = False
-    """Pass over what an earlier run with the same options has finished."""
+    """Does nothing more: what an earlier run with the same options has finished is always passed
+    over, and formats that it lacks are added."""
     overwrite: bool = False
-    """Replace what rilievo wrote before. Other programs' files are never replaced."""
+    """Replace what rilievo wrote before, with the same options or others. Other programs' files are
+    never replaced."""
 
     def __post_init__(self) -> None:
         for name, kinds, words in _TYPES:
@@ -145,8 +150,16 @@ class PredictOptions:
 
     @property
     def known_points(self) -> tuple[KnownPoint, ...]:
-        """The points of ``--known``."""
-        return tuple(parse_known(text) for text in self.known)
+        """The points of ``--known``; none where it names a table."""
+        return () if self.known_table else tuple(parse_known(text) for text in self.known)
+
+    @property
+    def known_table(self) -> Path | None:
+        """The table of ``--known``, where it names one."""
+        tables = [text for text in self.known if text.lower().endswith(SUFFIX)]
+        if tables and len(self.known) > 1:
+            raise OptionError("--known is one table, or points U,V,METRES: give one of the two")
+        return Path(tables[0]) if tables else None
 
     @property
     def model_settings(self) -> Mapping[str, str]:

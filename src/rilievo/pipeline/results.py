@@ -7,11 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rilievo.calibration import Calibrated, KnownPoint
+from rilievo.calibration.table import read_known_table
 from rilievo.errors import CalibrationError, InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.atomic import discard
 from rilievo.io.limits import printable, reason
 from rilievo.io.marks import is_torn
+from rilievo.io.merging import MEND, told_apart
 from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, write_parts
 from rilievo.io.ownership import pending_path
 from rilievo.io.placement import Placement
@@ -145,11 +147,21 @@ class Results:
         }
         return [need for need in OUTPUTS[name].needs if not given[need]]
 
-    @property
-    def metres(self) -> Metres:
-        """What the user knows of true size."""
+    def metres(self, job: Job) -> Metres:
+        """What the user knows of true size in one photograph, or in the first frame of a clip.
+
+        Raises:
+            InputError: If the table of known points has none of it.
+        """
         options = self.options
-        return Metres(known=options.known_points, camera_height=options.camera_height)
+        known = options.known_points
+        if options.known_table is not None:
+            known = read_known_table(options.known_table).get(job.source.resolve(), ())
+            if not known:
+                raise InputError(
+                    f"{printable(job.source)}: {printable(options.known_table)} has no point of it"
+                )
+        return Metres(known=known, camera_height=options.camera_height)
 
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user named."""
@@ -164,7 +176,7 @@ class Results:
         Raises:
             RilievoError: If that cannot be done; nothing half-written is left.
         """
-        formats, metres = self.formats, self.metres
+        formats, metres = self.formats, self.metres(job)
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
             # Bringing them to the photograph's size takes three times as long as the depth.
             inference = replace(inference, normals=None)
@@ -186,25 +198,15 @@ class Results:
             OutputError: If there are results, but of other options: mixing them helps nobody.
         """
         path = sidecar_path(job.target)
-        if not path.exists():
+        if self.options.overwrite or not path.exists():
             return False
         if is_torn(path):
             self.note(f"{printable(path)}: has no content, so its results are made anew")
             return False
-        if not self.options.resume:
-            if self.options.overwrite:
-                return False
-            raise OutputError(
-                f"{printable(path)} is there already: --resume passes over what is finished, "
-                "--overwrite makes it anew"
-            )
         sidecar = read_sidecar(path)
-        difference = self._difference(sidecar, job)
+        difference = told_apart(sidecar, self.model.made_by, self.run_facts(job))
         if difference is not None:
-            raise OutputError(
-                f"{printable(path)} is of {difference}: --overwrite makes it anew, or take "
-                "another --output"
-            )
+            raise OutputError(f"{printable(path)} is of {difference}: {MEND}")
         if not {facts.output for facts in sidecar.files} >= set(self.formats):
             return False
         fault = _size_fault(job.target.parent, sidecar)
@@ -214,6 +216,19 @@ class Results:
         # Where the system refused to remove it at the end of the earlier run.
         discard(pending_path(job.target))
         return True
+
+    def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
+        """What is to be written of a video, all of it anew, and whether something is there already.
+
+        A folder of frames holds several formats, so what an agreeing run wrote is written again
+        with what is added.
+        """
+        try:
+            before = None if self.options.overwrite else read_sidecar(sidecar_path(job.target))
+        except InputError:
+            before = None
+        there = set() if before is None else {facts.output for facts in before.files}
+        return tuple(name for name in OUTPUTS if name in there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
         """What else decides the files: options, and the source by size and time."""
@@ -229,7 +244,9 @@ class Results:
             **({} if job.medium is Medium.PHOTO else of_clips),
             "camera": options.camera,
             "fov": options.fov,
-            "known": " ".join(options.known),
+            "known": " ".join(
+                options.known if options.known_table is None else map(str, self.metres(job).known)
+            ),
             "camera_height": options.camera_height,
             "colour_map": options.colour_map,
             "colour_range": options.colour_range,
@@ -239,22 +256,6 @@ class Results:
             "source_modified_ns": modified,
         }
 
-    def _difference(self, sidecar: Sidecar, job: Job) -> str | None:
-        """What tells the sidecar's run from this one, in words; None if nothing does."""
-        ours = self.model.made_by
-        theirs = sidecar.made_by
-        if theirs.weights_sha256 != ours.weights_sha256:
-            return f"another model ({theirs.model})"
-        before = {**theirs.settings, **sidecar.run}
-        now = {**ours.settings, **self.run_facts(job)}
-        for name in before | now:
-            # What is not recorded was not asked for: no flip is no key.
-            if before.get(name) != now.get(name):
-                if name.startswith("source_"):
-                    return "another photograph, or one that has changed"
-                return f"other options ({name} was {before.get(name)}, is {now.get(name)})"
-        return None
-
     def save_options(self) -> SaveOptions:
         """How files are written."""
         options = self.options
@@ -263,7 +264,7 @@ class Results:
             colour_limits=options.limits,
             surface_points=options.surface_points,
             edge=options.edge,
-            overwrite=options.overwrite or options.resume,
+            overwrite=options.overwrite,
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rilievo.calibration import KnownPoint, parse_known
+from rilievo.calibration.table import read_known_table
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
@@ -96,6 +97,7 @@ def predict_files(
     total = sum(1 for _ in _jobs(inputs, options, left_out))
     if not total:
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
+    check_known(options, total)
     model = load_model(
         options.model,
         kind=options.kind,
@@ -206,6 +208,26 @@ def _points(known: Sequence[KnownPoint | str]) -> tuple[KnownPoint, ...]:
     ):
         raise OptionError('known is a list of rilievo.KnownPoint or of texts "u,v,metres"')
     return tuple(parse_known(point) if isinstance(point, str) else point for point in known)
+
+
+def check_known(options: PredictOptions, inputs: int) -> None:
+    """Refuse points of one photograph where several are named, and a table that cannot be used.
+
+    Args:
+        options: What is asked.
+        inputs: Photographs and videos that were found.
+
+    Raises:
+        OptionError: If one point would scale several photographs.
+        InputError: If the table cannot be read.
+    """
+    if options.known_table is not None:
+        read_known_table(options.known_table)
+    elif options.known and inputs > 1:
+        raise OptionError(
+            f"--known {options.known[0]} is a point of one photograph, and {inputs} were found: "
+            "give a table, --known FILE.csv with the header file,u,v,metres"
+        )
 
 
 def without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> list[str]:

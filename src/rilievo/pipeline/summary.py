@@ -65,9 +65,11 @@ class Summary:
         if self.noted > len(self.notes):
             lines.append(f"note: ... and {self.noted - len(self.notes)} more")
         if self.interrupted:
-            lines.append("stopped; no result is half-written, and --resume goes on from here")
+            lines.append(
+                "stopped; no result is half-written, and the same command goes on from here"
+            )
         if self.interrupted and self.begins_anew is not None:
-            lines.append(f"of {self.begins_anew} nothing is kept: --resume begins it anew")
+            lines.append(f"nothing of {self.begins_anew} is kept: the same command begins it anew")
         return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """Videos and folders of frames as inputs of ``rilievo predict``."""
 
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,14 +53,15 @@ def _open(job: Job, results: Results) -> FrameSource:
 
 def _options(job: Job, results: Results) -> ClipOptions:
     def calibrate(first: Prediction) -> Metric | None:
-        prediction, fitted = with_metres(first, results.metres)
+        prediction, fitted = with_metres(first, results.metres(job))
         if fitted is None or prediction.calibration is None:
             return None
         return Metric(fit=fitted.fit, facts=prediction.calibration)
 
+    outputs, adds = results.formats_with_those_there(job)
     return ClipOptions(
-        outputs=results.formats,
-        save=results.save_options(),
+        outputs=outputs,
+        save=replace(results.save_options(), overwrite=results.options.overwrite or adds),
         batch_size=results.options.batch_size,
         temporal=not results.options.independent,
         prepare=results.prepare,

@@ -6,32 +6,53 @@ built of boxes, ellipsoids, cones and sheets, painted with procedural textures a
 photographs, so a network trained on them owes nothing to anyone.
 """
 
-from rilievo.errors import MissingExtraError
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-try:
-    import cv2 as _cv2  # noqa: F401
-    import numba as _numba  # noqa: F401
-except ImportError as error:
-    raise MissingExtraError(f"rendering synthetic scenes ({error.name})", "train") from error
+from rilievo.errors import needing
 
-from rilievo.datasets.synthetic.clip import render_clip
-from rilievo.datasets.synthetic.clip_folders import ClipPlan, write_clips
-from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_photographs
-from rilievo.datasets.synthetic.renderer import render
-from rilievo.datasets.synthetic.shards import ShardPlan, write_shards
-from rilievo.datasets.synthetic.textures import TextureBank, make_textures
-from rilievo.datasets.synthetic.venue import Kind
+if TYPE_CHECKING:
+    from rilievo.datasets.synthetic.clip import render_clip as render_clip
+    from rilievo.datasets.synthetic.clip_folders import ClipPlan as ClipPlan
+    from rilievo.datasets.synthetic.clip_folders import write_clips as write_clips
+    from rilievo.datasets.synthetic.pictures import read_photographs as read_photographs
+    from rilievo.datasets.synthetic.pictures import (
+        scikit_image_photographs as scikit_image_photographs,
+    )
+    from rilievo.datasets.synthetic.renderer import render as render
+    from rilievo.datasets.synthetic.shards import ShardPlan as ShardPlan
+    from rilievo.datasets.synthetic.shards import write_shards as write_shards
+    from rilievo.datasets.synthetic.textures import TextureBank as TextureBank
+    from rilievo.datasets.synthetic.textures import make_textures as make_textures
+    from rilievo.datasets.synthetic.venue import Kind as Kind
 
-__all__ = [
-    "ClipPlan",
-    "Kind",
-    "ShardPlan",
-    "TextureBank",
-    "make_textures",
-    "read_photographs",
-    "render",
-    "render_clip",
-    "scikit_image_photographs",
-    "write_clips",
-    "write_shards",
-]
+# Where the names live: numba and OpenCV are loaded at the first use of one.
+_HOMES = {
+    "ClipPlan": "clip_folders",
+    "Kind": "venue",
+    "ShardPlan": "shards",
+    "TextureBank": "textures",
+    "make_textures": "textures",
+    "read_photographs": "pictures",
+    "render": "renderer",
+    "render_clip": "clip",
+    "scikit_image_photographs": "pictures",
+    "write_clips": "clip_folders",
+    "write_shards": "shards",
+}
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rilievo.datasets.synthetic' has no attribute '{name}'")
+    with needing("rendering synthetic scenes", "train"):
+        value = getattr(import_module(f"rilievo.datasets.synthetic.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,7 +14,7 @@ from rilievo.io.atomic import replacing
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.train.stored_optimizer import load_optimizer
 
-CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 _KINDS = {"learned": OrderedDict, "optimizer": dict, "step": int, "passed_over": list}
 _KINDS |= {"cpu_seconds": float, "epoch_losses": list}
 

@@ -27,7 +27,6 @@ from rilievo.train.probe.batches import (
 )
 from rilievo.train.probe.cache import FeatureCache
 from rilievo.train.probe.checkpoint import (
-    CHECKPOINT,
     WEIGHTS,
     RunState,
     load_checkpoint,
@@ -39,7 +38,7 @@ from rilievo.train.probe.frames import TrainingFrames
 from rilievo.train.probe.learner import Learner, Loss, random_of_step
 from rilievo.train.probe.log import Log, StepRow, ValidationRow
 from rilievo.train.probe.presets import differences
-from rilievo.train.probe.records import TrainingRecord
+from rilievo.train.probe.records import CHECKPOINT, TrainingRecord
 from rilievo.train.probe.schedule import rate_factor
 from rilievo.train.probe.validation import validate
 from rilievo.train.progress import Progress

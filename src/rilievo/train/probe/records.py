@@ -10,6 +10,9 @@ from rilievo.train.differences import Difference
 
 RECORD = "record.json"
 
+CHECKPOINT = "checkpoint.pt"
+"""There while a run is under way."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:

@@ -1,25 +1,27 @@
 """Training of a probe, or of a whole network, into a run's folder that is a model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rilievo.errors import OptionError, OutputError
+from rilievo.errors import OptionError, OutputError, needing
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.checksums import write_checksums
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
 from rilievo.io.marks import is_torn
 from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
-from rilievo.networks.backbones import Backbone, weights_sha256
-from rilievo.networks.probed import make_chosen_backbone
 from rilievo.train.differences import differing_options, with_whole_paths
 from rilievo.train.finished import is_finished
-from rilievo.train.probe.cache import FeatureCache
-from rilievo.train.probe.checkpoint import CHECKPOINT
 from rilievo.train.probe.config import ProbeConfig, RunOptions
 from rilievo.train.probe.frames import TrainingFrames, open_frames
 from rilievo.train.probe.log import LOGS
-from rilievo.train.probe.loop import Loop
-from rilievo.train.probe.records import RECORD, TrainingRecord, read_record
+from rilievo.train.probe.records import CHECKPOINT, RECORD, TrainingRecord, read_record
+
+# torch is imported at the call: the core can then look at the package, and say what is missing.
+if TYPE_CHECKING:
+    from rilievo.networks.backbones import Backbone
+    from rilievo.train.probe.cache import FeatureCache
+    from rilievo.train.probe.loop import Loop
 
 
 def train_probe(
@@ -28,8 +30,8 @@ def train_probe(
     options: RunOptions | None = None,
     *,
     frames: TrainingFrames | None = None,
-    backbone: Backbone | None = None,
-    keeping: FeatureCache | None = None,
+    backbone: "Backbone | None" = None,
+    keeping: "FeatureCache | None" = None,
 ) -> TrainingRecord | None:
     """Train a probe, and write a run's folder: ``load_model`` takes it.
 
@@ -49,8 +51,13 @@ def train_probe(
         What was done; None if it was stopped before its end.
 
     Raises:
+        MissingExtraError: If torch or another package of training is not installed.
         RilievoError: If an option, the data, the backbone or a checkpoint cannot be used.
     """
+    with needing("training a probe", "probe"):
+        from rilievo.networks.backbones import weights_sha256
+        from rilievo.networks.probed import make_chosen_backbone
+        from rilievo.train.probe.loop import Loop
     options = options or RunOptions()
     if keeping is not None and config.backbone_rate:
         raise OptionError("features can be kept of a frozen backbone alone: backbone_rate is 0")
@@ -68,7 +75,7 @@ def train_probe(
     return _finished(loop, run, sha256)
 
 
-def _finished(loop: Loop, run: Path, sha256: str) -> TrainingRecord:
+def _finished(loop: "Loop", run: Path, sha256: str) -> TrainingRecord:
     """Weights first, then what they are, and only then, all synced, the checkpoint goes."""
     loop.write_weights(sha256)
     record = loop.record(sha256)

@@ -1,0 +1,79 @@
+"""Known points of many photographs, from a table.
+
+CSV with a header, a point a line::
+
+    file,u,v,metres,along
+    room.jpg,320,240,2.35,
+    room.jpg,400,450,1.9,ray
+    day2/hall.jpg,512,300,4.1,axis
+
+``file`` is a path that starts at the table's folder; ``along`` is axis (as when empty, or when the
+column is missing) or ray.
+"""
+
+import csv
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from rilievo.calibration.known import KnownPoint, parse_known
+from rilievo.errors import InputError, OptionError
+from rilievo.io.limits import printable, read_text
+
+SUFFIX = ".csv"
+_NEEDED = ("file", "u", "v", "metres")
+_OPTIONAL = "along"
+
+
+def read_known_table(path: Path) -> Mapping[Path, tuple[KnownPoint, ...]]:
+    """Read the known points of each photograph, by its resolved path.
+
+    Raises:
+        InputError: If the table cannot be read, a line is no point, or names a photograph that is
+            not there.
+    """
+    found = path.stat().st_mtime_ns if path.exists() else 0
+    return _read(path.absolute(), found)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, modified: int) -> Mapping[Path, tuple[KnownPoint, ...]]:
+    """The table as it was at a time: every photograph of a run asks for it."""
+    del modified
+    name = printable(path)
+    # Spreadsheets begin a file with a mark of its byte order.
+    lines = read_text(path).removeprefix("\ufeff").splitlines()
+    rows = csv.reader(lines)
+    header = [each.strip().lower() for each in next(rows, [])]
+    if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, _OPTIONAL}:
+        raise InputError(
+            f"{name}: its header is '{printable(','.join(header))}', expected "
+            f"'{','.join(_NEEDED)}' or '{','.join((*_NEEDED, _OPTIONAL))}'"
+        )
+    points: dict[Path, tuple[KnownPoint, ...]] = {}
+    for row in rows:
+        if not any(each.strip() for each in row):
+            continue
+        where = f"{name}: line {rows.line_num}"
+        if len(row) != len(header):
+            raise InputError(f"{where} has {len(row)} values, its header {len(header)}")
+        values = {key: each.strip() for key, each in zip(header, row, strict=True)}
+        photo = path.parent / values["file"]
+        if not photo.exists():
+            raise InputError(
+                f"{where}: there is no '{printable(values['file'])}'; paths start at the folder "
+                "of the table"
+            )
+        photo = photo.resolve()
+        points[photo] = (*points.get(photo, ()), _point(values, where))
+    if not points:
+        raise InputError(f"{name}: has no known point below its header")
+    return points
+
+
+def _point(values: Mapping[str, str], where: str) -> KnownPoint:
+    parts = [values["u"], values["v"], values["metres"], values.get(_OPTIONAL) or "axis"]
+    try:
+        return parse_known(",".join(parts))
+    except OptionError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -1,0 +1,160 @@
+"""The cells of a sweep, one after the other: features, training, scores."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rilievo.batch.options import BatchOptions
+from rilievo.errors import RilievoError
+from rilievo.models import load_model
+from rilievo.models.torch_model import find_device
+from rilievo.networks.backbones import Backbone
+from rilievo.networks.blueprint import BackboneChoice, Blueprint
+from rilievo.networks.probed import make_chosen_backbone
+from rilievo.sweep.cells import CELLS, Planned, plan_cell, read_cell, write_cell
+from rilievo.sweep.config import BackboneEntry, SweepConfig
+from rilievo.sweep.options import SweepOptions
+from rilievo.sweep.results import Cell, Failure
+from rilievo.sweep.scoring import TestImages, benchmarks_of, score_model
+from rilievo.train.probe.cache import FeatureCache
+from rilievo.train.probe.config import ProbeConfig, RunOptions
+from rilievo.train.probe.frames import TrainingFrames, open_frames
+from rilievo.train.probe.run import train_probe
+from rilievo.train.probe.stored_features import Storage
+
+Say = Callable[[str], None]
+
+
+class Work:
+    """A sweep under way: what its cells share is opened once."""
+
+    def __init__(
+        self, config: SweepConfig, folder: Path, options: SweepOptions, say: Say, *, show: bool
+    ) -> None:
+        self._config, self._folder, self._options, self._say = config, folder, options, say
+        self._show = show
+        self._device = find_device(options.device)
+        self._frames: TrainingFrames | None = None
+        self._test_images = TestImages(config.test, config.data)
+        for task in config.tasks:
+            benchmarks_of(task, config.test)
+
+    def do(self) -> tuple[tuple[Cell, ...], tuple[Failure, ...]]:
+        """Every cell of this part; those of other parts count where they are done."""
+        planned, failures = self._planned()
+        mine = {each.name for each in planned[self._options.share]}
+        done: list[Cell] = []
+        for number, each in enumerate(planned, start=1):
+            try:
+                cell = read_cell(self._folder / CELLS / each.name)
+                if cell is None and each.name in mine:
+                    self._say(f"{number} of {len(planned)}: {each.name}")
+                    cell = self._cell(each)
+            except (RilievoError, RuntimeError, MemoryError) as error:
+                # Torch says with a RuntimeError that memory, a size or an operator is not there.
+                reason = " ".join(str(error).split())
+                self._say(f"  passed over: {reason}")
+                failures.append(Failure(name=each.name, reason=reason))
+                continue
+            if cell is not None:
+                done.append(cell)
+        return tuple(done), tuple(failures)
+
+    def _planned(self) -> tuple[list[Planned], list[Failure]]:
+        """All cells in order; a backbone that cannot be made fails once."""
+        planned: list[Planned] = []
+        failures: list[Failure] = []
+        for entry in self._config.backbones:
+            try:
+                choices = list(self._layers(entry))
+            except RilievoError as error:
+                self._say(f"passed over: {entry.title}: {error}")
+                failures.append(Failure(name=entry.title, reason=str(error)))
+                continue
+            planned += [
+                plan_cell(entry, run, self._config.test, alone=alone)
+                for layers, alone in choices
+                for run in self._config.configs(entry, layers)
+            ]
+        return planned, failures
+
+    def _layers(self, entry: BackboneEntry) -> Iterator[tuple[tuple[int, ...] | None, bool]]:
+        """Which layers are taken, and whether that is one alone."""
+        yield entry.layers, False
+        if entry.each_layer:
+            backbone = make_chosen_backbone(_probed_by(self._config, entry))
+            yield from (((layer,), True) for layer in range(backbone.facts.depth))
+
+    def _cell(self, planned: Planned) -> Cell:
+        config, run = planned.config, self._folder / CELLS / planned.name
+        backbone = make_chosen_backbone(config.blueprint).to(self._device)
+        # Of all cells alike: same data, same size, same largest depth.
+        self._frames = self._frames or open_frames(config)
+        keeping = self._cache(planned, backbone)
+        if keeping is not None and self._options.filling is not None:
+            self._fill(config, keeping.root, self._options.filling, len(self._frames.training))
+        record = train_probe(
+            config,
+            run,
+            RunOptions(device=self._options.device, resume=True, shown=self._show),
+            frames=self._frames,
+            backbone=backbone,
+            keeping=keeping,
+        )
+        assert record is not None, "nothing stops it before its end"
+        model = load_model(run, device=self._options.device)
+        benchmarks = benchmarks_of(config.blueprint.task, self._config.test)
+        report = score_model(model, benchmarks, self._test_images)
+        cell = Cell(
+            title=planned.entry.title,
+            backbone=config.blueprint.backbone.name,
+            layers=record.layers,
+            alone=planned.alone,
+            probe=config.blueprint.probe.kind,
+            task=config.blueprint.task,
+            seed=config.seed,
+            run=f"{CELLS}/{planned.name}",
+            backbone_parameters=record.backbone_parameters,
+            probe_parameters=record.probe_parameters,
+            training_cpu_seconds=record.cpu_seconds,
+            predicting_cpu_seconds=report.cost.cpu_seconds,
+            predicting_seconds=report.cost.seconds,
+            measured=report.measured,
+        )
+        write_cell(cell, run)
+        return cell
+
+    def _fill(self, config: ProbeConfig, root: Path, batch: BatchOptions, images: int) -> None:
+        """Have other processes compute the features that are not kept yet."""
+        from rilievo.batch.features import FeatureWork, fill_features
+
+        choice = self._config.cache
+        work = FeatureWork(
+            config=config,
+            root=root,
+            storage=Storage(choice.precision),
+            limit_megabytes=1000 * choice.gigabytes,
+            device=self._options.device,
+        )
+        filled = fill_features(work, batch, threads=self._options.threads, images=images)
+        self._say(f"  features of {filled.done} images made, {filled.finished_before} were there")
+
+    def _cache(self, planned: Planned, backbone: Backbone) -> FeatureCache | None:
+        """Features that are kept: of a backbone that stays, and of images that come again."""
+        choice, augmentation = self._config.cache, planned.config.augmentation
+        comes_again = not augmentation.changes or augmentation.variants
+        if not choice.enabled or planned.config.backbone_rate or not comes_again:
+            return None
+        root = Path(choice.folder) if choice.folder else self._folder / "features"
+        return FeatureCache(
+            root,
+            backbone,
+            storage=Storage(choice.precision),
+            limit_megabytes=1000 * choice.gigabytes,
+            precision=planned.config.precision,
+        )
+
+
+def _probed_by(config: SweepConfig, entry: BackboneEntry) -> Blueprint:
+    """Enough of a blueprint to make a backbone and count its layers."""
+    backbone = BackboneChoice(name=entry.name, weights=entry.weights)
+    return Blueprint(backbone=backbone, size=config.size, treatment=config.preset)

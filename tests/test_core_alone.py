@@ -1,0 +1,220 @@
+"""The core without any extra: what needs one says which, in one line, and nothing else fails."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rilievo
+from core_alone import core_distributions, link_core, run_core
+from rilievo.cli import COMMANDS
+from rilievo.cli.train import KINDS
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+SWEEP = '[[backbones]]\nname = "mobilenetv2"\nweights = "random"\n[data]\nroot = "set"\n'
+
+# A use of every command that gets as far as the work itself, and the extra that the work needs.
+USES: dict[str, tuple[str, str | None]] = {
+    "predict": ("predict set/images/0.png -o out --save npy", None),
+    "predict --save exr": ("predict set/images/1.png -o out --save exr", "exr"),
+    "predict --model": ("predict set/images/1.png -o out -m depth-anything-v2/small", "hub"),
+    "predict --engine": ("predict set/images/1.png -o out --engine openvino", "fast"),
+    "predict --ray": ("predict set/images/1.png -o out --ray local", "ray"),
+    "models": ("models", None),
+    "export": ("export rilievo/small -o small.onnx", None),
+    "export MODEL": ("export depth-anything-v2/small -o other.onnx", "hub"),
+    "datasets": ("datasets", None),
+    "check": ("check folder set", None),
+    "train probe": (
+        "train probe --dataset folder --root set -o run --backbone mobilenetv2",
+        "probe",
+    ),
+    "train video": ("train video set/images -o run", "video"),
+    "train supervised": ("train supervised --dataset folder --root set -o run", "probe"),
+    "probe": ("probe sweep.toml", "probe"),
+    "evaluate": ("evaluate -b depth --dataset folder --root set -o small", None),
+    "evaluate tiny": (
+        "evaluate -b depth --dataset folder --root set -m rilievo/tiny -o tiny",
+        None,
+    ),
+    "benchmarks": ("benchmarks", None),
+    "compare": ("compare small tiny", "evaluate"),
+    "trajectory": ("trajectory run set/images", "video"),
+    "app": ("app", "app"),
+    "view": ("view out --photos set/images", "view"),
+    "report": ("report out --photos set/images", None),
+}
+NAMES = (*(name for name in COMMANDS if name != "train"), *(f"train {kind}" for kind in KINDS))
+# Programs beside the command, run as ``python -m``.
+MODULES = {
+    "rilievo.datasets.synthetic": ("--count 1 -o shards", "train"),
+    "rilievo.train": ("small --shards a --real b --encoder c.npz -o run", "train"),
+}
+
+
+# Runs every use in one process, as starting one takes longer than most uses.
+RUN_ALL = """
+import io, json, runpy, sys
+from contextlib import redirect_stderr, redirect_stdout
+from rilievo.cli import main
+def told(work):
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = work()
+        except SystemExit as ended:
+            code = ended.code
+        except Exception as error:
+            code = f"traceback: {type(error).__name__}: {error}"
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+def module(name, *arguments):
+    sys.argv = [name, *arguments]
+    runpy.run_module(name, run_name="__main__")
+asked = json.load(sys.stdin)
+found = [
+    told(lambda: module(*each[2:]) if each[0] == "-m" else main(each)) for each in asked
+]
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: object
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs Python without extras, in a folder with a small dataset."""
+    packages, folder = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("user")
+    link_core(packages)
+    random = np.random.default_rng(0)
+    for name in ("images", "depth"):
+        (folder / "set" / name).mkdir(parents=True)
+    for index in range(2):
+        pixels = random.integers(0, 255, (48, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"set/images/{index}.png")
+        Image.fromarray(np.full((48, 64), 1500, np.uint16)).save(folder / f"set/depth/{index}.png")
+    (folder / "sweep.toml").write_text(SWEEP)
+
+    def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        return run_core(packages, list(arguments), folder, text)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def ended(core: Run) -> dict[str, Done]:
+    """How every use, and every command's help, ended on the core."""
+    asked = {
+        **{name: use.split() for name, (use, _) in USES.items()},
+        **{f"{name} --help": [*name.split(), "--help"] for name in NAMES},
+        **{name: ["-m", "", name, *use.split()] for name, (use, _) in MODULES.items()},
+    }
+    done = core("-c", RUN_ALL, text=json.dumps(list(asked.values())))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {name: Done(**each) for name, each in zip(asked, found, strict=True)}
+
+
+def test_the_environment_of_these_tests_has_the_core_alone(core: Run) -> None:
+    assert {"numpy", "onnxruntime", "tyro"} <= core_distributions()
+    assert not {"torch", "scipy", "matplotlib", "scikit-image"} & core_distributions()
+    done = core("-c", "import numpy, PIL, onnxruntime\nimport scipy")
+    assert "No module named 'scipy'" in done.stderr
+
+
+def test_there_is_a_use_of_every_command() -> None:
+    named = {use.split()[0] for use, _ in USES.values()}
+    assert named == set(COMMANDS)
+    assert {f"train {kind}" for kind in KINDS} <= set(USES)
+
+
+@pytest.mark.parametrize("name", USES)
+def test_a_command_works_or_names_the_extra_that_it_needs(
+    ended: dict[str, Done], name: str
+) -> None:
+    extra = USES[name][1]
+    if extra is None:
+        assert ended[name].code == 0, ended[name].err
+    else:
+        check_one_line(ended[name], extra)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_program_beside_the_command_names_the_extra_that_it_needs(
+    ended: dict[str, Done], name: str
+) -> None:
+    check_one_line(ended[name], MODULES[name][1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_explains_itself(ended: dict[str, Done], name: str) -> None:
+    done = ended[f"{name} --help"]
+    assert (done.code, done.err) == (0, "")
+    assert f"rilievo {name}" in done.out
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pydoc, rilievo; pydoc.help(rilievo)",
+        "from rilievo import *; predict, sweep_probes, train_probe",
+        "import inspect, rilievo; inspect.getmembers(rilievo)",
+    ],
+)
+def test_the_package_can_be_looked_at(core: Run, code: str) -> None:
+    done = core("-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No module named" not in done.stdout
+
+
+def test_pydoc_shows_the_package(core: Run) -> None:
+    done = core("-m", "pydoc", "rilievo")
+    assert done.returncode == 0
+    assert "sweep_probes" in done.stdout
+    assert "No module named" not in done.stdout
+
+
+# How each public function that an extra stands behind is called; the others are records, tables,
+# or work on the core.
+CALLS = {
+    "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "probe"),
+    "train_probe": ('rilievo.train_probe(None, Path("run"))', "probe"),
+    "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "hub"),
+    "load_model": ('rilievo.load_model("depth-anything-v2/small")', "hub"),
+    "save": ('rilievo.save(rilievo.predict("set/images/0.png"), "s/0", ["exr"])', "exr"),
+}
+
+
+def test_a_public_function_names_the_extra_that_it_needs(core: Run) -> None:
+    assert set(CALLS) <= set(rilievo.__all__)
+    lines = [
+        "import rilievo",
+        "from pathlib import Path",
+    ]
+    for call, _ in CALLS.values():
+        lines += ["try:", f"    {call}", "except rilievo.RilievoError as error:"]
+        lines += ["    print(type(error).__name__, isinstance(error, ImportError), error)"]
+    done = core("-c", "\n".join(lines))
+    assert done.returncode == 0, done.stderr
+    for line, (call, extra) in zip(done.stdout.splitlines(), CALLS.values(), strict=True):
+        assert line.startswith("MissingExtraError True"), call
+        assert f"rilievo[{extra}]" in line, call
+
+
+def check_one_line(done: Done, extra: str) -> None:
+    """It ended with exit code 2, and one line that names the extra."""
+    assert done.code == 2, f"{done.code}: {done.err}"
+    lines = done.err.splitlines()
+    assert len(lines) == 1, done.err
+    assert f"pip install 'rilievo[{extra}]'" in lines[0]

@@ -1,0 +1,44 @@
+"""What the wheels of dependencies carry is named, as it is in the environment of the tests."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Licences that ask something of whoever passes a wheel on, and a library that is out of support.
+TELLING = re.compile(
+    r"lib(x264|x265|gnutls|nettle|hogweed|gmp|unistring|mp3lame|asound|heif|de265|ssl|crypto)\b"
+)
+PACKAGES = {"av": "av", "pillow-heif": "pillow_heif", "opencv-python-headless": "cv2"}
+FOLDERS = {"av": "av.libs", "pillow-heif": "pillow_heif.libs"}
+FOLDERS |= {"opencv-python-headless": "opencv_python_headless.libs"}
+
+
+def carried(package: str) -> set[str]:
+    """Libraries in the wheel of a package that ask for a word."""
+    found = find_spec(PACKAGES[package])
+    if found is None or found.origin is None:
+        pytest.skip(f"{package} is not installed")
+    folder = Path(found.origin).parents[1] / FOLDERS[package]
+    if not folder.is_dir():
+        pytest.skip(f"{package} is no wheel of Linux")
+    names = (re.match(r"lib[A-Za-z0-9]+", path.name) for path in folder.iterdir())
+    return {name[0] for name in names if name is not None and TELLING.match(name[0])}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_library_that_asks_for_a_word_is_named(package: str) -> None:
+    text = (ROOT / "docs/wheels.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith(f"| {package} |")]
+    libraries = carried(package)
+    assert libraries, f"{package} carries nothing of the kind any more: change docs/wheels.md"
+    for library in libraries:
+        assert any(library in row for row in rows), library
+
+
+def test_the_notice_names_the_libraries_under_the_gpl() -> None:
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    for word in ("x264", "x265", "GPL", "av", "pillow-heif", "docs/wheels.md"):
+        assert word in notice
