@@ -50,7 +50,9 @@ because near is taken for far on the whole (the count in brackets is of those th
 The NYU frames are every seventh of the official test set, with 8-bit in-painted depth: not the
 official benchmark. Their photographs have a white frame: `nyuv2-eigen-filled` shows it to the
 model and scores what lies inside, as the literature does; `-unframed` cuts it off before. Normals
-of NYU are planes fitted to its depth, whose own noise is several degrees. "row prior" never
+of NYU are planes fitted to its depth, whose own noise is several degrees. The basement is in the
+training set too, in a frame beside these: its rows are no test. The 80 frames of 7-Scenes follow
+one another and show one view: other views of that kitchen come out worse. "row prior" never
 looks: it is the mean depth and normal of each image row of NYU's training frames."""
 
 

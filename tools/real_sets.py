@@ -1,4 +1,4 @@
-"""Frames with measured depth that the embedded models never saw, and what scores them."""
+"""Frames with measured depth that the embedded models were not trained on, and what scores them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +25,8 @@ class RealSet:
         normals_benchmark: That scores them.
         photographs: Whether a camera took them; rendered pictures say nothing of calibration.
         framed: Whether NYU's white frame is around them.
+        trained: Whether networks were trained on the same rooms, so that scores say nothing of
+            others.
     """
 
     title: str
@@ -37,6 +39,7 @@ class RealSet:
     normals_benchmark: Benchmark | str = "normals"
     photographs: bool = True
     framed: bool = False
+    trained: bool = False
 
     @property
     def label(self) -> str:
@@ -71,7 +74,7 @@ REAL_SETS: Mapping[str, RealSet] = {
         framed=True,
     ),
     "nyu-sync": RealSet(
-        title="NYU Depth V2, a basement, raw depth",
+        title="NYU Depth V2, a basement of the training frames, raw depth",
         dataset="nyuv2",
         place="nyu_metric3d",
         variant="raw",
@@ -79,9 +82,12 @@ REAL_SETS: Mapping[str, RealSet] = {
         normals="depth_normals",
         normals_benchmark=without_frame("normals"),
         framed=True,
+        trained=True,
     ),
     "7scenes": RealSet(
-        title="7-Scenes, a kitchen", dataset="seven-scenes", place="7scenes_redkitchen"
+        title="7-Scenes, one view of a kitchen",
+        dataset="seven-scenes",
+        place="7scenes_redkitchen",
     ),
     "sunrgbd": RealSet(
         title="SUN RGB-D, a Kinect frame",

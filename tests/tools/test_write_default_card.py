@@ -123,7 +123,7 @@ def test_the_card_has_the_facts_the_calibration_and_the_models_own_rows(tmp_path
 
 
 def test_the_table_of_readme_is_made_of_the_same_rows() -> None:
-    kitchen = row_of("rilievo/small-int8", 0.2, set="7-Scenes, a kitchen", frames=80)
+    kitchen = row_of("rilievo/small-int8", 0.2, set="7-Scenes, one view of a kitchen", frames=80)
     made = overview([FACTS], [kitchen], {"rilievo/small-int8": 4.25})
     assert "| `rilievo/small-int8` | 3.0 MB | 2.50 M, int8 | Apache-2.0 | 4.2 ms | – | " in made
     assert "| 0.200 / 0.900 |" in made

@@ -109,6 +109,15 @@ def test_what_a_recipe_has_no_use_for_is_refused(shards: Path, tmp_path: Path) -
         main("small-first", shards=shards, output=tmp_path / "run", start=tmp_path)
 
 
+@pytest.mark.usefixtures("recipes")
+def test_a_recipe_goes_on_from_an_onnx_file_of_its_network(shards: Path, tmp_path: Path) -> None:
+    main("first", shards=shards, output=tmp_path / "run")
+    main("first", shards=shards, output=tmp_path / "on", start=tmp_path / "run" / "small.onnx")
+    before, after = read_average(tmp_path / "run"), read_average(tmp_path / "on")
+    name = "merges.0.lateral.weight"
+    torch.testing.assert_close(after[name], before[name], rtol=0, atol=5e-3)
+
+
 def test_every_recipe_that_goes_on_goes_on_from_a_recipe() -> None:
     for make in RECIPES.values():
         assert make().first is None or make().first in RECIPES

@@ -45,6 +45,17 @@ def test_new_shards_are_taken_in_and_the_first_is_held_out(tmp_path: Path) -> No
     assert len(pool) == 7
 
 
+def test_shards_of_folders_inside_are_taken_in(tmp_path: Path) -> None:
+    for folder, frames in (("near", 2), ("rooms", 3)):
+        (tmp_path / folder).mkdir()
+        write_shard(tmp_path / folder / "shard-00000.npz", frames=frames, metres=1)
+    pool = ShardPool(tmp_path, outdoors=0.0)
+    assert len(pool) == 3
+    write_shard(tmp_path / "near" / "shard-00001.npz", frames=4, metres=1)
+    pool.scan()
+    assert len(pool) == 7
+
+
 def test_outdoors_come_with_the_share_asked_for(tmp_path: Path) -> None:
     write_shard(tmp_path / "shard-00000.npz", frames=1, metres=1)
     write_shard(tmp_path / "shard-00001.npz", frames=30, metres=2)

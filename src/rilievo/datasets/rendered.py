@@ -42,7 +42,7 @@ class Rendered(Dataset):
         ),
         splits=("test", "valid", "train"),
         counts=MappingProxyType({"test": 100, "valid": 100, "train": 10_000}),
-        variants=("all", "rooms", "close-ups", "people", "streets", "open-ground"),
+        variants=("all", "rooms", "close-ups", "people", "streets", "open-ground", "near-views"),
         normals="exact, of the rendered surfaces",
         extra="train",
         needs_root=False,

@@ -18,6 +18,7 @@ from rilievo.errors import InputError, ModelError
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
+from rilievo.networks.depthwise import DepthwiseConv
 
 _PREFIX = "mobilenetv20_features_"
 _BATCH_NORM_NAMES = {
@@ -44,7 +45,7 @@ class Bottleneck(nn.Module):
         hidden = inputs * expansion
         self.conv0 = nn.Conv2d(inputs, hidden, 1, bias=False)
         self.batchnorm0 = nn.BatchNorm2d(hidden)
-        self.conv1 = nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False)
+        self.conv1 = DepthwiseConv(hidden, 3, stride=stride)
         self.batchnorm1 = nn.BatchNorm2d(hidden)
         self.conv2 = nn.Conv2d(hidden, outputs, 1, bias=False)
         self.batchnorm2 = nn.BatchNorm2d(outputs)

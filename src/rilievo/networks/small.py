@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from rilievo.networks.depthwise import DepthwiseConv
 from rilievo.networks.mobilenet_v2 import MobileNetV2
 
 MULTIPLE = 32
@@ -66,7 +67,7 @@ class SeparableConv(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int = 5) -> None:
         super().__init__(
-            nn.Conv2d(inputs, inputs, kernel, padding=kernel // 2, groups=inputs, bias=False),
+            DepthwiseConv(inputs, kernel),
             nn.BatchNorm2d(inputs),
             nn.ReLU(),
             nn.Conv2d(inputs, outputs, 1, bias=False),

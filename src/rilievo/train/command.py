@@ -12,11 +12,12 @@ from rilievo.errors import OptionError, suggest
 from rilievo.networks.mobilenet_v2 import load_published
 from rilievo.networks.small import SmallNet
 from rilievo.train.export import Provenance, provenance_of
-from rilievo.train.loop import Frames, train
+from rilievo.train.loop import Frames, first_batches, train
 from rilievo.train.nyu_frames import NyuFrames
 from rilievo.train.recipes import RECIPES, Recipe
 from rilievo.train.shards import ShardPool
 from rilievo.train.start import start_from
+from rilievo.train.unfold import measure_statistics, read_exported
 
 
 def main(
@@ -38,12 +39,15 @@ def main(
     ``output``, unless ``start`` says where it is.
 
     Args:
-        recipe: small, tiny, small-rendered, distilled, or small-first, which small goes on from.
-        shards: Folder of rendered shards; new ones are taken in while the run goes on.
+        recipe: small, small-further, tiny, small-rendered, distilled, or small-first, which small
+            goes on from.
+        shards: Folder of rendered shards, or of such folders; new ones are taken in while the run
+            goes on.
         output: Folder of the run.
         real: Folder of NYU Depth V2's labelled frames; without it only rendered frames are used.
         encoder: ImageNet weights of MobileNetV2 (``.npz``, Gluon's names) to start from.
-        start: Folder of the run to start from, for a recipe that goes on from another.
+        start: Folder of the run to start from, for a recipe that goes on from another; or, for any,
+            an ONNX file of the same network, such as ``weights/small-further.onnx``.
         minutes: Length of the run, if not the recipe's; a run before it keeps its own.
         steps: Length of the run in steps instead, likewise.
         threads: Of torch, if not the recipe's.
@@ -55,8 +59,12 @@ def main(
     chosen = RECIPES[recipe](**length)
     if real is not None and not chosen.photographs:
         raise OptionError(f"recipe '{recipe}' learns from shards alone; leave --real out")
-    if start is not None and chosen.first is None:
-        raise OptionError(f"recipe '{recipe}' starts from ImageNet's encoder; leave --start out")
+    is_exported = start is not None and start.suffix == ".onnx"
+    if start is not None and chosen.first is None and not is_exported:
+        raise OptionError(
+            f"recipe '{recipe}' starts from no run; leave --start out, or name an ONNX file of its "
+            "network"
+        )
     frames = Frames(
         rendered=ShardPool(shards, outdoors=chosen.config.outdoors),
         real=None if real is None else NyuFrames(real),
@@ -92,7 +100,10 @@ def _run(
     config = recipe.config if threads is None else replace(recipe.config, threads=threads)
     torch.manual_seed(config.seed)
     network = SmallNet(recipe.widths)
-    if origin.run is not None:
+    if origin.run is not None and origin.run.suffix == ".onnx":
+        read_exported(network, origin.run)
+        measure_statistics(network, first_batches(config, frames))
+    elif origin.run is not None:
         start_from(network, origin.run, takes=recipe.takes)
     elif origin.encoder is not None:
         load_published(network.encoder, origin.encoder)

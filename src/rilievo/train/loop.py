@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from rilievo.networks.small import SmallNet, double
 from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
 from rilievo.train.checkpoint import RunState, load_checkpoint, save_checkpoint
 from rilievo.train.confidence import learn_confidence
-from rilievo.train.config import TrainConfig
+from rilievo.train.config import Stage, TrainConfig
 from rilievo.train.export import PROVENANCES, Provenance, export_small
 from rilievo.train.frames import Frame
 from rilievo.train.log import StepRow, ValidationRow, append_row
@@ -31,6 +32,7 @@ from rilievo.train.validate import validate
 
 _STEPS_A_LINE = 25
 _STEPS_A_SCAN = 25
+_MEASURED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,13 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
             target.copy_(source)
 
 
+def first_batches(config: TrainConfig, frames: Frames) -> Iterator[Batch]:
+    """A few batches of the first stage, to measure statistics on before the first step."""
+    mix = _mix(config, frames, config.stages[0])
+    for number in range(_MEASURED):
+        yield make_batch(mix, seed=config.seed, number=number)
+
+
 class _Clock:
     """Time spent in the run, over all its parts, and so how far it is."""
 
@@ -209,30 +218,26 @@ def _fresh_state(config: TrainConfig, network: SmallNet) -> RunState:
 
 
 def _make_last(config: TrainConfig, frames: Frames, number: int) -> Batch:
-    stage = config.stages[-1]
-    mix = Mix(
-        rendered=frames.rendered,
-        real=frames.real,
-        real_share=stage.real,
-        area=stage.area,
-        size=config.batch_size,
-        blind=config.confidence_blind,
-    )
+    mix = _mix(config, frames, config.stages[-1], blind=config.confidence_blind)
     return make_batch(mix, seed=config.seed + 1, number=number)
 
 
 def _make(config: TrainConfig, frames: Frames, clock: _Clock, number: int) -> Batch:
     if number % _STEPS_A_SCAN == 0:
         frames.rendered.scan()
-    stage = config.stage(clock.progress(number))
-    mix = Mix(
+    mix = _mix(config, frames, config.stage(clock.progress(number)))
+    return make_batch(mix, seed=config.seed, number=number)
+
+
+def _mix(config: TrainConfig, frames: Frames, stage: Stage, *, blind: float = 0.0) -> Mix:
+    return Mix(
         rendered=frames.rendered,
         real=frames.real,
         real_share=stage.real,
         area=stage.area,
         size=config.batch_size,
+        blind=blind,
     )
-    return make_batch(mix, seed=config.seed, number=number)
 
 
 def _decay(config: TrainConfig, step: int) -> float:

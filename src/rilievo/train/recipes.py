@@ -94,6 +94,32 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
     return Recipe(config=config, first="small-first")
 
 
+def small_further(*, minutes: float | None = 75.0, steps: int | None = None) -> Recipe:
+    """``small`` goes on from its ONNX file, on scenes that it has not seen.
+
+    A quarter of the images are NYU's: more, and the network moves away from other cameras.
+
+    Command::
+
+        python -m rilievo.datasets.synthetic --count 4800 --seed 21 --kind near-views -o shards/near
+        python -m rilievo.datasets.synthetic --count 2880 --seed 22 -o shards/all
+        python -m rilievo.train small-further --shards shards --real NYU --start FILE.onnx -o run
+    """
+    config = TrainConfig(
+        minutes=minutes,
+        steps=steps,
+        learning_rate=4e-4,
+        average_decay=0.995,
+        confidence_steps=80,
+        outdoors=0.3,
+        validation_minutes=15.0,
+        stages=(Stage(until=1.0, area=49152, real=0.25),),
+        warm_up_steps=60,
+        seed=11,
+    )
+    return Recipe(config=config)
+
+
 def tiny(*, minutes: float | None = 36.0, steps: int | None = None) -> Recipe:
     """For video and small machines, ``rilievo/tiny``.
 
@@ -172,6 +198,7 @@ def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Reci
 RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "small-first": small_first,
     "small": small,
+    "small-further": small_further,
     "tiny": tiny,
     "small-rendered": small_rendered,
     "distilled": distilled,

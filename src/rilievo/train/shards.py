@@ -136,12 +136,12 @@ def _mapped(path: Path) -> dict[str, Any]:
 
 
 class ShardPool:
-    """Every frame of a folder of shards (about 0.4 MB a frame of 256×192), read when drawn.
+    """Every frame of the shards below a folder (about 0.4 MB a frame of 256×192), read when drawn.
 
     Attributes:
         folder: Where the shards are.
         outdoors: Share of the frames drawn that show something farther than a room, or sky.
-        held_out: The shard kept for validation, the first by name; None if there is only one.
+        held_out: The shard kept for validation, the first by path; None if there is only one.
     """
 
     def __init__(self, folder: Path, *, outdoors: float) -> None:
@@ -150,7 +150,7 @@ class ShardPool:
         self.folder = folder
         self.outdoors = outdoors
         self.held_out: Shard | None = None
-        self._names: set[str] = set()
+        self._paths: set[Path] = set()
         self._near: list[tuple[Shard, int]] = []
         self._far: list[tuple[Shard, int]] = []
         self.scan()
@@ -159,11 +159,11 @@ class ShardPool:
 
     def scan(self) -> None:
         """Take in the shards that have appeared since the last scan."""
-        found = sorted(self.folder.glob("shard-*.npz"))
+        found = sorted(self.folder.rglob("shard-*.npz"))
         for path in found:
-            if path.name in self._names:
+            if path in self._paths:
                 continue
-            self._names.add(path.name)
+            self._paths.add(path)
             shard = read_shard(path)
             if path == found[0] and len(found) > 1 and self.held_out is None and not len(self):
                 self.held_out = shard

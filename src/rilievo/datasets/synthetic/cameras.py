@@ -90,6 +90,11 @@ def stand(venue: Venue, dice: Dice) -> tuple[Point, Point]:
         step = np.array([flat * math.cos(bearing), flat * math.sin(bearing), lift])
         aim = subject.point + np.array(dice.vector(-0.12, 0.12)) * subject.away
         return subject.point + step, aim
+    if venue.standpoint is not None:
+        eye = venue.standpoint
+        origin = keep_inside(venue, eye.origin + np.array(dice.vector(-0.08, 0.08)))
+        yaw, pitch = dice.normalvariate(eye.yaw, 0.2), dice.normalvariate(eye.pitch, 0.08)
+        return origin, heading(origin, yaw, pitch)
     if venue.approach is Approach.STREET:
         return stand_outdoors(venue, dice)
     return stand_in_room(venue, dice)
@@ -101,7 +106,8 @@ def choose_view(venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, i
     for _ in range(TRIES):
         field = math.radians(dice.uniform(35, 100) if dice.chance(0.4) else dice.uniform(50, 78))
         origin, target = stand(venue, dice)
-        tilt = dice.normalvariate(0.0, 0.04 if dice.chance(0.85) else 0.25)
+        is_level = dice.chance(0.85 if venue.standpoint is None else 0.6)
+        tilt = dice.normalvariate(0.0, 0.04 if is_level else 0.25)
         view = View(
             origin=origin.astype(np.float32),
             turn=look_at(origin, target, tilt).astype(np.float32),
@@ -130,6 +136,8 @@ def is_open(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
         return False
     if venue.subject is not None:
         return bool(np.percentile(seen, 3) > 0.12)
+    if venue.standpoint is not None:
+        return bool(np.percentile(seen, 3) > 0.15 and np.median(seen) >= 0.4)
     return bool(np.percentile(seen, 3) >= 0.25 and np.median(seen) >= 0.4)
 
 
@@ -139,6 +147,8 @@ def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: 
         return False
     if venue.subject is not None:
         return True
+    if venue.standpoint is not None:
+        return not (kinds < 5 and dice.chance(0.75))
     if venue.approach is Approach.ROOM:
         is_bare, is_tight = kinds < 7, np.median(depth[depth > 0]) < 1.0
         return not (is_bare and dice.chance(0.75)) and not (is_tight and dice.chance(0.6))

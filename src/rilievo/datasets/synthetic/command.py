@@ -36,6 +36,7 @@ def parse() -> argparse.Namespace:
     add("--workers", type=int, default=1, help="processes")
     add("--size", type=int, nargs=2, default=(192, 256), metavar=("H", "W"))
     add("--photos", type=Path, nargs="*", default=(), help="folders of photographs for textures")
+    add("--materials", type=Path, help="folder of photographed materials for more textures")
     add("-o", "--output", type=Path, help="folder of shards ('shards') or of clips ('clips')")
     add("--contact-sheet", type=Path, help="draw one picture of the frames instead")
     return parser.parse_args()
@@ -52,6 +53,7 @@ def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
         "size": tuple(options.size),
         "photos": tuple(options.photos),
         "kind": Kind(options.kind),
+        "materials": options.materials,
     }
     if options.clips is None:
         for name in ("frames", "step"):

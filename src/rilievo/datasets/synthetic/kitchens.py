@@ -17,10 +17,7 @@ def kitchen(stage: Stage, wide: float) -> None:
     run, height = min(wide * dice.uniform(0.5, 1.0), 5.0), dice.uniform(0.85, 0.95)
     x = -wide / 2 + run / 2 + dice.random() * (wide - run)
     with stage.frame((x, -0.3, 0.0)):
-        furniture.cabinet(stage, run, 0.6, height)
-        top = stage.material(Texture.STONE, Texture.WOOD, Texture.SPECKLE, mix=dice.uniform(0, 1))
-        stage.box((0, -0.01, height - 0.018), (run, 0.64, 0.04), top)
-        fittings(stage, run, height)
+        counter(stage, run, 0.6, height)
         stage.subjects.append(stage.world((0, 0, height)))
         stage.claim((0, 0, 0), run * 0.35)
     if dice.chance(0.8):
@@ -30,6 +27,15 @@ def kitchen(stage: Stage, wide: float) -> None:
     if dice.chance(0.4):
         with stage.frame((x + run / 2 + 0.35, -0.33, 0.0)):
             furniture.cabinet(stage, 0.65, 0.66, dice.uniform(1.5, 2.1), laid=False)
+
+
+def counter(stage: Stage, run: float, deep: float, height: float) -> None:
+    """Cabinets under a worktop with its basin and hob."""
+    dice = stage.dice
+    furniture.cabinet(stage, run, deep, height)
+    top = stage.material(Texture.STONE, Texture.WOOD, Texture.SPECKLE, mix=dice.uniform(0, 1))
+    stage.box((0, -0.01, height - 0.018), (run, deep + 0.04, 0.04), top)
+    fittings(stage, run, height)
 
 
 def fittings(stage: Stage, run: float, height: float) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from rilievo.datasets.synthetic.pictures import read_photographs, scikit_image_photographs
+from rilievo.datasets.synthetic.swatches import read_swatches
 from rilievo.datasets.synthetic.textures import TextureBank, make_textures
 from rilievo.datasets.synthetic.venue import Kind
 from rilievo.errors import OptionError
@@ -23,6 +24,7 @@ class Plan:
         seed: Of the first one's number: number i has the seed ``seed * 2**32 + i``.
         size: (height, width) of the frames.
         photos: Folders of photographs for the textures, besides scikit-image's.
+        materials: Folder of photographed materials for more textures, as ``swatches`` reads it.
         folder: Where the files go.
         kind: What is seen.
         texture_share: Of the full number of textures; less than 1 for a quick trial.
@@ -37,6 +39,7 @@ class Plan:
     photos: tuple[Path, ...]
     folder: Path
     kind: Kind = Kind.ALL
+    materials: Path | None = None
     texture_share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -59,7 +62,8 @@ Write = Callable[[AnyPlan, int, TextureBank], Path]
 def textures_of(plan: Plan) -> TextureBank:
     """The bank of a plan, the same in every process."""
     photographs = scikit_image_photographs() + read_photographs(plan.photos)
-    return make_textures(photographs, share=plan.texture_share)
+    swatches = {} if plan.materials is None else read_swatches(plan.materials)
+    return make_textures(photographs, swatches=swatches, share=plan.texture_share)
 
 
 def write_all(

@@ -28,6 +28,7 @@ from rilievo.datasets.synthetic.frame import (
     trace_frame,
 )
 from rilievo.datasets.synthetic.lens import Radiance, choose_lens, expose, fog, level_of
+from rilievo.datasets.synthetic.near import near_view
 from rilievo.datasets.synthetic.outdoors import meadow, street
 from rilievo.datasets.synthetic.patterns import SIDE
 from rilievo.datasets.synthetic.pictures import scikit_image_photographs
@@ -47,8 +48,10 @@ VENUES = {
     Kind.PEOPLE: (portrait, 0.04),
     Kind.STREETS: (street, 0.15),
     Kind.OPEN_GROUND: (meadow, 0.10),
+    Kind.NEAR_VIEWS: (near_view, 0.0),
 }
-"""What builds a venue of each kind, and how often it is drawn where all kinds are."""
+"""What builds a venue of each kind, and how often it is drawn where all kinds are: near views only
+by name, so that frames of all kinds stay what they were."""
 ATTEMPTS = 1000
 """Scenes built before giving up; nearly all offer a view, so this many failures are a defect."""
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from rilievo.datasets.synthetic import furniture
 from rilievo.datasets.synthetic.clutter import clutter
+from rilievo.datasets.synthetic.dice import Dice
 from rilievo.datasets.synthetic.people import person
 from rilievo.datasets.synthetic.plants import potted_plant
 from rilievo.datasets.synthetic.rotations import turn_z
@@ -20,13 +21,23 @@ CARDINAL = (0.0, math.pi / 2, math.pi, -math.pi / 2)
 
 def room(stage: Stage) -> Venue:
     """Build a furnished room, a corridor or a hall."""
-    dice = stage.dice
+    return furnished(stage, *room_size(stage.dice))
+
+
+def room_size(dice: Dice) -> tuple[float, float, float]:
+    """Width, length and height [m] of a room, a corridor or a hall."""
     width, length, height = dice.uniform(2.4, 8), dice.uniform(2.4, 8), dice.uniform(2.2, 3.4)
     kind = dice.random()
     if kind < 0.1:
         width, length, height = 1.8 * width, 1.8 * length, 1.5 * height
     elif kind < 0.2:
         width, length = dice.uniform(1.3, 2.4), dice.uniform(6, 16)
+    return width, length, height
+
+
+def furnished(stage: Stage, width: float, length: float, height: float) -> Venue:
+    """Build a room of that size [m] with furniture wherever its place is free."""
+    dice = stage.dice
     shell(stage, width, length, height)
     walls = (
         ((0.0, length / 2), 0.0, width),

@@ -12,7 +12,11 @@ from jaxtyping import UInt8
 from rilievo.datasets.synthetic import patterns, pictures
 from rilievo.datasets.synthetic.patterns import SIDE, Draw, Pattern
 from rilievo.datasets.synthetic.pictures import Photograph
+from rilievo.datasets.synthetic.swatches import Swatch
+from rilievo.datasets.synthetic.swatches import makers as swatch_makers
 
+MOST_SWATCHES = 60
+"""Photographed materials of each use: with all of them a bank would take 0.4 GB."""
 SMALLEST = 8
 """Side of the last mip level, in texels."""
 
@@ -64,14 +68,19 @@ def flatten_levels(pattern: Pattern) -> UInt8[np.ndarray, "texels 3"]:
 
 
 def make_textures(
-    photographs: Sequence[Photograph], *, seed: int = 0, share: float = 1.0
+    photographs: Sequence[Photograph],
+    *,
+    swatches: Mapping[str, Sequence[Swatch]] | None = None,
+    seed: int = 0,
+    share: float = 1.0,
 ) -> TextureBank:
     """Draw a bank of textures.
 
     Args:
         photographs: Cropped, mirrored and re-coloured into pictures and backgrounds; if there are
             none, paintings of the procedural kind take their place.
-        seed: The same seed and photographs give the same bank.
+        swatches: Photographed materials by category, which join the procedural textures.
+        seed: The same seed, photographs and materials give the same bank.
         share: Of the full number of textures (about 700, 60 MB), for a quick start in tests.
     """
     draw = np.random.default_rng(seed)
@@ -81,6 +90,8 @@ def make_textures(
         start = len(levels)
         for k in range(max(len(makers), round(count * share))):
             levels.append(flatten_levels(makers[k % len(makers)](draw)))
+        for make in swatch_makers(swatches or {}, use, round(MOST_SWATCHES * share), seed):
+            levels.append(flatten_levels(make(draw)))
         groups[use] = range(start, len(levels))
     return TextureBank(texels=np.stack(levels), groups=groups)
 

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     PEOPLE = "people"
     STREETS = "streets"
     OPEN_GROUND = "open-ground"
+    NEAR_VIEWS = "near-views"
 
 
 class Approach(Enum):
@@ -27,6 +28,7 @@ class Approach(Enum):
     ROOM = auto()
     STREET = auto()
     SUBJECT = auto()
+    STANDPOINT = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,21 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standpoint:
+    """A camera that a scene was built around.
+
+    Attributes:
+        origin: Where it is [m].
+        yaw: Direction that it looks in, in the plane [rad].
+        pitch: Elevation of that direction [rad].
+    """
+
+    origin: Point
+    yaw: float
+    pitch: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """A scene before a camera is chosen.
 
@@ -58,6 +75,7 @@ class Venue:
         height: Height [m] under which a camera stays.
         ambience: Light from everywhere.
         subject: Only where the approach is ``SUBJECT``.
+        standpoint: Only where the approach is ``STANDPOINT``.
     """
 
     stage: Stage
@@ -67,6 +85,7 @@ class Venue:
     height: float
     ambience: Ambience
     subject: Subject | None = None
+    standpoint: Standpoint | None = None
 
     @property
     def is_outdoors(self) -> bool:

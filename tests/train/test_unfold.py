@@ -1,0 +1,91 @@
+"""Training on from an ONNX file of the network."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rilievo.errors import InputError
+from rilievo.models.conversion.compression import halve
+from rilievo.networks.small import SmallNet, Widths
+from rilievo.train.batches import Mix, make_batch
+from rilievo.train.export import export_small
+from rilievo.train.shards import ShardPool
+from rilievo.train.unfold import measure_statistics, read_exported
+
+WIDTHS = Widths(blocks=13, decoder=(16, 12, 8, 8))
+
+
+def settled(seed: int) -> SmallNet:
+    """A network whose normalisations have statistics and scales of their own."""
+    torch.manual_seed(seed)
+    network = SmallNet(WIDTHS)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for name, (low, high) in {
+                "running_mean": (-0.5, 0.5), "running_var": (0.5, 2.0), "weight": (0.5, 1.5),
+                "bias": (-0.2, 0.2),
+            }.items():  # fmt: skip
+                torch.nn.init.uniform_(module.state_dict()[name], low, high)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "small.onnx"
+    export_small(settled(0), path)
+    return path
+
+
+IMAGE = torch.randint(
+    0, 256, (2, 64, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+)
+
+
+@torch.no_grad()
+def test_a_network_read_from_its_file_says_the_same(exported: Path) -> None:
+    network = settled(1)
+    read_exported(network, exported)
+    for mine, theirs in zip(network.eval()(IMAGE), settled(0)(IMAGE), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_weights_in_16_bits_are_read_too(exported: Path, tmp_path: Path) -> None:
+    halve(exported, tmp_path / "half.onnx")
+    network = settled(1)
+    read_exported(network, tmp_path / "half.onnx")
+    difference = network.eval()(IMAGE).log_depth - settled(0)(IMAGE).log_depth
+    assert 0 < difference.abs().max() < 0.05
+
+
+@torch.no_grad()
+def test_measured_statistics_change_no_output_and_hold_in_training(
+    exported: Path, shards: Path
+) -> None:
+    mix = Mix(
+        rendered=ShardPool(shards, outdoors=0.0), real=None, real_share=0.0, area=6144, size=8
+    )
+    batches = [make_batch(mix, seed=0, number=number) for number in range(3)]
+    network = settled(1)
+    read_exported(network, exported)
+    before = network.eval()(batches[0].image).log_depth
+    unmeasured = network.train()(batches[0].image).log_depth
+    read_exported(network, exported)
+    measure_statistics(network, batches)
+    after = network.eval()(batches[0].image).log_depth
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+    training = network.train()(batches[0].image).log_depth
+    assert (training - before).abs().mean() < 0.5 * (unmeasured - before).abs().mean()
+
+
+def test_files_of_other_networks_are_refused_by_name(exported: Path, tmp_path: Path) -> None:
+    wider = SmallNet(Widths(blocks=13, decoder=(24, 12, 8, 8)))
+    with pytest.raises(InputError, match=r"small\.onnx: .* not those of this network"):
+        read_exported(wider, exported)
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no network")
+    with pytest.raises(InputError, match=r"broken\.onnx: no network of ours"):
+        read_exported(wider, broken)
+    with pytest.raises(InputError, match=r"absent\.onnx"):
+        read_exported(wider, tmp_path / "absent.onnx")
