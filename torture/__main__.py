@@ -17,6 +17,7 @@ from torture.settings import Settings
 PARTS: Mapping[str, str] = {
     "inputs": "broken, odd and hostile files for every reader",
     "kills": "kill -9 at random moments of long work, then resume",
+    "cuts": "power cuts at random moments of long work, then resume",
     "pressure": "full disks, no permission, no memory, clocks that jump, two runs at once",
 }
 
@@ -35,6 +36,8 @@ class Arguments:
     """Broken files, shared out among the readers."""
     kills: int = 100
     """Moments at which work is killed."""
+    cuts: int = 200
+    """Moments at which the power fails."""
     workers: int = 2
     """Processes that read."""
     only: tuple[str, ...] = ()
@@ -58,6 +61,7 @@ def main() -> int:
             seed=given.seed,
             inputs=given.inputs,
             kills=given.kills,
+            cuts=given.cuts,
             workers=given.workers,
             only=given.only,
             output=given.output.absolute(),
