@@ -19,6 +19,7 @@ PARTS: Mapping[str, str] = {
     "kills": "kill -9 at random moments of long work, then resume",
     "cuts": "power cuts at random moments of long work, then resume",
     "pressure": "full disks, no permission, no memory, clocks that jump, two runs at once",
+    "fuzz": "coverage-guided fuzzing of readers with atheris; runs only when it is named",
 }
 
 
@@ -70,7 +71,7 @@ def main() -> int:
         settings.output.mkdir(parents=True, exist_ok=True)
         if given.again is not None:
             return import_module("torture.inputs").run_again(given.again, settings)
-        parts = given.parts or tuple(PARTS)
+        parts = given.parts or tuple(part for part in PARTS if part != "fuzz")
         good = [import_module(f"torture.{part}").run(settings) for part in parts]
     return 0 if all(good) else 1
 

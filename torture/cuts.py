@@ -178,6 +178,8 @@ class _Work:
     def _fresh(self) -> None:
         remove(self._disk)
         self._disk.mkdir(parents=True)
+        # The folder that some commands need is there before, so it outlasts the cut.
+        self._job.command(self._base / "in", self._output)
         self._restarted()
 
     def _restarted(self) -> None:
