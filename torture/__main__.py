@@ -17,7 +17,9 @@ from torture.settings import Settings
 PARTS: Mapping[str, str] = {
     "inputs": "broken, odd and hostile files for every reader",
     "kills": "kill -9 at random moments of long work, then resume",
+    "cuts": "power cuts at random moments of long work, then resume",
     "pressure": "full disks, no permission, no memory, clocks that jump, two runs at once",
+    "fuzz": "coverage-guided fuzzing of readers with atheris; runs only when it is named",
 }
 
 
@@ -35,6 +37,8 @@ class Arguments:
     """Broken files, shared out among the readers."""
     kills: int = 100
     """Moments at which work is killed."""
+    cuts: int = 200
+    """Moments at which the power fails."""
     workers: int = 2
     """Processes that read."""
     only: tuple[str, ...] = ()
@@ -58,6 +62,7 @@ def main() -> int:
             seed=given.seed,
             inputs=given.inputs,
             kills=given.kills,
+            cuts=given.cuts,
             workers=given.workers,
             only=given.only,
             output=given.output.absolute(),
@@ -66,7 +71,7 @@ def main() -> int:
         settings.output.mkdir(parents=True, exist_ok=True)
         if given.again is not None:
             return import_module("torture.inputs").run_again(given.again, settings)
-        parts = given.parts or tuple(PARTS)
+        parts = given.parts or tuple(part for part in PARTS if part != "fuzz")
         good = [import_module(f"torture.{part}").run(settings) for part in parts]
     return 0 if all(good) else 1
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from torture.reader import write_text
 from torture.readers.pictures import colours, save
 from torture.readers.videos import write_video
 
 RILIEVO = (sys.executable, "-m", "rilievo")
-_SIZE = (240, 320)
+_SIZE = (120, 160)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Job:
 
 
 def _photos(folder: Path) -> None:
-    for seed in range(12):
+    for seed in range(6):
         save(folder / f"part{seed % 2}" / f"{seed}.jpg", colours(seed, _SIZE), quality=90)
 
 
@@ -61,7 +62,7 @@ def _scenes(folder: Path) -> None:
 
 def _predict(*save: str) -> Callable[[Path, Path], Sequence[str]]:
     def command(input: Path, output: Path) -> Sequence[str]:
-        chosen = ("--save", ",".join(save), "--threads", "1", "--resume")
+        chosen = ("--model", "rilievo/tiny", "--save", ",".join(save), "--threads", "1", "--resume")
         return (*RILIEVO, "predict", str(input), "-o", str(output), *chosen)
 
     return command
@@ -70,6 +71,30 @@ def _predict(*save: str) -> Callable[[Path, Path], Sequence[str]]:
 def _evaluate(input: Path, output: Path) -> Sequence[str]:
     chosen = ("-b", "depth", "--dataset", "folder", "--threads", "1")
     return (*RILIEVO, "evaluate", *chosen, "--root", str(input), "-o", str(output))
+
+
+def _train_video(input: Path, output: Path) -> Sequence[str]:
+    chosen = ("--encoder", "timm/test_resnet", "--start", "scratch", "--pose", "cnn")
+    chosen += ("--size", "64,96", "--stride", "1", "--held-out", "0.2", "--device", "cpu")
+    chosen += ("--epochs", "2", "--batch-size", "2", "--workers", "0", "--resume")
+    chosen += ("--set", "checkpoint_steps=2")
+    return (*RILIEVO, "train", "video", str(input), "-o", str(output), *chosen)
+
+
+def _export(input: Path, output: Path) -> Sequence[str]:
+    output.mkdir(parents=True, exist_ok=True)
+    chosen = ("-o", str(output / "tiny.onnx"), "--overwrite")
+    return (*RILIEVO, "export", "rilievo/tiny", *chosen)
+
+
+def _walls(folder: Path) -> None:
+    """Frames of a camera that slides past a wall: its near half goes by twice as fast."""
+    texture = np.asarray(Image.fromarray(colours(0, (16, 40))).resize((160, 64)))
+    for k in range(8):
+        halves = texture[:32, 2 * k : 2 * k + 96], texture[32:, 4 * k : 4 * k + 96]
+        save(folder / "images" / f"{k:06d}.png", np.concatenate(halves))
+    write_text(folder / "intrinsics.txt", "80 0 47.5\n0 80 31.5\n0 0 1\n")
+    write_text(folder / "rilievo.yaml", "image: images/{id}.png\n")
 
 
 def _train_probe(input: Path, output: Path) -> Sequence[str]:
@@ -100,4 +125,13 @@ JOBS: tuple[Job, ...] = (
         passing=("checkpoint.pt",),
         share=1,
     ),
+    Job(
+        name="train video",
+        prepare=_walls,
+        command=_train_video,
+        volatile=("log.csv", "record.json#seconds", "checkpoint.pt"),
+        passing=("checkpoint.pt",),
+        share=1,
+    ),
+    Job(name="export", prepare=lambda folder: folder.mkdir(), command=_export, share=0.5),
 )

@@ -14,6 +14,7 @@ class Settings:
         seed: Of all chance.
         inputs: Broken files, of all readers together.
         kills: Of all jobs together.
+        cuts: Of the power, of all jobs together.
         workers: Processes at once.
         only: Parts of names; none for all readers and jobs.
         output: Folder of what is kept.
@@ -24,6 +25,7 @@ class Settings:
     seed: int
     inputs: int
     kills: int
+    cuts: int
     workers: int
     only: tuple[str, ...]
     output: Path
