@@ -39,6 +39,7 @@ def small(
         # How they are converted is seen elsewhere, and takes longer than they do.
         inverse = ["--kind", "affine_inverse", "--engine", "torch"]
         yield {
+            "moge-2/small": ["rilievo/small"],
             "depth-anything-v2/small": [str(checkpoint("depth_anything")), *inverse],
             "dpt/hybrid": [str(checkpoint("dpt")), *inverse],
             "depth-pro": [str(checkpoint("depth_pro")), "--kind", "metric", "--engine", "torch"],
@@ -58,7 +59,7 @@ def commands() -> list[list[str]]:
 def test_every_command_of_the_guide_works_and_shows_no_token(
     small: dict[str, list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(commands()) == 10
+    assert len(commands()) == 11
     for number, shown in enumerate(commands()):
         place = shown.index("--model") + 1
         named = small.get(shown[place], [shown[place]])

@@ -19,8 +19,22 @@ class _Arguments:
     """A model whose whole card to show; without it, all models in a table."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _FetchArguments:
+    name: Annotated[str, tyro.conf.Positional]
+    """A model of the catalogue, such as moge-2/small."""
+
+
+_ACTIONS = {
+    "fetch": "Download a model of the catalogue now, so that it works offline later.",
+    "path": "Print where the file of a downloaded model lies.",
+}
+
+
 def main(arguments: Sequence[str]) -> int:
-    """List the models, or show the card of one."""
+    """List the models, show the card of one, or fetch one."""
+    if arguments and arguments[0] in _ACTIONS:
+        return _fetch(arguments[0], arguments[1:])
     with printing():
         given = tyro.cli(
             _Arguments,
@@ -34,6 +48,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _fetch(action: str, arguments: Sequence[str]) -> int:
+    with printing():
+        given = tyro.cli(
+            _FetchArguments,
+            args=list(arguments),
+            prog=f"rilievo models {action}",
+            description=_ACTIONS[action],
+        )
+    from rilievo.models.catalogue.download import fetch_files
+    from rilievo.models.catalogue.table import find_entry
+
+    paths = fetch_files(find_entry(given.name), offline=action == "path")
+    with printing():
+        print(paths[0])
+    return 0
+
+
 def _table() -> str:
     header = ("name", "depth", "normals", "size", "licence", "extra", "speed")
     return "\n".join(
@@ -44,6 +75,8 @@ def _table() -> str:
             "'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;",
             "'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, "
             "'--model FOLDER' one on disk;",
+            "'rilievo models fetch NAME' downloads moge-2/* beforehand, 'rilievo models path NAME' "
+            "says where it lies;",
             "'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph.",
         ]
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rilievo.errors import ModelError, OptionError, suggest
 from rilievo.models import diffusion_cards, embedded_cards, monodepth2, replicate_cards
 from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards, unlisted_card
 from rilievo.models.probe_run import is_run, run_card
 from rilievo.models.video_run import is_video_run, video_run_card
@@ -26,6 +27,7 @@ DEFAULT_MODEL = embedded_cards.SMALL
 # A new model is one file beside this one and one entry here.
 _CARDS = (
     *embedded_cards.listed_cards(),
+    *(entry.card for entry in ENTRIES.values()),
     *listed_cards(),
     *diffusion_cards.listed_cards(),
     *replicate_cards.listed_cards(),

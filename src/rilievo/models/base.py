@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Bool, Float32, Shaped
 from PIL import Image
 
 from rilievo.errors import ModelError
@@ -18,7 +18,7 @@ from rilievo.io.bands import bands
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
 from rilievo.models.card import ModelCard
-from rilievo.types import Camera, DepthMap, MadeBy, Photo, Prediction, Setting
+from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
 from rilievo.version import VERSION
 
 # A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
@@ -30,13 +30,15 @@ class Inference:
     """A network's answer for one photograph, at the network's own resolution.
 
     Attributes:
-        depth: Numbers of the card's kind.
+        depth: Numbers of the card's kind; read only where ``valid``.
+        valid: Pixels that have depth; None where all have.
         normals: Camera frame, towards the camera; need not be unit yet.
         confidence: In [0, 1].
         camera: Intrinsics of the photograph that the network saw in it; None where it says none.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
+    valid: Bool[np.ndarray, "h w"] | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
@@ -88,7 +90,7 @@ class Model(ABC):
         depth = None
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
-            depth = DepthMap(values=resize(inference.depth, photo.shape), kind=self.card.kind)
+            depth = _depth_map(inference.depth, inference.valid, photo.shape, self.card.kind)
         confidence = inference.confidence
         return Prediction(
             depth=depth,
@@ -109,6 +111,22 @@ class Model(ABC):
             settings=self.settings,
             version=VERSION,
         )
+
+
+def _depth_map(
+    depth: Float32[np.ndarray, "a b"],
+    valid: Bool[np.ndarray, "a b"] | None,
+    shape: tuple[int, int],
+    kind: DepthKind,
+) -> DepthMap:
+    """Depth at the photograph's size; pixels without depth do not blend into those that have it."""
+    if valid is None or valid.all():
+        return DepthMap(values=resize(depth, shape), kind=kind)
+    weight = resize(valid.astype(np.float32), shape)
+    values = resize(np.where(valid, depth, np.float32(0)), shape)
+    inside = weight > 0.5
+    values = np.divide(values, weight, out=np.zeros_like(values), where=inside)
+    return DepthMap(values=values, kind=kind, valid=inside)
 
 
 def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
@@ -164,6 +182,8 @@ def _check(inference: Inference, card: ModelCard) -> None:
     depth = inference.depth
     if depth is None:
         return
+    if inference.valid is not None:
+        depth = depth[inference.valid]
     if not np.isfinite(depth).all():
         raise ModelError(f"model '{card.name}' answered with NaN or infinite depth")
     if card.kind is not None and card.kind.is_depth and (depth <= 0).any():

@@ -53,18 +53,22 @@ class Session:
     """A network made ready to run.
 
     Attributes:
-        run: Feeds the input ``INPUT`` and returns every output by name.
+        feed: Runs the network on inputs by name; returns every output by name.
         metadata: What the file says of itself.
         device: Where it runs in fact: "cpu" or "cuda:N".
         one_by_one: Whether it takes batches of one photograph alone.
     """
 
-    run: Callable[[Shaped[np.ndarray, "..."]], Arrays]
+    feed: Callable[[Arrays], Arrays]
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     metadata: Mapping[str, str]
     device: str
     one_by_one: bool
+
+    def run(self, batch: Shaped[np.ndarray, "..."]) -> Arrays:
+        """Run the network on its one input ``INPUT``."""
+        return self.feed({INPUT: batch})
 
 
 def open_session(path: Path, options: LoadOptions) -> Session:
@@ -157,16 +161,16 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
 
-    def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
+    def feed(inputs: Arrays) -> Arrays:
         try:
-            answers = session.run(outputs, {INPUT: batch})
+            answers = session.run(outputs, dict(inputs))
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
 
     on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
     return Session(
-        run=run,
+        feed=feed,
         input_names=inputs,
         output_names=outputs,
         metadata=metadata,
@@ -199,16 +203,16 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
         raise ModelError(f"{path}: not a network OpenVINO can run: {first_line(error)}") from error
     outputs = tuple(_output_name(output) for output in compiled.outputs)
 
-    def run(batch: Shaped[np.ndarray, "..."]) -> Arrays:
+    def feed(inputs: Arrays) -> Arrays:
         try:
-            answer = compiled.infer_new_request({INPUT: batch})
+            answer = compiled.infer_new_request(dict(inputs))
         except RuntimeError as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: answer[index] for index, name in enumerate(outputs)}
 
     shapes = [each.partial_shape for each in compiled.inputs]
     return Session(
-        run=run,
+        feed=feed,
         input_names=tuple(each.get_any_name() for each in compiled.inputs),
         output_names=outputs,
         metadata=_openvino_metadata(network),

@@ -1,0 +1,138 @@
+"""Focal length and depth shift of a point map that is known up to a shift along the axis.
+
+MoGe (Wang et al., CVPR 2025, section 3.1) predicts points whose z lacks one shift, and a camera
+whose focal length follows from them. Coordinates of the image plane here are those of MoGe: half
+the image's diagonal is 1 and the centre is (0, 0).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+
+_SAMPLES = 64
+"""Rows and columns of the grid of pixels that the fit reads."""
+_STEPS = 100
+_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FocalShift:
+    """Focal length and shift of one point map.
+
+    Attributes:
+        focal: Focal length in halves of the image's diagonal.
+        shift: What is added to every z, in the unit of the points.
+    """
+
+    focal: float
+    shift: float
+
+    def focal_px(self, shape: tuple[int, int]) -> float:
+        """The focal length of an image of ``shape`` with square pixels [px]."""
+        return self.focal * math.hypot(*shape) / 2
+
+
+def fit_focal_shift(
+    points: Float[np.ndarray, "h w 3"],
+    valid: Bool[np.ndarray, "h w"],
+    *,
+    focal: float | None = None,
+) -> FocalShift:
+    """Find the shift, and the focal length where it is not given, that explain the pixels.
+
+    They minimise the sum of ``|f xy / (z + s) - uv|^2`` over the valid pixels of a 64x64 grid.
+    For a given shift the focal length has a closed form, so the search has one dimension:
+    Levenberg-Marquardt from a shift of zero.
+
+    Args:
+        points: Points of the camera frame up to a shift in z.
+        valid: Pixels whose points count.
+        focal: The focal length in halves of the image's diagonal, where it is known.
+
+    Returns:
+        The fit; a focal length of 1 and no shift where fewer than two pixels are valid.
+    """
+    height, width = valid.shape
+    rows = np.arange(_SAMPLES) * height // _SAMPLES
+    columns = np.arange(_SAMPLES) * width // _SAMPLES
+    inside = valid[np.ix_(rows, columns)]
+    if np.count_nonzero(inside) < 2:
+        return FocalShift(focal=focal or 1.0, shift=0.0)
+    xyz = points[np.ix_(rows, columns)][inside].astype(np.float64)
+    uv = image_plane(height, width)[np.ix_(rows, columns)][inside]
+    fit = _Fit(xy=xyz[:, :2], z=xyz[:, 2], uv=uv, focal=focal)
+    shift = _minimum(fit)
+    return FocalShift(focal=fit.best_focal(shift), shift=shift)
+
+
+def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width} 2"]:
+    """Coordinates (u, v) of the pixel centres where half the image's diagonal is 1."""
+    half = math.hypot(height, width) / 2
+    u = (np.arange(width) - (width - 1) / 2) / half
+    v = (np.arange(height) - (height - 1) / 2) / half
+    return np.stack(np.meshgrid(u, v), axis=-1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """The sampled pixels, and what a shift makes of them."""
+
+    xy: Float64[np.ndarray, "n 2"]
+    z: Float64[np.ndarray, " n"]
+    uv: Float64[np.ndarray, "n 2"]
+    focal: float | None
+
+    def best_focal(self, shift: float) -> float:
+        """The focal length that fits best at this shift."""
+        if self.focal is not None:
+            return self.focal
+        q = self.xy / (self.z + shift)[:, None]
+        norm = np.vdot(q, q)
+        return float(np.vdot(q, self.uv) / norm) if norm > 0 else 1.0
+
+    def residuals(self, shift: float) -> Float64[np.ndarray, "n 2"]:
+        """Pixels where the points project to, less where they are."""
+        return self.best_focal(shift) * self.xy / (self.z + shift)[:, None] - self.uv
+
+    def slope(self, shift: float) -> Float64[np.ndarray, "n 2"]:
+        """Change of the residuals with the shift; the focal length follows it where it is free."""
+        q = self.xy / (self.z + shift)[:, None]
+        dq = -q / (self.z + shift)[:, None]
+        focal = self.best_focal(shift)
+        if self.focal is not None:
+            return focal * dq
+        norm = np.vdot(q, q)
+        if norm == 0:
+            return dq
+        change = (np.vdot(dq, self.uv) - 2 * focal * np.vdot(q, dq)) / norm
+        return focal * dq + change * q
+
+
+def _minimum(fit: _Fit) -> float:
+    """The shift at the minimum that Levenberg-Marquardt reaches from zero."""
+    shift, damping = 0.0, 1e-3
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        residuals = fit.residuals(shift)
+        cost = np.vdot(residuals, residuals)
+        if not np.isfinite(cost):
+            return 0.0
+        for _ in range(_STEPS):
+            slope = fit.slope(shift)
+            curvature = np.vdot(slope, slope)
+            if curvature == 0 or not np.isfinite(curvature):
+                break
+            step = -np.vdot(slope, residuals) / (curvature * (1 + damping))
+            tried = fit.residuals(shift + step)
+            tried_cost = np.vdot(tried, tried)
+            if tried_cost <= cost:
+                shift, residuals, cost = shift + float(step), tried, tried_cost
+                damping /= 10
+                if abs(step) <= _TOLERANCE * max(1.0, abs(shift)):
+                    break
+            elif damping > 1e12:
+                break
+            else:
+                damping *= 10
+    return shift

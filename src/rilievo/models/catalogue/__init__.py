@@ -1,0 +1,1 @@
+"""Strong models published as ONNX files, run by the core alone: table, download, adapters."""

@@ -1,0 +1,57 @@
+"""Place and settings of the Hugging Face hub's cache, read from the environment at every call.
+
+The layout is that of huggingface_hub, so what one program downloaded the other finds:
+``models--ORG--NAME/blobs/SHA256`` holds a file, ``models--ORG--NAME/snapshots/COMMIT/PATH`` leads
+to it.
+"""
+
+import os
+from pathlib import Path
+
+_DEFAULT_ENDPOINT = "https://huggingface.co"
+_TRUE = frozenset(("1", "on", "yes", "true"))
+
+
+def endpoint() -> str:
+    """The address of the hub or of a mirror (``HF_ENDPOINT``), without a slash at its end."""
+    return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids downloads (``HF_HUB_OFFLINE``)."""
+    return any(_is_set(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+
+
+def token() -> str | None:
+    """The user's token for the hub: ``HF_TOKEN``, else the file that logging in wrote."""
+    if given := os.environ.get("HF_TOKEN", "").strip():
+        return given
+    if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        return None
+    path = Path(os.environ.get("HF_TOKEN_PATH") or _home() / "token")
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def cache_folder() -> Path:
+    """The folder of the cache: ``HF_HUB_CACHE``, else ``hub`` in ``HF_HOME``."""
+    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(given) if given else _home() / "hub"
+
+
+def repository_folder(repository: str) -> Path:
+    """The folder of one repository, ``org/name``, in the cache."""
+    return cache_folder() / f"models--{repository.replace('/', '--')}"
+
+
+def _home() -> Path:
+    if given := os.environ.get("HF_HOME"):
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "huggingface"
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in _TRUE

@@ -1,0 +1,92 @@
+"""MoGe-2 on the command line, from a mirror of the hub on this machine."""
+
+import functools
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from moge_lookalike import true_depth, write_moge
+from rilievo.cli import main
+from rilievo.models.catalogue import table
+from rilievo.models.catalogue.table import RemoteFile
+
+NAME = "moge-2/small"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder, served as the hub serves it, whose small MoGe-2 is a look-alike."""
+    entry = table.ENTRIES[NAME]
+    site = tmp_path / "site"
+    folder = site / entry.repository / "resolve" / entry.revision
+    folder.mkdir(parents=True)
+    content = write_moge(folder / "model.onnx").read_bytes()
+    file = RemoteFile(
+        path="model.onnx", size=len(content), sha256=hashlib.sha256(content).hexdigest()
+    )
+    monkeypatch.setattr(table, "ENTRIES", {NAME: replace(entry, files=(file,))})
+    handler = functools.partial(Quiet, directory=str(site))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield folder
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_photograph_becomes_metres_with_a_camera(mirror: Path, tmp_path: Path) -> None:
+    pixels = np.full((48, 64, 3), 255, np.uint8)
+    pixels[..., 0] = np.linspace(0, 255, 64).astype(np.uint8)
+    pixels[:12, :, 1] = 0
+    photo = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(photo)
+    out = tmp_path / "out"
+    command = ["predict", str(photo), "-m", NAME, "--save", "npz,glb,ply", "-o", str(out)]
+    assert main(command) == 0
+    facts = json.loads((out / "photo.json").read_text())
+    assert "metric" in json.dumps(facts)
+    assert "predicted" in json.dumps(facts["camera"])
+    depth = np.load(out / "photo.npz")["depth"]
+    expected = true_depth(pixels[..., 0].astype(float))
+    np.testing.assert_allclose(depth[13:], expected[13:], rtol=1e-3)
+    assert not np.isfinite(depth[:11]).any() or not (depth[:11] > 0).any()
+
+
+def test_fetch_downloads_and_path_prints_the_file(
+    mirror: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "path", NAME]) == 2
+    assert "rilievo models fetch" in capsys.readouterr().err
+    assert main(["models", "fetch", NAME]) == 0
+    fetched = Path(capsys.readouterr().out.strip())
+    assert fetched.read_bytes() == (mirror / "model.onnx").read_bytes()
+    (mirror / "model.onnx").unlink()
+    assert main(["models", "path", NAME]) == 0
+    assert capsys.readouterr().out.strip() == str(fetched)
+
+
+def test_a_name_that_is_not_in_the_catalogue_is_one_line(
+    mirror: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "fetch", "moge-2/smal"]) == 2
+    assert NAME in capsys.readouterr().err
