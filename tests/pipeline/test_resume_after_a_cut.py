@@ -49,6 +49,8 @@ def test_a_file_without_its_size_is_made_anew(
     run(network, photos, out, save="npz,colour,ply")
     whole = contents(out)
     path = out / name
+    if left is None and name == "1.json":
+        pytest.skip("a JSON that was there is on the disk: no power cut takes it")
     if left is None:
         path.unlink()
     elif left == "cut":
@@ -61,7 +63,7 @@ def test_a_file_without_its_size_is_made_anew(
     anew = 0 if (name, left) == ("1.json", "longer") else 1
     assert (again.done, again.finished_before, again.failed) == (anew, 3 - anew, 0)
     assert contents(out) == whole
-    if anew and (name, left) != ("1.json", None):
+    if anew:
         assert any(str(path) in note and "anew" in note for note in again.notes)
 
 
