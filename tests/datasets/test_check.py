@@ -51,6 +51,28 @@ def test_every_split_is_counted_and_what_hinders_one_is_said(tmp_path: Path) -> 
     assert "train.txt" in train.problem
 
 
+def test_a_folder_of_ones_own_is_asked_for_the_splits_it_declares(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "depth"):
+        (tmp_path / name).mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (32, 24), "grey").save(tmp_path / f"images/{name}.jpg")
+        np.save(tmp_path / f"depth/{name}.npy", np.linspace(1, 3, 24 * 32).reshape(24, 32))
+    assert main(["check", "folder", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "no split" not in printed
+    assert "2 of 2 images, 2 are whole" in printed
+    assert "rilievo.yaml, such as 'camera: {fx: 525, cx: 319.5, cy: 239.5}'" in printed
+    (tmp_path / "val.txt").write_text("b\n")
+    (tmp_path / "rilievo.yaml").write_text(
+        "splits: {valid: val.txt}\ncamera: {fx: 525, cx: 319.5, cy: 239.5}\n"
+    )
+    found = check_dataset(open_dataset("folder", tmp_path))
+    assert [(each.split, each.found) for each in found.splits] == [("all", 2), ("valid", 1)]
+    assert found.warnings == ()
+
+
 def test_depth_in_millimetres_is_noticed(tmp_path: Path) -> None:
     found = check_dataset(open_dataset(TOY, write_toy(tmp_path, unit=1000)))
     assert any("millimetres" in warning for warning in found.warnings)

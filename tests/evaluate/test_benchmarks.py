@@ -17,6 +17,8 @@ PROMISED = {
     "nyuv2-eigen-filled",
     "kitti-eigen",
     "kitti-eigen-improved",
+    "kitti-dav2",
+    "kitti-monodepth2-improved",
     "kitti-kb-eigen",
     "sunrgbd",
     "ibims",

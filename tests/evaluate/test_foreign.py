@@ -11,6 +11,7 @@ from predictions import prediction
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.foreign import Foreign, describe_extra, open_foreign
+from rilievo.evaluate.stored import stored_as
 from rilievo.io.outputs import save
 from rilievo.types import DepthKind
 
@@ -19,8 +20,9 @@ DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)
 
 
 def opened(folder: Path, **changes: object) -> Foreign:
-    given = {"kind": DepthKind.METRIC, "normals": False, "scale": None, **changes}
-    return open_foreign(folder, IDS, **given)
+    given = {"kind": "metric", "normals": False, "scale": None, "pattern": None, **changes}
+    stored = stored_as(given.pop("kind"), given.pop("scale"))
+    return open_foreign(folder, IDS, stored=stored, **given)
 
 
 def put(folder: Path, name: str, array: np.ndarray = DEPTH) -> None:
@@ -58,9 +60,8 @@ def test_a_last_part_that_two_images_share_fits_neither(tmp_path: Path) -> None:
     found = open_foreign(
         tmp_path,
         ("a/0001", "b/0001", "b/0002"),
-        kind=DepthKind.METRIC,
+        stored=stored_as("metric", None),
         normals=False,
-        scale=None,
     )
     assert list(found.files) == ["b/0002"]
     with pytest.raises(InputError, match=r"no file of it in .*looked for a/0001 or a_0001 or 0001"):
@@ -109,7 +110,7 @@ def test_zero_of_whole_numbers_is_no_answer(tmp_path: Path) -> None:
     depth = opened(tmp_path, scale=0.001).read(IDS[0]).depth
     assert depth is not None
     assert np.flatnonzero(~depth.valid).tolist() == [3 * 64 + 4]
-    inverse = opened(tmp_path, kind=DepthKind.AFFINE_INVERSE).read(IDS[0]).depth
+    inverse = opened(tmp_path, kind="affine_inverse").read(IDS[0]).depth
     assert inverse is not None
     assert inverse.valid.all()
 
@@ -123,8 +124,8 @@ def with_bad(value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (with_bad(np.nan), "NaN or infinite at 6 of 3072 pixels"),
-        (with_bad(np.inf), "NaN or infinite at 6 of 3072 pixels"),
+        (np.full((48, 64), np.nan), "NaN or infinite at 3072 of 3072 pixels"),
+        (np.full((48, 64), np.inf), "NaN or infinite at 3072 of 3072 pixels"),
         (with_bad(-1), "zero or negative at 6 of 3072 pixels, but depth of kind 'metric'"),
         (with_bad(0), "zero or negative at 6 of 3072 pixels"),
         (np.stack([DEPTH] * 3, axis=2), "expected one number a pixel"),
@@ -149,7 +150,7 @@ def test_a_cut_file_is_one_line(tmp_path: Path) -> None:
 
 def test_affine_numbers_may_be_negative(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy", DEPTH - 4)
-    depth = opened(tmp_path, kind=DepthKind.AFFINE).read(IDS[0]).depth
+    depth = opened(tmp_path, kind="affine").read(IDS[0]).depth
     assert depth is not None
     assert depth.values.min() < 0
 
@@ -219,3 +220,75 @@ def test_a_stray_json_does_not_make_a_folder_ours(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy")
     (tmp_path / "settings.json").write_text('{"batch": 3}')
     assert not opened(tmp_path).ours
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_no_answer(value: float, tmp_path: Path) -> None:
+    put(tmp_path, "0001.npy", with_bad(value))
+    depth = opened(tmp_path).read(IDS[0]).depth
+    assert depth is not None
+    assert (~depth.valid).sum() == 6
+    assert not depth.valid[:2, :3].any()
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (("kitchen/pred_0001.npy", "kitchen/pred_0002.npy", "hall/pred_0003.npy"), None),
+        (("pred_0001.npy", "pred_0002.npy", "pred_0003.npy"), None),
+        (("0001_pred.npy", "0002_pred.npy", "0003_pred.npy"), None),
+        (("pred_0001.npy", "pred_0002.npy", "pred_0003.npy"), "pred_{id}.npy"),
+        (("kitchen/0001-d.npy", "kitchen/0002-d.npy", "hall/0003-d.npy"), "{id}-d.npy"),
+        (("out/0001/z.npy", "out/0002/z.npy", "out/0003/z.npy"), "out/{id}/z.npy"),
+    ],
+)
+def test_files_of_peers_are_found_as_they_name_them(
+    names: tuple[str, ...], pattern: str | None, tmp_path: Path
+) -> None:
+    for number, name in enumerate(names):
+        put(tmp_path, name, DEPTH + number)
+    found = opened(tmp_path, pattern=pattern)
+    for number, id in enumerate(IDS):
+        depth = found.read(id).depth
+        assert depth is not None
+        np.testing.assert_array_equal(depth.values, DEPTH + number)
+    assert found.extra == ()
+
+
+def test_moges_folders_are_found(tmp_path: Path) -> None:
+    """Names alone: a folder an image, with pictures beside the depth."""
+    for id in IDS:
+        (tmp_path / id).mkdir(parents=True)
+        for name in ("depth.exr", "points.exr", "mask.png", "depth_vis.png"):
+            (tmp_path / id / name).write_bytes(b"")
+    found = opened(tmp_path)
+    assert found.files == {id: tmp_path / id / "depth.exr" for id in IDS}
+
+
+def test_a_pattern_that_fits_nothing_or_names_no_image_is_one_line(tmp_path: Path) -> None:
+    put(tmp_path, "0001.npy")
+    with pytest.raises(InputError, match=r"expected d_kitchen/0001\.npy .*--pattern"):
+        opened(tmp_path, pattern="d_{id}.npy")
+    with pytest.raises(OptionError, match=r"--pattern has '\{id\}' once, such as"):
+        opened(tmp_path, pattern="d_*.npy")
+
+
+def test_a_disparity_becomes_depth(tmp_path: Path) -> None:
+    stored = 3 / DEPTH
+    stored[0, 0] = 0
+    put(tmp_path, "0001.npy", stored)
+    found = opened(tmp_path, kind="disparity")
+    assert found.kind is DepthKind.UP_TO_SCALE
+    assert found.made_by.settings["kind"] == "disparity"
+    depth = found.read(IDS[0]).depth
+    assert depth is not None
+    assert np.flatnonzero(~depth.valid).tolist() == [0]
+    np.testing.assert_allclose(depth.values[1:], DEPTH[1:] / 3, rtol=1e-6)
+    metres = opened(tmp_path, kind="disparity", scale=3.0)
+    assert metres.kind is DepthKind.METRIC
+    depth = metres.read(IDS[0]).depth
+    assert depth is not None
+    np.testing.assert_allclose(depth.values[1:], DEPTH[1:], rtol=1e-6)
+    put(tmp_path, "0001.npy", stored - 1)
+    with pytest.raises(InputError, match=r"disparity without a shift .*affine_inverse"):
+        found.read(IDS[0])

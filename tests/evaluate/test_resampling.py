@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from rilievo.errors import InputError
 from rilievo.evaluate.benchmark import Interpolation
-from rilievo.evaluate.resampling import depth_at, normals_at
+from rilievo.evaluate.resampling import depth_at, directed, normals_at
 from rilievo.types import DepthKind, DepthMap
 
 SIZES = [((12, 16), (48, 64)), ((48, 64), (12, 16)), ((7, 23), (30, 97)), ((30, 97), (31, 99))]
@@ -17,8 +18,10 @@ def relief(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
 
 
 def resized(values: np.ndarray, shape: tuple[int, int], how: Interpolation) -> np.ndarray:
-    depth = DepthMap(values=values, kind=DepthKind.UP_TO_SCALE)
-    return depth_at(depth, shape, how).values
+    # Cubic convolution goes beyond the numbers that it is made of, which depth may not.
+    beyond = how is Interpolation.BICUBIC_CORNERS
+    kind = DepthKind.AFFINE if beyond else DepthKind.UP_TO_SCALE
+    return depth_at(DepthMap(values=values, kind=kind), shape, how).values
 
 
 @pytest.mark.parametrize(("old", "new"), SIZES)
@@ -67,7 +70,17 @@ def test_nearest_takes_the_pixel_that_holds_the_centre(
         assert found[row, column] == at
 
 
-def test_the_four_ways_differ() -> None:
+@pytest.mark.parametrize(("old", "new"), SIZES)
+def test_bicubic_on_corners_is_pytorchs(old: tuple[int, int], new: tuple[int, int]) -> None:
+    values = relief(old).astype(np.float64)
+    [[expected]] = torch.nn.functional.interpolate(
+        torch.from_numpy(values)[None, None], new, mode="bicubic", align_corners=True
+    ).numpy()
+    found = resized(values.astype(np.float32), new, Interpolation.BICUBIC_CORNERS)
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_the_ways_differ() -> None:
     values = relief((12, 16))
     ways = [resized(values, (48, 64), how) for how in Interpolation]
     for index, one in enumerate(ways):
@@ -127,3 +140,14 @@ def test_other_proportions_are_refused(size: tuple[int, int]) -> None:
 def test_sides_that_a_network_rounds_are_no_other_proportions(size: tuple[int, int]) -> None:
     depth = DepthMap(values=np.ones(size, np.float32), kind=DepthKind.METRIC)
     assert depth_at(depth, (375, 1242), Interpolation.BILINEAR).shape == (375, 1242)
+
+
+def test_a_normal_made_of_one_without_direction_has_none() -> None:
+    normals = np.zeros((3, 4, 4), np.float32)
+    normals[2] = -1
+    for fault in (0.0, np.nan, np.inf):
+        normals[:, 1, 1] = fault
+        large = normals_at(normals, (8, 8), Interpolation.BILINEAR)
+        rows, columns = np.nonzero(~directed(large))
+        assert set(rows) == set(columns) == {1, 2, 3, 4}
+        np.testing.assert_array_equal(large[2, 5:, 5:], -1)

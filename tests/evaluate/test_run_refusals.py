@@ -57,10 +57,16 @@ def test_holes_and_another_unit_are_said_of_the_whole_run(root: Path, tmp_path: 
         np.save(path, millimetres)
     given = {"predictions": theirs, "kind": "metric", "scale": 0.001}
     found = run_tiny(None, root, output=tmp_path / "out", **given)
+    lost = sum(score.unanswered for score in found.scores)
+    whole = sum(score.pixels for score in found.scores) + lost
+    said = (
+        f"4 images: {lost:,} of {whole:,} pixels with truth have no prediction and are not scored "
+        f"({lost / whole:.2%})"
+    )
     assert found.warnings == (
         "1 images: metric depth is off by a factor of more than 50 in the mean: is its unit "
         "metres?",
-        "4 images: pixels with truth have no prediction and are not scored",
+        said,
     )
     assert len(found.scores) == 6
 
@@ -152,7 +158,10 @@ def test_files_of_others_are_never_replaced(root: Path, tmp_path: Path) -> None:
         ({"limit": 0}, "--limit is 1 or more, got 0"),
         ({"workers": -1}, "--workers is 1 or more"),
         ({"align": "medain"}, "--align has no 'medain'; did you mean 'median'"),
-        ({"kind": "disparity", "predictions": Path("p")}, "--kind has no 'disparity'; known"),
+        ({"kind": "disparty", "predictions": Path("p")}, "did you mean 'disparity'"),
+        ({"kind": "disparity"}, "a model that answers with inverse depth is affine_inverse"),
+        ({"pattern": "{id}.npy"}, "--pattern says what --predictions are"),
+        ({"invalid": "fra"}, "--invalid has no 'fra'; did you mean 'far'"),
         ({"scale": float("nan"), "predictions": Path("p")}, "--scale is a positive number"),
     ],
 )

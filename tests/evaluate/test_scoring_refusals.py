@@ -78,6 +78,11 @@ def test_a_kind_that_the_benchmark_does_not_take_is_refused() -> None:
     truth = scene((375, 1242))
     with pytest.raises(OptionError, match=r"takes depth of kind 'metric', 'up_to_scale', not 'aff"):
         scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
+    with pytest.raises(OptionError, match="give inverse depth without a shift as --kind disparity"):
+        scored("kitti-eigen", guess(truth, DepthKind.AFFINE_INVERSE), truth)
+    with pytest.raises(OptionError) as caught:
+        scored("kitti-eigen", guess(truth, DepthKind.AFFINE), truth)
+    assert "disparity" not in str(caught.value)
 
 
 def test_what_is_not_predicted_is_said() -> None:

@@ -12,6 +12,7 @@ from rilievo.metrics.odometry import KITTI_LENGTHS, length_errors, motion_errors
 from rilievo.metrics.trajectory import (
     Freedom,
     fit_similarity,
+    monodepth2_snippet_errors,
     position_rmse,
     snippet_errors,
 )
@@ -95,6 +96,60 @@ def test_snippets_do_not_depend_on_world_or_scale_of_the_estimate(seed: int) -> 
     factor = np.linalg.norm(np.diff(similar(true, 0)[:2, :3, 3], axis=0))
     factor /= np.linalg.norm(np.diff(true[:2, :3, 3], axis=0))
     np.testing.assert_allclose(moved, factor * snippet_errors(estimate, true), rtol=1e-8)
+
+
+def original_errors(estimate: np.ndarray, true: np.ndarray) -> list[float]:
+    """Written from the description of Monodepth2's evaluate_pose, matrix by matrix."""
+    tracks = []
+    for poses in (estimate, true):
+        motions = [np.linalg.inv(np.linalg.inv(a) @ b) for a, b in zip(poses, poses[1:])]  # noqa: B905, RUF007
+        tracks.append(motions)
+    errors = []
+    for start in range(len(true) - 1):
+        points = []
+        for motions in tracks:
+            product, track = np.identity(4), [np.zeros(3)]
+            for motion in motions[start : start + 4]:
+                product = np.dot(product, motion)
+                track.append(product[:3, 3].copy())
+            points.append(np.array(track))
+        one, other = points
+        scale = (other * one).sum() / (one**2).sum()
+        errors.append(((scale * one - other) ** 2).sum() ** 0.5 / len(other))
+    return errors
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=seeds)
+def test_monodepth2s_snippets_are_those_of_its_program(seed: int) -> None:
+    true = path(seed)
+    estimate = similar(shaken(true, seed), seed)
+    found = monodepth2_snippet_errors(estimate, true)
+    assert len(found) == len(true) - 1
+    np.testing.assert_allclose(found, original_errors(estimate, true), atol=1e-10)
+    ours = snippet_errors(estimate, true)
+    assert len(ours) == len(true) - 4
+    assert np.abs(ours - found[: len(ours)]).max() > 1e-4
+
+
+def test_monodepth2s_points_are_no_positions() -> None:
+    """A step of 1 along z, then a quarter turn, then a step of 1 along the new z (the old x).
+
+    Positions are 0, z, z, z + x. The inverse motions are (-z), (turned back), (-z): their products
+    in forward order have the translations -z, -z, and -z minus what the turn makes of z.
+    """
+    poses = straight([(0, 0, 0), (0, 0, 1), (0, 0, 1), (1, 0, 1)])
+    poses[2:, :3, :3] = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    still = straight([(0, 0, 0), (0, 0, 1), (0, 0, 1), (0, 0, 1)])
+    theirs = monodepth2_snippet_errors(still, poses, length=4)[0]
+    # p = -z three times; q = -z, -z, -z + x: s = 1 and a gap of x.
+    assert theirs == pytest.approx(1 / 4)
+    assert snippet_errors(still, poses, length=4)[0] == pytest.approx(1 / 4)
+    assert len(monodepth2_snippet_errors(still, poses, length=5)) == 3
+    poses[3] = np.nan
+    assert len(monodepth2_snippet_errors(still, poses, length=2)) == 2
+    with pytest.raises(OptionError, match="two frames or more, got 1"):
+        monodepth2_snippet_errors(still, still, length=1)
 
 
 def test_a_snippet_with_an_unknown_frame_is_left_out() -> None:

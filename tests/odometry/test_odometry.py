@@ -216,7 +216,10 @@ def test_the_command_writes_poses_a_picture_and_errors(
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "truth: 6 frames, 0.50 m" in printed
-    assert "ATE-5 as depth networks report it" in printed
+    assert "ATE-5 of positions: " in printed
+    assert "over 2 snippets" in printed
+    assert "ATE-5 as Monodepth2 computes it: " in printed
+    assert "over 5 snippets" in printed
     assert "over parts" not in printed
     record = from_json(TrajectoryRecord, (out / "trajectory.json").read_text())
     assert record.scores is not None

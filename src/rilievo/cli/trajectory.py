@@ -65,11 +65,17 @@ def _errors(scores: TrajectoryScores) -> Iterator[str]:
         f"truth: {scores.frames} frames, {scores.path_length:.2f} m; one unit of the estimate is "
         f"{scores.scale:.4g} m"
     )
-    if scores.snippet_mean is not None:
-        yield (
-            f"ATE-5 as depth networks report it: {scores.snippet_mean:.4f} ± "
-            f"{scores.snippet_deviation:.4f} over {scores.snippets} snippets"
-        )
+    for name, mean, deviation, snippets in (
+        (
+            "ATE-5 as Monodepth2 computes it",
+            scores.monodepth2_mean,
+            scores.monodepth2_deviation,
+            scores.monodepth2_snippets,
+        ),
+        ("ATE-5 of positions", scores.snippet_mean, scores.snippet_deviation, scores.snippets),
+    ):
+        if mean is not None:
+            yield f"{name}: {mean:.4f} ± {deviation:.4f} over {snippets} snippets"
     fits = {
         "the first pose": scores.rmse_origin,
         "first pose and scale": scores.rmse_scale,

@@ -1,11 +1,11 @@
 """Datasets with ground truth, read from the files as their authors publish them."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 from rilievo.datasets.base import Absent, Dataset, Request, check_request
 from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, suggest
 from rilievo.io.limits import unreadable
 
@@ -47,13 +47,9 @@ def find_dataset(name: str) -> type[Dataset]:
         OptionError: If there is none.
     """
     place = DATASETS.get(name, name)
-    module, colon, attribute = place.partition(":")
-    if not colon:
+    if ":" not in place:
         raise OptionError(f"no dataset '{name}'; {suggest(name, DATASETS)}")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise OptionError(f"no dataset '{name}': {error}") from error
+    found = load_outside(place, "dataset")
     if not (isinstance(found, type) and issubclass(found, Dataset)):
         raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
     return found

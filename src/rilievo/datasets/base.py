@@ -84,6 +84,24 @@ class Dataset(ABC):
             InputError: If its file is broken.
         """
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits of this download: the card's, or where the user declares them, those declared."""
+        return self.card.splits
+
+    @property
+    def camera_advice(self) -> str:
+        """What gives the images intrinsics that come without; empty where nothing does."""
+        return ""
+
+    @property
+    def listed(self) -> tuple[str, ...] | None:
+        """Ids of all entries of the split in its order, those of ``absent`` too.
+
+        None where some are absent and the loader does not keep their place.
+        """
+        return None if self.absent else self.ids
+
     def photo_file(self, id: str) -> Path | None:
         """The file that shows ``image(id)`` and nothing else; None where there is no such file.
 

@@ -179,7 +179,7 @@ def _facts(sample: Sample) -> ImageFacts:
 def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
     """Every split by its list; what a split lacks is said, and hinders nothing."""
     counts = []
-    for split in dataset.card.splits:
+    for split in dataset.splits:
         official = dataset.card.counts.get(split)
         try:
             opened = dataset if split == dataset.request.split else _sibling(dataset, split)
@@ -212,7 +212,10 @@ def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
         yield f"half of the images: {doubt}"
     without = sum(facts.camera is None for facts in images)
     if without:
-        yield f"{without} of {len(images)} images come without intrinsics: no points, no normals"
+        yield (
+            f"{without} of {len(images)} images come without intrinsics: no points, no normals"
+            + dataset.camera_advice
+        )
     for sizes, count in _odd_sizes(images):
         yield f"{count} images are {sizes}, unlike the others"
 

@@ -78,6 +78,19 @@ class Folder(Dataset):
         self._layout = _with_default_parts(layout, folder)
         self._find(self._asked(layout, described))
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """All images, and the splits whose lists are named."""
+        return tuple(each for each in SPLITS if each == "all" or each in self._layout.splits)
+
+    @property
+    def camera_advice(self) -> str:
+        """A line of the YAML."""
+        return (
+            f"; where the camera is known, say so in {FILE_NAME}, such as 'camera: {{fx: 525, "
+            "cx: 319.5, cy: 239.5}'"
+        )
+
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph, upright, RGB."""
         return read_photo(self._entry(id).image).pixels

@@ -82,7 +82,8 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
     def __init__(self, request: Request) -> None:
         self.request = request
         files = _SPLITS[request.split](request)
-        checked_ids([each.id for each in files], str(request.list_file or request.root))
+        where = str(request.list_file or request.root)
+        self._listed = checked_ids([each.id for each in files], where)
         self._files: dict[str, DepthFiles] = {}
         absent: list[Absent] = []
         names = cache(names_in)
@@ -95,6 +96,11 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
                 absent.append(Absent(id=each.id, reason=f"{printable(missing)} is missing"))
         self.ids = tuple(self._files)
         self.absent = tuple(absent)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Ids of the whole list, in its order."""
+        return self._listed
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph, RGB.

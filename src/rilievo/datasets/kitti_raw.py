@@ -87,7 +87,8 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
     def __init__(self, request: Request) -> None:
         self.request = request
         frames = _frames(request)
-        checked_ids([frame.id for frame in frames], str(request.list_file or request.root))
+        where = str(request.list_file or request.root)
+        self._listed = checked_ids([frame.id for frame in frames], where)
         self._files: dict[str, _Files] = {}
         absent: list[Absent] = []
         names = cache(names_in)
@@ -108,6 +109,11 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
                 absent.append(Absent(id=frame.id, reason=f"{printable(missing)} is missing"))
         self.ids = tuple(self._files)
         self.absent = tuple(absent)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Ids of the whole list, in its order."""
+        return self._listed
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph, RGB.

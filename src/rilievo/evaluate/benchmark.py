@@ -54,7 +54,26 @@ class Interpolation(StrEnum):
     """Of the prediction's own numbers, corners on corners."""
     BILINEAR_INVERSE = "bilinear_inverse"
     """Of inverse depth, half-pixel centres (Monodepth2)."""
+    BICUBIC_CORNERS = "bicubic_corners"
+    """Of the prediction's own numbers by cubic convolution with a = -0.75, as PyTorch has it,
+    corners on corners."""
     NEAREST = "nearest"
+
+
+class Invalid(StrEnum):
+    """What becomes of pixels that count but have no prediction.
+
+    Those are NaN, infinite, zero in files of whole numbers, or normals of length zero. Where the
+    truth does not count, nothing is asked of a prediction.
+    """
+
+    SKIP = "skip"
+    """They are left out of the image's score, and counted."""
+    REFUSE = "refuse"
+    """The image has no score."""
+    FAR = "far"
+    """The fit rests on the other pixels; these are then scored at the far end of the benchmark's
+    clip, else at its cap, else at the largest true depth that counts in the image; and counted."""
 
 
 class Averaging(StrEnum):
@@ -96,6 +115,8 @@ class Benchmark:
         crop: Before the fit and the score.
         min_depth: True depth [m] counts if it is larger.
         max_depth: And smaller; None for no cap.
+        truth_ceiling: True depth [m] beyond it is set to it, and counts as such; None for as it is.
+        least_pixels: An image with fewer pixels that count has no score.
         alignment: The fit for each kind of depth; a kind that is not there is refused.
         least_depth: Least depth [m] that a fit of scale and shift in depth may give.
         min_inverse: Least inverse depth [1/m] that a fit in inverse depth may give; None for the
@@ -104,6 +125,7 @@ class Benchmark:
             zero (Marigold): many networks end in zeros where they see no end.
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
         interpolation: Of predictions of another size.
+        invalid: What becomes of pixels that count but have no prediction.
         averaging: What its authors do; the other is reported beside it where it exists.
         rounding: Decimals that an image's metrics are rounded to before they are averaged, those
             of shares in %, so two more of ours; None for no rounding.
@@ -125,12 +147,15 @@ class Benchmark:
     crop: Crop = Crop.NONE
     min_depth: float = 1e-3
     max_depth: float | None = None
+    truth_ceiling: float | None = None
+    least_pixels: int = 1
     alignment: Mapping[DepthKind, AlignMethod] = field(default_factory=dict)
     least_depth: float = 1e-3
     min_inverse: float | None = 1e-3
     positive_fit: bool = False
     clip: tuple[float, float] | None = None
     interpolation: Interpolation = Interpolation.BILINEAR
+    invalid: Invalid = Invalid.SKIP
     averaging: Averaging = Averaging.PER_IMAGE
     rounding: int | None = None
     metrics: tuple[str, ...]
@@ -143,6 +168,9 @@ class Benchmark:
 # What names and explains a benchmark, but changes none of its numbers.
 _WORDS = ("name", "title", "reproduces", "hides", "published")
 
+# Fields that came later: at their default they are left out, so that older results still compare.
+_LATER = {"truth_ceiling": None, "least_pixels": 1, "invalid": Invalid.SKIP}
+
 
 def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
     """Everything that the benchmark's numbers depend on, field by field, as text and numbers."""
@@ -151,6 +179,8 @@ def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
         if each.name in _WORDS:
             continue
         value = getattr(benchmark, each.name)
+        if each.name in _LATER and value == _LATER[each.name]:
+            continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{kind}: {value[kind]}" for kind in sorted(value)) or "none"
         elif isinstance(value, tuple):

@@ -7,8 +7,8 @@ from jaxtyping import Float64
 
 from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.evaluate.answers import Answers
-from rilievo.evaluate.benchmark import Averaging, Task
-from rilievo.evaluate.metres import OTHER_UNIT, UNANSWERED
+from rilievo.evaluate.benchmark import Averaging, Invalid, Task
+from rilievo.evaluate.metres import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.scoring import angles
@@ -41,7 +41,28 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
         yield f"{passed} images of the split have no files, and --limit passes over them"
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
-    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT, UNANSWERED):
+    for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
         images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
         if images:
             yield f"{images} images: {said}"
+    yield from _pixels(plan, tallied)
+
+
+def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
+    """How many pixels have no prediction, and which images rest on next to nothing."""
+    invalid = plan.benchmark.invalid
+    unanswered = [score.unanswered for score in tallied.scores]
+    lost = sum(unanswered)
+    if lost:
+        scored = sum(score.pixels for score in tallied.scores)
+        whole = scored if invalid is Invalid.FAR else scored + lost
+        yield (
+            f"{np.count_nonzero(unanswered)} images: {lost:,} of {whole:,} {UNANSWERED[invalid]} "
+            f"({lost / whole:.2%})"
+        )
+    small = sum(score.pixels < FEW for score in tallied.scores)
+    if small:
+        yield (
+            f"{small} images rest on fewer than {FEW} pixels each, and count as much as any other "
+            "in a mean over images"
+        )

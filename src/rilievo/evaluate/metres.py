@@ -9,7 +9,7 @@ from rilievo.alignment import Aligned, AlignMethod, align
 from rilievo.datasets.plausibility import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.benchmark import Benchmark, Invalid
 from rilievo.evaluate.regions import counted, depth_mask
 from rilievo.evaluate.resampling import depth_at
 from rilievo.types import Truth
@@ -27,6 +27,7 @@ class Metres:
         true: True [m]; read only where ``mask``.
         mask: Pixels that are scored.
         aligned: What the fit made of the prediction, before it was clipped.
+        unanswered: Pixels that count but have no prediction.
         notes: What deserves a look.
     """
 
@@ -34,6 +35,7 @@ class Metres:
     true: Float32[np.ndarray, "h w"]
     mask: Bool[np.ndarray, "h w"]
     aligned: Aligned
+    unanswered: int = 0
     notes: tuple[str, ...] = field(default=())
 
 
@@ -49,14 +51,13 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
-    if not mask.any():
-        raise NoGroundTruthError(_why_nothing_counts(benchmark, truth))
+    if np.count_nonzero(mask) < benchmark.least_pixels:
+        raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
     height, width = mask.shape
     _refuse_cropped(benchmark, predicted, (height, width))
     resized = depth_at(predicted, (height, width), benchmark.interpolation)
     both = mask & resized.valid
-    if not both.any():
-        raise InputError(f"the prediction has no answer at any of the {mask.sum()} pixels scored")
+    unanswered = check_answered(benchmark, mask, both)
     aligned = align(
         resized,
         truth.depth,
@@ -65,15 +66,52 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
         min_depth=benchmark.least_depth,
         min_inverse=benchmark.min_inverse,
     )
-    notes = _notes(truth, mask, both, resized, aligned)
-    depth = aligned.depth.values
+    notes = _notes(benchmark, truth, both, resized, aligned, unanswered)
+    depth, scored = aligned.depth.values, both
     if benchmark.clip is not None:
         near, far = benchmark.clip
         clipped = int((both & ((depth < near) | (depth > far))).sum())
         depth = np.clip(depth, near, far)
         if clipped:
             notes.append(f"{clipped} pixels clipped to {near:g} to {far:g} m")
-    return Metres(depth=depth, true=truth.depth, mask=both, aligned=aligned, notes=tuple(notes))
+    if unanswered and benchmark.invalid is Invalid.FAR:
+        depth = np.where(both, depth, np.float32(_far_end(benchmark, truth, mask)))
+        scored = mask
+    return Metres(
+        depth=depth,
+        true=truth.depth,
+        mask=scored,
+        aligned=aligned,
+        unanswered=unanswered,
+        notes=tuple(notes),
+    )
+
+
+def check_answered(
+    benchmark: Benchmark, mask: Bool[np.ndarray, "h w"], answered: Bool[np.ndarray, "h w"]
+) -> int:
+    """How many of the pixels that count have no prediction, once the benchmark allows for it.
+
+    Raises:
+        InputError: If it allows for none, or all are without.
+    """
+    count, scored = int(np.count_nonzero(mask)), int(np.count_nonzero(answered))
+    if not scored:
+        raise InputError(f"the prediction has no answer at any of the {count} pixels scored")
+    if scored < count and benchmark.invalid is Invalid.REFUSE:
+        raise InputError(
+            f"the prediction has no answer at {count - scored} of the {count} pixels scored; "
+            "--invalid skip leaves them out, --invalid far charges them as far"
+        )
+    return count - scored
+
+
+def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> float:
+    """Where pixels without an answer are put that are charged as far [m]."""
+    assert truth.depth is not None
+    if benchmark.clip is not None:
+        return benchmark.clip[1]
+    return float(truth.depth[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
 
 
 def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod:
@@ -84,9 +122,11 @@ def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod:
     """
     if kind not in benchmark.alignment:
         known = ", ".join(f"'{each}'" for each in benchmark.alignment)
+        pure = DepthKind.UP_TO_SCALE in benchmark.alignment and kind is DepthKind.AFFINE_INVERSE
         raise OptionError(
-            f"the benchmark '{benchmark.name}' takes depth of kind {known}, not '{kind}': choose "
-            "another benchmark, or say --align METHOD to score it in a way of your own"
+            f"the benchmark '{benchmark.name}' takes depth of kind {known}, not '{kind}': "
+            + ("give inverse depth without a shift as --kind disparity, " if pure else "")
+            + "choose another benchmark, or say --align METHOD to score it in a way of your own"
         )
     return benchmark.alignment[kind]
 
@@ -114,9 +154,14 @@ def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int,
         )
 
 
-def _why_nothing_counts(benchmark: Benchmark, truth: Truth) -> str:
+def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
     assert truth.depth is not None
     assert truth.depth_valid is not None
+    if mask.any():
+        return (
+            f"{np.count_nonzero(mask)} pixels have truth that counts, and the benchmark "
+            f"'{benchmark.name}' passes over images with fewer than {benchmark.least_pixels}"
+        )
     true = truth.depth[truth.depth_valid]
     if not true.size:
         return "no pixel has true depth"
@@ -135,34 +180,49 @@ def _why_nothing_counts(benchmark: Benchmark, truth: Truth) -> str:
 
 
 def _notes(
+    benchmark: Benchmark,
     truth: Truth,
-    mask: Bool[np.ndarray, "h w"],
     both: Bool[np.ndarray, "h w"],
     resized: DepthMap,
     aligned: Aligned,
+    unanswered: int,
 ) -> list[str]:
     notes = []
     assert truth.depth is not None
     if aligned.clamped:
         notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
-    if not resized.valid.all():
-        missing = int(mask.sum() - both.sum())
-        if missing:
-            notes.append(f"{missing} {UNANSWERED}")
+    notes += notes_on_pixels(benchmark, int(np.count_nonzero(both)), unanswered)
     x = resized.values[both]
     if x.min() == x.max():
         notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
     # The mean is as good here as the median, which would cost a tenth of the whole score.
-    true = float(truth.depth[both].mean())
+    true = float(truth.depth[both].mean(dtype=np.float64))
     doubt = unit_doubt(true)
     if doubt is not None:
         notes.append(doubt)
-    if aligned.method is AlignMethod.NONE and not 1 / OFF < float(x.mean()) / true < OFF:
+    predicted = float(x.mean(dtype=np.float64))
+    if aligned.method is AlignMethod.NONE and not 1 / OFF < predicted / true < OFF:
         notes.append(OTHER_UNIT)
     return notes
 
 
-UNANSWERED = "pixels with truth have no prediction and are not scored"
+def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
+    """What is to be said of how many pixels a score rests on."""
+    notes = []
+    if unanswered:
+        notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
+    if scored < FEW:
+        notes.append(f"its score rests on {scored} pixels: fewer than {FEW}")
+    return notes
+
+
+FEW = 100
+"""Pixels: a score that rests on fewer weighs as much as any in a mean over images, and says so."""
+
+UNANSWERED = {
+    Invalid.SKIP: "pixels with truth have no prediction and are not scored",
+    Invalid.FAR: "pixels with truth have no prediction and are scored as far",
+}
 OTHER_UNIT = (
     f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
 )

@@ -1,8 +1,8 @@
 """The metrics that a benchmark names: those of its task's table, and anybody's own."""
 
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 
+from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.metrics.depth import DEPTH_METRICS
@@ -30,13 +30,9 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     table = TABLES[task]
     if name in table:
         return table[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OptionError(f"no metric '{name}': {error}") from error
+    found = load_outside(name, "metric")
     if not isinstance(found, Metric):
         raise OptionError(f"'{name}' is no metric, but a {type(found).__name__}")
     if found.name in table:

@@ -9,6 +9,8 @@ import tyro
 
 from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, suggest
+from rilievo.evaluate.benchmark import Invalid
+from rilievo.evaluate.stored import DISPARITY, Stored, stored_as
 from rilievo.models.settings import parse_pairs
 from rilievo.types import DepthKind
 
@@ -33,16 +35,27 @@ class EvaluateOptions:
     """Another variant of the dataset than the benchmark's."""
     list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
     """Your own list of images in place of the split's."""
-    predictions: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    predictions: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE.npy")] = None
     """Score this folder of predictions, of any program: npy, npz, 16-bit PNG, TIFF, EXR or PFM
     files named by the images' ids, results of 'rilievo predict', or what an earlier evaluation
-    kept."""
+    kept. Or one npy file with a map for each image of the split, in the split's order, such as
+    Monodepth2's disps_eigen_split.npy."""
+    pattern: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None
+    """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
+    or '{id}/depth.exr'. Names of Marigold's and MoGe's programs are known."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """What depth those predictions are, or without them, that of a checkpoint that rilievo does not
-    know: metric, up_to_scale, affine or affine_inverse (disparity too). Files of rilievo say it
-    themselves."""
+    """Meaning of the numbers of those predictions, or of the depth of a checkpoint that rilievo
+    does not know: metric; up_to_scale; affine (Marigold); affine_inverse, which is inverse depth
+    with an unknown shift (MiDaS, DPT, Depth Anything). For predictions also disparity, which is
+    inverse depth without a shift (Monodepth2). Files of rilievo say it themselves."""
     scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Metres of one stored unit of those predictions, such as 0.001."""
+    """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
+    is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
+    invalid: Annotated[str | None, tyro.conf.arg(metavar="RULE")] = None
+    """Treatment of pixels that count but have no prediction (NaN, infinite, 0 of whole numbers):
+    skip leaves them out and counts them, refuse leaves the image without a score, far scores them
+    at the far end: of the benchmark's clip, else its cap, else the image's largest true depth. By
+    default the benchmark's own, which is skip."""
     align: Annotated[str | None, tyro.conf.arg(metavar="METHOD")] = None
     """Another alignment than the benchmark's, which makes it another benchmark: none, median,
     scale, scale_shift, inverse_scale_shift, log, robust_scale, robust_scale_shift."""
@@ -81,9 +94,15 @@ class EvaluateOptions:
                 raise OptionError(f"--{name} is 1 or more, got {value}")
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise OptionError(f"--scale is a positive number, got {self.scale}")
-        _ = self.depth_kind, self.method, self.model_settings
-        if self.predictions is None and self.scale is not None:
-            raise OptionError("--scale says what --predictions are; give that folder too")
+        _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
+        for name in ("scale", "pattern"):
+            if self.predictions is None and getattr(self, name) is not None:
+                raise OptionError(f"--{name} says what --predictions are; give that folder too")
+        if self.predictions is None and self.kind == DISPARITY:
+            raise OptionError(
+                "--kind disparity says what --predictions are; a model that answers with inverse "
+                "depth is affine_inverse"
+            )
         if self.predictions is not None and self.settings:
             raise OptionError("--set is for a model, but --predictions are made already; give one")
 
@@ -98,16 +117,36 @@ class EvaluateOptions:
 
     @property
     def depth_kind(self) -> DepthKind | None:
-        """Of the predictions that are given, or of the model.
+        """Of the predictions that are given, once they are depth, or of the model.
 
         Raises:
             OptionError: If there is no such kind.
         """
-        if self.kind is None:
+        return self.stored.kind
+
+    @property
+    def stored(self) -> Stored:
+        """What the numbers of files of predictions are.
+
+        Raises:
+            OptionError: If there is no such kind.
+        """
+        return stored_as(self.kind, self.scale)
+
+    @property
+    def invalid_pixels(self) -> Invalid | None:
+        """The rule in place of the benchmark's.
+
+        Raises:
+            OptionError: If there is no such rule.
+        """
+        if self.invalid is None:
             return None
-        if self.kind not in list(DepthKind):
-            raise OptionError(f"--kind has no '{self.kind}'; {suggest(self.kind, DepthKind)}")
-        return DepthKind(self.kind)
+        if self.invalid not in list(Invalid):
+            raise OptionError(
+                f"--invalid has no '{self.invalid}'; {suggest(self.invalid, Invalid)}"
+            )
+        return Invalid(self.invalid)
 
     @property
     def method(self) -> AlignMethod | None:

@@ -11,7 +11,7 @@ from rilievo.datasets import find_dataset, open_dataset
 from rilievo.datasets.base import Absent, Dataset
 from rilievo.datasets.card import DatasetCard
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import DataFacts
@@ -104,6 +104,14 @@ def settled(
             raise OptionError(f"the benchmark '{benchmark.name}' aligns nothing; leave --align out")
         alignment = {**alignment, **{kind: method for kind in DepthKind if method in METHODS[kind]}}
         changes.append(str(method))
+    invalid = options.invalid_pixels or benchmark.invalid
+    if invalid is Invalid.FAR and benchmark.task is not Task.DEPTH:
+        raise OptionError(
+            f"--invalid far is for depth, and the benchmark '{benchmark.name}' scores "
+            f"{benchmark.task}: say skip or refuse"
+        )
+    if invalid is not benchmark.invalid:
+        changes.append(f"invalid-{invalid}")
     # Benchmarks for any dataset have no split or variant of their own to depart from.
     named = changes if benchmark.dataset else [each for each in changes if "=" not in each]
     return replace(
@@ -113,6 +121,7 @@ def settled(
         split=split,
         variant=variant,
         alignment=alignment,
+        invalid=invalid,
     )
 
 
@@ -163,8 +172,10 @@ _REPEATED = (
     "split",
     "variant",
     "predictions",
+    "pattern",
     "kind",
     "scale",
+    "invalid",
     "align",
     "limit",
     "device",

@@ -18,6 +18,8 @@ class Score:
         true_share: Share of the image's pixels with truth, before crop and cap.
         scale: Fitted by the alignment; None where none was.
         shift: Likewise.
+        unanswered: Pixels that count but have no prediction; what became of them, the benchmark
+            says.
         notes: What deserves a look, such as pixels that the fit took out of range.
     """
 
@@ -27,6 +29,7 @@ class Score:
     true_share: float
     scale: float | None = None
     shift: float | None = None
+    unanswered: int = 0
     notes: tuple[str, ...] = ()
 
 

@@ -106,6 +106,18 @@ def cut_truth(truth: Truth, crop: InputCrop) -> Truth:
     return replace(truth, camera=camera, **arrays)
 
 
+def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:
+    """The truth as the benchmark takes it: of what the model sees, and up to its ceiling.
+
+    Raises:
+        InputError: If the image is smaller than the crop.
+    """
+    truth = cut_truth(truth, benchmark.input_crop)
+    if benchmark.truth_ceiling is None or truth.depth is None:
+        return truth
+    return replace(truth, depth=np.minimum(truth.depth, np.float32(benchmark.truth_ceiling)))
+
+
 def size_of(truth: Truth) -> tuple[int, int]:
     """(height, width) of its maps.
 

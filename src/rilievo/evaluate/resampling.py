@@ -8,7 +8,7 @@ so neither is that done here.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int
+from jaxtyping import Bool, Float, Float32, Float64, Int
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
@@ -26,6 +26,10 @@ class _Taps:
     low: Int[np.ndarray, "n"]
     high: Int[np.ndarray, "n"]
     weight: Float64[np.ndarray, "n"]
+
+
+_CUBIC = -0.75
+"""The constant of cubic convolution that PyTorch and OpenCV use."""
 
 
 def depth_at(predicted: DepthMap, shape: tuple[int, int], interpolation: Interpolation) -> DepthMap:
@@ -65,6 +69,8 @@ def normals_at(
 ) -> Float32[np.ndarray, "3 h w"]:
     """Normals at the truth's size; of unit length only where they were and nothing was resized.
 
+    A pixel is NaN where one that it is made of is NaN, infinite or of length zero.
+
     Raises:
         InputError: If its proportions are others.
     """
@@ -72,8 +78,21 @@ def normals_at(
     if size == shape:
         return predicted
     check_proportions(size, shape)
+    given = directed(predicted)
+    if not given.all():
+        predicted = np.where(given, predicted, np.float32(0))
     channels = [_resized(channel, shape, interpolation) for channel in predicted]
-    return np.stack(channels).astype(np.float32)
+    resized = np.stack(channels).astype(np.float32)
+    if not given.all():
+        resized[:, _resized((~given).astype(np.float32), shape, interpolation) != 0] = np.nan
+    return resized
+
+
+def directed(normals: Float32[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
+    """Which vectors have a direction: finite and longer than zero."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)
+    return np.isfinite(squares) & (squares > 0)
 
 
 def check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
@@ -94,6 +113,9 @@ def check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
 def _resized(
     values: Float[np.ndarray, "a b"], shape: tuple[int, int], interpolation: Interpolation
 ) -> Float[np.ndarray, "h w"]:
+    if interpolation is Interpolation.BICUBIC_CORNERS:
+        tall = _cubic(values.shape[0], shape[0], values.astype(np.float64))
+        return _cubic(values.shape[1], shape[1], tall.T).T
     rows = _taps(values.shape[0], shape[0], interpolation)
     columns = _taps(values.shape[1], shape[1], interpolation)
     if interpolation is Interpolation.NEAREST:
@@ -109,6 +131,25 @@ def _blend(values: Float64[np.ndarray, "n m"], taps: _Taps) -> Float64[np.ndarra
     return np.add(low, high, out=low)
 
 
+def _cubic(old: int, new: int, values: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "k m"]:
+    """Cubic convolution along the first axis (Keys 1981), corners on corners, ends repeated."""
+    place = _on_corners(old, new)
+    below = np.floor(place).astype(np.int64)
+    resized = np.zeros((new, values.shape[1]))
+    for step in (-1, 0, 1, 2):
+        distance = np.abs(place - below - step)
+        near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
+        far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
+        weight = np.where(distance <= 1, near, far)
+        resized += weight[:, None] * values[np.clip(below + step, 0, old - 1)]
+    return resized
+
+
+def _on_corners(old: int, new: int) -> Float64[np.ndarray, "k"]:
+    """Places of new pixels among the old ones, the first on the first and the last on the last."""
+    return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+
+
 def _taps(old: int, new: int, interpolation: Interpolation) -> _Taps:
     """For each new pixel of an axis, its two old neighbours and how much the second weighs."""
     index = np.arange(new)
@@ -116,7 +157,7 @@ def _taps(old: int, new: int, interpolation: Interpolation) -> _Taps:
         nearest = np.minimum(((index + 0.5) * old / new).astype(np.int64), old - 1)
         return _Taps(low=nearest, high=nearest, weight=np.zeros(new))
     if interpolation is Interpolation.BILINEAR_CORNERS:
-        place = index * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
+        place = _on_corners(old, new)
     else:
         place = (index + 0.5) * old / new - 0.5
     place = np.clip(place, 0, old - 1)

@@ -12,12 +12,12 @@ from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, Task
-from rilievo.evaluate.metres import in_metres
+from rilievo.evaluate.metres import check_answered, in_metres, notes_on_pixels
 from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.ranges import range_sums
 from rilievo.evaluate.records import Score
-from rilievo.evaluate.regions import cut_truth, normals_mask, size_of
-from rilievo.evaluate.resampling import depth_at, normals_at
+from rilievo.evaluate.regions import normals_mask, size_of, truth_for
+from rilievo.evaluate.resampling import depth_at, directed, normals_at
 from rilievo.metrics.metric import Sums
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.types import Truth
@@ -50,7 +50,7 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
     Raises:
         RilievoError: If it has no score: the reason in one line.
     """
-    truth = cut_truth(truth, benchmark.input_crop)
+    truth = truth_for(benchmark, truth)
     if benchmark.task is Task.NORMALS:
         return _score_normals(benchmark, answer, truth)
     if answer.depth is None:
@@ -78,6 +78,7 @@ def _score_depth(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Sco
             true_share=float(truth.depth_valid.mean()),
             scale=fit.scale if fitted else None,
             shift=fit.shift if fitted else None,
+            unanswered=metres.unanswered,
             notes=metres.notes,
         ),
         range_sums(pair.t, pair.relative),
@@ -87,8 +88,14 @@ def _score_depth(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Sco
 def _score_normals(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
     pair = _normals_pair(benchmark, answer, truth)
     assert truth.normals_valid is not None, "what makes a pair of normals has normals"
+    unanswered = int(np.count_nonzero(normals_mask(benchmark, truth))) - pair.count
     facts = Score(
-        id=truth.id, values={}, pixels=pair.count, true_share=float(truth.normals_valid.mean())
+        id=truth.id,
+        values={},
+        pixels=pair.count,
+        true_share=float(truth.normals_valid.mean()),
+        unanswered=unanswered,
+        notes=tuple(notes_on_pixels(benchmark, pair.count, unanswered)),
     )
     return _scored(benchmark, pair, facts, None)
 
@@ -99,7 +106,7 @@ def angles(benchmark: Benchmark, answer: Answer, truth: Truth) -> Float64[np.nda
     Raises:
         RilievoError: If the image has no score.
     """
-    truth = cut_truth(truth, benchmark.input_crop)
+    truth = truth_for(benchmark, truth)
     return _normals_pair(benchmark, answer, truth).angles
 
 
@@ -111,7 +118,9 @@ def _normals_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Normals
         raise NoGroundTruthError("no pixel has a true normal that counts")
     assert truth.normals is not None, "what has a mask of normals has normals"
     resized = normals_at(answer.normals, size_of(truth), benchmark.interpolation)
-    return NormalsPair(predicted=resized, true=truth.normals, valid=mask)
+    answered = mask & directed(resized)
+    check_answered(benchmark, mask, answered)
+    return NormalsPair(predicted=resized, true=truth.normals, valid=answered)
 
 
 def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
@@ -181,6 +190,7 @@ def _scored(
         true_share=facts.true_share,
         scale=facts.scale,
         shift=facts.shift,
+        unanswered=facts.unanswered,
         notes=facts.notes,
     )
     pooling = {name: each for name, each in sums.items() if metrics[name].pools}

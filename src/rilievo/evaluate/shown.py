@@ -11,7 +11,7 @@ from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.metres import in_metres
 from rilievo.evaluate.predicting import shown_to_model
-from rilievo.evaluate.regions import cut_truth, depth_mask, normals_mask, size_of
+from rilievo.evaluate.regions import depth_mask, normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import normals_at
 from rilievo.types import Truth
 
@@ -41,7 +41,8 @@ class Shown:
         answer = self.answers.read(id)
         assert answer.depth is not None, "an image with a score of depth has depth"
         metres = in_metres(self.benchmark, answer.depth, self._cut(id))
-        valid = metres.aligned.depth.valid
+        # Pixels that were charged as far have no answer, but were scored.
+        valid = metres.aligned.depth.valid | metres.mask
         return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)
 
     def normals(self, id: str) -> Float32[np.ndarray, "3 h w"] | None:
@@ -52,8 +53,9 @@ class Shown:
         assert answer.normals is not None, "an image with a score of normals has normals"
         size = size_of(self._cut(id))
         normals = normals_at(answer.normals, size, self.benchmark.interpolation)
-        length = np.linalg.norm(normals, axis=0)
-        return normals / np.where(length > 0, length, np.float32(1))
+        with np.errstate(invalid="ignore"):
+            length = np.linalg.norm(normals, axis=0)
+            return normals / np.where(length > 0, length, np.float32(1))
 
     def truth(self, id: str) -> Truth:
         """Ground truth; its masks hold just the pixels that were scored."""
@@ -65,4 +67,4 @@ class Shown:
         return truth
 
     def _cut(self, id: str) -> Truth:
-        return cut_truth(self.dataset.truth(id), self.benchmark.input_crop)
+        return truth_for(self.benchmark, self.dataset.truth(id))

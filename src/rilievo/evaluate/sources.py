@@ -13,6 +13,7 @@ from rilievo.evaluate.foreign import describe_extra, open_foreign
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.predicting import refuse_other_photographs
+from rilievo.evaluate.stack import open_stack
 from rilievo.io.limits import printable
 
 PREDICTIONS = "predictions"
@@ -57,12 +58,15 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
             crop = plan.benchmark.input_crop
             refuse_other_photographs(kept, plan.dataset, crop, there)
             return Found(answers=kept)
+    normals = plan.benchmark.task is Task.NORMALS
+    if os.path.isfile(options.predictions):
+        return _stacked(label, plan, options)
     found = open_foreign(
         options.predictions,
         plan.ids,
-        kind=options.depth_kind,
-        normals=plan.benchmark.task is Task.NORMALS,
-        scale=options.scale,
+        stored=options.stored,
+        normals=normals,
+        pattern=options.pattern,
     )
     if label is not None and not found.ours:
         found = replace(found, made_by=replace(found.made_by, model=label))
@@ -74,12 +78,30 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     return Found(answers=found, warnings=tuple(warnings))
 
 
+def _stacked(label: str | None, plan: Plan, options: EvaluateOptions) -> Found:
+    """The predictions of a whole split in one file."""
+    assert options.predictions is not None
+    if options.pattern is not None:
+        raise OptionError("--pattern is for a folder of --predictions; this is one file")
+    found = open_stack(
+        options.predictions,
+        plan.dataset.listed,
+        stored=options.stored,
+        normals=plan.benchmark.task is Task.NORMALS,
+    )
+    if label is not None:
+        found = replace(found, made_by=replace(found.made_by, model=label))
+    return Found(answers=found)
+
+
 def _kept(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
     """Refuse what an earlier evaluation kept for photographs that were cut otherwise."""
     mark, benchmark = cache.fingerprint, plan.benchmark
     where = printable(cache.folder)
-    if options.scale is not None or options.depth_kind not in (None, mark.kind):
-        raise OptionError(f"{where}: says itself what it holds; leave --kind and --scale out")
+    if (options.scale, options.pattern) != (None, None) or options.kind not in (None, mark.kind):
+        raise OptionError(
+            f"{where}: says itself what it holds; leave --kind, --scale and --pattern out"
+        )
     wanted = (("dataset", benchmark.dataset), ("input_crop", benchmark.input_crop.value))
     for name, value in wanted:
         if getattr(mark, name) != value:

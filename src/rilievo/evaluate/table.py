@@ -76,7 +76,8 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
         OutputError: If the file cannot be written.
     """
     metrics = metric_names(evaluation)
-    header = ("id", *metrics, "pixels", "true_share", "scale", "shift", "notes", "unscored")
+    header = ("id", *metrics, "pixels", "true_share", "scale", "shift")
+    header += ("unanswered", "notes", "unscored")
     with (
         replacing(path) as part,
         part.open("w", encoding="utf-8", newline="") as file,
@@ -95,10 +96,11 @@ def _rows(evaluation: Evaluation, metrics: tuple[str, ...]) -> Iterator[tuple[ob
             score.true_share,
             score.scale,
             score.shift,
+            score.unanswered,
             cell_text("; ".join(score.notes)),
             None,
         )
-    empty = (None,) * (len(metrics) + 5)
+    empty = (None,) * (len(metrics) + 6)
     for image in evaluation.unscored:
         yield (cell_text(image.id), *empty, cell_text(image.reason))
 
@@ -126,6 +128,7 @@ def write_parquet(evaluation: Evaluation, path: Path) -> None:
             *((metric, number) for metric in metrics),
             ("pixels", pyarrow.int64()),
             *((field, number) for field in ("true_share", "scale", "shift")),
+            ("unanswered", pyarrow.int64()),
             ("notes", pyarrow.list_(text)),
             ("unscored", text),
         ],
@@ -149,6 +152,7 @@ def _record(score: Score, metrics: tuple[str, ...]) -> dict[str, object]:
         "true_share": score.true_share,
         "scale": score.scale,
         "shift": score.shift,
+        "unanswered": score.unanswered,
         "notes": [_unicode(note) for note in score.notes],
     }
 

@@ -50,9 +50,12 @@ class TrajectoryScores:
         path_length: How far the camera truly went.
         scale: True length that one unit of the estimate is, by least squares from the first pose.
         snippets: Of five frames.
-        snippet_mean: Mean of ``snippet_errors``, what depth networks call ATE; None where there is
-            no snippet.
+        snippet_mean: Mean of ``snippet_errors``, the ATE of positions; None where there is no
+            snippet.
         snippet_deviation: Its standard deviation.
+        monodepth2_snippets: Of five frames and fewer, as Monodepth2's program takes them.
+        monodepth2_mean: Mean of ``monodepth2_snippet_errors``, the ATE that its program reports.
+        monodepth2_deviation: Its standard deviation.
         rmse_origin: ``position_rmse`` with the first pose fitted; None where the estimate has no
             unit.
         rmse_scale: With the first pose and one scale.
@@ -73,6 +76,9 @@ class TrajectoryScores:
     snippets: int
     snippet_mean: float | None = None
     snippet_deviation: float | None = None
+    monodepth2_snippets: int = 0
+    monodepth2_mean: float | None = None
+    monodepth2_deviation: float | None = None
     rmse_origin: float | None = None
     rmse_scale: float
     rmse_rigid: float | None = None

@@ -8,6 +8,7 @@ from rilievo.metrics.trajectory import (
     Freedom,
     fit_similarity,
     known_poses,
+    monodepth2_snippet_errors,
     position_rmse,
     snippet_errors,
 )
@@ -31,6 +32,7 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     scaled = trajectory.poses.copy()
     scaled[:, :3, 3] *= fit.scale
     snippets = snippet_errors(trajectory.poses, true)
+    theirs = monodepth2_snippet_errors(trajectory.poses, true)
     motions = motion_errors(scaled, true)
     parts = length_errors(estimate if trajectory.metric else scaled[known], kept)
 
@@ -44,6 +46,9 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
         snippets=len(snippets),
         snippet_mean=_mean(snippets),
         snippet_deviation=float(snippets.std()) if len(snippets) else None,
+        monodepth2_snippets=len(theirs),
+        monodepth2_mean=_mean(theirs),
+        monodepth2_deviation=float(theirs.std()) if len(theirs) else None,
         rmse_origin=rmse(Freedom.ORIGIN) if trajectory.metric else None,
         rmse_scale=rmse(Freedom.SCALE),
         rmse_rigid=rmse(Freedom.RIGID) if trajectory.metric else None,

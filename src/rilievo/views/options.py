@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from rilievo.errors import OptionError, suggest
-from rilievo.types import DepthKind
+from rilievo.errors import OptionError
+from rilievo.evaluate.stored import Stored, stored_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,8 @@ class SourceOptions:
     photos: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """For results of 'rilievo predict' without a dataset: the folder that was predicted."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """What predictions of other programs are: metric, up_to_scale, affine or affine_inverse."""
+    """Meaning of the numbers of other programs' predictions: metric, up_to_scale, affine,
+    affine_inverse or disparity, as 'rilievo evaluate --help' explains them."""
     scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Metres of one stored unit of predictions of other programs, such as 0.001."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
@@ -48,20 +49,16 @@ class SourceOptions:
             raise OptionError(f"--scale is a positive number, got {self.scale}")
         if self.photos is not None and self.dataset is not None:
             raise OptionError("--photos and --dataset do not go together; give one")
-        _ = self.depth_kind
+        _ = self.stored
 
     @property
-    def depth_kind(self) -> DepthKind | None:
-        """Of predictions of other programs.
+    def stored(self) -> Stored:
+        """What the numbers of other programs' predictions are.
 
         Raises:
             OptionError: If there is no such kind.
         """
-        if self.kind is None:
-            return None
-        if self.kind not in list(DepthKind):
-            raise OptionError(f"--kind has no '{self.kind}'; {suggest(self.kind, DepthKind)}")
-        return DepthKind(self.kind)
+        return stored_as(self.kind, self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)

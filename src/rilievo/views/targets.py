@@ -186,7 +186,7 @@ def _exhibition(
 
 
 def _column(folder: Path, ids: Sequence[str], options: SourceOptions) -> Column:
-    found = open_foreign(folder, ids, kind=options.depth_kind, normals=False, scale=options.scale)
+    found = open_foreign(folder, ids, stored=options.stored, normals=False)
     return Column(
         label=printable(found.made_by.model),
         field="",

@@ -50,9 +50,10 @@ class NYUv2(Dataset):
         self._layout = _recognised(request.root)
         if request.variant not in self._layout.variants:
             known = " or ".join(f"'{variant}'" for variant in self._layout.variants)
+            choose = " or ".join(f"--variant {variant}" for variant in self._layout.variants)
             raise InputError(
                 f"{printable(request.root)}: is {self._layout.what}, which does not hold "
-                f"'{request.variant}' but {known}"
+                f"'{request.variant}' but {known}: say {choose}"
             )
         listing = self._layout.listing(request.split, request.list_file)
         where = printable(request.list_file or request.root)

@@ -1,8 +1,8 @@
 """The benchmarks by name: each one says what it computes, what it reproduces and what it hides."""
 
 from collections.abc import Mapping
-from importlib import import_module
 
+from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.benchmarks import (
@@ -10,6 +10,7 @@ from rilievo.evaluate.benchmarks import (
     generic,
     ibims,
     kitti,
+    kitti_improved,
     marigold,
     moge,
     nyuv2,
@@ -25,6 +26,8 @@ _BENCHMARKS = (
     nyuv2.NORMALS,
     kitti.EIGEN,
     kitti.EIGEN_IMPROVED,
+    kitti_improved.DEPTH_ANYTHING_V2,
+    kitti_improved.MONODEPTH2,
     kitti.BENCHMARK_EIGEN,
     sunrgbd.METRIC,
     sunrgbd.ARTICLE,
@@ -61,13 +64,9 @@ def find_benchmark(name: str) -> Benchmark:
     """
     if name in BENCHMARKS:
         return BENCHMARKS[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         raise OptionError(f"no benchmark '{name}'; {suggest(name, BENCHMARKS)}")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OptionError(f"no benchmark '{name}': {error}") from error
+    found = load_outside(name, "benchmark")
     if not isinstance(found, Benchmark):
         raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
     return found

@@ -61,13 +61,12 @@ NYUV2_NORMALS = Benchmark(
     split="test",
     variant="normals",
     input_crop=InputCrop.NYU_SQUARE,
-    interpolation=Interpolation.BILINEAR_CORNERS,
+    interpolation=Interpolation.BICUBIC_CORNERS,
     metrics=_METRICS,
     reproduces=(
         "Probe3D's released evaluation: the middle 480x480 pixels, shares and RMSE of the angle "
-        "per image, averaged over images; where the truth has no normal nothing is scored (the "
-        "original counts 90 degrees there), and predictions are resized bilinearly (the original: "
-        "bicubically)"
+        "per image, averaged over images; predictions are resized bicubically, corners on corners; "
+        "where the truth has no normal nothing is scored (the original counts 90 degrees there)"
     ),
     hides="the truth is a smoothed fit to a Kinect's depth, off by some 5 degrees on average",
     published=_published(0),
@@ -80,11 +79,12 @@ NAVI_NORMALS = Benchmark(
     dataset="navi",
     split="probe3d-test",
     variant="normals-crop",
-    interpolation=Interpolation.BILINEAR_CORNERS,
+    interpolation=Interpolation.BICUBIC_CORNERS,
     metrics=_METRICS,
     reproduces=(
         "Probe3D's evaluation of every fourth image in the wild, a square around the object at "
-        "512x512; shares and RMSE of the angle per image, averaged over images"
+        "512x512; shares and RMSE of the angle per image, averaged over images; predictions are "
+        "resized bicubically, corners on corners"
     ),
     hides=(
         "published rows were scored on truth computed with the principal point in the corner of "
