@@ -51,14 +51,14 @@ class Shard:
     kind: UInt8[np.ndarray, "n"]
 
     def frame(self, index: int) -> Frame:
-        """One frame, with its sky told apart and its far surfaces brought to ``FARTHEST``."""
+        """One frame, its sky told apart; where metres are known, no surface beyond ``FARTHEST``."""
         log_depth = self.log_depth[index].astype(np.float32)
         kind, empty = KINDS[self.kind[index]], ~np.isfinite(log_depth)
         (height, width), focal = log_depth.shape, float(self.focal[index])
-        if kind.is_depth:
+        if kind is DepthKind.METRIC:
             log_depth = np.minimum(log_depth, np.float32(np.log(FARTHEST)))
-        else:
-            log_depth = np.where(empty, np.float32(0), log_depth)
+        # Without metres nobody knows how far 200 of them are.
+        log_depth = np.where(np.isfinite(log_depth), log_depth, np.float32(0))
         return Frame(
             image=self.image[index],
             log_depth=log_depth,
