@@ -57,8 +57,8 @@ def test_a_folder_of_ones_own_is_asked_for_the_splits_it_declares(
     for name in ("images", "depth"):
         (tmp_path / name).mkdir()
     for name in ("a", "b"):
-        Image.new("RGB", (32, 24), "grey").save(tmp_path / f"images/{name}.jpg")
-        np.save(tmp_path / f"depth/{name}.npy", np.linspace(1, 3, 24 * 32).reshape(24, 32))
+        Image.new("RGB", (64, 48), "grey").save(tmp_path / f"images/{name}.jpg")
+        np.save(tmp_path / f"depth/{name}.npy", np.linspace(1, 3, 48 * 64).reshape(48, 64))
     assert main(["check", "folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "no split" not in printed
