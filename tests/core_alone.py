@@ -50,5 +50,5 @@ def run_core(
         input=text,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(packages)))},
-        timeout=500,
+        timeout=1800,
     )

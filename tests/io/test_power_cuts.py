@@ -11,8 +11,9 @@ import pytest
 from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.atomic import part_of, replacing, replacing_folder
-from rilievo.io.outputs import OUTPUTS, save
+from rilievo.io.outputs import OUTPUTS, save, write_parts
 from rilievo.io.ownership import pending_path
+from rilievo.io.placement import place
 from rilievo.io.writing import SaveOptions
 
 Call = tuple[str, str]
@@ -75,6 +76,28 @@ def test_the_json_gets_its_name_when_all_others_are_on_the_disk(
     assert folder in calls[notice : min(data)]
     assert folder in calls[max(data) : record]
     assert folder in calls[record:]
+
+
+def test_sets_that_are_placed_together_share_the_syncs_of_their_folder(
+    tmp_path: Path, calls: list[Call]
+) -> None:
+    sets = [write_parts(prediction(), tmp_path / f"{index}", ["npy"]) for index in range(8)]
+    calls.clear()
+    assert place(sets) == [None] * 8
+    assert calls.count(("sync", tmp_path.name)) == 3
+    named = {to: index for index, (what, to) in enumerate(calls) if what != "sync"}
+    records = [named[f"{index}.json"] for index in range(8)]
+    assert max(named[f"{index}.depth.npy"] for index in range(8)) < min(records)
+
+
+def test_the_json_does_not_list_a_file_that_was_cut(tmp_path: Path) -> None:
+    """Results to which another run adds a format."""
+    save(prediction(), tmp_path / "photo", ["npy", "npz"])
+    (tmp_path / "photo.npz").write_bytes(b"cut")
+    save(prediction(), tmp_path / "photo", ["colour"])
+    listed = json.loads((tmp_path / "photo.json").read_text())
+    assert {each["file"] for each in listed["files"]} == {"photo.depth.npy", "photo.depth.png"}
+    assert listed["earlier"] == ["photo.npz"]
 
 
 def test_a_sync_that_fails_leaves_what_was_there(

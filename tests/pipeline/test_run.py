@@ -403,6 +403,18 @@ def test_wrong_use_is_one_line_and_code_2(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+def test_a_broken_file_of_another_format_is_made_anew_too(
+    tmp_path: Path, make_network: MakeNetwork
+) -> None:
+    photo, out, network = write_photo(tmp_path / "a.png"), tmp_path / "out", make_network()
+    run(network, out, photo, save="colour,npy")
+    before = contents(out)
+    (out / "a.depth.npy").write_bytes(b"cut")
+    assert run(network, out, photo, save="colour").done == 1
+    assert contents(out) == before
+    assert run(network, out, photo, save="colour").finished_before == 1
+
+
 def test_a_known_point_is_of_one_photograph(tmp_path: Path, make_network: MakeNetwork) -> None:
     photos = [write_photo(tmp_path / name) for name in ("a.png", "b.png")]
     with pytest.raises(OptionError, match=r"2 were found: .*FILE\.csv .*file,u,v,metres"):

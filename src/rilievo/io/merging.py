@@ -16,6 +16,7 @@ from rilievo.io.facts import FileFacts, Sidecar
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.io.sidecar import read_sidecar, sidecar_path
+from rilievo.io.sums import EMPTY, size_fault
 from rilievo.types import MadeBy, Setting
 
 MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
@@ -44,7 +45,9 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
     words = told_apart(before, about.made_by, run) or (_contents(before, about) if not run else "")
     if words:
         raise OutputError(f"{printable(path)} is of {words}: {MEND}")
-    return before
+    # A JSON lists whole files alone.
+    whole = tuple(each for each in before.files if fault_of(stem.parent, each) is None)
+    return replace(before, files=whole)
 
 
 def told_apart(before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None) -> str | None:
@@ -92,6 +95,17 @@ def merged(
         files=(*kept, *written),
         earlier=tuple(name for name in earlier if name not in others),
     )
+
+
+def fault_of(folder: Path, facts: FileFacts) -> str | None:
+    """What is missing of a file, or has another size than was written; None if nothing."""
+    sums, path = facts.sums, folder / facts.file
+    if sums is not None:
+        return size_fault(folder, sums)
+    # Of rilievo 0.1, which kept no sizes.
+    if path.is_file() and not path.stat().st_size:
+        return f"{facts.file} {EMPTY}"
+    return None if path.exists() else f"{facts.file} is missing"
 
 
 def _check_same(before: FileFacts, now: FileFacts) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from rilievo.calibration import Calibrated, KnownPoint
 from rilievo.calibration.table import read_known_table
@@ -13,12 +12,11 @@ from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.atomic import discard
 from rilievo.io.limits import printable, reason
 from rilievo.io.marks import is_torn
-from rilievo.io.merging import MEND, told_apart
+from rilievo.io.merging import MEND, fault_of, told_apart
 from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, write_parts
 from rilievo.io.ownership import pending_path
 from rilievo.io.placement import Placement
-from rilievo.io.sidecar import Sidecar, read_sidecar, sidecar_path
-from rilievo.io.sums import EMPTY, size_fault
+from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.pipeline.inputs import Job, Medium
@@ -176,7 +174,7 @@ class Results:
         Raises:
             RilievoError: If that cannot be done; nothing half-written is left.
         """
-        formats, metres = self.formats, self.metres(job)
+        formats, metres = self._with_broken(job), self.metres(job)
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
             # Bringing them to the photograph's size takes three times as long as the depth.
             inference = replace(inference, normals=None)
@@ -209,13 +207,24 @@ class Results:
             raise OutputError(f"{printable(path)} is of {difference}: {MEND}")
         if not {facts.output for facts in sidecar.files} >= set(self.formats):
             return False
-        fault = _size_fault(job.target.parent, sidecar)
+        faults = (fault_of(job.target.parent, facts) for facts in sidecar.files)
+        fault = next(filter(None, faults), None)
         if fault is not None:
             self.note(f"{printable(job.target.parent / fault)}: made anew")
             return False
         # Where the system refused to remove it at the end of the earlier run.
         discard(pending_path(job.target))
         return True
+
+    def _with_broken(self, job: Job) -> tuple[str, ...]:
+        """What is to be written of a photograph: what is asked, and what is no longer whole."""
+        try:
+            before = None if self.options.overwrite else read_sidecar(sidecar_path(job.target))
+        except InputError:
+            before = None
+        folder, there = job.target.parent, () if before is None else before.files
+        broken = {facts.output for facts in there if fault_of(folder, facts)}
+        return tuple(name for name in OUTPUTS if name in broken | {*self.formats})
 
     def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
         """What is to be written of a video, all of it anew, and whether something is there already.
@@ -266,22 +275,6 @@ class Results:
             edge=options.edge,
             overwrite=options.overwrite,
         )
-
-
-def _size_fault(folder: Path, sidecar: Sidecar) -> str | None:
-    """The first file that is missing or has another size than was written; None if none is."""
-    for facts in sidecar.files:
-        sums, path = facts.sums, folder / facts.file
-        if sums is not None:
-            fault = size_fault(folder, sums)
-        else:
-            # Of rilievo 0.1, which kept no sizes.
-            fault = f"{facts.file} is missing" if not path.exists() else None
-            if path.is_file() and not path.stat().st_size:
-                fault = f"{facts.file} {EMPTY}"
-        if fault is not None:
-            return fault
-    return None
 
 
 def _is_installed(output: Output) -> bool:
