@@ -61,7 +61,7 @@ def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
     assert Need.NORMALS not in parts_of(["colour", "png16", "npy", "tiff", "exr", "confidence"])
 
 
-@pytest.mark.parametrize("save", ["all", "png"])
+@pytest.mark.parametrize("save", ["all", "npy"])
 def test_all_says_what_a_missing_package_leaves_out(
     save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
