@@ -105,7 +105,7 @@ def test_the_guide_to_evaluation_works_from_top_to_bottom(
     assert run(blocks("docs/evaluation.md"), "docs/evaluation.md") == 8
     printed = capsys.readouterr().out
     assert "AbsRel" in printed
-    assert "dpt (affine_inverse, aligned by inverse_scale_shift) on depth" in printed
+    assert "dpt (affine_inverse, after a factor and a shift of inverse depth an image, " in printed
     assert "on depth+log" in printed
     shown = text_of("docs/evaluation.md")
     left = {path.name for path in (lab / "small").iterdir()}
@@ -194,7 +194,10 @@ def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(tmp_path
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "rilievo/small (up_to_scale, aligned by median) on scans: scans" in done.stdout
+    assert (
+        "rilievo/small (up_to_scale, after one factor an image, fitted to its truth) on scans"
+        in done.stdout
+    )
     assert re.search(r"too near\s+0\.\d+ ", done.stdout)
     assert re.search(r"close\s+[01]\.\d+ .* higher", done.stdout)
     assert "2 of 2 images have a score" in done.stdout

@@ -64,3 +64,14 @@ def test_ticks_keep_their_digits() -> None:
     drawn = histogram(summary, np.linspace(0.9921, 0.9999, 100))
     ticks = re.findall(r">(0\.99\d+|1\.0\d*)<", drawn.svg)
     assert len(set(ticks)) == len(ticks) > 2
+
+
+def test_ticks_of_a_narrow_range_are_whole_numbers_and_no_sums() -> None:
+    """Not "1e-5+9.999e-1" beside an axis."""
+    values = np.random.default_rng(0).uniform(0.99990, 0.99992, 40)
+    texts = re.findall(
+        r"<text[^>]*>([^<]*)</text>", histogram(evaluation().summaries[0], values).svg
+    )
+    ticks = [text for text in texts if text[:1].isdecimal()]
+    assert any(text.startswith("0.9999") for text in ticks)
+    assert not any("e" in text for text in ticks)

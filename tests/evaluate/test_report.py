@@ -152,6 +152,20 @@ def test_what_the_benchmark_says_of_itself_stands_before_its_settings(tmp_path: 
     assert "test/model on rooms Rooms" in words
 
 
+def test_the_headline_says_what_was_fitted_to_the_truth(tmp_path: Path) -> None:
+    said = {"median": "one factor an image", "scale_shift": "factor and a shift", "none": "nothing"}
+    for method, words in said.items():
+        write_report(evaluation(alignment=method), tmp_path / "report.html")
+        headline = (tmp_path / "report.html").read_text().split('<main id="content">')[0]
+        assert headline.count(words) == 2, method
+
+
+def test_frames_of_scenes_are_said_to_be_scenes(tmp_path: Path) -> None:
+    scenes = tuple(f"{number // 3}" for number in range(12))
+    write_report(evaluation(scenes=scenes), tmp_path / "report.html")
+    assert "4 scenes, whose 12 images are alike" in (tmp_path / "report.html").read_text()
+
+
 def test_a_metric_that_is_best_near_zero_is_ranked_so(tmp_path: Path) -> None:
     bias = (("bias", "bias", "", Better.ZERO),)
     made = evaluation(values={"bias": np.array([-0.3, 0.1, 0.2])}, metrics=bias)

@@ -59,3 +59,14 @@ def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
         assert parts >= set(output.needs)
         assert parts >= set(output.gives)
     assert Need.NORMALS not in parts_of(["colour", "png16", "npy", "tiff", "exr", "confidence"])
+
+
+@pytest.mark.parametrize("save", ["all", "npy"])
+def test_all_says_what_a_missing_package_leaves_out(
+    save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rilievo.pipeline.results.find_spec", lambda name: None)
+    results = Results(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
+    said = list(results.left_out_of_all())
+    assert any("exr" in line and "rilievo[exr]" in line for line in said) is (save == "all")
+    assert "exr" not in results.formats

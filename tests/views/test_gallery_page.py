@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from looked_at import LOADER, NAMES, true_depth, write_results
+from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.markup import element, joined
@@ -52,6 +52,13 @@ def test_a_page_holds_every_image_with_truth_and_models(runs: list[Path], tmp_pa
     assert titles == ["Photograph", "True depth", "far", "near"] * 3
     assert all(str(each["src"]).startswith("data:image/jpeg;base64,") for each in page.all("img"))
     assert all(each["loading"] == "lazy" and each["alt"] for each in page.all("img"))
+
+
+def test_a_model_up_to_scale_stays_one_after_alignment(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "relative", kind="up_to_scale")
+    page = Reader(write_gallery([run], tmp_path / "page.html", show=False).page.read_text("utf-8"))
+    assert "up_to_scale, after one factor an image, fitted to its truth" in page.texts
+    assert "metric" not in page.texts
 
 
 def test_cards_carry_the_numbers_that_they_are_sorted_by(runs: list[Path], tmp_path: Path) -> None:

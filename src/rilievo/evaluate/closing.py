@@ -43,7 +43,7 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
         yield f"{passed} images of the split have no files, and --limit passes over them"
     if facts.asked > count:
         yield f"{count} of {facts.asked} images have a score; the others are listed with reasons"
-    yield from _on_scenes([each.scene for each in tallied.scores])
+    yield from on_scenes([each.scene for each in tallied.scores])
     for said in (TOO_FAR, TOO_NEAR, OTHER_UNIT):
         images = sum(any(note.endswith(said) for note in each.notes) for each in tallied.scores)
         if images:
@@ -71,7 +71,7 @@ def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
         )
 
 
-def _on_scenes(scenes: Sequence[str | None]) -> Iterator[str]:
+def on_scenes(scenes: Sequence[str | None]) -> Iterator[str]:
     """Frames of one clip are no independent evidence, however many there are."""
     found = scene_count(scenes)
     if found < FEWEST <= len(scenes):

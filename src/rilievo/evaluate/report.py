@@ -15,7 +15,7 @@ from rilievo.evaluate.charts import (
     sequence,
 )
 from rilievo.evaluate.gallery import Group, groups, ranked
-from rilievo.evaluate.intervals import scene_count
+from rilievo.evaluate.intervals import FEWEST, scene_count
 from rilievo.evaluate.metrics import known_metrics
 from rilievo.evaluate.pages import write_page
 from rilievo.evaluate.pictures import Pictures
@@ -161,7 +161,8 @@ def _reading(evaluation: Evaluation, leading: Summary | None) -> str:
         return "No image has a score."
     text = f"{DIRECTIONS[leading.better].capitalize()}."
     if leading.low is None:
-        return text + " No confidence interval: it needs three images of different scenes."
+        what = "images" if leading.images < FEWEST else "different scenes"
+        return text + f" There are too few {what} for a confidence interval."
     scenes = scene_count([score.scene for score in evaluation.scores])
     what = f"{count(leading.images)} images"
     if scenes < leading.images:
