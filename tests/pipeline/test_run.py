@@ -314,11 +314,11 @@ def test_a_known_point_that_disagrees_is_said_at_the_end(
     tmp_path: Path, make_network: MakeNetwork
 ) -> None:
     photo = write_photo(tmp_path / "a.png")
-    known = ("5,5,2", "40,30,2", "60,50,9")
+    known = ("5,5,2", "40,30,2", "60,50,4")
     summary = run(make_network(), tmp_path / "out", photo, known=known)
     assert summary.exit_code == 0
-    assert any("60,50,9" in note for note in summary.notes)
-    with pytest.warns(UserWarning, match="60,50,9"):
+    assert any("60,50,4" in note for note in summary.notes)
+    with pytest.warns(UserWarning, match="60,50,4"):
         prediction = predict(photo, model=make_network(), known=known)
     assert prediction.calibration is not None
     assert prediction.calibration.asked == known

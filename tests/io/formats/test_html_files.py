@@ -167,6 +167,9 @@ def test_the_json_of_the_page_is_that_beside_it(tmp_path: Path) -> None:
     inside = json.loads(text.split('id="rilievo">')[1].split("</script>")[0])
     beside = json.loads((tmp_path / "page.json").read_text())
     assert inside["source"]["file"] == beside["source"]["file"]
+    for facts in beside["files"]:  # which no file can say of itself
+        assert facts.pop("bytes") == (tmp_path / facts["file"]).stat().st_size
+        assert facts.pop("sha256")
     assert inside["files"] == beside["files"]
     assert inside["files"][0]["surface"]["points"] == HEIGHT * WIDTH
 
