@@ -1,5 +1,9 @@
 """Predictions of every kind, small and with everything in them, for tests of files."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from rilievo.types import (
@@ -65,3 +69,12 @@ def prediction(
         photo=Photo(pixels=pixels, name=name),
         made_by=MADE_BY,
     )
+
+
+def said_beside(folder: Path) -> dict[str, Any]:
+    """The JSON without sizes and hashes of files, which no file can have inside itself."""
+    beside = json.loads((folder / "photo.json").read_text())
+    for facts in beside["files"]:
+        assert facts.pop("bytes") > 0
+        assert len(facts.pop("sha256")) == 64
+    return beside

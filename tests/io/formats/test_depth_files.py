@@ -3,7 +3,6 @@
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from predictions import K, prediction, values_of
+from predictions import K, prediction, said_beside, values_of
 from rilievo.io.formats.png16 import coding_of, encode
 from rilievo.io.outputs import SaveOptions, save
 from rilievo.io.sidecar import read_sidecar
@@ -30,15 +29,6 @@ def test_metric_depth_is_millimetres_in_16_bits(tmp_path: Path) -> None:
     expected = np.rint(values_of(DepthKind.METRIC) * 1000)
     expected[2, 3] = expected[-1, -1] = 0
     np.testing.assert_array_equal(stored, expected)
-
-
-def said_beside(folder: Path) -> dict[str, Any]:
-    """The JSON without sizes and hashes of files, which no file can have inside itself."""
-    beside = json.loads((folder / "photo.json").read_text())
-    for facts in beside["files"]:
-        assert facts.pop("bytes") > 0
-        assert len(facts.pop("sha256")) == 64
-    return beside
 
 
 @pytest.mark.parametrize("kind", DepthKind)

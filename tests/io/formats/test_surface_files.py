@@ -13,7 +13,7 @@ import trimesh
 from PIL import Image
 
 from analytic import camera_matrix, pixel_rays, sphere
-from predictions import MADE_BY, prediction
+from predictions import MADE_BY, prediction, said_beside
 from rilievo.io.facts import SurfaceFacts
 from rilievo.io.outputs import SaveOptions, save
 from rilievo.io.sidecar import read_sidecar
@@ -95,7 +95,7 @@ def test_a_ply_states_unit_frame_and_everything_else(tmp_path: Path) -> None:
     unit, axes, everything = plyfile.PlyData.read(path).comments
     assert unit.startswith("unit: arbitrary (depth along the optical axis times one unknown")
     assert axes.startswith("axes: x right, y down, z forward")
-    beside = json.loads((tmp_path / "photo.json").read_text())
+    beside = said_beside(tmp_path)
     assert json.loads(everything.removeprefix("rilievo: ")) == beside
 
 
@@ -195,5 +195,5 @@ def test_a_texture_is_no_larger_than_asked_and_that_is_said(tmp_path: Path) -> N
 
 def test_a_glb_says_what_made_it(tmp_path: Path) -> None:
     document, _ = glb_parts(write(tmp_path, "glb", ball()))
-    beside = json.loads((tmp_path / "photo.json").read_text())
+    beside = said_beside(tmp_path)
     assert document["asset"]["extras"]["rilievo"] == beside
