@@ -129,7 +129,7 @@ def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
     [
         ("{", "broken"),
         ('{"model": 3}', "broken"),
-        ("", "empty"),
+        ("", "no content"),
     ],
 )
 def test_a_broken_fingerprint_is_one_line(text: str, words: str, tmp_path: Path) -> None:
