@@ -103,10 +103,10 @@ class _Fit:
         focal = self.best_focal(shift)
         if self.focal is not None:
             return focal * dq
-        norm = np.vdot(q, q)
+        norm = float(np.vdot(q, q))
         if norm == 0:
             return dq
-        change = (np.vdot(dq, self.uv) - 2 * focal * np.vdot(q, dq)) / norm
+        change = (float(np.vdot(dq, self.uv)) - 2 * focal * float(np.vdot(q, dq))) / norm
         return focal * dq + change * q
 
 
@@ -123,7 +123,7 @@ def _minimum(fit: _Fit) -> float:
             curvature = np.vdot(slope, slope)
             if curvature == 0 or not np.isfinite(curvature):
                 break
-            step = -np.vdot(slope, residuals) / (curvature * (1 + damping))
+            step = -float(np.vdot(slope, residuals)) / (curvature * (1 + damping))
             tried = fit.residuals(shift + step)
             tried_cost = np.vdot(tried, tried)
             if tried_cost <= cost:

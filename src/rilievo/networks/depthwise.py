@@ -19,9 +19,9 @@ class DepthwiseConv(nn.Conv2d):
         )
         self._is_slow = kernel > 3 or stride > 1
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         """Return the convolved features."""
-        if not (self._is_slow and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
-            return super().forward(x)
+        if not (self._is_slow and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+            return super().forward(input)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float()).to(x.dtype)
+            return super().forward(input.float()).to(input.dtype)

@@ -110,7 +110,7 @@ class Decoding:
 
     def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown = shown and sys.stderr is not None
-        self._redraws = self._shown and sys.stderr.isatty()
+        self._redraws = shown and sys.stderr is not None and sys.stderr.isatty()
         self._clock, self._told = clock, clock()
 
     def __call__(self, sequence: str, done: int, total: int) -> None:

@@ -72,6 +72,8 @@ def measure_statistics(network: SmallNet, batches: Iterable[Batch]) -> None:
         for batch in batches:
             network(batch.image)
     for norm in norms:
+        if norm.running_mean is None or norm.running_var is None:
+            continue
         mean, square = torch.stack(moments[norm]).mean(dim=0)
         variance = (square - mean**2).clamp(min=1e-8)
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
