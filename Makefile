@@ -64,6 +64,17 @@ docs: $(VENV)/core
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "Documentation: site/index.html"
 
+# Versions and hashes of what the core needs, as this environment was tested with.
+.PHONY: pin
+pin: $(VENV)/test
+	$(BIN)/pip install --quiet --group release
+	$(BIN)/pip freeze --exclude-editable > $(VENV)/frozen.txt
+	{ echo '# The core as it was tested: made by `make pin`, installed as docs/wheels.md says.'; \
+	  $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
+	    --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	    --constraint $(VENV)/frozen.txt; } > $(VENV)/tested-core.txt
+	mv $(VENV)/tested-core.txt requirements/tested-core.txt
+
 benchmark: $(VENV)/core
 	$(BIN)/pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks

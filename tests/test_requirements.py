@@ -1,0 +1,44 @@
+"""Tests of the pinned requirements: they name the core's dependencies with hashes, and no address."""
+
+import re
+import tomllib
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "requirements" / "tested-core.txt").read_text()
+PINS = {
+    canonicalize_name(name): (version, re.findall(r"--hash=sha256:([0-9a-f]{64})\b", rest))
+    for name, version, rest in re.findall(
+        r"^([\w.-]+)==([^\s;\\]+)(.*?)(?=^[\w.-]+==|\Z)", TEXT, re.MULTILINE | re.DOTALL
+    )
+}
+
+
+def test_every_dependency_of_the_core_is_pinned_to_a_version_it_takes() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for line in project["dependencies"]:
+        requirement = Requirement(line)
+        version, _ = PINS[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), line
+
+
+def test_every_pin_has_hashes() -> None:
+    assert len(PINS) > 10
+    assert all(hashes for _, hashes in PINS.values())
+
+
+def test_what_a_pinned_package_needs_is_pinned_too() -> None:
+    """``pip --require-hashes`` refuses a file that leaves out one need of a need."""
+    for name in set(PINS) - {"colorama"}:
+        for line in requires(name) or []:
+            need = Requirement(line)
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                assert canonicalize_name(need.name) in PINS, f"{name} needs {need.name}"
+
+
+def test_no_address_stands_in_it() -> None:
+    assert "://" not in TEXT and "index-url" not in TEXT and "find-links" not in TEXT
