@@ -208,8 +208,13 @@ def _refuse_unknown_splits(splits: Any, shown: str) -> None:
 def _check(layout: FolderLayout, shown: str) -> None:
     """Refuse what does not go together."""
     depth, camera = layout.depth, layout.camera
-    patterns = [layout.image, layout.valid, depth and depth.file]
-    patterns.append(layout.normals and layout.normals.file)
+    normals = layout.normals
+    patterns = (
+        layout.image,
+        layout.valid,
+        None if depth is None else depth.file,
+        None if normals is None else normals.file,
+    )
     for pattern in patterns:
         if pattern and "{id}" not in pattern:
             raise InputError(f"{shown}: the pattern '{pattern}' has no {{id}}")

@@ -49,7 +49,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     script = (_FOLDER / "sort.js").read_text("utf-8")
-    environment.globals.update(
+    names: dict[str, Any] = dict(
         style=(_FOLDER / "style.css").read_text("utf-8"),
         script=script,
         script_hash=_hash(script),
@@ -68,6 +68,7 @@ def _environment() -> Any:
         count=wording.count,
         head=wording.head,
     )
+    environment.globals.update(names)
     return environment
 
 

@@ -103,7 +103,7 @@ def cut_truth(truth: Truth, crop: InputCrop) -> Truth:
     camera = truth.camera
     if camera is not None:
         camera = replace(camera, K=crop_K(camera.K, top=window.top, left=window.left))
-    return replace(truth, camera=camera, **arrays)
+    return replace(truth, camera=camera, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def truth_for(benchmark: Benchmark, truth: Truth) -> Truth:

@@ -16,8 +16,11 @@ def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:
     """
     import numba
 
-    options = {"nogil": nogil, "fastmath": True, "error_model": "numpy"}
+    def compile_it(*, cache: bool) -> Any:
+        made = numba.njit(cache=cache, nogil=nogil, fastmath=True, error_model="numpy")
+        return made(function)
+
     try:
-        return numba.njit(cache=True, **options)(function)
+        return compile_it(cache=True)
     except RuntimeError:  # numba's "cannot cache function: no locator available"
-        return numba.njit(**options)(function)
+        return compile_it(cache=False)

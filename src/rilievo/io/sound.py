@@ -73,7 +73,7 @@ class Sound:
                         continue
                     latest = packet.dts
                     packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
-                    packet.stream = copy
+                    packet.stream = copy  # pyright: ignore[reportAttributeAccessIssue]
                     yield packet
             except FFmpegError:
                 self.fault = f"{printable(path)}: its sound is broken and was copied up to there"

@@ -143,7 +143,7 @@ def _turn(picture: VideoFrame) -> _Turn:
     data = picture.side_data.get("DISPLAYMATRIX")
     if data is None:
         return _Turn(transpose=False, mirror_rows=False, mirror_columns=False)
-    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))
+    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))  # pyright: ignore[reportArgumentType]
     if abs(b) + abs(c) > abs(a) + abs(d):
         return _Turn(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
     return _Turn(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)

@@ -3,7 +3,6 @@
 The first layer takes any number of colours, so that one network sees two frames at once.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -136,8 +135,5 @@ def _short_cut(inputs: int, outputs: int, stride: int) -> nn.Module:
     """What brings a block's input to the form of its output."""
     if stride == 1 and inputs == outputs:
         return nn.Identity()
-    parts = {
-        "0": nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-        "1": nn.BatchNorm2d(outputs),
-    }
-    return nn.Sequential(OrderedDict(parts))
+    convolution = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))

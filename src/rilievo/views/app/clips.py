@@ -163,7 +163,8 @@ class _Meter:
         self._told, self._stop, self._limits, self._name = told, stop, limits, name
         self._start = time.perf_counter()
         self._last = 0.0
-        self._done, self._total = 0, None
+        self._done = 0
+        self._total: int | None = None
 
     def report(self, done: int, total: int | None) -> None:
         self._done, self._total = done, total
