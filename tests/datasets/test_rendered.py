@@ -138,5 +138,5 @@ def test_its_card_is_read_without_the_renderer_and_its_frames_name_the_extra() -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "100 False\n"
-    assert "rendering synthetic scenes (numba) needs the extra 'train'" in done.stderr
+    assert "rendering synthetic scenes needs the extra 'train'" in done.stderr
     assert find_dataset("synthetic").card.extra == "train"

@@ -4,12 +4,14 @@ import csv
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from rilievo.datasets.base import Dataset
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.answers import Answer, Answers
 from rilievo.evaluate.benchmark import Benchmark, Invalid, benchmark_sha256, settings_of
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.evaluate.scoring import score
@@ -142,16 +144,13 @@ def test_pictures_show_what_was_charged() -> None:
     truth = scene(far=9.0)
     predicted = holed(DepthKind.METRIC, truth)
 
-    class One:
-        kind, made_by = DepthKind.METRIC, None
-
-        def read(self, id: str) -> Answer:
-            return Answer(depth=predicted)
-
-        def truth(self, id: str) -> Truth:
-            return truth
-
-    shown = Shown(benchmark=with_rule("nyuv2-eigen", Invalid.FAR), dataset=One(), answers=One())
+    answers = Mock(Answers)
+    answers.kind, answers.made_by = DepthKind.METRIC, None
+    answers.read.return_value = Answer(depth=predicted)
+    dataset = Mock(Dataset)
+    dataset.truth.return_value = truth
+    rule = with_rule("nyuv2-eigen", Invalid.FAR)
+    shown = Shown(benchmark=rule, dataset=dataset, answers=answers)
     depth = shown.depth("a")
     assert depth is not None
     charged = np.asarray(shown.truth("a").depth_valid)[HOLE]
