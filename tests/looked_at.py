@@ -50,7 +50,7 @@ def write_results(tmp: Path, folder: str = "results") -> tuple[Path, Path]:
         normals = np.zeros((3, 48, 64), np.float32)
         normals[2] = -1
         prediction = Prediction(
-            depth=DepthMap(values=true_depth(seed), kind=DepthKind.UP_TO_SCALE),
+            depth_or_none=DepthMap(values=true_depth(seed), kind=DepthKind.UP_TO_SCALE),
             normals=normals,
             camera=Camera(K=K),
             photo=Photo(pixels=pixels, name=photo.name),

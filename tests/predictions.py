@@ -62,7 +62,7 @@ def prediction(
     normals /= np.linalg.norm(normals, axis=0)
     pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
     return Prediction(
-        depth=DepthMap(values=values, kind=kind, valid=valid),
+        depth_or_none=DepthMap(values=values, kind=kind, valid=valid),
         normals=normals if with_normals else None,
         confidence=rng.random((height, width), np.float32) if with_confidence else None,
         camera=Camera(K=K, source=CameraSource.EXIF_35MM),

@@ -105,7 +105,6 @@ def predict(view: View, **options: object) -> Prediction:
 
 
 def depth_of(prediction: Prediction) -> DepthMap:
-    assert prediction.depth is not None
     return prediction.depth
 
 

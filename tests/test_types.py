@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
 from rilievo.types import (
     Camera,
     CameraSource,
@@ -146,7 +146,7 @@ def test_a_samples_truth_comes_with_its_mask(alone: str) -> None:
 def test_the_parts_of_a_prediction_are_of_one_size() -> None:
     depth = DepthMap(values=ones(), kind=DepthKind.METRIC)
     whole = Prediction(
-        depth=depth,
+        depth_or_none=depth,
         normals=ones(3, *SIZE),
         confidence=ones(),
         photo=Photo(pixels=photo()),
@@ -154,11 +154,19 @@ def test_the_parts_of_a_prediction_are_of_one_size() -> None:
     )
     assert whole.shape == SIZE
     with pytest.raises(InputError, match=r"differ in size.*'photo': \(6, 8\)"):
-        Prediction(depth=depth, photo=Photo(pixels=photo(6, 8)), made_by=MADE_BY)
+        Prediction(depth_or_none=depth, photo=Photo(pixels=photo(6, 8)), made_by=MADE_BY)
 
 
 def test_a_prediction_of_normals_alone_has_their_size() -> None:
     assert Prediction(normals=ones(3, *SIZE), made_by=MADE_BY).shape == SIZE
+
+
+def test_normals_alone_have_no_depth_and_say_so() -> None:
+    bare = Prediction(normals=ones(3, *SIZE), made_by=MADE_BY)
+    assert bare.depth_or_none is None
+    with pytest.raises(RilievoError, match=rf"'{MADE_BY.model}' gives no depth, only normals"):
+        bare.depth  # noqa: B018
+    assert not hasattr(bare, "depth")
 
 
 def test_an_empty_photograph_is_refused_by_its_name() -> None:
@@ -173,7 +181,9 @@ def test_a_camera_without_a_source_was_given() -> None:
 def test_arrays_of_records_are_read_only_and_the_callers_stay_writable() -> None:
     values, valid, normals, confidence = ones(), full(), ones(3, *SIZE), ones()
     depth = DepthMap(values=values, kind=DepthKind.METRIC, valid=valid)
-    prediction = Prediction(depth=depth, normals=normals, confidence=confidence, made_by=MADE_BY)
+    prediction = Prediction(
+        depth_or_none=depth, normals=normals, confidence=confidence, made_by=MADE_BY
+    )
     for array in (depth.values, depth.valid, prediction.normals, prediction.confidence):
         assert array is not None
         with pytest.raises(ValueError, match="read-only"):

@@ -141,7 +141,7 @@ def _judge(frame: "_Frame", model: int, number: int, part: Part) -> Judged:
     try:
         prediction = frame.prediction(model, part)
         truth = frame.truth(part)
-        answer = Answer(depth=prediction.depth, normals=prediction.normals)
+        answer = Answer(depth=prediction.depth_or_none, normals=prediction.normals)
         scored = score(part.plan.benchmark, answer, truth)
         sure = sureness(part.plan.benchmark, prediction, truth) if part.sure else None
     except RilievoError as error:

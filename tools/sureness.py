@@ -75,7 +75,7 @@ def sureness(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> Fram
     Raises:
         RilievoError: If the benchmark has no score for it.
     """
-    if prediction.confidence is None or prediction.depth is None:
+    if prediction.confidence is None or prediction.depth_or_none is None:
         return None
     metres = in_metres(benchmark, prediction.depth, cut_truth(truth, benchmark.input_crop))
     said = prediction.confidence[metres.mask].astype(np.float64)

@@ -54,6 +54,10 @@ class MissingExtraError(RilievoError, ImportError):
         return MissingExtraError, self._asked
 
 
+class NoDepthError(RilievoError, AttributeError):
+    """A prediction has no depth, as its model gives normals alone."""
+
+
 class NoGroundTruthError(RilievoError):
     """An image has no pixel with ground truth, so it has no score."""
 

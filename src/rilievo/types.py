@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import read_only
-from rilievo.errors import InputError
+from rilievo.errors import InputError, NoDepthError
 
 Setting = str | int | float | bool | None
 
@@ -230,7 +230,8 @@ class Prediction:
     """What a model says of one image, at that image's resolution.
 
     Attributes:
-        depth: None where the model gives none.
+        depth_or_none: Depth; None where the model gives normals alone. ``depth`` is the same for
+            everybody who knows that there is depth.
         normals: Unit, camera frame, towards the camera; None where the model gives none.
         confidence: In [0, 1], larger is surer; None where the model gives none.
         camera: The intrinsics that go with it.
@@ -239,7 +240,7 @@ class Prediction:
         made_by: Model, weights and settings.
     """
 
-    depth: DepthMap | None = None
+    depth_or_none: DepthMap | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
@@ -251,7 +252,7 @@ class Prediction:
         sizes = {
             name: size
             for name, size in (
-                ("depth", None if self.depth is None else self.depth.shape),
+                ("depth", None if self.depth_or_none is None else self.depth.shape),
                 ("normals", None if self.normals is None else self.normals.shape[-2:]),
                 ("confidence", None if self.confidence is None else self.confidence.shape),
                 ("photo", None if self.photo is None else self.photo.shape),
@@ -268,9 +269,28 @@ class Prediction:
                 object.__setattr__(self, name, read_only(array))
 
     @property
+    def depth(self) -> DepthMap:
+        """Depth of the image, with the kind of its numbers.
+
+        Raises:
+            NoDepthError: If the model gives normals alone; ``depth_or_none`` is None then.
+        """
+        if self.depth_or_none is None:
+            raise NoDepthError(
+                f"model '{self.made_by.model}' gives no depth, only "
+                f"{' and '.join(self._parts()) or 'nothing'}: ask for .depth_or_none, or take "
+                "a model of depth ('rilievo models' lists them)"
+            )
+        return self.depth_or_none
+
+    def _parts(self) -> list[str]:
+        """Names of what there is besides depth."""
+        return [name for name in ("normals", "confidence") if getattr(self, name) is not None]
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(height, width)."""
-        for part in (self.depth, self.photo):
+        for part in (self.depth_or_none, self.photo):
             if part is not None:
                 return part.shape
         assert self.normals is not None, "a prediction has depth or normals"

@@ -122,7 +122,7 @@ true, valid = np.ones((3, 4)), np.ones((3, 4), bool)
 depth = rilievo.DepthMap(values=np.ones((3, 4), np.float32), kind="metric")
 camera = rilievo.Camera(K=np.eye(3))
 made_by = MadeBy(model="", weights_sha256="", licence="", settings={{}}, version="")
-prediction = rilievo.Prediction(depth=depth, camera=camera, made_by=made_by)
+prediction = rilievo.Prediction(depth_or_none=depth, camera=camera, made_by=made_by)
 try:
     {call}
 except rilievo.RilievoError as error:

@@ -52,7 +52,7 @@ def test_a_whole_network_learns_from_a_folder_and_answers_for_a_photograph_of_an
     photo = np.zeros((75, 53, 3), np.uint8)
     (prediction,) = load_model(run, device="cpu").predict([photo])
     assert prediction.shape == (75, 53)
-    assert (prediction.depth is not None) == (task != "normals")
+    assert (prediction.depth_or_none is not None) == (task != "normals")
     assert (prediction.normals is not None) == (task != "depth")
 
 

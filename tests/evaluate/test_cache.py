@@ -48,7 +48,7 @@ def test_holes_come_back(tmp_path: Path) -> None:
     values[1, 2] = np.nan
     depth = DepthMap(values=values, kind=DepthKind.METRIC, valid=~np.isnan(values))
     cache = open_cache(tmp_path / "p", replace(MARK, kind=DepthKind.METRIC), IDS)
-    cache.write("hall", Prediction(depth=depth, made_by=MADE_BY))
+    cache.write("hall", Prediction(depth_or_none=depth, made_by=MADE_BY))
     found = cache.read("hall").depth
     assert found is not None
     np.testing.assert_array_equal(found.valid, depth.valid)

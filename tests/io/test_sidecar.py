@@ -123,7 +123,7 @@ def test_a_map_without_a_valid_pixel_has_no_range() -> None:
     whole = prediction()
     assert whole.depth is not None
     depth = replace(whole.depth, valid=np.zeros(whole.shape, bool))
-    facts = describe(replace(whole, depth=depth)).depth
+    facts = describe(replace(whole, depth_or_none=depth)).depth
     assert facts is not None
     assert (facts.minimum, facts.maximum, facts.valid_pixels) == (None, None, 0)
 

@@ -92,7 +92,6 @@ def test_odd_pictures_get_a_finite_answer(
 ) -> None:
     pixels = ODD[picture]()
     [prediction] = embedded[name].predict([pixels])
-    assert prediction.depth is not None
     assert prediction.normals is not None
     assert prediction.confidence is not None
     assert prediction.depth.kind is DepthKind.UP_TO_SCALE
@@ -136,7 +135,6 @@ def test_eight_bits_change_depth_by_little(embedded: Mapping[str, Model]) -> Non
 def test_it_knows_that_a_floor_comes_nearer_towards_the_bottom(model: Model) -> None:
     """The least a depth model must know: the motorcycle stands on a floor, before a wall."""
     [prediction] = model.predict([skimage.data.stereo_motorcycle()[0]])
-    assert prediction.depth is not None
     assert prediction.normals is not None
     height = prediction.shape[0]
     bottom, middle = prediction.depth.values[-20:], prediction.depth.values[height // 3]
@@ -150,7 +148,6 @@ def test_its_depth_of_the_motorcycle_agrees_with_the_stereo_pair(model: Model) -
     valid = np.isfinite(disparity)
     true = np.where(valid, 994.978 * 0.193001 / (np.where(valid, disparity, 1) + 31.086), 1)
     [prediction] = model.predict([left])
-    assert prediction.depth is not None
     aligned = rilievo.align(prediction.depth, true, valid).depth.depth()
     error = np.mean(np.abs(aligned[valid] - true[valid]) / true[valid])
     constant = np.mean(np.abs(np.median(true[valid]) - true[valid]) / true[valid])

@@ -38,7 +38,6 @@ def test_the_answer_is_the_networks_at_the_photographs_size(
 ) -> None:
     grey = np.full((100, 130, 3), 40, np.uint8)
     [prediction] = load_model(make_network(), engine=engine).predict([grey])
-    assert prediction.depth is not None
     assert prediction.normals is not None
     assert prediction.depth.shape == (100, 130)
     np.testing.assert_allclose(prediction.depth.depth(), 41.0, rtol=1e-5)
@@ -53,7 +52,6 @@ def test_photographs_of_many_sizes_come_back_in_their_order(make_network: MakeNe
     predictions = load_model(make_network()).predict(photos)
     for index, (photo, prediction) in enumerate(zip(photos, predictions, strict=True)):
         assert prediction.shape == photo.shape[:2]
-        assert prediction.depth is not None
         np.testing.assert_allclose(prediction.depth.depth(), 10 * index + 1, rtol=1e-5)
 
 
@@ -62,7 +60,6 @@ def test_a_batch_answers_as_its_photographs_one_by_one(make_network: MakeNetwork
     together = model.predict([PIXELS, PIXELS[::-1]])
     for photo, prediction in zip([PIXELS, PIXELS[::-1]], together, strict=True):
         [alone] = model.predict([photo])
-        assert prediction.depth is not None
         assert alone.depth is not None
         np.testing.assert_array_equal(prediction.depth.values, alone.depth.values)
 
@@ -221,7 +218,7 @@ def test_openvino_goes_without_a_cache_that_cannot_be_written(
     for name, value in home.items():
         monkeypatch.setenv(name, value)
     [prediction] = load_model(make_network(), engine="openvino").predict([PIXELS])
-    assert prediction.depth is not None
+    assert prediction.depth.shape == prediction.shape
 
 
 def test_openvinos_message_begins_where_it_says_something() -> None:

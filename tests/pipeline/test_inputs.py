@@ -111,7 +111,7 @@ def test_results_beside_the_photographs_are_not_taken_for_photographs(tmp_path: 
     depth = DepthMap(values=np.ones((40, 50), np.float32), kind=DepthKind.UP_TO_SCALE)
     made_by = MadeBy(model="m", weights_sha256="0", licence="MIT", settings={}, version="0")
     touch(tmp_path, "a.jpg", "b.json")
-    save(Prediction(depth=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
+    save(Prediction(depth_or_none=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
     left_out = LeftOut()
     jobs = list(find_jobs([tmp_path], tmp_path, sequence=False, left_out=left_out))
     assert [job.source.name for job in jobs] == ["a.jpg"]
@@ -123,7 +123,7 @@ def test_a_pattern_leaves_results_out(tmp_path: Path, expanded_by: str) -> None:
     touch(tmp_path, "a.png", "b.png")
     depth = DepthMap(values=np.ones((8, 8), np.float32), kind=DepthKind.METRIC)
     made_by = MadeBy(model="test", weights_sha256="0", licence="none", settings={}, version="0")
-    save(Prediction(depth=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
+    save(Prediction(depth_or_none=depth, made_by=made_by), tmp_path / "a", ["colour", "png16"])
     pattern = str(tmp_path / "*")
     named = [pattern] if expanded_by == "rilievo" else sorted(tmp_path.glob("*"))
     left_out = LeftOut()

@@ -260,7 +260,6 @@ def test_predict_gives_one_prediction(tmp_path: Path, make_network: MakeNetwork)
     prediction = predict(
         photo, model=make_network(), fov=60.0, known=[rilievo.KnownPoint(u=3.0, v=4.0, metres=1.6)]
     )
-    assert prediction.depth is not None
     assert prediction.depth.kind is DepthKind.METRIC
     np.testing.assert_allclose(prediction.depth.depth(), 1.6, rtol=1e-6)
     assert prediction.camera is not None

@@ -39,7 +39,7 @@ def prediction() -> Prediction:
     normals[2] = -1
     K = np.array([[40.0, 0, 23.5], [0, 40, 17.5], [0, 0, 1]])
     return Prediction(
-        depth=DepthMap(values=metres(), kind=DepthKind.METRIC),
+        depth_or_none=DepthMap(values=metres(), kind=DepthKind.METRIC),
         normals=normals,
         confidence=np.full((HEIGHT, WIDTH), 0.5, np.float32),
         camera=Camera(K=K),

@@ -106,7 +106,7 @@ class Cache:
         arrays: dict[str, np.ndarray] = {}
         if photo is not None:
             arrays["photo"] = np.array(_checksum(photo), np.uint32)
-        if self.kind is not None and prediction.depth is not None:
+        if self.kind is not None and prediction.depth_or_none is not None:
             arrays["depth"] = prediction.depth.values
             if not prediction.depth.valid.all():
                 arrays["valid"] = prediction.depth.valid

@@ -54,8 +54,8 @@ class Foreign:
         path = self.files[id]
         if self.ours:
             prediction = read_prediction(path)
-            self._check_kind(path, prediction.depth)
-            return Answer(depth=prediction.depth, normals=prediction.normals)
+            self._check_kind(path, prediction.depth_or_none)
+            return Answer(depth=prediction.depth_or_none, normals=prediction.normals)
         numbers = read_numbers(path)
         try:
             if self.kind is None:
@@ -146,7 +146,7 @@ def _own_facts(path: Path, stored: Stored) -> tuple[DepthKind | None, MadeBy]:
     if stored.scale is not None:
         raise OptionError("--scale is for files that do not say their unit; these do")
     first = read_prediction(path)
-    found = None if first.depth is None else first.depth.kind
+    found = None if first.depth_or_none is None else first.depth.kind
     if stored.said is not None and stored.said != found:
         raise OptionError(
             f"--kind says '{stored.said}', but {printable(path)} says '{found}'; leave --kind out"

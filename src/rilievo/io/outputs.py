@@ -279,13 +279,17 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
     """
     for name in names:
         for need in OUTPUTS[name].needs:
-            if getattr(prediction, need) is None:
+            if _part(prediction, need) is None:
                 raise OptionError(
                     f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
                     "does not give"
                 )
-        if Need.CAMERA in OUTPUTS[name].needs and prediction.depth is not None:
+        if Need.CAMERA in OUTPUTS[name].needs and prediction.depth_or_none is not None:
             prediction.depth.depth()
+
+
+def _part(prediction: Prediction, need: Need) -> object:
+    return getattr(prediction, "depth_or_none" if need is Need.DEPTH else need)
 
 
 def parts_of(names: Sequence[str]) -> set[Need]:

@@ -92,7 +92,7 @@ def read_prediction(path: str | Path) -> Prediction:
         )
     try:
         return Prediction(
-            depth=_depth(stored, sidecar),
+            depth_or_none=_depth(stored, sidecar),
             normals=stored.normals,
             confidence=stored.confidence,
             camera=None if sidecar.camera is None else camera_of(sidecar.camera),

@@ -47,7 +47,7 @@ def describe(
         source=SourceFacts(
             file=Path(photo.name).name if photo else "array", width=width, height=height
         ),
-        depth=None if prediction.depth is None else _depth_facts(prediction.depth),
+        depth=None if prediction.depth_or_none is None else _depth_facts(prediction.depth),
         normals=None if prediction.normals is None else OUR_AXES,
         camera=None if camera is None else _camera_facts(camera, width, height),
         calibration=prediction.calibration,

@@ -76,7 +76,6 @@ class WriteJob:
     @property
     def depth(self) -> DepthMap:
         """The depth map of an output that needs one."""
-        assert self.prediction.depth is not None, "save checks what an output needs"
         return self.prediction.depth
 
     @property

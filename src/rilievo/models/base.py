@@ -93,7 +93,7 @@ class Model(ABC):
             depth = _depth_map(inference.depth, inference.valid, photo.shape, self.card.kind)
         confidence = inference.confidence
         return Prediction(
-            depth=depth,
+            depth_or_none=depth,
             normals=None if inference.normals is None else unit(inference.normals, photo.shape),
             confidence=None if confidence is None else resize(confidence, photo.shape),
             camera=photo.camera or inference.camera or assumed_camera(photo.shape),

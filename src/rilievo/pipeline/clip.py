@@ -162,9 +162,7 @@ class _Clip:
         for answer, by in zip(self.spool, self.surveyed.corrections, strict=True):
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
-            depth = self._prediction(Inference(depth=answer.depth), blank, by).depth
-            assert depth is not None, "depth goes in, depth comes out"
-            yield depth
+            yield self._prediction(Inference(depth=answer.depth), blank, by).depth
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         """Every frame again, with its answer."""

@@ -27,12 +27,11 @@ class Metric:
 
         Pixels that the fit leaves without a positive depth are not valid any more.
         """
-        assert prediction.depth is not None, "the first frame had depth"
         metres = to_depth(prediction.depth, self.fit)
         valid = prediction.depth.valid & (metres > 0) & np.isfinite(metres)
         metres[~valid] = 0
         depth = DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid)
-        return replace(prediction, depth=depth, calibration=self.facts)
+        return replace(prediction, depth_or_none=depth, calibration=self.facts)
 
 
 def _same(photo: Photo) -> Photo:

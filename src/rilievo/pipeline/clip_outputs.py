@@ -218,7 +218,6 @@ def _colour(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     limits, options = _limits(form.extent, form.options), form.options
 
     def draw(prediction: Prediction) -> Rendered:
-        assert prediction.depth is not None, "every frame has depth if one has"
         return colourise(
             prediction.depth, colour_map=options.colour_map, limits=limits, what=options.draw
         )
@@ -247,7 +246,6 @@ def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
     coding = coding_of(kind, form.extent.low, form.extent.high or 1.0)
 
     def draw(prediction: Prediction) -> Rendered:
-        assert prediction.depth is not None, "every frame has depth if one has"
         return encode(prediction.depth, coding)
 
     facts = FileFacts(

@@ -61,7 +61,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     """
     if not metres.known and metres.camera_height is None:
         return prediction, None
-    if prediction.depth is None:
+    if prediction.depth_or_none is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
     from rilievo.calibration import calibrate, calibrate_height
     from rilievo.calibration.record import facts
@@ -80,7 +80,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         )
         asked = (f"{metres.camera_height:g} m",)
     calibration = facts(fitted, asked)
-    return replace(prediction, depth=fitted.depth, calibration=calibration), fitted
+    return replace(prediction, depth_or_none=fitted.depth, calibration=calibration), fitted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def survey(
             small = Photo(pixels=shrink(photo.pixels, _size_of(answer)), name=photo.name)
             checked = model.finish(_only(answer, parts), small)
             spool.append(_answer_of(checked))
-            if track is not None and checked.depth is not None:
+            if track is not None and checked.depth_or_none is not None:
                 track.watch(look_at(checked.depth, small))
             ticks.append(frame.ticks)
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
@@ -133,7 +133,7 @@ def _size_of(answer: Inference) -> tuple[int, int]:
 
 def _answer_of(prediction: Prediction) -> Inference:
     return Inference(
-        depth=None if prediction.depth is None else prediction.depth.values,
+        depth=None if prediction.depth_or_none is None else prediction.depth.values,
         normals=prediction.normals,
         confidence=prediction.confidence,
     )

@@ -132,7 +132,6 @@ def _framed(photo: Photo, size: tuple[int, int]) -> Photo:
 
 def _lesson(prediction: Prediction) -> Lesson:
     depth, photo, camera = prediction.depth, prediction.photo, prediction.camera
-    assert depth is not None
     assert photo is not None
     assert camera is not None
     z = np.where(depth.valid, depth.values, 1).astype(np.float64)

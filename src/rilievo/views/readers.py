@@ -51,4 +51,8 @@ class FolderReader:
             answer = self.found.read(id)
             return Seen(depth=answer.depth, normals=answer.normals)
         prediction = read_prediction(self.found.files[id])
-        return Seen(depth=prediction.depth, normals=prediction.normals, camera=prediction.camera)
+        return Seen(
+            depth=prediction.depth_or_none,
+            normals=prediction.normals,
+            camera=prediction.camera,
+        )

@@ -81,7 +81,7 @@ def _layers(exhibit: Exhibit) -> Iterator[_Layer]:
 
 def _write(layer: _Layer, exhibit: Exhibit, camera: Camera, folder: Path, most: int) -> Surface:
     prediction = Prediction(
-        depth=layer.depth,
+        depth_or_none=layer.depth,
         camera=camera,
         photo=Photo(pixels=exhibit.photo, camera=camera, name=exhibit.id),
         made_by=layer.made_by,

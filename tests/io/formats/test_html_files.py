@@ -123,7 +123,7 @@ def test_the_page_says_what_the_numbers_are(
 
 
 def test_a_model_of_normals_alone_has_a_page_without_a_surface(tmp_path: Path) -> None:
-    page = Reader(written(replace(prediction(), depth=None, confidence=None), tmp_path))
+    page = Reader(written(replace(prediction(), depth_or_none=None, confidence=None), tmp_path))
     assert list(page.pictures()) == ["Photograph", "Surface normals"]
     assert not any(name == "canvas" for name, _ in page.elements)
     assert any("no depth" in text for _, text in page.texts)
@@ -136,7 +136,7 @@ def test_depth_without_an_answer_anywhere_has_a_page_too(tmp_path: Path) -> None
         kind=DepthKind.METRIC,
         valid=np.zeros(shape, bool),
     )
-    page = Reader(written(replace(prediction(), depth=depth), tmp_path))
+    page = Reader(written(replace(prediction(), depth_or_none=depth), tmp_path))
     assert "Depth" in page.pictures()
     assert any("Nothing is left" in text for _, text in page.texts)
 

@@ -32,7 +32,7 @@ def ball(*, kind: DepthKind = DepthKind.METRIC, with_normals: bool = True) -> Pr
     pixels[..., 0], pixels[..., 1] = 3 * np.arange(WIDTH), 4 * np.arange(HEIGHT)[:, None]
     normals = np.where(view.seen, view.normals, [[[0]], [[0]], [[-1]]]).astype(np.float32)
     return Prediction(
-        depth=DepthMap(values=depth, kind=kind, valid=view.seen),
+        depth_or_none=DepthMap(values=depth, kind=kind, valid=view.seen),
         normals=normals if with_normals else None,
         camera=Camera(K=K, source=CameraSource.GIVEN),
         photo=Photo(pixels=pixels, name="Küche.jpg"),

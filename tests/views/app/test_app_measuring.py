@@ -21,7 +21,9 @@ def flat(kind: DepthKind = DepthKind.METRIC, source: CameraSource = CameraSource
     values = np.full((81, 101), 2.0, np.float32)
     values[:, 51:] = 3.0
     return Prediction(
-        depth=DepthMap(values=values, kind=kind), camera=Camera(K=K, source=source), made_by=MADE_BY
+        depth_or_none=DepthMap(values=values, kind=kind),
+        camera=Camera(K=K, source=source),
+        made_by=MADE_BY,
     )
 
 
@@ -75,7 +77,7 @@ def test_a_point_outside_and_one_without_depth_are_refused_in_words():
     valid[3, 4] = False
     depth = flat().depth
     assert depth is not None
-    holed = replace(flat(), depth=replace(depth, valid=valid))
+    holed = replace(flat(), depth_or_none=replace(depth, valid=valid))
     with pytest.raises(InputError, match="no depth at 4, 3"):
         spot(holed, 4, 3)
 
@@ -85,7 +87,7 @@ def test_one_stray_pixel_does_not_change_a_measurement():
     assert depth is not None
     values = depth.values.copy()
     values[40, 20] = 9.0
-    stray = replace(flat(), depth=DepthMap(values=values, kind=DepthKind.METRIC))
+    stray = replace(flat(), depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC))
     assert spot(stray, 20, 40).value == 2.0
     assert "2.00 m deep" in say_spot(stray, "A", spot(stray, 20, 40))
 
@@ -102,7 +104,7 @@ def test_a_distance_is_the_same_both_ways_and_grows_with_the_scale(
     one = flat()
     assert one.depth is not None
     values = (one.depth.values * np.float32(scale)).astype(np.float32)
-    other = replace(one, depth=DepthMap(values=values, kind=DepthKind.METRIC))
+    other = replace(one, depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC))
     there, back = between(one, a, b).metres, between(one, b, a).metres
     assert there == pytest.approx(back)
     assert between(other, a, b).metres == pytest.approx(scale * (there or 0), rel=1e-5, abs=1e-9)

@@ -23,7 +23,7 @@ MOST_POINTS = 250_000
 
 def write(job: WriteJob) -> FileFacts:
     """Write the page; depth of an affine kind has pictures but no surface."""
-    prediction, options, depth = job.prediction, job.options, job.prediction.depth
+    prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
     relief, missing = _relief(job)
     surface = None
     if relief is not None:
@@ -62,7 +62,8 @@ def write(job: WriteJob) -> FileFacts:
 
 def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     """The surface, or why there is none."""
-    depth, camera, options = job.prediction.depth, job.prediction.camera, job.options
+    prediction, options = job.prediction, job.options
+    depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None:
         return None, None
     if not depth.is_depth:

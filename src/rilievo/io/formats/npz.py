@@ -15,7 +15,7 @@ KEY = "about"
 def write(job: WriteJob) -> FileFacts:
     """Write what there is of depth, valid, kind, normals (3, h, w), confidence, K and the JSON."""
     prediction, about = job.prediction, job.about
-    depth = prediction.depth
+    depth = prediction.depth_or_none
     facts = FileFacts(
         file=job.file,
         output=job.output,

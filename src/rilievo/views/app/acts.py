@@ -40,7 +40,7 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
         RilievoError: If the colour range is none for this depth, or the answer is gone.
     """
     prediction = desk.prediction(answer)
-    depth = prediction.depth
+    depth = prediction.depth_or_none
     if depth is None:
         pictures = markup.hint("This model gives no depth.")
     else:
@@ -172,7 +172,7 @@ def say_known(visit: Visit, answer: Answer) -> list[str]:
 
 def compared(desk: Desk, answers: Sequence[Answer]) -> list[str]:
     """In words, how far two answers agree on what is nearer than what."""
-    depths = [prediction.depth for prediction in map(desk.prediction, answers)]
+    depths = [prediction.depth_or_none for prediction in map(desk.prediction, answers)]
     found = disagreement([depth for depth in depths if depth is not None])
     if found is None:
         return ["They cannot be compared: one gives no depth, or a flat one."]

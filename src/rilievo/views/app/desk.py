@@ -222,7 +222,7 @@ class Desk:
 
 def _bytes_of(prediction: Prediction) -> int:
     arrays = [prediction.normals, prediction.confidence]
-    if prediction.depth is not None:
+    if prediction.depth_or_none is not None:
         arrays += [prediction.depth.values, prediction.depth.valid]
     if prediction.photo is not None:
         arrays.append(prediction.photo.pixels)

@@ -45,7 +45,7 @@ def summary(answer: Answer, prediction: Prediction, shown: str) -> str:
     """What an answer is, in words."""
     height, width = answer.shape
     lines = [f"{shown} answered for {width} × {height} pixels in {answer.seconds:.2f} s."]
-    if prediction.depth is not None:
+    if prediction.depth_or_none is not None:
         lines.append(f"Its numbers: {MEANINGS[prediction.depth.kind]}.")
         if prediction.depth.kind is not DepthKind.METRIC:
             lines.append("A distance that you know gives metres: see Measure.")

@@ -115,7 +115,7 @@ def fresh(site: Site, now: Visit) -> dict[str, Any]:
     """The view for a new answer: picture, points and words, by their names in ``Measuring``."""
     answer = acts.held(site.desk, now)
     picture = gr.Image(value=str(acts.mark(site.desk, now, site.uploads)), visible=True)
-    depth = site.desk.prediction(answer).depth
+    depth = site.desk.prediction(answer).depth_or_none
     words = acts.measured(site.desk, now) if depth is not None else []
     return {
         "picture": picture,

@@ -61,7 +61,7 @@ def spot(prediction: Prediction, u: float | int, v: float | int) -> Spot:
     Raises:
         InputError: If there is no depth, or the point lies outside or where none is valid.
     """
-    depth = prediction.depth
+    depth = prediction.depth_or_none
     if depth is None:
         raise InputError("this model gives no depth, so there is nothing to measure")
     value = _median_at(depth, u, v)
@@ -77,7 +77,6 @@ def spot(prediction: Prediction, u: float | int, v: float | int) -> Spot:
 def measure(prediction: Prediction, first: Spot, second: Spot) -> Measured:
     """Distance and ratio of two spots of a prediction."""
     depth = prediction.depth
-    assert depth is not None, "spots have depth"
     if first.place is None or second.place is None:
         return Measured(metres=None, relative=None, ratio=None, words=_order(depth, first, second))
     apart = float(np.linalg.norm(second.place - first.place))
@@ -97,7 +96,6 @@ def measure(prediction: Prediction, first: Spot, second: Spot) -> Measured:
 def say_spot(prediction: Prediction, name: str, at: Spot) -> str:
     """One sentence of one spot."""
     depth = prediction.depth
-    assert depth is not None, "spots have depth"
     where = f"Point {name} is at column {at.u:.0f}, row {at.v:.0f}"
     if depth.kind is DepthKind.METRIC:
         return f"{where}, {_metres(at.value)} deep (along the optical axis)."

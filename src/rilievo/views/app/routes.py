@@ -79,7 +79,7 @@ def _drawn(prediction: Prediction, request: Request) -> Picture:
     name = request.path_params["name"]
     if name == "photo":
         return photo_picture(prediction)
-    if name == "depth" and prediction.depth is not None:
+    if name == "depth" and prediction.depth_or_none is not None:
         options = _save_options(request)
         limits = depth_limits(prediction.depth, options.colour_limits)
         return depth_picture(prediction.depth, options.colour_map, limits)

@@ -37,7 +37,7 @@ def surface_page(prediction: Prediction) -> str:
     Raises:
         InputError: If there is no depth to make a surface of, or nothing is left of it.
     """
-    depth, camera = prediction.depth, prediction.camera
+    depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None or camera is None:
         raise InputError("this model gives no depth, so there is no surface")
     step = surface_step(depth.shape, MOST_POINTS)
