@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from rilievo.calibration import calibrate_height as calibrate_height
     from rilievo.datasets import DATASETS as DATASETS
     from rilievo.datasets import open_dataset as open_dataset
+    from rilievo.errors import CalibrationError as CalibrationError
+    from rilievo.errors import InputError as InputError
+    from rilievo.errors import MissingExtraError as MissingExtraError
+    from rilievo.errors import MissingFileError as MissingFileError
+    from rilievo.errors import ModelError as ModelError
+    from rilievo.errors import NoDepthError as NoDepthError
+    from rilievo.errors import OptionError as OptionError
+    from rilievo.errors import OutputError as OutputError
     from rilievo.errors import RilievoError as RilievoError
     from rilievo.evaluate.benchmarks import BENCHMARKS as BENCHMARKS
     from rilievo.evaluate.options import EvaluateOptions as EvaluateOptions
@@ -42,12 +50,20 @@ _HOMES = {
     "BENCHMARKS": "evaluate.benchmarks",
     "DATASETS": "datasets",
     "MODELS": "models",
+    "CalibrationError": "errors",
     "Camera": "types",
     "DepthKind": "types",
     "DepthMap": "types",
     "EvaluateOptions": "evaluate.options",
     "ExportOptions": "export.options",
+    "InputError": "errors",
     "KnownPoint": "calibration",
+    "MissingExtraError": "errors",
+    "MissingFileError": "errors",
+    "ModelError": "errors",
+    "NoDepthError": "errors",
+    "OptionError": "errors",
+    "OutputError": "errors",
     "Photo": "types",
     "PredictOptions": "pipeline.options",
     "Prediction": "types",

@@ -2,6 +2,10 @@
 
 The command line prints a ``RilievoError`` without a traceback and exits with 2; any other
 exception is a defect of ours and keeps its traceback.
+
+Errors are also the built-in that they are: a bad value is a ``ValueError``, a missing file a
+``FileNotFoundError``. So code that turns a library's ``ValueError`` or ``OSError`` into one of
+these lets a ``RilievoError`` pass first, which says already what is wrong.
 """
 
 import difflib
@@ -26,15 +30,26 @@ class RilievoError(Exception):
         super().__init__(one_line(str(message)))
 
 
-class InputError(RilievoError):
+class InputError(RilievoError, ValueError):
     """A file or array handed to us cannot be used; the work on other inputs goes on."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file or folder that was named does not exist.
+
+    It has its message alone: ``errno`` and ``filename`` are None.
+    """
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument is of a type that cannot be used."""
 
 
 class OutputError(RilievoError):
     """A result cannot be written where it was asked for."""
 
 
-class OptionError(RilievoError):
+class OptionError(RilievoError, ValueError):
     """Options that are out of range or do not go together."""
 
 
@@ -62,7 +77,7 @@ class NoGroundTruthError(RilievoError):
     """An image has no pixel with ground truth, so it has no score."""
 
 
-class CalibrationError(RilievoError):
+class CalibrationError(RilievoError, ValueError):
     """Known distances do not determine the scale (and shift) of a depth map."""
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from rilievo.errors import InputError
+from rilievo.errors import InputTypeError
 from rilievo.types import DepthKind, DepthMap, Prediction
 
 # Rows of a large map are converted in bands of this many pixels: in float64, but never whole.
@@ -73,9 +73,9 @@ def check_depth_map(depth: object) -> None:
         InputError: If it is none; the message says what to take.
     """
     if isinstance(depth, Prediction):
-        raise InputError("a Prediction is given, expected its DepthMap: take prediction.depth")
+        raise InputTypeError("a Prediction is given, expected its DepthMap: take prediction.depth")
     if not isinstance(depth, DepthMap):
-        raise InputError(f"a {type(depth).__name__} is given, expected a DepthMap")
+        raise InputTypeError(f"a {type(depth).__name__} is given, expected a DepthMap")
 
 
 def abscissa(

@@ -6,7 +6,7 @@ from pathlib import Path
 from rilievo.datasets.base import Absent, Dataset, Request, check_request
 from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.outside import load_outside
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import OptionError, RilievoError, suggest
 from rilievo.io.limits import unreadable
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
@@ -92,5 +92,7 @@ def open_dataset(
     try:
         check_request(request, card)
         return loader(request)
+    except RilievoError:
+        raise
     except OSError as error:
         raise unreadable(error, request.root) from error

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.datasets.card import DatasetCard
-from rilievo.errors import InputError, OptionError, suggest
+from rilievo.errors import InputError, MissingFileError, OptionError, suggest
 from rilievo.io.limits import printable
 from rilievo.types import Sample, Truth
 
@@ -161,7 +161,7 @@ def check_request(request: Request, card: DatasetCard) -> None:
 
     Raises:
         OptionError: If the split or the variant is unknown.
-        InputError: If the root does not exist.
+        MissingFileError: If the root does not exist.
     """
     for what, asked, known in (
         ("split", request.split, card.splits),
@@ -172,7 +172,7 @@ def check_request(request: Request, card: DatasetCard) -> None:
                 f"dataset '{card.name}' has no {what} '{asked}'; {suggest(asked, known)}"
             )
     if not request.root.exists():
-        raise InputError(
+        raise MissingFileError(
             f"{request.root}: there is no such folder; 'rilievo datasets {card.name}' says where "
             "to get it and how it lies on disk"
         )

@@ -181,8 +181,9 @@ def described_folder(path: Path, layout: FolderLayout) -> Path:
 
 
 def _parsed(path: Path) -> Any:
+    text = read_text(path)
     try:
-        return parse_yaml(read_text(path))
+        return parse_yaml(text)
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"reading {printable(path)}", "evaluate") from error
     except ValueError as error:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.datasets.files import names_in
-from rilievo.errors import InputError, OptionError
+from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluate.answers import Answer
 from rilievo.io.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
@@ -132,6 +132,8 @@ class Cache:
                 depth = _floats(file, "depth", 2) if self.kind is not None else None
                 valid = array_of(file, "valid") if "valid" in file else None
                 normals = _floats(file, "normals", 3) if self.fingerprint.normals else None
+        except RilievoError:
+            raise
         except BROKEN_FILE as error:
             raise _broken(path, error) from error
         if depth is None or self.kind is None:
@@ -151,6 +153,8 @@ class Cache:
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return "photo" not in file or int(file["photo"]) == _checksum(photo)
+        except RilievoError:
+            raise
         except BROKEN_FILE as error:
             raise _broken(path, error) from error
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from rilievo.errors import OutputError
+from rilievo.errors import OutputError, RilievoError
 from rilievo.io.durable import create_new, sync_file, sync_folder, sync_tree
 from rilievo.io.limits import printable
 
@@ -68,7 +68,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     except BaseException as error:
         if part is not None:
             discard(part)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, RilievoError):
             raise unwritable(path, error) from error
         raise
 
@@ -92,7 +92,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except BaseException as error:
         discard(part)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, RilievoError):
             raise unwritable(path, error) from error
         raise
 

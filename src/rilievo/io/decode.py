@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from rilievo.errors import InputError, MissingExtraError
+from rilievo.errors import InputError, MissingExtraError, RilievoError
 from rilievo.io.limits import MAX_BYTES, check_size, reason
 from rilievo.io.low_bits import is_deep_colour, refuse_low_bits_of_colour
 from rilievo.io.signatures import (
@@ -100,6 +100,8 @@ def told_in_one_line(name: str, what: str = "image") -> Generator[None, None, No
     """Turn what Pillow raises on a broken image into an ``InputError``."""
     try:
         yield
+    except RilievoError:
+        raise
     except MemoryError as error:
         raise InputError(f"{name}: there is not enough memory to decode it") from error
     except Image.DecompressionBombError as error:

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, MissingFileError
 
 MIN_SIDE = 32
 """Fewest pixels along either side: below, no network sees a scene."""
@@ -46,13 +46,14 @@ def check_regular(path: Path | str) -> int:
         Its size [bytes], at least 1.
 
     Raises:
-        InputError: If the path does not exist, cannot be reached, is empty or is not a file.
+        MissingFileError: If the path does not exist.
+        InputError: If it cannot be reached, is empty or is not a file.
     """
     name = printable(path)
     try:
         found = os.stat(path)
     except FileNotFoundError as error:
-        raise InputError(f"{name}: {_missing(path)}") from error
+        raise MissingFileError(f"{name}: {_missing(path)}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{name}: cannot be reached ({reason(error)})") from error
     if not stat.S_ISREG(found.st_mode):

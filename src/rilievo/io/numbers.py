@@ -20,7 +20,7 @@ from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from rilievo.errors import InputError, MissingExtraError, suggest
+from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
 from rilievo.io.decode import PILLOW_ERRORS, load
 from rilievo.io.limits import MAX_BYTES, MAX_PIXELS, check_regular, printable, reason
 from rilievo.io.netpbm import is_netpbm, parse_netpbm
@@ -94,6 +94,8 @@ def _told(shown: str, what: str) -> Generator[None, None, None]:
     """Turn what the decoders raise on a broken file into one line."""
     try:
         yield
+    except RilievoError:
+        raise
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise InputError(
             f"{shown}: this {what} is cut short, damaged or of a rare kind ({reason(error)}); "

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, InputTypeError
 from rilievo.io.decode import decode, load, told_in_one_line
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
@@ -33,6 +33,8 @@ def read_photo(
         Its ``camera`` is None where the file does not tell it. An RGB array is not copied.
 
     Raises:
+        MissingFileError: If the path does not exist.
+        InputTypeError: If ``source`` is of another type.
         InputError: If it is not a photograph that we read, is broken, or is smaller than 32
             pixels on a side. The message is one line and begins with the path.
     """
@@ -46,7 +48,7 @@ def read_photo(
         return _from_file(BytesIO(source), "bytes", len(source), max_pixels)
     if isinstance(source, Path | str):
         return _from_path(source, max_pixels)
-    raise InputError(
+    raise InputTypeError(
         f"{type(source).__name__}: is no image; a path, bytes, a numpy array or a Pillow image is"
     )
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rilievo.errors import OutputError
+from rilievo.errors import OutputError, RilievoError
 from rilievo.io.atomic import (
     discard,
     new_part,
@@ -116,7 +116,7 @@ def filling(placement: Placement) -> Iterator[Placement]:
         yield placement
     except BaseException as error:
         placement.discard()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, RilievoError):
             raise unwritable(placement.latest, error) from error
         raise
 

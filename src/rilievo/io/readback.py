@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import check_regular, printable, read_text
@@ -110,7 +110,9 @@ def _find(path: Path) -> _Found:
         beside = sidecar_path(path)
         if not beside.is_file():
             _refuse_part_of_video(path)
-            raise InputError(f"{printable(path)}: there is no such file, and no JSON beside it")
+            raise MissingFileError(
+                f"{printable(path)}: there is no such file, and no JSON beside it"
+            )
         return _Found(folder=path.parent, sidecar=_of_photo(beside, path))
     for output in OUTPUTS.values():
         if path.name.endswith(output.suffix):
@@ -162,6 +164,8 @@ def _find_alone(path: Path, embedded: str) -> _Found:
     """A file by what it says of itself."""
     try:
         text = load(embedded)(path)
+    except RilievoError:
+        raise
     except BROKEN_FILE as error:
         raise InputError(
             f"{printable(path)}: not a file of rilievo, or broken ({_line(error)})"
@@ -204,6 +208,8 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
     check_regular(path)
     try:
         return load(reader)(path, facts)
+    except RilievoError:
+        raise
     except BROKEN_FILE as error:
         raise InputError(f"{printable(path)}: broken ({_line(error)}): make it anew") from error
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, MissingFileError
 from rilievo.io.checksums import CHECKSUMS, read_checksums
 from rilievo.io.facts import FORMAT, FileSum, Sidecar
 from rilievo.io.json_record import NotThisRecord, from_json
@@ -83,7 +83,7 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
         elif path.exists():
             look.at(path)
         else:
-            raise InputError(f"{printable(path)}: no such file or folder")
+            raise MissingFileError(f"{printable(path)}: no such file or folder")
     if not (look.whole or look.faults or look.unknown):
         shown = ", ".join(printable(path) for path in given)
         raise InputError(f"{shown}: nothing there says what its files were when they were written")

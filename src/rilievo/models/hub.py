@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import MissingExtraError, ModelError
+from rilievo.errors import MissingExtraError, ModelError, RilievoError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import first_line
@@ -107,6 +107,8 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
             folder = _folder(repository, locked.commit, list(locked.files))
         else:
             folder = _first_folder(repository, revision, choose)
+    except RilievoError:
+        raise
     except (OSError, ValueError, _client_error()) as error:
         why = _without_passwords(_why(error, repository, revision))
         raise ModelError(f"{name}: {why}") from error

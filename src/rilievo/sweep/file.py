@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from rilievo.errors import InputError, MissingExtraError, OptionError, suggest
+from rilievo.errors import InputError, MissingExtraError, OptionError, RilievoError, suggest
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable, read_text
 from rilievo.io.yaml_text import parse_yaml
@@ -36,15 +36,17 @@ def read_sweep(path: Path) -> SweepConfig:
         return from_json(SweepConfig, json.dumps(table))
     except NotThisRecord as error:
         raise InputError(f"{where}: {str(error).replace('it.', '', 1)}") from error
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{where}: holds what no sweep has: {error}") from error
     except OptionError as error:
         raise InputError(f"{where}: {error}") from error
+    except RilievoError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{where}: holds what no sweep has: {error}") from error
 
 
 def _table(path: Path) -> dict[str, Any]:
+    text = read_text(path)
     try:
-        text = read_text(path)
         if len(text) > _LONGEST:
             raise ValueError(f"{len(text)} characters, more than the {_LONGEST} of any sweep")
         table = _toml(text) if path.suffix == ".toml" else _yaml(text)

@@ -20,7 +20,7 @@ from jaxtyping import Float16, Float32, Int8, UInt8
 from numpy.lib import format as npy
 
 from rilievo.depth_map import DepthKind
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
 from rilievo.io.limits import check_regular, printable, reason
 from rilievo.io.readback import BROKEN_FILE
 from rilievo.train.frames import FARTHEST, Frame
@@ -77,9 +77,11 @@ def read_shard(path: Path) -> Shard:
     Raises:
         InputError: If the file is no shard.
     """
+    check_regular(path)
     try:
-        check_regular(path)
         arrays = _mapped(path)
+    except RilievoError:
+        raise
     except BROKEN_FILE as error:
         raise InputError(
             f"{printable(path)}: not a shard of rendered frames: {reason(error)}"

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.errors import InputError, ModelError
+from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.io.limits import reason
 from rilievo.networks.backbones.facts import Facts
 from rilievo.networks.backbones.padding import pad, padded_size, place
@@ -106,6 +106,8 @@ class Backbone(nn.Module, ABC):
     def _looked(self, pixels: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Looked:
         try:
             return self.look(pixels)
+        except RilievoError:
+            raise
         # Each library says in its own way that a size is not for its positional embedding.
         except (AssertionError, RuntimeError, ValueError) as error:
             if is_out_of_memory(error):

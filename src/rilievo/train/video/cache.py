@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.errors import InputError
+from rilievo.errors import InputError, RilievoError
 from rilievo.io.atomic import make_folder, unwritable
 from rilievo.io.durable import sync_open_file
 from rilievo.io.video import VideoReader
@@ -97,6 +97,8 @@ def cached(
         if sequence.video is not None:
             return _of_video(sequence, size, files, progress)
         return _of_files(sequence, size, files, wanted, progress)
+    except RilievoError:
+        raise
     except OSError as error:
         raise unwritable(files.frames, error) from error
 

@@ -75,10 +75,11 @@ def _entries(path: Path) -> Mapping[str, Any]:
     text = read_text(path).removeprefix("\ufeff")
     try:
         if path.suffix.lower() == ".json":
-            return _mapping(parse_json(text), path)  # YAML refuses the tabs of most JSON
-        # OpenCV's own head and tags are no YAML of today; what they mark is an ordinary mapping.
-        text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
-        found = parse_yaml(text)
+            found = parse_json(text)  # YAML refuses the tabs of most JSON
+        else:
+            # OpenCV's own head and tags are no YAML of today; they mark an ordinary mapping.
+            text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
+            found = parse_yaml(text)
     except ModuleNotFoundError as missing:
         raise MissingExtraError("a calibration in YAML", "video") from missing
     except ValueError as error:
