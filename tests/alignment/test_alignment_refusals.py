@@ -129,4 +129,4 @@ except rilievo.RilievoError as error:
     print(type(error).__name__, error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert re.match(f"InputError .*{words}", done.stdout)
+    assert re.match(f"Input(Type)?Error .*{words}", done.stdout)

@@ -36,7 +36,7 @@ def quarters(kind: DepthKind = DepthKind.METRIC, name: str = HOSTILE) -> Predict
     return replace(
         prediction(name=name),
         made_by=replace(MADE_BY, model="</script><script>alert(2)</script>"),
-        depth=DepthMap(values=(1 / inverse).astype(np.float32), kind=kind),
+        depth_or_none=DepthMap(values=(1 / inverse).astype(np.float32), kind=kind),
         normals=None,
         confidence=None,
         camera=Camera(K=K),
@@ -188,7 +188,7 @@ def test_a_page_of_a_large_photograph_stays_small(tmp_path: Path) -> None:
     noise = Image.fromarray(rng.integers(0, 256, (192, 192, 3), np.uint8)).resize((768, 768))
     given = replace(
         quarters(),
-        depth=DepthMap(values=depth, kind=DepthKind.METRIC),
+        depth_or_none=DepthMap(values=depth, kind=DepthKind.METRIC),
         photo=Photo(pixels=np.asarray(noise), name="noise.jpg"),
     )
     assert len(written(given, tmp_path)) < 3_000_000
