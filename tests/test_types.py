@@ -190,3 +190,26 @@ def test_arrays_of_records_are_read_only_and_the_callers_stay_writable() -> None
             array[..., 0] = 0
     for array in (values, valid, normals, confidence):
         array[..., 0] = 0
+
+
+def test_records_of_arrays_are_the_same_as_a_whole_or_not() -> None:
+    def made(value: float = 1.0) -> Prediction:
+        values = np.full(SIZE, value, np.float32)
+        depth = DepthMap(values=values, kind=DepthKind.METRIC)
+        normals = np.full((3, *SIZE), np.nan, np.float32)
+        camera = Camera(K=np.eye(3))
+        picture = Photo(pixels=photo())
+        return Prediction(
+            depth_or_none=depth, normals=normals, camera=camera, photo=picture, made_by=MADE_BY
+        )
+
+    one, same, other = made(), made(), made(2.0)
+    assert (one == same) is True
+    assert (one == other) is False
+    assert one != other
+    assert one.depth == same.depth != other.depth
+    assert one.camera == same.camera
+    assert one != "one"
+    for record in (one, one.depth, one.camera, one.photo):
+        with pytest.raises(TypeError, match=rf"{type(record).__name__} holds arrays .*no hash"):
+            hash(record)

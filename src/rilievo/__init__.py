@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rilievo.io.verification import verify as verify
     from rilievo.models import MODELS as MODELS
     from rilievo.models import load_model as load_model
+    from rilievo.models.last import unload_model as unload_model
     from rilievo.pipeline.options import PredictOptions as PredictOptions
     from rilievo.pipeline.run import predict as predict
     from rilievo.pipeline.run import predict_files as predict_files
@@ -84,6 +85,7 @@ _HOMES = {
     "save": "io.outputs",
     "sweep_probes": "sweep.run",
     "train_probe": "train.probe.run",
+    "unload_model": "models.last",
     "verify": "io.verification",
 }
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.errors import InputError, suggest
+from rilievo.sameness import no_hash, same_record
 
 
 class DepthKind(StrEnum):
@@ -48,6 +49,9 @@ class DepthMap:
     values: Float32[np.ndarray, "h w"]
     kind: DepthKind
     valid: Bool[np.ndarray, "h w"] = field(default=None)  # pyright: ignore[reportAssignmentType]
+
+    __eq__ = same_record
+    __hash__ = no_hash
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float32)

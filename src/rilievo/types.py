@@ -24,6 +24,7 @@ from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import read_only
 from rilievo.errors import InputError, NoDepthError
+from rilievo.sameness import no_hash, same_record
 
 Setting = str | int | float | bool | None
 
@@ -54,6 +55,9 @@ class Camera:
     K: Float64[np.ndarray, "3 3"]
     source: CameraSource = CameraSource.GIVEN
 
+    __eq__ = same_record
+    __hash__ = no_hash
+
     def __post_init__(self) -> None:
         K = np.asarray(self.K, dtype=np.float64)
         if K.shape != (3, 3):
@@ -81,6 +85,9 @@ class Photo:
     pixels: UInt8[np.ndarray, "h w 3"]
     camera: Camera | None = None
     name: str = "array"
+
+    __eq__ = same_record
+    __hash__ = no_hash
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -124,6 +131,9 @@ class Truth:
     world_T_cam: Float64[np.ndarray, "4 4"] | None = None
     scene: str | None = None
 
+    __eq__ = same_record
+    __hash__ = no_hash
+
     def __post_init__(self) -> None:
         self._check_sizes(None)
         if (self.depth is None) != (self.depth_valid is None):
@@ -152,6 +162,9 @@ class Sample(Truth):
     """
 
     image: UInt8[np.ndarray, "h w 3"]
+
+    __eq__ = same_record
+    __hash__ = no_hash
 
     def __post_init__(self) -> None:
         self._check_sizes(self.image.shape[:2])
@@ -247,6 +260,9 @@ class Prediction:
     calibration: Calibration | None = None
     photo: Photo | None = None
     made_by: MadeBy
+
+    __eq__ = same_record
+    __hash__ = no_hash
 
     def __post_init__(self) -> None:
         sizes = {

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from rilievo.sameness import no_hash, same_record
 from rilievo.types import DepthKind, DepthMap, MadeBy
 
 
@@ -20,6 +21,9 @@ class Answer:
 
     depth: DepthMap | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
+
+    __eq__ = same_record
+    __hash__ = no_hash
 
 
 @runtime_checkable

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,8 +124,22 @@ def load_model(
     if card is None:
         from rilievo.models.onnx import OnnxModel
 
-        return OnnxModel(Path(name), options)
-    return _loader(card)(card, options)
+        model = OnnxModel(Path(name), options)
+    else:
+        model = _loader(card)(card, options)
+    # A path means the same file in a process that works in another folder.
+    place = Path(name).absolute() if os.path.exists(name) else name
+    model.again = partial(
+        load_model,
+        place,
+        kind=kind,
+        device=device,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        settings=None if settings is None else dict(settings),
+    )
+    return model
 
 
 def _loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":

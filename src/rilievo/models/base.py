@@ -5,9 +5,10 @@ module brings the answer to the photograph's size and writes down what made it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
@@ -18,6 +19,7 @@ from rilievo.io.bands import bands
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
 from rilievo.models.card import ModelCard
+from rilievo.sameness import no_hash, same_record
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
 from rilievo.version import VERSION
 
@@ -43,6 +45,9 @@ class Inference:
     confidence: Float32[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
 
+    __eq__ = same_record
+    __hash__ = no_hash
+
 
 class Model(ABC):
     """A depth or normals model behind the one verb ``predict``."""
@@ -51,6 +56,16 @@ class Model(ABC):
     weights_sha256: str
     settings: Mapping[str, Setting]
     """Every option of this model that changes its numbers."""
+    concurrent: bool = False
+    """Whether several threads may use it at once."""
+    again: "Callable[[], Model] | None" = None
+    """How to load it in another process, as ``load_model`` says; None where nobody does."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """A loaded model is pickled by its name and options, and loaded again where it arrives."""
+        if self.again is None:
+            return super().__reduce_ex__(protocol)
+        return _loaded_again, (self.again, self.weights_sha256)
 
     @abstractmethod
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
@@ -111,6 +126,21 @@ class Model(ABC):
             settings=self.settings,
             version=VERSION,
         )
+
+
+def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
+    """The model that was pickled.
+
+    Raises:
+        ModelError: If its weights are not those of then.
+    """
+    model = load()
+    if model.weights_sha256 != weights_sha256:
+        raise ModelError(
+            f"model '{model.card.name}': its weights changed since it was pickled: load it anew "
+            "and pass that"
+        )
+    return model
 
 
 def _depth_map(

@@ -73,6 +73,8 @@ class OnnxFacts:
 class OnnxModel(PreparedModel):
     """A network in an ONNX file, run at the resolution it was trained at."""
 
+    concurrent = True
+
     def __init__(
         self,
         path: Path,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rilievo.calibration import KnownPoint, parse_known
@@ -12,6 +13,7 @@ from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import ImageLike, Model
+from rilievo.models.last import last_model
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.pipeline.consent import agree_to_pay
 from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
@@ -37,7 +39,8 @@ def predict(
 
     Args:
         image: A path, bytes, an RGB uint8 array (h, w, 3), a Pillow image or a ``Photo``.
-        model: A name in ``MODELS``, an ONNX file, or a model loaded before (for many calls).
+        model: A name in ``MODELS``, an ONNX file, or a model loaded before. The last one that was
+            named is kept for the next call; ``rilievo.unload_model`` drops it.
         camera: Intrinsics [px] of the upright photograph; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
         known: Points whose depth is known, or texts "u,v,metres"; they make depth metric.
@@ -62,10 +65,10 @@ def predict(
         raise OptionError("known and camera_height do not go together; give one")
     if camera is not None and not isinstance(camera, Camera):
         raise OptionError("camera is a rilievo.Camera; of a 3x3 array: rilievo.Camera(K=array)")
-    loaded = model if isinstance(model, Model) else load_model(model)
-    loaded = refined(loaded, flip=flip, tile=tile)
     photo = image if isinstance(image, Photo) else read_photo(image)
-    [prediction] = loaded.predict([with_camera(photo, camera, fov)])
+    photo = with_camera(photo, camera, fov)
+    with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
+        [prediction] = refined(loaded, flip=flip, tile=tile).predict([photo])
     metres = Metres(known=_points(known), camera_height=camera_height)
     prediction, _ = with_metres(prediction, metres)
     if prediction.calibration is not None and prediction.calibration.warning is not None:

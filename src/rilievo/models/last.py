@@ -1,0 +1,66 @@
+"""The model that was asked for last by its name, kept so that a loop does not load it anew."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from threading import Lock
+
+from rilievo.models import load_model
+from rilievo.models.base import Model
+
+_Key = tuple[object, ...]
+
+
+class _Last:
+    """The one model that is kept.
+
+    Attributes:
+        lock: Held while it is looked up or loaded, so that threads that ask at once load once.
+        key: Of the model; None where none is kept.
+        model: With the lock of its use, for those that one thread may use at a time.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.key: _Key | None = None
+        self.model: tuple[Model, Lock] | None = None
+
+
+_last = _Last()
+
+
+@contextmanager
+def last_model(name: str | Path) -> Iterator[Model]:
+    """The model of this name: the one kept if it was the last that was asked for, else loaded.
+
+    A file or folder that changed since is another model.
+
+    Raises:
+        RilievoError: As ``load_model``.
+    """
+    key = _key(name)
+    with _last.lock:
+        if _last.model is None or _last.key != key:
+            _last.key, _last.model = None, None  # the memory of two is not held at once
+            _last.model = (load_model(name), Lock())
+            _last.key = key
+        model, in_turn = _last.model
+    with nullcontext() if model.concurrent else in_turn:
+        yield model
+
+
+def unload_model() -> None:
+    """Drop the model that ``rilievo.predict`` keeps for the next call, and with it its memory."""
+    with _last.lock:
+        _last.key, _last.model = None, None
+
+
+def _key(name: str | Path) -> _Key:
+    """What a model is loaded from: its name, or its files as they are now."""
+    if not os.path.exists(name):
+        return (type(name), name)
+    path = os.path.abspath(name)
+    files = [path] if not os.path.isdir(path) else [each.path for each in os.scandir(path)]
+    stamps = ((each, os.stat(each)) for each in sorted(files))
+    return (path, *((each, found.st_mtime_ns, found.st_size) for each, found in stamps))

@@ -1,0 +1,39 @@
+"""Equality of records that hold arrays: as a whole, one bool, as of any other record."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+import numpy as np
+
+
+def same_record(self: object, other: object) -> bool:
+    """``__eq__`` of a record: whether both are of one class and every field is the same.
+
+    Arrays are the same if shape, type and all values are; NaN is the same as NaN.
+    """
+    if type(self) is not type(other):
+        return False
+    names = [field.name for field in fields(self)]  # pyright: ignore[reportArgumentType]
+    return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+
+def no_hash(self: object) -> int:
+    """``__hash__`` of a record that holds arrays: there is none.
+
+    Raises:
+        TypeError: Always; the message says what to use as a key.
+    """
+    raise TypeError(
+        f"a {type(self).__name__} holds arrays and has no hash: use its file's name, or id(...), "
+        "as the key"
+    )
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return dict(one) == dict(other)
+    return one is other or bool(one == other)
