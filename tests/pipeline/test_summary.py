@@ -33,6 +33,14 @@ def test_slow_inputs_are_told_by_their_seconds_and_fast_ones_by_their_rate(tmp_p
     assert f"results in {tmp_path}" in ended(tally, after=0.5)
 
 
+def test_videos_say_their_frames_and_the_rate_of_those(tmp_path: Path) -> None:
+    tally = Tally(output=tmp_path, show=False)
+    tally.done(tmp_path / "clip", frames=72, seconds=120.0)
+    assert "1 done in 130.2 s (72 frames, 0.6 a second), results" in ended(tally, after=130.2)
+    tally.done(tmp_path / "photo")
+    assert "2 done in 130.2 s (65.1 s each; 72 frames, 0.6 a second)" in ended(tally, after=130.2)
+
+
 def test_the_only_input_says_where_its_files_are(tmp_path: Path) -> None:
     tally = Tally(output=tmp_path, show=False)
     tally.done(tmp_path / "cat")

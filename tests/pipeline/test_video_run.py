@@ -69,6 +69,8 @@ def test_the_user_names_camera_and_known_point(tmp_path: Path, make_network: Mak
         make_network(), tmp_path / "out", clip, save="png16", fov=60.0, known=("64,70,2",)
     )
     assert summary.done == 1
+    assert summary.frames == 5
+    assert "(5 frames, " in str(summary)
     sidecar = read_sidecar(tmp_path / "out" / "clip.json")
     assert sidecar.camera is not None
     assert sidecar.camera.source is CameraSource.FOV

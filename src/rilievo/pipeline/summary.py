@@ -29,6 +29,8 @@ class Summary:
         interrupted: Whether the user stopped it.
         wrote: What the files of the only input that was done begin with; None of several.
         begins_anew: The video that was under way when the user stopped it; None where none was.
+        frames: Number of frames of the videos that were done.
+        frame_seconds: Wall time of those videos alone.
     """
 
     done: int
@@ -42,6 +44,8 @@ class Summary:
     interrupted: bool
     wrote: Path | None = None
     begins_anew: Path | None = None
+    frames: int = 0
+    frame_seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
@@ -51,7 +55,10 @@ class Summary:
         return 1 if self.failed else 0
 
     def __str__(self) -> str:
-        rate = f" ({_rate(self.done, self.seconds)})" if self.done > 1 else ""
+        rates = [_rate(self.done, self.seconds)] if self.done > 1 else []
+        if self.frames:
+            rates.append(f"{self.frames} frames, {self.frames / self.frame_seconds:.1f} a second")
+        rate = f" ({'; '.join(rates)})" if rates else ""
         where = self.output if self.wrote is None else f"{self.wrote}.*"
         lines = [f"{self.done} done in {self.seconds:.1f} s{rate}, results in {where}"]
         if self.finished_before:
@@ -95,6 +102,8 @@ class Tally:
     show: bool = True
     interrupted: bool = False
     begins_anew: Path | None = None
+    _frames: int = 0
+    _frame_seconds: float = 0.0
     _wrote: Path | None = None
     _done: int = 0
     _finished_before: int = 0
@@ -121,13 +130,17 @@ class Tally:
         if self._bar is not None:
             self._bar.close()
 
-    def done(self, target: Path | None = None) -> None:
+    def done(self, target: Path | None = None, *, frames: int = 0, seconds: float = 0.0) -> None:
         """One more input is predicted and written.
 
         Args:
             target: What its files' names begin with.
+            frames: Number of frames of a video.
+            seconds: Wall time that they took.
         """
         self._done += 1
+        self._frames += frames
+        self._frame_seconds += seconds
         self._wrote = target if self._done == 1 else None
         self._advance()
 
@@ -196,6 +209,8 @@ class Tally:
             interrupted=self.interrupted,
             wrote=self._wrote,
             begins_anew=self.begins_anew,
+            frames=self._frames,
+            frame_seconds=self._frame_seconds,
         )
 
     def _advance(self) -> None:

@@ -27,6 +27,7 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
         return
     # A clip that is stopped leaves nothing to go on from.
     tally.begins_anew = job.source
+    start = time.perf_counter()
     folder = job.target.parent
     make_folder(folder)
     sweep_parts(folder)
@@ -41,7 +42,8 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     for remark in (*sidecar.video.faults, *sidecar.video.notes, *((doubt,) if doubt else ())):
         tally.note(remark if remark.startswith(str(job.source)) else f"{job.source}: {remark}")
     tally.begins_anew = None
-    tally.done(job.target)
+    seconds = time.perf_counter() - start
+    tally.done(job.target, frames=sidecar.video.frames, seconds=seconds)
 
 
 def _open(job: Job, results: Results) -> FrameSource:
