@@ -1,0 +1,80 @@
+"""Every Python block of README and the guides runs as pasted: alone, with its own imports."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from clips import write_clip
+from predictions import prediction
+from rilievo.errors import MissingExtraError
+from rilievo.io.outputs import OUTPUTS, save
+
+ROOT = Path(__file__).parents[1]
+PAGES = [path for pattern in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(pattern))]
+# What follows the language says what a block needs that is not here: ``python network``.
+FENCE = re.compile(r"^```(python\b[^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PROGRAMS = {
+    f"{page.relative_to(ROOT).as_posix()}:{number}": (info, code)
+    for page in PAGES
+    for number, (info, code) in enumerate(FENCE.findall(page.read_text("utf-8")), 1)
+}
+# Its textures take a minute; tests/datasets/test_synthetic_guide.py runs them with few.
+WITH_TEXTURES = "docs/synthetic.md"
+# Packages that a reader of a format is shown with, and what brings them.
+BROUGHT_BY = {"OpenEXR": "the extra exr", "trimesh": "pip install trimesh"}
+
+
+@pytest.fixture(scope="module")
+def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photographs, results, videos and datasets that the guides name."""
+    folder = tmp_path_factory.mktemp("shown")
+    photo, _, disparity = skimage.data.stereo_motorcycle()
+    small = Image.fromarray(photo).resize((370, 250))
+    for name in ("photo.jpg", "room.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        small.save(folder / name)
+    save(prediction(), folder / "photo", tuple(OUTPUTS))
+    write_clip(folder / "clip.mp4")
+    metres = 994.978 * 0.193001 / (np.nan_to_num(disparity, posinf=30) + 31.086)
+    for name in ("images", "depth"):
+        (folder / "mine" / name).mkdir(parents=True)
+    guide = (ROOT / "docs/datasets.md").read_text("utf-8")
+    [layout] = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    (folder / "mine/rilievo.yaml").write_text(layout)
+    (folder / "mine/test.txt").write_text("0\n1\n")
+    for number in range(2):
+        part = (slice(20, 480, 5), slice(20 * number, 20 * number + 600, 5))
+        Image.fromarray(photo[part]).save(folder / f"mine/images/{number}.jpg")
+        stored = (metres[part] * 1000).astype(np.uint16)
+        Image.fromarray(stored).save(folder / f"mine/depth/{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("place", [each for each in PROGRAMS if WITH_TEXTURES not in each])
+def test_a_program_that_is_shown_runs_as_pasted(
+    place: str, shown_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info, code = PROGRAMS[place]
+    if info != "python":
+        assert info in ("python network",), f"{place}: '{info}' says nothing that is known"
+        pytest.skip("needs the network")
+    folder = tmp_path / "user"
+    shutil.copytree(shown_files, folder)
+    monkeypatch.chdir(folder)
+    try:
+        exec(compile(code, place, "exec"), {"__name__": "__main__"})
+    except MissingExtraError as missing:
+        pytest.skip(str(missing))
+    except ModuleNotFoundError as missing:
+        if missing.name not in BROUGHT_BY:
+            raise
+        pytest.skip(f"{missing.name} is not installed: {BROUGHT_BY[missing.name]}")
+
+
+def test_most_pages_with_programs_are_here() -> None:
+    assert {"README.md:1", "docs/outputs.md:14", "docs/videos.md:1"} <= set(PROGRAMS)
