@@ -1,20 +1,14 @@
 """Each reader of the campaign reads its own good file, so the campaign runs at every commit."""
 
 from fnmatch import fnmatchcase
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 from torture.forms import FORMS
+from torture.readers import all_readers
 from torture.worker import FINE, Sandbox, judged
 
-# Networks, runs and footage load torch, and take a while: the campaign itself reads them.
-MODULES = ("photographs", "videos", "numbers", "outputs", "texts", "datasets")
-READERS = {
-    reader.name: reader
-    for module in MODULES
-    for reader in import_module(f"torture.readers.{module}").READERS
-}
+READERS = all_readers()
 
 
 @pytest.fixture

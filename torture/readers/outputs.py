@@ -8,6 +8,7 @@ import numpy as np
 from rilievo.evaluate.cache import Cache, Fingerprint, open_cache, read_cache
 from rilievo.evaluate.compare import compare
 from rilievo.evaluate.foreign import open_foreign
+from rilievo.evaluate.stored import stored_as
 from rilievo.io.json_record import to_json
 from rilievo.io.outputs import save
 from rilievo.io.ownership import check_claim
@@ -90,7 +91,7 @@ def _write_foreign(folder: Path) -> None:
 
 def _read_foreign(folder: Path) -> object:
     found = open_foreign(
-        folder / "theirs", ["a/1", "a/2"], kind=DepthKind.METRIC, normals=False, scale=None
+        folder / "theirs", ["a/1", "a/2"], stored=stored_as("metric", None), normals=False
     )
     return found.read("a/1"), found.read("a/2")
 

@@ -177,6 +177,7 @@ def save(
     options: SaveOptions | None = None,
     *,
     run: Mapping[str, Setting] | None = None,
+    durable: bool = True,
 ) -> list[Path]:
     """Write a prediction in some formats, and last the JSON that explains them.
 
@@ -190,6 +191,7 @@ def save(
         names: In ``OUTPUTS``.
         options: How; ``SaveOptions()`` when None.
         run: What else was asked, for the JSON.
+        durable: Whether the files outlast a power cut; False for temporary ones.
 
     Returns:
         The files in the order of ``names``, then the JSON.
@@ -204,7 +206,7 @@ def save(
     """
     stem = Path(stem)
     names = list(dict.fromkeys(names))
-    place_one(write_parts(prediction, stem, names, options, run=run))
+    place_one(write_parts(prediction, stem, names, options, run=run), durable=durable)
     return [*_paths(stem, names), sidecar_path(stem)]
 
 

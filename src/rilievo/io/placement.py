@@ -121,19 +121,27 @@ def filling(placement: Placement) -> Iterator[Placement]:
         raise
 
 
-def place_one(placement: Placement) -> None:
+def place_one(placement: Placement, *, durable: bool = True) -> None:
     """Give the parts of a set their names.
+
+    Args:
+        placement: The set.
+        durable: See ``place``.
 
     Raises:
         OutputError: If the system refuses; the set's parts are gone then.
     """
-    [error] = place([placement])
+    [error] = place([placement], durable=durable)
     if error is not None:
         raise error
 
 
-def place(placements: Sequence[Placement]) -> list[OutputError | None]:
+def place(placements: Sequence[Placement], *, durable: bool = True) -> list[OutputError | None]:
     """Give the parts of some sets their names, data first and records last, in shared syncs.
+
+    Args:
+        placements: The sets.
+        durable: Whether they outlast a power cut; False for temporary files, which need no syncs.
 
     Returns:
         Why a set could not be placed, for each; None where it stands whole.
@@ -141,11 +149,13 @@ def place(placements: Sequence[Placement]) -> list[OutputError | None]:
     sets = [_Set(each) for each in placements]
     try:
         _in_step(sets, _Set.announce)
-        _sync_files(sets)
+        if durable:
+            _sync_files(sets)
         # What each step did is on the disk before the next begins.
         for step in (_Set.place_notice, _Set.place_data, _Set.place_record):
             _in_step(sets, step)
-            _sync_folders(sets)
+            if durable:
+                _sync_folders(sets)
     finally:
         for each in sets:
             each.end()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 from app_scenes import HEIGHT, WIDTH, WallModel, make_desk, write_photo
 from predictions import prediction
 from rilievo.errors import InputError, MissingExtraError, ModelError, OptionError
-from rilievo.io.outputs import OUTPUTS
+from rilievo.io.outputs import OUTPUTS, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.writing import SaveOptions
 from rilievo.models import MODELS
@@ -75,6 +76,21 @@ def test_the_zip_holds_all_that_there_is_and_the_json(tmp_path: Path):
     assert sorted(names) == sorted([*there, "room.json"])
     assert about["depth"]["kind"] == "metric"
     write_zip(prediction(), tmp_path, "room", OVERWRITE)
+
+
+def test_temporary_answers_are_not_synced_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced: list[object] = []
+    for name in ("npz", "all", "kept"):  # a new folder is synced, once
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    write_file(prediction(), tmp_path, "room", "npz", OVERWRITE)
+    write_zip(prediction(), tmp_path, "room", OVERWRITE)
+    assert synced == []
+    save(prediction(), tmp_path / "kept" / "room", ["npz"], OVERWRITE)
+    assert synced != []
 
 
 def test_a_large_photograph_is_shown_small_and_a_click_finds_its_pixel():

@@ -1,4 +1,7 @@
-"""Files to take home: what ``rilievo predict`` writes, made by the same code."""
+"""Files to take home: what ``rilievo predict`` writes, made by the same code.
+
+The app removes them soon, so they are not synced to the disk.
+"""
 
 import zipfile
 from collections.abc import Sequence
@@ -51,17 +54,20 @@ def write_file(
     Raises:
         RilievoError: If the prediction cannot give it.
     """
-    path, _ = save(prediction, folder / output / stem, [output], options)
+    path, _ = save(prediction, folder / output / stem, [output], options, durable=False)
     return path
 
 
 def write_zip(prediction: Prediction, folder: Path, stem: str, options: SaveOptions) -> Path:
     """Write all that the prediction can give, and pack it with the JSON that explains it."""
     names = [offer.output for offer in offers(prediction, stem) if offer.refusal is None]
-    paths = save(prediction, folder / "all" / stem, names, options)
+    paths = save(prediction, folder / "all" / stem, names, options, durable=False)
     target = folder / f"{stem}.zip"
     # Only the JSON is worth compressing; pictures are so already, and numbers hardly shrink.
-    with replacing(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as packed:
+    with (
+        replacing(target, durable=False) as part,
+        zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as packed,
+    ):
         for path in paths:
             packed.write(path, path.name)
     remove(paths)
