@@ -85,14 +85,20 @@ def run(settings: Settings) -> bool:
         if settings.asks_for(name) or settings.asks_for(reader)
     ]
     print("| reader | inputs | found |\n|---|---:|---:|")
-    found = []
+    found: list[Path] = []
+    untried: list[str] = []
     for index, reader in enumerate(asked):
         seconds = (settings.end - time.monotonic()) / (len(asked) - index)
-        if seconds >= 1:
-            found += _fuzzed(reader, int(seconds), settings)
+        if seconds < 1:
+            untried = asked[index:]
+            break
+        found += _fuzzed(reader, int(seconds), settings)
     for path in found:
         print(f"BAD {path}")
-    return not found
+    if untried:
+        named = ", ".join(untried)
+        print(f"rilievo: no time was left for {named}: give more --minutes", file=sys.stderr)
+    return not found and not untried
 
 
 def _fuzzed(reader: str, seconds: int, settings: Settings) -> list[Path]:

@@ -4,6 +4,7 @@ import json
 import os
 from io import BytesIO
 from pathlib import Path
+from urllib.request import OpenerDirector
 
 import numpy as np
 from PIL import Image
@@ -137,13 +138,16 @@ def _read_answer(folder: Path) -> object:
     return picture, _ask(BytesIO((folder / "answer.json").read_bytes()))
 
 
-class _Opener:
+class _Opener(OpenerDirector):
     """Stands for the connection: every request gets the same bytes."""
 
     def __init__(self, body: BytesIO) -> None:
+        super().__init__()
         self._body = body
 
-    def open(self, request: object, timeout: float) -> "_Response":
+    def open(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, fullurl: object, data: object = None, timeout: float | None = None
+    ) -> "_Response":
         return _Response(self._body)
 
 

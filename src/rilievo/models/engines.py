@@ -228,12 +228,30 @@ def _output_name(output: Any) -> str:
 
 
 def cache_directory() -> Path:
-    """Where compiled networks are kept: ``$RILIEVO_CACHE``, else the user's cache folder."""
+    """Where compiled networks are kept: ``$RILIEVO_CACHE``, else the user's cache folder.
+
+    Raises:
+        ModelError: If the user has no home folder and names no other.
+    """
     given = os.environ.get("RILIEVO_CACHE")
-    if given:
-        return Path(given)
+    return Path(given) if given else user_cache("RILIEVO_CACHE") / "rilievo"
+
+
+def user_cache(variable: str) -> Path:
+    """The folder that all programs of this user keep their caches in.
+
+    Args:
+        variable: The environment variable that the user can name another folder in.
+
+    Raises:
+        ModelError: If the user has no home folder.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rilievo"
+    try:
+        return Path(base) if base else Path.home() / ".cache"
+    except RuntimeError:
+        text = f"this user has no home folder to keep networks in: name a folder in {variable}"
+        raise ModelError(text) from None
 
 
 def _writable_cache() -> Path | None:
@@ -241,8 +259,7 @@ def _writable_cache() -> Path | None:
     try:
         folder = cache_directory() / "openvino"
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        # RuntimeError is Path.home() of a user without a home.
+    except (OSError, ModelError):
         return None
     return folder if os.access(folder, os.W_OK) else None
 

@@ -8,6 +8,8 @@ to it.
 import os
 from pathlib import Path
 
+from rilievo.models.engines import user_cache
+
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _TRUE = frozenset(("1", "on", "yes", "true"))
 
@@ -49,8 +51,7 @@ def repository_folder(repository: str) -> Path:
 def _home() -> Path:
     if given := os.environ.get("HF_HOME"):
         return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "huggingface"
+    return user_cache("HF_HOME") / "huggingface"
 
 
 def _is_set(name: str) -> bool:
