@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
@@ -220,6 +221,17 @@ def test_photographs_of_a_web_server_give_the_files_of_a_disk(
     assert (web.done, web.failures) == (2, (f"{base}/none.png: is not there",))
     for name in ("a.json", "a.npz", "b.json", "b.npz"):
         assert (tmp_path / "web" / name).read_bytes() == (tmp_path / "disk" / name).read_bytes()
+
+
+def test_a_server_that_does_not_answer_is_told_from_a_file_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0.0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/a.png"
+        with pytest.raises(InputError, match="a.png: cannot be reached"):
+            remote(address).size_and_time()
 
 
 def test_times_that_places_tell_in_words_are_understood() -> None:

@@ -149,14 +149,14 @@ def test_errors_of_the_service_are_said_after_some_attempts(service: Service) ->
 def test_a_call_that_may_have_been_paid_is_not_sent_again(service: Service) -> None:
     service.next("POST /v1/predictions", Said(status=504))
     assert "HTTP 504" in refusal(service)
-    service.next("POST /v1/predictions", Said(status=201, delay=1.0))
+    service.next("POST /v1/predictions", Said(status=201, delay=3.5))
     assert "may have been taken and paid" in refusal(service)
     assert service.count("POST /v1/predictions") == 2
 
 
 def test_a_call_in_doubt_counts_as_one_that_was_agreed_to(service: Service) -> None:
     told = model(calls=1)
-    service.next("POST /v1/predictions", Said(status=201, delay=1.0))
+    service.next("POST /v1/predictions", Said(status=201, delay=3.5))
     with pytest.raises(ModelError, match="paid"):
         told.predict([photo()])
     with pytest.raises(ModelError, match="and 0 agreed to"):
@@ -165,7 +165,7 @@ def test_a_call_in_doubt_counts_as_one_that_was_agreed_to(service: Service) -> N
 
 def test_reads_that_hang_or_break_off_are_asked_again(service: Service) -> None:
     told = model()
-    service.next("GET /v1/predictions/", Said(body={}, delay=0.8), Said(body=b"{", claimed=99))
+    service.next("GET /v1/predictions/", Said(body={}, delay=3.5), Said(body=b"{", claimed=99))
     service.next("GET /results/", Said(body=b"\x89PNG", type="image/png", claimed=5000))
     told.predict([photo()])
     assert service.count("GET /results/") == 2

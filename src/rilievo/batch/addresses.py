@@ -149,7 +149,12 @@ class Remote:
             try:
                 return question()
             except (FileNotFoundError, IsADirectoryError) as error:
-                raise InputError(f"{self.address}: is not there") from error
+                if not _is_unreachable(error):
+                    raise InputError(f"{self.address}: is not there") from error
+                if number + 1 == TRIES:
+                    raise InputError(
+                        f"{self.address}: cannot be reached ({reason(error.__cause__ or error)})"
+                    ) from error
             except PermissionError as error:
                 raise InputError(
                     f"{self.address}: no permission ({reason(error)}): are the keys of the place "
@@ -164,6 +169,12 @@ class Remote:
                     ) from error
             time.sleep(FIRST_WAIT * 2**number)
         raise AssertionError("the last try returns or raises")
+
+
+def _is_unreachable(error: OSError) -> bool:
+    """Whether no server answered: fsspec's HTTP calls that, too, a file that is not found."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
 
 def remote(address: str, *, for_writing: bool = False) -> Remote:
