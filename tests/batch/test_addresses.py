@@ -230,7 +230,7 @@ def test_a_server_that_does_not_answer_is_told_from_a_file_that_is_not_there(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/a.png"
-        with pytest.raises(InputError, match="a.png: cannot be reached"):
+        with pytest.raises(InputError, match=r"a\.png: cannot be reached"):
             remote(address).size_and_time()
 
 
