@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, str] = {
     "embedded": "the embedded networks side by side, alone and as whole predictions",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
     "probe": "a training step of probes, against the most direct form",
+    "sync": "predictions with and without syncing them to the disk",
     "ray": "two processes against Ray with two actors; memory over 20,000 photographs",
     "video_step": "a training step on video, against the most direct form",
     "video_sample": "an augmented sample of three frames, against the plain way",
