@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.views.app.options import AppOptions
 from rilievo.views.app.server import serve
@@ -23,14 +24,12 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 when it was stopped in good order, 2 for wrong use, 130 when the user stopped it.
     """
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo app",
-            description="A page in the browser: photograph in, depth and surface out.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        ).options
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo app",
+        description="A page in the browser: photograph in, depth and surface out.",
+    ).options
 
     def ready(address: str) -> None:
         with printing():

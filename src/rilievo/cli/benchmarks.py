@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.evaluate.benchmark import Benchmark, Published, benchmark_sha256, settings_of
 from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
@@ -22,13 +23,12 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """List the benchmarks, or show the card of one."""
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo benchmarks",
-            description="What benchmarks there are: dataset, crop, cap, alignment, averaging.",
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo benchmarks",
+        description="What benchmarks there are: dataset, crop, cap, alignment, averaging.",
+    )
     text = _table() if given.name is None else _card(find_benchmark(given.name))
     with printing():
         print(text)

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
 from rilievo.datasets import open_dataset
@@ -53,13 +54,12 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 when everything that its list names is there and whole, 1 when something is missing.
     """
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo check",
-            description="Read a downloaded dataset: counts, missing and broken files, depth, K.",
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo check",
+        description="Read a downloaded dataset: counts, missing and broken files, depth, K.",
+    )
     dataset = open_dataset(
         given.dataset, given.root, split=given.split, variant=given.variant, list_file=given.list
     )

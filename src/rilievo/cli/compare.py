@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.comparison import lines_of
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.evaluate.compare import compare, shared_metrics
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
@@ -31,14 +32,12 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Put runs of one benchmark side by side."""
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo compare",
-            description="Models side by side on one benchmark, with paired significance.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo compare",
+        description="Models side by side on one benchmark, with paired significance.",
+    )
     if given.output is not None:
         check_ending(given.output)
     compared = compare(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
 from rilievo.datasets import DATASETS, find_dataset
@@ -22,13 +23,12 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """List the datasets, or show the card of one."""
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo datasets",
-            description="What datasets can be read: where to get them, licence, size, layout.",
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo datasets",
+        description="What datasets can be read: where to get them, licence, size, layout.",
+    )
     text = _table() if given.name is None else _card(find_dataset(given.name).card)
     with printing():
         print(text)

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.batch.options import BatchOptions, ClusterOptions
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
 from rilievo.evaluate.folder import REPORT, run_folder
@@ -51,14 +52,12 @@ def main(arguments: Sequence[str]) -> int:
         130 when the user stopped it.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo evaluate",
-            description="Score a model, or a folder of predictions, on a dataset.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo evaluate",
+        description="Score a model, or a folder of predictions, on a dataset.",
+    )
     model = given.model
     if model is None and given.options.predictions is None:
         model = DEFAULT_MODEL

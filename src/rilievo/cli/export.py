@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.export.options import ExportOptions
 from rilievo.export.run import export_model
@@ -26,14 +27,12 @@ class _Arguments:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a model as an ONNX file that 'predict --model FILE.onnx' takes."""
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo export",
-            description="Write a model as an ONNX file that needs nothing else to be run.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo export",
+        description="Write a model as an ONNX file that needs nothing else to be run.",
+    )
     written = export_model(given.model, given.output, given.options)
     with printing():
         print(written)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
 from rilievo.models import DEFAULT_MODEL, MODELS, find_card
@@ -35,13 +36,12 @@ def main(arguments: Sequence[str]) -> int:
     """List the models, show the card of one, or fetch one."""
     if arguments and arguments[0] in _ACTIONS:
         return _fetch(arguments[0], arguments[1:])
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo models",
-            description="What models there are: kind, size, licence, extra, speed.",
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo models",
+        description="What models there are: kind, size, licence, extra, speed.",
+    )
     text = _table() if given.name is None else _card(find_card(given.name))
     with printing():
         print(text)
@@ -49,13 +49,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _fetch(action: str, arguments: Sequence[str]) -> int:
-    with printing():
-        given = tyro.cli(
-            _FetchArguments,
-            args=list(arguments),
-            prog=f"rilievo models {action}",
-            description=_ACTIONS[action],
-        )
+    given = parse(
+        _FetchArguments,
+        arguments,
+        prog=f"rilievo models {action}",
+        description=_ACTIONS[action],
+    )
     from rilievo.models.catalogue.download import fetch_files
     from rilievo.models.catalogue.table import find_entry
 

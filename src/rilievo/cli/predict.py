@@ -8,7 +8,8 @@ from typing import Annotated
 import tyro
 
 from rilievo.batch.options import BatchOptions
-from rilievo.cli.streams import complain, printing
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.run import predict_files
 
@@ -32,14 +33,12 @@ def main(arguments: Sequence[str]) -> int:
     """
     # Pillow warns of corrupt metadata that has no bearing on the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo predict",
-            description="Depth, normals and surfaces of photographs, folders and videos.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo predict",
+        description="Depth, normals and surfaces of photographs, folders and videos.",
+    )
     if given.batch.is_plain and not _elsewhere(given):
         summary = predict_files(given.inputs, given.options)
     else:

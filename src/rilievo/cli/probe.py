@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.sweep.options import SweepOptions
 
@@ -25,14 +26,12 @@ def main(arguments: Sequence[str]) -> int:
         0 when every cell is done, 1 when some were passed over, 2 for wrong use, 130 when the
         user stopped it.
     """
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo probe",
-            description="What backbones know of depth and normals: a sweep of trained probes.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo probe",
+        description="What backbones know of depth and normals: a sweep of trained probes.",
+    )
     from rilievo.sweep.run import sweep_probes
     from rilievo.sweep.writing import markdown
 

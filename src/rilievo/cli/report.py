@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.views.gallery.report import Reported, write_gallery
 from rilievo.views.options import SourceOptions
@@ -37,14 +38,12 @@ def main(arguments: Sequence[str]) -> int:
         130 when the user stopped it.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo report",
-            description="A dataset, predictions or evaluations as a page of HTML, no server.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo report",
+        description="A dataset, predictions or evaluations as a page of HTML, no server.",
+    )
     reported = write_gallery(given.targets, given.output, given.source)
     with printing():
         print("\n".join(_lines(reported)))

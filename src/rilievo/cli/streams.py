@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rilievo.errors import OutputError
+from rilievo.errors import OutputError, RilievoError
 
 NOBODY_READS = 141
 """Exit code when the reader of standard output left, as shells know it: 128 + SIGPIPE."""
@@ -37,6 +37,8 @@ def printing() -> Iterator[None]:
             yield
         finally:
             sys.stdout.flush()
+    except RilievoError:
+        raise
     except BrokenPipeError:
         _give_up(sys.stdout)
         raise SystemExit(NOBODY_READS) from None

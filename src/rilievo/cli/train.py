@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import tyro
-
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, suggest
 
@@ -35,14 +34,12 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     from rilievo.train.probe.options import ProbeOptions, SupervisedOptions
 
     kind = ProbeOptions if name == "probe" else SupervisedOptions
-    with printing():
-        given = tyro.cli(
-            kind,
-            args=list(arguments),
-            prog=f"rilievo train {name}",
-            description=f"Train {KINDS[name]}.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        kind,
+        arguments,
+        prog=f"rilievo train {name}",
+        description=f"Train {KINDS[name]}.",
+    )
     config = given.config
     from rilievo.train.probe.run import train_probe
 

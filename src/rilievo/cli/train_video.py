@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import needing
 from rilievo.train.video.options import VideoOptions
@@ -21,14 +20,12 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
     """
-    with printing():
-        given = tyro.cli(
-            VideoOptions,
-            args=list(arguments),
-            prog="rilievo train video",
-            description="Learn depth and camera motion from videos alone.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        VideoOptions,
+        arguments,
+        prog="rilievo train video",
+        description="Learn depth and camera motion from videos alone.",
+    )
     config = given.config
     if given.dry_run:
         _say_plan(config)

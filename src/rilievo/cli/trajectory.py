@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.odometry.records import (
     TrajectoryFile,
@@ -36,14 +37,12 @@ def main(arguments: Sequence[str]) -> int:
         0 when it is written, 1 when it is mirrored against the truth, 2 for wrong use, 130
         when the user stopped it.
     """
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo trajectory",
-            description="Where the camera of a clip went, by networks trained on video.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo trajectory",
+        description="Where the camera of a clip went, by networks trained on video.",
+    )
     from rilievo.odometry.run import write_trajectory
 
     record = write_trajectory(given.model, given.clip, given.output, given.options)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.io.limits import printable
 from rilievo.io.verification import verify
@@ -27,14 +28,12 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 when every file is what was written, 1 when one is not.
     """
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo verify",
-            description="Compare files with the size and sha256 that they were written with.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo verify",
+        description="Compare files with the size and sha256 that they were written with.",
+    )
     found = verify(given.paths)
     with printing():
         if given.json:

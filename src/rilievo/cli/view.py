@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.views.options import SourceOptions, ViewOptions
@@ -32,14 +33,12 @@ def main(arguments: Sequence[str]) -> int:
         130 when the user stopped it.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    with printing():
-        given = tyro.cli(
-            _Arguments,
-            args=list(arguments),
-            prog="rilievo view",
-            description="A dataset, predictions or evaluations in FiftyOne.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo view",
+        description="A dataset, predictions or evaluations in FiftyOne.",
+    )
     viewed = fill_view(given.targets, given.source, given.options)
     with printing():
         print("\n".join(_lines(viewed)))

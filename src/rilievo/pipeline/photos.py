@@ -178,16 +178,32 @@ class _Writers(_Queue[_Writing]):
         """Write some more, and wait for the oldest while too many are under way."""
         for job, photo, inference in answers:
             while self.is_full:
-                self._settle(self.waiting.popleft())
+                self._settle_oldest()
             future = self.pool.submit(self._save, job, photo, inference)
             self.waiting.append(_Writing(job, future, photo.pixels.size // 3))
 
     def settle(self) -> None:
-        """Wait for all that was not dropped, and count it."""
-        for writing in self.waiting:
-            if not writing.future.cancelled():
-                self._settle(writing)
+        """Wait for all that was not dropped, and count it; once more after an interruption."""
+        try:
+            self._settle_all()
+        except KeyboardInterrupt:
+            self._settle_all()
+            raise
+
+    def _settle_all(self) -> None:
+        while self.waiting:
+            self._settle_oldest()
         self._placers.close()
+
+    def _settle_oldest(self) -> None:
+        writing = self.waiting[0]
+        if not writing.future.cancelled():
+            # An interruption while this waits must find it among those that wait still: its parts
+            # would stay without a name.
+            writing.future.exception()
+        self.waiting.popleft()
+        if not writing.future.cancelled():
+            self._settle(writing)
 
     def _settle(self, writing: _Writing) -> None:
         try:
