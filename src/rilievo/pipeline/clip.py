@@ -186,7 +186,7 @@ class _Clip:
             photo = self.options.prepare(frame.photo)
             prediction = self._prediction(answer, photo, self.surveyed.corrections[frame.index])
             rendered = [sink.render(prediction, frame.index) for sink in sinks]
-            depth = prediction.depth
+            depth = prediction.depth_or_none
             return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
 
         height, width = self.source.size
