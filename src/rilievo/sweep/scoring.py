@@ -188,7 +188,7 @@ def _score(model: Model, benchmarks: Sequence[Benchmark], pairs: Iterable[TestIm
 
 def _as_it_stands(prediction: Prediction) -> Answer:
     """What a probe says is in the dataset's own unit, and scored so, whatever it is called."""
-    depth = prediction.depth
+    depth = prediction.depth_or_none
     if depth is not None:
         depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)
     return Answer(depth=depth, normals=prediction.normals)
