@@ -1,4 +1,4 @@
-"""What it costs that results outlast a power cut: ``predict`` with and without ``fsync``."""
+"""Price of results that outlast a power cut: ``predict`` with and without ``fsync``."""
 
 import json
 import os

@@ -11,22 +11,18 @@ from PIL import Image
 
 from clips import write_clip
 from predictions import prediction
-from rilievo.errors import MissingExtraError
 from rilievo.io.outputs import OUTPUTS, save
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for pattern in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(pattern))]
-# What follows the language says what a block needs that is not here: ``python network``.
-FENCE = re.compile(r"^```(python\b[^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^```python\b[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PROGRAMS = {
-    f"{page.relative_to(ROOT).as_posix()}:{number}": (info, code)
+    f"{page.relative_to(ROOT).as_posix()}:{number}": code
     for page in PAGES
-    for number, (info, code) in enumerate(FENCE.findall(page.read_text("utf-8")), 1)
+    for number, code in enumerate(FENCE.findall(page.read_text("utf-8")), 1)
 }
 # Its textures take a minute; tests/datasets/test_synthetic_guide.py runs them with few.
 WITH_TEXTURES = "docs/synthetic.md"
-# Packages that a reader of a format is shown with, and what brings them.
-BROUGHT_BY = {"OpenEXR": "the extra exr", "trimesh": "pip install trimesh"}
 
 
 @pytest.fixture(scope="module")
@@ -59,21 +55,11 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_program_that_is_shown_runs_as_pasted(
     place: str, shown_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info, code = PROGRAMS[place]
-    if info != "python":
-        assert info in ("python network",), f"{place}: '{info}' says nothing that is known"
-        pytest.skip("needs the network")
+    code = PROGRAMS[place]
     folder = tmp_path / "user"
     shutil.copytree(shown_files, folder)
     monkeypatch.chdir(folder)
-    try:
-        exec(compile(code, place, "exec"), {"__name__": "__main__"})
-    except MissingExtraError as missing:
-        pytest.skip(str(missing))
-    except ModuleNotFoundError as missing:
-        if missing.name not in BROUGHT_BY:
-            raise
-        pytest.skip(f"{missing.name} is not installed: {BROUGHT_BY[missing.name]}")
+    exec(compile(code, place, "exec"), {"__name__": "__main__"})
 
 
 def test_most_pages_with_programs_are_here() -> None:

@@ -21,7 +21,7 @@ def parse(into: type[T], arguments: Sequence[str], *, prog: str, description: st
 
     Args:
         into: A dataclass, the options of the command.
-        arguments: What follows the command's name.
+        arguments: Words after the command's name.
         prog: The command, such as ``rilievo predict``.
         description: The command in one sentence, for ``--help``.
 

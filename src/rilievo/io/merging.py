@@ -98,7 +98,7 @@ def merged(
 
 
 def fault_of(folder: Path, facts: FileFacts) -> str | None:
-    """What is missing of a file, or has another size than was written; None if nothing."""
+    """Fault of a file: missing, or of another size than was written; None if it is whole."""
     sums, path = facts.sums, folder / facts.file
     if sums is not None:
         return size_fault(folder, sums)

@@ -59,7 +59,7 @@ class Model(ABC):
     concurrent: bool = False
     """Whether several threads may use it at once."""
     again: "Callable[[], Model] | None" = None
-    """How to load it in another process, as ``load_model`` says; None where nobody does."""
+    """Function that loads the model in another process; None for one that ``load_model`` did not."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """A loaded model is pickled by its name and options, and loaded again where it arrives."""

@@ -228,7 +228,7 @@ def _output_name(output: Any) -> str:
 
 
 def cache_directory() -> Path:
-    """Where compiled networks are kept: ``$RILIEVO_CACHE``, else the user's cache folder.
+    """Folder of compiled networks: ``$RILIEVO_CACHE``, else one in the user's cache.
 
     Raises:
         ModelError: If the user has no home folder and names no other.

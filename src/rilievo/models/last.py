@@ -17,7 +17,7 @@ class _Last:
 
     Attributes:
         lock: Held while it is looked up or loaded, so that threads that ask at once load once.
-        key: Of the model; None where none is kept.
+        key: Name and files of the model; None where none is kept.
         model: With the lock of its use, for those that one thread may use at a time.
     """
 

@@ -196,14 +196,12 @@ class _Writers(_Queue[_Writing]):
         self._placers.close()
 
     def _settle_oldest(self) -> None:
-        writing = self.waiting[0]
-        if not writing.future.cancelled():
-            # An interruption while this waits must find it among those that wait still: its parts
-            # would stay without a name.
-            writing.future.exception()
-        self.waiting.popleft()
-        if not writing.future.cancelled():
-            self._settle(writing)
+        future = self.waiting[0].future
+        if future.cancelled():
+            self.waiting.popleft()
+            return
+        future.exception()  # waits; an interruption meanwhile finds it in the queue still
+        self._settle(self.waiting.popleft())
 
     def _settle(self, writing: _Writing) -> None:
         try:
