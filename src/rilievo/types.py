@@ -172,31 +172,6 @@ class Sample(Truth):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """Consecutive frames of one camera in one world.
-
-    Attributes:
-        id: Unique in its dataset.
-        frames: In the order they were taken, of one size, each with its camera and pose.
-    """
-
-    id: str
-    frames: tuple[Sample, ...]
-
-    def __post_init__(self) -> None:
-        if not self.frames:
-            raise InputError(f"clip {self.id}: it has no frame")
-        size = self.frames[0].image.shape
-        for frame in self.frames:
-            if frame.image.shape != size:
-                raise InputError(
-                    f"clip {self.id}: frame {frame.id} is {frame.image.shape}, the first {size}"
-                )
-            if frame.camera is None or frame.world_T_cam is None:
-                raise InputError(f"clip {self.id}: frame {frame.id} lacks its camera or its pose")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """How depth became metres.
 

@@ -17,10 +17,10 @@ from rilievo.datasets.synthetic import (
     render_clip,
     write_clips,
 )
+from rilievo.datasets.synthetic.clip import Clip
 from rilievo.datasets.synthetic.clip_folders import clip_path, depth_scale, missing_clips
 from rilievo.datasets.synthetic.pictures import scikit_image_photographs
 from rilievo.errors import OptionError
-from rilievo.types import Clip
 
 
 def plan_of(folder: Path) -> ClipPlan:

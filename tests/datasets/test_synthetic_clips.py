@@ -9,11 +9,12 @@ from jaxtyping import Bool, Float64
 from rilievo.datasets.synthetic import Kind, TextureBank, make_textures, render, render_clip
 from rilievo.datasets.synthetic import clip as clip_module
 from rilievo.datasets.synthetic.chance import even_chance
+from rilievo.datasets.synthetic.clip import Clip
 from rilievo.datasets.synthetic.renderer import shots
 from rilievo.datasets.synthetic.rotations import turn_z
 from rilievo.datasets.synthetic.walks import CLEARANCE
 from rilievo.errors import InputError, OptionError
-from rilievo.types import Clip, Sample
+from rilievo.types import Sample
 
 SIZE = (96, 128)
 

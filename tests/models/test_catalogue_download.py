@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from rilievo.errors import ModelError
-from rilievo.models.catalogue import download, verified
+from rilievo.models.catalogue import requests, verified
 from rilievo.models.catalogue.download import fetch_files, find_files
 from rilievo.models.catalogue.table import Entry, RemoteFile
 from rilievo.types import DepthKind
@@ -184,7 +184,7 @@ def test_what_a_server_refuses_is_one_line(
 ) -> None:
     mirror.fault = fault
     if fault == "slow":
-        monkeypatch.setattr(download, "_TIMEOUT", 0.2)
+        monkeypatch.setattr(requests, "_TIMEOUT", 0.2)
     assert words in failure(entry())
 
 

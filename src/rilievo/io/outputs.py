@@ -260,7 +260,7 @@ def check_outputs(names: Sequence[str]) -> None:
 
     Raises:
         OptionError: If a name is unknown, or there is none.
-        MissingExtraError: If a format needs a package that is not installed.
+        MissingExtraError: If a format's package is not installed.
     """
     if not names:
         raise OptionError(f"nothing to write is named; known: {', '.join(OUTPUTS)}")
@@ -281,7 +281,8 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
     """
     for name in names:
         for need in OUTPUTS[name].needs:
-            if _part(prediction, need) is None:
+            field = "depth_or_none" if need is Need.DEPTH else need
+            if getattr(prediction, field) is None:
                 raise OptionError(
                     f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
                     "does not give"
@@ -290,12 +291,8 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
             prediction.depth.depth()
 
 
-def _part(prediction: Prediction, need: Need) -> object:
-    return getattr(prediction, "depth_or_none" if need is Need.DEPTH else need)
-
-
 def parts_of(names: Sequence[str]) -> set[Need]:
-    """The parts of a prediction that some outputs are made of; the others need not be there."""
+    """Parts of a prediction that some outputs are made of; the others need not be there."""
     return {part for name in names for part in (*OUTPUTS[name].needs, *OUTPUTS[name].takes)}
 
 

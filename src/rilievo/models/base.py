@@ -59,7 +59,7 @@ class Model(ABC):
     concurrent: bool = False
     """Whether several threads may use it at once."""
     again: "Callable[[], Model] | None" = None
-    """Function that loads the model in another process; None for one that ``load_model`` did not."""
+    """Function that loads it in another process; None for a model made without ``load_model``."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """A loaded model is pickled by its name and options, and loaded again where it arrives."""

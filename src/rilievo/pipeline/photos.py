@@ -59,7 +59,6 @@ class _Inferring:
 
     @property
     def pixels(self) -> int:
-        """Of its photographs."""
         return sum(photo.pixels.size // 3 for _, photo in self.batch)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rilievo.errors import needing
 
 if TYPE_CHECKING:
+    from rilievo.datasets.synthetic.clip import Clip as Clip
     from rilievo.datasets.synthetic.clip import render_clip as render_clip
     from rilievo.datasets.synthetic.clip_folders import ClipPlan as ClipPlan
     from rilievo.datasets.synthetic.clip_folders import write_clips as write_clips
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Where the names live: numba and OpenCV are loaded at the first use of one.
 _HOMES = {
+    "Clip": "clip",
     "ClipPlan": "clip_folders",
     "Kind": "venue",
     "ShardPlan": "shards",

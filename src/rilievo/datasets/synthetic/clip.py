@@ -1,6 +1,6 @@
 """A clip: one scene, seen by a camera that moves through it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rilievo.datasets.synthetic.buffers import View
 from rilievo.datasets.synthetic.chance import even_chance
@@ -18,11 +18,36 @@ from rilievo.datasets.synthetic.renderer import (
 from rilievo.datasets.synthetic.textures import TextureBank
 from rilievo.datasets.synthetic.venue import Kind
 from rilievo.datasets.synthetic.walks import choose_walk
-from rilievo.errors import OptionError
-from rilievo.types import Clip, Sample
+from rilievo.errors import InputError, OptionError
+from rilievo.types import Sample
 
 RAYS = 2
 """More than for a photograph: the noise of light is all that tells two frames apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """Consecutive frames of one camera in one world.
+
+    Attributes:
+        id: Unique in its dataset.
+        frames: In the order they were taken, of one size, each with its camera and pose.
+    """
+
+    id: str
+    frames: tuple[Sample, ...]
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise InputError(f"clip {self.id}: it has no frame")
+        size = self.frames[0].image.shape
+        for frame in self.frames:
+            if frame.image.shape != size:
+                raise InputError(
+                    f"clip {self.id}: frame {frame.id} is {frame.image.shape}, the first {size}"
+                )
+            if frame.camera is None or frame.world_T_cam is None:
+                raise InputError(f"clip {self.id}: frame {frame.id} lacks its camera or its pose")
 
 
 def render_clip(

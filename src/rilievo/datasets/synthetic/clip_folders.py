@@ -15,13 +15,13 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import UInt16
 
-from rilievo.datasets.synthetic.clip import render_clip
+from rilievo.datasets.synthetic.clip import Clip, render_clip
 from rilievo.datasets.synthetic.plan import Plan, write_all
 from rilievo.datasets.synthetic.textures import TextureBank
 from rilievo.errors import OptionError
 from rilievo.io.atomic import replacing_folder
 from rilievo.io.png import write_png
-from rilievo.types import Clip, Sample
+from rilievo.types import Sample
 
 SKY = 65535
 """Stored where there is no surface."""

@@ -13,24 +13,21 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 from tqdm import tqdm
 
 from rilievo.errors import ModelError
+from rilievo.io.durable import sync_folder
 from rilievo.models.catalogue import hub_cache, verified
+from rilievo.models.catalogue.requests import failure, known_commit, opened, without_password
 from rilievo.models.catalogue.table import Entry, RemoteFile
-from rilievo.version import VERSION
 
 _CHUNK = 1 << 20
-_TIMEOUT = 30.0  # seconds without a byte
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def find_files(entry: Entry) -> list[Path] | None:
@@ -96,7 +93,7 @@ def _print_licence(entry: Entry) -> None:
         text = f"NON-COMMERCIAL LICENCE: the weights of {entry.name} are {entry.licence}"
     else:
         text = f"downloading {entry.name}{size}; licence of the weights: {entry.licence}"
-    sys.stderr.write(f"rilievo: {text} ({_without_password(where)})\n")
+    sys.stderr.write(f"rilievo: {text} ({without_password(where)})\n")
 
 
 def _fetched(entry: Entry, file: RemoteFile) -> Path:
@@ -112,7 +109,7 @@ def _fetched(entry: Entry, file: RemoteFile) -> Path:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise ModelError(f"model '{entry.name}': {_reason(error)}") from error
+        raise ModelError(f"model '{entry.name}': {failure(error)}") from error
 
 
 def _slug(file: RemoteFile) -> str:
@@ -135,7 +132,7 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
         )
     blob = blobs / received.sha256
     os.replace(part, blob)
-    _sync_folder(blobs)
+    sync_folder(blobs)
     if received.commit is not None and received.commit != entry.revision:
         reference = folder / "refs" / entry.revision
         reference.parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +178,7 @@ def _receive(entry: Entry, file: RemoteFile, part: Path) -> _Received:
         if file.size is not None and start > file.size:
             out.truncate(0)
             start = 0
-        with _opened(entry, file, start) as answer:
+        with opened(entry, file, start) as answer:
             if answer.status != http.client.PARTIAL_CONTENT and start:
                 out.truncate(0)
                 start = 0
@@ -189,7 +186,7 @@ def _receive(entry: Entry, file: RemoteFile, part: Path) -> _Received:
             size = start + _copy(answer, out, digest, start, file, entry.name)
         out.flush()
         os.fsync(out.fileno())
-    return _Received(size=size, sha256=digest.hexdigest(), commit=_known_commit(answer))
+    return _Received(size=size, sha256=digest.hexdigest(), commit=known_commit(answer))
 
 
 def _hash_of(part: Path, size: int) -> "hashlib._Hash":
@@ -229,91 +226,3 @@ def _copy(
     if total is not None and start + size < total:
         raise http.client.IncompleteRead(b"", total - start - size)
     return size
-
-
-@contextmanager
-def _opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
-    """The server's answer for the bytes from ``start`` on."""
-    request = urllib.request.Request(_address(entry, file))
-    request.add_header("User-Agent", f"rilievo/{VERSION}")
-    if start:
-        request.add_header("Range", f"bytes={start}-")
-    if (token := hub_cache.token()) is not None and _is_hub(entry):
-        # Not sent along when the hub redirects to a host of files.
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
-    opener = urllib.request.build_opener(_KeepCommit)
-    with opener.open(request, timeout=_TIMEOUT) as answer:
-        yield answer
-
-
-class _KeepCommit(urllib.request.HTTPRedirectHandler):
-    """Redirects that hand on the commit, which only the hub's first answer names."""
-
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Any:
-        if urlsplit(newurl).scheme not in ("http", "https"):
-            raise urllib.error.URLError(f"redirected to {newurl!r}")
-        new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new is not None:
-            new.commit = headers.get("X-Repo-Commit") or getattr(req, "commit", None)  # pyright: ignore
-        return new
-
-    def http_response(self, request: Any, response: Any) -> Any:
-        response.commit = response.headers.get("X-Repo-Commit") or getattr(request, "commit", None)
-        return response
-
-    https_response = http_response
-
-
-def _known_commit(answer: Any) -> str | None:
-    commit = getattr(answer, "commit", None)
-    return commit if commit and commit.isalnum() else None
-
-
-def _is_hub(entry: Entry) -> bool:
-    return not entry.repository.startswith("https://")
-
-
-def _address(entry: Entry, file: RemoteFile) -> str:
-    if not _is_hub(entry):
-        return f"{entry.repository}/{file.path}"
-    return f"{hub_cache.endpoint()}/{entry.repository}/resolve/{entry.revision}/{file.path}"
-
-
-def _without_password(address: str) -> str:
-    scheme, sign, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{sign}{host.rpartition('@')[2]}{slash}{path}"
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong, and what mends it, in one line."""
-    host = _without_password(hub_cache.endpoint())
-    if isinstance(error, urllib.error.HTTPError):
-        if error.code in (401, 403):
-            return f"{host} refuses it (HTTP {error.code}): accept its terms there, set HF_TOKEN"
-        if error.code == 404:
-            return f"{host} does not have it (HTTP 404): check HF_ENDPOINT"
-        return f"{host} answered with HTTP {error.code}: try again later"
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
-        return f"the disk is full ({hub_cache.cache_folder()}, {cause}): make room, or set HF_HOME"
-    if isinstance(cause, TimeoutError):
-        return f"{host} did not answer in time: try again, what came is kept"
-    if isinstance(cause, http.client.HTTPException | ConnectionError) and not isinstance(
-        cause, ConnectionRefusedError
-    ):
-        return f"{host} broke off the download: try again, what came is kept"
-    if isinstance(error, urllib.error.URLError):
-        return f"{host} cannot be reached ({cause}), and the cache does not have the model"
-    return f"{getattr(cause, 'filename', None) or hub_cache.cache_folder()}: {cause}"
