@@ -2,18 +2,37 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from jaxtyping import _import_hook
 
 # A slow or busy machine is no failure of what is tested.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+_parsing = threading.RLock()
+_source_to_code = _import_hook._JaxtypingLoader.source_to_code
+
+
+def _parse_alone(*args: Any, **options: Any) -> Any:
+    """Parse a module while no other thread does.
+
+    Python 3.11 counts the depth of syntax trees in one place for all threads (CPython issue
+    106905), so two that import at a time can fail with "AST constructor recursion depth mismatch".
+    """
+    with _parsing:
+        return _source_to_code(*args, **options)
+
+
+_import_hook._JaxtypingLoader.source_to_code = _parse_alone
 
 _COMPUTES = re.compile(
     r"^ *(?:import|from) (?:torch|onnxruntime|openvino)\b|\bload_model\(|\.predict\(", re.MULTILINE
