@@ -13,7 +13,13 @@ demo: $(VENV)/core
 	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces, pages: $(DEMO)/results"
 
 test: $(VENV)/test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
+
+# All of it: also the tests that take half a minute each, such as ten kills in a row.
+.PHONY: test-all
+test-all: test
+	$(BIN)/python -m pytest -m slow
+	$(MAKE) test-kernels
 
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
 test-view: $(VENV)/test

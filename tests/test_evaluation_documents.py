@@ -99,6 +99,7 @@ def test_the_guide_to_datasets_works_from_top_to_bottom(
     assert "5 (92, 120, 3)" in printed
 
 
+@pytest.mark.slow
 def test_the_guide_to_evaluation_works_from_top_to_bottom(
     lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def test_parts_predict_what_one_call_does_and_a_call_without_scores_it(
     assert (parts / "per_image.csv").read_bytes() == (plain / "per_image.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_image_that_is_broken_has_the_reason_of_one_process(
     tmp_path: Path, toy: Path, make_network: MakeNetwork
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_rooms_scale_is_found_at_any_pitch_and_roll(pitch: float, roll: float)
     assert result.warning is None
 
 
+@pytest.mark.slow
 @given(pitch=st.floats(0, 25), roll=st.floats(-15, 15), height=st.floats(0.5, 1.8))
 @settings(deadline=None, max_examples=15)
 def test_heights_and_attitudes_of_all_sorts(pitch: float, roll: float, height: float) -> None:

@@ -133,6 +133,7 @@ def test_the_edge_of_a_mirror_is_as_smooth_as_any(textures: TextureBank) -> None
     np.testing.assert_allclose(colour[20, 30], 1.0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_rooms_have_mirrors_at_times_and_streets_have_panes(textures: TextureBank) -> None:
     with_mirror = 0
     for seed in range(24):

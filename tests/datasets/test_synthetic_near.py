@@ -26,6 +26,7 @@ def pitches(views: list[Shot]) -> np.ndarray:
     return np.degrees([np.arcsin(shot.view.turn[2, 2]) for shot in views])
 
 
+@pytest.mark.slow
 def test_cameras_look_down_by_up_to_sixty_degrees(views: list[Shot]) -> None:
     pitch = pitches(views)
     assert (pitch < -30).mean() > 0.2
@@ -39,6 +40,7 @@ def test_cameras_stand_as_high_as_eyes_tables_and_robots(views: list[Shot]) -> N
         assert ((low <= height) & (height < high)).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_near_surfaces_reach_the_border_more_often_than_in_rooms(
     views: list[Shot], textures: TextureBank
 ) -> None:

@@ -26,6 +26,7 @@ def plan_of(folder: Path) -> ShardPlan:
     )
 
 
+@pytest.mark.slow
 def test_shards_resume_and_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     alone, together = plan_of(tmp_path / "alone"), plan_of(tmp_path / "together")
     assert sorted(write_shards(alone, 1)) == [shard_path(alone, 0), shard_path(alone, 1)]

@@ -41,6 +41,7 @@ def same_answers(one: PreparedModel, other: PreparedModel, tolerance: float = 1e
         np.testing.assert_allclose(ours.camera.K, theirs.camera.K, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", EXPORTED)
 def test_every_family_answers_as_torch_from_the_file_alone(
     family: str, checkpoint: Checkpoints, tmp_path: Path
@@ -88,6 +89,7 @@ def test_int8_without_photographs_quantises_products_alone(
         export_model("rilievo/small", tmp_path / "y.onnx", ExportOptions(precision="int8"))
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_on_photographs(checkpoint: Checkpoints, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

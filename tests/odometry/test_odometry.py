@@ -232,6 +232,7 @@ def test_the_command_writes_poses_a_picture_and_errors(
         assert picture.width == picture.height
 
 
+@pytest.mark.slow
 def test_a_mirrored_path_is_said_to_be_one(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,6 +267,7 @@ def test_a_sequence_of_kitti_odometry_finds_its_own_poses(run: Path, tmp_path: P
     assert found.true[:, 2, 3].tolist() == pytest.approx([0, 1, 2])
 
 
+@pytest.mark.slow
 def test_official_checkpoints_say_motion_and_stereo_ones_in_metres(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "mono", size=SIZE)
     write_checkpoint(tmp_path / "both", size=SIZE, stereo=True)

@@ -454,6 +454,7 @@ def script() -> list[str]:
     return [sys.executable, "-c", LONG.format(tests=tests)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
 def test_memory_is_the_same_for_a_clip_ten_times_as_long(tmp_path: Path) -> None:
     peaks = []

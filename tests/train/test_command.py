@@ -73,6 +73,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "RECIPES", toys)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("recipes")
 def test_the_phase_before_is_run_once_and_each_starts_from_it(shards: Path, tmp_path: Path) -> None:
     main("wider", shards=shards, output=tmp_path / "run")
@@ -87,6 +88,7 @@ def test_the_phase_before_is_run_once_and_each_starts_from_it(shards: Path, tmp_
         )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("recipes")
 def test_a_run_killed_in_its_first_phase_goes_on_there(shards: Path, tmp_path: Path) -> None:
     main("first", shards=shards, output=tmp_path / "run-first")
@@ -109,6 +111,7 @@ def test_what_a_recipe_has_no_use_for_is_refused(shards: Path, tmp_path: Path) -
         main("small-first", shards=shards, output=tmp_path / "run", start=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("recipes")
 def test_a_recipe_goes_on_from_an_onnx_file_of_its_network(shards: Path, tmp_path: Path) -> None:
     main("first", shards=shards, output=tmp_path / "run")

@@ -1,6 +1,7 @@
 """The last part of a run: what error to expect, and nothing else, is learned."""
 
 import numpy as np
+import pytest
 import torch
 
 from rilievo.losses.spread import confidence_of
@@ -42,6 +43,7 @@ def batch_of(network: SmallNet, number: int) -> Batch:
     )
 
 
+@pytest.mark.slow
 def test_it_learns_where_it_is_wrong_and_leaves_depth_as_it_is() -> None:
     torch.manual_seed(0)
     network = SmallNet(TINY).eval()

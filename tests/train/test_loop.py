@@ -49,6 +49,7 @@ def test_the_loss_falls_and_the_run_leaves_its_files(
     assert names == {"train.csv", "validation.csv", "checkpoint.pt", "small.onnx"}
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_with_the_same_weights(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

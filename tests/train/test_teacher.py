@@ -111,6 +111,7 @@ def test_lessons_of_every_kind_are_learned_without_what_the_kind_leaves_open(
     assert taught_depth_loss(wrong, *arguments) > 0.3
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_teachers_of_all_kinds_at_once(
     photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

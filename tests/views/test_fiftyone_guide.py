@@ -23,6 +23,7 @@ def shown_commands() -> list[str]:
     return [line for line in lines if line.startswith("rilievo ")]
 
 
+@pytest.mark.slow
 def test_the_guides_commands_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_network: MakeNetwork
 ) -> None:

@@ -69,6 +69,7 @@ def test_hints_of_footage_turn_with_a_mirrored_sample(tmp_path: Path) -> None:
     torch.testing.assert_close(batch.hints[0], batch.hints[1].flip(-1), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_run_learns_otherwise_with_hints_than_without(tmp_path: Path) -> None:
     config = small_config(write_stereo_walls(tmp_path / "walls"))
     data = replace(config.data, kind=SourceKind.KITTI_ODOMETRY, stereo=True, poses=None)

@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import killed_runs
 from sliding_walls import write_walls
 from video_runs import same, weights_of
 
 
+@pytest.mark.slow
 def test_ten_kills_leave_no_trace_in_the_weights_nor_in_the_tables(tmp_path: Path) -> None:
     walls, whole, cut = (tmp_path / name for name in ("walls", "whole", "cut"))
     write_walls(walls)

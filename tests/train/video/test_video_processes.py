@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from rilievo.train.video.options import VideoOptions
@@ -40,6 +41,7 @@ def start(walls: Path, run: Path, rank: int, port: int) -> subprocess.Popen[str]
     )
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does_that_accumulates_two_batches(tmp_path: Path) -> None:
     """All but the running statistics of batches, which are those of the first process's."""
     walls, port = write_walls(tmp_path / "walls"), free_port()

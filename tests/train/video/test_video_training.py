@@ -202,6 +202,7 @@ def test_a_resume_with_other_options_names_them(walls: Path, whole: Path) -> Non
         train_video(small_config(walls), whole, CPU)
 
 
+@pytest.mark.slow
 def test_a_resume_with_numbers_written_otherwise_goes_on(walls: Path, tmp_path: Path) -> None:
     config = replace(small_config(walls), augmentation=VideoAugmentation(flip=0.0))
     whole = deepcopy(config)
@@ -228,6 +229,7 @@ def test_a_broken_checkpoint_is_refused_in_a_line(walls: Path, tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", [lambda data: b"", lambda data: data[:99], lambda data: bytes(99)]
 )
@@ -254,6 +256,7 @@ def test_weights_that_a_power_cut_took_are_written_again_or_said(
     assert weights.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_folder_of_frames_spelled_otherwise_is_the_same_run(
     walls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +304,7 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_the_last_good_checkpoint_survives(
     walls: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -362,6 +366,7 @@ def test_a_broken_frame_is_passed_over_and_counted(tmp_path: Path) -> None:
     assert record.steps == 6
 
 
+@pytest.mark.slow
 def test_focal_lengths_are_refined_where_that_is_asked(walls: Path, tmp_path: Path) -> None:
     config = small_config(walls)
     config = replace(config, data=replace(config.data, learn_camera=True), camera_rate=0.01)
