@@ -98,7 +98,14 @@ def _cut(sample: Sample) -> Sample:
     if camera is not None:
         K = crop_K(camera.K, top=rows.start, left=columns.start)
         camera = Camera(K=K, source=camera.source)
-    return Sample(id=sample.id, image=sample.image[rows, columns], camera=camera)
+    depth, valid = sample.depth, sample.depth_valid
+    return Sample(
+        id=sample.id,
+        image=sample.image[rows, columns],
+        camera=camera,
+        depth=None if depth is None else depth[rows, columns],
+        depth_valid=None if valid is None else valid[rows, columns],
+    )
 
 
 def _read(path: Path, prefix: str = "") -> Picture:

@@ -7,6 +7,7 @@ from rilievo.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from rilievo.alignment import align as align
+    from rilievo.calibration import KnownLength as KnownLength
     from rilievo.calibration import KnownPoint as KnownPoint
     from rilievo.calibration import calibrate as calibrate
     from rilievo.calibration import calibrate_height as calibrate_height
@@ -58,6 +59,7 @@ _HOMES = {
     "EvaluateOptions": "evaluate.options",
     "ExportOptions": "export.options",
     "InputError": "errors",
+    "KnownLength": "calibration",
     "KnownPoint": "calibration",
     "MissingExtraError": "errors",
     "MissingFileError": "errors",

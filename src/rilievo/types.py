@@ -15,61 +15,21 @@ depth maps and predictions are read-only: copy one to change it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from importlib import import_module
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
+from rilievo.camera import Camera as Camera
+from rilievo.camera import CameraSource as CameraSource
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import read_only
 from rilievo.errors import InputError, NoDepthError
+from rilievo.measurement import Measurement
 from rilievo.sameness import no_hash, same_record
 
 Setting = str | int | float | bool | None
-
-
-class CameraSource(StrEnum):
-    """Where the intrinsics of a photograph came from."""
-
-    GIVEN = "given"
-    FOV = "fov"
-    EXIF_35MM = "exif_35mm"
-    EXIF_SENSOR = "exif_sensor"
-    PREDICTED = "predicted"
-    ASSUMED = "assumed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Camera:
-    """Pinhole intrinsics of one image, and where they came from.
-
-    Attributes:
-        K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px]; the top-left pixel's centre is (0, 0).
-        source: Who said so; ``ASSUMED`` is our default and may be far off.
-
-    Raises:
-        InputError: If K is not finite or a focal length is not positive.
-    """
-
-    K: Float64[np.ndarray, "3 3"]
-    source: CameraSource = CameraSource.GIVEN
-
-    __eq__ = same_record
-    __hash__ = no_hash
-
-    def __post_init__(self) -> None:
-        K = np.asarray(self.K, dtype=np.float64)
-        if K.shape != (3, 3):
-            raise InputError(f"K is 3x3, but this has shape {K.shape}")
-        if not np.isfinite(K).all():
-            raise InputError(f"K has NaN or infinite entries: {K.tolist()}")
-        if K[0, 0] <= 0 or K[1, 1] <= 0:
-            raise InputError(f"focal lengths are positive, but fx = {K[0, 0]:g}, fy = {K[1, 1]:g}")
-        if K[1, 0] or K[0, 1] or K[2].tolist() != [0.0, 0.0, 1.0]:
-            raise InputError(f"K is [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {K.tolist()}")
-        object.__setattr__(self, "K", K)
-        object.__setattr__(self, "source", CameraSource(self.source))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +136,15 @@ class Calibration:
     """How depth became metres.
 
     Attributes:
-        method: What was known: "known points" or "camera height".
-        asked: What the user said: points as ``u,v,metres``, or the height.
+        method: What was known: "known points", "known lengths", both, or "camera height".
+        asked: What the user said: points as ``u,v,metres``, lengths as ``u1,v1,u2,v2,metres``, or
+            the height.
         space: Where scale and shift apply: "depth", "inverse" or "log".
         scale: Fitted.
         shift: Fitted; 0 where none was.
         residuals: Fitted minus known, one each of what was asked [m].
+        expected_error: Relative error that the depth of eight pixels in ten should keep below, as
+            ``rilievo.calibration.ranges`` learned it; None where it was not estimated.
         warning: What deserves a look; None where nothing does.
     """
 
@@ -191,6 +154,7 @@ class Calibration:
     scale: float
     shift: float
     residuals: tuple[float, ...] = ()
+    expected_error: float | None = None
     warning: str | None = None
 
 
@@ -258,6 +222,24 @@ class Prediction:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
+
+    def measure(self, *points: tuple[float | int, float | int]) -> Measurement:
+        """A height, length or area in the photograph.
+
+        Args:
+            points: (column, row) [px]: one for its height above the floor, two for the length
+                between them, three or more for the area that they go around.
+
+        Raises:
+            CalibrationError: If depth is not in metres, or nothing can be measured there.
+        """
+        # By name, since measuring builds on this module.
+        measuring = import_module("rilievo.measure")
+        if len(points) == 1:
+            return measuring.height(self, points[0])
+        if len(points) == 2:
+            return measuring.length(self, *points)
+        return measuring.area(self, points)
 
     @property
     def depth(self) -> DepthMap:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rilievo.calibration.floor import calibrate_height as calibrate_height
     from rilievo.calibration.known import Along as Along
+    from rilievo.calibration.known import Known as Known
     from rilievo.calibration.known import KnownPoint as KnownPoint
     from rilievo.calibration.known import parse_known as parse_known
+    from rilievo.calibration.lengths import KnownLength as KnownLength
     from rilievo.calibration.points import calibrate as calibrate
     from rilievo.calibration.record import Calibrated as Calibrated
     from rilievo.calibration.record import Floor as Floor
@@ -18,6 +20,8 @@ _HOMES = {
     "Along": "known",
     "Calibrated": "record",
     "Floor": "record",
+    "Known": "known",
+    "KnownLength": "lengths",
     "KnownPoint": "known",
     "Residual": "record",
     "calibrate": "points",

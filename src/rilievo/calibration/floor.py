@@ -96,6 +96,31 @@ def calibrate_height(
     return calibrated(depth, fit, floor=floor, remarks=remarks)
 
 
+def find_floor(
+    depth: DepthMap,
+    camera: Camera,
+    *,
+    normals: Float[np.ndarray, "3 h w"] | None = None,
+    max_tilt: float = 35.0,
+) -> Floor:
+    """The floor of a depth map, found as ``calibrate_height`` does.
+
+    Args:
+        depth: Of kind ``UP_TO_SCALE`` or ``METRIC``.
+        camera: Intrinsics.
+        normals: The model's, where it gives some; otherwise those of the depth itself.
+        max_tilt: How far the floor's normal may lean from the picture's up [degrees].
+
+    Raises:
+        CalibrationError: If the kind has an unknown shift, or no floor is seen.
+    """
+    check_depth_map(depth)
+    _check(depth, 1.0, max_tilt)
+    tilt = math.radians(max_tilt)
+    facing = _facing_up(depth, camera, normals, tilt)
+    return _report(facing, _floor(facing, tilt))
+
+
 def _check(depth: DepthMap, metres: float | int, max_tilt: float) -> None:
     if not (math.isfinite(metres) and metres > 0):
         raise OptionError(f"the camera's height is a positive number of metres, not {metres:g}")

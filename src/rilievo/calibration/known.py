@@ -1,9 +1,10 @@
-"""What a user knows of one point of a photograph."""
+"""What a user knows of a photograph: the distance to a point, or a length in it."""
 
 import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rilievo.calibration.lengths import KnownLength, parse_length
 from rilievo.errors import OptionError
 
 
@@ -47,14 +48,22 @@ class KnownPoint:
         return text if self.along is Along.AXIS else f"{text},{self.along}"
 
 
-def parse_known(text: str) -> KnownPoint:
-    """Read ``u,v,metres``, or ``u,v,metres,ray`` for a distance straight from the camera.
+Known = KnownPoint | KnownLength
+
+
+def parse_known(text: str) -> Known:
+    """Read a point ``u,v,metres`` or ``u,v,metres,ray``, or a length ``u1,v1,u2,v2,metres``.
 
     Raises:
         OptionError: If the text is anything else.
     """
     parts = [part.strip() for part in text.split(",")]
-    expected = f"known point '{text}': expected u,v,metres (column, row, depth), or u,v,metres,ray"
+    expected = (
+        f"known point '{text}': expected u,v,metres (column, row, depth), u,v,metres,ray, or "
+        "u1,v1,u2,v2,metres for a length"
+    )
+    if len(parts) == 5:
+        return parse_length(text)
     if len(parts) not in (3, 4):
         raise OptionError(f"{expected}; found {len(parts)} parts")
     try:

@@ -1,7 +1,7 @@
-"""Metres from points whose distance is known.
+"""Metres from points whose distance is known, and from lengths.
 
 Scale, and shift where the kind has one, are those with the least sum of absolute errors in the
-logarithm: of the few points a user measures one is easily a slip of the pen or of the mouse, and
+logarithm: of the few facts a user measures one is easily a slip of the pen or of the mouse, and
 least squares would spread that error over all of them, while here the others are met and the slip
 stands out.
 """
@@ -12,36 +12,42 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
-from rilievo.calibration.known import Along, KnownPoint
+from rilievo.calibration.fact import Fact, fact_of, pixel_of
+from rilievo.calibration.known import Known, KnownPoint
+from rilievo.calibration.lengths import KnownLength
+from rilievo.calibration.readings import place
 from rilievo.calibration.record import Calibrated, Residual, calibrated
+from rilievo.calibration.shift import fit_scale_and_shift
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, DepthKind, DepthMap
 
-# The depth at a point is the median of this many pixels either way: robust against a stray pixel,
-# and on a plane still the depth of the pixel itself.
-WINDOW_RADIUS = 2
-# A point that is off by more than this factor, either way, deserves a look.
+# A fact that is off by more than this factor, either way, deserves a look.
 SUSPICIOUS = 1.3
-# The scales that single points imply differ by this factor: worth a look, and beyond use.
+# The scales that single facts imply differ by this factor: worth a look, and beyond use.
 DOUBTFUL, CONTRADICTORY = 1.5, 3.0
 # Lines through every two points are tried up to this many; beyond, as many drawn at random.
 MOST_PAIRS = 2_016
 
 
 def calibrate(
-    depth: DepthMap, known: Sequence[KnownPoint], *, camera: Camera | None = None
+    depth: DepthMap,
+    known: Sequence[Known],
+    *,
+    camera: Camera | None = None,
 ) -> Calibrated:
-    """Bring a depth map to metres by known points.
+    """Bring a depth map to metres by known points and known lengths.
 
-    Kinds ``UP_TO_SCALE`` and ``METRIC`` take one point or more: the scale is the median ratio in
-    the logarithm (of two points, the geometric mean), and that metres were scaled is said. Kinds
+    Kinds ``UP_TO_SCALE`` and ``METRIC`` take one fact or more: the scale is the median ratio in
+    the logarithm (of two, the geometric mean), and that metres were scaled is said. Kinds
     ``AFFINE`` and ``AFFINE_INVERSE`` take two or more, at different depths, for scale and shift,
     fitted in depth or in inverse depth.
 
     Args:
         depth: Of any kind.
-        known: Points in the pixels of ``depth``.
-        camera: Intrinsics of the photograph, needed where a point was measured along its ray.
+        known: Points in the pixels of ``depth``, and straight lengths between two of them. Where
+            a length lies on a straight surface, its ends are read off all of its pixels.
+        camera: Intrinsics of the photograph, needed for lengths, and where a point was measured
+            along its ray.
 
     Raises:
         InputError: If ``depth`` is no depth map.
@@ -54,48 +60,43 @@ def calibrate(
     least = 1 if depth.is_depth else 2
     if len(known) < least:
         raise CalibrationError(_too_few(depth.kind, len(known)))
-    _refuse_shared_pixels(depth, known)
-    x = np.array([_value_at(depth, point) for point in known])
-    metres = np.array([_depth_of(point, camera) for point in known])
-    fit = _scale(x, metres) if depth.is_depth else _scale_and_shift(x, metres, depth)
-    fitted = fit.scale * x + fit.shift
-    if fit.space is FitSpace.INVERSE:
-        fitted = 1 / fitted
-    residuals = [
-        Residual(point=point, metres=float(found - true), relative=float(found / true - 1))
-        for point, found, true in zip(known, fitted, metres, strict=True)
-    ]
-    remarks = _suspicions(residuals) if len(known) > least else []
+    _refuse_shared_pixels(depth, [each for each in known if isinstance(each, KnownPoint)])
+    facts = [fact_of(depth, each, camera) for each in known]
+    if depth.is_depth:
+        fit = _scale(facts)
+    elif any(fact.rays is not None for fact in facts):
+        fit = fit_scale_and_shift(depth, facts)
+    else:
+        x, metres = ([fact.x[0] for fact in facts], [fact.metres for fact in facts])
+        fit = _scale_and_shift(np.array(x), np.array(metres), depth)
+    residuals = [_residual(fact, fit) for fact in facts]
+    remarks = _suspicions(residuals) if len(facts) > least else []
     remarks += _contradictions(residuals)
     return calibrated(depth, fit, residuals=residuals, remarks=remarks)
 
 
+def _residual(fact: Fact, fit: Fit) -> Residual:
+    def metres(x: float) -> float:
+        y = fit.scale * x + fit.shift
+        return 1 / y if fit.space is FitSpace.INVERSE else y
+
+    found = fact.says(metres)
+    return Residual(known=fact.known, metres=found - fact.metres, relative=found / fact.metres - 1)
+
+
 def _too_few(kind: DepthKind, count: int) -> str:
     if count == 0:
-        return "no known point is given: a point is u,v,metres"
+        return "no known point or length is given: a point is u,v,metres"
     return (
-        f"one known point does not determine both scale and shift of a map of kind '{kind}': give "
-        "a second one, clearly nearer or farther"
+        f"one known point or length does not determine both scale and shift of a map of kind "
+        f"'{kind}': give a second one, clearly nearer or farther"
     )
-
-
-def _pixel(depth: DepthMap, point: KnownPoint) -> tuple[int, int]:
-    """(row, column) of the pixel that holds the point, if the image does."""
-    height, width = depth.shape
-    # A pixel reaches half a pixel to each side of its centre.
-    row, column = int(np.floor(point.v + 0.5)), int(np.floor(point.u + 0.5))
-    if not (0 <= row < height and 0 <= column < width):
-        raise CalibrationError(
-            f"known point {point} lies outside the image: columns go from 0 to {width - 1}, "
-            f"rows from 0 to {height - 1}"
-        )
-    return row, column
 
 
 def _refuse_shared_pixels(depth: DepthMap, known: Sequence[KnownPoint]) -> None:
     first: dict[tuple[int, int], KnownPoint] = {}
     for point in known:
-        pixel = _pixel(depth, point)
+        pixel = place(depth, pixel_of(point))
         if pixel in first:
             raise CalibrationError(
                 f"known points {first[pixel]} and {point} lie on the same pixel: keep one"
@@ -103,38 +104,12 @@ def _refuse_shared_pixels(depth: DepthMap, known: Sequence[KnownPoint]) -> None:
         first[pixel] = point
 
 
-def _value_at(depth: DepthMap, point: KnownPoint) -> float:
-    """Median of the valid numbers about a point."""
-    row, column = _pixel(depth, point)
-    if not depth.valid[row, column]:
-        raise CalibrationError(
-            f"known point {point} lies on a pixel without depth: choose one beside it"
-        )
-    height, width = depth.shape
-    # Even to all sides, so that the median of a slope is its middle at the border too.
-    reach = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
-    window = np.s_[row - reach : row + reach + 1, column - reach : column + reach + 1]
-    return float(np.median(depth.values[window][depth.valid[window]].astype(np.float64)))
-
-
-def _depth_of(point: KnownPoint, camera: Camera | None) -> float:
-    """Depth along the axis [m] of a point, however it was measured."""
-    if point.along is Along.AXIS:
-        return float(point.metres)
-    if camera is None:
-        raise CalibrationError(
-            f"known point {point} is measured along its ray, which needs the camera: "
-            "give its intrinsics or field of view"
-        )
-    K = camera.K
-    x, y = (point.u - K[0, 2]) / K[0, 0], (point.v - K[1, 2]) / K[1, 1]
-    return point.metres / float(np.sqrt(x * x + y * y + 1))
-
-
-def _scale(x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"]) -> Fit:
-    scale = float(np.exp(np.median(np.log(metres / x))))
-    residual = float(np.sqrt(np.mean(np.square(scale * x - metres))))
-    return Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=x.size)
+def _scale(facts: Sequence[Fact]) -> Fit:
+    says = np.array([fact.says(lambda x: x) for fact in facts])
+    metres = np.array([fact.metres for fact in facts])
+    scale = float(np.exp(np.median(np.log(metres / says))))
+    residual = float(np.sqrt(np.mean(np.square(scale * says - metres))))
+    return Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(facts))
 
 
 def _scale_and_shift(
@@ -184,10 +159,14 @@ def _pairs(x: Float64[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "p"], Int[np.nd
     return np.append(first, x.argmin()), np.append(second, x.argmax())
 
 
+def _name(residual: Residual) -> str:
+    what = "length" if isinstance(residual.known, KnownLength) else "point"
+    return f"known {what} {residual.known}"
+
+
 def _suspicions(residuals: Sequence[Residual]) -> list[str]:
     return [
-        f"known point {residual.point} is suspicious: the fit is off there by "
-        f"{100 * residual.relative:+.0f} %"
+        f"{_name(residual)} is suspicious: the fit is off there by {100 * residual.relative:+.0f} %"
         for residual in residuals
         if not 1 / SUSPICIOUS <= residual.relative + 1 <= SUSPICIOUS
     ]
@@ -203,11 +182,11 @@ def _contradictions(residuals: Sequence[Residual]) -> list[str]:
     factor = max(implied) / min(implied)
     if factor <= DOUBTFUL:
         return []
-    farthest = max(residuals, key=lambda each: abs(np.log(each.relative + 1))).point
-    said = f"the scales that the known points imply differ by a factor of {factor:.3g}"
+    farthest = max(residuals, key=lambda each: abs(np.log(each.relative + 1)))
+    said = f"the scales that what is known implies differ by a factor of {factor:.3g}"
     if factor > CONTRADICTORY:
         raise CalibrationError(
-            f"{said}, more than {CONTRADICTORY:g}: {farthest} is the farthest from the others; "
-            "check its column, row and distance, or leave it out"
+            f"{said}, more than {CONTRADICTORY:g}: {_name(farthest)} is the farthest from the "
+            "others; check its columns, rows and metres, or leave it out"
         )
     return [f"{said} (at best 1): expect errors of that order"]

@@ -7,22 +7,22 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.alignment import Fit, to_depth
-from rilievo.calibration.known import KnownPoint
+from rilievo.calibration.known import Known, KnownPoint
 from rilievo.errors import CalibrationError
 from rilievo.types import Calibration, DepthKind, DepthMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """How far the fitted depth is from one known point.
+    """Difference between the fitted depth and one thing that was known.
 
     Attributes:
-        point: What was known.
-        metres: Fitted minus known, both along the axis [m].
-        relative: The same as a share of the known depth.
+        known: The point or the length.
+        metres: Fitted minus known [m]; of a point, both along the axis.
+        relative: The same as a share of what was known.
     """
 
-    point: KnownPoint
+    known: Known
     metres: float
     relative: float
 
@@ -52,7 +52,7 @@ class Calibrated:
         depth: Kind ``METRIC``.
         fit: What turned the map's numbers into metres; ``rilievo.alignment.to_depth`` applies it
             to another map of the same scale, such as the next frame of a video.
-        residuals: One of each known point, in their order.
+        residuals: One of each thing that was known, in their order.
         floor: The floor, where a height was known.
         lost: Pixels that the fit left without a positive depth; they are no longer valid.
         warning: What deserves a look, in words; None where nothing does.
@@ -111,7 +111,7 @@ def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
         asked: What the user said that he knows.
     """
     return Calibration(
-        method="known points" if calibrated.floor is None else "camera height",
+        method=_method(calibrated),
         asked=tuple(asked),
         space=calibrated.fit.space,
         scale=calibrated.fit.scale,
@@ -119,3 +119,12 @@ def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
         residuals=tuple(residual.metres for residual in calibrated.residuals),
         warning=calibrated.warning,
     )
+
+
+def _method(calibrated: Calibrated) -> str:
+    if calibrated.floor is not None:
+        return "camera height"
+    kinds = {isinstance(residual.known, KnownPoint) for residual in calibrated.residuals}
+    if len(kinds) == 2:
+        return "known points and lengths"
+    return "known points" if kinds == {True} else "known lengths"

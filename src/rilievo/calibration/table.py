@@ -8,7 +8,10 @@ CSV with a header, a point a line::
     day2/hall.jpg,512,300,4.1,axis
 
 ``file`` is a path that starts at the table's folder; ``along`` is axis (as when empty, or when the
-column is missing) or ray.
+column is missing) or ray. A line with ``u2,v2`` is a length from the first point to the second::
+
+    file,u,v,u2,v2,metres
+    desk.jpg,120,400,310,395,a4
 """
 
 import csv
@@ -16,16 +19,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from rilievo.calibration.known import KnownPoint, parse_known
+from rilievo.calibration.known import Known, parse_known
 from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable, read_text
 
 SUFFIX = ".csv"
 _NEEDED = ("file", "u", "v", "metres")
-_OPTIONAL = "along"
+_OPTIONAL = ("along", "u2", "v2")
 
 
-def read_known_table(path: Path) -> Mapping[Path, tuple[KnownPoint, ...]]:
+def read_known_table(path: Path) -> Mapping[Path, tuple[Known, ...]]:
     """Read the known points of each photograph, by its resolved path.
 
     Raises:
@@ -37,7 +40,7 @@ def read_known_table(path: Path) -> Mapping[Path, tuple[KnownPoint, ...]]:
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, modified: int) -> Mapping[Path, tuple[KnownPoint, ...]]:
+def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
     """The table as it was at a time: every photograph of a run asks for it."""
     del modified
     name = printable(path)
@@ -45,12 +48,12 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[KnownPoint, ...]]:
     lines = read_text(path).removeprefix("\ufeff").splitlines()
     rows = csv.reader(lines)
     header = [each.strip().lower() for each in next(rows, [])]
-    if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, _OPTIONAL}:
+    if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
         raise InputError(
             f"{name}: its header is '{printable(','.join(header))}', expected "
-            f"'{','.join(_NEEDED)}' or '{','.join((*_NEEDED, _OPTIONAL))}'"
+            f"'{','.join(_NEEDED)}', with '{','.join(_OPTIONAL)}' if need be"
         )
-    points: dict[Path, tuple[KnownPoint, ...]] = {}
+    points: dict[Path, tuple[Known, ...]] = {}
     for row in rows:
         if not any(each.strip() for each in row):
             continue
@@ -65,14 +68,18 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[KnownPoint, ...]]:
                 "of the table"
             )
         photo = photo.resolve()
-        points[photo] = (*points.get(photo, ()), _point(values, where))
+        points[photo] = (*points.get(photo, ()), _known(values, where))
     if not points:
         raise InputError(f"{name}: has no known point below its header")
     return points
 
 
-def _point(values: Mapping[str, str], where: str) -> KnownPoint:
-    parts = [values["u"], values["v"], values["metres"], values.get(_OPTIONAL) or "axis"]
+def _known(values: Mapping[str, str], where: str) -> Known:
+    u, v, metres = values["u"], values["v"], values["metres"]
+    ends = [values[name] for name in ("u2", "v2") if values.get(name)]
+    if len(ends) == 1:
+        raise InputError(f"{where}: a length has both u2 and v2, a point neither")
+    parts = [u, v, *ends, metres] if ends else [u, v, metres, values.get("along") or "axis"]
     try:
         return parse_known(",".join(parts))
     except OptionError as error:

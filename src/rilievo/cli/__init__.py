@@ -33,6 +33,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="depth, normals and surfaces of photographs, folders and videos",
         module="rilievo.cli.predict",
     ),
+    "measure": Command(
+        summary="lengths, heights, areas and angles in a photograph, with a range",
+        module="rilievo.cli.measure",
+    ),
     "models": Command(
         summary="what models there are: kind, size, licence, speed", module="rilievo.cli.models"
     ),

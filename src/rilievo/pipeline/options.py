@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from rilievo.calibration import KnownPoint, parse_known
+from rilievo.calibration import Known, KnownLength, parse_known
 from rilievo.calibration.table import SUFFIX
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import check_colour_map
@@ -62,6 +62,13 @@ class PredictOptions:
     U,V,METRES,ray for a distance straight from the camera); for several, repeat the option. Points
     of many photographs are read from a table with the header file,u,v,metres. It makes depth
     metric."""
+    known_length: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="U1,V1,U2,V2,METRES|THING"),
+    ] = ()
+    """A length in one photograph: column and row of both ends and the metres between them, or a
+    usual thing for the metres: a4, letter, card, door, brick, ... It makes depth metric, alone or
+    with --known; for several, repeat the option."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, for metres where a floor is seen."""
     flip: bool = False
@@ -110,13 +117,15 @@ class PredictOptions:
                 raise OptionError(f"{name} is {words}, got {getattr(self, name)!r}")
         if not all(isinstance(point, str) for point in self.known):
             raise OptionError("known is made of texts 'u,v,metres'; of a KnownPoint, str(point)")
+        if not all(isinstance(length, str) for length in self.known_length):
+            raise OptionError("known_length is made of texts 'u1,v1,u2,v2,metres'")
         object.__setattr__(self, "output", Path(self.output))
         for name, rule, words in _RULES:
             value = getattr(self, name)
             if value is not None and not rule(value):
                 raise OptionError(f"{_flag(name)} is {words}, got {value}")
         check_colour_map(self.colour_map)
-        _ = self.formats, self.given_camera, self.known_points, self.limits, self.model_settings
+        _ = self.formats, self.given_camera, self.known_facts, self.limits, self.model_settings
         for one, other in _EXCLUSIVE:
             if getattr(self, one) and getattr(self, other):
                 raise OptionError(f"{_flag(one)} and {_flag(other)} do not go together; give one")
@@ -149,15 +158,23 @@ class PredictOptions:
         return Camera(K=K, source=CameraSource.GIVEN)
 
     @property
-    def known_points(self) -> tuple[KnownPoint, ...]:
-        """The points of ``--known``; none where it names a table."""
-        return () if self.known_table else tuple(parse_known(text) for text in self.known)
+    def knows(self) -> bool:
+        """Whether anything is known that gives metres of every kind of depth."""
+        return bool(self.known or self.known_length)
+
+    @property
+    def known_facts(self) -> tuple[Known, ...]:
+        """What ``--known`` and ``--known-length`` say; nothing where ``--known`` names a table."""
+        if self.known_table:
+            return ()
+        points = tuple(parse_known(text) for text in self.known)
+        return (*points, *map(_length, self.known_length))
 
     @property
     def known_table(self) -> Path | None:
         """The table of ``--known``, where it names one."""
         tables = [text for text in self.known if text.lower().endswith(SUFFIX)]
-        if tables and len(self.known) > 1:
+        if tables and len(self.known) + len(self.known_length) > 1:
             raise OptionError("--known is one table, or points U,V,METRES: give one of the two")
         return Path(tables[0]) if tables else None
 
@@ -175,6 +192,13 @@ class PredictOptions:
         if not 0 < near < far:
             raise OptionError(f"--colour-range: 0 < NEAR < FAR, got {near:g},{far:g}")
         return near, far
+
+
+def _length(text: str) -> KnownLength:
+    known = parse_known(text)
+    if not isinstance(known, KnownLength):
+        raise OptionError(f"--known-length is U1,V1,U2,V2,METRES, got '{text}'")
+    return known
 
 
 def _numbers(flag: str, text: str, names: tuple[str, ...]) -> list[float]:
@@ -198,12 +222,14 @@ _TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
     ("model", str, "a name in MODELS or the path of an ONNX file as text"),
     ("save", str, "text such as 'colour,ply'"),
     ("known", (tuple, list), "a tuple of texts 'u,v,metres'"),
+    ("known_length", (tuple, list), "a tuple of texts 'u1,v1,u2,v2,metres'"),
     ("settings", (tuple, list), "a tuple of texts 'name=value'"),
     ("camera", (str, type(None)), "text 'fx,fy,cx,cy'"),
 )
 _EXCLUSIVE = (
     ("camera", "fov"),
     ("known", "camera_height"),
+    ("known_length", "camera_height"),
     ("resume", "overwrite"),
 )
 _RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (

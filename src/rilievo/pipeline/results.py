@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from rilievo.calibration import Calibrated, KnownPoint
+from rilievo.calibration import Calibrated, Known
 from rilievo.calibration.table import read_known_table
 from rilievo.errors import CalibrationError, InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
@@ -21,14 +21,14 @@ from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.pipeline.inputs import Job, Medium
 from rilievo.pipeline.options import PredictOptions
-from rilievo.types import Camera, CameraSource, Photo, Prediction, Setting
+from rilievo.types import Calibration, Camera, CameraSource, Photo, Prediction, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metres:
-    """What the user knows of true size: points, or the camera's height, or nothing."""
+    """What the user knows of true size: points, lengths, the camera's height, or nothing."""
 
-    known: tuple[KnownPoint, ...] = ()
+    known: tuple[Known, ...] = ()
     camera_height: float | None = None
 
 
@@ -65,6 +65,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
     from rilievo.calibration import calibrate, calibrate_height
     from rilievo.calibration.record import facts
+    from rilievo.measure.expectation import with_expected_error
 
     if metres.known:
         fitted = calibrate(prediction.depth, metres.known, camera=prediction.camera)
@@ -79,8 +80,18 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
             normals=prediction.normals,
         )
         asked = (f"{metres.camera_height:g} m",)
-    calibration = facts(fitted, asked)
-    return replace(prediction, depth_or_none=fitted.depth, calibration=calibration), fitted
+    metric = replace(prediction, depth_or_none=fitted.depth, calibration=facts(fitted, asked))
+    return with_expected_error(metric), fitted
+
+
+def trust(calibration: Calibration) -> str:
+    """How far to believe metres, in words."""
+    if calibration.expected_error is None:
+        return f"metres from {calibration.method}"
+    return (
+        f"metres from {calibration.method}; expect depths of 8 pixels in 10 within "
+        f"{100 * calibration.expected_error:.0f} %"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +146,7 @@ class Results:
     def _missing(self, name: str) -> list[Need]:
         """What a format needs and this model, with what the user knows, does not give."""
         card = self.model.card
-        is_depth = self.options.known or (card.kind is not None and card.kind.is_depth)
+        is_depth = self.options.knows or (card.kind is not None and card.kind.is_depth)
         given = {
             Need.PHOTO: True,
             Need.DEPTH: card.kind is not None,
@@ -152,7 +163,7 @@ class Results:
             InputError: If the table of known points has none of it.
         """
         options = self.options
-        known = options.known_points
+        known = options.known_facts
         if options.known_table is not None:
             known = read_known_table(options.known_table).get(job.source.resolve(), ())
             if not known:
@@ -181,6 +192,8 @@ class Results:
         prediction, fitted = with_metres(self.model.finish(inference, photo), metres)
         if fitted is not None and fitted.warning is not None:
             self.note(f"{printable(job.source)}: {fitted.warning}")
+        if self.options.known_table is None and prediction.calibration is not None:
+            self.note(f"{printable(job.source)}: {trust(prediction.calibration)}")
         return write_parts(
             prediction,
             job.target,
@@ -254,7 +267,9 @@ class Results:
             "camera": options.camera,
             "fov": options.fov,
             "known": " ".join(
-                options.known if options.known_table is None else map(str, self.metres(job).known)
+                (*options.known, *options.known_length)
+                if options.known_table is None
+                else map(str, self.metres(job).known)
             ),
             "camera_height": options.camera_height,
             "colour_map": options.colour_map,

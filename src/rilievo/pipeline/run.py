@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from rilievo.calibration import KnownPoint, parse_known
+from rilievo.calibration import Known, KnownLength, parse_known
 from rilievo.calibration.table import read_known_table
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
@@ -30,7 +30,7 @@ def predict(
     model: str | Path | Model = DEFAULT_MODEL,
     camera: Camera | None = None,
     fov: float | None = None,
-    known: Sequence[KnownPoint | str] = (),
+    known: Sequence[Known | str] = (),
     camera_height: float | None = None,
     flip: bool = False,
     tile: int | None = None,
@@ -43,7 +43,8 @@ def predict(
             named is kept for the next call; ``rilievo.unload_model`` drops it.
         camera: Intrinsics [px] of the upright photograph; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
-        known: Points whose depth is known, or texts "u,v,metres"; they make depth metric.
+        known: Points whose depth is known and lengths (``KnownPoint``, ``KnownLength``), or texts
+            "u,v,metres" and "u1,v1,u2,v2,metres"; they make depth metric.
         camera_height: Height of the camera above a visible floor [m], in place of ``known``.
         flip: Average with the mirror image.
         tile: Side [px] of overlapping tiles, for detail in large photographs.
@@ -69,7 +70,7 @@ def predict(
     photo = with_camera(photo, camera, fov)
     with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
         [prediction] = refined(loaded, flip=flip, tile=tile).predict([photo])
-    metres = Metres(known=_points(known), camera_height=camera_height)
+    metres = Metres(known=_known(known), camera_height=camera_height)
     prediction, _ = with_metres(prediction, metres)
     if prediction.calibration is not None and prediction.calibration.warning is not None:
         warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)
@@ -200,17 +201,17 @@ def _jobs(
     return find_jobs(inputs, options.output, sequence=options.sequence, left_out=left_out)
 
 
-def _points(known: Sequence[KnownPoint | str]) -> tuple[KnownPoint, ...]:
-    """Known points from themselves or from texts.
+def _known(known: Sequence[Known | str]) -> tuple[Known, ...]:
+    """Known points and lengths from themselves or from texts.
 
     Raises:
         OptionError: If one is neither, or ``known`` is a single one.
     """
-    if isinstance(known, KnownPoint | str) or not all(
-        isinstance(point, KnownPoint | str) for point in known
-    ):
-        raise OptionError('known is a list of rilievo.KnownPoint or of texts "u,v,metres"')
-    return tuple(parse_known(point) if isinstance(point, str) else point for point in known)
+    if isinstance(known, Known | str) or not all(isinstance(each, Known | str) for each in known):
+        raise OptionError(
+            'known is a list of rilievo.KnownPoint, rilievo.KnownLength or texts "u,v,metres"'
+        )
+    return tuple(parse_known(each) if isinstance(each, str) else each for each in known)
 
 
 def check_known(options: PredictOptions, inputs: int) -> None:
@@ -226,9 +227,11 @@ def check_known(options: PredictOptions, inputs: int) -> None:
     """
     if options.known_table is not None:
         read_known_table(options.known_table)
-    elif options.known and inputs > 1:
+    elif options.knows and inputs > 1:
+        [first, *_] = options.known_facts
+        what = "length" if isinstance(first, KnownLength) else "point"
         raise OptionError(
-            f"--known {options.known[0]} is a point of one photograph, and {inputs} were found: "
+            f"known {what} {first} belongs to one photograph, and {inputs} were found: "
             "give a table, --known FILE.csv with the header file,u,v,metres"
         )
 

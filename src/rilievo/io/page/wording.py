@@ -82,6 +82,8 @@ def _calibration(calibration: Calibration) -> Iterator[tuple[str, str]]:
     yield "calibration", fitted
     if calibration.residuals:
         yield "residuals", ", ".join(f"{each:+.3g} m" for each in calibration.residuals)
+    if calibration.expected_error is not None:
+        yield "expected error", f"{calibration.expected_error:.0%} for 8 pixels in 10"
     if calibration.warning is not None:
         yield "mind", printable(calibration.warning)
 

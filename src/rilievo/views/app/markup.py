@@ -59,6 +59,9 @@ def summary(answer: Answer, prediction: Prediction, shown: str) -> str:
     calibration = prediction.calibration
     if calibration is not None:
         lines.append(f"Metres from {calibration.method}: {', '.join(calibration.asked)}.")
+        if calibration.expected_error is not None:
+            percent = f"{100 * calibration.expected_error:.0f} %"
+            lines.append(f"Expect depths of 8 pixels in 10 within {percent}.")
         if calibration.warning is not None:
             lines.append(f"Note: {calibration.warning}.")
     return say(*lines)

@@ -1,13 +1,15 @@
 """Distances between points of a photograph, in metres where they are known, else as ratios."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.calibration.points import WINDOW_RADIUS
+from rilievo.calibration.readings import WINDOW_RADIUS
 from rilievo.errors import InputError
+from rilievo.measure.expectation import expected_of_line
 from rilievo.types import CameraSource, DepthKind, DepthMap, Prediction
 
 _LENGTHS = (
@@ -82,7 +84,7 @@ def measure(prediction: Prediction, first: Spot, second: Spot) -> Measured:
     apart = float(np.linalg.norm(second.place - first.place))
     ratio, relative = second.value / first.value, apart / first.value
     words = (
-        _in_metres(apart, first, second)
+        _in_metres(prediction, apart, first, second)
         if depth.kind is DepthKind.METRIC
         else _in_ratios(relative, ratio)
     )
@@ -122,9 +124,13 @@ def _metres(length: float) -> str:
     return f"{100 * length:.1f} cm" if length < 1 else f"{length:.2f} m"
 
 
-def _in_metres(apart: float, first: Spot, second: Spot) -> tuple[str, ...]:
+def _in_metres(prediction: Prediction, apart: float, first: Spot, second: Spot) -> tuple[str, ...]:
+    assert first.place is not None, "depth is metric"
+    assert second.place is not None, "depth is metric"
+    factor = math.exp(expected_of_line(prediction, first.place, second.place))
     return (
-        f"A and B are {_metres(apart)} apart.",
+        f"A and B are {_metres(apart)} apart ({_metres(apart / factor)} to "
+        f"{_metres(apart * factor)} in 8 cases of 10).",
         f"A is {_metres(first.value)} deep and B {_metres(second.value)} (along the optical axis).",
     )
 

@@ -1,0 +1,91 @@
+"""What a user knows of one length in a photograph: a door, a sheet of paper, a ruler."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rilievo.errors import OptionError, suggest
+
+USUAL_LENGTHS: Mapping[str, float] = {
+    "a4": 0.297,
+    "a4-short": 0.210,
+    "a3": 0.420,
+    "a3-short": 0.297,
+    "letter": 0.2794,
+    "letter-short": 0.2159,
+    "card": 0.0856,
+    "card-short": 0.05398,
+    "brick": 0.215,
+    "door": 2.0,
+    "floor-tile": 0.3,
+    "euro-pallet": 1.2,
+    "skateboard": 0.8,
+}
+"""Lengths of usual things [m]: sheets by ISO 216 and ANSI, bank cards by ISO 7810, pallets by
+EN 13698. Doors (1.98 to 2.11 m), bricks (0.19 to 0.24 m), tiles and boards vary: measure yours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLength:
+    """A straight line between two points of the photograph whose length is known.
+
+    Attributes:
+        u1: Column of one end [px]; the centre of the top-left pixel is (0, 0).
+        v1: Row of it [px].
+        u2: Column of the other end [px].
+        v2: Row of it [px].
+        metres: Distance between the ends in space [m].
+
+    Raises:
+        OptionError: If a number is not finite, the length not positive, or the ends share a pixel.
+    """
+
+    u1: float | int
+    v1: float | int
+    u2: float | int
+    v2: float | int
+    metres: float | int
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.u1, self.v1, self.u2, self.v2))):
+            raise OptionError(f"known length {self}: columns and rows are finite numbers of pixels")
+        if not (math.isfinite(self.metres) and self.metres > 0):
+            raise OptionError(f"known length {self}: the length is a positive number of metres")
+        if math.hypot(self.u2 - self.u1, self.v2 - self.v1) < 1:
+            raise OptionError(f"known length {self}: its two ends lie on the same pixel")
+
+    def __str__(self) -> str:
+        """As it is written on the command line."""
+        return ",".join(
+            f"{each:.10g}" for each in (self.u1, self.v1, self.u2, self.v2, self.metres)
+        )
+
+
+def parse_length(text: str) -> KnownLength:
+    """Read ``u1,v1,u2,v2,metres``; a name in ``USUAL_LENGTHS`` may stand for the metres.
+
+    Raises:
+        OptionError: If the text is anything else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    expected = (
+        f"known length '{text}': expected u1,v1,u2,v2,metres (column and row of both ends), or the "
+        "name of a usual thing for the metres, such as a4"
+    )
+    if len(parts) != 5:
+        raise OptionError(f"{expected}; found {len(parts)} parts")
+    try:
+        u1, v1, u2, v2 = (float(part) for part in parts[:4])
+    except ValueError:
+        raise OptionError(f"{expected}; the first four are numbers") from None
+    return KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=_metres(parts[4]))
+
+
+def _metres(text: str) -> float:
+    if text.lower() in USUAL_LENGTHS:
+        return USUAL_LENGTHS[text.lower()]
+    try:
+        return float(text)
+    except ValueError:
+        known = suggest(text, USUAL_LENGTHS)
+        raise OptionError(f"known length: '{text}' is no number of metres; {known}") from None

@@ -1,0 +1,142 @@
+"""``rilievo measure``."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain, printing
+from rilievo.errors import OptionError
+from rilievo.io.limits import printable
+from rilievo.measure import Measurement, angle, area, height, length
+from rilievo.models import DEFAULT_MODEL
+from rilievo.pipeline.options import PredictOptions
+from rilievo.pipeline.run import predict
+from rilievo.types import Prediction
+
+_Point = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    photo: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
+    """The photograph."""
+    points: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="U,V")]
+    """Column and row of points: one for a height above the floor, two for a length, three or more
+    around a surface for an area."""
+    angle: bool = False
+    """Measure the angle between the surfaces at two points, rather than the length between them."""
+    known: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES")
+    ] = ()
+    """A point whose depth is known: column, row, metres along the axis, or U,V,METRES,ray from the
+    camera; for several, repeat the option."""
+    known_length: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="U1,V1,U2,V2,METRES|THING"),
+    ] = ()
+    """A length that is known: both ends and the metres between them, or a usual thing for the
+    metres: a4, letter, card, door, brick, ...; for several, repeat the option."""
+    camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
+    """Height of the camera above the floor in metres, where a floor is seen."""
+    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
+    """Intrinsics in pixels of the upright photograph; otherwise from EXIF, else assumed."""
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
+    """Horizontal field of view in degrees, in place of a camera."""
+    model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
+    """A name that 'rilievo models' lists, or a model's file or folder."""
+    json: bool = False
+    """Print the measurement as JSON."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure a length, height, area or angle in one photograph, with the range to expect.
+
+    Returns:
+        0 when it was measured, 2 for wrong use or what cannot be measured.
+    """
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo measure",
+        description="Lengths, heights, areas and angles in a photograph, with the range to expect.",
+    )
+    points = [_point(text) for text in given.points]
+    what = _what(given, points)
+    # The same names, checks and refusals as those of 'rilievo predict'.
+    options = PredictOptions(
+        known=given.known,
+        known_length=given.known_length,
+        camera_height=given.camera_height,
+        camera=given.camera,
+        fov=given.fov,
+    )
+    if options.known_table is not None:
+        raise OptionError("--known is U,V,METRES here; a table is of 'rilievo predict'")
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always", UserWarning)
+        prediction = predict(
+            given.photo,
+            model=given.model,
+            camera=options.given_camera,
+            fov=given.fov,
+            known=options.known_facts,
+            camera_height=given.camera_height,
+        )
+    measured = _measured(prediction, what, points)
+    doubted = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
+    for remark in (*doubted, *measured.remarks):
+        complain(f"{printable(given.photo)}: {remark}")
+    with printing():
+        print(_as_json(measured, prediction) if given.json else f"{measured.what}: {measured}")
+    return 0
+
+
+def _point(text: str) -> _Point:
+    try:
+        u, v = (float(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(f"point '{text}': expected U,V, column and row in pixels") from None
+    return u, v
+
+
+def _what(
+    given: _Arguments, points: Sequence[_Point]
+) -> Literal["height", "length", "area", "angle"]:
+    if given.angle:
+        if len(points) != 2:
+            raise OptionError(f"--angle takes two points, got {len(points)}")
+        return "angle"
+    if not points:
+        raise OptionError(
+            "name points U,V: one for a height, two for a length, three or more for an area"
+        )
+    if len(points) == 1:
+        return "height"
+    return "length" if len(points) == 2 else "area"
+
+
+def _measured(prediction: Prediction, what: str, points: Sequence[_Point]) -> Measurement:
+    if what == "area":
+        return area(prediction, points)
+    if what == "height":
+        return height(prediction, points[0])
+    return (angle if what == "angle" else length)(prediction, points[0], points[1])
+
+
+def _as_json(measured: Measurement, prediction: Prediction) -> str:
+    calibration = prediction.calibration
+    return json.dumps(
+        {
+            **asdict(measured),
+            "unit": measured.unit,
+            "coverage": 0.8,
+            "calibration": None if calibration is None else asdict(calibration),
+            "camera": None if prediction.camera is None else prediction.camera.source,
+        },
+        indent=1,
+    )

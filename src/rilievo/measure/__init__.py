@@ -1,0 +1,9 @@
+"""Lengths, heights, areas and angles in a photograph, each with a range that it should lie in."""
+
+from rilievo.measure.quantities import angle as angle
+from rilievo.measure.quantities import area as area
+from rilievo.measure.quantities import height as height
+from rilievo.measure.quantities import length as length
+from rilievo.measurement import Measurement as Measurement
+
+__all__ = ["Measurement", "angle", "area", "height", "length"]

@@ -1,0 +1,116 @@
+"""Circumstances of a measurement: where it lies, and how its metres came about."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.calibration.known import Known, KnownPoint, parse_known
+from rilievo.calibration.ranges import Circumstances, expected_error
+from rilievo.calibration.readings import Pixel, ray, values_at_ends
+from rilievo.errors import RilievoError
+from rilievo.types import CameraSource, Prediction
+
+_UNKNOWN_FAR = 0.5
+"""Distance in widths that is taken where nothing in the picture was known."""
+
+
+def expected_of_line(
+    prediction: Prediction, first: Float64[np.ndarray, "3"], second: Float64[np.ndarray, "3"]
+) -> float:
+    """Error of the logarithm to expect of the distance between two points in the camera frame."""
+    return expected_error("length", circumstances_of_line(prediction, first, second))
+
+
+def with_expected_error(metric: Prediction) -> Prediction:
+    """The same prediction, whose calibration says how far to believe it."""
+    if metric.calibration is None:
+        return metric
+    error = expected_of_depth(metric)
+    said = None if math.isnan(error) else round(math.expm1(error), 3)
+    return replace(metric, calibration=replace(metric.calibration, expected_error=said))
+
+
+def circumstances_of_line(
+    prediction: Prediction, first: Float64[np.ndarray, "3"], second: Float64[np.ndarray, "3"]
+) -> Circumstances:
+    """Circumstances of a length between two points in the camera frame."""
+    middle = (first + second) / 2
+    apart = float(np.linalg.norm(second - first))
+    deep = abs(float(np.linalg.norm(second)) - float(np.linalg.norm(first)))
+    along = min(1.0, deep / apart) if apart else 0.0
+    return circumstances_at(prediction, middle, along)
+
+
+def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
+    """Error of the logarithm to expect of depth: the median over a grid of the picture.
+
+    Args:
+        prediction: In metres, with its camera.
+        places: Along each side of the grid.
+    """
+    depth, camera = prediction.depth, prediction.camera
+    assert camera is not None, "every finished prediction has a camera"
+    height, width = depth.shape
+    errors = []
+    for v in np.linspace(0.5, height - 1.5, places):
+        for u in np.linspace(0.5, width - 1.5, places):
+            if depth.valid[round(v), round(u)]:
+                z = float(depth.values[round(v), round(u)])
+                at = ray(camera, Pixel(float(u), float(v), "")) * z
+                errors.append(expected_error("depth", circumstances_at(prediction, at)))
+    return float(np.median(errors)) if errors else math.nan
+
+
+def circumstances_at(
+    prediction: Prediction, at: Float64[np.ndarray, "3"], along: float = 0.0
+) -> Circumstances:
+    """Circumstances of a number at a point in the camera frame."""
+    camera, calibration = prediction.camera, prediction.calibration
+    assert camera is not None, "every finished prediction has a camera"
+    assumed = camera.source is CameraSource.ASSUMED
+    method = "model" if calibration is None else calibration.method
+    facts = [] if calibration is None else _facts(prediction, calibration.asked)
+    if not facts:
+        return Circumstances(method=method, far=_UNKNOWN_FAR, along=along, assumed=assumed)
+    K = camera.K
+    u, v = K[0, 0] * at[0] / at[2] + K[0, 2], K[1, 1] * at[1] / at[2] + K[1, 2]
+    far, _, z, fact_along = min(
+        (math.hypot(fu - u, fv - v) / prediction.shape[1], index, z, fact_along)
+        for index, (fu, fv, z, fact_along) in enumerate(facts)
+    )
+    return Circumstances(
+        method=method,
+        far=far,
+        along=along,
+        deeper=abs(math.log(float(at[2]) / z)),
+        fact_along=fact_along,
+        assumed=assumed,
+    )
+
+
+def _facts(
+    prediction: Prediction, asked: tuple[str, ...]
+) -> list[tuple[float, float, float, float]]:
+    """Column, row, depth and share along the ray of everything that was known."""
+    found = []
+    for text in asked:
+        try:
+            found.append(_fact(prediction, parse_known(text)))
+        except RilievoError:
+            # The height of a camera is no place in the picture.
+            continue
+    return found
+
+
+def _fact(prediction: Prediction, known: Known) -> tuple[float, float, float, float]:
+    assert prediction.camera is not None, "every finished prediction has a camera"
+    if isinstance(known, KnownPoint):
+        return known.u, known.v, float(known.metres), 0.0
+    ends = Pixel(known.u1, known.v1, ""), Pixel(known.u2, known.v2, "")
+    depths = values_at_ends(prediction.depth, *ends)
+    first, second = (ray(prediction.camera, at) * z for at, z in zip(ends, depths, strict=True))
+    deep = abs(float(np.linalg.norm(first)) - float(np.linalg.norm(second)))
+    along = min(1.0, deep / float(np.linalg.norm(second - first)))
+    return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2, sum(depths) / 2, along

@@ -1,0 +1,230 @@
+"""Lengths, heights above the floor, areas and angles between planes, from a prediction."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from PIL import Image, ImageDraw
+
+from rilievo.calibration.floor import find_floor
+from rilievo.calibration.ranges import angle_error
+from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
+from rilievo.errors import CalibrationError, OptionError
+from rilievo.geometry.pinhole import unproject
+from rilievo.measure.expectation import expected_of_line
+from rilievo.measurement import Measurement
+from rilievo.types import Camera, CameraSource, DepthKind, Prediction
+
+Point = tuple[float | int, float | int]
+"""Column and row [px]; the centre of the top-left pixel is (0, 0)."""
+
+_PATCH = 0.04
+"""Radius of the patch that a plane is fitted to, as a share of the picture's width."""
+_LEAST_PATCH = 12
+_FLAT = 0.05
+"""Plane and depth agree within this share where a surface is flat."""
+
+
+def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
+    """Distance between two points of the photograph, straight through space.
+
+    Raises:
+        CalibrationError: If depth is not in metres, or a point has none.
+        OptionError: If both points lie on one pixel.
+    """
+    camera = _metric(prediction)
+    a, b = _pixels((first, second))
+    if math.hypot(b.u - a.u, b.v - a.v) < 1:
+        raise OptionError(f"{a.name} and {b.name} lie on the same pixel: a length has two ends")
+    near, far = values_at_ends(prediction.depth, a, b)
+    ends = ray(camera, a) * near, ray(camera, b) * far
+    metres = float(np.linalg.norm(ends[1] - ends[0]))
+    return _with_range("length", metres, expected_of_line(prediction, *ends), camera)
+
+
+def height(prediction: Prediction, point: Point) -> Measurement:
+    """Height of a point of the photograph above the floor that it shows.
+
+    Raises:
+        CalibrationError: If depth is not in metres, the point has none, or no floor is seen.
+    """
+    camera = _metric(prediction)
+    [at] = _pixels((point,))
+    place_of_it = ray(camera, at) * value_at(prediction.depth, at)
+    floor = find_floor(prediction.depth, camera, normals=prediction.normals)
+    above = float(place_of_it @ floor.normal) + floor.height
+    foot = place_of_it - above * floor.normal
+    error = expected_of_line(prediction, place_of_it, foot)
+    measured = _with_range("height", above, error, camera)
+    if above > 0:
+        return measured
+    return Measurement(
+        what="height",
+        value=above,
+        low=measured.high,
+        high=measured.low,
+        remarks=(*measured.remarks, "it lies below the floor that was found"),
+    )
+
+
+def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
+    """Area of a flat polygon that is seen in the photograph.
+
+    A plane is fitted to all depth inside of the outline, and the corners are taken on it.
+
+    Args:
+        prediction: In metres.
+        corners: Three or more, in order around it.
+
+    Raises:
+        OptionError: If there are fewer than three corners.
+        CalibrationError: If depth is not in metres, a corner lies outside, or the outline holds
+            too little depth for a plane.
+    """
+    camera = _metric(prediction)
+    if len(corners) < 3:
+        raise OptionError(f"an area has three corners or more, got {len(corners)}")
+    pixels = _pixels(corners)
+    for each in pixels:
+        place(prediction.depth, each)
+    plane, miss = _plane(prediction, _inside(prediction.shape, corners))
+    places = [ray(camera, at) / float(plane @ ray(camera, at)) for at in pixels]
+    if min(float(each[2]) for each in places) <= 0:
+        raise CalibrationError("the plane inside of the outline passes behind the camera")
+    turned = zip(places, [*places[1:], places[0]], strict=True)
+    crossed = np.sum([np.cross(one, other) for one, other in turned], axis=0)
+    metres = float(np.linalg.norm(crossed)) / 2
+    sides = [
+        expected_of_line(prediction, one, other)
+        for one, other in zip(places, [*places[1:], places[0]], strict=True)
+    ]
+    # An area has two sides, whose errors come from the same factor.
+    measured = _with_range("area", metres, 2 * float(np.median(sides)), camera)
+    if miss <= _FLAT:
+        return measured
+    said = f"the outline is not flat: its depth is off the plane by {100 * miss:.0f} % (median)"
+    return _remarked(measured, said)
+
+
+def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
+    """Angle between the normals of the surfaces at two points, 0 to 180 degrees.
+
+    It needs proportions and no metres. Two walls of a room that meet in a right angle give 90.
+
+    Raises:
+        InputError: If the kind of depth has an unknown shift.
+        CalibrationError: If a point has no depth, or too little of it around.
+    """
+    prediction.depth.depth()
+    camera = _camera(prediction)
+    normals = []
+    misses = []
+    for at in _pixels((first, second)):
+        value_at(prediction.depth, at)
+        plane, miss = _plane(prediction, _disc(prediction.shape, at))
+        normals.append(plane / np.linalg.norm(plane))
+        misses.append(miss)
+    degrees = math.degrees(math.acos(float(np.clip(normals[0] @ normals[1], -1, 1))))
+    error = angle_error()
+    measured = Measurement(
+        what="angle",
+        value=degrees,
+        low=max(0.0, degrees - error),
+        high=min(180.0, degrees + error),
+        remarks=_of_camera(camera),
+    )
+    if max(misses) <= _FLAT:
+        return measured
+    return _remarked(measured, "a surface is not flat there")
+
+
+def _metric(prediction: Prediction) -> Camera:
+    """Camera of a prediction in metres.
+
+    Raises:
+        CalibrationError: If its depth is of another kind.
+    """
+    if prediction.depth.kind is not DepthKind.METRIC:
+        raise CalibrationError(
+            f"depth is of kind '{prediction.depth.kind}', so sizes are not known: give one known "
+            "length or distance (--known-length U1,V1,U2,V2,METRES or --known U,V,METRES)"
+        )
+    return _camera(prediction)
+
+
+def _camera(prediction: Prediction) -> Camera:
+    if prediction.camera is None:
+        raise CalibrationError("this prediction has no camera, so nothing can be measured")
+    return prediction.camera
+
+
+def _pixels(points: Sequence[Point]) -> list[Pixel]:
+    return [Pixel(float(u), float(v), f"point {u:g},{v:g}") for u, v in points]
+
+
+def _with_range(what: str, value: float, error: float, camera: Camera) -> Measurement:
+    factor = math.exp(error)
+    return Measurement(
+        what=what,
+        value=value,
+        low=value / factor,
+        high=value * factor,
+        remarks=_of_camera(camera),
+    )
+
+
+def _of_camera(camera: Camera) -> tuple[str, ...]:
+    if camera.source is not CameraSource.ASSUMED:
+        return ()
+    return ("the focal length is assumed: --camera or --fov narrows the range",)
+
+
+def _remarked(measured: Measurement, remark: str) -> Measurement:
+    return Measurement(
+        what=measured.what,
+        value=measured.value,
+        low=measured.low,
+        high=measured.high,
+        remarks=(*measured.remarks, remark),
+    )
+
+
+def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Bool[np.ndarray, "h w"]:
+    """Pixels inside of an outline."""
+    height, width = shape
+    mask = Image.new("1", (width, height))
+    ImageDraw.Draw(mask).polygon([(float(u), float(v)) for u, v in corners], fill=1)
+    return np.array(mask, dtype=bool)
+
+
+def _disc(shape: tuple[int, int], at: Pixel) -> Bool[np.ndarray, "h w"]:
+    height, width = shape
+    v, u = np.ogrid[:height, :width]
+    return np.hypot(u - at.u, v - at.v) <= max(2.0, _PATCH * width)
+
+
+def _plane(
+    prediction: Prediction, mask: Bool[np.ndarray, "h w"]
+) -> tuple[Float64[np.ndarray, "3"], float]:
+    """The plane m·p = 1 through the points of a mask, and the median share they are off it by.
+
+    Raises:
+        CalibrationError: If the mask holds too few pixels with depth.
+    """
+    depth, camera = prediction.depth, _camera(prediction)
+    inside = mask & depth.valid
+    if inside.sum() < _LEAST_PATCH:
+        raise CalibrationError(
+            f"{int(inside.sum())} pixels with depth lie there, and a plane takes {_LEAST_PATCH}: "
+            "choose a larger surface"
+        )
+    values = np.where(depth.valid, depth.values, 1).astype(np.float64)
+    points = unproject(values, camera.K)[:, inside].T
+    weight = np.ones(len(points))
+    m = np.zeros(3)
+    # Least absolute misses of inverse depth, by weights: what stands before a wall tilts it little.
+    for _ in range(10):
+        m = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
+        weight = 1 / np.sqrt(np.maximum(np.abs(points @ m - 1), 1e-4))
+    return m, float(np.median(np.abs(points @ m - 1)))

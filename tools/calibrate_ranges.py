@@ -1,0 +1,265 @@
+"""Learn the errors to expect of metres: ``RILIEVO_DATA=... python tools/calibrate_ranges.py``.
+
+Depth of the embedded model is brought to metres by one point, one length or the camera's height,
+taken from the true depth of real frames at seeded places; then lengths and depths at other places
+are compared with the truth. A quantile regression of the logarithm of the error gives the numbers
+of ``rilievo/calibration/ranges.json``. Coverage and width are judged on frames kept out: every
+fourth, four times. ``--write`` replaces the file.
+"""
+
+import argparse
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+from real_frames import samples
+from real_sets import REAL_SETS
+
+import rilievo
+from rilievo.calibration.floor import find_floor
+from rilievo.calibration.ranges import COVERAGE, FEATURES, Circumstances
+from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
+from rilievo.calibration.record import facts as facts_of
+from rilievo.errors import RilievoError
+from rilievo.io.exif import assumed_camera
+from rilievo.measure.expectation import circumstances_at, circumstances_of_line
+from rilievo.types import Camera, DepthKind, DepthMap, Prediction, Sample
+
+SETS = ("nyu", "nyu-sync", "7scenes", "realsense", "tum", "tum-pair", "sunrgbd", "motorcycle",
+        "replica-47", "icl")  # fmt: skip
+FRAMES = {"nyu": 94, "7scenes": 8, "nyu-sync": 4}
+FACTS, LINES = 12, 12
+SHORTEST, LONGEST = 0.1, 0.6
+METHODS = ("known points", "known lengths", "camera height")
+_TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
+_SOFT = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One number in metres beside its truth."""
+
+    set: str
+    frame: int
+    what: str
+    given: Circumstances
+    error: float
+    """Logarithm of measured over true."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A prediction beside true depth."""
+
+    set: str
+    index: int
+    prediction: Prediction
+    truth: DepthMap
+    camera: Camera
+
+
+def frames(data: Path) -> Iterator[Frame]:
+    """Every frame that has true metres and a camera, predicted by the embedded model."""
+    model = rilievo.load_model("rilievo/small")
+    index = 0
+    for name in SETS:
+        for sample in samples(REAL_SETS[name], data, FRAMES.get(name, 10)):
+            if sample.camera is None or sample.depth is None:
+                continue
+            photo = np.ascontiguousarray(sample.image)
+            prediction = rilievo.predict(photo, model=model, camera=sample.camera)
+            yield Frame(
+                set=name,
+                index=index,
+                prediction=prediction,
+                truth=_true(sample),
+                camera=sample.camera,
+            )
+            index += 1
+
+
+def _true(sample: Sample) -> DepthMap:
+    depth = np.asarray(sample.depth)
+    valid = np.isfinite(depth) & (depth > 0)
+    if sample.depth_valid is not None:
+        valid &= sample.depth_valid
+    return DepthMap(values=np.where(valid, depth, 1), kind=DepthKind.METRIC, valid=valid)
+
+
+def trials(frame: Frame, seed: int = 0) -> Iterator[Trial]:
+    """Numbers in metres by every method, with the true camera and with an assumed one."""
+    for assumed in (False, True):
+        chance = np.random.default_rng([seed, frame.index])
+        camera = assumed_camera(frame.truth.shape) if assumed else frame.camera
+        plain = replace(frame.prediction, camera=camera)
+        for method in METHODS:
+            for _ in range(FACTS if method != "camera height" else 1):
+                try:
+                    metric = _in_metres(plain, frame, method, chance)
+                except RilievoError:
+                    continue  # A floor that is not seen, or a height that contradicts.
+                yield from _compared(metric, frame, chance)
+
+
+def _in_metres(
+    plain: Prediction, frame: Frame, method: str, chance: np.random.Generator
+) -> Prediction:
+    """The prediction brought to metres by one thing that the truth tells."""
+    assert plain.camera is not None, "it was given"
+    if method == "camera height":
+        height = find_floor(frame.truth, frame.camera).height
+        fitted = rilievo.calibrate_height(plain.depth, plain.camera, height, normals=plain.normals)
+        asked = (f"{height:g} m",)
+    else:
+        a, b = _pair(frame, chance)
+        if method == "known points":
+            metres = value_at(frame.truth, a)
+            known = rilievo.KnownPoint(u=a.u, v=a.v, metres=metres)
+        else:
+            metres = float(np.linalg.norm(np.subtract(*_true_ends(frame, a, b))))
+            known = rilievo.KnownLength(u1=a.u, v1=a.v, u2=b.u, v2=b.v, metres=metres)
+        fitted = rilievo.calibrate(plain.depth, [known], camera=plain.camera)
+        asked = (str(known),)
+    return replace(plain, depth_or_none=fitted.depth, calibration=facts_of(fitted, asked))
+
+
+def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> Iterator[Trial]:
+    """Lengths and depths at seeded places, beside the truth."""
+    assert metric.camera is not None, "it was given"
+    for _ in range(LINES):
+        a, b = _pair(frame, chance)
+        try:
+            depths = values_at_ends(metric.depth, a, b)
+        except RilievoError:
+            continue  # The prediction has no depth there.
+        ends = [ray(metric.camera, at) * z for at, z in zip((a, b), depths, strict=True)]
+        true = _true_ends(frame, a, b)
+        apart, true_apart = (float(np.linalg.norm(p[1] - p[0])) for p in (ends, true))
+        for what, given, error in (
+            ("length", circumstances_of_line(metric, *ends), math.log(apart / true_apart)),
+            ("depth", circumstances_at(metric, ends[0]), math.log(depths[0] / true[0][2])),
+        ):
+            yield Trial(set=frame.set, frame=frame.index, what=what, given=given, error=error)
+
+
+def _pair(frame: Frame, chance: np.random.Generator) -> tuple[Pixel, Pixel]:
+    """Two pixels with true depth, 10 to 60 % of the picture's width apart."""
+    height, width = frame.truth.shape
+    while True:
+        u, v = chance.integers(0, width, 2), chance.integers(0, height, 2)
+        apart = math.hypot(u[1] - u[0], v[1] - v[0]) / width
+        if SHORTEST < apart < LONGEST and frame.truth.valid[v, u].all():
+            return Pixel(float(u[0]), float(v[0]), "a"), Pixel(float(u[1]), float(v[1]), "b")
+
+
+def _true_ends(frame: Frame, a: Pixel, b: Pixel) -> list[Float64[np.ndarray, "3"]]:
+    return [ray(frame.camera, at) * value_at(frame.truth, at) for at in (a, b)]
+
+
+class Table:
+    """Trials of one kind as arrays: features, logarithms of errors, frames and sets."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.sets = np.array([each.set for each in trials])
+        self.frames = np.array([each.frame for each in trials])
+        self.errors = np.abs([each.error for each in trials])
+        self.features = np.array(
+            [
+                [each.given.method == method for method in METHODS]
+                + [float(getattr(each.given, name)) for name in FEATURES]
+                for each in trials
+            ]
+        )
+
+    def fitted(self, chosen: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "k"]:
+        """Weights of the quantile of log errors, by iterated least squares (Koenker 2005)."""
+        X, y = self.features[chosen], np.log(self.errors[chosen] + _SOFT)
+        sets = self.sets[chosen]
+        # Every camera counts by the root of its frames: many frames of one are no many cameras.
+        count = {name: np.sum(sets == name) for name in np.unique(sets)}
+        share = np.array([1 / math.sqrt(count[name]) for name in sets])
+        share /= share.sum()
+        weights = np.zeros(X.shape[1])
+        weights[: len(METHODS)] = np.quantile(y, COVERAGE)
+        for _ in range(300):
+            miss = y - X @ weights
+            pull = share * np.where(miss > 0, COVERAGE, 1 - COVERAGE) / np.maximum(abs(miss), 0.02)
+            squares = (X * pull[:, None]).T @ X + 1e-6 * np.eye(X.shape[1])
+            weights = np.linalg.solve(squares, (X * pull[:, None]).T @ y)
+        return weights
+
+    def judged(self) -> tuple[float, float, dict[str, float]]:
+        """Coverage on frames kept out, width beside one constant, and coverage of each set."""
+        inside, size = np.zeros(len(self.errors), bool), np.zeros(len(self.errors))
+        for fold in range(4):
+            out = self.frames % 4 == fold
+            weights = self.fitted(~out)
+            size[out] = np.exp(self.features[out] @ weights)
+            inside[out] = self.errors[out] <= size[out]
+        constant = float(np.quantile(self.errors, inside.mean()))
+        width = float(np.mean(np.sinh(size)) / math.sinh(constant))
+        each = {str(name): float(inside[self.sets == name].mean()) for name in np.unique(self.sets)}
+        return float(inside.mean()), width, each
+
+
+def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterator[float]:
+    """Degrees by which angles between flat patches are off."""
+    from rilievo.measure import angle
+
+    true = replace(frame.prediction, depth_or_none=frame.truth, camera=frame.camera)
+    for _ in range(count):
+        a, b = _pair(frame, chance)
+        try:
+            said = [angle(each, (a.u, a.v), (b.u, b.v)) for each in (frame.prediction, true)]
+        except RilievoError:
+            continue
+        if not any("flat" in remark for remark in said[1].remarks):
+            yield abs(said[0].value - said[1].value)
+
+
+def main() -> None:
+    """Fit, judge, print and, where asked, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="replace ranges.json")
+    write = parser.parse_args().write
+    warnings.simplefilter("ignore", UserWarning)
+    found, turned = [], []
+    for frame in frames(Path(os.environ["RILIEVO_DATA"])):
+        found += trials(frame)
+        turned += angles(frame, np.random.default_rng(frame.index))
+    learned: dict[str, object] = {}
+    for what in ("length", "depth"):
+        chosen = [each for each in found if each.what == what]
+        table = Table(chosen)
+        weights = table.fitted(np.ones(len(chosen), bool))
+        learned[what] = {
+            "base": {name: round(float(w), 3) for name, w in zip(METHODS, weights, strict=False)},
+            **{n: round(float(w), 3) for n, w in zip(FEATURES, weights[3:], strict=True)},
+        }
+        coverage, width, sets = table.judged()
+        print(f"{what}: {len(chosen)} trials, kept out: {100 * coverage:.0f} % inside, width "
+              f"{width:.2f} of one constant range")  # fmt: skip
+        for name, share in sets.items():
+            print(f"  {name}: {100 * share:.0f} %")
+        for method in METHODS:
+            given = np.array([each.given.method == method for each in chosen])
+            sure = np.array([not each.given.assumed for each in chosen])
+            for words, mask in (("camera given", given & sure), ("assumed", given & ~sure)):
+                errors = np.expm1(table.errors[mask])
+                print(f"  {method}, {words}: median {np.median(errors):.3f}, "
+                      f"80 % {np.quantile(errors, COVERAGE):.3f}, {mask.sum()} trials")  # fmt: skip
+    learned["angle"] = {"degrees": round(float(np.quantile(turned, COVERAGE)), 1)}
+    print(f"angle: 80 % within {learned['angle']}, {len(turned)} trials")
+    print(json.dumps(learned, indent=1))
+    if write:
+        _TARGET.write_text(json.dumps(learned, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
