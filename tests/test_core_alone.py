@@ -25,6 +25,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "predict --model": ("predict set/images/1.png -o out -m depth-anything-v2/small", "hub"),
     "predict --engine": ("predict set/images/1.png -o out --engine openvino", "fast"),
     "predict --ray": ("predict set/images/1.png -o out --ray local", "ray"),
+    "measure": ("measure set/images/0.png 3,3 40,30 --known 8,8,2", None),
     "verify": ("verify out", None),
     "models": ("models", None),
     "export": ("export rilievo/small -o small.onnx", None),

@@ -38,7 +38,7 @@ class Measurement:
 
 
 def _digits(width: float) -> int:
-    """Decimal places that tell the ends of a range apart, and one more: 0.71 to 0.95."""
+    """Decimal places in which the ends of a range differ by five units or more: 0.71 to 0.95."""
     if not (width > 0 and math.isfinite(width)):
         return 3
-    return min(6, max(0, 1 - math.floor(math.log10(width))))
+    return min(6, max(0, math.ceil(-math.log10(width / 5))))

@@ -36,7 +36,7 @@ def test_two_points_on_one_pixel_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", list(DepthKind))
 def test_no_point_is_refused(kind: DepthKind) -> None:
-    with pytest.raises(CalibrationError, match="no known point is given"):
+    with pytest.raises(CalibrationError, match="no known point or length"):
         calibrate(depth_map(ramp(), kind), [])
 
 
@@ -84,7 +84,13 @@ def test_a_place_that_is_none_is_refused(place: float) -> None:
     [
         ("", "found 1 parts"),
         ("1,2", "found 2 parts"),
-        ("1,2,3,ray,5", "found 5 parts"),
+        ("1,2,3,ray,5", "the first four are numbers"),
+        ("1,2,3,4,5,6", "found 6 parts"),
+        ("1,2,3,4,a5", "a4"),
+        ("1,2,3,4,0", "positive number"),
+        ("1,2,3,4,nan", "positive number"),
+        ("1,2,inf,4,1", "finite numbers of pixels"),
+        ("1,2,1,2,3", "same pixel"),
         ("a,2,3", "the first three are numbers"),
         ("1,2,3m", "the first three are numbers"),
         ("1,2,", "the first three are numbers"),
@@ -99,4 +105,4 @@ def test_anything_else_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(OptionError, match=message) as refusal:
         parse_known(text)
     assert "\n" not in str(refusal.value)
-    assert str(refusal.value).startswith("known point ")
+    assert str(refusal.value).startswith("known ")

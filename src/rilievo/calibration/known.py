@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rilievo.calibration.lengths import KnownLength, parse_length
+from rilievo.calibration.lengths import MOST_METRES, KnownLength, parse_length
 from rilievo.errors import OptionError
 
 
@@ -39,8 +39,11 @@ class KnownPoint:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.u) and math.isfinite(self.v)):
             raise OptionError(f"known point {self}: column and row are finite numbers of pixels")
-        if not (math.isfinite(self.metres) and self.metres > 0):
-            raise OptionError(f"known point {self}: the distance is a positive number of metres")
+        if not 0 < self.metres <= MOST_METRES:
+            raise OptionError(
+                f"known point {self}: the distance is a positive number of metres, at most "
+                f"{MOST_METRES:g}"
+            )
 
     def __str__(self) -> str:
         """As it is written on the command line."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from rilievo.errors import OptionError, suggest
 
+MOST_METRES = 1e6
+"""Nothing farther or longer is seen in a photograph of which one knows a size."""
 USUAL_LENGTHS: Mapping[str, float] = {
     "a4": 0.297,
     "a4-short": 0.210,
@@ -49,8 +51,11 @@ class KnownLength:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.u1, self.v1, self.u2, self.v2))):
             raise OptionError(f"known length {self}: columns and rows are finite numbers of pixels")
-        if not (math.isfinite(self.metres) and self.metres > 0):
-            raise OptionError(f"known length {self}: the length is a positive number of metres")
+        if not 0 < self.metres <= MOST_METRES:
+            raise OptionError(
+                f"known length {self}: the length is a positive number of metres, at most "
+                f"{MOST_METRES:g}"
+            )
         if math.hypot(self.u2 - self.u1, self.v2 - self.v1) < 1:
             raise OptionError(f"known length {self}: its two ends lie on the same pixel")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, DepthKind, DepthMap
@@ -86,25 +86,43 @@ def _along(depth: DepthMap, first: Pixel, second: Pixel) -> tuple[float, float] 
     """Values at both ends by the line through its inside; None where that is not straight."""
     if depth.kind is DepthKind.AFFINE:
         return None
-    if np.hypot(second.u - first.u, second.v - first.v) < _LEAST_PIXELS:
+    if np.hypot(second.u - first.u, second.v - first.v) < _LEAST_PIXELS or min(depth.shape) < 2:
         return None
     t = np.linspace(_ENDS, 1 - _ENDS, _PLACES)
-    rows = np.rint(first.v + t * (second.v - first.v)).astype(int)
-    columns = np.rint(first.u + t * (second.u - first.u)).astype(int)
-    valid = depth.valid[rows, columns]
+    x, valid = _between_pixels(
+        depth, first.u + t * (second.u - first.u), first.v + t * (second.v - first.v)
+    )
     if valid.mean() < 0.9:
         return None
-    t, x = t[valid], depth.values[rows, columns][valid].astype(np.float64)
+    t, y = t[valid], x[valid]
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
-    start, end = _line(t, x if is_inverse else 1 / x)
+    start, end = _line(t, y)
     fitted = start + t * (end - start)
     # Numbers of an affine kind have no zero, so what is alike is judged by the map's range.
     inside = depth.values[depth.valid]
     measure = float(inside.max() - inside.min()) if is_inverse else np.abs(fitted)
-    misses = np.abs((x if is_inverse else 1 / x) - fitted) / np.maximum(measure, 1e-12)
+    misses = np.abs(y - fitted) / np.maximum(measure, 1e-12)
     if np.quantile(misses, 0.9) > _STRAIGHT or (not is_inverse and min(start, end) <= 0):
         return None
     return (start, end) if is_inverse else (1 / start, 1 / end)
+
+
+def _between_pixels(
+    depth: DepthMap, u: Float64[np.ndarray, "n"], v: Float64[np.ndarray, "n"]
+) -> tuple[Float64[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+    """Inverse depth between four pixels each, which is exact on a plane, and where all four are."""
+    height, width = depth.shape
+    column = np.clip(np.floor(u).astype(int), 0, width - 2)
+    row = np.clip(np.floor(v).astype(int), 0, height - 2)
+    right, down = u - column, v - row
+    total, valid = np.zeros_like(u), np.ones(u.shape, bool)
+    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        x = depth.values[row + dy, column + dx].astype(np.float64)
+        inside = depth.valid[row + dy, column + dx]
+        y = x if depth.kind is DepthKind.AFFINE_INVERSE else 1 / np.where(inside, x, 1)
+        total += (right if dx else 1 - right) * (down if dy else 1 - down) * y
+        valid &= inside
+    return total, valid
 
 
 def _line(t: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Circumstances of a measurement: where it lies, and how its metres came about."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,9 @@ from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
 from rilievo.types import CameraSource, Prediction
+
+Place = tuple[float, float, float, float]
+"""Column, row, depth, and share that points away from the camera, of what was known."""
 
 _UNKNOWN_FAR = 0.5
 """Distance in widths that is taken where nothing in the picture was known."""
@@ -53,25 +57,37 @@ def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
     depth, camera = prediction.depth, prediction.camera
     assert camera is not None, "every finished prediction has a camera"
     height, width = depth.shape
-    errors = []
+    errors, facts = [], known_places(prediction)
     for v in np.linspace(0.5, height - 1.5, places):
         for u in np.linspace(0.5, width - 1.5, places):
             if depth.valid[round(v), round(u)]:
                 z = float(depth.values[round(v), round(u)])
                 at = ray(camera, Pixel(float(u), float(v), "")) * z
-                errors.append(expected_error("depth", circumstances_at(prediction, at)))
+                errors.append(
+                    expected_error("depth", circumstances_at(prediction, at, facts=facts))
+                )
     return float(np.median(errors)) if errors else math.nan
 
 
 def circumstances_at(
-    prediction: Prediction, at: Float64[np.ndarray, "3"], along: float = 0.0
+    prediction: Prediction,
+    at: Float64[np.ndarray, "3"],
+    along: float = 0.0,
+    facts: Sequence[Place] | None = None,
 ) -> Circumstances:
-    """Circumstances of a number at a point in the camera frame."""
+    """Circumstances of a number at a point in the camera frame.
+
+    Args:
+        prediction: In metres, with its camera.
+        at: The point [m].
+        along: Share of a measured line that points away from the camera.
+        facts: ``known_places`` of the prediction, for many points; found anew when None.
+    """
     camera, calibration = prediction.camera, prediction.calibration
     assert camera is not None, "every finished prediction has a camera"
     assumed = camera.source is CameraSource.ASSUMED
     method = "model" if calibration is None else calibration.method
-    facts = [] if calibration is None else _facts(prediction, calibration.asked)
+    facts = known_places(prediction) if facts is None else facts
     if not facts:
         return Circumstances(method=method, far=_UNKNOWN_FAR, along=along, assumed=assumed)
     K = camera.K
@@ -90,24 +106,22 @@ def circumstances_at(
     )
 
 
-def _facts(
-    prediction: Prediction, asked: tuple[str, ...]
-) -> list[tuple[float, float, float, float]]:
-    """Column, row, depth and share along the ray of everything that was known."""
+def known_places(prediction: Prediction) -> list[Place]:
+    """Places in the picture of everything that was known of it."""
     found = []
-    for text in asked:
+    for text in () if prediction.calibration is None else prediction.calibration.asked:
         try:
-            found.append(_fact(prediction, parse_known(text)))
+            found.append(_place(prediction, parse_known(text)))
         except RilievoError:
             # The height of a camera is no place in the picture.
             continue
     return found
 
 
-def _fact(prediction: Prediction, known: Known) -> tuple[float, float, float, float]:
+def _place(prediction: Prediction, known: Known) -> Place:
     assert prediction.camera is not None, "every finished prediction has a camera"
     if isinstance(known, KnownPoint):
-        return known.u, known.v, float(known.metres), 0.0
+        return float(known.u), float(known.v), float(known.metres), 0.0
     ends = Pixel(known.u1, known.v1, ""), Pixel(known.u2, known.v2, "")
     depths = values_at_ends(prediction.depth, *ends)
     first, second = (ray(prediction.camera, at) * z for at, z in zip(ends, depths, strict=True))

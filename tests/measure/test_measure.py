@@ -1,0 +1,172 @@
+"""Lengths, heights, areas and angles of surfaces whose true sizes are known in closed form."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rilievo.calibration import KnownLength, calibrate
+from rilievo.calibration.record import facts
+from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.measure import Measurement, angle, area, height, length
+from rilievo.measure.expectation import with_expected_error
+from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
+from sloping_plane import CAMERA, SIZE, length_on, map_of, place_on, plane_depth
+
+MADE_BY = MadeBy(model="none", weights_sha256="", licence="", settings={}, version="0")
+FLOOR = np.array([0.0, 1 / 1.5, 0.0])
+"""A floor 1.5 m below a level camera: y = 1.5."""
+
+
+def prediction(depth: DepthMap, camera: Camera = CAMERA) -> Prediction:
+    return Prediction(depth_or_none=depth, camera=camera, made_by=MADE_BY)
+
+
+def metric(depth: np.ndarray) -> Prediction:
+    return prediction(map_of(depth, DepthKind.METRIC))
+
+
+def room() -> Prediction:
+    """A floor below the horizon, and a wall 6 m away above it."""
+    v = np.arange(SIZE[0])[:, None]
+    floor = 1.5 * 140 / np.maximum(v - 59.5, 1e-3)
+    return metric(np.broadcast_to(np.minimum(floor, 6.0), SIZE).copy())
+
+
+def test_a_length_is_the_distance_in_space_and_its_range_holds_it() -> None:
+    for a, b in (((20, 20), (140, 100)), ((80, 10), (80, 110)), ((5, 60), (150, 60))):
+        found = length(metric(plane_depth()), a, b)
+        assert found.value == pytest.approx(length_on(a, b), rel=1e-4)
+        assert found.low < found.value < found.high
+        assert found.value / found.low == pytest.approx(found.high / found.value)
+
+
+def test_the_method_of_a_prediction_is_the_same() -> None:
+    given = metric(plane_depth())
+    assert given.measure((20, 20), (140, 100)) == length(given, (20, 20), (140, 100))
+    corners = [(20, 20), (140, 20), (140, 100)]
+    assert given.measure(*corners) == area(given, corners)
+    assert room().measure((80, 30)) == height(room(), (80, 30))
+
+
+def test_an_area_is_that_of_the_triangles_it_is_made_of() -> None:
+    corners = [(20, 20), (140, 25), (120, 100), (30, 90)]
+    a, b, c, d = (place_on(*corner) for corner in corners)
+    true = (np.linalg.norm(np.cross(b - a, c - a)) + np.linalg.norm(np.cross(c - a, d - a))) / 2
+    found = area(metric(plane_depth()), corners)
+    assert found.value == pytest.approx(true, rel=1e-4)
+    assert found.remarks == ()
+    assert area(metric(plane_depth()), corners[::-1]).value == pytest.approx(found.value)
+
+
+def test_an_outline_around_no_plane_is_said_to_be_none() -> None:
+    u = np.arange(SIZE[1])[None, :]
+    depth = np.broadcast_to(2 + 1.5 * np.abs(np.sin(u / 9)), SIZE).copy()
+    found = area(metric(depth), [(20, 20), (140, 20), (140, 100), (20, 100)])
+    assert any("not flat" in remark for remark in found.remarks)
+
+
+def test_a_height_is_above_the_floor() -> None:
+    # The wall is 6 m away, so row 59.5 is at the camera's height and each row 6 / 140 m.
+    for row in (10, 40, 59):
+        found = height(room(), (80, row))
+        assert found.value == pytest.approx(1.5 + (59.5 - row) * 6 / 140, rel=2e-3)
+
+
+@pytest.mark.parametrize("degrees", [0, 35, 60, 90, 120])
+def test_an_angle_is_between_the_surfaces(degrees: float) -> None:
+    # Two walls that meet 3 m away in the upright line x = 0, each turned by half of the angle.
+    half = math.radians(degrees / 2)
+    right = np.array([-math.sin(half), 0, math.cos(half)]) / (3 * math.cos(half))
+    left = right * [-1, 1, 1]
+    u = np.arange(SIZE[1])[None, :]
+    depth = np.where(u < 79.5, plane_depth(left), plane_depth(right))
+    ends = (40, 60), (110, 60)
+    assert angle(metric(depth), *ends).value == pytest.approx(degrees, abs=0.2)
+    up_to_scale = prediction(map_of(depth, DepthKind.UP_TO_SCALE))
+    assert angle(up_to_scale, *ends).value == pytest.approx(degrees, abs=0.2)
+
+
+def test_nothing_has_a_size_before_metres_are_known() -> None:
+    given = prediction(map_of(plane_depth(), DepthKind.UP_TO_SCALE))
+    for refused in (
+        lambda: length(given, (1, 1), (50, 50)),
+        lambda: height(given, (1, 1)),
+        lambda: area(given, [(1, 1), (50, 1), (50, 50)]),
+    ):
+        with pytest.raises(CalibrationError, match="--known-length"):
+            refused()
+    with pytest.raises(InputError):
+        angle(prediction(map_of(plane_depth(), DepthKind.AFFINE)), (1, 1), (50, 50))
+
+
+@pytest.mark.parametrize(
+    ("points", "error", "said"),
+    [
+        (((1, 1), (1, 1)), OptionError, "same pixel"),
+        (((1, 1), (500, 1)), CalibrationError, "outside"),
+        (((1, 1), (50, 1), (900, 50)), CalibrationError, "outside"),
+        (((1, 1), (2, 1), (2, 2)), CalibrationError, "a plane takes"),
+        (((1, 1),), CalibrationError, "no floor"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    points: tuple[tuple[int, int], ...], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        metric(np.full(SIZE, 3.0)).measure(*points)
+
+
+def known_here(camera: Camera = CAMERA) -> Prediction:
+    ends = KnownLength(u1=30, v1=100, u2=60, v2=100, metres=length_on((30, 100), (60, 100)))
+    given = prediction(map_of(plane_depth(), DepthKind.UP_TO_SCALE), camera)
+    fitted = calibrate(given.depth, [ends], camera=camera)
+    calibrated = Prediction(
+        depth_or_none=fitted.depth,
+        camera=camera,
+        calibration=facts(fitted, [str(ends)]),
+        made_by=MADE_BY,
+    )
+    return with_expected_error(calibrated)
+
+
+def test_ranges_widen_away_from_what_was_known() -> None:
+    given = known_here()
+    widths = [
+        found.high / found.low
+        for found in (
+            length(given, (u, v), (u + 30, v)) for u, v in ((30, 100), (60, 60), (120, 5))
+        )
+    ]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+
+
+def test_ranges_widen_where_the_focal_length_is_assumed() -> None:
+    assumed = Camera(K=CAMERA.K, source=CameraSource.ASSUMED)
+    sure, unsure = known_here(), known_here(assumed)
+    narrow, wide = (length(each, (30, 20), (90, 60)) for each in (sure, unsure))
+    assert wide.high / wide.low > narrow.high / narrow.low
+    assert any("focal" in remark for remark in wide.remarks)
+
+
+def test_a_calibration_says_the_error_to_expect() -> None:
+    calibration = known_here().calibration
+    assert calibration is not None
+    assert calibration.method == "known lengths"
+    assert calibration.expected_error is not None
+    assert 0.01 < calibration.expected_error < 1
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (0.8213, 0.7123, 0.9512, "0.82 m (0.71 to 0.95)"),
+        (12.34, 9.1, 16.2, "12 m (9 to 16)"),
+        (0.02134, 0.01872, 0.02441, "0.021 m (0.019 to 0.024)"),
+    ],
+)
+def test_a_measurement_is_written_with_digits_that_mean_something(
+    value: float, low: float, high: float, text: str
+) -> None:
+    assert str(Measurement(what="length", value=value, low=low, high=high)) == text
