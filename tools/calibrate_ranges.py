@@ -1,8 +1,8 @@
 """Learn the errors to expect of metres: ``RILIEVO_DATA=... python tools/calibrate_ranges.py``.
 
-Depth of the embedded model is brought to metres by one point, one length or the camera's height,
-taken from the true depth of real frames at seeded places; then lengths and depths at other places
-are compared with the truth. A quantile regression of the logarithm of the error gives the numbers
+Depth of the embedded model is brought to metres by one point, one length, the camera's height or
+twelve points, taken from the true depth of real frames at seeded places; then lengths and depths
+at other places are compared with the truth. A quantile regression of the logarithm of the error gives the numbers
 of ``rilievo/calibration/ranges.json``. Coverage and width are judged on frames kept out: every
 fourth, four times. ``--write`` replaces the file.
 """
@@ -33,10 +33,13 @@ from rilievo.types import Camera, DepthKind, DepthMap, Prediction, Sample
 
 SETS = ("nyu", "nyu-sync", "7scenes", "realsense", "tum", "tum-pair", "sunrgbd", "motorcycle",
         "replica-47", "icl")  # fmt: skip
-FRAMES = {"nyu": 94, "7scenes": 8, "nyu-sync": 4}
+FRAMES = {"nyu": 48, "7scenes": 8, "nyu-sync": 4}
 FACTS, LINES = 12, 12
 SHORTEST, LONGEST = 0.1, 0.6
-METHODS = ("known points", "known lengths", "camera height")
+METHODS = ("known points", "known lengths", "camera height", "smooth field")
+ONCE = ("known points", "known lengths")
+POINTS = 12
+"""Known at once for a smooth field."""
 _TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
 _SOFT = 1e-3
 
@@ -99,7 +102,7 @@ def trials(frame: Frame, seed: int = 0) -> Iterator[Trial]:
         camera = assumed_camera(frame.truth.shape) if assumed else frame.camera
         plain = replace(frame.prediction, camera=camera)
         for method in METHODS:
-            for _ in range(FACTS if method != "camera height" else 1):
+            for _ in range(FACTS if method in ONCE else 2):
                 try:
                     metric = _in_metres(plain, frame, method, chance)
                 except RilievoError:
@@ -116,6 +119,13 @@ def _in_metres(
         height = find_floor(frame.truth, frame.camera).height
         fitted = rilievo.calibrate_height(plain.depth, plain.camera, height, normals=plain.normals)
         asked = (f"{height:g} m",)
+    elif method == "smooth field":
+        places = [_pair(frame, chance)[0] for _ in range(POINTS)]
+        several = [
+            rilievo.KnownPoint(u=at.u, v=at.v, metres=value_at(frame.truth, at)) for at in places
+        ]
+        fitted = rilievo.calibrate(plain.depth, several, camera=plain.camera)
+        asked = tuple(map(str, several))
     else:
         a, b = _pair(frame, chance)
         if method == "known points":
@@ -240,7 +250,10 @@ def main() -> None:
         weights = table.fitted(np.ones(len(chosen), bool))
         learned[what] = {
             "base": {name: round(float(w), 3) for name, w in zip(METHODS, weights, strict=False)},
-            **{n: round(float(w), 3) for n, w in zip(FEATURES, weights[3:], strict=True)},
+            **{
+                n: round(float(w), 3)
+                for n, w in zip(FEATURES, weights[len(METHODS) :], strict=True)
+            },
         }
         coverage, width, sets = table.judged()
         print(f"{what}: {len(chosen)} trials, kept out: {100 * coverage:.0f} % inside, width "

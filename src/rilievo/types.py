@@ -143,6 +143,8 @@ class Calibration:
         scale: Fitted.
         shift: Fitted; 0 where none was.
         residuals: Fitted minus known, one each of what was asked [m].
+        bend: Largest over smallest factor of the smooth field that depth was multiplied by; None
+            where one factor serves the whole picture.
         expected_error: Relative error that the depth of eight pixels in ten should keep below, as
             ``rilievo.calibration.ranges`` learned it; None where it was not estimated.
         warning: What deserves a look; None where nothing does.
@@ -154,6 +156,7 @@ class Calibration:
     scale: float
     shift: float
     residuals: tuple[float, ...] = ()
+    bend: float | None = None
     expected_error: float | None = None
     warning: str | None = None
 

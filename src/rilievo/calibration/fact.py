@@ -31,6 +31,14 @@ class Fact:
     x: tuple[float, ...]
     rays: tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]] | None = None
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Column and row [px] of the point, or of the middle of the length."""
+        known = self.known
+        if isinstance(known, KnownPoint):
+            return float(known.u), float(known.v)
+        return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2
+
     def says(self, depth: Callable[[float], float]) -> float:
         """Depth of the point, or the length, that depths of the map's numbers make [m]."""
         if self.rays is None:

@@ -6,13 +6,16 @@ least squares would spread that error over all of them, while here the others ar
 stands out.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.fact import Fact, fact_of, pixel_of
+from rilievo.calibration.field import LEAST_PLACES, Field, bent, find_field
 from rilievo.calibration.known import Known, KnownPoint
 from rilievo.calibration.lengths import KnownLength
 from rilievo.calibration.readings import place
@@ -34,13 +37,15 @@ def calibrate(
     known: Sequence[Known],
     *,
     camera: Camera | None = None,
+    smooth: bool = True,
 ) -> Calibrated:
     """Bring a depth map to metres by known points and known lengths.
 
     Kinds ``UP_TO_SCALE`` and ``METRIC`` take one fact or more: the scale is the median ratio in
     the logarithm (of two, the geometric mean), and that metres were scaled is said. Kinds
     ``AFFINE`` and ``AFFINE_INVERSE`` take two or more, at different depths, for scale and shift,
-    fitted in depth or in inverse depth.
+    fitted in depth or in inverse depth. Of five facts or more, a smooth field bends depth towards
+    them where it predicts each from the others clearly better than one factor does.
 
     Args:
         depth: Of any kind.
@@ -48,6 +53,8 @@ def calibrate(
             a length lies on a straight surface, its ends are read off all of its pixels.
         camera: Intrinsics of the photograph, needed for lengths, and where a point was measured
             along its ray.
+        smooth: Whether a smooth field may bend depth; without, ``fit`` is all there is, and serves
+            other maps of the same scale.
 
     Raises:
         InputError: If ``depth`` is no depth map.
@@ -70,9 +77,38 @@ def calibrate(
         x, metres = ([fact.x[0] for fact in facts], [fact.metres for fact in facts])
         fit = _scale_and_shift(np.array(x), np.array(metres), depth)
     residuals = [_residual(fact, fit) for fact in facts]
+    field = _field(facts, residuals, depth) if smooth else None
+    if field is not None:
+        residuals = _after(field, facts, residuals, depth)
     remarks = _suspicions(residuals) if len(facts) > least else []
     remarks += _contradictions(residuals)
-    return calibrated(depth, fit, residuals=residuals, remarks=remarks)
+    result = calibrated(depth, fit, residuals=residuals, remarks=remarks)
+    return (
+        result if field is None else replace(result, depth=bent(result.depth, field), field=field)
+    )
+
+
+def _field(facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap) -> Field | None:
+    if len(facts) < LEAST_PLACES:
+        return None
+    logs = [-math.log1p(residual.relative) for residual in residuals]
+    return find_field([fact.middle for fact in facts], logs, depth.shape)
+
+
+def _after(
+    field: Field, facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
+) -> list[Residual]:
+    """What a field leaves of each residual."""
+    places = np.array([fact.middle for fact in facts], np.float64) / depth.shape[1]
+    factors = np.exp(field.logs(places))
+    return [
+        Residual(
+            known=each.known,
+            metres=factor * (fact.metres + each.metres) - fact.metres,
+            relative=factor * (each.relative + 1) - 1,
+        )
+        for each, fact, factor in zip(residuals, facts, map(float, factors), strict=True)
+    ]
 
 
 def _residual(fact: Fact, fit: Fit) -> Residual:

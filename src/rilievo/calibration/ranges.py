@@ -26,7 +26,8 @@ class Circumstances:
     """What the error of one number in metres depends on.
 
     Attributes:
-        method: How metres came about, as ``Calibration.method``, or "model" for a model's own.
+        method: How metres came about, as ``Calibration.method``, "smooth field" where one was
+            found, or "model" for a model's own.
         far: Distance in the picture to the nearest thing that was known, in its widths.
         along: Share of a measured line that points away from the camera, 0 to 1; 0 of a depth.
         deeper: Absolute logarithm of the ratio of its depth and that of what was known.

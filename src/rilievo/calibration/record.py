@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.alignment import Fit, to_depth
+from rilievo.calibration.field import Field
 from rilievo.calibration.known import Known, KnownPoint
 from rilievo.errors import CalibrationError
 from rilievo.types import Calibration, DepthKind, DepthMap
@@ -54,6 +55,7 @@ class Calibrated:
             to another map of the same scale, such as the next frame of a video.
         residuals: One of each thing that was known, in their order.
         floor: The floor, where a height was known.
+        field: What depth was multiplied by after the fit; None where one factor does as well.
         lost: Pixels that the fit left without a positive depth; they are no longer valid.
         warning: What deserves a look, in words; None where nothing does.
     """
@@ -62,6 +64,7 @@ class Calibrated:
     fit: Fit
     residuals: tuple[Residual, ...] = ()
     floor: Floor | None = None
+    field: Field | None = None
     lost: int = 0
     warning: str | None = None
 
@@ -117,6 +120,7 @@ def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
         scale=calibrated.fit.scale,
         shift=calibrated.fit.shift,
         residuals=tuple(residual.metres for residual in calibrated.residuals),
+        bend=None if calibrated.field is None else _bend(calibrated),
         warning=calibrated.warning,
     )
 
@@ -128,3 +132,9 @@ def _method(calibrated: Calibrated) -> str:
     if len(kinds) == 2:
         return "known points and lengths"
     return "known points" if kinds == {True} else "known lengths"
+
+
+def _bend(calibrated: Calibrated) -> float:
+    assert calibrated.field is not None, "the caller asked"
+    factors = calibrated.field.factors(calibrated.depth.shape)[calibrated.depth.valid]
+    return round(float(factors.max() / factors.min()), 3)

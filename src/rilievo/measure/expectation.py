@@ -87,6 +87,8 @@ def circumstances_at(
     assert camera is not None, "every finished prediction has a camera"
     assumed = camera.source is CameraSource.ASSUMED
     method = "model" if calibration is None else calibration.method
+    if calibration is not None and calibration.bend is not None:
+        method = "smooth field"
     facts = known_places(prediction) if facts is None else facts
     if not facts:
         return Circumstances(method=method, far=_UNKNOWN_FAR, along=along, assumed=assumed)

@@ -11,6 +11,7 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError, OptionError
+from rilievo.geometry.intrinsics import crop_K
 from rilievo.geometry.pinhole import unproject
 from rilievo.measure.expectation import expected_of_line
 from rilievo.measurement import Measurement
@@ -219,8 +220,11 @@ def _plane(
             f"{int(inside.sum())} pixels with depth lie there, and a plane takes {_LEAST_PATCH}: "
             "choose a larger surface"
         )
-    values = np.where(depth.valid, depth.values, 1).astype(np.float64)
-    points = unproject(values, camera.K)[:, inside].T
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    K = crop_K(camera.K, top=int(rows[0]), left=int(columns[0]))
+    values = np.where(inside[box], depth.values[box], 1).astype(np.float64)
+    points = unproject(values, K)[:, inside[box]].T
     weight = np.ones(len(points))
     m = np.zeros(3)
     # Least absolute misses of inverse depth, by weights: what stands before a wall tilts it little.

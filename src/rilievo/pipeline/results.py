@@ -30,6 +30,8 @@ class Metres:
 
     known: tuple[Known, ...] = ()
     camera_height: float | None = None
+    smooth: bool = True
+    """Whether many facts may bend depth; of a video, other frames take over one factor."""
 
 
 def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo:
@@ -68,7 +70,9 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     from rilievo.measure.expectation import with_expected_error
 
     if metres.known:
-        fitted = calibrate(prediction.depth, metres.known, camera=prediction.camera)
+        fitted = calibrate(
+            prediction.depth, metres.known, camera=prediction.camera, smooth=metres.smooth
+        )
         asked = tuple(map(str, metres.known))
     else:
         assert metres.camera_height is not None, "checked above"

@@ -55,7 +55,7 @@ def _open(job: Job, results: Results) -> FrameSource:
 
 def _options(job: Job, results: Results) -> ClipOptions:
     def calibrate(first: Prediction) -> Metric | None:
-        prediction, fitted = with_metres(first, results.metres(job))
+        prediction, fitted = with_metres(first, replace(results.metres(job), smooth=False))
         if fitted is None or prediction.calibration is None:
             return None
         return Metric(fit=fitted.fit, facts=prediction.calibration)

@@ -80,6 +80,8 @@ def _calibration(calibration: Calibration) -> Iterator[tuple[str, str]]:
     yield "metres from", printable(f"{calibration.method}: {asked}")
     fitted = f"scale {calibration.scale:.4g}, shift {calibration.shift:.4g} in {calibration.space}"
     yield "calibration", fitted
+    if calibration.bend is not None:
+        yield "smooth field", f"factors differ by up to {calibration.bend:.3g}"
     if calibration.residuals:
         yield "residuals", ", ".join(f"{each:+.3g} m" for each in calibration.residuals)
     if calibration.expected_error is not None:
