@@ -2,9 +2,9 @@
 
 Depth of the embedded model is brought to metres by one point, one length, the camera's height or
 twelve points, taken from the true depth of real frames at seeded places; then lengths and depths
-at other places are compared with the truth. A quantile regression of the logarithm of the error gives the numbers
-of ``rilievo/calibration/ranges.json``. Coverage and width are judged on frames kept out: every
-fourth, four times. ``--write`` replaces the file.
+at other places are compared with the truth. A quantile regression of the logarithm of the error
+gives the numbers of ``rilievo/calibration/ranges.json``. Coverage and width are judged on frames
+kept out: every fourth, four times. ``--write`` replaces the file.
 """
 
 import argparse

@@ -216,3 +216,17 @@ def test_normals_of_another_size_are_refused() -> None:
         calibrate_height(
             up_to_scale(room()), CAMERA, HEIGHT, normals=np.zeros((3, 10, 10), np.float32)
         )
+
+
+def test_a_street_whose_depth_bends_down_is_taken_as_a_level_cameras() -> None:
+    """Ground 1.5 m below, which a network puts 40 % too far beyond eight metres."""
+    height, width = SIZE
+    K = np.array([[0.9 * width, 0, width / 2], [0, 0.9 * width, 0.3 * height], [0, 0, 1]])
+    rows = np.arange(height)[:, None] - 0.3 * height
+    true = np.minimum(1.5 * K[1, 1] / np.maximum(rows, 1e-3), 40.0)
+    said = np.broadcast_to(np.where(true < 8, true, 1.4 * true) / 3, SIZE).astype(np.float32)
+    depth = DepthMap(values=said, kind=DepthKind.UP_TO_SCALE)
+    found = calibrate_height(depth, Camera(K=K), 1.5)
+    assert found.fit.scale == pytest.approx(3, rel=0.02)
+    assert found.floor is not None
+    assert found.floor.normal @ [0, -1, 0] == pytest.approx(1)
