@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/index.md",
     "docs/quickstart.md",
     "docs/metres.md",
+    "docs/measure.md",
     "docs/videos.md",
     "docs/reference/index.md",
 )

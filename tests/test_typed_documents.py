@@ -13,6 +13,7 @@ TYPED = (
     "docs/index.md",
     "docs/quickstart.md",
     "docs/metres.md",
+    "docs/measure.md",
     "docs/reference/*.md",
 )
 # What a user of a model that may give normals alone writes; and what is refused to all others.
