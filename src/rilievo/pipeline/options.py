@@ -15,6 +15,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import check_colour_map
 from rilievo.io.outputs import OUTPUTS
 from rilievo.models import DEFAULT_MODEL
+from rilievo.models.quality import model_of
 from rilievo.models.settings import parse_pairs
 from rilievo.types import Camera, CameraSource
 
@@ -33,7 +34,17 @@ class PredictOptions:
         "rilievo-output"
     )
     """Folder for the results; made when missing. Trees of input folders are kept."""
-    model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
+    quality: Annotated[str | None, tyro.conf.arg(metavar="fast|good|best")] = None
+    """One word in place of a model. fast: the embedded one, offline and at once. good: MoGe-2 small
+    (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324 MB)."""
+    model: Annotated[
+        str,
+        tyro.conf.arg(
+            aliases=("-m",),
+            metavar="NAME|FILE.onnx",
+            help_behavior_hint=f"(default: {DEFAULT_MODEL})",
+        ),
+    ] = ""
     """A name that 'rilievo models' lists, an ONNX file that says what it is, ORG/NAME of the
     Hugging Face hub (@REVISION may follow), or a folder as transformers saves one."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
@@ -111,6 +122,7 @@ class PredictOptions:
         if not all(isinstance(point, str) for point in self.known):
             raise OptionError("known is made of texts 'u,v,metres'; of a KnownPoint, str(point)")
         object.__setattr__(self, "output", Path(self.output))
+        object.__setattr__(self, "model", model_of(self.quality, self.model))
         for name, rule, words in _RULES:
             value = getattr(self, name)
             if value is not None and not rule(value):
