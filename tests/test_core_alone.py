@@ -22,7 +22,7 @@ SWEEP = '[[backbones]]\nname = "mobilenetv2"\nweights = "random"\n[data]\nroot =
 USES: dict[str, tuple[str, str | None]] = {
     "predict": ("predict set/images/0.png -o out --save npy", None),
     "predict --save exr": ("predict set/images/1.png -o out --save exr", "exr"),
-    "predict --model": ("predict set/images/1.png -o out -m depth-anything-v2/small", "hub"),
+    "predict --model": ("predict set/images/1.png -o out -m zoedepth/nyu", "hub"),
     "predict --engine": ("predict set/images/1.png -o out --engine openvino", "fast"),
     "predict --ray": ("predict set/images/1.png -o out --ray local", "ray"),
     "verify": ("verify out", None),

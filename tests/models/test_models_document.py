@@ -92,7 +92,7 @@ def test_every_model_that_the_guide_names_is_in_the_table() -> None:
     assert set(re.findall(r"`(marigold/[\w-]+|depth-anything-v2/\w+)`", GUIDE)) <= set(MODELS)
 
 
-@pytest.mark.parametrize("repository", ["Intel/dpt-large", "prs-eth/marigold-depth-v1-1"])
+@pytest.mark.parametrize("repository", ["Intel/dpt-beit-large-512", "prs-eth/marigold-depth-v1-1"])
 def test_a_model_of_the_table_is_found_by_its_repository_too(repository: str) -> None:
     assert find_card(repository).source == repository
     assert find_card(repository).name in MODELS

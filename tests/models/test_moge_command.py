@@ -16,7 +16,7 @@ from PIL import Image
 from moge_lookalike import true_depth, write_moge
 from rilievo.cli import main
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.table import RemoteFile
+from rilievo.models.catalogue.entry import RemoteFile
 
 NAME = "moge-2/small"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rilievo.datasets.base import Absent, Dataset, Request, check_request
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, RilievoError, suggest
 from rilievo.io.limits import unreadable
+from rilievo.outside import load_outside
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
 DATASETS: Mapping[str, str] = {

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import AnyMetric, Metric
 from rilievo.metrics.normals import NORMAL_METRICS
 from rilievo.metrics.picture import PICTURE_METRICS
+from rilievo.outside import load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
     Task.DEPTH: DEPTH_METRICS,

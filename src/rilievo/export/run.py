@@ -11,6 +11,7 @@ from rilievo.io.limits import printable
 from rilievo.io.onnx_sum import KEY, append_sum
 from rilievo.models import MODELS, diffusion_cards, load_model, replicate_cards
 from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.conversion.adoption import adopt
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.compression import set_metadata
@@ -115,7 +116,14 @@ def _export(
         raise OptionError(f"model '{printable(name)}' says itself how pixels are normalised")
     known = MODELS.get(str(name))
     _check_one_network(str(name), known)
-    is_onnx = Path(name).suffix == ".onnx" or (known is not None and known.extra is None)
+    entry = ENTRIES.get(str(name))
+    if entry is not None and entry.twin is None:
+        raise ModelError(
+            f"model '{entry.name}' is published as ONNX: 'rilievo models path {entry.name}' says "
+            "where its file lies"
+        )
+    is_core = known is not None and known.extra is None and entry is None
+    is_onnx = Path(name).suffix == ".onnx" or is_core
     model = load_model(
         name, kind=options.kind, device="cpu", engine="onnxruntime" if is_onnx else "torch"
     )

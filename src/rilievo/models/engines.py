@@ -160,10 +160,15 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         ) from error
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
+    halves = {each.name for each in session.get_inputs() if each.type == "tensor(float16)"}
 
     def feed(inputs: Arrays) -> Arrays:
+        given = {
+            name: array.astype(np.float16) if name in halves else array
+            for name, array in inputs.items()
+        }
         try:
-            answers = session.run(outputs, dict(inputs))
+            answers = session.run(outputs, given)
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}

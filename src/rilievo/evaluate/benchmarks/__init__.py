@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.benchmarks import (
@@ -18,6 +17,7 @@ from rilievo.evaluate.benchmarks import (
     probe3d_normals,
     sunrgbd,
 )
+from rilievo.outside import load_outside
 
 # A new benchmark is a record in one of the files beside this one, and one line here.
 _BENCHMARKS = (
