@@ -62,6 +62,7 @@ def unknown(name: str) -> ModelError:
     short = re.sub(r"[^a-z0-9]", "", asked)
     near = [each for each in names if _initials(each).startswith(short or "?")][:2]
     near = near or difflib.get_close_matches(asked, names, n=2, cutoff=0.45)
+    near = near[: 1 if len(name) > 24 else 2]  # in three lines of a terminal, whatever the name
     nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return ModelError(
         f"no model '{name}'; {nearest}'rilievo models --all' lists all; to add one: "
