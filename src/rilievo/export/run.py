@@ -18,6 +18,7 @@ from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
 from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxModel, says_what_it_is
+from rilievo.models.polarity import doubt
 from rilievo.pipeline.inputs import Medium, find_jobs
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
@@ -38,6 +39,8 @@ class Exported:
         one_by_one: Whether its photographs go one by one.
         agreement: How far it is from what it was made of.
         calibrated_on: Photographs that int8 was calibrated on.
+        doubt: What looks wrong about the kind of depth that its user stated; None where nothing
+            does.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class Exported:
     one_by_one: bool
     agreement: Agreement
     calibrated_on: int
+    doubt: str | None = None
 
     def __str__(self) -> str:
         one_by_one = ", one photograph at a time" if self.one_by_one else ""
@@ -89,6 +93,7 @@ def export_model(
             agreement = _export(name, part, options, photos)
         append_sum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
+        doubted = doubt(written) if written.facts.adopted else None
     return Exported(
         path=path,
         model=written.card.name,
@@ -97,6 +102,7 @@ def export_model(
         one_by_one=written.one_by_one,
         agreement=agreement,
         calibrated_on=len(photos),
+        doubt=doubted,
     )
 
 

@@ -88,7 +88,12 @@ def _onnx_file(asked: Asked) -> Found | None:
     def load(options: "LoadOptions") -> "Model":
         from rilievo.models.onnx import OnnxModel
 
-        return OnnxModel(Path(name), options)
+        model = OnnxModel(Path(name), options)
+        if model.facts.adopted:
+            from rilievo.models.polarity import doubt_once
+
+            doubt_once(model)
+        return model
 
     return Found(card=None, load=load)
 
