@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -101,35 +102,35 @@ class OpenTable(Mapping[str, T], Generic[T]):
             read: Entry of an object and the name that it is offered under; refuses another sort
                 of object by an ``OptionError``.
         """
-        self._entries, self._what, self._read = dict(own), what, read
+        self.own: Mapping[str, T] = own
+        self._found: dict[str, T] = {}
+        self._what, self._read = what, read
 
-    def __getitem__(self, name: str) -> T:
-        if name not in self._entries:
-            found = load_offered(name, self._what) if isinstance(name, str) else None
-            if found is None:
+    def __getitem__(self, name: object) -> T:
+        if not isinstance(name, str):
+            raise KeyError(name)
+        if name in self.own:
+            return self.own[name]
+        if name not in self._found:
+            offered = load_offered(name, self._what)
+            if offered is None:
                 raise KeyError(name)
-            self._entries[name] = self._read(found, name)
-        return self._entries[name]
+            self._found[name] = self._read(offered, name)
+        return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        yield from self.own
+        yield from list(self._found)
 
     def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def own(self) -> Mapping[str, T]:
-        """The entries that are known by now, without asking what is installed."""
-        return self._entries
+        return len(self.own) + len(self._found)
 
     def all(self) -> Mapping[str, T]:
         """Own entries and those of installed packages; what cannot be loaded is left out."""
         for name in names_offered(self._what):
-            try:
+            with suppress(OptionError):
                 self.get(name)
-            except OptionError:
-                continue
-        return dict(self._entries)
+        return dict(self)
 
 
 def _search_working_folder(top: str) -> None:

@@ -81,11 +81,14 @@ class OutsideModel(Model):
                 f"model '{self.card.name}' returned a {type(answer).__name__}; expected an "
                 "Inference (rilievo.models.base)"
             )
-        arrays = {"depth": 2, "normals": 3, "confidence": 2}
-        found = {name: self._array(name, getattr(answer, name), arrays[name]) for name in arrays}
-        if found["depth"] is not None and self.card.kind is None:
+        if answer.depth is not None and self.card.kind is None:
             raise ModelError(f"model '{self.card.name}' returned depth, and its card has no kind")
-        return replace(answer, **found)
+        return replace(
+            answer,
+            depth=self._array("depth", answer.depth, 2),
+            normals=self._array("normals", answer.normals, 3),
+            confidence=self._array("confidence", answer.confidence, 2),
+        )
 
     def _array(self, name: str, value: Any, axes: int) -> np.ndarray | None:
         if value is None:

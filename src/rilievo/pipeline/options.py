@@ -13,7 +13,7 @@ from rilievo.calibration import KnownPoint, parse_known
 from rilievo.calibration.table import SUFFIX
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import check_colour_map
-from rilievo.io.outputs import OUTPUTS
+from rilievo.io.output_table import OUTPUTS
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.quality import model_of
 from rilievo.models.settings import parse_pairs
@@ -135,14 +135,15 @@ class PredictOptions:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Names in ``OUTPUTS``, in the table's order, each once; all of them for ``all``."""
+        """Names in ``OUTPUTS``, in the table's order, each once; all of rilievo's for ``all``."""
         asked = [name.strip() for name in self.save.split(",") if name.strip()]
         if not asked:
             raise OptionError(f"--save names nothing; known: {', '.join(OUTPUTS)}, all")
         for name in asked:
             if name != ALL and name not in OUTPUTS:
                 raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, ALL])}")
-        return tuple(name for name in OUTPUTS if name in asked or ALL in asked)
+        of_all = OUTPUTS.own if ALL in asked else ()
+        return tuple(name for name in OUTPUTS if name in asked or name in of_all)
 
     @property
     def asks_for_all(self) -> bool:
