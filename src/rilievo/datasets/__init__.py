@@ -10,7 +10,7 @@ from rilievo.io.limits import unreadable
 from rilievo.outside import OpenTable, load_outside
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
-_OWN: Mapping[str, str] = {
+_DATASETS: Mapping[str, str] = {
     "diode": "rilievo.datasets.diode:Diode",
     "eth3d": "rilievo.datasets.eth3d:Eth3d",
     "folder": "rilievo.datasets.folder:Folder",
@@ -38,7 +38,7 @@ def _checked(found: object, name: str) -> type[Dataset]:
     return found
 
 
-DATASETS: OpenTable[str] = OpenTable(_OWN, "dataset", _offered)
+DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)
 
 __all__ = [
     "DATASETS",

@@ -55,7 +55,7 @@ class Output:
 
 
 # A new format is one file in formats and one line here.
-_OWN: Mapping[str, Output] = {
+_OUTPUTS: Mapping[str, Output] = {
     "colour": Output(
         suffix=".depth.png",
         summary="picture of depth in colour, near is bright",
@@ -171,7 +171,7 @@ def _offered(found: object, name: str) -> Output:
     return found
 
 
-OUTPUTS: OpenTable[Output] = OpenTable(_OWN, "output", _offered)
+OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _offered)
 
 
 def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
