@@ -155,7 +155,7 @@ def test_its_depth_of_the_motorcycle_agrees_with_the_stereo_pair(model: Model) -
 
 
 def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models"]) == 0
+    assert main(["models", "--all"]) == 0
     table = capsys.readouterr().out
     for word in (DEFAULT_MODEL, "up_to_scale", "Apache-2.0", "MB"):
         assert word in table

@@ -16,6 +16,7 @@ class ModelCard:
         kind: What its depth is; None for a model of normals alone.
         normals: Whether it gives surface normals.
         confidence: Whether it says how sure it is, pixel by pixel.
+        camera: Whether it sees the focal length in the photograph.
         licence: SPDX identifier, or the authors' words; of the weights.
         commercial: Whether the licence allows commercial use; None where it is not known.
         megabytes: Size of the weights on disk; None where it is not known.
@@ -34,6 +35,7 @@ class ModelCard:
     kind: DepthKind | None
     normals: bool = False
     confidence: bool = False
+    camera: bool = False
     licence: str
     commercial: bool | None = None
     megabytes: float | None = None

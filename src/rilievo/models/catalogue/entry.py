@@ -42,6 +42,7 @@ class Entry:
         kind: Kind of its depth.
         normals: Whether it predicts surface normals.
         confidence: Whether it predicts a confidence.
+        camera: Whether it predicts the focal length.
         licence: Licence of the weights, as the original authors state it.
         commercial: Whether that licence allows commercial use; None where it is not clear.
         speed: Time of one 640x480 photograph on two processor cores, in words.
@@ -58,6 +59,7 @@ class Entry:
     kind: DepthKind
     normals: bool = False
     confidence: bool = False
+    camera: bool = False
     licence: str
     commercial: bool | None
     speed: str = "not measured"
@@ -86,6 +88,7 @@ class Entry:
             kind=self.kind,
             normals=self.normals,
             confidence=self.confidence,
+            camera=self.camera,
             licence=self.licence,
             commercial=self.commercial,
             megabytes=self.megabytes,
