@@ -16,9 +16,10 @@ from rilievo.models.conversion.adoption import adopt
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
-from rilievo.models.engines import LoadOptions
+from rilievo.models.engines import LoadOptions, open_session
 from rilievo.models.onnx import OnnxModel, says_what_it_is
 from rilievo.models.polarity import doubt
+from rilievo.models.recognition import ultralytics_statement
 from rilievo.pipeline.inputs import Medium, find_jobs
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
@@ -112,7 +113,11 @@ def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
             f"{printable(source)}: wrap it in fp32 first, then export the copy in "
             f"{options.precision}"
         )
-    return adopt(source, part, options.statement(source))
+    said = None
+    if options.kind is None and options.mean is None:
+        metadata = open_session(source, LoadOptions(device="cpu")).metadata
+        said = ultralytics_statement(source, metadata)
+    return adopt(source, part, said or options.statement(source))
 
 
 def _export(

@@ -85,17 +85,27 @@ def _onnx_file(asked: Asked) -> Found | None:
     if not is_file:
         return None
 
-    def load(options: "LoadOptions") -> "Model":
-        from rilievo.models.onnx import OnnxModel
+    return Found(card=None, load=lambda options: _open_onnx(Path(name), options))
 
-        model = OnnxModel(Path(name), options)
-        if model.facts.adopted:
-            from rilievo.models.polarity import doubt_once
 
-            doubt_once(model)
-        return model
+def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
+    """A file by what it says of itself, else by what others publish."""
+    from rilievo.models.onnx import OnnxModel, SaysNothingError
 
-    return Found(card=None, load=load)
+    try:
+        model = OnnxModel(path, options)
+    except SaysNothingError as error:
+        from rilievo.models.recognition import open_published, open_ultralytics
+
+        found = open_published(path, options) or open_ultralytics(path, error.metadata, options)
+        if found is None:
+            raise
+        return found
+    if model.facts.adopted:
+        from rilievo.models.polarity import doubt_once
+
+        doubt_once(model)
+    return model
 
 
 def _listed(asked: Asked) -> Found | None:

@@ -76,6 +76,18 @@ class OnnxFacts:
         }
 
 
+class SaysNothingError(ModelError):
+    """An ONNX file does not say what it is in rilievo's words.
+
+    Attributes:
+        metadata: What it says in other words.
+    """
+
+    def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.metadata = metadata
+
+
 class OnnxModel(PreparedModel):
     """A network in an ONNX file, run at the resolution it was trained at."""
 
@@ -154,10 +166,11 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     metadata = session.metadata
     version = metadata.get("rilievo.format")
     if version not in (FORMAT, FIRST_FORMAT):
-        raise ModelError(
+        raise SaysNothingError(
             f"{path}: the file does not say what it is (no metadata rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
-            "writes a copy that does"
+            "writes a copy that does",
+            metadata,
         )
     kind = metadata.get("rilievo.kind")
     needed = ("image", "normals" if kind == _NO_DEPTH and version == FORMAT else "depth")
