@@ -192,7 +192,7 @@ CALLS = {
     "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "probe"),
     "train_probe": ('rilievo.train_probe(None, Path("run"))', "probe"),
     "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "hub"),
-    "load_model": ('rilievo.load_model("depth-anything-v2/small")', "hub"),
+    "load_model": ('rilievo.load_model("zoedepth/nyu")', "hub"),
     "save": ('rilievo.save(rilievo.predict("set/images/0.png"), "s/0", ["exr"])', "exr"),
 }
 

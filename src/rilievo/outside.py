@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Generic, TypeVar
 
@@ -57,6 +56,8 @@ def load_outside(place: str, what: str) -> object:
 
 def names_offered(what: str) -> tuple[str, ...]:
     """Names under which installed packages offer things of a kind, such as "model"."""
+    from importlib.metadata import entry_points  # 10 ms, which the common case has no use for
+
     return tuple(sorted({each.name for each in entry_points(group=f"rilievo.{what}s")}))
 
 
@@ -73,6 +74,8 @@ def load_offered(name: str, what: str) -> object | None:
     Raises:
         OptionError: If it cannot be imported.
     """
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=f"rilievo.{what}s", name=name):
         try:
             return point.load()
