@@ -22,7 +22,7 @@ SWEEP = '[[backbones]]\nname = "mobilenetv2"\nweights = "random"\n[data]\nroot =
 USES: dict[str, tuple[str, str | None]] = {
     "predict": ("predict set/images/0.png -o out --save npy", None),
     "predict --save exr": ("predict set/images/1.png -o out --save exr", "exr"),
-    "predict --model": ("predict set/images/1.png -o out -m depth-anything-v2/small", "hub"),
+    "predict --model": ("predict set/images/1.png -o out -m zoedepth/nyu", "hub"),
     "predict --engine": ("predict set/images/1.png -o out --engine openvino", "fast"),
     "predict --ray": ("predict set/images/1.png -o out --ray local", "ray"),
     "measure": ("measure set/images/0.png 3,3 40,30 --known 8,8,2", None),
@@ -193,7 +193,7 @@ CALLS = {
     "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "probe"),
     "train_probe": ('rilievo.train_probe(None, Path("run"))', "probe"),
     "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "hub"),
-    "load_model": ('rilievo.load_model("depth-anything-v2/small")', "hub"),
+    "load_model": ('rilievo.load_model("zoedepth/nyu")', "hub"),
     "save": ('rilievo.save(rilievo.predict("set/images/0.png"), "s/0", ["exr"])', "exr"),
 }
 

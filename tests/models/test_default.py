@@ -155,7 +155,7 @@ def test_its_depth_of_the_motorcycle_agrees_with_the_stereo_pair(model: Model) -
 
 
 def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models"]) == 0
+    assert main(["models", "--all"]) == 0
     table = capsys.readouterr().out
     for word in (DEFAULT_MODEL, "up_to_scale", "Apache-2.0", "MB"):
         assert word in table
@@ -170,7 +170,9 @@ def test_the_table_and_the_card_are_printed(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("da3", "depth-anything"),
+        ("da3", "'depth-anything-3/small'"),
+        ("moge-3", "'moge-2/small'"),
+        ("marigold-v2", "'marigold/"),
         ("rilievo/smal", "'rilievo/small'"),
         ("depth-anything/Depth-Anything-V2-Smal", "Depth-Anything-V2-Small-hf"),
         ("zzz", "no model 'zzz'"),
@@ -181,5 +183,6 @@ def test_an_unknown_name_is_answered_in_three_lines_of_a_terminal(name: str, nea
         load_model(name)
     said = str(caught.value)
     assert near in said
-    assert "'rilievo models'" in said
+    for words in ("'rilievo models --all'", "--kind KIND", "package.module:load", "extending.md"):
+        assert words in said
     assert len(f"rilievo: {said}") <= 3 * 80

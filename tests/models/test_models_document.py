@@ -19,6 +19,13 @@ from tiny_pipelines import save_pipeline
 
 __all__ = ["checkpoint"]
 
+DOWNLOADED = (
+    "moge-2/small",
+    "depth-anything-v2/small",
+    "depth-anything-3/small",
+    "metric3d-v2/small",
+)
+ANYTHING, PRO = "depth-anything/Depth-Anything-V2-Small-hf", "apple/DepthPro-hf"
 GUIDE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 
 
@@ -39,10 +46,11 @@ def small(
         # How they are converted is seen elsewhere, and takes longer than they do.
         inverse = ["--kind", "affine_inverse", "--engine", "torch"]
         yield {
-            "moge-2/small": ["rilievo/small"],
-            "depth-anything-v2/small": [str(checkpoint("depth_anything")), *inverse],
-            "dpt/hybrid": [str(checkpoint("dpt")), *inverse],
-            "depth-pro": [str(checkpoint("depth_pro")), "--kind", "metric", "--engine", "torch"],
+            # What the core downloads is seen in test_published_models.py.
+            **{name: ["rilievo/small"] for name in DOWNLOADED},
+            ANYTHING: [str(checkpoint("depth_anything")), *inverse],
+            "dpt/hybrid": [str(checkpoint("dpt")), "--kind", "affine_inverse"],
+            PRO: [str(checkpoint("depth_pro")), "--kind", "metric", "--engine", "torch"],
             "model/": [str(checkpoint("dpt")), "--engine", "torch"],
             "marigold/depth-v1-1": [str(depth)],
             "marigold/normals-lcm": [str(normals)],
@@ -53,13 +61,19 @@ def small(
 def commands() -> list[list[str]]:
     blocks = re.findall(r"^```\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("rilievo ")]
+    shown = [shlex.split(line)[1:] for line in lines if line.startswith("rilievo ")]
+    return [
+        [{"--quality": "--model", "good": "moge-2/small"}.get(each, each) for each in command]
+        if "--quality" in command
+        else command
+        for command in shown
+    ]
 
 
 def test_every_command_of_the_guide_works_and_shows_no_token(
     small: dict[str, list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(commands()) == 11
+    assert len(commands()) == 15
     for number, shown in enumerate(commands()):
         place = shown.index("--model") + 1
         named = small.get(shown[place], [shown[place]])
@@ -77,7 +91,8 @@ def test_every_command_of_the_guide_works_and_shows_no_token(
 
 def test_results_say_model_kind_and_licence(small: dict[str, list[str]]) -> None:
     model, *kind = small["dpt/hybrid"]
-    assert main(["predict", "photo.jpg", "--model", model, *kind, "-o", "out"]) == 0
+    command = ["predict", "photo.jpg", "--model", model, *kind, "--engine", "torch", "-o", "out"]
+    assert main(command) == 0
     said = json.dumps(json.loads(Path("out/photo.json").read_text()))
     for words in (model, "affine_inverse", "not stated", "sha256"):
         assert words in said
@@ -88,11 +103,11 @@ def test_every_model_that_the_guide_names_is_in_the_table() -> None:
         "model/",
         "mono+stereo_640x192/",
     }
-    assert named <= set(MODELS)
+    assert all(find_card(name) for name in named)
     assert set(re.findall(r"`(marigold/[\w-]+|depth-anything-v2/\w+)`", GUIDE)) <= set(MODELS)
 
 
-@pytest.mark.parametrize("repository", ["Intel/dpt-large", "prs-eth/marigold-depth-v1-1"])
+@pytest.mark.parametrize("repository", ["Intel/dpt-beit-large-512", "prs-eth/marigold-depth-v1-1"])
 def test_a_model_of_the_table_is_found_by_its_repository_too(repository: str) -> None:
     assert find_card(repository).source == repository
     assert find_card(repository).name in MODELS

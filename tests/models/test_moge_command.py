@@ -1,57 +1,25 @@
 """MoGe-2 on the command line, from a mirror of the hub on this machine."""
 
-import functools
-import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from catalogue_mirror import CatalogueMirror, catalogue
 from moge_lookalike import true_depth, write_moge
 from rilievo.cli import main
-from rilievo.models.catalogue import table
-from rilievo.models.catalogue.table import RemoteFile
+
+__all__ = ["catalogue"]
 
 NAME = "moge-2/small"
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def mirror(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A folder, served as the hub serves it, whose small MoGe-2 is a look-alike."""
-    entry = table.ENTRIES[NAME]
-    site = tmp_path / "site"
-    folder = site / entry.repository / "resolve" / entry.revision
-    folder.mkdir(parents=True)
-    content = write_moge(folder / "model.onnx").read_bytes()
-    file = RemoteFile(
-        path="model.onnx", size=len(content), sha256=hashlib.sha256(content).hexdigest()
-    )
-    monkeypatch.setattr(table, "ENTRIES", {NAME: replace(entry, files=(file,))})
-    handler = functools.partial(Quiet, directory=str(site))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield folder
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def mirror(catalogue: CatalogueMirror) -> Path:
+    """The folder of a mirror whose small MoGe-2 is a look-alike."""
+    return catalogue.offer(NAME, write_moge).parent
 
 
 def test_a_photograph_becomes_metres_with_a_camera(mirror: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import make_folder
 from rilievo.io.limits import printable
 from rilievo.io.marks import is_torn
-from rilievo.io.outputs import OUTPUTS
+from rilievo.io.output_table import OUTPUTS
 from rilievo.io.ownership import Claim, pending_path
 from rilievo.io.placement import Placement, place_one
 from rilievo.io.sidecar import parse_sidecar, read_sidecar, sidecar_path

@@ -168,6 +168,7 @@ def _help() -> str:
         *(f"  {name:<12}{command.summary}" for name, command in COMMANDS.items()),
         "",
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
+        "  rilievo predict photo.jpg --quality good       sharper, in metres: 141 MB once",
         "  rilievo predict photos/ --save all -o results  everything of a whole folder",
         "  rilievo COMMAND --help                         all options of a command",
         "  rilievo --version",

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import complain, printing
 from rilievo.export.options import ExportOptions
 from rilievo.export.run import export_model
 
@@ -36,4 +36,6 @@ def main(arguments: Sequence[str]) -> int:
     written = export_model(given.model, given.output, given.options)
     with printing():
         print(written)
+    if written.doubt is not None:
+        complain(f"rilievo: warning: {written.doubt}")
     return 0

@@ -1,7 +1,8 @@
 """``rilievo models``."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import tyro
@@ -9,15 +10,21 @@ import tyro
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
-from rilievo.models import DEFAULT_MODEL, MODELS, find_card
+from rilievo.models import DEFAULT_MODEL, MODELS, embedded_cards, find_card
 from rilievo.models.card import ModelCard, read_details
+from rilievo.models.quality import QUALITIES
 from rilievo.models.settings import SettingFacts, describe_settings, settings_class
+from rilievo.models.speeds import Speed, speeds
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """A model whose whole card to show; without it, all models in a table."""
+    """A model whose whole card to show; without it, the six to choose between."""
+    all: bool = False
+    """All models in a table, those of installed packages included."""
+    json: bool = False
+    """The same as JSON, for programs: every fact of all models, or of the one that is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,13 @@ def main(arguments: Sequence[str]) -> int:
         prog="rilievo models",
         description="What models there are: kind, size, licence, extra, speed.",
     )
-    text = _table() if given.name is None else _card(find_card(given.name))
+    if given.json:
+        found = MODELS.all().values() if given.name is None else [find_card(given.name)]
+        text = json.dumps([_facts(card) for card in found], indent=1)
+    elif given.name is not None:
+        text = _card(find_card(given.name))
+    else:
+        text = _table() if given.all else _choice()
     with printing():
         print(text)
     return 0
@@ -64,18 +77,78 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _table() -> str:
-    header = ("name", "depth", "normals", "size", "licence", "extra", "speed")
+# The ones to choose between; the others are older, larger, slower or narrower.
+_SIX = (
+    embedded_cards.SMALL,
+    embedded_cards.TINY,
+    "moge-2/small",
+    "moge-2/large",
+    "depth-anything-v2/small",
+    "depth-anything-3/small",
+)
+
+
+def _choice() -> str:
+    measured = speeds()
+    header = ("name", "gives", "depth", "size", "speed here", "licence")
+    words = ", ".join(f"{word} = {name}" for word, name in QUALITIES.items())
     return "\n".join(
         [
-            table(header, [_row(card) for card in MODELS.values()]),
+            table(
+                header,
+                [
+                    (
+                        card.name,
+                        _gives(card),
+                        card.kind or "none",
+                        _size(card),
+                        _speed(measured.get(card.name)),
+                        _licence(card),
+                    )
+                    for card in (MODELS[name] for name in _SIX)
+                ],
+            ),
             "",
-            f"The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card;",
+            f"rilievo predict photo.jpg --quality WORD   {words}",
+            "rilievo predict photo.jpg --model NAME     any of these; downloaded where needed",
+            "rilievo models NAME, --all, --json         one in full, all of them, for programs",
+        ]
+    )
+
+
+def _gives(card: ModelCard) -> str:
+    parts = {
+        "depth": card.kind is not None,
+        "normals": card.normals,
+        "confidence": card.confidence,
+        "camera": card.camera,
+    }
+    return ", ".join(name for name, given in parts.items() if given)
+
+
+def _speed(measured: Speed | None) -> str:
+    if measured is None:
+        return "not run yet"
+    return f"{measured.seconds:.2g} s, {measured.pixels}"
+
+
+def _table() -> str:
+    measured = speeds()
+    header = ("name", "depth", "normals", "size", "licence", "extra", "speed", "speed here")
+    cards = MODELS.all().values()
+    return "\n".join(
+        [
+            table(header, [(*_row(card), _speed(measured.get(card.name))) for card in cards]),
+            "",
+            f"The default is {DEFAULT_MODEL}. 'rilievo models NAME' shows a card. 'speed' is of "
+            "640x480 pixels on two processor cores;",
+            "'speed here' was measured on this machine at the first use.",
             "'rilievo predict --model FILE.onnx' takes any ONNX file that says what it is;",
             "'--model ORG/NAME --kind KIND' a depth model of the Hugging Face hub, "
             "'--model FOLDER' one on disk;",
-            "'rilievo models fetch NAME' downloads moge-2/* beforehand, 'rilievo models path NAME' "
-            "says where it lies;",
+            "'--model package.module:load' a function of your own (docs/extending.md);",
+            "'rilievo models fetch NAME' downloads what the core runs beforehand, "
+            "'rilievo models path NAME' says where it lies;",
             "'--model replicate:OWNER/NAME' one at replicate.com, paid by the photograph.",
         ]
     )
@@ -87,10 +160,21 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         card.kind or "none",
         "yes" if card.normals else "no",
         _size(card),
-        card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else ""),
+        _licence(card),
         card.extra or "none",
         card.speed,
     )
+
+
+def _licence(card: ModelCard) -> str:
+    return card.licence + (" (NON-COMMERCIAL)" if card.commercial is False else "")
+
+
+def _facts(card: ModelCard) -> dict[str, object]:
+    """Every fact of a card, and the speed here, as JSON has it."""
+    measured = speeds().get(card.name)
+    facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
+    return facts | {"speed_here": None if measured is None else asdict(measured)}
 
 
 _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}
@@ -111,10 +195,12 @@ def _card(card: ModelCard) -> str:
         "depth": f"{card.kind or 'none'}",
         "normals": "yes: unit, camera frame, towards the camera" if card.normals else "no",
         "confidence": "yes: 0 to 1, pixel by pixel" if card.confidence else "no",
+        "camera": "yes: the focal length that it sees" if card.camera else "no",
         "licence": card.licence + _USES[card.commercial],
         "size": _size(card),
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
+        "speed here": _speed(speeds().get(card.name)),
         "source": card.source or "inside the package",
     }
     lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]

@@ -10,6 +10,8 @@ import tyro
 from rilievo.batch.options import BatchOptions
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain
+from rilievo.models import DEFAULT_MODEL
+from rilievo.models.quality import recommend
 from rilievo.pipeline.options import PredictOptions
 from rilievo.pipeline.run import predict_files
 
@@ -46,6 +48,10 @@ def main(arguments: Sequence[str]) -> int:
 
         summary = predict_across(given.inputs, given.options, given.batch)
     complain(str(summary))
+    if summary.done and given.options.quality is None and given.options.model == DEFAULT_MODEL:
+        tip = recommend()
+        if tip is not None:
+            complain(tip)
     return summary.exit_code
 
 

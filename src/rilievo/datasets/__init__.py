@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rilievo.datasets.base import Absent, Dataset, Request, check_request
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, RilievoError, suggest
 from rilievo.io.limits import unreadable
+from rilievo.outside import OpenTable, load_outside
 
 # A new dataset is one file beside this one and one line here: its class, imported when asked for.
-DATASETS: Mapping[str, str] = {
+_DATASETS: Mapping[str, str] = {
     "diode": "rilievo.datasets.diode:Diode",
     "eth3d": "rilievo.datasets.eth3d:Eth3d",
     "folder": "rilievo.datasets.folder:Folder",
@@ -25,6 +25,20 @@ DATASETS: Mapping[str, str] = {
     "synthetic": "rilievo.datasets.rendered:Rendered",
     "tum": "rilievo.datasets.tum:Tum",
 }
+
+
+def _offered(found: object, name: str) -> str:
+    """The place of a loader that an installed package offers."""
+    return f"{_checked(found, name).__module__}:{_checked(found, name).__qualname__}"
+
+
+def _checked(found: object, name: str) -> type[Dataset]:
+    if not (isinstance(found, type) and issubclass(found, Dataset)):
+        raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
+    return found
+
+
+DATASETS: OpenTable[str] = OpenTable(_DATASETS, "dataset", _offered)
 
 __all__ = [
     "DATASETS",
@@ -41,18 +55,16 @@ def find_dataset(name: str) -> type[Dataset]:
     """The loader of a dataset; its ``card`` says what to know.
 
     Args:
-        name: In ``DATASETS``, or ``package.module:Class`` of a loader of one's own.
+        name: In ``DATASETS``, that of an installed package, or ``package.module:Class`` of a
+            loader of one's own.
 
     Raises:
         OptionError: If there is none.
     """
-    place = DATASETS.get(name, name)
-    if ":" not in place:
+    place = name if ":" in name else DATASETS.get(name)
+    if place is None:
         raise OptionError(f"no dataset '{name}'; {suggest(name, DATASETS)}")
-    found = load_outside(place, "dataset")
-    if not (isinstance(found, type) and issubclass(found, Dataset)):
-        raise OptionError(f"'{name}' is no loader: it does not derive from rilievo's Dataset")
-    return found
+    return _checked(load_outside(place, "dataset"), name)
 
 
 def open_dataset(

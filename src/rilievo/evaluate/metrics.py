@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import AnyMetric, Metric
 from rilievo.metrics.normals import NORMAL_METRICS
 from rilievo.metrics.picture import PICTURE_METRICS
+from rilievo.outside import load_offered, load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
     Task.DEPTH: DEPTH_METRICS,
@@ -22,7 +22,8 @@ def find_metric(task: Task, name: str) -> AnyMetric:
 
     Args:
         task: Whose table has it; a metric of one's own takes the pairs of this task.
-        name: In that table, or ``package.module:NAME`` of a ``Metric`` of one's own.
+        name: In that table, that of an installed package, or ``package.module:NAME`` of a
+            ``Metric`` of one's own.
 
     Raises:
         OptionError: If there is none, or one's own has a name of the table.
@@ -30,9 +31,9 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     table = TABLES[task]
     if name in table:
         return table[name]
-    if ":" not in name:
+    found = load_outside(name, "metric") if ":" in name else load_offered(name, "metric")
+    if found is None:
         raise OptionError(f"no metric '{name}' of {task}; {suggest(name, table)}")
-    found = load_outside(name, "metric")
     if not isinstance(found, Metric):
         raise OptionError(f"'{name}' is no metric, but a {type(found).__name__}")
     if found.name in table:

@@ -11,12 +11,15 @@ from rilievo.io.limits import printable
 from rilievo.io.onnx_sum import KEY, append_sum
 from rilievo.models import MODELS, diffusion_cards, load_model, replicate_cards
 from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.table import ENTRIES
 from rilievo.models.conversion.adoption import adopt
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.compression import set_metadata
 from rilievo.models.conversion.onnx_file import compare, compress, write_onnx
-from rilievo.models.engines import LoadOptions
+from rilievo.models.engines import LoadOptions, open_session
 from rilievo.models.onnx import OnnxModel, says_what_it_is
+from rilievo.models.polarity import doubt
+from rilievo.models.recognition import ultralytics_statement
 from rilievo.pipeline.inputs import Medium, find_jobs
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
@@ -37,6 +40,8 @@ class Exported:
         one_by_one: Whether its photographs go one by one.
         agreement: How far it is from what it was made of.
         calibrated_on: Photographs that int8 was calibrated on.
+        doubt: What looks wrong about the kind of depth that its user stated; None where nothing
+            does.
     """
 
     path: Path
@@ -46,6 +51,7 @@ class Exported:
     one_by_one: bool
     agreement: Agreement
     calibrated_on: int
+    doubt: str | None = None
 
     def __str__(self) -> str:
         one_by_one = ", one photograph at a time" if self.one_by_one else ""
@@ -88,6 +94,7 @@ def export_model(
             agreement = _export(name, part, options, photos)
         append_sum(part)
         written = OnnxModel(part, LoadOptions(device="cpu"))
+        doubted = doubt(written) if written.facts.adopted else None
     return Exported(
         path=path,
         model=written.card.name,
@@ -96,6 +103,7 @@ def export_model(
         one_by_one=written.one_by_one,
         agreement=agreement,
         calibrated_on=len(photos),
+        doubt=doubted,
     )
 
 
@@ -105,7 +113,11 @@ def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
             f"{printable(source)}: wrap it in fp32 first, then export the copy in "
             f"{options.precision}"
         )
-    return adopt(source, part, options.statement(source))
+    said = None
+    if options.kind is None and options.mean is None:
+        metadata = open_session(source, LoadOptions(device="cpu")).metadata
+        said = ultralytics_statement(source, metadata)
+    return adopt(source, part, said or options.statement(source))
 
 
 def _export(
@@ -115,7 +127,14 @@ def _export(
         raise OptionError(f"model '{printable(name)}' says itself how pixels are normalised")
     known = MODELS.get(str(name))
     _check_one_network(str(name), known)
-    is_onnx = Path(name).suffix == ".onnx" or (known is not None and known.extra is None)
+    entry = ENTRIES.get(str(name))
+    if entry is not None and entry.twin is None:
+        raise ModelError(
+            f"model '{entry.name}' is published as ONNX: 'rilievo models path {entry.name}' says "
+            "where its file lies"
+        )
+    is_core = known is not None and known.extra is None and entry is None
+    is_onnx = Path(name).suffix == ".onnx" or is_core
     model = load_model(
         name, kind=options.kind, device="cpu", engine="onnxruntime" if is_onnx else "torch"
     )

@@ -1,173 +1,20 @@
-"""What can be written of a prediction, and ``save``, which writes it."""
+"""``save``, which writes a prediction in some of the formats of the table."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError, suggest
 from rilievo.io.atomic import make_folder
 from rilievo.io.merging import agreeing, merged
+from rilievo.io.output_table import OUTPUTS, Need, load
 from rilievo.io.ownership import check_claim
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import describe, sidecar_path, write_sidecar
 from rilievo.io.sums import sum_of
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.types import Prediction, Setting
-
-
-class Need(StrEnum):
-    """A part of a prediction that an output is made of."""
-
-    DEPTH = "depth"
-    NORMALS = "normals"
-    CONFIDENCE = "confidence"
-    CAMERA = "camera"
-    PHOTO = "photo"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """One format.
-
-    Attributes:
-        suffix: Comes after the stem.
-        summary: One line for help texts.
-        needs: Parts of the prediction that it cannot do without.
-        takes: Parts that it also holds, where the prediction has them.
-        writer: ``module:function`` in ``rilievo.io.formats``, from ``WriteJob`` to ``FileFacts``.
-        reader: ``module:function`` that reads numbers back as ``Stored``; None for pictures and
-            surfaces.
-        gives: The parts that can be read back.
-        exact: Whether they come back bit for bit.
-        embedded: ``module:function`` that reads the JSON inside, by which the file can be read
-            alone.
-        extra: The extra of rilievo that it needs.
-        package: The package that this extra brings.
-    """
-
-    suffix: str
-    summary: str
-    needs: tuple[Need, ...]
-    takes: tuple[Need, ...] = ()
-    writer: str
-    reader: str | None = None
-    gives: tuple[Need, ...] = ()
-    exact: bool = False
-    embedded: str | None = None
-    extra: str | None = None
-    package: str | None = None
-
-
-# A new format is one file in formats and one line here.
-OUTPUTS: Mapping[str, Output] = {
-    "colour": Output(
-        suffix=".depth.png",
-        summary="picture of depth in colour, near is bright",
-        needs=(Need.DEPTH,),
-        writer="colour:write",
-    ),
-    "png16": Output(
-        suffix=".depth16.png",
-        summary="depth in 16 bits: millimetres, or the scale stated inside; 0 is invalid",
-        needs=(Need.DEPTH,),
-        writer="png16:write",
-        reader="png16:read",
-        gives=(Need.DEPTH,),
-        embedded="png16:embedded",
-    ),
-    "npy": Output(
-        suffix=".depth.npy",
-        summary="depth as a float32 array, NaN is invalid",
-        needs=(Need.DEPTH,),
-        writer="npy:write_depth",
-        reader="npy:read_depth",
-        gives=(Need.DEPTH,),
-        exact=True,
-    ),
-    "npz": Output(
-        suffix=".npz",
-        summary="everything as arrays: depth, valid, normals, confidence, K",
-        needs=(),
-        takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA),
-        writer="npz:write",
-        reader="npz:read",
-        gives=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE),
-        exact=True,
-        embedded="npz:embedded",
-    ),
-    "tiff": Output(
-        suffix=".depth.tiff",
-        summary="depth as a float32 TIFF, NaN is invalid",
-        needs=(Need.DEPTH,),
-        writer="tiff:write",
-        reader="tiff:read",
-        gives=(Need.DEPTH,),
-        exact=True,
-        embedded="tiff:embedded",
-    ),
-    "exr": Output(
-        suffix=".depth.exr",
-        summary="depth as a float32 OpenEXR, NaN is invalid",
-        needs=(Need.DEPTH,),
-        writer="exr:write",
-        reader="exr:read",
-        gives=(Need.DEPTH,),
-        exact=True,
-        embedded="exr:embedded",
-        extra="exr",
-        package="OpenEXR",
-    ),
-    "normals": Output(
-        suffix=".normals.png",
-        summary="picture of the normals (OpenGL axes: x right, y up, z towards the viewer)",
-        needs=(Need.NORMALS,),
-        writer="normals:write",
-        reader="normals:read",
-        gives=(Need.NORMALS,),
-    ),
-    "normals-npy": Output(
-        suffix=".normals.npy",
-        summary="normals as a float32 array h x w x 3 (x right, y down, z forward)",
-        needs=(Need.NORMALS,),
-        writer="npy:write_normals",
-        reader="npy:read_normals",
-        gives=(Need.NORMALS,),
-        exact=True,
-    ),
-    "confidence": Output(
-        suffix=".confidence.png",
-        summary="confidence in 8 bits, 255 is surest",
-        needs=(Need.CONFIDENCE,),
-        writer="confidence:write",
-        reader="confidence:read",
-        gives=(Need.CONFIDENCE,),
-    ),
-    "ply": Output(
-        suffix=".ply",
-        summary="point cloud with normals and colours",
-        needs=(Need.DEPTH, Need.CAMERA),
-        takes=(Need.NORMALS, Need.PHOTO),
-        writer="ply:write",
-    ),
-    "glb": Output(
-        suffix=".glb",
-        summary="mesh that wears the photograph (glTF axes: x right, y up, z backwards)",
-        needs=(Need.DEPTH, Need.CAMERA),
-        takes=(Need.NORMALS, Need.PHOTO),
-        writer="glb:write",
-    ),
-    "html": Output(
-        suffix=".html",
-        summary="page to send to somebody: pictures, facts, and the surface to turn",
-        needs=(),
-        takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
-        writer="html:write",
-    ),
-}
 
 
 def save(
@@ -294,9 +141,3 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
 def parts_of(names: Sequence[str]) -> set[Need]:
     """Parts of a prediction that some outputs are made of; the others need not be there."""
     return {part for name in names for part in (*OUTPUTS[name].needs, *OUTPUTS[name].takes)}
-
-
-def load(place: str) -> Callable[..., Any]:
-    """The function ``module:function`` of ``rilievo.io.formats``, imported now."""
-    module, function = place.split(":")
-    return getattr(import_module(f"rilievo.io.formats.{module}"), function)

@@ -6,8 +6,10 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from rilievo.errors import InputError, MissingFileError, RilievoError
 from rilievo.io.facts import FileFacts, Sidecar, SourceFacts
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import check_regular, printable, read_text
-from rilievo.io.outputs import OUTPUTS, load
+from rilievo.io.output_table import OUTPUTS, load
 from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, sidecar_path
 from rilievo.io.stored import Stored
 from rilievo.types import DepthMap, Prediction
@@ -160,7 +162,7 @@ def _lists(json: Path, file: str) -> bool:
     return any(facts.file == file for facts in read_sidecar(json).files)
 
 
-def _find_alone(path: Path, embedded: str) -> _Found:
+def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _Found:
     """A file by what it says of itself."""
     try:
         text = load(embedded)(path)

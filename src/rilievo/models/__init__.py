@@ -1,75 +1,22 @@
 """The models and how to load one. The table is data: reading it imports no model."""
 
-import difflib
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rilievo.errors import ModelError, OptionError, suggest
-from rilievo.models import diffusion_cards, embedded_cards, monodepth2, replicate_cards
-from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.table import ENTRIES
-from rilievo.models.checkpoints import KINDS, checkpoint_card, listed_cards, unlisted_card
-from rilievo.models.probe_run import is_run, run_card
-from rilievo.models.video_run import is_video_run, video_run_card
-from rilievo.networks.video.folder import is_official
+from rilievo.errors import OptionError, suggest
+from rilievo.models.checkpoints import KINDS
+from rilievo.models.finders import Asked, Found, find, loader
+from rilievo.models.listing import DEFAULT_MODEL, MODELS, find_card
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
     from rilievo.models.base import Model
-    from rilievo.models.engines import LoadOptions
 
-DEFAULT_MODEL = embedded_cards.SMALL
-
-# A new model is one file beside this one and one entry here.
-_CARDS = (
-    *embedded_cards.listed_cards(),
-    *(entry.card for entry in ENTRIES.values()),
-    *listed_cards(),
-    *diffusion_cards.listed_cards(),
-    *replicate_cards.listed_cards(),
-)
-MODELS: Mapping[str, ModelCard] = {card.name: card for card in _CARDS}
-
-
-def find_card(name: str) -> ModelCard:
-    """The card of a model by its name, or by its repository of the hub.
-
-    Raises:
-        ModelError: If there is no such model; the message offers the nearest names.
-    """
-    if name in KINDS:
-        return checkpoint_card(name)
-    if name in diffusion_cards.REPOSITORIES:
-        return diffusion_cards.repository_card(name)
-    if name == monodepth2.NAME:
-        return monodepth2.family_card()
-    if name not in MODELS:
-        raise _unknown(name)
-    return MODELS[name]
-
-
-def _unknown(name: str) -> ModelError:
-    """An error of three lines of a terminal at most, though there are many models."""
-    asked = name.partition("@")[0].lower()
-    names = [*MODELS, *KINDS]
-    near = difflib.get_close_matches(asked, names, n=2, cutoff=0.45)
-    # As people abbreviate: da3, dav2.
-    letters = re.sub(r"[^a-z]", "", asked)
-    near = near or [each for each in names if _initials(each).startswith(letters or "?")][:2]
-    nearest = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return ModelError(
-        f"no model '{name}'; {nearest}'rilievo models' lists all; any other of the hub is "
-        "ORG/NAME with its --kind"
-    )
-
-
-def _initials(name: str) -> str:
-    return "".join(word[0] for word in re.split(r"[-/]", name) if word)
+__all__ = ["DEFAULT_MODEL", "KINDS", "MODELS", "find_card", "load_model", "read_kind"]
 
 
 def load_model(
@@ -88,7 +35,8 @@ def load_model(
         name: A name in ``MODELS``; the path of an ONNX file that says what it is; a repository of
             the Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path
             of a folder as transformers or diffusers saves one, of a run that ``rilievo train``
-            wrote, or of a checkpoint of Monodepth2; or ``replicate:owner/name``.
+            wrote, or of a checkpoint of Monodepth2; ``replicate:owner/name``; or
+            ``package.module:load``, a function of your own (docs/extending.md).
             A name in ``MODELS`` or a repository may be followed by ``@`` and a branch, tag or
             commit.
         kind: What the numbers of a checkpoint are that nobody here knows: metric, up_to_scale,
@@ -112,21 +60,22 @@ def load_model(
     """
     from rilievo.models.engines import LoadOptions
 
-    card, revision = _asked(name, kind, settings or {})
     options = LoadOptions(
         device=device,
         engine=engine,
         precision=precision,
         threads=threads,
-        revision=revision,
         settings=dict(settings or {}),
     )
-    if card is None:
-        from rilievo.models.onnx import OnnxModel
-
-        model = OnnxModel(Path(name), options)
+    given = None if kind is None else read_kind(kind)
+    found = find(Asked(name=name, kind=given, options=options))
+    _check(found, name, given, settings or {})
+    options = replace(options, revision=found.revision)
+    if found.load is not None:
+        model = found.load(options)
     else:
-        model = _loader(card)(card, options)
+        assert found.card is not None, "what has no card says how it is loaded"
+        model = loader(found.card)(found.card, options)
     # A path means the same file in a process that works in another folder.
     place = Path(name).absolute() if os.path.exists(name) else name
     model.again = partial(
@@ -142,27 +91,16 @@ def load_model(
     return model
 
 
-def _loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
-    module, _, function = card.loader.partition(":")
-    return getattr(import_module(module), function)
-
-
-def _asked(
-    name: str | Path, kind: str | None, settings: Mapping[str, Setting]
-) -> tuple[ModelCard | None, str | None]:
-    """The card, None of an ONNX file, and the revision; kind and settings fit it."""
-    given = None if kind is None else read_kind(kind)
-    card, revision = (None, None) if _is_onnx(name) else _resolved(name, given)
+def _check(
+    found: Found, name: str | Path, given: DepthKind | None, settings: Mapping[str, Setting]
+) -> None:
+    """Refuse a kind or settings that do not fit the model."""
+    card = found.card
     if given is not None and (card is None or card.kind is not given):
         stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
         raise OptionError(f"model '{name}': {stated}, and {given} was given")
     if settings and (card is None or card.settings is None):
         raise OptionError(f"model '{name}' has nothing to set, got {', '.join(settings)}")
-    return card, revision
-
-
-def _is_onnx(name: str | Path) -> bool:
-    return str(name).endswith(".onnx") or (isinstance(name, Path) and not os.path.isdir(name))
 
 
 def read_kind(kind: str) -> DepthKind:
@@ -174,47 +112,3 @@ def read_kind(kind: str) -> DepthKind:
     if kind not in list(DepthKind):
         raise OptionError(f"no kind '{kind}'; {suggest(kind, DepthKind)}")
     return DepthKind(kind)
-
-
-def _resolved(name: str | Path, kind: DepthKind | None) -> tuple[ModelCard, str | None]:
-    """The card of anything but an ONNX file, and the revision that was asked for.
-
-    Raises:
-        ModelError: If there is no such model, or its kind is neither known nor given.
-    """
-    from rilievo.models.hub import is_repository
-
-    text = str(name)
-    for find in (diffusion_cards.find_pipeline, replicate_cards.find_version):
-        if text not in MODELS and (found := find(text, kind)) is not None:
-            return found
-    # Unlike Path.is_dir, this takes for no folder what the system refuses, such as a long name.
-    if text not in MODELS and os.path.isdir(name):
-        return _folder_card(Path(name).resolve(), kind), None
-    if text == monodepth2.NAME:
-        return monodepth2.family_card(), None
-    known, _, revision = text.partition("@")
-    card = MODELS.get(known) or (checkpoint_card(known) if known in KINDS else None)
-    if card is None:
-        if kind is None or not is_repository(known):
-            raise _unknown(text)
-        card = unlisted_card(known, kind, local=False)
-    if revision and card.source is None:
-        raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")
-    return card, revision or None
-
-
-def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
-    if is_official(folder):
-        return monodepth2.folder_card(folder)
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: a folder without config.json is no checkpoint")
-    if is_run(folder):
-        return run_card(folder)
-    if is_video_run(folder):
-        return video_run_card(folder)
-    if kind is None:
-        raise ModelError(
-            f"{folder}: say what its depth is with --kind (kind=): {', '.join(DepthKind)}"
-        )
-    return unlisted_card(str(folder), kind, local=True)

@@ -19,6 +19,7 @@ from rilievo.io.bands import bands
 from rilievo.io.exif import assumed_camera
 from rilievo.io.photo import read_photo
 from rilievo.models.card import ModelCard
+from rilievo.models.speeds import infer_timed
 from rilievo.sameness import no_hash, same_record
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
 from rilievo.version import VERSION
@@ -90,7 +91,7 @@ class Model(ABC):
         if isinstance(images, str | bytes | Path | Photo | Image.Image | np.ndarray):
             raise TypeError("predict takes a list of images: predict([image])")
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
-        inferences = self.infer(photos)
+        inferences = infer_timed(self, photos)
         return [
             self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)
         ]

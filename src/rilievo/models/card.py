@@ -16,12 +16,13 @@ class ModelCard:
         kind: What its depth is; None for a model of normals alone.
         normals: Whether it gives surface normals.
         confidence: Whether it says how sure it is, pixel by pixel.
+        camera: Whether it sees the focal length in the photograph.
         licence: SPDX identifier, or the authors' words; of the weights.
         commercial: Whether the licence allows commercial use; None where it is not known.
         megabytes: Size of the weights on disk; None where it is not known.
         extra: The extra of rilievo that it needs; None for the core.
         speed: What one 640x480 photograph costs on two CPU cores, in words.
-        loader: ``module:function`` that makes it.
+        loader: ``module:function`` that makes it; not needed of a model outside rilievo.
         source: Where the weights come from: a repository of the hub, or the absolute path of a
             folder, or the page of a service that keeps them; None where they ship inside the
             package or are the file itself.
@@ -32,14 +33,15 @@ class ModelCard:
     name: str
     summary: str
     kind: DepthKind | None
-    normals: bool
+    normals: bool = False
     confidence: bool = False
+    camera: bool = False
     licence: str
-    commercial: bool | None
-    megabytes: float | None
-    extra: str | None
-    speed: str
-    loader: str
+    commercial: bool | None = None
+    megabytes: float | None = None
+    extra: str | None = None
+    speed: str = "not measured"
+    loader: str = ""
     source: str | None = None
     settings: str | None = None
 

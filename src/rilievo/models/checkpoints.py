@@ -21,7 +21,8 @@ class Checkpoint:
     """One line of ``KINDS``.
 
     Attributes:
-        name: Its name in ``MODELS``; None for one that goes by its repository alone.
+        name: Its name in ``MODELS``; None for one that goes by its repository alone, as does the
+            twin of a published ONNX file (``catalogue.table``).
         kind: What its numbers are.
         summary: What it is, and its range in metres where it has one.
         licence: SPDX identifier or the authors' name for it; of the weights.
@@ -40,7 +41,7 @@ class Checkpoint:
 
 
 def _inverse(
-    name: str,
+    name: str | None,
     summary: str,
     licence: str,
     megabytes: float | None = None,
@@ -79,9 +80,9 @@ _V2 = "Depth Anything V2"
 _ROOMS, _STREETS = "rooms, up to 20 m (Hypersim)", "streets, up to 80 m (Virtual KITTI)"
 
 KINDS: Mapping[str, Checkpoint] = {
-    "Intel/dpt-large": _inverse("dpt/large", "DPT, ViT-L at 384 (MiDaS 3)", "Apache-2.0", 1368.0),
+    "Intel/dpt-large": _inverse(None, "DPT, ViT-L at 384 (MiDaS 3)", "Apache-2.0", 1368.0),
     "Intel/dpt-hybrid-midas": _inverse(
-        "dpt/hybrid", "DPT, ResNet-50 and ViT-B at 384 (MiDaS 3)", "Apache-2.0", 490.0, "1.0 s"
+        None, "DPT, ResNet-50 and ViT-B at 384 (MiDaS 3)", "Apache-2.0", 490.0, "1.0 s"
     ),
     "Intel/dpt-beit-large-512": _inverse("dpt/beit-large-512", "MiDaS 3.1, BEiT-L at 512", "MIT"),
     "Intel/dpt-beit-large-384": _inverse("dpt/beit-large-384", "MiDaS 3.1, BEiT-L at 384", "MIT"),
@@ -106,13 +107,11 @@ KINDS: Mapping[str, Checkpoint] = {
         "depth-anything/large", "Depth Anything V1, ViT-L at 518", "Apache-2.0", 1341.0
     ),
     "depth-anything/Depth-Anything-V2-Small-hf": _inverse(
-        "depth-anything-v2/small", f"{_V2}, ViT-S at 518", "Apache-2.0", 99.2, "0.6 s"
+        None, f"{_V2}, ViT-S at 518", "Apache-2.0", 99.2, "0.6 s"
     ),
-    "depth-anything/Depth-Anything-V2-Base-hf": _inverse(
-        "depth-anything-v2/base", f"{_V2}, ViT-B at 518", _NC, 390.0
-    ),
+    "depth-anything/Depth-Anything-V2-Base-hf": _inverse(None, f"{_V2}, ViT-B at 518", _NC, 390.0),
     "depth-anything/Depth-Anything-V2-Large-hf": _inverse(
-        "depth-anything-v2/large", f"{_V2}, ViT-L at 518", _NC, 1341.0
+        None, f"{_V2}, ViT-L at 518", _NC, 1341.0
     ),
     **{
         f"depth-anything/Depth-Anything-V2-Metric-{where}-{size}-hf": _metric(
@@ -134,7 +133,7 @@ KINDS: Mapping[str, Checkpoint] = {
         "glpn/kitti", "GLPN, streets, up to 80 m (KITTI)", "Apache-2.0", 245.0
     ),
     "apple/DepthPro-hf": _metric(
-        "depth-pro", "Depth Pro at 1536, any scene; sees the focal length too", "apple-amlr"
+        None, "Depth Pro at 1536, any scene; sees the focal length too", "apple-amlr"
     ),
     "google/tipsv2-b14-dpt": _metric(None, "TIPSv2 with a DPT head, rooms, up to 10 m", UNKNOWN),
 }

@@ -160,10 +160,15 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
         ) from error
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
+    halves = {each.name for each in session.get_inputs() if each.type == "tensor(float16)"}
 
     def feed(inputs: Arrays) -> Arrays:
+        given = {
+            name: array.astype(np.float16) if name in halves else array
+            for name, array in inputs.items()
+        }
         try:
-            answers = session.run(outputs, dict(inputs))
+            answers = session.run(outputs, given)
         except Exception as error:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
@@ -278,6 +283,8 @@ def first_line(error: Exception) -> str:
     # OpenVINO says first in which of its own source files it was.
     lines = [line for line in lines if not line.startswith("Exception from")] or lines
     lines = lines or [type(error).__name__]
+    # ONNX Runtime repeats the path, which may be longer than what is shown.
+    lines[0] = lines[0].rpartition(" failed:")[2] if "Load model from " in lines[0] else lines[0]
     # transformers says in the first where, and in the second what.
     text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     return text[:200]

@@ -11,7 +11,8 @@ width, else ``none``) and what ``rilievo.models.preparation`` writes: ``rilievo.
 ``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
 ``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` where depth comes
 back to the photograph's size by way of its inverse, else ``values``), ``rilievo.precision`` of the
-weights (fp32 where it is not said) and ``rilievo.weights_sha256`` of what the file was made of.
+weights (fp32 where it is not said), ``rilievo.weights_sha256`` of what the file was made of, and
+``rilievo.adopted`` = ``yes`` where it is another program's and its user said what it is.
 
 Version 1 always has depth, but no ``fov``, and of the metadata only the first four,
 ``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (what both sides must be a
@@ -48,7 +49,10 @@ _EXTERNAL = b"\x0a\x08location\x12"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFacts:
-    """What a file's metadata says of its network; ``kind`` is None where it gives no depth."""
+    """What a file's metadata says of its network; ``kind`` is None where it gives no depth.
+
+    ``adopted``: it came from another program, and its user said what it is.
+    """
 
     name: str
     kind: DepthKind | None
@@ -56,6 +60,7 @@ class OnnxFacts:
     preparation: Preparation
     needs_focal: bool
     precision: str = "fp32"
+    adopted: bool = False
 
     def metadata(self) -> Mapping[str, str]:
         """What to write into a file that says the same."""
@@ -66,8 +71,21 @@ class OnnxFacts:
             "rilievo.licence": self.licence,
             "rilievo.focal": FOCAL_IS_WIDTH if self.needs_focal else "none",
             "rilievo.precision": self.precision,
+            **({"rilievo.adopted": "yes"} if self.adopted else {}),
             **self.preparation.metadata(),
         }
+
+
+class SaysNothingError(ModelError):
+    """An ONNX file does not say what it is in rilievo's words.
+
+    Attributes:
+        metadata: What it says in other words.
+    """
+
+    def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.metadata = metadata
 
 
 class OnnxModel(PreparedModel):
@@ -148,10 +166,11 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     metadata = session.metadata
     version = metadata.get("rilievo.format")
     if version not in (FORMAT, FIRST_FORMAT):
-        raise ModelError(
+        raise SaysNothingError(
             f"{path}: the file does not say what it is (no metadata rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
-            "writes a copy that does"
+            "writes a copy that does",
+            metadata,
         )
     kind = metadata.get("rilievo.kind")
     needed = ("image", "normals" if kind == _NO_DEPTH and version == FORMAT else "depth")
@@ -168,6 +187,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
             preparation=_preparation(metadata, version),
             needs_focal=version == FORMAT and metadata["rilievo.focal"] == FOCAL_IS_WIDTH,
             precision=_line({"rilievo.precision": "fp32", **metadata}, "rilievo.precision"),
+            adopted=metadata.get("rilievo.adopted") == "yes",
         )
     except KeyError as error:
         raise ModelError(f"{path}: metadata {error} is missing") from error

@@ -34,6 +34,9 @@ class Rule(StrEnum):
     Anything, ZoeDepth."""
     SHORTEST_EDGE = "shortest-edge"
     """The aspect is kept; the shorter side becomes ``height``, each is rounded to a multiple."""
+    LONGEST_EDGE = "longest-edge"
+    """The aspect is kept; the longer side becomes ``height``, each is rounded to a multiple.
+    Depth Anything 3."""
     FLOOR = "floor"
     """The photograph's own size, each side rounded down to a multiple; photographs of more than
     ``area`` pixels are first brought to that. GLPN."""
@@ -110,6 +113,8 @@ class Sizing:
             return self._down(height * scale), self._down(width * scale)
         if self.rule is Rule.SHORTEST_EDGE:
             scale = self.height / min(shape)
+        elif self.rule is Rule.LONGEST_EDGE:
+            scale = self.height / max(shape)
         else:
             down, across = self.height / height, self.width / width
             scale = across if abs(1 - across) < abs(1 - down) else down

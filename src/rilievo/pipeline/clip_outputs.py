@@ -14,7 +14,7 @@ from rilievo.io.colour import ColourRange, colourise, normals_picture, range_of
 from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts, FileSum
 from rilievo.io.formats.colour import colour_facts
 from rilievo.io.formats.png16 import coding_of, encode
-from rilievo.io.outputs import OUTPUTS, load
+from rilievo.io.output_table import OUTPUTS, load
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
 from rilievo.io.sums import sum_of

@@ -13,8 +13,9 @@ from rilievo.calibration import Known, KnownLength, parse_known
 from rilievo.calibration.table import SUFFIX
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import check_colour_map
-from rilievo.io.outputs import OUTPUTS
+from rilievo.io.output_table import OUTPUTS
 from rilievo.models import DEFAULT_MODEL
+from rilievo.models.quality import model_of
 from rilievo.models.settings import parse_pairs
 from rilievo.types import Camera, CameraSource
 
@@ -33,7 +34,17 @@ class PredictOptions:
         "rilievo-output"
     )
     """Folder for the results; made when missing. Trees of input folders are kept."""
-    model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
+    quality: Annotated[str | None, tyro.conf.arg(metavar="fast|good|best")] = None
+    """One word in place of a model. fast: the embedded one, offline and at once. good: MoGe-2 small
+    (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324 MB)."""
+    model: Annotated[
+        str,
+        tyro.conf.arg(
+            aliases=("-m",),
+            metavar="NAME|FILE.onnx",
+            help_behavior_hint=f"(default: {DEFAULT_MODEL})",
+        ),
+    ] = ""
     """A name that 'rilievo models' lists, an ONNX file that says what it is, ORG/NAME of the
     Hugging Face hub (@REVISION may follow), or a folder as transformers saves one."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
@@ -120,6 +131,7 @@ class PredictOptions:
         if not all(isinstance(length, str) for length in self.known_length):
             raise OptionError("known_length is made of texts 'u1,v1,u2,v2,metres'")
         object.__setattr__(self, "output", Path(self.output))
+        object.__setattr__(self, "model", model_of(self.quality, self.model))
         for name, rule, words in _RULES:
             value = getattr(self, name)
             if value is not None and not rule(value):
@@ -132,14 +144,15 @@ class PredictOptions:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Names in ``OUTPUTS``, in the table's order, each once; all of them for ``all``."""
+        """Names in ``OUTPUTS``, in the table's order, each once; all of rilievo's for ``all``."""
         asked = [name.strip() for name in self.save.split(",") if name.strip()]
         if not asked:
             raise OptionError(f"--save names nothing; known: {', '.join(OUTPUTS)}, all")
         for name in asked:
             if name != ALL and name not in OUTPUTS:
                 raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, ALL])}")
-        return tuple(name for name in OUTPUTS if name in asked or ALL in asked)
+        of_all = OUTPUTS.own if ALL in asked else ()
+        return tuple(name for name in OUTPUTS if name in asked or name in of_all)
 
     @property
     def asks_for_all(self) -> bool:

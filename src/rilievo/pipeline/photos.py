@@ -13,6 +13,7 @@ from rilievo.io.limits import printable, reason
 from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
+from rilievo.models.speeds import infer_timed
 from rilievo.pipeline.inputs import Job
 from rilievo.pipeline.summary import Tally
 from rilievo.types import Photo
@@ -235,7 +236,7 @@ def predict_photos(
     writers = _Writers(save, tally, workers)
     try:
         while batch := readers.next_batch(batch_size):
-            future = network.pool.submit(model.infer, [photo for _, photo in batch])
+            future = network.pool.submit(infer_timed, model, [photo for _, photo in batch])
             network.waiting.append(_Inferring(batch, future))
             while network.is_full:
                 writers.write(_answers(network.waiting.popleft(), model, tally))

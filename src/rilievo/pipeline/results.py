@@ -13,7 +13,8 @@ from rilievo.io.atomic import discard
 from rilievo.io.limits import printable, reason
 from rilievo.io.marks import is_torn
 from rilievo.io.merging import MEND, fault_of, told_apart
-from rilievo.io.outputs import OUTPUTS, Need, Output, check_outputs, parts_of, write_parts
+from rilievo.io.output_table import OUTPUTS, Need, Output
+from rilievo.io.outputs import check_outputs, parts_of, write_parts
 from rilievo.io.ownership import pending_path
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path

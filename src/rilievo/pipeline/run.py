@@ -11,9 +11,10 @@ from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
-from rilievo.models import DEFAULT_MODEL, load_model
+from rilievo.models import load_model
 from rilievo.models.base import ImageLike, Model
 from rilievo.models.last import last_model
+from rilievo.models.quality import model_of
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.pipeline.consent import agree_to_pay
 from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
@@ -27,7 +28,8 @@ from rilievo.types import Camera, Photo, Prediction
 def predict(
     image: ImageLike,
     *,
-    model: str | Path | Model = DEFAULT_MODEL,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
     camera: Camera | None = None,
     fov: float | None = None,
     known: Sequence[Known | str] = (),
@@ -39,8 +41,11 @@ def predict(
 
     Args:
         image: A path, bytes, an RGB uint8 array (h, w, 3), a Pillow image or a ``Photo``.
-        model: A name in ``MODELS``, an ONNX file, or a model loaded before. The last one that was
-            named is kept for the next call; ``rilievo.unload_model`` drops it.
+        model: A name in ``MODELS``, an ONNX file, or a model loaded before; by default the
+            embedded one. The last one that was named is kept for the next call;
+            ``rilievo.unload_model`` drops it.
+        quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
+            best (MoGe-2 large); the last two are downloaded once.
         camera: Intrinsics [px] of the upright photograph; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
         known: Points whose depth is known and lengths (``KnownPoint``, ``KnownLength``), or texts
@@ -66,6 +71,9 @@ def predict(
         raise OptionError("known and camera_height do not go together; give one")
     if camera is not None and not isinstance(camera, Camera):
         raise OptionError("camera is a rilievo.Camera; of a 3x3 array: rilievo.Camera(K=array)")
+    if quality is not None and model is not None:
+        raise OptionError("quality and model do not go together; give one")
+    model = model_of(quality) if model is None else model
     photo = image if isinstance(image, Photo) else read_photo(image)
     photo = with_camera(photo, camera, fov)
     with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:

@@ -8,7 +8,8 @@ from rilievo.errors import InputError
 from rilievo.io.facts import Sidecar
 from rilievo.io.frames import Frame, FrameSource
 from rilievo.io.limits import printable
-from rilievo.io.outputs import Need, check_parts, parts_of
+from rilievo.io.output_table import Need
+from rilievo.io.outputs import check_parts, parts_of
 from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.sampling import shrink

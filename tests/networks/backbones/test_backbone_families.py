@@ -221,7 +221,7 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
         ("timm/vit_bse_patch16_224", r"no model 'vit_bse_patch16_224' in timm; did you mean 'vit_"),
         ("resnet50", "no backbone 'resnet50'; known are timm/MODEL"),
         ("mobilenetv3", "no backbone 'mobilenetv3'; known are"),
-        ("no_such_module:Class", "no module 'no_such_module'; is its folder in PYTHONPATH"),
+        ("no_such_module:Class", "No module named 'no_such_module'; looked where Python finds"),
         ("tiny_backbones:Nothing", "cannot be made"),
         ("tiny_backbones:Unmakeable", "Unmakeable' cannot be made: KeyError: 'depth'"),
         ("tiny_backbones:Path", "is a .*Path; expected a class derived from .*OwnBackbone"),

@@ -1,8 +1,7 @@
 """The benchmarks by name: each one says what it computes, what it reproduces and what it hides."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
-from rilievo.datasets.outside import load_outside
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.benchmarks import (
@@ -18,6 +17,7 @@ from rilievo.evaluate.benchmarks import (
     probe3d_normals,
     sunrgbd,
 )
+from rilievo.outside import OpenTable, load_outside
 
 # A new benchmark is a record in one of the files beside this one, and one line here.
 _BENCHMARKS = (
@@ -50,14 +50,30 @@ _BENCHMARKS = (
     generic.SURFACES,
     generic.NORMALS,
 )
-BENCHMARKS: Mapping[str, Benchmark] = {each.name: each for each in _BENCHMARKS}
+
+
+def _offered(found: object, name: str) -> Benchmark:
+    """A benchmark that an installed package offers, under that name."""
+    return replace(_checked(found, name), name=name)
+
+
+def _checked(found: object, name: str) -> Benchmark:
+    if not isinstance(found, Benchmark):
+        raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
+    return found
+
+
+BENCHMARKS: OpenTable[Benchmark] = OpenTable(
+    {each.name: each for each in _BENCHMARKS}, "benchmark", _offered
+)
 
 
 def find_benchmark(name: str) -> Benchmark:
     """A benchmark by its name.
 
     Args:
-        name: In ``BENCHMARKS``, or ``package.module:NAME`` of a record of one's own.
+        name: In ``BENCHMARKS``, that of an installed package, or ``package.module:NAME`` of a
+            record of one's own.
 
     Raises:
         OptionError: If there is none.
@@ -66,7 +82,4 @@ def find_benchmark(name: str) -> Benchmark:
         return BENCHMARKS[name]
     if ":" not in name:
         raise OptionError(f"no benchmark '{name}'; {suggest(name, BENCHMARKS)}")
-    found = load_outside(name, "benchmark")
-    if not isinstance(found, Benchmark):
-        raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
-    return found
+    return _checked(load_outside(name, "benchmark"), name)

@@ -24,8 +24,8 @@ from tqdm import tqdm
 from rilievo.errors import ModelError
 from rilievo.io.durable import sync_folder
 from rilievo.models.catalogue import hub_cache, verified
+from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.models.catalogue.requests import failure, known_commit, opened, without_password
-from rilievo.models.catalogue.table import Entry, RemoteFile
 
 _CHUNK = 1 << 20
 
@@ -88,7 +88,7 @@ def _commit(entry: Entry) -> str:
 
 def _print_licence(entry: Entry) -> None:
     size = "" if entry.megabytes is None else f", {entry.megabytes:,.0f} MB"
-    where = f"{hub_cache.endpoint()}/{entry.repository}"
+    where = f"{hub_cache.endpoint()}/{entry.repository}" if entry.is_on_hub else entry.repository
     if entry.commercial is False:
         text = f"NON-COMMERCIAL LICENCE: the weights of {entry.name} are {entry.licence}"
     else:
@@ -109,7 +109,7 @@ def _fetched(entry: Entry, file: RemoteFile) -> Path:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise ModelError(f"model '{entry.name}': {failure(error)}") from error
+        raise ModelError(f"model '{entry.name}': {failure(error, entry)}") from error
 
 
 def _slug(file: RemoteFile) -> str:
@@ -123,7 +123,7 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
     if file.size is not None:
         _check_room(blobs, file.size - (part.stat().st_size if part.exists() else 0))
     received = _receive(entry, file, part)
-    if file.size not in (None, received.size) or file.sha256 not in (None, received.sha256):
+    if file.size not in (None, received.size) or not file.is_same(received.sha256):
         part.unlink()
         raise ModelError(
             f"model '{entry.name}': {file.path} came with {received.size:,} bytes and sha256 "
@@ -138,7 +138,7 @@ def _download(entry: Entry, file: RemoteFile, folder: Path) -> Path:
         reference.parent.mkdir(parents=True, exist_ok=True)
         reference.write_text(received.commit, encoding="utf-8")
     link = _link(entry, file)
-    _place(blob, link)
+    _place(blob, link, alone=len(entry.files) == 1)
     verified.remember(link, received.sha256)
     return link
 
@@ -154,12 +154,19 @@ def _check_room(folder: Path, size: int) -> None:
         raise OSError(errno.ENOSPC, f"{size / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")
 
 
-def _place(blob: Path, link: Path) -> None:
-    """Give a blob its name in the snapshot: a relative link, or the file itself without links."""
+def _place(blob: Path, link: Path, *, alone: bool) -> None:
+    """Give a blob its name in the snapshot: a relative link, or the file itself without links.
+
+    Engines look for a graph's weights beside the graph and refuse links that lead out of its
+    folder, so files that belong together are hard links.
+    """
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     try:
-        link.symlink_to(os.path.relpath(blob, link.parent))
+        if alone:
+            link.symlink_to(os.path.relpath(blob, link.parent))
+        else:
+            link.hardlink_to(blob)
     except OSError:
         os.replace(blob, link)
 

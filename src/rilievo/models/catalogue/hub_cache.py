@@ -44,8 +44,9 @@ def cache_folder() -> Path:
 
 
 def repository_folder(repository: str) -> Path:
-    """The folder of one repository, ``org/name``, in the cache."""
-    return cache_folder() / f"models--{repository.replace('/', '--')}"
+    """The folder of one repository, ``org/name`` or an address, in the cache."""
+    name = repository.partition("://")[2] or repository
+    return cache_folder() / f"models--{name.replace('/', '--').replace(':', '-')}"
 
 
 def _home() -> Path:

@@ -20,9 +20,6 @@ from rilievo.geometry.focal import fit_focal_shift
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
-from rilievo.models.catalogue.download import fetch_files
-from rilievo.models.catalogue.table import find_entry
-from rilievo.models.catalogue.verified import check
 from rilievo.models.engines import ONNX_ENGINES, Arrays, LoadOptions, checked, open_session
 from rilievo.models.sampling import shrink
 from rilievo.models.settings import read_settings
@@ -151,21 +148,7 @@ class MogeModel(Model):
         )
 
 
-def load(card: ModelCard, options: LoadOptions) -> MogeModel:
-    """Load MoGe-2 from the cache, downloading it first where needed (``ModelCard.loader``).
-
-    Raises:
-        ModelError: If the file cannot be fetched, or is another one.
-        OptionError: If the engine, precision, device or a setting is not available.
-    """
-    if options.revision is not None:
-        raise ModelError(
-            f"model '{card.name}' is pinned to one commit, so it takes no '@{options.revision}'"
-        )
-    entry = find_entry(card.name)
-    [path] = fetch_files(entry)
-    digest = check(path, entry.files[0], entry.name)
-    return MogeModel(path, options, card, weights_sha256=digest)
+open_model = MogeModel
 
 
 def image_size(shape: tuple[int, int], tokens: int) -> tuple[int, int]:

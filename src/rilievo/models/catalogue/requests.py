@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rilievo.models.catalogue import hub_cache
-from rilievo.models.catalogue.table import Entry, RemoteFile
+from rilievo.models.catalogue.entry import Entry, RemoteFile
 from rilievo.version import VERSION
 
 _TIMEOUT = 30.0  # seconds without a byte
@@ -24,7 +24,7 @@ def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
     request.add_header("User-Agent", f"rilievo/{VERSION}")
     if start:
         request.add_header("Range", f"bytes={start}-")
-    if (token := hub_cache.token()) is not None and _is_hub(entry):
+    if (token := hub_cache.token()) is not None and entry.is_on_hub:
         # Not sent along when the hub redirects to a host of files.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     opener = urllib.request.build_opener(_KeepCommit)
@@ -58,12 +58,8 @@ def known_commit(answer: Any) -> str | None:
     return commit if commit and commit.isalnum() else None
 
 
-def _is_hub(entry: Entry) -> bool:
-    return not entry.repository.startswith("https://")
-
-
 def _address(entry: Entry, file: RemoteFile) -> str:
-    if not _is_hub(entry):
+    if not entry.is_on_hub:
         return f"{entry.repository}/{file.path}"
     return f"{hub_cache.endpoint()}/{entry.repository}/resolve/{entry.revision}/{file.path}"
 
@@ -75,14 +71,16 @@ def without_password(address: str) -> str:
     return f"{scheme}{sign}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def failure(error: BaseException) -> str:
+def failure(error: BaseException, entry: Entry) -> str:
     """What went wrong, and what mends it, in one line."""
-    host = without_password(hub_cache.endpoint())
+    server = hub_cache.endpoint() if entry.is_on_hub else entry.repository
+    host = without_password(server)
     if isinstance(error, urllib.error.HTTPError):
         if error.code in (401, 403):
             return f"{host} refuses it (HTTP {error.code}): accept its terms there, set HF_TOKEN"
         if error.code == 404:
-            return f"{host} does not have it (HTTP 404): check HF_ENDPOINT"
+            hint = ": check HF_ENDPOINT" if entry.is_on_hub else ""
+            return f"{host} does not have it (HTTP 404){hint}"
         return f"{host} answered with HTTP {error.code}: try again later"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rilievo.errors import ModelError, OutputError
 from rilievo.io.atomic import make_folder, replacing
-from rilievo.models.catalogue.table import RemoteFile
+from rilievo.models.catalogue.entry import RemoteFile
 from rilievo.models.engines import cache_directory
 
 
@@ -38,7 +38,7 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
     else:
         digest = _sha256(path, model)
     expected = file.sha256 or (str(kept["sha256"]) if kept is not None else digest)
-    if digest != expected:
+    if not digest.startswith(expected):
         raise ModelError(
             f"model '{model}': {path} has sha256 {digest[:12]}..., expected {expected[:12]}...; "
             "remove it to download it again"

@@ -58,6 +58,7 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
         licence=foreign.card.licence,
         preparation=foreign.preparation,
         needs_focal=False,
+        adopted=True,
     )
     describe(part, foreign, facts)
     return compare(foreign, part, "fp32")

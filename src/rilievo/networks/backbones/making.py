@@ -1,9 +1,9 @@
 """Backbones by name."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
 from rilievo.io.limits import reason
@@ -12,6 +12,7 @@ from rilievo.networks.backbones.facts import NORMALISATIONS, from_text
 from rilievo.networks.backbones.own import OwnBackbone
 from rilievo.networks.backbones.request import Request
 from rilievo.networks.backbones.weights import EXTRA, load_weights, seeded
+from rilievo.outside import is_place, load_outside
 
 _KINDS: Mapping[str, str] = {
     "timm/": "timm",
@@ -20,7 +21,6 @@ _KINDS: Mapping[str, str] = {
     "mobilenetv2": "mobilenet",
 }
 _NEEDS: Mapping[str, str] = {"timm/": "timm", "hf/": "transformers"}
-_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def make_backbone(
@@ -70,7 +70,7 @@ def make_backbone(
 
 
 def _loader(name: str) -> Callable[[Request], Backbone]:
-    if _CLASS.fullmatch(name):
+    if is_place(name):
         return _own
     kind = next((each for each in _KINDS if name.startswith(each)), None)
     if kind is None or (kind == "mobilenetv2" and name != kind) or name == kind != "mobilenetv2":
@@ -91,14 +91,10 @@ def _unknown(name: str) -> OptionError:
 
 
 def _own(request: Request) -> Backbone:
-    module, _, kind = request.name.partition(":")
+    kind: Any = load_outside(request.name, "backbone")
     try:
         with seeded(request.seed):
-            made = getattr(import_module(module), kind)()
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            f"backbone '{request.name}': no module '{error.name}'; is its folder in PYTHONPATH?"
-        ) from error
+            made = kind()
     except RilievoError:
         raise
     except Exception as error:  # a module of one's own fails in ways of its own

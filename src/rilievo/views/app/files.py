@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
 from rilievo.io.atomic import replacing
-from rilievo.io.outputs import OUTPUTS, check_parts, save
+from rilievo.io.output_table import OUTPUTS
+from rilievo.io.outputs import check_parts, save
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Prediction
 

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.colour import check_colour_map
-from rilievo.io.outputs import OUTPUTS
+from rilievo.io.output_table import OUTPUTS
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Prediction
 from rilievo.views.app.desk import Desk

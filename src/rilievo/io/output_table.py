@@ -1,0 +1,182 @@
+"""What can be written of a prediction: one line a format."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from typing import Any
+
+from rilievo.errors import OptionError
+from rilievo.outside import OpenTable
+
+
+class Need(StrEnum):
+    """A part of a prediction that an output is made of."""
+
+    DEPTH = "depth"
+    NORMALS = "normals"
+    CONFIDENCE = "confidence"
+    CAMERA = "camera"
+    PHOTO = "photo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One format.
+
+    Attributes:
+        suffix: Comes after the stem.
+        summary: One line for help texts.
+        needs: Parts of the prediction that it cannot do without.
+        takes: Parts that it also holds, where the prediction has them.
+        writer: ``module:function`` in ``rilievo.io.formats``, from ``WriteJob`` to ``FileFacts``;
+            of an output outside rilievo the function itself.
+        reader: ``module:function`` that reads numbers back as ``Stored``; None for pictures and
+            surfaces.
+        gives: The parts that can be read back.
+        exact: Whether they come back bit for bit.
+        embedded: ``module:function`` that reads the JSON inside, by which the file can be read
+            alone.
+        extra: The extra of rilievo that it needs.
+        package: The package that this extra brings.
+    """
+
+    suffix: str
+    summary: str
+    needs: tuple[Need, ...]
+    takes: tuple[Need, ...] = ()
+    writer: str | Callable[..., Any]
+    reader: str | Callable[..., Any] | None = None
+    gives: tuple[Need, ...] = ()
+    exact: bool = False
+    embedded: str | Callable[..., Any] | None = None
+    extra: str | None = None
+    package: str | None = None
+
+
+# A new format is one file in formats and one line here.
+_OUTPUTS: Mapping[str, Output] = {
+    "colour": Output(
+        suffix=".depth.png",
+        summary="picture of depth in colour, near is bright",
+        needs=(Need.DEPTH,),
+        writer="colour:write",
+    ),
+    "png16": Output(
+        suffix=".depth16.png",
+        summary="depth in 16 bits: millimetres, or the scale stated inside; 0 is invalid",
+        needs=(Need.DEPTH,),
+        writer="png16:write",
+        reader="png16:read",
+        gives=(Need.DEPTH,),
+        embedded="png16:embedded",
+    ),
+    "npy": Output(
+        suffix=".depth.npy",
+        summary="depth as a float32 array, NaN is invalid",
+        needs=(Need.DEPTH,),
+        writer="npy:write_depth",
+        reader="npy:read_depth",
+        gives=(Need.DEPTH,),
+        exact=True,
+    ),
+    "npz": Output(
+        suffix=".npz",
+        summary="everything as arrays: depth, valid, normals, confidence, K",
+        needs=(),
+        takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA),
+        writer="npz:write",
+        reader="npz:read",
+        gives=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE),
+        exact=True,
+        embedded="npz:embedded",
+    ),
+    "tiff": Output(
+        suffix=".depth.tiff",
+        summary="depth as a float32 TIFF, NaN is invalid",
+        needs=(Need.DEPTH,),
+        writer="tiff:write",
+        reader="tiff:read",
+        gives=(Need.DEPTH,),
+        exact=True,
+        embedded="tiff:embedded",
+    ),
+    "exr": Output(
+        suffix=".depth.exr",
+        summary="depth as a float32 OpenEXR, NaN is invalid",
+        needs=(Need.DEPTH,),
+        writer="exr:write",
+        reader="exr:read",
+        gives=(Need.DEPTH,),
+        exact=True,
+        embedded="exr:embedded",
+        extra="exr",
+        package="OpenEXR",
+    ),
+    "normals": Output(
+        suffix=".normals.png",
+        summary="picture of the normals (OpenGL axes: x right, y up, z towards the viewer)",
+        needs=(Need.NORMALS,),
+        writer="normals:write",
+        reader="normals:read",
+        gives=(Need.NORMALS,),
+    ),
+    "normals-npy": Output(
+        suffix=".normals.npy",
+        summary="normals as a float32 array h x w x 3 (x right, y down, z forward)",
+        needs=(Need.NORMALS,),
+        writer="npy:write_normals",
+        reader="npy:read_normals",
+        gives=(Need.NORMALS,),
+        exact=True,
+    ),
+    "confidence": Output(
+        suffix=".confidence.png",
+        summary="confidence in 8 bits, 255 is surest",
+        needs=(Need.CONFIDENCE,),
+        writer="confidence:write",
+        reader="confidence:read",
+        gives=(Need.CONFIDENCE,),
+    ),
+    "ply": Output(
+        suffix=".ply",
+        summary="point cloud with normals and colours",
+        needs=(Need.DEPTH, Need.CAMERA),
+        takes=(Need.NORMALS, Need.PHOTO),
+        writer="ply:write",
+    ),
+    "glb": Output(
+        suffix=".glb",
+        summary="mesh that wears the photograph (glTF axes: x right, y up, z backwards)",
+        needs=(Need.DEPTH, Need.CAMERA),
+        takes=(Need.NORMALS, Need.PHOTO),
+        writer="glb:write",
+    ),
+    "html": Output(
+        suffix=".html",
+        summary="page to send to somebody: pictures, facts, and the surface to turn",
+        needs=(),
+        takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
+        writer="html:write",
+    ),
+}
+
+
+def _offered(found: object, name: str) -> Output:
+    if not isinstance(found, Output) or isinstance(found.writer, str):
+        raise OptionError(
+            f"output '{name}' of an installed package is no rilievo.io.outputs.Output with a "
+            "function as its writer"
+        )
+    return found
+
+
+OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _offered)
+
+
+def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function ``module:function`` of ``rilievo.io.formats``, imported now."""
+    if not isinstance(place, str):
+        return place
+    module, function = place.split(":")
+    return getattr(import_module(f"rilievo.io.formats.{module}"), function)

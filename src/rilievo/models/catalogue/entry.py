@@ -1,0 +1,103 @@
+"""What the catalogue says of one published model."""
+
+from dataclasses import dataclass
+
+from rilievo.models.card import ModelCard
+from rilievo.types import DepthKind
+
+LOADER = "rilievo.models.catalogue.opening:load"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFile:
+    """One published file.
+
+    Attributes:
+        path: Path in the repository.
+        size: Number of bytes; None where it is not known.
+        sha256: Hash of the content, or the part of its beginning that is known; None where it is
+            not known.
+    """
+
+    path: str
+    size: int | None = None
+    sha256: str | None = None
+
+    def is_same(self, sha256: str) -> bool:
+        """Whether content of this hash is the published one, as far as that is known."""
+        return sha256.startswith(self.sha256 or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One model of the catalogue.
+
+    Attributes:
+        name: ``family/variant``.
+        summary: One line.
+        repository: ``org/name`` on the hub, or the address of a folder of files (https://...).
+        revision: Commit of the repository; its main branch where none is known.
+        files: The graph first, then the files of weights that it names.
+        adapter: Module of this folder whose ``open_model`` makes the model.
+        kind: Kind of its depth.
+        normals: Whether it predicts surface normals.
+        confidence: Whether it predicts a confidence.
+        camera: Whether it predicts the focal length.
+        licence: Licence of the weights, as the original authors state it.
+        commercial: Whether that licence allows commercial use; None where it is not clear.
+        speed: Time of one 640x480 photograph on two processor cores, in words.
+        about_megabytes: Size of all files where the bytes are not known.
+        twin: Repository of the same network for transformers, for what the core cannot do.
+    """
+
+    name: str
+    summary: str
+    repository: str
+    revision: str = "main"
+    files: tuple[RemoteFile, ...]
+    adapter: str
+    kind: DepthKind
+    normals: bool = False
+    confidence: bool = False
+    camera: bool = False
+    licence: str
+    commercial: bool | None
+    speed: str = "not measured"
+    about_megabytes: float | None = None
+    twin: str | None = None
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether its files come from the hub rather than from an address of their own."""
+        return "://" not in self.repository
+
+    @property
+    def megabytes(self) -> float | None:
+        """Size of all files; None where it is not known."""
+        sizes = [file.size for file in self.files]
+        if None in sizes:
+            return self.about_megabytes
+        return sum(size or 0 for size in sizes) / 1e6
+
+    @property
+    def card(self) -> ModelCard:
+        """Its line of ``MODELS``."""
+        return ModelCard(
+            name=self.name,
+            summary=self.summary,
+            kind=self.kind,
+            normals=self.normals,
+            confidence=self.confidence,
+            camera=self.camera,
+            licence=self.licence,
+            commercial=self.commercial,
+            megabytes=self.megabytes,
+            extra=None,
+            speed=self.speed,
+            loader=LOADER,
+            source=self.repository,
+            settings=_SETTINGS.get(self.adapter),
+        )
+
+
+_SETTINGS = {"moge": "rilievo.models.catalogue.moge:MogeSettings"}

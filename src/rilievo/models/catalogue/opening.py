@@ -1,0 +1,37 @@
+"""A model of the catalogue from its name: its files, then the adapter of its family."""
+
+import hashlib
+from importlib import import_module
+from pathlib import Path
+
+from rilievo.errors import ModelError
+from rilievo.models.base import Model
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.entry import Entry
+from rilievo.models.catalogue.table import find_entry
+from rilievo.models.catalogue.verified import check
+from rilievo.models.engines import LoadOptions
+
+
+def load(card: ModelCard, options: LoadOptions) -> Model:
+    """Load a model from the cache, downloading it first where needed (``ModelCard.loader``).
+
+    Raises:
+        ModelError: If a file cannot be fetched, or is another one.
+        OptionError: If the engine, precision, device or a setting is not available.
+    """
+    if options.revision is not None:
+        raise ModelError(
+            f"model '{card.name}' is pinned to one commit, so it takes no '@{options.revision}'"
+        )
+    entry = find_entry(card.name)
+    files = fetch_files(entry)
+    adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
+    return adapter.open_model(files[0], options, card, weights_sha256=_digest(entry, files))
+
+
+def _digest(entry: Entry, paths: list[Path]) -> str:
+    """Hash of the file; of several, the hash of their hashes in the order of the entry."""
+    each = [check(path, file, entry.name) for path, file in zip(paths, entry.files, strict=True)]
+    return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""What published graphs of one normalised picture share: input, outputs, pixels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from rilievo.errors import ModelError
+from rilievo.models.card import ModelCard
+from rilievo.models.engines import (
+    ONNX_ENGINES,
+    Arrays,
+    LoadOptions,
+    Session,
+    checked,
+    open_session,
+)
+from rilievo.models.preparation import Preparation
+from rilievo.models.prepared import PreparedModel
+from rilievo.types import Setting
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+DEPTH = "predicted_depth"
+
+
+class Graph:
+    """A published graph with one picture as its input.
+
+    Attributes:
+        settings: How it is run, as results say it.
+    """
+
+    def __init__(self, path: Path, options: LoadOptions, card: ModelCard) -> None:
+        """Open the file.
+
+        Raises:
+            ModelError: If it has not one input.
+            OptionError: If the engine, precision or device is not available.
+        """
+        options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
+        self.name = card.name
+        self._session: Session = open_session(path, options)
+        if len(self._session.input_names) != 1:
+            raise ModelError(
+                f"{path}: a graph of one picture is expected; it has the inputs "
+                f"{', '.join(self._session.input_names)}"
+            )
+        self.settings: Mapping[str, Setting] = {
+            "engine": options.engine,
+            "precision": options.precision,
+            "device": self._session.device,
+        }
+
+    def run(self, pixels: Float32[np.ndarray, "b ..."]) -> Arrays:
+        """Its outputs by name, as float32; one photograph at a time where its batch is 1."""
+        [name] = self._session.input_names
+        parts = np.split(pixels, len(pixels)) if self._session.one_by_one else [pixels]
+        answers = [self._session.feed({name: np.ascontiguousarray(part)}) for part in parts]
+        return {
+            key: np.concatenate([each[key] for each in answers]).astype(np.float32, copy=False)
+            for key in answers[0]
+        }
+
+    def maps(self, answers: Arrays, name: str, count: int) -> Float32[np.ndarray, "b h w"]:
+        """An output of one number a pixel, whatever axes of length 1 it has besides.
+
+        Raises:
+            ModelError: If it is missing or of another shape.
+        """
+        if name not in answers:
+            raise ModelError(f"model '{self.name}': the network has no output '{name}'")
+        array = answers[name]
+        if array.ndim < 2 or array.size != count * array.shape[-2] * array.shape[-1]:
+            raise ModelError(
+                f"model '{self.name}': output '{name}' is {array.shape}, expected "
+                f"({count}, height, width)"
+            )
+        return array.reshape(count, *array.shape[-2:])
+
+
+def planes(
+    pixels: Shaped[np.ndarray, "b h w 3"], preparation: Preparation
+) -> Float32[np.ndarray, "b 3 h w"]:
+    """Pixels of 0 to 255 as networks get them: rescaled, normalised, channels first."""
+    scale = np.float32(preparation.rescale) / np.array(preparation.std, np.float32)
+    shift = np.array(preparation.mean, np.float32) / np.array(preparation.std, np.float32)
+    return (pixels.astype(np.float32) * scale - shift).transpose(0, 3, 1, 2)
+
+
+class PictureModel(PreparedModel):
+    """A published graph from one normalised picture to depth."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: LoadOptions,
+        card: ModelCard,
+        preparation: Preparation,
+        *,
+        weights_sha256: str,
+    ) -> None:
+        """Open the file.
+
+        Raises:
+            ModelError: If it is no graph of one picture.
+            OptionError: If the engine, precision or device is not available.
+        """
+        self.card, self.weights_sha256, self.preparation = card, weights_sha256, preparation
+        self.graph = Graph(path, options, card)
+        self.settings = {
+            **self.graph.settings,
+            "sizing": str(preparation.sizing),
+            "resampling": preparation.resampling.value,
+        }
+
+    def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
+        """The depth that the graph answers with."""
+        return self.read(self.graph.run(planes(batch, self.preparation)), len(batch))
+
+    def read(self, answers: Arrays, count: int) -> Arrays:
+        """Depth from the graph's outputs: the one of that name, else its only one."""
+        name = DEPTH if DEPTH in answers or len(answers) > 1 else next(iter(answers))
+        return {"depth": self.graph.maps(answers, name, count)}

@@ -1,0 +1,223 @@
+"""How a model is found by what the user calls it: one ordered table of finders."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.errors import ModelError
+from rilievo.models import diffusion_cards, monodepth2, replicate_cards
+from rilievo.models.card import ModelCard
+from rilievo.models.catalogue.table import ENTRIES
+from rilievo.models.checkpoints import KINDS, checkpoint_card, unlisted_card
+from rilievo.models.listing import MODELS, unknown
+from rilievo.models.probe_run import is_run, run_card
+from rilievo.models.video_run import is_video_run, video_run_card
+from rilievo.networks.video.folder import is_official
+from rilievo.outside import is_place, load_outside
+from rilievo.types import DepthKind
+
+if TYPE_CHECKING:
+    from rilievo.models.base import Model
+    from rilievo.models.engines import LoadOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user says of a model.
+
+    Attributes:
+        name: Its name, or the path of a file or folder.
+        kind: Kind of its depth, where the user says so.
+        options: How it is to be run.
+    """
+
+    name: str | Path
+    kind: DepthKind | None
+    options: "LoadOptions"
+
+    @property
+    def text(self) -> str:
+        """The name as text."""
+        return str(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A model that was found.
+
+    Attributes:
+        card: Its card; None where the file says itself what it is.
+        revision: Revision of its repository that the user names.
+        load: Makes it; by default the loader that its card names.
+    """
+
+    card: ModelCard | None
+    revision: str | None = None
+    load: "Callable[[LoadOptions], Model] | None" = None
+
+
+def find(asked: Asked) -> Found:
+    """The model that a name means: the answer of the first finder that knows it.
+
+    Raises:
+        ModelError: If none does, or the kind of a checkpoint is neither known nor given.
+        OptionError: If a module or package that should hold it cannot be used.
+    """
+    for finder in FINDERS:
+        found = finder(asked)
+        if found is not None:
+            return found
+    raise unknown(asked.text)
+
+
+def loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
+    """The function that a card names."""
+    module, _, function = card.loader.partition(":")
+    return getattr(import_module(module), function)
+
+
+def _onnx_file(asked: Asked) -> Found | None:
+    name = asked.name
+    is_file = asked.text.endswith(".onnx") or (isinstance(name, Path) and not os.path.isdir(name))
+    if not is_file:
+        return None
+
+    return Found(card=None, load=lambda options: _open_onnx(Path(name), options))
+
+
+def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
+    """A file by what it says of itself, else by what others publish."""
+    from rilievo.models.onnx import OnnxModel, SaysNothingError
+
+    try:
+        model = OnnxModel(path, options)
+    except SaysNothingError as error:
+        from rilievo.models.recognition import open_published, open_ultralytics
+
+        found = open_published(path, options) or open_ultralytics(path, error.metadata, options)
+        if found is None:
+            raise
+        return found
+    if model.facts.adopted:
+        from rilievo.models.polarity import doubt_once
+
+        doubt_once(model)
+    return model
+
+
+def _listed(asked: Asked) -> Found | None:
+    return _of_table(asked) if asked.text in MODELS.own else None
+
+
+def _revised(asked: Asked) -> Found | None:
+    """A name of the table with a revision, or a repository that the table knows."""
+    known = asked.text.partition("@")[0]
+    return _of_table(asked) if known in MODELS.own or known in KINDS else None
+
+
+def _of_table(asked: Asked) -> Found:
+    known, _, revision = asked.text.partition("@")
+    card = MODELS.own.get(known) or checkpoint_card(known)
+    entry = ENTRIES.get(known)
+    if entry is not None and entry.twin is not None and _needs_twin(asked.options, revision):
+        card = checkpoint_card(entry.twin)
+    if revision and card.source is None:
+        raise ModelError(f"model '{known}' ships inside the package, so it has no '@{revision}'")
+    return Found(card=card, revision=revision or None)
+
+
+def _needs_twin(options: "LoadOptions", revision: str) -> bool:
+    """Whether what is asked for is done by transformers and not by a published ONNX file."""
+    if revision or options.engine == "torch" or options.precision in ("int8", "fp16"):
+        return True
+    return options.device.startswith("cuda") and not _onnxruntime_has_cuda()
+
+
+def _onnxruntime_has_cuda() -> bool:
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def _pipeline(asked: Asked) -> Found | None:
+    found = diffusion_cards.find_pipeline(asked.text, asked.kind)
+    return None if found is None else Found(card=found[0], revision=found[1])
+
+
+def _paid(asked: Asked) -> Found | None:
+    found = replicate_cards.find_version(asked.text, asked.kind)
+    return None if found is None else Found(card=found[0], revision=found[1])
+
+
+def _folder(asked: Asked) -> Found | None:
+    # Unlike Path.is_dir, this takes for no folder what the system refuses, such as a long name.
+    if not os.path.isdir(asked.name):
+        return None
+    return Found(card=_folder_card(Path(asked.name).resolve(), asked.kind))
+
+
+def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
+    if is_official(folder):
+        return monodepth2.folder_card(folder)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: a folder without config.json is no checkpoint")
+    if is_run(folder):
+        return run_card(folder)
+    if is_video_run(folder):
+        return video_run_card(folder)
+    if kind is None:
+        raise ModelError(
+            f"{folder}: say what its depth is with --kind (kind=): {', '.join(DepthKind)}"
+        )
+    return unlisted_card(str(folder), kind, local=True)
+
+
+def _family(asked: Asked) -> Found | None:
+    return Found(card=monodepth2.family_card()) if asked.text == monodepth2.NAME else None
+
+
+def _python(asked: Asked) -> Found | None:
+    """``package.module:load``, a function or class of the user's own."""
+    if not is_place(asked.text):
+        return None
+    from rilievo.models.outside import found_outside
+
+    return found_outside(load_outside(asked.text, "model"), asked.text)
+
+
+def _installed(asked: Asked) -> Found | None:
+    """What an installed package offers under this name."""
+    if os.path.exists(asked.name):
+        return None
+    from rilievo.models.outside import found_outside
+    from rilievo.outside import load_offered
+
+    offered = load_offered(asked.text, "model")
+    return None if offered is None else found_outside(offered, asked.text)
+
+
+def _repository(asked: Asked) -> Found | None:
+    from rilievo.models.hub import is_repository
+
+    known, _, revision = asked.text.partition("@")
+    if asked.kind is None or not is_repository(known):
+        return None
+    return Found(card=unlisted_card(known, asked.kind, local=False), revision=revision or None)
+
+
+# Another way to name a model is one function above and one line here; the first that knows wins.
+FINDERS: Sequence[Callable[[Asked], Found | None]] = (
+    _onnx_file,
+    _listed,
+    _pipeline,
+    _paid,
+    _folder,
+    _family,
+    _revised,
+    _python,
+    _installed,
+    _repository,
+)

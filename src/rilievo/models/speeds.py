@@ -1,0 +1,102 @@
+"""How fast each model runs on this machine: measured at its first use, and kept."""
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.errors import ModelError, OutputError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.models.engines import cache_directory
+from rilievo.types import Photo
+
+if TYPE_CHECKING:
+    from rilievo.models.base import Inference, Model
+
+_CALLS = 3  # the first is slower than those after it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """What one photograph took.
+
+    Attributes:
+        seconds: Wall time of the network with its resizing; the least of the first calls.
+        calls: Number of calls that were timed.
+        pixels: Width x height of the photograph.
+        device: Where it ran.
+        engine: What ran it.
+        precision: Its arithmetic.
+    """
+
+    seconds: float
+    calls: int
+    pixels: str
+    device: str
+    engine: str
+    precision: str
+
+
+def speeds() -> Mapping[str, Speed]:
+    """The speeds that were measured on this machine, by the model's name."""
+    try:
+        entries = json.loads(_place().read_text(encoding="utf-8"))
+        found = {str(name): Speed(**entry) for name, entry in entries.items()}
+        return {name: each for name, each in found.items() if math.isfinite(each.seconds)}
+    except (OSError, ValueError, TypeError, AttributeError, ModelError):
+        return {}
+
+
+class _Left:
+    """Calls that are still to be timed in this process, by the model's name."""
+
+    calls: dict[str, int] = {}  # noqa: RUF012
+
+
+def infer_timed(model: "Model", photos: Sequence[Photo]) -> "list[Inference]":
+    """``model.infer``, timed where this machine does not know the model's speed yet."""
+    name = model.card.name
+    # What is refined, as by tiles, runs the network several times; it cannot be loaded again.
+    if model.again is None or not photos or _Left.calls.get(name) == 0:
+        return model.infer(photos)
+    if name not in _Left.calls:
+        known = speeds().get(name)
+        _Left.calls[name] = _CALLS if known is None else max(0, _CALLS - known.calls)
+        return infer_timed(model, photos)
+    start = time.perf_counter()
+    answers = model.infer(photos)
+    _Left.calls[name] = max(0, _Left.calls[name] - 1)
+    _keep(model, photos, (time.perf_counter() - start) / len(photos))
+    return answers
+
+
+def _keep(model: "Model", photos: Sequence[Photo], seconds: float) -> None:
+    """Write a speed down; without a cache folder that can be written nothing is kept."""
+    name, known = model.card.name, dict(speeds())
+    before = known.get(name)
+    if before is not None and before.seconds <= seconds:
+        known[name] = replace(before, calls=before.calls + 1)
+    else:
+        height, width = photos[0].shape
+        known[name] = Speed(
+            seconds=round(seconds, 4),
+            calls=1 if before is None else before.calls + 1,
+            pixels=f"{width}x{height}",
+            device=str(model.settings.get("device", "")),
+            engine=str(model.settings.get("engine", "")),
+            precision=str(model.settings.get("precision", "")),
+        )
+    with suppress(OSError, OutputError, ModelError):
+        place = _place()
+        make_folder(place.parent)
+        with replacing(place) as part:
+            text = json.dumps({key: asdict(each) for key, each in known.items()}, indent=1)
+            part.write_text(text + "\n", encoding="utf-8")
+
+
+def _place() -> Path:
+    return cache_directory() / "speeds.json"

@@ -1,0 +1,148 @@
+"""Models, datasets, benchmarks, metrics and outputs of packages other than rilievo.
+
+A thing outside is named in two ways: ``package.module:NAME``, found where Python finds modules and
+in the working folder; or by the name under which an installed package offers it, in one of the
+entry-point groups ``rilievo.models``, ``rilievo.datasets``, ``rilievo.benchmarks``,
+``rilievo.metrics`` and ``rilievo.outputs``. rilievo's own names always come first.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Generic, TypeVar
+
+from rilievo.errors import OptionError
+
+T = TypeVar("T")
+
+_PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def is_place(name: str) -> bool:
+    """Whether a name has the form ``package.module:NAME``."""
+    return _PLACE.fullmatch(name) is not None
+
+
+def load_outside(place: str, what: str) -> object:
+    """Load an object from a module of the user's own.
+
+    The module is looked for where Python finds modules, and then in the working folder, which
+    the ``rilievo`` command does not search by itself.
+
+    Args:
+        place: ``package.module:NAME``.
+        what: The kind of thing, for messages, such as "benchmark".
+
+    Raises:
+        OptionError: If there is no such module, or it has no such name.
+    """
+    module, _, name = place.partition(":")
+    top = module.partition(".")[0]
+    try:
+        _search_working_folder(top)
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        hint = ""
+        if error.name == top:
+            hint = f"; looked where Python finds modules and in the working folder, {os.getcwd()}"
+        raise OptionError(f"no {what} '{place}': {error}{hint}") from error
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OptionError(f"no {what} '{place}': {error}") from error
+
+
+def names_offered(what: str) -> tuple[str, ...]:
+    """Names under which installed packages offer things of a kind, such as "model"."""
+    from importlib.metadata import entry_points  # 10 ms, which the common case has no use for
+
+    return tuple(sorted({each.name for each in entry_points(group=f"rilievo.{what}s")}))
+
+
+def load_offered(name: str, what: str) -> object | None:
+    """Load what an installed package offers under a name.
+
+    Args:
+        name: The name of the entry point.
+        what: The kind of thing: model, dataset, benchmark, metric or output.
+
+    Returns:
+        None where no package offers it.
+
+    Raises:
+        OptionError: If it cannot be imported.
+    """
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=f"rilievo.{what}s", name=name):
+        try:
+            return point.load()
+        # A module of somebody else's fails in ways of its own.
+        except Exception as error:
+            package = point.dist.name if point.dist is not None else point.value
+            raise OptionError(
+                f"{what} '{name}' of the package {package} cannot be loaded: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    return None
+
+
+class OpenTable(Mapping[str, T], Generic[T]):
+    """A table of rilievo's own to which installed packages add.
+
+    Iterating gives the own names, and those outside that were looked up before; a name that is
+    not there is looked for among the entry points, so that the common case asks nobody.
+    """
+
+    def __init__(self, own: Mapping[str, T], what: str, read: Callable[[object, str], T]) -> None:
+        """Make it.
+
+        Args:
+            own: rilievo's entries.
+            what: The kind of thing, such as "output".
+            read: Entry of an object and the name that it is offered under; refuses another sort
+                of object by an ``OptionError``.
+        """
+        self.own: Mapping[str, T] = own
+        self._found: dict[str, T] = {}
+        self._what, self._read = what, read
+
+    def __getitem__(self, name: object) -> T:
+        if not isinstance(name, str):
+            raise KeyError(name)
+        if name in self.own:
+            return self.own[name]
+        if name not in self._found:
+            offered = load_offered(name, self._what)
+            if offered is None:
+                raise KeyError(name)
+            self._found[name] = self._read(offered, name)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        yield from list(self._found)
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self._found)
+
+    def all(self) -> Mapping[str, T]:
+        """Own entries and those of installed packages; what cannot be loaded is left out."""
+        for name in names_offered(self._what):
+            with suppress(OptionError):
+                self.get(name)
+        return dict(self)
+
+
+def _search_working_folder(top: str) -> None:
+    """Let Python find a module here too, behind all other places, where none of those has it.
+
+    The folder stays on the path: processes that score import the module anew.
+    """
+    folder = os.getcwd()
+    if folder in sys.path or not top or top in sys.modules:
+        return
+    if find_spec(top) is None:
+        sys.path.append(folder)

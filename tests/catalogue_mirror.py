@@ -1,0 +1,74 @@
+"""A mirror of the hub on this machine whose files are look-alikes of the published ones."""
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from rilievo.models.catalogue import table
+from rilievo.models.catalogue.entry import RemoteFile
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueMirror:
+    """A folder that is served, and the address of the server."""
+
+    site: Path
+    address: str
+    patch: pytest.MonkeyPatch
+
+    def offer(self, name: str, write: Callable[[Path], object]) -> Path:
+        """Serve what ``write`` makes of a path as the graph of a model, with its true hashes."""
+        entry = table.ENTRIES[name]
+        if not entry.is_on_hub:
+            entry = replace(entry, repository=f"{self.address}/releases")
+        place = (
+            Path(entry.repository) / "resolve" / entry.revision
+            if entry.is_on_hub
+            else Path("releases")
+        )
+        folder = self.site / place
+        graph = folder / entry.files[0].path
+        graph.parent.mkdir(parents=True, exist_ok=True)
+        write(graph)
+        files = tuple(_facts(folder, file.path) for file in entry.files)
+        others = dict(table.ENTRIES)
+        self.patch.setattr(table, "ENTRIES", {**others, name: replace(entry, files=files)})
+        return graph
+
+
+def _facts(folder: Path, path: str) -> RemoteFile:
+    content = (folder / path).read_bytes()
+    return RemoteFile(path=path, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[CatalogueMirror]:
+    """A mirror that is running, with empty caches."""
+    site = tmp_path / "site"
+    site.mkdir()
+    handler = functools.partial(Quiet, directory=str(site))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield CatalogueMirror(site=site, address=address, patch=monkeypatch)
+    server.shutdown()
+    server.server_close()
+    thread.join()

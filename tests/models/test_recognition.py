@@ -1,0 +1,69 @@
+"""ONNX files of others that need nothing said: published ones, and Ultralytics' for depth."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from catalogue_mirror import CatalogueMirror, catalogue
+from published_graphs import MEAN, STD, at_centres, blocks, weighted, write_inverse_depth
+from rilievo.errors import ModelError, OptionError
+from rilievo.export.run import export_model
+from rilievo.models import load_model
+from rilievo.types import DepthKind
+
+__all__ = ["catalogue"]
+
+
+def test_a_published_file_is_recognised_wherever_it_lies(
+    catalogue: CatalogueMirror, tmp_path: Path
+) -> None:
+    graph = catalogue.offer("depth-anything-v2/small", write_inverse_depth)
+    path = tmp_path / "download.onnx"
+    shutil.copy(graph, path)
+    model = load_model(path, device="cpu")
+    assert model.card.name == "depth-anything-v2/small"
+    pixels, colours = blocks((240, 320))
+    [answer] = model.predict([pixels])
+    expected = weighted((colours / 255 - MEAN) / STD)
+    np.testing.assert_allclose(at_centres(answer.depth.values), expected, atol=1e-5)
+    network = onnx.load(path)
+    network.producer_name = "x" * len(network.producer_name)
+    network.doc_string = "another"
+    onnx.save(network, path)
+    with pytest.raises(ModelError, match="does not say what it is"):
+        load_model(path, device="cpu")
+
+
+def ultralytics(path: Path, **metadata: str) -> Path:
+    write_inverse_depth(path, names=("images", "output0"), side=64)
+    network = onnx.load(path)
+    said = {"author": "Ultralytics", "task": "depth", "imgsz": "[64, 64]", "license": "AGPL-3.0"}
+    for key, value in {**said, **metadata}.items():
+        network.metadata_props.add(key=key, value=value)
+    onnx.save(network, path)
+    return path
+
+
+def test_a_file_of_ultralytics_gives_metres_as_it_is_and_wrapped(tmp_path: Path) -> None:
+    path = ultralytics(tmp_path / "yolo26n-depth.onnx")
+    pixels, colours = blocks((240, 320))
+    wrapped = export_model(path, tmp_path / "ours.onnx").path
+    for each in (path, wrapped):
+        model = load_model(each, device="cpu")
+        [answer] = model.predict([pixels])
+        assert answer.depth.kind is DepthKind.METRIC
+        assert answer.made_by.licence == "AGPL-3.0"
+        values = at_centres(answer.depth.values)
+        np.testing.assert_allclose(values, weighted(colours / 255), atol=1e-5)
+    with pytest.raises(OptionError, match="Ultralytics is run by onnxruntime"):
+        load_model(path, engine="openvino")
+
+
+def test_other_tasks_and_broken_sizes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not say what it is"):
+        load_model(ultralytics(tmp_path / "a.onnx", task="detect"))
+    with pytest.raises(ModelError, match="imgsz is no size"):
+        load_model(ultralytics(tmp_path / "b.onnx", imgsz="large"))

@@ -1,0 +1,79 @@
+"""The list of models a person can read, and how fast they are on this machine."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rilievo
+from rilievo.cli import main
+from rilievo.models import DEFAULT_MODEL, MODELS, load_model, speeds
+from rilievo.pipeline.run import refined
+
+PIXELS = np.full((48, 64, 3), 90, np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path))
+    monkeypatch.setattr(speeds._Left, "calls", {})
+    return tmp_path / "speeds.json"
+
+
+def test_six_lines_to_choose_between_and_all_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    short = capsys.readouterr().out
+    rows = [line for line in short.splitlines() if line.split(" ")[0] in MODELS]
+    assert len(rows) == 6
+    assert all("not run yet" in row for row in rows)
+    for words in ("moge-2/small", "metric", "140.9 MB", "MIT", "--quality", "--all", "--json"):
+        assert words in short
+    assert max(map(len, short.splitlines())) <= 110
+    assert main(["models", "--all"]) == 0
+    long = capsys.readouterr().out
+    assert all(name in long for name in MODELS)
+
+
+def test_json_has_every_fact_of_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--json"]) == 0
+    listed = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert set(listed) == set(MODELS)
+    assert listed["moge-2/small"]["kind"] == "metric"
+    assert listed["moge-2/small"]["speed_here"] is None
+    assert main(["models", "depth-anything-v2/base", "--json"]) == 0
+    [one] = json.loads(capsys.readouterr().out)
+    assert (one["commercial"], one["licence"]) == (False, "CC-BY-NC-4.0")
+
+
+def test_the_first_calls_are_timed_and_the_least_is_kept(
+    nothing_measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load_model(DEFAULT_MODEL, device="cpu")
+    model.predict([PIXELS])
+    first = speeds.speeds()[DEFAULT_MODEL]
+    assert first.pixels == "64x48"
+    assert 0 < first.seconds < 60
+    for _ in range(4):
+        model.predict([PIXELS, PIXELS])
+    kept = speeds.speeds()[DEFAULT_MODEL]
+    assert kept.seconds <= first.seconds
+    assert kept.calls == 3
+    assert main(["models"]) == 0
+    assert f"{kept.seconds:.2g} s, 64x48" in capsys.readouterr().out
+    assert main(["models", DEFAULT_MODEL]) == 0
+    assert "speed here  " in capsys.readouterr().out
+
+
+def test_tiles_are_not_taken_for_the_model(nothing_measured: Path) -> None:
+    model = refined(load_model(DEFAULT_MODEL, device="cpu"), flip=True, tile=64)
+    model.predict([PIXELS])
+    assert not nothing_measured.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"seconds": 1}}'])
+def test_a_file_that_is_broken_is_made_anew(nothing_measured: Path, text: str) -> None:
+    nothing_measured.write_text(text)
+    assert speeds.speeds() == {}
+    rilievo.predict(PIXELS)
+    assert list(speeds.speeds()) == [DEFAULT_MODEL]
