@@ -105,11 +105,15 @@ def test_what_is_not_valid_never_leaks() -> None:
         given = np.where(valid, ramp(), np.float32(rubbish))
         answer = sharpen(Inference(depth=given, valid=valid), photograph(), DepthKind.METRIC)
         expected = sharpen(Inference(depth=clean, valid=valid), photograph(), DepthKind.METRIC)
-        assert answer.depth is not None and answer.valid is not None and expected.depth is not None
+        assert answer.depth is not None
+        assert answer.valid is not None
+        assert expected.depth is not None
         assert np.isfinite(answer.depth).all()
-        assert answer.valid[80:].all() and not answer.valid[:80].any()
+        assert answer.valid[80:].all()
+        assert not answer.valid[:80].any()
         np.testing.assert_array_equal(answer.depth, expected.depth)
-        assert 1.99 < answer.depth.min() and answer.depth.max() < 3.01
+        assert answer.depth.min() > 1.99
+        assert answer.depth.max() < 3.01
 
 
 def test_normals_and_confidence_go_with_the_depth() -> None:
@@ -118,7 +122,8 @@ def test_normals_and_confidence_go_with_the_depth() -> None:
     normals = left[:, None, None] * (1 - share) + right[:, None, None] * share
     answer = Inference(depth=ramp(), normals=normals, confidence=0.2 + 0.6 * share)
     sharp = sharpen(answer, photograph(), DepthKind.METRIC)
-    assert sharp.normals is not None and sharp.confidence is not None
+    assert sharp.normals is not None
+    assert sharp.confidence is not None
     inner = np.s_[10:-10]
     assert (np.abs(sharp.normals[0, inner]) > 0.5).mean() > 0.99
     assert (np.abs(sharp.confidence[inner] - 0.5) > 0.25).mean() > 0.99
