@@ -1,4 +1,4 @@
-"""What sharpening changes on true depth, set by set: edges, errors beside and away from them, walls.
+"""What sharpening changes on true depth: edges, errors beside and away from them, walls, meshes.
 
 ``RILIEVO_DATA=DATA python tools/evaluate_sharpness.py [--model NAME] [--rendered 50]`` prints a
 table in Markdown, a line before and a line after for each set. Depth is scaled by medians. Edges

@@ -130,9 +130,9 @@ def test_a_glb_keeps_to_the_specification(tmp_path: Path, with_photo: bool) -> N
     arrays = []
     for accessor in document["accessors"]:
         view = document["bufferViews"][accessor["bufferView"]]
-        kind = {5126: "<f4", 5125: "<u4"}[accessor["componentType"]]
+        kind = {5126: "<f4", 5125: "<u4", 5123: "<u2"}[accessor["componentType"]]
         count = accessor["count"] * sizes[accessor["type"]]
-        assert view["byteLength"] == 4 * count
+        assert view["byteLength"] == np.dtype(kind).itemsize * count
         rows = np.frombuffer(binary, kind, count, view["byteOffset"])
         arrays.append(rows.reshape(accessor["count"], -1))
     positions, normals, places = (
