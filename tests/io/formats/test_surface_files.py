@@ -193,6 +193,15 @@ def test_a_texture_is_no_larger_than_asked_and_that_is_said(tmp_path: Path) -> N
     assert surface.visual.material.baseColorTexture.size == (40, 30)
 
 
+def test_a_glb_has_the_photographs_camera(tmp_path: Path) -> None:
+    document, _ = glb_parts(write(tmp_path, "glb", ball()))
+    [node] = [each for each in document["nodes"] if "camera" in each]
+    assert document["scenes"][0]["nodes"] == [0, document["nodes"].index(node)]
+    view = document["cameras"][node["camera"]]["perspective"]
+    assert np.tan(view["yfov"] / 2) == pytest.approx(HEIGHT / 2 / 70.0)
+    assert view["aspectRatio"] == pytest.approx(WIDTH / HEIGHT)
+
+
 def test_a_glb_says_what_made_it(tmp_path: Path) -> None:
     document, _ = glb_parts(write(tmp_path, "glb", ball()))
     beside = said_beside(tmp_path)
