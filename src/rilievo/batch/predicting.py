@@ -137,7 +137,7 @@ def _loaded(options: PredictOptions) -> Model:
         settings=options.model_settings,
     )
     refuse_paid(model)
-    return refined(model, flip=options.flip, tile=options.tile)
+    return refined(model, flip=options.flip, tile=options.tile, sharp=options.sharp == "on")
 
 
 def refuse_paid(model: Model) -> None:

@@ -144,13 +144,17 @@ def _seen(
     return steep & (far <= near * np.float32(1 + cut.jump))
 
 
-def triangles_of(faces: Faces) -> Int32[np.ndarray, "m 3"]:
+def triangles_of(
+    faces: Faces, without: Bool[np.ndarray, "h w"] | None = None
+) -> Int32[np.ndarray, "m 3"]:
     """The triangles there are, as numbers of the lattice's points in reading order."""
     height, width = faces.falling.shape
     number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
     a, b, c, d = (_corner(number, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     q, s = np.where(faces.falling, d, b), np.where(faces.falling, a, c)
     first, second = faces.first.any(axis=0), faces.second.any(axis=0)
+    if without is not None:
+        first, second = first & ~without, second & ~without
     return np.concatenate(
         [
             np.stack([a[first], c[first], q[first]], axis=1),

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from rilievo.errors import OptionError
+from rilievo.geometry.flat import flat_fans
 from rilievo.geometry.lattice import (
     Cut,
     faces_of,
@@ -155,6 +156,7 @@ def mesh(
     normals: Float32[np.ndarray, "3 h w"] | None = None,
     step: int = 1,
     cut: Cut | None = None,
+    flatness: float = 0.0,
 ) -> Mesh:
     """Triangles between neighbouring pixels, torn at edges.
 
@@ -168,10 +170,14 @@ def mesh(
         normals: Of the same size; those of the triangles, weighted by area, when None.
         step: 1 makes a vertex of every pixel.
         cut: ``Cut()`` when None.
+        flatness: Relative change of depth up to which flat parts get fewer triangles; 0 keeps all.
     """
     lattice = sample_lattice(depth, K, valid, step)
     faces = faces_of(lattice, cut or Cut())
     triangles = triangles_of(faces)
+    if flatness:
+        fans = flat_fans(lattice, faces, flatness)
+        triangles = np.concatenate([triangles_of(faces, fans.merged), fans.triangles])
     used = np.zeros(lattice.valid.size, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)

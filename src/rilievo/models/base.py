@@ -102,7 +102,7 @@ class Model(ABC):
         Raises:
             ModelError: If the network's numbers are not what its kind promises.
         """
-        _check(inference, self.card)
+        check_answer(inference, self.card)
         depth = None
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
@@ -202,8 +202,12 @@ def _resized_rows(
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
 
 
-def _check(inference: Inference, card: ModelCard) -> None:
-    """Refuse NaN and what the kind excludes, in words that name the model."""
+def check_answer(inference: Inference, card: ModelCard) -> None:
+    """Refuse NaN and what the kind excludes, in words that name the model.
+
+    Raises:
+        ModelError: If there are such numbers.
+    """
     normals, confidence = inference.normals, inference.confidence
     if normals is not None and not np.isfinite(normals).all():
         raise ModelError(f"model '{card.name}' answered with NaN or infinite normals")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -86,6 +86,8 @@ class PredictOptions:
     """Average with the answer for the mirror image; twice the time."""
     tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
+    sharp: Literal["on", "off"] = "on"
+    """Enlarge the network's answer along the edges of the photograph; off: smoothly."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     engine: str = "auto"
@@ -136,6 +138,8 @@ class PredictOptions:
             value = getattr(self, name)
             if value is not None and not rule(value):
                 raise OptionError(f"{_flag(name)} is {words}, got {value}")
+        if self.sharp not in ("on", "off"):
+            raise OptionError(f"--sharp is on or off, got {self.sharp!r}")
         check_colour_map(self.colour_map)
         _ = self.formats, self.given_camera, self.known_facts, self.limits, self.model_settings
         for one, other in _EXCLUSIVE:

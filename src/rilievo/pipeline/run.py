@@ -16,6 +16,7 @@ from rilievo.models.base import ImageLike, Model
 from rilievo.models.last import last_model
 from rilievo.models.quality import model_of
 from rilievo.models.refinement import FlipAveraged, Tiled
+from rilievo.models.sharpening import Sharpened
 from rilievo.pipeline.consent import agree_to_pay
 from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.pipeline.options import PredictOptions
@@ -36,6 +37,7 @@ def predict(
     camera_height: float | None = None,
     flip: bool = False,
     tile: int | None = None,
+    sharp: bool = True,
 ) -> Prediction:
     """Depth and normals of one photograph.
 
@@ -53,6 +55,7 @@ def predict(
         camera_height: Height of the camera above a visible floor [m], in place of ``known``.
         flip: Average with the mirror image.
         tile: Side [px] of overlapping tiles, for detail in large photographs.
+        sharp: Enlarge the network's answer along the edges of the photograph.
 
     Returns:
         Depth of the model's kind, or ``METRIC`` where something is known; normals if the model
@@ -77,7 +80,7 @@ def predict(
     photo = image if isinstance(image, Photo) else read_photo(image)
     photo = with_camera(photo, camera, fov)
     with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
-        [prediction] = refined(loaded, flip=flip, tile=tile).predict([photo])
+        [prediction] = refined(loaded, flip=flip, tile=tile, sharp=sharp).predict([photo])
     metres = Metres(known=_known(known), camera_height=camera_height)
     prediction, _ = with_metres(prediction, metres)
     if prediction.calibration is not None and prediction.calibration.warning is not None:
@@ -120,7 +123,7 @@ def predict_files(
         settings=options.model_settings,
     )
     agree_to_pay(model, _jobs(inputs, options), options)
-    model = refined(model, flip=options.flip, tile=options.tile)
+    model = refined(model, flip=options.flip, tile=options.tile, sharp=options.sharp == "on")
     with Tally(output=options.output, total=total, show=show) as tally:
         results = Results(model=model, options=options, note=tally.note)
         results.check()
@@ -140,11 +143,13 @@ def predict_files(
     return tally.summary()
 
 
-def refined(model: Model, *, flip: bool, tile: int | None) -> Model:
-    """The model with the refinements that are asked for: tiles within, the mirror around."""
+def refined(model: Model, *, flip: bool, tile: int | None, sharp: bool = False) -> Model:
+    """The model with the refinements that are asked for: tiles, the mirror, then sharp edges."""
     if tile is not None:
         model = Tiled(model, tile)
-    return FlipAveraged(model) if flip else model
+    if flip:
+        model = FlipAveraged(model)
+    return Sharpened(model) if sharp else model
 
 
 def predict_jobs(

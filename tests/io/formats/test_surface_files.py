@@ -130,9 +130,9 @@ def test_a_glb_keeps_to_the_specification(tmp_path: Path, with_photo: bool) -> N
     arrays = []
     for accessor in document["accessors"]:
         view = document["bufferViews"][accessor["bufferView"]]
-        kind = {5126: "<f4", 5125: "<u4"}[accessor["componentType"]]
+        kind = {5126: "<f4", 5125: "<u4", 5123: "<u2"}[accessor["componentType"]]
         count = accessor["count"] * sizes[accessor["type"]]
-        assert view["byteLength"] == 4 * count
+        assert view["byteLength"] == np.dtype(kind).itemsize * count
         rows = np.frombuffer(binary, kind, count, view["byteOffset"])
         arrays.append(rows.reshape(accessor["count"], -1))
     positions, normals, places = (
@@ -191,6 +191,15 @@ def test_a_texture_is_no_larger_than_asked_and_that_is_said(tmp_path: Path) -> N
     assert surface_facts(tmp_path).texture_width == 40
     [surface] = trimesh.load(path).geometry.values()
     assert surface.visual.material.baseColorTexture.size == (40, 30)
+
+
+def test_a_glb_has_the_photographs_camera(tmp_path: Path) -> None:
+    document, _ = glb_parts(write(tmp_path, "glb", ball()))
+    [node] = [each for each in document["nodes"] if "camera" in each]
+    assert document["scenes"][0]["nodes"] == [0, document["nodes"].index(node)]
+    view = document["cameras"][node["camera"]]["perspective"]
+    assert np.tan(view["yfov"] / 2) == pytest.approx(HEIGHT / 2 / 70.0)
+    assert view["aspectRatio"] == pytest.approx(WIDTH / HEIGHT)
 
 
 def test_a_glb_says_what_made_it(tmp_path: Path) -> None:

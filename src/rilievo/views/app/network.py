@@ -54,7 +54,7 @@ class Networks:
             RilievoError: If it cannot be loaded.
         """
         loaded = self._known(name) or self._wait(lambda: self._model(name))
-        return refined(_InTurn(loaded, self._wait), flip=flip, tile=None)
+        return refined(_InTurn(loaded, self._wait), flip=flip, tile=None, sharp=True)
 
     def close(self) -> None:
         """Finish what runs, and begin nothing more."""
