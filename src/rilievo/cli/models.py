@@ -174,7 +174,7 @@ def _facts(card: ModelCard) -> dict[str, object]:
     """Every fact of a card, and the speed here, as JSON has it."""
     measured = speeds().get(card.name)
     facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
-    return facts | {"speed_here": None if measured is None else asdict(measured)}
+    return {**facts, "speed_here": None if measured is None else asdict(measured)}
 
 
 _USES = {True: ", commercial use allowed", False: ": NON-COMMERCIAL", None: ""}

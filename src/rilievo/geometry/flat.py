@@ -62,7 +62,7 @@ def _all(whole: Bool[np.ndarray, "h w"], side: int) -> Bool[np.ndarray, "a b"]:
     """Aligned blocks that are wholly true."""
     height, width = (length // side for length in whole.shape)
     cut = whole[: height * side, : width * side]
-    return cut.reshape(height, side, width, side).all(axis=(1, 3))
+    return np.asarray(cut.reshape(height, side, width, side).all(axis=(1, 3)))
 
 
 def _border(side: int) -> Iterator[tuple[int, int]]:
