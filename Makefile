@@ -13,12 +13,14 @@ demo: $(VENV)/core
 	@echo "Photographs: $(DEMO)/photographs   Depth, normals, surfaces, pages: $(DEMO)/results"
 
 test: $(VENV)/test lint
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n auto -m 'not slow'
 
-# All of it: also the tests that take half a minute each, such as ten kills in a row.
+# All of it: the slow tests too, more examples of every law, and at every call the types and the
+# shapes of arrays that a signature promises.
 .PHONY: test-all
-test-all: test
-	$(BIN)/python -m pytest -m slow
+test-all: $(VENV)/test lint
+	$(BIN)/python -m pytest -n auto --hypothesis-profile thorough \
+	    --jaxtyping-packages=rilievo,beartype.beartype
 	$(MAKE) test-kernels
 
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.

@@ -12,11 +12,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import _import_hook
 
-# A slow or busy machine is no failure of what is tested.
-settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("any machine")
+# A slow or busy machine is no failure of what is tested. `make test` tries the same few examples
+# everywhere; `make test-all` chooses `thorough`, which tries others at every run.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _PATIENT, max_examples=10, derandomize=True)
+settings.register_profile("thorough", _PATIENT, max_examples=60)
+settings.load_profile("quick")
+
+# Tests run side by side, a worker a core, so each computes with one thread.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _parsing = threading.RLock()
 _source_to_code = _import_hook._JaxtypingLoader.source_to_code

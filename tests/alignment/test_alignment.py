@@ -72,7 +72,6 @@ ON_ALL_PIXELS = [case for case in CASES if not case[1].startswith("robust")]
 
 @pytest.mark.parametrize(("kind", "method"), ON_ALL_PIXELS)
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
 def test_the_order_of_pixels_changes_nothing(
     kind: DepthKind, method: AlignMethod, seed: int
 ) -> None:
@@ -92,7 +91,6 @@ def test_the_order_of_pixels_changes_nothing(
 
 @pytest.mark.parametrize(("kind", "method"), CASES)
 @given(seed=seeds, exponent=st.integers(-6, 6))
-@settings(deadline=None, max_examples=20)
 def test_what_the_kind_leaves_unknown_does_not_change_the_result(
     kind: DepthKind, method: AlignMethod, seed: int, exponent: int
 ) -> None:

@@ -42,7 +42,6 @@ def least_loss_through_two_points(x: np.ndarray, y: np.ndarray, w: np.ndarray) -
 
 
 @given(seed=seeds, n=st.integers(3, 25), steps=st.sampled_from([None, 1, 3, 10]))
-@settings(deadline=None, max_examples=80)
 def test_no_line_through_two_points_is_better(seed: int, n: int, steps: int | None) -> None:
     x, y, w = draw(seed, n, steps=steps)
     try:
@@ -106,7 +105,6 @@ def nearest_by_loops(valid: np.ndarray, side: int) -> list[int]:
 
 @pytest.mark.parametrize("shape", [(6, 9), (8, 8), (16, 24), (37, 21), (3, 50)])
 @given(seed=seeds, share=st.floats(0.05, 1.0))
-@settings(deadline=None, max_examples=10)
 def test_the_subsample_is_the_nearest_valid_pixel_of_each_cell(
     shape: tuple[int, int], seed: int, share: float
 ) -> None:
@@ -120,7 +118,6 @@ def test_the_subsample_is_the_nearest_valid_pixel_of_each_cell(
 
 @pytest.mark.parametrize("method", [AlignMethod.ROBUST_SCALE, AlignMethod.ROBUST_SCALE_SHIFT])
 @given(seed=seeds, scale=st.floats(0.01, 100), shift=st.floats(0, 5))
-@settings(deadline=None, max_examples=25)
 def test_a_third_of_wild_truth_does_not_move_a_robust_fit(
     method: AlignMethod, seed: int, scale: float, shift: float
 ) -> None:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -70,7 +70,6 @@ def test_a_rooms_scale_is_found_at_any_pitch_and_roll(pitch: float, roll: float)
 
 @pytest.mark.slow
 @given(pitch=st.floats(0, 25), roll=st.floats(-15, 15), height=st.floats(0.5, 1.8))
-@settings(deadline=None, max_examples=15)
 def test_heights_and_attitudes_of_all_sorts(pitch: float, roll: float, height: float) -> None:
     result = calibrate_height(up_to_scale(room(pitch, roll, height=height)), CAMERA, height)
     assert result.fit.scale == pytest.approx(1.0, rel=1e-4)

@@ -127,7 +127,6 @@ def test_every_number_of_millimetres_survives_the_rotation(numbers: list[int]) -
 
 
 @given(seed=st.integers(0, 1000), far=st.floats(0, 0.4))
-@settings(deadline=None, max_examples=30)
 def test_files_that_are_decoded_already_are_told_from_rotated_ones(seed: int, far: float) -> None:
     dice = np.random.default_rng(seed)
     millimetres = dice.integers(500, 8000, (40, 50))

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from png_bytes import write_grey16, write_rgb8
@@ -95,7 +95,6 @@ def hamilton(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.append(vector, p[3] * q[3] - p[:3] @ q[:3])
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_pose_turns_vectors_as_its_quaternion_does(seed: int) -> None:
     q = np.random.default_rng(seed).normal(size=4)
@@ -234,7 +233,6 @@ def exhaustive(colour: list[float], depth: list[float]) -> list[int | None]:
     return partner
 
 
-@settings(deadline=None, max_examples=80)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_association_takes_the_nearest_pair_that_is_left(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.datasets.kitti_calibration import image_from_laser, read_camera
@@ -130,7 +130,6 @@ def test_a_point_in_the_plane_of_the_camera_is_no_error() -> None:
         assert not project(scan((0, 0, 0), (0, 1, 1)), IMAGE_FROM_LASER, SHAPE).any()
 
 
-@settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), forward=st.booleans())
 def test_the_rule_agrees_with_a_slow_loop(seed: int, forward: bool) -> None:
     """Points are dense, so that most pixels are shared, and some lie behind the camera."""
@@ -142,7 +141,6 @@ def test_the_rule_agrees_with_a_slow_loop(seed: int, forward: bool) -> None:
     np.testing.assert_allclose(fast, slow_monodepth2(points, P, SHAPE, forward=forward), rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_nearest_agrees_with_a_slow_loop(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -151,7 +149,6 @@ def test_nearest_agrees_with_a_slow_loop(seed: int) -> None:
     np.testing.assert_allclose(fast, slow_nearest(points, IMAGE_FROM_LASER, SHAPE), rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_nearest_minds_no_order_of_the_points(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluations import METRICS, evaluation, in_folder, random_errors, run_of
@@ -24,7 +24,6 @@ from rilievo.metrics.metric import Better
 ABS_REL, DELTA1 = METRICS[0], METRICS[2]
 
 
-@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10_000))
 def test_swapping_two_runs_turns_the_difference_around(seed: int) -> None:
     a, b = run_of("a", random_errors(seed)), run_of("b", random_errors(seed + 1))

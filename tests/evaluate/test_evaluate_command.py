@@ -37,9 +37,9 @@ def test_a_dataset_a_metric_and_a_benchmark_are_one_line_each(
         name="doubled", label="Doubled", unit="", better=Better.LOWER, summary="", sums=doubled
     )
     mine = replace(BENCHMARKS["depth"], name="mine", dataset="tiny", metrics=("doubled", "abs_rel"))
-    monkeypatch.setitem(DATASETS, "tiny", TINY)
+    monkeypatch.setitem(DATASETS.own, "tiny", TINY)
     monkeypatch.setitem(depth_metrics.DEPTH_METRICS, "doubled", metric)
-    monkeypatch.setitem(BENCHMARKS, "mine", mine)
+    monkeypatch.setitem(BENCHMARKS.own, "mine", mine)
     out = tmp_path / "out"
     assert main(["evaluate", "-b", "mine", "--root", str(root), "-o", str(out)]) == 0
     printed = capsys.readouterr().out

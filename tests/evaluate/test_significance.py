@@ -56,7 +56,6 @@ def test_images_without_a_difference_say_nothing() -> None:
     assert wilcoxon_p(np.array([0.2])) == 1.0
 
 
-@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 1000), st.floats(-5, 5), st.floats(0.1, 10))
 def test_an_interval_moves_and_stretches_with_its_values(
     seed: int, shift: float, factor: float

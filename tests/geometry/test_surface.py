@@ -223,7 +223,6 @@ def test_a_surface_keeps_its_triangles_when_its_unit_changes(unit: float) -> Non
     np.testing.assert_array_equal(before.points * np.float32(unit), after.points)
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     depth=arrays.arrays(np.float32, (6, 7), elements=st.floats(0.125, 16, width=32)),
     valid=arrays.arrays(bool, (6, 7)),

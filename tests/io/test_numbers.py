@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -64,7 +64,6 @@ def written(folder: Path, name: str, content: bytes) -> Path:
     return path
 
 
-@settings(deadline=None, max_examples=30)
 @given(
     pixels=st.sampled_from([(5, 7), (5, 7, 3), (3, 4, 4)]).flatmap(
         lambda shape: st.one_of(arrays(np.uint8, shape), arrays(np.uint16, shape))

@@ -5,14 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.io.png import write_png
 
 
-@settings(deadline=None, max_examples=40)
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 40),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from predictions import MADE_BY, prediction
@@ -144,7 +144,6 @@ settings_of_a_model = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=50)
 @given(values=settings_of_a_model, file=st.text())
 def test_any_settings_and_any_name_come_back(values: dict, file: str) -> None:
     made_by = MadeBy(model="m", weights_sha256="", licence="", settings=values, version="0")
@@ -232,7 +231,6 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there_are_refused(tmp_pat
         read_sidecar(tmp_path)
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     at=st.integers(0, len(to_json(WHOLE)) - 1),
     letter=st.sampled_from('0x"{}[],:-. '),

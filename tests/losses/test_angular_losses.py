@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -25,7 +25,6 @@ def test_right_and_half_right_angles() -> None:
     assert angular_loss(one((0, -2, -2)), WALL, HERE).item() == pytest.approx(math.pi / 4)
 
 
-@settings(deadline=None, max_examples=20)
 @given(angle=st.floats(0.1, 3.0), kappa=st.floats(0.02, 30), length=st.floats(0.1, 10))
 def test_the_likelihood_is_that_of_the_formula(angle: float, kappa: float, length: float) -> None:
     predicted = one((0, length * math.sin(angle), -length * math.cos(angle)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter
 from torch import Tensor
@@ -20,7 +20,6 @@ def in_colour(image: Tensor) -> np.ndarray:
     return image.permute(1, 2, 0).numpy()
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 999),
     height=st.integers(2, 9),
@@ -66,7 +65,6 @@ def test_small_images_have_the_right_gradient_at_their_borders() -> None:
         assert torch.autograd.gradcheck(lambda x, y=y: photometric_error(x, y), (x,))
 
 
-@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 999), height=st.integers(2, 8), width=st.integers(2, 8))
 def test_sums_over_windows_and_their_adjoint(seed: int, height: int, width: int) -> None:
     x, y = images(seed, 1, 2, height, width), images(seed + 1, 1, 2, height, width)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -51,7 +51,6 @@ def test_a_common_factor_counts_by_the_root_of_what_is_not_forgiven() -> None:
     assert loss.item() == pytest.approx(math.sqrt(0.15) * math.log(2))
 
 
-@settings(deadline=None, max_examples=15)
 @given(factor=st.floats(0.2, 5), seed=st.integers(0, 99))
 def test_full_weight_forgives_any_factor_of_depth(factor: float, seed: int) -> None:
     predicted, true, valid = depths(seed)

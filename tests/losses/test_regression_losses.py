@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -37,7 +37,6 @@ def all_pairs(centres: Tensor, depths: Tensor) -> Tensor:
     return table.min(dim=1).values.mean() + table.min(dim=0).values.mean()
 
 
-@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10_000), bins=st.integers(1, 9), pixels=st.integers(1, 12))
 def test_sorting_finds_the_same_neighbours_as_a_table_of_all_pairs(
     seed: int, bins: int, pixels: int

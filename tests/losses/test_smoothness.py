@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.losses.smoothness import edge_aware_smoothness
@@ -24,7 +24,6 @@ def test_a_step_costs_less_at_an_edge_of_the_picture() -> None:
     assert found == pytest.approx(np.exp(-1) / 3, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 999), factor=st.floats(0.1, 10))
 def test_numpy_computes_the_same_and_a_factor_costs_nothing(seed: int, factor: float) -> None:
     dice = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -28,7 +28,6 @@ def moved(taught: Tensor, factor: float, shift: float) -> Tensor:
     return factors * taught + shift
 
 
-@settings(deadline=None, max_examples=20)
 @given(
     seed=st.integers(0, 99),
     factor=st.floats(0.01, 100),
@@ -45,7 +44,6 @@ def test_what_the_kind_leaves_open_and_the_scale_of_depth_change_nothing(
     torch.testing.assert_close(found, expected, rtol=1e-7, atol=0.0)
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 99), factor=st.floats(0.01, 100), shift=st.floats(-50, 50))
 def test_the_true_fit_is_zero_and_its_log_error_too(seed: int, factor: float, shift: float) -> None:
     log_depth, _, valid = dice(seed)

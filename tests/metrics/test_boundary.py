@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import InputError, NoGroundTruthError
@@ -82,7 +82,6 @@ def recall_by_loops(predicted: np.ndarray, mask: np.ndarray) -> float:
 
 
 @given(seed=seeds, share=st.sampled_from([0.8, 1.0]))
-@settings(deadline=None, max_examples=15)
 def test_f1_is_what_loops_over_neighbours_give(seed: int, share: float) -> None:
     true, predicted = blocks(seed), blocks(seed) * blocks(seed + 1) ** 0.05
     valid = np.random.default_rng(seed).random(true.shape) <= share
@@ -91,7 +90,6 @@ def test_f1_is_what_loops_over_neighbours_give(seed: int, share: float) -> None:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=10)
 def test_recall_is_what_loops_over_runs_give(seed: int) -> None:
     mask = blocks(seed) < 4.0
     mask[0, 0], mask[0, 1] = True, False

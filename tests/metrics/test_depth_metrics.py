@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
@@ -84,7 +84,6 @@ def by_loops(p: DepthPair) -> dict[str, float]:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=30)
 def test_every_metric_is_what_loops_over_its_formula_give(seed: int) -> None:
     given_pair = random_pair(seed)
     assert measure(PIXEL, given_pair) == pytest.approx(by_loops(given_pair), rel=1e-9)
@@ -127,14 +126,12 @@ def test_too_large_a_depth_is_a_positive_bias() -> None:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
 def test_a_perfect_prediction_scores_best(seed: int) -> None:
     for name, score in measure(PIXEL, pair(depth(seed), depth(seed))).items():
         assert score == (1.0 if DEPTH_METRICS[name].better is Better.HIGHER else 0.0), name
 
 
 @given(seed=seeds, factor=st.floats(0.01, 100))
-@settings(deadline=None, max_examples=20)
 def test_a_factor_on_the_prediction_changes_no_scale_invariant_error(
     seed: int, factor: float
 ) -> None:
@@ -146,7 +143,6 @@ def test_a_factor_on_the_prediction_changes_no_scale_invariant_error(
 
 
 @given(seed=seeds, factor=st.floats(0.01, 100))
-@settings(deadline=None, max_examples=20)
 def test_a_prediction_right_up_to_scale_has_no_scale_invariant_error(
     seed: int, factor: float
 ) -> None:
@@ -157,7 +153,6 @@ def test_a_prediction_right_up_to_scale_has_no_scale_invariant_error(
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
 def test_prediction_and_truth_may_change_places_in_what_is_symmetric(seed: int) -> None:
     p = random_pair(seed)
     swapped = pair(p.true, p.predicted, p.valid)
@@ -167,7 +162,6 @@ def test_prediction_and_truth_may_change_places_in_what_is_symmetric(seed: int) 
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
 def test_the_order_of_pixels_does_not_matter_to_what_sums_over_them(seed: int) -> None:
     p = random_pair(seed)
     order = np.random.default_rng(seed).permutation(p.true.size)
@@ -178,7 +172,6 @@ def test_the_order_of_pixels_does_not_matter_to_what_sums_over_them(seed: int) -
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
 def test_pooling_two_images_is_scoring_them_side_by_side(seed: int) -> None:
     """Apart in the mean of e, so that the variance between the images counts."""
     first, second = random_pair(seed), random_pair(seed + 1)
@@ -198,7 +191,6 @@ def test_pooling_two_images_is_scoring_them_side_by_side(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=10)
 def test_pooling_an_image_with_itself_changes_nothing(seed: int) -> None:
     p = random_pair(seed)
     for name, sums in sums_of(DEPTH_METRICS, p).items():

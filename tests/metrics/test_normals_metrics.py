@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import InputError, NoGroundTruthError
@@ -34,7 +34,6 @@ def angles_by_arctangent(p: NormalsPair) -> np.ndarray:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=25)
 def test_every_metric_is_what_angles_by_arctangent_give(seed: int) -> None:
     p = random_pair(seed)
     angles = angles_by_arctangent(p)
@@ -74,7 +73,6 @@ def test_an_even_number_of_pixels_has_its_median_in_the_middle() -> None:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
 def test_a_perfect_prediction_of_any_length_scores_best(seed: int) -> None:
     true = np.random.default_rng(seed).normal(size=(3, 5, 7))
     for name, score in measure(NORMAL_METRICS, pair(true, true)).items():
@@ -85,7 +83,6 @@ def test_a_perfect_prediction_of_any_length_scores_best(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
 def test_turning_both_and_exchanging_both_changes_nothing(seed: int) -> None:
     p = random_pair(seed)
     turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
@@ -95,7 +92,6 @@ def test_turning_both_and_exchanging_both_changes_nothing(seed: int) -> None:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=15)
 def test_pooling_is_scoring_side_by_side(seed: int) -> None:
     parts = [random_pair(seed + k) for k in range(3)]
     arrays = [[p.predicted for p in parts], [p.true for p in parts], [p.valid for p in parts]]
@@ -114,7 +110,6 @@ def test_pooling_is_scoring_side_by_side(seed: int) -> None:
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(sum),
     spread=st.sampled_from([1e-6, 0.01, 1.0, 60.0]),
 )
-@settings(deadline=None, max_examples=60)
 def test_the_pooled_median_is_exact_however_close_the_angles_lie(
     seed: int, sizes: list[int], spread: float
 ) -> None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import InputError
@@ -35,7 +35,6 @@ def ssim_by_loops(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=15)
 def test_pictures_score_as_their_formulas_say(seed: int) -> None:
     p = pictures(seed)
     mse = np.mean(

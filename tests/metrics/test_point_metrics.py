@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import InputError, OptionError
@@ -54,7 +54,6 @@ def by_every_pair(points: np.ndarray, cloud: np.ndarray) -> np.ndarray:
 
 
 @given(seed=seeds, n=st.integers(1, 30), m=st.integers(1, 30))
-@settings(deadline=None, max_examples=30)
 def test_clouds_score_as_every_pair_of_points_says(seed: int, n: int, m: int) -> None:
     rng = np.random.default_rng(seed)
     predicted, true = rng.normal(size=(n, 3)), rng.normal(size=(m, 3))

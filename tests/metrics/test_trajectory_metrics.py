@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
@@ -67,7 +67,6 @@ def test_a_snippet_is_scaled_by_itself_and_divided_by_its_frames() -> None:
     assert error == pytest.approx(np.sqrt(0.8) / 3, rel=1e-12)
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=seeds)
 def test_snippets_agree_with_chained_motions_and_a_search_for_the_scale(seed: int) -> None:
     """From the motions between neighbours alone, with the scale by least squares of numpy."""
@@ -87,7 +86,6 @@ def test_snippets_agree_with_chained_motions_and_a_search_for_the_scale(seed: in
     np.testing.assert_allclose(snippet_errors(estimate, true), expected, atol=1e-10)
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=seeds)
 def test_snippets_do_not_depend_on_world_or_scale_of_the_estimate(seed: int) -> None:
     true = path(seed)
@@ -119,7 +117,6 @@ def original_errors(estimate: np.ndarray, true: np.ndarray) -> list[float]:
     return errors
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=seeds)
 def test_monodepth2s_snippets_are_those_of_its_program(seed: int) -> None:
     true = path(seed)
@@ -178,7 +175,6 @@ def searched(estimate: np.ndarray, true: np.ndarray, freedom: Freedom) -> float:
     return min(np.sqrt(2 * least_squares(gaps, each).cost / len(p)) for each in starts)
 
 
-@settings(deadline=None, max_examples=5)
 @given(seed=seeds)
 @pytest.mark.parametrize("freedom", [Freedom.RIGID, Freedom.SIMILARITY])
 def test_umeyamas_fit_is_the_least_that_a_search_finds(seed: int, freedom: Freedom) -> None:
@@ -189,7 +185,6 @@ def test_umeyamas_fit_is_the_least_that_a_search_finds(seed: int, freedom: Freed
     assert found == pytest.approx(searched(estimate, true, freedom), rel=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
 @given(seed=seeds)
 def test_a_similar_path_has_no_error_and_its_similarity_is_found(seed: int) -> None:
     true = path(seed)
@@ -216,7 +211,6 @@ def test_with_scale_alone_the_first_pose_stays_put() -> None:
     assert position_rmse(estimate, true, Freedom.ORIGIN) == pytest.approx(np.sqrt(10 / 3))
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=seeds)
 def test_more_freedom_never_makes_the_error_larger(seed: int) -> None:
     true = path(seed)
@@ -243,7 +237,6 @@ def test_motion_errors_of_a_wrong_turn_and_a_wrong_step() -> None:
     assert len(motion_errors(estimate, true).rotation) == 0
 
 
-@settings(deadline=None, max_examples=20)
 @given(seed=seeds)
 def test_motion_errors_agree_with_scipy_and_ignore_both_worlds(seed: int) -> None:
     true = path(seed)
@@ -276,7 +269,6 @@ def test_a_path_too_long_by_a_hundredth_errs_by_one_per_cent_and_never_turns() -
     assert found.rotation == pytest.approx(0, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=5)
 @given(seed=seeds)
 def test_parts_agree_with_the_protocol_walked_frame_by_frame(seed: int) -> None:
     true = path(seed, 320, step=1.5)

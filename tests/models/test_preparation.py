@@ -57,7 +57,6 @@ def test_every_size_is_a_positive_multiple(shape: tuple[int, int], rule: Rule) -
 
 
 @given(photo=SHAPES, size=SHAPES, corners=st.booleans(), seed=st.integers(0, 9))
-@settings(deadline=None, max_examples=40)
 def test_points_are_interpolated_as_torch_does_it(
     photo: tuple[int, int], size: tuple[int, int], corners: bool, seed: int
 ) -> None:
@@ -72,7 +71,6 @@ def test_points_are_interpolated_as_torch_does_it(
 
 
 @given(photo=st.tuples(st.integers(8, 90), st.integers(8, 90)))
-@settings(deadline=None, max_examples=30)
 def test_a_reflected_border_is_as_if_the_photograph_had_been_padded(
     photo: tuple[int, int],
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
@@ -128,7 +128,6 @@ def test_a_kind_that_the_files_contradict_is_refused(mono: Path) -> None:
         load_model(mono, kind="metric")
 
 
-@settings(deadline=None, max_examples=20)
 @given(width=st.integers(40, 200), seed=st.integers(0, 99))
 def test_post_processing_takes_each_border_from_the_side_that_sees_it(
     width: int, seed: int

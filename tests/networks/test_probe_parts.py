@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -57,7 +57,6 @@ def logits_of(values: Tensor, *, box: Box = WHOLE, crop: bool = True) -> Logits:
     )
 
 
-@settings(deadline=None, max_examples=12)
 @given(
     scale=st.integers(1, 4),
     taps=st.sampled_from([1, 3, 5]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
@@ -119,7 +119,6 @@ def test_a_video_says_when_its_frames_were_taken(run: Path, tmp_path: Path) -> N
     assert found.true[:, 0, 3].tolist() == [0, 2, 4]
 
 
-@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_two_parts_of_a_turn_make_the_whole(seed: int, share: float) -> None:
     motion = np.eye(4)

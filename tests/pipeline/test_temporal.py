@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -205,7 +205,6 @@ def test_pixels_without_depth_are_left_out() -> None:
     assert compare(*looks).growth == pytest.approx(np.log(1.5), rel=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
 @given(data=st.data(), count=st.integers(1, 40), rate=st.floats(1, 120))
 def test_the_path_is_the_minimum_of_its_three_sums(
     data: st.DataObject, count: int, rate: float
@@ -226,7 +225,6 @@ def test_the_path_is_the_minimum_of_its_three_sums(
 
 
 @given(slope=st.floats(-0.1, 0.1), level=st.floats(-3, 3))
-@settings(deadline=None, max_examples=20)
 def test_steady_motion_passes_unharmed(slope: float, level: float) -> None:
     line = level + slope * np.arange(50.0)
     np.testing.assert_allclose(smooth_path(line, np.zeros(50, bool), rate=RATE), line, atol=1e-9)

@@ -13,6 +13,7 @@ from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.plausibility import unit_doubt
 from rilievo.errors import RilievoError
 from rilievo.io.limits import unreadable
+from rilievo.io.miscounted import retry_miscounted
 from rilievo.types import Camera, Sample
 
 Progress = Callable[[int, int], None]
@@ -142,6 +143,7 @@ def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
 
 
 def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Absent]:
+    @retry_miscounted
     def read(id: str) -> ImageFacts | Absent:
         try:
             return _facts(dataset.sample(id))

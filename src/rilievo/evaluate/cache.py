@@ -20,6 +20,7 @@ from rilievo.evaluate.answers import Answer
 from rilievo.io.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.miscounted import retry_miscounted
 from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
 from rilievo.io.sums import is_blank
@@ -118,6 +119,7 @@ class Cache:
         with replacing(path, durable=False) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
+    @retry_miscounted
     def read(self, id: str) -> Answer:
         """The prediction of one image.
 
@@ -142,6 +144,7 @@ class Cache:
             valid = np.ones(depth.shape, bool)
         return Answer(depth=DepthMap(values=depth, kind=self.kind, valid=valid), normals=normals)
 
+    @retry_miscounted
     def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
         """Whether the prediction was made of this photograph, or does not say of which.
 

@@ -14,6 +14,7 @@ from rilievo.evaluate.cache import Cache, Fingerprint
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.regions import seen
 from rilievo.io.limits import printable, unreadable
+from rilievo.io.miscounted import retry_miscounted
 from rilievo.models.base import Model
 from rilievo.pipeline.ahead import map_ahead
 from rilievo.pipeline.summary import Tally
@@ -82,6 +83,7 @@ def fill(
         OutputError: If the cache cannot be written.
     """
 
+    @retry_miscounted
     def read(id: str) -> _Read:
         try:
             pixels = shown_to_model(dataset.image(id), crop)

@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
 from rilievo.io.decode import PILLOW_ERRORS, load
 from rilievo.io.limits import MAX_BYTES, MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.miscounted import retry_miscounted
 from rilievo.io.netpbm import is_netpbm, parse_netpbm
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
@@ -171,11 +172,13 @@ def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
         return (upper << 8) | _loaded(again)
 
 
+@retry_miscounted
 def _from_npy(content: bytes, path: Path, name: str | None) -> np.ndarray:
     with _told(printable(path), "npy file"):
         return np.load(BytesIO(content), allow_pickle=False)
 
 
+@retry_miscounted
 def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
     shown = printable(path)
     with _told(shown, "npz file"), np.load(BytesIO(content), allow_pickle=False) as archive:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -77,7 +77,6 @@ def test_codings_worked_out_by_hand(
         assert coding.offset == pytest.approx(offset)
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     values=arrays.arrays(np.float32, (3, 4), elements=st.floats(2.0**-20, 2.0**20, width=32)),
     kind=st.sampled_from(DepthKind),

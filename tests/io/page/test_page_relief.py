@@ -5,7 +5,6 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from rilievo.geometry.lattice import Cut
@@ -35,7 +34,6 @@ def scene(seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return depth.astype(np.float32), rng.random((height, width)) > 0.05
 
 
-@hypothesis_settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 1000),
     height=st.integers(4, 40),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -72,7 +72,6 @@ def test_kept_features_are_those_computed_within_the_stated_error(
     values=st.lists(st.floats(-6e4, 6e4, width=32), min_size=12, max_size=12),
     storage=st.sampled_from(list(Storage)),
 )
-@settings(deadline=None, max_examples=40)
 def test_whatever_numbers_come_back_within_the_stated_error(
     values: list[float], storage: Storage, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

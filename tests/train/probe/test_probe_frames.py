@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from probed_scenes import SIZE, scenes, small_config
@@ -66,7 +66,6 @@ def test_a_crop_keeps_pixels_and_their_truth_together() -> None:
     assert part.depth.max() == depth[11, 7]
 
 
-@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 100), index=st.integers(0, 100), number=st.integers(0, 10))
 def test_a_version_is_a_function_of_seed_image_and_number(
     seed: int, index: int, number: int
@@ -80,7 +79,6 @@ def test_a_version_is_a_function_of_seed_image_and_number(
     assert one.image.shape == (12, 16, 3)
 
 
-@settings(deadline=None, max_examples=40)
 @given(count=st.integers(1, 40), batch=st.integers(1, 9), epoch=st.integers(0, 3))
 def test_every_epoch_sees_every_image_once(count: int, batch: int, epoch: int) -> None:
     config = replace(small_config(Path()), batch_size=batch, epochs=4)

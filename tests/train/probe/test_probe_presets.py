@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from probed_scenes import small_config
@@ -95,7 +95,6 @@ def test_probe3ds_learning_rate_worked_out_by_hand() -> None:
     assert factor[575] == pytest.approx(0.01 + 0.99 * math.cos(math.pi / 4))
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     schedule=st.sampled_from(list(Schedule)),
     warm_up=st.floats(0, 2),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.errors import OptionError
@@ -39,7 +39,6 @@ def test_changes_are_those_of_torchvision_in_every_order(order: tuple[int, ...])
     np.testing.assert_allclose(rounded, expected * 255, atol=0.502)
 
 
-@settings(deadline=None, max_examples=30)
 @given(
     st.floats(0, 2),
     st.floats(0, 2),

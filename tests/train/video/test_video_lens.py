@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rilievo.train.video.lens import Lens, distorted, shrunk_mask, straight, straightening
@@ -73,7 +73,6 @@ def test_what_lies_beyond_a_fold_of_the_polynomial_is_not_valid() -> None:
     assert valid.min() == pytest.approx(47 - 36.7, abs=1)
 
 
-@settings(deadline=None, max_examples=20)
 @given(st.floats(-0.2, 0.2), st.floats(-0.05, 0.05))
 def test_the_middle_of_a_lens_stays_where_it_is(k1: float, k2: float) -> None:
     lens = Lens(k=(k1, k2, 0.0, 0.0, 0.0, 0.0), p=(0.001, 0.002))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from footage import FOCAL, SHAPE, texture, view
@@ -44,7 +44,6 @@ def test_a_camera_that_turns_has_motion_but_no_parallax() -> None:
     assert motion.parallax < 0.35
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.tuples(*[st.floats(-0.02, 0.02)] * 3), st.integers(0, 100))
 def test_the_ways_of_a_small_turn_are_explained_whole(
     turn: tuple[float, float, float], seed: int

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.io.facts import OUR_AXES, FileFacts
+from rilievo.io.miscounted import retry_miscounted
 from rilievo.io.stored import Stored, from_nan, with_nan
 from rilievo.io.writing import WriteJob
 
@@ -35,6 +36,7 @@ def read_normals(path: Path, facts: FileFacts) -> Stored:
     return Stored(normals=np.ascontiguousarray(np.moveaxis(_load(path), 2, 0)))
 
 
+@retry_miscounted
 def _load(path: Path) -> np.ndarray:
     with path.open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)

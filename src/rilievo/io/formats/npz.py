@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.io.facts import FileFacts
+from rilievo.io.miscounted import retry_miscounted
 from rilievo.io.stored import Stored, with_nan
 from rilievo.io.writing import WriteJob
 
@@ -63,6 +64,7 @@ def embedded(path: Path) -> str:
     return _arrays(path, (KEY,))[KEY].item()
 
 
+@retry_miscounted
 def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Those of the named arrays that are there; np.load would leave a broken archive open."""
     found = {}
