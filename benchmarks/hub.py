@@ -196,8 +196,8 @@ def _theirs(model: str, folder: str, output: str) -> float:
 
 
 def _ours(model: str, folder: str, output: str, engine: str, precision: str) -> float:
-    from rilievo.pipeline.options import PredictOptions
-    from rilievo.pipeline.run import predict_files
+    from rilievo.predicting.options import PredictOptions
+    from rilievo.predicting.run import predict_files
 
     options = PredictOptions(
         output=Path(output),

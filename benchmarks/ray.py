@@ -20,7 +20,7 @@ from rilievo.batch.listing import list_jobs
 from rilievo.batch.options import BatchOptions
 from rilievo.batch.predicting import PredictWork
 from rilievo.batch.spread import spread_out
-from rilievo.pipeline.options import PredictOptions
+from rilievo.predicting.options import PredictOptions
 
 LEAST_SHARE = 0.85
 MOST_GROWTH = 1.1

@@ -47,8 +47,8 @@ def _main(weights: Path, photographs: Path, work: Path, rounds: int) -> list[lis
 def _compared(
     weights: Path, photographs: Path, output: Path, rounds: int, what: str, outputs: str
 ) -> list[str]:
-    from rilievo.pipeline.options import PredictOptions
-    from rilievo.pipeline.run import predict_files
+    from rilievo.predicting.options import PredictOptions
+    from rilievo.predicting.run import predict_files
 
     options = PredictOptions(
         model=str(weights), output=output, save=outputs, sequence=what == "video"

@@ -16,8 +16,8 @@ from benchmarks.measure import answer_of
 from rilievo.io.photo import read_photo
 from rilievo.models.engines import LoadOptions, open_session
 from rilievo.models.onnx import read_facts
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
 
 
 def pipeline_rate(weights: Path, folder: Path, output: Path) -> Callable[[], float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from killed_work import end_process
 from rilievo.batch.predicting import PredictHand, PredictWork
 from rilievo.batch.work import Report
-from rilievo.pipeline.inputs import Job
+from rilievo.predicting.inputs import Job
 
 
 class KilledPredictWork(PredictWork):

@@ -24,7 +24,7 @@ from rilievo.batch.run import predict_across
 from rilievo.batch.work import joined
 from rilievo.errors import RilievoError
 from rilievo.evaluate.options import EvaluateOptions
-from rilievo.pipeline.options import PredictOptions
+from rilievo.predicting.options import PredictOptions
 
 
 def main(network: str, photos: str, toy: str, folder: Path) -> None:

@@ -27,7 +27,7 @@ def test_every_public_name_is_there(name: str) -> None:
 
 def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
     """Importing a submodule must not turn a public function into that module."""
-    loaded = "import rilievo.alignment, rilievo.calibration, rilievo.pipeline.run, rilievo"
+    loaded = "import rilievo.alignment, rilievo.calibration, rilievo.predicting.run, rilievo"
     checks = "assert all(callable(getattr(rilievo, n)) for n in ('align', 'calibrate', 'predict'))"
     loaded_after(f"{loaded}\n{checks}")
 

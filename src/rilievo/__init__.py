@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rilievo.errors import InputError as InputError
     from rilievo.errors import MissingExtraError as MissingExtraError
     from rilievo.errors import MissingFileError as MissingFileError
+    from rilievo.errors import MissingPackageError as MissingPackageError
     from rilievo.errors import ModelError as ModelError
     from rilievo.errors import NoDepthError as NoDepthError
     from rilievo.errors import OptionError as OptionError
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
     from rilievo.models import MODELS as MODELS
     from rilievo.models import load_model as load_model
     from rilievo.models.last import unload_model as unload_model
-    from rilievo.pipeline.options import PredictOptions as PredictOptions
-    from rilievo.pipeline.run import predict as predict
-    from rilievo.pipeline.run import predict_files as predict_files
+    from rilievo.pipelines import pipeline as pipeline
+    from rilievo.predicting.options import PredictOptions as PredictOptions
+    from rilievo.predicting.run import predict as predict
+    from rilievo.predicting.run import predict_files as predict_files
     from rilievo.sweep.options import SweepOptions as SweepOptions
     from rilievo.sweep.run import sweep_probes as sweep_probes
     from rilievo.train.probe.run import train_probe as train_probe
@@ -63,12 +65,13 @@ _HOMES = {
     "KnownPoint": "calibration",
     "MissingExtraError": "errors",
     "MissingFileError": "errors",
+    "MissingPackageError": "errors",
     "ModelError": "errors",
     "NoDepthError": "errors",
     "OptionError": "errors",
     "OutputError": "errors",
     "Photo": "types",
-    "PredictOptions": "pipeline.options",
+    "PredictOptions": "predicting.options",
     "Prediction": "types",
     "RilievoError": "errors",
     "Sample": "types",
@@ -80,8 +83,9 @@ _HOMES = {
     "export_model": "export.run",
     "load_model": "models",
     "open_dataset": "datasets",
-    "predict": "pipeline.run",
-    "predict_files": "pipeline.run",
+    "pipeline": "pipelines",
+    "predict": "predicting.run",
+    "predict_files": "predicting.run",
     "read_photo": "io.photo",
     "read_prediction": "io.readback",
     "save": "io.outputs",

@@ -69,6 +69,17 @@ class MissingExtraError(RilievoError, ImportError):
         return MissingExtraError, self._asked
 
 
+class MissingPackageError(RilievoError, ImportError):
+    """A package to whose objects a result is to be converted is not installed."""
+
+    def __init__(self, what: str, package: str) -> None:
+        super().__init__(f"{what} needs the package {package}: pip install {package}")
+        self._asked = (what, package)
+
+    def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str, str]]:
+        return MissingPackageError, self._asked
+
+
 class NoDepthError(RilievoError, AttributeError):
     """A prediction has no depth, as its model gives normals alone."""
 

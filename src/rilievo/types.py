@@ -15,7 +15,6 @@ depth maps and predictions are read-only: copy one to change it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
@@ -26,7 +25,7 @@ from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import read_only
 from rilievo.errors import InputError, NoDepthError
-from rilievo.measurement import Measurement
+from rilievo.prediction_methods import PredictionMethods
 from rilievo.sameness import no_hash, same_record
 
 Setting = str | int | float | bool | None
@@ -180,8 +179,8 @@ class MadeBy:
     version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Prediction(PredictionMethods):
     """What a model says of one image, at that image's resolution.
 
     Attributes:
@@ -225,24 +224,6 @@ class Prediction:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
-
-    def measure(self, *points: tuple[float | int, float | int]) -> Measurement:
-        """A height, length or area in the photograph.
-
-        Args:
-            points: (column, row) [px]: one for its height above the floor, two for the length
-                between them, three or more for the area that they go around.
-
-        Raises:
-            CalibrationError: If depth is not in metres, or nothing can be measured there.
-        """
-        # By name, since measuring builds on this module.
-        measuring = import_module("rilievo.measure")
-        if len(points) == 1:
-            return measuring.height(self, points[0])
-        if len(points) == 2:
-            return measuring.length(self, *points)
-        return measuring.area(self, points)
 
     @property
     def depth(self) -> DepthMap:

@@ -24,9 +24,9 @@ from rilievo.batch.predicting import PredictWork
 from rilievo.batch.run import predict_across
 from rilievo.batch.work import Report
 from rilievo.errors import InputError, MissingExtraError, OptionError
-from rilievo.pipeline.inputs import LeftOut, find_jobs
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
+from rilievo.predicting.inputs import LeftOut, find_jobs
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'ray' is not installed")
 

@@ -17,9 +17,9 @@ from rilievo.batch.work import Report
 from rilievo.cli import main
 from rilievo.errors import RilievoError
 from rilievo.io.atomic import part_of, sweep_parts
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
-from rilievo.pipeline.summary import Summary
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
+from rilievo.predicting.summary import Summary
 
 MakeNetwork = Callable[..., Path]
 NAMES = ("a.png", "a.jpg", "deep/b.png", "deep/c.png", "deep/er/b.png", "z.png")

@@ -17,8 +17,8 @@ from rilievo.batch.run import predict_across
 from rilievo.errors import MissingExtraError, RilievoError
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.run import evaluate
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
 
 MakeNetwork = Callable[..., Path]
 TESTS = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models import DEFAULT_MODEL, MODELS
 from rilievo.models.quality import QUALITIES, model_of
-from rilievo.pipeline.options import PredictOptions
+from rilievo.predicting.options import PredictOptions
 
 
 def photograph(folder: Path) -> Path:

@@ -10,7 +10,7 @@ import rilievo
 from rilievo.models.base import Inference, resize
 from rilievo.models.refinement import Tiled
 from rilievo.models.sharpening import Sharpened, sharpen
-from rilievo.pipeline.run import refined
+from rilievo.predicting.run import refined
 from rilievo.types import DepthKind, Photo
 
 SIZE = (240, 320)

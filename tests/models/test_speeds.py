@@ -9,7 +9,7 @@ import pytest
 import rilievo
 from rilievo.cli import main
 from rilievo.models import DEFAULT_MODEL, MODELS, load_model, speeds
-from rilievo.pipeline.run import refined
+from rilievo.predicting.run import refined
 
 PIXELS = np.full((48, 64, 3), 90, np.uint8)
 

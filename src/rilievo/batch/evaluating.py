@@ -24,8 +24,8 @@ from rilievo.evaluate.run import Kept, evaluate, keep_predictions
 from rilievo.io.limits import printable
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.pipeline.run import refined
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.run import refined
+from rilievo.predicting.summary import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.facts import FORMAT
 from rilievo.io.frames import VIDEO_SUFFIXES
 from rilievo.io.sidecar import SUFFIX, parse_sidecar
-from rilievo.pipeline.inputs import (
+from rilievo.predicting.inputs import (
     Job,
     LeftOut,
     Medium,

@@ -12,11 +12,11 @@ from rilievo.io.limits import printable
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.paid import PaidModel
-from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.results import Results
-from rilievo.pipeline.run import make_ready, predict_jobs, refined
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.results import Results
+from rilievo.predicting.run import make_ready, predict_jobs, refined
+from rilievo.predicting.summary import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

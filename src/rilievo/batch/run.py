@@ -12,10 +12,10 @@ from rilievo.batch.spread import spread_out, threads_each
 from rilievo.batch.work import Report
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
-from rilievo.pipeline.inputs import Job, LeftOut
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import check_known, make_ready, without_effect
-from rilievo.pipeline.summary import Summary, Tally
+from rilievo.predicting.inputs import Job, LeftOut
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import check_known, make_ready, without_effect
+from rilievo.predicting.summary import Summary, Tally
 
 
 def predict_across(

@@ -23,8 +23,8 @@ from rilievo.io.ownership import Claim, pending_path
 from rilievo.io.placement import Placement, place_one
 from rilievo.io.sidecar import parse_sidecar, read_sidecar, sidecar_path
 from rilievo.models.base import Inference
-from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.results import Results
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.results import Results
 from rilievo.types import Photo
 
 

@@ -12,8 +12,8 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.quality import recommend
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
 
 
 @dataclass(frozen=True, kw_only=True)

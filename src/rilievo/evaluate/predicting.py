@@ -16,8 +16,8 @@ from rilievo.evaluate.regions import seen
 from rilievo.io.limits import printable, unreadable
 from rilievo.io.miscounted import retry_miscounted
 from rilievo.models.base import Model
-from rilievo.pipeline.ahead import map_ahead
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.ahead import map_ahead
+from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 
 Fill = Callable[[Cache, Model, Dataset, InputCrop, Sequence[str], Tally], Sequence[Unscored]]

@@ -31,9 +31,9 @@ from rilievo.evaluate.summaries import Tallied
 from rilievo.io.limits import printable
 from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.pipeline.consent import agree_to_calls
-from rilievo.pipeline.run import refined
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.consent import agree_to_calls
+from rilievo.predicting.run import refined
+from rilievo.predicting.summary import Tally
 from rilievo.types import DepthKind, Setting
 from rilievo.version import VERSION
 

@@ -20,7 +20,7 @@ from rilievo.models.engines import LoadOptions, open_session
 from rilievo.models.onnx import OnnxModel, says_what_it_is
 from rilievo.models.polarity import doubt
 from rilievo.models.recognition import ultralytics_statement
-from rilievo.pipeline.inputs import Medium, find_jobs
+from rilievo.predicting.inputs import Medium, find_jobs
 
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
 

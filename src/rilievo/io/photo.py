@@ -1,7 +1,8 @@
-"""Photographs in: files, bytes, arrays and Pillow images, all to one ``Photo``."""
+"""Photographs in: files, addresses, bytes, arrays and Pillow images, all to one ``Photo``."""
 
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -11,12 +12,35 @@ from rilievo.io.decode import decode, load, told_in_one_line
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
 from rilievo.io.pixels import over_white, upright_pixels
+from rilievo.io.web import fetch, is_url
 from rilievo.types import Photo
 
 
-def read_photo(
-    source: Path | str | bytes | np.ndarray | Image.Image, *, max_pixels: int = MAX_PIXELS
-) -> Photo:
+@runtime_checkable
+class Readable(Protocol):
+    """An open file, or whatever else gives bytes when it is read."""
+
+    def read(self) -> Any:
+        """The rest of it."""
+
+
+@runtime_checkable
+class Tensor(Protocol):
+    """A tensor of torch, which is not imported to know one."""
+
+    def detach(self) -> Any:
+        """The same numbers without their gradient."""
+
+    def cpu(self) -> Any:
+        """The same numbers in the main memory."""
+
+
+PhotoSource = (
+    Path | str | bytes | bytearray | memoryview | np.ndarray | Image.Image | Readable | Tensor
+)
+
+
+def read_photo(source: PhotoSource, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read one photograph, upright and in sRGB, with the camera that its EXIF block tells.
 
     Files are told by their content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
@@ -24,9 +48,11 @@ def read_photo(
     floats and colour profiles stands at ``rilievo.io.pixels.upright_pixels``.
 
     Args:
-        source: A path; the bytes of a file; a Pillow image; or an array of uint8, RGB
-            (h, w, 3), RGBA (h, w, 4) or grey (h, w). OpenCV reads BGR, which an array does not
-            show: turn it with ``image[..., ::-1]``.
+        source: A path; an address that begins with http:// or https://; the bytes of a file, or
+            a file opened in binary mode; a Pillow image; an array, RGB (h, w, 3), RGBA (h, w, 4)
+            or grey (h, w), of uint8 or of floats in 0 to 1; or a tensor of torch of such numbers,
+            channels first or last. OpenCV reads BGR, which an array does not show: turn it with
+            ``image[..., ::-1]``.
         max_pixels: Larger images are refused by their header, before they are decoded.
 
     Returns:
@@ -42,15 +68,50 @@ def read_photo(
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
         return _from_pillow(source, max_pixels)
-    if isinstance(source, bytes):
-        if not source:
-            raise InputError("bytes: are none (0 bytes); a whole file is expected")
-        return _from_file(BytesIO(source), "bytes", len(source), max_pixels)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(source), "bytes", max_pixels)
+    if isinstance(source, str) and is_url(source):
+        return _from_bytes(fetch(source), printable(source), max_pixels)
     if isinstance(source, Path | str):
         return _from_path(source, max_pixels)
+    if isinstance(source, Tensor):
+        return _from_array(_array_of(source), max_pixels)
+    if isinstance(source, Readable):
+        return _from_open(source, max_pixels)
     raise InputTypeError(
-        f"{type(source).__name__}: is no image; a path, bytes, a numpy array or a Pillow image is"
+        f"{type(source).__name__}: is no image; a path, an address, bytes, an open file, a numpy "
+        "array, a tensor or a Pillow image is"
     )
+
+
+def _from_bytes(content: bytes, name: str, max_pixels: int) -> Photo:
+    if not content:
+        raise InputError(f"{name}: holds nothing (0 bytes); a whole file is expected")
+    return _from_file(BytesIO(content), name, len(content), max_pixels)
+
+
+def _from_open(file: Readable, max_pixels: int) -> Photo:
+    name = getattr(file, "name", None)
+    name = printable(name) if isinstance(name, str) else "open file"
+    content = file.read()
+    if not isinstance(content, bytes):
+        raise InputTypeError(
+            f"{name}: gives {type(content).__name__}; open it in binary mode, 'rb'"
+        )
+    return _from_bytes(content, name, max_pixels)
+
+
+def _array_of(tensor: Tensor) -> np.ndarray:
+    """Numbers of a tensor, one image, channels last."""
+    values = tensor.detach().cpu()
+    if values.is_floating_point():
+        values = values.float()  # numpy has no bfloat16
+    array = np.asarray(values)
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+        array = np.moveaxis(array, 0, 2)
+    return array
 
 
 def _from_path(path: Path | str, max_pixels: int) -> Photo:
@@ -87,6 +148,8 @@ def _from_loaded(image: Image.Image, name: str) -> Photo:
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Photo:
     name = "array"
+    if array.dtype.kind == "f":
+        array = _from_floats(array, name)
     if array.dtype != np.uint8:
         raise InputError(
             f"{name}: has numbers of type {array.dtype}, expected uint8; {_to_uint8(array.dtype)}"
@@ -106,9 +169,16 @@ def _from_array(array: np.ndarray, max_pixels: int) -> Photo:
     return Photo(pixels=np.ascontiguousarray(array), name=name)
 
 
+def _from_floats(array: np.ndarray, name: str) -> np.ndarray:
+    if not array.size or not (array.min() >= 0 and array.max() <= 1):  # NaN neither
+        raise InputError(
+            f"{name}: has floats outside 0 to 1; divide by the number that stands for white, or "
+            "convert to uint8, with 0 black and 255 white"
+        )
+    return np.round(array * 255).astype(np.uint8)
+
+
 def _to_uint8(dtype: np.dtype) -> str:
-    if dtype.kind == "f":
-        return "if they lie in 0 to 1, multiply by 255 and convert to uint8"
     if dtype == np.uint16:
         return "divide by 257 and convert to uint8"
     if dtype == np.bool_:

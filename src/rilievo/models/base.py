@@ -7,25 +7,24 @@ module brings the answer to the photograph's size and writes down what made it.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float32
 from PIL import Image
 
 from rilievo.errors import ModelError
 from rilievo.io.bands import bands
 from rilievo.io.exif import assumed_camera
-from rilievo.io.photo import read_photo
+from rilievo.io.photo import PhotoSource, read_photo
 from rilievo.models.card import ModelCard
 from rilievo.models.speeds import infer_timed
 from rilievo.sameness import no_hash, same_record
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
 from rilievo.version import VERSION
 
-# A picture as users have it: a file, its bytes, an RGB array, a Pillow image, or read already.
-ImageLike = Photo | Path | str | bytes | Shaped[np.ndarray, "..."] | Image.Image
+# A picture as users have it: all that ``rilievo.read_photo`` reads, or read already.
+ImageLike = Photo | PhotoSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +81,34 @@ class Model(ABC):
         """Depth and normals of some photographs, at their own resolution.
 
         Args:
-            images: Paths, bytes, RGB uint8 arrays (h, w, 3), Pillow images or ``Photo`` records.
+            images: A list of what ``rilievo.read_photo`` reads, or of ``Photo`` records.
                 They are held in memory together: for a folder use ``rilievo.predict_files``.
 
         Raises:
             InputError: If one of them cannot be read.
         """
-        if isinstance(images, str | bytes | Path | Photo | Image.Image | np.ndarray):
-            raise TypeError("predict takes a list of images: predict([image])")
+        if not isinstance(images, list | tuple):
+            raise TypeError("predict takes a list of images: predict([image]), or call the model")
         photos = [image if isinstance(image, Photo) else read_photo(image) for image in images]
         inferences = infer_timed(self, photos)
         return [
             self.finish(answer, photo) for answer, photo in zip(inferences, photos, strict=True)
         ]
+
+    @overload
+    def __call__(self, images: ImageLike) -> Prediction: ...
+    @overload
+    def __call__(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
+    def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+        """``predict`` of one image, or of a list or tuple of them.
+
+        Raises:
+            InputError: If one of them cannot be read.
+        """
+        if isinstance(images, list | tuple):
+            return self.predict(images)
+        [prediction] = self.predict([images])
+        return prediction
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Bring a network's answer to the photograph's size, and say what made it.

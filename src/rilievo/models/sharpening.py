@@ -14,6 +14,7 @@ from PIL import Image
 from rilievo.models.base import Inference, Model, check_answer, resize
 from rilievo.models.edges import calm, decide, sides, window
 from rilievo.models.sampling import shrink
+from rilievo.models.speeds import infer_timed
 from rilievo.types import DepthKind, Photo, Prediction
 
 _COARSE = 72_000
@@ -48,8 +49,8 @@ class Sharpened(Model):
         self._model.interrupt()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """As the model within, at the network's resolution."""
-        return self._model.infer(photos)
+        """As the model within, at the network's resolution; its speed is that model's."""
+        return infer_timed(self._model, photos)
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Bring a network's answer to the photograph's size, and say what made it.

@@ -12,9 +12,9 @@ from rilievo.io.limits import check_size
 from rilievo.io.video import VideoReader
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Model
-from rilievo.pipeline.clip import predict_clip
-from rilievo.pipeline.clip_facts import ClipSidecar
-from rilievo.pipeline.clip_options import ClipOptions
+from rilievo.predicting.clip import predict_clip
+from rilievo.predicting.clip_facts import ClipSidecar
+from rilievo.predicting.clip_options import ClipOptions
 from rilievo.views.app.options import AppOptions
 
 OUTPUTS = ("colour", "normals", "png16")

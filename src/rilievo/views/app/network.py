@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
-from rilievo.pipeline.run import refined
+from rilievo.predicting.run import refined
 from rilievo.types import Photo
 
 _MOST_LOADED = 3

@@ -10,7 +10,7 @@ from typing import Any
 from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.summary import Tally
 from rilievo.views.exhibition import Exhibition
 from rilievo.views.fiftyone.database import connected
 from rilievo.views.fiftyone.fields import arrange

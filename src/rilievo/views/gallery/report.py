@@ -8,7 +8,7 @@ from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.io.markup import Markup
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.summary import Tally
 from rilievo.views.exhibition import Exhibition
 from rilievo.views.gallery.cards import Beside, Cards, InPage, sortables
 from rilievo.views.gallery.page import page

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.summary import Tally
 
 
 @pytest.mark.parametrize(

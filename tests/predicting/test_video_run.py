@@ -9,10 +9,10 @@ from PIL import Image
 from clips import Clip, numbered, write_clip
 from rilievo.io.json_record import from_json
 from rilievo.io.sidecar import read_sidecar
-from rilievo.pipeline.clip_facts import ClipSidecar
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
-from rilievo.pipeline.summary import Summary
+from rilievo.predicting.clip_facts import ClipSidecar
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
+from rilievo.predicting.summary import Summary
 from rilievo.types import CameraSource, DepthKind
 
 MakeNetwork = Callable[..., Path]

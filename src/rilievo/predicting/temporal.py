@@ -32,7 +32,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from rilievo.pipeline.looks import Look, compare
+from rilievo.predicting.looks import Look, compare
 from rilievo.types import DepthKind
 
 SMOOTHED = 1.5

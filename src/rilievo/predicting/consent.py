@@ -7,8 +7,8 @@ from rilievo.errors import OptionError
 from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.paid import PaidModel
-from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.options import PredictOptions
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import PredictOptions
 
 
 def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 
 from clips import Clip, numbered, write_clip
 from rilievo.io.ownership import pending_path
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
-from rilievo.pipeline.summary import Summary
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
+from rilievo.predicting.summary import Summary
 
 MakeNetwork = Callable[..., Path]
 

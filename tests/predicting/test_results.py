@@ -10,9 +10,9 @@ from rilievo.io.outputs import OUTPUTS, Need, parts_of
 from rilievo.io.placement import place_one
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.models.base import Inference
-from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.results import Results
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.results import Results
 from rilievo.types import Photo, Prediction
 
 
@@ -65,7 +65,7 @@ def test_an_output_takes_what_it_needs_and_nothing_unheard_of() -> None:
 def test_all_says_what_a_missing_package_leaves_out(
     save: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.pipeline.results.find_spec", lambda name: None)
+    monkeypatch.setattr("rilievo.predicting.results.find_spec", lambda name: None)
     results = Results(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
     said = list(results.left_out_of_all())
     assert any("exr" in line and "rilievo[exr]" in line for line in said) is (save == "all")

@@ -12,10 +12,10 @@ from PIL import Image
 from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.models.base import Inference
-from rilievo.pipeline import photos as stream
-from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.photos import one_line, predict_photos
-from rilievo.pipeline.summary import Summary, Tally
+from rilievo.predicting import photos as stream
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.photos import one_line, predict_photos
+from rilievo.predicting.summary import Summary, Tally
 from rilievo.types import Photo
 
 

@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import overload
 
-from rilievo.calibration import Known, KnownLength, parse_known
+from rilievo.calibration import KnownLength
 from rilievo.calibration.table import read_known_table
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
@@ -17,41 +18,73 @@ from rilievo.models.last import last_model
 from rilievo.models.quality import model_of
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
-from rilievo.pipeline.consent import agree_to_pay
-from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.photos import fail, predict_photos
-from rilievo.pipeline.results import Metres, Results, with_camera, with_metres
-from rilievo.pipeline.summary import Summary, Tally
-from rilievo.types import Camera, Photo, Prediction
+from rilievo.predicting.consent import agree_to_pay
+from rilievo.predicting.given import CameraLike, KnownLike, read_camera, read_known
+from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.photos import fail, predict_photos
+from rilievo.predicting.results import Metres, Results, with_camera, with_metres
+from rilievo.predicting.summary import Summary, Tally
+from rilievo.types import Photo, Prediction
 
 
+@overload
 def predict(
     image: ImageLike,
     *,
     model: str | Path | Model | None = None,
     quality: str | None = None,
-    camera: Camera | None = None,
+    camera: CameraLike | None = None,
     fov: float | None = None,
-    known: Sequence[Known | str] = (),
+    known: Sequence[KnownLike] = (),
     camera_height: float | None = None,
     flip: bool = False,
     tile: int | None = None,
     sharp: bool = True,
-) -> Prediction:
-    """Depth and normals of one photograph.
+) -> Prediction: ...
+@overload
+def predict(
+    image: Sequence[ImageLike],
+    *,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
+    camera: CameraLike | None = None,
+    fov: float | None = None,
+    camera_height: float | None = None,
+    flip: bool = False,
+    tile: int | None = None,
+    sharp: bool = True,
+) -> list[Prediction]: ...
+def predict(
+    image: ImageLike | Sequence[ImageLike],
+    *,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
+    camera: CameraLike | None = None,
+    fov: float | None = None,
+    known: Sequence[KnownLike] = (),
+    camera_height: float | None = None,
+    flip: bool = False,
+    tile: int | None = None,
+    sharp: bool = True,
+) -> Prediction | list[Prediction]:
+    """Depth and normals of a photograph, or of each of a list of them.
 
     Args:
-        image: A path, bytes, an RGB uint8 array (h, w, 3), a Pillow image or a ``Photo``.
+        image: A path, an http(s) address, bytes, an open file, an array, a tensor of torch, a
+            Pillow image (``rilievo.read_photo`` says which) or a ``Photo``; or a list of them,
+            which are predicted one by one and held in memory together.
         model: A name in ``MODELS``, an ONNX file, or a model loaded before; by default the
             embedded one. The last one that was named is kept for the next call;
             ``rilievo.unload_model`` drops it.
         quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
             best (MoGe-2 large); the last two are downloaded once.
-        camera: Intrinsics [px] of the upright photograph; by default from EXIF, else assumed.
+        camera: Intrinsics [px] of the upright photograph, as a ``Camera``, a 3x3 matrix K or a
+            focal length with the centre in the middle; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
-        known: Points whose depth is known and lengths (``KnownPoint``, ``KnownLength``), or texts
-            "u,v,metres" and "u1,v1,u2,v2,metres"; they make depth metric.
+        known: Points whose depth is known and lengths: ``KnownPoint`` and ``KnownLength``, tuples
+            (u, v, metres) and (u1, v1, u2, v2, metres), or the same as texts with commas; they
+            make depth metric. Of one photograph alone.
         camera_height: Height of the camera above a visible floor [m], in place of ``known``.
         flip: Average with the mirror image.
         tile: Side [px] of overlapping tiles, for detail in large photographs.
@@ -60,7 +93,7 @@ def predict(
     Returns:
         Depth of the model's kind, or ``METRIC`` where something is known; normals if the model
         gives them; at the photograph's resolution. What a calibration found stands in
-        ``calibration``; what deserves a look there is a ``UserWarning`` too.
+        ``calibration``; what deserves a look there is a ``UserWarning`` too. A list for a list.
 
     Raises:
         InputError: If the image cannot be read.
@@ -68,24 +101,29 @@ def predict(
         OptionError: If two arguments contradict each other.
         CalibrationError: If what is known does not determine metres.
     """
+    several = isinstance(image, list | tuple)
+    images = list(image) if several else [image]
+    if several and known:
+        raise OptionError("known belongs to one photograph: call predict for each with its own")
     if camera is not None and fov is not None:
         raise OptionError("camera and fov do not go together; give one")
     if known and camera_height is not None:
         raise OptionError("known and camera_height do not go together; give one")
-    if camera is not None and not isinstance(camera, Camera):
-        raise OptionError("camera is a rilievo.Camera; of a 3x3 array: rilievo.Camera(K=array)")
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
+    metres = Metres(known=read_known(known), camera_height=camera_height)
     model = model_of(quality) if model is None else model
-    photo = image if isinstance(image, Photo) else read_photo(image)
-    photo = with_camera(photo, camera, fov)
-    with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
-        [prediction] = refined(loaded, flip=flip, tile=tile, sharp=sharp).predict([photo])
-    metres = Metres(known=_known(known), camera_height=camera_height)
-    prediction, _ = with_metres(prediction, metres)
-    if prediction.calibration is not None and prediction.calibration.warning is not None:
-        warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)
-    return prediction
+    predictions = []
+    for each in images:
+        photo = each if isinstance(each, Photo) else read_photo(each)
+        photo = with_camera(photo, read_camera(camera, photo.shape), fov)
+        with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
+            [prediction] = refined(loaded, flip=flip, tile=tile, sharp=sharp).predict([photo])
+        prediction, _ = with_metres(prediction, metres)
+        if prediction.calibration is not None and prediction.calibration.warning is not None:
+            warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)
+        predictions.append(prediction)
+    return predictions if several else predictions[0]
 
 
 def predict_files(
@@ -199,7 +237,7 @@ def _predict_all(inputs: Sequence[str | Path], results: Results, tally: Tally) -
 
 
 def _predict_clip(job: Job, results: Results, tally: Tally) -> None:
-    from rilievo.pipeline.video import predict_video
+    from rilievo.predicting.video import predict_video
 
     try:
         predict_video(job, results, tally)
@@ -212,19 +250,6 @@ def _jobs(
     inputs: Sequence[str | Path], options: PredictOptions, left_out: LeftOut | None = None
 ) -> Iterator[Job]:
     return find_jobs(inputs, options.output, sequence=options.sequence, left_out=left_out)
-
-
-def _known(known: Sequence[Known | str]) -> tuple[Known, ...]:
-    """Known points and lengths from themselves or from texts.
-
-    Raises:
-        OptionError: If one is neither, or ``known`` is a single one.
-    """
-    if isinstance(known, Known | str) or not all(isinstance(each, Known | str) for each in known):
-        raise OptionError(
-            'known is a list of rilievo.KnownPoint, rilievo.KnownLength or texts "u,v,metres"'
-        )
-    return tuple(parse_known(each) if isinstance(each, str) else each for each in known)
 
 
 def check_known(options: PredictOptions, inputs: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rilievo.models.base import Inference
-from rilievo.pipeline.spool import spooling
+from rilievo.predicting.spool import spooling
 
 
 def answers(count: int) -> list[Inference]:

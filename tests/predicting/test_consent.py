@@ -16,8 +16,8 @@ from replicate_server import TOKEN, Service, replicate_server
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.io.readback import read_prediction
-from rilievo.pipeline.options import PredictOptions
-from rilievo.pipeline.run import predict_files
+from rilievo.predicting.options import PredictOptions
+from rilievo.predicting.run import predict_files
 
 MODEL = "replicate:who/depth"
 

@@ -14,8 +14,8 @@ from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
 from rilievo.models.speeds import infer_timed
-from rilievo.pipeline.inputs import Job
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.inputs import Job
+from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000

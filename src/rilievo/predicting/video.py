@@ -8,11 +8,11 @@ from pathlib import Path
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.frames import FrameFolder, FrameSource
 from rilievo.io.video import VideoReader
-from rilievo.pipeline.clip import predict_clip
-from rilievo.pipeline.clip_options import ClipOptions, Metric
-from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.results import Results, with_metres
-from rilievo.pipeline.summary import Tally
+from rilievo.predicting.clip import predict_clip
+from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.results import Results, with_metres
+from rilievo.predicting.summary import Tally
 from rilievo.types import Prediction
 
 

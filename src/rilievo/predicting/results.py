@@ -20,8 +20,8 @@ from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
-from rilievo.pipeline.inputs import Job, Medium
-from rilievo.pipeline.options import PredictOptions
+from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.options import PredictOptions
 from rilievo.types import Calibration, Camera, CameraSource, Photo, Prediction, Setting
 
 

@@ -8,7 +8,7 @@ import pytest
 from clips import write_clip
 from rilievo.errors import InputError
 from rilievo.io.outputs import save
-from rilievo.pipeline.inputs import Job, LeftOut, Medium, find_jobs
+from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.types import DepthKind, DepthMap, MadeBy, Prediction
 
 OUT = Path("out")

@@ -13,11 +13,11 @@ from rilievo.io.outputs import check_parts, parts_of
 from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.sampling import shrink
-from rilievo.pipeline.ahead import read_ahead
-from rilievo.pipeline.clip_options import ClipOptions, Metric
-from rilievo.pipeline.looks import look_at
-from rilievo.pipeline.spool import Spool
-from rilievo.pipeline.temporal import Correction, ScaleTrack
+from rilievo.predicting.ahead import read_ahead
+from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.looks import look_at
+from rilievo.predicting.spool import Spool
+from rilievo.predicting.temporal import Correction, ScaleTrack
 from rilievo.types import Photo, Prediction
 
 _PIXELS_AHEAD = 16_000_000

@@ -26,10 +26,10 @@ from rilievo.io.sidecar import write_sidecar
 from rilievo.io.sound import sound_suffix
 from rilievo.io.video_writer import Coding, SoundSource
 from rilievo.models.base import Inference, Model
-from rilievo.pipeline.ahead import map_ahead
-from rilievo.pipeline.clip_facts import ClipSidecar, VideoFacts
-from rilievo.pipeline.clip_options import ClipOptions
-from rilievo.pipeline.clip_outputs import (
+from rilievo.predicting.ahead import map_ahead
+from rilievo.predicting.clip_facts import ClipSidecar, VideoFacts
+from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_outputs import (
     AS_PICTURES,
     ClipFiles,
     ClipForm,
@@ -37,10 +37,10 @@ from rilievo.pipeline.clip_outputs import (
     Sink,
     open_sinks,
 )
-from rilievo.pipeline.extent import Extent, measure
-from rilievo.pipeline.spool import Spool, spooling
-from rilievo.pipeline.survey import Report, Survey, frames_ahead, survey
-from rilievo.pipeline.temporal import Correction
+from rilievo.predicting.extent import Extent, measure
+from rilievo.predicting.spool import Spool, spooling
+from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
+from rilievo.predicting.temporal import Correction
 from rilievo.types import DepthMap, Photo, Prediction
 
 _PIXELS_AT_ONCE = 32_000_000

@@ -26,9 +26,9 @@ from rilievo.io.sidecar import read_sidecar
 from rilievo.io.video import VideoReader
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Model
-from rilievo.pipeline.clip import predict_clip
-from rilievo.pipeline.clip_facts import ClipSidecar
-from rilievo.pipeline.clip_options import ClipOptions, Metric
+from rilievo.predicting.clip import predict_clip
+from rilievo.predicting.clip_facts import ClipSidecar
+from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.types import Calibration, DepthKind, Prediction
 
 SIZE = (96, 128)
@@ -438,8 +438,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from relief import Relief
 from rilievo.io.video import VideoReader
-from rilievo.pipeline.clip import predict_clip
-from rilievo.pipeline.clip_options import ClipOptions
+from rilievo.predicting.clip import predict_clip
+from rilievo.predicting.clip_options import ClipOptions
 
 options = ClipOptions(outputs=("colour", "png16"))
 model = Relief([1.0, 1.1, 0.9])

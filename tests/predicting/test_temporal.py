@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rilievo.pipeline.looks import compare, look_at
-from rilievo.pipeline.temporal import HELD, SMOOTHED, Correction, ScaleTrack, smooth_path
+from rilievo.predicting.looks import compare, look_at
+from rilievo.predicting.temporal import HELD, SMOOTHED, Correction, ScaleTrack, smooth_path
 from rilievo.types import DepthKind, DepthMap, Photo
 
 SIZE = (96, 128)

@@ -20,7 +20,7 @@ from rilievo.io.sidecar import describe
 from rilievo.io.sums import sum_of
 from rilievo.io.video_writer import Coding, SoundSource, VideoFormat, VideoWriter, writing_part
 from rilievo.io.writing import SaveOptions, WriteJob
-from rilievo.pipeline.extent import Extent
+from rilievo.predicting.extent import Extent
 from rilievo.types import Prediction
 
 AS_PICTURES = ("colour", "normals")

@@ -9,8 +9,8 @@ from relief import Relief
 from rilievo.errors import InputError
 from rilievo.io.readback import read_prediction
 from rilievo.io.video import VideoReader
-from rilievo.pipeline.clip import predict_clip
-from rilievo.pipeline.clip_options import ClipOptions
+from rilievo.predicting.clip import predict_clip
+from rilievo.predicting.clip_options import ClipOptions
 
 
 @pytest.fixture(scope="module")

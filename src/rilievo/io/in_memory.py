@@ -1,0 +1,176 @@
+"""Results that stay in memory: pictures, points, meshes, objects of other packages, notebooks."""
+
+from html import escape
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from rilievo.errors import InputError, MissingPackageError, OptionError
+from rilievo.geometry import surface as surfaces
+from rilievo.geometry.surface import Mesh, PointCloud, surface_step
+from rilievo.io.colour import colourise, normals_picture
+from rilievo.io.formats.colour import picture_range
+from rilievo.io.outputs import save
+from rilievo.io.writing import SaveOptions
+from rilievo.types import Camera, Prediction
+
+_FRAME_HEIGHT = 520  # px, of a page in a notebook
+_PANEL_HEIGHT = 480  # px, of a picture in a notebook
+
+
+def line(prediction: Prediction) -> str:
+    """What a prediction holds, in one line."""
+    height, width = prediction.shape
+    parts = [f"{width}x{height}"]
+    depth = prediction.depth_or_none
+    if depth is not None:
+        inside = depth.values[depth.valid]
+        unit = " m" if depth.kind == "metric" else ""
+        span = f"{inside.min():.3g} to {inside.max():.3g}{unit}" if inside.size else "nowhere"
+        parts.append(f"depth {depth.kind} {span}")
+    parts += [name for name in ("normals", "confidence") if getattr(prediction, name) is not None]
+    return f"Prediction({', '.join(parts)}, by {prediction.made_by.model})"
+
+
+def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:
+    """Depth in colours, as ``--save colour`` writes it.
+
+    Raises:
+        NoDepthError: If there is no depth.
+        OptionError: If there is no such colour map.
+    """
+    options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
+    depth = prediction.depth
+    limits = picture_range(depth, options)
+    return Image.fromarray(
+        colourise(depth, colour_map=options.colour_map, limits=limits, what=options.draw)
+    )
+
+
+def panel(prediction: Prediction) -> Image.Image:
+    """Photograph, depth and normals side by side: those of them that there are."""
+    pictures: list[UInt8[np.ndarray, "h w 3"]] = []
+    if prediction.photo is not None:
+        pictures.append(prediction.photo.pixels)
+    if prediction.depth_or_none is not None:
+        pictures.append(np.asarray(colour(prediction)))
+    if prediction.normals is not None:
+        pictures.append(normals_picture(prediction.normals))
+    return Image.fromarray(np.concatenate(pictures, axis=1))
+
+
+def panel_png(prediction: Prediction) -> bytes:
+    """The same as PNG, small enough for a notebook."""
+    picture = panel(prediction)
+    if picture.height > _PANEL_HEIGHT:
+        width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
+        picture = picture.resize((width, _PANEL_HEIGHT), Image.Resampling.LANCZOS)
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def framed_page(prediction: Prediction) -> str:
+    """The page of ``--save html`` in a frame of its own."""
+    with TemporaryDirectory() as folder:
+        [page, _] = save(prediction, Path(folder, "page"), ["html"], durable=False)
+        text = page.read_text(encoding="utf-8")
+    return (
+        f'<iframe srcdoc="{escape(text)}" sandbox="allow-scripts allow-downloads" '
+        f'style="width: 100%; height: {_FRAME_HEIGHT}px; border: 0"></iframe>'
+    )
+
+
+def points(prediction: Prediction, step: int | None = None) -> PointCloud:
+    """Points as ``--save ply`` writes them.
+
+    Raises:
+        InputError: If the kind of depth is affine, or the camera is not known.
+    """
+    options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
+    return surfaces.point_cloud(
+        depth.depth(),
+        _camera(prediction).K,
+        depth.valid,
+        colours=None if photo is None else photo.pixels,
+        normals=prediction.normals,
+        step=_step(prediction, options, step),
+        cut=options.cut,
+    )
+
+
+def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
+    """Triangles between all neighbours, as ``--save glb`` has them where nothing is flat.
+
+    Raises:
+        InputError: If the kind of depth is affine, or the camera is not known.
+    """
+    options, depth = SaveOptions(), prediction.depth
+    return surfaces.mesh(
+        depth.depth(),
+        _camera(prediction).K,
+        depth.valid,
+        normals=prediction.normals,
+        step=_step(prediction, options, step),
+        cut=options.cut,
+    )
+
+
+def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
+    """Mesh with the photograph as its texture."""
+    trimesh = _package("trimesh", "to_trimesh")
+    surface, photo = mesh(prediction, step), prediction.photo
+    visual = None
+    if photo is not None:
+        height, width = photo.shape
+        # Texture coordinates of trimesh begin at the lower left corner of the picture.
+        uv = (surface.pixels + 0.5) / (width, height)
+        uv[:, 1] = 1 - uv[:, 1]
+        visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(photo.pixels))
+    return trimesh.Trimesh(
+        vertices=surface.points,
+        faces=surface.triangles,
+        vertex_normals=surface.normals,
+        visual=visual,
+        process=False,
+    )
+
+
+def to_open3d(prediction: Prediction, step: int | None = None) -> Any:
+    """Points with normals and colours."""
+    open3d = _package("open3d", "to_open3d")
+    cloud = points(prediction, step)
+    made, rows = open3d.geometry.PointCloud(), open3d.utility.Vector3dVector
+    made.points, made.normals = rows(cloud.points), rows(cloud.normals)
+    if cloud.colours is not None:
+        made.colors = rows(cloud.colours / 255)
+    return made
+
+
+def _package(name: str, method: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise MissingPackageError(f"{method}()", name) from error
+
+
+def _camera(prediction: Prediction) -> Camera:
+    if prediction.camera is None:
+        raise InputError("this prediction has no camera, which a surface needs")
+    return prediction.camera
+
+
+def _step(prediction: Prediction, options: SaveOptions, step: int | None) -> int:
+    if step is None:
+        return surface_step(prediction.shape, options.surface_points)
+    if step < 1:
+        raise OptionError(f"step is at least 1, got {step}")
+    return step

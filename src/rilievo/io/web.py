@@ -1,0 +1,39 @@
+"""Fetching one file over HTTP."""
+
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from rilievo.errors import InputError
+from rilievo.io.limits import printable, reason
+from rilievo.version import VERSION
+
+MOST_BYTES = 256 * 2**20
+_TIMEOUT = 30  # s, without any byte
+
+
+def is_url(source: object) -> bool:
+    """Whether it is a text that begins with http:// or https://."""
+    return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def fetch(url: str) -> bytes:
+    """The bytes at an address; the system's proxies are used.
+
+    Raises:
+        InputError: If there is no answer, an answer of failure, or more than 256 MiB.
+    """
+    shown = printable(url)
+    try:
+        request = Request(url, headers={"User-Agent": f"rilievo/{VERSION}"})
+        with urlopen(request, timeout=_TIMEOUT) as answer:
+            content = answer.read(MOST_BYTES + 1)
+    except HTTPError as error:
+        error.close()
+        raise InputError(f"{shown}: the server answers {error.code} ({error.reason})") from error
+    except URLError as error:
+        raise InputError(f"{shown}: cannot be reached ({error.reason})") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shown}: cannot be fetched ({reason(error)})") from error
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{shown}: is larger than {MOST_BYTES // 2**20} MiB")
+    return content

@@ -1,0 +1,257 @@
+"""What Python users hand over and what they get: every form of image, camera and distance."""
+
+import io
+import pickle
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from skimage.data import chelsea
+
+import rilievo
+from rilievo.errors import InputTypeError, MissingPackageError
+from rilievo.geometry.pinhole import project
+
+PIXELS = np.ascontiguousarray(chelsea()[::3, ::3])
+HEIGHT, WIDTH, _ = PIXELS.shape
+
+
+@pytest.fixture(scope="module")
+def prediction() -> rilievo.Prediction:
+    return rilievo.predict(PIXELS)
+
+
+@pytest.fixture(scope="module")
+def png() -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(PIXELS).save(stream, "PNG")
+    return stream.getvalue()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_image_is_the_same_in_every_form(png: bytes, tmp_path: Path, served: str) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(png)
+    forms = [
+        PIXELS,
+        (PIXELS / 255).astype(np.float32),
+        PIXELS.astype(np.float64) / 255,
+        png,
+        bytearray(png),
+        memoryview(png),
+        io.BytesIO(png),
+        path,
+        str(path),
+        f"{served}/cat.png",
+        Image.fromarray(PIXELS),
+    ]
+    for form in forms:
+        np.testing.assert_array_equal(rilievo.read_photo(form).pixels, PIXELS)
+    with path.open("rb") as file:
+        photo = rilievo.read_photo(file)
+    np.testing.assert_array_equal(photo.pixels, PIXELS)
+    assert photo.name == str(path)
+
+
+def test_tensors_are_taken_as_they_are() -> None:
+    torch = pytest.importorskip("torch")
+    last = torch.from_numpy(PIXELS)
+    first = last.permute(2, 0, 1)
+    for form in (last, first, first[None], (first / 255).requires_grad_(), first.double() / 255):
+        np.testing.assert_array_equal(rilievo.read_photo(form).pixels, PIXELS)
+    half = rilievo.read_photo((first / 255).to(torch.bfloat16)).pixels
+    assert np.abs(half.astype(int) - PIXELS).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (PIXELS * 1.0, "outside 0 to 1"),
+        (np.full((40, 40), np.nan), "outside 0 to 1"),
+        (PIXELS.astype(np.uint16), "divide by 257"),
+        (object(), "is no image"),
+        (io.StringIO("text"), "binary mode"),
+        (io.BytesIO(), "0 bytes"),
+        ("http://127.0.0.1:9/cat.png", "cannot be reached"),
+    ],
+)
+def test_what_is_no_image_is_said(image: Any, says: str) -> None:
+    with pytest.raises(rilievo.InputError, match=says):
+        rilievo.predict(image)
+
+
+def test_a_missing_page_and_an_empty_file_are_said(served: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(rilievo.InputError, match="404"):
+        rilievo.read_photo(f"{served}/none.png")
+    with pytest.raises(rilievo.InputError, match="0 bytes"):
+        rilievo.read_photo(f"{served}/empty.png")
+
+
+def test_a_file_opened_as_text_is_an_error_of_type(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    with path.open() as file, pytest.raises(InputTypeError):
+        rilievo.read_photo(file)
+
+
+def test_a_list_gives_a_list(prediction: rilievo.Prediction, png: bytes) -> None:
+    one, two = rilievo.predict([PIXELS, png])
+    np.testing.assert_array_equal(one.depth.values, prediction.depth.values)
+    np.testing.assert_array_equal(two.depth.values, prediction.depth.values)
+    with pytest.raises(rilievo.OptionError, match="one photograph"):
+        rilievo.predict([PIXELS, png], known=[(1, 1, 1)])  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def test_a_model_is_called_with_one_image_or_many() -> None:
+    model = rilievo.load_model("rilievo/tiny")
+    alone = model(PIXELS)
+    [first, second] = model([PIXELS, PIXELS])
+    np.testing.assert_array_equal(alone.depth.values, first.depth.values)
+    np.testing.assert_array_equal(first.depth.values, second.depth.values)
+
+
+def test_known_distances_and_cameras_have_short_forms() -> None:
+    long = rilievo.predict(
+        PIXELS,
+        known=[rilievo.KnownPoint(u=40, v=50, metres=1.5)],
+        camera=rilievo.Camera(K=np.array([[200, 0, 74.5], [0, 200, 49.5], [0, 0, 1.0]])),
+    )
+    assert long.camera is not None
+    short = rilievo.predict(PIXELS, known=[(40, 50, 1.5)], camera=long.camera.K)
+    assert short.camera == long.camera
+    assert short.calibration == long.calibration
+    np.testing.assert_array_equal(short.depth.values, long.depth.values)
+    focal = rilievo.predict(PIXELS, camera=200)
+    assert focal.camera is not None
+    np.testing.assert_allclose(np.diag(focal.camera.K), [200, 200, 1])
+    length = rilievo.predict(PIXELS, known=[(40, 50, 90, 60, 0.2)])
+    assert length.measure((40, 50), (90, 60)).value == pytest.approx(0.2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"known": (1, 2, 3)},
+        {"known": [(1, 2)]},
+        {"known": [(1, 2, "3")]},
+        {"known": "40,50,1.5"},
+        {"camera": [1, 2]},
+        {"camera": -5},
+        {"camera": "wide"},
+    ],
+)
+def test_other_forms_are_refused_with_those_that_there_are(options: dict[str, Any]) -> None:
+    with pytest.raises(rilievo.OptionError, match=r"rilievo\.(KnownPoint|Camera)"):
+        rilievo.predict(PIXELS, **options)
+
+
+def test_a_prediction_says_in_one_line_what_it_is(prediction: rilievo.Prediction) -> None:
+    said = repr(prediction)
+    assert "\n" not in said
+    assert len(said) < 120
+    for fact in (f"{WIDTH}x{HEIGHT}", "up_to_scale", "normals", "rilievo/small"):
+        assert fact in said
+
+
+def test_points_and_mesh_lie_where_the_photograph_saw_them(prediction: rilievo.Prediction) -> None:
+    assert prediction.camera is not None
+    cloud, surface = prediction.points(), prediction.mesh(step=2)
+    assert cloud.colours is not None
+    seen = np.round(project(cloud.points.T[:, :, None], prediction.camera.K)[:, :, 0]).astype(int)
+    np.testing.assert_array_equal(cloud.colours, PIXELS[seen[1], seen[0]])
+    assert len(surface.points) < len(cloud.points) / 3
+    assert surface.triangles.max() == len(surface.points) - 1
+    with pytest.raises(rilievo.OptionError, match="at least 1"):
+        prediction.mesh(step=0)
+
+
+def test_trimesh_gets_the_mesh_in_the_photographs_colours(prediction: rilievo.Prediction) -> None:
+    made, surface = prediction.to_trimesh(step=2), prediction.mesh(step=2)
+    assert isinstance(made, trimesh.Trimesh)
+    np.testing.assert_array_equal(made.faces, surface.triangles)
+    np.testing.assert_allclose(made.vertices, surface.points, rtol=1e-6)
+    colours = made.visual.to_color().vertex_colors[:, :3].astype(int)
+    columns, rows = surface.pixels.astype(int).T
+    assert np.abs(colours - PIXELS[rows, columns]).mean() < 4
+
+
+def test_packages_that_are_not_there_are_named(
+    prediction: rilievo.Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    with pytest.raises(MissingPackageError, match="pip install open3d") as caught:
+        prediction.to_open3d()
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_open3d_gets_points_normals_and_colours(prediction: rilievo.Prediction) -> None:
+    pytest.importorskip("open3d")
+    cloud, made = prediction.points(), prediction.to_open3d()
+    np.testing.assert_allclose(np.asarray(made.points), cloud.points)
+    np.testing.assert_allclose(np.asarray(made.normals), cloud.normals)
+    assert cloud.colours is not None
+    np.testing.assert_allclose(np.asarray(made.colors) * 255, cloud.colours)
+
+
+def test_notebooks_get_a_picture_and_a_page(prediction: rilievo.Prediction) -> None:
+    with Image.open(io.BytesIO(prediction._repr_png_())) as picture:
+        assert picture.size == (3 * WIDTH, HEIGHT)
+        np.testing.assert_array_equal(np.asarray(picture)[:, :WIDTH], PIXELS)
+    page = prediction._repr_html_()
+    assert page.startswith("<iframe")
+    assert "allow-same-origin" not in page
+
+
+def test_depth_in_colours_is_what_save_writes(
+    prediction: rilievo.Prediction, tmp_path: Path
+) -> None:
+    [path, _] = prediction.save(tmp_path / "cat")
+    with Image.open(path) as written:
+        np.testing.assert_array_equal(np.asarray(prediction.colour()), np.asarray(written))
+    with pytest.raises(rilievo.OptionError, match="viridis"):
+        prediction.colour("viridys")
+
+
+def test_the_pipeline_answers_as_that_of_transformers(
+    prediction: rilievo.Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimate = rilievo.pipeline("depth-estimation", device=-1)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    answer = estimate(Image.fromarray(PIXELS))
+    np.testing.assert_array_equal(answer["predicted_depth"], prediction.depth.values)
+    assert (answer["depth"].mode, answer["depth"].size) == ("L", (WIDTH, HEIGHT))
+    assert answer["depth"].getextrema() == (0, 255)
+    assert len(estimate([PIXELS, PIXELS], batch_size=2)) == 2
+    with pytest.raises(rilievo.OptionError, match="depth-estimation"):
+        rilievo.pipeline("image-segmentation")
+
+
+def test_the_pipeline_gives_tensors_where_torch_is_in_use() -> None:
+    torch = pytest.importorskip("torch")
+    [answer] = rilievo.pipeline(model="rilievo/tiny")([PIXELS])
+    assert isinstance(answer["predicted_depth"], torch.Tensor)
+    assert answer["predicted_depth"].shape == (HEIGHT, WIDTH)
