@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rilievo.predicting.options import PredictOptions as PredictOptions
     from rilievo.predicting.run import predict as predict
     from rilievo.predicting.run import predict_files as predict_files
+    from rilievo.predicting.stream import stream as stream
     from rilievo.sweep.options import SweepOptions as SweepOptions
     from rilievo.sweep.run import sweep_probes as sweep_probes
     from rilievo.train.probe.run import train_probe as train_probe
@@ -89,6 +90,7 @@ _HOMES = {
     "read_photo": "io.photo",
     "read_prediction": "io.readback",
     "save": "io.outputs",
+    "stream": "predicting.stream",
     "sweep_probes": "sweep.run",
     "train_probe": "train.probe.run",
     "unload_model": "models.last",

@@ -1,0 +1,121 @@
+"""Frames as they come: of a camera, a network stream, or a video file as though it were one."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from jaxtyping import UInt8
+
+from rilievo.errors import InputError
+from rilievo.io.limits import check_size, printable, reason
+from rilievo.io.video import VideoReader
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+
+_PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
+_OPTIONS = {"protocol_whitelist": "file,crypto,data,tcp,udp,rtp,tls,http,https,rtmp,rtsp,rtsps,srt"}
+_TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
+
+
+def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
+    """RGB frames of a camera, a stream or a video file, one in memory at a time.
+
+    Args:
+        source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
+            srt), or a video file.
+        newest: Decode in a thread of its own, and give at each step the latest frame, so that
+            whoever is slower than the camera is not late. Every frame is given when False.
+
+    Raises:
+        InputError: If it cannot be opened, or it ends without a frame.
+    """
+    frames = _each(source)
+    return _latest(frames) if newest else frames
+
+
+def _each(source: str | Path | int) -> Iterator[Pixels]:
+    if isinstance(source, int):
+        yield from _decoded(f"/dev/video{source}", f"camera {source}", form="v4l2")
+    elif isinstance(source, str) and source.partition("://")[0].lower() in _PROTOCOLS:
+        yield from _decoded(source, printable(source), options=_OPTIONS)
+    else:
+        yield from (frame.photo.pixels for frame in VideoReader(Path(source)))
+
+
+def _decoded(
+    place: str, name: str, *, form: str | None = None, options: dict[str, str] | None = None
+) -> Iterator[Pixels]:
+    count = 0
+    try:
+        with av.open(
+            place, format=form, options=dict(options or {}), timeout=_TIMEOUT
+        ) as container:
+            if not container.streams.video:
+                raise InputError(f"{name}: has no picture track")
+            for frame in container.decode(video=0):
+                check_size(name, (frame.height, frame.width))
+                yield frame.to_ndarray(format="rgb24")
+                count += 1
+    except (FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        after = f" after {count} frames" if count else ""
+        raise InputError(f"{name}: cannot be read{after} ({reason(error)})") from error
+    if not count:
+        raise InputError(f"{name}: has no frame that can be decoded")
+
+
+class _Slot:
+    """Place for one frame between a thread that decodes and one that uses it."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._frame: Pixels | None = None
+        self._error: BaseException | None = None
+        self._ended = False
+        self.left = False
+        """Whether nobody waits for frames any more."""
+
+    def put(self, frame: Pixels) -> None:
+        with self._change:
+            self._frame = frame
+            self._change.notify()
+
+    def end(self, error: BaseException | None) -> None:
+        with self._change:
+            self._ended, self._error = True, error
+            self._change.notify()
+
+    def take(self) -> Pixels | None:
+        """The latest frame that was not taken yet; None where there will be no other."""
+        with self._change:
+            self._change.wait_for(lambda: self._frame is not None or self._ended)
+            frame, self._frame = self._frame, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+
+def _latest(frames: Iterator[Pixels]) -> Iterator[Pixels]:
+    slot = _Slot()
+    threading.Thread(target=_fill, args=(frames, slot), name="live", daemon=True).start()
+    try:
+        while (frame := slot.take()) is not None:
+            yield frame
+    finally:
+        slot.left = True
+
+
+def _fill(frames: Iterator[Pixels], slot: _Slot) -> None:
+    try:
+        for frame in frames:
+            slot.put(frame)
+            if slot.left:
+                break
+    except Exception as error:
+        slot.end(error)
+    else:
+        slot.end(None)

@@ -1,0 +1,69 @@
+"""``rilievo.stream``: predictions of a camera, a network stream or a video, frame by frame."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rilievo.errors import OptionError
+from rilievo.io.live import live_frames
+from rilievo.models import load_model
+from rilievo.models.base import Model
+from rilievo.models.quality import model_of
+from rilievo.predicting.given import CameraLike, read_camera
+from rilievo.predicting.results import with_camera
+from rilievo.predicting.run import refined
+from rilievo.types import Photo, Prediction
+
+
+def stream(
+    source: str | Path | int,
+    *,
+    model: str | Path | Model | None = None,
+    quality: str | None = None,
+    camera: CameraLike | None = None,
+    fov: float | None = None,
+    sharp: bool = True,
+    newest: bool = False,
+) -> Iterator[Prediction]:
+    """Predict frames as they come, in constant memory.
+
+    Each frame is predicted by itself; for depth that does not flicker over a whole video see
+    ``rilievo.predict_files``.
+
+    Args:
+        source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
+            srt) or a video file.
+        model: As ``rilievo.predict``.
+        quality: As ``rilievo.predict``.
+        camera: As ``rilievo.predict``.
+        fov: As ``rilievo.predict``.
+        sharp: As ``rilievo.predict``.
+        newest: Predict the latest frame each time and leave out what came in between, as a robot
+            wants it; every frame when False.
+
+    Raises:
+        InputError: If the source cannot be opened, breaks off, or has no frame.
+        ModelError: If there is no such model.
+        OptionError: If two arguments contradict each other.
+    """
+    if quality is not None and model is not None:
+        raise OptionError("quality and model do not go together; give one")
+    if camera is not None and fov is not None:
+        raise OptionError("camera and fov do not go together; give one")
+    model = model_of(quality) if model is None else model
+    loaded = model if isinstance(model, Model) else load_model(model)
+    return _predicted(
+        source, refined(loaded, flip=False, tile=None, sharp=sharp), camera, fov, newest
+    )
+
+
+def _predicted(
+    source: str | Path | int,
+    model: Model,
+    camera: CameraLike | None,
+    fov: float | None,
+    newest: bool,
+) -> Iterator[Prediction]:
+    for number, pixels in enumerate(live_frames(source, newest=newest)):
+        photo = Photo(pixels=pixels, name=f"{source} frame {number}")
+        photo = with_camera(photo, read_camera(camera, photo.shape), fov)
+        yield from model.predict([photo])

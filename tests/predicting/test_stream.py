@@ -1,0 +1,90 @@
+"""Frames of files, network streams and cameras, predicted as they come."""
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rilievo
+from clips import number_of, write_clip
+from rilievo.io.live import live_frames
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4")
+
+
+@pytest.fixture
+def address(clip: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(clip.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/clip.mp4"
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_frame_of_a_file_comes_once(clip: Path) -> None:
+    assert [number_of(pixels) for pixels in live_frames(clip)] == list(range(30))
+
+
+def test_a_stream_gives_the_frames_of_the_file(clip: Path, address: str) -> None:
+    for one, other in zip(live_frames(address), live_frames(clip), strict=True):
+        assert np.abs(one.astype(int) - other).mean() < 2  # two ways from YUV to RGB
+
+
+def test_a_slow_reader_gets_the_newest_frame_and_the_last(clip: Path) -> None:
+    seen = []
+    for pixels in live_frames(clip, newest=True):
+        seen.append(number_of(pixels))
+        time.sleep(0.2)
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 29
+    assert len(seen) < 30
+
+
+def test_who_leaves_early_ends_the_decoding(clip: Path) -> None:
+    frames = live_frames(clip, newest=True)
+    next(frames)
+    frames.close()  # pyright: ignore[reportAttributeAccessIssue]
+    end = time.monotonic() + 30
+    while any(thread.name == "live" for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_predictions_are_those_of_the_frames(clip: Path) -> None:
+    model = rilievo.load_model("rilievo/tiny")
+    frames = live_frames(clip)
+    for prediction, _ in zip(rilievo.stream(clip, model=model), range(3), strict=False):
+        alone = rilievo.predict(next(frames), model=model)
+        np.testing.assert_array_equal(prediction.depth.values, alone.depth.values)
+
+
+@pytest.mark.parametrize("newest", [False, True])
+def test_what_cannot_be_opened_is_said_in_one_line(tmp_path: Path, newest: bool) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"\0" * 1000)
+    for source in (97, "http://127.0.0.1:9/a.mp4", tmp_path / "none.mp4", tmp_path / "broken.mp4"):
+        with pytest.raises(rilievo.InputError) as caught:
+            list(live_frames(source, newest=newest))
+        assert len(str(caught.value).splitlines()) == 1
+        assert str(source) in str(caught.value)
+
+
+def test_contradictions_are_refused_before_anything_is_opened() -> None:
+    with pytest.raises(rilievo.OptionError, match="give one"):
+        rilievo.stream(0, model="rilievo/tiny", quality="fast")
+    with pytest.raises(rilievo.OptionError, match="give one"):
+        rilievo.stream(0, camera=500, fov=60)
