@@ -120,6 +120,7 @@ def test_results_there_are_those_of_a_disk(
         assert np.array_equal(np.asarray(there), np.asarray(picture))
 
 
+@pytest.mark.slow
 def test_a_second_run_there_adds_what_is_missing_or_overwrites(
     memory: Any, make_network: MakeNetwork
 ) -> None:
@@ -198,6 +199,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         return
 
 
+@pytest.mark.slow
 def test_photographs_of_a_web_server_give_the_files_of_a_disk(
     tmp_path: Path, photos: Path, make_network: MakeNetwork
 ) -> None:

@@ -39,6 +39,7 @@ def kept(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "predictions").iterdir())}
 
 
+@pytest.mark.slow
 def test_parts_predict_what_one_call_does_and_a_call_without_scores_it(
     tmp_path: Path, toy: Path, make_network: MakeNetwork
 ) -> None:

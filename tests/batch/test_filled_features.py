@@ -47,6 +47,7 @@ def test_parts_keep_the_features_of_a_whole(tmp_path: Path, config: ProbeConfig)
     assert (again.done, again.finished_before) == (0, len(sources))
 
 
+@pytest.mark.slow
 def test_another_process_keeps_the_same_features(tmp_path: Path, config: ProbeConfig) -> None:
     sources = [Source(index=index, number=number) for index in range(3) for number in range(2)]
     FeatureWork(config=config, root=tmp_path / "here").open().do(sources, again=False)

@@ -69,6 +69,7 @@ def test_two_processes_write_the_files_of_one(
     assert spread.failures == plain.failures
 
 
+@pytest.mark.slow
 def test_parts_in_any_order_write_the_files_of_one_run_and_can_be_resumed(
     tmp_path: Path, photos: Path, make_network: MakeNetwork
 ) -> None:
@@ -81,6 +82,7 @@ def test_parts_in_any_order_write_the_files_of_one_run_and_can_be_resumed(
     assert (again.done, again.finished_before) == (0, parts[2].done)
 
 
+@pytest.mark.slow
 def test_a_process_killed_on_the_way_changes_nothing(
     tmp_path: Path, photos: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +108,7 @@ def test_a_run_that_is_stopped_says_that_tasks_under_way_are_not_counted(
     assert any("under way are not counted" in note for note in spread.notes)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_is_refused_as_by_one_process(
     tmp_path: Path, photos: Path
 ) -> None:
@@ -117,6 +120,7 @@ def test_a_model_that_is_not_there_is_refused_as_by_one_process(
     assert str(spread.value) == str(plain.value)
 
 
+@pytest.mark.slow
 def test_the_command_spreads_and_says_what_it_did(
     tmp_path: Path, photos: Path, make_network: MakeNetwork, capfd: pytest.CaptureFixture[str]
 ) -> None:

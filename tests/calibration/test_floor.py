@@ -122,6 +122,7 @@ def test_the_same_map_gives_the_same_metres() -> None:
     assert first.fit == second.fit
 
 
+@pytest.mark.slow
 def test_a_large_photograph_gives_what_a_small_one_does() -> None:
     """The grid takes every seventh pixel, and its camera goes with it."""
     height, width = 1000, 1400

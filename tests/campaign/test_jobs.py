@@ -13,6 +13,7 @@ _LONGEST = 900.0
 _REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
 def test_a_job_writes_its_first_file(job: Job, tmp_path: Path) -> None:
     job.prepare(tmp_path / "in")

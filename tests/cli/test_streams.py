@@ -46,6 +46,7 @@ def test_a_closed_standard_output_is_no_error(tmp_path: Path, arguments: str) ->
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["2>&-", "2>&- >&-", "2>/dev/full"])
 def test_a_run_whose_standard_error_is_lost_does_its_work(tmp_path: Path, where: str) -> None:
     for name in "ab":

@@ -34,6 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_predicts_for_a_video(trained: Path) -> None:
     clip = write_clip(trained / "clip.mp4")
     command = ["predict", str(clip), "--model", str(trained / "run"), "--device", "cpu"]
@@ -51,6 +52,7 @@ def test_a_run_is_exported_and_the_file_agrees(trained: Path) -> None:
     np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_and_its_pages_are_written(trained: Path) -> None:
     out = trained / "scores"
     command = ["evaluate", "-b", "depth", "--dataset", "folder", "--root", str(trained / "walls")]

@@ -64,6 +64,7 @@ def test_splits_are_the_places_and_the_root_may_be_the_part(tmp_path: Path) -> N
         open_dataset("diode", tmp_path, split="train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signs", [(1, 1, 1), (1, -1, -1), (-1, -1, -1), (1, 1, -1)])
 def test_normals_of_any_signs_come_to_ours(tmp_path: Path, signs: tuple[int, int, int]) -> None:
     scan(tmp_path, INDOORS, signs=signs)

@@ -42,6 +42,7 @@ def test_variables_come_back_with_matlabs_axes(write, tmp_path: Path) -> None:
         read_mat(tmp_path / "a.mat", "depth")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [old, new])
 @pytest.mark.filterwarnings("ignore")
 def test_whatever_byte_is_wrong_the_answer_is_arrays_or_one_line(write, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_tilted_plane_comes_back_in_our_frame_from_every_file(
     np.testing.assert_array_equal(sample.image, plane.photo)
 
 
+@pytest.mark.slow
 def test_depth_lies_beside_the_normals_where_the_layout_has_it(
     tmp_path: Path, plane: nyu.Scene
 ) -> None:

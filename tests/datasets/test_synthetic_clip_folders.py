@@ -64,6 +64,7 @@ def test_a_clip_has_the_files_that_are_promised(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_clips_resume_and_do_not_depend_on_the_number_of_workers(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +160,7 @@ def test_options_that_do_not_go_together_are_refused_in_one_line(
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.slow
 def test_the_command_draws_a_sheet_of_clips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

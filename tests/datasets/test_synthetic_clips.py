@@ -102,6 +102,7 @@ class Warp:
         return upper + (lower - upper) * self.low_share
 
 
+@pytest.mark.slow
 def test_points_of_one_frame_lie_on_the_surface_that_the_next_sees(clips: list[Clip]) -> None:
     shares, farther = [], []
     for clip in clips:

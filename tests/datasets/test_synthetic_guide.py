@@ -26,6 +26,7 @@ def test_every_command_of_the_guide_is_a_plan(
     assert f"{plan.counted_by} {plan.count}" in options
 
 
+@pytest.mark.slow
 def test_every_program_of_the_guide_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

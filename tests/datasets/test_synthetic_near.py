@@ -34,6 +34,7 @@ def test_cameras_look_down_by_up_to_sixty_degrees(views: list[Shot]) -> None:
     assert (pitch > -10).mean() > 0.15
 
 
+@pytest.mark.slow
 def test_cameras_stand_as_high_as_eyes_tables_and_robots(views: list[Shot]) -> None:
     height = np.array([shot.view.origin[2] for shot in views])
     for low, high in ((0.15, 0.68), (0.68, 1.3), (1.3, 2.0)):

@@ -46,6 +46,7 @@ def test_shards_resume_and_do_not_depend_on_the_number_of_workers(tmp_path: Path
                 np.testing.assert_array_equal(one[name], other[name])
 
 
+@pytest.mark.slow
 def test_a_shard_holds_what_render_gives(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     first, last = write_shards(plan, 1)
@@ -81,6 +82,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         list(write_shards(plan_of(tmp_path / "file" / "shards"), 1))
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rilievo.datasets.synthetic", "--count", "0"]
     done = subprocess.run([*command, "-o", str(tmp_path)], capture_output=True, text=True)

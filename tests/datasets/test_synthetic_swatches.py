@@ -36,6 +36,7 @@ def test_materials_that_repeat_are_cut_from_their_sheets(folder: Path) -> None:
     assert (swatches["WoodFloor"][0] == RED).all()
 
 
+@pytest.mark.slow
 def test_materials_join_the_textures_of_their_uses_alone(folder: Path) -> None:
     plain = make_textures([], share=0.05)
     more = make_textures([], swatches=read_swatches(folder), share=0.05)
@@ -47,6 +48,7 @@ def test_materials_join_the_textures_of_their_uses_alone(folder: Path) -> None:
     assert red > 5 * max(green, blue)
 
 
+@pytest.mark.slow
 def test_without_materials_the_bank_is_what_it_was() -> None:
     plain, empty = make_textures([], share=0.01), make_textures([], swatches={}, share=0.01)
     assert np.array_equal(plain.texels, empty.texels)
@@ -68,6 +70,7 @@ def test_a_folder_that_holds_no_materials_is_refused_by_name(
         read_swatches(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_downloaded_materials_are_read(data_folder: Path) -> None:
     swatches = read_swatches(data_folder / "materials_ambientcg")
     assert sum(map(len, swatches.values())) == 1268

@@ -3,12 +3,14 @@
 import re
 
 import numpy as np
+import pytest
 
 from evaluations import evaluation
 from rilievo.evaluate.charts import error_against_depth, histogram, sequence
 from rilievo.evaluate.thumbnails import shrink
 
 
+@pytest.mark.slow
 def test_a_histogram_tells_of_the_images_that_its_ends_take_in() -> None:
     summary = evaluation().summaries[0]
     near = np.random.default_rng(0).normal(1, 0.1, 300)
@@ -41,6 +43,7 @@ def test_blocks_of_a_map_are_the_mean_of_their_valid_pixels() -> None:
         np.testing.assert_allclose(small.values[:, row, column], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_charts_have_no_colours_of_their_own_and_no_names_in_common() -> None:
     made = evaluation(images=50)
     values = np.array([score.values["abs_rel"] for score in made.scores])

@@ -104,6 +104,7 @@ def test_a_killed_run_goes_on_to_the_same_result(root: Path, tmp_path: Path) -> 
     assert len(after.scores) == 12
 
 
+@pytest.mark.slow
 def test_evaluating_foreign_predictions_loads_no_framework(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs")
     code = (

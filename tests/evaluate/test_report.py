@@ -129,6 +129,7 @@ def test_the_report_is_one_whole_page_that_loads_nothing(tmp_path: Path) -> None
     assert anchors <= set(page.ids)
 
 
+@pytest.mark.slow
 def test_the_report_has_every_number_of_every_metric(tmp_path: Path) -> None:
     made = evaluation(images=654)
     words = _written(made, tmp_path).words
@@ -145,6 +146,7 @@ def test_the_report_has_every_number_of_every_metric(tmp_path: Path) -> None:
     assert DEPTH_METRICS["abs_rel"].summary in words
 
 
+@pytest.mark.slow
 def test_what_the_benchmark_says_of_itself_stands_before_its_settings(tmp_path: Path) -> None:
     said = {"title": "Rooms", "reproduces": "their script", "hides": "noise", "max_depth": 10.0}
     words = _written(evaluation(settings=said), tmp_path).words
@@ -152,6 +154,7 @@ def test_what_the_benchmark_says_of_itself_stands_before_its_settings(tmp_path: 
     assert "test/model on rooms Rooms" in words
 
 
+@pytest.mark.slow
 def test_the_headline_says_what_was_fitted_to_the_truth(tmp_path: Path) -> None:
     said = {"median": "one factor an image", "scale_shift": "factor and a shift", "none": "nothing"}
     for method, words in said.items():
@@ -203,6 +206,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "It cannot be shown: $x^2$.png: is cut short" in page.words
 
 
+@pytest.mark.slow
 def test_fifteen_images_are_read_and_no_more(tmp_path: Path) -> None:
     made = evaluation(images=300)
     rooms = Rooms()
@@ -214,6 +218,7 @@ def test_fifteen_images_are_read_and_no_more(tmp_path: Path) -> None:
     assert "rank 300 of 300" in page.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [1, 2, 15])
 def test_few_images_are_each_shown_once(tmp_path: Path, images: int) -> None:
     rooms = Rooms()
@@ -277,6 +282,7 @@ def test_the_map_of_errors_ends_at_three_times_the_usual_error() -> None:
         assert error_end(made) == end
 
 
+@pytest.mark.slow
 def test_a_long_table_holds_the_worst_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +295,7 @@ def test_a_long_table_holds_the_worst_and_says_so(
     assert [score.id in page.words for score in order] == [False] * 33 + [True] * 7
 
 
+@pytest.mark.slow
 def test_odd_evaluations_have_a_report_all_the_same(tmp_path: Path) -> None:
     nothing = replace(evaluation(images=1), scores=(), summaries=(), ranges=())
     assert "No image has a score" in _written(nothing, tmp_path).words

@@ -72,6 +72,7 @@ def test_holes_and_another_unit_are_said_of_the_whole_run(root: Path, tmp_path: 
     assert len(found.scores) == 6
 
 
+@pytest.mark.slow
 def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -> None:
     (root / "depth" / "room0" / "002.npy").unlink()
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
@@ -195,6 +196,7 @@ def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> Non
         run_tiny(None, root, predictions=tmp_path / "out", kind="metric")
 
 
+@pytest.mark.slow
 def test_predictions_of_other_photographs_of_the_same_names_are_refused(
     root: Path, tmp_path: Path
 ) -> None:

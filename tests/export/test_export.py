@@ -62,6 +62,7 @@ def test_every_family_answers_as_torch_from_the_file_alone(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_halved_weights_are_nearly_as_good_and_said(tmp_path: Path) -> None:
     whole = export_model("rilievo/small", tmp_path / "whole.onnx")
     assert whole.agreement.most == 0
@@ -79,6 +80,7 @@ def test_halved_weights_are_nearly_as_good_and_said(tmp_path: Path) -> None:
         export_model(halved.path, tmp_path / "again.onnx", ExportOptions(precision="int8"))
 
 
+@pytest.mark.slow
 def test_int8_without_photographs_quantises_products_alone(
     checkpoint: Checkpoints, tmp_path: Path
 ) -> None:
@@ -109,6 +111,7 @@ def test_int8_is_calibrated_on_photographs(checkpoint: Checkpoints, tmp_path: Pa
         same_answers(model, original, 0.5)
 
 
+@pytest.mark.slow
 def test_a_photograph_to_calibrate_on_that_is_broken_is_named(
     checkpoint: Checkpoints, tmp_path: Path
 ) -> None:
@@ -121,6 +124,7 @@ def test_a_photograph_to_calibrate_on_that_is_broken_is_named(
     assert list(tmp_path.iterdir()) == [photos]
 
 
+@pytest.mark.slow
 def test_a_size_that_is_given_holds_for_every_photograph(
     checkpoint: Checkpoints, tmp_path: Path
 ) -> None:
@@ -146,6 +150,7 @@ def test_the_command_writes_a_file_that_predict_takes(
     assert "is there already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_that_answers_differently_is_not_kept(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +162,7 @@ def test_a_file_that_answers_differently_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_weights_that_changed_on_the_way_are_noticed(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_line_for_every_format(tmp_path: Path) -> None:
     """The system lets no file grow; libraries say so in ways of their own."""
     ended = run_python(FULL, str(tmp_path))

@@ -216,6 +216,7 @@ def test_a_pillow_image_is_turned_like_its_file_and_left_as_it_was(tmp_path: Pat
     assert photo.camera.source is CameraSource.EXIF_35MM
 
 
+@pytest.mark.slow
 def test_a_photograph_of_exactly_the_largest_size_is_read_without_a_warning() -> None:
     """Pillow on its own would warn; TIFF is the format of which it checks the size twice."""
     side = int(MAX_PIXELS**0.5)

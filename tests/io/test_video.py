@@ -218,6 +218,7 @@ def test_odd_names_are_names_of_files(tmp_path: Path, name: str) -> None:
     assert len(list(reader)) == 3
 
 
+@pytest.mark.slow
 def test_mutated_videos_give_frames_or_one_line(tmp_path: Path) -> None:
     random = np.random.default_rng(5)
     clips = [
@@ -269,6 +270,7 @@ def test_a_video_is_told_by_its_content_and_else_by_its_name(tmp_path: Path) -> 
     assert not is_video(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's peak")
 def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path) -> None:
     script = (

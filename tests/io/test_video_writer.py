@@ -111,6 +111,7 @@ def test_sound_that_no_container_holds_is_known(tmp_path: Path) -> None:
     assert sound_suffix(write_clip(tmp_path / "silent.mp4")) is None
 
 
+@pytest.mark.slow
 def test_sound_is_interleaved_so_that_players_need_not_seek(tmp_path: Path) -> None:
     slow = Clip(pictures=numbered(80), rate=5, time_base=Fraction(1, 5), sound="aac")
     clip = write_clip(tmp_path / "clip.mp4", slow)
@@ -154,6 +155,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk."""
     script = """

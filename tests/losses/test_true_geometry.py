@@ -63,6 +63,7 @@ def test_the_true_depth_has_the_least_error(factor: float) -> None:
     assert explained(views, everywhere(views, 2.0 * factor)).error.mean() > 10 * right
 
 
+@pytest.mark.slow
 def test_rendered_frames_are_explained_by_their_true_depth_and_poses() -> None:
     """Grain, gloss and what is hidden stay; the rest of what a moving camera changes goes."""
     textures = make_textures([], share=0.01)

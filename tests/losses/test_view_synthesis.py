@@ -208,6 +208,7 @@ def test_terms_add_up_to_the_total() -> None:
     assert found.total.item() == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [VideoLosses(), PLAIN, VideoLosses(minimum=False), VideoLosses(scales=Scales.NATIVE)],

@@ -175,6 +175,7 @@ def searched(estimate: np.ndarray, true: np.ndarray, freedom: Freedom) -> float:
     return min(np.sqrt(2 * least_squares(gaps, each).cost / len(p)) for each in starts)
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 @pytest.mark.parametrize("freedom", [Freedom.RIGID, Freedom.SIMILARITY])
 def test_umeyamas_fit_is_the_least_that_a_search_finds(seed: int, freedom: Freedom) -> None:

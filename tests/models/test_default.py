@@ -109,6 +109,7 @@ def sure(model: Model, pixels: np.ndarray) -> float:
     return float(prediction.confidence.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_where_nothing_can_be_known_each_is_less_sure(
     embedded: Mapping[str, Model], name: str
@@ -118,6 +119,7 @@ def test_where_nothing_can_be_known_each_is_less_sure(
         assert sure(embedded[name], take()) < usual, what
 
 
+@pytest.mark.slow
 def test_eight_bits_change_depth_by_little(embedded: Mapping[str, Model]) -> None:
     """A mean of 5 % of depth, once both have the same median; normals by 6 degrees."""
     for take in PHOTOGRAPHS.values():

@@ -211,6 +211,7 @@ def test_several_files_of_weights_have_one_hash() -> None:
     assert snapshot.weights_sha256 == hashlib.sha256(lines.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_repository_is_loaded_whole_by_its_name(
     hub: Hub, checkpoint: Checkpoints, capsys: pytest.CaptureFixture[str]
 ) -> None:

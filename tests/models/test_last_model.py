@@ -80,6 +80,7 @@ def sum_of(model: Model) -> float:
     return float(prediction.depth.values.sum())
 
 
+@pytest.mark.slow
 def test_a_loaded_model_goes_to_another_process() -> None:
     model = rilievo.load_model("rilievo/tiny", threads=1)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

@@ -81,6 +81,7 @@ def test_depth_is_what_the_pipeline_says(depth_folder: Path) -> None:
     assert found.confidence is None
 
 
+@pytest.mark.slow
 def test_at_the_photographs_size_it_is_what_the_pipeline_says_there(depth_folder: Path) -> None:
     expected = official(depth_folder, photo(), seed=1)
     [prediction] = model(depth_folder, seed=1).predict([photo()])
@@ -88,6 +89,7 @@ def test_at_the_photographs_size_it_is_what_the_pipeline_says_there(depth_folder
     np.testing.assert_allclose(prediction.depth.values, expected.prediction[0, ..., 0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_pipelines_with_its_uncertainty(depth_folder: Path) -> None:
     settings = {"num_inference_steps": 1, "ensemble_size": 3}
     expected = official(
@@ -105,6 +107,7 @@ def test_an_ensemble_is_the_pipelines_with_its_uncertainty(depth_folder: Path) -
     assert asked.card.confidence
 
 
+@pytest.mark.slow
 def test_normals_are_the_pipelines_with_y_down_and_z_forward(normals_folder: Path) -> None:
     expected = official(normals_folder, photo(), num_inference_steps=1, ensemble_size=3)
     asked = model(normals_folder, steps=1, ensemble=3)
@@ -151,6 +154,7 @@ def test_confidence_is_one_for_agreement_and_falls_with_uncertainty(u: float, mo
     assert half == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer_and_another_does_not(depth_folder: Path) -> None:
     first = answer(photo(), model(depth_folder, seed=3)).depth
     np.testing.assert_array_equal(answer(photo(), model(depth_folder, seed=3)).depth, first)
@@ -190,6 +194,7 @@ def test_settings_are_written_into_every_result(depth_folder: Path) -> None:
     assert len(prediction.made_by.weights_sha256) == 64
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble_go_through_the_network_one_at_a_time(depth_folder: Path) -> None:
     asked = model(depth_folder, steps=1, ensemble=4)
     assert isinstance(asked, DiffusionModel)
@@ -201,6 +206,7 @@ def test_members_of_an_ensemble_go_through_the_network_one_at_a_time(depth_folde
     assert sizes == [1] * 4
 
 
+@pytest.mark.slow
 def test_bf16_is_near_fp32(depth_folder: Path) -> None:
     exact = answer(photo(), model(depth_folder)).depth
     rough = answer(photo(), load_model(depth_folder, precision="bf16", device="cpu")).depth
@@ -227,6 +233,7 @@ def test_the_kind_is_the_one_that_the_pipeline_states(
     assert model(folder).card.kind is kind
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_states_no_kind_must_be_given_one(folder: Path) -> None:
     edit_index(folder, scale_invariant=False, shift_invariant=False)
     with pytest.raises(ModelError, match="nobody said of which kind: give --kind"):

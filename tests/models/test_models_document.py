@@ -70,6 +70,7 @@ def commands() -> list[list[str]]:
     ]
 
 
+@pytest.mark.slow
 def test_every_command_of_the_guide_works_and_shows_no_token(
     small: dict[str, list[str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +90,7 @@ def test_every_command_of_the_guide_works_and_shows_no_token(
     assert TOKEN not in said.out + said.err
 
 
+@pytest.mark.slow
 def test_results_say_model_kind_and_licence(small: dict[str, list[str]]) -> None:
     model, *kind = small["dpt/hybrid"]
     command = ["predict", "photo.jpg", "--model", model, *kind, "--engine", "torch", "-o", "out"]

@@ -32,6 +32,7 @@ def test_a_file_is_loaded_and_says_what_it_is(make_network: MakeNetwork) -> None
     assert len(model.weights_sha256) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_the_answer_is_the_networks_at_the_photographs_size(
     make_network: MakeNetwork, engine: str

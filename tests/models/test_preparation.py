@@ -56,6 +56,7 @@ def test_every_size_is_a_positive_multiple(shape: tuple[int, int], rule: Rule) -
     assert width > 0
 
 
+@pytest.mark.slow
 @given(photo=SHAPES, size=SHAPES, corners=st.booleans(), seed=st.integers(0, 9))
 def test_points_are_interpolated_as_torch_does_it(
     photo: tuple[int, int], size: tuple[int, int], corners: bool, seed: int

@@ -100,6 +100,7 @@ def with_live_weights(config: ProbeConfig, path: Path) -> ProbeConfig:
     return replace(config, blueprint=replace(config.blueprint, backbone=backbone))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("timm/test_vit", "dpt"), ("mobilenetv2", "linear"), ("timm/test_vit", "light")],
@@ -123,6 +124,7 @@ def test_backbone_and_probe_become_one_onnx_file_that_says_the_same(
     np.testing.assert_allclose(theirs.normals, ours.normals, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_probe_of_normals_alone_becomes_an_onnx_file(
     root: Path, tmp_path: Path, precision: str

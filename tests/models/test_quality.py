@@ -82,6 +82,7 @@ def on_terminal(arguments: list[str], cache: Path, folder: Path) -> str:
     return said.decode()
 
 
+@pytest.mark.slow
 def test_better_models_are_recommended_once_and_only_on_a_terminal(tmp_path: Path) -> None:
     photo, cache = photograph(tmp_path), tmp_path / "cache"
     command = ["predict", str(photo), "--overwrite"]

@@ -136,6 +136,7 @@ class Enlarging(Brightness):
         return Inference(depth=pixels[..., 0] + 1)
 
 
+@pytest.mark.slow
 def test_tiles_smaller_than_the_networks_input_make_no_canvas_above_the_photograph() -> None:
     photo = picture(1000, 1500)
     [answer] = Tiled(Enlarging(), 64).infer([photo])

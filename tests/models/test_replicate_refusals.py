@@ -215,6 +215,7 @@ def test_half_a_token_is_not_shown_where_a_message_is_cut_short(service: Service
     assert TOKEN[:4] not in refusal(service)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "result",
     [

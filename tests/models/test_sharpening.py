@@ -154,6 +154,7 @@ def test_the_median_is_kept_on_a_real_photograph_and_the_result_says_that_it_is_
     assert steps(sharp) > 5 * (steps(plain) + 50)
 
 
+@pytest.mark.slow
 def test_sharpening_goes_with_tiles_and_does_not_change_the_network_answer() -> None:
     model = rilievo.load_model()
     photo = Photo(pixels=np.repeat(photograph(), 2, axis=0))

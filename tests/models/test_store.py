@@ -76,6 +76,7 @@ def test_a_kept_file_is_found_and_run_without_torch_and_transformers(
     assert json.loads(done.stdout.splitlines()[-1]) == [0, []], done.stderr
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_said_and_made_anew(
     checkpoint: Checkpoints, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_damaged_file_is_said_and_made_anew(
     assert again.stat().st_size == len(whole)
 
 
+@pytest.mark.slow
 def test_another_kind_is_another_file(checkpoint: Checkpoints, cache: Path) -> None:
     for kind in ("affine_inverse", "affine"):
         assert load_model(checkpoint("depth_anything"), kind=kind).card.kind == kind
@@ -132,6 +134,7 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
     assert first != second
 
 
+@pytest.mark.slow
 def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
     checkpoint: Checkpoints,
     cache: Path,
@@ -153,6 +156,7 @@ def test_what_cannot_be_converted_is_refused_to_an_engine_that_was_asked_for(
         load_model(checkpoint("zoedepth_experts"), kind="metric", engine="onnxruntime")
 
 
+@pytest.mark.slow
 def test_openvino_runs_a_kept_file_too(checkpoint: Checkpoints, cache: Path) -> None:
     folder = checkpoint("depth_anything")
     exact, rough = (
@@ -168,6 +172,7 @@ def test_openvino_runs_a_kept_file_too(checkpoint: Checkpoints, cache: Path) -> 
     assert len(list(cache.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_int8_needs_no_photographs_with_onnxruntime_and_says_that_openvino_does(
     checkpoint: Checkpoints, cache: Path
 ) -> None:
@@ -188,6 +193,7 @@ def test_a_cache_that_cannot_be_is_said(
         load_model(checkpoint("depth_anything"), kind="affine_inverse", engine="onnxruntime")
 
 
+@pytest.mark.slow
 def test_a_killed_conversion_leaves_nothing_that_counts(
     checkpoint: Checkpoints, cache: Path
 ) -> None:
@@ -226,6 +232,7 @@ def test_the_usual_engine_follows_from_device_and_precision(
     assert found.usual
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_short_is_made_anew(
     checkpoint: Checkpoints, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,6 +245,7 @@ def test_a_file_that_was_cut_short_is_made_anew(
     assert "is damaged and is made anew" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_of_no_hash_is_none_that_was_written(
     checkpoint: Checkpoints, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,6 +259,7 @@ def test_a_file_of_no_hash_is_none_that_was_written(
     assert list(cache.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["torch.onnx.export", "rilievo.models.onnx.sha256"])
 def test_a_full_disk_says_nothing_of_the_network(
     checkpoint: Checkpoints, cache: Path, monkeypatch: pytest.MonkeyPatch, function: str

@@ -32,6 +32,7 @@ def test_missing_extra_and_misshapen_tensors_are_listed(
     assert "extra: something.else" in message
 
 
+@pytest.mark.slow
 def test_extra_tensors_alone_are_told_of(checkpoint: Checkpoints, tmp_path: Path) -> None:
     folder = copied(checkpoint("dpt"), tmp_path / "dpt")
     tensors = load_file(folder / "model.safetensors")

@@ -80,6 +80,7 @@ def plain_depth(folder: Path, photo: np.ndarray, *, unit: float) -> np.ndarray:
     return unit / resized
 
 
+@pytest.mark.slow
 def test_a_folder_predicts_what_the_published_program_does(mono: Path) -> None:
     model = load_model(mono, device="cpu")
     assert model.card.kind is DepthKind.UP_TO_SCALE
@@ -88,6 +89,7 @@ def test_a_folder_predicts_what_the_published_program_does(mono: Path) -> None:
     np.testing.assert_allclose(prediction.depth.values, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_depth_that_was_learned_from_stereo_is_in_metres(stereo: Path) -> None:
     model = load_model(stereo, device="cpu")
     assert model.card.kind is DepthKind.METRIC
@@ -97,6 +99,7 @@ def test_depth_that_was_learned_from_stereo_is_in_metres(stereo: Path) -> None:
     assert model.settings["unit"] == 5.4
 
 
+@pytest.mark.slow
 def test_the_command_line_predicts_by_a_folder_and_says_its_licence(
     stereo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +155,7 @@ def test_numbers_spread_over_what_depth_can_be(mono: Path) -> None:
     assert depth.max() > 3 * depth.min()
 
 
+@pytest.mark.slow
 def test_a_post_processed_answer_is_made_of_two(mono: Path) -> None:
     photo = photograph()
     one = load_model(mono, device="cpu")
@@ -166,6 +170,7 @@ def test_a_post_processed_answer_is_made_of_two(mono: Path) -> None:
     np.testing.assert_allclose(said, 1 / inverse.numpy(), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["run", "stereo"])
 def test_an_onnx_file_says_the_same_and_resizes_the_same(
     stereo: Path, tmp_path: Path, given: str

@@ -203,6 +203,7 @@ def test_without_truth_or_motion_there_are_no_scores() -> None:
     assert score_trajectory(told(path, unknown)) is None
 
 
+@pytest.mark.slow
 def test_the_command_writes_poses_a_picture_and_errors(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,6 +279,7 @@ def test_official_checkpoints_say_motion_and_stereo_ones_in_metres(tmp_path: Pat
     np.testing.assert_allclose(both.poses[:, :3, 3], 5.4 * mono.poses[:, :3, 3], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_folders_without_motion_are_refused_in_a_line(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "stereo", size=SIZE, stereo=True, pose=None)
     with pytest.raises(ModelError, match=r"stereo: has no pose\.pth: it learned from stereo"):

@@ -109,6 +109,7 @@ def normal_colour() -> np.ndarray:
     return np.array([127.5 * (1 + x), 127.5, 127.5 * (1 + z)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [DepthKind.UP_TO_SCALE, DepthKind.METRIC])
 def test_a_still_clip_does_not_flicker_unless_frames_are_left_alone(
     tmp_path: Path, kind: DepthKind
@@ -233,6 +234,7 @@ def test_a_known_point_of_the_first_frame_gives_metres_for_all(tmp_path: Path) -
     assert sidecar.calibration.asked == ("60,40,2.5",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
 def test_affine_clips_become_metric_and_constant_with_points_of_the_first_frame(
     tmp_path: Path, kind: DepthKind
@@ -302,6 +304,7 @@ def test_uneven_times_odd_sizes_and_a_late_start_are_kept_and_said(tmp_path: Pat
     assert coded(tmp_path / "out").shape == (7, 95, 127)
 
 
+@pytest.mark.slow
 def test_a_broken_tail_is_said_and_the_rest_is_done(tmp_path: Path) -> None:
     clip = write_clip(
         tmp_path / "clip.mkv", Clip(pictures=numbered(60), key_every=6, sound="libmp3lame")
@@ -328,6 +331,7 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path) -> None:
     assert len(names(tmp_path / "out.frames")) == 11
 
 
+@pytest.mark.slow
 def test_sound_that_fits_nowhere_is_left_out_and_said(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.avi", Clip(codec="mpeg4", sound="pcm_mulaw"))
     sidecar = run(clip, tmp_path / "out", "colour")
@@ -374,6 +378,7 @@ def stop_at(frame: int):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [3, 15, 20])
 def test_an_interruption_leaves_what_was_there_and_nothing_new(tmp_path: Path, frame: int) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(10)))

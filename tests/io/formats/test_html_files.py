@@ -269,6 +269,7 @@ def test_from_the_camera_the_surface_is_the_photograph(shown: Opened) -> None:
         assert np.abs(colour - COLOURS[name]).max() < 30, name
 
 
+@pytest.mark.slow
 def test_mouse_wheel_and_keys_turn_shift_and_zoom_and_reset_goes_back(
     shown: Opened,
 ) -> None:

@@ -29,6 +29,7 @@ def seen(backbone: Backbone, image: Tensor) -> Features:
         return backbone(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [*CONFIGS, *TIMM, *OTHERS])
 def test_every_family_sees_each_image_for_itself_as_its_facts_say(
     family: str, tmp_path: Path
@@ -58,6 +59,7 @@ def test_every_family_sees_each_image_for_itself_as_its_facts_say(
     assert backbone.facts.positions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["Dinov2WithRegistersConfig", "DINOv3ViTConfig", "CLIPConfig"])
 def test_layers_are_raw_outputs_of_blocks_without_registers(family: str, tmp_path: Path) -> None:
     backbone = made(family, tmp_path, layers=(1, 2), tokens=True, normalisation="none")
@@ -96,6 +98,7 @@ def test_timms_layers_are_its_blocks_run_by_hand() -> None:
                 torch.testing.assert_close(features.tokens[place][0], x[0, 0])
 
 
+@pytest.mark.slow
 def test_mae_keeps_every_patch_in_its_place(tmp_path: Path) -> None:
     backbone = made("ViTMAEConfig", tmp_path, layers=(0,), normalisation="none")
     body: Any = backbone.get_submodule("body")
@@ -123,6 +126,7 @@ def test_computed_positions_are_waves_of_the_column_and_then_of_the_row() -> Non
     torch.testing.assert_close(found[5 * row + column], torch.tensor(waves))
 
 
+@pytest.mark.slow
 def test_probe3d_takes_mae_one_block_early_and_computes_its_positions(tmp_path: Path) -> None:
     name = save_config(tmp_path, "ViTMAEConfig", num_hidden_layers=12)
     ours = make_backbone(name, pretrained=False)
@@ -165,6 +169,7 @@ def test_normalisation_comes_from_the_checkpoint_where_it_says_one(tmp_path: Pat
         make_backbone(name, pretrained=False)
 
 
+@pytest.mark.slow
 def test_class_tokens_are_taken_from_dino_unless_told(tmp_path: Path) -> None:
     assert made("Dinov2Config", tmp_path / "a").token_channels == (16,) * 4
     assert made("Dinov2Config", tmp_path / "a", tokens=False).token_channels is None
@@ -180,6 +185,7 @@ def test_a_backbone_without_class_token_says_so(family: str, tmp_path: Path) -> 
         made(family, tmp_path, tokens=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["ViTConfig", "timm/test_vit", "mobilenetv2"])
 def test_layers_that_do_not_exist_are_named_with_those_that_do(family: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"has no layer 30; its \d+ layers are 0, 1, 2, 3"):
@@ -192,12 +198,14 @@ def test_layers_that_do_not_exist_are_named_with_those_that_do(family: str, tmp_
     assert made(family, tmp_path, layers=(-1,)).facts.layers == (depth - 1,)
 
 
+@pytest.mark.slow
 def test_a_fixed_size_is_kept_to(tmp_path: Path) -> None:
     backbone = made("SamVisionConfig", tmp_path)
     with pytest.raises(InputError, match=r"images of 50 x 75 pixels.*64 x 64 pixels.*alone"):
         backbone(torch.rand(1, 3, 50, 75))
 
 
+@pytest.mark.slow
 def test_sam_in_probe3d_does_not_pad(tmp_path: Path) -> None:
     backbone = made("SamVisionConfig", tmp_path, preset="probe3d")
     with pytest.raises(InputError, match="both sides must be multiples of 16"):

@@ -111,6 +111,7 @@ def test_an_own_class_that_breaks_its_word_is_told() -> None:
     assert Means.patch == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny_backbones:Learnt", "timm/test_vit", "mobilenetv2"])
 def test_weights_come_from_a_file_with_or_without_wrapping(name: str, tmp_path: Path) -> None:
     source = make_backbone(name, pretrained=False, seed=5)
@@ -151,6 +152,7 @@ def test_weights_that_do_not_fill_the_network_are_refused(tmp_path: Path) -> Non
         make_backbone("mobilenetv2", pretrained=True)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_transformers_is_loaded_and_a_partial_one_refused(tmp_path: Path) -> None:
     name = save_model(tmp_path / "whole", "Dinov2Config")
     loaded, random = make_backbone(name), make_backbone(name, pretrained=False)

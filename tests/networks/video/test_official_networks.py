@@ -168,6 +168,7 @@ class _Payload:
         return (Path.touch, (self.path,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["encoder.pth", "depth.pth", "pose.pth", "pose_encoder.pth"])
 @pytest.mark.parametrize("bare", [False, True])
 def test_code_in_a_file_is_refused_and_not_run(copied: Path, name: str, bare: bool) -> None:
@@ -184,6 +185,7 @@ def test_code_in_a_file_is_refused_and_not_run(copied: Path, name: str, bare: bo
     assert not touched.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [

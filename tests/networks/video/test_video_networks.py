@@ -36,6 +36,7 @@ def image(size: tuple[int, int] = SIZE, *, seed: int = 0) -> Tensor:
     return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 def test_the_published_networks_have_the_published_number_of_weights() -> None:
     with torch.device("meta"):
         for name, encoder, decoder in (
@@ -55,6 +56,7 @@ def test_the_light_network_is_light() -> None:
         assert count_parameters(DepthNet(VideoBlueprint(encoder="lite"))) <= 3_500_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder",
     ["resnet18", "lite", "timm/test_resnet", "timm/test_vit", "timm/test_convnext"],
@@ -72,6 +74,7 @@ def test_every_encoder_gives_a_disparity_at_each_scale_from_0_to_1(
     assert all(0 < each.min() < each.max() < 1 for each in said)
 
 
+@pytest.mark.slow
 def test_maps_with_their_channels_last_are_turned() -> None:
     """Of Swin's family; by way of what the model itself says of an image."""
     encoder = TimmEncoder("timm/swin_tiny_patch4_window7_224", (64, 64)).eval()
@@ -184,6 +187,7 @@ def test_the_motion_of_each_source_is_that_of_its_pair_in_time(pose: PoseKind) -
     torch.testing.assert_close(said.disparities, networks.depth(target))
 
 
+@pytest.mark.slow
 def test_a_shared_encoder_sees_all_frames_of_a_step_in_one_batch() -> None:
     """As published: statistics of a batch are those of the target and all its sources at once."""
     blueprint = replace(SMALL, encoder="resnet18", pose=PoseKind.SHARED)
@@ -216,6 +220,7 @@ def parallaxes_of(blueprint: VideoBlueprint, shift: float) -> torch.Tensor:
     return inverse * said.source_T_target[0][0, :3, 3].norm()
 
 
+@pytest.mark.slow
 def test_parallax_does_not_hang_on_the_scale_of_depth() -> None:
     """Sigmoids this small are e to what the head says, and inverse depth follows them."""
     known = replace(SMALL, encoder="resnet18", min_depth=1e-6, max_depth=1e9)

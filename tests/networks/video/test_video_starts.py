@@ -94,6 +94,7 @@ def test_the_light_encoder_has_no_published_weights_and_it_is_said() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_start_from_a_run_takes_all_that_it_holds(tmp_path: Path) -> None:
     source = make_networks(SMALL, offsets=(1,), seed=5)
     save_file(source.state_dict(), tmp_path / "weights.safetensors")
@@ -111,6 +112,7 @@ def test_what_a_run_does_not_hold_starts_from_random_weights_and_is_said(tmp_pat
     assert note.endswith("holds no pose network: it starts from random weights")
 
 
+@pytest.mark.slow
 def test_a_run_of_other_networks_is_refused_by_its_first_tensors(tmp_path: Path) -> None:
     source = make_networks(SMALL, offsets=(1,), seed=5)
     save_file(source.state_dict(), tmp_path / "weights.safetensors")
@@ -134,6 +136,7 @@ def test_a_folder_to_start_from_that_holds_nothing_is_refused(tmp_path: Path, br
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_official_checkpoint_without_pose_leaves_it_at_random_and_says_so(
     tmp_path: Path,
 ) -> None:
@@ -149,6 +152,7 @@ def test_an_official_checkpoint_without_pose_leaves_it_at_random_and_says_so(
     assert torch.equal(heads[1].conv.weight, theirs["decoder.13.conv.weight"])
 
 
+@pytest.mark.slow
 def test_an_official_checkpoint_of_other_networks_is_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, size=SIZE)
     start = str(tmp_path)
