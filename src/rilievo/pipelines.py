@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from rilievo.errors import OptionError
-from rilievo.models.base import ImageLike, Model
+from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.predicting.run import predict
 from rilievo.types import Prediction
 
@@ -59,9 +59,8 @@ class DepthPipeline:
         Raises:
             RilievoError: As ``rilievo.predict``.
         """
-        if isinstance(inputs, list | tuple):
-            return [_estimate(each) for each in predict(inputs, model=self.model)]
-        return _estimate(predict(inputs, model=self.model))
+        answers = [_estimate(each) for each in predict(as_list(inputs), model=self.model)]
+        return answers if isinstance(inputs, list | tuple) else answers[0]
 
 
 def pipeline(

@@ -7,7 +7,7 @@ module brings the answer to the photograph's size and writes down what made it.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, cast, overload
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -25,6 +25,12 @@ from rilievo.version import VERSION
 
 # A picture as users have it: all that ``rilievo.read_photo`` reads, or read already.
 ImageLike = Photo | PhotoSource
+
+
+def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
+    """A list of the images of a list or tuple, or of the one image."""
+    # A type checker cannot tell that a list is no open file, which is whatever has a ``read``.
+    return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +111,8 @@ class Model(ABC):
         Raises:
             InputError: If one of them cannot be read.
         """
-        if isinstance(images, list | tuple):
-            return self.predict(images)
-        [prediction] = self.predict([images])
-        return prediction
+        predictions = self.predict(as_list(images))
+        return predictions if isinstance(images, list | tuple) else predictions[0]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
         """Bring a network's answer to the photograph's size, and say what made it.

@@ -13,7 +13,7 @@ from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.models import load_model
-from rilievo.models.base import ImageLike, Model
+from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.last import last_model
 from rilievo.models.quality import model_of
 from rilievo.models.refinement import FlipAveraged, Tiled
@@ -102,7 +102,6 @@ def predict(
         CalibrationError: If what is known does not determine metres.
     """
     several = isinstance(image, list | tuple)
-    images = list(image) if several else [image]
     if several and known:
         raise OptionError("known belongs to one photograph: call predict for each with its own")
     if camera is not None and fov is not None:
@@ -114,7 +113,7 @@ def predict(
     metres = Metres(known=read_known(known), camera_height=camera_height)
     model = model_of(quality) if model is None else model
     predictions = []
-    for each in images:
+    for each in as_list(image):
         photo = each if isinstance(each, Photo) else read_photo(each)
         photo = with_camera(photo, read_camera(camera, photo.shape), fov)
         with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
