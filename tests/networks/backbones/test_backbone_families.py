@@ -230,7 +230,7 @@ def test_networks_without_places_are_refused(tmp_path: Path) -> None:
         ("resnet50", "no backbone 'resnet50'; known are timm/MODEL"),
         ("mobilenetv3", "no backbone 'mobilenetv3'; known are"),
         ("no_such_module:Class", "No module named 'no_such_module'; looked where Python finds"),
-        ("tiny_backbones:Nothing", "cannot be made"),
+        ("tiny_backbones:Nothing", "has no attribute .Nothing."),
         ("tiny_backbones:Unmakeable", "Unmakeable' cannot be made: KeyError: 'depth'"),
         ("tiny_backbones:Path", "is a .*Path; expected a class derived from .*OwnBackbone"),
         ("tiny_backbones:Silent", "does not say its 'patch' and 'available' layers"),
