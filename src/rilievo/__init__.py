@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from rilievo.models import load_model as load_model
     from rilievo.models.last import unload_model as unload_model
     from rilievo.pipelines import pipeline as pipeline
+    from rilievo.predicting.images import predict as predict
     from rilievo.predicting.options import PredictOptions as PredictOptions
-    from rilievo.predicting.run import predict as predict
     from rilievo.predicting.run import predict_files as predict_files
     from rilievo.predicting.stream import stream as stream
     from rilievo.sweep.options import SweepOptions as SweepOptions
@@ -85,7 +85,7 @@ _HOMES = {
     "load_model": "models",
     "open_dataset": "datasets",
     "pipeline": "pipelines",
-    "predict": "predicting.run",
+    "predict": "predicting.images",
     "predict_files": "predicting.run",
     "read_photo": "io.photo",
     "read_prediction": "io.readback",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from rilievo.errors import OptionError
 from rilievo.models.base import ImageLike, Model, as_list
-from rilievo.predicting.run import predict
+from rilievo.predicting.images import predict
 from rilievo.types import Prediction
 
 TASK = "depth-estimation"

@@ -20,8 +20,9 @@ from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
+from rilievo.predicting.images import predict
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import predict, predict_files
+from rilievo.predicting.run import predict_files
 from rilievo.predicting.summary import Summary
 from rilievo.types import Camera, CameraSource, DepthKind
 

@@ -14,8 +14,8 @@ from rilievo.errors import OptionError
 from rilievo.io.limits import printable
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.models import DEFAULT_MODEL
+from rilievo.predicting.images import predict
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import predict
 from rilievo.types import Prediction
 
 _Point = tuple[float, float]

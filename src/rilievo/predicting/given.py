@@ -1,11 +1,13 @@
 """Cameras and known distances in the forms in which Python has them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from rilievo.calibration import Known, KnownLength, KnownPoint, parse_known
+from rilievo.calibration.sparse import of_array, read_sparse
 from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.types import Camera
@@ -56,6 +58,25 @@ def read_known(known: Sequence[KnownLike]) -> tuple[Known, ...]:
     if isinstance(known, str | KnownPoint | KnownLength) or not isinstance(known, Sequence):
         raise OptionError(expected)
     return tuple(_read(each, expected) for each in known)
+
+
+def read_sparse_depth(
+    sparse: str | Path | np.ndarray, shape: tuple[int, int], unit: float | None
+) -> tuple[KnownPoint, ...]:
+    """Known points of sparse depth, an array or a file.
+
+    Args:
+        sparse: (h, w), with 0 and NaN as gaps; or a file as ``--sparse`` reads it.
+        shape: (height, width) of the photograph [px].
+        unit: Metres that one count stands for; 1 of floats when None.
+
+    Raises:
+        InputError: If it cannot be read, has no depth, or has other proportions.
+        OptionError: If its numbers are whole and have no unit.
+    """
+    if isinstance(sparse, np.ndarray):
+        return of_array(sparse, shape, unit)
+    return read_sparse(Path(sparse), shape, unit)
 
 
 def _read(known: KnownLike, expected: str) -> Known:

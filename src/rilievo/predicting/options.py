@@ -80,6 +80,12 @@ class PredictOptions:
     """A length in one photograph: column and row of both ends and the metres between them, or a
     usual thing for the metres: a4, letter, card, door, brick, ... It makes depth metric, alone or
     with --known; for several, repeat the option."""
+    sparse: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
+    """Depth of another instrument at some pixels (lidar, COLMAP, a phone's depth camera), which
+    makes depth metric: a map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text
+    with lines u v metres; of many photographs, a folder of files with their names."""
+    sparse_unit: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
+    """Metres that one count of sparse depth stands for: 0.001 for millimetres."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, for metres where a floor is seen."""
     flip: bool = False
@@ -133,6 +139,8 @@ class PredictOptions:
         if not all(isinstance(length, str) for length in self.known_length):
             raise OptionError("known_length is made of texts 'u1,v1,u2,v2,metres'")
         object.__setattr__(self, "output", Path(self.output))
+        if self.sparse is not None:
+            object.__setattr__(self, "sparse", Path(self.sparse))
         object.__setattr__(self, "model", model_of(self.quality, self.model))
         for name, rule, words in _RULES:
             value = getattr(self, name)
@@ -177,7 +185,7 @@ class PredictOptions:
     @property
     def knows(self) -> bool:
         """Whether anything is known that gives metres of every kind of depth."""
-        return bool(self.known or self.known_length)
+        return bool(self.known or self.known_length or self.sparse)
 
     @property
     def known_facts(self) -> tuple[Known, ...]:
@@ -247,11 +255,15 @@ _EXCLUSIVE = (
     ("camera", "fov"),
     ("known", "camera_height"),
     ("known_length", "camera_height"),
+    ("sparse", "camera_height"),
+    ("sparse", "known"),
+    ("sparse", "known_length"),
     ("resume", "overwrite"),
 )
 _RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("fov", lambda value: 0 < value < 180, "between 0 and 180 degrees"),
     ("camera_height", lambda value: 0 < value < math.inf, "a positive number of metres"),
+    ("sparse_unit", lambda value: 0 < value < math.inf, "a positive number of metres"),
     ("tile", lambda value: value >= 64, "64 pixels or more"),
     ("threads", lambda value: value >= 1, "1 or more"),
     ("batch_size", lambda value: value >= 1, "1 or more"),

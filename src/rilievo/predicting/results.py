@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from rilievo.calibration import Calibrated, Known
-from rilievo.calibration.table import read_known_table
-from rilievo.errors import CalibrationError, InputError, OptionError, OutputError
+from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.atomic import discard
 from rilievo.io.limits import printable, reason
@@ -21,18 +19,9 @@ from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.inputs import Job, Medium
+from rilievo.predicting.metres import metres_of, of_table, sparse_facts, trust, with_metres
 from rilievo.predicting.options import PredictOptions
-from rilievo.types import Calibration, Camera, CameraSource, Photo, Prediction, Setting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metres:
-    """What the user knows of true size: points, lengths, the camera's height, or nothing."""
-
-    known: tuple[Known, ...] = ()
-    camera_height: float | None = None
-    smooth: bool = True
-    """Whether many facts may bend depth; of a video, other frames take over one factor."""
+from rilievo.types import Camera, CameraSource, Photo, Setting
 
 
 def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo:
@@ -54,49 +43,6 @@ def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo
             f"{width}x{height} pixels: are the intrinsics for another resolution?"
         )
     return replace(photo, camera=camera)
-
-
-def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
-    """The prediction in metres, where the user knows enough, and what was fitted.
-
-    Raises:
-        CalibrationError: If what is known does not determine metres, or there is no depth.
-    """
-    if not metres.known and metres.camera_height is None:
-        return prediction, None
-    if prediction.depth_or_none is None:
-        raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
-    from rilievo.calibration import calibrate, calibrate_height
-    from rilievo.calibration.record import facts
-    from rilievo.measure.expectation import with_expected_error
-
-    if metres.known:
-        fitted = calibrate(
-            prediction.depth, metres.known, camera=prediction.camera, smooth=metres.smooth
-        )
-        asked = tuple(map(str, metres.known))
-    else:
-        assert metres.camera_height is not None, "checked above"
-        assert prediction.camera is not None, "every finished prediction has a camera"
-        fitted = calibrate_height(
-            prediction.depth,
-            prediction.camera,
-            metres.camera_height,
-            normals=prediction.normals,
-        )
-        asked = (f"{metres.camera_height:g} m",)
-    metric = replace(prediction, depth_or_none=fitted.depth, calibration=facts(fitted, asked))
-    return with_expected_error(metric), fitted
-
-
-def trust(calibration: Calibration) -> str:
-    """How far to believe metres, in words."""
-    if calibration.expected_error is None:
-        return f"metres from {calibration.method}"
-    return (
-        f"metres from {calibration.method}; expect depths of 8 pixels in 10 within "
-        f"{100 * calibration.expected_error:.0f} %"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,22 +107,6 @@ class Results:
         }
         return [need for need in OUTPUTS[name].needs if not given[need]]
 
-    def metres(self, job: Job) -> Metres:
-        """What the user knows of true size in one photograph, or in the first frame of a clip.
-
-        Raises:
-            InputError: If the table of known points has none of it.
-        """
-        options = self.options
-        known = options.known_facts
-        if options.known_table is not None:
-            known = read_known_table(options.known_table).get(job.source.resolve(), ())
-            if not known:
-                raise InputError(
-                    f"{printable(job.source)}: {printable(options.known_table)} has no point of it"
-                )
-        return Metres(known=known, camera_height=options.camera_height)
-
     def prepare(self, photo: Photo) -> Photo:
         """Give a photograph the camera that the user named."""
         return with_camera(photo, self.options.given_camera, self.options.fov)
@@ -190,7 +120,7 @@ class Results:
         Raises:
             RilievoError: If that cannot be done; nothing half-written is left.
         """
-        formats, metres = self._with_broken(job), self.metres(job)
+        formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
             # Bringing them to the photograph's size takes three times as long as the depth.
             inference = replace(inference, normals=None)
@@ -274,8 +204,9 @@ class Results:
             "known": " ".join(
                 (*options.known, *options.known_length)
                 if options.known_table is None
-                else map(str, self.metres(job).known)
+                else map(str, of_table(options.known_table, job))
             ),
+            **sparse_facts(options, job),
             "camera_height": options.camera_height,
             "colour_map": options.colour_map,
             "colour_range": options.colour_range,

@@ -1,128 +1,23 @@
-"""``rilievo.predict`` for one photograph, ``rilievo.predict_files`` for everything else."""
+"""``rilievo.predict_files``: photographs, folders and videos, to files."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import overload
 
 from rilievo.calibration import KnownLength
 from rilievo.calibration.table import read_known_table
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
 from rilievo.models import load_model
-from rilievo.models.base import ImageLike, Model, as_list
-from rilievo.models.last import last_model
-from rilievo.models.quality import model_of
+from rilievo.models.base import Model
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
 from rilievo.predicting.consent import agree_to_pay
-from rilievo.predicting.given import CameraLike, KnownLike, read_camera, read_known
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photos import fail, predict_photos
-from rilievo.predicting.results import Metres, Results, with_camera, with_metres
+from rilievo.predicting.results import Results
 from rilievo.predicting.summary import Summary, Tally
-from rilievo.types import Photo, Prediction
-
-
-@overload
-def predict(
-    image: ImageLike,
-    *,
-    model: str | Path | Model | None = None,
-    quality: str | None = None,
-    camera: CameraLike | None = None,
-    fov: float | None = None,
-    known: Sequence[KnownLike] = (),
-    camera_height: float | None = None,
-    flip: bool = False,
-    tile: int | None = None,
-    sharp: bool = True,
-) -> Prediction: ...
-@overload
-def predict(
-    image: Sequence[ImageLike],
-    *,
-    model: str | Path | Model | None = None,
-    quality: str | None = None,
-    camera: CameraLike | None = None,
-    fov: float | None = None,
-    camera_height: float | None = None,
-    flip: bool = False,
-    tile: int | None = None,
-    sharp: bool = True,
-) -> list[Prediction]: ...
-def predict(
-    image: ImageLike | Sequence[ImageLike],
-    *,
-    model: str | Path | Model | None = None,
-    quality: str | None = None,
-    camera: CameraLike | None = None,
-    fov: float | None = None,
-    known: Sequence[KnownLike] = (),
-    camera_height: float | None = None,
-    flip: bool = False,
-    tile: int | None = None,
-    sharp: bool = True,
-) -> Prediction | list[Prediction]:
-    """Depth and normals of a photograph, or of each of a list of them.
-
-    Args:
-        image: A path, an http(s) address, bytes, an open file, an array, a tensor of torch, a
-            Pillow image (``rilievo.read_photo`` says which) or a ``Photo``; or a list of them,
-            which are predicted one by one and held in memory together.
-        model: A name in ``MODELS``, an ONNX file, or a model loaded before; by default the
-            embedded one. The last one that was named is kept for the next call;
-            ``rilievo.unload_model`` drops it.
-        quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
-            best (MoGe-2 large); the last two are downloaded once.
-        camera: Intrinsics [px] of the upright photograph, as a ``Camera``, a 3x3 matrix K or a
-            focal length with the centre in the middle; by default from EXIF, else assumed.
-        fov: Horizontal field of view [degrees], in place of ``camera``.
-        known: Points whose depth is known and lengths: ``KnownPoint`` and ``KnownLength``, tuples
-            (u, v, metres) and (u1, v1, u2, v2, metres), or the same as texts with commas; they
-            make depth metric. Of one photograph alone.
-        camera_height: Height of the camera above a visible floor [m], in place of ``known``.
-        flip: Average with the mirror image.
-        tile: Side [px] of overlapping tiles, for detail in large photographs.
-        sharp: Enlarge the network's answer along the edges of the photograph.
-
-    Returns:
-        Depth of the model's kind, or ``METRIC`` where something is known; normals if the model
-        gives them; at the photograph's resolution. What a calibration found stands in
-        ``calibration``; what deserves a look there is a ``UserWarning`` too. A list for a list.
-
-    Raises:
-        InputError: If the image cannot be read.
-        ModelError: If there is no such model.
-        OptionError: If two arguments contradict each other.
-        CalibrationError: If what is known does not determine metres.
-    """
-    several = isinstance(image, list | tuple)
-    if several and known:
-        raise OptionError("known belongs to one photograph: call predict for each with its own")
-    if camera is not None and fov is not None:
-        raise OptionError("camera and fov do not go together; give one")
-    if known and camera_height is not None:
-        raise OptionError("known and camera_height do not go together; give one")
-    if quality is not None and model is not None:
-        raise OptionError("quality and model do not go together; give one")
-    metres = Metres(known=read_known(known), camera_height=camera_height)
-    model = model_of(quality) if model is None else model
-    predictions = []
-    for each in as_list(image):
-        photo = each if isinstance(each, Photo) else read_photo(each)
-        photo = with_camera(photo, read_camera(camera, photo.shape), fov)
-        with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
-            [prediction] = refined(loaded, flip=flip, tile=tile, sharp=sharp).predict([photo])
-        prediction, _ = with_metres(prediction, metres)
-        if prediction.calibration is not None and prediction.calibration.warning is not None:
-            warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)
-        predictions.append(prediction)
-    return predictions if several else predictions[0]
 
 
 def predict_files(
@@ -264,7 +159,12 @@ def check_known(options: PredictOptions, inputs: int) -> None:
     """
     if options.known_table is not None:
         read_known_table(options.known_table)
-    elif options.knows and inputs > 1:
+    elif options.sparse is not None and inputs > 1 and not options.sparse.is_dir():
+        raise OptionError(
+            f"--sparse {printable(options.sparse)} is of one photograph, and {inputs} were found: "
+            "name a folder with one file for each"
+        )
+    elif options.known_facts and inputs > 1:
         [first, *_] = options.known_facts
         what = "length" if isinstance(first, KnownLength) else "point"
         raise OptionError(

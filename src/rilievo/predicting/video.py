@@ -11,7 +11,8 @@ from rilievo.io.video import VideoReader
 from rilievo.predicting.clip import predict_clip
 from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.results import Results, with_metres
+from rilievo.predicting.metres import metres_of, with_metres
+from rilievo.predicting.results import Results
 from rilievo.predicting.summary import Tally
 from rilievo.types import Prediction
 
@@ -55,7 +56,9 @@ def _open(job: Job, results: Results) -> FrameSource:
 
 def _options(job: Job, results: Results) -> ClipOptions:
     def calibrate(first: Prediction) -> Metric | None:
-        prediction, fitted = with_metres(first, replace(results.metres(job), smooth=False))
+        prediction, fitted = with_metres(
+            first, replace(metres_of(results.options, job, first.shape), smooth=False)
+        )
         if fitted is None or prediction.calibration is None:
             return None
         return Metric(fit=fitted.fit, facts=prediction.calibration)

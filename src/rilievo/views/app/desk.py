@@ -18,7 +18,7 @@ from rilievo.calibration import KnownPoint
 from rilievo.errors import InputError
 from rilievo.io.photo import read_photo
 from rilievo.models.base import Inference
-from rilievo.predicting.results import Metres, with_metres
+from rilievo.predicting.metres import Metres, with_metres
 from rilievo.types import Photo, Prediction
 from rilievo.views.app.kept import keep, kept
 from rilievo.views.app.network import Networks

@@ -1,0 +1,178 @@
+"""Depth of another instrument at some pixels brings a whole map to metres."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import stereo_motorcycle
+
+import rilievo
+from rilievo.calibration.sparse import (
+    MOST_POINTS,
+    of_array,
+    plausible,
+    read_sparse,
+    spread_out,
+)
+from rilievo.cli import main
+from rilievo.types import DepthMap
+
+SHAPE = (48, 64)
+
+
+def ramp() -> np.ndarray:
+    """Depth of a leaning wall [m]."""
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    return (2 + rows / 30 + columns / 60).astype(np.float32)
+
+
+def gaps(depth: np.ndarray, share: float = 0.1) -> np.ndarray:
+    seen = np.random.default_rng(0).random(depth.shape) < share
+    return np.where(seen, depth, 0).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def motorcycle() -> tuple[np.ndarray, np.ndarray]:
+    """The photograph and its true depth [m], a quarter as large."""
+    photo, _, disparity = stereo_motorcycle()
+    depth = 994.978 * 0.193001 / (np.nan_to_num(disparity, posinf=0) + 31.086)
+    depth[~np.isfinite(disparity)] = 0
+    return np.ascontiguousarray(photo[::4, ::4]), depth[::4, ::4].astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["d.npy", "d.png", "d.txt", "d.csv", "d.tiff"])
+def test_the_same_points_come_from_every_file(tmp_path: Path, name: str) -> None:
+    depth = np.round(gaps(ramp(), 0.02), 3)
+    path, unit = tmp_path / name, None
+    if name == "d.npy":
+        np.save(path, depth)
+    elif name == "d.tiff":
+        Image.fromarray(depth).save(path)
+    elif name == "d.png":
+        unit = 0.001
+        Image.fromarray(np.round(depth * 1000).astype(np.uint16)).save(path)
+    else:
+        at = np.argwhere(depth > 0)
+        mark = "," if name == "d.csv" else " "
+        lines = [mark.join(map(str, (v - 0 * u, u, depth[u, v]))) for u, v in at]
+        header = "u,v,metres\n" if name == "d.csv" else "# u v metres\n"
+        path.write_text(header + "\n".join(lines) + "\n")
+    found = {(point.u, point.v): point.metres for point in read_sparse(path, SHAPE, unit)}
+    assert set(found) == {(u, v) for v, u in np.argwhere(depth > 0)}
+    for (u, v), metres in found.items():
+        assert metres == pytest.approx(depth[int(v), int(u)], abs=2e-6)
+
+
+def test_a_smaller_map_lies_over_the_whole_photograph() -> None:
+    depth = np.zeros((12, 16), np.float32)
+    depth[0, 0] = depth[11, 15] = 2
+    first, last = of_array(depth, SHAPE, None)
+    assert (first.u, first.v) == (1.5, 1.5)
+    assert (last.u, last.v) == (61.5, 45.5)
+
+
+def test_many_points_are_thinned_evenly_to_medians() -> None:
+    depth = ramp()
+    depth[::7, ::5] *= 50  # slips
+    points = np.array([(p.u, p.v, p.metres) for p in of_array(depth, SHAPE, None)])
+    assert MOST_POINTS / 2 < len(points) <= MOST_POINTS
+    quarters = np.histogram2d(points[:, 0], points[:, 1], bins=2)[0]
+    assert quarters.min() > 0.7 * quarters.max()
+    assert points[:, 2].max() < 6
+    few = points[:10]
+    np.testing.assert_array_equal(spread_out(few, SHAPE), few)
+
+
+def test_depth_becomes_the_instruments(motorcycle: tuple[np.ndarray, np.ndarray]) -> None:
+    """Also where it did not see, better than by one point; pixels kept out are scored."""
+    photo, true = motorcycle
+    sparse = gaps(true, 0.02)
+    kept_out = (true > 0) & (sparse == 0)
+
+    def error(prediction: rilievo.Prediction) -> float:
+        found = prediction.depth.depth()
+        return float(np.median(np.abs(found / np.where(true > 0, true, 1) - 1)[kept_out]))
+
+    with pytest.warns(UserWarning, match="were left out"):
+        many = rilievo.predict(photo, sparse=sparse)
+    v, u = np.argwhere(sparse > 0)[0]
+    one = rilievo.predict(photo, known=[(int(u), int(v), float(true[v, u]))])
+    assert many.depth.kind == "metric"
+    assert error(many) < 0.6 * error(one)
+    assert many.calibration is not None
+    assert len(many.calibration.asked) <= MOST_POINTS
+
+
+def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
+    depth = DepthMap(values=ramp() / 3, kind=rilievo.DepthKind.UP_TO_SCALE)
+    true = gaps(ramp())
+    v, u = np.argwhere(true > 0)[5]
+    true[v, u] *= 10
+    points = of_array(true[:20], (20, 64), None)
+    kept, remark = plausible(depth, points)
+    assert len(kept) == len(points) - 1
+    assert remark is not None
+    assert f"1 of {len(points)} points" in remark
+
+
+@pytest.mark.parametrize(
+    ("sparse", "options", "says"),
+    [
+        (np.zeros(SHAPE, np.float32), {}, "no pixel with depth"),
+        (np.ones(SHAPE, np.uint16), {}, "--sparse-unit"),
+        (np.ones((48, 48), np.float32), {}, "proportions differ"),
+        (np.ones((1, 48, 64), np.float32), {}, "shape"),
+        (np.ones(SHAPE, np.float32), {"known": [(1, 1, 1)]}, "do not go together"),
+        (np.ones(SHAPE, np.float32), {"camera_height": 1.5}, "do not go together"),
+    ],
+)
+def test_what_is_no_sparse_depth_is_said(
+    sparse: np.ndarray, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(rilievo.RilievoError, match=says):
+        rilievo.predict(np.full((*SHAPE, 3), 90, np.uint8), sparse=sparse, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("1 2\n", "line 1"), ("1 2 x\n", "line 1"), ("900 2 3\n", "no point")]
+)
+def test_lists_that_are_wrong_name_the_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "d.txt").write_text(text)
+    with pytest.raises(rilievo.InputError, match=says):
+        read_sparse(tmp_path / "d.txt", SHAPE, None)
+
+
+def test_the_command_takes_a_file_or_a_folder_of_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    motorcycle: tuple[np.ndarray, np.ndarray],
+) -> None:
+    photo, true = motorcycle
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("lidar").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(photo).save(f"photos/{name}.png")
+        millimetres = np.round(1000 * gaps(true, 0.02)).astype(np.uint16)
+        Image.fromarray(millimetres).save(f"lidar/{name}.png")
+    usual = ["predict", "photos", "--sparse", "lidar", "-o", "out", "--save", "npy"]
+    assert main(usual) == 1
+    assert "--sparse-unit" in capsys.readouterr().err
+    usual += ["--sparse-unit", "0.001"]
+    assert main(usual) == 0
+    assert rilievo.read_prediction("out/a.json").depth.kind == "metric"
+    first = Path("out/a.depth.npy").stat().st_mtime_ns
+    assert main(usual) == 0
+    assert Path("out/a.depth.npy").stat().st_mtime_ns == first
+    Image.fromarray(np.round(2000 * gaps(true, 0.02)).astype(np.uint16)).save("lidar/b.png")
+    capsys.readouterr()
+    assert main(usual) != 0
+    assert "sparse" in capsys.readouterr().err
+    assert main([*usual[:2], "--sparse", "lidar/a.png", *usual[4:], "--overwrite"]) == 2
+    assert "name a folder" in capsys.readouterr().err
+    Path("lidar/b.png").unlink()
+    assert main([*usual, "--overwrite"]) == 1
+    assert "no file b" in capsys.readouterr().err
