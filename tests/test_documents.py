@@ -11,8 +11,12 @@ import skimage.data
 import tyro
 from PIL import Image
 
+from catalogue_mirror import CatalogueMirror, catalogue
 from clips import write_clip
+from moge_lookalike import write_moge
 from rilievo.cli import main
+
+__all__ = ["catalogue"]
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
@@ -118,8 +122,11 @@ def test_a_command_that_the_program_does_not_have_is_found(
 
 
 @pytest.fixture
-def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files that the documents speak of, in the current folder."""
+def user_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: CatalogueMirror
+) -> Path:
+    """The files that the documents speak of, in the current folder, and a mirror of the hub."""
+    catalogue.offer("moge-2/small", write_moge)
     motorcycle = Image.fromarray(skimage.data.stereo_motorcycle()[0])
     for name in ("photo.jpg", "room.jpg", "street.jpg", "one.jpg", "two.jpg", "photos/a.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
