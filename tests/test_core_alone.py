@@ -141,6 +141,7 @@ def test_there_is_a_use_of_every_command() -> None:
     assert {f"train {kind}" for kind in KINDS} <= set(USES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USES)
 def test_a_command_works_or_names_the_extra_that_it_needs(
     ended: dict[str, Done], name: str
@@ -166,6 +167,7 @@ def test_every_command_explains_itself(ended: dict[str, Done], name: str) -> Non
     assert f"rilievo {name}" in done.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -180,6 +182,7 @@ def test_the_package_can_be_looked_at(core: Run, code: str) -> None:
     assert "No module named" not in done.stdout
 
 
+@pytest.mark.slow
 def test_pydoc_shows_the_package(core: Run) -> None:
     done = core("-m", "pydoc", "rilievo")
     assert done.returncode == 0
@@ -198,6 +201,7 @@ CALLS = {
 }
 
 
+@pytest.mark.slow
 def test_a_public_function_names_the_extra_that_it_needs(core: Run) -> None:
     assert set(CALLS) <= set(rilievo.__all__)
     lines = [

@@ -51,6 +51,7 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [each for each in PROGRAMS if WITH_TEXTURES not in each])
 def test_a_program_that_is_shown_runs_as_pasted(
     place: str, shown_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

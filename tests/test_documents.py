@@ -139,6 +139,7 @@ def user_folder(
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("document", "command"),
     [
@@ -153,6 +154,7 @@ def test_every_command_that_is_shown_works(user_folder: Path, document: str, com
     assert main(shlex.split(command)[1:]) == 0, f"{document}: {command}"
 
 
+@pytest.mark.slow
 def test_the_quick_start_works_in_one_folder_in_its_order(user_folder: Path) -> None:
     for command in commands("docs/quickstart.md"):
         assert main(shlex.split(command)[1:]) == 0, command

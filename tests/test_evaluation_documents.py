@@ -114,6 +114,7 @@ def test_the_guide_to_evaluation_works_from_top_to_bottom(
     assert (lab / "comparison.html").exists()
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_of_evaluation_work(lab: Path) -> None:
     words = "evaluate -b depth --dataset folder --root mine --predictions dpt -m dpt -o theirs"
     assert main([*words.split(), "--kind", "affine_inverse"]) == 0
@@ -177,6 +178,7 @@ def extended(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_dataset_a_metric_and_a_benchmark_are_added_as_the_guide_says(tmp_path: Path) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()

@@ -25,6 +25,7 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(rilievo)
 
 
+@pytest.mark.slow
 def test_functions_are_not_hidden_by_modules_of_their_name() -> None:
     """Importing a submodule must not turn a public function into that module."""
     loaded = "import rilievo.alignment, rilievo.calibration, rilievo.predicting.run, rilievo"
@@ -55,6 +56,7 @@ def test_the_command_line_and_the_tables_load_no_framework(code: str) -> None:
     assert not loaded_after(code) & set(HEAVY)
 
 
+@pytest.mark.slow
 def test_predicting_a_photograph_loads_only_what_it_needs(tmp_path: Path) -> None:
     """A cold start is mostly imports: these would be a tenth of it each, or more."""
     photo = tmp_path / "photo.jpg"

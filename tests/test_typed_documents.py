@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TYPED = (
@@ -31,6 +33,7 @@ print(rilievo.predict("photo.jpg").depth_or_none.kind)
 """
 
 
+@pytest.mark.slow
 def test_the_python_of_readme_and_guides_is_strictly_typed(tmp_path: Path) -> None:
     pages = [page for pattern in TYPED for page in sorted(ROOT.glob(pattern))]
     for page in pages:

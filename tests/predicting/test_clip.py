@@ -478,6 +478,7 @@ def test_memory_is_the_same_for_a_clip_ten_times_as_long(tmp_path: Path) -> None
     assert peaks[1] < peaks[0] + 8_000
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_leaves_is_swept_and_the_video_done_anew(tmp_path: Path) -> None:
     from rilievo.io.atomic import sweep_parts
 

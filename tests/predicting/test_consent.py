@@ -142,6 +142,7 @@ def test_calls_that_were_set_bound_what_a_folder_may_cost(
     assert service.count("POST /v1/predictions") == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_the_prediction_that_runs(
     service: Service, photos: Path, tmp_path: Path
 ) -> None:

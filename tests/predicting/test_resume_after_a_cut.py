@@ -40,6 +40,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["1.npz", "1.depth.png", "1.ply", "1.json"])
 @pytest.mark.parametrize("left", [b"", None, "cut", "longer"])
 def test_a_file_without_its_size_is_made_anew(
@@ -82,6 +83,7 @@ def test_zeros_in_place_of_a_json_and_a_file_do_not_block(
     assert contents(out) == whole
 
 
+@pytest.mark.slow
 def test_a_clip_of_no_bytes_is_made_anew(tmp_path: Path, make_network: MakeNetwork) -> None:
     network, out = make_network(), tmp_path / "out"
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(4)))

@@ -359,6 +359,7 @@ def wait_for_results(output: Path, process: subprocess.Popen[str], count: int) -
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_nothing_half_and_resumes_to_the_same(
     tmp_path: Path, make_network: MakeNetwork, kill: signal.Signals
@@ -389,6 +390,7 @@ def test_a_run_that_is_stopped_leaves_nothing_half_and_resumes_to_the_same(
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_wrong_use_is_one_line_and_code_2(tmp_path: Path) -> None:
     for arguments in (["predict", "none.jpg"], ["predikt", "a.jpg"], ["models", "rilievo/smal"]):
         done = subprocess.run(

@@ -96,6 +96,7 @@ def test_a_person_walking_through_does_not_move_the_room() -> None:
     assert np.ptp(out) / out.mean() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whim", [0.0, 0.03])
 @pytest.mark.parametrize("frames", [45, 150])
 def test_a_camera_that_comes_nearer_keeps_its_true_change_of_depth(
@@ -119,6 +120,7 @@ def test_a_camera_that_comes_nearer_keeps_its_true_change_of_depth(
     assert np.abs(np.diff(out)).max() < 0.005
 
 
+@pytest.mark.slow
 def test_a_very_slow_approach_is_not_taken_for_standing_still() -> None:
     """Ten per cent nearer in twenty seconds: no two frames differ, but the first and last do."""
     wall, true = texture("astronaut"), np.linspace(3.0, 2.7, 600)
@@ -130,6 +132,7 @@ def test_a_very_slow_approach_is_not_taken_for_standing_still() -> None:
     assert np.abs(out - out.mean()).max() < 0.01
 
 
+@pytest.mark.slow
 def test_a_cut_does_not_leak() -> None:
     """Corrections of each shot are those that it would have alone."""
     random = np.random.default_rng(5)
@@ -155,6 +158,7 @@ def test_a_flash_and_fast_motion_are_no_cuts() -> None:
     assert track(DepthKind.UP_TO_SCALE, frames)[1].shots == [0]
 
 
+@pytest.mark.slow
 def test_nothing_drifts_over_a_long_clip() -> None:
     """Whims that wander off as far as they like: corrections have mean zero in the logarithm."""
     random = np.random.default_rng(6)

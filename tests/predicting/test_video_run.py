@@ -42,6 +42,7 @@ def test_videos_and_photographs_of_one_folder_are_done(
     assert names(tmp_path / "out" / "deep") == {"clip.depth.mp4", "clip.json"}
 
 
+@pytest.mark.slow
 def test_a_finished_video_is_passed_over_and_a_changed_one_is_not(
     tmp_path: Path, make_network: MakeNetwork
 ) -> None:

@@ -55,6 +55,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "sweep.toml"
 
 
+@pytest.mark.slow
 def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     swept = sweep_probes(file, SweepOptions(output=out, device="cpu"), show=False)
@@ -76,6 +77,7 @@ def test_a_sweep_passes_over_what_fails_and_writes_all_else(file: Path, tmp_path
     }
 
 
+@pytest.mark.slow
 def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
     file: Path, tmp_path: Path
 ) -> None:
@@ -90,6 +92,7 @@ def test_too_little_memory_for_one_cell_is_said_and_the_next_is_done(
     assert ["memory" in each.reason for each in swept.failures] == [True]
 
 
+@pytest.mark.slow
 def test_parts_together_are_the_whole(file: Path, tmp_path: Path) -> None:
     text = FILE.split("[[backbones]]")
     file.write_text("[[backbones]]".join(text[:2]).replace('layers = "each"\n', ""))
@@ -100,6 +103,7 @@ def test_parts_together_are_the_whole(file: Path, tmp_path: Path) -> None:
     assert len(swept.cells) == 2
 
 
+@pytest.mark.slow
 def test_the_command_says_the_table_and_that_cells_were_passed_over(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

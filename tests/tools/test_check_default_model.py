@@ -174,6 +174,7 @@ def verdicts(model: Model) -> dict[str, bool | None]:
     return {each.what: each.kept for each in hard_inputs(model, usual)}
 
 
+@pytest.mark.slow
 def test_a_model_that_is_as_sure_in_the_dark_breaks_its_promise() -> None:
     sure = verdicts(Answering(dark=0.8, other=0.8))
     unsure = verdicts(Answering(dark=0.2, other=0.8))

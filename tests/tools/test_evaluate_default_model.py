@@ -99,6 +99,7 @@ class Slope(Model):
         return [Inference(depth=depth, normals=normals, confidence=sure) for _ in photos]
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_program_itself(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "walls")
     (row,) = rows([Slope()], walls(folder))

@@ -29,6 +29,7 @@ def test_the_help_names_every_recipe() -> None:
     assert set(RECIPES) <= set(re.split("[ ,:]+", line))
 
 
+@pytest.mark.slow
 def test_a_folder_without_shards_ends_the_command_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rilievo.train", "small", "--shards", str(tmp_path)]
     done = subprocess.run(

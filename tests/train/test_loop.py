@@ -71,6 +71,7 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0, msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_that_has_ended_learns_its_confidence_once(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,7 @@ def test_a_diffusion_model_gives_its_up_blocks_for_each_image_alone(pipeline: st
         assert not torch.allclose(new[1], old[0], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_noise_is_that_of_the_seed_and_the_timestep(pipeline: str) -> None:
     image = torch.rand(1, 3, 32, 32)
     first, again, seeded, earlier = (

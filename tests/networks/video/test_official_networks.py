@@ -69,6 +69,7 @@ def replace(folder: Path, name: str, held: object) -> None:
     torch.save(held, folder / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "scales"),
     [
@@ -101,6 +102,7 @@ def test_a_checkpoint_of_any_shape_says_what_its_tensors_say(
         torch.testing.assert_close(mine, expected[scale], atol=1e-9, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pose_encoder", ["resnet18", "resnet50"])
 def test_the_pose_network_says_what_its_tensors_say(tmp_path: Path, pose_encoder: str) -> None:
     write_checkpoint(tmp_path, size=SIZE, pose_encoder=pose_encoder)
@@ -116,6 +118,7 @@ def test_the_pose_network_says_what_its_tensors_say(tmp_path: Path, pose_encoder
         torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_shared_encoder_and_a_pose_cnn_say_what_their_tensors_say(tmp_path: Path) -> None:
     earlier, later = frames(2)
     write_checkpoint(tmp_path / "shared", size=SIZE, pose="shared")
@@ -151,6 +154,7 @@ def test_encoder_pth_says_size_and_whether_depth_is_in_metres(
     assert (blueprint.min_depth, blueprint.max_depth) == (0.1, 100.0)
 
 
+@pytest.mark.slow
 def test_files_of_a_torch_that_did_not_count_batches_are_read(copied: Path) -> None:
     held = loaded(copied, "encoder.pth")
     kept = {key: each for key, each in held.items() if not key.endswith("num_batches_tracked")}

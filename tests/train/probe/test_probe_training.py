@@ -62,6 +62,7 @@ def test_a_start_that_is_refused_leaves_nothing_behind(root: Path, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 2, 5])
 @pytest.mark.parametrize("rate", [0.0, 1e-3])
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
@@ -77,6 +78,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     assert same(whole, weights(config, tmp_path / "cut", RunOptions(device="cpu", resume=True)))
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_checkpoints_repeats_the_steps_since(
     root: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_run_killed_between_checkpoints_repeats_the_steps_since(
         assert (tmp_path / "cut" / name).exists() == (tmp_path / "whole" / name).exists()
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_of_its_last_steps_ends_as_if_it_were_not(
     root: Path, tmp_path: Path
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_run_killed_at_any_of_its_last_steps_ends_as_if_it_were_not(
         train_probe(config, run, go_on)
 
 
+@pytest.mark.slow
 def test_the_seed_is_used_and_another_one_gives_another_probe(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
     first, again = weights(config, tmp_path / "a"), weights(config, tmp_path / "b")
@@ -121,6 +125,7 @@ def test_the_seed_is_used_and_another_one_gives_another_probe(root: Path, tmp_pa
     assert not same(first, weights(with_seed(config, 1), tmp_path / "c"))
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_stays_and_a_tuned_one_learns(root: Path, tmp_path: Path) -> None:
     frozen = weights(small_config(root), tmp_path / "frozen")
     assert not any(key.startswith("backbone") for key in frozen)
@@ -130,6 +135,7 @@ def test_a_frozen_backbone_stays_and_a_tuned_one_learns(root: Path, tmp_path: Pa
     assert not torch.equal(tuned["backbone.first.weight"], fresh["first.weight"])
 
 
+@pytest.mark.slow
 def test_kept_features_teach_the_same_within_their_rounding(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
     plain = weights(config, tmp_path / "plain")
@@ -197,6 +203,7 @@ def test_a_folder_with_another_run_is_not_written_over(root: Path, tmp_path: Pat
         )
 
 
+@pytest.mark.slow
 def test_a_folder_of_data_spelled_otherwise_is_the_same_run(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +213,7 @@ def test_a_folder_of_data_spelled_otherwise_is_the_same_run(
     assert train_probe(again, tmp_path / "run", RunOptions(device="cpu", resume=True)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", [lambda data: b"", lambda data: data[:100], lambda data: bytes(9)]
 )
@@ -243,6 +251,7 @@ def test_a_checkpoint_that_is_cut_off_is_refused(root: Path, tmp_path: Path) -> 
         train_probe(small_config(root), tmp_path, RunOptions(device="cpu", resume=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "normals"),
     [*((loss, NormalsLoss.ANGULAR) for loss in DepthLoss), (DepthLoss.L1, NormalsLoss.UNCERTAIN)],
@@ -268,6 +277,7 @@ def test_every_loss_falls_while_it_is_learned(
     assert len((tmp_path / "long/validation.csv").read_text().splitlines()) == 13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["probe3d", "probe3d-old"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_program_behind_probe3d_is_trained_as_it_is(

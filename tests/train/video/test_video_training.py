@@ -157,6 +157,7 @@ def test_a_run_and_the_best_of_it_are_models(whole: Path, folder: str) -> None:
     assert prediction.shape == (75, 53)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 4])
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     walls: Path, whole: Path, tmp_path: Path, stop: int
@@ -184,6 +185,7 @@ def test_chance_within_a_batch_is_its_numbers_and_leaves_that_outside_alone() ->
     assert not torch.equal(drawn[0], drawn[2])
 
 
+@pytest.mark.slow
 def test_accumulated_batches_are_one_step(walls: Path, tmp_path: Path) -> None:
     config = replace(small_config(walls), accumulate=3)
     record = train_video(config, tmp_path, CPU)
@@ -278,6 +280,7 @@ def test_a_checkpoint_of_another_number_of_processes_is_refused(
         train_video(small_config(walls), tmp_path, GO_ON)
 
 
+@pytest.mark.slow
 def test_a_run_that_learns_nothing_is_warned_of_on_the_screen_and_in_its_folder(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
