@@ -138,6 +138,8 @@ def _run(arguments: Sequence[str]) -> int:
     if name == "--version":
         _say(f"rilievo {VERSION}")
         return 0
+    if name == "help":
+        return _run([*arguments[1:2], "--help"])
     if name not in COMMANDS:
         hint = "; to predict, write: rilievo predict " + name if "." in name else ""
         raise RilievoError(f"no command '{name}'; {suggest(name, COMMANDS)}{hint}")
@@ -170,7 +172,7 @@ def _help() -> str:
         "  rilievo predict photo.jpg                      a depth picture in rilievo-output/",
         "  rilievo predict photo.jpg --quality good       sharper, in metres: 141 MB once",
         "  rilievo predict photos/ --save all -o results  everything of a whole folder",
-        "  rilievo COMMAND --help                         all options of a command",
+        "  rilievo help COMMAND                           all options of a command",
         "  rilievo --version",
     ]
     return "\n".join(lines)

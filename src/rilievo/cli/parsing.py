@@ -32,7 +32,7 @@ def parse(into: type[T], arguments: Sequence[str], *, prog: str, description: st
 
     def read() -> T:
         config = (tyro.conf.FlagCreatePairsOff,)
-        words = list(arguments)
+        words = [_british(word) for word in arguments]
         return tyro.cli(into, args=words, prog=prog, description=description, config=config)
 
     with printing():
@@ -46,6 +46,11 @@ def parse(into: type[T], arguments: Sequence[str], *, prog: str, description: st
             if refusal is not None:
                 raise refusal from None
         return read()  # says what it does not understand
+
+
+def _british(word: str) -> str:
+    """An option in the spelling that this program uses: --color-map is --colour-map."""
+    return word.replace("--color", "--colour", 1) if word.startswith("--color") else word
 
 
 def _refusal(error: BaseException | None) -> RilievoError | None:

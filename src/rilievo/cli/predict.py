@@ -1,15 +1,16 @@
 """``rilievo predict``."""
 
+import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import tyro
 
 from rilievo.batch.options import BatchOptions
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import complain
+from rilievo.cli.streams import complain, printing
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.quality import recommend
 from rilievo.predicting.options import PredictOptions
@@ -24,6 +25,10 @@ class _Arguments:
     """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'."""
     options: Annotated[PredictOptions, tyro.conf.arg(name="")]
     batch: Annotated[BatchOptions, tyro.conf.arg(name="")]
+    quiet: Annotated[bool, tyro.conf.arg(aliases=("-q",))] = False
+    """Say nothing but what went wrong."""
+    json: bool = False
+    """Print what was done as JSON on standard output: counts, failures, notes, seconds."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,12 +47,18 @@ def main(arguments: Sequence[str]) -> int:
         description="Depth, normals and surfaces of photographs, folders and videos.",
     )
     if given.batch.is_plain and not _elsewhere(given):
-        summary = predict_files(given.inputs, given.options)
+        summary = predict_files(given.inputs, given.options, show=not given.quiet)
     else:
         from rilievo.batch.run import predict_across
 
-        summary = predict_across(given.inputs, given.options, given.batch)
-    complain(str(summary))
+        summary = predict_across(given.inputs, given.options, given.batch, show=not given.quiet)
+    if summary.exit_code or not given.quiet:
+        complain(str(summary))
+    if given.json:
+        with printing():
+            print(json.dumps(asdict(summary) | {"exit_code": summary.exit_code}, default=str))
+    if given.quiet:
+        return summary.exit_code
     if summary.done and given.options.quality is None and given.options.model == DEFAULT_MODEL:
         tip = recommend()
         if tip is not None:

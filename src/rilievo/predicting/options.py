@@ -158,6 +158,7 @@ class PredictOptions:
     def formats(self) -> tuple[str, ...]:
         """Names in ``OUTPUTS``, in the table's order, each once; all of rilievo's for ``all``."""
         asked = [name.strip() for name in self.save.split(",") if name.strip()]
+        asked = ["colour" if name == "color" else name for name in asked]
         if not asked:
             raise OptionError(f"--save names nothing; known: {', '.join(OUTPUTS)}, all")
         for name in asked:

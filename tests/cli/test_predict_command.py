@@ -1,0 +1,73 @@
+"""Spellings, help, quiet and JSON of the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rilievo.cli import main
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_american_spellings_are_understood(photo: Path) -> None:
+    common = [str(photo), "--model", "rilievo/tiny"]
+    british = ["--save", "colour", "--colour-map", "turbo", "--colour-range", "0.5,2"]
+    american = ["--save", "color", "--color-map=turbo", "--color-range", "0.5,2"]
+    for name, options in (("british", british), ("american", american)):
+        assert main(["predict", *common, *options, "-o", str(photo.parent / name)]) == 0
+    one, other = (photo.parent / name / "photo.depth.png" for name in ("british", "american"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_help_of_a_command_can_be_asked_for_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    usual = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["help", "predict"])
+    assert capsys.readouterr().out == usual
+    assert main(["help"]) == 0
+    assert "rilievo help COMMAND" in capsys.readouterr().out
+    assert main(["help", "predickt"]) == 2
+    assert "'predict'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["-q", "--quiet"])
+def test_quiet_says_nothing_but_what_went_wrong(
+    photo: Path, flag: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "predict",
+        str(photo.parent),
+        flag,
+        "-m",
+        "rilievo/tiny",
+        "-o",
+        f"{photo.parent}/out",
+    ]
+    assert main(command) == 0
+    assert capfd.readouterr() == ("", "")
+    (photo.parent / "broken.png").write_bytes(b"no picture")
+    assert main(command) == 1
+    found = capfd.readouterr()
+    assert found.out == ""
+    assert "broken.png" in found.err
+
+
+def test_what_was_done_is_told_as_json(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (photo.parent / "broken.png").write_bytes(b"no picture")
+    command = ["predict", str(photo.parent), "--json", "-m", "rilievo/tiny"]
+    assert main([*command, "-o", f"{photo.parent}/out"]) == 1
+    told = json.loads(capfd.readouterr().out)
+    assert (told["done"], told["failed"], told["exit_code"]) == (1, 1, 1)
+    assert "broken.png" in told["failures"][0]
+    assert told["output"] == f"{photo.parent}/out"
