@@ -1,6 +1,8 @@
 """Spellings, help, quiet and JSON of the command line."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +73,26 @@ def test_what_was_done_is_told_as_json(photo: Path, capfd: pytest.CaptureFixture
     assert (told["done"], told["failed"], told["exit_code"]) == (1, 1, 1)
     assert "broken.png" in told["failures"][0]
     assert told["output"] == f"{photo.parent}/out"
+
+
+def test_a_photograph_may_come_on_standard_input(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = photo.parent / "out"
+    command = ["predict", "-", "--model", "rilievo/tiny", "--save", "npy", "-o", str(out)]
+
+    def piped(content: bytes) -> int:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        return main(command)
+
+    assert piped(photo.read_bytes()) == 0
+    assert main(["predict", str(photo), *command[2:]]) == 0
+    one, other = (np.load(out / f"{name}.depth.npy") for name in ("stdin", "photo"))
+    np.testing.assert_array_equal(one, other)
+    capsys.readouterr()
+    assert piped(photo.read_bytes()) == 0
+    assert "finished before" in capsys.readouterr().err
+    assert piped(b"") == 2
+    assert "holds nothing" in capsys.readouterr().err
+    assert piped(b"no picture at all") == 1
+    assert "stdin.jpg" in capsys.readouterr().err
