@@ -126,8 +126,7 @@ def predict(
         with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
             [prediction] = refined(loaded, flip=flip, tile=tile, sharp=sharp).predict([photo])
         if sparse is not None:
-            points = read_sparse_depth(sparse, photo.shape, sparse_unit)
-            metres = Metres(known=points, sparse=True)
+            metres = Metres(sparse=read_sparse_depth(sparse, photo.shape, sparse_unit))
         prediction, _ = with_metres(prediction, metres)
         if prediction.calibration is not None and prediction.calibration.warning is not None:
             warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.calibration import Calibrated, Known
+from rilievo.calibration import Calibrated, Known, KnownPoint
 from rilievo.calibration.sparse import find_sparse, plausible, read_sparse
 from rilievo.calibration.table import read_known_table
 from rilievo.errors import CalibrationError, InputError
@@ -21,8 +21,8 @@ class Metres:
     camera_height: float | None = None
     smooth: bool = True
     """Whether many facts may bend depth; of a video, other frames take over one factor."""
-    sparse: bool = False
-    """Whether the points are an instrument's, of which some may be wrong."""
+    sparse: tuple[KnownPoint, ...] = ()
+    """Points of an instrument, of which some may be wrong; in place of ``known``."""
 
 
 def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metres:
@@ -40,12 +40,11 @@ def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metr
     known = options.known_facts
     if options.known_table is not None:
         known = of_table(options.known_table, job)
+    sparse: tuple[KnownPoint, ...] = ()
     if options.sparse is not None:
         path = find_sparse(options.sparse, job.source)
-        known = read_sparse(path, shape, options.sparse_unit)
-    return Metres(
-        known=known, camera_height=options.camera_height, sparse=options.sparse is not None
-    )
+        sparse = read_sparse(path, shape, options.sparse_unit)
+    return Metres(known=known, sparse=sparse, camera_height=options.camera_height)
 
 
 def of_table(table: Path, job: Job) -> tuple[Known, ...]:
@@ -83,7 +82,7 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     Raises:
         CalibrationError: If what is known does not determine metres, or there is no depth.
     """
-    if not metres.known and metres.camera_height is None:
+    if not (metres.known or metres.sparse) and metres.camera_height is None:
         return prediction, None
     if prediction.depth_or_none is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
@@ -91,10 +90,10 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
     from rilievo.calibration.record import facts
     from rilievo.measure.expectation import with_expected_error
 
-    if metres.known:
+    if metres.known or metres.sparse:
         known, remark = metres.known, None
         if metres.sparse:
-            known, remark = plausible(prediction.depth, known)
+            known, remark = plausible(prediction.depth, metres.sparse)
         fitted = calibrate(prediction.depth, known, camera=prediction.camera, smooth=metres.smooth)
         if metres.sparse:  # of many points some always differ, which says nothing of the others
             fitted = replace(fitted, warning=remark)
