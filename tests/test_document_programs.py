@@ -1,5 +1,6 @@
 """Every Python block of README and the guides runs as pasted: alone, with its own imports."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -21,6 +22,7 @@ PROGRAMS = {
     for page in PAGES
     for number, code in enumerate(FENCE.findall(page.read_text("utf-8")), 1)
 }
+NOTEBOOKS = sorted(ROOT.glob("examples/*.ipynb"))
 # Its textures take a minute; tests/datasets/test_synthetic_guide.py runs them with few.
 WITH_TEXTURES = "docs/synthetic.md"
 
@@ -61,6 +63,21 @@ def test_a_program_that_is_shown_runs_as_pasted(
     shutil.copytree(shown_files, folder)
     monkeypatch.chdir(folder)
     exec(compile(code, place, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_runs_from_top_to_bottom(
+    notebook: Path, shown_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert not any(cell.get("outputs") for cell in cells), "kept without its results"
+    shutil.copytree(shown_files, tmp_path / "user")
+    monkeypatch.chdir(tmp_path / "user")
+    names: dict[str, object] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), notebook.name, "exec"), names)
+    assert "mesh" in names
 
 
 def test_most_pages_with_programs_are_here() -> None:
