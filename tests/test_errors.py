@@ -64,7 +64,7 @@ import rilievo
 
 ones = np.ones((40, 40), np.float32)
 for act in (
-    lambda: rilievo.predict(["a.jpg"]),
+    lambda: rilievo.predict(3),
     lambda: rilievo.read_photo(None),
     lambda: rilievo.align(ones, ones, ones > 0),
     lambda: rilievo.calibrate(ones, []),
@@ -81,7 +81,7 @@ def test_wrong_types_are_type_errors_and_ours() -> None:
     told = done.stdout.splitlines()
     assert len(told) == 4, done.stderr
     assert all(line.startswith("True ") for line in told)
-    assert "list: is no image" in told[0]
+    assert "int: is no image" in told[0]
 
 
 def test_a_missing_extra_is_an_import_error() -> None:
