@@ -160,6 +160,7 @@ def test_a_program_beside_the_command_names_the_extra_that_it_needs(
     check_one_line(ended[name], MODULES[name][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_explains_itself(ended: dict[str, Done], name: str) -> None:
     done = ended[f"{name} --help"]

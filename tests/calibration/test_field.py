@@ -88,6 +88,7 @@ def test_a_miss_left_out_is_what_leaving_it_out_gives() -> None:
     assert field_module._miss(at, y, 2.0, 0.4) == pytest.approx(np.mean(misses), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_thousands_of_points_are_brought_together() -> None:
     true = tilted()
     found = calibrate(flat(), points(true, 3000))

@@ -85,6 +85,7 @@ def test_many_points_are_thinned_evenly_to_medians() -> None:
     np.testing.assert_array_equal(spread_out(few, SHAPE), few)
 
 
+@pytest.mark.slow
 def test_depth_becomes_the_instruments(motorcycle: tuple[np.ndarray, np.ndarray]) -> None:
     """Also where it did not see, better than by one point; pixels kept out are scored."""
     photo, true = motorcycle
@@ -107,10 +108,11 @@ def test_depth_becomes_the_instruments(motorcycle: tuple[np.ndarray, np.ndarray]
 
 def test_points_that_an_instrument_got_wrong_are_left_out_and_counted() -> None:
     depth = DepthMap(values=ramp() / 3, kind=rilievo.DepthKind.UP_TO_SCALE)
-    true = gaps(ramp())
+    true = gaps(ramp(), 0.05)
     v, u = np.argwhere(true > 0)[5]
     true[v, u] *= 10
-    points = of_array(true[:20], (20, 64), None)
+    points = of_array(true, SHAPE, None)
+    assert any(point.metres > 15 for point in points)
     kept, remark = plausible(depth, points)
     assert len(kept) == len(points) - 1
     assert remark is not None
@@ -176,3 +178,42 @@ def test_the_command_takes_a_file_or_a_folder_of_them(
     Path("lidar/b.png").unlink()
     assert main([*usual, "--overwrite"]) == 1
     assert "no file b" in capsys.readouterr().err
+
+
+def test_folders_of_one_tree_are_matched_place_by_place(tmp_path: Path) -> None:
+    for scene, metres in (("a", 2.0), ("b", 4.0)):
+        for name in ("photos", "lidar"):
+            (tmp_path / name / scene).mkdir(parents=True)
+        Image.new("RGB", (64, 48), "grey").save(tmp_path / f"photos/{scene}/0.png")
+        np.save(tmp_path / f"lidar/{scene}/0.npy", np.full(SHAPE, metres, np.float32))
+    command = ["predict", str(tmp_path / "photos"), "--sparse", str(tmp_path / "lidar")]
+    assert main([*command, "--save", "npy", "-o", str(tmp_path / "out")]) == 0
+    near, far = (np.load(tmp_path / f"out/{scene}/0.depth.npy") for scene in ("a", "b"))
+    assert np.median(far) == pytest.approx(2 * np.median(near), rel=0.05)
+
+
+def test_points_that_share_a_pixel_and_points_between_pixels_do_no_harm() -> None:
+    depth = DepthMap(values=ramp(), kind=rilievo.DepthKind.UP_TO_SCALE)
+    larger = np.repeat(np.repeat(ramp() * 3, 2, axis=0), 2, axis=1)
+    smaller = (ramp() * 3)[::2, ::2]
+    for map_ in (larger, smaller):
+        points, remark = plausible(depth, of_array(map_, SHAPE, None))
+        fitted = rilievo.calibrate(depth, points)
+        assert remark is None
+        assert np.median(fitted.depth.values / ramp()) == pytest.approx(3, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", [rilievo.DepthKind.AFFINE, rilievo.DepthKind.AFFINE_INVERSE])
+def test_a_wrong_point_does_not_refuse_depth_of_an_affine_kind(kind: rilievo.DepthKind) -> None:
+    inverse = kind is rilievo.DepthKind.AFFINE_INVERSE
+    values = 5 / ramp() + 1 if inverse else 0.5 * ramp() - 0.7
+    depth = DepthMap(values=values.astype(np.float32), kind=kind)
+    true = gaps(ramp(), 0.05)
+    v, u = np.argwhere(true > 0)[7]
+    true[v, u] *= 15
+    points = of_array(true, SHAPE, None)
+    kept, remark = plausible(depth, points)
+    assert len(kept) == len(points) - 1
+    assert remark is not None
+    fitted = rilievo.calibrate(depth, kept, judge=False)
+    assert np.abs(fitted.depth.values / ramp() - 1).max() < 0.02

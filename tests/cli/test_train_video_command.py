@@ -61,6 +61,7 @@ def test_a_run_is_evaluated_and_its_pages_are_written(trained: Path) -> None:
     assert main(["report", str(out), "-o", str(trained / "pages")]) == 0
 
 
+@pytest.mark.slow
 def test_events_for_tensorboard_have_numbers_and_pictures(trained: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

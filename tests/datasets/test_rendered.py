@@ -46,6 +46,7 @@ def test_no_two_splits_share_a_frame_and_none_is_among_those_of_shards() -> None
     assert min(min(split) for split in splits) > largest_of_a_plan
 
 
+@pytest.mark.slow
 def test_a_frame_is_what_its_seed_renders(dataset: Dataset, textures: TextureBank) -> None:
     sample = dataset.sample("0000000007")
     straight = render(2**63 + 7, size=(48, 64), textures=textures)

@@ -203,6 +203,7 @@ def warped_difference(first: Sample, second: Sample) -> float:
     return float(abs(there - first.image[v[seen], u[seen]].mean(axis=1)).mean())
 
 
+@pytest.mark.slow
 def test_on_real_frames_registered_depth_explains_the_next_picture_better(
     data_folder: Path,
 ) -> None:

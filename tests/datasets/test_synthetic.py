@@ -39,6 +39,7 @@ def rays_of(sample: Sample) -> Float64[np.ndarray, "3 h w"]:
     return (np.linalg.inv(sample.camera.K) @ pixels).reshape(3, height, width)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_frame_and_another_seed_another(
     textures: TextureBank, samples: list[Sample]
 ) -> None:

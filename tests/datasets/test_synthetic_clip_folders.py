@@ -104,6 +104,7 @@ def test_the_folder_dataset_reads_what_was_rendered(folder: Path, clips: list[Cl
     assert seen_sky
 
 
+@pytest.mark.slow
 def test_poses_are_lines_of_three_by_four(folder: Path, clips: list[Clip]) -> None:
     for index, clip in enumerate(clips):
         rows = np.loadtxt(folder / f"clip-{index:05d}" / "poses.txt")
@@ -113,6 +114,7 @@ def test_poses_are_lines_of_three_by_four(folder: Path, clips: list[Clip]) -> No
             np.testing.assert_allclose(row.reshape(3, 4), frame.world_T_cam[:3], rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("farthest", "scale"),
     [(6.5, 0.0001), (6.6, 0.0002), (13.2, 0.0005), (65.0, 0.001), (327.6, 0.005), (327.7, 0.01)],

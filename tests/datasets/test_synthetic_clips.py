@@ -136,6 +136,7 @@ def test_a_frame_warped_by_depth_K_and_pose_is_the_other_frame(clips: list[Clip]
     assert np.median(np.array(unmoved) / np.array(warped)) > 2
 
 
+@pytest.mark.slow
 def test_a_wrong_pose_is_seen_in_both(clips: list[Clip]) -> None:
     """The two tests above could not pass whatever the poses were."""
     within, error = [], []

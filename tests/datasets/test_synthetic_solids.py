@@ -182,6 +182,7 @@ def test_an_open_cylinder_shows_its_inside(textures: TextureBank) -> None:
     assert (opened[seen] > closed[seen] - 1e-3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("holes", "covered"), [(BARS, 0.3), (LATTICE, 0.51)])
 def test_bars_cover_the_share_that_was_asked_for(
     textures: TextureBank, holes: int, covered: float

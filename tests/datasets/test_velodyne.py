@@ -187,6 +187,7 @@ def test_points_that_are_not_finite_are_counted_and_refused(tmp_path: Path, odd:
         read_velodyne(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", [False, True])
 def test_a_real_scan_agrees_with_the_slow_loop(data_folder: Path, forward: bool) -> None:
     day = data_folder / "kitti_raw" / "2011_09_26"

@@ -64,6 +64,7 @@ def test_the_page_has_every_number_and_the_images_on_which_runs_disagree(tmp_pat
     assert "b is better than a on 1 of 40 images (2.5 %)" in page
 
 
+@pytest.mark.slow
 def test_every_format_has_the_same_numbers(tmp_path: Path) -> None:
     compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
     for ending in ("md", "tex", "html", "csv"):

@@ -22,6 +22,7 @@ from rilievo.evaluate.table import read_evaluation
 from tiny_evaluation import TINY, run_tiny, write_predictions
 
 
+@pytest.mark.slow
 def test_the_embedded_model_and_its_files_elsewhere_score_the_same(
     root: Path, tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_everything_that_is_promised_is_written(root: Path, tmp_path: Path) -> N
     assert sum(each.pixels for each in found.ranges) == found.summaries[0].pixels
 
 
+@pytest.mark.slow
 def test_a_second_run_predicts_nothing_anew(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ BENCHMARK = replace(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("with_report")
 def test_a_metric_of_ones_own_is_scored_under_its_own_name(root: Path, tmp_path: Path) -> None:
     write_predictions(root, tmp_path / "theirs")

@@ -35,6 +35,7 @@ def test_no_dataset_is_sent_where_nobody_can_be_asked(
     assert service.count("POST") == 0
 
 
+@pytest.mark.slow
 def test_the_kind_and_settings_of_a_model_are_given_and_kept_predictions_are_not_paid_again(
     service: Service, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,6 +169,7 @@ def test_frames_of_scenes_are_said_to_be_scenes(tmp_path: Path) -> None:
     assert "4 scenes, whose 12 images are alike" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_best_near_zero_is_ranked_so(tmp_path: Path) -> None:
     bias = (("bias", "bias", "", Better.ZERO),)
     made = evaluation(values={"bias": np.array([-0.3, 0.1, 0.2])}, metrics=bias)

@@ -83,6 +83,7 @@ def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -
     assert "1 images of the split have no files, and --limit passes over them" in first.warnings
 
 
+@pytest.mark.slow
 def test_a_broken_photograph_is_listed_and_the_others_are_scored(
     root: Path, tmp_path: Path
 ) -> None:

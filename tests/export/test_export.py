@@ -199,6 +199,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, object], words: s
         ExportOptions(**options)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 def test_what_does_not_go_with_the_model_is_refused(
     checkpoint: Checkpoints, tmp_path: Path
 ) -> None:

@@ -158,6 +158,7 @@ def test_what_the_hub_does_not_have_is_said(
     assert words in failure(revision, card)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "everywhere", "words"),
     [

@@ -161,12 +161,14 @@ def test_the_same_seed_gives_the_same_answer_and_another_does_not(depth_folder: 
     assert np.abs(answer(photo(), model(depth_folder, seed=4)).depth - first).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_an_answer_does_not_depend_on_what_is_predicted_beside_it(depth_folder: Path) -> None:
     asked = model(depth_folder)
     _, second = asked.infer([photo(0), photo(1, height=40)])
     np.testing.assert_array_equal(answer(photo(1, height=40), asked).depth, second.depth)
 
 
+@pytest.mark.slow
 def test_the_lcm_scheduler_is_kept_and_repeats_itself_too(tmp_path: Path) -> None:
     folder = save_pipeline(tmp_path / "lcm", lcm=True)
     asked = model(folder, steps=3, seed=2)
@@ -179,6 +181,7 @@ def test_the_lcm_scheduler_is_kept_and_repeats_itself_too(tmp_path: Path) -> Non
     assert asked.settings["scheduler"] == "LCMScheduler"
 
 
+@pytest.mark.slow
 def test_resolution_is_the_longer_side_and_0_the_photographs_own(depth_folder: Path) -> None:
     assert answer(photo(), model(depth_folder, resolution=40)).depth.shape == (30, 40)
     assert answer(photo(), model(depth_folder, resolution=0)).depth.shape == (48, 64)

@@ -105,6 +105,7 @@ def test_a_name_of_rilievo_s_own_comes_first(site: Path) -> None:
     assert "lab/floor" in MODELS.all()
 
 
+@pytest.mark.slow
 def test_everything_else_is_found_by_its_installed_name(site: Path) -> None:
     assert find_dataset("lab-scans").__name__ == "Ours"
     assert find_benchmark("lab-benchmark").name == "lab-benchmark"

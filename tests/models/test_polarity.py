@@ -91,6 +91,7 @@ def test_export_warns_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert sorted(warned) == [False, True]
 
 
+@pytest.mark.slow
 def test_a_file_that_rilievo_made_of_its_own_model_is_not_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

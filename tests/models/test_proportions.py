@@ -52,6 +52,7 @@ def test_a_network_out_of_proportion_is_refused_before_it_is_made(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entries", "words"),
     [

@@ -104,6 +104,7 @@ def test_midas_and_dpt_see_a_square(
         np.testing.assert_allclose(at_centres(answer.depth.values), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_depth_anything_3_gives_depth_up_to_scale_and_a_camera(
     catalogue: CatalogueMirror, engine: str

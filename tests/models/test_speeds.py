@@ -46,6 +46,7 @@ def test_json_has_every_fact_of_every_model(capsys: pytest.CaptureFixture[str]) 
     assert (one["commercial"], one["licence"]) == (False, "CC-BY-NC-4.0")
 
 
+@pytest.mark.slow
 def test_the_first_calls_are_timed_and_the_least_is_kept(
     nothing_measured: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

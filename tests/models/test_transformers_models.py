@@ -122,6 +122,7 @@ def test_depth_pros_field_of_view_scales_its_depth_and_is_the_camera(
     np.testing.assert_allclose(twice.depth.values, 2 * prediction.depth.values, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_batch_answers_as_its_photographs_one_by_one(
     checkpoint: Checkpoints, family: str

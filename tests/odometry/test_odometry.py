@@ -84,6 +84,7 @@ def test_a_path_is_the_chain_of_the_networks_motions(tmp_path: Path) -> None:
     assert found.true is None
 
 
+@pytest.mark.slow
 def test_a_stride_uses_every_so_many_frames(run: Path, tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", [0, 3, 6, 9, 12])
     write_frames(tmp_path / "other", [0, 6, 12])

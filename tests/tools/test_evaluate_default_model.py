@@ -179,6 +179,7 @@ def test_every_set_on_disk_can_be_opened(
     assert sum(counts) == 215
 
 
+@pytest.mark.slow
 def test_processes_side_by_side_give_what_one_gives(data_folder: Path) -> None:
     prior = RowPrior(np.ones(4, np.float32), np.array([[0, 0, -1]] * 4, np.float32).T)
     sets = {"tum-pair": REAL_SETS["tum-pair"]}

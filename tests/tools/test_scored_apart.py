@@ -52,6 +52,7 @@ def test_no_name_is_both_in_nyus_training_and_test_list(data_folder: Path) -> No
     assert not {Path(id).stem for id in scored} & set(names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL_SETS)
 def test_no_scored_photograph_shows_a_place_of_the_training_frames(
     name: str, data_folder: Path, trained: np.ndarray, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_a_run_becomes_the_file_of_its_model(tiny_run: Path, tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
     write_model("tiny", tiny_run, whole)
@@ -51,6 +52,7 @@ def test_a_run_becomes_the_file_of_its_model(tiny_run: Path, tmp_path: Path) -> 
         write_model("small", tiny_run, tmp_path / "other.onnx")
 
 
+@pytest.mark.slow
 def test_the_facts_are_those_of_the_file(tiny_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
     write_model("tiny", tiny_run, path)

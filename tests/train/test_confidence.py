@@ -61,6 +61,7 @@ def test_it_learns_where_it_is_wrong_and_leaves_depth_as_it_is() -> None:
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+@pytest.mark.slow
 def test_the_same_batches_teach_the_same_whatever_was_there_before() -> None:
     torch.manual_seed(0)
     network = SmallNet(TINY).eval()
@@ -71,6 +72,7 @@ def test_the_same_batches_teach_the_same_whatever_was_there_before() -> None:
     assert all(torch.equal(value, once[name]) for name, value in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_every_kind_of_blind_picture_comes_and_keeps_its_size() -> None:
     random = np.random.default_rng(0)
     image = picture(random)

@@ -45,6 +45,7 @@ def opened(path: Path) -> OnnxModel:
     return OnnxModel(path, LoadOptions(device="cpu"))
 
 
+@pytest.mark.slow
 def test_it_says_the_same_of_itself_but_for_name_and_precision(
     networks: tuple[Path, Path],
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_run_that_has_ended_learns_its_confidence_once(
     assert lengths == [1, 2], "and anew where the run goes on"
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_by_another_recipe(shards: Path, tmp_path: Path) -> None:
     frames = Frames(rendered=ShardPool(shards, outdoors=0.0), real=None)
     train(toy(1), SmallNet(TINY), frames, tmp_path / "run")
@@ -194,6 +195,7 @@ def test_the_exported_file_says_what_it_is(
     assert "NYU" in facts["rilievo.trained_on"]
 
 
+@pytest.mark.slow
 def test_depth_is_bounded_however_wild_the_network(
     exported: tuple[SmallNet, onnxruntime.InferenceSession],
 ) -> None:

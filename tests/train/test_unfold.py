@@ -50,6 +50,7 @@ def test_a_network_read_from_its_file_says_the_same(exported: Path) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_weights_in_16_bits_are_read_too(exported: Path, tmp_path: Path) -> None:
     halve(exported, tmp_path / "half.onnx")

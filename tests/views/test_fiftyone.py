@@ -174,6 +174,7 @@ def test_results_of_predict_show_their_normals(fiftyone: Any, name: str, tmp_pat
         assert image.getpixel((5, 5)) == (128, 128, 255)
 
 
+@pytest.mark.slow
 def test_an_export_is_whole(fiftyone: Any, name: str, runs: list[Path], tmp_path: Path) -> None:
     filled(runs, name, tmp_path / "media", export=tmp_path / "export")
 

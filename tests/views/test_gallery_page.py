@@ -54,6 +54,7 @@ def test_a_page_holds_every_image_with_truth_and_models(runs: list[Path], tmp_pa
     assert all(each["loading"] == "lazy" and each["alt"] for each in page.all("img"))
 
 
+@pytest.mark.slow
 def test_a_model_up_to_scale_stays_one_after_alignment(tmp_path: Path) -> None:
     run = write_run(tmp_path, "relative", kind="up_to_scale")
     page = Reader(write_gallery([run], tmp_path / "page.html", show=False).page.read_text("utf-8"))

@@ -28,6 +28,7 @@ def changed(run: Path, **parts: object) -> None:
     (run / "evaluation.json").write_text(json.dumps(facts))
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_shown_in_metres_as_it_was_scored(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far", error=0.1, kind="affine_inverse")
 
@@ -124,6 +125,7 @@ def test_a_dataset_alone_can_be_shown(tmp_path: Path) -> None:
     assert (shown.ids, shown.columns) == (NAMES[:2], ())
 
 
+@pytest.mark.slow
 def test_a_dataset_that_moved_is_found_by_its_root(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far")
     (tmp_path / "toy").rename(tmp_path / "moved")
@@ -133,6 +135,7 @@ def test_a_dataset_that_moved_is_found_by_its_root(tmp_path: Path) -> None:
     assert open_targets([run], SourceOptions(root=tmp_path / "moved")).ids == NAMES
 
 
+@pytest.mark.slow
 def test_a_broken_prediction_is_a_fault_of_its_own(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far")
     (tmp_path / "from-far" / "c.npy").write_bytes(b"no array")
@@ -143,6 +146,7 @@ def test_a_broken_prediction_is_a_fault_of_its_own(tmp_path: Path) -> None:
     assert "c.npy" in str(exhibit.shown[0].fault)
 
 
+@pytest.mark.slow
 def test_runs_of_different_images_are_refused(runs: list[Path], tmp_path: Path) -> None:
     other = copied(runs[1], tmp_path / "other")
     changed(other, data__split="train")

@@ -137,6 +137,7 @@ def _thinned(
         return at, y
     # Cells at the far sides may be cut, so there are fewer whole ones than places asked for.
     side = 1.1 * np.sqrt(float(np.prod(np.maximum(np.ptp(at, axis=0), 1e-9))) / MOST_PLACES)
+    side = max(side, 1.1 * float(np.ptp(at, axis=0).max()) / MOST_PLACES)
     cells = np.floor((at - at.min(axis=0)) / max(side, 1e-9)).astype(int)
     _, index = np.unique(cells, axis=0, return_inverse=True)
     order = np.argsort(index.reshape(-1), kind="stable")

@@ -38,6 +38,7 @@ def calibrate(
     *,
     camera: Camera | None = None,
     smooth: bool = True,
+    judge: bool = True,
 ) -> Calibrated:
     """Bring a depth map to metres by known points and known lengths.
 
@@ -55,6 +56,8 @@ def calibrate(
             along its ray.
         smooth: Whether a smooth field may bend depth; without, ``fit`` is all there is, and serves
             other maps of the same scale.
+        judge: Whether facts that contradict one another are warned of and refused. Of an
+            instrument's many points some always do.
 
     Raises:
         InputError: If ``depth`` is no depth map.
@@ -75,13 +78,15 @@ def calibrate(
         fit = fit_scale_and_shift(depth, facts)
     else:
         x, metres = ([fact.x[0] for fact in facts], [fact.metres for fact in facts])
-        fit = _scale_and_shift(np.array(x), np.array(metres), depth)
+        fit = scale_and_shift(np.array(x), np.array(metres), depth)
     residuals = [_residual(fact, fit) for fact in facts]
     field = _field(facts, residuals, depth) if smooth else None
     if field is not None:
         residuals = _after(field, facts, residuals, depth)
-    remarks = _suspicions(residuals) if len(facts) > least else []
-    remarks += _contradictions(residuals)
+    remarks: list[str] = []
+    if judge:
+        remarks += _suspicions(residuals) if len(facts) > least else []
+        remarks += _contradictions(residuals)
     result = calibrated(depth, fit, residuals=residuals, remarks=remarks)
     return (
         result if field is None else replace(result, depth=bent(result.depth, field), field=field)
@@ -148,10 +153,10 @@ def _scale(facts: Sequence[Fact]) -> Fit:
     return Fit(space=FitSpace.DEPTH, scale=scale, shift=0.0, residual=residual, pixels=len(facts))
 
 
-def _scale_and_shift(
+def scale_and_shift(
     x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
 ) -> Fit:
-    """Of the lines through two of the points, the one nearest to all.
+    """Find, of the lines through two of the points, the one nearest to all.
 
     Only lines that give every known point a positive depth are taken; the one through the least
     and the greatest number always does.

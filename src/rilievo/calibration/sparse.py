@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Shaped
 
+from rilievo.alignment import FitSpace
+from rilievo.calibration.fact import pixel_of
 from rilievo.calibration.known import KnownPoint
-from rilievo.calibration.points import CONTRADICTORY
+from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
+from rilievo.calibration.readings import place, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.io.limits import printable, read_text
 from rilievo.io.numbers import read_map
@@ -23,20 +26,24 @@ MOST_POINTS = 200
 _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
 
 
-def find_sparse(place: Path, photo: Path) -> Path:
-    """The file of a photograph: ``place`` itself, or the file of the same stem in that folder.
+def find_sparse(folder: Path, photo: Path) -> Path:
+    """The file of a photograph: ``folder`` itself where it is a file, else the one in it.
+
+    Args:
+        folder: Has the same tree as the photographs.
+        photo: Place in that tree, without a suffix.
 
     Raises:
         InputError: If there is none, or several.
     """
-    if not place.is_dir():
-        return place
-    found = [path for end in (*MAPS, *LISTS) if (path := place / f"{photo.stem}{end}").is_file()]
+    if not folder.is_dir():
+        return folder
+    found = [path for end in (*MAPS, *LISTS) if (path := folder / f"{photo}{end}").is_file()]
     if len(found) == 1:
         return found[0]
     count = "no" if not found else "more than one"
     raise InputError(
-        f"{printable(place)}: has {count} file {printable(photo.stem)} with one of the endings "
+        f"{printable(folder)}: has {count} file {printable(photo)} with one of the endings "
         f"{' '.join((*MAPS, *LISTS))}"
     )
 
@@ -96,20 +103,34 @@ def plausible(
     Raises:
         CalibrationError: If none lies where the map has depth.
     """
-    at = [(round(point.v), round(point.u)) for point in points]
-    inside = [point for point, pixel in zip(points, at, strict=True) if depth.valid[pixel]]
+    inside = [point for point in points if depth.valid[place(depth, pixel_of(point))]]
     if not inside:
         raise CalibrationError("no point of sparse depth lies where the model gives depth")
-    if not depth.is_depth:
-        return tuple(inside), None
-    says = np.array([depth.values[round(point.v), round(point.u)] for point in inside])
-    logs = np.log(np.array([point.metres for point in inside]) / says)
-    near = np.abs(logs - np.median(logs)) <= np.log(CONTRADICTORY) / 2
+    says = np.array([value_at(depth, pixel_of(point)) for point in inside], np.float64)
+    metres = np.array([point.metres for point in inside], np.float64)
+    if depth.is_depth:
+        logs = np.log(metres / says)
+        logs -= np.median(logs)
+    else:
+        logs = _off_the_line(says, metres, depth)
+    near = np.abs(logs) <= np.log(CONTRADICTORY) / 2
     kept = tuple(point for point, keep in zip(inside, near, strict=True) if keep)
     left = len(points) - len(kept)
     if not left:
         return kept, None
     return kept, f"{left} of {len(points)} points of sparse depth were left out: they contradict it"
+
+
+def _off_the_line(
+    says: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
+) -> Float64[np.ndarray, "n"]:
+    """Logarithm of depth over truth at each point, after a fit that a few slips do not move."""
+    fit = scale_and_shift(says, metres, depth)
+    fitted = fit.scale * says + fit.shift
+    ahead = fitted > 0
+    fitted = np.where(ahead, fitted, 1)
+    found = 1 / fitted if fit.space is FitSpace.INVERSE else fitted
+    return np.where(ahead, np.log(found / metres), np.inf)
 
 
 def spread_out(
@@ -121,6 +142,7 @@ def spread_out(
         points: Column, row [px] and metres.
         shape: (height, width) of the picture [px].
     """
+    points = _one_a_pixel(points)
     if len(points) <= MOST_POINTS:
         return points
     height, width = shape
@@ -131,6 +153,13 @@ def spread_out(
     cells = (rows * (width + 1) + columns)[order]
     groups = np.split(order, np.flatnonzero(np.diff(cells)) + 1)
     return points[[group[len(group) // 2] for group in groups]]
+
+
+def _one_a_pixel(points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "m 3"]:
+    """The first of the points that share a pixel."""
+    pixels = np.floor(points[:, :2] + 0.5).astype(int)
+    _, first = np.unique(pixels, axis=0, return_index=True)
+    return points[np.sort(first)]
 
 
 def _listed(path: Path, shape: tuple[int, int]) -> Float64[np.ndarray, "n 3"]:
@@ -154,7 +183,7 @@ def _listed(path: Path, shape: tuple[int, int]) -> Float64[np.ndarray, "n 3"]:
 def _of_map(
     depth: Shaped[np.ndarray, "h w"], shape: tuple[int, int], unit: float | None, name: str
 ) -> Float64[np.ndarray, "n 3"]:
-    if depth.ndim != 2:
+    if depth.ndim != 2 or not depth.size:
         raise InputError(f"{name}: has shape {depth.shape}, expected (height, width)")
     if unit is None and depth.dtype.kind in "ui":
         raise OptionError(

@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, Command] = {
         module="rilievo.cli.check",
     ),
     "verify": Command(
-        summary="whether results, runs and models are still what was written",
+        summary="check that results, runs and models are unchanged since they were written",
         module="rilievo.cli.verify",
     ),
     "train": Command(

@@ -1,6 +1,7 @@
 """``rilievo measure``."""
 
 import json
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str]) -> int:
         raise OptionError("--known is U,V,METRES here; a table is of 'rilievo predict'")
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always", UserWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         prediction = predict(
             given.photo,
             model=given.model,
@@ -101,6 +103,8 @@ def _point(text: str) -> _Point:
         u, v = (float(part) for part in text.split(","))
     except ValueError:
         raise OptionError(f"point '{text}': expected U,V, column and row in pixels") from None
+    if not (math.isfinite(u) and math.isfinite(v)):
+        raise OptionError(f"point '{text}': column and row are finite numbers of pixels")
     return u, v
 
 

@@ -85,7 +85,7 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
     if "-" not in inputs:
         yield inputs
         return
-    content = sys.stdin.buffer.read()
+    content = b"" if sys.stdin is None else sys.stdin.buffer.read()
     if not content:
         raise InputError("standard input holds nothing; a photograph is expected: < photo.jpg")
     with TemporaryDirectory(prefix="rilievo-") as folder:

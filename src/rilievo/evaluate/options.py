@@ -67,8 +67,8 @@ class EvaluateOptions:
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(name="set", metavar="NAME=VALUE"),
     ] = ()
-    """What is set of this model, such as steps=4; 'rilievo models NAME' lists what there is; for
-    several, repeat the option."""
+    """A setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
+    option for several."""
     yes: bool = False
     """Agree beforehand to the paid calls of a model that runs elsewhere."""
     device: str = "auto"

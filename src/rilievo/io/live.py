@@ -16,7 +16,9 @@ from rilievo.io.video import VideoReader
 Pixels = UInt8[np.ndarray, "h w 3"]
 
 _PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
-_OPTIONS = {"protocol_whitelist": "file,crypto,data,tcp,udp,rtp,tls,http,https,rtmp,rtsp,rtsps,srt"}
+# What those stand on. Not "file": a playlist from elsewhere must not open files here.
+_BELOW = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
+_OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_BELOW))}
 _TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
 
 

@@ -93,7 +93,12 @@ def _from_bytes(content: bytes, name: str, max_pixels: int) -> Photo:
 def _from_open(file: Readable, max_pixels: int) -> Photo:
     name = getattr(file, "name", None)
     name = printable(name) if isinstance(name, str) else "open file"
-    content = file.read()
+    try:
+        content = file.read()
+    except UnicodeDecodeError as error:
+        raise InputTypeError(f"{name}: is open as text; open it in binary mode, 'rb'") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
     if not isinstance(content, bytes):
         raise InputTypeError(
             f"{name}: gives {type(content).__name__}; open it in binary mode, 'rb'"

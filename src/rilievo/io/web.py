@@ -1,6 +1,8 @@
 """Fetching one file over HTTP."""
 
+from http.client import HTTPException
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from rilievo.errors import InputError
@@ -9,6 +11,7 @@ from rilievo.version import VERSION
 
 MOST_BYTES = 256 * 2**20
 _TIMEOUT = 30  # s, without any byte
+_KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and accents are quoted
 
 
 def is_url(source: object) -> bool:
@@ -24,7 +27,7 @@ def fetch(url: str) -> bytes:
     """
     shown = printable(url)
     try:
-        request = Request(url, headers={"User-Agent": f"rilievo/{VERSION}"})
+        request = Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
         with urlopen(request, timeout=_TIMEOUT) as answer:
             content = answer.read(MOST_BYTES + 1)
     except HTTPError as error:
@@ -32,7 +35,7 @@ def fetch(url: str) -> bytes:
         raise InputError(f"{shown}: the server answers {error.code} ({error.reason})") from error
     except URLError as error:
         raise InputError(f"{shown}: cannot be reached ({error.reason})") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise InputError(f"{shown}: cannot be fetched ({reason(error)})") from error
     if len(content) > MOST_BYTES:
         raise InputError(f"{shown}: is larger than {MOST_BYTES // 2**20} MiB")

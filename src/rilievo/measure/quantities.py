@@ -161,6 +161,9 @@ def _camera(prediction: Prediction) -> Camera:
 
 
 def _pixels(points: Sequence[Point]) -> list[Pixel]:
+    for u, v in points:
+        if not (math.isfinite(u) and math.isfinite(v)):
+            raise OptionError(f"point {u:g},{v:g}: column and row are finite numbers of pixels")
     return [Pixel(float(u), float(v), f"point {u:g},{v:g}") for u, v in points]
 
 

@@ -94,10 +94,12 @@ def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
 
     try:
         model = OnnxModel(path, options)
-    except SaysNothingError as error:
+    except ModelError as error:  # also of a graph whose weights lie in another file
         from rilievo.models.recognition import open_published, open_ultralytics
 
-        found = open_published(path, options) or open_ultralytics(path, error.metadata, options)
+        found = open_published(path, options)
+        if found is None and isinstance(error, SaysNothingError):
+            found = open_ultralytics(path, error.metadata, options)
         if found is None:
             raise
         return found

@@ -80,7 +80,7 @@ class PreparedModel(Model):
 def _camera(outputs: Arrays, row: int, photo: Photo, name: str) -> Camera | None:
     """The camera that the network sees in the photograph; None where it says none."""
     fov = outputs.get("fov")
-    if fov is None:
+    if fov is None or photo.camera is not None:
         return None
     degrees = float(fov[row])
     if not 0 < degrees < 180:

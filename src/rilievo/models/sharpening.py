@@ -77,6 +77,8 @@ def sharpen(
     depth = inference.depth
     if depth is None or kind is None or min(depth.shape) < 8:
         return inference
+    if depth.size > _FINE:  # finer than what is decided here, which would coarsen it
+        return inference
     if height < _ENLARGED * depth.shape[0] or width < _ENLARGED * depth.shape[1]:
         return inference
     space = _Space.of(depth, inference.valid, kind)

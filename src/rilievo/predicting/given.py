@@ -76,6 +76,8 @@ def read_sparse_depth(
     """
     if isinstance(sparse, np.ndarray):
         return of_array(sparse, shape, unit)
+    if not isinstance(sparse, str | Path):
+        raise OptionError("sparse is an array (h, w) in metres, or a file as --sparse takes it")
     return read_sparse(Path(sparse), shape, unit)
 
 

@@ -1,5 +1,6 @@
 """``rilievo.predict``: one image, or a list of them, in memory."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -107,17 +108,20 @@ def predict(
         CalibrationError: If what is known does not determine metres.
     """
     several = isinstance(image, list | tuple)
-    if several and (known or sparse is not None):
+    facts = read_known(known)
+    if sparse_unit is not None and (sparse is None or not 0 < sparse_unit < math.inf):
+        raise OptionError("sparse_unit is a positive number of metres, and goes with sparse")
+    if several and (facts or sparse is not None):
         raise OptionError(
             "known and sparse belong to one photograph: call predict for each with its own"
         )
     if camera is not None and fov is not None:
         raise OptionError("camera and fov do not go together; give one")
-    if bool(known) + (sparse is not None) + (camera_height is not None) > 1:
+    if bool(facts) + (sparse is not None) + (camera_height is not None) > 1:
         raise OptionError("known, sparse and camera_height do not go together; give one")
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
-    metres = Metres(known=read_known(known), camera_height=camera_height)
+    metres = Metres(known=facts, camera_height=camera_height)
     model = model_of(quality) if model is None else model
     predictions = []
     for each in as_list(image):

@@ -42,9 +42,16 @@ def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metr
         known = of_table(options.known_table, job)
     sparse: tuple[KnownPoint, ...] = ()
     if options.sparse is not None:
-        path = find_sparse(options.sparse, job.source)
+        path = find_sparse(options.sparse, _in_tree(options, job))
         sparse = read_sparse(path, shape, options.sparse_unit)
     return Metres(known=known, sparse=sparse, camera_height=options.camera_height)
+
+
+def _in_tree(options: PredictOptions, job: Job) -> Path:
+    """Place of a photograph in the tree of results, which is that of the inputs."""
+    if job.target.is_relative_to(options.output):
+        return job.target.relative_to(options.output)
+    return Path(job.source.stem)
 
 
 def of_table(table: Path, job: Job) -> tuple[Known, ...]:
@@ -67,7 +74,7 @@ def sparse_facts(options: PredictOptions, job: Job) -> dict[str, Setting]:
     """
     if options.sparse is None:
         return {}
-    path = find_sparse(options.sparse, job.source)
+    path = find_sparse(options.sparse, _in_tree(options, job))
     check_regular(path)
     state = path.stat()
     return {
@@ -94,9 +101,15 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
         known, remark = metres.known, None
         if metres.sparse:
             known, remark = plausible(prediction.depth, metres.sparse)
-        fitted = calibrate(prediction.depth, known, camera=prediction.camera, smooth=metres.smooth)
-        if metres.sparse:  # of many points some always differ, which says nothing of the others
-            fitted = replace(fitted, warning=remark)
+        fitted = calibrate(
+            prediction.depth,
+            known,
+            camera=prediction.camera,
+            smooth=metres.smooth,
+            judge=not metres.sparse,
+        )
+        remarks = (fitted.warning, remark)
+        fitted = replace(fitted, warning="; ".join(filter(None, remarks)) or None)
         asked = tuple(map(str, known))
     else:
         assert metres.camera_height is not None, "checked above"

@@ -48,14 +48,14 @@ class PredictOptions:
     """A name that 'rilievo models' lists, an ONNX file that says what it is, ORG/NAME of the
     Hugging Face hub (@REVISION may follow), or a folder as transformers saves one."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """What the depth of a checkpoint is that rilievo does not know: metric, up_to_scale, affine or
+    """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
     affine_inverse."""
     settings: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(name="set", metavar="NAME=VALUE"),
     ] = ()
-    """What is set of this model, such as steps=4; 'rilievo models NAME' lists what there is; for
-    several, repeat the option."""
+    """A setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
+    option for several."""
     yes: bool = False
     """Agree beforehand to the paid calls of a model that runs elsewhere."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
@@ -124,8 +124,8 @@ class PredictOptions:
     """Leave every frame of a video its own scale, rather than bring the scales together so that
     nothing flickers."""
     resume: bool = False
-    """Does nothing more: what an earlier run with the same options has finished is always passed
-    over, and formats that it lacks are added."""
+    """Has no effect here: every run skips what an earlier run with the same options has finished,
+    and adds missing formats."""
     overwrite: bool = False
     """Replace what rilievo wrote before, with the same options or others. Other programs' files are
     never replaced."""

@@ -122,6 +122,7 @@ def test_the_page_says_what_the_numbers_are(
         assert any("--known" in text for text in texts)
 
 
+@pytest.mark.slow
 def test_a_model_of_normals_alone_has_a_page_without_a_surface(tmp_path: Path) -> None:
     page = Reader(written(replace(prediction(), depth_or_none=None, confidence=None), tmp_path))
     assert list(page.pictures()) == ["Photograph", "Surface normals"]

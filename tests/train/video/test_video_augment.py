@@ -72,6 +72,7 @@ def test_mirroring_turns_every_picture_and_twice_is_nothing() -> None:
     np.testing.assert_array_equal(kept.frames, once.frames)
 
 
+@pytest.mark.slow
 def test_chances_of_nothing_and_of_always_are_kept() -> None:
     views = sample(np.eye(3))
     same = augmented(views, NEVER, RNG(0))

@@ -45,6 +45,7 @@ def test_many_broken_frames_are_counted_and_the_first_named(tmp_path: Path) -> N
     assert any("decoded frames take 0." in note for note in frames.notes)
 
 
+@pytest.mark.slow
 def test_motion_is_remembered_beside_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,7 @@ def test_footage_that_nothing_can_be_learned_from_is_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_real_footage_of_a_car_loses_what_stands_still(data_folder: Path, tmp_path: Path) -> None:
     """The car stops near frame 536 for some four seconds."""
     source, links = data_folder / "kitti_video_416x128" / "rgb", tmp_path / "clip"
@@ -94,6 +96,7 @@ def test_real_footage_of_a_car_loses_what_stands_still(data_folder: Path, tmp_pa
     assert frames.sequences[0].stride == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count", "stride"), [("7scenes_redkitchen", 80, 3), ("tum_fr1_desk_9", 9, 1)]
 )

@@ -56,6 +56,7 @@ def test_a_run_goes_on_with_the_batches_it_would_have_seen(
         assert_same(first, second)
 
 
+@pytest.mark.slow
 def test_processes_share_the_batches_of_one(frames: KeptFrames) -> None:
     whole = some(frames, 6)
     for rank in range(2):

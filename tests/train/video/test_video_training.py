@@ -149,6 +149,7 @@ def test_the_parts_of_the_loss_add_up_in_the_log(
     assert parts == pytest.approx(row["loss"], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [".", "best"])
 def test_a_run_and_the_best_of_it_are_models(whole: Path, folder: str) -> None:
     (prediction,) = load_model(whole / folder, device="cpu").predict(
@@ -222,6 +223,7 @@ def test_a_folder_of_something_else_is_left_alone(walls: Path, tmp_path: Path) -
     assert (tmp_path / "config.json").read_text() == "{}"
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_is_refused_in_a_line(walls: Path, tmp_path: Path) -> None:
     train_video(small_config(walls), tmp_path, replace(CPU, stop_at=1))
     path = tmp_path / "checkpoint.pt"
@@ -267,6 +269,7 @@ def test_a_folder_of_frames_spelled_otherwise_is_the_same_run(
     assert train_video(small_config(Path(walls.name)), tmp_path, GO_ON) is not None
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_number_of_processes_is_refused(
     walls: Path, tmp_path: Path
 ) -> None:
@@ -339,6 +342,7 @@ def test_a_loss_that_is_no_number_ends_the_run_in_a_line(
         train_video(small_config(walls), tmp_path, CPU)
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_are_not_saved(walls: Path, tmp_path: Path) -> None:
     config = replace(small_config(walls), learning_rate=1e30, clip_norm=None, checkpoint_steps=1)
     with pytest.raises(InputError, match=r"step \d: the \w+ is not finite"):
@@ -382,6 +386,7 @@ def test_focal_lengths_are_refined_where_that_is_asked(walls: Path, tmp_path: Pa
     np.testing.assert_allclose(record.sequences[0].camera[:2], 80 * factors)
 
 
+@pytest.mark.slow
 def test_known_poses_take_the_place_of_a_pose_network(walls: Path, tmp_path: Path) -> None:
     config = small_config(walls)
     config = replace(
@@ -396,6 +401,7 @@ def test_known_poses_take_the_place_of_a_pose_network(walls: Path, tmp_path: Pat
     assert float(last[-1]) == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_half_precision_trains_too_and_the_loss_stays_whole(walls: Path, tmp_path: Path) -> None:
     config = replace(small_config(walls), precision="bf16", clip_norm=1.0, epochs=1)
     record = train_video(config, tmp_path, CPU)

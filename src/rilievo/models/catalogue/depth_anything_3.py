@@ -81,7 +81,7 @@ class DepthAnything3Model(Model):
 
     def _camera(self, answers: Arrays, size: tuple[int, int], photo: Photo) -> Camera | None:
         """The camera that the network sees, in pixels of the photograph."""
-        if _INTRINSICS not in answers:
+        if _INTRINSICS not in answers or photo.camera is not None:
             return None
         K = answers[_INTRINSICS].reshape(-1)
         if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
