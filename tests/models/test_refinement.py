@@ -1,6 +1,7 @@
 """Mirrored averages and tiles of models whose answer is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,3 +143,51 @@ def test_tiles_smaller_than_the_networks_input_make_no_canvas_above_the_photogra
     [answer] = Tiled(Enlarging(), 64).infer([photo])
     assert answer.depth is not None
     assert answer.depth.shape == (1000, 1500)
+
+
+class WithSky(Brightness):
+    """Gives no depth, but a number that would be one, where the green channel says sky."""
+
+    def __init__(self, filler: float = 1.0, scales: bool = False) -> None:
+        super().__init__(scales=scales)
+        self._filler = np.float32(filler)
+
+    def _one(self, photo: Photo) -> Inference:
+        answer = super()._one(photo)
+        assert answer.depth is not None
+        valid = photo.pixels[1::3, 1::3, 1] == 0
+        return replace(answer, depth=np.where(valid, answer.depth, self._filler), valid=valid)
+
+
+def below_sky(height: int, width: int) -> Photo:
+    pixels = picture(height, width).pixels.copy()
+    pixels[: height // 3, : width // 2, 1] = 255
+    return Photo(pixels=pixels)
+
+
+@pytest.mark.parametrize("filler", [1.0, 0.0, np.nan])
+def test_the_mirror_keeps_sky_out_whatever_it_is_filled_with(filler: float) -> None:
+    photo = below_sky(96, 129)
+    [plain] = WithSky().infer([photo])
+    [flipped] = FlipAveraged(WithSky(filler, scales=True)).infer([photo])
+    assert plain.depth is not None
+    assert flipped.depth is not None
+    np.testing.assert_array_equal(flipped.valid, plain.valid)
+    ratio = (flipped.depth / plain.depth)[plain.valid]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("filler", [1.0, 0.0, np.nan])
+def test_tiles_keep_sky_out_whatever_it_is_filled_with(filler: float) -> None:
+    photo = below_sky(300, 420)
+    [plain] = WithSky().infer([photo])
+    model = Tiled(WithSky(filler, scales=True), 150)
+    [tiled] = model.infer([photo])
+    assert plain.depth is not None
+    assert tiled.depth is not None
+    np.testing.assert_array_equal(tiled.valid, plain.valid)
+    ratio = (tiled.depth / plain.depth)[plain.valid]
+    assert np.abs(ratio / np.median(ratio) - 1).max() < 0.05
+    finished = model.finish(tiled, photo)
+    assert not finished.depth.valid[:98, :208].any()
+    assert finished.depth.valid[102:].all()

@@ -146,6 +146,7 @@ def test_numbers_are_the_models_own_times_the_stated_scales(tmp_path: Path) -> N
     assert sidecar.video.shifts == (0.0,) * 6
 
 
+@pytest.mark.slow
 def test_one_colour_range_serves_all_frames(tmp_path: Path) -> None:
     """Percentiles over all frames at once, computed here from the written numbers."""
     whims = np.linspace(1, 3, 20)
@@ -214,6 +215,7 @@ def by_points(*points: KnownPoint):
     return find
 
 
+@pytest.mark.slow
 def test_a_known_point_of_the_first_frame_gives_metres_for_all(tmp_path: Path) -> None:
     whims = [1.0, 1.2, 0.8, 1.1] * 8
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(32)))
@@ -339,6 +341,7 @@ def test_sound_that_fits_nowhere_is_left_out_and_said(tmp_path: Path) -> None:
     assert not VideoReader(tmp_path / "out.depth.mp4").has_audio
 
 
+@pytest.mark.slow
 def test_sound_that_mp4_does_not_hold_makes_the_pictures_matroska(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.avi", Clip(codec="mpeg4", sound="pcm_s16le"))
     sidecar = run(clip, tmp_path / "out", "colour", "png16")
@@ -394,6 +397,7 @@ def test_an_interruption_leaves_what_was_there_and_nothing_new(tmp_path: Path, f
     assert after == before
 
 
+@pytest.mark.slow
 def test_results_are_replaced_only_where_that_is_asked_and_only_ours(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
     run(clip, tmp_path / "out", "colour", "npy")

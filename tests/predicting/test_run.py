@@ -213,7 +213,7 @@ def test_the_camera_comes_from_the_user_or_is_assumed(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"save": "color"}, "did you mean 'colour'"),
+        ({"save": "colr"}, "did you mean 'colour'"),
         ({"save": ""}, "names nothing"),
         ({"camera": "1,2,3"}, "FX,FY,CX,CY"),
         ({"known": ("1,2,3", "1,2")}, "u,v,metres"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from PIL import Image
 
 from rilievo.errors import OptionError
@@ -17,6 +17,7 @@ from rilievo.models.base import Inference, Model, resize
 from rilievo.types import DepthKind, Photo
 
 Field = Float32[np.ndarray, "h w"]
+Mask = Bool[np.ndarray, "h w"]
 
 
 class FlipAveraged(Model):
@@ -42,14 +43,16 @@ class FlipAveraged(Model):
         ]
 
     def _average(self, one: Inference, other: Inference) -> Inference:
-        depth = None
+        depth, valid = None, _both(one.valid, other.valid)
         if one.depth is not None and other.depth is not None:
             space = _space(self.card.kind)
-            ours, theirs = space.enter(one.depth), space.enter(other.depth)
+            ours, theirs = _entered(one, space), _entered(other, space)
+            inside = np.ones(ours.shape, bool) if valid is None else valid
             # Two answers of one network may differ in scale (and shift); only shape is averaged.
-            depth = space.leave((ours + space.match(theirs, ours)) / 2)
+            depth = space.leave((ours + space.match(theirs, ours, inside)) / 2)
         return Inference(
             depth=depth,
+            valid=valid,
             normals=_mean(one.normals, other.normals),
             confidence=_mean(one.confidence, other.confidence),
             camera=one.camera,
@@ -115,7 +118,7 @@ class _Space:
 
     enter: Callable[[Field], Field]
     leave: Callable[[Field], Field]
-    match: Callable[[Field, Field], Field]
+    match: Callable[[Field, Field, Mask], Field]
 
 
 class _Canvas:
@@ -129,7 +132,7 @@ class _Canvas:
         self._scale = (min(1.0, rows / box.height), min(1.0, columns / box.width))
         self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
         self._space = space
-        self._whole = _stack(whole, space, self._shape)
+        self._whole, self._inside = _stack(whole, space, self._shape)
         self._sum = np.zeros_like(self._whole)
         self._weight = np.zeros(self._shape, np.float32)
         self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
@@ -141,10 +144,12 @@ class _Canvas:
         right = min(self._shape[1], left + round(box.width * self._scale[1]))
         inside = (slice(top, bottom), slice(left, right))
         reference = self._whole[:, *inside]
-        fields = _stack(tile, self._space, reference.shape[1:])
+        fields, seen = _stack(tile, self._space, reference.shape[1:])
+        seen &= self._inside[inside]
         if self._has_depth:
-            fields[0] = self._space.match(fields[0], reference[0])
-        mended = fields + _coarse(reference - fields)
+            fields[0] = self._space.match(fields[0], reference[0], seen)
+        mended = fields + _coarse(reference - fields, seen)
+        mended[0] = np.where(seen, mended[0], reference[0])  # what no tile tells, the whole does
         weight = _fade(reference.shape[1:])
         self._sum[:, *inside] += weight * mended
         self._weight[inside] += weight
@@ -155,6 +160,7 @@ class _Canvas:
         first = int(self._has_depth)
         return Inference(
             depth=self._space.leave(mean[0]) if self._has_depth else None,
+            valid=None if self._inside.all() else self._inside,
             normals=mean[first : first + 3] if self._has_normals else None,
             confidence=mean[-1] if len(mean) > first + 3 * self._has_normals else None,
         )
@@ -166,40 +172,67 @@ def _space(kind: DepthKind | None) -> _Space:
     return _Space(enter=np.asarray, leave=np.asarray, match=_fit_to)
 
 
-def _shift_to(values: Field, reference: Field) -> Field:
-    return values + np.median(reference - values)
+def _shift_to(values: Field, reference: Field, inside: Mask) -> Field:
+    return values + np.median((reference - values)[inside]) if inside.any() else values
 
 
-def _fit_to(values: Field, reference: Field) -> Field:
+def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
     """Least squares of scale and shift; a shift alone where the scale would not be positive."""
-    centred, target = values - values.mean(), reference - reference.mean()
+    if not inside.any():
+        return values
+    middle, level = values[inside].mean(), reference[inside].mean()
+    centred, target = values[inside] - middle, reference[inside] - level
     power = float((centred * centred).sum())
     scale = float((centred * target).sum()) / power if power > 0 else 1.0
-    return (centred * scale if scale > 0 else centred) + reference.mean()
+    return (values - middle) * (scale if scale > 0 else 1) + level
 
 
-def _stack(inference: Inference, space: _Space, shape: tuple[int, ...]) -> np.ndarray:
-    """Everything additive of an answer as channels: depth, normals, confidence."""
-    height, width = shape
-    fields = [] if inference.depth is None else [space.enter(inference.depth)]
-    fields += [] if inference.normals is None else list(inference.normals)
-    fields += [] if inference.confidence is None else [inference.confidence]
-    return np.stack([resize(field, (height, width)) for field in fields])
+def _entered(inference: Inference, space: _Space) -> Field:
+    """Depth in numbers that may be added; finite where it is not valid, but nothing else."""
+    depth, valid = inference.depth, inference.valid
+    assert depth is not None, "asked for depth alone"
+    if valid is None or valid.all():
+        return space.enter(depth)
+    least = depth[valid].min() if valid.any() else np.float32(1)
+    return space.enter(np.where(valid, depth, least))
 
 
-def _coarse(fields: np.ndarray) -> np.ndarray:
+def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np.ndarray, Mask]:
+    """Everything additive of an answer as channels (depth, normals, confidence); where valid."""
+    size = (shape[0], shape[1])
+    fields = [] if answer.depth is None else [_entered(answer, space)]
+    fields += [] if answer.normals is None else list(answer.normals)
+    fields += [] if answer.confidence is None else [answer.confidence]
+    stack, valid = np.stack([resize(field, size) for field in fields]), answer.valid
+    if answer.depth is None or valid is None:
+        return stack, np.ones(size, bool)
+    # As when an answer is finished: what is not valid does not blend into what is.
+    weight = resize(valid.astype(np.float32), size)
+    known = resize(np.where(valid, fields[0], np.float32(0)), size)
+    np.divide(known, weight, out=stack[0], where=weight > 0.5)
+    return stack, weight > 0.5
+
+
+def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
     """What a look at the whole photograph can tell inside one tile: a 4x4 grid, smooth."""
-    height, width = fields.shape[1:]
-    return np.stack(
-        [
-            np.asarray(
-                Image.fromarray(field)
-                .resize((4, 4), Image.Resampling.BOX)
-                .resize((width, height), Image.Resampling.BICUBIC)
-            )
-            for field in fields
-        ]
-    )
+    size = (fields.shape[2], fields.shape[1])
+    grids = [_boxed(field) for field in fields]
+    if not inside.all():
+        grids[0] = _boxed_inside(fields[0], inside)
+    smooth = [Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC) for grid in grids]
+    return np.stack([np.asarray(field) for field in smooth])
+
+
+def _boxed(field: Field) -> Field:
+    return np.asarray(Image.fromarray(field).resize((4, 4), Image.Resampling.BOX))
+
+
+def _boxed_inside(field: Field, inside: Mask) -> Field:
+    """Means of what is inside each box; of all boxes where one has hardly anything inside."""
+    weight = _boxed(inside.astype(np.float32))
+    total = _boxed(np.where(inside, field, np.float32(0)))
+    mean = total.sum() / max(float(weight.sum()), 1e-6)
+    return (total + np.float32(0.01 * mean)) / (weight + np.float32(0.01))
 
 
 def _fade(shape: tuple[int, ...]) -> np.ndarray:
@@ -249,12 +282,17 @@ def _mirror_back(inference: Inference) -> Inference:
     normals = inference.normals
     if normals is not None:
         normals = normals[:, :, ::-1] * np.array([-1, 1, 1], np.float32)[:, None, None]
-    depth, confidence = inference.depth, inference.confidence
+    depth, valid, confidence = inference.depth, inference.valid, inference.confidence
     return Inference(
         depth=None if depth is None else depth[:, ::-1],
+        valid=None if valid is None else valid[:, ::-1],
         normals=normals,
         confidence=None if confidence is None else confidence[:, ::-1],
     )
+
+
+def _both(one: Mask | None, other: Mask | None) -> Mask | None:
+    return other if one is None else one if other is None else one & other
 
 
 def _mean(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:

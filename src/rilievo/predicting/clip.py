@@ -148,6 +148,8 @@ class _Clip:
             depth = answer.depth * np.float32(by.scale)
             depth += np.float32(by.shift)
             answer = replace(answer, depth=depth)
+        # The JSON tells one camera of all frames; that of the photo, if any, still goes first.
+        answer = replace(answer, camera=self.surveyed.camera)
         prediction = self.model.finish(answer, photo)
         metric = self.surveyed.metric
         return prediction if metric is None else metric.applied_to(prediction)
@@ -162,7 +164,8 @@ class _Clip:
         for answer, by in zip(self.spool, self.surveyed.corrections, strict=True):
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
-            yield self._prediction(Inference(depth=answer.depth), blank, by).depth
+            alone = Inference(depth=answer.depth, valid=answer.valid)
+            yield self._prediction(alone, blank, by).depth
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         """Every frame again, with its answer."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from rilievo.models.base import Inference
 
@@ -21,7 +21,7 @@ class Spool:
     Numbers keep 16 bits: depth that is positive, 65,536 steps of its logarithm from the nearest to
     the farthest of its frame (steps of 0.01 % where these are 1 to 500); other depth, as many even
     steps; normals, steps of 1/32767; confidence, of 1/65535. What comes back is within half a
-    step of what went in.
+    step of what went in, where that is valid.
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
@@ -47,10 +47,12 @@ class Spool:
         self._record = record
         row = np.zeros((), record)
         if answer.depth is not None:
-            numbers = np.log(answer.depth) if self._is_positive else answer.depth
+            valid = np.ones(answer.depth.shape, bool) if answer.valid is None else answer.valid
+            depth = _filled(answer.depth, valid)
+            numbers = np.log(depth) if self._is_positive else depth
             low, high = float(numbers.min()), float(numbers.max())
             step = (high - low) / _STEPS or 1.0
-            row["low"], row["step"] = low, step
+            row["low"], row["step"], row["valid"] = low, step, valid
             row["depth"] = np.rint((numbers - np.float32(low)) / np.float32(step)).clip(0, _STEPS)
         if answer.normals is not None:
             row["normals"] = np.rint(answer.normals * np.float32(_UNIT))
@@ -68,6 +70,7 @@ class Spool:
             names = self._record.names or ()
             yield Inference(
                 depth=self._depth(row) if "depth" in names else None,
+                valid=_mask(row) if "depth" in names else None,
                 normals=_scaled(row["normals"], _UNIT) if "normals" in names else None,
                 confidence=_scaled(row["confidence"], _STEPS) if "confidence" in names else None,
             )
@@ -84,8 +87,8 @@ def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
     """A spool in a file without a name, which goes with the process however that ends.
 
     Args:
-        folder: Where there is room: two bytes for each pixel of each network answer, and six
-            more with normals.
+        folder: Where there is room: three bytes for each pixel of each network answer, and
+            six more with normals.
         is_positive: Whether depth is.
 
     Raises:
@@ -100,11 +103,28 @@ def _record_of(answer: Inference) -> np.dtype:
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
     if answer.depth is not None:
         fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
+        # Always, because some models give a mask only for frames that have a hole.
+        fields.append(("valid", "?", answer.depth.shape))
     if answer.normals is not None:
         fields.append(("normals", "i2", answer.normals.shape))
     if answer.confidence is not None:
         fields.append(("confidence", "u2", answer.confidence.shape))
     return np.dtype(fields)
+
+
+def _filled(
+    depth: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w"]:
+    """The depth, its smallest valid number where it is not: steps are for what counts alone."""
+    if valid.all():
+        return depth
+    least = depth[valid].min() if valid.any() else np.float32(1)
+    return np.where(valid, depth, least)
+
+
+def _mask(row: np.void) -> Bool[np.ndarray, "h w"] | None:
+    """Where a frame has depth; None if everywhere."""
+    return None if row["valid"].all() else row["valid"]
 
 
 def _scaled(stored: np.ndarray, unit: int) -> Float32[np.ndarray, "..."]:

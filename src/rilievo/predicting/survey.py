@@ -18,7 +18,7 @@ from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.predicting.looks import look_at
 from rilievo.predicting.spool import Spool
 from rilievo.predicting.temporal import Correction, ScaleTrack
-from rilievo.types import Photo, Prediction
+from rilievo.types import Camera, Photo, Prediction
 
 _PIXELS_AHEAD = 16_000_000
 
@@ -35,6 +35,7 @@ class Survey:
         corrections: One a frame.
         shots: Indices of the frames at which a shot begins.
         metric: How depth becomes metres, where the user knows enough.
+        camera: That of the first frame, which the network may have seen in it.
         about: What the JSON says of the first frame, and so of all.
         fault: What was broken in the source.
     """
@@ -43,6 +44,7 @@ class Survey:
     corrections: tuple[Correction, ...]
     shots: tuple[int, ...]
     metric: Metric | None
+    camera: Camera | None
     about: Sidecar
     fault: str | None
 
@@ -83,6 +85,7 @@ def survey(
         corrections=tuple(corrections if first.metric is None else _from_first(corrections)),
         shots=(0,) if track is None else tuple(track.shots),
         metric=first.metric,
+        camera=first.camera,
         about=first.about,
         fault=source.fault,
     )
@@ -97,6 +100,7 @@ def frames_ahead(source: FrameSource) -> Iterator[Frame]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _First:
     metric: Metric | None
+    camera: Camera | None
     about: Sidecar
 
 
@@ -106,7 +110,8 @@ def _begin(prediction: Prediction, options: ClipOptions) -> _First:
     if metric is not None:
         prediction = metric.applied_to(prediction)
     check_parts(prediction, options.outputs)
-    return _First(metric=metric, about=describe(prediction, run=options.run))
+    about = describe(prediction, run=options.run)
+    return _First(metric=metric, camera=prediction.camera, about=about)
 
 
 def _from_first(corrections: list[Correction]) -> list[Correction]:
@@ -133,8 +138,10 @@ def _size_of(answer: Inference) -> tuple[int, int]:
 
 
 def _answer_of(prediction: Prediction) -> Inference:
+    depth = prediction.depth_or_none
     return Inference(
-        depth=None if prediction.depth_or_none is None else prediction.depth.values,
+        depth=None if depth is None else depth.values,
+        valid=None if depth is None else depth.valid,
         normals=prediction.normals,
         confidence=prediction.confidence,
     )
@@ -144,6 +151,7 @@ def _only(answer: Inference, parts: set[Need]) -> Inference:
     """Depth, which frames are compared by, and what outputs are made of."""
     return Inference(
         depth=answer.depth,
+        valid=answer.valid,
         normals=answer.normals if Need.NORMALS in parts else None,
         confidence=answer.confidence if Need.CONFIDENCE in parts else None,
     )

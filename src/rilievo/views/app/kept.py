@@ -8,7 +8,7 @@ from rilievo.errors import InputError
 from rilievo.models.base import Inference
 from rilievo.types import Camera, CameraSource
 
-_FIELDS = ("depth", "normals", "confidence")
+_FIELDS = ("depth", "valid", "normals", "confidence")
 
 
 def keep(inference: Inference, path: Path) -> None:
