@@ -83,3 +83,29 @@ def test_what_has_no_depth_costs_the_spool_no_precision(tmp_path: Path) -> None:
     np.testing.assert_allclose(masked.depth[valid], depth[valid], rtol=2e-6)
     assert whole.valid is None
     np.testing.assert_array_equal(empty.valid, nowhere)
+
+
+class Looking(Outdoors):
+    """Every frame but the second shows the ground; the second is all sky."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def _one(self, photo: Photo) -> Inference:
+        answer = super()._one(photo)
+        self.looks += 1
+        if self.looks % 3 != 2 or answer.depth is None:
+            return answer
+        return replace(answer, valid=np.zeros(answer.depth.shape, bool))
+
+
+def test_a_frame_of_nothing_but_sky_has_no_surface_and_stops_nothing(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(3)))
+    options = ClipOptions(outputs=("npz", "ply", "glb", "colour"))
+    predict_clip(VideoReader(clip), Looking(), tmp_path / "out", options)
+    found = sorted(path.name for path in (tmp_path / "out.frames").iterdir())
+    assert [name for name in found if name.endswith(".npz")] == [f"00000{n}.npz" for n in range(3)]
+    for suffix in ("ply", "glb"):
+        there = [name for name in found if name.endswith(suffix)]
+        assert there == [f"000000.{suffix}", f"000002.{suffix}"]

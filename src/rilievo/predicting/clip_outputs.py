@@ -14,7 +14,7 @@ from rilievo.io.colour import ColourRange, colourise, normals_picture, range_of
 from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts, FileSum
 from rilievo.io.formats.colour import colour_facts
 from rilievo.io.formats.png16 import coding_of, encode
-from rilievo.io.output_table import OUTPUTS, load
+from rilievo.io.output_table import OUTPUTS, Need, load
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
 from rilievo.io.sums import sum_of
@@ -148,7 +148,11 @@ class FolderSink(Sink):
     def render(self, prediction: Prediction, index: int) -> Rendered:
         """Write the files of a frame."""
         about = describe(prediction)
+        depth = prediction.depth_or_none
+        is_empty = depth is not None and not depth.valid.any()
         for output in self._outputs:
+            if is_empty and Need.CAMERA in OUTPUTS[output].needs:
+                continue  # nothing but sky, for one: a surface of it has no file
             name = f"{index:06d}{OUTPUTS[output].suffix}"
             facts = load(OUTPUTS[output].writer)(
                 WriteJob(
@@ -161,7 +165,7 @@ class FolderSink(Sink):
                 )
             )
             self._sums[output][name] = sum_of(self._part / name)
-            if index == 0:
+            if output not in self._facts:
                 holds = f"{name} and on, one a frame: {facts.holds}"
                 self._facts[output] = replace(facts, file=self._folder, holds=holds)
         return None
@@ -178,6 +182,7 @@ class FolderSink(Sink):
                 frames=dict(sorted(frames.items())),
             )
             for output, frames in self._sums.items()
+            if frames
         ]
 
 
