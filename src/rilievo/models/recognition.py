@@ -1,6 +1,7 @@
 """ONNX files of others that need nothing said: published ones by hash, Ultralytics' by metadata."""
 
 import json
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,7 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
     Raises:
         ModelError: If it cannot be opened.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # which a name that is too long is not, either
         return None
     nearby = [entry for entry in table.ENTRIES.values() if _could_be(entry, path.stat().st_size)]
     if not nearby:
