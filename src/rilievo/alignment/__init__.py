@@ -1,8 +1,8 @@
-"""Predictions brought to metres by ground truth, as evaluation protocols do it.
+"""Alignment of predictions to ground truth in metres, as evaluation protocols do it.
 
-A method fits one or two numbers over the pixels that have ground truth. Which one a benchmark uses
-changes its scores, so it is named and its fit kept. For metres without ground truth see
-``rilievo.calibration``.
+A method fits one or two numbers over the pixels that have ground truth. The choice of method
+changes a benchmark's scores, so the method is named and its fit is kept. For metres without
+ground truth see ``rilievo.calibration``.
 """
 
 from rilievo.alignment.aligned import Aligned, align

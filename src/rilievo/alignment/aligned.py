@@ -1,4 +1,4 @@
-"""Alignment itself: a prediction and its truth in, metres and their fit out."""
+"""Align a prediction to ground truth: returns depth in metres and the fit that gave it."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,10 @@ class Aligned:
 
     Attributes:
         depth: Kind ``METRIC``, valid where the prediction is.
-        fit: What was fitted.
-        method: By which method.
-        clamped: Pixels that the fit took below the stated least depth or inverse depth.
+        fit: The fitted line.
+        method: Method of the fit.
+        clamped: Number of pixels that the fit took below the least depth or inverse depth, and
+            that were set to it.
     """
 
     depth: DepthMap
@@ -51,20 +52,23 @@ def align(
     min_depth: float = 1e-3,
     min_inverse: float | None = 1e-3,
 ) -> Aligned:
-    """Bring a prediction to metres by ground truth; all sums are float64.
+    """Align a prediction to ground truth in metres; all sums are float64.
 
     Args:
-        predicted: Of any kind.
-        true: Depth [m]; read only where ``valid``.
-        valid: Pixels with ground truth. The fit rests on those where the prediction is valid too.
-        method: None for the kind's default: none, median, scale and shift, the same in inverse.
-        min_depth: Least depth [m] that a fitted shift in depth may give. It can take far-off
-            pixels to zero and below; a model is charged for them, not excused.
-        min_inverse: Least inverse depth [1/m] that ``inverse_scale_shift`` may give: 1e-3 is
-            Marigold's; None is MoGe's, the inverse of the image's largest valid true depth.
+        predicted: Depth map of any kind.
+        true: Ground-truth depth [m]; read only where ``valid``.
+        valid: Pixels with ground truth. The fit uses those where the prediction is valid too.
+        method: Method of the fit. None takes the kind's default: ``none`` for metric depth,
+            ``median`` up to scale, ``scale_shift`` for affine depth, ``inverse_scale_shift`` for
+            affine inverse depth.
+        min_depth: Least depth [m] that a fitted shift in depth may give; pixels that the shift
+            takes below it are set to it, and so count as errors of the model.
+        min_inverse: Least inverse depth [1/m] that ``inverse_scale_shift`` may give. Marigold
+            uses 1e-3; None is the choice of MoGe, the inverse of the image's largest valid true
+            depth.
 
     Raises:
-        OptionError: If the method makes no sense for the kind, or a least value is not positive.
+        OptionError: If the method is not valid for the kind, or a least value is not positive.
         InputError: If shapes differ, the mask is not bool, or a valid true depth is not positive
             and finite.
         NoGroundTruthError: If no pixel is valid in both.
@@ -94,11 +98,11 @@ def _clamp(
     nearest: float,
     farthest: float,
 ) -> int:
-    """Bring what a fitted shift took out of range back into it, in place; how many pixels."""
+    """Clamp pixels that a fitted shift took out of range, in place; returns their number."""
     if method in _SHIFTED_DEPTH:
         below, bound = valid & (depth < nearest), nearest
     elif method is AlignMethod.INVERSE_SCALE_SHIFT:
-        # A line that crossed zero left negative depths behind the far ones.
+        # Where the line crosses zero, the farthest pixels have come out with negative depth.
         below, bound = valid & ~((depth > 0) & (depth <= farthest)), farthest
     else:
         return 0
@@ -109,13 +113,13 @@ def _clamp(
 def _usable(
     predicted: DepthMap, true: Float[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
-    """Pixels valid in the prediction and in the ground truth, once both are found to fit."""
+    """Check both inputs, and return the pixels valid in the prediction and in the truth."""
     if not predicted.shape == true.shape == valid.shape:
         raise InputError(
             f"prediction {predicted.shape}, true depth {true.shape} and mask {valid.shape} differ"
         )
     if valid.dtype != bool:
-        # Of whole numbers, numpy would make row indices.
+        # numpy would take a mask of integers as row indices.
         raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
     if not np.issubdtype(true.dtype, np.floating):
         raise InputError(
@@ -141,7 +145,7 @@ def _fit(
     both: Bool[np.ndarray, "h w"],
     method: AlignMethod,
 ) -> Fit:
-    """Fit over the pixels that have both, or the few of them that a robust method looks at."""
+    """Fit over the pixels valid in both; robust methods use a subsample of them."""
     space = _SPACES.get(method, FitSpace.DEPTH)
     times = None
     if method in _ROBUST:
@@ -162,7 +166,7 @@ def _fit(
 def _fit_squares(
     x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"], method: AlignMethod
 ) -> tuple[float, float]:
-    """Scale and shift by least squares, or of the medians."""
+    """Scale and shift by least squares, or the ratio of the medians."""
     if method is AlignMethod.NONE:
         return 1.0, 0.0
     if method is AlignMethod.MEDIAN:

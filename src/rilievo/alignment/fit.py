@@ -1,4 +1,4 @@
-"""The line that turns the numbers of a depth map into metres, and its use on a whole map."""
+"""The line that converts the values of a depth map to metres, and its use on a whole map."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64
 from rilievo.errors import InputTypeError
 from rilievo.types import DepthKind, DepthMap, Prediction
 
-# Rows of a large map are converted in bands of this many pixels: in float64, but never whole.
+# Large maps are converted in bands of this many pixels, so that the float64 copy stays small.
 BAND_PIXELS = 1 << 18
 
 
@@ -19,21 +19,22 @@ class FitSpace(StrEnum):
     DEPTH = "depth"
     """depth = scale · x + shift."""
     INVERSE = "inverse"
-    """1 / depth = scale · x + shift; x is inverse already where the kind is."""
+    """1 / depth = scale · x + shift; x is the map's value for inverse kinds, else its inverse."""
     LOG = "log"
     """ln depth = scale · ln x + shift."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """How numbers of a depth map became metres.
+    """The fitted line that converts the values of a depth map to metres.
 
     Attributes:
-        space: Where the line was fitted.
-        scale: Its slope; in ``LOG`` the power.
-        shift: Its offset [m, 1/m or ln m, by ``space``]; 0 where none was fitted.
+        space: The quantity in which the fit is a straight line.
+        scale: Slope of the line; in ``LOG`` the power.
+        shift: Offset of the line [m, 1/m or ln m, depending on ``space``]; 0 where none was
+            fitted.
         residual: Root of the mean squared residual, in the unit of ``shift``.
-        pixels: How many pixels or points the fit rests on.
+        pixels: Number of pixels or points that were fitted.
     """
 
     space: FitSpace
@@ -46,8 +47,8 @@ class Fit:
 def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:
     """Depth [m] that the fit gives; zero where the map is not valid.
 
-    Where a shift was fitted, valid pixels can come out zero, negative or infinite: the caller
-    decides what becomes of them.
+    With a fitted shift, valid pixels can come out zero, negative or infinite; the caller handles
+    them.
     """
     height, width = depth.shape
     result = np.zeros(depth.shape, np.float32)
@@ -67,10 +68,10 @@ def to_depth(depth: DepthMap, fit: Fit) -> Float32[np.ndarray, "h w"]:
 
 
 def check_depth_map(depth: object) -> None:
-    """Refuse what is no depth map, such as the prediction that holds it.
+    """Refuse anything but a ``DepthMap``, such as the ``Prediction`` that holds one.
 
     Raises:
-        InputError: If it is none; the message says what to take.
+        InputTypeError: If it is something else; the message says what to pass.
     """
     if isinstance(depth, Prediction):
         raise InputTypeError("a Prediction is given, expected its DepthMap: take prediction.depth")
@@ -81,7 +82,7 @@ def check_depth_map(depth: object) -> None:
 def abscissa(
     values: Float64[np.ndarray, "n"], kind: DepthKind, space: FitSpace
 ) -> Float64[np.ndarray, "n"]:
-    """Numbers of a kind as the quantity that a fit in ``space`` is a line of."""
+    """Values of a kind converted to the quantity in which a fit in ``space`` is a line."""
     if space is FitSpace.LOG:
         return np.log(values)
     if space is FitSpace.INVERSE and kind is not DepthKind.AFFINE_INVERSE:

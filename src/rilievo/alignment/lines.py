@@ -1,4 +1,4 @@
-"""The line through pixels that determine one: least squares, and least absolute deviations."""
+"""Line fits by least squares and by least absolute deviations."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -6,7 +6,7 @@ from jaxtyping import Float64
 from rilievo.errors import CalibrationError
 from rilievo.sums import dot
 
-# A residual under this share of the largest ordinate is rounding: the line goes through the point.
+# Residuals below this share of the largest ordinate are rounding errors: the point is on the line.
 _ON_THE_LINE = 1e-13
 
 
@@ -31,7 +31,7 @@ def least_absolute_scale(
 ) -> float:
     """The factor that minimises the sum of weight · |factor · x - y|; not all x are 0.
 
-    It is the median of y / x, each weighing weight · |x|; of two middle ones, the lower.
+    It is the weighted median of y / x with weights weight · |x|; of two middle values the lower.
     """
     used = x != 0
     ratio, mass = y[used] / x[used], weights[used] * np.abs(x[used])
@@ -45,12 +45,12 @@ def least_absolute_line(
 ) -> tuple[float, float]:
     """Slope and offset that minimise the sum of weight · |slope · x + offset - y|, exactly.
 
-    A best line goes through two of the points. Wang et al. 2025 (MoGe) take each point in turn as
-    the anchor that the line turns about, and keep the best. The sum is convex, so it is enough to
-    walk downhill: turn about a point to the best slope, which brings the line to another point,
-    and go on about the point there that promises most, until none promises anything (Wesolowsky
-    1981, "A new descent algorithm for the least absolute value regression problem"). Where several
-    lines are equally good, one of them is found.
+    An optimal line goes through two of the points. Wang et al. 2025 (MoGe) take each point in turn
+    as the anchor that the line rotates about, and keep the best. The sum is convex, so descent is
+    enough: rotate about a point to the best slope, which brings the line to another point, and
+    continue about the point on the line with the steepest descent, until no point lowers the sum
+    (Wesolowsky 1981, "A new descent algorithm for the least absolute value regression problem").
+    Where several lines are equally good, one of them is returned.
 
     Raises:
         CalibrationError: If the pixels do not determine a line, or it does not rise.
@@ -80,10 +80,10 @@ def _steepest_anchor(
     weights: Float64[np.ndarray, "n"],
     rounding: float,
 ) -> int | None:
-    """The point on the line about which turning it lowers the sum fastest; None if none does.
+    """The point on the line about which a rotation lowers the sum fastest; None if none does.
 
-    Turning about point i moves the line by x - x[i]: the points off the line gain or lose in
-    proportion, those on the line only gain.
+    A rotation about point i moves the line by x - x[i]: residuals of points off the line grow or
+    shrink in proportion, residuals of points on the line only grow.
     """
     on = np.flatnonzero(np.abs(residual) <= rounding)
     on = on[np.argsort(x[on], kind="stable")]

@@ -1,4 +1,4 @@
-"""The methods of alignment, and which of them make sense for which kind of depth."""
+"""The methods of alignment, and the kinds of depth that each is valid for."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,10 +8,10 @@ from rilievo.types import DepthKind
 
 
 class AlignMethod(StrEnum):
-    """Which line is fitted to the ground truth."""
+    """The line that is fitted to the ground truth, and how."""
 
     NONE = "none"
-    """The numbers are metres and stay as they are."""
+    """No fit: the values are metres already."""
     MEDIAN = "median"
     """Scale: median of the true depth over median of the predicted (Zhou et al. 2017)."""
     SCALE = "scale"
@@ -38,7 +38,7 @@ _ANY_DEPTH = (
     AlignMethod.ROBUST_SCALE,
     AlignMethod.ROBUST_SCALE_SHIFT,
 )
-# What makes sense for each kind, its default first.
+# Methods that are valid for each kind, the default first.
 METHODS: Mapping[DepthKind, tuple[AlignMethod, ...]] = {
     DepthKind.METRIC: (AlignMethod.NONE, *_ANY_DEPTH),
     DepthKind.UP_TO_SCALE: _ANY_DEPTH,
@@ -54,10 +54,10 @@ _WHY: Mapping[DepthKind, str] = {
 
 
 def choose_method(kind: DepthKind, method: AlignMethod | None) -> AlignMethod:
-    """The method, or the kind's default for None.
+    """Check the method; None gives the kind's default.
 
     Raises:
-        OptionError: If it makes no sense for the kind.
+        OptionError: If the method is not valid for the kind.
     """
     allowed = METHODS[kind]
     if method is None:

@@ -1,4 +1,4 @@
-"""A few of the valid pixels, spread evenly over the image."""
+"""A subsample of the valid pixels, spread evenly over the image."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float64, Int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subsample:
-    """Pixels that stand for an image.
+    """Subsampled pixels of an image.
 
     Attributes:
-        places: Their indices in the flattened map, rising.
-        times: How often each was chosen: more than once where the image is smaller than the grid.
+        places: Indices into the flattened map, ascending.
+        times: Number of times each pixel was chosen: more than 1 where the image is smaller than
+            the grid.
     """
 
     places: Int[np.ndarray, "n"]
@@ -20,11 +21,11 @@ class Subsample:
 
 
 def nearest_valid(valid: Bool[np.ndarray, "h w"], *, side: int = 64) -> Subsample:
-    """For each cell of a square grid over the image, the valid pixel nearest to the cell's centre.
+    """Choose the valid pixel nearest to the centre of each cell of a square grid over the image.
 
-    Nearest within the cell, whose sides are rounded up to whole pixels, and of several the first
-    in reading order; a cell without a valid pixel chooses none. This is the subsample of
-    Wang et al. 2025 (MoGe), on which its robust fits rest.
+    Cell sides are rounded up to whole pixels. Of several nearest pixels the first in reading order
+    is chosen; a cell without a valid pixel chooses none. This is the subsample that the robust
+    fits of Wang et al. 2025 (MoGe) use.
     """
     height, width = valid.shape
     rows, down = _windows(height, side)
@@ -45,9 +46,9 @@ def nearest_valid(valid: Bool[np.ndarray, "h w"], *, side: int = 64) -> Subsampl
 def _windows(
     pixels: int, side: int
 ) -> tuple[Int[np.ndarray, "side size"], Float64[np.ndarray, "side size"]]:
-    """Along one axis: the pixels of each cell, and how far from its centre they are [px].
+    """Pixels of each cell along one axis, and their offsets from its centre [px].
 
-    Beyond the image stands the last pixel once more, farther than itself and so never chosen.
+    Places beyond the image repeat the last pixel at a larger offset, so they are never chosen.
     """
     length = max(1.0, pixels / side)
     centres = (np.arange(side) + 0.5) * pixels / side

@@ -1,1 +1,1 @@
-"""Work on many inputs by many processes: of this machine, or of a Ray cluster."""
+"""Processing of many inputs by many processes, on this machine or on a Ray cluster."""

@@ -1,9 +1,9 @@
-"""Work spread over a Ray cluster: Ray Data brings tasks to actors, and replaces those that die.
+"""Work distributed over a Ray cluster: Ray Data sends tasks to actors and replaces dead ones.
 
-A row of the data set is a task of some inputs. An actor opens the work once and does task by task;
-Ray Data sends it more only as it ends some, so that neither tasks nor reports pile up. Where an
-actor, or its machine, dies, Ray starts another and gives it the task again; how often a task was
-begun is kept by one more actor, the ledger, which outlives the others.
+A row of the Ray dataset is a task of some inputs. An actor opens the work once and runs task by
+task; Ray Data sends more only as tasks finish, so that neither tasks nor reports pile up. When an
+actor or its machine dies, Ray starts another and gives it the task again. One more actor, the
+ledger, outlives the others and records which tasks were started.
 """
 
 import logging
@@ -36,10 +36,10 @@ from rilievo.io.limits import printable, reason
 from rilievo.version import VERSION
 
 PATIENCE = 10.0
-"""How long a cluster may take to answer at all [s]."""
+"""Timeout for the first connection to a cluster [s]."""
 
-# Ray reads these when it is imported: it reports its use to its makers otherwise, and writes
-# progress, warnings and hints between the lines of ours.
+# Ray reads these at import. Without them it sends usage statistics, and prints progress, warnings
+# and hints between our own lines.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -50,13 +50,13 @@ _MEMORY = ("OutOfMemory", "OutOfDisk", "ObjectStoreFull", "object store", "Memor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """The actors that are asked for.
+    """Requested actors.
 
     Attributes:
-        address: Of the cluster; ``LOCAL`` starts one for this run.
-        workers: Actors; one for every ``threads`` cores of the cluster when None.
-        threads: Cores that each is given.
-        gpus: That each is given.
+        address: Address of the cluster; ``LOCAL`` starts one for this run.
+        workers: Number of actors; one for every ``threads`` cores of the cluster when None.
+        threads: Cores for each actor.
+        gpus: GPUs for each actor.
     """
 
     address: str
@@ -68,18 +68,18 @@ class Pool:
 def work_on_ray(
     work: Work[Item], items: Iterable[Item], *, count: int, pool: Pool
 ) -> Iterator[Report]:
-    """Do every input, and report task by task in the order in which they end.
+    """Process every input, and yield a report for each task in the order in which tasks finish.
 
     Args:
-        work: What is to be done.
+        work: Work to run on every input.
         items: The inputs.
-        count: How many there are.
-        pool: Where.
+        count: Number of inputs.
+        pool: Cluster and actors to use.
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        RilievoError: If there is no cluster at the address, its Ray is of another version, its
-            machines have no rilievo, or nothing can be done at all.
+        RilievoError: If there is no cluster at the address, its Ray has another version, its
+            machines lack rilievo, or the work cannot run at all.
     """
     ray = _ray()
     with _natives_silent():
@@ -94,15 +94,15 @@ def work_on_ray(
 
 @contextmanager
 def _natives_silent() -> Iterator[None]:
-    """Keep what Ray's compiled part says to itself out of what we say on standard error.
+    """Keep messages of Ray's compiled part off standard error, where our own messages go.
 
-    It writes past Python, whatever the level of its log is.
+    The compiled part writes to the file descriptor, whatever Ray's log level is.
     """
     ours = sys.stderr
     try:
         kept = os.dup(ours.fileno())
     except (AttributeError, OSError, ValueError):
-        # Standard error is closed, or is none of the system's.
+        # Standard error is closed, or is not a file of the operating system.
         yield
         return
     with open(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as said:
@@ -149,10 +149,10 @@ def _connect(ray: Any, pool: Pool) -> None:
 
 
 def _refuse_silence(address: str) -> None:
-    """See that something answers at host:port: Ray would ask again and again for minutes.
+    """Check that something answers at host:port; Ray itself would retry for minutes.
 
     Raises:
-        RilievoError: If nothing does.
+        RilievoError: If nothing answers.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
@@ -178,10 +178,10 @@ def _unreachable(address: str, error: Exception) -> str:
 
 
 def _workers(ray: Any, pool: Pool, count: int) -> int:
-    """Actors: as many as are asked for, or fit, but no more than there are inputs.
+    """Number of actors: those requested, or those that fit, but no more than there are inputs.
 
     Raises:
-        RilievoError: If not even one fits.
+        RilievoError: If not even one actor fits.
     """
     there = ray.cluster_resources()
     fit = int(there.get("CPU", 0)) // pool.threads
@@ -242,7 +242,7 @@ def _broken(address: str, error: Exception) -> str:
 
 
 class Actor:
-    """One process of the pool: opens the work once, then does task by task."""
+    """One process of the pool: opens the work once, then runs task by task."""
 
     def __init__(self, work: Work[Any], version: str, ledger: Any) -> None:
         import ray
@@ -251,7 +251,7 @@ class Actor:
         self._opened: Opened[Any] = open_work(work, version)
 
     def __call__(self, rows: Mapping[str, np.ndarray]) -> dict[str, list[bytes]]:
-        """Do the tasks of a block; what became of each is its answer."""
+        """Run the tasks of a block, and return a pickled report for each."""
         answers = []
         for number, packed in zip(rows["number"], rows["task"], strict=True):
             report = self._do(int(number), pickle.loads(packed))
@@ -264,7 +264,7 @@ class Actor:
         return joined(self._alone(f"{number}/{i}", item) for i, item in enumerate(items))
 
     def _alone(self, key: str, item: Any) -> Report:
-        """An input of a task whose actor died: pass over what ends this one too."""
+        """Retry one input of a task whose actor died; skip it if it has killed this one too."""
         if not self._get(self._ledger.begin_alone.remote(key)):
             failure: Failure = killed_twice(self._work, item)
             return Report(failures=(failure,))
@@ -274,24 +274,24 @@ class Actor:
 
 
 class Ledger:
-    """What was begun, kept where it outlives the actors."""
+    """Record of started tasks and inputs, in an actor that outlives the workers."""
 
     def __init__(self) -> None:
         self._begun: set[int] = set()
         self._alone: set[str] = set()
 
     def begin(self, number: int) -> bool:
-        """Whether this is the first time that the task is begun."""
+        """Whether the task is started for the first time; records the start."""
         first = number not in self._begun
         self._begun.add(number)
         return first
 
     def begin_alone(self, key: str) -> bool:
-        """Whether the input was not begun alone before, without coming to its end."""
+        """Whether no earlier run of the input alone was started and left unfinished."""
         first = key not in self._alone
         self._alone.add(key)
         return first
 
     def end_alone(self, key: str) -> None:
-        """The input came to its end."""
+        """Record that the input finished."""
         self._alone.discard(key)

@@ -1,6 +1,6 @@
-"""``rilievo evaluate`` by several processes: they predict, and scores are made of what they kept.
+"""``rilievo evaluate`` in several processes: they predict, then cached predictions are scored.
 
-A cache has a file an image, so that processes and machines can fill one folder side by side.
+The cache has one file per image, so processes and machines can fill one folder concurrently.
 """
 
 import os
@@ -30,14 +30,14 @@ from rilievo.predicting.summary import Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepWork:
-    """What is done with every image.
+    """Prediction of every image into the cache.
 
     Attributes:
-        model: Its name, or its file.
-        options: How it is loaded, with the threads that one process has.
-        cache: Where predictions are kept.
-        dataset: Gives the photographs.
-        crop: Of the photographs, before the model.
+        model: Name or file of the model.
+        options: Options for loading the model, with the threads of one process.
+        cache: Cache of predictions.
+        dataset: Dataset with the photographs.
+        crop: Crop of the photographs before the model.
     """
 
     model: str
@@ -50,7 +50,7 @@ class KeepWork:
         """Load the model.
 
         Raises:
-            RilievoError: If there is no such model, or none here.
+            RilievoError: If there is no such model, or it cannot be loaded here.
         """
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -68,18 +68,18 @@ class KeepWork:
         return KeepHand(self, refined(loaded, flip=options.flip, tile=None))
 
     def name(self, item: str) -> str:
-        """The image."""
+        """The image's id, for messages."""
         return printable(item)
 
 
 class KeepHand:
-    """A model at work on tasks of images."""
+    """A loaded model that predicts tasks of images."""
 
     def __init__(self, work: KeepWork, model: Model) -> None:
         self._work, self._model = work, model
 
     def do(self, items: Sequence[str], *, again: bool) -> Report:
-        """Predict some images; what a process that was killed had kept of them is done."""
+        """Predict some images; on a retry, those that the killed process cached are kept."""
         work = self._work
         wanted = [id for id in items if not (again and self._is_kept(id))]
         tally = Tally(output=work.cache.folder, total=1, show=False)
@@ -108,24 +108,24 @@ def evaluate_across(
     *,
     show: bool = True,
 ) -> Evaluation | Kept:
-    """As ``evaluate``, with predictions made by several processes: the same files.
+    """Evaluate as ``evaluate`` does, with predictions by several processes; files are the same.
 
-    A script calls this below ``if __name__ == "__main__"``, since it starts processes.
+    Scripts must call this under ``if __name__ == "__main__"``, since it starts processes.
 
     Args:
-        model: A name in ``MODELS`` or a file: every process loads it.
-        benchmark: As ``evaluate`` has it.
-        root: Where the dataset is on disk, of every machine.
-        options: All else.
-        batch: Which part of the images, by how many processes, on which machines.
+        model: Name in ``MODELS`` or a file; every process loads it.
+        benchmark: Benchmark, as in ``evaluate``.
+        root: Folder of the dataset on disk, the same on every machine.
+        options: All other options, as in ``evaluate``.
+        batch: The part of the images to predict, the number of processes, and the machines.
         show: Whether to show progress on standard error.
 
     Returns:
-        The evaluation; of one of several parts, what is kept of it, to be scored by a call
-        without a part once all are there.
+        The evaluation. For one of several parts, the predictions that were cached; a call without
+        a part scores them once all parts are done.
 
     Raises:
-        RilievoError: As ``evaluate`` does.
+        RilievoError: If ``evaluate`` raises it, or the work cannot run at all.
     """
     filling = _filling(model, options, batch)
     if batch.shard is None:
@@ -137,7 +137,7 @@ def evaluate_across(
 
 
 def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOptions) -> Fill:
-    """A way to predict that takes the model by its name."""
+    """A ``Fill`` in which every process loads the model by its name."""
 
     def spread(
         cache: Cache,

@@ -1,7 +1,7 @@
-"""The feature cache of probes, filled by several processes before anything is trained.
+"""The feature cache of probes, filled by several processes before training.
 
-Every process loads the backbone once and computes image by image, so that what is kept does not
-depend on which images came together in a batch.
+Every process loads the backbone once and computes image by image, so cached features do not
+depend on the images that shared a batch.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ from rilievo.train.probe.stored_features import Storage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureWork:
-    """What is done with every image, or changed version of one.
+    """Feature computation for every image, or augmented version of one.
 
     Attributes:
-        config: Of the run that the features are for: backbone, images, their size and changes.
+        config: Configuration of the training run: backbone, images, their size and augmentation.
         root: Folder of all caches.
-        storage: How numbers are kept.
-        limit_megabytes: Most that ``root`` may hold; every process counts for itself.
-        device: That the backbone runs on.
-        threads: Of torch, in each process.
+        storage: Number format of cached features.
+        limit_megabytes: Largest size of ``root`` [MB]; every process counts for itself.
+        device: Device of the backbone.
+        threads: Threads of torch in each process.
     """
 
     config: ProbeConfig
@@ -64,19 +64,19 @@ class FeatureWork:
         return FeatureHand(self.config, frames, cache)
 
     def name(self, item: Source) -> str:
-        """The image, by its place in the training set."""
+        """The image, by its number in the training set."""
         return f"image {item.index + 1} of the training set"
 
 
 class FeatureHand:
-    """A backbone at work on tasks of images."""
+    """A loaded backbone that computes features of tasks of images."""
 
     def __init__(self, config: ProbeConfig, frames: KeptFrames, cache: FeatureCache) -> None:
         self._config, self._frames, self._cache = config, frames, cache
 
     def do(self, items: Sequence[Source], *, again: bool) -> Report:
-        """Keep the features of some images; those that are there stay as they are."""
-        del again  # what is whole is found by what it is of
+        """Cache the features of some images; those already cached are left unchanged."""
+        del again  # the cache finds complete entries by their content
         cache, failures, idle = self._cache, list[Failure](), 0
         made, found = cache.made, cache.found
         for source in items:
@@ -99,22 +99,23 @@ class FeatureHand:
 def fill_features(
     work: FeatureWork, batch: BatchOptions, *, threads: int | None = None, images: int | None = None
 ) -> Report:
-    """Compute all features that a run will ask for and that are not kept yet.
+    """Compute all features that a run needs and that are not cached yet.
 
-    A script calls this below ``if __name__ == "__main__"``, since it starts processes.
+    Scripts must call this under ``if __name__ == "__main__"``, since it starts processes.
 
     Args:
-        work: What is computed, and where it is kept.
-        batch: Which part of the images, by how many processes, on which machines.
-        threads: Of each process; by default its part of the cores.
-        images: Of the training set, where they are known; the set is opened otherwise.
+        work: The features to compute, and their cache.
+        batch: The part of the images to process, the number of processes, and the machines.
+        threads: Threads of each process; by default its share of the cores.
+        images: Number of images in the training set; None opens the set to count them.
 
     Returns:
-        ``done`` were made now, ``finished_before`` were there or teach nothing.
+        A report: ``done`` counts features computed now, ``finished_before`` those already cached
+        or of images without ground truth to learn from.
 
     Raises:
-        OptionError: If the run changes images anew in every epoch, or trains the backbone.
-        RilievoError: If nothing can be computed at all.
+        OptionError: If the run augments images anew in every epoch, or trains the backbone.
+        RilievoError: If no features can be computed at all.
     """
     config, augmentation = work.config, work.config.augmentation
     if config.backbone_rate or (augmentation.changes and not augmentation.variants):

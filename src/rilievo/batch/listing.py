@@ -1,4 +1,4 @@
-"""Inputs as jobs, wherever they lie: on disk by ``find_jobs``, elsewhere by the same rules."""
+"""Lists inputs as jobs: on disk with ``find_jobs``, at addresses by the same rules."""
 
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -23,17 +23,17 @@ from rilievo.predicting.inputs import (
 def list_jobs(
     inputs: Sequence[str | Path], output: Path, *, sequence: bool, left_out: LeftOut | None = None
 ) -> Iterator[Job]:
-    """Walk over everything that was named, in a fixed order, as ``find_jobs`` does.
+    """List the jobs of all inputs in a fixed order, as ``find_jobs`` does.
 
     Args:
-        inputs: Files, folders and patterns on disk, or addresses of such; not both.
-        output: The folder for results, or its address as a path.
+        inputs: Files, folders and patterns on disk, or addresses of them; not both.
+        output: Folder for results, or its address as a path.
         sequence: Whether a folder is one clip.
-        left_out: Counts what is passed over.
+        left_out: Counter of files that are skipped.
 
     Raises:
-        InputError: If nothing that was named exists.
-        OptionError: If paths and addresses are mixed, or a sequence lies elsewhere.
+        InputError: If no input exists.
+        OptionError: If paths and addresses are mixed, or a sequence is at an address.
     """
     left_out = LeftOut() if left_out is None else left_out
     addresses = [address for name in inputs if (address := address_of(name)) is not None]
@@ -62,7 +62,7 @@ def _elsewhere(addresses: Sequence[str], output: Path, left_out: LeftOut) -> Ite
 
 
 def _expand(address: str) -> list[Remote]:
-    """The places that an address names; several for a pattern."""
+    """Files and folders of an address; several for a pattern."""
     place = remote(address)
     if any(mark in place.path.split("?")[0] for mark in "*[") and place.scheme != "https":
         return place.matching()
@@ -73,7 +73,7 @@ def _expand(address: str) -> list[Remote]:
 
 def _is_file(place: Remote) -> bool:
     if is_known(posixpath.basename(place.path.split("?")[0])):
-        return True  # without a request for each, and without guessing what a page of links is
+        return True  # saves a request for each file, and need not tell pages of links from files
     return not place.path.endswith("/") and not place.files.isdir(place.path)
 
 
@@ -112,7 +112,7 @@ def _job(place: Remote, target: Path) -> Job:
 
 
 def _results(folder: Remote, names: Sequence[str]) -> set[str]:
-    """What rilievo's JSONs in this folder list, and these JSONs."""
+    """Names of earlier results in this folder: rilievo's JSONs, and the files that they list."""
     results: set[str] = set()
     for name in names:
         if not name.endswith(SUFFIX):

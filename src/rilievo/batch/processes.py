@@ -1,4 +1,4 @@
-"""Work spread over processes of this machine; one that dies is replaced and its inputs retried."""
+"""Worker processes on this machine; a process that dies is replaced and its inputs retried."""
 
 import multiprocessing
 import os
@@ -24,10 +24,10 @@ from rilievo.errors import RilievoError
 from rilievo.version import VERSION
 
 DEATHS_AT_START = 3
-"""Processes in a row that may die before they have loaded the model."""
+"""Consecutive deaths of processes before they have loaded the model, after which work stops."""
 
 PATIENCE = 20.0
-"""How long a process may take to end what it is writing, once it is told to stop [s]."""
+"""Time for a process to finish its writes after it is told to stop [s]; then it is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +45,26 @@ class _Worker(Generic[Item]):
 
 
 def cores() -> int:
-    """Of this machine that the process may use."""
+    """Number of cores of this machine that the process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def work_in_processes(
     work: Work[Item], items: Iterable[Item], *, workers: int, size: int
 ) -> Iterator[Report]:
-    """Do every input, and report task by task in the order in which they end.
+    """Process every input, and yield a report for each task in the order in which tasks finish.
 
-    The inputs of a process that was killed are tried once more, each alone; one that costs another
-    process its life is reported as failed and passed over.
+    The inputs of a killed process are tried once more, each alone; an input that kills another
+    process is reported as failed and skipped.
 
     Args:
-        work: What is to be done.
-        items: The inputs; no more are asked for than there are free processes.
-        workers: Processes.
-        size: Inputs of a task.
+        work: Work to run on every input.
+        items: The inputs, read lazily as processes become free.
+        workers: Number of processes.
+        size: Number of inputs in a task.
 
     Raises:
-        RilievoError: If nothing can be done at all, or processes die before they begin.
+        RilievoError: If the work cannot run at all, or processes die before they begin.
     """
     crew = _Crew(work, in_tasks(items, size), workers)
     try:
@@ -74,7 +74,7 @@ def work_in_processes(
 
 
 class _Crew(Generic[Item]):
-    """The processes, and what each is at work on."""
+    """The processes, and the current task of each."""
 
     def __init__(self, work: Work[Item], tasks: Iterator[tuple[Item, ...]], workers: int) -> None:
         self._work, self._tasks, self._most = work, tasks, workers
@@ -83,7 +83,7 @@ class _Crew(Generic[Item]):
         self._deaths_at_start = 0
 
     def reports(self) -> Iterator[Report]:
-        """Hand out tasks and take reports until there are no more."""
+        """Hand out tasks and yield reports until there are no more."""
         while True:
             self._hand_out()
             lines = {each.line: each for each in self._workers if each.task is not None}
@@ -94,7 +94,7 @@ class _Crew(Generic[Item]):
                 yield from self._heard(lines[line])
 
     def close(self) -> None:
-        """End the processes: those at work finish what they are writing."""
+        """End the processes; busy ones finish their writes first."""
         for each in self._workers:
             if each.task is not None:
                 each.process.terminate()
@@ -126,7 +126,7 @@ class _Crew(Generic[Item]):
 
     def _give(self, worker: _Worker[Item], task: _Task[Item]) -> None:
         worker.task = task
-        # One that has died meanwhile is noticed when its answer is waited for.
+        # A process that has died meanwhile is noticed when its answer is read.
         with suppress(OSError):
             worker.line.send((task.items, task.deaths > 0))
 
@@ -146,7 +146,7 @@ class _Crew(Generic[Item]):
         yield answer
 
     def _died(self, worker: _Worker[Item]) -> Iterator[Report]:
-        """Try its inputs again, each alone; if that was the second time, pass it over."""
+        """Queue a dead process's inputs again, each alone; skip an input that killed two."""
         task = worker.task
         assert task is not None, "only processes at work are listened to"
         self._workers.remove(worker)
@@ -175,13 +175,13 @@ def _started(work: Work[Any]) -> _Worker[Any]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work, VERSION), daemon=True)
     process.start()
-    # So that its end is seen here as the end of the line.
+    # Closed here, so that the end of the process is read as end of file.
     theirs.close()
     return _Worker(process=process, line=ours)
 
 
 def _serve(line: Connection, work: Work[Any], version: str) -> None:
-    """Do tasks until there are no more: Ctrl-C is for the process that started this one."""
+    """Run tasks until there are no more; Ctrl-C is left to the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -194,7 +194,7 @@ def _serve(line: Connection, work: Work[Any], version: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """Otherwise a process whose parent was killed would work on for nobody."""
+    """Exit when the parent process ends, so that no orphan keeps working."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "only processes that were started for it serve"
     parent.join()

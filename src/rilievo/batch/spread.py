@@ -1,4 +1,4 @@
-"""Work spread over what the user has: processes of this machine, or a Ray cluster."""
+"""Distributes work over processes of this machine or over a Ray cluster."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,19 +16,19 @@ def spread_out(
     threads: int,
     device: str = "auto",
 ) -> Iterator[Report]:
-    """Do every input, and report as tasks end, in any order.
+    """Process every input, and yield reports as tasks finish, in any order.
 
     Args:
-        work: What is to be done.
+        work: Work to run on every input.
         items: The inputs.
-        count: How many there are.
-        batch: Where.
-        threads: That every process is given, as ``threads_each`` says.
-        device: That the model runs on; with cuda, every process on Ray has a GPU of its own.
+        count: Number of inputs.
+        batch: Number of processes and machines to use.
+        threads: Threads for every process, from ``threads_each``.
+        device: Device of the model; with cuda, every process on Ray has a GPU of its own.
 
     Raises:
-        RilievoError: If nothing can be done at all.
-        MissingExtraError: If a cluster is asked for and Ray is not installed.
+        RilievoError: If the work cannot run at all.
+        MissingExtraError: If a cluster is requested and Ray is not installed.
     """
     if not count:
         return iter(())
@@ -44,9 +44,9 @@ def spread_out(
 
 
 def threads_each(batch: BatchOptions, threads: int | None) -> int:
-    """Threads of every process: what the user says, or its part of the cores of this machine.
+    """Threads of every process: the user's number, or its share of the cores of this machine.
 
-    Machines of a cluster may have other cores, and there one thread each wastes none.
+    Machines of a cluster may have other numbers of cores; one thread per process wastes none.
     """
     if threads is not None:
         return threads

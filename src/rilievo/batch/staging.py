@@ -1,9 +1,9 @@
-"""Photographs fetched from elsewhere, and results brought there, around the work on this machine.
+"""Remote inputs and outputs: photographs are downloaded, processed here, and results uploaded.
 
-A photograph is copied to a scratch folder with its own name, size and time, worked on there as
-any other, and its results are brought to their place: each file as a whole, the JSON last. What
-``rilievo.io.ownership`` does on a disk holds there too: the list of what is going to be written
-comes first, so that a run that is killed leaves nothing that the next one would not know as ours.
+A photograph is copied to a scratch folder with its name, size and time, and processed there like
+any other. Its results are uploaded atomically, file by file, the JSON last. The rules of
+``rilievo.io.ownership`` hold there too: the list of files to be written is uploaded first, so that
+the next run recognises every file that a killed run left behind.
 """
 
 import os
@@ -29,7 +29,7 @@ from rilievo.types import Photo
 
 
 class Stage:
-    """A scratch folder, and which paths in it stand for which addresses."""
+    """A scratch folder, and the addresses that its paths stand for."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -38,7 +38,7 @@ class Stage:
         self._targets: dict[Path, str] = {}
 
     def enter(self, job: Job) -> Job:
-        """The job as it is done on this machine; a job of paths alone stays as it is."""
+        """Map a job with addresses to scratch paths; a job of paths alone is unchanged."""
         source, target = address_of(job.source), address_of(job.target)
         if source is None and target is None:
             return job
@@ -54,23 +54,23 @@ class Stage:
         return job
 
     def source(self, job: Job) -> Remote | None:
-        """Where the photograph comes from; None for one on disk."""
+        """Remote source of the photograph; None for one on disk."""
         address = self._sources.get(job.source)
         return None if address is None else remote(address)
 
     def target(self, job: Job) -> Remote | None:
-        """Where results go, without suffix; None for a folder on disk."""
+        """Remote target of the results, without suffix; None for a folder on disk."""
         address = self._targets.get(job.target)
         return None if address is None else remote(address, for_writing=True)
 
     def said(self, message: str) -> str:
-        """A message with addresses in place of paths in the scratch folder."""
+        """Replace scratch paths in a message by their addresses."""
         for path, address in (*self._sources.items(), *self._targets.items()):
             message = message.replace(printable(path), printable(address.split("?")[0]))
         return message
 
     def clear(self) -> None:
-        """Remove everything that was fetched and made."""
+        """Remove the scratch folder with all downloads and results."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -78,7 +78,7 @@ class Stage:
         self._targets.clear()
 
     def _own_folder(self) -> Path:
-        """Of one job: two may have photographs of one name."""
+        """Scratch folder of one job, since photographs of two jobs may share a name."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rilievo-"))
         self._number += 1
@@ -87,19 +87,20 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedResults(Results):
-    """Results of jobs that a stage has let in.
+    """Results of jobs that have gone through ``Stage.enter``.
 
     Attributes:
-        stage: Knows where they come from and go.
+        stage: Stage with the sources and targets of the jobs.
     """
 
     stage: Stage = field(default_factory=Stage)
 
     def is_finished(self, job: Job) -> bool:
-        """As on disk; what is not finished is fetched.
+        """Whether the job is finished, as for paths on disk; downloads its photograph if not.
 
         Raises:
-            RilievoError: If it cannot be fetched, or there are results of other options.
+            RilievoError: If the photograph cannot be downloaded, or the target has results of
+                other options.
         """
         source, target = self.stage.source(job), self.stage.target(job)
         modified = 0
@@ -118,7 +119,7 @@ class StagedResults(Results):
             job.source.touch()
             os.truncate(job.source, size)
             os.utime(job.source, ns=(modified, modified))
-        # Not super(): a record with slots is made anew after its methods are.
+        # super() fails here: a dataclass with slots replaces the class after defining its methods.
         if Results.is_finished(self, job):
             return True
         if source is not None:
@@ -127,10 +128,10 @@ class StagedResults(Results):
         return False
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
-        """Write the results, and bring them to their place; on disk their parts.
+        """Write the results and upload them; for a target on disk, return their placement.
 
         Raises:
-            RilievoError: If that cannot be done; no JSON stands beside files that are not whole.
+            RilievoError: If writing fails; no JSON is left beside incomplete files.
         """
         placement = Results.write(self, job, photo, inference)
         target = self.stage.target(job)
@@ -142,9 +143,10 @@ class StagedResults(Results):
 
 
 def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
-    """Make what is at a place known here: our lists as they are, of other files the sizes.
+    """Mirror the files at the target here: lists with their content, other files by size only.
 
-    Where a list lost its content, only the files themselves say whether they are ours.
+    Where a list is torn, files are downloaded, since only their content shows whether rilievo
+    wrote them.
     """
     for path in (sidecar_path(stem), pending_path(stem)):
         there = _beside(target, path)
@@ -172,9 +174,9 @@ def _mirror(target: Remote, stem: Path, formats: Sequence[str]) -> None:
 
 
 def _bring(stem: Path, target: Remote, formats: Sequence[str]) -> None:
-    """Put results in place: the list of what comes, the files, the JSON; then the list goes.
+    """Upload results: the list of pending files, the files, the JSON; then delete the list.
 
-    Only files of ``formats`` are new; of what an earlier run wrote there is nothing here to bring.
+    Only files of ``formats`` are new; files of earlier runs are already at the target.
     """
     json, pending = sidecar_path(stem), pending_path(stem)
     kept = json.read_text(encoding="utf-8")

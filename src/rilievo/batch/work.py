@@ -1,9 +1,9 @@
-"""What is done in other processes, whatever starts them: work, and the hands that do it.
+"""The protocol of work in other processes: picklable work, and the hand that runs it.
 
-``Work`` is a record that travels. Where it arrives it is opened once, which loads the model, and
-gives a ``Hand``, to which tasks of a few inputs come one after the other. What became of each task
-travels back as a ``Report``. Inputs are done by the code that does them on one machine, so the
-files are the same.
+``Work`` is a record that is sent to another process. It is opened there once, which loads the
+model and returns a ``Hand``. The hand runs tasks of a few inputs one after the other, and returns
+a ``Report`` for each. The code for an input is the same as in a single process, and so are the
+files.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,20 +17,20 @@ Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
 MOST_AT_ONCE = 16
-"""Inputs of a task: so many are lost, and done again, where a process dies."""
+"""Largest number of inputs in a task; if its process dies, all of them are done again."""
 
 TASKS_EACH = 4
-"""Tasks that every process gets at least, where there are enough inputs, so that all end at
-nearly the same time."""
+"""Least number of tasks for every process, if there are enough inputs, so that all processes end
+at nearly the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One input that could not be done.
+    """One input that failed.
 
     Attributes:
-        name: Of the input.
-        reason: One line.
+        name: Name of the input.
+        reason: Error message, one line.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What became of the inputs of one task.
+    """Result of one task.
 
     Attributes:
-        done: Inputs that were done now.
-        finished_before: Inputs that an earlier run had done.
-        failures: Inputs that could not be done.
-        notes: What was done but deserves a look, one line each.
-        refusal: Why nothing can be done at all, one line; empty if something can.
+        done: Number of inputs done now.
+        finished_before: Number of inputs that an earlier run had done.
+        failures: Inputs that failed.
+        notes: Warnings about inputs that were done, one line each.
+        refusal: Reason why no input can be done at all, one line; else empty.
     """
 
     done: int = 0
@@ -58,52 +58,52 @@ class Report:
 
 @runtime_checkable
 class Hand(Protocol[Item_contra]):
-    """Does the inputs that it is given, with what was loaded once."""
+    """Processes inputs with a model or other state that was loaded once."""
 
     def do(self, items: Sequence[Item_contra], *, again: bool) -> Report:
-        """Do some inputs.
+        """Process some inputs.
 
         Args:
             items: The inputs.
-            again: Whether a process that was killed has had them, and may have done some.
+            again: Whether a killed process had these inputs before, and may have done some.
 
         Raises:
-            RilievoError: If nothing more can be done at all.
+            RilievoError: If no further input can be done at all.
         """
         ...
 
 
 @runtime_checkable
 class Work(Protocol[Item_contra]):
-    """What is to be done with every input; it can be pickled."""
+    """Picklable description of the work on every input."""
 
     def open(self) -> Hand[Item_contra]:
-        """Load what the work takes.
+        """Load the model or other state of the work.
 
         Raises:
-            RilievoError: If nothing can be done at all.
+            RilievoError: If the work cannot run at all.
         """
         ...
 
     def name(self, item: Item_contra) -> str:
-        """What messages call an input."""
+        """Name of an input in messages."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened(Generic[Item]):
-    """Work that arrived in another process, opened as far as that could be done.
+    """Work opened in another process, or the reason why it could not be opened.
 
     Attributes:
-        hand: That does it; None where nothing can be done at all.
-        refusal: Why not.
+        hand: Hand that runs the work; None if opening failed.
+        refusal: Reason for the failure; else empty.
     """
 
     hand: Hand[Item] | None = None
     refusal: str = ""
 
     def do(self, items: Sequence[Item], *, again: bool) -> Report:
-        """Do some inputs, or say why none can be done: by now, as where a disk is full."""
+        """Process some inputs, or report a refusal, such as a disk that is full by now."""
         if self.hand is None:
             return Report(refusal=self.refusal)
         try:
@@ -113,11 +113,12 @@ class Opened(Generic[Item]):
 
 
 def open_work(work: Work[Item], version: str) -> Opened[Item]:
-    """Open work in the process where it arrived.
+    """Open work in the process that received it.
 
     Args:
-        work: What is to be done.
-        version: Of the rilievo that sent it: another one might write other files.
+        work: Work to open.
+        version: Version of rilievo that sent the work. Work of another version is refused, since
+            it might write other files.
     """
     if version != VERSION:
         return Opened(
@@ -131,7 +132,7 @@ def open_work(work: Work[Item], version: str) -> Opened[Item]:
 
 
 def killed_twice(work: Work[Item], item: Item) -> Failure:
-    """The input with which a process died: once among others, and once more alone."""
+    """Failure of an input whose process died twice: once among others, once alone."""
     name = work.name(item)
     return Failure(
         name=name,
@@ -141,7 +142,7 @@ def killed_twice(work: Work[Item], item: Item) -> Failure:
 
 
 def joined(reports: Iterable[Report]) -> Report:
-    """Several reports as one; the first refusal counts."""
+    """Merge several reports into one; the first refusal is kept."""
     every = tuple(reports)
     return Report(
         done=sum(each.done for each in every),
@@ -153,12 +154,12 @@ def joined(reports: Iterable[Report]) -> Report:
 
 
 def task_size(count: int, workers: int) -> int:
-    """How many inputs a task has."""
+    """Number of inputs in a task."""
     return max(1, min(MOST_AT_ONCE, count // (TASKS_EACH * workers)))
 
 
 def in_tasks(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """The inputs in their order, so many at a time."""
+    """Group the inputs into tasks of ``size``, in order."""
     task: list[Item] = []
     for item in items:
         task.append(item)

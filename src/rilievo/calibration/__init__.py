@@ -1,4 +1,4 @@
-"""Metres from what a user knows: distances to points, or the camera's height above the floor."""
+"""Metres from known distances to points, known lengths, or the camera's height above the floor."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rilievo.calibration.record import Floor as Floor
     from rilievo.calibration.record import Residual as Residual
 
-# Where the names live. Most photographs are not calibrated, so each is loaded at its first use.
+# Module of each name. Most photographs are not calibrated, so names are loaded at first use.
 _HOMES = {
     "Along": "known",
     "Calibrated": "record",

@@ -1,4 +1,4 @@
-"""One thing that is known of a photograph, and what its depth map says of it."""
+"""Known measurements of a photograph, with the values of its depth map there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from rilievo.types import Camera, DepthMap
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that is known, and what the map says of it.
+    """One known point or length, and the values of the map there.
 
     Attributes:
         known: The point or the length.
-        name: What errors call it.
-        metres: Depth of the point along the axis, or the length [m].
-        x: Numbers of the map: one at a point, two at the ends of a length.
-        rays: Directions through the ends of a length, one long along the axis; None for a point.
+        name: Name in error messages.
+        metres: Depth of the point along the optical axis, or the length [m].
+        x: Values of the map: one at a point, two at the ends of a length.
+        rays: Directions through the ends of a length, with z = 1; None for a point.
     """
 
     known: Known
@@ -40,7 +40,7 @@ class Fact:
         return (known.u1 + known.u2) / 2, (known.v1 + known.v2) / 2
 
     def says(self, depth: Callable[[float], float]) -> float:
-        """Depth of the point, or the length, that depths of the map's numbers make [m]."""
+        """Depth of the point, or the length, if ``depth`` converts the map's values to metres."""
         if self.rays is None:
             return depth(self.x[0])
         first, second = (depth(x) * way for x, way in zip(self.x, self.rays, strict=True))
@@ -48,16 +48,16 @@ class Fact:
 
 
 def pixel_of(point: KnownPoint) -> Pixel:
-    """Place of a known point, with the name that errors call it by."""
+    """Pixel of a known point, with its name in error messages."""
     return Pixel(u=point.u, v=point.v, name=f"known point {point}")
 
 
 def fact_of(depth: DepthMap, known: Known, camera: Camera | None) -> Fact:
-    """What a map says of something that is known.
+    """Read a map at a known point, or at the ends of a known length.
 
     Raises:
-        CalibrationError: If a point of it lies outside or where there is no depth, or it needs a
-            camera and there is none.
+        CalibrationError: If a point lies outside the image or where there is no depth, or the
+            camera is needed and there is none.
     """
     if isinstance(known, KnownPoint):
         return _point_fact(depth, known, camera)

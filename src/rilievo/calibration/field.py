@@ -1,9 +1,9 @@
-"""A smooth field that bends depth towards many known points, where they agree that it is bent.
+"""A smooth correction field for depth, where many known points agree that one is needed.
 
-The logarithm of true over predicted depth is taken as one number plus a smooth Gaussian process
-over the picture (Rasmussen and Williams 2006, section 2.7: a basis of one constant), whose reach
-and strength are those that predict each known place best from the others. One factor is kept where
-no field predicts them clearly better, so a few points that merely disagree bend nothing.
+The logarithm of true over predicted depth is modelled as a constant plus a smooth Gaussian process
+over the picture (Rasmussen and Williams 2006, section 2.7, with a constant basis). Its length scale
+and variance are those that predict each known place best from the others. A single factor is kept
+where no field predicts them clearly better, so a few inconsistent points cause no correction.
 """
 
 from collections.abc import Sequence
@@ -16,27 +16,27 @@ from PIL import Image
 from rilievo.types import DepthKind, DepthMap
 
 LEAST_PLACES = 5
-"""Fewer places cannot tell a smooth field from chance."""
+"""Least number of places for a field; fewer cannot tell a smooth field from chance."""
 MOST_PLACES = 600
-"""More are brought together, cell by cell, by their median."""
+"""Largest number of places; more are merged in grid cells by their median."""
 _STRENGTHS = (0.5, 2.0, 8.0, 32.0)
-"""Variance of the field over that of single places."""
+"""Variance of the field over the noise variance of single places."""
 _REACHES = (0.2, 0.4, 0.8)
 """Standard deviation of the kernel, in widths of the picture."""
 _MOST_LOG = 1.0
-"""A place whose logarithm is farther than this from the median is a slip, and left out."""
+"""Places whose logarithm is farther than this from the median are outliers and left out."""
 _GRID = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A smooth factor over the picture.
+    """A smooth correction factor over the picture.
 
     Attributes:
-        places: Column and row over the width.
+        places: Column and row of the kernels' centres, both divided by the width.
         pull: Weight of each place's kernel.
         offset: Logarithm of the factor far from all places.
-        reach: Standard deviation of the kernel, in widths.
+        reach: Standard deviation of the kernel, in widths of the picture.
     """
 
     places: Float64[np.ndarray, "n 2"]
@@ -45,14 +45,14 @@ class Field:
     reach: float
 
     def logs(self, at: Float64[np.ndarray, "m 2"]) -> Float64[np.ndarray, "m"]:
-        """Logarithm of the factor at places, column and row over the width."""
+        """Logarithm of the factor at places: column and row, both divided by the width."""
         return self.offset + _kernel(at, self.places, self.reach) @ self.pull
 
     def factors(self, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-        """The factor at every pixel, worked out on a grid and enlarged between."""
+        """The factor at every pixel, computed on a grid and upsampled (bicubic)."""
         height, width = shape
         rows, columns = min(height, _GRID), min(width, _GRID)
-        # Centres of the grid's cells, so that enlarging keeps them where they are.
+        # Centres of the grid's cells, as the upsampling assumes.
         v = ((np.arange(rows) + 0.5) * height / rows - 0.5) / width
         u = ((np.arange(columns) + 0.5) * width / columns - 0.5) / width
         at = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
@@ -64,11 +64,11 @@ class Field:
 def find_field(
     places: Sequence[tuple[float, float]], logs: Sequence[float], shape: tuple[int, int]
 ) -> Field | None:
-    """The field that what is known asks for; None where one factor does as well.
+    """Fit a field to known places; None where a single factor does as well.
 
     Args:
-        places: Column and row of each [px].
-        logs: Logarithm of true over fitted depth at each.
+        places: Column and row of each place [px].
+        logs: Logarithm of true over fitted depth at each place.
         shape: (height, width) of the picture.
     """
     at, y = np.array(places, np.float64) / shape[1], np.array(logs, np.float64)
@@ -90,7 +90,7 @@ def find_field(
 
 
 def bent(depth: DepthMap, field: Field) -> DepthMap:
-    """Depth in metres times a field."""
+    """Multiply depth in metres by a field."""
     values = depth.values * np.where(depth.valid, field.factors(depth.shape), 1)
     return DepthMap(values=values, kind=DepthKind.METRIC, valid=depth.valid)
 
@@ -114,7 +114,7 @@ def _solved(
 def _miss(
     at: Float64[np.ndarray, "n 2"], y: Float64[np.ndarray, "n"], strength: float, reach: float
 ) -> float:
-    """Mean absolute miss of each place by the others, in closed form (their equation 5.12)."""
+    """Mean absolute leave-one-out error, in closed form (Rasmussen and Williams, eq. 5.12)."""
     inverse, _ = _solved(at, y, strength, reach)
     weights = inverse.sum(axis=0)
     without = inverse - np.outer(weights, weights) / weights.sum()
@@ -122,9 +122,9 @@ def _miss(
 
 
 def _clearly(count: int) -> float:
-    """Mean miss of a place left out, beside that of one factor, below which a field is taken.
+    """Leave-one-out error, relative to that of one factor, below which a field is used.
 
-    Of 200 sets of pure noise, one in twenty gets below it with 5, 8, 10 and 16 places.
+    One in twenty of 200 sets of pure noise falls below it with 5, 8, 10 and 16 places.
     """
     return min(0.85, 0.4 + 0.028 * count)
 
@@ -132,10 +132,10 @@ def _clearly(count: int) -> float:
 def _thinned(
     at: Float64[np.ndarray, "n 2"], y: Float64[np.ndarray, "n"]
 ) -> tuple[Float64[np.ndarray, "m 2"], Float64[np.ndarray, "m"]]:
-    """At most ``MOST_PLACES`` places: of each cell of a grid, the middle and the median."""
+    """Reduce to at most ``MOST_PLACES``: the mean place and median value of each grid cell."""
     if len(y) <= MOST_PLACES:
         return at, y
-    # Cells at the far sides may be cut, so there are fewer whole ones than places asked for.
+    # Cells at the far sides may be cut, so fewer whole cells fit than the limit: hence 1.1.
     side = 1.1 * np.sqrt(float(np.prod(np.maximum(np.ptp(at, axis=0), 1e-9))) / MOST_PLACES)
     side = max(side, 1.1 * float(np.ptp(at, axis=0).max()) / MOST_PLACES)
     cells = np.floor((at - at.min(axis=0)) / max(side, 1e-9)).astype(int)

@@ -1,4 +1,4 @@
-"""Metres from the height of the camera above a floor that the photograph shows."""
+"""Metres from the height of the camera above a visible floor."""
 
 import math
 from dataclasses import dataclass
@@ -13,22 +13,23 @@ from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.pinhole import unproject
 from rilievo.types import Camera, CameraSource, DepthMap
 
-# The floor is sought on a grid of about this many pixels, which is plenty for a plane.
+# The floor is searched on a grid of about this many pixels, which is enough for a plane.
 GRID_PIXELS = 40_000
 # A pixel lies on a plane if its depth is the plane's within this share.
 TOLERANCE = 0.05
 LEAST_TOLERANCE = 1e-5
-# A floor holds this share of the picture at least, and its normals keep within this angle of their
-# mean (median): heaps and sofas that a plane happens to touch do not.
+# A floor covers at least this share of the picture, and the median angle of its normals to their
+# mean is at most this: heaps and sofas that a plane happens to touch exceed it.
 LEAST_AREA = 0.03
 MOST_ROUGHNESS = math.radians(10)
-# Under a table there is a room, under a floor nothing: at most this share of the picture may see
-# deeper below the camera than the plane by this factor.
+# A table has the room below it, a floor has nothing: at most this share of the picture may lie
+# farther below the camera than the plane by this factor.
 MOST_BELOW = 0.05
 BELOW = 1.15
-# Depth of a long street is bent, so the plane through it leans and leaves ground below itself. Then
-# the nearest of what faces up is taken for the floor of a level camera, if it is of one height
-# within this share (median) and little lies below it by the second factor.
+# Predicted depth of a long street is curved, so the plane through it tilts and leaves ground below
+# it. Then the nearest points that face up (this quantile of depth) are taken for the floor of a
+# level camera, if their heights agree within this share (median) and little lies below them by the
+# last factor.
 NEAREST = 0.4
 MOST_UNEVEN = 0.25
 FAR_BELOW = 1.5
@@ -37,7 +38,7 @@ TRIALS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plane:
-    """The plane m·p = 1, and which of the points it was sought among lie on it."""
+    """The plane m·p = 1, and a mask of the candidate points that lie on it."""
 
     m: Float64[np.ndarray, "3"]
     on_it: Bool[np.ndarray, "n"]
@@ -58,7 +59,7 @@ class _Facing:
     points: Float64[np.ndarray, "n 3"]
     normals: Float64[np.ndarray, "n 3"]
     scene: Float64[np.ndarray, "s 3"]
-    """Every valid point of the grid, whatever it faces."""
+    """All valid points of the grid, whatever their normals."""
 
 
 def calibrate_height(
@@ -69,26 +70,26 @@ def calibrate_height(
     normals: Float[np.ndarray, "3 h w"] | None = None,
     max_tilt: float = 35.0,
 ) -> Calibrated:
-    """Bring a depth map to metres by the camera's height above the floor it sees.
+    """Scale a depth map to metres by the camera's height above the visible floor.
 
-    The floor is the largest plane, among the pixels of the lower half that face up, below which
-    nothing is seen; what shows a part of the room below it is a table. Planes are proposed by
-    triples of pixels, drawn from a seeded generator, so the same map gives the same metres (RANSAC,
-    Fischler and Bolles 1981), and refined by least squares on relative depth errors. A table that
-    fills the picture is taken for a floor.
+    The floor is the largest plane among the pixels of the lower half that face up, with nothing
+    visible below it; a plane with a part of the room below it is a table. Planes are found by
+    RANSAC (Fischler and Bolles 1981) with a seeded generator, so the same map gives the same
+    metres, and are refined by least squares on relative depth errors. A table that fills the
+    picture is taken for a floor.
 
     Args:
-        depth: Of kind ``UP_TO_SCALE`` or ``METRIC``.
-        camera: Intrinsics; the scale is only as good as their focal length.
+        depth: Depth map of kind ``UP_TO_SCALE`` or ``METRIC``.
+        camera: Intrinsics; the scale is only as accurate as their focal length.
         metres: Height of the camera's centre above the floor [m].
-        normals: The model's, where it gives some; otherwise those of the depth itself.
-        max_tilt: How far the floor's normal may lean from the picture's up, by pitch and roll of
-            the camera together [degrees].
+        normals: Normals of the model, camera frame; None computes them from the depth.
+        max_tilt: Largest angle between the floor's normal and the image's up direction, by pitch
+            and roll of the camera together [degrees].
 
     Raises:
         OptionError: If the height is not positive or the tilt not between 0 and 90 degrees.
-        InputError: If ``depth`` is no depth map, or the normals are of another size.
-        CalibrationError: If the kind has an unknown shift, or no floor is seen.
+        InputError: If ``depth`` is not a depth map, or the normals have another size.
+        CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
     check_depth_map(depth)
     _check(depth, metres, max_tilt)
@@ -109,16 +110,16 @@ def find_floor(
     normals: Float[np.ndarray, "3 h w"] | None = None,
     max_tilt: float = 35.0,
 ) -> Floor:
-    """The floor of a depth map, found as ``calibrate_height`` does.
+    """Find the floor of a depth map, as ``calibrate_height`` does.
 
     Args:
-        depth: Of kind ``UP_TO_SCALE`` or ``METRIC``.
+        depth: Depth map of kind ``UP_TO_SCALE`` or ``METRIC``.
         camera: Intrinsics.
-        normals: The model's, where it gives some; otherwise those of the depth itself.
-        max_tilt: How far the floor's normal may lean from the picture's up [degrees].
+        normals: Normals of the model, camera frame; None computes them from the depth.
+        max_tilt: Largest angle between the floor's normal and the image's up direction [degrees].
 
     Raises:
-        CalibrationError: If the kind has an unknown shift, or no floor is seen.
+        CalibrationError: If the kind has an unknown shift, or no floor is visible.
     """
     check_depth_map(depth)
     _check(depth, 1.0, max_tilt)
@@ -140,7 +141,7 @@ def _check(depth: DepthMap, metres: float | int, max_tilt: float) -> None:
 
 
 def _fit(facing: _Facing, plane: _Plane, metres: float | int) -> Fit:
-    """The scale that puts the camera so high, with what the floor's depths are off by [m]."""
+    """The scale that gives the camera this height, with the depth residual on the floor [m]."""
     scale = metres / plane.height
     inside = facing.points[plane.on_it]
     misses = (inside @ plane.m - 1) * inside[:, 2] * scale
@@ -165,17 +166,17 @@ def _report(facing: _Facing, plane: _Plane) -> Floor:
 def _facing_up(
     depth: DepthMap, camera: Camera, normals: Float[np.ndarray, "3 h w"] | None, tilt: float
 ) -> _Facing:
-    """Pixels of a grid over the lower half of the picture whose normal is up within ``tilt``."""
+    """Grid points in the lower half of the picture whose normals are within ``tilt`` of up."""
     if normals is not None and normals.shape[1:] != depth.shape:
         raise InputError(f"normals are {normals.shape[1:]}, the depth {depth.shape}")
     height, width = depth.shape
     stride = math.ceil(math.sqrt(height * width / GRID_PIXELS))
     grid = np.s_[::stride, ::stride]
     values, valid = depth.values[grid].astype(np.float64), depth.valid[grid]
-    # Pixel (u, v) of the map is pixel (u, v) / stride of the grid, centre on centre.
+    # Pixel (u, v) of the map is pixel (u, v) / stride of the grid, both at pixel centres.
     K = np.diag([1 / stride, 1 / stride, 1.0]) @ camera.K
     if normals is None:
-        # Large windows and few edges: a floor is large, and noise must not tear it.
+        # A large window and a high edge threshold: a floor is large, and noise must not split it.
         field, known = normals_from_depth(values, K, valid, window=9, edge=0.2)
     else:
         field = normals[(slice(None), *grid)].astype(np.float64)
@@ -195,11 +196,11 @@ def _facing_up(
 
 
 def _floor(facing: _Facing, tilt: float) -> _Plane:
-    """The largest plane that has nothing below it."""
+    """The largest plane with nothing below it."""
     generator = np.random.default_rng(0)
     least = LEAST_AREA * len(facing.scene)
     reasons, left = [], np.ones(len(facing.points), bool)
-    # A table, a bench and the floor; what is left then is no large plane.
+    # Enough for a table, a bench and the floor; no large plane is left after that.
     for _ in range(3):
         plane = _largest_plane(facing.points, left, tilt, generator)
         if plane is None or plane.on_it.sum() < least:
@@ -228,10 +229,10 @@ def _floor(facing: _Facing, tilt: float) -> _Plane:
 
 
 def _level_plane(facing: _Facing) -> _Plane | None:
-    """The floor of a level camera below the nearest points; None where they are not of one height.
+    """The floor of a level camera through the nearest points; None where their heights differ.
 
-    Network depth is truest nearby: on eight frames of KITTI the height came out within 19 % so,
-    where planes through the whole street were off by up to a factor of 2.3.
+    Predicted depth is most accurate nearby. On eight frames of KITTI the height came out within
+    19 %, while planes through the whole street were wrong by up to a factor of 2.3.
     """
     depth = facing.points[:, 2]
     heights = facing.points[depth <= np.quantile(depth, NEAREST), 1]
@@ -243,7 +244,7 @@ def _level_plane(facing: _Facing) -> _Plane | None:
 
 
 def _roughness(normals: Float64[np.ndarray, "n 3"]) -> float:
-    """Median angle [rad] of normals to their mean, which leaves a model's even lean out."""
+    """Median angle [rad] of normals to their mean, so a common tilt of all does not count."""
     mean = normals.sum(axis=0)
     return float(np.median(np.arccos(np.clip(normals @ mean / np.linalg.norm(mean), -1, 1))))
 
@@ -254,12 +255,12 @@ def _largest_plane(
     tilt: float,
     generator: np.random.Generator,
 ) -> _Plane | None:
-    """The plane that most of the points ``among`` lie on, refined; None where there is none."""
+    """The refined plane with most points of the mask ``among`` on it; None where there is none."""
     candidates = points[among]
     p, q, r = (candidates[generator.integers(0, len(candidates), TRIALS)] for _ in range(3))
     sums = np.cross(q, r) + np.cross(r, p) + np.cross(p, q)
     volumes = np.einsum("ni,ni->n", p, np.cross(q, r))
-    # Three points in line with each other, or with the camera, propose nothing.
+    # Three points that are collinear, or coplanar with the camera, define no usable plane.
     proposed = np.abs(volumes) > 1e-9 * np.abs(p * q * r).max()
     planes = sums[proposed] / volumes[proposed, None]
     planes = planes[planes[:, 1] > math.cos(tilt) * np.linalg.norm(planes, axis=1)]
@@ -275,10 +276,10 @@ def _largest_plane(
 def _refined(
     m: Float64[np.ndarray, "3"], points: Float64[np.ndarray, "n 3"]
 ) -> Float64[np.ndarray, "3"]:
-    """The plane m·p = 1 by least squares over the points that lie on it.
+    """Refine the plane m·p = 1 by least squares over the points that lie on it.
 
-    The tolerance is drawn in to what the floor's own roughness asks for (three standard
-    deviations, by way of the median), so that skirtings and feet of furniture do not tilt it.
+    The tolerance shrinks to three standard deviations of the floor's own roughness, estimated by
+    the median, so that skirting boards and feet of furniture do not tilt the plane.
     """
     tolerance = TOLERANCE
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""What a user knows of a photograph: the distance to a point, or a length in it."""
+"""Known points and lengths of a photograph, and their text form."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from rilievo.errors import OptionError
 
 
 class Along(StrEnum):
-    """How the distance to a point was measured."""
+    """Direction in which the distance to a point was measured."""
 
     AXIS = "axis"
-    """Depth: along the optical axis, as from the camera's plane to a wall seen head-on."""
+    """Depth along the optical axis, such as from the camera's plane to a wall seen head-on."""
     RAY = "ray"
-    """Straight from the camera to the point, as a laser or a tape measures it."""
+    """Straight line from the camera to the point, as a laser or a tape measures it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,9 @@ class KnownPoint:
     Attributes:
         u: Column [px]; the centre of the top-left pixel is (0, 0).
         v: Row [px].
-        metres: Distance to what is seen there [m].
-        along: How it was measured. At 30 degrees off the axis the two differ by 15 %.
+        metres: Distance to the surface seen there [m].
+        along: Direction of the measurement. At 30 degrees off the axis the two distances differ
+            by 15 %.
 
     Raises:
         OptionError: If a number is not finite or the distance not positive.
@@ -46,7 +47,7 @@ class KnownPoint:
             )
 
     def __str__(self) -> str:
-        """As it is written on the command line."""
+        """The text form that the command line takes."""
         text = f"{self.u:.10g},{self.v:.10g},{self.metres:.10g}"
         return text if self.along is Along.AXIS else f"{text},{self.along}"
 

@@ -1,4 +1,4 @@
-"""What a user knows of one length in a photograph: a door, a sheet of paper, a ruler."""
+"""Known lengths in a photograph, such as a door, a sheet of paper or a ruler."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rilievo.errors import OptionError, suggest
 
 MOST_METRES = 1e6
-"""Nothing farther or longer is seen in a photograph of which one knows a size."""
+"""Largest known distance or length that is accepted [m]."""
 USUAL_LENGTHS: Mapping[str, float] = {
     "a4": 0.297,
     "a4-short": 0.210,
@@ -23,7 +23,7 @@ USUAL_LENGTHS: Mapping[str, float] = {
     "euro-pallet": 1.2,
     "skateboard": 0.8,
 }
-"""Lengths of usual things [m]: sheets by ISO 216 and ANSI, bank cards by ISO 7810, pallets by
+"""Lengths of common things [m]: sheets by ISO 216 and ANSI, bank cards by ISO 7810, pallets by
 EN 13698. Doors (1.98 to 2.11 m), bricks (0.19 to 0.24 m), tiles and boards vary: measure yours."""
 
 
@@ -33,9 +33,9 @@ class KnownLength:
 
     Attributes:
         u1: Column of one end [px]; the centre of the top-left pixel is (0, 0).
-        v1: Row of it [px].
+        v1: Row of that end [px].
         u2: Column of the other end [px].
-        v2: Row of it [px].
+        v2: Row of the other end [px].
         metres: Distance between the ends in space [m].
 
     Raises:
@@ -60,7 +60,7 @@ class KnownLength:
             raise OptionError(f"known length {self}: its two ends lie on the same pixel")
 
     def __str__(self) -> str:
-        """As it is written on the command line."""
+        """The text form that the command line takes."""
         return ",".join(
             f"{each:.10g}" for each in (self.u1, self.v1, self.u2, self.v2, self.metres)
         )

@@ -1,9 +1,8 @@
-"""Metres from points whose distance is known, and from lengths.
+"""Metres from known points and known lengths.
 
-Scale, and shift where the kind has one, are those with the least sum of absolute errors in the
-logarithm: of the few facts a user measures one is easily a slip of the pen or of the mouse, and
-least squares would spread that error over all of them, while here the others are met and the slip
-stands out.
+Scale, and shift where the kind has one, minimise the sum of absolute errors in the logarithm.
+Users measure few facts, and one of them is easily mistyped or misclicked. Least squares would
+spread that error over all of them; here the others fit and the mistake stands out.
 """
 
 import math
@@ -24,11 +23,11 @@ from rilievo.calibration.shift import fit_scale_and_shift
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, DepthKind, DepthMap
 
-# A fact that is off by more than this factor, either way, deserves a look.
+# A fact whose fitted value differs by more than this factor, either way, gives a warning.
 SUSPICIOUS = 1.3
-# The scales that single facts imply differ by this factor: worth a look, and beyond use.
+# Factors by which the scales of single facts may differ before a warning, and before an error.
 DOUBTFUL, CONTRADICTORY = 1.5, 3.0
-# Lines through every two points are tried up to this many; beyond, as many drawn at random.
+# Most pairs of points whose lines are tried; of more pairs, this many are drawn at random.
 MOST_PAIRS = 2_016
 
 
@@ -40,30 +39,30 @@ def calibrate(
     smooth: bool = True,
     judge: bool = True,
 ) -> Calibrated:
-    """Bring a depth map to metres by known points and known lengths.
+    """Scale a depth map to metres by known points and known lengths.
 
     Kinds ``UP_TO_SCALE`` and ``METRIC`` take one fact or more: the scale is the median ratio in
-    the logarithm (of two, the geometric mean), and that metres were scaled is said. Kinds
-    ``AFFINE`` and ``AFFINE_INVERSE`` take two or more, at different depths, for scale and shift,
-    fitted in depth or in inverse depth. Of five facts or more, a smooth field bends depth towards
-    them where it predicts each from the others clearly better than one factor does.
+    the logarithm (of two, the geometric mean), and a warning says that metres were scaled. Kinds
+    ``AFFINE`` and ``AFFINE_INVERSE`` take two or more at different depths for scale and shift,
+    fitted in depth or in inverse depth. With five facts or more, a smooth field corrects depth
+    where it predicts each fact from the others clearly better than a single factor does.
 
     Args:
-        depth: Of any kind.
+        depth: Depth map of any kind.
         known: Points in the pixels of ``depth``, and straight lengths between two of them. Where
-            a length lies on a straight surface, its ends are read off all of its pixels.
-        camera: Intrinsics of the photograph, needed for lengths, and where a point was measured
-            along its ray.
-        smooth: Whether a smooth field may bend depth; without, ``fit`` is all there is, and serves
-            other maps of the same scale.
-        judge: Whether facts that contradict one another are warned of and refused. Of an
-            instrument's many points some always do.
+            a length lies on a straight surface, depth at its ends is fitted to all of its pixels.
+        camera: Intrinsics of the photograph, needed for lengths, and for points that were measured
+            along their rays.
+        smooth: Whether a smooth field may correct depth. Without it ``fit`` is the whole
+            calibration, and serves other maps of the same scale.
+        judge: Whether facts that contradict one another give warnings and errors. False suits the
+            many points of an instrument, some of which always do.
 
     Raises:
-        InputError: If ``depth`` is no depth map.
-        CalibrationError: If a point lies outside the image or where depth is invalid, two share a
-            pixel, they are too few or too alike for the kind, a ray has no camera, they
-            contradict the map so that near becomes far, or one another so that the scales which
+        InputError: If ``depth`` is not a depth map.
+        CalibrationError: If a point lies outside the image or where depth is invalid, two points
+            share a pixel, the facts are too few or too alike for the kind, a length or a ray has
+            no camera, the facts contradict the map so that near becomes far, or the scales that
             they imply differ by more than ``CONTRADICTORY``.
     """
     check_depth_map(depth)
@@ -103,7 +102,7 @@ def _field(facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
 def _after(
     field: Field, facts: Sequence[Fact], residuals: Sequence[Residual], depth: DepthMap
 ) -> list[Residual]:
-    """What a field leaves of each residual."""
+    """Residuals that remain after a field is applied."""
     places = np.array([fact.middle for fact in facts], np.float64) / depth.shape[1]
     factors = np.exp(field.logs(places))
     return [
@@ -156,15 +155,15 @@ def _scale(facts: Sequence[Fact]) -> Fit:
 def scale_and_shift(
     x: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
 ) -> Fit:
-    """Find, of the lines through two of the points, the one nearest to all.
+    """Choose, among the lines through two of the points, the one nearest to all points.
 
-    Only lines that give every known point a positive depth are taken; the one through the least
-    and the greatest number always does.
+    Only lines that give every known point a positive depth count; the line through the points of
+    least and greatest value always does.
     """
     inverse = depth.kind is DepthKind.AFFINE_INVERSE
     y = 1 / metres if inverse else metres
     inside = depth.values[depth.valid]
-    # Of an affine kind only differences mean something, so alike is alike beside the map's range.
+    # Values of an affine kind have no zero, so their spread is judged by the map's range.
     alike = 1e-3 * (float(inside.max()) - float(inside.min()))
     first, second = _pairs(x)
     apart = np.abs(x[second] - x[first]) > alike
@@ -191,7 +190,7 @@ def scale_and_shift(
 
 
 def _pairs(x: Float64[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
-    """Indices of every two points, or of as many as are tried, always the same ones."""
+    """Indices of all pairs of points, or of a seeded sample of ``MOST_PAIRS``."""
     if x.size * (x.size - 1) // 2 <= MOST_PAIRS:
         return np.triu_indices(x.size, 1)
     generator = np.random.default_rng(0)
@@ -214,10 +213,10 @@ def _suspicions(residuals: Sequence[Residual]) -> list[str]:
 
 
 def _contradictions(residuals: Sequence[Residual]) -> list[str]:
-    """A remark on points that imply scales which differ; each implies known / fitted.
+    """Warning about facts whose implied scales (known / fitted) differ.
 
     Raises:
-        CalibrationError: If they differ beyond use.
+        CalibrationError: If they differ by more than ``CONTRADICTORY``.
     """
     implied = [1 / (residual.relative + 1) for residual in residuals]
     factor = max(implied) / min(implied)

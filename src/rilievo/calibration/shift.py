@@ -1,9 +1,9 @@
-"""Scale and shift of affine depth from points and lengths together.
+"""Scale and shift of affine depth from known points and lengths together.
 
-A length does not depend on depth in a straight line, so the line through pairs of points that
-``points`` draws does not exist here. But once the ratio shift / scale is chosen, the map is depth
-up to one factor, and the factor is the median of what each fact implies. So one number is sought:
-on a grid of six decades, then by golden section.
+A length is not a linear function of depth, so the lines through pairs of points that ``points``
+tries do not exist here. For a given ratio shift / scale, however, the map is depth up to one
+factor, and the factor is the median of those that the facts imply. The search is therefore over
+that ratio alone: on a grid of six decades, then by golden section.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,25 +19,26 @@ from rilievo.types import DepthKind, DepthMap
 _GRID = 241
 _DECADES = 3.0
 _GOLDEN = (np.sqrt(5) - 1) / 2
-# Facts that are met within this sum of logarithms over half of all ratios tell no shift.
+# The shift is undetermined if over half of all ratios cost less than this above the best (sum of
+# absolute logarithms).
 _FLAT = 1e-3
 
 
 def fit_scale_and_shift(depth: DepthMap, facts: Sequence[Fact]) -> Fit:
-    """The line with the least sum of absolute errors in the logarithm.
+    """Fit scale and shift with the least sum of absolute errors in the logarithm.
 
     Args:
-        depth: Of an affine kind.
-        facts: Two or more, a length among them.
+        depth: Depth map of an affine kind.
+        facts: Two facts or more, at least one of them a length.
 
     Raises:
-        CalibrationError: If they do not determine a shift.
+        CalibrationError: If the facts do not determine a shift.
     """
     is_inverse = depth.kind is DepthKind.AFFINE_INVERSE
     x = np.array([each for fact in facts for each in fact.x])
     inside = depth.values[depth.valid].astype(np.float64)
     span = max(float(inside.max() - inside.min()), 1e-12)
-    # Depth is x + k (or its inverse), positive at everything that is known.
+    # Depth up to scale is x + k (or its inverse), positive at every known fact.
     offsets = span * np.logspace(-_DECADES, _DECADES, _GRID)
 
     def logs(offset: float) -> Float64[np.ndarray, "n"]:
@@ -74,7 +75,7 @@ def _fit(facts: Sequence[Fact], space: FitSpace, scale: float, shift: float) -> 
 
 
 def _narrowed(cost: Callable[[float], float], low: float, high: float) -> float:
-    """The least of a function between two positive numbers, sought in the logarithm."""
+    """Minimum of a function between two positive numbers, by golden section in the logarithm."""
     low, high = np.log(low), np.log(high)
     for _ in range(80):
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)

@@ -9,7 +9,7 @@ from rilievo.errors import OptionError, RilievoError, suggest
 from rilievo.io.limits import unreadable
 from rilievo.outside import OpenTable, load_outside
 
-# A new dataset is one file beside this one and one line here: its class, imported when asked for.
+# A new dataset needs one file in this folder and one line here: its class, imported lazily.
 _DATASETS: Mapping[str, str] = {
     "diode": "rilievo.datasets.diode:Diode",
     "eth3d": "rilievo.datasets.eth3d:Eth3d",
@@ -28,7 +28,7 @@ _DATASETS: Mapping[str, str] = {
 
 
 def _offered(found: object, name: str) -> str:
-    """The place of a loader that an installed package offers."""
+    """``module:Class`` of a loader from an installed package."""
     return f"{_checked(found, name).__module__}:{_checked(found, name).__qualname__}"
 
 
@@ -52,14 +52,14 @@ __all__ = [
 
 
 def find_dataset(name: str) -> type[Dataset]:
-    """The loader of a dataset; its ``card`` says what to know.
+    """Find the loader class of a dataset; its ``card`` describes the dataset.
 
     Args:
-        name: In ``DATASETS``, that of an installed package, or ``package.module:Class`` of a
-            loader of one's own.
+        name: Name in ``DATASETS``, name from an installed package, or ``package.module:Class`` of
+            a custom loader.
 
     Raises:
-        OptionError: If there is none.
+        OptionError: If there is no such loader.
     """
     place = name if ":" in name else DATASETS.get(name)
     if place is None:
@@ -75,18 +75,18 @@ def open_dataset(
     variant: str | None = None,
     list_file: str | Path | None = None,
 ) -> Dataset:
-    """A dataset on disk. Its files are found now and read when asked for.
+    """Open a dataset on disk. Its files are found now and read lazily.
 
     Args:
-        name: In ``DATASETS``, or ``package.module:Class`` of a loader of one's own.
-        root: Where its download was unpacked; not asked for by a dataset that makes itself.
-        split: By default the one that papers score.
-        variant: Of ground truth or crop; by default the card's first.
-        list_file: The user's own list in place of the split's.
+        name: Name in ``DATASETS``, or ``package.module:Class`` of a custom loader.
+        root: Folder of the unpacked download; not needed for a dataset that is generated.
+        split: Name of the split; by default the one that papers score.
+        variant: Variant of ground truth or crop; by default the card's first.
+        list_file: The user's own list of ids, in place of the split's.
 
     Raises:
         OptionError: If there is no such dataset, split or variant, or a root is missing.
-        InputError: If the root is not this dataset.
+        InputError: If the root does not hold this dataset.
     """
     loader = find_dataset(name)
     card = loader.card

@@ -1,8 +1,8 @@
-"""What every dataset is: a list of ids on disk, each an image with its truth, read when asked for.
+"""The base class of datasets: a list of ids, each an image with its ground truth, read lazily.
 
-A loader finds its files when it is made, and says then what is missing; pixels are read one image
-at a time. Image and truth are read apart, because scoring needs no colours. Loaders hold paths
-alone, so that they can be sent to other processes.
+A loader finds its files at construction and reports missing ones then; pixels are read one image
+at a time. Image and truth are read separately, because scoring needs no colours. Loaders hold only
+paths, so that they can be sent to other processes.
 """
 
 from abc import ABC, abstractmethod
@@ -22,14 +22,14 @@ from rilievo.types import Sample, Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Which part of a dataset is asked for.
+    """Request for a part of a dataset.
 
     Attributes:
-        root: The folder (or file) that the download unpacked to.
-        split: One of the card's.
-        variant: One of the card's.
-        list_file: The user's own list of ids, one a line, in place of the split's; what a line
-            says is the dataset's business.
+        root: Folder (or file) of the unpacked download.
+        split: One of the card's splits.
+        variant: One of the card's variants.
+        list_file: The user's own list, one image per line, in place of the split's; the form of a
+            line depends on the dataset.
     """
 
     root: Path
@@ -40,11 +40,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """An entry of the split that cannot be read, known without opening a picture.
+    """An entry of the split that cannot be read, such as one with a missing file.
 
     Attributes:
-        id: As it would have been.
-        reason: Which file is missing, and where it was expected.
+        id: Id of the entry.
+        reason: Error message, such as the missing file and the place where it was expected.
     """
 
     id: str
@@ -55,9 +55,9 @@ class Dataset(ABC):
     """Images with ground truth; made by ``rilievo.datasets.open_dataset``.
 
     Attributes:
-        request: What was asked for.
-        ids: Of all entries whose files are there, in the split's order, each once.
-        absent: Entries of the split without their files. Nothing is silently left out.
+        request: The request that opened the dataset.
+        ids: Unique ids of all entries whose files exist, in the split's order.
+        absent: Entries of the split without their files. No entry is silently left out.
 
     A loader sets ``card``, and ``ids`` and ``absent`` in ``__init__``, and reads in ``image`` and
     ``truth``. Its ids are relative paths without suffix, such as ``kitchen/0001``.
@@ -73,7 +73,8 @@ class Dataset(ABC):
         """Find the files.
 
         Raises:
-            InputError: If the root is not this dataset: what was expected there, what was found.
+            InputError: If the root does not hold this dataset; the message says what was expected
+                and what was found.
         """
 
     @abstractmethod
@@ -86,26 +87,26 @@ class Dataset(ABC):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Splits of this download: the card's, or where the user declares them, those declared."""
+        """Splits of this download: the card's, or those that the user declares."""
         return self.card.splits
 
     @property
     def camera_advice(self) -> str:
-        """What gives the images intrinsics that come without; empty where nothing does."""
+        """Advice on giving intrinsics to images without them; empty where there is none."""
         return ""
 
     @property
     def listed(self) -> tuple[str, ...] | None:
-        """Ids of all entries of the split in its order, those of ``absent`` too.
+        """Ids of all entries of the split in its order, including absent ones.
 
-        None where some are absent and the loader does not keep their place.
+        None where some are absent and the loader does not record their position.
         """
         return None if self.absent else self.ids
 
     def photo_file(self, id: str) -> Path | None:
-        """The file that shows ``image(id)`` and nothing else; None where there is no such file.
+        """The file that holds ``image(id)`` unchanged; None where there is no such file.
 
-        Files with an EXIF orientation count: whoever shows them turns them upright, as we do.
+        Files with an EXIF orientation count, since viewers turn them upright as rilievo does.
         """
         return None
 
@@ -138,10 +139,10 @@ class Dataset(ABC):
 
 
 def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
-    """The ids as a tuple, once each is found to be unique and safe as a file's name.
+    """Check that ids are unique and safe as file names, and return them as a tuple.
 
     Raises:
-        InputError: If one is not.
+        InputError: If an id is repeated or unsafe.
     """
     seen: set[str] = set()
     for id in ids:
@@ -157,7 +158,7 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def check_request(request: Request, card: DatasetCard) -> None:
-    """Refuse a split or variant that the dataset has not, and a root that is not there.
+    """Refuse an unknown split or variant, and a root that does not exist.
 
     Raises:
         OptionError: If the split or the variant is unknown.

@@ -1,4 +1,4 @@
-"""What a user must know to choose and to download a dataset."""
+"""The record that describes a dataset for choosing and downloading it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,24 +6,24 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetCard:
-    """What a user must know of a dataset before it is on disk.
+    """Description of a dataset.
 
     Attributes:
-        name: As ``DATASETS`` lists it.
-        title: What its authors call it, with the year.
-        summary: One line: what is seen, by which sensor, how far it measures.
-        homepage: Where to get it.
+        name: Name in ``DATASETS``.
+        title: Name that its authors use, with the year.
+        summary: One line: contents, sensor and range.
+        homepage: Address of the download page.
         licence: SPDX identifier, or the authors' words.
         commercial: Whether the licence allows commercial use.
-        gigabytes: Size of the download; None where it is as large as the user makes it.
-        layout: The tree as the download unpacks, several lines, with what each file holds.
-        splits: Names of the official parts, the one that papers score first.
-        counts: How many images each split has in the papers; empty where the user decides.
+        gigabytes: Size of the download [GB]; None where the user decides.
+        layout: Tree of the unpacked download with the contents of each file, several lines.
+        splits: Names of the official splits, the one that papers score first.
+        counts: Number of images of each split in the papers; empty where the user decides.
         variants: Choices of ground truth or crop, the default first.
-        normals: Where true normals come from; None where it has none.
-        extra: The extra of rilievo that reading it needs; None for the core.
-        needs_root: Whether it lies on disk; False for one that makes itself.
-        caveats: What its ground truth hides, one line each.
+        normals: Source of true normals; None where there are none.
+        extra: Extra of rilievo that is needed for reading it; None for the core.
+        needs_root: Whether the dataset lies on disk; False for a generated one.
+        caveats: Limitations of the ground truth, one line each.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A download, read and judged before anybody trusts a number made with it."""
+"""Checks a download: reads every image, counts splits and warns of implausible ground truth."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +21,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitCount:
-    """One split, by its list alone.
+    """Counts of one split, without reading its images.
 
     Attributes:
-        split: Its name.
-        official: How many images papers score; None where the user decides.
-        found: With all their files.
-        absent: In the list, but not on disk.
-        problem: Why it cannot be opened; None where it can.
+        split: Name of the split.
+        official: Number of images that papers score; None where the user decides.
+        found: Number of images with all their files.
+        absent: Number of images in the list that are not on disk.
+        problem: Reason why the split cannot be opened; None where it can.
     """
 
     split: str
@@ -40,16 +40,16 @@ class SplitCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """One image that could be read.
+    """Statistics of one image that could be read.
 
     Attributes:
-        id: In its dataset.
-        size: (height, width).
+        id: Id in the dataset.
+        size: (height, width) [px].
         camera: Intrinsics; None where they are not known.
         depth_share: Share of the pixels with true depth; None without any depth map.
-        near: Least true depth [m]; None where no pixel has one.
-        median: Of the true depth [m].
-        far: Largest true depth [m].
+        near: Least true depth [m]; None where no pixel has depth.
+        median: Median of the true depth [m]; None likewise.
+        far: Largest true depth [m]; None likewise.
         normals_share: Share of the pixels with true normals; None without any.
     """
 
@@ -65,20 +65,20 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What reading a split found.
+    """Results of reading a split.
 
     Attributes:
-        card: Of the dataset.
-        root: As it was given.
-        split: That was read.
-        variant: Of its ground truth.
-        splits: Every split, by its list.
-        listed: Images of the split that was read.
-        read: How many of them were read: fewer with a limit.
-        images: Those that are whole.
+        card: Card of the dataset.
+        root: Root as given.
+        split: The split that was read.
+        variant: Variant of the ground truth.
+        splits: Counts of every split.
+        listed: Number of entries of the split that was read.
+        read: Number of images that were read; fewer with a limit.
+        images: Images that could be read.
         absent: Entries without files.
-        broken: Entries whose files cannot be read, and why.
-        warnings: What deserves a look.
+        broken: Entries whose files cannot be read, with the reason.
+        warnings: Warnings, one line each.
     """
 
     card: DatasetCard
@@ -95,19 +95,19 @@ class Check:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything that the split lists was found and could be read."""
+        """Whether every listed image was found and no image read was broken."""
         return not (self.absent or self.broken) and self.listed > 0
 
 
 def check_dataset(
     dataset: Dataset, *, limit: int | None = None, show: Progress | None = None
 ) -> Check:
-    """Read every image of a dataset with its truth.
+    """Read every image of a dataset with its ground truth.
 
     Args:
-        dataset: Opened.
-        limit: Read only so many, evenly spread; None for all.
-        show: Called with how many are read, and of how many.
+        dataset: Opened dataset.
+        limit: Number of images to read, evenly spread; None for all.
+        show: Callback with the number of images read so far and their total.
     """
     ids = spread(dataset.ids, limit)
     images: list[ImageFacts] = []
@@ -135,7 +135,7 @@ def check_dataset(
 
 
 def spread(ids: Sequence[str], most: int | None) -> tuple[str, ...]:
-    """At most so many of the ids, evenly spread, in their order."""
+    """Choose up to ``most`` of the ids, evenly spread, in their order."""
     if most is None or most >= len(ids):
         return tuple(ids)
     places = np.linspace(0, len(ids) - 1, most).round()
@@ -152,7 +152,7 @@ def _read_all(dataset: Dataset, ids: Sequence[str]) -> Iterator[ImageFacts | Abs
         except OSError as error:
             return Absent(id=id, reason=str(unreadable(error, id)))
 
-    # Decoders leave the interpreter's lock, so threads are enough and nothing is sent around.
+    # Decoders release the interpreter's lock, so threads are enough and no data is pickled.
     with ThreadPoolExecutor() as pool:
         yield from pool.map(read, ids)
 
@@ -179,7 +179,7 @@ def _facts(sample: Sample) -> ImageFacts:
 
 
 def _count_splits(dataset: Dataset) -> tuple[SplitCount, ...]:
-    """Every split by its list; what a split lacks is said, and hinders nothing."""
+    """Count every split; splits that cannot be opened are reported, not raised."""
     counts = []
     for split in dataset.splits:
         official = dataset.card.counts.get(split)
@@ -223,7 +223,7 @@ def _warnings(dataset: Dataset, images: Sequence[ImageFacts]) -> Iterator[str]:
 
 
 def _odd_sizes(images: Sequence[ImageFacts]) -> Iterator[tuple[str, int]]:
-    """Sizes that a twentieth of the images or fewer have, where nearly all others share one."""
+    """Minority sizes with their counts, where at least 90 % of the images share one size."""
     counts = Counter(facts.size for facts in images)
     if counts and counts.most_common(1)[0][1] >= 0.9 * len(images):
         for (height, width), count in counts.most_common()[1:]:

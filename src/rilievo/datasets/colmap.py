@@ -1,4 +1,4 @@
-"""Cameras and poses of COLMAP's text files. Format: COLMAP's documentation, "Output Format"."""
+"""Reads cameras and poses from COLMAP's text files (COLMAP documentation, "Output Format")."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from rilievo.datasets.intrinsics_file import camera_of, pinhole_K
 from rilievo.errors import InputError, suggest
 from rilievo.io.limits import printable
 
-# How many focal lengths a model begins with; the principal point follows, then distortion.
+# Number of focal lengths at the start of each model's parameters; the principal point follows,
+# then distortion.
 _FOCALS: Mapping[str, int] = {
     "SIMPLE_PINHOLE": 1,
     "PINHOLE": 2,
@@ -25,7 +26,7 @@ _FOCALS: Mapping[str, int] = {
 }
 
 _FARTHEST = 1e9
-"""Above any place of a camera, in whatever unit."""
+"""Larger than any camera position, in any unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,11 @@ class ColmapCamera:
     """One camera.
 
     Attributes:
-        model: COLMAP's name; all but the pinholes are distorted.
-        width: [px].
-        height: [px].
-        K: Without the distortion, counted from the centre of the first pixel; COLMAP counts from
-            its corner.
+        model: COLMAP's name of the model; all but the pinholes are distorted.
+        width: Width of the image [px].
+        height: Height of the image [px].
+        K: Intrinsics [px] without distortion. The origin is the centre of the first pixel;
+            COLMAP's own is its corner.
     """
 
     model: str
@@ -51,9 +52,9 @@ class ColmapImage:
     """One image.
 
     Attributes:
-        name: Relative path.
-        camera_id: In ``cameras.txt``.
-        world_T_cam: Takes points of the camera frame to the world's.
+        name: Relative path of the image.
+        camera_id: Id of the camera in ``cameras.txt``.
+        world_T_cam: Pose: transforms points from the camera frame to the world.
     """
 
     name: str
@@ -62,10 +63,10 @@ class ColmapImage:
 
 
 def read_cameras(path: Path) -> dict[int, ColmapCamera]:
-    """The cameras of ``cameras.txt``, by id.
+    """Read the cameras of ``cameras.txt``, by id.
 
     Raises:
-        InputError: If the file is missing, or a line makes no sense.
+        InputError: If the file is missing, or a line is invalid.
     """
     cameras = {}
     for line in text_lines(path):
@@ -85,14 +86,14 @@ def read_cameras(path: Path) -> dict[int, ColmapCamera]:
 
 
 def read_images(path: Path) -> Iterator[ColmapImage]:
-    """The images of ``images.txt``; their points are passed over.
+    """Read the images of ``images.txt``; their points are skipped.
 
     Raises:
-        InputError: If the file is missing, or a line makes no sense.
+        InputError: If the file is missing, or a line is invalid.
     """
     for line in text_lines(path):
         words = line.text.split()
-        # Points are triples of numbers, so their lines never have ten words with a name last.
+        # Lines of points hold triples of numbers; lines of images have ten words and end in a name.
         if len(words) % 3 == 0 and _is_number(words[-1]):
             continue
         try:
@@ -118,7 +119,7 @@ def _is_number(word: str) -> bool:
 def _world_T_cam(
     q: Float64[np.ndarray, "4"], t: Float64[np.ndarray, "3"]
 ) -> Float64[np.ndarray, "4 4"]:
-    """The inverse of COLMAP's pose, which takes the world to the camera; q is (w, x, y, z)."""
+    """Invert COLMAP's pose, which maps the world to the camera; q is (w, x, y, z)."""
     w, x, y, z = q / np.linalg.norm(q)
     cam_R_world = np.array(
         [

@@ -1,4 +1,4 @@
-"""Some images of a dataset with their ground truth, on one picture for a look."""
+"""Draws a contact sheet: some images of a dataset with their ground truth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,12 +25,12 @@ def write_contact_sheet(dataset: Dataset, ids: Sequence[str], path: Path) -> Non
     """Write photograph, true depth (near is bright, grey without) and normals of some images.
 
     Args:
-        dataset: Opened.
-        ids: Of the images to show; one that cannot be read is shown by what it says.
-        path: A picture file by its suffix, such as ``sheet.jpg``.
+        dataset: Opened dataset.
+        ids: Ids of the images to show; for an image that cannot be read its error is shown.
+        path: Picture file to write; the suffix gives its format, such as ``sheet.jpg``.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     tiles = [_tile(dataset, id) for id in ids]
     width = max((tile.width for tile in tiles), default=_WIDTH)
@@ -72,7 +72,7 @@ def _pictures(sample: Sample) -> list[UInt8[np.ndarray, "h w 3"]]:
 
 def _thumbnail(picture: Image.Image) -> Image.Image:
     height = max(1, round(picture.height * _WIDTH / picture.width))
-    # Nearest, for what is sparse or has holes: averages would be depths that nobody measured.
+    # Nearest neighbour, since averages over sparse depth or holes would invent depths.
     return picture.resize((_WIDTH, height), Image.Resampling.NEAREST)
 
 

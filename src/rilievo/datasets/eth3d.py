@@ -1,4 +1,4 @@
-"""ETH3D: high-resolution photographs with depth of laser scans."""
+"""ETH3D: high-resolution photographs with depth from laser scans."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ _DEPTHS = Path("ground_truth_depth", "dslr_images")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """One photograph: its files, and its lines of the calibration."""
+    """Files and calibration of one photograph."""
 
     image: Path
     depth: Path
@@ -33,7 +33,7 @@ class _View:
 
 
 class Eth3d(Dataset):
-    """High-resolution multi-view, training: the part with public depth."""
+    """ETH3D high-resolution multi-view, training set: the part with public depth."""
 
     card = DatasetCard(
         name="eth3d",
@@ -73,7 +73,7 @@ class Eth3d(Dataset):
         self.ids, self.absent = tuple(chosen.entries), chosen.absent
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph as its sensor lay: depth and K know nothing of how it was held."""
+        """The photograph without EXIF rotation, as depth and K are for the sensor's orientation."""
         path = self._view(id).image
         size_bytes, name = check_regular(path), printable(path)
         try:
@@ -102,13 +102,13 @@ class Eth3d(Dataset):
 
 
 def _scene_folders(root: Path) -> list[Path]:
-    """Scenes: the root, folders in it, or in the folder that an archive unpacks to."""
+    """Scene folders: the root itself, its subfolders, or those of the archive's folder."""
     places = [root, *root.glob("*/"), *root.glob("multi_view_training_dslr_jpg/*/")]
     return sorted(place for place in places if (place / _CALIBRATION).is_dir())
 
 
 def _views(scene: Path) -> dict[str, _View]:
-    """Every photograph that the calibration lists."""
+    """Files and calibration of every photograph that the calibration lists, by id."""
     calibration = scene / _CALIBRATION
     cameras = read_cameras(calibration / "cameras.txt")
     depths = _depth_folder(scene)
@@ -133,7 +133,7 @@ def _views(scene: Path) -> dict[str, _View]:
 
 
 def _depth_folder(scene: Path) -> Path:
-    """Beside the images, or in the folder that the archive of depth unpacks to."""
+    """Folder of depth: beside the images, or in the folder of the depth archive."""
     beside = scene / _DEPTHS
     apart = scene.parent.parent / "multi_view_training_dslr_depth" / scene.name / _DEPTHS
     return apart if not names_in(beside) and names_in(apart) else beside

@@ -1,4 +1,4 @@
-"""What loaders ask of a download: its folders, its lines of text, its pictures of depth."""
+"""Helpers for loaders: folders, lines of text, stored depth maps."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -23,8 +23,8 @@ class Line:
     """One line of a text file.
 
     Attributes:
-        number: From 1, as editors count.
-        text: Without surrounding white space; never empty.
+        number: Line number, from 1.
+        text: Text without surrounding white space; never empty.
     """
 
     number: int
@@ -32,10 +32,10 @@ class Line:
 
 
 def text_lines(path: Path) -> Iterator[Line]:
-    """The lines of a text file that say something: neither empty nor a comment after "#".
+    """Yield the lines of a text file that are neither empty nor comments ("#").
 
     Raises:
-        InputError: If it cannot be read, or is not UTF-8.
+        InputError: If the file cannot be read, or is not UTF-8.
     """
     check_regular(path)
     try:
@@ -53,18 +53,18 @@ def text_lines(path: Path) -> Iterator[Line]:
 
 
 def scene_of(id: str, root: Path, *, names: int = 1) -> str:
-    """The folders of an id, which name its scene; the root's own name where it has none.
+    """Scene of an id: its leading folders, or the root's own name where it has none.
 
     Args:
-        id: Of an image, such as ``chess/seq-01/frame-000000``.
-        root: Of the dataset.
-        names: How many names at the end of the id are the image's own.
+        id: Id of an image, such as ``chess/seq-01/frame-000000``.
+        root: Root of the dataset.
+        names: Number of trailing parts of the id that belong to the image, not the scene.
     """
     return "/".join(id.split("/")[:-names]) or root.absolute().name
 
 
 def numbers_of(text: str) -> tuple[float, ...] | None:
-    """The numbers of a line, between white space; None where it holds anything else."""
+    """Numbers of a line, separated by white space; None where it holds anything else."""
     try:
         return tuple(float(word) for word in text.split())
     except ValueError:
@@ -72,11 +72,11 @@ def numbers_of(text: str) -> tuple[float, ...] | None:
 
 
 def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
-    """The stored whole numbers of a depth map: a grey PNG or PGM.
+    """Read the stored integers of a depth map, a grey PNG or PGM.
 
     Raises:
-        InputError: If it is broken, or not so many bits of grey: then somebody converted it, and
-            its numbers are no longer those of the dataset.
+        InputError: If the file is broken, or is not grey of ``bits`` bits: it was then converted,
+            and its numbers are no longer those of the dataset.
     """
     numbers = read_numbers(path)
     if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
@@ -88,10 +88,10 @@ def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """The names in a folder; none where there is no such folder.
+    """Names in a folder; empty where there is no such folder.
 
     Raises:
-        InputError: If the folder may not be read.
+        InputError: If the folder cannot be read.
     """
     try:
         return frozenset(each.name for each in folder.iterdir())
@@ -102,7 +102,7 @@ def names_in(folder: Path) -> frozenset[str]:
 
 
 def found_in(folder: Path) -> str:
-    """What is in a folder, for the end of a message: its first names, and how many more."""
+    """Contents of a folder for error messages: its first names, and the number of others."""
     if not folder.is_dir():
         return "a file" if folder.exists() else "no such folder"
     names = sorted(names_in(folder))
@@ -113,14 +113,14 @@ def found_in(folder: Path) -> str:
 
 
 def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
-    """``os.walk``, but a folder that may not be read is an error, where that takes it for empty.
+    """Walk like ``os.walk``, but raise for unreadable folders, which it would take for empty.
 
     Args:
-        top: Where to begin; what is not there has nothing below it.
-        links: Whether to follow links to folders; the caller keeps out of circles.
+        top: Folder to start from; one that does not exist yields nothing.
+        links: Whether to follow links to folders; the caller must avoid cycles.
 
     Raises:
-        InputError: If a folder may not be read.
+        InputError: If a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -131,7 +131,7 @@ def walk(top: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], li
 
 
 def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
-    """The files of one image.
+    """Look up the entry of one image.
 
     Raises:
         InputError: If the dataset has no such id.

@@ -1,4 +1,4 @@
-"""How a folder of one's own lies on disk: ``rilievo.yaml``, its keys and their defaults."""
+"""Layout of the user's own folder: the keys of ``rilievo.yaml`` and their defaults."""
 
 import dataclasses
 import json
@@ -20,33 +20,33 @@ FILE_NAME = "rilievo.yaml"
 
 
 class StoredKind(StrEnum):
-    """What the numbers of a depth file are, once scaled."""
+    """Quantity that a depth file holds, after scaling."""
 
     DEPTH = "depth"
-    """Metres along the optical axis."""
+    """Depth along the optical axis [m]."""
     DISTANCE = "distance"
-    """Metres along the ray of the pixel; needs a camera."""
+    """Distance along the pixel's ray [m]; needs a camera."""
     DISPARITY = "disparity"
-    """Pixels between two rectified views; needs a camera and the baseline."""
+    """Disparity between two rectified views [px]; needs a camera and the baseline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthLayout:
-    """Depth files.
+    """Layout of depth files.
 
     Attributes:
-        file: Pattern below the folder, with ``{id}``.
-        kind: What scaled numbers are.
-        scale: Stored numbers are multiplied by it; by default 0.001 for whole numbers, which are
-            millimetres then, and 1 for others. Disparity is not scaled by default.
-        offset: Added after that.
-        invalid: Stored numbers that mean "unknown"; NaN, infinity and what gives no positive
-            depth are unknown anyway.
-        sky: Stored numbers that mean "no surface at all".
-        array: Which array of an npz file, or channel of an EXR file.
-        min_depth: Nearer depth [m] is unknown.
-        max_depth: Farther depth [m] is unknown.
-        baseline: Between the two views of a disparity [m].
+        file: Pattern of the files relative to the folder, with ``{id}``.
+        kind: Quantity of the scaled numbers.
+        scale: Factor for stored numbers; by default 0.001 for integers, which are then
+            millimetres, and 1 for floats. Disparity is not scaled by default.
+        offset: Offset added after scaling.
+        invalid: Stored numbers that mean "unknown". NaN, infinity and numbers that give no
+            positive depth are always unknown.
+        sky: Stored numbers that mean "no surface".
+        array: Name of the array of an npz file, or of the channel of an EXR file.
+        min_depth: Least valid depth [m]; nearer depth is unknown.
+        max_depth: Largest valid depth [m]; farther depth is unknown.
+        baseline: Distance between the two views of a disparity [m].
     """
 
     file: str = "depth/{id}.*"
@@ -63,12 +63,12 @@ class DepthLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalsLayout:
-    """Files of normals.
+    """Layout of files of normals.
 
     Attributes:
-        file: Pattern below the folder, with ``{id}``.
-        axes: What its numbers count along.
-        array: Which array of an npz file.
+        file: Pattern of the files relative to the folder, with ``{id}``.
+        axes: Axis convention of the stored normals.
+        array: Name of the array of an npz file.
     """
 
     file: str = "normals/{id}.*"
@@ -78,16 +78,17 @@ class NormalsLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraLayout:
-    """Intrinsics, the same for all images or a file for each.
+    """Intrinsics: one set for all images, or one file per image.
 
     Attributes:
         fx: Focal length along x [px].
-        fy: The same along y; by default fx.
-        cx: Principal point, counted from the centre of the first pixel [px].
-        cy: The same along y.
-        width: Of the image that these numbers are for; by default each image's own.
-        height: The same.
-        file: Pattern with ``{id}``, or one file: four numbers, the nine of K, or npy.
+        fy: Focal length along y [px]; by default fx.
+        cx: Column of the principal point [px]; the centre of the first pixel is 0.
+        cy: Row of the principal point [px].
+        width: Width of the image that these numbers are for [px]; by default each image's own.
+        height: Height of that image [px].
+        file: Pattern with ``{id}``, or one file: four numbers (fx fy cx cy), the nine of K, or
+            npy.
     """
 
     fx: float | None = None
@@ -101,20 +102,20 @@ class CameraLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderLayout:
-    """A folder of one's own. Every key may be left out.
+    """Layout of the user's own folder. Every key is optional.
 
     Attributes:
-        folder: Where the files are, if not beside this one; ``${NAME}`` is taken from the
+        folder: Folder of the files, by default that of the YAML; ``${NAME}`` is replaced from the
             environment.
-        image: Pattern of the photographs, with ``{id}``, which may hold subfolders.
+        image: Pattern of the photographs, with ``{id}``, which may include subfolders.
         depth: Depth files.
         normals: Files of normals.
-        valid: Pattern of masks; pixels that are not 0 are valid, for depth and normals.
+        valid: Pattern of masks; nonzero pixels are valid, for depth and normals.
         camera: Intrinsics.
-        scene: How many leading folders of an id name its scene or sequence: 1 where ids are as
-            ``scene0707_00/000123``, 0 where all images are frames of one clip. By default images
-            count as independent.
-        splits: Name of a split to a text of its ids, one a line.
+        scene: Number of leading folders of an id that name its scene or sequence: 1 for ids such
+            as ``scene0707_00/000123``, 0 where all images are frames of one clip. By default
+            images count as independent.
+        splits: Text file of ids, one per line, by name of the split.
     """
 
     folder: str | None = None
@@ -136,10 +137,10 @@ SPLITS = ("all", "train", "valid", "test")
 
 
 def read_layout(path: Path) -> FolderLayout:
-    """The layout that a YAML file describes, checked.
+    """Read and check the layout that a YAML file describes.
 
     Raises:
-        InputError: If it is no such file: which key, and what was expected.
+        InputError: If the file is invalid; the message names the key and what was expected.
         MissingExtraError: If PyYAML is not installed.
     """
     shown = printable(path)
@@ -162,10 +163,10 @@ def read_layout(path: Path) -> FolderLayout:
 
 
 def described_folder(path: Path, layout: FolderLayout) -> Path:
-    """The folder that a layout read from ``path`` is about.
+    """Folder of the files of a layout that was read from ``path``.
 
     Raises:
-        InputError: If there is none, or a variable of the environment is not set.
+        InputError: If the folder does not exist, or an environment variable is not set.
     """
     named = os.path.expanduser(os.path.expandvars(layout.folder or "."))
     unset = re.search(r"\$\{?\w+\}?", named)
@@ -207,7 +208,7 @@ def _refuse_unknown_splits(splits: Any, shown: str) -> None:
 
 
 def _check(layout: FolderLayout, shown: str) -> None:
-    """Refuse what does not go together."""
+    """Refuse invalid values and conflicting keys."""
     depth, camera = layout.depth, layout.camera
     normals = layout.normals
     patterns = (

@@ -1,4 +1,4 @@
-"""Intrinsics from small text files and arrays, in the two forms that everybody writes."""
+"""Reads intrinsics from small text files and npy arrays."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ from rilievo.types import Camera
 
 
 def read_K(path: Path) -> Float64[np.ndarray, "3 3"]:
-    """K [px] of a text of four numbers (fx fy cx cy) or nine (its rows), or of a 3x3 npy array.
+    """Read K [px] from a text of four numbers (fx fy cx cy) or nine (its rows), or a 3x3 npy array.
 
-    Numbers are parted by commas, blanks or lines.
+    Numbers are separated by commas, semicolons or white space.
 
     Raises:
         InputError: If the file is missing or holds anything else.
@@ -25,10 +25,10 @@ def read_K(path: Path) -> Float64[np.ndarray, "3 3"]:
 
 
 def camera_of(K: Float64[np.ndarray, "3 3"], path: Path) -> Camera:
-    """The camera whose intrinsics a file holds.
+    """Make a camera from the intrinsics of a file.
 
     Raises:
-        InputError: If no camera has these, naming the file.
+        InputError: If K is invalid; the message names the file.
     """
     try:
         return Camera(K=K)
@@ -63,10 +63,10 @@ def _text_K(path: Path) -> Float64[np.ndarray, "3 3"]:
 
 
 def read_intrinsics(path: Path) -> Camera:
-    """The camera of such a file.
+    """Read the camera of a file that ``read_K`` takes.
 
     Raises:
-        InputError: If the file is missing, holds anything else, or its K is none.
+        InputError: If the file is missing, holds anything else, or its K is invalid.
     """
     K = read_K(path)
     try:
@@ -76,5 +76,5 @@ def read_intrinsics(path: Path) -> Camera:
 
 
 def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:
-    """K of its four numbers [px]."""
+    """Make K from its four numbers [px]."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

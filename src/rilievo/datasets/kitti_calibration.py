@@ -1,4 +1,4 @@
-"""Calibration of KITTI's cameras and laser, from the text files of each date.
+"""Reads the calibration of KITTI's cameras and laser from the text files of each date.
 
 Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
 """
@@ -19,7 +19,7 @@ from rilievo.types import Camera
 
 CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
 _LARGEST = 1e9
-"""Above any focal length [px] or distance [m]."""
+"""Larger than any focal length [px] or distance [m]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,9 @@ class KittiCamera:
     """One rectified camera of one date.
 
     Attributes:
-        shape: (height, width) of its rectified pictures, of ``S_rect``.
-        P: ``P_rect``: takes points [m] of the rectified frame of camera 0 to pixels.
-        R: ``R_rect_00``: turns camera 0 into that frame.
+        shape: (height, width) of the rectified pictures [px], from ``S_rect``.
+        P: ``P_rect``: projects points [m] of the rectified frame of camera 0 to pixels.
+        R: ``R_rect_00``: rotates camera 0's frame to its rectified frame.
     """
 
     shape: tuple[int, int]
@@ -38,18 +38,18 @@ class KittiCamera:
 
     @property
     def camera(self) -> Camera:
-        """Intrinsics of its pictures."""
+        """Intrinsics of the rectified pictures."""
         return Camera(K=self.P[:, :3])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DateCamera:
-    """What one date's calibration says of the left and the right colour camera alike.
+    """Calibration of one date that the left and right colour cameras share.
 
     Attributes:
-        shape: (height, width); no two dates share it.
-        focal: fx and fy [px].
-        centre: cx and cy [px].
+        shape: (height, width) [px], unique to each date.
+        focal: Focal length, both fx and fy [px].
+        centre: Principal point (cx, cy) [px].
     """
 
     shape: tuple[int, int]
@@ -57,7 +57,7 @@ class _DateCamera:
     centre: tuple[float, float]
 
 
-# As the files of the dates state them (P_rect_02, S_rect_02), for downloads without those files.
+# Values from the files of the dates (P_rect_02, S_rect_02), for downloads without those files.
 _DATES: Mapping[str, _DateCamera] = {
     "2011_09_26": _DateCamera(shape=(375, 1242), focal=721.5377, centre=(609.5593, 172.854)),
     "2011_09_28": _DateCamera(shape=(370, 1224), focal=707.0493, centre=(604.0814, 180.5066)),
@@ -68,9 +68,9 @@ _DATES: Mapping[str, _DateCamera] = {
 
 
 def camera_of_shape(shape: tuple[int, int]) -> Camera | None:
-    """Intrinsics of a colour picture by its size, which tells the five dates apart.
+    """Intrinsics of a colour picture by its size, which is unique to each of the five dates.
 
-    None where the size is no date's: the picture was cut or resized.
+    None where the size belongs to no date: the picture was then cropped or resized.
     """
     found = next((date for date in _DATES.values() if date.shape == shape), None)
     if found is None:
@@ -82,7 +82,7 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
     """Read ``calib_cam_to_cam.txt`` of a date.
 
     Args:
-        day: The folder of the date.
+        day: Folder of the date.
         camera: ``image_02`` or ``image_03``.
 
     Raises:
@@ -100,7 +100,7 @@ def read_camera(day: Path, camera: str) -> KittiCamera:
 
 
 def read_laser(day: Path) -> Float64[np.ndarray, "4 4"]:
-    """``cam_T_laser`` of a date: takes points [m] of the laser to camera 0, before rectification.
+    """Read ``cam_T_laser`` of a date: maps laser points [m] to unrectified camera 0.
 
     Raises:
         InputError: If ``calib_velo_to_cam.txt`` is missing, or lacks one of the entries.
@@ -111,7 +111,7 @@ def read_laser(day: Path) -> Float64[np.ndarray, "4 4"]:
 
 
 def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4"]:
-    """Takes homogeneous points [m] of the laser to (u z, v z, z) of the camera's pictures.
+    """Projection of homogeneous laser points [m] to (u z, v z, z) in the camera's pictures.
 
     Raises:
         InputError: If ``calib_velo_to_cam.txt`` is missing, or lacks one of the entries.
@@ -121,7 +121,7 @@ def image_from_laser(day: Path, camera: KittiCamera) -> Float64[np.ndarray, "3 4
 
 
 def _entries(path: Path) -> dict[str, tuple[float, ...]]:
-    """Every line ``name: numbers``; lines that say other things, such as dates, are left out."""
+    """Lines of the form ``name: numbers``; other lines, such as dates, are skipped."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, colon, rest = line.text.partition(":")

@@ -1,4 +1,4 @@
-"""Where the pictures and the annotated depth of KITTI lie on disk, layout by layout."""
+"""Finds the pictures and annotated depth of KITTI on disk, for each layout."""
 
 import re
 from collections.abc import Iterator
@@ -32,15 +32,15 @@ _SELECTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthFiles:
-    """What one image is made of.
+    """Files of one image.
 
     Attributes:
-        id: In the dataset.
-        image: The picture.
-        depth: Its annotated depth.
-        frame: Which one of KITTI raw it is; None where that is not known.
-        day: The folder of KITTI raw that may have its calibration.
-        intrinsics: The text file with K, where each picture has one.
+        id: Id in the dataset.
+        image: File of the picture.
+        depth: File of the annotated depth.
+        frame: The frame of KITTI raw; None where it is not known.
+        day: Folder of KITTI raw that may have the calibration.
+        intrinsics: Text file with K, in layouts with one per picture.
     """
 
     id: str
@@ -52,10 +52,10 @@ class DepthFiles:
 
 
 def listed_files(request: Request) -> list[DepthFiles]:
-    """The frames of a list, in its order, whichever part of the download they lie in.
+    """Files of the frames of a list, in its order, from any part of the download.
 
     Raises:
-        InputError: If the root lacks depth or pictures, or the list makes no sense.
+        InputError: If the root lacks depth or pictures, or the list is invalid.
     """
     annotated, raw = _annotated_folder(request.root), _raw_folder(request.root)
     frames = listed_frames(request.root, request.split, request.list_file)
@@ -64,7 +64,7 @@ def listed_files(request: Request) -> list[DepthFiles]:
 
 
 def annotated_files(request: Request) -> list[DepthFiles]:
-    """Every depth map of the part that the split names, of both cameras.
+    """Files of every depth map in the part that the split names, for both cameras.
 
     Raises:
         InputError: If the root lacks that part, or the pictures.
@@ -91,11 +91,11 @@ def annotated_files(request: Request) -> list[DepthFiles]:
 
 
 def selected_files(request: Request) -> list[DepthFiles]:
-    """The selection for depth completion.
+    """Files of the selection for depth completion.
 
     Raises:
-        InputError: If the root lacks it.
-        OptionError: If there is a list, which it does not take.
+        InputError: If the root lacks the selection.
+        OptionError: If the request has a list file, which this split does not take.
     """
     _refuse_list(request)
     folders = (request.root / place for place in _SELECTIONS)
@@ -123,11 +123,11 @@ def selected_files(request: Request) -> list[DepthFiles]:
 
 
 def paired_files(request: Request) -> list[DepthFiles]:
-    """Pictures in ``rgb`` and depth maps in ``depth``, by one name.
+    """Files of pictures in ``rgb`` and depth maps of the same name in ``depth``.
 
     Raises:
         InputError: If the root lacks either folder.
-        OptionError: If there is a list, which it does not take.
+        OptionError: If the request has a list file, which this split does not take.
     """
     _refuse_list(request)
     pictures, depths = request.root / "rgb", request.root / "depth"
@@ -161,7 +161,7 @@ def _refuse_list(request: Request) -> None:
 
 
 def _annotated_folder(root: Path) -> Path:
-    """The folder that has ``train`` and ``val``, or the drives themselves."""
+    """Folder with ``train`` and ``val``, or with the drives themselves."""
     for folder in _root_and_below(root):
         for part in _PARTS:
             drives = (name for name in names_in(folder / part) if DRIVE_NAME.fullmatch(name))
@@ -174,7 +174,7 @@ def _annotated_folder(root: Path) -> Path:
 
 
 def _raw_folder(root: Path) -> Path:
-    """The folder that has the dates of KITTI raw."""
+    """Folder with the dates of KITTI raw."""
     for folder in _root_and_below(root):
         if any(_DATE.fullmatch(name) for name in names_in(folder)):
             return folder
@@ -191,7 +191,7 @@ def _root_and_below(root: Path) -> Iterator[Path]:
 
 
 def _depth_of(frame: KittiFrame, annotated: Path) -> Path:
-    """Where the depth of a frame lies; where it should lie in ``val`` if there is none."""
+    """File of a frame's depth; if there is none, the expected file in ``val``."""
     below = Path(frame.drive) / _TRUTH / frame.camera / f"{frame.index}.png"
     places = [annotated / part / below for part in _PARTS]
     return next((path for path in places if path.is_file()), places[0])

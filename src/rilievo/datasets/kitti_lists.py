@@ -1,4 +1,4 @@
-"""Frames of KITTI, and the lists of them that papers score."""
+"""Frames of KITTI, and the lists of frames that papers score."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,13 +10,13 @@ from rilievo.errors import InputError
 from rilievo.io.limits import printable
 
 Names = Callable[[Path], frozenset[str]]
-"""The names in a folder: ``names_in``, perhaps with a memory."""
+"""Function that lists the names in a folder: ``names_in``, possibly cached."""
 
 CAMERAS: Mapping[str, str] = {"l": "image_02", "r": "image_03"}
-"""Side to folder: the left and the right colour camera."""
+"""Folder of the left and the right colour camera, by side."""
 
 DRIVE_NAME = re.compile(r"(\d{4}_\d\d_\d\d)_drive_\d{4}_sync")
-"""A synchronised and rectified drive: the folder that holds its cameras."""
+"""Folder name of a synchronised and rectified drive."""
 
 _PLACE = r"(?P<date>\d{4}_\d\d_\d\d)/(?P<drive>(?P=date)_drive_\d{4}_sync)"
 _SIDED = re.compile(rf"{_PLACE}\s+(?P<index>\d{{1,10}})(\s+(?P<side>[lr]))?")
@@ -43,7 +43,7 @@ _LISTS: Mapping[str, tuple[str, ...]] = {
 }
 
 COUNTS: Mapping[str, int] = {"eigen": 697, "eigen_benchmark": 652}
-"""Images of each list: all of Eigen et al. 2014, and those with annotated depth."""
+"""Number of images of each list: all of Eigen et al. 2014, and those with annotated depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,9 @@ class KittiFrame:
     """One picture of one camera of one drive.
 
     Attributes:
-        drive: Such as ``2011_09_26_drive_0002_sync``.
+        drive: Name of the drive, such as ``2011_09_26_drive_0002_sync``.
         camera: ``image_02`` (left) or ``image_03`` (right).
-        index: Ten digits, as the files are called.
+        index: Frame number as ten digits, as in the file names.
     """
 
     drive: str
@@ -62,17 +62,17 @@ class KittiFrame:
 
     @property
     def date(self) -> str:
-        """The folder above the drive, whose calibration holds for it."""
+        """Date of the drive: the folder above it, which holds its calibration."""
         return self.drive[:10]
 
     @property
     def id(self) -> str:
-        """Where the picture lies below the root, without its suffix."""
+        """Path of the picture relative to the root, without its suffix."""
         return f"{self.date}/{self.drive}/{self.camera}/data/{self.index}"
 
 
 def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
-    """Where a picture lies in KITTI raw: PNG as it is published, or JPEG as many convert it."""
+    """File of a picture in KITTI raw: PNG as published, or JPEG after a common conversion."""
     folder = raw / frame.date / frame.drive / frame.camera / "data"
     jpg = f"{frame.index}.jpg"
     png = f"{frame.index}.png"
@@ -81,16 +81,16 @@ def picture_of(frame: KittiFrame, raw: Path, names: Names) -> Path:
 
 
 def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiFrame]:
-    """The frames of a list: the user's own, or the split's where it is found under the root.
+    """Frames of a list: the user's own, or the split's if it is found under the root.
 
     Args:
-        root: Of the download.
-        split: ``eigen`` or ``eigen_benchmark`` where there is no list of the user's.
-        list_file: Taken as it is, whatever its length.
+        root: Root of the download.
+        split: ``eigen`` or ``eigen_benchmark``, if there is no list of the user's.
+        list_file: The user's own list, of any length.
 
     Raises:
-        InputError: If no list is found, a line makes no sense, or a list that was found has
-            another number of frames than the split.
+        InputError: If no list is found, a line is invalid, or a list that was found has another
+            number of frames than the split.
     """
     if list_file is not None:
         return _read_list(list_file, annotated=split == "eigen_benchmark")
@@ -111,12 +111,13 @@ def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiF
 
 
 def _read_list(path: Path, *, annotated: bool) -> list[KittiFrame]:
-    """The frames of a list file.
+    """Read the frames of a list file.
 
     Args:
-        path: Lines such as ``DATE/DRIVE INDEX l`` (Monodepth2), or paths of pictures, perhaps
-            followed by that of a depth map and a focal length (Lee et al. 2019).
-        annotated: Pass over lines that say ``None`` in the place of the depth map.
+        path: File with lines such as ``DATE/DRIVE INDEX l`` (Monodepth2), or with paths of
+            pictures, optionally followed by the path of a depth map and a focal length (Lee et
+            al. 2019).
+        annotated: Skip lines with ``None`` in place of the depth map.
     """
     frames: list[KittiFrame] = []
     for line in text_lines(path):

@@ -1,4 +1,4 @@
-"""Which images of a download are asked for, and which of them have all their files."""
+"""Selects the requested images of a download, and finds those with missing files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,11 +14,11 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Generic[Entry]):
-    """The entries of a split.
+    """Entries of a split.
 
     Attributes:
-        entries: Of all images whose files are there, by id, in the split's order.
-        absent: The others.
+        entries: Entries of all images whose files exist, by id, in the split's order.
+        absent: Images with missing files.
     """
 
     entries: Mapping[str, Entry]
@@ -26,11 +26,11 @@ class Listing(Generic[Entry]):
 
 
 def listing(found: Mapping[str, Entry], request: Request) -> Listing[Entry]:
-    """The entries whose files are there, in their order or in that of the user's list.
+    """Select the entries whose files exist, in their order or in that of the user's list.
 
     Args:
-        found: By id, records with a path in some fields. They are in the split's order.
-        request: Its list, one id a line, takes the place of all.
+        found: Records with paths in some fields, by id, in the split's order.
+        request: The request; its list file, one id per line, replaces the split's list.
 
     Raises:
         InputError: If the list cannot be read, or has an id twice.

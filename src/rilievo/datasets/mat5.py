@@ -1,8 +1,8 @@
-"""MATLAB files of version 5 (which 6 and 7 write too): numbers, texts, cells and structs.
+"""Reads MATLAB files of version 5 (also written by 6 and 7): numbers, texts, cells, structs.
 
-Read by the layout that MathWorks publishes ("MAT-File Format", version 5), every count checked
-against the bytes that are there before it is believed: a damaged file is an error, whatever byte
-is wrong, and takes no more memory than its bytes say.
+The layout is from MathWorks' "MAT-File Format", version 5. Every count is checked against the
+bytes of the file before use, so a damaged file raises an error, whatever byte is wrong, and takes
+no more memory than its contents.
 """
 
 import math
@@ -21,25 +21,25 @@ from rilievo.io.limits import check_regular, printable, reason
 _HEADER = 128
 _ORDERS = {b"IM": "<", b"MI": ">"}
 _MATRIX, _COMPRESSED = 14, 15
-# Types of stored numbers, of stored letters, and classes of arrays, by their numbers.
+# Codes of the format: types of stored numbers, types of stored letters, classes of arrays.
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4"}
 _STORED |= {9: "f8", 12: "i8", 13: "u8"}
 _LETTERS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _NUMBERS = dict(enumerate(("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"), start=6))
 _CELL, _STRUCT, _CHAR, _OBJECT = 1, 2, 4, 17
 _LOGICAL, _COMPLEX = 0x200, 0x800
-# MATLAB keeps no variable of 2 GiB in such a file.
+# The format limits variables to less than 2 GiB.
 _LARGEST = 2**31
 _DEEPEST = 16
 
 
 class _MalformedError(Exception):
-    """What the bytes say cannot be."""
+    """Raised for contents that contradict the format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Element:
-    """A piece of the file: its type and its bytes."""
+    """A data element of the file: its type and its bytes."""
 
     type: int
     data: memoryview
@@ -47,7 +47,7 @@ class _Element:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
-    """What a matrix says of itself before its values."""
+    """Header of a matrix, before its values."""
 
     kind: int
     flags: int
@@ -60,13 +60,13 @@ class _Head:
 
 
 class Mat5File:
-    """A file in memory, whose variables are unpacked when they are asked for."""
+    """A file in memory, whose variables are unpacked lazily."""
 
     def __init__(self, path: Path) -> None:
-        """Find the variables.
+        """Read the file and find its variables.
 
         Raises:
-            InputError: If the file is missing, no MATLAB file of version 5, or damaged.
+            InputError: If the file is missing, damaged, or not a MATLAB file of version 5.
         """
         check_regular(path)
         try:
@@ -88,21 +88,21 @@ class Mat5File:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the variables, in order."""
+        """Names of the variables, in order."""
         return tuple(self._variables)
 
     def read(self, name: str) -> Shaped[np.ndarray, "..."]:
-        """A variable, its axes as in MATLAB.
+        """Read a variable, with its axes as in MATLAB.
 
         Args:
             name: One of ``names``.
 
         Returns:
-            Numbers of the variable's class; texts with the last axis joined; for a cell an array of
-            objects; for a struct one with a field of objects each.
+            Numbers of the variable's class; texts with the last axis joined; for a cell an array
+            of objects; for a struct a structured array with a field of objects per name.
 
         Raises:
-            InputError: If it is damaged, or of a kind that is not read, such as sparse matrices.
+            InputError: If it is damaged, or of an unsupported kind, such as sparse matrices.
         """
         try:
             return self._matrix(self._whole(self._variables[name]), depth=0)
@@ -118,10 +118,10 @@ class Mat5File:
         for element in self._elements(rest):
             if element.type not in (_MATRIX, _COMPRESSED):
                 raise _MalformedError(f"a variable of the unknown type {element.type}")
-            # Of what is compressed, the beginning alone tells the name.
+            # The name is at the start, so only the first bytes of compressed data are unpacked.
             start = self._unpacked(element, 4096) if element.type == _COMPRESSED else element.data
             name = self._head(self._elements(start)).name
-            # What has no name is MATLAB's own.
+            # Variables without a name are internal to MATLAB.
             if name:
                 yield name, element
 
@@ -131,7 +131,7 @@ class Mat5File:
         return self._unpacked(element, _LARGEST)
 
     def _unpacked(self, element: _Element, most: int) -> memoryview:
-        """The first bytes of a compressed matrix."""
+        """Unpack the first ``most`` bytes of a compressed matrix."""
         inflater = zlib.decompressobj()
         tag = inflater.decompress(element.data, 8)
         if len(tag) < 8:
@@ -139,7 +139,7 @@ class Mat5File:
         kind, size = struct.unpack(self._order + "II", tag)
         if kind != _MATRIX or size > _LARGEST:
             raise _MalformedError(f"a compressed variable of type {kind} and {size} bytes")
-        # A limit of 0 would mean none.
+        # zlib takes a limit of 0 for no limit.
         wanted = min(size, most)
         data = inflater.decompress(inflater.unconsumed_tail, wanted) if wanted else b""
         if len(data) < wanted:
@@ -153,7 +153,7 @@ class Mat5File:
             kind, size = struct.unpack(self._order + "II", rest[:8])
             start, end = 8, 8 + size
             if kind >> 16:
-                # Up to four bytes stand in the tag itself.
+                # Data of up to four bytes is stored in the tag itself.
                 kind, size = kind & 0xFFFF, kind >> 16
                 start, end = 4, 4 + size
                 if size > 4:
@@ -167,7 +167,7 @@ class Mat5File:
     def _head(self, parts: Iterator[_Element]) -> _Head:
         flags, sizes = self._next(parts), self._next(parts)
         if flags.type == 6 and len(flags.data) == 8 and sizes.type == 1:
-            # Objects have a name at once, and no size.
+            # Objects have their name here, and no size.
             return _Head(kind=_OBJECT, flags=0, shape=(), name=_latin(sizes.data))
         name = self._next(parts)
         if flags.type != 6 or len(flags.data) != 8 or sizes.type != 5 or len(sizes.data) % 4:
@@ -185,7 +185,7 @@ class Mat5File:
 
     def _matrix(self, data: memoryview, *, depth: int) -> Shaped[np.ndarray, "..."]:
         if not len(data):
-            # How MATLAB writes [] within a cell.
+            # MATLAB writes [] within a cell like this.
             return np.empty((0, 0))
         if depth > _DEEPEST:
             raise _MalformedError(f"cells within cells, more than {_DEEPEST} deep")
@@ -215,7 +215,7 @@ class Mat5File:
         return values
 
     def _values(self, head: _Head, part: _Element) -> Shaped[np.ndarray, "..."]:
-        """Numbers as they are stored, which may be shorter than those of the class."""
+        """Numbers as stored, possibly in a smaller type than that of the class."""
         stored = _STORED.get(part.type)
         size = 0 if stored is None else head.count * np.dtype(stored).itemsize
         if stored is None or size != len(part.data):
@@ -231,7 +231,7 @@ class Mat5File:
         if code in ("utf-16", "utf-32"):
             code += "-le" if self._order == "<" else "-be"
         text = bytes(part.data).decode(code, errors="replace")
-        # Letters beyond 16 bits count twice.
+        # Characters beyond 16 bits count twice.
         if 0 < len(text) <= head.count == head.shape[-1]:
             return np.array([text])
         if len(text) != head.count:
@@ -239,7 +239,7 @@ class Mat5File:
         if not text:
             return np.empty(0, "U1")
         letters = np.array(list(text), "U1").reshape(head.shape, order="F")
-        # Rows of letters are one text each.
+        # Each row of letters is one text.
         return np.ascontiguousarray(letters).view(f"U{head.shape[-1]}")[..., 0]
 
     def _cells(
@@ -272,7 +272,7 @@ class Mat5File:
     def _objects(
         self, parts: Iterator[_Element], count: int, room: int, *, depth: int
     ) -> Shaped[np.ndarray, "n"]:
-        """So many matrices; each takes eight bytes at least."""
+        """Read ``count`` matrices; each takes at least eight bytes."""
         if count * 8 > room:
             raise _MalformedError(f"{count} values in {room} bytes")
         values = np.empty(count, object)

@@ -1,4 +1,4 @@
-"""MATLAB files: those of version 7.3, which are HDF5, read in slices; older ones as a whole."""
+"""Reads MATLAB files: version 7.3 (HDF5) in slices, older versions whole."""
 
 import os
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.limits import check_regular, printable, reason
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# MATLAB writes 512 bytes of its own before the HDF5 part; other programs write none.
+# MATLAB writes a header of 512 bytes before the HDF5 part; other programs write none.
 _SIGNATURE_OFFSETS = (0, 512)
 _LARGEST = 2**31
-"""Bytes read at once; a few of the file can stand for any number of zeros."""
+"""Most bytes to read at once, since a few compressed bytes can unpack to any number of zeros."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +23,8 @@ class MatArray:
     """One array in a file of version 7.3.
 
     Attributes:
-        name: Of the variable.
-        shape: As HDF5 stores it: MATLAB's, the other way round.
+        name: Name of the variable.
+        shape: Shape as HDF5 stores it: MATLAB's axes in reverse order.
     """
 
     name: str
@@ -32,10 +32,10 @@ class MatArray:
 
 
 class MatSlices:
-    """A file of version 7.3, of which slices along the first stored axis are read.
+    """A file of version 7.3, read in slices along the first stored axis.
 
-    It is opened when first read and once in every process: it can be sent to another one, and a
-    process that was forked does not share the file position of its parent.
+    The file is opened at the first read in each process. So the object can be pickled, and a
+    forked process does not share the file position of its parent.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class MatSlices:
         self.path, self._file, self._process = path, None, 0
 
     def arrays(self) -> dict[str, MatArray]:
-        """Every numeric array at the top of the file.
+        """Arrays at the top level of the file, by name.
 
         Raises:
             InputError: If the file is missing, cut short, or not of version 7.3.
@@ -58,7 +58,7 @@ class MatSlices:
         file = self._opened()
         try:
             return {
-                # Names that are no UTF-8 come as bytes.
+                # h5py returns names that are not UTF-8 as bytes.
                 str(name): MatArray(name=str(name), shape=tuple(item.shape))
                 for name, item in file.items()
                 if hasattr(item, "shape")
@@ -67,7 +67,7 @@ class MatSlices:
             raise _damaged(self.path, error) from error
 
     def slice(self, name: str, index: int) -> np.ndarray:
-        """Entry ``index`` along the first stored axis, the other axes as stored.
+        """Read entry ``index`` along the first stored axis, with the other axes as stored.
 
         Raises:
             InputError: If this part of the file is damaged.
@@ -81,7 +81,7 @@ class MatSlices:
             ) from error
 
     def whole(self, name: str) -> np.ndarray:
-        """A whole array, its axes as stored.
+        """Read a whole array, with its axes as stored.
 
         Raises:
             InputError: If this part of the file is damaged.
@@ -95,7 +95,7 @@ class MatSlices:
             ) from error
 
     def text(self, name: str, index: int) -> str | None:
-        """Entry ``index`` of a cell array of texts; None where the file has no such array.
+        """Read entry ``index`` of a cell array of texts; None where there is no such array.
 
         Raises:
             InputError: If this part of the file is damaged.
@@ -113,20 +113,20 @@ class MatSlices:
             ) from error
 
     def close(self) -> None:
-        """Let the file go; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         if self._file is not None and self._process == os.getpid():
             self._file.close()
         self._file = None
 
     def _array(self, name: str, *, parts: bool = False) -> Any:
-        """A dataset whose numbers are in this file: others could be any that we may read.
+        """Find a dataset that is stored in this file; external links could expose other files.
 
         Args:
-            name: Of the variable.
-            parts: Whether one entry along its first axis is read, not all of it.
+            name: Name of the variable.
+            parts: Whether a single entry along its first axis is read, not all of it.
 
         Raises:
-            ValueError: If they are elsewhere, it is no dataset, or what is read is too large.
+            ValueError: If it is stored elsewhere, is no dataset, or the read would be too large.
         """
         file = self._opened()
         link, found = file.get(name, getlink=True), file[name]
@@ -146,10 +146,10 @@ class MatSlices:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file is HDF5, as MATLAB's of version 7.3 are.
+    """Whether a file is HDF5, as MATLAB files of version 7.3 are.
 
     Raises:
-        InputError: If it is missing or cannot be read.
+        InputError: If the file is missing or cannot be read.
     """
     check_regular(path)
     try:
@@ -161,11 +161,11 @@ def is_hdf5(path: Path) -> bool:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Variables of a MATLAB file of version 5 to 7.3, their axes as in MATLAB; without names, all.
+    """Read variables of a MATLAB file (version 5 to 7.3), axes as in MATLAB; all without names.
 
     Raises:
-        InputError: If the file is missing or broken, or a variable is not there.
-        MissingExtraError: If the package that reads it is not installed.
+        InputError: If the file is missing or broken, or lacks a variable.
+        MissingExtraError: If h5py is needed and not installed.
     """
     if is_hdf5(path):
         slices = MatSlices(path)

@@ -1,8 +1,9 @@
-"""The square around the object of a photograph, 512 x 512, as Probe3D samples it.
+"""The 512 x 512 crop around the object of a photograph, sampled as Probe3D does.
 
-Every step takes whole pixels, so all of them together are one choice of rows and one of columns:
-to 1024 pixels on the shorter side, to 512, the middle square, the square around the object, and
-that to 512 again (El Banani et al., CVPR 2024; its programs ``resize_navi`` and ``NAVI``).
+Every step selects whole pixels, so together they are one selection of rows and one of columns:
+resize to 1024 pixels on the shorter side, resize to 512, crop the centre square, crop the square
+around the object, resize that to 512 (El Banani et al., CVPR 2024; ``resize_navi`` and ``NAVI`` in
+its code).
 """
 
 from collections.abc import Callable
@@ -21,15 +22,15 @@ Grid = tuple[Int[np.ndarray, "rows 1"], Int[np.ndarray, "1 columns"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectCrop:
-    """Where the object is.
+    """Crop around the object of a photograph.
 
     Attributes:
-        size: Of the photograph.
-        kept: Of the copy on disk, whose shorter side is 1024.
-        half: Of that copy resized to 512.
-        top: First row of the square, in ``half``.
-        left: First column.
-        side: Of the square.
+        size: (height, width) of the photograph.
+        kept: (height, width) of Probe3D's copy on disk, whose shorter side is 1024.
+        half: (height, width) of that copy resized to a shorter side of 512.
+        top: First row of the square, at the size ``half``.
+        left: First column of the square.
+        side: Side of the square.
     """
 
     size: tuple[int, int]
@@ -40,23 +41,23 @@ class ObjectCrop:
     side: int
 
     def map(self, whole: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "512 512"]:
-        """The crop of a map of the photograph's size."""
+        """Crop a map of the photograph's size."""
         kept = whole[self._kept_pixels()]
         return kept[self._chosen()]
 
     def picture(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "512 512 3"]:
-        """The crop of the photograph: bilinear to the copy on disk, nearest from there."""
+        """Crop the photograph: bilinear to the copy on disk, nearest neighbour from there."""
         height, width = self.kept
         kept = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(kept)[self._chosen()]
 
     def nearest(self, whole: Float64[np.ndarray, "h w"]) -> float:
-        """Least depth of the object in the copy on disk, inside of the crop or not."""
+        """Least depth of the object in the copy on disk, also outside the crop."""
         kept = whole[self._kept_pixels()]
         return float(kept[kept > 0].min())
 
     def K(self, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
-        """K of the crop."""
+        """Convert K of the photograph to K of the crop."""
         half = resize_K(K, size=self.size, new_size=self.half)
         square = crop_K(half, top=self.top, left=self.left)
         return resize_K(square, size=(self.side, self.side), new_size=(_SIDE, _SIDE))
@@ -72,13 +73,13 @@ class ObjectCrop:
 
 
 def object_crop(known: Bool[np.ndarray, "h w"]) -> ObjectCrop | None:
-    """The square around the pixels of the object; None if the middle square has none of them."""
+    """Find the crop around the object's pixels; None if the centre square has none of them."""
     size = (known.shape[0], known.shape[1])
     factor = float(_KEPT) / min(size)
     kept = (int(size[0] * factor), int(size[1] * factor))
     half = (_halved(kept[0], min(kept)), _halved(kept[1], min(kept)))
     small = known[_grid(_centres, kept, size)][_grid(_corners, half, kept)]
-    # The middle square; Python rounds halves to even, as torchvision does.
+    # The centre square; Python rounds halves to even, as torchvision does.
     top, left = (round((each - _SIDE) / 2) for each in half)
     rows, columns = np.nonzero(small[top : top + _SIDE, left : left + _SIDE])
     if not rows.size:
@@ -97,7 +98,7 @@ def object_crop(known: Bool[np.ndarray, "h w"]) -> ObjectCrop | None:
 def _square(
     rows: Shaped[np.ndarray, "n"], columns: Shaped[np.ndarray, "n"]
 ) -> tuple[tuple[int, int], int]:
-    """First pixel and side of the square around pixels; its last row and column are left out."""
+    """First pixel and side of the square around pixels, without their last row and column."""
     first = np.array([rows.min(), columns.min()])
     box = np.array([rows.max(), columns.max()]) - first
     side = max(int(box.max()), 1)
@@ -109,24 +110,24 @@ def _square(
 
 
 def _halved(side: int, shorter: int) -> int:
-    """A side, once the shorter one is 512; torchvision cuts fractions off."""
+    """Length of a side after a resize of the shorter one to 512; torchvision rounds down."""
     return _SIDE if side == shorter else int(_SIDE * side / shorter)
 
 
 def _grid(
     choose: Callable[[int, int], np.ndarray], new: tuple[int, int], old: tuple[int, int]
 ) -> Grid:
-    """Rows and columns of an image of size ``old`` that make one of size ``new``."""
+    """Rows and columns of an image of size ``old`` that give one of size ``new``."""
     rows, columns = choose(new[0], old[0]), choose(new[1], old[1])
     return rows[:, None], columns[None, :]
 
 
 def _centres(new: int, old: int) -> Int[np.ndarray, "{new}"]:
-    """The nearest pixel by pixel centres, chosen by Pillow itself, which rounds in steps."""
+    """Nearest pixels by pixel centres, taken from Pillow itself because of its rounding."""
     indices = Image.fromarray(np.arange(old, dtype=np.int32)[None])
     return np.asarray(indices.resize((new, 1), Image.Resampling.NEAREST))[0]
 
 
 def _corners(new: int, old: int) -> Int[np.ndarray, "{new}"]:
-    """The nearest pixel by pixel corners, as PyTorch's "nearest" and OpenCV take it."""
+    """Nearest pixels by pixel corners, as in PyTorch's "nearest" and OpenCV."""
     return np.minimum((np.arange(new) * (old / new)).astype(np.int64), old - 1)

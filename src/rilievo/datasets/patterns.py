@@ -1,4 +1,4 @@
-"""Files found by a pattern with ``{id}``, and the id of each."""
+"""Finds files by a pattern with ``{id}``."""
 
 import os
 import re
@@ -10,15 +10,15 @@ from rilievo.io.limits import printable
 
 
 def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
-    """Every file below a folder that fits a pattern, by its id, in the order of the ids.
+    """Find every file below a folder that matches a pattern; returns them by id, sorted.
 
     Args:
-        folder: Where to look.
-        pattern: A path with ``{id}``, which stands for any text and may hold subfolders; ``*``
-            stands for any text without them. Hidden files fit nothing; links are followed.
+        folder: Folder to search.
+        pattern: Path with ``{id}``, which matches any text and may include subfolders; ``*``
+            matches any text without "/". Hidden files never match; links are followed.
 
     Raises:
-        InputError: If two files have the same id, or a folder may not be read.
+        InputError: If two files have the same id, or a folder cannot be read.
     """
     fits = _expression(pattern)
     head = pattern.split("{id}")[0].split("*")[0]
@@ -43,7 +43,7 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
 
 
 def _leads_back(place: str, name: str) -> bool:
-    """Whether a folder is a link to one that it lies in: there is no end to what is below."""
+    """Whether a folder is a link to one of its ancestors, which would be an endless cycle."""
     path = os.path.join(place, name)
     if not os.path.islink(path):
         return False
@@ -52,7 +52,7 @@ def _leads_back(place: str, name: str) -> bool:
 
 
 def expected_path(folder: Path, pattern: str, id: str) -> Path:
-    """Where the file of an id would be."""
+    """Path where the file of an id would be."""
     return folder / PurePosixPath(pattern.replace("{id}", id))
 
 
@@ -65,5 +65,5 @@ def _expression(pattern: str) -> re.Pattern[str]:
             named = True
         else:
             pieces.append("[^/]*" if piece == "*" else re.escape(piece))
-    # Names may hold line ends.
+    # Names may contain line breaks.
     return re.compile("".join(pieces), re.DOTALL)

@@ -1,9 +1,9 @@
-"""Depth in the wrong unit, noticed by its size."""
+"""Detects depth in the wrong unit by its magnitude."""
 
 FARTHEST = 200.0
-"""No sensor measures scenes whose middle depth [m] is larger."""
+"""Largest plausible mean or median depth [m]; sensors do not measure beyond."""
 NEAREST = 0.02
-"""And no photograph of a scene is taken from nearer [m]."""
+"""Least plausible mean or median depth [m]; photographs of scenes are not taken from nearer."""
 
 TOO_FAR = (
     f"true depth is above {FARTHEST:g} m in the middle: it looks like millimetres or raw counts "
@@ -16,7 +16,7 @@ TOO_NEAR = (
 
 
 def unit_doubt(middle: float) -> str | None:
-    """What is odd about true depth whose mean or median [m] is this; None where nothing is."""
+    """Warning about true depth with this mean or median [m]; None where it is plausible."""
     if middle > FARTHEST:
         return TOO_FAR
     return TOO_NEAR if middle < NEAREST else None

@@ -1,4 +1,4 @@
-"""Rendered scenes as a dataset: nothing on disk, exact truth, the same frames everywhere."""
+"""Rendered scenes as a dataset: nothing on disk, exact ground truth, reproducible frames."""
 
 from functools import lru_cache
 from types import MappingProxyType
@@ -16,15 +16,16 @@ from rilievo.types import Sample, Truth
 SIZE = (240, 320)
 DIGITS = 10
 FIRST_SEED = 2**63
-"""Frame n has this seed plus n: no shard or clip of a plan with a seed below 2³¹ is among them."""
+"""Frame n has the seed ``FIRST_SEED + n``; shards and clips of plans whose seed is below 2³¹ do not
+share these seeds."""
 FIRST_OF_SPLIT = MappingProxyType({"test": 1, "valid": 1_000_000_001, "train": 2_000_000_001})
-"""Numbers of the first frames: splits never share one, however many are asked for by a list."""
+"""Number of the first frame of each split; the default frames of splits never overlap."""
 
 
 class Rendered(Dataset):
-    """Scenes made by chance, rendered when they are read.
+    """Randomly generated scenes, rendered on access.
 
-    Photograph and truth come from one rendering, as long as they are asked for one after the
+    Photograph and truth of a frame come from a single rendering if they are read one after the
     other.
     """
 
@@ -88,7 +89,7 @@ class Rendered(Dataset):
 
 
 def _listed(request: Request) -> tuple[str, ...]:
-    """The ids of the user's own list."""
+    """Ids of the user's own list."""
     path = request.list_file
     assert path is not None, "asked for only with a list"
     ids = []
@@ -104,13 +105,13 @@ def _listed(request: Request) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _frame(id: str, variant: str) -> Sample:
-    """One frame; the last is kept, as its photograph and its truth are read apart."""
+    """Render a frame; the last one is cached, since image and truth are read separately."""
     from rilievo.datasets.synthetic import Kind, render
 
     return render(FIRST_SEED + int(id), size=SIZE, kind=Kind(variant))
 
 
 def _copied(array: np.ndarray | None) -> np.ndarray:
-    """A map that the caller may change; the renderer fills all of them."""
+    """Copy a map, so that the caller may modify it."""
     assert array is not None, "a rendered frame has all of its truth"
     return array.copy()

@@ -1,4 +1,4 @@
-"""Stored numbers of depth, distance or disparity to metres along the optical axis."""
+"""Converts stored depth, distance or disparity to depth [m] along the optical axis."""
 
 from pathlib import Path
 
@@ -17,16 +17,17 @@ def depth_of_stored(
     K: Float64[np.ndarray, "3 3"] | None,
     path: Path,
 ) -> tuple[Float32[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """Depth [m], zero where unknown, and where it is known.
+    """Convert stored numbers to depth [m], zero where unknown, and a mask of known pixels.
 
     Args:
-        stored: As the file holds them.
-        layout: What they are.
-        K: Of these pixels; distance and disparity need it.
-        path: For the message.
+        stored: Numbers as stored in the file.
+        layout: Description of the numbers.
+        K: Intrinsics at this size [px]; required for distance and disparity.
+        path: Path for error messages.
 
     Raises:
-        InputError: If whole numbers of 8 bits come without a scale: a picture, not a measurement.
+        InputError: If the file has 8 bits and no scale is given: it is then most likely a picture
+            of depth, not a measurement.
     """
     if stored.dtype == np.uint8 and layout.scale is None:
         raise InputError(
@@ -52,7 +53,7 @@ def depth_of_stored(
 def sky_of_stored(
     stored: Shaped[np.ndarray, "h w"], layout: DepthLayout
 ) -> Bool[np.ndarray, "h w"]:
-    """Where the numbers say that there is no surface."""
+    """Mask of pixels whose stored numbers mean that there is no surface."""
     return np.isin(stored, layout.sky)
 
 

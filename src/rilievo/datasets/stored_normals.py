@@ -1,4 +1,4 @@
-"""Normals as datasets store them: as numbers or colours, in various axes, to ours."""
+"""Converts stored normals, numbers or colours in various axes, to rilievo's convention."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,15 +12,17 @@ from rilievo.io.limits import printable
 
 
 class NormalAxes(StrEnum):
-    """What the three numbers of a stored normal count along."""
+    """Axis convention of stored normals."""
 
     OPENCV = "opencv"
-    """x right, y down, z forward, towards the camera: a wall head-on is (0, 0, -1). Ours."""
+    """x right, y down, z forward, pointing towards the camera: a wall seen head-on is (0, 0, -1).
+    This is rilievo's own convention."""
     OPENGL = "opengl"
-    """x right, y up, z towards the viewer: a wall head-on is (0, 0, 1) (Hypersim, Marigold)."""
+    """x right, y up, z towards the viewer: a wall seen head-on is (0, 0, 1) (Hypersim,
+    Marigold)."""
     DSINE = "dsine"
-    """x right, y down, z forward, away from the camera: a wall head-on is (0, 0, 1), and what
-    faces right has a negative x (DSINE, GeoNet as DSINE gives it)."""
+    """x right, y down, z forward, pointing away from the camera: a wall seen head-on is (0, 0, 1),
+    and a surface that faces right has a negative x (DSINE, GeoNet as DSINE publishes it)."""
 
 
 _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
@@ -29,23 +31,23 @@ _SIGNS: Mapping[NormalAxes, tuple[int, int, int]] = {
     NormalAxes.DSINE: (-1, -1, -1),
 }
 
-# Rounding to 8 bits changes the length of a unit vector by less than a hundredth; holes are black,
-# grey or white, whose lengths are 1.73, 0 and 1.73.
+# Rounding to 8 bits changes the length of a unit vector by less than 0.01. Holes are black, grey
+# or white, with lengths 1.73, 0 and 1.73.
 _LENGTHS = (0.7, 1.3)
 
 
 def normals_of_stored(
     stored: Shaped[np.ndarray, "h w 3"], axes: NormalAxes, path: Path
 ) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
-    """Unit normals in our axes, and where there are any.
+    """Convert stored normals to unit normals in rilievo's axes, and a mask of valid pixels.
 
-    Whole numbers are colours: 0 is -1, the largest number of their type is 1. What has not about
-    unit length (black, grey, white, zero, NaN) is a hole.
+    Integers are colours: 0 is -1, and the largest number of their type is 1. Pixels without
+    roughly unit length (black, grey, white, zero, NaN) are holes.
 
     Args:
-        stored: As the file holds them.
-        axes: Of the file.
-        path: For the message.
+        stored: Numbers as stored in the file.
+        axes: Axis convention of the file.
+        path: Path for error messages.
 
     Raises:
         InputError: If the file holds no normals.
@@ -58,7 +60,7 @@ def normals_of_stored(
         vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
     if stored.dtype.kind in "ui":
         vectors = vectors * np.float32(2 / np.iinfo(stored.dtype).max) - np.float32(1)
-    # Infinite vectors, and those whose squares are, have no length that counts.
+    # Vectors that are infinite, or whose squares are, are holes.
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(np.sum(vectors * vectors, axis=0))
         valid = (length > _LENGTHS[0]) & (length < _LENGTHS[1])

@@ -1,4 +1,4 @@
-"""One sequence of TUM RGB-D: its lists by time, how they go together, and the camera's path."""
+"""Reads a sequence of TUM RGB-D: its timed lists, their association, and the trajectory."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ from rilievo.io.limits import printable
 from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
-"""Two records of one moment are less than this apart, as in the benchmark's own tools."""
+"""Largest time between associated records [s], exclusive, as in the benchmark's own tools."""
 
 _FREIBURG = re.compile(r"(?:freiburg|fr)([123])")
 _HEAD_CHARACTERS = 500
 
-# fx, fy, cx, cy [px] of the colour camera of each room, as the authors measured them.
+# fx, fy, cx, cy [px] of the colour camera of each room, from the authors' calibration.
 _INTRINSICS: Mapping[str, tuple[float, float, float, float]] = {
     "1": (517.3, 516.5, 318.6, 255.3),
     "2": (520.9, 521.0, 325.1, 249.7),
@@ -32,11 +32,11 @@ _KINECT = (525.0, 525.0, 319.5, 239.5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamped:
-    """A picture and when it was taken.
+    """A picture with its time.
 
     Attributes:
-        seconds: Since 1970.
-        file: Its path, as the list has it.
+        seconds: Time since 1970 [s].
+        file: Path of the picture, as in the list.
     """
 
     seconds: float
@@ -45,10 +45,10 @@ class Stamped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectory:
-    """Where the colour camera was.
+    """Trajectory of the colour camera.
 
     Attributes:
-        seconds: Since 1970, ascending.
+        seconds: Times since 1970 [s], ascending.
         poses: ``world_T_cam`` [m] at these times.
     """
 
@@ -74,10 +74,10 @@ def read_stamped(path: Path) -> list[Stamped]:
 
 
 def read_pairs(path: Path) -> Iterator[tuple[Stamped, Stamped]]:
-    """Colour and depth of each line of a list as the benchmark's ``associate.py`` prints it.
+    """Read colour and depth of each line of a list, as the benchmark's ``associate.py`` prints it.
 
     Raises:
-        InputError: If a line is not "seconds path seconds path", perhaps with more after it.
+        InputError: If a line does not begin with "seconds path seconds path".
     """
     for line in text_lines(path):
         words = line.text.split()
@@ -88,14 +88,14 @@ def read_trajectory(path: Path) -> Trajectory:
     """Read ``groundtruth.txt``: seconds, tx ty tz [m], and the unit quaternion qx qy qz qw.
 
     Raises:
-        InputError: If a line is not eight finite numbers, or the quaternion is no rotation.
+        InputError: If a line is not eight finite numbers, or the quaternion's length is not 1.
     """
     rows: list[tuple[float, ...]] = []
     for line in text_lines(path):
         row = numbers_of(line.text)
         if row is None or len(row) != 8 or not np.isfinite(row).all():
             raise _odd_line(line, path, "seconds tx ty tz qx qy qz qw")
-        # They are printed with four decimals, so that rounding alone takes 1e-4 of the length.
+        # Quaternions are printed with four decimals, so rounding changes the length by about 1e-4.
         if abs(np.linalg.norm(row[4:]) - 1) > 0.01:
             raise _odd_line(line, path, "a quaternion qx qy qz qw of length 1 at its end")
         rows.append(row)
@@ -106,13 +106,13 @@ def read_trajectory(path: Path) -> Trajectory:
 def associate(
     colour: Sequence[float], depth: Sequence[float], *, max_seconds: float = MAX_SECONDS
 ) -> list[int | None]:
-    """Which depth picture goes with each colour picture, by their times [s].
+    """Associate each colour picture with a depth picture by their times [s].
 
-    Of all pairs less than ``max_seconds`` apart the nearest is taken first, then the nearest of
-    what is left, so that each picture is used at most once: what the benchmark's tool does.
+    Pairs less than ``max_seconds`` apart are matched greedily, the nearest first, and each picture
+    is used at most once, as in the benchmark's tool.
 
     Returns:
-        For each colour picture the index of its depth picture, None where it gets none.
+        The index of the depth picture for each colour picture; None where there is none.
     """
     order = np.argsort(depth, kind="stable")
     times = np.asarray(depth, np.float64)[order]
@@ -133,9 +133,9 @@ def associate(
 
 
 def camera_of(folder: Path) -> Camera:
-    """Intrinsics of a sequence, by the room that its lists or its folder name.
+    """Intrinsics of a sequence, by the room named in its list or folder.
 
-    A sequence that names none gets those of any Kinect, marked as assumed.
+    A sequence that names no room gets nominal intrinsics of a Kinect, marked as assumed.
     """
     listing = folder / "rgb.txt"
     head = ""
@@ -164,7 +164,7 @@ def _odd_line(line: Line, path: Path, expected: str) -> InputError:
 
 
 def _rotations(quaternions: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, "n 3 3"]:
-    """Rotation matrices of quaternions (x, y, z, w), brought to length 1 first."""
+    """Rotation matrices of quaternions (x, y, z, w), which are normalised first."""
     lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
     x, y, z, w = (quaternions / lengths).T
     rows = (

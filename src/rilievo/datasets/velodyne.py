@@ -1,4 +1,4 @@
-"""Scans of KITTI's laser, and the depth maps that programs make of them."""
+"""Reads scans of KITTI's laser, and projects them to depth maps by established rules."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,12 +19,12 @@ _BYTES_A_POINT = 16
 
 
 def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
-    """Points [m] of one turn of the laser: x forward, y left, z up.
+    """Read the points [m] of one turn of the laser: x forward, y left, z up.
 
-    The file holds four little-endian floats a point; the fourth, the reflectance, is left out.
+    The file holds four little-endian float32 per point; the fourth, the reflectance, is dropped.
 
     Raises:
-        InputError: If the file is cut short, or has numbers that are not finite.
+        InputError: If the file is truncated, or has numbers that are not finite.
     """
     name = printable(path)
     size = check_regular(path)
@@ -53,24 +53,24 @@ def project_monodepth2(
     *,
     forward: bool = False,
 ) -> Float64[np.ndarray, "h w"]:
-    """A depth map [m], 0 where no point falls, by the rule that papers since 2017 score with.
+    """Project to a depth map [m], 0 where no point falls, by the rule of papers since 2017.
 
-    Points with x < 0 are left out; coordinates are rounded and lessened by 1, a habit of MATLAB;
-    of several points in a pixel the nearest counts. So it stood in the evaluation of SfMLearner
-    (Zhou et al. 2017), Monodepth (Godard et al. 2017) and Monodepth2 (Godard et al. 2019).
+    Points with x < 0 are left out. Coordinates are rounded and reduced by 1, a relic of MATLAB. Of
+    several points in a pixel the nearest counts. This is the evaluation of SfMLearner (Zhou et al.
+    2017), Monodepth (Godard et al. 2017) and Monodepth2 (Godard et al. 2019).
 
     Args:
-        points: Of one scan.
-        image_from_laser: Takes them to (u z, v z, z).
+        points: Points of one scan.
+        image_from_laser: Projection of points to (u z, v z, z).
         shape: (height, width) of the picture.
-        forward: Store the laser's x [m] in place of the camera's z: ``vel_depth`` in those
-            programs, with which Monodepth2's file of true depths was made. The laser stands
-            0.27 m behind the camera.
+        forward: Store the laser's x [m] instead of the camera's z: ``vel_depth`` in those
+            programs, used for Monodepth2's file of true depths. The laser is 0.27 m behind the
+            camera.
     """
     height, width = shape
     points = points[points[:, 0] >= 0]
     x, y, z = image_from_laser @ np.c_[points, np.ones(len(points), points.dtype)].T
-    # Points in the camera's own plane go to infinity, and so out of the picture.
+    # Points in the camera's own plane project to infinity, outside the picture.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         u, v = np.round(x / z) - 1, np.round(y / z) - 1
     inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
@@ -78,8 +78,8 @@ def project_monodepth2(
     stored = (points[:, 0].astype(np.float64) if forward else z)[inside]
     depth = np.zeros(shape)
     depth[v, u] = stored
-    # The programs number pixels so that the last of a row and the first of the next are one:
-    # the pixel of the earlier point gets the least of both, the other its latest point.
+    # Those programs index pixels such that the last pixel of a row and the first of the next share
+    # a number: the pixel of the earlier point gets the least of both, the other its latest point.
     number = v * (width - 1) + u - 1
     _, first, group = np.unique(number, return_index=True, return_inverse=True)
     least = np.full(len(first), np.inf)
@@ -93,13 +93,13 @@ def project_nearest(
     image_from_laser: Float64[np.ndarray, "3 4"],
     shape: tuple[int, int],
 ) -> Float64[np.ndarray, "h w"]:
-    """A depth map [m], 0 where no point falls: of the points in a pixel, the nearest one's z.
+    """Project to a depth map [m], 0 where no point falls: z of the nearest point in each pixel.
 
-    Points behind the camera are left out; a pixel reaches half a pixel from its centre.
+    Points behind the camera are left out; pixels extend half a pixel from their centres.
 
     Args:
-        points: Of one scan.
-        image_from_laser: Takes them to (u z, v z, z).
+        points: Points of one scan.
+        image_from_laser: Projection of points to (u z, v z, z).
         shape: (height, width) of the picture.
     """
     height, width = shape
@@ -115,7 +115,7 @@ def project_nearest(
     return np.where(np.isinf(depth), 0, depth)
 
 
-# A new rule is one function above and one line here; its name is a variant of kitti-raw.
+# A new rule needs one function above and one line here; its name is a variant of kitti-raw.
 PROJECTIONS: Mapping[str, Projection] = {
     "monodepth2": project_monodepth2,
     "monodepth2_vel_depth": partial(project_monodepth2, forward=True),

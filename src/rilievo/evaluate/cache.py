@@ -115,7 +115,7 @@ class Cache:
             arrays["normals"] = prediction.normals
         path = self.path_of(id)
         make_folder(path.parent)
-        # Not durable: a file that a power cut breaks is noticed by its checksums and made anew.
+        # Not durable yet: a file that a power cut breaks is noticed by its checksums and made anew.
         with replacing(path, durable=False) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 

@@ -1,1 +1,1 @@
-"""Models as ONNX files: ``run`` does the work, ``options`` says how."""
+"""Export of models to ONNX files: ``run`` does the work, ``options`` has the options."""

@@ -1,4 +1,4 @@
-"""The options of ``rilievo export``: their names, defaults, help and checks, in one place."""
+"""Options of ``rilievo export``: names, defaults, help and checks."""
 
 import math
 from dataclasses import dataclass
@@ -18,47 +18,47 @@ from rilievo.models.preparation import Resampling
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """How a model becomes an ONNX file; those from ``mean`` on are for files of other programs.
+    """Options for exporting a model to ONNX; those from ``mean`` on are for third-party files.
 
     Raises:
-        OptionError: If an option is out of range or two do not go together.
+        OptionError: If an option is out of range, or two options conflict.
     """
 
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """What the depth of a checkpoint or file is that rilievo does not know: metric, up_to_scale,
-    affine or affine_inverse."""
+    """Kind of depth of an unknown checkpoint or file: metric, up_to_scale, affine or
+    affine_inverse."""
     precision: str = FP32
-    """Of the weights: fp32; fp16, half the file and the same arithmetic; int8, a quarter of it."""
+    """Precision of the weights: fp32; fp16, half the size with the same arithmetic; int8, a
+    quarter of the size."""
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Photographs like those that will come: int8 then computes with the ranges that they have,
-    which OpenVINO runs fastest. Without it only products of matrices are int8."""
+    """Sample photographs for int8: their activation ranges are used, which OpenVINO runs fastest.
+    Without them only matrix products are int8."""
     size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
-    """The size at which the network sees every photograph; by default its own rule, with height
-    and width left free where it has them free."""
+    """Size of every photograph at the network's input; by default the model's own rule, with
+    height and width left dynamic where it allows that."""
     overwrite: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
     mean: Annotated[str | None, tyro.conf.arg(metavar="R,G,B")] = None
-    """For a file of another program: what is taken off red, green, blue, after dividing by the
-    scale."""
+    """Third-party files: value subtracted from each channel, after division by the scale."""
     std: Annotated[str | None, tyro.conf.arg(metavar="R,G,B")] = None
-    """For a file of another program: what they are divided by after that."""
+    """Third-party files: divisor of each channel, after the mean is subtracted."""
     scale: float = 255.0
-    """For a file of another program: what pixels of 0 to 255 are divided by first."""
+    """Third-party files: divisor of pixel values, 0 to 255, before the mean is subtracted."""
     multiple: int | None = None
-    """For a file of another program: keep the aspect, with both sides near --size and multiples
-    of this."""
+    """Third-party files: keep the aspect ratio, with both sides near --size and multiples of
+    this."""
     resampling: str = Resampling.BILINEAR.value
-    """For a file of another program: bilinear, bicubic, lanczos or triangle, all antialiased."""
+    """Third-party files: bilinear, bicubic, lanczos or triangle, all antialiased."""
     layout: str | None = None
-    """For a file of another program: nchw or nhwc, where its input does not tell."""
+    """Third-party files: nchw or nhwc, where the input's shape is ambiguous."""
     onnx_input: str | None = None
-    """For a file of another program: the input that photographs go to, where there are several."""
+    """Third-party files: name of the input for photographs, where there are several."""
     onnx_output: str | None = None
-    """For a file of another program: the output that is depth, where there are several."""
+    """Third-party files: name of the depth output, where there are several."""
     licence: str = "not stated"
-    """For a file of another program: of the weights."""
+    """Third-party files: licence of the weights."""
     name: str | None = None
-    """For a file of another program: what results call it."""
+    """Third-party files: name of the model in results."""
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
@@ -72,7 +72,7 @@ class ExportOptions:
 
     @property
     def pixels(self) -> tuple[int, int] | None:
-        """(height, width) of ``--size``."""
+        """(height, width) from ``--size``; None where it is not given."""
         if self.size is None:
             return None
         parts = [part.strip() for part in self.size.split(",")]
@@ -81,10 +81,10 @@ class ExportOptions:
         return int(parts[0]), int(parts[1])
 
     def statement(self, path: Path) -> Statement:
-        """What is said of a file of another program.
+        """Description of a third-party file, from these options.
 
         Raises:
-            OptionError: If something that must be said is not.
+            OptionError: If ``kind``, ``mean`` or ``std`` is missing or invalid.
         """
         if self.kind is None or self.mean is None or self.std is None:
             raise OptionError(

@@ -1,4 +1,4 @@
-"""``rilievo.export_model``: a model as an ONNX file that needs nothing else to be run."""
+"""``rilievo.export_model``: exports a model to a self-contained ONNX file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from rilievo.predicting.inputs import Medium, find_jobs
 _NOT_ONE = "is more than one network, or runs elsewhere: it has no ONNX file"
 
 MOST_PHOTOS = 64
-"""Photographs that int8 is calibrated on at most, evenly taken; more change next to nothing."""
+"""Most photographs for int8 calibration, evenly sampled; more change almost nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +34,13 @@ class Exported:
 
     Attributes:
         path: The file.
-        model: Its name.
-        precision: Of its weights.
-        sizing: At what size it sees photographs, in words.
-        one_by_one: Whether its photographs go one by one.
-        agreement: How far it is from what it was made of.
-        calibrated_on: Photographs that int8 was calibrated on.
-        doubt: What looks wrong about the kind of depth that its user stated; None where nothing
-            does.
+        model: Name of the model.
+        precision: Precision of the weights.
+        sizing: Rule for the input size of photographs, in words.
+        one_by_one: Whether photographs are predicted one at a time, not in batches.
+        agreement: Difference from the source model.
+        calibrated_on: Number of photographs that int8 was calibrated on.
+        doubt: Warning that the stated kind of depth looks wrong; None where it looks right.
     """
 
     path: Path
@@ -66,18 +65,22 @@ class Exported:
 def export_model(
     name: str | Path, output: Path | str, options: ExportOptions | None = None
 ) -> Exported:
-    """Write a model as an ONNX file that ``load_model`` takes; compared first, whole or not at all.
+    """Write a model as an ONNX file for ``load_model``, after a comparison with its source.
+
+    The write is atomic.
 
     Args:
-        name: As for ``load_model``; or an ONNX file of another program, which is wrapped.
-        output: The file to write, ``.onnx``.
-        options: How.
+        name: Name or file of a model, as for ``load_model``, or a third-party ONNX file, which is
+            wrapped.
+        output: File to write, ending in ``.onnx``.
+        options: Options of the export.
 
     Raises:
-        ModelError: If there is no such model, it cannot be exported, or the file answers
-            differently.
-        OptionError: If an option does not go with the model.
-        MissingExtraError: If a package that it needs is not installed.
+        ModelError: If there is no such model, it cannot be exported, or the file's predictions
+            differ from it.
+        OptionError: If an option does not suit the model, or the file exists and ``overwrite`` is
+            not set.
+        MissingExtraError: If a required package is not installed.
         OutputError: If the file cannot be written.
     """
     options, path = options or ExportOptions(), Path(output)
@@ -151,7 +154,7 @@ def _export(
 
 
 def _check_one_network(name: str, known: ModelCard | None) -> None:
-    """Refuse what cannot be exported before gigabytes of it are fetched, or an account is asked."""
+    """Refuse models that cannot be exported before gigabytes are downloaded or an API is called."""
     others = (diffusion_cards.LOADER, replicate_cards.LOADER)
     listed = known is not None and known.loader in others
     if (
@@ -165,7 +168,7 @@ def _check_one_network(name: str, known: ModelCard | None) -> None:
 def _compress_again(
     model: OnnxModel, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
-    """An ONNX file that says what it is, in another precision; in its own it is copied."""
+    """Convert an ONNX file of rilievo to another precision; for fp32 it is copied."""
     if options.size is not None:
         raise OptionError(f"{printable(model.path)}: the sizes of an ONNX file are as they are")
     if model.facts.precision != "fp32":
@@ -185,10 +188,10 @@ def _compress_again(
 
 
 def _photos(folder: Path) -> Sequence[Path]:
-    """Photographs of a folder to calibrate on.
+    """Photographs of a folder for calibration.
 
     Raises:
-        OptionError: If there is none.
+        OptionError: If the folder has none.
     """
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]

@@ -1,8 +1,8 @@
 """Focal length and depth shift of a point map that is known up to a shift along the axis.
 
-MoGe (Wang et al., CVPR 2025, section 3.1) predicts points whose z lacks one shift, and a camera
-whose focal length follows from them. Coordinates of the image plane here are those of MoGe: half
-the image's diagonal is 1 and the centre is (0, 0).
+MoGe (Wang et al., CVPR 2025, section 3.1) predicts points whose z lacks one shift; the focal length
+of the camera follows from them. Coordinates of the image plane here are those of MoGe: half the
+image's diagonal is 1 and the centre is (0, 0).
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 _SAMPLES = 64
-"""Rows and columns of the grid of pixels that the fit reads."""
+"""Number of rows and of columns of the grid of pixels that the fit reads."""
 _STEPS = 100
 _TOLERANCE = 1e-10
 
@@ -23,14 +23,14 @@ class FocalShift:
 
     Attributes:
         focal: Focal length in halves of the image's diagonal.
-        shift: What is added to every z, in the unit of the points.
+        shift: Number added to every z, in the unit of the points.
     """
 
     focal: float
     shift: float
 
     def focal_px(self, shape: tuple[int, int]) -> float:
-        """The focal length of an image of ``shape`` with square pixels [px]."""
+        """Focal length of an image of ``shape`` with square pixels [px]."""
         return self.focal * math.hypot(*shape) / 2
 
 
@@ -40,7 +40,7 @@ def fit_focal_shift(
     *,
     focal: float | None = None,
 ) -> FocalShift:
-    """Find the shift, and the focal length where it is not given, that explain the pixels.
+    """Find the shift, and the focal length if it is not given, that explain the pixels.
 
     They minimise the sum of ``|f xy / (z + s) - uv|^2`` over the valid pixels of a 64x64 grid.
     For a given shift the focal length has a closed form, so the search has one dimension:
@@ -49,10 +49,10 @@ def fit_focal_shift(
     Args:
         points: Points of the camera frame up to a shift in z.
         valid: Pixels whose points count.
-        focal: The focal length in halves of the image's diagonal, where it is known.
+        focal: Focal length in halves of the image's diagonal, if it is known.
 
     Returns:
-        The fit; a focal length of 1 and no shift where fewer than two pixels are valid.
+        The fit. If fewer than two pixels are valid, the shift is 0 and an unknown focal length 1.
     """
     height, width = valid.shape
     rows = np.arange(_SAMPLES) * height // _SAMPLES
@@ -68,7 +68,7 @@ def fit_focal_shift(
 
 
 def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width} 2"]:
-    """Coordinates (u, v) of the pixel centres where half the image's diagonal is 1."""
+    """Coordinates (u, v) of the pixel centres, in halves of the image's diagonal."""
     half = math.hypot(height, width) / 2
     u = (np.arange(width) - (width - 1) / 2) / half
     v = (np.arange(height) - (height - 1) / 2) / half
@@ -77,7 +77,7 @@ def image_plane(height: int, width: int) -> Float64[np.ndarray, "{height} {width
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fit:
-    """The sampled pixels, and what a shift makes of them."""
+    """The sampled pixels, and their fit as a function of the shift."""
 
     xy: Float64[np.ndarray, "n 2"]
     z: Float64[np.ndarray, " n"]
@@ -85,7 +85,7 @@ class _Fit:
     focal: float | None
 
     def best_focal(self, shift: float) -> float:
-        """The focal length that fits best at this shift."""
+        """Focal length that fits best at this shift; the known one if given."""
         if self.focal is not None:
             return self.focal
         q = self.xy / (self.z + shift)[:, None]
@@ -93,11 +93,11 @@ class _Fit:
         return float(np.vdot(q, self.uv) / norm) if norm > 0 else 1.0
 
     def residuals(self, shift: float) -> Float64[np.ndarray, "n 2"]:
-        """Pixels where the points project to, less where they are."""
+        """Projections of the points minus their pixels."""
         return self.best_focal(shift) * self.xy / (self.z + shift)[:, None] - self.uv
 
     def slope(self, shift: float) -> Float64[np.ndarray, "n 2"]:
-        """Change of the residuals with the shift; the focal length follows it where it is free."""
+        """Derivative of the residuals by the shift; a free focal length changes with it."""
         q = self.xy / (self.z + shift)[:, None]
         dq = -q / (self.z + shift)[:, None]
         focal = self.best_focal(shift)
@@ -111,7 +111,7 @@ class _Fit:
 
 
 def _minimum(fit: _Fit) -> float:
-    """The shift at the minimum that Levenberg-Marquardt reaches from zero."""
+    """Find the shift at the minimum that Levenberg-Marquardt reaches from zero."""
     shift, damping = 0.0, 1e-3
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         residuals = fit.residuals(shift)

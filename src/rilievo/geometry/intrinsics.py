@@ -1,9 +1,9 @@
-"""Intrinsics: made from a field of view or a focal length, and kept true when the image changes.
+"""Intrinsics from a field of view or a focal length, and their update when the image changes.
 
-Every change of an image has one function here, which gives the ``K`` of the changed image. A
-mirrored or turned image is what a mirrored or turned scene looks like, so those functions say what
-becomes of a point (x, y, z) of the camera frame. Leading axes (``*b``) are free, ``K`` has no skew,
-and numpy and torch are served alike. Sizes are ``(height, width)`` in pixels.
+Every change of an image has one function here, which returns the ``K`` of the changed image. A
+mirrored or turned image shows a mirrored or turned scene, so the docstrings of those functions give
+the change of a point (x, y, z) of the camera frame. Leading axes (``*b``) are free, ``K`` has no
+skew, and arrays are numpy's or torch's. Sizes are ``(height, width)`` in pixels.
 """
 
 import math
@@ -21,8 +21,8 @@ def resize_K(
 ) -> Float[Any, "*b 3 3"]:
     """K of the image resized from ``size`` to ``new_size``; points stay where they are.
 
-    The half pixel is here and nowhere else: edges map to edges, so a coordinate c, counted from
-    the centre of the first pixel, goes to (c + 0.5) s - 0.5.
+    Only this function handles the half pixel: edges map to edges, so a coordinate c, counted from
+    the centre of the first pixel, becomes (c + 0.5) s - 0.5.
     """
     sy, sx = new_size[0] / size[0], new_size[1] / size[1]
     fx, fy, cx, cy = _entries(K)
@@ -49,9 +49,9 @@ def rotate_K(
     Each quarter turn takes (x, y, z) to (y, -x, z).
 
     Args:
-        K: Of the image before the turn.
-        size: Of the image before the turn.
-        quarter_turns: Any integer; negative ones turn clockwise.
+        K: Intrinsics of the image before the turn [px].
+        size: (height, width) of the image before the turn [px].
+        quarter_turns: Number of quarter turns, any integer; negative ones turn clockwise.
     """
     fx, fy, cx, cy = _entries(K)
     height, width = size
@@ -66,7 +66,7 @@ def K_from_fov(degrees: float, size: tuple[int, int]) -> Float64[np.ndarray, "3 
 
     Args:
         degrees: Horizontal field of view, from the left edge of the image to its right edge.
-        size: Of the image.
+        size: (height, width) of the image [px].
 
     Raises:
         OptionError: If the field of view is not between 0 and 180 degrees.

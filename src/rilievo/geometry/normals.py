@@ -5,13 +5,13 @@ A plane n·p = d seen by a pinhole camera has an inverse depth that is affine in
     1/z = a (u - u₀) + b (v - v₀) + c,
 
 with n ∝ (a fx, b fy, c + a (cx - u₀) + b (cy - v₀)), because p = z K⁻¹ (u, v, 1)ᵀ. So least squares
-on 1/z over a window is exact on planes, however obliquely they are seen, where a fit to z or the
-cross product of neighbours is not.
+on 1/z over a window is exact on planes, however obliquely they are seen; a fit to z or the cross
+product of neighbours is not.
 
-The window of a pixel is cut to what belongs to its surface: it reaches up and down from the pixel,
-and from each pixel so reached left and right, until a depth edge or a hole stops it (the cross of
-Zhang, Lu and Lafruit 2009, "Cross-based local stereo matching using orthogonal integral images").
-Both passes are one-dimensional, so the work grows with the window's side, not with its area.
+The window of a pixel is limited to the pixel's surface: it reaches up and down from the pixel, and
+from each pixel reached in this way left and right, until a depth edge or a hole stops it (the cross
+of Zhang, Lu and Lafruit 2009, "Cross-based local stereo matching using orthogonal integral
+images"). Both passes are one-dimensional, so the work grows with the window's side, not its area.
 
 Written against the Python array API, for numpy and, with finite gradients, for torch.
 """
@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from rilievo.errors import OptionError
 
-# Rows are worked on in bands of about this many pixels: what a band needs stays in the cache, and a
+# Rows are processed in bands of about this many pixels: a band's data stay in the cache, and a
 # photograph of 100 megapixels takes no more memory than twice its own normals.
 BAND_PIXELS = 65_536
 
@@ -37,21 +37,21 @@ def normals_from_depth(
     window: int = 3,
     edge: float = 0.05,
 ) -> tuple[Float[Any, "*b 3 h w"], Bool[Any, "*b h w"]]:
-    """Unit normals towards the camera, and where they are known, by plane fits to 1/z.
+    """Compute unit normals towards the camera, and the mask of known ones, by plane fits to 1/z.
 
     Args:
         depth: Depth along the axis, in any unit. Pixels that are not positive and finite are holes.
         K: Intrinsics [px].
         valid: Pixels that have depth; None for all.
         window: Side of the window [px], odd. 3 keeps the most detail; noise falls with the square
-            of the side (depth in steps of 2 mm wants about 15).
-        edge: Two neighbours lie on different surfaces if their depths differ by more than this
-            share, and the step between them is not what the surface does on either side too. A
-            floor that runs to the horizon, steep but even, is not cut.
+            of the side (depth in steps of 2 mm needs about 15).
+        edge: Relative step of depth above which two neighbours lie on different surfaces, unless
+            the surface continues with the same slope on either side. A floor that runs to the
+            horizon, steep but even, is not cut.
 
     Returns:
-        The normals, zero where unknown, and the mask of those known: where the pixel has a depth
-        and its window holds at least three pixels that are not in line.
+        The normals, zero where unknown, and the mask of known normals: pixels with depth whose
+        window holds at least three pixels that are not in line.
 
     Raises:
         OptionError: If the window is not odd and at least 3, or the edge not positive.
@@ -83,7 +83,7 @@ def normals_from_depth(
 def _inverse_depth(
     depth: Float[Any, "*b h w"], valid: Bool[Any, "*b h w"] | None
 ) -> tuple[Float[Any, "*b h w"], Bool[Any, "*b h w"]]:
-    """1/z, zero at holes, and the pixels that are none."""
+    """1/z, zero at holes, and the mask of pixels that are not holes."""
     xp = array_namespace(depth)
     usable = xp.isfinite(depth) & (depth > 0)
     if valid is not None:
@@ -95,7 +95,7 @@ def _inverse_depth(
 def _fit_planes(
     inverse: Float[Any, "*b h w"], usable: Bool[Any, "*b h w"], *, radius: int, edge: float
 ) -> tuple[Float[Any, "3 *b h w"], Bool[Any, "*b h w"]]:
-    """(a, b, c) of 1/z = a du + b dv + c about each pixel, and where three pixels determine it."""
+    """Fit (a, b, c) of 1/z = a du + b dv + c about each pixel; mask where pixels determine it."""
     xp = array_namespace(inverse)
     rows = _row_moments(inverse, usable, radius, _joined(inverse, usable, edge, axis=-1))
     moments = _window_moments(rows, usable, radius, _joined(inverse, usable, edge, axis=-2))
@@ -105,7 +105,7 @@ def _fit_planes(
     uu, uv, vv = suu / n - u * u, suv / n - u * v, svv / n - v * v
     uq, vq = suq / n - u * q, svq / n - v * q
     determinant = uu * vv - uv * uv
-    # On whole pixels it is far above this unless they lie in line.
+    # On a grid of pixels it is far above this unless they lie in line.
     held = usable & (determinant > 1e-3)
     determinant = xp.where(held, determinant, xp.ones_like(n))
     a = (uq * vv - vq * uv) / determinant
@@ -162,7 +162,7 @@ def _row_moments(
     radius: int,
     joined: Bool[Any, "..."],
 ) -> Float[Any, "5 *b h w"]:
-    """Sums of 1, du, q, du² and du·q over the pixels of the row that each pixel reaches."""
+    """Sums of 1, du, q, du² and du·q (q = 1/z) over the pixels of the row that each one reaches."""
     xp = array_namespace(inverse)
     one = xp.astype(usable, inverse.dtype)
     n, u, uu = one + 0, xp.zeros_like(one), xp.zeros_like(one)
@@ -200,7 +200,7 @@ def _window_moments(
 def _reaches(
     joined: Bool[Any, "..."], usable: Bool[Any, "*b h w"], radius: int, *, axis: int
 ) -> Iterator[tuple[int, Bool[Any, "*b h w"]]]:
-    """Offsets along ``axis`` within ``radius``, and the pixels that reach so far, both ways."""
+    """Yield offsets along ``axis`` within ``radius``, both ways, and the pixels that reach them."""
     size, padded = usable.shape[axis], _pad(joined, radius, radius + 1, axis=axis)
     for way in (1, -1):
         reached = usable
@@ -217,7 +217,7 @@ def _cut(array: Shaped[Any, "..."], start: int, stop: int, *, axis: int) -> Shap
 
 
 def _pad(array: Shaped[Any, "..."], before: int, after: int, *, axis: int) -> Shaped[Any, "..."]:
-    """Zeros, or False, put before and after the array along ``axis``."""
+    """Pad the array with zeros, or False, before and after it along ``axis``."""
     xp = array_namespace(array)
     shape = list(array.shape)
     parts = []

@@ -20,28 +20,28 @@ def rigid(R: Float[Any, "*#b 3 3"], t: Float[Any, "*#b 3"]) -> Float[Any, "*b 4 
 
 
 def invert(a_T_b: Float[Any, "*b 4 4"]) -> Float[Any, "*b 4 4"]:
-    """``b_T_a``: Rᵀ and -Rᵀ t, exact where a general inverse would only be near."""
+    """``b_T_a``: Rᵀ and -Rᵀ t, more exact than a general inverse."""
     xp = array_namespace(a_T_b)
     Rt = xp.matrix_transpose(a_T_b[..., :3, :3])
     return rigid(Rt, -(Rt @ a_T_b[..., :3, 3:])[..., 0])
 
 
 def scale_translation(a_T_b: Float[Any, "*b 4 4"], factor: Float[Any, "*b"]) -> Any:
-    """The transform with its translation multiplied: what ``a_T_b`` is in another unit."""
+    """Multiply the translation by a factor, which expresses ``a_T_b`` in another unit."""
     return rigid(a_T_b[..., :3, :3], a_T_b[..., :3, 3] * factor[..., None])
 
 
 def transform_points(
     a_T_b: Float[Any, "*#b 4 4"], points: Float[Any, "*#b 3 n"]
 ) -> Float[Any, "*b 3 n"]:
-    """Points of frame b, one a column, as seen from frame a."""
+    """Take points, one per column, from frame b to frame a."""
     return a_T_b[..., :3, :3] @ points + a_T_b[..., :3, 3:]
 
 
 def transform(
     a_T_b: Float[Any, "*#b 4 4"], points: Float[Any, "*#b 3 h w"]
 ) -> Float[Any, "*b 3 h w"]:
-    """A map of points, as ``unproject`` gives it, taken from frame b to frame a."""
+    """Take a map of points, such as that of ``unproject``, from frame b to frame a."""
     xp = array_namespace(a_T_b, points)
     height, width = points.shape[-2:]
     moved = transform_points(a_T_b, xp.reshape(points, (*points.shape[:-2], height * width)))
@@ -49,10 +49,10 @@ def transform(
 
 
 def rotation_from_axis_angle(axis_angle: Float[Any, "*b 3"]) -> Float[Any, "*b 3 3"]:
-    """The rotation about the direction of ``axis_angle`` by its length [rad], right-handed.
+    """Rotation about the direction of ``axis_angle`` by its length [rad], right-handed.
 
     Rodrigues' formula R = I + A [w]ₓ + B [w]ₓ² with A = sin θ / θ and B = (1 - cos θ) / θ². Near
-    θ = 0 both come from their series, so the gradient is finite at the identity too.
+    θ = 0 both are computed by their series, so the gradient is finite at the identity too.
     """
     xp = array_namespace(axis_angle)
     squared = xp.sum(axis_angle * axis_angle, axis=-1)[..., None, None]
@@ -68,15 +68,15 @@ def rotation_from_axis_angle(axis_angle: Float[Any, "*b 3"]) -> Float[Any, "*b 3
 
 
 def axis_angle_from_rotation(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3"]:
-    """The axis times the angle [rad] of a rotation, the angle in [0, π].
+    """Axis times angle [rad] of a rotation, with the angle in [0, π].
 
-    By way of the unit quaternion, which is well conditioned at every angle; at π, where the axis
-    has two signs, either is returned. Gradients are finite at the identity.
+    It is computed from the unit quaternion, which is well conditioned at every angle; at π, where
+    the axis has two signs, either is returned. Gradients are finite at the identity.
     """
     xp = array_namespace(R)
     q = _quaternion(R)
     w, vector = q[..., :1], q[..., 1:]
-    # q and -q are one rotation; the one with w ≥ 0 turns by at most π.
+    # q and -q are the same rotation; the one with w ≥ 0 turns by at most π.
     sign = xp.where(w < 0, -xp.ones_like(w), xp.ones_like(w))
     w, vector = w * sign, vector * sign
     squared = xp.sum(vector * vector, axis=-1)[..., None]
@@ -102,7 +102,7 @@ def _quaternion(R: Float[Any, "*b 3 3"]) -> Float[Any, "*b 4"]:
     """A unit quaternion (w, x, y, z) of the rotation, of either sign.
 
     The entries of 4 q qᵀ are sums of entries of R. Its row with the largest diagonal is q times
-    at least 2, so normalising that row loses nothing (Bar-Itzhack 2000, for an exact rotation).
+    at least 2, so normalising that row is stable (Bar-Itzhack 2000, for an exact rotation).
     """
     xp = array_namespace(R)
     a, b, c, d, e, f, g, h, i = (R[..., row, col] for row in range(3) for col in range(3))

@@ -1,4 +1,4 @@
-"""Where another camera sees what this one sees, given depth and the motion between them.
+"""Pixels of one camera as seen by another, given depth and the motion between them.
 
 Written against the Python array API, for numpy and, with gradients, for torch. Leading axes
 (``*b``) are free, and those of the arguments broadcast.
@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 from jaxtyping import Float
 
 LEAST_DEPTH = 1e-6
-"""Points nearer than this to a source camera's plane, or behind it, are not seen."""
+"""Least depth of a visible point in a source camera; nearer points, or those behind, are unseen."""
 
 
 def seen_from(
@@ -23,17 +23,17 @@ def seen_from(
     """Pixel coordinates (u, v) [px] in the source image, and depth there, of the target's pixels.
 
     With H = K (R - 1) K⁻¹ and e = K t, a pixel q = (u, v, 1) of depth d lies at
-    d (q + H q) + e before the division. The *displacement* is computed, not the place: it is
-    exactly zero for a camera that did not move, and 32-bit floats lose nothing to K K⁻¹.
+    d (q + H q) + e before the division. The *displacement* is computed, not the position: it is
+    exactly zero for a camera that did not move, and K K⁻¹ adds no rounding errors of 32-bit floats.
 
     Args:
-        depth: Of the target [m, or the unit of the translation].
-        K: Intrinsics of both cameras, without skew.
-        source_T_target: Takes points of the target camera to the source camera.
-        epsilon: None gives points behind the source camera (third channel under ``LEAST_DEPTH``)
-            finite coordinates and gradients that mean nothing: mask them. A number is added to
-            the divisor wherever the point lies, as Monodepth2 (Godard et al. 2019) does with
-            1e-7; a point behind the camera is then mirrored into the image.
+        depth: Depth of the target [m, or the unit of the translation].
+        K: Intrinsics of both cameras [px], without skew.
+        source_T_target: Transform from points of the target camera to the source camera.
+        epsilon: Number added to the divisor wherever the point lies, as Monodepth2 (Godard et al.
+            2019) does with 1e-7; a point behind the camera is then mirrored into the image. With
+            None, points behind the source camera (third channel under ``LEAST_DEPTH``) get finite
+            but meaningless coordinates and gradients: mask them.
     """
     xp = array_namespace(depth, K, source_T_target)
     height, width = depth.shape[-2:]
@@ -53,13 +53,13 @@ def seen_from(
     if epsilon is None:
         divisor = xp.clip(z, LEAST_DEPTH)
     else:
-        # u + across / z is place / z; what the published divisor changes is the place.
+        # u + across / z is position / z; the published divisor applies to the position.
         across, down, divisor = across - epsilon * u, down - epsilon * v, z + epsilon
     return xp.stack([u + across / divisor, v + down / divisor, z], axis=-3)
 
 
 def _inverse(K: Float[Any, "*b 3 3"]) -> Float[Any, "*b 3 3"]:
-    """Of intrinsics without skew."""
+    """Invert intrinsics without skew."""
     xp = array_namespace(K)
     fx, fy, cx, cy = (K[..., i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     zero, one = xp.zeros_like(fx), xp.ones_like(fx)

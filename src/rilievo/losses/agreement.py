@@ -1,4 +1,4 @@
-"""Depth and normals of one surface, held to each other."""
+"""Loss of the disagreement between predicted depth and true normals."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -7,7 +7,7 @@ from torch import Tensor
 from rilievo.losses.normals import cosine_loss
 
 _REACH = 2
-"""Pixels to either side that a slope is taken over: the network decides at half the size."""
+"""Pixels on either side over which a slope is taken: the network predicts at half the size."""
 _SMOOTH = 0.02
 """Largest second difference of true log depth over that reach where a surface counts as smooth."""
 
@@ -15,17 +15,17 @@ _SMOOTH = 0.02
 def normals_of_log_depth(
     log_depth: Float[Tensor, "b h w"], camera: Float[Tensor, "b 4"]
 ) -> Float[Tensor, "b 3 h2 w2"]:
-    """Directions of the normals that a depth map has, of any length, towards the camera.
+    """Directions of a depth map's normals, of any length, towards the camera.
 
     With l the log depth, a normal is (fx dl/du, fy dl/dv, -1 - (u - cx) dl/du - (v - cy) dl/dv) up
-    to its length: a factor of depth leaves it as it is.
+    to its length: a factor of depth does not change it.
 
     Args:
-        log_depth: Up to any shift.
+        log_depth: Natural logarithm of depth, up to any shift.
         camera: fx, fy, cx, cy [px].
 
     Returns:
-        At every second pixel, the first ones and the last ones left out: rows 2, 4, ... h - 3.
+        Directions at every second pixel without the border: rows 2, 4, ... h - 3.
     """
     height, width = log_depth.shape[-2:]
     right, left = _shifted(log_depth, 0, _REACH), _shifted(log_depth, 0, -_REACH)
@@ -46,14 +46,14 @@ def agreement_loss(
 ) -> Float[Tensor, "b"]:
     """Mean over each image of 1 - cos between the normals of predicted depth and the true ones.
 
-    It counts smooth surfaces alone, since a slope across an edge is nobody's. Images whose camera
-    is not known (NaN) count as zero.
+    Only smooth surfaces count, since a slope across an edge belongs to no surface. Images whose
+    camera is not known (NaN) count as zero.
 
     Args:
-        log_depth: Predicted, up to any shift.
+        log_depth: Predicted log depth, up to any shift.
         camera: fx, fy, cx, cy [px].
-        true_log_depth: Tells which surfaces are smooth.
-        true_normals: Unit.
+        true_log_depth: True log depth, which decides where surfaces are smooth.
+        true_normals: True unit normals.
         valid: Pixels that have true depth and normals.
     """
     known = torch.isfinite(camera).all(dim=1)
@@ -67,7 +67,7 @@ def agreement_loss(
 
 
 def _shifted(field: Tensor, down: int, right: int) -> Tensor:
-    """Every second pixel of what is left without the borders, from ``down`` and ``right`` away."""
+    """Every second pixel of the field without its border, shifted by ``down`` and ``right``."""
     height, width = field.shape[-2:]
     rows = slice(_REACH + down, height - _REACH + down, 2)
     return field[..., rows, _REACH + right : width - _REACH + right : 2]

@@ -14,7 +14,7 @@ from torch import Tensor
 from rilievo.errors import InputError
 
 _LARGEST_COSINE = 1 - 1e-4  # Probe3D clamps: the arc cosine has no finite gradient at 1
-_BAE_COSINE = 0.999  # beyond it Bae et al. leave a pixel out
+_BAE_COSINE = 0.999  # Bae et al. leave out pixels beyond it
 
 
 def angular_loss(
@@ -54,8 +54,8 @@ def angular_von_mises_fisher_loss(
         kappa: Concentration, positive.
         true: Unit normals; read only where ``valid``.
         valid: Pixels that have ground truth.
-        exclude: Leave out pixels whose cosine is beyond ±0.999, as Bae et al. do; else clamp it at
-            ±(1 - 1e-4), as Probe3D does: then κ still learns there.
+        exclude: Whether pixels whose cosine is beyond ±0.999 are left out, as Bae et al. do; if
+            not, it is clamped at ±(1 - 1e-4), as Probe3D does, and κ still learns there.
 
     Raises:
         InputError: If no pixel is valid.
@@ -65,7 +65,7 @@ def angular_von_mises_fisher_loss(
     if exclude:
         kept = cosines.detach().abs() < _BAE_COSINE
         if not bool(kept.any()):
-            # All pixels are as good as exact: nothing is left to learn.
+            # All pixels are almost exact: the loss is zero, with zero gradients.
             return cosines.sum() * 0 + known.sum() * 0
         cosines, known = cosines[kept], known[kept]
     likelihood = known * _angles(cosines) + torch.log1p(torch.exp(-known * math.pi))

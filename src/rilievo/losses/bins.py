@@ -1,4 +1,4 @@
-"""AdaBins' loss that draws adaptive bins to the depths that an image holds."""
+"""AdaBins' loss that draws adaptive bins to the true depths of an image."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,14 +12,14 @@ def bins_chamfer_loss(
     true: Float[Tensor, "b h w"],
     valid: Bool[Tensor, "b h w"],
 ) -> Float[Tensor, ""]:
-    """Mean squared distance from bins to the nearest true depth and back [m²].
+    """Mean squared distance from bins to the nearest true depth, plus the reverse [m²].
 
     Each direction is averaged over its own points, the batch over the images with ground truth.
     S. F. Bhat et al., "AdaBins", CVPR 2021, equation 5. Nearest neighbours on a line are found by
     sorting, so that no table of all pairs is made.
 
     Args:
-        centres: Of each image's bins [m], in any order.
+        centres: Centres of each image's bins [m], in any order.
         true: True depth [m]; read only where ``valid``.
         valid: Pixels that have ground truth.
 
@@ -43,7 +43,7 @@ def _chamfer(centres: Float[Tensor, "n"], depths: Float[Tensor, "m"]) -> Float[T
 
 
 def _nearest(points: Float[Tensor, "k"], others: Float[Tensor, "l"]) -> Float[Tensor, "k"]:
-    """Of each point, the nearest of ``others``, which are sorted."""
+    """Find the nearest of ``others``, which are sorted, for each point."""
     above = torch.searchsorted(others.detach(), points.detach()).clamp(max=len(others) - 1)
     below = (above - 1).clamp(min=0)
     nearer = (points - others[below]).abs() < (others[above] - points).abs()

@@ -1,7 +1,7 @@
-"""Losses of log depth that do not mind one unknown factor per image.
+"""Losses of log depth that ignore one unknown factor per image.
 
 D. Eigen et al., "Depth Map Prediction from a Single Image using a Multi-Scale Deep Network",
-NIPS 2014, brought the scale-invariant error; R. Ranftl et al., "Towards Robust Monocular Depth
+NIPS 2014, introduced the scale-invariant error; R. Ranftl et al., "Towards Robust Monocular Depth
 Estimation", TPAMI 2022, the gradient term over scales.
 """
 
@@ -21,17 +21,17 @@ def log_depth_loss(
     gradient_weight: float = 0.5,
     scales: int = 4,
 ) -> Float[Tensor, ""]:
-    """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e|, e the log-depth error less its mean of the image.
+    """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e|; e is the log-depth error minus its image mean.
 
     Images without a valid pixel count as zero.
 
     Args:
-        predicted: Log depth.
+        predicted: Predicted log depth.
         true: True log depth; read only where ``valid``.
         valid: Pixels that have ground truth.
-        spread_weight: Of the standard deviation.
-        gradient_weight: Of the gradients.
-        scales: The gradients are taken at 1, 1/2, 1/4 … of the size.
+        spread_weight: Weight of the standard deviation.
+        gradient_weight: Weight of the gradients.
+        scales: Number of sizes, 1, 1/2, 1/4 …, at which gradients are taken.
     """
     error = centred_error(predicted, true, valid)
     return error_size(
@@ -50,11 +50,11 @@ def error_size(
     """Mean |e| + 0.3 std(e) + 0.5 Σ mean |∇e| of each image; as in ``log_depth_loss``.
 
     Args:
-        error: Of any unit, about zero; zero where nothing is valid.
+        error: Centred error in any unit; zero where pixels are not valid.
         valid: Pixels that have ground truth.
-        spread_weight: Of the standard deviation.
-        gradient_weight: Of the gradients.
-        scales: The gradients are taken at 1, 1/2, 1/4 … of the size.
+        spread_weight: Weight of the standard deviation.
+        gradient_weight: Weight of the gradients.
+        scales: Number of sizes, 1, 1/2, 1/4 …, at which gradients are taken.
     """
     absolute = _mean(error.abs(), valid)
     spread = (_mean(error.square(), valid) + _SMALLEST_SPREAD**2).sqrt() - _SMALLEST_SPREAD
@@ -67,7 +67,7 @@ def centred_error(
     true: Float[Tensor, "b h w"],
     valid: Bool[Tensor, "b h w"],
 ) -> Float[Tensor, "b h w"]:
-    """Predicted less true, less its mean over the image's valid pixels; zero elsewhere."""
+    """Predicted minus true, minus its mean over the image's valid pixels; zero elsewhere."""
     error = torch.where(valid, predicted - true, 0.0)
     return torch.where(valid, error - _mean(error, valid)[:, None, None], 0.0)
 
@@ -75,9 +75,9 @@ def centred_error(
 def gradient_error(
     error: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"], *, scales: int
 ) -> Float[Tensor, "b"]:
-    """Mean |difference of horizontal neighbours| plus vertical ones, summed over scales.
+    """Mean |difference| of horizontal neighbours plus that of vertical ones, summed over scales.
 
-    A pair counts where both pixels are valid; each scale takes every second pixel of the last.
+    A pair counts if both pixels are valid; each scale takes every second pixel of the last one.
     """
     total = torch.zeros_like(error[:, 0, 0])
     for _ in range(scales):

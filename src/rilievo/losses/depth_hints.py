@@ -1,4 +1,4 @@
-"""Depth from elsewhere, trusted only where it explains the pictures better.
+"""Loss towards depth from another source, used only where it explains the images better.
 
 J. Watson et al., "Self-Supervised Monocular Depth Hints", ICCV 2019.
 """
@@ -14,11 +14,11 @@ def hint_loss(
     hint: Float[Tensor, "b h w"],
     hint_error: Float[Tensor, "b h w"],
 ) -> Float[Tensor, "b h w"]:
-    """log(1 + |depth - hint|) where the hint's photometric error is the lower one, else zero.
+    """log(1 + |depth - hint|) where the hint has the lower photometric error, else zero.
 
     Args:
-        depth: Predicted.
-        error: Photometric error of ``depth``, or of what explains the pixel better still.
+        depth: Predicted depth.
+        error: Photometric error of ``depth``, or of unmoved sources where that is lower.
         hint: Depth in the same unit; not positive where there is none.
         hint_error: Photometric error of ``hint``.
     """

@@ -1,4 +1,4 @@
-"""How well depth and motion turn the sources into the target, a pixel at a time."""
+"""Photometric error, per pixel, of sources warped to the target by depth and motion."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,19 @@ from rilievo.losses.reprojection import Warped, warp
 from rilievo.losses.video_options import VideoLosses
 
 WORST = 1.0
-"""The largest photometric error there is: that of a point which the source cannot have seen."""
+"""Largest photometric error, given to points that the source cannot have seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What depth and motion make of the sources.
+    """Sources warped to the target, and their photometric errors.
 
     Attributes:
-        error: What counts: of the best source (or their mean), weighted by ``trust``; where the
-            automask leaves a pixel out, the constant error of unmoved sources.
-        warped_error: Of the best source (or their mean) alone, whatever ``masks`` say.
-        moved: Pixels that the warp explains better than sources as they are.
-        images: Each source as the target's camera sees it.
+        error: Error that counts: that of the best source (or their mean), weighted by ``trust``;
+            where the automask leaves a pixel out, the constant error of unmoved sources.
+        warped_error: Error of the best warped source (or their mean), without masks and trust.
+        moved: Pixels that warped sources explain better than unmoved ones.
+        images: Each source as the target's camera would see it.
     """
 
     error: Float[Tensor, "b h w"]
@@ -33,7 +33,7 @@ class Explanation:
     images: tuple[Float[Tensor, "b 3 h w"], ...]
 
     def detached(self) -> "Explanation":
-        """Without what a gradient would need."""
+        """Detach all tensors from the graph."""
         return Explanation(
             error=self.error.detach(),
             warped_error=self.warped_error.detach(),
@@ -51,15 +51,15 @@ def explain(
     masks: Float[Tensor, "b n h w"] | None = None,
     trust: Float[Tensor, "b n h w"] | None = None,
 ) -> Explanation:
-    """Warp every source and compare.
+    """Warp every source to the target and compare them.
 
     Args:
         frames: Target and sources.
-        depth: Of the target, at the same size.
-        source_T_target: Of each source.
-        options: How they are compared.
-        masks: Factors of each source's error, before the best one is chosen.
-        trust: Factors of the error of the one that was chosen; no gradient reaches them.
+        depth: Depth of the target, at the same size.
+        source_T_target: Motion of each source.
+        options: Options of the comparison.
+        masks: Factors of each source's error, applied before the best one is chosen.
+        trust: Factors of each source's error, applied after the best one is chosen; detached.
     """
     warped = tuple(
         warp(
@@ -75,7 +75,7 @@ def explain(
     whole = torch.stack([_error(frames, each, options) for each in warped], dim=1)
     errors = whole if masks is None else whole * masks
     if options.minimum:
-        # With two sources of equal error the first is chosen, and alone gets a gradient.
+        # If two sources have the same error, only the first gets a gradient.
         best, chosen = errors.min(dim=1)
         error = best if trust is None else best * trust.gather(1, chosen[:, None])[:, 0]
     else:

@@ -1,4 +1,4 @@
-"""Views at the size at which a loss compares them, with what needs to be computed only once."""
+"""Views at the size at which a loss compares them, with statistics that are computed only once."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from rilievo.losses.photometric import Target, photometric_error, target_of
 from rilievo.losses.video_options import VideoLosses
 from rilievo.losses.views import Views
 
-_NOISE = 1e-5  # breaks the tie of a camera that did not move, either way as often
+_NOISE = 1e-5  # breaks ties at random between unmoved and warped sources if the camera stood still
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +20,12 @@ class Frames:
     """Target and sources at one size.
 
     Attributes:
-        target: With its statistics.
-        sources: Colours in 0..1.
-        K: At this size.
-        valid: Pixels that count; None where all do.
-        still: Photometric error of the best source (or their mean) as it is, unwarped, with
-            noise of 1e-5; what a camera that did not move would get. No noise without a generator.
+        target: Target with its statistics.
+        sources: Sources, colours in 0..1.
+        K: Intrinsics at this size [px].
+        valid: Pixels that count; None if all do.
+        still: Photometric error of the best unmoved source (or their mean), which a camera without
+            motion would get, with noise of 1e-5. No noise without a generator.
     """
 
     target: Target
@@ -41,7 +41,7 @@ class Frames:
         return height, width
 
     def mean(self, error: Float[Tensor, "b h w"]) -> Float[Tensor, ""]:
-        """Over the pixels that count; zero where none does."""
+        """Mean over the pixels that count; zero if none does."""
         if self.valid is None:
             return error.mean()
         return torch.where(self.valid, error, 0.0).sum() / self.valid.sum().clamp(min=1)
@@ -50,13 +50,13 @@ class Frames:
 def frames_of(
     views: Views, options: VideoLosses, generator: torch.Generator | None, *, scale: int = 0
 ) -> Frames:
-    """Views at the size of a scale, as their pyramids have them.
+    """Take views at the size of a scale from their pyramids.
 
     Args:
-        views: With ``source_pyramids``, where the scale is not 0.
-        options: How they are compared.
-        generator: Of the noise on the errors of unmoved sources; None for none.
-        scale: Halvings of the target's size.
+        views: Views, with ``source_pyramids`` if the scale is not 0.
+        options: Options of the comparison.
+        generator: Generator of the noise on the errors of unmoved sources; None for no noise.
+        scale: Number of halvings of the target's size.
     """
     target, sources = views.target, views.sources
     if scale:
@@ -90,7 +90,7 @@ def _K_of_scale(views: Views, options: VideoLosses, scale: int) -> Float[Tensor,
 
 
 def _all_valid(valid: Bool[Tensor, "b _ _"], factor: int) -> Bool[Tensor, "b _ _"]:
-    """A square counts where all its pixels do."""
+    """Reduce a mask by a factor; a square of pixels is valid if all its pixels are."""
     if factor == 1:
         return valid
     return F.max_pool2d((~valid)[:, None].float(), factor)[:, 0] == 0

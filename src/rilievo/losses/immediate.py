@@ -1,8 +1,8 @@
-"""A part of a loss that takes its gradient as soon as it is computed.
+"""A part of a loss whose gradient is computed in the forward pass, to save memory.
 
-Between the forward and the backward pass of a network, whatever the loss computed waits in memory.
-A part that ends in one number need not: its gradient is known but for a factor, and is much
-smaller than what it was computed from.
+Between the forward and the backward pass of a network, all intermediate results of the loss stay
+in memory. A part that ends in one number can avoid this: its gradient is known up to a factor, and
+is much smaller than the intermediate results.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,12 @@ from torch.autograd.function import once_differentiable
 
 
 def immediately(compute: Callable[..., Float[Tensor, ""]], *inputs: Tensor) -> Float[Tensor, ""]:
-    """``compute(*inputs)``, differentiable once, by ``inputs`` alone.
+    """Call ``compute(*inputs)``; the result is differentiable once, by ``inputs`` alone.
 
     Args:
-        compute: Gives one number. What else it hands out must be detached, or its memory stays.
-        inputs: Through which alone a gradient may flow.
+        compute: Function that returns one number. Anything else that it hands out must be detached,
+            or its graph stays in memory.
+        inputs: The only tensors through which a gradient may flow.
     """
     if not torch.is_grad_enabled():
         return compute(*inputs)

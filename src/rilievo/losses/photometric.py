@@ -1,11 +1,11 @@
-"""How different two images look: structural similarity and absolute difference, a pixel at a time.
+"""Photometric error of two images: structural similarity and absolute difference, per pixel.
 
 Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", TIP
 2004, in the form of C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation",
-ICCV 2019: windows of 3×3 pixels, all alike, the image reflected at its border.
+ICCV 2019: windows of 3×3 equally weighted pixels, the image reflected at its border.
 
-One target is compared with many images, so its statistics are computed once; and the gradient is
-written by hand, because that of the formula would keep some twenty images where five are enough.
+One target is compared with many images, so its statistics are computed once. The gradient is
+written by hand, because autograd would keep about twenty images where five are enough.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-# The window is summed, not averaged: everything below is 81 times what the paper writes.
+# The window is summed, not averaged: all terms below are 81 times those of the paper.
 _C1 = 81 * 0.01**2
 _C2 = 81 * 0.03**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An image and what SSIM needs of it, whatever it is compared with.
+    """An image and its statistics for SSIM, which do not depend on the image compared with it.
 
     Attributes:
         image: Colours in 0..1.
@@ -40,7 +40,7 @@ class Target:
 
 
 def target_of(image: Float[Tensor, "b c h w"]) -> Target:
-    """Prepare an image to be compared with many; no gradient reaches it."""
+    """Prepare an image for comparison with many others; no gradient reaches it."""
     image = image.detach()
     total = window_sum(image)
     power = total.square()
@@ -57,7 +57,7 @@ def photometric_error(
 
     Args:
         image: Colours in 0..1.
-        target: What it should look like.
+        target: Image to compare with, prepared by ``target_of``.
         ssim: Share of SSIM, 0 to 1; with 0 it is not computed.
     """
     if ssim == 0:
@@ -85,7 +85,7 @@ def window_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 
 
 def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """The adjoint of ``window_sum``: what arrives at a pixel from all windows that hold it."""
+    """The adjoint of ``window_sum``: the sum, at a pixel, over all windows that contain it."""
     for dim in (3, 2):
         total = torch.empty_like(x)
         last = x.shape[dim] - 1
@@ -96,7 +96,7 @@ def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         )
         total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
         total.narrow(dim, last, 1).copy_(x.narrow(dim, last - 1, 1))
-        # The border's window holds its inner neighbour twice.
+        # The window at the border contains its inner neighbour twice.
         total.narrow(dim, 1, 1).add_(x.narrow(dim, 0, 1))
         total.narrow(dim, last - 1, 1).add_(x.narrow(dim, last, 1))
         x = total.add_(x)
@@ -104,7 +104,9 @@ def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 
 
 class _PhotometricError(Function):
-    """Image by image on a CPU, where three colours of one fit into its cache and a batch does not.
+    """Photometric error with a gradient written by hand.
+
+    A CPU takes one image at a time, since three colours of one fit into its cache.
 
     With X and Y the sums over a window, A1 = 2XY + C1, A2 = 18 Σxy - 2XY + C2, B1 = X² + Y² + C1
     and B2 = 9 Σx² - X² + 9 Σy² - Y² + C2, SSIM is A1 A2 / (B1 B2).
@@ -165,7 +167,7 @@ def _parts(image: Tensor) -> list[slice]:
 def _similarity(
     x: Tensor, y: Tensor, twice: Tensor, power: Tensor, variance: Tensor, slopes: Tensor
 ) -> Tensor:
-    """SSIM a colour at a time; its derivatives by X, 9 Σx² and 18 Σxy go to ``slopes``, if any."""
+    """SSIM per colour; its derivatives by X, 9 Σx² and 18 Σxy go to ``slopes`` if not empty."""
     X = window_sum(x)
     covariance = window_sum(x * y).mul_(18).addcmul_(X, twice, value=-1).add_(_C2)
     spread = window_sum(x * x).mul_(9).addcmul_(X, X, value=-1).add_(variance)

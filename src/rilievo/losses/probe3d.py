@@ -14,12 +14,12 @@ from torch import Tensor
 from rilievo.errors import InputError
 
 GradientForm = Literal["head", "old"]
-"""Axes of the gradient loss: rows and columns ("head"), or the batch ("old": an oversight under
-which the paper's numbers were made; zero for batches of one or two)."""
+"""Axes of the gradient loss: rows and columns ("head"), or the batch ("old": an error in the
+program behind the paper's numbers; zero for batches of one or two)."""
 
 _OFFSET = 0.001  # [m] added to depth before its logarithm
 _STRIDES = (1, 2, 4, 6)  # of the gradient loss; not powers of two
-_STEP = 2  # the differences are of pixels two apart
+_STEP = 2  # differences are taken between pixels two apart
 
 
 def probe3d_depth_loss(
@@ -37,7 +37,7 @@ def probe3d_depth_loss(
         true: True depth [m]; read only where ``valid``.
         valid: Pixels that have ground truth.
         gradient: Axes of the gradient loss.
-        farthest: Depth beyond it [m] is not counted, whatever the range of the bins.
+        farthest: Largest true depth that counts [m], whatever the range of the bins.
 
     Raises:
         InputError: If no pixel counts.
@@ -55,16 +55,17 @@ def scale_invariant_loss(
     weight: float = 0.85,
     pooled: bool = True,
 ) -> Float[Tensor, ""]:
-    """√(mean e² - 0.85 (mean e)²), e the error of log depth (plus 1 mm).
+    """√(mean e² - 0.85 (mean e)²), with e the error of log(depth + 1 mm).
 
-    Where the prediction is exact the root has no gradient; it is taken as zero there.
+    The root has no gradient where the prediction is exact; it is taken as zero there.
 
     Args:
         predicted: Depth [m], positive.
         true: True depth [m]; read only where ``valid``.
         valid: Pixels that have ground truth.
-        weight: Of the squared mean: 1 forgives any common factor, 0 none.
-        pooled: All pixels of the batch together; else the mean of the images that have any.
+        weight: Weight of the squared mean: 1 ignores any common factor of depth, 0 ignores none.
+        pooled: Whether all pixels of the batch are taken together; if not, the result is the mean
+            over the images that have valid pixels.
 
     Raises:
         InputError: If no pixel is valid.
@@ -89,23 +90,23 @@ def log_gradient_loss(
     *,
     form: GradientForm = "head",
 ) -> Float[Tensor, ""]:
-    """|Differences| of log depth's error between pixels two apart, over four strides.
+    """Sum of |differences| of the log depth error between pixels two apart, over four strides.
 
-    At each stride 1, 2, 4, 6 the sum over pairs of valid pixels along both axes, divided by the
-    number of valid pixels of the batch; then summed. A stride without a valid pixel adds nothing.
+    At each stride 1, 2, 4, 6, the sum over pairs of valid pixels along both axes is divided by the
+    number of valid pixels of the batch. A stride without a valid pixel adds nothing.
 
     Args:
         predicted: Depth [m], positive.
         true: True depth [m]; read only where ``valid``.
         valid: Pixels that have ground truth.
-        form: Which axes.
+        form: Axes along which differences are taken.
 
     Raises:
         InputError: If no pixel is valid.
     """
     error = _log_error(predicted, true, valid)
-    # The old program took (batch, 1, rows, columns) for (rows, columns): its first axis was the
-    # batch, and its second, the one channel, has no pair.
+    # The old program mistook (batch, 1, rows, columns) for (rows, columns): its first axis was the
+    # batch, and its second, the only channel, has no pairs.
     axes = (1, 2) if form == "head" else (0,)
     total = torch.zeros_like(error.sum())
     for stride in _STRIDES:
@@ -135,7 +136,7 @@ def _differences(
 def _log_error(
     predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"]
 ) -> Float[Tensor, "b h w"]:
-    """Zero where there is no ground truth."""
+    """Predicted minus true log depth; zero where there is no ground truth."""
     if not bool(valid.any()):
         raise InputError("a batch without a valid pixel has no loss: leave such images out")
     one = torch.ones_like(predicted)

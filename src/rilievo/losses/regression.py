@@ -6,7 +6,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError
 
-_BERHU_SHARE = 0.2  # of the batch's largest error, from where on it counts squared
+_BERHU_SHARE = 0.2  # of the batch's largest error; errors above it count squared
 
 
 def l1_loss(
@@ -40,7 +40,7 @@ def berhu_loss(
     true: Float[Tensor, "b h w"],
     valid: Bool[Tensor, "b h w"],
 ) -> Float[Tensor, ""]:
-    """|e| up to c and (e² + c²) / 2c beyond, c a fifth of the batch's largest |e| [m].
+    """Mean of |e| up to c and (e² + c²) / 2c beyond, with c a fifth of the batch's largest |e| [m].
 
     I. Laina et al., "Deeper Depth Prediction with Fully Convolutional Residual Networks", 3DV
     2016. The limit c is not differentiated.

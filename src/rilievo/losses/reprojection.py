@@ -1,4 +1,4 @@
-"""A source frame as the target's camera would see it, by the target's depth and their motion."""
+"""Warping of a source frame to the target's camera, by the target's depth and their motion."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from rilievo.geometry.warp import LEAST_DEPTH, seen_from
 
 PUBLISHED_EPSILON = 1e-7
-"""What Monodepth2 adds to the depth that it divides by."""
+"""Number that Monodepth2 adds to the depth by which it divides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,9 +18,9 @@ class Warped:
     """A source frame, resampled where it sees the target's points.
 
     Attributes:
-        image: Of the source, at the target's pixels; beyond its border, the border's colours.
-        pixels: (u, v) [px] in the source.
-        depth: Of the points in the source's camera; not positive behind it.
+        image: Source resampled at the target's pixels; beyond its border, the border's colours.
+        pixels: Coordinates (u, v) of the target's points in the source [px].
+        depth: Depth of the points in the source's camera; not positive behind it.
     """
 
     image: Float[Tensor, "b c h w"]
@@ -56,16 +56,16 @@ def warp(
     align_corners: bool = True,
     in_front: bool = True,
 ) -> Warped:
-    """See a source frame from the target's camera.
+    """Warp a source frame to the target's camera.
 
     Args:
-        source: The frame.
-        depth: Of the target's pixels.
-        K: Of both, at this size.
-        source_T_target: Takes points of the target's camera to the source's.
-        align_corners: As in ``VideoLosses``.
-        in_front: True keeps points behind the source apart (``Warped.in_front``); False mirrors
-            them into its image as the published program does.
+        source: Source frame.
+        depth: Depth of the target's pixels.
+        K: Intrinsics of both frames, at this size [px].
+        source_T_target: Transform from points of the target's camera to the source's.
+        align_corners: Same as in ``VideoLosses``.
+        in_front: Whether points behind the source's camera are distinguished by
+            ``Warped.in_front``; False mirrors them into its image as the published program does.
     """
     epsilon = None if in_front else PUBLISHED_EPSILON
     seen = seen_from(depth, K, source_T_target, epsilon=epsilon)
@@ -80,10 +80,10 @@ def sample_image(
     *,
     align_corners: bool = True,
 ) -> Float[Tensor, "b c h w"]:
-    """Bilinear colours at (u, v) [px]; beyond the border, those of the border.
+    """Sample colours bilinearly at (u, v) [px]; beyond the border, those of the border.
 
-    With ``align_corners`` off, coordinates that mean the first and the last pixel's centres are
-    taken for the image's edges: points move away from its middle, by half a pixel at the border.
+    If ``align_corners`` is False, the centres of the first and last pixel are mistaken for the
+    image's edges: points move away from its middle, by half a pixel at the border.
     """
     height, width = image.shape[-2:]
     scale = torch.tensor([[[2 / (width - 1)]], [[2 / (height - 1)]]], dtype=pixels.dtype)

@@ -1,4 +1,4 @@
-"""What one scale of disparity adds to the loss of a batch of video."""
+"""Terms that one scale of disparity adds to the loss of a batch of video."""
 
 from dataclasses import dataclass, replace
 
@@ -18,12 +18,12 @@ from rilievo.losses.video_options import Scales, VideoLosses
 from rilievo.losses.views import Views
 
 MASK_WEIGHT = 0.2
-"""Of the cross entropy that keeps a predicted mask from leaving everything out."""
+"""Weight of the cross entropy that keeps a predicted mask from leaving everything out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthRange:
-    """Of depth, that a sigmoid spans."""
+    """Range of depth that a sigmoid spans."""
 
     min_depth: float
     max_depth: float
@@ -31,7 +31,7 @@ class DepthRange:
     def depth(
         self, sigmoid: Float[Tensor, "b 1 _ _"], size: tuple[int, int]
     ) -> Float[Tensor, "b h w"]:
-        """At another size; inverse depth is what is interpolated."""
+        """Depth of a sigmoid at another size; inverse depth is interpolated."""
         return depth_of_sigmoid(
             resized(sigmoid, size), min_depth=self.min_depth, max_depth=self.max_depth
         )
@@ -39,19 +39,19 @@ class DepthRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What is the same for all scales.
+    """Data and options that are the same for all scales.
 
     Attributes:
         views: The batch.
         motion: ``source_T_target`` of each source.
-        multiplied: Whether mean inverse depth multiplies the translation of motion that is
-            predicted, at every scale by its own.
-        options: What is minimised.
-        generator: As in ``frames_of``.
-        depths: What sigmoids mean.
+        multiplied: Whether predicted translations are multiplied by mean inverse depth, separately
+            at every scale.
+        options: Terms and weights of the loss.
+        generator: Same as in ``frames_of``.
+        depths: Range of depth that sigmoids span.
         full: Frames at the finest size.
         hint_error: Photometric error of ``views.hints``; None without hints.
-        trust: As in ``explain``; None without a motion mask.
+        trust: Same as in ``explain``; None without a motion mask.
     """
 
     views: Views
@@ -69,7 +69,7 @@ class Scene:
         return self.depths.depth(sigmoid.to(self.views.target.dtype), self.full.size)
 
     def motion_at(self, depth: Float[Tensor, "b h w"]) -> tuple[Float[Tensor, "b 4 4"], ...]:
-        """The motion in the unit of a scale's depth."""
+        """Motion in the unit of a scale's depth."""
         if not self.multiplied:
             return self.motion
         mean = (1 / depth).mean(dim=(1, 2))
@@ -77,7 +77,7 @@ class Scene:
         return tuple(scale_translation(T, mean) if known is None else T for T, known in pairs)
 
     def frames(self, scale: int) -> Frames:
-        """To be compared for the disparity of a scale."""
+        """Frames to compare for the disparity of a scale."""
         if self.options.scales is Scales.FULL or scale == 0:
             return self.full
         return frames_of(self.views, self.options, self.generator, scale=scale)
@@ -85,7 +85,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A scale's depth, at the size of the comparison, and what it makes of the sources."""
+    """A scale's depth, at the size of the comparison, and the sources warped by it."""
 
     depth: Float[Tensor, "b h w"]
     explanation: Explanation
@@ -93,15 +93,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """What one scale adds; only ``cost`` has a gradient.
+    """Contribution of one scale to the loss; only ``cost`` has a gradient.
 
     Attributes:
-        cost: The weighted sum of the others.
-        photometric: Mean error that counts.
-        smoothness: Before its weight.
+        cost: Weighted sum of the terms below.
+        photometric: Mean of the photometric error that counts.
+        smoothness: Smoothness, before its weight.
         hints: Mean of ``hint_loss``; None without hints.
         mask: Cross entropy of the predicted mask; None without one.
-        seen: What was made of the sources; None where it was not asked for.
+        seen: Depth and warped sources; None unless asked for.
     """
 
     cost: Float[Tensor, ""]
@@ -120,16 +120,16 @@ def term_of(
     *,
     pictured: bool,
 ) -> Term:
-    """One scale, differentiated at once, so that four do not wait for the networks.
+    """Compute the term of one scale and its gradient at once, so that scales do not add memory.
 
     Gradients reach the sigmoid, the mask, the motion and the intrinsics.
 
     Args:
-        scene: What is the same for all scales.
-        scale: Halvings of the target's size.
+        scene: Data and options that are the same for all scales.
+        scale: Number of halvings of the target's size.
         sigmoid: Disparity at this scale.
-        mask: As in ``video_loss``, at this scale.
-        pictured: Whether what it saw is kept, to be looked at.
+        mask: Same as in ``video_loss``, at this scale.
+        pictured: Whether depth and warped sources are kept for display.
     """
     frames, sources = scene.frames(scale), len(scene.motion)
     kept: list[Term] = []
@@ -151,7 +151,7 @@ def term_of(
 
 
 def _term(scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tensor | None) -> Term:
-    """All but ``cost`` is detached: it outlives the graph."""
+    """Compute the term; all but ``cost`` is detached, since it outlives the graph."""
     options, views = scene.options, scene.views
     sigmoid = sigmoid.to(views.target.dtype)
     depth = scene.depths.depth(sigmoid, frames.size)
@@ -179,7 +179,7 @@ def _term(scene: Scene, frames: Frames, scale: int, sigmoid: Tensor, mask: Tenso
 
 
 def resized(x: Float[Tensor, "b n _ _"], size: tuple[int, int]) -> Float[Tensor, "b n h w"]:
-    """Bilinear, edges to edges."""
+    """Resize bilinearly, with the image's edges kept."""
     if (x.shape[-2], x.shape[-1]) == size:
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

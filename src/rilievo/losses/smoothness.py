@@ -1,22 +1,22 @@
-"""Disparity should change only where the picture does."""
+"""Loss of disparity that changes where the image does not."""
 
 from jaxtyping import Float
 from torch import Tensor
 
-_LEAST_MEAN = 1e-7  # as published; a disparity of zero everywhere has no shape to keep smooth
+_LEAST_MEAN = 1e-7  # as published; avoids a division by zero if disparity is zero everywhere
 
 
 def edge_aware_smoothness(
     disparity: Float[Tensor, "b 1 h w"], image: Float[Tensor, "b 3 h w"]
 ) -> Float[Tensor, ""]:
-    """Mean |∂x d| exp(-|∂x I|) plus the same down, d the disparity over its image's mean.
+    """Mean |∂x d| exp(-|∂x I|) + mean |∂y d| exp(-|∂y I|), d the disparity over its image's mean.
 
     |∂I| is the mean over colours. The division (C. Wang et al., "Learning Depth from Monocular
     Videos using Direct Methods", CVPR 2018) keeps a network from shrinking its disparity to be
-    smooth. As C. Godard et al., ICCV 2019, both are averaged over their own number of pairs.
+    smooth. Each mean is over its own number of pairs, as in C. Godard et al., ICCV 2019.
 
     Args:
-        disparity: Of any unit, at this scale.
+        disparity: Disparity in any unit, at this scale.
         image: Colours in 0..1, at the same size.
     """
     shape = disparity / (disparity.mean(dim=(2, 3), keepdim=True) + _LEAST_MEAN)

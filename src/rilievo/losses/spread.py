@@ -1,4 +1,4 @@
-"""What a network says of its own error, and how that is learned."""
+"""The error that a network expects of its own depth: its loss, and the confidence from it."""
 
 import math
 
@@ -14,14 +14,14 @@ def spread_loss(
     error: Float[Tensor, "b h w"],
     valid: Bool[Tensor, "b h w"],
 ) -> Float[Tensor, "b"]:
-    """Mean negative log likelihood of log depth errors under Laplace's distribution (less ln 2).
+    """Mean negative log likelihood of log depth errors under Laplace's distribution, minus ln 2.
 
     A. Kendall and Y. Gal, "What Uncertainties Do We Need in Bayesian Deep Learning for Computer
-    Vision?", NIPS 2017, with the error taken as it is: only the spread is learned from it.
+    Vision?", NIPS 2017. The error is detached: only the spread is learned from it.
 
     Args:
-        log_spread: Logarithm of the error to be expected.
-        error: Log depth less the truth, each image's shift taken off.
+        log_spread: Natural logarithm of the expected error.
+        error: Predicted minus true log depth, with each image's shift removed.
         valid: Pixels that have ground truth.
     """
     loss = error.detach().abs() * torch.exp(-log_spread) + log_spread
@@ -29,5 +29,5 @@ def spread_loss(
 
 
 def confidence_of(log_spread: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
-    """The chance that depth is right within a factor of 1.25, once brought to the true scale."""
+    """Probability that depth, once aligned to the true scale, is right within a factor of 1.25."""
     return 1 - torch.exp(-_NEAR * torch.exp(-log_spread))

@@ -1,9 +1,9 @@
-"""Losses of what a teacher says of depth, whatever the kind of its numbers.
+"""Losses of predicted depth against a teacher's depth of any kind.
 
-A kind is told by its ``sign``: 0 of log depth up to a shift, 1 of depth and -1 of inverse depth,
-both up to a positive factor and a shift. The latter two are compared as R. Ranftl et al., "Towards
-Robust Monocular Depth Estimation", TPAMI 2022, compare them: each side less its median, over its
-mean absolute deviation, of every image.
+``sign`` is the kind: 0 for log depth up to a shift, 1 for depth and -1 for inverse depth, both up
+to a positive factor and a shift. The latter two are compared as in R. Ranftl et al., "Towards
+Robust Monocular Depth Estimation", TPAMI 2022: each side minus its median, divided by its mean
+absolute deviation, in every image.
 """
 
 from typing import NamedTuple
@@ -15,18 +15,18 @@ from torch import Tensor
 from rilievo.losses.depth import centred_error, error_size
 
 _LEAST_DEVIATION = 1e-2
-"""Least mean absolute deviation of a prediction, relative to its mean: a flat one at the beginning
-of training would have an endless gradient."""
+"""Least mean absolute deviation of a prediction, relative to its mean: a flat prediction at the
+beginning of training would have an infinite gradient."""
 _FARTHEST_FIT = 20.0
-"""Times the median from which on a fitted teacher's depth is no more than a sign of its shift."""
+"""Largest ratio of the prediction's mean to a fitted teacher's number for a pixel to count."""
 
 
 class LogError(NamedTuple):
     """Differences of log depth.
 
     Attributes:
-        error: Predicted less taught; zero where nothing counts.
-        counted: Pixels where the teacher's numbers are a depth.
+        error: Predicted minus teacher's log depth; zero where pixels do not count.
+        counted: Pixels that count, where the fitted teacher's numbers are a depth.
     """
 
     error: Float[Tensor, "b h w"]
@@ -41,13 +41,14 @@ def taught_depth_loss(
 ) -> Float[Tensor, ""]:
     """``error_size`` of the prediction against a teacher, in the space of the teacher's kind.
 
-    Neither a factor of predicted depth nor what the teacher's kind leaves open changes it.
+    It does not depend on a factor of predicted depth, nor on the factor or shift that the teacher's
+    kind leaves open.
 
     Args:
-        log_depth: Predicted.
-        taught: Log depth, depth or inverse depth; read only where ``valid``.
-        valid: Pixels that the teacher speaks of.
-        sign: 0, 1 or -1, by the kind.
+        log_depth: Predicted log depth.
+        taught: Teacher's log depth, depth or inverse depth; read only where ``valid``.
+        valid: Pixels for which the teacher has a number.
+        sign: Kind of each image's ``taught``: 0, 1 or -1.
     """
     error = centred_error(log_depth, taught, valid)
     if sign.any():
@@ -62,9 +63,10 @@ def affine_error(
     valid: Bool[Tensor, "b h w"],
     sign: Float[Tensor, "b"],
 ) -> Float[Tensor, "b h w"]:
-    """Predicted less taught depth (sign 1) or inverse depth (-1), both normalised; zero elsewhere.
+    """Predicted minus teacher's depth (sign 1) or inverse depth (-1), both normalised.
 
-    It is zero where the one is a positive factor times the other plus a shift.
+    It is zero where pixels are not valid, and where the one is a positive factor times the other
+    plus a shift.
     """
     zero = torch.zeros_like(taught)
     predicted = torch.exp(sign[:, None, None] * centred_error(log_depth, zero, valid))
@@ -80,10 +82,10 @@ def log_error(
     valid: Bool[Tensor, "b h w"],
     sign: Float[Tensor, "b"],
 ) -> LogError:
-    """Differences of log depth once what the teacher's kind leaves open is fitted.
+    """Differences of log depth after fitting the factor and shift that the teacher leaves open.
 
-    Log depth is fitted by the mean; depth and inverse depth by least squares to the prediction's,
-    and count where the fit is positive and not far beyond the rest.
+    Log depth is fitted by its mean, depth and inverse depth by least squares to the prediction's.
+    The latter two count where the fit is positive and not too small compared with its mean.
     """
     error = centred_error(log_depth, taught, valid)
     if not sign.any():
@@ -96,7 +98,7 @@ def log_error(
     off_y, off_p = y - mean_y[:, None, None], predicted - mean_p[:, None, None]
     spread = (off_y.square() * valid).sum(dim=(1, 2))
     factor = (off_y * off_p * valid).sum(dim=(1, 2)) / spread.clamp(min=1e-12)
-    # A teacher that a prediction contradicts altogether is as good as flat.
+    # A teacher that contradicts the prediction (negative factor) is treated as flat.
     fitted = factor.clamp(min=0)[:, None, None] * off_y + mean_p[:, None, None]
     is_depth = valid & (fitted > mean_p[:, None, None] / _FARTHEST_FIT)
     of_fit = sign[:, None, None] * (predicted.log() - fitted.clamp(min=1e-6).log())
@@ -108,7 +110,7 @@ def log_error(
 def _normalised(
     values: Float[Tensor, "b h w"], valid: Bool[Tensor, "b h w"], least: float
 ) -> Float[Tensor, "b h w"]:
-    """Less the median, over the mean absolute deviation, of the valid pixels of each image."""
+    """Subtract the median of each image's valid pixels; divide by the mean absolute deviation."""
     known = values.masked_fill(~valid, torch.nan).flatten(1)
     median = known.nanmedian(dim=1).values.nan_to_num()[:, None, None]
     off = torch.where(valid, values - median, torch.zeros_like(values))

@@ -1,4 +1,4 @@
-"""What a photometric loss is made of; needs no torch."""
+"""Options of the losses on video; needs no torch."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,17 +8,17 @@ from rilievo.errors import OptionError
 
 
 class Scales(StrEnum):
-    """At which size frames are compared for the coarser disparities."""
+    """Size at which frames are compared for the coarser disparities."""
 
     FULL = "full"
-    """All at the finest (Godard et al. 2019)."""
+    """All at the finest size (Godard et al. 2019)."""
     NATIVE = "native"
-    """Each at its own, as before them."""
+    """Each at its own size, as before Godard et al."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoLosses:
-    """What is minimised; the first block is the paper's, the second is off by default.
+    """Terms of the loss; the first block is Godard et al.'s (2019), the second is off by default.
 
     Raises:
         OptionError: If a number is out of range, or two options contradict each other.
@@ -29,31 +29,32 @@ class VideoLosses:
     smoothness: float = 1e-3
     """Weight of edge-aware smoothness, halved at every scale."""
     minimum: bool = True
-    """Whether the best source of a pixel counts (else their mean)."""
+    """Whether only the best source of a pixel counts, instead of their mean."""
     automask: bool = True
     """Whether pixels that an unmoved source explains better are left out."""
     scales: Scales = Scales.FULL
     pixel_centres: bool = True
-    """Whether intrinsics of the coarser sizes of ``native`` keep the half pixel by which centres
-    of pixels lie inside the image's edges. False multiplies normalised intrinsics by the size, as
+    """Whether intrinsics of the coarser sizes of ``native`` keep the half pixel between the centres
+    of border pixels and the image's edges. False multiplies normalised intrinsics by the size, as
     the published program does."""
     predictive_mask: bool = False
-    """Whether a head learns what to leave out (Zhou et al. 2017); not with automask."""
+    """Whether a mask of pixels to leave out is learned (Zhou et al. 2017); not with automask."""
     align_corners: bool = True
-    """Whether the corners of the sampled grid are pixel centres. False is the mistake that the
-    published program makes with a newer torch."""
+    """Whether the corners of the sampled grid are pixel centres. False repeats the error of the
+    published program with newer versions of torch."""
     in_front: bool = True
-    """Whether a point behind a source's camera has the largest error, 1, from that source. False
-    takes a colour from wherever the division lands, as the published program does."""
+    """Whether a point behind a source's camera has the largest error, 1, for that source. False
+    takes the colour where the division puts it, as the published program does."""
 
     consistency: float = 0.0
     """Weight of the difference between depth of neighbouring frames (Bian et al. 2019)."""
     motion_mask: bool = False
-    """Whether pixels whose depth neighbours contradict count less (Bian et al. 2019)."""
+    """Whether pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
     velocity: float = 0.0
     """Weight of known distances between frames (Guizilini et al. 2020): metric scale."""
     hints: bool = False
-    """Whether stereo matching helps where it explains the sources better (Watson et al. 2019)."""
+    """Whether depth from stereo matching is used where it explains the images better (Watson et
+    al. 2019)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:

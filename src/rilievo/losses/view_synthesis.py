@@ -1,8 +1,8 @@
-"""Depth and motion are right when they turn the neighbouring frames into the target.
+"""The loss of view synthesis: right depth and motion turn neighbouring frames into the target.
 
-C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019, with what
-others have added to it. Nothing here knows a network: disparities and motions come in, a loss and
-pictures of what it saw go out.
+C. Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation", ICCV 2019, with later
+additions by others. It is independent of the networks: its input is disparities and motions, its
+output a loss and images for display.
 """
 
 from collections.abc import Mapping
@@ -25,19 +25,19 @@ from rilievo.losses.views import Views
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoLoss:
-    """What is minimised, its terms, and what can be looked at; only ``total`` has a gradient.
+    """The loss, its terms, and images for display; only ``total`` has a gradient.
 
     Attributes:
         total: Mean over scales of photometric error, weighted smoothness, hints and mask, plus
-            the weighted extras that are not of a scale.
-        photometric: Of each scale: mean of the error that counts.
-        smoothness: Of each scale, before its weight.
+            the weighted extras that do not belong to a scale.
+        photometric: Mean of the photometric error that counts, at each scale.
+        smoothness: Smoothness at each scale, before its weight.
         extras: Further terms by name, before their weights: consistency, velocity, hints, mask.
-        depth: At the finest scale, at the size of the comparison.
-        warped: Each source as the target's camera sees it, at the finest scale.
-        automask: Pixels that the warp explains better than sources as they are.
-        still_error: Photometric error of sources as they are, with its noise.
-        warped_error: Photometric error of sources warped, at the finest scale.
+        depth: Depth from the finest scale, at the size of the comparison.
+        warped: Each source as the target's camera would see it, at the finest scale.
+        automask: Pixels that warped sources explain better than unmoved ones.
+        still_error: Photometric error of unmoved sources, with its noise.
+        warped_error: Photometric error of warped sources, at the finest scale.
     """
 
     total: Float[Tensor, ""]
@@ -65,27 +65,27 @@ def video_loss(
     source_sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...] | None = None,
     multiplied: bool = False,
 ) -> VideoLoss:
-    """The loss of one batch, in the precision of its frames, inside autocast or out.
+    """Compute the loss of one batch, in the precision of its frames even under autocast.
 
     Args:
-        views: Frames as the camera saw them.
+        views: Target and source frames.
         sigmoids: Disparity of the target, in 0..1, the finest first.
         source_T_target: Motion of each source, predicted or known.
-        min_depth: That a sigmoid of 1 means.
-        max_depth: That a sigmoid of 0 means.
-        scales: Halvings of the target's size of each sigmoid.
-        options: What is minimised.
-        generator: Of the noise on the errors of unmoved sources, drawn once per size; None for
-            none.
-        masks: How much each source is to be trusted, in 0..1, at the sizes of ``sigmoids``; for
-            the predictive mask.
-        source_sigmoids: The finest of each source, as the network saw that frame itself; for
+        min_depth: Depth that a sigmoid of 1 means.
+        max_depth: Depth that a sigmoid of 0 means.
+        scales: Number of halvings of the target's size of each sigmoid.
+        options: Terms and weights of the loss.
+        generator: Generator of the noise on the errors of unmoved sources, drawn once per size;
+            None for no noise.
+        masks: Factor of each source's error, in 0..1, at the sizes of ``sigmoids``; for the
+            predictive mask.
+        source_sigmoids: Finest disparity of each source, predicted from that frame; for
             consistency and the motion mask.
-        multiplied: Whether predicted translations are multiplied by the mean inverse depth, at
-            every scale by its own, as the published program does for the pose network 'cnn'.
+        multiplied: Whether predicted translations are multiplied by the mean inverse depth,
+            separately at every scale, as the published program does for the pose network 'cnn'.
 
     Raises:
-        InputError: If an option needs what is not given.
+        InputError: If an option needs an input that is missing.
     """
     _check(views, masks, source_sigmoids, options)
     with torch.autocast(views.target.device.type, enabled=False):
@@ -138,7 +138,7 @@ def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> Video
 
 
 def _velocity(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
-    """The velocity term, of motion that is predicted."""
+    """Compute the velocity term of predicted motion; empty if there is none."""
     travelled = scene.views.travelled
     predicted = [k for k, known in enumerate(scene.views.source_T_target) if known is None]
     if not scene.options.velocity or travelled is None or not predicted:
@@ -149,7 +149,7 @@ def _velocity(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
 
 
 class _Agreement(NamedTuple):
-    """How far each pixel of each source is trusted, and the mean disagreement."""
+    """Trust in each pixel of each source, in 0..1, and the mean disagreement."""
 
     trust: Tensor | None
     consistency: Tensor
@@ -170,7 +170,7 @@ def _agreement(scene: Scene, sigmoid: Tensor, sources: tuple[Tensor, ...]) -> _A
 
 
 def _hint_error(views: Views, full: Frames, options: VideoLosses) -> Tensor | None:
-    """Of the best source whose motion is known, in whose unit hints are."""
+    """Photometric error of hints, for the best source with known motion, whose unit hints have."""
     if not options.hints or views.hints is None:
         return None
     known = [k for k, T in enumerate(views.source_T_target) if T is not None]

@@ -1,4 +1,4 @@
-"""Frames of one scene from several places: what a photometric loss compares."""
+"""Frames of one scene from several places, for a photometric loss to compare."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,28 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """A batch of target frames, each with the same number of source frames beside it.
+    """A batch of target frames, each with the same number of source frames.
 
-    Colours are RGB in 0..1. What the loss compares is as the camera saw it; what the networks see
-    (``target_seen``, ``sources_seen``) may have its colours changed.
+    Colours are RGB in 0..1. The loss compares frames as the camera saw them; the networks see
+    frames (``target_seen``, ``sources_seen``) whose colours may be changed.
 
     Attributes:
-        target: Whose depth is learned.
-        sources: Of the same scene from elsewhere, in the order of ``offsets``.
+        target: Frames whose depth is learned.
+        sources: Frames of the same scene from elsewhere, in the order of ``offsets``.
         target_seen: ``target`` for the networks.
         sources_seen: ``sources`` for the networks.
-        offsets: Of each source in time: -1 the frame before, 1 the one after; 0 the other eye.
+        offsets: Offset of each source in time: -1 for the frame before, 1 for the one after, 0 for
+            the other eye.
         pyramid: ``target`` at the sizes of scales 0 to 3, each made from the one before.
         K: Intrinsics [px] at the size of ``target``.
-        source_T_target: Known motion of each source, None where the pose network says it. The
+        source_T_target: Known motion of each source; None where the pose network predicts it. The
             unit of its translation [m] becomes that of depth.
-        source_pyramids: The same of each source; None where nobody compares at coarser sizes.
+        source_pyramids: Pyramid of each source; None unless coarser sizes are compared.
         travelled: Distance [m] between target and each source where it is known, else NaN; for
-            metric scale. None where nothing is known.
-        valid: Pixels of the target that count; None where all do.
-        hints: Depth [m, or the unit of known motion] to fall back on where it explains the
-            sources better than the prediction; not positive where there is none. None without.
+            metric scale. None if no distance is known.
+        valid: Pixels of the target that count; None if all do.
+        hints: Depth [m, or the unit of known motion] to learn from where it explains the sources
+            better than the prediction; not positive where there is none. None without hints.
     """
 
     target: Float[Tensor, "b 3 h w"]

@@ -59,7 +59,7 @@ class DiffusionModel(Model):
             facts: What else changes its numbers.
 
         Raises:
-            OptionError: If the device or precision is not to be had, or the pipeline has no
+            OptionError: If the device or precision is not available, or the pipeline has no
                 default for a setting that was not given.
         """
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")

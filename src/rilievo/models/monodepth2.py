@@ -78,7 +78,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
         ModelError: If a file is missing, broken, holds more than tensors, or is of another
             network; or if no folder was named.
         MissingExtraError: If torch is not installed.
-        OptionError: If the device, engine, precision or a setting is not to be had.
+        OptionError: If the device, engine, precision or a setting is not available.
     """
     if card.name == NAME:
         raise ModelError(

@@ -26,7 +26,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
     Raises:
         ModelError: If the folder is broken, or its backbone is not the one it was trained on.
         MissingExtraError: If a package that it needs is not installed.
-        OptionError: If the device, engine or precision is not to be had.
+        OptionError: If the device, engine or precision is not available.
     """
     try:
         import safetensors  # noqa: F401

@@ -156,7 +156,7 @@ def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None
 
     Raises:
         ModelError: If there is no token, or the service knows no such version.
-        OptionError: If a setting, or an option of models that run here, is not to be had.
+        OptionError: If a setting, or an option of models that run here, is not available.
     """
     if (options.engine, options.precision) != (AUTO, "fp32") or options.device != AUTO:
         raise OptionError(

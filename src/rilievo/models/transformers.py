@@ -49,7 +49,7 @@ def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
     Raises:
         ModelError: If it cannot be had, has no depth head, or does not fit its own architecture.
         MissingExtraError: If a package that it needs is not installed.
-        OptionError: If the device, engine or precision is not to be had.
+        OptionError: If the device, engine or precision is not available.
     """
     choice = chosen(options, f"model '{card.name}'")
     snapshot = open_snapshot(card, options.revision, wanted)

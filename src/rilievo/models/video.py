@@ -20,7 +20,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
     Raises:
         ModelError: If the folder is broken.
         MissingExtraError: If a package that it needs is not installed.
-        OptionError: If the device, engine, precision or a setting is not to be had.
+        OptionError: If the device, engine, precision or a setting is not available.
     """
     try:
         import torch  # noqa: F401

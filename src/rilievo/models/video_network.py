@@ -96,7 +96,7 @@ def video_model(
         weights_sha256: Of its files.
 
     Raises:
-        OptionError: If the device, engine or precision is not to be had.
+        OptionError: If the device, engine or precision is not available.
     """
     network = VideoNetwork(blueprint, depth, post_process=settings.post_process)
     return TorchModel(

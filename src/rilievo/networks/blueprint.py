@@ -1,4 +1,4 @@
-"""What a probed network is made of, as plain data: enough to make it again from a run's folder."""
+"""Settings of a probed network, as plain data: enough to make it again from a run's folder."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,7 +13,7 @@ _LARGEST = 8192
 
 
 class Task(StrEnum):
-    """What a probe reads out of features."""
+    """Outputs that a probe reads from features."""
 
     DEPTH = "depth"
     NORMALS = "normals"
@@ -22,41 +22,41 @@ class Task(StrEnum):
 
     @property
     def has_depth(self) -> bool:
-        """Whether depth is among what is read out."""
+        """Whether depth is read out."""
         return self is not Task.NORMALS
 
     @property
     def has_normals(self) -> bool:
-        """Whether normals are among what is read out."""
+        """Whether normals are read out."""
         return self is not Task.DEPTH
 
 
 class Form(StrEnum):
-    """How the channels of a probe become depth."""
+    """Conversion of a probe's channels to depth."""
 
     BINS = "bins"
-    """A share for each of many depths; the answer is their mean."""
+    """A share for each of many depths; the result is their weighted mean."""
     SIGMOID = "sigmoid"
-    """One channel, brought between the least and the largest depth by a sigmoid."""
+    """One channel, mapped between the least and the largest depth by a sigmoid."""
     EXPONENTIAL = "exponential"
     """One channel, the logarithm of depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneChoice:
-    """A backbone, and what is taken of it."""
+    """A backbone, and the layers and tokens taken from it."""
 
     name: str
     """timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
     package.module:Class."""
     weights: str = PRETRAINED
-    """pretrained, random, or the file that holds them."""
+    """pretrained, random, or the path of a file of weights."""
     layers: tuple[int, ...] | None = None
     """Layers taken, from 0; by default four, evenly spread."""
     tokens: bool | None = None
-    """Whether the class token counts as further channels; by default as is usual of the model."""
+    """Whether the class token adds channels; by default the model's usual choice."""
     seed: int = 0
-    """Of random weights, and of the noise of a diffusion model."""
+    """Seed of random weights, and of the noise of a diffusion model."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -65,12 +65,12 @@ class BackboneChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeChoice:
-    """The small network that reads features out."""
+    """The small network that reads features."""
 
     kind: str = "dpt"
     """linear, multiscale, dpt, bnhead or light."""
     hidden: int | None = None
-    """Channels inside; by default those of the kind."""
+    """Hidden channels; by default those of the kind."""
 
     def __post_init__(self) -> None:
         if self.kind not in PROBES:
@@ -81,21 +81,21 @@ class ProbeChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthChoice:
-    """How depth is read out."""
+    """Settings for reading depth from the probe's channels."""
 
     form: Form = Form.BINS
     bins: int = 256
-    """How many depths there are to choose among."""
+    """Number of depths to choose among."""
     spacing: str = "linear"
-    """Of their depths: linear or log."""
+    """Spacing of the bins' depths: linear or log."""
     normalisation: str = "linear"
-    """From channels to shares: linear, softmax or sigmoid."""
+    """Conversion of channels to shares: linear, softmax or sigmoid."""
     least: float = 1e-3
-    """Least depth there can be [m]."""
+    """Least depth that can be predicted [m]."""
     largest: float = 10.0
-    """Largest depth there can be [m]; true depth beyond it is not learned from."""
+    """Largest depth that can be predicted [m]; true depth beyond it is ignored in training."""
     kind: DepthKind = DepthKind.METRIC
-    """What the numbers are."""
+    """Kind of depth predicted."""
 
     def __post_init__(self) -> None:
         if not 0 < self.least < self.largest < float("inf"):
@@ -114,17 +114,17 @@ class DepthChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """A backbone, a probe, and what is read out of it.
+    """A backbone, a probe, and the outputs read from them.
 
     Attributes:
-        backbone: What is probed.
-        probe: What it is probed with.
-        task: What is read out.
-        size: (height, width) at which it sees every photograph, whatever its aspect.
-        depth: How depth is read out.
-        uncertainty: Whether normals come with kappa, which is large where they are sure.
-        treatment: How features are computed and read: ``default``, or as Probe3D's program does,
-            ``probe3d`` in its newest state and ``probe3d-old`` in that behind the paper.
+        backbone: Backbone that is probed.
+        probe: Probe that reads its features.
+        task: Outputs that are read.
+        size: (height, width) [px] to which every photograph is resized, whatever its aspect.
+        depth: Settings for reading depth.
+        uncertainty: Whether normals have kappa, which is large where they are certain.
+        treatment: Method of computing and reading features: ``default``, or that of Probe3D's
+            program, ``probe3d`` for its newest state and ``probe3d-old`` for that of the paper.
     """
 
     backbone: BackboneChoice
@@ -145,14 +145,14 @@ class Blueprint:
 
     @property
     def depth_channels(self) -> int:
-        """Channels of the probe that become depth."""
+        """Number of the probe's channels that become depth."""
         if not self.task.has_depth:
             return 0
         return self.depth.bins if self.depth.form is Form.BINS else 1
 
     @property
     def normals_channels(self) -> int:
-        """Channels of the probe that become normals, and kappa behind them."""
+        """Number of the probe's channels that become normals and kappa, which comes last."""
         if not self.task.has_normals:
             return 0
         return 4 if self.uncertainty else 3

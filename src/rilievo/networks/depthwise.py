@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class DepthwiseConv(nn.Conv2d):
-    """A depthwise convolution that computes in float32 inside CPU autocast to bfloat16.
+    """A depthwise convolution that computes in float32 under CPU autocast to bfloat16.
 
     oneDNN's backward pass of large and of strided depthwise convolutions is 4 to 17 times slower
-    in bfloat16 than in float32, even on processors with AMX; that of 3×3 without stride is not.
+    in bfloat16 than in float32, even on processors with AMX; 3×3 without stride is not slower.
     The result has the type of the input, and weights load as those of ``nn.Conv2d``.
     """
 

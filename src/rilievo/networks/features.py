@@ -1,4 +1,4 @@
-"""What a backbone says of a batch of images: maps of features, one for each layer taken."""
+"""Features of a batch of images from a backbone: one map for each layer taken."""
 
 from dataclasses import dataclass
 
@@ -34,12 +34,12 @@ class Features:
     """Features of a batch of images of one size.
 
     Attributes:
-        maps: One for each layer, shallow to deep. All of one size, unless the backbone is a
-            pyramid: then each of its own. A cell covers an equal share of the padded image.
+        maps: One map for each layer, shallow to deep. All have one size, except those of a
+            pyramid. The cells of a map cover equal parts of the padded image.
         tokens: Each layer's class token, kept apart from its map; None if they are not taken.
             A probe sees them as channels behind those of the map, the same at every place.
-        padded: Height and width of what the network saw [px].
-        box: Where the image lies in it.
+        padded: Height and width of the padded image, which the network saw [px].
+        box: Box of the image in the padded image.
     """
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]

@@ -1,4 +1,4 @@
-"""Want of memory, as torch says it."""
+"""Recognition of torch's out-of-memory errors."""
 
 import torch
 
@@ -6,7 +6,7 @@ _WORDS = ("allocate memory", "not enough memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch had too little memory: of a GPU the type says so, of a processor the words."""
+    """Whether torch ran out of memory: the type tells on a GPU, the message on a CPU."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)

@@ -34,7 +34,7 @@ _LAST_OF_SIZE = (0, 2, 9, 12, 16)
 
 _STEM = 32
 CHANNELS = (_STEM, *(_OUTPUTS[index] for index in _LAST_OF_SIZE))
-"""Of what the whole encoder returns."""
+"""Number of channels of each map that the whole encoder returns."""
 
 
 class Bottleneck(nn.Module):
@@ -63,7 +63,7 @@ class MobileNetV2(nn.Module):
     """Features at 1/2 to 1/32 of the image; the classifier and the layer before it are left out.
 
     Attributes:
-        channels: Of what ``forward`` returns.
+        channels: Number of channels of each map that ``forward`` returns.
     """
 
     def __init__(self, *, blocks: int = len(_OUTPUTS)) -> None:
@@ -85,8 +85,8 @@ class MobileNetV2(nn.Module):
         """Encode RGB images normalised by ImageNet's mean and deviation.
 
         Returns:
-            The first convolution's features at 1/2 of the image, then the last of every size:
-            1/2, 1/4, 1/8, 1/16, 1/32.
+            The first convolution's features at 1/2 of the image, then the last features of every
+            size: 1/2, 1/4, 1/8, 1/16, 1/32.
         """
         levels = [torch.relu(self.batchnorm0(self.conv0(image)))]
         x = levels[0]
@@ -109,7 +109,7 @@ def published_name(parameter: str) -> str:
 def load_published(encoder: MobileNetV2, path: Path) -> None:
     """Fill ``encoder`` with ImageNet weights from an ``.npz`` of Gluon's arrays.
 
-    Entries the encoder has no use for (its classifier) are passed over.
+    Entries that the encoder does not use (those of the classifier) are ignored.
 
     Raises:
         ModelError: If the file is unreadable, or an array is missing or of another shape.

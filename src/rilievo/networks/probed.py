@@ -1,4 +1,4 @@
-"""A backbone with its probe and what reads it: from images to depth and normals."""
+"""A backbone with its probe and heads: from images to depth and normals."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +26,12 @@ from rilievo.networks.probes.logits import enlarged, placed
 
 
 class Answer(NamedTuple):
-    """What is read out of a batch of images.
+    """Depth and normals predicted for a batch of images.
 
     Attributes:
-        depth: In the unit of the blueprint; None where it reads none.
+        depth: Depth in the unit of the blueprint; None where it reads none.
         normals: Unit, camera frame, towards the camera; None where it reads none.
-        kappa: How sure the normals are, above 0.01; None where nothing says so.
+        kappa: Certainty of the normals, above 0.01; None if it is not predicted.
     """
 
     depth: Float[Tensor, "b h w"] | None
@@ -43,9 +43,9 @@ class Probed(nn.Module):
     """A backbone and its probe.
 
     Attributes:
-        blueprint: What it is made of.
-        backbone: What is probed.
-        probe: What reads it.
+        blueprint: Settings of the network.
+        backbone: Backbone that is probed.
+        probe: Probe that reads its features.
     """
 
     def __init__(self, blueprint: Blueprint, backbone: Backbone, probe: Probe) -> None:
@@ -55,15 +55,15 @@ class Probed(nn.Module):
         self.normals_head = NormalsHead(NormalsReading(uncertainty=blueprint.uncertainty))
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Answer:
-        """The answer for RGB images in [0, 1], at their size."""
+        """Predict from RGB images in [0, 1], at their size."""
         return self.read(self.backbone(image), (int(image.shape[-2]), int(image.shape[-1])))
 
     def read(self, features: Features, size: tuple[int, int]) -> Answer:
-        """The answer for features.
+        """Predict from features.
 
         Args:
-            features: Of the backbone.
-            size: (height, width) of the answer [px].
+            features: Features from the backbone.
+            size: (height, width) of the output [px].
         """
         logits, task = self.probe.logits(features), self.blueprint.task
         depth_channels = self.blueprint.depth_channels
@@ -79,7 +79,7 @@ class Probed(nn.Module):
         reading = self.depth_head.reading
         if not torch.onnx.is_in_onnx_export() or reading.form != "bins":
             return self.depth_head(logits, size)
-        # A graph knows no strips of rows: it has the map of all bins, and its runtime's memory.
+        # An ONNX graph cannot loop over strips of rows: it holds the map of all bins at once.
         shares = enlarged(logits).permute(0, 2, 3, 1).float()
         centres = bin_centres(reading).to(shares)
         depth = expectation(shares, centres, reading.normalisation)
@@ -87,10 +87,10 @@ class Probed(nn.Module):
 
 
 def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
-    """The backbone of a blueprint, frozen.
+    """Make the backbone of a blueprint, frozen.
 
     Raises:
-        RilievoError: If there is none, or its weights cannot be had.
+        RilievoError: If there is none, or its weights are not available.
     """
     choice = blueprint.backbone
     weights = {PRETRAINED: True, RANDOM: False}.get(choice.weights)
@@ -105,10 +105,10 @@ def make_chosen_backbone(blueprint: Blueprint) -> Backbone:
 
 
 def make_chosen_probe(blueprint: Blueprint, backbone: Backbone, *, seed: int) -> Probe:
-    """The probe of a blueprint with fresh weights.
+    """Make the probe of a blueprint with random weights.
 
     Raises:
-        OptionError: If the probe does not take what is asked of it.
+        OptionError: If the probe does not take an option of the blueprint.
     """
     tokens = backbone.token_channels
     with seeded(seed):

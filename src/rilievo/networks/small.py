@@ -22,19 +22,20 @@ MULTIPLE = 32
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
 _SPREAD_WIDTH = 24
-_LOG_SPREADS = (-5.0, 2.0)  # errors of 0.7 % to a factor of 1600
+_LOG_SPREADS = (-5.0, 2.0)  # limits of log_spread: errors from 0.7 % to a factor of 1600
 _DEPTHS = ({"layers": 2}, {"layers": 1, "kernel": 3})
-"""Of the decoder's steps, and of its last: most of its time is spent there."""
+"""Settings of the decoder's steps, and of its last step, which takes most of its time."""
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Widths:
-    """How large a network is.
+    """Size of a network.
 
     Attributes:
-        blocks: Of the encoder that are kept; all 17 end at 1/32 of the image, 13 at 1/16.
+        blocks: Number of encoder blocks that are kept; 17 (all) end at 1/32 of the image, 13 at
+            1/16.
         decoder: Channels at every size that the encoder gives, the coarsest first.
     """
 
@@ -48,13 +49,13 @@ TINY = Widths(blocks=13, decoder=(128, 80, 48, 24))
 
 
 class Surface(NamedTuple):
-    """What the network says of a batch of images.
+    """Output of the network for a batch of images.
 
     Attributes:
         log_depth: Natural logarithm of depth up to one factor per image, at the image's size.
         normals: Directions of unknown length in the camera frame, at half the image's size.
-        log_spread: Natural logarithm of the error to be expected of ``log_depth``, at half the
-            image's size.
+        log_spread: Natural logarithm of the expected error of ``log_depth``, at half the image's
+            size.
     """
 
     log_depth: Float[Tensor, "b h w"]
@@ -90,7 +91,7 @@ class Context(nn.Module):
         self.mix = SeparableConv(outputs, outputs)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        """Return features that know the whole image."""
+        """Return features that depend on the whole image."""
         x = self.narrow(x)
         return self.mix(x + self.whole(x.mean(dim=(2, 3), keepdim=True)))
 
@@ -118,9 +119,9 @@ class Merge(nn.Module):
 class ConvexUpsample(nn.Module):
     """Double a map by convex combinations of its 3×3 neighbours.
 
-    Of every pixel's 36 weights, nine belong to each of the four pixels it becomes. Gathering and
-    summing them are convolutions with fixed ones and zeros, which run three times faster on a CPU
-    than a softmax over a fifth axis.
+    Each pixel has 36 weights, nine for each of the four pixels that it becomes. They are gathered
+    and summed by convolutions with fixed ones and zeros, which run three times faster on a CPU than
+    a softmax over a fifth axis.
     """
 
     gather: Tensor
@@ -150,10 +151,10 @@ class ConvexUpsample(nn.Module):
 
 
 class Spread(nn.Module):
-    """What error to expect at every place: of what is seen there, and of the whole image.
+    """Expected error at every place, from the features there and from those of the whole image.
 
-    Nothing may be seen in an image of which every place looks like a plain wall; so how much the
-    coarsest features vary over the image counts as well.
+    An image in which every place looks like a plain wall may show nothing at all, so the variation
+    of the coarsest features over the image counts too.
     """
 
     def __init__(self, features: int, coarsest: int) -> None:
@@ -169,7 +170,7 @@ class Spread(nn.Module):
     def forward(
         self, features: Float[Tensor, "b c h w"], coarsest: Float[Tensor, "b d h2 w2"]
     ) -> Float[Tensor, "b h w"]:
-        """Return the logarithm of the error to be expected."""
+        """Return the logarithm of the expected error."""
         mean = coarsest.mean(dim=(2, 3), keepdim=True)
         variation = (coarsest - mean).abs().mean(dim=(2, 3), keepdim=True)
         whole = self.whole(torch.cat([mean, variation], dim=1))
@@ -211,11 +212,11 @@ class SmallNet(nn.Module):
         surface = self.head(x).float()
         features = torch.cat([stem, x], dim=1)
         log_depth = self.upsample(surface[:, :1], features)
-        # What is said of the error is learned beside depth and changes nothing about it.
+        # Inputs are detached, so that learning the expected error does not affect depth.
         log_spread = self.spread(features.detach(), coarsest.detach())
         return Surface(log_depth[:, 0], surface[:, 1:], log_spread)
 
 
 def double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-    """Twice the size, bilinear, pixel centres kept."""
+    """Double the size, bilinear, with pixel centres kept."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

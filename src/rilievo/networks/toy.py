@@ -1,7 +1,7 @@
 """Two small networks to begin with: convolutions down to a sixteenth and up again to a quarter.
 
-The simplest whole networks that give dense maps: they fit photographs of any size, since nothing
-in them knows the size, and a linear probe brings what they end in to the photograph's own.
+They are the simplest complete networks that give dense maps. They take photographs of any size,
+and a linear probe enlarges their output to the photograph's size.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class DepthCNN(OwnBackbone):
         self.up = nn.ModuleList((_Step(last, middle), _Step(middle, first)))
 
     def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
-        """The one map that they end in."""
+        """Return the only map, at a quarter of the image's size."""
         for step in self.down:
             pixels = step(pixels)
         for step in self.up:
@@ -43,7 +43,7 @@ class DepthCNN(OwnBackbone):
 
 
 class NormalCNN(DepthCNN):
-    """The same, wider: three numbers a pixel are more than one; 0.4 million weights."""
+    """A wider ``DepthCNN`` for three outputs per pixel; 0.4 million weights."""
 
     widths: ClassVar[tuple[int, ...]] = (24, 48, 96, 192)
 
@@ -60,5 +60,5 @@ class _Step(nn.Sequential):
 
 
 def count_parameters(network: nn.Module) -> int:
-    """How many weights a network has, those that are not trained among them."""
+    """Count the weights of a network, including those that are not trained."""
     return sum(torch.numel(each) for each in network.parameters())

@@ -1,1 +1,1 @@
-"""Where a camera went: motion estimated between frames, chained, written and scored."""
+"""Camera trajectories: motion estimated between frames, chained, written and scored."""

@@ -1,4 +1,4 @@
-"""Motions between neighbours put together to a path."""
+"""Chains motions between neighbouring frames into a trajectory."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from rilievo.geometry.transforms import (
 
 
 class Chain:
-    """A path that grows by one frame at a time; the first frame seen is the world.
+    """A trajectory that grows by one frame at a time; the first usable frame defines the world.
 
-    Frames that could not be seen get a pose once the next is seen: on the straight way from the
-    one to the other, turning evenly. Before the first and after the last there is no way: they
-    stand there.
+    Poses of unusable frames are interpolated between the usable frames around them, with straight
+    translation and constant rotation speed. Unusable frames before the first usable one take its
+    pose; those after the last usable one take the pose of that.
     """
 
     def __init__(self) -> None:
@@ -27,10 +27,10 @@ class Chain:
         self._missing = 0
 
     def begin_or_move(self, later_T_earlier: Float64[np.ndarray, "4 4"] | None) -> None:
-        """Add a frame that was seen.
+        """Add a usable frame.
 
         Args:
-            later_T_earlier: Motion since the last that was seen; None of the first.
+            later_T_earlier: Motion since the last usable frame; None for the first.
         """
         if later_T_earlier is None:
             self._poses = [np.eye(4) for _ in range(self._missing + 1)]
@@ -43,29 +43,29 @@ class Chain:
         self._missing = 0
 
     def miss(self) -> None:
-        """Add a frame that cannot be seen."""
+        """Add an unusable frame."""
         self._missing += 1
 
     @property
     def poses(self) -> Float64[np.ndarray, "n 4 4"]:
-        """``world_T_cam`` of all frames; the rotations are brought back to rotations."""
+        """``world_T_cam`` of all frames, with rotations re-orthonormalised."""
         path = [*self._poses, *self._poses[-1:] * self._missing]
         return _rounded(path)
 
     @property
     def estimated(self) -> Bool[np.ndarray, "n"]:
-        """Which frames were seen."""
+        """Mask of the usable frames."""
         return np.array(self._estimated + [False] * self._missing, dtype=bool)
 
 
 def part_of_motion(motion: Float64[np.ndarray, "4 4"], share: float) -> Float64[np.ndarray, "4 4"]:
-    """The first part of a motion that turns and goes evenly, the way being straight."""
+    """The first ``share`` of a motion with straight translation and constant rotation speed."""
     turn = axis_angle_from_rotation(motion[:3, :3])
     return rigid(rotation_from_axis_angle(share * turn), share * motion[:3, 3])
 
 
 def _rounded(path: Sequence[Float64[np.ndarray, "4 4"]]) -> Float64[np.ndarray, "n 4 4"]:
-    """The nearest rotations: products of thousands of float32's drift from being such."""
+    """Project onto the nearest rotations, since products of thousands of float32s drift."""
     poses = np.array(path, dtype=np.float64).reshape(-1, 4, 4)
     U, _, Vt = np.linalg.svd(poses[:, :3, :3])
     poses[:, :3, :3] = U @ Vt

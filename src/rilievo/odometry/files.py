@@ -1,4 +1,4 @@
-"""Trajectories as text, in the formats of KITTI and of TUM."""
+"""Writes trajectories as text in the formats of KITTI and TUM."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +11,10 @@ from rilievo.io.atomic import replacing
 
 
 def write_kitti(path: Path, poses: Float64[np.ndarray, "n 4 4"]) -> None:
-    """A line for each frame: the upper three rows of ``world_T_cam``, row by row.
+    """Write one line per frame: the upper three rows of ``world_T_cam``, row by row.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     _write(path, (" ".join(f"{number:.9e}" for number in pose[:3].ravel()) for pose in poses))
 
@@ -22,10 +22,10 @@ def write_kitti(path: Path, poses: Float64[np.ndarray, "n 4 4"]) -> None:
 def write_tum(
     path: Path, seconds: Float64[np.ndarray, "n"], poses: Float64[np.ndarray, "n 4 4"]
 ) -> None:
-    """A line for each frame: seconds tx ty tz qx qy qz qw.
+    """Write one line per frame: seconds tx ty tz qx qy qz qw.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     _write(path, _tum_lines(seconds, poses))
 
@@ -37,7 +37,7 @@ def _tum_lines(
     for moment, pose in zip(seconds, poses, strict=True):
         turn = axis_angle_from_rotation(pose[:3, :3])
         angle = float(np.linalg.norm(turn))
-        # sin(a / 2) / a, which is a half where there is no angle to divide by.
+        # sin(a / 2) / a, which is one half at a = 0.
         vector = turn * np.sinc(angle / (2 * np.pi)) / 2
         numbers = (*pose[:3, 3], *vector, np.cos(angle / 2))
         yield f"{moment:.6f} " + " ".join(f"{number:.9f}" for number in numbers)

@@ -1,4 +1,4 @@
-"""The frames of one clip, one after the other, at the size that networks see."""
+"""Reads the frames of one clip one after the other, at the network's input size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from rilievo.train.video.trajectory import poses_in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFrame:
-    """One frame, or why it cannot be seen.
+    """One frame, or the reason why it cannot be used.
 
     Attributes:
-        index: Among all frames of the clip.
-        name: Of its file; its number, of a video.
-        seconds: When it was taken; its number where nothing says so.
-        pixels: None where it is broken.
-        problem: One line; None where nothing is wrong.
+        index: Index among all frames of the clip.
+        name: Name of the file; the frame number for a video.
+        seconds: Time of the frame [s]; the frame number where no time is known.
+        pixels: RGB pixels; None for a broken frame.
+        problem: Error message, one line; None for a good frame.
     """
 
     index: int
@@ -40,18 +40,18 @@ class ClipFrame:
 class ClipFrames:
     """A video, a folder of frames, or a sequence of KITTI odometry.
 
-    Frames are decoded as they are gone through, and none is kept.
+    Frames are decoded lazily, and none is kept.
 
     Attributes:
-        count: How many frames there are; of a video, once it was gone through.
-        fault: What was broken in a video, once it was gone through.
+        count: Number of frames; for a video, known only after ``walk`` has finished.
+        fault: Problem found in a video, set after ``walk`` has finished; None if there was none.
     """
 
     def __init__(self, clip: Path, poses: Path | None = None) -> None:
-        """Look what is there.
+        """Find the frames and poses of a clip.
 
         Raises:
-            InputError: If it is no clip, or more than one; or the poses do not go with its frames.
+            InputError: If ``clip`` is no clip or several, or the poses do not match its frames.
         """
         found = list_sequences(_data(clip, poses))
         if len(found) > 1:
@@ -64,7 +64,7 @@ class ClipFrames:
         self.fault: str | None = None
 
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        """Every so many frames at a size (height, width), without lens distortion.
+        """Yield every ``stride``-th frame at a size (height, width), without lens distortion.
 
         Raises:
             InputError: If frames differ in size.
@@ -88,10 +88,10 @@ class ClipFrames:
     def true_poses(self) -> Float64[np.ndarray, "n 4 4"] | None:
         """``world_T_cam`` of all frames, NaN where unknown; None where none are known.
 
-        Those of a video are told once it was gone through.
+        For a video they are known only after ``walk`` has finished.
 
         Raises:
-            InputError: If they do not go with the frames.
+            InputError: If the poses do not match the frames.
         """
         if self._sequence.poses_file is None:
             return self._sequence.poses
@@ -129,6 +129,6 @@ def _data(clip: Path, poses: Path | None) -> VideoData:
 
 
 def _seconds(file: Path, number: int) -> float:
-    """The time that a name says, as those of TUM do: with a point in it."""
+    """Time from a file name with a decimal point, as in TUM; else the frame number."""
     said = numbers_of(file.stem) if "." in file.stem else None
     return said[0] if said and len(said) == 1 and np.isfinite(said[0]) else float(number)

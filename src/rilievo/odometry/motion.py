@@ -1,4 +1,4 @@
-"""The networks of a run, or of an official checkpoint, as what says how a camera moved."""
+"""Camera motion from the networks of a training run or of an official checkpoint."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,15 +19,15 @@ from rilievo.networks.video.official import read_official
 
 
 class MotionModel:
-    """Motion between two frames.
+    """Estimates the motion between two frames.
 
     Attributes:
-        size: (height, width) of the frames that it sees.
+        size: (height, width) of the input frames [px].
         metric: Whether translation is in metres.
     """
 
     def __init__(self, networks: VideoNetworks, device: torch.device) -> None:
-        """Wrap networks whose one source is the frame after the target."""
+        """Wrap networks with a single source frame, the one after the target."""
         self._networks, self._device = networks.to(device).eval(), device
         self._unit = networks.blueprint.unit
         self.size = networks.blueprint.size
@@ -37,13 +37,13 @@ class MotionModel:
     def later_T_earlier(
         self, earlier: UInt8[np.ndarray, "h w 3"], later: UInt8[np.ndarray, "h w 3"]
     ) -> Float64[np.ndarray, "4 4"]:
-        """What takes points of the earlier camera's frame to the later one's.
+        """Transform from the earlier camera's frame to the later camera's frame.
 
-        As in training: where the pose network says translation in units of the scene (``cnn``),
-        the depth of the earlier frame says how large they are.
+        Translation is scaled as in training: where the pose network predicts it in units of the
+        scene (``cnn``), the depth of the earlier frame gives their size.
 
         Raises:
-            ModelError: If it is not finite.
+            ModelError: If the estimated motion is not finite.
         """
         frames = [self._tensor(each) for each in (earlier, later)]
         [motion] = self._networks(frames[0], (frames[1],)).source_T_target
@@ -60,16 +60,16 @@ class MotionModel:
 
 
 def load_motion(folder: Path, *, device: str = "auto") -> MotionModel:
-    """The networks of a run of ``rilievo train video``, or of a folder with pose files.
+    """Load the networks of a run of ``rilievo train video``, or of a folder with pose files.
 
     Raises:
         ModelError: If the folder is neither, is broken, or has no pose network.
         OptionError: If there is no such device.
-        MissingExtraError: If a package that it needs is not installed.
+        MissingExtraError: If a required package is not installed.
     """
     blueprint = _blueprint(folder)
     networks = make_networks(
-        # A mask has a share for each source of the training, and says nothing of motion.
+        # Masks have one channel per training source, and play no part in motion.
         replace(blueprint, mask=False),
         offsets=(1,),
         seed=0,

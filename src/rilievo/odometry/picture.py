@@ -1,4 +1,4 @@
-"""A trajectory seen from above."""
+"""Draws a trajectory from above."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ _TRUE, _ESTIMATE = "#7a7a7a", "#c2410c"
 
 
 def check_can_draw() -> None:
-    """Say early that pictures cannot be drawn.
+    """Check before any work that pictures can be drawn.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -27,20 +27,20 @@ def check_can_draw() -> None:
 
 
 def write_picture(path: Path, trajectory: Trajectory) -> None:
-    """Truth and estimate from above, x to the right and z upwards, both axes alike.
+    """Draw truth and estimate from above, x to the right and z upwards, at equal scales.
 
-    The estimate lies on the truth with its first pose; where it has no unit, one scale is fitted.
-    The suffix of the file says its format: ``.png`` or ``.svg``.
+    The estimate is aligned to the truth at its first pose; if it is not metric, one scale is fitted
+    too. The suffix of the file gives its format: ``.png`` or ``.svg``.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     check_can_draw()
     import matplotlib
     from matplotlib.figure import Figure
 
-    # The user's own style has no say, and one picture of the same numbers is like another.
+    # Default style and a fixed hash salt, so that the same numbers always give the same picture.
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, "svg.hashsalt": "rilievo"}):
         figure = Figure(figsize=(5.0, 5.0), layout="constrained")
         _draw(figure.subplots(), trajectory)

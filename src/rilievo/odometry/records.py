@@ -1,4 +1,4 @@
-"""What an estimated trajectory is, how it is asked for, and how right it is."""
+"""Records of an estimated trajectory: options, poses, files and scores."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,26 +13,26 @@ FORMAT = "rilievo-trajectory/1"
 
 
 class TrajectoryFile(StrEnum):
-    """What is written of a trajectory, by name."""
+    """Names of the files written for a trajectory."""
 
     KITTI = "poses.txt"
-    """A line for each frame: the twelve numbers of the upper rows of ``world_T_cam``."""
+    """One line per frame: the twelve numbers of the upper rows of ``world_T_cam``."""
     TUM = "trajectory.txt"
-    """A line for each frame: seconds, tx ty tz, and the unit quaternion qx qy qz qw."""
+    """One line per frame: seconds, tx ty tz, and the unit quaternion qx qy qz qw."""
     PICTURE = "trajectory.png"
-    """The path from above."""
+    """Picture of the trajectory from above."""
     SCORES = "trajectory.json"
-    """``TrajectoryRecord``."""
+    """``TrajectoryRecord`` as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryOptions:
-    """How a trajectory is estimated."""
+    """Options for estimating a trajectory."""
 
     poses: Path | None = None
-    """True poses to score by, in KITTI's or TUM's format; None looks beside the frames."""
+    """True poses to score by, in KITTI's or TUM's format; by default those beside the frames."""
     stride: int = 1
-    """Use every so many frames: about the stride that the networks were trained with."""
+    """Use every Nth frame, about the stride that the networks were trained with."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
 
@@ -43,31 +43,32 @@ class TrajectoryOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryScores:
-    """How right a trajectory is; lengths in the truth's unit, metres as a rule.
+    """Errors of a trajectory; lengths are in the truth's unit, usually metres.
 
     Attributes:
-        frames: With a true pose, over which the rest is computed.
-        path_length: How far the camera truly went.
-        scale: True length that one unit of the estimate is, by least squares from the first pose.
-        snippets: Of five frames.
+        frames: Number of frames with a true pose, over which all errors are computed.
+        path_length: Length of the true path.
+        scale: True length of one unit of the estimate, by least squares from the first pose.
+        snippets: Number of snippets of five frames.
         snippet_mean: Mean of ``snippet_errors``, the ATE of positions; None where there is no
             snippet.
-        snippet_deviation: Its standard deviation.
-        monodepth2_snippets: Of five frames and fewer, as Monodepth2's program takes them.
-        monodepth2_mean: Mean of ``monodepth2_snippet_errors``, the ATE that its program reports.
-        monodepth2_deviation: Its standard deviation.
-        rmse_origin: ``position_rmse`` with the first pose fitted; None where the estimate has no
-            unit.
-        rmse_scale: With the first pose and one scale.
-        rmse_rigid: With SE(3) fitted; None where the estimate has no unit.
-        rmse_similarity: With Sim(3) fitted.
-        frame_translation: Mean relative pose error of neighbours, after ``scale``; None where no
-            neighbours are known.
-        frame_rotation: Its mean angle [degrees].
-        parts: Of 100 to 800 m, by KITTI's protocol; 0 where the path is shorter.
-        part_translation: Mean error of their ends, after ``scale`` where the estimate has no unit
-            [share of the length].
-        part_rotation: [degrees per metre].
+        snippet_deviation: Standard deviation of ``snippet_errors``.
+        monodepth2_snippets: Number of snippets of five frames or fewer, as in Monodepth2's code.
+        monodepth2_mean: Mean of ``monodepth2_snippet_errors``, the ATE that its code reports.
+        monodepth2_deviation: Standard deviation of ``monodepth2_snippet_errors``.
+        rmse_origin: ``position_rmse`` with the first pose aligned; None where the estimate is not
+            metric.
+        rmse_scale: ``position_rmse`` with the first pose aligned and one scale fitted.
+        rmse_rigid: ``position_rmse`` with SE(3) fitted; None where the estimate is not metric.
+        rmse_similarity: ``position_rmse`` with Sim(3) fitted.
+        frame_translation: Mean translation error of motions between neighbours, after ``scale``;
+            None where no two neighbours have true poses.
+        frame_rotation: Mean rotation error of these motions [degrees].
+        parts: Number of sub-paths of 100 to 800 m, by KITTI's protocol; 0 where the path is
+            shorter.
+        part_translation: Mean error at the sub-paths' ends [share of their length], after
+            ``scale`` where the estimate is not metric.
+        part_rotation: Mean rotation error over the sub-paths [degrees per metre].
     """
 
     frames: int
@@ -91,22 +92,22 @@ class TrajectoryScores:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether the estimate goes the other way: forwards where the camera went backwards."""
+        """Whether the estimate is reversed, such as forwards where the camera went backwards."""
         return self.scale < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryRecord:
-    """``trajectory.json``.
+    """Contents of ``trajectory.json``.
 
     Attributes:
-        format: Of the file.
+        format: Format and version of the file.
         model: Folder of the networks.
-        clip: The frames.
-        frames: Used.
-        stride: Between them.
-        notes: What is worth a word: broken frames, and the like.
-        scores: None without true poses.
+        clip: Path of the clip.
+        frames: Number of frames used, broken ones included.
+        stride: Distance between used frames [frames].
+        notes: Warnings, such as those about broken frames.
+        scores: Errors; None without true poses.
     """
 
     format: str = FORMAT
@@ -120,16 +121,16 @@ class TrajectoryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectory:
-    """Where a camera was; the world is the first frame's camera.
+    """An estimated trajectory; the world frame is the camera of the first usable frame.
 
     Attributes:
-        names: Of the frames.
-        seconds: When each was taken; its number where nothing says so.
+        names: Names of the frames.
+        seconds: Times of the frames [s]; frame numbers where no time is known.
         poses: ``world_T_cam``, in the unit of the network's depth: metres where that is metric.
-        estimated: Which frames were seen; the pose of a broken one lies between its neighbours'.
-        metric: Whether the unit is a metre.
-        true: True poses seen from the first known one, NaN where unknown; None where none are.
-        notes: What is worth a word.
+        estimated: Mask of usable frames; poses of broken frames are interpolated.
+        metric: Whether the unit is the metre.
+        true: True poses relative to the first known one, NaN where unknown; None if none is known.
+        notes: Warnings, such as those about broken frames.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""From a clip and trained networks to the path of its camera, in memory or in a folder."""
+"""Estimates a camera's trajectory from a clip and trained networks, and writes it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
     from rilievo.odometry.motion import MotionModel
 
 _NAMED = 5
-"""Broken frames that are named; more are counted."""
+"""Most broken frames that notes name; further ones are counted."""
 
 
 def estimate_trajectory(
     model: Path, clip: Path, options: TrajectoryOptions | None = None
 ) -> Trajectory:
-    """Estimate the motion between the frames of a clip, and put it together to a path.
+    """Estimate the motion between frames of a clip, and chain it into a trajectory.
 
-    Frames are seen one after the other and not kept. A broken frame is passed over: the motion
-    from the one before to the one after is estimated at once.
+    Frames are read one after the other and not kept. Broken frames are skipped: motion is then
+    estimated directly from the frame before to the frame after.
 
     Args:
         model: Folder of a run of ``rilievo train video``, or of an official checkpoint with its
             pose files.
         clip: A video, a folder of frames, or a sequence of KITTI odometry.
-        options: How.
+        options: Options of the estimate.
 
     Raises:
-        InputError: If the clip cannot be read or has fewer than two frames, or true poses do not
-            go with it.
-        ModelError: If the folder is no such model.
+        InputError: If the clip cannot be read or has fewer than two usable frames, or true poses
+            do not match it.
+        ModelError: If the folder does not hold such a model.
         OptionError: If an option is out of range.
         MissingExtraError: If torch is not installed.
     """
@@ -79,18 +79,18 @@ def estimate_trajectory(
 def write_trajectory(
     model: Path, clip: Path, output: Path, options: TrajectoryOptions | None = None
 ) -> TrajectoryRecord:
-    """Estimate a trajectory and write it: poses of KITTI and TUM, a picture, and its errors.
+    """Estimate a trajectory and write it: poses in KITTI's and TUM's formats, a picture, errors.
 
     Args:
-        model: As of ``estimate_trajectory``.
-        clip: As of it.
-        output: Folder, made where it is not there; files of these names are replaced.
-        options: How.
+        model: Folder of the networks, see ``estimate_trajectory``.
+        clip: Clip, see ``estimate_trajectory``.
+        output: Folder to write to, created if it does not exist; existing files are replaced.
+        options: Options of the estimate.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If a file cannot be written.
         MissingExtraError: If torch or matplotlib is not installed.
-        RilievoError: As of ``estimate_trajectory``.
+        RilievoError: If ``estimate_trajectory`` raises it.
     """
     with needing("estimating a trajectory", "video"):
         import rilievo.odometry.motion  # noqa: F401
@@ -116,11 +116,11 @@ def write_trajectory(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Walk:
-    """A clip gone through.
+    """Results of reading a clip to its end.
 
     Attributes:
-        chain: The path.
-        frames: Without their pixels.
+        chain: The trajectory.
+        frames: Frames without their pixels.
     """
 
     chain: Chain
@@ -149,7 +149,7 @@ def _counted(chain: Chain) -> str:
 def _seen_from_first(
     poses: Float64[np.ndarray, "n 4 4"] | None, indices: list[int]
 ) -> Float64[np.ndarray, "m 4 4"] | None:
-    """True poses of the frames used, in the world of the first that is known."""
+    """True poses of the used frames, relative to the first known one."""
     if poses is None:
         return None
     used = poses[indices]

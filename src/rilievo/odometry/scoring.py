@@ -1,4 +1,4 @@
-"""How right a trajectory is, where true poses are known."""
+"""Scores a trajectory where true poses are known."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -16,10 +16,10 @@ from rilievo.odometry.records import Trajectory, TrajectoryScores
 
 
 def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
-    """All errors of a trajectory, over the frames that were seen and have a true pose.
+    """Compute all errors of a trajectory, over usable frames with a true pose.
 
     Returns:
-        None where fewer than two have one, or the true camera never moved.
+        The errors; None where fewer than two frames count, or the true camera never moved.
     """
     if trajectory.true is None:
         return None

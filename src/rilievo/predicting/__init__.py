@@ -1,1 +1,1 @@
-"""``rilievo predict``: from what the user named to files."""
+"""``rilievo predict``: from the user's photographs and videos to files."""

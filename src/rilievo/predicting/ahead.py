@@ -1,4 +1,4 @@
-"""Work done ahead of its use, in other threads, in order and in bounded memory."""
+"""Prefetching: items made ahead of their use, in other threads, in order and in bounded memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ _END = object()
 
 
 def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
-    """The items, up to ``most`` of them made before they are asked for."""
+    """Yield the items; up to ``most`` of them are prefetched."""
     iterator = iter(items)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
         waiting = deque(pool.submit(next, iterator, _END) for _ in range(most))
@@ -28,7 +28,7 @@ def read_ahead(items: Iterable[Item], *, most: int) -> Iterator[Item]:
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Iterator[Result]:
-    """``function`` of every item, in order; as many at once as there are workers."""
+    """Yield ``function`` of every item, in order; ``workers`` of them run at once."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="finish") as pool:
         try:

@@ -1,4 +1,4 @@
-"""The JSON beside the results of a video: that of a photograph, and what time adds."""
+"""The JSON beside the results of a video: that of a photograph, and facts about time."""
 
 from dataclasses import dataclass
 
@@ -7,23 +7,22 @@ from rilievo.io.facts import Sidecar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFacts:
-    """What is particular to a video.
+    """Facts about a video.
 
     Attributes:
-        frames: How many were read and written.
-        rate: Average frames a second.
+        frames: Number of frames read and written.
+        rate: Average frames per second.
         time_base: Seconds of one tick, as a fraction.
-        ticks: When each frame is shown, from ``origin``; videos in Matroska are rounded to the
-            millisecond.
+        ticks: Time at which each frame is shown, from ``origin`` [ticks]; videos in Matroska are
+            rounded to the millisecond.
         origin: Time in the source that is zero here [s], as a fraction.
-        shots: Indices of the frames at which a shot begins; scales of different shots are not
-            known against each other, unless depth is metric.
-        scales: What the model's numbers of each frame were multiplied by, to bring frames
-            together.
-        shifts: What was added after that; all zero except for the affine kinds.
-        sound: What became of the sound.
-        notes: What was done to all frames.
-        faults: What was broken in the source, one line each.
+        shots: Indices of the frames at which a shot begins; the ratio of the scales of different
+            shots is unknown, unless depth is metric.
+        scales: Factor of each frame's numbers from the model, which aligns the frames.
+        shifts: Number added after that; all zero except for the affine kinds.
+        sound: Treatment of the sound, in words.
+        notes: Treatment of all frames, in words.
+        faults: Faults in the source, one line each.
     """
 
     frames: int
@@ -44,7 +43,7 @@ class ClipSidecar(Sidecar):
     """Everything that a reader of a video's results must know.
 
     Attributes:
-        video: What is particular to a video.
+        video: Facts about the video.
     """
 
     video: VideoFacts

@@ -1,4 +1,4 @@
-"""Before photographs leave for a service that is paid: how many, and whether the user agrees."""
+"""The user's consent to the number of paid calls, before photographs are sent to a service."""
 
 import sys
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
     """Ask before more than one paid call; a model that costs nothing passes.
 
     Args:
-        model: As it was loaded, before any refinement.
+        model: Model as loaded, before any refinement.
         jobs: All inputs; those that an earlier run finished count too, but are not sent.
-        options: What is done with them.
+        options: Options of the run.
 
     Raises:
-        OptionError: If the user does not agree, cannot be asked, or asks for what would cost an
-            unknown number of calls.
+        OptionError: If the user does not agree, cannot be asked, or asks for an unknown number of
+            calls.
     """
     if not isinstance(model, PaidModel):
         return
@@ -44,10 +44,10 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
     """Ask before more than one paid call; a model that costs nothing passes.
 
     Args:
-        model: As it was loaded, before any refinement.
-        photographs: That are going to be sent.
-        flip: Whether their mirror images are too.
-        yes: Whether the user has agreed beforehand.
+        model: Model as loaded, before any refinement.
+        photographs: Number of photographs to send.
+        flip: Whether their mirror images are sent too.
+        yes: Whether the user has agreed in advance.
 
     Raises:
         OptionError: If the user does not agree, or cannot be asked.
@@ -61,7 +61,7 @@ def agree_to_calls(model: Model, photographs: int, *, flip: bool, yes: bool) -> 
 
 
 def _batches(options: PredictOptions) -> bool:
-    # A batch of which one photograph fails is done again one by one.
+    # If one photograph of a batch fails, the batch is sent again one by one.
     return options.batch_size > 1
 
 

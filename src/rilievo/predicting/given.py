@@ -1,4 +1,4 @@
-"""Cameras and known distances in the forms in which Python has them."""
+"""Cameras and known distances in the forms that Python callers give."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ KnownLike = Known | str | tuple[float, float, float] | tuple[float, float, float
 
 
 def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | None:
-    """Intrinsics of a photograph.
+    """Read the intrinsics of a photograph.
 
     Args:
-        camera: In any of the forms.
+        camera: Intrinsics, a matrix K, a focal length, or None.
         size: (height, width) of the photograph [px].
 
     Raises:
-        OptionError: If it is none of the forms, or its numbers are no camera.
+        OptionError: If it has none of the forms, or impossible numbers.
     """
     if camera is None or isinstance(camera, Camera):
         return camera
@@ -46,10 +46,10 @@ def read_camera(camera: CameraLike | None, size: tuple[int, int]) -> Camera | No
 
 
 def read_known(known: Sequence[KnownLike]) -> tuple[Known, ...]:
-    """Known points and lengths.
+    """Read known points and lengths.
 
     Raises:
-        OptionError: If one is none of the forms, or its numbers make no sense.
+        OptionError: If one has none of the forms, or impossible numbers.
     """
     expected = (
         "known is a list of rilievo.KnownPoint, rilievo.KnownLength, (u, v, metres) or "
@@ -63,12 +63,12 @@ def read_known(known: Sequence[KnownLike]) -> tuple[Known, ...]:
 def read_sparse_depth(
     sparse: str | Path | np.ndarray, shape: tuple[int, int], unit: float | None
 ) -> tuple[KnownPoint, ...]:
-    """Known points of sparse depth, an array or a file.
+    """Read the known points of sparse depth from an array or a file.
 
     Args:
-        sparse: (h, w), with 0 and NaN as gaps; or a file as ``--sparse`` reads it.
+        sparse: Array (h, w) with 0 and NaN as gaps, or a file as ``--sparse`` reads it.
         shape: (height, width) of the photograph [px].
-        unit: Metres that one count stands for; 1 of floats when None.
+        unit: Metres of one count; if None, 1 for floating-point numbers.
 
     Raises:
         InputError: If it cannot be read, has no depth, or has other proportions.

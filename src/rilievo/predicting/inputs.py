@@ -1,4 +1,4 @@
-"""What the user named, as jobs: files, folders with their trees, patterns, videos."""
+"""The user's inputs as jobs: files, folders with their trees, patterns, videos."""
 
 import glob
 import os
@@ -17,7 +17,7 @@ from rilievo.io.signatures import PHOTO_SUFFIXES
 
 
 class Medium(StrEnum):
-    """How a job is read."""
+    """Kind of a job's input."""
 
     PHOTO = "photo"
     VIDEO = "video"
@@ -27,7 +27,7 @@ class Medium(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One input and where its results go.
+    """One input and the path of its results.
 
     Attributes:
         source: The file, or the folder of a sequence.
@@ -41,12 +41,12 @@ class Job:
 
 @dataclass(slots=True)
 class LeftOut:
-    """What a search passed over, filled while it goes on.
+    """Files and folders that a search left out, counted during the search.
 
     Attributes:
-        other_files: Neither photograph nor video by their names.
-        linked_folders: Links to folders, which are not followed.
-        results: Files that rilievo wrote.
+        other_files: Number of files that are neither photograph nor video by their names.
+        linked_folders: Number of links to folders, which are not followed.
+        results: Number of files that rilievo wrote.
         unreadable: Folders that cannot be read, each with the reason.
     """
 
@@ -56,7 +56,7 @@ class LeftOut:
     unreadable: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
-        """In words, what deserves a look."""
+        """One line for each kind of file that was left out."""
         counts = (
             ("neither photographs nor videos by their names", self.other_files),
             ("links to folders, which are not followed", self.linked_folders),
@@ -72,20 +72,20 @@ def find_jobs(
     sequence: bool,
     left_out: LeftOut | None = None,
 ) -> Iterator[Job]:
-    """Walk over everything that was named, in a fixed order, without holding a large tree.
+    """Yield a job for every input, in a fixed order, without holding a large tree in memory.
 
-    Folders are searched recursively and keep their tree under ``output``; hidden files, files
+    Folders are searched recursively and keep their tree under ``output``. Hidden files, files
     that are neither photograph nor video by their suffix, results of rilievo and ``output``
     itself are left out. A file that is named, or that a pattern finds, is tried whatever its
-    suffix, unless it is a result of rilievo among other inputs, as in ``photos/*``; what does not
-    exist is a job too, which will fail. Inputs that would come to the same target are told apart:
-    by their suffix within a folder, by a number between arguments.
+    suffix, unless it is a result of rilievo among other inputs, as in ``photos/*``. A file that
+    does not exist is a job too, which will fail. Inputs with the same target are distinguished by
+    their suffix within a folder, and by a number between arguments.
 
     Args:
         inputs: Files, folders, or patterns such as ``photos/**/*.jpg``.
-        output: The folder for results.
+        output: Folder for the results.
         sequence: Whether a folder is one clip, rather than single photographs.
-        left_out: Counts what is passed over.
+        left_out: Counter of the files left out.
 
     Raises:
         InputError: If nothing that was named exists.
@@ -116,7 +116,7 @@ def _expand(name: str) -> list[Path]:
 
 
 def _without_results(paths: Sequence[Path], left_out: LeftOut) -> list[Path]:
-    """The paths that no JSON of rilievo beside them lists: patterns find results too."""
+    """Leave out paths that a JSON of rilievo beside them lists: patterns find results too."""
     results: dict[Path, set[str]] = {}
     kept = []
     for path in paths:
@@ -145,7 +145,7 @@ def _own_target(path: Path) -> str:
 
 
 def distinct(names: Iterable[str]) -> list[str]:
-    """Number what comes twice; case is ignored, as some file systems do."""
+    """Number names that occur twice; case is ignored, as in some file systems."""
     taken: set[str] = set()
     result = []
     for name in names:
@@ -188,7 +188,7 @@ def _walk(folder: Path, target: Path, output: Path, left_out: LeftOut) -> Iterat
 
 
 def own_names(files: Sequence[str]) -> list[str]:
-    """The stem of each file; the whole name where the stem comes twice in the folder."""
+    """Stem of each file, or its whole name if the stem occurs twice in the folder."""
     stems = Counter(Path(name).stem.lower() for name in files)
     return distinct(
         Path(name).stem if stems[Path(name).stem.lower()] == 1 else name for name in files
@@ -196,7 +196,7 @@ def own_names(files: Sequence[str]) -> list[str]:
 
 
 def _results(folder: Path, names: Sequence[str]) -> set[str]:
-    """What rilievo's JSONs in this folder list, and these JSONs; also folders of frames."""
+    """Names of rilievo's JSONs in this folder and of the files and folders that they list."""
     results: set[str] = set()
     for name in names:
         if name.endswith(SUFFIX):
@@ -206,7 +206,7 @@ def _results(folder: Path, names: Sequence[str]) -> set[str]:
 
 
 def _listed(path: Path) -> set[str]:
-    """The files that a JSON of rilievo lists; none for any other JSON."""
+    """Names that a JSON of rilievo lists; none for any other JSON."""
     try:
         with path.open("rb") as file:
             # Folders exported from phones have a JSON beside every photograph.

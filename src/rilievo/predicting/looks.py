@@ -1,4 +1,4 @@
-"""A coarse sample of a video's frame, and what two of them tell of each other."""
+"""Coarse samples of a video's frames, and their comparison: cuts, stillness, growth of scale."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from PIL import Image
 from rilievo.types import DepthMap, Photo
 
 _SAMPLES = 1 << 14
-"""Pixels compared of a frame, at most."""
+"""Largest number of pixels of a frame that are compared."""
 
 _UNMOVED = 0.25
-"""A pixel that moved less than this [px of the sample] hardly moved."""
+"""Motion below which a pixel counts as unmoved [px of the sample]."""
 _FAINT = 4.0
-"""Grey levels a pixel that an edge has to rise by, at least, to tell motion."""
+"""Least slope of an edge that shows motion [grey levels per pixel]."""
 _STILL_SHARE = 0.5
-"""The camera stands still if so many of the pixels that can tell have hardly moved."""
+"""Least share of unmoved pixels, among those on edges, if the camera stands still."""
 _TRIMMED = 0.1
 _FEWEST = 0.05
-"""Share of a frame that has to be unmoved for the scale to rest on these pixels alone."""
+"""Least share of a frame that is unmoved, for the scale to be taken from these pixels alone."""
 
 _CUT_CORRELATION = 0.5
 _CUT_COLOURS = 0.25
-"""At a cut neither the layout nor the colours stay. Measured on hand-held and driving videos at
-10 to 30 frames a second: correlation above 0.57 and colour distance below 0.23 between frames;
-between unlike scenes nearly always below 0.45 and above 0.3."""
+"""Limits of a cut, at which both the layout and the colours change. Measured on hand-held and
+driving videos at 10 to 30 frames per second: correlation above 0.57 and colour distance below 0.23
+between frames; between unlike scenes nearly always below 0.45 and above 0.3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class Look:
     """A coarse sample of one frame.
 
     Attributes:
-        numbers: The model's numbers; of depth, the logarithm.
-        valid: Where they count.
-        is_logarithm: Whether growing by a factor is adding to ``numbers``.
+        numbers: The model's numbers; for depth, their logarithm.
+        valid: Pixels that count.
+        is_logarithm: Whether ``numbers`` are logarithms.
         grey: Grey levels, 0 to 255, of the same pixels.
         layout: A tiny grey picture of zero mean and unit length.
         colours: Share of pixels of each of 512 colours.
@@ -51,14 +51,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A frame against an earlier one.
+    """Comparison of a frame with an earlier one.
 
     Attributes:
-        is_cut: They show different scenes; nothing else is to be read then.
-        is_still: The camera has not moved between them.
-        growth: Logarithm of the later scale over the earlier.
-        level: Of the later numbers, over the pixels compared: their trimmed mean.
-        reference_level: Of the earlier numbers, over the same pixels.
+        is_cut: Whether they show different scenes; the other attributes mean nothing then.
+        is_still: Whether the camera has not moved between them.
+        growth: Logarithm of the later scale over the earlier one.
+        level: Trimmed mean of the later numbers, over the pixels compared.
+        reference_level: Trimmed mean of the earlier numbers, over the same pixels.
     """
 
     is_cut: bool
@@ -72,7 +72,7 @@ def look_at(depth: DepthMap, photo: Photo) -> Look:
     """Sample a frame.
 
     Args:
-        depth: What the model says of it, at any resolution.
+        depth: Depth of the frame from the model, at any resolution.
         photo: The frame.
     """
     stride = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
@@ -97,7 +97,7 @@ def compare(reference: Look, look: Look) -> Comparison:
         return Comparison(is_cut=True)
     unmoved, is_still = _unmoved(reference.grey, look.grey)
     both = reference.valid & look.valid
-    # Under a moving camera what hardly moved is what is flat, and a poorer sample than all.
+    # If the camera moves, unmoved pixels are mostly flat ones, a worse sample than all pixels.
     chosen = both & unmoved if is_still else both
     if np.count_nonzero(chosen) < _FEWEST * chosen.size:
         chosen = both
@@ -120,10 +120,10 @@ def compare(reference: Look, look: Look) -> Comparison:
 
 
 def _centre(numbers: Float64[np.ndarray, "n"]) -> float:
-    """The mean without the lowest and the highest tenth.
+    """Mean without the lowest and the highest tenth.
 
-    It leaves less flicker than the median does, measured on a hand-held video with a depth sensor:
-    networks err from frame to frame in places, and a mean evens that out.
+    It leaves less flicker than the median, measured on a hand-held video with a depth sensor:
+    errors of networks vary locally from frame to frame, and a mean averages them.
     """
     low, high = np.quantile(numbers, (_TRIMMED, 1 - _TRIMMED))
     return float(numbers[(numbers >= low) & (numbers <= high)].mean())
@@ -132,11 +132,11 @@ def _centre(numbers: Float64[np.ndarray, "n"]) -> float:
 def _unmoved(
     before: Float32[np.ndarray, "h w"], after: Float32[np.ndarray, "h w"]
 ) -> tuple[Bool[np.ndarray, "h w"], bool]:
-    """Pixels that hardly moved, and whether the camera stood still.
+    """Find pixels that hardly moved, and whether the camera stood still.
 
-    The motion that a change of brightness stands for is the change over the slope of the picture
-    (the normal flow of Horn and Schunck, 1981). Where the picture is flat this says nothing, so
-    the camera's stillness is judged on its edges.
+    Motion is the change of brightness over the slope of the picture (the normal flow of Horn and
+    Schunck, 1981). It is unknown where the picture is flat, so only edges decide whether the
+    camera stood still.
     """
     change = after - before
     change = np.abs(change - np.median(change))
@@ -151,7 +151,7 @@ def _unmoved(
 
 
 def _is_cut(one: Look, other: Look) -> bool:
-    """Whether layout and colours both changed: a flash keeps the first, fast motion the second."""
+    """Whether layout and colours both changed; a flash keeps layout, fast motion colours."""
     apart = np.abs(one.colours - other.colours).sum() / 2
     return bool(one.layout @ other.layout < _CUT_CORRELATION and apart > _CUT_COLOURS)
 
@@ -176,5 +176,5 @@ def _colours(pixels: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "512"]:
 
 
 def _log_ratio(one: float, other: float) -> float:
-    """Zero where either spread is: a constant map has no scale."""
+    """Logarithm of the ratio; zero if either spread is zero, as a constant map has no scale."""
     return float(np.log(one / other)) if one > 0 and other > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Answers for the frames of a video, kept on disk between the two times it is gone through."""
+"""A temporary file of the network outputs of a video, kept between the two passes."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ _UNIT = 32767
 
 
 class Spool:
-    """Network answers in a file, in order.
+    """Network outputs of a video's frames in a file, in order.
 
-    Numbers keep 16 bits: depth that is positive, 65,536 steps of its logarithm from the nearest to
-    the farthest of its frame (steps of 0.01 % where these are 1 to 500); other depth, as many even
-    steps; normals, steps of 1/32767; confidence, of 1/65535. What comes back is within half a
-    step of what went in, where that is valid.
+    Numbers keep 16 bits. Positive depth has 65,536 steps of its logarithm from the nearest to the
+    farthest of its frame (steps of 0.01 % if these are 1 to 500), other depth as many even steps;
+    normals have steps of 1/32767, confidence of 1/65535. Valid numbers are restored within half a
+    step.
     """
 
     def __init__(self, file: IO[bytes], *, is_positive: bool) -> None:
         """Begin at the start of an empty file.
 
         Args:
-            file: To write and read.
-            is_positive: Whether depth is.
+            file: File to write and read.
+            is_positive: Whether depth is always positive.
         """
         self._file = file
         self._is_positive = is_positive
@@ -37,7 +37,7 @@ class Spool:
         self.count = 0
 
     def append(self, answer: Inference) -> None:
-        """Keep the answer for the next frame; all have the same parts and sizes.
+        """Append the output of the next frame; all frames have the same parts and sizes.
 
         Raises:
             OSError: If the disk is full.
@@ -63,7 +63,7 @@ class Spool:
         self.count += 1
 
     def __iter__(self) -> Iterator[Inference]:
-        """The answers from the first, any number of times."""
+        """Yield the outputs from the first frame on, any number of times."""
         for index in range(self.count):
             self._file.seek(index * self._record.itemsize)
             row = np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
@@ -84,12 +84,12 @@ class Spool:
 
 @contextmanager
 def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
-    """A spool in a file without a name, which goes with the process however that ends.
+    """Open a spool in an unnamed temporary file, which vanishes however the process ends.
 
     Args:
-        folder: Where there is room: three bytes for each pixel of each network answer, and
+        folder: Folder with enough space: three bytes for each pixel of each network output, and
             six more with normals.
-        is_positive: Whether depth is.
+        is_positive: Whether depth is always positive.
 
     Raises:
         OSError: If the system refuses.
@@ -99,7 +99,7 @@ def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
 
 
 def _record_of(answer: Inference) -> np.dtype:
-    """How one answer lies in the file."""
+    """Layout of one frame's record in the file."""
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
     if answer.depth is not None:
         fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
@@ -115,7 +115,7 @@ def _record_of(answer: Inference) -> np.dtype:
 def _filled(
     depth: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "h w"]:
-    """The depth, its smallest valid number where it is not: steps are for what counts alone."""
+    """Fill invalid depth with the smallest valid number, so that steps span valid numbers only."""
     if valid.all():
         return depth
     least = depth[valid].min() if valid.any() else np.float32(1)
@@ -123,7 +123,7 @@ def _filled(
 
 
 def _mask(row: np.void) -> Bool[np.ndarray, "h w"] | None:
-    """Where a frame has depth; None if everywhere."""
+    """Mask of the pixels with depth; None if all have depth."""
     return None if row["valid"].all() else row["valid"]
 
 

@@ -1,4 +1,4 @@
-"""What a run did, what it passed over and why: said while it goes on, and at its end."""
+"""Progress and summary of a run: inputs done, skipped and failed, reported as they happen."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 LISTED = 20
-"""Failures, and notes, in the closing summary; failures are all said when they happen too."""
+"""Largest number of failures, and of notes, in the summary; failures are also reported at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +19,17 @@ class Summary:
 
     Attributes:
         done: Inputs predicted and written.
-        finished_before: Inputs passed over because an earlier run had finished them.
-        failed: Inputs that could not be done; each was said when it happened.
+        finished_before: Inputs skipped because an earlier run had finished them.
+        failed: Inputs that failed; each was reported when it happened.
         failures: The first of their messages, one line each.
-        notes: The first lines about what was done but deserves a look.
-        noted: How many there were.
+        notes: The first notes on results that need attention, one line each.
+        noted: Number of all notes.
         seconds: Wall time.
-        output: Where the results are.
-        interrupted: Whether the user stopped it.
-        wrote: What the files of the only input that was done begin with; None of several.
-        begins_anew: The video that was under way when the user stopped it; None where none was.
+        output: Folder of the results.
+        interrupted: Whether the user stopped the run.
+        wrote: Path of the results, without suffix, of the only input that was done; None if
+            several were.
+        begins_anew: The video that was being predicted when the user stopped the run, if any.
         frames: Number of frames of the videos that were done.
         frame_seconds: Wall time of those videos alone.
     """
@@ -81,7 +82,7 @@ class Summary:
 
 
 def _rate(done: int, seconds: float) -> str:
-    """Inputs a second; of slow ones, such as videos, the seconds of one."""
+    """Inputs per second, in words; for slow ones, such as videos, seconds per input."""
     if done * 2 < seconds:
         return f"{seconds / done:.1f} s each"
     return f"{done / seconds:.1f} a second"
@@ -89,12 +90,12 @@ def _rate(done: int, seconds: float) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts what happens, and shows it: a bar on a terminal, else a line now and then.
+    """Counter of a run's inputs that shows progress: a bar on a terminal, else occasional lines.
 
     Args:
-        output: Where the results go.
-        total: Number of inputs, where it is known.
-        show: Whether to show progress; failures are said in any case.
+        output: Folder of the results.
+        total: Number of inputs, if it is known.
+        show: Whether to show progress; failures are reported in any case.
     """
 
     output: Path
@@ -131,10 +132,10 @@ class Tally:
             self._bar.close()
 
     def done(self, target: Path | None = None, *, frames: int = 0, seconds: float = 0.0) -> None:
-        """One more input is predicted and written.
+        """Count an input that is predicted and written.
 
         Args:
-            target: What its files' names begin with.
+            target: Path of its results without suffix.
             frames: Number of frames of a video.
             seconds: Wall time that they took.
         """
@@ -145,12 +146,12 @@ class Tally:
         self._advance()
 
     def finished_before(self) -> None:
-        """One more input had been finished by an earlier run."""
+        """Count an input that an earlier run had finished."""
         self._finished_before += 1
         self._advance()
 
     def failed(self, message: str) -> None:
-        """One more input failed; ``message`` is one line that begins with its name."""
+        """Count an input that failed; ``message`` is one line that begins with its name."""
         self._failed += 1
         if len(self._failures) < LISTED:
             self._failures.append(message)
@@ -158,7 +159,7 @@ class Tally:
         self._advance()
 
     def trace(self, error: Exception) -> None:
-        """Where a defect of ours lies, on standard error; once for each place in the code."""
+        """Write the traceback of a defect of rilievo to standard error, once per line of code."""
         place = traceback.extract_tb(error.__traceback__)[-1:]
         if place in self._traced:
             return
@@ -166,13 +167,13 @@ class Tally:
         self._write("".join(traceback.format_exception(error)).rstrip())
 
     def note(self, message: str) -> None:
-        """Something was done but deserves a look."""
+        """Keep a note on a result that needs attention."""
         self._noted += 1
         if len(self._notes) < LISTED:
             self._notes.append(message)
 
     def part(self, message: str) -> None:
-        """How far one long input is; shown now and then."""
+        """Show the progress of one long input, at most every 10 s without a bar."""
         now = time.perf_counter()
         if self._bar is not None:
             self._bar.set_description_str(message)
@@ -181,7 +182,7 @@ class Tally:
             self._write(f"rilievo: {message}")
 
     def say(self, message: str) -> None:
-        """A line on standard error, above the bar where there is one."""
+        """Write a line to standard error, above the bar if there is one."""
         if self._bar is not None:
             self._write(message)
         elif self.total != 1:
@@ -190,13 +191,13 @@ class Tally:
     def _write(self, text: str) -> None:
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
-        elif sys.stderr is not None:  # as it is where the user closed it
-            # That nobody listens any more, or a log is full, is no reason to end the run.
+        elif sys.stderr is not None:  # it is None if the user closed it
+            # A closed pipe or a full disk of logs must not end the run.
             with suppress(OSError):
                 print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def summary(self) -> Summary:
-        """The end of the run."""
+        """Summary of the run."""
         return Summary(
             done=self._done,
             finished_before=self._finished_before,
@@ -228,7 +229,7 @@ class Tally:
 def _bar(total: int | None) -> Any:
     from tqdm import tqdm
 
-    # Its thread that redraws slow bars would outlive the run.
+    # The thread of tqdm that redraws slow bars would outlive the run.
     tqdm.monitor_interval = 0
     known = "{desc} |{bar}| {n_fmt} of {total_fmt}, {rate_noinv_fmt}, {remaining} left"
     return tqdm(

@@ -1,25 +1,25 @@
-"""Bringing the scales of a video's frames together over time.
+"""Alignment of the scales of a video's frames over time.
 
 A model that sees one frame at a time gives each its own scale (and, for the affine kinds, its own
-shift), so depth pumps. Each frame is corrected by one factor (and shift), found from all frames:
+shift), so depth flickers. Each frame is corrected by one factor (and shift), found from all frames:
 
 1. Every frame is compared with a reference, an earlier frame of the same shot: the typical ratio
-   of their numbers says how much they have grown. The reference stays while the camera stands
-   still, and only pixels that hardly moved count; else it is the frame before. Chained, the
-   logarithms of these ratios are the apparent path A of the scale: what happened to the scene (a
-   camera that comes nearer) plus each frame's whim.
-2. A chain of ratios drifts as a random walk does, so A is not simply undone. The path P that the
-   corrected video takes is the smoothest near A: in each shot the minimum of
+   of their numbers is their growth. While the camera stands still the reference stays the same,
+   and only pixels that hardly moved count; otherwise it is the frame before. The chained
+   logarithms of these ratios are the apparent path A of the scale: true changes of the scene (a
+   camera that comes nearer) plus each frame's random error of scale.
+2. A chain of ratios drifts as a random walk does, so A is not simply subtracted. The path P of the
+   corrected video is the smoothest near A: in each shot the minimum of
 
        Σ (P_t - A_t)² + Σ μ_t (P_{t+1} - 2 P_t + P_{t-1})² + Σ w_t (P_t - P_{t-1})²
 
    The first sum keeps the model's own scale in the long run: the correction P - A has mean zero
-   in a shot, so nothing drifts. The second takes away what changes fast (``SMOOTHED``) and leaves
-   steady motion as it is: it is zero for a straight line. The third holds the scale where the
-   camera stood still for a while (``STILL``, ``HELD``), and is zero elsewhere. A camera that
-   creeps looks like one still stretch after another: between two of them the second sum gives
-   way, so that they may differ.
-3. At a cut everything begins anew: the scales of two shots have nothing to do with each other.
+   in a shot, so nothing drifts. The second removes fast changes (``SMOOTHED``) and keeps steady
+   motion: it is zero for a straight line. The third holds the scale while the camera stands still
+   for some time (``STILL``, ``HELD``), and is zero elsewhere. A creeping camera looks like one
+   still stretch after another: between two of them the second sum is dropped, so that their
+   scales may differ.
+3. Each shot is treated separately, as the scales of two shots are unrelated.
 
 The first two sums are the smoother of Whittaker (1923), and of Hodrick and Prescott (1997).
 """
@@ -36,21 +36,21 @@ from rilievo.predicting.looks import Look, compare
 from rilievo.types import DepthKind
 
 SMOOTHED = 1.5
-"""Period [s] of which half of a change of scale is left; faster changes are taken away."""
+"""Period [s] at which a change of scale is halved; faster changes are removed."""
 HELD = 10.0
-"""A camera that stands still lets the scale follow the model's own only as slowly as this [s]."""
+"""Time [s] in which the scale follows the model's own while the camera stands still."""
 STILL = 0.5
-"""A camera has stood still once the picture has not moved for so long [s]."""
+"""Time [s] without motion of the picture after which the camera counts as standing still."""
 
 _CREEPING = 10.0
-"""w between two still stretches: they differ by about a per cent, and a model's frames by a few."""
+"""w between two still stretches: they differ by about 1 %, and a model's frames by a few."""
 _FEWEST_FRAMES = 8
-"""``SMOOTHED`` in frames, at least: a slow sequence flickers too."""
+"""Least length of ``SMOOTHED`` in frames: a sequence of few frames per second flickers too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """A frame's numbers are multiplied by ``scale``, then ``shift`` is added."""
+    """Correction of a frame: numbers are multiplied by ``scale``, then ``shift`` is added."""
 
     scale: float
     shift: float = 0.0
@@ -58,14 +58,14 @@ class Correction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """One frame against its reference.
+    """Comparison of one frame with its reference.
 
     Attributes:
-        reference: Index of the frame it was compared with; its own where a shot begins.
+        reference: Index of the frame it was compared with; its own if it begins a shot.
         is_still: Whether the camera has not moved between them.
         growth: Logarithm of its scale over the reference's.
-        level: Of its numbers, over the pixels compared.
-        reference_level: Of the reference's numbers, over the same pixels.
+        level: Trimmed mean of its numbers, over the pixels compared.
+        reference_level: Trimmed mean of the reference's numbers, over the same pixels.
     """
 
     reference: int
@@ -76,13 +76,13 @@ class _Step:
 
 
 class ScaleTrack:
-    """Watches the frames of a video go by, once, and then knows the correction of each."""
+    """Collector of a video's frames, in one pass, that computes a correction for each."""
 
     def __init__(self, kind: DepthKind) -> None:
         """Begin a video.
 
         Args:
-            kind: What the model's numbers are: the affine kinds get a shift too.
+            kind: Kind of the model's numbers; the affine kinds get a shift too.
         """
         self._affine = kind in (DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
         self._steps: list[_Step] = []
@@ -90,7 +90,7 @@ class ScaleTrack:
         self._reference_index = 0
 
     def watch(self, look: Look) -> None:
-        """Take in the next frame."""
+        """Compare the next frame with its reference."""
         index = len(self._steps)
         comparison = None if self._reference is None else compare(self._reference, look)
         if comparison is None or comparison.is_cut:
@@ -114,10 +114,10 @@ class ScaleTrack:
         return [index for index, step in enumerate(self._steps) if step.reference == index]
 
     def corrections(self, rate: float) -> list[Correction]:
-        """One correction a frame, from everything watched.
+        """Compute one correction per frame, from all frames watched.
 
         Args:
-            rate: Frames a second.
+            rate: Frames per second.
         """
         firsts = [*self.shots, len(self._steps)]
         return [
@@ -149,12 +149,12 @@ class ScaleTrack:
 def smooth_path(
     apparent: Float64[np.ndarray, "n"], held: Bool[np.ndarray, "n"], *, rate: float
 ) -> Float64[np.ndarray, "n"]:
-    """The path P of this module's first lines, exactly, in time proportional to its length.
+    """Compute the path P of the module's docstring, exactly and in linear time.
 
     Args:
         apparent: The path A.
-        held: Frames that are held to the one before them.
-        rate: Frames a second.
+        held: Frames that are held to the scale of the frame before.
+        rate: Frames per second.
     """
     period = max(SMOOTHED * rate, _FEWEST_FRAMES)
     # The response to a wave of this period is 1 / (1 + μ (2 sin(π / period))⁴) = 1/2.
@@ -171,7 +171,7 @@ def _minimise(
     bending: Float64[np.ndarray, "m"],
     holding: Float64[np.ndarray, "n-1"],
 ) -> Float64[np.ndarray, "n"]:
-    """The path for given weights μ and w: where the gradient of the three sums is zero."""
+    """Compute the path for given weights μ and w, where the gradient of the three sums is zero."""
     count = len(apparent)
     diagonal, first, second = np.ones(count), np.zeros(count), np.zeros(count)
     diagonal[1:] += holding
@@ -198,7 +198,7 @@ def _solve_five_diagonals(
     ``first[i]`` is M[i, i + 1] and ``second[i]`` is M[i, i + 2]; entries beyond the end are zero.
     """
     count = len(diagonal)
-    # Two empty rows in front spare the first rows their exceptions.
+    # Two zero rows in front avoid special cases for the first rows.
     d, l1, l2, y = ([0.0] * (count + 2) for _ in range(4))
     rows = zip(diagonal.tolist(), first.tolist(), second.tolist(), right.tolist(), strict=True)
     for i, (m0, m1, m2, value) in enumerate(rows, start=2):
@@ -213,7 +213,7 @@ def _solve_five_diagonals(
 
 
 def _chain(rises: Sequence[float], references: Sequence[int]) -> Float64[np.ndarray, "n"]:
-    """Add up rises from reference to reference."""
+    """Sum up rises from reference to reference."""
     path = np.zeros(len(rises))
     for index in range(1, len(rises)):
         path[index] = path[references[index]] + rises[index]
@@ -221,7 +221,7 @@ def _chain(rises: Sequence[float], references: Sequence[int]) -> Float64[np.ndar
 
 
 def _held(steps: Sequence[_Step], fewest: int) -> Bool[np.ndarray, "n"]:
-    """Frames of stretches in which the camera stood still: at least ``fewest`` in a row."""
+    """Find frames of stretches in which the camera stood still for at least ``fewest`` frames."""
     held = np.zeros(len(steps), bool)
     first = 0
     for (is_still, _), stretch in groupby(steps, key=lambda step: (step.is_still, step.reference)):

@@ -1,4 +1,4 @@
-"""The cells of a sweep: their names, and what is there of them."""
+"""The cells of a sweep: names and record files."""
 
 import hashlib
 import re
@@ -19,13 +19,13 @@ CELLS, CELL = "cells", "cell.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A cell to be done.
+    """A planned cell.
 
     Attributes:
-        entry: Its backbone.
-        config: Of its run; the layers taken stand in it.
-        alone: Whether it is one layer alone, for the plot of layers.
-        name: Of its folder; another configuration has another.
+        entry: Backbone of the cell.
+        config: Configuration of the training run, including the layers used.
+        alone: Whether the cell uses a single layer, for the plot of layers.
+        name: Name of the cell's folder, unique to its configuration.
     """
 
     entry: BackboneEntry
@@ -37,7 +37,7 @@ class Planned:
 def plan_cell(
     entry: BackboneEntry, config: ProbeConfig, test: TestChoice, *, alone: bool
 ) -> Planned:
-    """A cell with its name: readable, and told from other settings by the end of it."""
+    """Name a cell: readable words, then a digest of the settings."""
     blueprint = config.blueprint
     digest = hashlib.sha256(f"{to_json(config)}{to_json(test)}".encode()).hexdigest()[:8]
     layers = "-".join(map(str, blueprint.backbone.layers or ()))
@@ -48,10 +48,10 @@ def plan_cell(
 
 
 def read_cell(folder: Path) -> Cell | None:
-    """The cell that was done in a folder; None where it is not.
+    """Read the record of a finished cell; None where there is none or it is torn.
 
     Raises:
-        InputError: If its record is broken.
+        InputError: If the record is invalid.
     """
     path = folder / CELL
     if not path.exists() or is_torn(path):
@@ -68,6 +68,6 @@ def read_cell(folder: Path) -> Cell | None:
 
 
 def write_cell(cell: Cell, folder: Path) -> None:
-    """Write the record of a cell: it is done then."""
+    """Write the record of a cell, which marks it as finished."""
     with replacing(folder / CELL) as part:
         part.write_text(to_json(cell, indent=2), encoding="utf-8")

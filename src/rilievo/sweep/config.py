@@ -1,4 +1,4 @@
-"""What a sweep is: every backbone with every probe, on every task, with every seed."""
+"""Configuration of a sweep: every backbone with every probe, on every task, with every seed."""
 
 import itertools
 from collections.abc import Mapping
@@ -18,65 +18,65 @@ class BackboneEntry:
     """timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
     package.module:Class."""
     label: str | None = None
-    """What tables call it; by default its name, and 'random' behind it where its weights are."""
+    """Name in tables; by default the backbone's name, with '(random)' for random weights."""
     weights: str = "pretrained"
-    """pretrained, random, or the file that holds them."""
+    """pretrained, random, or a file of weights."""
     layers: tuple[int, ...] | None = None
-    """Layers taken; by default four, evenly spread. In the file also "each": each of those alone
-    too, for the plot of layers."""
+    """Layers used; by default four, evenly spread. The file may also say "each", which adds runs
+    of every layer alone, for the plot of layers."""
     each_layer: bool = False
-    """What 'layers = "each"' sets."""
+    """Whether every layer is also probed alone; set by 'layers = "each"'."""
     tokens: bool | None = None
-    """Whether the class token counts as further channels."""
+    """Whether the class token is appended as further channels."""
     redraw: bool = False
-    """Whether every seed draws its own random weights; otherwise all have the same."""
+    """Whether every seed draws its own random weights; otherwise all seeds share them."""
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Name of the backbone in tables."""
         return self.label or self.name + (" (random)" if self.weights == "random" else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestChoice:
-    """What trained probes are scored on; its table in the file is [test]."""
+    """Test set and benchmarks for trained probes; its table in the file is [test]."""
 
-    # Not a test of ours, whatever its name begins with.
+    # pytest must not collect this class, whose name begins with Test.
     __test__ = False
 
     split: str | None = None
-    """Of the same dataset; by default its first."""
+    """Split of the training dataset to score on; by default its first."""
     list_file: str | None = None
-    """Your own list of images in place of the split's."""
+    """File with your own list of images, in place of the split's."""
     limit: int | None = None
-    """The first images alone."""
+    """Use only this many images, the first ones."""
     input_crop: str = "none"
-    """What the network gets to see: none, nyu_square, nyu_eigen or kitti_benchmark; of benchmarks
-    that are named here, their own."""
+    """Crop of the images before the network: none, nyu_square, nyu_eigen or kitti_benchmark.
+    Benchmarks named below use their own."""
     benchmarks: tuple[str, ...] = ()
-    """Names that 'rilievo benchmarks' lists; by default 'depth' and 'depth' with scale and shift
-    fitted, and 'normals'."""
+    """Names from 'rilievo benchmarks'; by default 'depth', 'depth' with fitted scale and shift,
+    and 'normals'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheChoice:
-    """Where features of frozen backbones are kept; its table in the file is [cache]."""
+    """Cache for features of frozen backbones; its table in the file is [cache]."""
 
     folder: str | None = None
-    """By default 'features' in the sweep's folder."""
+    """Folder of the cache; by default 'features' in the sweep's folder."""
     enabled: bool = True
     precision: str = "fp16"
-    """Of what is kept: fp16 or int8."""
+    """Precision of cached features: fp16 or int8."""
     gigabytes: float = 20.0
-    """It does not grow beyond this."""
+    """Largest size of the cache [GB]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepConfig:
-    """A sweep, as its file says it."""
+    """A sweep, as described by its file."""
 
     title: str = "Probes on frozen features"
-    """Above the table."""
+    """Title above the table."""
     preset: str = "default"
     """default, probe3d or probe3d-old."""
     backbones: tuple[BackboneEntry, ...]
@@ -84,18 +84,18 @@ class SweepConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     probes: tuple[ProbeChoice, ...] = (ProbeChoice(),)
     size: tuple[int, int] = (480, 480)
-    """(height, width) at which networks see every image [px]."""
+    """(height, width) of every image at the network's input [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: bool = True
-    """Whether normals come with kappa."""
+    """Whether probes predict kappa, the concentration of normals, too."""
     data: DataChoice
     test: TestChoice = field(default_factory=TestChoice)
     cache: CacheChoice = field(default_factory=CacheChoice)
     training: Mapping[str, int | float | str | bool] = field(default_factory=dict)
-    """Fields of the training that are not as in the preset, such as epochs, by their names; those
-    of losses and augmentation with a dot: losses.depth."""
+    """Training fields that differ from the preset, by name, such as epochs; those of losses and
+    augmentation with a dot: losses.depth."""
     pictures: int = 4
-    """Images of which pictures are drawn."""
+    """Number of images in the pictures."""
 
     def __post_init__(self) -> None:
         for name in ("backbones", "tasks", "seeds", "probes"):
@@ -109,13 +109,13 @@ class SweepConfig:
             raise OptionError(
                 f"two backbones would be called '{min(twice)}' in the table: give each a label"
             )
-        # Refused before any work is done, rather than cell by cell.
+        # Wrong training fields are refused before any work, rather than cell by cell.
         overridden(self._base(), self.training)
 
     def configs(
         self, entry: BackboneEntry, layers: tuple[int, ...] | None
     ) -> tuple[ProbeConfig, ...]:
-        """The runs of one backbone with some layers taken, in the order they are done."""
+        """Runs of one backbone with given layers, in the order of execution."""
         return tuple(
             self._config(entry, layers, probe, task, seed)
             for probe, task, seed in itertools.product(self.probes, self.tasks, self.seeds)

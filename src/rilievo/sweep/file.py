@@ -1,4 +1,4 @@
-"""A sweep's file: TOML, or YAML of the same names."""
+"""Reads the file of a sweep: TOML, or YAML with the same names."""
 
 import json
 import tomllib
@@ -18,15 +18,15 @@ _MOST_SEEDS = 1000
 _MOST_DOTS = 1000
 
 EACH = "each"
-"""What a backbone's ``layers`` may say in place of a list."""
+"""Value of a backbone's ``layers`` that stands for every layer alone."""
 
 
 def read_sweep(path: Path) -> SweepConfig:
-    """Read a sweep's file. Paths in it start from the folder it lies in.
+    """Read the file of a sweep. Paths in it are relative to its folder.
 
     Raises:
-        InputError: If it cannot be read, or says what a sweep has not.
-        MissingExtraError: If it is YAML and no package reads that.
+        InputError: If the file cannot be read, or has unknown names or invalid values.
+        MissingExtraError: If it is YAML and no YAML package is installed.
     """
     table = _table(path)
     where = printable(path)
@@ -61,7 +61,7 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _toml(text: str) -> Any:
-    # The time of tomllib grows with the square of a key's parts.
+    # tomllib takes quadratic time in the number of a key's parts.
     if max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
         raise ValueError(f"a line has more than {_MOST_DOTS} dots")
     return tomllib.loads(text)
@@ -75,7 +75,7 @@ def _yaml(text: str) -> Any:
 
 
 def _prepare(table: dict[str, Any], folder: Path) -> None:
-    """Bring what a file may say in a shorter form to that of the record."""
+    """Expand the short forms of a file to those of ``SweepConfig``, in place."""
     if isinstance(seeds := table.get("seeds"), int) and not isinstance(seeds, bool):
         if seeds > _MOST_SEEDS:
             raise ValueError(f"seeds are at most {_MOST_SEEDS}, got {seeds}")
@@ -101,7 +101,7 @@ def _prepare(table: dict[str, Any], folder: Path) -> None:
 
 
 def _tables(values: Any) -> list[dict[str, Any]]:
-    """Those that are tables; what is not is refused by the record."""
+    """Values of a list that are tables; the others are refused when the record is built."""
     return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
 
 
@@ -121,7 +121,7 @@ def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _refuse_unknown(kind: Any, data: Any, where: str) -> None:
-    """A name that nothing reads is a slip of the pen, and would silently change nothing."""
+    """Refuse unknown names, such as misspelt ones, which would otherwise have no effect."""
     if get_origin(kind) is tuple and isinstance(data, list):
         for each in data:
             _refuse_unknown(get_args(kind)[0], each, where)

@@ -1,4 +1,4 @@
-"""How a sweep is done; what it does is in its file."""
+"""Options for running a sweep; its contents are described by its file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,26 +12,26 @@ from rilievo.errors import OptionError
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """Everything that can be asked of a sweep besides its file.
+    """Options for running a sweep.
 
     Raises:
         OptionError: If an option is out of range.
     """
 
     output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
-    """Folder of the sweep; by default runs/NAME of the file. Cells that are done in it are not
-    done anew, one that was under way goes on."""
+    """Folder of the sweep; by default runs/NAME of the file. Finished cells in it are kept, and
+    an unfinished one is resumed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda, cuda:N, coreml or directml."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Threads of torch; by default as it chooses."""
+    """Number of torch's threads; by default torch chooses."""
     part: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
-    """Do every Nth cell alone, from the Ith: one process a GPU, with the same folder. Call once
-    more without it for the whole table."""
+    """Do only every Nth cell, from the Ith: one process per GPU, all with the same folder. Call
+    once more without it for the whole table."""
 
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Processes that fill the feature cache before a cell is trained; by default training fills
-    it as it goes."""
+    """Number of processes that fill the feature cache before a cell is trained; by default
+    training fills it."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None
     """Fill the feature cache on a Ray cluster (extra 'ray') that shares the folder."""
 
@@ -42,7 +42,7 @@ class SweepOptions:
 
     @property
     def share(self) -> slice:
-        """Which of all cells are done."""
+        """Slice of the cells to do."""
         if self.part is None:
             return slice(None)
         first, _, count = self.part.partition("/")
@@ -52,10 +52,10 @@ class SweepOptions:
 
     @property
     def filling(self) -> BatchOptions | None:
-        """Who fills the feature cache; None where training does.
+        """Processes that fill the feature cache; None where training fills it.
 
         Raises:
-            OptionError: If it is less than one process.
+            OptionError: If the number of processes is less than 1.
         """
         if self.workers is None and self.ray is None:
             return None

@@ -1,4 +1,4 @@
-"""Plots of a sweep: scores against cost, and of each layer alone; SVG and PNG."""
+"""Plots of a sweep as SVG and PNG: scores against cost, and scores of single layers."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _WIDE = 20.0
 
 
 def leading_columns(table: Table) -> tuple[Column, ...]:
-    """Of each benchmark the metric that leads."""
+    """The leading metric of each benchmark."""
     first: dict[str, Column] = {}
     for column in table.columns:
         first.setdefault(column.benchmark, column)
@@ -22,7 +22,7 @@ def leading_columns(table: Table) -> tuple[Column, ...]:
 
 
 def draw_plots(table: Table, folder: Path) -> tuple[Path, ...]:
-    """Draw what the table's rows allow, and say which files were written.
+    """Draw the plots that the table's rows allow; returns the written files.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
@@ -49,7 +49,7 @@ def _draw(plot: Callable[[Any], None], path: Path) -> list[Path]:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingExtraError("plots of a sweep", "evaluate") from error
-    # The user's own style has no say here; names in a file follow from its contents alone.
+    # A fixed hash salt makes the ids in an SVG file reproducible.
     with matplotlib.rc_context({"svg.hashsalt": path.name}):
         figure = Figure(figsize=_SIZE, layout="constrained")
         plot(figure.add_subplot())
@@ -77,7 +77,7 @@ def _against_cost(axes: Any, column: Column, rows: Sequence[Row]) -> None:
             capsize=3,
             label=f"{row.title}, {row.probe}" if several else row.title,
         )
-    # A logarithmic axis of less than a power of ten has hardly a number on it.
+    # A logarithmic axis over a small range has hardly any tick labels.
     if min(costs) > 0 and max(costs) / min(costs) > _WIDE:
         axes.set_xscale("log")
     else:

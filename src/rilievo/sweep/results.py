@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: one record a cell, from which tables and plots are made."""
+"""Records of a sweep: one per cell, the input of tables and plots."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ class Value:
     """One metric of one cell under one benchmark.
 
     Attributes:
-        metric: Its name.
-        label: For tables.
-        unit: "" for none.
-        better: Which way it improves.
-        value: By the benchmark's averaging.
-        each: Of single images, in the order of ``Measured.ids``.
+        metric: Name of the metric.
+        label: Label in tables.
+        unit: Unit; "" for none.
+        better: Direction of improvement.
+        value: Score over all images, averaged as the benchmark does.
+        each: Scores of single images, in the order of ``Measured.ids``.
     """
 
     metric: str
@@ -33,13 +33,13 @@ class Measured:
     """One cell under one benchmark.
 
     Attributes:
-        benchmark: Its name.
-        sha256: Of the benchmark's settings.
-        images: How many have a score.
-        unscored: How many have none.
-        reason: Why the first of those has none.
-        values: One a metric, the leading one first; empty where no image has a score.
-        ids: Of the images that have a score.
+        benchmark: Name of the benchmark.
+        sha256: Hash of the benchmark's settings.
+        images: Number of images with a score.
+        unscored: Number of images without a score.
+        reason: Reason why the first unscored image has no score.
+        values: One per metric, the leading one first; empty where no image has a score.
+        ids: Ids of the images with a score.
     """
 
     benchmark: str
@@ -56,21 +56,21 @@ class Cell:
     """One trained probe and its scores.
 
     Attributes:
-        format: Of this file.
-        title: What tables call the backbone.
-        backbone: Its name.
-        layers: That were taken.
-        alone: Whether it is one layer alone, for the plot of layers.
-        probe: Its kind.
-        task: What it reads out.
-        seed: Of the run.
-        run: Its folder below that of the sweep.
-        backbone_parameters: Of the backbone.
-        probe_parameters: Of the probe.
-        training_cpu_seconds: What training took, features included that were not kept before.
-        predicting_cpu_seconds: What one image takes from photograph to answer.
-        predicting_seconds: The same by the clock on the wall.
-        measured: One a benchmark.
+        format: Format and version of the file.
+        title: Name of the backbone in tables.
+        backbone: Name of the backbone.
+        layers: Layers used.
+        alone: Whether the cell uses a single layer, for the plot of layers.
+        probe: Kind of the probe.
+        task: Quantity that the probe predicts.
+        seed: Seed of the run.
+        run: Folder of the run, relative to that of the sweep.
+        backbone_parameters: Number of parameters of the backbone.
+        probe_parameters: Number of parameters of the probe.
+        training_cpu_seconds: CPU time of training, including features that were not cached yet.
+        predicting_cpu_seconds: CPU time of one image, from photograph to prediction.
+        predicting_seconds: Wall-clock time of one image.
+        measured: Scores, one entry per benchmark.
     """
 
     format: str = FORMAT
@@ -92,11 +92,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A cell that came to nothing.
+    """A cell that failed.
 
     Attributes:
-        name: Of the cell.
-        reason: One line.
+        name: Name of the cell.
+        reason: Error message, one line.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""``rilievo.sweep_probes``: a sweep from its file, cell by cell, and what is made of the cells."""
+"""``rilievo.sweep_probes``: runs a sweep cell by cell, then writes tables, plots and pictures."""
 
 import sys
 from collections.abc import Callable
@@ -27,14 +27,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """What came of a sweep.
+    """Results of a sweep.
 
     Attributes:
-        folder: Where everything lies.
-        cells: Done, now or before.
-        failures: Cells that came to nothing.
-        table: Of the cells.
-        files: Tables, plots and pictures.
+        folder: Folder of the sweep.
+        cells: Finished cells, of this run or earlier ones.
+        failures: Cells that failed.
+        table: Table of the cells.
+        files: Written tables, plots and pictures.
     """
 
     folder: Path
@@ -47,20 +47,20 @@ class Swept:
 def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool = True) -> Swept:
     """Train and score every cell of a sweep; write its table, plots and pictures.
 
-    A cell that fails is said and passed over. A sweep that was stopped goes on where it was.
+    A cell that fails is reported and skipped. A sweep that was stopped is resumed.
 
     Args:
-        file: The sweep's file, TOML or YAML.
-        options: How it is done.
-        show: Whether to say on standard error what is going on.
+        file: File of the sweep, TOML or YAML.
+        options: Options for running it.
+        show: Whether to show progress on standard error.
 
     Raises:
-        InputError: If the file, or the data, cannot be used, or no cell could be done.
+        InputError: If the file or the data cannot be used, or every cell failed.
         MissingExtraError: If torch or another package of training is not installed.
-        OptionError: If an option cannot be.
+        OptionError: If an option is invalid.
         OutputError: If the folder cannot be written.
     """
-    # torch is imported at the call: the core can then look at the package, and say what is missing.
+    # torch is imported here, so that the core can import this module without it.
     with needing("a sweep of probes", "probe"):
         import torch
 
@@ -91,10 +91,10 @@ def _written(
     failures: tuple[Failure, ...],
     say: Say,
 ) -> Swept:
-    """Tables, plots and pictures of what is done."""
+    """Write tables, plots and pictures of the finished cells."""
     table = make_table(config.title, cells, BENCHMARKS.values())
     files: list[Path] = []
-    remove(folder / CHECKSUMS)  # of what is replaced now
+    remove(folder / CHECKSUMS)  # outdated, since the files are replaced now
     for name, text in (
         ("table.md", markdown(table) + _failed(failures)),
         ("table.csv", comma_separated(table)),

@@ -1,4 +1,4 @@
-"""Scores of a trained probe under several benchmarks, each image predicted once."""
+"""Scores a trained probe under several benchmarks, with one prediction per image where possible."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ NORMALS = replace(generic.NORMALS, metrics=NORMALS_METRICS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one image took, from the photograph to the answer."""
+    """Mean time of one image, from photograph to prediction [s]."""
 
     cpu_seconds: float
     seconds: float
@@ -50,17 +50,17 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Scores of one model, and what they cost."""
+    """Scores of one model, and their cost."""
 
     measured: tuple[Measured, ...]
     cost: Cost
 
 
 def benchmarks_of(task: Task, test: TestChoice) -> tuple[Benchmark, ...]:
-    """How a task is scored: by the benchmarks that are named, else as befits any dataset.
+    """Benchmarks that score a task: those that are named, else generic ones for any dataset.
 
     Raises:
-        OptionError: If a name is unknown, or none of those that are named scores the task.
+        OptionError: If a name is unknown, or no named benchmark scores the task.
     """
     if test.input_crop not in list(InputCrop):
         raise OptionError(
@@ -84,11 +84,11 @@ def benchmarks_of(task: Task, test: TestChoice) -> tuple[Benchmark, ...]:
 
 
 def open_test_set(benchmark: Benchmark, test: TestChoice, data: DataChoice) -> Dataset:
-    """The images that a benchmark is scored on.
+    """Open the test images of a benchmark.
 
     Raises:
-        OptionError: If the benchmark is of another dataset than the one trained on.
-        InputError: If none of its images is there.
+        OptionError: If the benchmark belongs to another dataset than the training data.
+        InputError: If none of its images exists on disk.
     """
     if benchmark.dataset not in (None, data.dataset):
         raise OptionError(
@@ -108,16 +108,16 @@ def open_test_set(benchmark: Benchmark, test: TestChoice, data: DataChoice) -> D
 
 
 class TestImage(NamedTuple):
-    """A photograph and what is known of it."""
+    """A photograph and its ground truth."""
 
     image: UInt8[np.ndarray, "h w 3"]
     truth: Truth
 
 
 class TestImages:
-    """Images and truth of a test set, read once for all cells as far as memory is set apart."""
+    """Images and ground truth of a test set, cached in memory for all cells up to a limit."""
 
-    # Not a test of ours, whatever its name begins with.
+    # pytest must not collect this class, whose name begins with Test.
     __test__ = False
 
     def __init__(self, test: TestChoice, data: DataChoice, *, megabytes: float = 2000) -> None:
@@ -125,7 +125,7 @@ class TestImages:
         self._kept: dict[tuple[str, str], TestImage] = {}
 
     def of(self, benchmark: Benchmark) -> Iterator[TestImage]:
-        """Those that a benchmark is scored on, in order."""
+        """Test images of a benchmark, in order."""
         dataset = open_test_set(benchmark, self._test, self._data)
         for id in dataset.ids[: self._test.limit]:
             key = (dataset.request.split + dataset.request.variant, id)
@@ -144,7 +144,7 @@ def score_model(model: Model, benchmarks: Sequence[Benchmark], images: TestImage
     """Predict every test image and score it.
 
     Raises:
-        RilievoError: If a dataset is not there, or no image could be scored.
+        RilievoError: If a dataset is missing, or no image could be scored.
     """
     groups: dict[tuple[str | None, str | None, InputCrop], list[Benchmark]] = {}
     for each in benchmarks:
@@ -187,7 +187,7 @@ def _score(model: Model, benchmarks: Sequence[Benchmark], pairs: Iterable[TestIm
 
 
 def _as_it_stands(prediction: Prediction) -> Answer:
-    """What a probe says is in the dataset's own unit, and scored so, whatever it is called."""
+    """Mark a probe's depth as metric: probes learn the dataset's own unit, whatever their kind."""
     depth = prediction.depth_or_none
     if depth is not None:
         depth = DepthMap(values=depth.values, kind=DepthKind.METRIC)

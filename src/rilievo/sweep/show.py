@@ -1,4 +1,4 @@
-"""Which images and runs the pictures of a sweep show."""
+"""Selects the images and runs for the pictures of a sweep, and draws them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ _MOST_MODELS = 8
 def draw_pictures(
     config: SweepConfig, cells: tuple[Cell, ...], folder: Path, say: Callable[[str], None]
 ) -> tuple[Path, ...]:
-    """Draw the same few test images with the answers of every backbone's first seed.
+    """Draw the same few test images with predictions of every backbone's first seed.
 
     Raises:
         OutputError: If a file cannot be written.
@@ -63,7 +63,7 @@ def _sheets(task: Task, scenes: list[Scene]) -> list[tuple[str, Image.Image]]:
 
 
 def _first_seeds(cells: tuple[Cell, ...], task: Task) -> dict[str, Cell]:
-    """One run of each backbone and probe, by what it is called; layers alone are left out."""
+    """First run of each backbone and probe, by title; runs of single layers are left out."""
     chosen: dict[str, Cell] = {}
     several = len({cell.probe for cell in cells}) > 1
     for cell in cells:
@@ -73,7 +73,7 @@ def _first_seeds(cells: tuple[Cell, ...], task: Task) -> dict[str, Cell]:
 
 
 def _scenes(config: SweepConfig, task: Task, folder: Path, chosen: dict[str, Cell]) -> list[Scene]:
-    """Images evenly spread over the test set."""
+    """Predict images that are evenly spread over the test set."""
     benchmark = benchmarks_of(task, config.test)[0]
     dataset = open_test_set(benchmark, config.test, config.data)
     ids = dataset.ids[: config.test.limit]

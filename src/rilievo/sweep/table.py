@@ -1,4 +1,4 @@
-"""The table of a sweep: a row for each backbone and probe, mean and spread over seeds."""
+"""The table of a sweep: a row per backbone and probe, with mean and spread over seeds."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,13 +16,13 @@ class Column:
     """One metric under one benchmark.
 
     Attributes:
-        benchmark: Its name.
-        metric: Its name.
-        label: Of the metric.
-        unit: "" for none.
-        better: Which way it improves.
-        images: How many all rows of ours rest on, where some row has no score for some image;
-            None where every row has all.
+        benchmark: Name of the benchmark.
+        metric: Name of the metric.
+        label: Label of the metric.
+        unit: Unit; "" for none.
+        better: Direction of improvement.
+        images: Number of images that all our rows have scores for, if some row lacks some; None
+            if every row has scores for all images.
     """
 
     benchmark: str
@@ -34,18 +34,18 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """Above its numbers: shares are in %."""
+        """Heading of the column; shares are in %."""
         arrow = "↑" if self.better is Better.HIGHER else "↓"
         common = "" if self.images is None else f", {self.images} common images"
         return f"{self.label} {self.shown_unit} {arrow}{common}".replace("  ", " ")
 
     @property
     def shown_unit(self) -> str:
-        """Of the numbers as they stand in the table."""
+        """Unit of the numbers in the table."""
         return self.unit or "%"
 
     def shown(self, value: float) -> float:
-        """The number as it stands in the table."""
+        """Convert a value to the unit of the table."""
         return value if self.unit else 100 * value
 
 
@@ -54,8 +54,8 @@ class Score:
     """A metric over seeds.
 
     Attributes:
-        mean: Over seeds.
-        spread: Standard deviation over seeds, n - 1 below the root; None for a single one.
+        mean: Mean over seeds.
+        spread: Sample standard deviation over seeds (n - 1); None for a single seed.
     """
 
     mean: float
@@ -67,17 +67,18 @@ class Row:
     """One line of the table.
 
     Attributes:
-        title: What the backbone is called.
-        probe: Its kind; ``PUBLISHED`` for rows of others' tables.
-        layers: That were taken.
-        alone: Whether it is one layer alone.
-        seeds: How many each score rests on, at least.
-        parameters: Of the backbone; None where it is not known.
-        probe_parameters: Of the probe, the largest of the tasks.
-        cpu_seconds: Of one image from photograph to answer, the mean over tasks and seeds.
-        scores: By column.
-        source: Of a published row.
-        gaps: What deserves a look: images without a score, by benchmark and seed.
+        title: Name of the backbone.
+        probe: Kind of the probe; ``PUBLISHED`` for published results of others.
+        layers: Layers used.
+        alone: Whether the row is for a single layer.
+        seeds: Least number of seeds behind any score of the row.
+        parameters: Number of parameters of the backbone; None where it is not known.
+        probe_parameters: Number of parameters of the probe, the largest over tasks.
+        cpu_seconds: CPU time of one image from photograph to prediction, mean over tasks and
+            seeds.
+        scores: Scores by column.
+        source: Source of a published row.
+        gaps: Warnings about images without a score, by benchmark and seed.
     """
 
     title: str
@@ -95,12 +96,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows with the same columns, ours first.
+    """Rows with common columns, ours first.
 
     Attributes:
-        title: Of the sweep.
-        columns: In order.
-        rows: In the order of the sweep's file, published ones behind them.
+        title: Title of the sweep.
+        columns: Columns in order.
+        rows: Rows in the order of the sweep's file, then published rows.
     """
 
     title: str
@@ -109,12 +110,12 @@ class Table:
 
 
 def make_table(title: str, cells: Sequence[Cell], benchmarks: Iterable[Benchmark]) -> Table:
-    """Gather cells into rows; published rows join where the benchmark is theirs, unchanged.
+    """Group cells into rows; published rows are added for benchmarks used with unchanged settings.
 
     Args:
-        title: Of the sweep.
-        cells: Done.
-        benchmarks: That they were scored by, with what is published under them.
+        title: Title of the sweep.
+        cells: Finished cells.
+        benchmarks: Benchmarks whose published results may be added.
     """
     common = _common(cells)
     columns = tuple(dict.fromkeys(_columns(cells, common)))
@@ -128,7 +129,7 @@ def make_table(title: str, cells: Sequence[Cell], benchmarks: Iterable[Benchmark
 
 
 def published_rows(benchmarks: Iterable[Benchmark], columns: Sequence[Column]) -> tuple[Row, ...]:
-    """What others published under these benchmarks, one row a model."""
+    """Published results of others under these benchmarks, one row per model."""
     scores: dict[str, dict[Column, Score]] = {}
     sources: dict[str, str] = {}
     for benchmark in benchmarks:
@@ -147,15 +148,15 @@ def published_rows(benchmarks: Iterable[Benchmark], columns: Sequence[Column]) -
 
 
 def spread_of(values: Sequence[float]) -> Score:
-    """Mean and standard deviation of a few seeds."""
+    """Mean and sample standard deviation over seeds."""
     spread = statistics.stdev(values) if len(values) > 1 else None
     return Score(mean=statistics.fmean(values), spread=spread)
 
 
 def _common(cells: Sequence[Cell]) -> Mapping[str, frozenset[str]]:
-    """Under each benchmark that some cell could not score an image of: those that all could.
+    """Images that all cells could score, for each benchmark where some cell missed an image.
 
-    A row that leaves out its own hard images would look better than one that does not.
+    Without this, a row that misses its own hard images would look better than one that does not.
     """
     every: dict[str, list[Measured]] = {}
     for cell in cells:
@@ -169,7 +170,7 @@ def _common(cells: Sequence[Cell]) -> Mapping[str, frozenset[str]]:
 
 
 def _value(measured: Measured, value: Value, common: frozenset[str] | None) -> float | None:
-    """The number by the benchmark, or its mean over the common images; None where there is none."""
+    """The benchmark's value, or the mean over the common images; None where there is none."""
     if common is None:
         return value.value
     kept = [each for id, each in zip(measured.ids, value.each, strict=True) if id in common]
@@ -221,7 +222,7 @@ def _row(
 
 
 def _gaps(cells: Sequence[Cell]) -> Iterable[str]:
-    """A line for each benchmark under which some images have no score."""
+    """Warnings, one per benchmark with images that have no score."""
     names = dict.fromkeys(each.benchmark for cell in cells for each in cell.measured)
     for name in names:
         there = [each for cell in cells for each in cell.measured if each.benchmark == name]

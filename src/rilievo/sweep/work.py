@@ -1,4 +1,4 @@
-"""The cells of a sweep, one after the other: features, training, scores."""
+"""Runs the cells of a sweep one after the other: features, training, scores."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 class Work:
-    """A sweep under way: what its cells share is opened once."""
+    """A running sweep; state that its cells share is opened once."""
 
     def __init__(
         self, config: SweepConfig, folder: Path, options: SweepOptions, say: Say, *, show: bool
@@ -39,7 +39,7 @@ class Work:
             benchmarks_of(task, config.test)
 
     def do(self) -> tuple[tuple[Cell, ...], tuple[Failure, ...]]:
-        """Every cell of this part; those of other parts count where they are done."""
+        """Run every cell of this part; cells of other parts are included if they are finished."""
         planned, failures = self._planned()
         mine = {each.name for each in planned[self._options.share]}
         done: list[Cell] = []
@@ -50,7 +50,7 @@ class Work:
                     self._say(f"{number} of {len(planned)}: {each.name}")
                     cell = self._cell(each)
             except (RilievoError, RuntimeError, MemoryError) as error:
-                # Torch says with a RuntimeError that memory, a size or an operator is not there.
+                # Torch raises RuntimeError for lack of memory, wrong sizes and missing operators.
                 reason = " ".join(str(error).split())
                 self._say(f"  passed over: {reason}")
                 failures.append(Failure(name=each.name, reason=reason))
@@ -60,7 +60,7 @@ class Work:
         return tuple(done), tuple(failures)
 
     def _planned(self) -> tuple[list[Planned], list[Failure]]:
-        """All cells in order; a backbone that cannot be made fails once."""
+        """Plan all cells in order; a backbone that cannot be made gives one failure."""
         planned: list[Planned] = []
         failures: list[Failure] = []
         for entry in self._config.backbones:
@@ -78,7 +78,7 @@ class Work:
         return planned, failures
 
     def _layers(self, entry: BackboneEntry) -> Iterator[tuple[tuple[int, ...] | None, bool]]:
-        """Which layers are taken, and whether that is one alone."""
+        """Layers to use, each with whether it is a single layer."""
         yield entry.layers, False
         if entry.each_layer:
             backbone = make_chosen_backbone(_probed_by(self._config, entry))
@@ -87,7 +87,7 @@ class Work:
     def _cell(self, planned: Planned) -> Cell:
         config, run = planned.config, self._folder / CELLS / planned.name
         backbone = make_chosen_backbone(config.blueprint).to(self._device)
-        # Of all cells alike: same data, same size, same largest depth.
+        # Shared by all cells: they have the same data, size and largest depth.
         self._frames = self._frames or open_frames(config)
         keeping = self._cache(planned, backbone)
         if keeping is not None and self._options.filling is not None:
@@ -124,7 +124,7 @@ class Work:
         return cell
 
     def _fill(self, config: ProbeConfig, root: Path, batch: BatchOptions, images: int) -> None:
-        """Have other processes compute the features that are not kept yet."""
+        """Compute the features that are not cached yet, in other processes."""
         from rilievo.batch.features import FeatureWork, fill_features
 
         choice = self._config.cache
@@ -139,7 +139,7 @@ class Work:
         self._say(f"  features of {filled.done} images made, {filled.finished_before} were there")
 
     def _cache(self, planned: Planned, backbone: Backbone) -> FeatureCache | None:
-        """Features that are kept: of a backbone that stays, and of images that come again."""
+        """Cache of features; None unless the backbone is frozen and images repeat."""
         choice, augmentation = self._config.cache, planned.config.augmentation
         comes_again = not augmentation.changes or augmentation.variants
         if not choice.enabled or planned.config.backbone_rate or not comes_again:
@@ -155,6 +155,6 @@ class Work:
 
 
 def _probed_by(config: SweepConfig, entry: BackboneEntry) -> Blueprint:
-    """Enough of a blueprint to make a backbone and count its layers."""
+    """Minimal blueprint for making a backbone and counting its layers."""
     backbone = BackboneChoice(name=entry.name, weights=entry.weights)
     return Blueprint(backbone=backbone, size=config.size, treatment=config.preset)

@@ -1,4 +1,4 @@
-"""The table of a sweep as text: Markdown, LaTeX, and CSV with every number in full."""
+"""Formats the table of a sweep as Markdown, LaTeX, and CSV with full precision."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ NOT_THERE = "-"
 
 
 def markdown(table: Table) -> str:
-    """The table as Markdown, with the sources of published rows below."""
+    """Format as Markdown, with the sources of published rows below."""
     header = ["backbone", "probe", *_headings(table), "parameters", "CPU s / image"]
     lines = [f"# {table.title}", "", _line(header), _line(["---"] * len(header))]
     lines += [_line(_cells(row, table.columns)) for row in table.rows]
@@ -18,7 +18,7 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """The table as LaTeX, for the package booktabs."""
+    """Format as LaTeX, for the package booktabs."""
     header = ["backbone", "probe", *_headings(table), "parameters", "CPU s / image"]
     lines = [
         rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
@@ -36,7 +36,7 @@ def latex(table: Table) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """Every number in full, means and spreads in columns of their own."""
+    """Format as CSV with six significant digits; means and spreads have columns of their own."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     names = [

@@ -1,4 +1,4 @@
-"""``python -m rilievo.train small --shards DIR --real DIR --encoder FILE.npz -o RUN``."""
+"""Command ``python -m rilievo.train small --shards DIR --real DIR --encoder FILE.npz -o RUN``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""From a stored frame to one never seen: crops, mirroring, colours, faults of lens and file."""
+"""Augmentation of training frames: crops, mirroring, colours, faults of lens and file."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -13,27 +13,27 @@ except ImportError as missing:
 
 MULTIPLE = 32
 ASPECTS = (4 / 3, 3 / 4, 1.0, 16 / 9, 9 / 16, 2.0, 3.0)
-"""Width over height of the batches, and how often each comes."""
+"""Aspect ratios (width / height) of batches; ``ASPECT_SHARES`` has the probability of each."""
 ASPECT_SHARES = (0.44, 0.14, 0.10, 0.14, 0.05, 0.06, 0.07)
 
 SKY_MARGIN = float(np.log(2.0))
-"""Sky is trained to lie at twice the farthest surface of its image."""
+"""Offset in log depth that puts the sky at twice the farthest surface of its image."""
 
 
 def batch_shape(area: int, random: np.random.Generator) -> tuple[int, int]:
-    """(height, width) of a batch: a random aspect at about ``area`` pixels, multiples of 32."""
+    """Draw the (height, width) of a batch: a random aspect, about ``area``, multiples of 32."""
     aspect = ASPECTS[int(random.choice(len(ASPECTS), p=ASPECT_SHARES))]
     height = MULTIPLE * max(1, round((area / aspect) ** 0.5 / MULTIPLE))
     return height, MULTIPLE * max(1, round(area / height / MULTIPLE))
 
 
 def augment(frame: Frame, shape: tuple[int, int], random: np.random.Generator) -> Frame:
-    """A random crop of ``frame`` at ``shape``, perhaps mirrored, with the faults of photographs.
+    """Crop ``frame`` at random to ``shape``, mirror half of the crops and degrade the image.
 
     Sky gets its target depth here and counts as ``valid``.
     """
     scale = 1.0 if random.random() < 0.35 else float(random.uniform(0.55, 1.0))
-    # Near the middle: far from it a crop sees the scene under angles that no camera would.
+    # Near the middle: a crop far from it shows the scene under angles that no camera has.
     down, right = (float(shift) for shift in random.uniform(-0.2, 0.2, 2))
     frame = crop(frame, shape, scale=scale, shift=(down, right))
     if random.random() < 0.5:
@@ -63,7 +63,7 @@ def sky_filled(
 def degrade(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Change exposure, contrast and colours; sometimes blur, coarsen, add noise, compress."""
+    """Change exposure, contrast and colours; sometimes blur, downsample, add noise, compress."""
     image = np.ascontiguousarray(image)
     if random.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), float(random.uniform(0.4, 1.6)))
@@ -95,10 +95,10 @@ def crop(
     """Cut a window out of ``frame`` and resize it to ``shape``, targets by nearest pixel.
 
     Args:
-        frame: What to cut from.
+        frame: Frame to cut from.
         shape: (height, width) of the result; the window has its aspect.
-        scale: Of the window against the largest that fits, in (0, 1].
-        shift: (down, right) from the middle, as a share of the free room, in [-0.5, 0.5].
+        scale: Side of the window, as a share of the largest that fits, in (0, 1].
+        shift: Offset from the middle (down, right), as a share of the free room, in [-0.5, 0.5].
     """
     height, width = shape
     source_height, source_width = frame.image.shape[:2]

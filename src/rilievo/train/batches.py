@@ -1,7 +1,7 @@
-"""Batches made ahead of the training step, in a thread of their own.
+"""Batches prefetched for the training step in a thread of their own.
 
-Every batch is a function of the seed and its number alone (given the same frames), which is what
-makes a resumed run go on as if it had not been stopped.
+Every batch depends on the seed and its number alone (given the same frames), so a resumed run
+continues as if it had not been stopped.
 """
 
 import queue
@@ -30,12 +30,12 @@ class Batch:
 
     Attributes:
         image: sRGB.
-        log_depth: As in ``Frame``.
+        log_depth: Log depth, depth or inverse depth, as in ``Frame``.
         valid: Pixels that have depth.
         normals: Unit, towards the camera.
         normals_valid: Pixels that have normals.
-        camera: fx, fy, cx, cy [px]; NaN where nobody knows them.
-        sign: What ``log_depth`` holds of each image: 0 log depth, 1 depth, -1 inverse depth.
+        camera: fx, fy, cx, cy [px]; NaN where unknown.
+        sign: Quantity in ``log_depth``, per image: 0 log depth, 1 depth, -1 inverse depth.
     """
 
     image: UInt8[Tensor, "b h w 3"]
@@ -49,15 +49,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
-    """What batches are drawn from, for a part of a run.
+    """Sources of frames for the batches of one stage of a run.
 
     Attributes:
         rendered: Frames with exact depth.
         real: Photographs with measured depth.
-        real_share: How often a frame is one of those.
-        area: Pixels of an image.
-        size: Images a batch.
-        blind: How often an image tells nothing of its scene.
+        real_share: Share of frames drawn from ``real``, in [0, 1].
+        area: Pixels per image, approximately.
+        size: Images per batch.
+        blind: Share of images replaced by ones that show no scene, in [0, 1].
     """
 
     rendered: FrameSource
@@ -99,9 +99,9 @@ def collate(frames: list[Frame]) -> Batch:
 
 @contextmanager
 def batches_ahead(make: Callable[[int], Batch], *, first: int) -> Iterator[Iterator[Batch]]:
-    """Yield an iterator over ``make(first)``, ``make(first + 1)`` …, made ahead by a thread.
+    """Yield an iterator over ``make(first)``, ``make(first + 1)`` …, prefetched by a thread.
 
-    An error of the thread is raised where the batch is asked for.
+    An error in the thread is raised when its batch is requested.
     """
     made: queue.Queue[Batch | Exception] = queue.Queue(_AHEAD)
     stopped = threading.Event()

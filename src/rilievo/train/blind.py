@@ -1,4 +1,4 @@
-"""Pictures that tell nothing of the scene behind them, so that a network learns to say so."""
+"""Images that show no scene, on which a network learns to expect a large error."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,13 +17,13 @@ _LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPRSTUVWXYZ01
 def blinded(
     image: UInt8[np.ndarray, "h w 3"], random: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One colour, noise, blocks of ``image`` in disorder, a drawing, or a page of text."""
+    """Return one colour, noise, shuffled blocks of ``image``, a drawing or text, at random."""
     kinds = (_plain, _noisy, _shuffled, _drawn, _written)
     return kinds[int(random.integers(len(kinds)))](image, random)
 
 
 def _plain(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Black, white or another colour; half of the time with a sensor's noise."""
+    """Black, white or another colour; half of the time with sensor noise."""
     ends = (np.zeros(3), np.full(3, 255.0), random.uniform(0, 255, 3))
     flat = np.broadcast_to(ends[int(random.integers(3))], image.shape)
     if random.random() < 0.5:
@@ -32,7 +32,7 @@ def _plain(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _noisy(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Every pixel, or every block of pixels, by chance."""
+    """Random values, one per pixel or per block of pixels."""
     height, width = image.shape[:2]
     coarse = int(random.choice([1, 1, 2, 4, 8]))
     shape = (-(-height // coarse), -(-width // coarse), int(random.choice([1, 3])))
@@ -52,7 +52,7 @@ def _shuffled(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _drawn(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Lines, circles and boxes on paper."""
+    """Lines, circles and boxes on a plain background."""
     height, width = image.shape[:2]
     paper, ink = _paper_and_ink(random)
     page = np.full(image.shape, paper, np.uint8)
@@ -71,7 +71,7 @@ def _drawn(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _written(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Lines of text on paper, as large as the page of a letter or of a sign."""
+    """Lines of text on a plain background, in sizes from a letter's to a sign's."""
     height, width = image.shape[:2]
     paper, ink = _paper_and_ink(random)
     page = np.full(image.shape, paper, np.uint8)

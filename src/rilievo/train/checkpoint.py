@@ -1,4 +1,4 @@
-"""The state of a run on disk, written whole or not at all."""
+"""Checkpoints: the state of a run on disk. Writes are atomic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ class RunState:
 
     Attributes:
         network: The weights that are trained.
-        average: Their moving average, which is what is validated and exported.
-        optimizer: With its moments.
+        average: Moving average of the weights, which is validated and exported.
+        optimizer: Optimizer with its moments.
         step: Steps done.
         images: Images seen.
-        seconds: Time spent, stops not counted.
-        confident_at: The step after which ``average`` learned what error to expect; -1 before.
+        seconds: Time spent, interruptions not counted.
+        confident_at: Step after which the confidence of ``average`` was trained; -1 before that.
     """
 
     network: SmallNet
@@ -38,7 +38,7 @@ class RunState:
 
 
 def save_checkpoint(state: RunState, path: Path) -> None:
-    """Write the run's state; a run killed meanwhile keeps the checkpoint before."""
+    """Write the run's state; a run killed meanwhile keeps its previous checkpoint."""
     entries = {
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
@@ -48,7 +48,7 @@ def save_checkpoint(state: RunState, path: Path) -> None:
         "seconds": state.seconds,
         "confident_at": state.confident_at,
     }
-    # Of a disk that is full torch says nothing that anybody understands, so it writes to memory.
+    # torch's error for a full disk is unintelligible, so torch.save writes to memory first.
     content = BytesIO()
     torch.save(entries, content)
     with replacing(path) as part:
@@ -56,7 +56,7 @@ def save_checkpoint(state: RunState, path: Path) -> None:
 
 
 def load_checkpoint(state: RunState, path: Path) -> None:
-    """Put the run back where the checkpoint was written.
+    """Restore the state of a run from a checkpoint.
 
     Raises:
         InputError: If the file is no checkpoint of this network.

@@ -1,4 +1,4 @@
-"""Training by a recipe, as ``python -m rilievo.train`` asks for it."""
+"""Command ``python -m rilievo.train``: train a network by a recipe."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,23 +35,23 @@ def main(
 ) -> None:
     """Train a network by a recipe.
 
-    A recipe that goes on from another runs that one first, in a folder of its own beside
-    ``output``, unless ``start`` says where it is.
+    A recipe that starts from another one runs that one first, in a folder of its own beside
+    ``output``, unless ``start`` names the folder of such a run.
 
     Args:
         recipe: small, small-further, tiny, small-rendered, distilled, or small-first, which small
-            goes on from.
-        shards: Folder of rendered shards, or of such folders; new ones are taken in while the run
-            goes on.
+            starts from.
+        shards: Folder of rendered shards, or of such folders; shards added during the run are used
+            too.
         output: Folder of the run.
         real: Folder of NYU Depth V2's labelled frames; without it only rendered frames are used.
         encoder: ImageNet weights of MobileNetV2 (``.npz``, Gluon's names) to start from.
-        start: Folder of the run to start from, for a recipe that goes on from another; or, for any,
+        start: Folder of the run to start from, for a recipe that starts from another; or, for any,
             an ONNX file of the same network, such as ``weights/small-further.onnx``.
-        minutes: Length of the run, if not the recipe's; a run before it keeps its own.
+        minutes: Length of the run in minutes, if not the recipe's; a run before it keeps its own.
         steps: Length of the run in steps instead, likewise.
-        threads: Of torch, if not the recipe's.
-        resume: Go on with the run in ``output``.
+        threads: Number of torch threads, if not the recipe's.
+        resume: Continue the run in ``output``.
     """
     if recipe not in RECIPES:
         raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
@@ -81,7 +81,7 @@ def main(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Origin:
-    """Where first weights come from, those of ImageNet or a run's, and what is told of them."""
+    """Source of the first weights (ImageNet's or a run's), and the provenance to record."""
 
     provenance: Provenance
     encoder: Path | None

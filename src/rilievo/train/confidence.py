@@ -1,4 +1,4 @@
-"""What a network learns last: how large an error to expect of its depth."""
+"""Training of a network's confidence: how large an error to expect of its depth."""
 
 from collections.abc import Callable
 
@@ -17,16 +17,16 @@ _LEARNING_RATE = 2e-3
 def learn_confidence(
     network: SmallNet, make: Callable[[int], Batch], *, steps: int, seed: int
 ) -> None:
-    """Train the part that says what error to expect, from the beginning; all else stays as it is.
+    """Train the confidence layers of ``network`` from scratch; all others stay as they are.
 
-    It comes last, when the errors are those of the network that is exported, and it needs many
-    images in which nothing can be seen, from which depth would learn nothing.
+    This phase comes last, when the errors are those of the network that is exported. It needs many
+    images that show no scene, from which depth would learn nothing.
 
     Args:
-        network: Trained; changed in place.
-        make: Batch of a number.
-        steps: How many batches.
-        seed: Of the first weights.
+        network: Trained network; changed in place.
+        make: Function from a number to the batch of that number.
+        steps: Number of batches.
+        seed: Seed of the first weights of these layers.
     """
     torch.manual_seed(seed)
     for module in network.spread.modules():

@@ -1,4 +1,4 @@
-"""What a training run of a supervised depth and normals network is made of."""
+"""Configuration of a training run of a supervised depth and normals network."""
 
 from dataclasses import dataclass
 
@@ -7,66 +7,66 @@ from rilievo.errors import OptionError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A part of a run, from the end of the one before it."""
+    """Stage of a run, which begins where the one before it ends."""
 
     until: float
-    """Where the stage ends, as a share of the whole run."""
+    """End of the stage, as a share of the whole run."""
     area: int
-    """Pixels of an image."""
+    """Pixels per image."""
     real: float
     """Share of photographs with measured depth; the rest is rendered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """A run of supervised training.
+    """Configuration of a run of supervised training.
 
-    Exactly one of ``minutes`` and ``steps`` says how long it is. With ``steps`` the same command
-    gives the same weights; with ``minutes`` the number of steps follows the machine's speed.
+    Exactly one of ``minutes`` and ``steps`` sets the length of the run. With ``steps`` the same
+    command gives the same weights; with ``minutes`` the number of steps depends on the machine.
     """
 
     minutes: float | None = None
-    """Length of the run on the clock, stops and validation counted."""
+    """Length of the run on the clock, validation counted and interruptions not."""
     steps: int | None = None
     """Length of the run in steps."""
     stages: tuple[Stage, ...]
-    """In order; the last ends at 1."""
+    """Stages in order; the last ends at 1."""
     batch_size: int = 12
-    """Images a step."""
+    """Images per step."""
     learning_rate: float = 1e-3
-    """Of the decoder, at its peak."""
+    """Peak learning rate of the decoder."""
     encoder_factor: float = 0.3
-    """The encoder's learning rate, as a share of the decoder's."""
+    """Learning rate of the encoder, as a share of the decoder's."""
     warm_up_steps: int = 150
-    """Steps in which the learning rate climbs."""
+    """Steps over which the learning rate rises."""
     final_factor: float = 0.01
     """Learning rate at the end, as a share of the peak."""
     weight_decay: float = 1e-2
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     average_decay: float = 0.998
-    """Of the moving average of the weights, which is what is exported."""
+    """Decay of the moving average of the weights, which is exported."""
     gradient_norm: float = 2.0
-    """Gradients are scaled down to this norm."""
+    """Largest norm of the gradients; larger ones are scaled down to it."""
     normals_weight: float = 1.0
-    """Of the normals' loss against depth's."""
+    """Weight of the normals loss; the depth loss has weight 1."""
     agreement_weight: float = 0.25
-    """Of the loss that holds the slopes of depth to the true normals."""
+    """Weight of the loss between the slopes of depth and the true normals."""
     own_agreement_weight: float = 0.5
-    """Of the loss that holds the slopes of depth to the normals that the network sees."""
+    """Weight of the loss between the slopes of depth and the normals that the network predicts."""
     confidence_steps: int = 250
-    """After the run, in which the network learns what error to expect."""
+    """Steps after the run, in which the confidence is trained."""
     confidence_blind: float = 0.25
-    """How often an image tells nothing of its scene in that part."""
+    """Share of images that show no scene in those steps."""
     outdoors: float = 0.35
     """Share of the rendered frames that show sky or something farther than a room."""
     checkpoint_minutes: float = 3.0
-    """Between checkpoints."""
+    """Time between checkpoints."""
     validation_minutes: float = 8.0
-    """Between validations, after each of which the averaged weights are exported."""
+    """Time between validations; after each, the averaged weights are exported."""
     threads: int = 1
-    """Of torch. More than the cores that are free make a run many times slower, not faster."""
+    """Number of torch threads. More threads than free cores make a run many times slower."""
     seed: int = 1
-    """Of the batches and of the decoder's first weights."""
+    """Seed of the batches and of the decoder's first weights."""
 
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
@@ -79,9 +79,9 @@ class TrainConfig:
 
     @property
     def last_steps(self) -> int:
-        """Those that the error to be expected is learned in: no more than a short run has."""
+        """Steps in which the confidence is trained: no more than a short run has itself."""
         return min(self.confidence_steps, self.steps or self.confidence_steps)
 
     def stage(self, progress: float) -> Stage:
-        """The stage at ``progress`` in [0, 1]."""
+        """Return the stage at ``progress`` in [0, 1]."""
         return next((stage for stage in self.stages if progress < stage.until), self.stages[-1])

@@ -1,4 +1,4 @@
-"""Configurations as flat lists of fields: what differs between two, and one with changes."""
+"""Configurations as flat lists of fields, to compare two or to change fields of one."""
 
 import json
 import os
@@ -14,13 +14,13 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One field of a run that is not as in the preset ``default``.
+    """Field of a run that differs from the preset ``default``.
 
     Attributes:
-        field: Where it stands in the configuration, such as ``losses.depth``.
-        value: In this run.
-        default: In ``default``.
-        reason: What the preset has it for; None where the user chose it.
+        field: Path of the field in the configuration, such as ``losses.depth``.
+        value: Value in this run.
+        default: Value in ``default``.
+        reason: Reason of the run's own preset for the value; None where the user chose it.
     """
 
     field: str
@@ -32,13 +32,13 @@ class Difference:
 def find_differences(
     config: object, *, usual: object, named: object, reasons: Mapping[str, str]
 ) -> tuple[Difference, ...]:
-    """What of a run is not as usual; the seed is no difference.
+    """List the fields of a run that differ from the preset ``default``, the seed left out.
 
     Args:
-        config: Of the run.
-        usual: As the preset ``default`` has it.
-        named: As the run's own preset has it.
-        reasons: Why a field of that preset is as it is.
+        config: Configuration of the run.
+        usual: Configuration of the preset ``default``.
+        named: Configuration of the run's own preset.
+        reasons: Reasons for the values of that preset, by field.
     """
     usual_words, named_words = words_of(usual), words_of(named)
     return tuple(
@@ -56,15 +56,15 @@ def find_differences(
 def changed(
     config: Config, changes: Mapping[str, object], *, fixed: tuple[str, ...] = ()
 ) -> Config:
-    """A configuration with some of its fields changed.
+    """Return a configuration with some of its fields changed.
 
     Args:
-        config: To start from.
+        config: Configuration to start from.
         changes: Values by field, a dot between a record and a field in it: ``losses.depth``.
-        fixed: Beginnings of fields that are chosen elsewhere.
+        fixed: Prefixes of fields that are set elsewhere and cannot be changed here.
 
     Raises:
-        OptionError: If there is no such field, or the value does not go with it.
+        OptionError: If there is no such field, or it does not take the value.
     """
     data, known = json.loads(to_json(config)), words_of(config)
     for path, value in changes.items():
@@ -83,11 +83,11 @@ def changed(
 
 
 _PATHS = ("root", "roots", "list_file", "camera_file")
-"""Fields of ``data`` that are paths: one folder can be spelled in several ways."""
+"""Fields of ``data`` that hold paths; one folder can be spelled in several ways."""
 
 
 def with_whole_paths(config: Config) -> Config:
-    """The configuration with the paths of its data from the root of the file system on."""
+    """Return the configuration with the paths of its data made absolute."""
     data = json.loads(to_json(config))
     for name in _PATHS:
         value = data["data"].get(name)
@@ -99,7 +99,7 @@ def with_whole_paths(config: Config) -> Config:
 
 
 def differing_options(before: object, now: object) -> list[str]:
-    """Fields in which two configurations differ, in words; empty if they are the same."""
+    """Describe the fields in which two configurations differ; empty if they are the same."""
     old, new = words_of(before), words_of(now)
     return [
         f"{name} was {old.get(name)}, is {value}"
@@ -109,7 +109,7 @@ def differing_options(before: object, now: object) -> list[str]:
 
 
 def words_of(record: object, prefix: str = "") -> dict[str, str]:
-    """Every field of a record and of those in it, by its path, in words."""
+    """Return the fields of a record and of its nested records as text, by path."""
     words: dict[str, str] = {}
     assert is_dataclass(record), "a configuration is made of records"
     for each in fields(record):

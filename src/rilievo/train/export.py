@@ -1,4 +1,4 @@
-"""The embedded model as ONNX: everything from uint8 pixels to depth and unit normals in one graph.
+"""ONNX export of the embedded model: from uint8 pixels to depth and unit normals in one graph.
 
 Input ``image`` uint8 (batch, height, width, 3), RGB, both sides multiples of 32. Outputs ``depth``
 float32 (batch, height, width), up to one factor per image, ``normals`` float32
@@ -33,14 +33,14 @@ _ENCODER = "the encoder started from ImageNet weights of the ONNX model zoo (Apa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What a file says of where its network comes from.
+    """Provenance of a network, as written into its ONNX file.
 
     Attributes:
-        name: Of the model.
-        trained_on: Images, and where the encoder came from.
+        name: Name of the model.
+        trained_on: Training images, and origin of the encoder.
         photographs: Whether photographs with measured depth are among the images.
-        area: Pixels that it is run at. Networks are trained at 49,152 in the end; another is only
-            given where held-out photographs came out better at it.
+        area: Pixels per image at inference. Training ends at 49,152; another value is only set
+            where it scores better on held-out photographs.
     """
 
     name: str
@@ -60,13 +60,13 @@ PROVENANCES: Mapping[str, Provenance] = {
         photographs=False,
     ),
 }
-"""Of the recipes whose networks ship with rilievo."""
+"""Provenance of the networks that ship with rilievo, by recipe."""
 
 _LARGEST_LOG_DEPTH = 6.9  # depth within a factor of 1000 of the image's (geometric) mean
 
 
 class Deployed(nn.Module):
-    """The network with what surrounds it in use: bounded depth, unit normals, confidence."""
+    """The network as deployed, with bounded depth, unit normals and confidence."""
 
     def __init__(self, network: SmallNet) -> None:
         super().__init__()
@@ -84,10 +84,12 @@ class Deployed(nn.Module):
 
 
 def provenance_of(recipe: str, *, photographs: bool) -> Provenance:
-    """Of a network trained by a recipe; whatever ships with nobody has the recipe's own name.
+    """Return the provenance of a network trained by a recipe.
+
+    A network that does not ship with rilievo has the recipe's own name.
 
     Args:
-        recipe: A name in ``rilievo.train.recipes.RECIPES``.
+        recipe: Name in ``rilievo.train.recipes.RECIPES``.
         photographs: Whether photographs with measured depth were given.
     """
     known = PROVENANCES.get(recipe)
@@ -103,7 +105,7 @@ def provenance_of(recipe: str, *, photographs: bool) -> Provenance:
 def export_small(
     network: SmallNet, path: Path, provenance: Provenance = PROVENANCES["small"]
 ) -> None:
-    """Write ``network`` as an ONNX file with its name, licence and contract inside.
+    """Write ``network`` as an ONNX file, with its name, licence and input format as metadata.
 
     Raises:
         MissingExtraError: If the package onnx is not installed.

@@ -1,4 +1,4 @@
-"""Whether a run came to its end, with files that are whole."""
+"""Check whether a run is finished and its files are intact."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def is_finished(run: Path, *, weights: str, record: str) -> bool:
-    """Whether a run came to its end: its checkpoint goes last.
+    """Whether a run is finished; its checkpoint is deleted last.
 
     Raises:
-        InputError: If its weights are broken and there is no checkpoint to go on from, or the
+        InputError: If its weights are broken and there is no checkpoint to resume from, or the
             checkpoint has no content.
     """
     checkpoint = run / CHECKPOINT

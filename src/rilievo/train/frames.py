@@ -1,4 +1,4 @@
-"""The record that training draws: one photograph or rendering with its log depth and normals."""
+"""Training frames: one photograph or rendering with its log depth and normals."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError
 
 FARTHEST = 200.0
-"""Surfaces beyond this many metres count as if they were there."""
+"""Farthest depth [m]; surfaces beyond it count as if they were at this depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +19,14 @@ class Frame:
 
     Attributes:
         image: sRGB.
-        log_depth: Natural logarithm of depth [m]; finite everywhere, read only where ``valid``. Of
-            the affine kinds the depth or inverse depth itself, whose factor and shift nobody knows.
+        log_depth: Natural logarithm of depth [m]; finite everywhere, read only where ``valid``. For
+            the affine kinds, depth or inverse depth itself, with unknown factor and shift.
         valid: Pixels that have depth; disjoint from ``sky``.
         sky: Pixels that see no surface.
         normals: 127 times the unit normal in the camera frame, towards the camera.
         normals_valid: Pixels that have normals.
-        camera: fx, fy, cx, cy [px]; NaN where nobody knows them.
-        kind: What is known of depth; ``sky`` is told apart only where it is depth.
+        camera: fx, fy, cx, cy [px]; NaN where unknown.
+        kind: Kind of depth; ``sky`` is marked only for metric and up-to-scale depth.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -48,7 +48,7 @@ class Frame:
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """Anything that frames can be drawn from."""
+    """Source that training frames are drawn from."""
 
     def draw(self, random: np.random.Generator) -> Frame:
         """Return one frame; the same state of ``random`` and the same frames give the same one."""

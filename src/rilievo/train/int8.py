@@ -1,8 +1,8 @@
-"""The embedded network with 8-bit arithmetic: ``python -m rilievo.train.int8 small.onnx``.
+"""8-bit quantisation of the embedded network: ``python -m rilievo.train.int8 small.onnx``.
 
-Ranges are those of frames that the network was trained on, rendered ones and, if given, NYU's.
-Processors that multiply 8-bit numbers as such (VNNI, since 2019) sum without loss; older ones may
-saturate, and there the network in fp32 is the better one.
+Ranges are calibrated on frames that the network was trained on, rendered ones and, if given, NYU's.
+Processors with 8-bit multiplication (VNNI, since 2019) sum without loss; older ones may saturate,
+and there the network in fp32 is the better choice.
 """
 
 import sys
@@ -35,30 +35,30 @@ KEPT = (
     "/spread/",
     "/upsample/",
 )
-"""Parts of the network that stay fp32. Of the first layers every rounding is felt in all that
-follows; the last ones give depth, where a step of 1/256 of the range would be seen: with the last
-merge (of ``SMALL``) in 8 bits, depth and normals are 4 degrees farther apart."""
+"""Parts of the network that stay fp32. Rounding in the first layers affects all that follow; the
+last layers give depth, where a step of 1/256 of the range would be visible. With the last merge
+(of ``SMALL``) in 8 bits, depth and normals are 4 degrees farther apart."""
 _COMPARED = 4
 
 
 def quantise_small(
     source: Path, target: Path, frames: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Agreement:
-    """Write an exported network of ours with 8-bit weights and arithmetic.
+    """Write a network that ``export_small`` wrote with 8-bit weights and arithmetic.
 
-    What the file says of itself stays, but for its name, which ends in ``-int8``, and its
-    precision.
+    The file's metadata stays, except for the name, which gets the suffix ``-int8``, and the
+    precision; the sha256 of the original weights is added.
 
     Args:
-        source: As ``export_small`` writes it.
-        target: Where to write.
-        frames: To calibrate on: never one that the network will be judged by.
+        source: ONNX file that ``export_small`` wrote.
+        target: File to write.
+        frames: Frames to calibrate on; never ones that the network is evaluated on.
 
     Returns:
-        How far it is from ``source``, on some of the frames.
+        Difference of its outputs from those of ``source``, on some of the frames.
 
     Raises:
-        ModelError: If ``source`` is no such network, or the result answers differently.
+        ModelError: If ``source`` is no such network, or the outputs differ too much.
         OptionError: If there is no frame.
         MissingExtraError: If the package onnx is not installed.
         OutputError: If the file cannot be written.
@@ -82,14 +82,14 @@ def quantise_small(
 def calibration_frames(
     shards: Path, real: Path | None, *, count: int
 ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """Frames that the network was trained on, taken evenly.
+    """Return frames that the network was trained on, evenly spaced.
 
     Args:
-        shards: Folder of rendered shards; the first is kept for validation and not read, unless
-            it is alone.
+        shards: Folder of rendered shards; the first is held out for validation and not read,
+            unless it is the only one.
         real: Folder of NYU Depth V2, of which training frames are taken, without their white
-            frame; None for rendered frames alone.
-        count: How many; half of each where both are given.
+            border; None for rendered frames alone.
+        count: Number of frames; half from each source where both are given.
 
     Raises:
         InputError: If a folder holds no such frames.
@@ -142,9 +142,9 @@ def main(
     """Write the embedded network with 8-bit weights and arithmetic.
 
     Args:
-        source: The network in fp32, as a run writes it.
+        source: Network in fp32, as a run writes it.
         shards: Folder of rendered shards.
-        output: The file to write.
+        output: File to write.
         real: Folder of NYU Depth V2's labelled frames, of which training frames are taken.
         count: Frames to calibrate on.
     """

@@ -1,6 +1,6 @@
-"""Rows of numbers, readable while a run goes on, and the same in TensorBoard for those who ask.
+"""CSV logs of a run, readable while it runs, and the same numbers in TensorBoard on request.
 
-A run that goes on after it was killed first forgets the rows behind its last checkpoint.
+A run that is resumed first deletes the rows after its last checkpoint.
 """
 
 import csv
@@ -21,19 +21,19 @@ _PLACES = ("step", "epoch")
 
 
 class Journal:
-    """The tables of a run, to be closed."""
+    """Logs of a run; a context manager that closes them."""
 
     def __init__(
         self, run: Path, names: Iterable[str], *, step: int, tensorboard: bool, extra: str
     ) -> None:
-        """Open the tables.
+        """Open the logs.
 
         Args:
             run: The run's folder.
-            names: Of the tables' files; the first column of each is the step.
-            step: That the run goes on from; rows behind it are forgotten.
+            names: Names of the CSV files; the first column of each is the step.
+            step: Step that the run resumes from; later rows are deleted.
             tensorboard: Whether to write events for TensorBoard too.
-            extra: That TensorBoard comes with.
+            extra: Extra of rilievo that installs TensorBoard.
 
         Raises:
             MissingExtraError: If TensorBoard is asked for and not installed.
@@ -59,12 +59,12 @@ class Journal:
         """Add one row.
 
         Args:
-            name: Of the table's file.
-            part: What TensorBoard files its numbers under.
-            row: A record with a field ``step``.
+            name: Name of the CSV file.
+            part: Group of the numbers in TensorBoard.
+            row: Record with a field ``step``.
 
         Raises:
-            OutputError: If the system refuses.
+            OutputError: If the file cannot be written.
         """
         values: Mapping[str, Any] = asdict(row)  # pyright: ignore[reportArgumentType]
         path = self._run / name
@@ -76,7 +76,7 @@ class Journal:
                     writer.writerow(values)
                 writer.writerow([_cell(each) for each in values.values()])
                 file.flush()
-                # A checkpoint that outlasts a power cut has its rows.
+                # Synced, so that a checkpoint that survives a power cut has its rows.
                 sync_open_file(file.fileno())
         except OSError as error:
             raise unwritable(path, error) from error
@@ -86,7 +86,7 @@ class Journal:
                     self._writer.add_scalar(f"{part}/{metric}", value, values["step"])
 
     def show(self, part: str, picture: UInt8[np.ndarray, "h w 3"], step: int) -> None:
-        """A picture in TensorBoard, where it is asked for."""
+        """Add an image to TensorBoard, if that is on."""
         if self._writer is not None:
             self._writer.add_image(part, picture, step, dataformats="HWC")
 
@@ -108,11 +108,11 @@ def _forget_after(path: Path, step: int) -> None:
         return
     text = path.read_text(encoding="utf-8")
     if "\n" not in text:
-        # Killed before its first line was written.
+        # The run was killed before the first line was written.
         path.unlink()
         return
     header, *lines = text.splitlines()
-    # The last line of a killed run may be a part of one.
+    # The last line of a killed run may be incomplete.
     whole = [line for line in lines if line.count(",") >= header.count(",")]
     if not text.endswith("\n"):
         whole = whole[: len(lines) - 1]

@@ -1,6 +1,6 @@
-"""Rows of numbers, one file a kind, readable while the run goes on.
+"""CSV logs of a run, one file per kind of row, readable while it runs.
 
-A run that was killed goes back to its last checkpoint, so the steps it had done since appear twice.
+A killed run resumes from its last checkpoint, so the steps that it had done since appear twice.
 """
 
 import csv
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """Where the run is, and the losses since the last row."""
+    """Progress of the run, and the losses of its latest step."""
 
     step: int
     images: int

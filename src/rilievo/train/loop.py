@@ -37,7 +37,7 @@ _MEASURED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """What a run trains on and is validated with."""
+    """Frames that a run trains on and is validated with."""
 
     rendered: ShardPool
     real: NyuFrames | None
@@ -45,7 +45,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """Of one step."""
+    """Losses of one step."""
 
     depth: Tensor
     normals: Tensor
@@ -65,18 +65,18 @@ def train(
     """Train ``network`` and return its averaged weights.
 
     The folder ``run`` gets ``checkpoint.pt``, ``train.csv``, ``validation.csv`` and, after each
-    validation and at the end, ``small.onnx``; what it says of its confidence is learned at the end.
+    validation and at the end, ``small.onnx``; its confidence is trained at the end only.
 
     Args:
         config: The recipe.
-        network: With the weights to start from; it is trained in place.
-        frames: What to draw from. Shards that appear in the folder meanwhile are taken in.
-        run: Where to write.
-        resume: Go on from ``checkpoint.pt`` where there is one.
-        provenance: What ``small.onnx`` says of where it comes from.
+        network: Network with the weights to start from; trained in place.
+        frames: Frames to draw from. Shards added to the folder during the run are used too.
+        run: Folder to write to.
+        resume: Resume from ``checkpoint.pt`` where there is one.
+        provenance: Provenance to write into ``small.onnx``.
 
     Raises:
-        OutputError: If ``run`` holds another run and ``resume`` was not asked for.
+        OutputError: If ``run`` holds a run already and ``resume`` is off.
     """
     checkpoint = run / "checkpoint.pt"
     if checkpoint.exists() and not resume:
@@ -121,7 +121,7 @@ def train(
 
 
 def step(state: RunState, batch: Batch, config: TrainConfig, progress: float) -> Losses:
-    """One step of gradient descent, and of the moving average."""
+    """Take one step of gradient descent and update the moving average."""
     factor = learning_rate_factor(config, step=state.step, progress=progress)
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
@@ -132,12 +132,12 @@ def step(state: RunState, batch: Batch, config: TrainConfig, progress: float) ->
     # The network gives normals at half the image's size.
     half = (..., slice(None, None, 2), slice(None, None, 2))
     normals = cosine_loss(surface.normals, batch.normals[half], batch.normals_valid[half]).mean()
-    # Of depth with an unknown shift nobody knows which surfaces are smooth.
+    # Depth with an unknown shift does not show which surfaces are smooth.
     both = batch.valid & batch.normals_valid & (batch.sign == 0)[:, None, None]
     agreement = agreement_loss(
         surface.log_depth, batch.camera, batch.log_depth, batch.normals, both
     ).mean()
-    # Depth follows the normals that the network sees, which are the surer of the two.
+    # Depth follows the network's own normals, which are the more reliable of the two.
     seen = F.normalize(double(surface.normals.detach()), dim=1)
     own = agreement_loss(surface.log_depth, batch.camera, batch.log_depth, seen, both).mean()
     total = (
@@ -181,14 +181,14 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
 
 def first_batches(config: TrainConfig, frames: Frames) -> Iterator[Batch]:
-    """A few batches of the first stage, to measure statistics on before the first step."""
+    """Yield a few batches of the first stage, to measure statistics on before the first step."""
     mix = _mix(config, frames, config.stages[0])
     for number in range(_MEASURED):
         yield make_batch(mix, seed=config.seed, number=number)
 
 
 class _Clock:
-    """Time spent in the run, over all its parts, and so how far it is."""
+    """Time spent in the run over all its sessions, and the share of the run that is done."""
 
     def __init__(self, config: TrainConfig, state: RunState) -> None:
         self._config = config
@@ -241,7 +241,7 @@ def _mix(config: TrainConfig, frames: Frames, stage: Stage, *, blind: float = 0.
 
 
 def _decay(config: TrainConfig, step: int) -> float:
-    """Short memory at first, when the weights still move far."""
+    """Decay of the moving average; smaller at first, while the weights still change fast."""
     return min(config.average_decay, (1 + step) / (20 + step))
 
 

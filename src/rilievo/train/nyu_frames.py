@@ -18,7 +18,7 @@ from rilievo.train.frames import Frame
 FOCAL = (518.8579, 519.4696)
 CENTRE = (325.5824, 253.7362)
 ROWS, COLUMNS = slice(45, 471), slice(41, 601)
-"""What the white frame around the colour images leaves."""
+"""Rows and columns inside the white border of the colour images."""
 
 _METRES_PER_STEP = 1 / 25.5
 _STORED_SIZE = (268, 352)
@@ -27,7 +27,7 @@ _HELD_OUT = 60
 
 
 class NyuFrames:
-    """The training frames in memory, scaled to 352×268, with normals from a plane fit.
+    """Training frames in memory, scaled to 352×268, with normals from a plane fit.
 
     Attributes:
         held_out: The last 60 frames of the list, for validation: a block, since neighbours share
@@ -66,8 +66,9 @@ def plane_normals(
         window: Side of the square window [px].
 
     Returns:
-        Unit normals towards the camera, and where to believe them: the window lies inside the
-        image and the fit leaves no more than the sensor's noise, as it does away from edges.
+        Unit normals towards the camera, and a mask of the reliable ones: the window lies inside
+        the image and the residual of the fit is within the sensor's noise, as it is away from
+        edges.
     """
     try:
         import cv2

@@ -15,9 +15,9 @@ _SECONDS_A_LINE = 5.0
 
 
 class Progress:
-    """Steps, loss, rate and time left of a run, to be closed.
+    """Reports the steps, loss, rate and time left of a run; a context manager.
 
-    The first line comes at once, the next ones with the first step and then every few seconds.
+    The first line is printed at once, the next with the first step and then every few seconds.
     """
 
     def __init__(
@@ -31,16 +31,16 @@ class Progress:
         what: str = "training",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the bar, or say that the run begins.
+        """Open the bar, or print that the run begins.
 
         Args:
-            steps: Steps in all; None where the run is as long as ``step`` says.
+            steps: Total number of steps; None where ``step`` gets the share that is done.
             done: Steps done before.
-            images: Images a step has.
-            shown: Whether this process speaks.
-            share: Share of the run that is done before, where ``steps`` is None.
-            what: What is done.
-            clock: Seconds.
+            images: Images per step.
+            shown: Whether this process prints.
+            share: Share of the run that was done before, where ``steps`` is None.
+            what: Name of the activity, for the first line.
+            clock: Function that returns the time [s].
         """
         self._shown, self._images, self._clock = shown, images, clock
         self._steps, self._step, self._before = steps, done, done
@@ -65,10 +65,10 @@ class Progress:
             self._bar.close()
 
     def step(self, loss: SupportsFloat | None = None, *, share: float | None = None) -> None:
-        """One more step is done.
+        """Count one more step, and print a line if one is due.
 
         Args:
-            loss: Of the step; read only when a line is due, so that a GPU need not be waited for.
+            loss: Loss of the step; read only when a line is due, to avoid waiting for a GPU.
             share: Share of the run that is done, where the number of steps is not known.
         """
         self._step += 1
@@ -90,14 +90,14 @@ class Progress:
         self.say(", ".join(part for part in parts if part))
 
     def say(self, text: str) -> None:
-        """A line on standard error, above the bar where there is one."""
+        """Print a line on standard error, above the bar where there is one."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
         elif self._shown:
             _say(text)
 
     def _rate(self, seconds: float, share: float) -> list[str]:
-        """Images a second, and the time left, by what this process has done."""
+        """Images per second and the time left, from what this process has done."""
         here, gained = self._step - self._before, share - self._share_before
         if seconds <= 0:
             return []
@@ -106,7 +106,7 @@ class Progress:
 
 
 class Decoding:
-    """Says how far the decoding of frames is: on a terminal as it goes, elsewhere in lines."""
+    """Reports the progress of decoding: redrawn on a terminal, elsewhere in lines."""
 
     def __init__(self, *, shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown = shown and sys.stderr is not None
@@ -114,7 +114,7 @@ class Decoding:
         self._clock, self._told = clock, clock()
 
     def __call__(self, sequence: str, done: int, total: int) -> None:
-        """Say that one more frame is decoded."""
+        """Report that one more frame is decoded."""
         if not self._shown:
             return
         text = f"{printable(sequence)}: {done} of {total} frames"
@@ -130,7 +130,7 @@ class Decoding:
 
 
 def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
-    """The first and the last of many notes: the last ones sum up."""
+    """Return the first and last of many notes; the last ones are a summary."""
     if len(notes) <= 2 * _NOTES:
         return notes
     left = len(notes) - 2 * _NOTES
@@ -138,7 +138,7 @@ def listed(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _say(text: str) -> None:
-    # That nobody listens any more is no reason to end a run.
+    # A closed standard error is no reason to end a run.
     if sys.stderr is not None:
         with suppress(OSError):
             print(text, file=sys.stderr, flush=True)  # noqa: T201
@@ -154,7 +154,7 @@ def _words(seconds: float) -> str:
 def _bar(steps: int, done: int, images: int) -> Any:
     from tqdm import tqdm
 
-    # Its thread that redraws slow bars would outlive the run.
+    # tqdm's monitor thread, which redraws slow bars, would outlive the run.
     tqdm.monitor_interval = 0
     return tqdm(
         total=steps * images,

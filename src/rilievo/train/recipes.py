@@ -1,4 +1,4 @@
-"""Recipes: functions that return how a network is trained."""
+"""Recipes: functions that return a network's layer widths and training configuration."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from rilievo.networks.small import NARROW, SMALL, TINY, Widths
 from rilievo.train.config import Stage, TrainConfig
 
 ENCODER = "encoder."
-"""What the names of the encoder's weights begin with."""
+"""Prefix of the names of the encoder's weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A network and its run.
+    """Network and configuration of its run.
 
     Attributes:
-        config: Of the run.
-        widths: Of the network.
-        first: The recipe whose averaged weights it starts from; None for an encoder trained on
+        config: Configuration of the run.
+        widths: Widths of the network's layers.
+        first: Recipe whose averaged weights it starts from; None for an encoder trained on
             ImageNet alone.
-        takes: What the names of the weights begin with that are taken over.
-        photographs: Whether photographs with measured depth belong to it.
+        takes: Prefix of the names of the weights that are taken from that run.
+        photographs: Whether it also trains on photographs with measured depth, if given.
     """
 
     config: TrainConfig
@@ -31,11 +31,11 @@ class Recipe:
 
 
 def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> Recipe:
-    """A narrower network, from which ``small`` and ``tiny`` start.
+    """Narrower network, from which ``small`` and ``tiny`` start.
 
-    Small images first, because most of what is learned then does not need more, and they are
-    twice as fast; photographs with measured depth mostly in the later part, with rendered scenes
-    and outdoors kept to the end so that they are not forgotten.
+    Small images come first: most of what is learned early does not need larger ones, and they are
+    twice as fast. Photographs with measured depth come mostly in the later part; rendered scenes
+    and outdoor scenes stay to the end so that they are not forgotten.
 
     Command::
 
@@ -48,7 +48,7 @@ def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> R
 
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.162, δ1 0.757, normals 26.6°;
     rendered (64) 0.176, 0.786, 20.4°. On 94 NYU test frames 0.154, 0.777, 31.8°. That run had
-    neither the loss of agreement nor a confidence yet; frames darkened on purpose joined at 45 %.
+    neither the agreement loss nor a confidence yet; darkened frames were added at 45 %.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -63,22 +63,22 @@ def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> R
 
 
 def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
-    """The embedded model, ``rilievo/small``: wider, and on from what ``small-first`` knows.
+    """Embedded model ``rilievo/small``: a wider network that starts from ``small-first``.
 
-    Command; the first phase is run if it is not there yet::
+    Command; ``small-first`` is run before it if it is not there yet::
 
         python -m rilievo.datasets.synthetic --count 21600 --seed 1 --photos KODAK -o shards
         python -m rilievo.train small --shards shards --real NYU --encoder ENCODER.npz -o run
 
     Hardware and time: after ``small-first``, 110 minutes on one core that has AVX-512 with
     bfloat16, in which 97,000 images are seen, and a minute and a half for the confidence;
-    rendering half an hour.
+    rendering takes half an hour.
 
     Score on held-out frames at the end: NYU (60 frames) AbsRel 0.161, δ1 0.747, normals 25.6°;
-    rendered (64) 0.158, 0.804, 18.7°. On frames of other sets: its card, ``rilievo models
-    rilievo/small``. In that run the loss of depth against the network's own normals joined at 74 %,
-    and one frame in eighty showed nothing, as in those of ``tiny`` and ``small_rendered``, which
-    had that loss not at all.
+    rendered (64) 0.158, 0.804, 18.7°. Scores on other data sets are in its card, ``rilievo models
+    rilievo/small``. In that run the loss between depth and the network's own normals was added at
+    74 %, and one frame in eighty showed no scene. The runs of ``tiny`` and ``small_rendered`` had
+    such frames too, but not that loss.
     """
     config = TrainConfig(
         minutes=minutes,
@@ -95,9 +95,9 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
 
 
 def small_further(*, minutes: float | None = 75.0, steps: int | None = None) -> Recipe:
-    """``small`` goes on from its ONNX file, on scenes that it has not seen.
+    """Further training of ``small`` from its ONNX file, on scenes that it has not seen.
 
-    A quarter of the images are NYU's: more, and the network moves away from other cameras.
+    A quarter of the images are NYU's; with more, the network moves away from other cameras.
 
     Command::
 
@@ -121,9 +121,9 @@ def small_further(*, minutes: float | None = 75.0, steps: int | None = None) -> 
 
 
 def tiny(*, minutes: float | None = 36.0, steps: int | None = None) -> Recipe:
-    """For video and small machines, ``rilievo/tiny``.
+    """Network for video and small machines, ``rilievo/tiny``.
 
-    The first 13 blocks of an encoder that knows depth already, and a narrow decoder.
+    It has the first 13 blocks of the encoder of ``small-first`` and a narrow decoder.
 
     Command::
 
@@ -150,7 +150,7 @@ def tiny(*, minutes: float | None = 36.0, steps: int | None = None) -> Recipe:
 
 
 def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) -> Recipe:
-    """``rilievo/small-rendered``: as wide as ``small``, and it owes nothing to anybody's depth.
+    """Network ``rilievo/small-rendered``: as wide as ``small``, without any measured depth.
 
     Command::
 
@@ -174,18 +174,18 @@ def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) ->
 
 
 def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Recipe:
-    """A tiny network that learns from what another model says of photographs of one's own.
+    """Tiny network that learns from another model's predictions for your own photographs.
 
     Command::
 
         python -m rilievo.train.teacher TEACHER photos/ -o lessons
         python -m rilievo.train distilled --shards lessons --encoder ENCODER.npz -o run
 
-    Hardware and time: a teacher like ``rilievo/small`` sees 40 photographs a second. With 743
+    Hardware and time: a teacher like ``rilievo/small`` processes 40 photographs a second. With 743
     photographs of rooms and streets, 9 minutes on half a core, in which 3,600 images are seen.
 
-    Score of that run: of 64 photographs kept out it says what its teacher does with AbsRel 0.107,
-    δ1 0.875, normals 18.8°; on 94 NYU test frames, of whose depth it never heard, 0.214 and 0.672.
+    Score of that run: against its teacher on 64 held-out photographs AbsRel 0.107, δ1 0.875,
+    normals 18.8°; on 94 NYU test frames, without training on NYU's depth, 0.214 and 0.672.
     """
     config = TrainConfig(
         minutes=minutes,

@@ -1,13 +1,13 @@
-"""Rendered frames: the shards that ``python -m rilievo.datasets.synthetic`` writes.
+"""Shards of rendered frames, as ``python -m rilievo.datasets.synthetic`` writes them.
 
 A shard is an ``.npz`` of n frames: ``image`` uint8 (n, h, w, 3), ``log_depth`` float16 (n, h, w)
 with +inf where there is sky, ``normals`` int8 (n, 3, h, w), 127 times the unit normal and zero
 where there is sky, and ``focal`` float32 (n,) [px], the same across and down, with the principal
-point in the middle; NaN where nobody knows it.
+point in the middle; NaN where unknown.
 
-Shards of a teacher have ``kind`` uint8 (n,) too, the place in ``KINDS`` of what the teacher says;
-without it depth is in metres. Of the affine kinds ``log_depth`` holds depth or inverse depth
-itself, less its median, over its mean absolute deviation.
+Shards of a teacher also have ``kind`` uint8 (n,), the index in ``KINDS`` of the teacher's kind of
+depth; without it depth is in metres. For the affine kinds ``log_depth`` holds depth or inverse
+depth itself, minus its median and divided by its mean absolute deviation.
 """
 
 from dataclasses import dataclass
@@ -32,17 +32,17 @@ _DTYPES = {
     "focal": np.float32,
 }
 KINDS = (DepthKind.METRIC, DepthKind.UP_TO_SCALE, DepthKind.AFFINE, DepthKind.AFFINE_INVERSE)
-"""What a shard's ``kind`` counts; places stay as they are, for shards that are there."""
+"""Kinds of depth by their index in a shard; existing shards fix the order."""
 _KIND = "kind"
 _ZIP_HEADER = 30
-"""Bytes before the name of a member of a zip file; the last four say how long the name and what
-follows it are."""
-_OUTDOORS_BEYOND = 15.0  # metres: no room that is rendered is longer
+"""Bytes before the name of a member of a zip file; the last four hold the lengths of the name and
+of the extra field after it."""
+_OUTDOORS_BEYOND = 15.0  # metres: no rendered room is longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """The arrays of one file, as they are stored; read from disk when they are looked at."""
+    """Arrays of one file as stored, mapped into memory."""
 
     image: UInt8[np.ndarray, "n h w 3"]
     log_depth: Float16[np.ndarray, "n h w"]
@@ -51,13 +51,13 @@ class Shard:
     kind: UInt8[np.ndarray, "n"]
 
     def frame(self, index: int) -> Frame:
-        """One frame, its sky told apart; where metres are known, no surface beyond ``FARTHEST``."""
+        """Return one frame with its sky marked; metric depth is at most ``FARTHEST``."""
         log_depth = self.log_depth[index].astype(np.float32)
         kind, empty = KINDS[self.kind[index]], ~np.isfinite(log_depth)
         (height, width), focal = log_depth.shape, float(self.focal[index])
+        # Other kinds have no metres, so that limit means nothing for them.
         if kind is DepthKind.METRIC:
             log_depth = np.minimum(log_depth, np.float32(np.log(FARTHEST)))
-        # Without metres nobody knows how far 200 of them are.
         log_depth = np.where(np.isfinite(log_depth), log_depth, np.float32(0))
         return Frame(
             image=self.image[index],
@@ -111,10 +111,10 @@ def read_shard(path: Path) -> Shard:
 
 
 def _mapped(path: Path) -> dict[str, Any]:
-    """The arrays of an archive without compression, mapped into memory.
+    """Map the arrays of an uncompressed archive into memory.
 
     Raises:
-        BROKEN_FILE: Some of them, if it is no such archive.
+        BROKEN_FILE: Any of these errors, if it is no such archive.
     """
     arrays = {}
     with ZipFile(path) as archive, path.open("rb") as file:
@@ -141,9 +141,9 @@ class ShardPool:
     """Every frame of the shards below a folder (about 0.4 MB a frame of 256×192), read when drawn.
 
     Attributes:
-        folder: Where the shards are.
+        folder: Folder of the shards.
         outdoors: Share of the frames drawn that show something farther than a room, or sky.
-        held_out: The shard kept for validation, the first by path; None if there is only one.
+        held_out: Shard kept for validation, the first by path; None if there is only one.
     """
 
     def __init__(self, folder: Path, *, outdoors: float) -> None:
@@ -160,7 +160,7 @@ class ShardPool:
             raise InputError(f"{folder}: no shard-*.npz with frames to train on; render some first")
 
     def scan(self) -> None:
-        """Take in the shards that have appeared since the last scan."""
+        """Add the shards that have appeared since the last scan."""
         found = sorted(self.folder.rglob("shard-*.npz"))
         for path in found:
             if path in self._paths:

@@ -1,8 +1,8 @@
-"""Going on from the weights of a narrower network, without losing what it knows.
+"""Start from the weights of a narrower network without losing what it has learned.
 
 T. Chen, I. Goodfellow and J. Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR
-2016: the wider network computes at first what the narrower one did. Ours gives its new channels
-random weights of their own and lets nothing old listen to them yet.
+2016: the wider network computes at first what the narrower one did. Here new channels get random
+weights of their own, and old channels give them zero weight at first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...
     """Fill ``network`` with the weights of one that is as wide or narrower.
 
     Args:
-        network: Parts that the other lacks keep their weights.
-        state: Of the other.
+        network: Network to fill; parts that the other one lacks keep their weights.
+        state: Weights of the other network.
 
     Returns:
-        The names that the other lacks.
+        Names of the weights that the other lacks.
 
     Raises:
         InputError: If the other has weights of another rank or kernel, or wider ones.
@@ -47,7 +47,7 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...
 
 
 def _fits(theirs: Sequence[int], own: Sequence[int]) -> bool:
-    """Whether weights go into others: no more channels, and kernels of one size."""
+    """Whether weights fit into others: no more channels, and kernels of the same size."""
     same_kind = len(theirs) == len(own) and tuple(theirs[2:]) == tuple(own[2:])
     return same_kind and all(small <= large for small, large in zip(theirs, own, strict=True))
 
@@ -56,10 +56,10 @@ def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
     """Take over the averaged weights of a run.
 
     Args:
-        network: As wide as the run's, or wider.
+        network: Network as wide as the run's, or wider.
         run: Folder of the run.
-        takes: What the names of the weights begin with that are taken; of those, ones that
-            ``network`` has no place for are left, as a shorter encoder leaves the last blocks.
+        takes: Prefix of the names of the weights to take; those that ``network`` does not have are
+            left out, as the last blocks are for a shorter encoder.
 
     Raises:
         InputError: If the folder has no checkpoint of such a run, or its weights do not fit.
@@ -78,7 +78,7 @@ def start_from(network: nn.Module, run: Path, *, takes: str = "") -> None:
 
 
 def read_average(run: Path) -> dict[str, Tensor]:
-    """The averaged weights of a run.
+    """Read the averaged weights of a run.
 
     Raises:
         InputError: If the folder has no checkpoint of such a run.

@@ -1,4 +1,4 @@
-"""Moments and rates of Adam from a checkpoint, checked before a run goes on with them."""
+"""Moments and rates of Adam from a checkpoint, checked before a run resumes with them."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from torch.optim import Optimizer
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 _MOST = 1e9
-"""Above any learning rate, and any number of steps."""
+"""Bound above any learning rate and any number of steps."""
 
 
 def load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
-    """Its moments and rates; torch itself takes any.
+    """Load and check an optimizer's moments and rates; torch itself accepts any.
 
     Raises:
         ValueError: If they are those of another optimizer, or of other weights.
@@ -34,5 +34,5 @@ def load_optimizer(optimizer: Optimizer, stored: dict[str, Any]) -> None:
 
 
 def _fixed(group: dict[str, Any]) -> dict[str, Any]:
-    """What a schedule does not change."""
+    """Settings of a parameter group that a schedule does not change."""
     return {name: value for name, value in group.items() if name not in ("params", "lr")}

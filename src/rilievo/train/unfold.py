@@ -1,7 +1,7 @@
-"""The network of an ONNX file of ours, to train on from it.
+"""Weights of an ONNX file that rilievo exported, read back for further training.
 
-An export folds every batch normalisation into the convolution before it. Here each gets statistics
-of its own again, so that training begins with unit channels as it does after a run.
+An export folds every batch normalisation into the convolution before it. Here each gets its own
+statistics again, so that training begins with normalised channels, as it does after a run.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,8 +22,8 @@ from rilievo.train.batches import Batch
 def read_exported(network: SmallNet, path: Path) -> None:
     """Fill ``network`` with the weights of an ONNX file that ``export_small`` wrote.
 
-    Batch normalisations only add what the file adds after each convolution; in training mode they
-    need ``measure_statistics`` first.
+    Batch normalisations only add the bias that the file adds after each convolution; in training
+    mode they need ``measure_statistics`` first.
 
     Raises:
         MissingExtraError: If the package onnx is not installed.
@@ -59,7 +59,7 @@ def read_exported(network: SmallNet, path: Path) -> None:
 
 @torch.no_grad()
 def measure_statistics(network: SmallNet, batches: Iterable[Batch]) -> None:
-    """Give batch normalisations the mean and variance of what they see, and change no output."""
+    """Set the mean and variance of batch normalisations from their inputs, outputs unchanged."""
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     moments: dict[nn.Module, list[Tensor]] = {norm: [] for norm in norms}
 
@@ -84,7 +84,7 @@ def measure_statistics(network: SmallNet, batches: Iterable[Batch]) -> None:
 
 
 def _in_order(network: SmallNet) -> list[nn.Module]:
-    """Convolutions and batch normalisations, in the order that they run in."""
+    """Convolutions and batch normalisations in the order of execution."""
     seen: list[nn.Module] = []
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
     with _hooked(layers, lambda layer, inputs, output: seen.append(layer)), torch.no_grad():

@@ -1,4 +1,4 @@
-"""Scores on the frames a run holds out, to see whether it learns and when it stops learning."""
+"""Scores on the frames that a run holds out, to see whether and how long it learns."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ def validate(network: nn.Module, frames: list[Frame]) -> Scores:
 
 
 def _mean_of_means(images: tuple[np.ndarray, ...]) -> float:
-    """Over those images that have a pixel."""
+    """Mean over the images that have a pixel."""
     means = [float(image.mean()) for image in images if image.size]
     return float(np.mean(means)) if means else float("nan")
 

@@ -1,4 +1,4 @@
-"""NYU Depth V2 (Silberman et al. 2012), in the layouts in which people have it."""
+"""NYU Depth V2 (Silberman et al. 2012), in all common layouts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,16 +31,16 @@ from rilievo.types import Camera, Truth
 __all__ = ["NYUv2"]
 
 _LABELLED_NAME = "nyu_depth_v2_labeled.mat"
-# Depth in steps of millimetres to centimetres wants a window of this side [px].
+# Side of the window for normals [px]: large, since depth is quantised to millimetres or more.
 _NORMALS_WINDOW = 15
 
 
 class NYUv2(Dataset):
-    """NYU Depth V2; how it lies on disk is recognised.
+    """NYU Depth V2; the layout on disk is detected.
 
-    Variants ``raw`` and ``filled`` give depth, ``normals`` true normals and the depth beside them,
-    ``depth_normals`` those of the depth, ``unregistered`` the depth of raw recordings. What a
-    layout does not hold is refused.
+    Variants ``raw`` and ``filled`` give depth, ``normals`` gives true normals with depth where
+    there is some, ``depth_normals`` gives normals computed from depth, and ``unregistered`` gives
+    the depth of raw recordings. Variants that a layout lacks are refused.
     """
 
     card: ClassVar[DatasetCard] = CARD
@@ -64,7 +64,7 @@ class NYUv2(Dataset):
         return self._layout.image(id)
 
     def truth(self, id: str) -> Truth:
-        """Depth [m], or normals, or both, by the variant."""
+        """Depth [m], normals, or both, depending on the variant."""
         variant = self.request.variant
         held = "filled" if "filled" in self._layout.variants else "raw"
         if variant == "depth_normals" and "raw" in self._layout.variants:
@@ -152,7 +152,7 @@ def _sync(root: Path) -> Layout | None:
     return None if pairs is None or not pairs.found else SyncFolders(root, pairs)
 
 
-# The first that fits counts: those that are told by one name come before those that are searched.
+# The first match counts: layouts detected by a single name come before those that need a search.
 _LAYOUTS: tuple[Callable[[Path], Layout | None], ...] = (
     _labelled_in,
     _two_folders,

@@ -1,4 +1,4 @@
-"""What to know of NYU Depth V2."""
+"""Card of NYU Depth V2."""
 
 from rilievo.datasets.card import DatasetCard
 

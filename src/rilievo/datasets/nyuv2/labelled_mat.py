@@ -1,4 +1,4 @@
-"""``nyu_depth_v2_labeled.mat`` as its authors publish it: the official benchmark."""
+"""``nyu_depth_v2_labeled.mat`` as published by its authors: the official benchmark."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ _DEPTH = {"raw": "rawDepths", "filled": "depths"}
 class LabelledMat(Layout):
     """The labelled images in one MATLAB file of version 7.3; an id is the index from 0.
 
-    HDF5 holds MATLAB's axes the other way round: images (N, 3, width, height), depth (N, width,
-    height), so that each picture is read by itself and transposed.
+    HDF5 holds MATLAB's axes in reverse order: images (N, 3, width, height), depth (N, width,
+    height). Each picture is read on its own and transposed.
     """
 
     what = "the labelled set as published (nyu_depth_v2_labeled.mat)"
@@ -42,7 +42,7 @@ class LabelledMat(Layout):
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """By ``splits.mat`` if it lies beside the file, else by the official list."""
+        """Images of a split, by ``splits.mat`` beside the file, else by the official list."""
         if list_file is not None:
             names = {f"{index:04d}": f"{index:04d}" for index in range(self._count)}
             return listed(list_file, names, {}, f"ids are 0000 to {self._count - 1:04d}")
@@ -62,19 +62,19 @@ class LabelledMat(Layout):
         return Listing(ids=ids)
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """One image of the array, transposed."""
+        """The photograph: one image of the array, transposed."""
         return np.ascontiguousarray(self._file.slice("images", int(id)).transpose(2, 1, 0))
 
     def depth(self, id: str, variant: str) -> DepthTruth:
-        """``rawDepths`` with its holes, or ``depths``, in which they are filled."""
+        """Depth from ``rawDepths`` with holes, or from ``depths`` without."""
         return of_metres(self._file.slice(_DEPTH.get(variant, "rawDepths"), int(id)).T)
 
     def normals(self, id: str) -> NormalsTruth | None:
-        """From the file of normals beside it."""
+        """True normals from a file beside this one."""
         return None if self._normals is None else self._normals.read(int(id))
 
     def scene(self, id: str) -> str | None:
-        """As the file's ``scenes`` says it, such as ``kitchen_0004``."""
+        """Scene from the file's ``scenes``, such as ``kitchen_0004``."""
         return self._file.text("scenes", int(id))
 
     def _checked_count(self) -> int:

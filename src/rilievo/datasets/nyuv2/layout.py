@@ -1,4 +1,4 @@
-"""What every way in which NYU Depth V2 lies on disk has to tell."""
+"""The base class of the layouts of NYU Depth V2 on disk."""
 
 import re
 from abc import ABC, abstractmethod
@@ -19,10 +19,10 @@ from rilievo.types import Camera
 _RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
 
 SIZE = (480, 640)
-"""(height, width) of every image as it was recorded."""
+"""(height, width) of every image as recorded [px]."""
 
 K = pinhole_K(518.8579, 519.4696, 325.5824, 253.7362)
-"""Of the colour camera at ``SIZE``, to whose pixels the depth was brought."""
+"""Intrinsics of the colour camera at ``SIZE`` [px], to which depth is registered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class DepthTruth:
 
     Attributes:
         values: Depth [m]; read only where ``valid``.
-        valid: Pixels that have one.
+        valid: Pixels with depth.
     """
 
     values: Float32[np.ndarray, "h w"]
@@ -43,8 +43,8 @@ class NormalsTruth:
     """True normals of one image.
 
     Attributes:
-        values: Unit, camera frame, towards the camera; zero where not ``valid``.
-        valid: Pixels that have one.
+        values: Unit normals, camera frame, towards the camera; zero where not ``valid``.
+        valid: Pixels with a normal.
     """
 
     values: Float32[np.ndarray, "3 h w"]
@@ -53,11 +53,11 @@ class NormalsTruth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The images of a split.
+    """Images of a split.
 
     Attributes:
-        ids: Those whose files are there.
-        absent: The others.
+        ids: Ids of images whose files exist.
+        absent: Images with missing files.
     """
 
     ids: tuple[str, ...]
@@ -65,12 +65,12 @@ class Listing:
 
 
 class Layout(ABC):
-    """A way in which NYU Depth V2 lies on disk.
+    """A layout of NYU Depth V2 on disk.
 
     Attributes:
-        root: Its folder or file.
-        what: What messages call it.
-        variants: Which ground truth it holds.
+        root: Folder or file of the data.
+        what: Name of the layout in messages.
+        variants: Variants of ground truth that it holds.
     """
 
     root: Path
@@ -79,10 +79,10 @@ class Layout(ABC):
 
     @abstractmethod
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """The images of a split, or of the user's list.
+        """Images of a split, or of the user's list.
 
         Raises:
-            InputError: If this layout has no such split, or the list makes no sense.
+            InputError: If this layout has no such split, or the list is invalid.
         """
 
     @abstractmethod
@@ -98,21 +98,21 @@ class Layout(ABC):
         return None
 
     def scene(self, id: str) -> str | None:
-        """Recording that the image is of; None where the layout does not say."""
+        """Recording of the image; None where the layout does not give it."""
         return None
 
     def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
-        """Intrinsics; None where the pictures are not of the size that they were recorded at."""
+        """Intrinsics; None where pictures do not have the recorded size."""
         return Camera(K=K) if size == SIZE else None
 
 
 def recorded_scene(id: str) -> str | None:
-    """The recording that a folder of the path names: ``kitchen_0045a``, not a mere ``kitchen``."""
+    """Recording named by a folder of the id: ``kitchen_0045a``, but not plain ``kitchen``."""
     return next((part for part in id.split("/")[:-1] if _RECORDING.fullmatch(part)), None)
 
 
 def of_metres(values: np.ndarray) -> DepthTruth:
-    """Depth in metres, in which zero, negative and NaN mean none."""
+    """Wrap depth in metres; zero, negative, infinite and NaN are not valid."""
     values = np.ascontiguousarray(values, dtype=np.float32)
     return DepthTruth(values=values, valid=np.isfinite(values) & (values > 0))
 
@@ -120,16 +120,16 @@ def of_metres(values: np.ndarray) -> DepthTruth:
 def listed(
     list_file: Path, ids: Mapping[str, str], absent: Mapping[str, Absent], what: str
 ) -> Listing:
-    """The user's own list, one image a line: its first word counts, so that lists of pairs do.
+    """Read the user's own list, one image per line; only the first word of a line is used.
 
     Args:
-        list_file: The user's.
-        ids: What a line may say, to the id that it means.
-        absent: Likewise, of images without all their files.
-        what: How ids look, for messages.
+        list_file: File of the list; lists of pairs of files are accepted too.
+        ids: Ids of images, by each form in which a line may name them.
+        absent: Likewise for images with missing files.
+        what: Description of valid lines, for error messages.
 
     Raises:
-        InputError: If a line names no image; the message has the line's number.
+        InputError: If a line names no image; the message has the line number.
     """
     found: list[str] = []
     missing: list[Absent] = []

@@ -1,11 +1,11 @@
-"""Files of true normals that go with the labelled images, brought to our convention.
+"""Reads true normals of the labelled images, converted to rilievo's convention.
 
-All of them hold x right, y down, z forward and point *away* from the camera: a wall seen head-on
-is (0, 0, 1). Bae and Davison say so of the evaluation files of DSINE (2024); GeoNet (Qi et al.
-2018) fits n·p = 1 to points in front of the camera and compares with its own files unchanged; and
-Probe3D (El Banani et al. 2024) trains on GeoNet's and scores on Ladicky's (Ladicky, Zeisl and
-Pollefeys 2014) without a change of frame. So each is negated here, and a file whose normals then
-do not face the camera is refused rather than scored.
+All files have x right, y down, z forward, with normals that point *away* from the camera: a wall
+seen head-on is (0, 0, 1). Bae and Davison (2024) document this for the evaluation files of DSINE.
+GeoNet (Qi et al. 2018) fits n·p = 1 to points in front of the camera and compares with its own
+files unchanged. Probe3D (El Banani et al. 2024) trains on GeoNet's and scores on Ladicky's
+(Ladicky, Zeisl and Pollefeys 2014) without a change of frame. So normals are negated here, and a
+file whose normals then do not face the camera is refused rather than scored.
 """
 
 import threading
@@ -38,15 +38,15 @@ class NormalsSource(ABC):
 
     @abstractmethod
     def read(self, index: int) -> NormalsTruth:
-        """Those of the labelled image ``index``, from 0.
+        """Read the normals of the labelled image ``index``, from 0.
 
         Raises:
-            InputError: If the file is broken, or does not have it.
+            InputError: If the file is broken, or lacks this image.
         """
 
 
 def find_normals(folder: Path) -> NormalsSource | None:
-    """The file of normals in a folder, or in the folder that its download unpacks to."""
+    """Find the file of normals in a folder or in the subfolder of its download; else None."""
     for place in (folder, folder / "surfacenormal_metadata"):
         if (place / "all_normals.pklz").is_file():
             return LadickyPickle(place / "all_normals.pklz")
@@ -59,16 +59,15 @@ def find_normals(folder: Path) -> NormalsSource | None:
 class LadickyPickle(NormalsSource):
     """``all_normals.pklz`` of the FAIR self-supervision benchmark, with its masks.
 
-    It is one array of all 1449 images: unpacking it takes as much memory as it holds, once in a
-    process.
+    It is a single array of all 1449 images, which is unpacked whole, once per process.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self, index: int) -> NormalsTruth:
-        """By the file's own names, which count the images from 1."""
-        # Threads that read ahead would unpack it once each.
+        """Read by the file's own names, which count images from 1."""
+        # Without the lock, every prefetching thread would unpack the file.
         with _UNPACKING:
             content = _ladicky(self.path)
         if index + 1 not in content.places:
@@ -88,19 +87,19 @@ class GeoNetTruth(NormalsSource):
         self._masks = MatSlices(masks) if masks.is_file() else None
 
     def read(self, index: int) -> NormalsTruth:
-        """Stored as (N, 3, width, height)."""
+        """Read from an array stored as (N, 3, width, height)."""
         normals = self._file.slice("norm_gt_l", index).transpose(0, 2, 1)
         mask = None if self._masks is None else self._masks.slice("masks", index).T != 0
         return inward(normals, mask, self.path)
 
 
 class _Ladicky:
-    """The content of the pickle, once it is found to be what it should.
+    """Checked contents of the pickle.
 
     Attributes:
-        places: The image's number from 1, to where it lies in the arrays.
-        normals: Away from the camera.
-        masks: Where the Kinect saw anything.
+        places: Index into the arrays, by the image's number from 1.
+        normals: Normals that point away from the camera.
+        masks: Masks of pixels that the Kinect measured; None where the file has none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -141,17 +140,17 @@ def inward(
     path: Path,
     camera: Float[np.ndarray, "3 3"] | None = None,
 ) -> NormalsTruth:
-    """Normals that point away from the camera, turned towards it and made unit.
+    """Negate and normalise normals that point away from the camera.
 
     Args:
-        outward: x right, y down, z forward; zero where there is none.
-        mask: Pixels that count; None for all with a normal.
-        path: For messages.
+        outward: Normals with x right, y down, z forward; zero where there is none.
+        mask: Valid pixels; None for all pixels with a normal.
+        path: Path for error messages.
         camera: Intrinsics [px]; None for the dataset's.
 
     Raises:
-        InputError: If sizes differ, or most do not face the camera once turned: then the file has
-            another convention than this layout's, and its numbers would mean nothing.
+        InputError: If sizes differ, or most normals do not face the camera after the negation: the
+            file then has another convention, and scores against it would be meaningless.
     """
     if mask is not None and mask.shape != outward.shape[1:]:
         raise InputError(

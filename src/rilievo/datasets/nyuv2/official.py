@@ -10,7 +10,7 @@ from rilievo.errors import InputError
 from rilievo.io.limits import printable
 
 LABELLED = 1449
-"""How many labelled images there are."""
+"""Number of labelled images."""
 
 _VARIABLES = {"train": "trainNdxs", "test": "testNdxs"}
 
@@ -26,15 +26,15 @@ def official_indices(split: str) -> tuple[int, ...]:
 
 
 def split_indices(splits: Path, split: str, count: int) -> tuple[int, ...]:
-    """Indices, from 0, that a user's ``splits.mat`` gives a split.
+    """Indices of a split, from 0, by the user's ``splits.mat``.
 
     Args:
-        splits: The file that comes with the labelled set.
+        splits: The file ``splits.mat``, which comes with the labelled set.
         split: "train", "test" or "all".
-        count: Of the labelled images at hand.
+        count: Number of labelled images in the data.
 
     Raises:
-        InputError: If the file is broken, or names images that are not there, or one twice.
+        InputError: If the file is broken, or names an image that does not exist, or one twice.
     """
     if split == "all":
         return tuple(range(count))

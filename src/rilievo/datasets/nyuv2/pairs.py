@@ -1,4 +1,4 @@
-"""Photographs and the files that go with them, found by their names."""
+"""Finds pairs of photographs and ground truth by their names."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from rilievo.io.limits import printable
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _PHOTO_FOLDERS = ("rgb", "images", "image")
 _DEPTH_FOLDERS = ("depth", "depths")
-# Test, scene, file; and one more for a folder around them.
+# Levels of folders: a folder around all, the split, and the scene.
 _DEEPEST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """The files of one image.
+    """Files of one image.
 
     Attributes:
-        photo: The photograph.
-        truth: Its depth map, or its normals.
+        photo: File of the photograph.
+        truth: File of the depth map or the normals.
     """
 
     photo: Path
@@ -31,11 +31,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """The files of all images.
+    """Files of all images.
 
     Attributes:
-        found: By id, sorted.
-        absent: By id: without a partner.
+        found: Complete pairs by id, sorted.
+        absent: Images without a partner, by id.
     """
 
     found: Mapping[str, Pair]
@@ -43,7 +43,7 @@ class Pairs:
 
 
 def find_pairs(root: Path) -> Pairs | None:
-    """Photographs in one folder and depth in another, by stem; None where there are no two."""
+    """Pair photographs and depth in two folders, by stem; None without two such folders."""
     photos = next((root / name for name in _PHOTO_FOLDERS if (root / name).is_dir()), None)
     depths = next((root / name for name in _DEPTH_FOLDERS if (root / name).is_dir()), None)
     if photos is None or depths is None:
@@ -52,7 +52,7 @@ def find_pairs(root: Path) -> Pairs | None:
 
 
 def find_sync(root: Path) -> Pairs | None:
-    """Photographs and depth side by side in folders of scenes; None where there are none."""
+    """Pair photographs and depth side by side in folders of scenes; None if there are none."""
     photos: dict[str, Path] = {}
     depths: dict[str, Path] = {}
     for path in _files(root, _DEEPEST):
@@ -68,7 +68,7 @@ def find_sync(root: Path) -> Pairs | None:
 
 
 def carries_sync_names(pairs: Pairs) -> bool:
-    """Whether pairs of two folders carry the names of the "sync" export."""
+    """Whether the depth files have names of the "sync" export."""
     return any(pair.truth.name.startswith("sync_depth_") for pair in pairs.found.values())
 
 
@@ -105,7 +105,7 @@ def _by_id(folder: Path, root: Path) -> dict[str, Path]:
 
 
 def _stem(name: str) -> str | None:
-    """A picture's name without suffix and the prefixes of the export; None for other files."""
+    """Name of a picture without suffix and the export's prefixes; None for other files."""
     path = Path(name)
     if path.suffix.lower() not in PHOTO_SUFFIXES:
         return None

@@ -1,4 +1,4 @@
-"""Pickled arrays, read without running what a pickle may ask for."""
+"""Reads pickled arrays without executing code from the pickle."""
 
 import gzip
 import pickle
@@ -9,8 +9,8 @@ from typing import Any
 from rilievo.errors import InputError
 from rilievo.io.limits import check_regular, printable, reason
 
-# What numpy of either generation names to rebuild arrays, numbers and their types, and what old
-# protocols name to carry bytes. Dictionaries, lists, tuples, texts and numbers need no name.
+# Names that numpy 1 and 2 use to rebuild arrays, scalars and dtypes, and that old protocols use
+# for bytes. Dictionaries, lists, tuples, texts and numbers need none.
 _ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -32,17 +32,17 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_gzip_pickle(path: Path) -> Any:
-    """What a gzip-compressed pickle holds, if that is arrays and plain containers of them.
+    """Read a gzip-compressed pickle of arrays and plain containers of them.
 
     Raises:
-        InputError: If it is broken, or asks for anything else to be made.
+        InputError: If the file is broken, or refers to any other class or function.
     """
     check_regular(path)
     broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
     broken += (ArithmeticError, RuntimeError, zlib.error)
     try:
         with gzip.open(path, "rb") as file:
-            # Pickles of Python 2 hold bytes that are no ASCII.
+            # Pickles of Python 2 hold bytes that are not ASCII.
             return _ArraysOnly(file, encoding="latin1").load()  # pyright: ignore[reportArgumentType]
     except MemoryError as error:
         raise InputError(f"{printable(path)}: there is not enough memory to unpack it") from error

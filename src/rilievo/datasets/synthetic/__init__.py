@@ -1,9 +1,9 @@
-"""Scenes made by chance, ray traced on the CPU, with exact depth and normals.
+"""Randomly generated scenes, ray traced on the CPU, with exact depth and normals.
 
 ``render`` makes one sample, ``render_clip`` a walk through one scene, and ``python -m
 rilievo.datasets.synthetic`` writes many. Rooms, streets, open ground, close-ups and people are
-built of boxes, ellipsoids, cones and sheets, painted with procedural textures and free
-photographs, so a network trained on them owes nothing to anyone.
+built of boxes, ellipsoids, cones and sheets, with procedural textures and free photographs, so
+networks trained on them are free of licence restrictions from training data.
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rilievo.datasets.synthetic.textures import make_textures as make_textures
     from rilievo.datasets.synthetic.venue import Kind as Kind
 
-# Where the names live: numba and OpenCV are loaded at the first use of one.
+# Module of each name; loaded at first use, since they import numba and OpenCV.
 _HOMES = {
     "Clip": "clip",
     "ClipPlan": "clip_folders",

@@ -6,7 +6,7 @@ from rilievo.errors import MissingExtraError, needing
 
 
 def run() -> int:
-    """Run the command; the exit code is 0, or 2 for an error of use."""
+    """Run the command; the exit code is 0, or 2 for a usage error."""
     try:
         with needing("rendering synthetic scenes", "train"):
             from rilievo.datasets.synthetic.command import main

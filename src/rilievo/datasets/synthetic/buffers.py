@@ -1,21 +1,21 @@
-"""What goes into the compiled kernels and what they write, as tuples of arrays."""
+"""Inputs and outputs of the compiled kernels, as tuples of arrays."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 TILE = 16
-"""Side of the tiles in which a frame is drawn, in pixels."""
+"""Side of the tiles in which a frame is rendered [px]."""
 CELL = 8
-"""Side of the four cells of a tile."""
+"""Side of the four cells of a tile [px]."""
 HORIZON = 400.0
-"""Nothing is drawn beyond this distance [m]; a ray that meets nothing sees the sky."""
+"""Largest distance that is rendered [m]; a ray without a hit shows the sky."""
 LIGHTS = 3
-"""Lights in a scene, at most."""
+"""Most lights in a scene."""
 
 
 class View(NamedTuple):
-    """The camera for the kernels; as everywhere, pixel (0, 0) has its centre at (0, 0)."""
+    """The camera for the kernels; the centre of the first pixel is (0, 0), as in all of rilievo."""
 
     origin: np.ndarray
     """Centre of projection in the world [m], float32 (3,)."""
@@ -40,7 +40,7 @@ class Lamps(NamedTuple):
     """Lights for the kernels, float32; see ``scene.Light`` and ``scene.Ambience``."""
 
     lit: int
-    """How many of the ``LIGHTS`` rows are in use."""
+    """Number of the ``LIGHTS`` rows that are in use."""
     position: np.ndarray
     size: np.ndarray
     distant: np.ndarray
@@ -52,7 +52,7 @@ class Lamps(NamedTuple):
 
 
 class Chance(NamedTuple):
-    """What the kernels draw their chance from."""
+    """Random directions for the kernels."""
 
     directions: np.ndarray
     """Unit vectors all around, float32 (n, 3)."""
@@ -62,32 +62,32 @@ class Chance(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """What the kernels write."""
+    """Outputs of the kernels."""
 
     colour: np.ndarray
     """Linear RGB (h, w, 3)."""
     depth: np.ndarray
-    """z [m], negative where nothing was met (h, w)."""
+    """Depth z [m], negative where nothing was hit (h, w)."""
     normal: np.ndarray
-    """World frame, towards the camera (h, w, 3)."""
+    """Unit normal in the world frame, towards the camera (h, w, 3)."""
     gaze: np.ndarray
-    """Unit direction in which the pixel looks, world frame (h, w, 3)."""
+    """Unit direction of the pixel's ray, world frame (h, w, 3)."""
     face: np.ndarray
-    """8 row + face, or -1 where nothing was met (h, w)."""
+    """8 * row of the solid + face, or -1 where nothing was hit (h, w)."""
     material: np.ndarray
     """Row of the materials (h, w)."""
     albedo: np.ndarray
     """Linear RGB (h, w, 3)."""
     point: np.ndarray
-    """World point, lifted a little off the surface (h, w, 3)."""
+    """Hit point in the world [m], offset slightly from the surface (h, w, 3)."""
     light: np.ndarray
-    """From each light, then the share of open surroundings, then highlights (h, w, LIGHTS + 2)."""
+    """Light of each lamp, unoccluded share of the surroundings, highlights (h, w, LIGHTS + 2)."""
     lit: np.ndarray
-    """Whether ``light`` was traced for the pixel, or is left to its neighbours (h, w)."""
+    """Whether ``light`` was traced for the pixel; else it is averaged from neighbours (h, w)."""
 
 
 def blank_buffers(height: int, width: int) -> Buffers:
-    """Buffers for one frame."""
+    """Allocate the buffers for one frame."""
     return Buffers(
         colour=np.zeros((height, width, 3), np.float32),
         depth=np.full((height, width), -1.0, np.float32),

@@ -1,4 +1,4 @@
-"""Houses and what stands beside a road."""
+"""Houses and roadside objects."""
 
 import math
 
@@ -13,7 +13,7 @@ from rilievo.datasets.synthetic.textures import Texture
 
 
 def house(stage: Stage, width: float, depth: float, *, is_near: bool = True) -> None:
-    """A house facing -y, centred on the frame: painted windows, some built ones, a roof."""
+    """A house facing -y, centred on the frame: textured windows, some modelled ones, a roof."""
     dice = stage.dice
     storey, floors = (
         dice.uniform(2.6, 3.4),
@@ -44,7 +44,7 @@ def gable(stage: Stage, width: float, depth: float, height: float) -> None:
     for side in (-1, 1):
         at = (0, side * run / 2, height + run / 2 - 0.25)
         stage.box(at, (width + 0.6, run * math.sqrt(2), 0.15), tiles, turn_x(-side * math.pi / 4))
-    # A square prism on its edge, half sunk into the walls, closes the ends.
+    # A square prism on its edge, half inside the walls, closes the gable ends.
     half = depth / math.sqrt(2)
     stage.box((0, 0, height), (width * 0.98, half, half), stage.plain(), turn_x(math.pi / 4))
     if dice.chance(0.4):
@@ -53,7 +53,7 @@ def gable(stage: Stage, width: float, depth: float, height: float) -> None:
 
 
 def windows(stage: Stage, width: float, depth: float, storey: float, floors: int) -> None:
-    """Built windows with frames and sills on the front, some with balconies."""
+    """Modelled windows with frames and sills on the front, some with balconies."""
     dice = stage.dice
     count = max(1, int(width / dice.uniform(2, 4)))
     glass = stage.material(
@@ -102,7 +102,7 @@ def entrance(stage: Stage, width: float, depth: float) -> None:
 
 
 def wayside(stage: Stage) -> None:
-    """One thing beside a road: a pole, a sign, a lamp, a bin, a bush, a bollard, a tree."""
+    """One roadside object: a sign, a lamp, bollards, a bin, a bush, a tree, a bench or a board."""
     dice = stage.dice
     kind, metal = dice.randrange(8), stage.plain()
     tall = dice.uniform(2.5, 7)

@@ -1,4 +1,4 @@
-"""Where the camera stands, and what makes a view worth taking."""
+"""Chooses camera positions, and judges whether a view is useful."""
 
 import math
 
@@ -18,7 +18,7 @@ UP = np.array([0.0, 0.0, 1.0])
 
 
 def look_at(origin: Point, target: Point, roll: float) -> Rotation:
-    """world_R_cam of a camera that looks at a target, turned by ``roll`` [rad] about its axis."""
+    """world_R_cam of a camera that looks at a target, rolled by ``roll`` [rad] about its axis."""
     forward = (target - origin) / (np.linalg.norm(target - origin) + 1e-9)
     right = np.cross(forward, UP)
     right /= np.linalg.norm(right) + 1e-9
@@ -35,7 +35,7 @@ def heading(origin: Point, yaw: float, pitch: float) -> Point:
 
 
 def stand_in_room(venue: Venue, dice: Dice) -> tuple[Point, Point]:
-    """Camera and target in a room: looking about, or at something of interest."""
+    """Camera and target in a room: any direction, or an object of interest."""
     subjects = venue.stage.subjects
     kind = dice.random()
     if subjects and kind < 0.25:
@@ -53,13 +53,13 @@ def stand_in_room(venue: Venue, dice: Dice) -> tuple[Point, Point]:
 
 
 def keep_inside(venue: Venue, origin: Point) -> Point:
-    """The nearest place that is clear of the walls, the floor and the ceiling."""
+    """Move a camera to the nearest place that is clear of walls, floor and ceiling."""
     x, y = venue.width / 2 - 0.12, venue.length / 2 - 0.12
     return np.clip(origin, [-x, -y, 0.15], [x, y, venue.height - 0.2])
 
 
 def stand_outdoors(venue: Venue, dice: Dice) -> tuple[Point, Point]:
-    """Camera and target outdoors: along the street mostly, from eye height or from above."""
+    """Camera and target outdoors: mostly along the street, from eye height or from above."""
     subjects = venue.stage.subjects
     if subjects and dice.chance(0.2):
         target = dice.choice(subjects)
@@ -81,7 +81,7 @@ def stand_outdoors(venue: Venue, dice: Dice) -> tuple[Point, Point]:
 
 
 def stand(venue: Venue, dice: Dice) -> tuple[Point, Point]:
-    """Camera and target for one try."""
+    """Draw camera and target for one try."""
     subject = venue.subject
     if subject is not None:
         bearing = subject.bearing + dice.normalvariate(0.0, 0.3)
@@ -101,7 +101,7 @@ def stand(venue: Venue, dice: Dice) -> tuple[Point, Point]:
 
 
 def choose_view(venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, int]) -> View | None:
-    """A camera that sees something of use, or None if none was found."""
+    """Draw cameras until one has a useful view; None if none was found in ``TRIES``."""
     height, width = size
     for _ in range(TRIES):
         field = math.radians(dice.uniform(35, 100) if dice.chance(0.4) else dice.uniform(50, 78))
@@ -124,13 +124,13 @@ def choose_view(venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, i
 def look(
     solids: np.ndarray, view: View, size: tuple[int, int]
 ) -> tuple[Float32[np.ndarray, "h w"], Int32[np.ndarray, "h w"]]:
-    """Depth [m] and row of ``solids`` of some pixels all over the frame, -1 where there is none."""
+    """Depth [m] and row of ``solids`` on a coarse grid of pixels, -1 where there is none."""
     height, width = size
     return glance(solids, view, height, width, min(GLANCE_STRIDE, height // 4, width // 4))
 
 
 def is_open(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
-    """Whether a glance shows enough that is not against the lens."""
+    """Whether enough is visible, and little of it right in front of the lens."""
     seen = depth[depth > 0]
     if seen.size < 0.15 * depth.size:
         return False
@@ -142,7 +142,7 @@ def is_open(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
 
 
 def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: Dice) -> bool:
-    """Whether a glance shows enough: no lens against a wall, no bare sky, seldom a bare corner."""
+    """Whether a view is useful: not blocked, not only sky, and seldom a bare corner."""
     if not is_open(venue, depth):
         return False
     if venue.subject is not None:
@@ -152,15 +152,15 @@ def is_worth(venue: Venue, depth: Float32[np.ndarray, "h w"], kinds: int, dice: 
     if venue.approach is Approach.ROOM:
         is_bare, is_tight = kinds < 7, np.median(depth[depth > 0]) < 1.0
         return not (is_bare and dice.chance(0.75)) and not (is_tight and dice.chance(0.6))
-    # The sky and the ground are two kinds.
+    # The sky and the ground count as two kinds.
     return not (kinds < 5 and dice.chance(0.75))
 
 
 def is_in_sight(venue: Venue, depth: Float32[np.ndarray, "h w"]) -> bool:
-    """Whether nothing stands between the camera and its subject, if it has one."""
+    """Whether nothing occludes the camera's subject, if it has one."""
     if venue.subject is None:
         return True
     row, column = depth.shape[0] // 2, depth.shape[1] // 2
     middle = depth[row - 1 : row + 2, column - 1 : column + 2]
-    # Things around a subject, and its own front, are nearer than its middle.
+    # Objects around a subject, and its own front, are nearer than its centre.
     return bool(np.median(np.where(middle > 0, middle, np.inf)) > 0.8 * venue.subject.away - 0.2)

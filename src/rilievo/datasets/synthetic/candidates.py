@@ -1,7 +1,7 @@
-"""Compiled kernels: which solids the rays of a group of pixels can meet.
+"""Compiled kernels that list the solids which rays of a group of pixels can hit.
 
-A ray then tests tens of solids in place of hundreds. A list is made from another that is already
-known to hold all that matters, so small groups cost little once their neighbourhood has its own.
+A ray then tests tens of solids instead of hundreds. Lists are nested: the list of a small group of
+pixels is made from that of a larger group around it, so small groups cost little.
 """
 
 import math
@@ -15,7 +15,7 @@ from rilievo.datasets.synthetic.scene import ROOM
 @kernel
 @no_type_check
 def list_in_beam(solids, x, y, z, radius, dx, dy, dz, reach, among, number, listed):
-    """List the solids that rays from a ball, within ``reach`` [rad] of d, can meet."""
+    """List the solids that rays from a ball, within ``reach`` [rad] of d, can hit."""
     count = 0
     for k in range(number):
         i = among[k]
@@ -53,7 +53,7 @@ def list_around(solids, x, y, z, reach, among, number, listed):
 @kernel
 @no_type_check
 def list_towards(solids, px, py, pz, is_distant, size, x, y, z, reach, among, number, listed):
-    """List the solids that can stand between a ball of points and a light."""
+    """List the solids that can occlude a light for a ball of points."""
     far = HORIZON
     if not is_distant:
         px, py, pz = px - x, py - y, pz - z

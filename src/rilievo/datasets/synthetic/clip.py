@@ -1,4 +1,4 @@
-"""A clip: one scene, seen by a camera that moves through it."""
+"""Renders clips: one scene, seen by a camera that moves through it."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.types import Sample
 
 RAYS = 2
-"""More than for a photograph: the noise of light is all that tells two frames apart."""
+"""Rays per pixel; more than for a photograph, since noise would differ between frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,8 @@ class Clip:
     """Consecutive frames of one camera in one world.
 
     Attributes:
-        id: Unique in its dataset.
-        frames: In the order they were taken, of one size, each with its camera and pose.
+        id: Unique id in the dataset.
+        frames: Frames in temporal order, of one size, each with camera and pose.
     """
 
     id: str
@@ -59,26 +59,28 @@ def render_clip(
     kind: Kind = Kind.ALL,
     step: float | None = None,
 ) -> Clip:
-    """Render a walk through a scene made by chance.
+    """Render a walk through a randomly generated scene.
 
-    Nothing in the scene moves. All frames have one camera, exposed for the first of them, without
-    vignette, shake or coloured fringes, so that a dull surface keeps its colour; only what mirrors
-    and glosses, and grain, change.
+    The scene is static. All frames share one camera and the exposure of the first frame, without
+    vignette, shake or colour fringes, so diffuse surfaces keep their colour; only reflections,
+    highlights and grain change.
 
     Args:
         seed: The same seed and arguments give the same clip.
-        frames: How many.
-        size: (height, width) in pixels.
-        textures: Made of scikit-image's free photographs if left out, once per process.
-        kind: What is seen.
-        step: Way between frames [m]; by default 1 % to 4 % of the middle distance that is seen.
+        frames: Number of frames.
+        size: (height, width) [px].
+        textures: Texture bank; by default one made from scikit-image's free photographs, once per
+            process.
+        kind: Kind of scene.
+        step: Distance between consecutive frames [m]; by default 1 % to 4 % of the first view's
+            median distance.
 
     Returns:
-        Frames with exact depth, normals, sky, camera and pose; nothing comes nearer to the lens
-        than ``walks.CLEARANCE``, nor would between two frames.
+        Frames with exact depth, normals, sky, camera and pose. No surface is nearer to the camera
+        than ``walks.CLEARANCE``, at frames or on the way between them.
 
     Raises:
-        OptionError: If there is no frame, or no scene has room for steps of that length.
+        OptionError: If ``frames`` is less than 1, or no scene has room for steps of that length.
     """
     if frames < 1:
         raise OptionError(f"a clip has at least 1 frame, got {frames}")
@@ -98,7 +100,7 @@ def render_clip(
 def film(
     seed: int, shot: Shot, views: list[View], bank: TextureBank, size: tuple[int, int]
 ) -> tuple[Sample, ...]:
-    """Take the frames of a walk with one lens, exposed for the first."""
+    """Render the frames of a walk with one lens and the exposure of the first frame."""
     haze = choose_haze(shot)
     lens = replace(choose_lens(shot.dice, shot.draw), vignette=0.0, shake=0.0, fringe=0.0)
     level, samples = None, []

@@ -1,9 +1,9 @@
-"""Clips on disk: a folder for each, which rilievo's ``folder`` dataset and other tools can read.
+"""Writes clips to disk, one folder each, for rilievo's ``folder`` dataset and other tools.
 
-``clip-00000/`` holds ``images/000000.png`` and so on, ``depth/000000.png`` (16 bits, the scale
-stands in ``rilievo.yaml``; 65535 is sky), ``intrinsics.txt`` (K [px], three rows), ``poses.txt``
-(KITTI's odometry format: a line for each frame, the twelve numbers of the upper three rows of
-``world_T_cam``, row by row [m]; the world's z points up) and ``rilievo.yaml``.
+``clip-00000/`` holds ``images/000000.png`` and so on, ``depth/000000.png`` (16 bits, with the scale
+in ``rilievo.yaml``; 65535 is sky), ``intrinsics.txt`` (K [px], three rows), ``poses.txt`` (KITTI's
+odometry format: one line per frame, the twelve numbers of the upper three rows of ``world_T_cam``,
+row by row [m]; the world's z points up) and ``rilievo.yaml``.
 """
 
 import math
@@ -24,16 +24,16 @@ from rilievo.io.png import write_png
 from rilievo.types import Sample
 
 SKY = 65535
-"""Stored where there is no surface."""
+"""Stored value of pixels without a surface."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipPlan(Plan):
-    """Which clips to render into folders.
+    """Plan of clips to render into folders.
 
     Attributes:
-        frames: Of each clip.
-        step: Way between frames [m]; None as ``render_clip`` has it.
+        frames: Number of frames of each clip.
+        step: Distance between frames [m]; None for the default of ``render_clip``.
     """
 
     counted_by: ClassVar[str] = "--clips"
@@ -50,19 +50,19 @@ class ClipPlan(Plan):
 
 
 def clip_path(plan: ClipPlan, index: int) -> Path:
-    """Where a clip lies."""
+    """Folder of a clip."""
     return plan.folder / f"clip-{index:05d}"
 
 
 def missing_clips(plan: ClipPlan) -> Sequence[int]:
-    """Clips of a plan that are not there yet."""
+    """Numbers of the clips of a plan that do not exist yet."""
     return [index for index in range(plan.count) if not clip_path(plan, index).exists()]
 
 
 def write_clips(plan: ClipPlan, workers: int) -> Iterator[Path]:
-    """Render what is missing, yielding each clip's folder as it is done.
+    """Render missing clips, and yield the folder of each as it is finished.
 
-    A clip depends on the plan and its own number alone, so neither the number of workers nor a
+    A clip depends only on the plan and its own number, so neither the number of workers nor a
     stop and restart changes it.
 
     Raises:
@@ -73,10 +73,10 @@ def write_clips(plan: ClipPlan, workers: int) -> Iterator[Path]:
 
 
 def write_clip(plan: ClipPlan, index: int, textures: TextureBank) -> Path:
-    """Render one clip and put its folder in place whole.
+    """Render one clip and write its folder atomically.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the folder cannot be written.
     """
     clip = render_clip(
         plan.seed_of(index),
@@ -96,7 +96,7 @@ def fill_folder(folder: Path, clip: Clip) -> None:
     """Write the files of a clip.
 
     Raises:
-        OSError: If the system refuses.
+        OSError: If a file cannot be written.
     """
     scale = depth_scale(clip)
     (folder / "images").mkdir()
@@ -115,16 +115,16 @@ def fill_folder(folder: Path, clip: Clip) -> None:
 
 
 def depth_scale(clip: Clip) -> float:
-    """Metres of one stored step: the finest of 1, 2 and 5 times a power of ten that reaches."""
+    """Metres per stored step: the least of 1, 2, 5 times powers of ten that covers the range."""
     farthest = max(float(np.max(frame.depth)) for frame in clip.frames if frame.depth is not None)
     finest = farthest / (SKY - 1)
     power = 10.0 ** math.floor(math.log10(max(finest, 1e-5)))
-    # The nearest decimal, so that the file says 0.0002 and not 0.00020000000000000001.
+    # Rounded to the nearest decimal, so that the file has 0.0002, not 0.00020000000000000001.
     return next(float(f"{k * power:.6g}") for k in (1, 2, 5, 10) if k * power >= finest)
 
 
 def stored_depth(frame: Sample, scale: float) -> UInt16[np.ndarray, "h w"]:
-    """Depth in steps of ``scale`` [m], at least one."""
+    """Quantise depth to steps of ``scale`` [m], at least 1; ``SKY`` where there is none."""
     assert frame.depth is not None, "a rendered frame has depth"
     assert frame.depth_valid is not None, "which is known where it is"
     steps = np.clip(np.round(frame.depth / scale), 1, SKY - 1)
@@ -132,12 +132,12 @@ def stored_depth(frame: Sample, scale: float) -> UInt16[np.ndarray, "h w"]:
 
 
 def lines_of(rows: np.ndarray) -> str:
-    """Numbers with 12 digits, a line for each row."""
+    """Format numbers with 12 significant digits, one line per row."""
     return "".join(" ".join(f"{number:.12g}" for number in row) + "\n" for row in rows)
 
 
 def described(clip: Clip, scale: float) -> str:
-    """The YAML that the ``folder`` dataset reads."""
+    """YAML description for the ``folder`` dataset."""
     return (
         f"# {clip.id}: frames of one walk through a rendered scene that stands still.\n"
         "# poses.txt: 3x4 world_T_cam of each frame, row by row [m], as KITTI writes poses.\n"

@@ -1,4 +1,4 @@
-"""Close-ups: a few things on a table or on the ground, and people near the camera."""
+"""Close-ups: a few objects on a table or on the ground, and people near the camera."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from rilievo.datasets.synthetic.venue import Approach, Subject, Venue
 
 
 def close_up(stage: Stage) -> Venue:
-    """Build a table or a patch of floor or ground with things close together."""
+    """Build a table or a patch of floor or ground with objects close together."""
     dice = stage.dice
     stage.claim((0, 0, 0), 1.2)
     is_outside = dice.chance(0.25)
@@ -56,7 +56,7 @@ def portrait(stage: Stage) -> Venue:
     hip = 0.5 if seated else 0.92 * height / 1.75
     subject = Subject(
         point=np.array([0.0, 0.0, hip + height * dice.uniform(0.22, 0.44)]),
-        # The person looks along -y of their frame.
+        # The person faces -y in their own frame.
         bearing=yaw - np.pi / 2 + dice.normalvariate(0.0, 0.7),
         away=dice.log_uniform(0.6, 2.6),
         rise=dice.normalvariate(0.05, 0.12),

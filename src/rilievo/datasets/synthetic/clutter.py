@@ -1,4 +1,4 @@
-"""Small things that lie on tables, shelves and floors."""
+"""Small objects on tables, shelves and floors."""
 
 import math
 
@@ -12,7 +12,7 @@ from rilievo.datasets.synthetic.textures import Texture
 
 
 def clutter(stage: Stage, width: float, depth: float, height: float, count: int) -> None:
-    """Strew small things over a surface of the given size at a height [m]."""
+    """Scatter small objects over a surface of the given size at a height [m]."""
     dice = stage.dice
     for _ in range(count):
         if stage.is_full:
@@ -23,7 +23,7 @@ def clutter(stage: Stage, width: float, depth: float, height: float, count: int)
 
 
 def mug(stage: Stage) -> None:
-    """An open cup with its contents and an ear, sometimes a saucer."""
+    """An open cup with contents, often a handle, sometimes a saucer."""
     dice = stage.dice
     body = stage.material(mix=dice.choice((0.0, 0.0, 1.0)), scale=0.15)
     height, radius, taper = (
@@ -62,7 +62,7 @@ def bottle(stage: Stage) -> None:
 
 
 def book_pile(stage: Stage) -> None:
-    """Books or papers, one on another."""
+    """A pile of books or papers."""
     dice = stage.dice
     top = 0.0
     for _ in range(dice.count(1, 5)):
@@ -80,7 +80,7 @@ def book_pile(stage: Stage) -> None:
 
 
 def ball(stage: Stage) -> None:
-    """A ball, a fruit."""
+    """A ball or a fruit."""
     radius = stage.dice.uniform(0.03, 0.12)
     flat = radius * stage.dice.uniform(0.8, 1.1)
     stage.ellipsoid((0, 0, flat), (radius, radius, flat), stage.material(scale=0.4))
@@ -123,7 +123,7 @@ def laptop(stage: Stage) -> None:
 
 
 def monitor(stage: Stage) -> None:
-    """A monitor or television on its foot."""
+    """A monitor or television on its stand."""
     dice = stage.dice
     wide, foot = dice.uniform(0.35, 0.9), dice.uniform(0.05, 0.15)
     tall, shell = wide * dice.uniform(0.55, 0.75), stage.plain(np.full(3, dice.uniform(0.01, 0.3)))
@@ -139,7 +139,7 @@ def monitor(stage: Stage) -> None:
 
 
 def pen(stage: Stage) -> None:
-    """Pens, cutlery, cables: thin and lying flat."""
+    """Pens, cutlery or cables: thin objects lying flat."""
     dice = stage.dice
     for _ in range(dice.count(1, 4)):
         at = (dice.uniform(-0.1, 0.1), dice.uniform(-0.1, 0.1), 0.006)
@@ -160,7 +160,7 @@ def picture_stand(stage: Stage) -> None:
 
 
 def toy(stage: Stage) -> None:
-    """A soft animal: body, head, ears, limbs."""
+    """A soft toy animal: body, head, ears, limbs."""
     dice = stage.dice
     fur = stage.material(Texture.FABRIC, Texture.SPECKLE, mix=dice.uniform(0, 0.5), gloss=0.0)
     size = dice.uniform(0.06, 0.16)
@@ -182,7 +182,7 @@ def toy(stage: Stage) -> None:
 
 
 def basket(stage: Stage) -> None:
-    """An open basket of wires, or a bin."""
+    """An open wire basket, or a bin."""
     dice = stage.dice
     radius, height = dice.uniform(0.08, 0.2), dice.uniform(0.08, 0.35)
     holes = LATTICE if dice.chance(0.4) else OPEN

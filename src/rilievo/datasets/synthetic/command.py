@@ -20,7 +20,7 @@ from rilievo.types import Sample
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m rilievo.datasets.synthetic", description=__doc__
     )
@@ -43,10 +43,10 @@ def parse() -> argparse.Namespace:
 
 
 def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
-    """What the options ask for.
+    """Make the plan that the options describe.
 
     Raises:
-        OptionError: If they do not go together, or one is out of range.
+        OptionError: If options conflict, or one is out of range.
     """
     common = {
         "seed": options.seed,
@@ -73,7 +73,7 @@ def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
 
 
 def frames_of(plan: ShardPlan | ClipPlan) -> Iterator[Sample]:
-    """The frames of a plan, clip by clip."""
+    """Render the frames of a plan one after the other, without writing them."""
     textures = textures_of(plan)
     for seed in map(plan.seed_of, range(plan.count)):
         if isinstance(plan, ShardPlan):
@@ -91,7 +91,7 @@ def frames_of(plan: ShardPlan | ClipPlan) -> Iterator[Sample]:
 
 
 def write(plan: ShardPlan | ClipPlan, workers: int) -> None:
-    """Render what is missing, and say what is done and how fast."""
+    """Render missing files, and print progress and speed."""
     started = time.monotonic()
     if isinstance(plan, ShardPlan):
         missing: Sequence[int] = missing_shards(plan)
@@ -106,7 +106,7 @@ def write(plan: ShardPlan | ClipPlan, workers: int) -> None:
 
 
 def main() -> int:
-    """Run the command; the exit code is 0, or 2 for an error of use."""
+    """Run the command; the exit code is 0, or 2 for a usage error."""
     options = parse()
     try:
         plan = plan_of(options)

@@ -1,4 +1,4 @@
-"""A sheet of rendered frames for looking at: image, depth and normals side by side."""
+"""Contact sheet of rendered frames: image, depth and normals side by side."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Chance in the making of scenes."""
+"""The random number generator for building scenes."""
 
 import math
 import random
@@ -9,14 +9,14 @@ Item = TypeVar("Item")
 
 
 class Dice(random.Random):
-    """Python's generator, with the draws that scenes are made of.
+    """Python's random generator with further distributions for scenes.
 
-    It is used in place of numpy's because a scene takes thousands of single numbers, and numpy
-    charges some microseconds for each.
+    It is used instead of numpy's because a scene takes thousands of single numbers, which cost
+    some microseconds each in numpy.
     """
 
     def chance(self, share: float) -> bool:
-        """True in ``share`` of all calls, in [0, 1]."""
+        """True with the probability ``share``, in [0, 1]."""
         return self.random() < share
 
     def log_uniform(self, low: float, high: float) -> float:
@@ -24,7 +24,7 @@ class Dice(random.Random):
         return math.exp(self.uniform(math.log(low), math.log(high)))
 
     def count(self, low: int, high: int) -> int:
-        """A whole number from ``low`` to ``high``, both included."""
+        """An integer from ``low`` to ``high``, both included."""
         return self.randint(low, high)
 
     def angle(self) -> float:

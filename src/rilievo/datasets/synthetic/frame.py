@@ -1,4 +1,4 @@
-"""Compiled kernels: the loop over tiles, the smoothing of light, the colour of each pixel."""
+"""Compiled kernels for the loop over tiles, the smoothing of light and the colour of pixels."""
 
 import math
 from typing import no_type_check
@@ -18,15 +18,15 @@ from rilievo.datasets.synthetic.tracer import (
 )
 
 EDGE_RAYS = 4
-"""Rays through a pixel where two surfaces meet, so that edges are smooth as in photographs."""
+"""Rays per pixel where two faces meet, for antialiased edges."""
 SPREAD = 4
-"""Pixels to each side over which the light on one face is averaged."""
+"""Radius [px] of the square over which light on one face is averaged."""
 
 
 @kernel
 @no_type_check
 def trace_frame(solids, materials, paint, view, lamps, chance, out):
-    """Fill the buffers, all but the colours."""
+    """Fill all buffers except the colours."""
     height, width = out.depth.shape
     every = np.arange(len(solids)).astype(np.int32)
     listed, near = np.zeros_like(every), np.zeros_like(every)
@@ -75,7 +75,7 @@ def smooth_light(faces, lit, light, rows, weights, smoothed):
 @kernel
 @no_type_check
 def arriving(lamps, light, normal, irradiance, highlight):
-    """Write the light that arrives at every pixel's point, and that glosses return, in RGB."""
+    """Write irradiance and highlights at every pixel's point, in RGB."""
     height, width, _ = light.shape
     count, colour, bright, dark, d = (
         lamps.lit, lamps.colour, lamps.bright, lamps.dark, lamps.direction,
@@ -107,7 +107,7 @@ def outgoing(materials, row, albedo, irradiance, highlight):
 @kernel
 @no_type_check
 def sky_colour(sky, dx, dy, dz, k):
-    """One channel of the sky in a direction; below the horizon it is the horizon's."""
+    """One channel of the sky in a direction; below the horizon the horizon's colour."""
     rise = max(0.0, math.asin(min(1.0, max(-1.0, dz))))
     rows, columns = sky.shape[0], sky.shape[1]
     a = (1.0 - rise / 1.5708) * (rows - 1)
@@ -142,7 +142,7 @@ def colour_frame(materials, sky, irradiance, highlight, out):
                 continue
             dx, dy, dz = gaze[v, u, 0], gaze[v, u, 1], gaze[v, u, 2]
             if dx == 0.0 and dy == 0.0 and dz == 0.0:
-                continue  # Of what mirrors show: no mirror is here.
+                continue  # a buffer of reflections, and no mirror at this pixel
             for k in range(3):
                 colour[v, u, k] = sky_colour(sky, dx, dy, dz, k)
 
@@ -150,7 +150,7 @@ def colour_frame(materials, sky, irradiance, highlight, out):
 @kernel
 @no_type_check
 def is_edge(faces, v, u):
-    """Whether one of the four neighbours sees another face."""
+    """Whether one of the four neighbours shows another face."""
     face = faces[v, u]
     if faces[v, u + 1] != face or faces[v + 1, u] != face:
         return True
@@ -160,7 +160,7 @@ def is_edge(faces, v, u):
 @kernel
 @no_type_check
 def same_face(faces, face, v, u):
-    """A pixel of the 3×3 around (v, u) that sees a face, (v, u) first; (-1, -1) if none does."""
+    """A pixel of the 3×3 around (v, u) that shows a face, (v, u) first; (-1, -1) if none does."""
     if faces[v, u] == face:
         return v, u
     for y in range(v - 1, v + 2):
@@ -173,9 +173,9 @@ def same_face(faces, face, v, u):
 @kernel
 @no_type_check
 def soften_edges(solids, materials, paint, view, irradiance, highlight, reflected, out, softened):
-    """Average several rays in pixels whose neighbours see another face.
+    """Average several rays in pixels whose neighbours show another face.
 
-    Light, and what a mirror shows, are taken from a near pixel that sees the same face, so only
+    Light and reflections are taken from a neighbouring pixel that shows the same face, so only
     first hits are traced.
     """
     faces = out.face
@@ -186,7 +186,7 @@ def soften_edges(solids, materials, paint, view, irradiance, highlight, reflecte
         for left in range(0, width, TILE):
             if not has_edge(faces, top, left, TILE):
                 continue
-            # A pixel more on every side: rays go through the corners of pixels too.
+            # One more pixel on every side, since rays go through the corners of pixels too.
             count = list_in_cone(
                 solids, view, top - 1, left - 1, TILE + 2, every, len(every), listed
             )
@@ -217,7 +217,7 @@ def soften_cell(
     solids, materials, paint, view, listed, count, irradiance, highlight, reflected, top, left,
     out, softened,
 ):  # fmt: skip
-    """Average a rotated grid of rays in each edge pixel of a cell."""
+    """Average a rotated grid of rays over each edge pixel of a cell."""
     faces, colour, texels = out.face, out.colour, paint.texels
     linear, side = paint.linear, paint.side
     turn, focal, cx, cy, o = view.turn, view.focal, view.cx, view.cy, view.origin
@@ -259,7 +259,7 @@ def soften_cell(
 @kernel
 @no_type_check
 def glance(solids, view, height, width, stride):
-    """Depth [m] and solid of every ``stride``-th pixel, -1 where there is none, unshaded."""
+    """Depth [m] and solid of every ``stride``-th pixel without shading; -1 where there is none."""
     rows, columns = height // stride, width // stride
     depth = np.full((rows, columns), -1.0, np.float32)
     solid = np.full((rows, columns), -1, np.int32)

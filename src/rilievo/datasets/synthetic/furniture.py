@@ -12,7 +12,7 @@ from rilievo.datasets.synthetic.textures import Texture
 
 
 def timber(stage: Stage) -> int:
-    """Add a material for furniture: wood, paint or anything."""
+    """Add a material for furniture: wood, paint or any other."""
     kind = stage.dice.random()
     if kind < 0.5:
         return stage.material(
@@ -30,7 +30,7 @@ def upholstery(stage: Stage) -> int:
 
 
 def table(stage: Stage, width: float, depth: float, height: float, *, laid: bool = True) -> None:
-    """A table or desk; ``laid`` with things on it."""
+    """A table or desk; with objects on it if ``laid``."""
     dice = stage.dice
     top, thick = timber(stage), dice.uniform(0.015, 0.06)
     base = top if dice.chance(0.5) else stage.plain()
@@ -83,7 +83,7 @@ def table_drawers(stage: Stage, width: float, depth: float, height: float, mater
 
 
 def chair(stage: Stage) -> None:
-    """A chair: four legs or a swivel foot, a back of board or bars, sometimes arms."""
+    """A chair: four legs or a swivel base, a back of board or bars, sometimes armrests."""
     dice = stage.dice
     seat = timber(stage) if dice.chance(0.5) else upholstery(stage)
     frame = stage.plain() if dice.chance(0.6) else seat
@@ -137,7 +137,7 @@ def chair_foot(stage: Stage, wide: float, height: float, material: int) -> None:
 
 
 def shelf(stage: Stage, width: float, depth: float, height: float) -> None:
-    """Open shelves with books and things."""
+    """Open shelves with books and other objects."""
     dice = stage.dice
     board, thick, floors = timber(stage), 0.02, dice.count(2, 6)
     for a in (-1, 1):
@@ -156,7 +156,7 @@ def shelf(stage: Stage, width: float, depth: float, height: float) -> None:
 
 
 def books(stage: Stage, width: float, depth: float, z: float, gap: float) -> None:
-    """A row of books, each its own box, or far cheaper a block with painted spines."""
+    """A row of books: one box each, or a single block with a texture of spines, far cheaper."""
     dice = stage.dice
     if dice.chance(0.25):
         spines = stage.material(Texture.SPINES, mix=1.0, scale=(0.5, gap))
@@ -252,7 +252,7 @@ def lamp(stage: Stage, height: float) -> None:
 
 
 def rack(stage: Stage, width: float, height: float) -> None:
-    """Thin bars: a clothes rack, a cot, a gate, a drying stand."""
+    """A rack of thin bars, such as a clothes rack, a cot, a gate or a drying rack."""
     dice = stage.dice
     metal, thick = stage.plain(), dice.uniform(0.008, 0.02)
     for a in (-1, 1):

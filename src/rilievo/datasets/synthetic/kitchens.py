@@ -1,4 +1,4 @@
-"""Kitchens along a wall; the frame is that of the wall, see ``walls``."""
+"""Kitchens along a wall, in the wall's frame (see ``walls``)."""
 
 import math
 
@@ -30,7 +30,7 @@ def kitchen(stage: Stage, wide: float) -> None:
 
 
 def counter(stage: Stage, run: float, deep: float, height: float) -> None:
-    """Cabinets under a worktop with its basin and hob."""
+    """Cabinets under a worktop with basin and hob."""
     dice = stage.dice
     furniture.cabinet(stage, run, deep, height)
     top = stage.material(Texture.STONE, Texture.WOOD, Texture.SPECKLE, mix=dice.uniform(0, 1))
@@ -53,7 +53,7 @@ def fittings(stage: Stage, run: float, height: float) -> None:
 
 
 def basin(stage: Stage) -> None:
-    """An open basin that stands on the worktop, and its tap."""
+    """An open basin on the worktop, with its tap."""
     aside = stage.aside
     clay = stage.coat(np.full(3, aside.uniform(0.3, 0.85)), mirror=0.04)
     steel = stage.coat(np.full(3, 0.25), mirror=0.3)

@@ -1,4 +1,4 @@
-"""What a camera does to light: fog on the way, exposure, colours, blur, shake, tone, grain."""
+"""Camera effects: fog, exposure, colour cast, blur, shake, tone curve, grain."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Radiance = Float32[np.ndarray, "h w 3"]
 
 def fog(colours: Radiance, depth: Float32[np.ndarray, "h w"], sky: Float32[np.ndarray, "a b 3"],
         density: float) -> Radiance:  # fmt: skip
-    """Veil surfaces with the horizon's colour; half is lost over 0.7 / ``density`` [1/m]."""
+    """Blend surfaces into the horizon's colour; half is lost over 0.7 / ``density`` [1/m]."""
     clear = np.exp(-np.maximum(depth, 0.0) * density)[..., None]
     veiled = colours * clear + (1.0 - clear) * sky[-1].mean(axis=0)
     return np.where(depth[..., None] > 0, veiled, colours).astype(np.float32)
@@ -22,20 +22,20 @@ def fog(colours: Radiance, depth: Float32[np.ndarray, "h w"], sky: Float32[np.nd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
-    """A camera's way with light, the same for all frames of a clip.
+    """Effects of a camera, the same for all frames of a clip.
 
     Attributes:
-        brightness: What the level of a photograph becomes, in [0, 1].
+        brightness: Brightness of the exposure level, in [0, 1].
         cast: Factors of red, green and blue.
-        vignette: By how much the corners are darker, in [0, 1].
-        blur: Standard deviation [px]; 0 for none.
-        bloom: Of the halo around what is too bright [px]; 0 for none.
-        clips: Whether highlights are cut off; else they are rolled off.
-        gamma: Of the tone curve.
-        grain: Standard deviation of the noise, in [0, 1] as the photograph.
-        shake: How far the camera moved while it was open [px]; 0 for not at all.
-        heading: In which direction it moved [rad], from right to down.
-        fringe: By how much red is larger, and blue smaller, than green, as a share.
+        vignette: Darkening of the corners, in [0, 1].
+        blur: Standard deviation of the blur [px]; 0 for none.
+        bloom: Standard deviation of the halo around overexposed areas [px]; 0 for none.
+        clips: Whether highlights are clipped; otherwise they are rolled off.
+        gamma: Exponent of the tone curve.
+        grain: Standard deviation of the noise, for pixel values in [0, 1].
+        shake: Length of the motion during the exposure [px]; 0 for none.
+        heading: Direction of the motion [rad], from right to down.
+        fringe: Relative enlargement of red, and reduction of blue, against green.
     """
 
     brightness: float
@@ -52,7 +52,7 @@ class Lens:
 
 
 def choose_lens(dice: Dice, draw: np.random.Generator) -> Lens:
-    """A camera with mild faults."""
+    """Draw a camera with mild imperfections."""
     return Lens(
         brightness=dice.uniform(0.12, 0.4),
         cast=np.exp(draw.normal(0.0, 0.06, 3)).astype(np.float32),
@@ -69,14 +69,14 @@ def choose_lens(dice: Dice, draw: np.random.Generator) -> Lens:
 
 
 def level_of(colours: Radiance) -> np.float32:
-    """What an exposure meter makes of a frame, in linear radiance."""
+    """Exposure level of a frame in linear radiance: halfway between median and mean."""
     return 0.5 * np.median(colours) + 0.5 * colours.mean() + np.float32(1e-4)
 
 
 def expose(
     colours: Radiance, lens: Lens, level: np.float32, draw: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """An sRGB photograph of linear radiance, exposed for ``level``; ``draw`` makes the grain."""
+    """Expose linear radiance for ``level`` to an sRGB photograph; ``draw`` makes the grain."""
     light = colours * (lens.brightness / level) * lens.cast
     if lens.vignette:
         light *= vignette(light.shape[:2], lens.vignette)
@@ -102,7 +102,7 @@ def vignette(size: tuple[int, int], strength: float) -> Float32[np.ndarray, "h w
 
 
 def fringed(light: Radiance, share: float) -> Radiance:
-    """Red drawn larger about the middle, and blue smaller, as a simple lens does."""
+    """Enlarge red and shrink blue about the centre (lateral chromatic aberration)."""
     height, width, _ = light.shape
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
     planes = list(cv2.split(light))
@@ -115,7 +115,7 @@ def fringed(light: Radiance, share: float) -> Radiance:
 
 
 def streak(length: float, heading: float) -> Float32[np.ndarray, "side side"]:
-    """Where a point's light goes while the camera moves evenly by ``length`` [px]; its sum is 1."""
+    """Motion blur kernel of a uniform motion of ``length`` [px]; its sum is 1."""
     middle = math.ceil(length / 2) + 1
     weights = np.zeros((2 * middle + 1, 2 * middle + 1), np.float32)
     for way in np.linspace(-length / 2, length / 2, 33):

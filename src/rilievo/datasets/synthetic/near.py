@@ -1,6 +1,6 @@
-"""Near views: rooms seen over furniture that the border of the picture cuts.
+"""Near views: rooms seen over furniture that is cut by the border of the picture.
 
-The camera looks down by up to 60°, stands at the height of tables, or near the floor as a robot's.
+The camera looks down by up to 60°, is at table height, or is near the floor like a robot's.
 """
 
 import math
@@ -17,7 +17,7 @@ from rilievo.datasets.synthetic.stage import Stage
 from rilievo.datasets.synthetic.venue import Approach, Standpoint, Venue
 
 CLEAR = 0.25
-"""Metres by which a camera that stands over a piece is above it."""
+"""Least height [m] of a camera above the furniture that it is over."""
 
 
 def near_view(stage: Stage) -> Venue:
@@ -27,7 +27,7 @@ def near_view(stage: Stage) -> Venue:
     x, y = dice.uniform(-0.5, 0.5) * (width - 0.6), dice.uniform(-0.5, 0.5) * (length - 0.6)
     eye, pitch = eye_and_pitch(dice, height)
     yaw = math.atan2(-y, -x) + dice.normalvariate(0.0, 0.7)
-    # +y is ahead.
+    # In this frame +y points ahead of the camera.
     with stage.frame((x, y, 0.0), yaw - math.pi / 2):
         stage.claim((0.0, 0.7, 0.0), 1.0)
         if dice.chance(0.75):
@@ -43,7 +43,7 @@ def near_view(stage: Stage) -> Venue:
 
 
 def eye_and_pitch(dice: Dice, ceiling: float) -> tuple[float, float]:
-    """Height [m] and pitch [rad] of somebody who stands or sits, of a robot, or from high up."""
+    """Camera height [m] and pitch [rad]: a person standing or sitting, a robot, or from above."""
     kind = dice.random()
     if kind < 0.45:
         return dice.uniform(1.15, 1.9), -math.radians(dice.uniform(5, 60))
@@ -55,7 +55,7 @@ def eye_and_pitch(dice: Dice, ceiling: float) -> tuple[float, float]:
 
 
 def put_ahead(stage: Stage, eye: float) -> None:
-    """A large piece in front of a camera ``eye`` metres high, which may stand over its edge."""
+    """Large furniture ahead of a camera at height ``eye`` [m], which may be over its edge."""
     dice = stage.dice
     kind, wide = dice.randrange(8), dice.uniform(1.0, 2.6)
     deep = dice.uniform(0.55, 1.0)
@@ -87,7 +87,7 @@ def put_ahead(stage: Stage, eye: float) -> None:
 
 
 def put_aside(stage: Stage) -> None:
-    """A piece to the left or right, near enough to be cut by the border."""
+    """Furniture to the left or right, near enough to be cut by the border."""
     dice = stage.dice
     at = (dice.sign() * dice.uniform(0.25, 1.0), dice.uniform(0.45, 1.8), 0.0)
     kind = dice.randrange(9)

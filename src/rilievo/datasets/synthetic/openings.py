@@ -1,6 +1,6 @@
-"""Openings in a wall: windows that give light, with curtains or blinds, and doors.
+"""Openings in a wall: windows that emit light, with curtains or blinds, and doors.
 
-The frame is that of a wall; see ``walls``.
+Coordinates are in the wall's frame (see ``walls``).
 """
 
 import math
@@ -15,7 +15,7 @@ from rilievo.datasets.synthetic.textures import Texture
 
 
 def window(stage: Stage, x: float, height: float) -> None:
-    """A bright window with its frame, giving light; perhaps curtains or blinds."""
+    """A bright window with its frame that emits light, sometimes with curtains or blinds."""
     dice = stage.dice
     wide, tall = dice.uniform(0.6, 1.8), dice.uniform(0.7, min(1.6, height - 0.9))
     z = min(dice.uniform(1.3, 1.6), height - tall / 2 - 0.1)

@@ -38,7 +38,7 @@ def street(stage: Stage) -> Venue:
 
 
 def meadow(stage: Stage) -> Venue:
-    """Build open ground: trees, bushes, fences, people, things, hills, a house or two."""
+    """Build open ground: trees, bushes, fences, people, objects, hills, a few houses."""
     dice = stage.dice
     earth(stage)
     spread = dice.log_uniform(5.0, 30.0)
@@ -60,7 +60,7 @@ def meadow(stage: Stage) -> Venue:
 
 
 def outside(stage: Stage, width: float, length: float) -> Venue:
-    """Add hills and the sun, and close the venue."""
+    """Add hills and the sun, and return the finished venue."""
     dice = stage.dice
     for _ in range(dice.count(0, 6)):
         away, angle = dice.uniform(160, 330), dice.angle()
@@ -89,7 +89,7 @@ def outside(stage: Stage, width: float, length: float) -> Venue:
 
 
 def earth(stage: Stage) -> None:
-    """The ground everywhere."""
+    """Add the ground plane."""
     dice = stage.dice
     uses = (Texture.GRASS, Texture.GRASS, Texture.SPECKLE, Texture.STONE, Texture.TILES)
     stage.ground(
@@ -151,7 +151,7 @@ def row_of_houses(stage: Stage, side: int, front: float) -> None:
 
 
 def park(stage: Stage, road: float) -> None:
-    """A vehicle at the kerb or driving."""
+    """A vehicle, parked at the kerb or driving."""
     dice = stage.dice
     lane = (road / 2 - 1.1) if dice.chance(0.7) else dice.uniform(0.25, 0.5) * road / 2
     side = dice.sign()
@@ -191,7 +191,7 @@ def fence(stage: Stage, width: float = 8.0) -> None:
 
 
 def bench(stage: Stage) -> None:
-    """A bench or picnic table, perhaps laid."""
+    """A bench or picnic table, sometimes with objects on it."""
     dice = stage.dice
     height = dice.uniform(0.42, 0.75)
     furniture.table(stage, 1.7, dice.uniform(0.4, 0.9), height, laid=dice.chance(0.4))
@@ -199,7 +199,7 @@ def bench(stage: Stage) -> None:
 
 
 def heap(stage: Stage) -> None:
-    """Rocks."""
+    """A heap of rocks."""
     dice = stage.dice
     rock = stage.material(Texture.STONE, Texture.SPECKLE, mix=0.7, scale=1.5, gloss=0.0)
     for _ in range(dice.count(1, 5)):

@@ -1,7 +1,7 @@
 """Procedural textures of surfaces: plaster, wood, stone, cloth, leaves.
 
-Each pattern is a function of a generator that returns linear-looking sRGB values in [0, 1] on a
-square of ``SIDE`` texels that can be laid side by side.
+Each pattern is a function of a random generator that returns sRGB values in [0, 1] on a square of
+``SIDE`` texels that repeats without seams.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ V, U = (np.mgrid[0:SIDE, 0:SIDE] / SIDE).astype(np.float32)
 def noise(
     draw: Draw, cells: int = 8, *, stretch: float = 1.0, octaves: int = 5, gain: float = 0.6
 ) -> Mask:
-    """Smooth noise in [0, 1]; ``stretch`` over 1 draws it out along u, under 1 along v."""
+    """Smooth noise in [0, 1]; ``stretch`` above 1 elongates it along u, below 1 along v."""
     total = np.zeros((SIDE, SIDE), np.float32)
     for octave in range(octaves):
         columns = max(2, min(SIDE, round(cells * 2**octave / max(stretch, 1.0))))
@@ -39,7 +39,7 @@ def noise(
 
 
 def colour(draw: Draw, low: float = 0.05, high: float = 0.95, saturation: float = 0.4) -> Colour:
-    """A colour whose largest channel lies between ``low`` and ``high``; every other one warm."""
+    """Random colour with its largest channel between ``low`` and ``high``; half of them warm."""
     shape = 1.0 - saturation * draw.uniform(0.0, 1.0, 3)
     if draw.random() < 0.5:
         shape = np.sort(shape)[::-1]
@@ -47,12 +47,12 @@ def colour(draw: Draw, low: float = 0.05, high: float = 0.95, saturation: float 
 
 
 def near(draw: Draw, base: Colour, spread: float) -> Colour:
-    """A colour close to another."""
+    """Random colour close to another."""
     return np.clip(base + draw.normal(0.0, spread, 3), 0.0, 1.0).astype(np.float32)
 
 
 def blend(first: Tones, second: Tones, mask: Mask) -> Pattern:
-    """``first`` where the mask is 0, ``second`` where it is 1; colours or patterns."""
+    """Blend colours or patterns: ``first`` where the mask is 0, ``second`` where it is 1."""
     share = mask[..., None]
     return (first * (1.0 - share) + second * share).astype(np.float32)
 
@@ -61,7 +61,7 @@ def sprinkle(
     draw: Draw, ground: Pattern, colours: Sequence[Colour], count: int, sizes: tuple[float, float],
     slender: float = 1.0,
 ) -> Pattern:  # fmt: skip
-    """Strew filled ellipses over a pattern; sizes in texels, ``slender`` = width over length."""
+    """Scatter filled ellipses over a pattern; sizes in texels, ``slender`` = width / length."""
     canvas = np.ascontiguousarray(ground)
     for _ in range(count):
         x, y = draw.integers(0, SIDE, 2)
@@ -69,7 +69,7 @@ def sprinkle(
         axes = (max(1, round(length)), max(1, round(length * slender)))
         paint = near(draw, colours[int(draw.integers(len(colours)))], 0.05).tolist()
         turn = draw.uniform(0.0, 180.0)
-        # Repeated across the borders, so that the pattern has no seam.
+        # Repeated across the borders, so that the pattern repeats without seams.
         for dx in (-SIDE, 0, SIDE):
             for dy in (-SIDE, 0, SIDE):
                 if -40 < x + dx < SIDE + 40 and -40 < y + dy < SIDE + 40:
@@ -127,7 +127,7 @@ def planks(draw: Draw) -> Pattern:
 
 
 def parquet(draw: Draw) -> Pattern:
-    """Squares of strips that lie crosswise in turn."""
+    """Squares of strips in alternating directions."""
     base = wood(draw)
     cells, strips = int(draw.integers(1, 4)) * 2, int(draw.integers(3, 7))
     crosswise = ((np.floor(U * cells) + np.floor(V * cells)) % 2).astype(bool)
@@ -175,7 +175,7 @@ def tiles(draw: Draw) -> Pattern:
 
 
 def bricks(draw: Draw) -> Pattern:
-    """Courses of bricks, each with its shade, in mortar."""
+    """Rows of bricks with individual shades, in mortar."""
     base = np.array([0.55, 0.25, 0.18], np.float32) * draw.uniform(0.5, 1.5)
     base = base if draw.random() < 0.6 else colour(draw, 0.2, 0.9, 0.25)
     columns, rows = int(draw.integers(2, 9)), int(draw.integers(3, 10)) * 2

@@ -121,7 +121,7 @@ def head(stage: Stage, k: float, skin: int) -> None:
 
 
 def crowd(stage: Stage, count: int, spread: float) -> None:
-    """Some people within ``spread`` [m] of the origin, each turned at will."""
+    """People within ``spread`` [m] of the origin, in random directions."""
     dice = stage.dice
     for _ in range(count):
         at = (dice.uniform(-spread, spread), dice.uniform(-spread, spread), 0.0)

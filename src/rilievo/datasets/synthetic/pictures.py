@@ -1,6 +1,6 @@
-"""Textures that show something: photographs, posters, pages, screens, façades.
+"""Pictorial textures: photographs, posters, pages, screens, façades.
 
-They look like depth and are flat, which is what a network that sees them has to learn.
+They appear to have depth but are flat, which a network must learn.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def scikit_image_photographs() -> list[Photograph]:
 
 
 def read_photographs(folders: Sequence[Path]) -> list[Photograph]:
-    """Every photograph in the folders, in the order of their names.
+    """Read every photograph in the folders, in the order of their names.
 
     Raises:
         InputError: If a folder is missing or has no photograph, or one is broken.
@@ -95,7 +95,7 @@ def crop(draw: Draw, photographs: Sequence[Photograph]) -> Pattern:
 
 
 def collage(draw: Draw, photographs: Sequence[Photograph]) -> Pattern:
-    """A poster: pieces of photographs, plain panels, rounds and lettering."""
+    """A poster: pieces of photographs, plain panels, discs and lettering."""
     sheet = crop(draw, photographs) if draw.random() < 0.4 else blotches(draw)
     if draw.random() < 0.4:
         sheet = np.broadcast_to(colour(draw, 0.1, 1.0, 0.7), (SIDE, SIDE, 3)).copy()
@@ -168,7 +168,7 @@ def screen(draw: Draw, photographs: Sequence[Photograph]) -> Pattern:
 
 
 def spines(draw: Draw) -> Pattern:
-    """Backs of books in rows."""
+    """Spines of books in rows."""
     sheet = np.full((SIDE, SIDE, 3), 0.08, np.float32)
     rows = int(draw.integers(1, 4))
     pitch = SIDE // rows
@@ -216,7 +216,7 @@ def facade(draw: Draw) -> Pattern:
 
 
 def landscape(draw: Draw) -> Pattern:
-    """A painted view: sky, ridges one behind the other, a foreground."""
+    """A painted view: sky, receding ridges, a foreground."""
     sheet = blend(colour(draw, 0.5, 1.0, 0.4), colour(draw, 0.6, 1.0, 0.3), V)
     tone = colour(draw, 0.3, 0.8, 0.5)
     for ridge in range(draw.integers(2, 6)):

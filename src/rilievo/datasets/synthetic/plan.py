@@ -1,4 +1,4 @@
-"""What is to be rendered to disk, and the processes that do it."""
+"""Plans for rendering to disk, and the processes that carry them out."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -17,18 +17,18 @@ from rilievo.io.atomic import make_folder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to render.
+    """Plan of frames or clips to render.
 
     Attributes:
-        count: Frames, or clips, in all.
-        seed: Of the first one's number: number i has the seed ``seed * 2**32 + i``.
-        size: (height, width) of the frames.
-        photos: Folders of photographs for the textures, besides scikit-image's.
-        materials: Folder of photographed materials for more textures, as ``swatches`` reads it.
-        folder: Where the files go.
-        kind: What is seen.
-        texture_share: Of the full number of textures; less than 1 for a quick trial.
-        counted_by: The option that ``count`` comes from.
+        count: Number of frames or clips.
+        seed: Seed of the plan: number i has the seed ``seed * 2**32 + i``.
+        size: (height, width) of the frames [px].
+        photos: Folders of photographs for textures, in addition to scikit-image's.
+        materials: Folder of photographed materials for more textures, as read by ``swatches``.
+        folder: Folder to write to.
+        kind: Kind of scene.
+        texture_share: Share of the full number of textures; less than 1 for a quick trial.
+        counted_by: Name of the option for ``count``, for error messages.
     """
 
     counted_by: ClassVar[str] = "--count"
@@ -51,7 +51,7 @@ class Plan:
             raise OptionError(f"--size is at least 16 16, got {self.size[0]} {self.size[1]}")
 
     def seed_of(self, number: int) -> int:
-        """The seed of one frame or clip."""
+        """Seed of one frame or clip."""
         return self.seed * 2**32 + number
 
 
@@ -60,7 +60,7 @@ Write = Callable[[AnyPlan, int, TextureBank], Path]
 
 
 def textures_of(plan: Plan) -> TextureBank:
-    """The bank of a plan, the same in every process."""
+    """Make the texture bank of a plan, the same in every process."""
     photographs = scikit_image_photographs() + read_photographs(plan.photos)
     swatches = {} if plan.materials is None else read_swatches(plan.materials)
     return make_textures(photographs, swatches=swatches, share=plan.texture_share)
@@ -69,13 +69,13 @@ def textures_of(plan: Plan) -> TextureBank:
 def write_all(
     plan: AnyPlan, missing: Sequence[int], write: Write[AnyPlan], workers: int
 ) -> Iterator[Path]:
-    """Write what is missing, yielding each path as it is done.
+    """Write missing files or folders, and yield each path as it is finished.
 
     Args:
-        plan: What to render.
-        missing: Numbers of the files or folders.
-        write: Writes one of them; a function of a module, so that it can be sent to processes.
-        workers: Processes.
+        plan: The plan.
+        missing: Numbers of the files or folders to write.
+        write: Function that writes one of them; at module level, so that it can be pickled.
+        workers: Number of processes.
 
     Raises:
         OptionError: If ``workers`` is less than 1.
@@ -104,7 +104,7 @@ _worker_textures: dict[Plan, TextureBank] = {}
 
 
 def _prepare_worker(plan: Plan) -> None:
-    # Two threads a worker would fight over the cores that the workers already fill.
+    # More threads per worker would compete for cores that the workers already fill.
     import cv2
 
     cv2.setNumThreads(1)

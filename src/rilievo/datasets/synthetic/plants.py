@@ -12,14 +12,14 @@ from rilievo.datasets.synthetic.textures import Texture
 
 
 def green(stage: Stage) -> Float64[np.ndarray, "3"]:
-    """The linear colour of some leaf."""
+    """Random linear colour of a leaf."""
     dice = stage.dice
     base = np.array([0.06, 0.17, 0.035]) * dice.uniform(0.5, 2.2)
     return base + np.array(dice.vector(0.0, 0.05))
 
 
 def foliage(stage: Stage) -> int:
-    """Add a material for crowns and hedges."""
+    """Add a material for treetops and hedges."""
     dice = stage.dice
     return stage.material(
         Texture.FOLIAGE, colour=green(stage), mix=dice.uniform(0.3, 1.0),
@@ -116,7 +116,7 @@ def bush(stage: Stage, size: float) -> None:
 
 
 def tuft(stage: Stage, height: float) -> None:
-    """High grass or flowers: thin blades."""
+    """Tall grass or flowers: thin blades."""
     dice = stage.dice
     blade = stage.plain(green(stage), gloss=0.0)
     flower = stage.plain() if dice.chance(0.3) else -1

@@ -1,4 +1,4 @@
-"""Compiled kernels: rays against solids.
+"""Compiled kernels for the intersection of rays with solids.
 
 A hit is (distance along the ray, face); a miss has a distance beyond ``FAR``. Faces of boxes and
 rooms are 2 axis + (1 on the positive side); a frustum's side is 0, its lower lid 1, its upper 2.
@@ -28,10 +28,10 @@ MISS = 1e9
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function and keep the result on disk.
+    """Compile a function with numba and cache the result on disk.
 
-    What is kept goes stale with the function's own file, not with the kernels it calls: after an
-    edit of one, delete ``__pycache__/*.nb*``.
+    The cache is invalidated by changes to the function's own file, but not by changes to kernels
+    in other files that it calls; delete ``__pycache__/*.nb*`` after those.
     """
     return compiled(function)
 
@@ -39,7 +39,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 @kernel
 @no_type_check
 def hash_unit(a, b, salt):
-    """A number in [0, 1) that belongs to a cell of a grid."""
+    """Hash a cell of a grid to a number in [0, 1)."""
     h = (a * 374761393 + b * 668265263 + salt * 1274126177) & 0x7FFFFFFF
     h = ((h ^ (h >> 13)) * 1103515245) & 0x7FFFFFFF
     return ((h ^ (h >> 16)) & 0xFFFF) / 65536.0
@@ -48,7 +48,7 @@ def hash_unit(a, b, salt):
 @kernel
 @no_type_check
 def is_solid(body, u, v):
-    """Whether the surface is there at the coordinates (u, v) [m], or has a hole."""
+    """Whether the surface is solid at the coordinates (u, v) [m], not a hole."""
     if body.holes == WHOLE or body.holes == OPEN:
         return True
     a, b = u / body.pitch, v / body.pitch
@@ -93,7 +93,7 @@ def hit_slabs(ox, oy, oz, dx, dy, dz):
 @kernel
 @no_type_check
 def hit_ellipsoid(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
-    """The first point of a ball that is no hole."""
+    """First hit on a ball, outside its holes."""
     a = dx * dx + dy * dy + dz * dz
     b = ox * dx + oy * dy + oz * dz
     root = b * b - a * (ox * ox + oy * oy + oz * oz - 1.0)
@@ -115,7 +115,7 @@ def hit_ellipsoid(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
 @kernel
 @no_type_check
 def hit_frustum(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
-    """The first point of a cone's side or lids."""
+    """First hit on a cone's side or lids."""
     best, face = MISS, 0
     slope = 0.5 * (body.taper - 1.0)
     here = 0.5 * (body.taper + 1.0) + slope * oz
@@ -147,7 +147,7 @@ def hit_frustum(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
 @kernel
 @no_type_check
 def hit(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
-    """The first point of a solid on a ray given in the solid's own coordinates."""
+    """First hit on a solid, for a ray in the solid's own coordinates."""
     shape = body.shape
     if shape in (BOX, ROOM):
         entry, leave, entry_face, leave_face = hit_slabs(ox, oy, oz, dx, dy, dz)
@@ -179,9 +179,10 @@ def hit(body, ox, oy, oz, dx, dy, dz, nearest, farthest):
 @kernel
 @no_type_check
 def gather(solids, listed, count):
-    """The balls around the solids listed, for ``trace``: rows of x, y, z, radius, its square.
+    """Bounding balls of the listed solids, for ``trace``: rows of x, y, z, radius, its square.
 
-    A last row is left for what ``trace`` notes down. In rows, many balls are tested at once.
+    The last row is scratch space for ``trace``. The layout in rows lets the compiler test several
+    balls at once.
     """
     balls = np.empty((6, count))
     for k in range(count):
@@ -195,15 +196,15 @@ def gather(solids, listed, count):
 @kernel
 @no_type_check
 def trace(solids, listed, balls, ox, oy, oz, dx, dy, dz, nearest, farthest, blocked_only):
-    """The first solid on a ray with unit direction, of those listed, whose ``balls`` are given.
+    """First hit of a ray with unit direction on the listed solids, with their ``balls``.
 
     Returns:
-        (distance [m], row of ``solids`` or -1, face). With ``blocked_only`` any solid that lies in
-        between ends the search, and what encloses the scene (rooms, ground) is passed over.
+        (distance [m], row of ``solids`` or -1, face). With ``blocked_only`` any solid within range
+        ends the search, and solids that enclose the scene (rooms, ground) are ignored.
     """
     best, row, face = farthest, -1, 0
     count = balls.shape[1]
-    # How far each ball begins at the least; without a branch, the compiler takes several at once.
+    # Least distance to each ball, without branches, so that the compiler can vectorise the loop.
     for k in range(count):
         x, y, z = balls[0, k] - ox, balls[1, k] - oy, balls[2, k] - oz
         along = x * dx + y * dy + z * dz

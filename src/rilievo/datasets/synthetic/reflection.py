@@ -1,7 +1,8 @@
-"""Compiled kernels: what mirrors, panes and polished floors show, by one ray from each pixel.
+"""Compiled kernels for reflections in mirrors, panes and polished floors, one ray per pixel.
 
-What is seen in them is written to buffers of its own, lit and smoothed as what is seen directly;
-depth and normals of the frame stay those of the mirror. A mirror in a mirror is dull.
+Reflections are written to buffers of their own, and lit and smoothed like directly visible
+surfaces. Depth and normals of the frame are those of the mirror. A mirror seen in a mirror does not
+reflect.
 """
 
 import math
@@ -19,7 +20,7 @@ from rilievo.datasets.synthetic.tracer import ball_around, blank_boxes, light_fr
 @kernel
 @no_type_check
 def reflect_frame(solids, materials, paint, view, lamps, chance, out, seen):
-    """Fill the buffers of what is seen in mirrors, all but the colours."""
+    """Fill the buffers of reflections, all except the colours."""
     height, width = out.depth.shape
     every = np.arange(len(solids)).astype(np.int32)
     listed = np.zeros_like(every)
@@ -47,9 +48,10 @@ def reflect_frame(solids, materials, paint, view, lamps, chance, out, seen):
 @kernel
 @no_type_check
 def send_back(materials, top, left, out, seen, box, beam):
-    """Turn round the rays of a cell that meet mirrors.
+    """Reflect the rays of a cell that hit mirrors.
 
-    Writes their directions, the box of their points, and to ``beam[0]`` their common direction.
+    Writes their directions, the bounding box of their points, and to ``beam[0]`` their mean
+    direction.
 
     Returns:
         The largest angle [rad] between a ray and that direction.
@@ -71,7 +73,7 @@ def send_back(materials, top, left, out, seen, box, beam):
                 box[0, k] = min(box[0, k], point[v, u, k])
                 box[1, k] = max(box[1, k], point[v, u, k])
     length = math.sqrt(axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2])
-    # Rays that cancel out go everywhere; the list is then of all solids.
+    # Directions that cancel out cover everything; the list then has all solids.
     axis /= max(length, 1e-6)
     least = 1.0
     for v in range(top, bottom):
@@ -87,7 +89,7 @@ def send_back(materials, top, left, out, seen, box, beam):
 @kernel
 @no_type_check
 def paint_mirrored(solids, materials, paint, view, listed, count, top, left, out, seen, box):
-    """Write face, normal, albedo, material and point of what a cell's mirrors show."""
+    """Write face, normal, albedo, material and point of the reflections in a cell."""
     mirrors, rows, start, depth = out.face, out.material, out.point, out.depth
     faces, normal, albedo, sent = seen.face, seen.normal, seen.albedo, seen.gaze
     material, point, focal = seen.material, seen.point, view.focal
@@ -115,10 +117,10 @@ def paint_mirrored(solids, materials, paint, view, listed, count, top, left, out
 @kernel
 @no_type_check
 def lay_over(materials, out, seen, reflected):
-    """Add to the colours what mirrors show, and write it to ``reflected``.
+    """Add reflections to the colours, and write them to ``reflected``.
 
-    Where two things meet in a mirror, neighbours within it are averaged: one ray a pixel would
-    leave stairs that nothing else in a frame has.
+    At edges within a reflection, neighbouring pixels of the mirror are averaged: one ray per pixel
+    would leave aliased edges, unlike in the rest of the frame.
     """
     mirrors, rows, normal, gaze, colour = (
         out.face, out.material, out.normal, out.gaze, out.colour,

@@ -1,4 +1,4 @@
-"""One frame: a scene by chance, a camera in it, its picture with exact depth and normals."""
+"""Renders one frame: a random scene, a camera in it, an image with exact depth and normals."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,15 +50,15 @@ VENUES = {
     Kind.OPEN_GROUND: (meadow, 0.10),
     Kind.NEAR_VIEWS: (near_view, 0.0),
 }
-"""What builds a venue of each kind, and how often it is drawn where all kinds are: near views only
-by name, so that frames of all kinds stay what they were."""
+"""Builder of each kind of venue, with its weight when all kinds are drawn. Near views have no
+weight, so that seeds of ``Kind.ALL`` keep their frames."""
 ATTEMPTS = 1000
-"""Scenes built before giving up; nearly all offer a view, so this many failures are a defect."""
+"""Most scenes to build; nearly all have a useful view, so this many failures would be a bug."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """A scene with a camera in it, and what is still to be drawn by chance."""
+    """A scene with a camera, and the random generators for the remaining draws."""
 
     scene: Scene
     view: View
@@ -74,13 +74,14 @@ def render(
     textures: TextureBank | None = None,
     kind: Kind = Kind.ALL,
 ) -> Sample:
-    """Render a scene made by chance.
+    """Render a randomly generated scene.
 
     Args:
         seed: The same seed, size, textures and kind give the same sample.
-        size: (height, width) in pixels.
-        textures: Made of scikit-image's free photographs if left out, once per process.
-        kind: What is seen.
+        size: (height, width) [px].
+        textures: Texture bank; by default one made from scikit-image's free photographs, once per
+            process.
+        kind: Kind of scene.
 
     Returns:
         A sample with exact depth, normals, sky, camera and pose; sky has neither depth nor
@@ -97,19 +98,19 @@ def render(
 
 @cache
 def default_textures() -> TextureBank:
-    """The bank made of scikit-image's free photographs."""
+    """Texture bank made from scikit-image's free photographs, cached."""
     return make_textures(scikit_image_photographs())
 
 
 def set_up(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind = Kind.ALL) -> Shot:
-    """Build scenes until one offers a view worth taking."""
+    """Build scenes until one has a useful view."""
     for shot in shots(seed, bank, size, kind):
         return shot
     raise AssertionError(f"{ATTEMPTS} scenes of seed {seed} offer no view worth taking")
 
 
 def shots(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind) -> Iterator[Shot]:
-    """Scenes of a seed that offer a view worth taking, one after another."""
+    """Yield scenes of a seed that have a useful view."""
     builders, shares = zip(*VENUES.values(), strict=True)
     for attempt in range(ATTEMPTS):
         dice = Dice(f"{seed}/{attempt}")
@@ -130,13 +131,13 @@ def shots(seed: int, bank: TextureBank, size: tuple[int, int], kind: Kind) -> It
 
 
 def choose_haze(shot: Shot) -> float:
-    """How dense the fog is [1/m]; mostly, and always indoors, 0."""
+    """Draw the density of fog [1/m]; always 0 indoors, and mostly 0 outdoors."""
     is_hazy = shot.venue.is_outdoors and shot.dice.chance(0.35)
     return shot.dice.log_uniform(0.0016, 0.025) if is_hazy else 0.0
 
 
 def through_air(buffers: Buffers, scene: Scene, haze: float) -> Radiance:
-    """Linear RGB as it reaches the lens."""
+    """Linear RGB that reaches the lens, after fog."""
     return fog(buffers.colour, buffers.depth, scene.sky, haze) if haze else buffers.colour
 
 
@@ -164,7 +165,7 @@ def draw_scene(
 
 
 def light_on(out: Buffers, lamps: Lamps) -> tuple[Radiance, Radiance]:
-    """What arrives at every pixel's point, smoothed: irradiance, and what gloss returns of it."""
+    """Smoothed light at every pixel's point: irradiance and highlights."""
     rows, smoothed = np.zeros_like(out.light), np.zeros_like(out.light)
     smooth_light(out.face, out.lit, out.light, rows, np.zeros_like(out.depth), smoothed)
     irradiance, highlight = np.zeros_like(out.colour), np.zeros_like(out.colour)
@@ -173,7 +174,7 @@ def light_on(out: Buffers, lamps: Lamps) -> tuple[Radiance, Radiance]:
 
 
 def as_lamps(lights: Sequence[Light], ambience: Ambience) -> Lamps:
-    """Lights for the kernels."""
+    """Convert lights to the arrays of the kernels."""
     position, colour = np.zeros((LIGHTS, 3), np.float32), np.zeros((LIGHTS, 3), np.float32)
     size, distant = np.zeros(LIGHTS, np.float32), np.zeros(LIGHTS, np.bool_)
     for k, light in enumerate(lights):
@@ -193,7 +194,7 @@ def as_lamps(lights: Sequence[Light], ambience: Ambience) -> Lamps:
 
 
 def as_sample(id: str, image: UInt8[np.ndarray, "h w 3"], buffers: Buffers, view: View) -> Sample:
-    """A sample in the conventions of ``rilievo.types``."""
+    """Convert buffers to a sample in the conventions of ``rilievo.types``."""
     is_surface = buffers.face >= 0
     normals = buffers.normal @ view.turn
     K = np.array([[view.focal, 0.0, view.cx], [0.0, view.focal, view.cy], [0.0, 0.0, 1.0]])

@@ -1,4 +1,4 @@
-"""Rooms: a shell, walls with what stands and hangs on them, furniture in the middle, lights."""
+"""Rooms: a shell, walls with furniture and hangings, furniture in the middle, lights."""
 
 import math
 
@@ -36,7 +36,7 @@ def room_size(dice: Dice) -> tuple[float, float, float]:
 
 
 def furnished(stage: Stage, width: float, length: float, height: float) -> Venue:
-    """Build a room of that size [m] with furniture wherever its place is free."""
+    """Build a room of a given size [m] with furniture wherever there is room."""
     dice = stage.dice
     shell(stage, width, length, height)
     walls = (
@@ -64,7 +64,7 @@ def furnished(stage: Stage, width: float, length: float, height: float) -> Venue
 
 
 def furnish(stage: Stage, at: tuple[float, float, float]) -> None:
-    """Put one piece or group on the floor, if its place is free."""
+    """Put one piece or group of furniture on the floor, if its place is free."""
     dice = stage.dice
     wide, kind = dice.uniform(0.6, 1.8), dice.randrange(12)
     is_small = kind in (3, 5, 6, 7, 10)

@@ -1,4 +1,4 @@
-"""Turns about the axes of the world frame."""
+"""Rotations about the axes of the world frame."""
 
 import math
 
@@ -29,7 +29,7 @@ def turn_z(angle: float) -> Rotation:
 def turn_from_z(direction: Float64[np.ndarray, "3"]) -> Rotation:
     """A rotation that takes the z axis to a direction of any length but zero."""
     a, b, c = direction / np.linalg.norm(direction)
-    # The x axis is the one at right angles to z that leans least out of the plane z = 0.
+    # The new x axis is perpendicular to the direction and lies in the plane z = 0.
     flat = math.hypot(a, b)
     if flat < 1e-9:
         return np.diag([1.0, math.copysign(1.0, c), c])

@@ -1,8 +1,8 @@
-"""What a scene is made of: solids, materials and lights.
+"""Data structures of a scene: solids, materials and lights.
 
-The world frame is right-handed, z up, in metres. A solid is a unit shape in a local frame, moved
-to the world by a rotation, a stretch along its axes and a shift. Solids and materials are rows of
-structured arrays, which the compiled kernels of ``raycast`` and ``shading`` read as they are.
+The world frame is right-handed, z up, in metres. A solid is a unit shape in a local frame, which is
+scaled along its axes, rotated and translated to the world. Solids and materials are rows of
+structured arrays, which the compiled kernels of ``raycast`` and ``shading`` read directly.
 """
 
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ BOX = 0
 ELLIPSOID = 1
 """The ball of radius 1."""
 FRUSTUM = 2
-"""A cone along z, |z| < 1, of radius 1 below and ``taper`` above: a cylinder where that is 1."""
+"""A truncated cone along z, |z| < 1, of radius 1 below and ``taper`` above; a cylinder at 1."""
 CARD = 3
-"""The square |x|, |y| < 1 at z = 0, seen from both sides."""
+"""The square |x|, |y| < 1 at z = 0, visible from both sides."""
 ROOM = 4
-"""The cube seen from inside."""
+"""The cube, visible from inside."""
 GROUND = 5
-"""The plane z = 0, without end."""
+"""The infinite plane z = 0."""
 
 WHOLE = 0
 """The surface has no holes."""
 BARS = 1
-"""Upright bars with gaps: a railing, a blind, a rack."""
+"""Parallel bars with gaps, such as a railing, a blind or a rack."""
 LATTICE = 2
-"""Bars both ways: a fence, a grid."""
+"""Bars in both directions, such as a fence or a grid."""
 LEAVES = 3
-"""Separate leaves: a crown, a hedge."""
+"""Separate leaves, such as a treetop or a hedge."""
 OPEN = 4
-"""A frustum without its lids: a cup, a lampshade."""
+"""A frustum without lids, such as a cup or a lampshade."""
 
 SOLID = np.dtype(
     [
         ("centre", np.float32, (3,)),
-        # Rows take a world offset from the centre to the unit shape's coordinates.
+        # Maps a world offset from the centre to the unit shape's coordinates.
         ("axes", np.float32, (3, 3)),
         ("half", np.float32, (3,)),
         ("radius", np.float32),
@@ -52,8 +52,8 @@ SOLID = np.dtype(
     ],
     align=True,
 )
-"""One solid. ``half``: half extents [m]; ``radius``: of the ball around it [m]; ``pitch``: size of
-one bar with its gap, or of one leaf's cell [m]; ``share``: the part of it that is solid."""
+"""One solid. ``half``: half extents [m]; ``radius``: radius of the bounding ball [m]; ``pitch``:
+size of one bar with its gap, or of one leaf's cell [m]; ``share``: solid share of the surface."""
 
 MATERIAL = np.dtype(
     [
@@ -69,13 +69,13 @@ MATERIAL = np.dtype(
     ],
     align=True,
 )
-"""One material: albedo (linear) = (1 - mix) colour + mix tint texture, the texture repeating every
-``scale`` metres; ``gloss``: strength of highlights; ``emission``: radiance over albedo; ``mirror``:
-share of the light from straight ahead that is mirrored, which grows to all of it along the surface.
+"""One material: albedo (linear) = (1 - mix) colour + mix tint texture, with a texture that repeats
+every ``scale`` metres; ``gloss``: strength of highlights; ``emission``: radiance over albedo;
+``mirror``: reflectance at normal incidence, which rises to 1 at grazing incidence.
 """
 
 GLASS = 0.08
-"""``mirror`` of a pane: both of its sides return 4 %."""
+"""``mirror`` of a window pane: both of its sides reflect 4 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +83,10 @@ class Light:
     """A soft light.
 
     Attributes:
-        position: Where it is [m]; for a distant light the unit vector towards it.
-        distant: Whether it is as far as the sun.
-        size: Standard deviation of its extent [m]; of its direction where distant.
-        colour: Linear RGB irradiance, at one metre or so where not distant.
+        position: Position [m]; for a distant light the unit vector towards it.
+        distant: Whether the light is at infinity, like the sun.
+        size: Standard deviation of the extent [m]; for a distant light of the direction.
+        colour: Linear RGB irradiance; for other than distant lights at about one metre.
     """
 
     position: Float64[np.ndarray, "3"]
@@ -97,13 +97,13 @@ class Light:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ambience:
-    """Light from everywhere.
+    """Ambient light.
 
     Attributes:
         direction: Unit vector towards the brighter side.
-        bright: Linear RGB from that side.
-        dark: Linear RGB from the other side.
-        reach: Distance [m] within which surfaces shade one another.
+        bright: Linear RGB from the brighter side.
+        dark: Linear RGB from the darker side.
+        reach: Distance [m] within which surfaces occlude ambient light.
     """
 
     direction: Float64[np.ndarray, "3"]
@@ -114,13 +114,13 @@ class Ambience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Everything a frame is drawn from, camera apart.
+    """All inputs of a frame except the camera.
 
     Attributes:
         solids: Rows of ``SOLID``.
         materials: Rows of ``MATERIAL``.
-        lights: At most three.
-        ambience: Light from everywhere.
+        lights: Lights, at most three.
+        ambience: Ambient light.
         sky: Linear RGB by elevation (first row zenith, last row horizon) and azimuth.
     """
 

@@ -1,4 +1,4 @@
-"""Compiled kernels: what a surface looks like where a ray met it."""
+"""Compiled kernels for the appearance of a surface at a hit."""
 
 import math
 from typing import no_type_check
@@ -10,7 +10,7 @@ from rilievo.datasets.synthetic.scene import BOX, CARD, ELLIPSOID, FRUSTUM, ROOM
 @kernel
 @no_type_check
 def local_normal(body, face, x, y, z):
-    """The normal in the solid's own coordinates, of any length, towards either side."""
+    """Normal in the solid's own coordinates, of any length, towards either side."""
     if body.shape == BOX or body.shape == ROOM:
         side = 1.0 if face % 2 == 1 else -1.0
         axis = face // 2
@@ -100,7 +100,7 @@ def albedo(material, texels, linear, side, u, v, footprint):
 @kernel
 @no_type_check
 def mirrored(mirror, cosine):
-    """The share of the light that a surface mirrors, by the cosine of the angle to its normal.
+    """Reflectance of a surface, by the cosine of the angle to its normal.
 
     Schlick, *An inexpensive BRDF model for physically-based rendering*, 1994, eq. 15.
     """
@@ -111,7 +111,7 @@ def mirrored(mirror, cosine):
 @kernel
 @no_type_check
 def surface(solids, materials, texels, linear, side, row, face, px, py, pz, dx, dy, dz, spread):
-    """The surface at a world point met along the unit direction d.
+    """Surface properties at a world point hit along the unit direction d.
 
     Returns:
         (normal x, y, z towards the viewer, albedo r, g, b, row of ``materials``); ``spread`` is

@@ -1,4 +1,4 @@
-"""Rendered frames on disk: compressed-free archives of a fixed number of frames, made in parallel.
+"""Writes rendered frames to uncompressed archives of a fixed number of frames, in parallel.
 
 A shard ``shard-00000.npz`` holds, for n frames of h × w pixels, ``image`` uint8 (n, h, w, 3),
 ``log_depth`` float16 (n, h, w), the logarithm of metres, +inf where there is sky, and ``normals``
@@ -21,25 +21,25 @@ from rilievo.io.atomic import replacing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardPlan(Plan):
-    """Which frames to render into shards.
+    """Plan of frames to render into shards.
 
     Attributes:
-        frames_per_shard: The last shard may have fewer.
+        frames_per_shard: Number of frames in a shard; the last one may have fewer.
     """
 
     frames_per_shard: int = 64
 
 
 def shard_path(plan: ShardPlan, index: int) -> Path:
-    """Where a shard lies."""
+    """File of a shard."""
     return plan.folder / f"shard-{index:05d}.npz"
 
 
 def write_shard(plan: ShardPlan, index: int, textures: TextureBank) -> Path:
-    """Render one shard and put it in place whole.
+    """Render one shard and write it atomically.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     first = index * plan.frames_per_shard
     numbers = range(first, min(first + plan.frames_per_shard, plan.count))
@@ -66,17 +66,17 @@ def write_shard(plan: ShardPlan, index: int, textures: TextureBank) -> Path:
 
 
 def missing_shards(plan: ShardPlan) -> Sequence[int]:
-    """Shards of a plan that are not there yet, or cut short."""
+    """Numbers of the shards of a plan that are missing or truncated."""
     count = -(-plan.count // plan.frames_per_shard)
-    # An archive's list of contents stands at its end.
+    # The table of contents is at the end of an archive, so a truncated one has none.
     return [index for index in range(count) if not is_zipfile(shard_path(plan, index))]
 
 
 def write_shards(plan: ShardPlan, workers: int) -> Iterator[Path]:
-    """Render what is missing, yielding each shard as it is done.
+    """Render missing shards, and yield the path of each as it is finished.
 
-    A frame depends on the plan's seed and its own number alone, so neither the number of workers
-    nor a stop and restart changes it.
+    A frame depends only on the plan and its own number, so neither the number of workers nor a
+    stop and restart changes it.
 
     Raises:
         OptionError: If ``workers`` is less than 1.

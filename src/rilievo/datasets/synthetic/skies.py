@@ -1,4 +1,4 @@
-"""Skies: a gradient from horizon to zenith with clouds."""
+"""Random skies: a gradient from horizon to zenith, with clouds."""
 
 import cv2
 import numpy as np

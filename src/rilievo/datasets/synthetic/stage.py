@@ -1,4 +1,4 @@
-"""Where scenes are built: solids and materials are added one by one, in nested frames."""
+"""The builder of scenes: adds solids and materials one by one, in nested frames."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,11 +27,11 @@ Vector = Sequence[float | int] | Float64[np.ndarray, "3"]
 Point = Float64[np.ndarray, "3"]
 UPRIGHT = np.eye(3)
 FULL = 620
-"""Solids after which clutter stops being added: a frame's cost grows with their number."""
+"""Number of solids after which no clutter is added, since render time grows with it."""
 
 
 class Stage:
-    """A scene in the making.
+    """A scene under construction.
 
     Coordinates are those of the current frame (see ``frame``): z up, in metres; furniture faces
     -y and stands on z = 0.
@@ -39,7 +39,7 @@ class Stage:
 
     def __init__(self, dice: Dice, groups: Mapping[Texture, range]) -> None:
         self.dice = dice
-        # What it decides leaves every draw of ``dice``, and so the rest of the scene, as it was.
+        # A second generator: its draws do not change those of ``dice``, so scenes stay the same.
         self.aside = Dice(str(dice.getstate()[1][:8]))
         self.lights: list[Light] = []
         self.subjects: list[Point] = []
@@ -55,11 +55,11 @@ class Stage:
 
     @property
     def is_full(self) -> bool:
-        """Whether clutter should stop."""
+        """Whether no more clutter should be added."""
         return len(self._solids) > FULL
 
     def colour(self) -> Float64[np.ndarray, "3"]:
-        """A linear colour: dark, middling or light, mostly of low saturation and warm."""
+        """Random linear colour: dark, medium or light, mostly of low saturation and warm."""
         dice = self.dice
         low, high = dice.choice(((0.02, 0.15), (0.1, 0.5), (0.4, 0.9)))
         vivid = dice.weighted((0.05, 0.2, 0.75), (0.45, 0.35, 0.2)) * dice.uniform(0.3, 1.0)
@@ -78,17 +78,17 @@ class Stage:
         emission: float = 0.0,
         mirror: float = 0.0,
     ) -> int:
-        """Add a material; what is left out is drawn by chance.
+        """Add a material; parameters that are left out are drawn at random.
 
         Args:
-            uses: The textures to choose among; any where none is named.
+            uses: Textures to choose from; all if none is named.
             colour: Linear RGB under the texture.
             mix: Share of the texture in the albedo, in [0, 1].
-            scale: Metres that the texture spans, (across, up) or both; a pair also centres it, so
-                that a picture fits a board of that size.
+            scale: Extent of the texture [m], (across, up) or one number for both; a pair also
+                centres it, so that a picture fits a board of that size.
             gloss: Strength of highlights.
             emission: Radiance over albedo.
-            mirror: Share of the light from straight ahead that it mirrors, in [0, 1].
+            mirror: Reflectance at normal incidence, in [0, 1].
         """
         dice = self.dice
         texture = dice.choice(self._groups[dice.choice(uses)] if uses else self._every)
@@ -110,7 +110,7 @@ class Stage:
         return len(self._materials) - 1
 
     def copy_material(self, material: int) -> int:
-        """Add a material again, for faces that want theirs in a row."""
+        """Add a copy of a material, for solids whose faces need consecutive materials."""
         self._materials.append(self._materials[material])
         return len(self._materials) - 1
 
@@ -122,18 +122,18 @@ class Stage:
         return self.material(colour=colour, mix=0.0, gloss=gloss, emission=emission, mirror=mirror)
 
     def coat(self, colour: Vector, *, mirror: float = 0.0) -> int:
-        """Add a dull or mirroring material of one colour, without a draw."""
+        """Add a matt or reflecting material of one colour, without random draws."""
         whole, none = (1.0, 1.0), (0.0, 0.0)
         row = (tuple(colour), (1.0, 1.0, 1.0), whole, none, 0.0, 0.0, 0.0, mirror, 0)
         self._materials.append(row)
         return len(self._materials) - 1
 
     def mirror(self) -> int:
-        """Add the material of a mirror: silver behind glass, a little dull."""
+        """Add the material of a mirror: silver behind glass, slightly dull."""
         return self.coat((0.02, 0.02, 0.02), mirror=self.aside.uniform(0.82, 0.96))
 
     def polish(self, material: int, mirror: float) -> None:
-        """Let a material mirror that share of the light from straight ahead, in [0, 1]."""
+        """Set the reflectance of a material at normal incidence, in [0, 1]."""
         row, names = list(self._materials[material]), MATERIAL.names
         assert names is not None
         row[names.index("mirror")] = mirror
@@ -146,7 +146,7 @@ class Stage:
 
     @contextmanager
     def frame(self, position: Vector, yaw: float = 0.0) -> Iterator[None]:
-        """Work in a frame that stands at a position of the current one, turned about z [rad]."""
+        """Enter a nested frame at a position in the current one, rotated about z by yaw [rad]."""
         turn, origin = self._frames[-1]
         self._frames.append((turn @ turn_z(yaw), turn @ np.asarray(position, float) + origin))
         try:
@@ -155,12 +155,12 @@ class Stage:
             self._frames.pop()
 
     def world(self, position: Vector) -> Float64[np.ndarray, "3"]:
-        """A position of the current frame in the world."""
+        """Convert a position in the current frame to the world."""
         turn, origin = self._frames[-1]
         return turn @ np.asarray(position, float) + origin
 
     def claim(self, position: Vector, radius: float) -> bool:
-        """Take a disc of the floor; False, and nothing taken, where it meets another."""
+        """Reserve a disc of the floor; returns False, without reserving, if it overlaps another."""
         x, y, _ = self.world(position)
         if any((a - x) ** 2 + (b - y) ** 2 < (r + radius) ** 2 for a, b, r in self._taken):
             return False
@@ -205,21 +205,21 @@ class Stage:
         self, centre: Vector, width: float, height: float, material: int,
         rotation: Rotation = UPRIGHT, *, holes: int = WHOLE, pitch: float = 1.0, share: float = 1.0,
     ) -> None:  # fmt: skip
-        """Add a sheet without thickness, in the plane z = 0 of its own frame."""
+        """Add an infinitely thin sheet, in the plane z = 0 of its own frame."""
         half = (0.5 * width, 0.5 * height, 1.0)
         reach = math.hypot(half[0], half[1])
         self._add(CARD, centre, half, reach, material, rotation,
                   holes=holes, pitch=pitch, share=share)  # fmt: skip
 
     def room(self, width: float, length: float, height: float, first_material: int) -> None:
-        """Enclose the scene; the six faces -x +x -y +y -z +z have materials one after another."""
+        """Enclose the scene; the faces -x +x -y +y -z +z have consecutive materials."""
         half = (0.5 * width, 0.5 * length, 0.5 * height)
         self._add(ROOM, (0, 0, half[2]), half, math.inf, first_material, UPRIGHT, per_face=1)
 
     def ground(
         self, material: int, centre: Vector = (0, 0, 0), rotation: Rotation = UPRIGHT
     ) -> None:
-        """Add a plane without end."""
+        """Add an infinite plane."""
         self._add(GROUND, centre, (1, 1, 1), math.inf, material, rotation)
 
     def _add(
@@ -228,7 +228,7 @@ class Stage:
         share: float = 1.0, per_face: int = 0,
     ) -> None:  # fmt: skip
         turn, origin = self._frames[-1]
-        # Thinner than this, and rays that start on one side would already be past the other.
+        # In thinner solids, rays that start on one side would already be past the other.
         half = np.maximum(np.asarray(half, float), 2e-3)
         axes = (turn @ rotation / half).T
         middle = turn @ np.asarray(centre, float) + origin
@@ -249,9 +249,9 @@ class Stage:
         )
 
     def solids(self) -> np.ndarray:
-        """What was added, as rows of ``scene.SOLID``."""
+        """Added solids as rows of ``scene.SOLID``."""
         return np.array(self._solids, dtype=SOLID)
 
     def materials(self) -> np.ndarray:
-        """What was added, as rows of ``scene.MATERIAL``."""
+        """Added materials as rows of ``scene.MATERIAL``."""
         return np.array(self._materials, dtype=MATERIAL)

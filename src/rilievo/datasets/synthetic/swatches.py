@@ -1,4 +1,4 @@
-"""Photographed materials as textures: a folder of contact sheets and an ``index.json``.
+"""Reads photographed materials as textures, from contact sheets and an ``index.json``.
 
 The index is a list of objects: ``sheet`` (a picture below the folder), ``x``, ``y``, ``w``, ``h``
 [px from the top left], ``category``, and ``seam``: the step across the edge when the picture is
@@ -22,7 +22,7 @@ from rilievo.io.limits import printable, reason
 Swatch = UInt8[np.ndarray, "_ _ 3"]
 
 LARGEST_SEAM = 2.5
-"""Up to here a repeated picture shows no seam."""
+"""Largest ``seam`` of a picture that repeats without a visible seam."""
 _EDGE = 1  # pixels that the white around the pictures bleeds into
 
 CATEGORIES: Mapping[str, tuple[str, ...]] = {
@@ -36,11 +36,11 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "grass": ("Grass", "Moss", "Ground", "Gravel", "Snow"),
     "speckle": ("Terrazzo", "Cork", "Rubber", "Metal", "Plastic", "Rust", "DiamondPlate"),
 }
-"""Use of a texture, and the categories of materials that are good for it."""
+"""Categories of materials that suit each use of a texture."""
 
 
 def read_swatches(folder: Path) -> dict[str, list[Swatch]]:
-    """Every material of a folder that repeats without a seam, by category.
+    """Read every material of a folder that repeats without a seam, by category.
 
     Raises:
         InputError: If the folder has no readable index, or a sheet is missing or broken.
@@ -71,13 +71,13 @@ def read_swatches(folder: Path) -> dict[str, list[Swatch]]:
 def makers(
     swatches: Mapping[str, Sequence[Swatch]], use: str, most: int, seed: int
 ) -> list[Callable[[Draw], Pattern]]:
-    """Functions that each make a texture of another material, at most so many.
+    """Functions that each make a texture of a different material, at most ``most``.
 
     Args:
-        swatches: By category.
-        use: In ``CATEGORIES``; any other has no material.
-        most: How many at the most, drawn by chance.
-        seed: Of that draw.
+        swatches: Materials by category.
+        use: Use of the textures, in ``CATEGORIES``; other uses have no materials.
+        most: Largest number of materials, drawn at random.
+        seed: Seed of that draw.
     """
     fitting = [
         swatch for category in CATEGORIES.get(use, ()) for swatch in swatches.get(category, ())
@@ -87,11 +87,11 @@ def makers(
 
 
 def _repeated(swatch: Swatch, draw: Draw) -> Pattern:
-    """A material twice across and twice down, a little lighter or darker, with fine noise."""
+    """Repeat a material twice in each direction, with varied brightness and fine noise."""
     half = SIDE // 2
     one = cv2.resize(swatch, (half, half), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
     sheet = np.tile(one, (2, 2, 1))
     sheet = sheet ** np.float32(np.exp(draw.normal(0, 0.15)))
-    # The pictures are small: seen near, they would be smoother than any real surface.
+    # The pictures are small: seen from near, they would be smoother than real surfaces.
     sheet += draw.normal(0, draw.uniform(0.0, 0.025), (SIDE, SIDE, 1)).astype(np.float32)
     return np.clip(sheet, 0, 1).astype(np.float32)

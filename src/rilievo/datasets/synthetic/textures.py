@@ -1,4 +1,4 @@
-"""The bank of textures that scenes are painted with."""
+"""The bank of textures for scenes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from rilievo.datasets.synthetic.swatches import Swatch
 from rilievo.datasets.synthetic.swatches import makers as swatch_makers
 
 MOST_SWATCHES = 60
-"""Photographed materials of each use: with all of them a bank would take 0.4 GB."""
+"""Most photographed materials for each use; with all of them a bank would take 0.4 GB."""
 SMALLEST = 8
 """Side of the last mip level, in texels."""
 
 
 class Texture(StrEnum):
-    """What a texture is good for."""
+    """Use of a texture."""
 
     PHOTO = "photo"
     PICTURE = "picture"
@@ -47,9 +47,9 @@ class TextureBank:
     """Textures with their mip levels, grouped by use.
 
     Attributes:
-        texels: sRGB; the levels of a texture one after another, from ``SIDE`` down to
-            ``SMALLEST`` texels a side, each row by row.
-        groups: Rows of ``texels`` of each use.
+        texels: sRGB texels, one row per texture: its levels one after another, from ``SIDE`` down
+            to ``SMALLEST`` texels per side, each in row-major order.
+        groups: Range of rows of ``texels`` for each use.
     """
 
     texels: UInt8[np.ndarray, "textures texels 3"]
@@ -57,7 +57,7 @@ class TextureBank:
 
 
 def flatten_levels(pattern: Pattern) -> UInt8[np.ndarray, "texels 3"]:
-    """All mip levels of a texture, one after another."""
+    """Compute all mip levels of a texture, one after another."""
     level = np.round(np.clip(pattern, 0.0, 1.0) * 255).astype(np.uint8)
     levels = [level.reshape(-1, 3)]
     while level.shape[0] > SMALLEST:
@@ -77,11 +77,11 @@ def make_textures(
     """Draw a bank of textures.
 
     Args:
-        photographs: Cropped, mirrored and re-coloured into pictures and backgrounds; if there are
-            none, paintings of the procedural kind take their place.
+        photographs: Photographs that are cropped, mirrored and re-coloured into pictures and
+            backgrounds; if there are none, procedural paintings take their place.
         swatches: Photographed materials by category, which join the procedural textures.
         seed: The same seed, photographs and materials give the same bank.
-        share: Of the full number of textures (about 700, 60 MB), for a quick start in tests.
+        share: Share of the full number of textures (about 700, 60 MB), for a quick start in tests.
     """
     draw = np.random.default_rng(seed)
     levels: list[UInt8[np.ndarray, "texels 3"]] = []
@@ -100,7 +100,7 @@ Makers = tuple[Callable[[Draw], Pattern], ...]
 
 
 def recipes(photographs: Sequence[Photograph]) -> dict[Texture, tuple[int, Makers]]:
-    """How many textures of each use there are, and the patterns that take turns in them."""
+    """Number of textures for each use, and the patterns that alternate in them."""
     p = patterns
     if photographs:
         crop = partial(pictures.crop, photographs=photographs)

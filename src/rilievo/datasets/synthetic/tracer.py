@@ -1,10 +1,10 @@
-"""Compiled kernels: what the pixels of a tile see, and how it is lit.
+"""Compiled kernels for the visible surfaces of a tile and their light.
 
-Tiles of 16×16 pixels, and then their cells of 8×8, list the solids that their rays can meet, and,
-once the points they see are known, those that can shade them.
+For tiles of 16×16 pixels, and then for their cells of 8×8, the solids that rays can hit are listed,
+and, once the hit points are known, those that can shade them.
 
-Tuples of arrays are taken apart before the loops over pixels: reaching into one counts references
-up and down, which for one pixel costs as much as the work itself.
+Tuples of arrays are unpacked before the loops over pixels: access to a member changes reference
+counts, which costs as much as the work for one pixel.
 """
 
 import math
@@ -35,7 +35,7 @@ def ray(turn, focal, x, y):
 @kernel
 @no_type_check
 def list_in_cone(solids, view, top, left, side, among, number, listed):
-    """List the solids that the rays of a square of pixels can meet."""
+    """List the solids that the rays of a square of pixels can hit."""
     o, middle = view.origin, 0.5 * side - 0.5
     dx, dy, dz, _ = ray(view.turn, view.focal, left + middle - view.cx, top + middle - view.cy)
     reach = math.atan(side * 0.7072 / view.focal) + 1e-3
@@ -65,7 +65,7 @@ def hit_cell(solids, view, listed, count, top, left, out):
 @kernel
 @no_type_check
 def paint_cell(solids, materials, paint, view, top, left, out, box):
-    """Write normal, albedo, material and point of a cell's surfaces, and the box of the points."""
+    """Write normal, albedo, material and point of a cell's pixels, and their bounding box."""
     depth, faces, normal, albedo = out.depth, out.face, out.normal, out.albedo
     material, point = out.material, out.point
     texels, linear, side, turn, focal = (
@@ -97,7 +97,7 @@ def paint_cell(solids, materials, paint, view, top, left, out, box):
 @kernel
 @no_type_check
 def place(normal, point, box, x, y, z, nx, ny, nz, t):
-    """Write a pixel's normal and point, a little above the surface, and widen the box by it."""
+    """Write a pixel's normal and point, offset from the surface, and extend the box by it."""
     lift = 2e-3 + 1e-5 * t
     normal[0], normal[1], normal[2] = nx, ny, nz
     point[0], point[1], point[2] = x + lift * nx, y + lift * ny, z + lift * nz
@@ -109,7 +109,7 @@ def place(normal, point, box, x, y, z, nx, ny, nz, t):
 @kernel
 @no_type_check
 def choose_lit(top, left, out):
-    """Mark the pixels of a tile whose light is traced: every other one, and all at edges."""
+    """Mark the pixels of a tile whose light is traced: every other pixel, and all at edges."""
     faces, lit = out.face, out.lit
     height, width = faces.shape
     for v in range(top, min(height, top + TILE)):
@@ -126,7 +126,7 @@ def choose_lit(top, left, out):
 @kernel
 @no_type_check
 def open_cell(solids, lamps, listed, count, chance, top, left, out):
-    """Write the share of the surroundings that is open within reach, from pairs of rays."""
+    """Write the unoccluded share of the surroundings within reach, from pairs of rays."""
     lit, normal, point, light = out.lit, out.normal, out.point, out.light
     directions, draws, rays = chance.directions, chance.draws, chance.draws.shape[0]
     reach, share = lamps.reach, 0.5 / rays
@@ -153,7 +153,7 @@ def open_cell(solids, lamps, listed, count, chance, top, left, out):
 @kernel
 @no_type_check
 def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
-    """Write what a light gives a cell's points, with shadows: irradiance, and highlights."""
+    """Write irradiance and highlights of a light at a cell's points, with shadows."""
     lit, normal, point, light, gaze = out.lit, out.normal, out.point, out.light, out.gaze
     position = lamps.position
     is_distant, size = lamps.distant[lamp], lamps.size[lamp]
@@ -176,7 +176,7 @@ def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
                     a, b, c = a - x, b - y, c - z
                 length = math.sqrt(a * a + b * b + c * c) + 1e-6
                 if not is_distant:
-                    # The lamp's own shade and bulb do not shadow it.
+                    # The lamp's own shade and bulb cast no shadow.
                     far = length - 0.15
                     fall = share / (0.3 + 0.3 * length * length)
                 a, b, c = a / length, b / length, c / length
@@ -195,7 +195,7 @@ def lamp_cell(solids, lamps, lamp, listed, count, chance, top, left, out):
 @kernel
 @no_type_check
 def ball_around(box):
-    """Centre and radius of a ball around a box: (x, y, z, radius), the radius negative if empty."""
+    """Bounding ball of a box: (x, y, z, radius); the radius is negative for an empty box."""
     if box[1, 0] < box[0, 0]:
         return 0.0, 0.0, 0.0, -1.0
     x, y, z = (
@@ -210,14 +210,14 @@ def ball_around(box):
 @kernel
 @no_type_check
 def blank_boxes(height, width):
-    """Room for the boxes of every tile: of the points of its four cells, and of all of them."""
+    """Allocate the bounding boxes of every tile: four of its cells, one of the whole tile."""
     return np.zeros((-(-height // TILE), -(-width // TILE), 5, 2, 3))
 
 
 @kernel
 @no_type_check
 def light_frame(solids, lamps, chance, boxes, out):
-    """Write how all is lit, once all is known that is seen."""
+    """Write the light of the whole frame, once its surfaces are known."""
     every = np.arange(len(solids)).astype(np.int32)
     lists = (every, np.zeros_like(every), np.zeros_like(every))
     for i in range(boxes.shape[0]):
@@ -228,7 +228,7 @@ def light_frame(solids, lamps, chance, boxes, out):
 @kernel
 @no_type_check
 def light_tile(solids, lamps, chance, lists, top, left, boxes, out):
-    """Write how a tile is lit; ``boxes`` hold the points of its cells, and last of all of them."""
+    """Write the light of a tile; ``boxes`` bound the points of its cells, then of the tile."""
     every, listed, near = lists
     for k in range(3):
         boxes[4, 0, k], boxes[4, 1, k] = boxes[:4, 0, k].min(), boxes[:4, 1, k].max()

@@ -33,7 +33,7 @@ def car(stage: Stage) -> None:
     middle = dice.uniform(-0.25, 0.05)
     stage.box((0, 0, low + body / 2), (length, width, body), paint)
     stage.ellipsoid((length * 0.3, 0, belt), (length * 0.2, width * 0.48, 0.12), paint)
-    # The cabin is a four-sided frustum in spirit: glass leaning in on all sides under a roof.
+    # The cabin approximates a four-sided frustum: glass that leans in on all sides under a roof.
     stage.box(
         (middle, 0, belt + roof * 0.45), (length * cabin * 0.78, width * 0.86, roof * 0.9), glass
     )

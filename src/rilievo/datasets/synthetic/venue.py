@@ -1,4 +1,4 @@
-"""A built scene, and where a camera may stand in it."""
+"""A built scene, with the positions that a camera may take."""
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
@@ -11,7 +11,7 @@ from rilievo.datasets.synthetic.stage import Point, Stage
 
 
 class Kind(StrEnum):
-    """What scenes are made of."""
+    """Kind of scene."""
 
     ALL = "all"
     ROOMS = "rooms"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Approach(Enum):
-    """How a photographer moves in a venue."""
+    """Way of choosing camera positions in a venue."""
 
     ROOM = auto()
     STREET = auto()
@@ -33,13 +33,13 @@ class Approach(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a close-up is taken of, and from where.
+    """Subject of a close-up, with the position of the camera.
 
     Attributes:
-        point: What the camera looks at [m].
-        bearing: Direction in the plane from it to the camera [rad].
+        point: Point that the camera looks at [m].
+        bearing: Horizontal direction from the point to the camera [rad].
         away: Distance to the camera [m].
-        rise: Elevation of the camera above it [rad].
+        rise: Elevation angle of the camera above the point [rad].
     """
 
     point: Point
@@ -50,12 +50,12 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standpoint:
-    """A camera that a scene was built around.
+    """Camera position that a scene was built around.
 
     Attributes:
-        origin: Where it is [m].
-        yaw: Direction that it looks in, in the plane [rad].
-        pitch: Elevation of that direction [rad].
+        origin: Position of the camera [m].
+        yaw: Horizontal direction of the view [rad].
+        pitch: Elevation angle of the view [rad].
     """
 
     origin: Point
@@ -69,13 +69,13 @@ class Venue:
 
     Attributes:
         stage: Solids, materials, lights and subjects.
-        approach: How it is photographed.
-        width: Extent along x [m], around the origin, that a camera keeps to.
-        length: Extent along y [m].
-        height: Height [m] under which a camera stays.
-        ambience: Light from everywhere.
-        subject: Only where the approach is ``SUBJECT``.
-        standpoint: Only where the approach is ``STANDPOINT``.
+        approach: Way of choosing camera positions.
+        width: Extent of camera positions along x, around the origin [m].
+        length: Extent of camera positions along y, around the origin [m].
+        height: Largest height of a camera [m].
+        ambience: Ambient light.
+        subject: Subject, if the approach is ``SUBJECT``; else None.
+        standpoint: Camera position, if the approach is ``STANDPOINT``; else None.
     """
 
     stage: Stage
@@ -89,17 +89,17 @@ class Venue:
 
     @property
     def is_outdoors(self) -> bool:
-        """Whether the sun shines here."""
+        """Whether the venue is outdoors."""
         return any(light.distant for light in self.stage.lights)
 
 
 def unit(direction: Point) -> Point:
-    """A direction with length 1."""
+    """Normalise a direction to length 1."""
     return direction / np.linalg.norm(direction)
 
 
 def indoor_ambience(dice: Dice) -> Ambience:
-    """Light that walls and windows scatter: brighter from one side, warm or cold."""
+    """Random ambient light indoors: brighter from one side, warm or cold."""
     colour = np.array([1.0, dice.uniform(0.85, 1.0), dice.uniform(0.75, 1.1)])
     bright = dice.uniform(0.1, 0.7)
     return Ambience(
@@ -111,7 +111,7 @@ def indoor_ambience(dice: Dice) -> Ambience:
 
 
 def outdoor_ambience(dice: Dice) -> Ambience:
-    """Light from the sky, and what the ground sends back."""
+    """Random ambient light from the sky and the ground."""
     bright = dice.uniform(0.3, 1.0)
     sky = np.array([dice.uniform(0.75, 1.0), dice.uniform(0.85, 1.0), 1.0])
     return Ambience(

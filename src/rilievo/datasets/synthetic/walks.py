@@ -1,4 +1,4 @@
-"""How a camera moves through a scene: smoothly, and never through a thing."""
+"""Camera paths through a scene: smooth, and clear of all surfaces."""
 
 import math
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from rilievo.datasets.synthetic.scene import CARD, ELLIPSOID, FRUSTUM, GROUND, R
 from rilievo.datasets.synthetic.venue import Venue
 
 TRIES = 12
-"""Walks drawn from one view before another scene is built."""
+"""Walks tried from one view before another scene is built."""
 CLEARANCE = 0.1
-"""How near a surface may come to the lens [m]."""
+"""Least distance of a surface to the camera [m]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +23,16 @@ class Walk:
     """A camera's motion, frame by frame.
 
     Attributes:
-        stride: Way from one frame to the next [m].
+        stride: Distance from one frame to the next [m].
         drift: Direction of the first step, to the left of the first gaze [rad].
         bend: Change of direction from one frame to the next, to the left [rad].
-        climb: Rise of each step, over its length.
+        climb: Rise of each step over its length.
         turn: Change of gaze from one frame to the next, to the left [rad].
-        nod: How far the gaze swings up and down [rad].
-        sway: How far the camera rolls to and fro [rad].
-        period: Of swinging and rolling, in frames.
-        aim: Distance [m] of the point that the gaze keeps to; None where ``turn`` and ``nod`` say
-            where it goes.
+        nod: Amplitude of the oscillation of the gaze up and down [rad].
+        sway: Amplitude of the oscillation of the roll [rad].
+        period: Period of both oscillations [frames].
+        aim: Distance of a fixed point that the camera keeps looking at [m]; None where ``turn``
+            and ``nod`` give the gaze.
     """
 
     stride: float
@@ -50,17 +50,17 @@ def choose_walk(
     view: View, venue: Venue, solids: np.ndarray, dice: Dice, size: tuple[int, int],
     frames: int, step: float | None,
 ) -> list[View] | None:  # fmt: skip
-    """The views of a walk that begins with ``view``, or None if none was found that keeps clear.
+    """Choose the views of a walk that begins with ``view``; None if no clear walk was found.
 
     Args:
-        view: The first.
-        venue: Where it is.
-        solids: What stands there.
-        dice: Chance.
-        size: (height, width) of the frames.
-        frames: How many.
-        step: Way between frames [m]; by default 1 % to 4 % of the middle distance that is seen,
-            less where there is little room.
+        view: The first view.
+        venue: Venue of the walk.
+        solids: Solids of the scene.
+        dice: Random generator.
+        size: (height, width) of the frames [px].
+        frames: Number of frames.
+        step: Distance between consecutive frames [m]; by default 1 % to 4 % of the first view's
+            median depth, less where there is little room.
     """
     depth, _ = look(solids, view, size)
     middle = float(np.median(depth[depth > 0]))
@@ -77,7 +77,7 @@ def choose_walk(
 
 
 def draw_walk(venue: Venue, dice: Dice, stride: float, middle: float) -> Walk:
-    """Ahead mostly, sideways, or back; around what is looked at where there is a subject."""
+    """Draw a walk: mostly ahead, sideways or back; around the subject if there is one."""
     has_subject = venue.subject is not None
     aside, back = dice.sign() * math.pi / 2, math.pi
     way = dice.weighted((0.0, aside, back), (0.15, 0.75, 0.1) if has_subject else (0.6, 0.3, 0.1))
@@ -95,7 +95,7 @@ def draw_walk(venue: Venue, dice: Dice, stride: float, middle: float) -> Walk:
 
 
 def follow(view: View, walk: Walk, frames: int) -> list[View]:
-    """The views of a walk, the first of them ``view``."""
+    """Compute the views of a walk, beginning with ``view``."""
     start = view.origin.astype(np.float64)
     forward = view.turn[:, 2].astype(np.float64)
     yaw, pitch = math.atan2(forward[1], forward[0]), math.asin(float(np.clip(forward[2], -1, 1)))
@@ -117,17 +117,17 @@ def follow(view: View, walk: Walk, frames: int) -> list[View]:
 
 
 def keeps_clear(solids: np.ndarray, path: Float64[np.ndarray, "n 3"]) -> bool:
-    """Whether a path keeps its distance from all surfaces, between its points too."""
+    """Whether a path keeps ``CLEARANCE`` from all surfaces, between its points too."""
     free = clearance(solids, path)
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
-    # Nothing is within ``free`` of a point, so nothing stands where two such balls meet.
+    # No surface is within ``free`` of a point; overlapping balls also clear the way between points.
     return bool((free > CLEARANCE).all() and (free[:-1] + free[1:] > steps).all())
 
 
 def clearance(solids: np.ndarray, points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n"]:
-    """A distance [m] within which no surface is; not positive for a point in a solid.
+    """Distance [m] within which there is no surface; not positive for a point in a solid.
 
-    Holes count as filled and cones as the boxes around them, so the surface may be farther.
+    Holes count as filled and cones as their bounding boxes, so the surface may be farther away.
     """
     shape, half = solids["shape"], solids["half"].astype(np.float64)
     offset = points[:, None] - solids["centre"].astype(np.float64)
@@ -136,7 +136,7 @@ def clearance(solids: np.ndarray, points: Float64[np.ndarray, "n 3"]) -> Float64
     edge[shape == CARD, 2] = 0.0
     edge[shape == FRUSTUM, :2] = np.maximum(1.0, solids["taper"][shape == FRUSTUM])[:, None]
     free = np.linalg.norm(np.maximum(np.abs(local) - edge, 0.0) * half, axis=-1)
-    # From the unit ball to an ellipsoid no length shrinks by more than the least radius.
+    # Mapping the unit ball to an ellipsoid scales every length by at least the least radius.
     round_free = (np.linalg.norm(local, axis=-1) - 1.0) * half.min(axis=-1)
     free = np.where(shape == ELLIPSOID, np.maximum(round_free, free), free)
     free = np.where(shape == ROOM, ((1.0 - np.abs(local)) * half).min(axis=-1), free)

@@ -1,6 +1,6 @@
-"""Walls: the shell of a room, what stands along them and what hangs on them.
+"""Walls: the shell of a room, furniture along the walls, and objects that hang on them.
 
-Along a wall, the frame has its origin at the wall's middle on the floor, and +y into the wall.
+The frame of a wall has its origin at the wall's centre on the floor, with +y into the wall.
 """
 
 import math
@@ -27,7 +27,7 @@ def wall_material(stage: Stage, colour: Point, mix: float) -> int:
 
 
 def shell(stage: Stage, width: float, length: float, height: float) -> None:
-    """The room's faces and skirting; at times a pillar, a beam, a doorway, a sloping ceiling."""
+    """The room's faces and skirting; sometimes a pillar, a beam, a doorway, a sloping ceiling."""
     dice = stage.dice
     colour = stage.colour()
     colour = colour / colour.max() * dice.uniform(0.3, 0.9)
@@ -83,7 +83,7 @@ def pillar(stage: Stage, width: float, length: float, height: float, paint: int)
 
 
 def partition(stage: Stage, width: float, length: float, height: float, paint: int) -> None:
-    """A wall across the room with a doorway, and perhaps its door ajar."""
+    """A wall across the room with a doorway, sometimes with its door ajar."""
     dice = stage.dice
     y, middle = dice.uniform(-0.25, 0.25) * length, dice.uniform(-0.3, 0.3) * width
     half, tall = dice.uniform(0.35, 0.8), dice.uniform(1.95, 2.15)
@@ -100,7 +100,7 @@ def partition(stage: Stage, width: float, length: float, height: float, paint: i
 
 
 def slope(stage: Stage, width: float, length: float, height: float, paint: int) -> None:
-    """A sloping ceiling on one side, as under a roof."""
+    """A sloping ceiling on one side, such as under a roof."""
     dice = stage.dice
     side, lean = dice.sign(), dice.uniform(0.4, 1.0)
     reach = min(width * 0.6, height * 0.6 / math.tan(lean))
@@ -110,7 +110,7 @@ def slope(stage: Stage, width: float, length: float, height: float, paint: int) 
 
 
 def stand_along(stage: Stage, wide: float, height: float) -> None:
-    """Furniture with its back to the wall: a kitchen, or pieces side by side."""
+    """Furniture with its back to the wall: a kitchen, or several pieces side by side."""
     dice = stage.dice
     if dice.chance(0.2) and wide > 1.5:
         kitchen(stage, wide)
@@ -221,7 +221,7 @@ def picture(stage: Stage, x: float) -> None:
 
 
 def tall_mirror(stage: Stage, wide: float) -> None:
-    """A mirror as tall as a person, leaning against the wall where nothing stands."""
+    """A mirror as tall as a person, leaning against a free part of the wall."""
     aside = stage.aside
     x, across, tall = aside.uniform(-0.4, 0.4) * wide, aside.uniform(0.4, 1.0), 1.7
     if not stage.claim((x, -0.25, 0.0), across / 2):

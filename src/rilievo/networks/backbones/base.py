@@ -18,21 +18,21 @@ from rilievo.networks.memory import is_out_of_memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What a network gives for padded pixels: a map and perhaps a class token of each layer."""
+    """Outputs of a network for padded pixels: each layer's map and, if taken, its class token."""
 
     maps: tuple[Float[Tensor, "b _c _h _w"], ...]
     tokens: tuple[Float[Tensor, "b _c"], ...] | None = None
 
 
 class Backbone(nn.Module, ABC):
-    """A network whose features are probed; every image of a batch for itself.
+    """A network whose features are probed; the images of a batch do not affect one another.
 
-    A backbone is made frozen and set to answer (``eval``), in float32. To make one of your own see
+    A backbone is frozen, in evaluation mode and in float32. To write your own see
     ``rilievo.networks.backbones.own``.
 
     Attributes:
-        facts: What is known of it, and what is taken from it.
-        resampling: How its maps come to Probe3D's size, where that is asked for.
+        facts: Properties of the network, and the layers taken from it.
+        resampling: Interpolation of its maps to Probe3D's size, where that is asked for.
     """
 
     mean: Tensor
@@ -49,22 +49,22 @@ class Backbone(nn.Module, ABC):
 
     @property
     def name(self) -> str:
-        """As ``make_backbone`` knows it."""
+        """Name that ``make_backbone`` takes."""
         return self.facts.name
 
     @property
     def patch(self) -> int:
-        """Sides of its input are multiples of this [px]."""
+        """Number that divides both sides of the network's input [px]."""
         return self.facts.patch
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Of each map, class tokens not counted."""
+        """Number of channels of each map, class tokens not counted."""
         return self.facts.channels
 
     @property
     def token_channels(self) -> tuple[int, ...] | None:
-        """Of each class token; None if they are not taken."""
+        """Number of channels of each class token; None if class tokens are not taken."""
         return self.facts.channels if self.facts.tokens else None
 
     @property
@@ -98,9 +98,9 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """What the layers of ``facts`` give for normalised pixels of sides that the patch divides.
+        """Return the outputs of the layers in ``facts`` for normalised pixels.
 
-        With class tokens if ``facts`` says so, else without.
+        Both sides are multiples of the patch. Class tokens are included if ``facts.tokens``.
         """
 
     def _looked(self, pixels: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Looked:
@@ -108,7 +108,7 @@ class Backbone(nn.Module, ABC):
             return self.look(pixels)
         except RilievoError:
             raise
-        # Each library says in its own way that a size is not for its positional embedding.
+        # Each library has its own error for a size that its positional embedding does not take.
         except (AssertionError, RuntimeError, ValueError) as error:
             if is_out_of_memory(error):
                 raise
@@ -117,7 +117,7 @@ class Backbone(nn.Module, ABC):
     def _cells(
         self, layer: Float[Tensor, "b c h w"], index: int, padded: tuple[int, int]
     ) -> Float[Tensor, "b c h2 w2"]:
-        """A map, checked to cover the padded image, in Probe3D's size where that is asked for."""
+        """Check that a map covers the padded image; resize it to Probe3D's size if asked for."""
         found = (layer.shape[1], layer.shape[2], layer.shape[3])
         expected = self.facts.taken[index]
         size = (padded[0] // expected.stride, padded[1] // expected.stride)

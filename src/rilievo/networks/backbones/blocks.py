@@ -1,4 +1,4 @@
-"""The blocks of a vision model of transformers: where they are, what they give, one pass."""
+"""The blocks of a vision model of transformers: finding them, their output shapes, one pass."""
 
 import inspect
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MAE = "vit_mae"
 
 
 def run_body(body: nn.Module, model_type: str, pixels: Tensor) -> object:
-    """One pass; positions are resampled where the family has to be told to."""
+    """Run the model once; positions are resampled where the family needs an option for it."""
     options: dict[str, Any] = {}
     if "interpolate_pos_encoding" in inspect.signature(body.forward).parameters:
         options["interpolate_pos_encoding"] = True
@@ -44,16 +44,16 @@ def blocks_of(name: str, body: nn.Module) -> Sequence[nn.Module]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The layers of a network, and the one size that it takes, if it takes no other."""
+    """The layers of a network, and the only size that it takes; None if it takes any."""
 
     layers: Sequence[Layer]
     fixed: tuple[int, int] | None
 
 
 def grid_of(name: str, config: Any, family: Family, body: nn.Module) -> Grid:
-    """What each block gives, learnt from runs without numbers; the one size, where it has one.
+    """Find the map of each block by shape-only runs, and the only size if there is one.
 
-    A family that nobody listed may take its own size alone, which then is the second try.
+    A family that is not in ``FAMILIES`` may take its own size alone, which is tried second.
 
     Raises:
         ModelError: If the network cannot be run on images alone, or has no spatial features.
@@ -94,7 +94,7 @@ def _shapes(
 
 
 def _patch(config: Any) -> int | None:
-    """The patch of a network that keeps one grid; None for a pyramid, whose widths are listed."""
+    """The patch of a network with one grid; None for a pyramid, whose widths form a list."""
     patch = getattr(config, "patch_size", None)
     lists = [getattr(config, each, None) for each in ("depths", "hidden_sizes", "embed_dims")]
     if not patch or any(isinstance(each, list | tuple) for each in lists):

@@ -1,9 +1,9 @@
 """The U-Net of a Stable Diffusion as a backbone: ``diffusers/ORG/NAME`` or ``diffusers/FOLDER``.
 
-L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023: an image's
-latents get the noise of one timestep, the U-Net sees them once with an empty prompt, and what its
-up-blocks give are the features. The noise is drawn from a seed, once for each size, and is the
-same for every image, so that features are a function of the image alone.
+L. Tang et al., "Emergent Correspondence from Image Diffusion" (DIFT), NeurIPS 2023: the noise of
+one timestep is added to an image's latents, the U-Net sees them once with an empty prompt, and the
+outputs of its up-blocks are the features. The noise is drawn from a seed and is the same for every
+image of a size, so that features are a function of the image alone.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _EXTRA = "diffusion"
 
 
 class DiffusionBackbone(Backbone):
-    """Up-blocks of the U-Net on noisy latents, and an empty prompt that was encoded once."""
+    """Up-blocks of the U-Net on noisy latents, with an empty prompt that is encoded once."""
 
     prompt: Tensor
     resampling = "nearest"
@@ -55,7 +55,7 @@ class DiffusionBackbone(Backbone):
         self.taps = Taps({each: self.unet.up_blocks[each] for each in facts.layers})
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """What the up-blocks taken give at the timestep."""
+        """Return the outputs of the up-blocks taken, at the timestep."""
         moments = self.vae(pixels)
         moments = moments if self.quantise is None else self.quantise(moments)
         clean = moments.chunk(2, dim=1)[0] * self.scale
@@ -74,10 +74,10 @@ class DiffusionBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """The backbone of a pipeline of latent diffusion.
+    """Load the backbone of a latent diffusion pipeline.
 
     Raises:
-        ModelError: If it cannot be had or is no such pipeline.
+        ModelError: If it is not available or is no such pipeline.
         OptionError: If a layer or timestep does not exist, or a class token is asked for.
         MissingExtraError: If diffusers is not installed.
     """
@@ -102,12 +102,12 @@ def _facts(request: Request, parts: Mapping[str, Any]) -> Facts:
     cell = 2 ** (len(parts["vae"].config.block_out_channels) - 1)
     widths = unet.config.block_out_channels[::-1]
     smallest = cell * 2 ** (len(widths) - 1)
-    # Every up-block but the last doubles the size of what it gives.
+    # Every up-block but the last doubles the size of its output.
     strides = [max(cell, smallest // 2 ** (i + 1)) for i in range(len(widths))]
     chosen = spread_layers(name, strides)
     if request.layers is not None:
         chosen = check_layers(name, request.layers, len(widths))
-    # The encoder wants -1 to 1; under Probe3D's preset it got what every other network gets.
+    # The encoder expects -1 to 1; Probe3D gives it ImageNet's normalisation, as every network.
     own = IMAGENET if request.preset is Preset.PROBE3D else HALF
     return Facts(
         name=name,
@@ -145,7 +145,7 @@ def _parts(request: Request) -> Mapping[str, Any]:
                 parts["unet"] = diffusers.UNet2DConditionModel.from_config(parts["unet"].config)
     except RilievoError:
         raise
-    # Of the hub, its client, a configuration or a file of weights.
+    # Errors of the hub, its client, a configuration or a file of weights.
     except Exception as error:
         raise why_not_fetched(request.name, error) from error
     if parts["unet"].config.in_channels != parts["vae"].config.latent_channels:

@@ -1,4 +1,4 @@
-"""What is known of a backbone: its patch, the layers taken, its class token, its normalisation."""
+"""Properties of a backbone: its patch, the layers taken, its class token, its normalisation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ Colour = tuple[float, float, float]
 
 
 class Preset(StrEnum):
-    """``DEFAULT`` does right by every model; ``PROBE3D`` what that program does.
+    """Treatment of images and maps: ``DEFAULT`` suits every model, ``PROBE3D`` repeats Probe3D's.
 
-    Under ``PROBE3D`` all models get ImageNet's mean and deviation, images are padded one patch too
-    many where one side alone does not divide (some models refuse them instead), MAE's layers are
-    taken one block early and its sin-cos positions made anew for each size, and the maps of
-    pyramids are resized to a sixteenth of the image. Everything else is the same.
+    Under ``PROBE3D`` all models get ImageNet's mean and deviation, images are padded by one patch
+    too many where only one side is no multiple of the patch (some models refuse them instead),
+    MAE's layers are taken one block early and its sin-cos positions recomputed for each size, and
+    the maps of pyramids are resized to a sixteenth of the image. Everything else is the same.
     """
 
     DEFAULT = "default"
@@ -25,7 +25,7 @@ class Preset(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Normalisation:
-    """How pixels in 0 to 1 come to a network: less ``mean``, by ``std``, for red, green, blue."""
+    """Mean and deviation of red, green and blue; a network sees (pixels in 0..1 - mean) / std."""
 
     mean: Colour
     std: Colour
@@ -42,7 +42,7 @@ CLIP = Normalisation(
 )
 NONE = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 NORMALISATIONS = {"imagenet": IMAGENET, "half": HALF, "clip": CLIP, "none": NONE}
-"""Those that can be named, for weights whose network's own is another's."""
+"""Normalisations by name, for weights that were trained with another than their network's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Layer:
     """One layer that features can be taken from.
 
     Attributes:
-        channels: Of its map.
+        channels: Number of channels of its map.
         stride: Side of a cell [px].
     """
 
@@ -60,22 +60,22 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The statement of one backbone.
+    """Properties of one backbone, and the layers taken from it.
 
     Attributes:
-        name: As ``make_backbone`` knows it.
-        patch: Sides of its input are multiples of this [px].
-        depth: How many layers it has.
-        layers: Those taken, from 0, shallow to deep.
-        taken: What each of them gives.
+        name: Name that ``make_backbone`` takes.
+        patch: Number that divides both sides of its input [px].
+        depth: Number of layers.
+        layers: Indices of the layers taken, from 0, shallow to deep.
+        taken: Channels and stride of each layer taken.
         tokens: Whether the class token of each is taken (``dense-cls``) or not (``dense``).
-        normalisation: Of its input.
-        positions: How it knows places at any size, in words.
-        fixed: The one size that it takes (height, width) [px]; None if it takes any.
-        padding: How images come to multiples of the patch.
-        resized: Maps are resized to the image's size over this, which is Probe3D's treatment of
-            pyramids; None if they stay as they are.
-        details: What else its features depend on, in words.
+        normalisation: Normalisation of its input.
+        positions: Kind of positional embedding at sizes other than its own, in words.
+        fixed: The only size that it takes (height, width) [px]; None if it takes any.
+        padding: Padding of images to multiples of the patch.
+        resized: Stride [px] to which all maps are resized, Probe3D's treatment of pyramids; None
+            if they stay as they are.
+        details: Versions and settings that its features also depend on, in words.
     """
 
     name: str
@@ -93,19 +93,19 @@ class Facts:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Of each map."""
+        """Number of channels of each map."""
         return tuple(each.channels for each in self.taken)
 
 
 def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
-    """The layers taken where none are named: four evenly spread, of a pyramid the last four.
+    """Choose the layers taken by default: four evenly spread, or the last four of a pyramid.
 
-    Evenly spread are the ends of the four quarters: 2, 5, 8 and 11 of twelve. Of fewer than four
-    layers all are taken.
+    Evenly spread layers are the ends of the four quarters: 2, 5, 8 and 11 of twelve. All layers
+    are taken if there are fewer than four.
 
     Args:
-        name: Of the backbone.
-        strides: Of all its layers [px].
+        name: Name of the backbone.
+        strides: Strides of all its layers [px].
 
     Raises:
         OptionError: If it has none.
@@ -119,7 +119,7 @@ def spread_layers(name: str, strides: Sequence[int]) -> tuple[int, ...]:
 
 
 def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Layers as they were asked for, -1 being the last; ascending and each once.
+    """Return the layers asked for, counted from 0; -1 is the last. They must ascend.
 
     Raises:
         OptionError: If one of them does not exist, or they do not ascend.
@@ -141,12 +141,12 @@ def check_layers(name: str, layers: Sequence[int], depth: int) -> tuple[int, ...
 
 
 def no_tokens(name: str) -> OptionError:
-    """The error of a backbone without class token that is asked for one."""
+    """Make the error for a class token asked of a backbone that has none."""
     return OptionError(f"backbone '{name}' has no class token to take: leave tokens off (dense)")
 
 
 def from_text(preset: str) -> Preset:
-    """The preset of this name.
+    """Find the preset of this name.
 
     Raises:
         OptionError: If there is none.

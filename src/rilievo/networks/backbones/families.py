@@ -1,4 +1,4 @@
-"""Vision models of transformers: what its configurations do not say of each family."""
+"""Families of vision models in transformers: properties that their configurations lack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ class Family:
     """One line of ``FAMILIES``.
 
     Attributes:
-        has_token: Whether a class token comes first.
-        takes_token: Whether it is taken where nobody says (Probe3D's ``dense-cls``).
-        channels_last: Whether maps come with their channels last.
+        has_token: Whether the first token is a class token.
+        takes_token: Whether it is taken by default (Probe3D's ``dense-cls``).
+        channels_last: Whether maps have their channels last.
         is_fixed: Whether it takes the size of its configuration alone.
         unpadded: Whether Probe3D does not pad its images.
-        normalisation: Where no ``preprocessor_config.json`` says another.
-        forced: Whether that file is passed over, as the network normalises by itself.
-        positions: How it knows places at any size, in words.
+        normalisation: Normalisation used if ``preprocessor_config.json`` gives none.
+        forced: Whether that file is ignored, as the network normalises its input itself.
+        positions: Kind of positional embedding at sizes other than its own, in words.
     """
 
     has_token: bool = False
@@ -76,7 +76,7 @@ FAMILIES: Mapping[str, Family] = {
     "resnet": _CONVOLUTIONS,
     "swin": Family(positions="relative within windows"),
 }
-"""By ``model_type``; a model of another type is read by the shapes of its layers' outputs."""
+"""Families by ``model_type``; other types are read by the shapes of their layers' outputs."""
 
 REFUSED: Mapping[str, str] = {
     "hiera": "keeps its tokens in the order of its mask units, not of places: take timm/hiera_...",

@@ -34,24 +34,25 @@ def make_backbone(
     seed: int = 0,
     timestep: int = 1,
 ) -> Backbone:
-    """A frozen backbone, set to answer (``eval``).
+    """Make a frozen backbone in evaluation mode.
 
     Args:
         name: ``timm/MODEL``; ``hf/ORG/NAME`` or ``hf/FOLDER`` of transformers; ``diffusers/...``,
             a Stable Diffusion; ``mobilenetv2``; or ``package.module:Class``, an ``OwnBackbone``.
-        layers: Those taken, from 0, shallow to deep; negative ones count from the last. None for
+        layers: Layers taken, from 0, shallow to deep; negative ones count from the last. None for
             four evenly spread, or the last four of a pyramid.
         tokens: Whether each layer's class token is taken (``dense-cls``); None to take it from
             models called DINO, as Probe3D does.
-        pretrained: Published weights, those of a file, or random ones.
+        pretrained: True for published weights, the path of a file of weights, or False for random
+            ones.
         preset: ``default``, or ``probe3d`` (``facts.Preset``).
         normalisation: ``imagenet``, ``half``, ``clip`` or ``none`` instead of its own.
-        seed: Of random weights, and of the noise of a diffusion model.
-        timestep: Of a diffusion model's noise.
+        seed: Seed of random weights, and of the noise of a diffusion model.
+        timestep: Timestep of a diffusion model's noise.
 
     Raises:
         OptionError: If the name is unknown, or layers or tokens are asked for that do not exist.
-        ModelError: If it has no spatial features, or its weights cannot be had or are not whole.
+        ModelError: If it has no spatial features, or its weights are not available or incomplete.
         MissingExtraError: If a package that it needs is not installed.
     """
     if normalisation is not None and normalisation not in NORMALISATIONS:
@@ -97,7 +98,7 @@ def _own(request: Request) -> Backbone:
             made = kind()
     except RilievoError:
         raise
-    except Exception as error:  # a module of one's own fails in ways of its own
+    except Exception as error:  # user code may raise anything
         raise ModelError(
             f"backbone '{request.name}' cannot be made: {type(error).__name__}: {reason(error)}"
         ) from error

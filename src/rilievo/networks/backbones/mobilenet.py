@@ -33,13 +33,13 @@ class MobileNetBackbone(Backbone):
         self.body = MobileNetV2()
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """The levels taken."""
+        """Return the levels taken."""
         levels = self.body(pixels)
         return Looked(maps=tuple(levels[each] for each in self.facts.layers))
 
 
 def load(request: Request) -> Backbone:
-    """The network, at random or with the weights of a file.
+    """Make the network, with random weights or those of a file.
 
     Raises:
         ModelError: If weights are asked for without a file, or do not fit.

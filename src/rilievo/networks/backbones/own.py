@@ -1,4 +1,4 @@
-"""A network of one's own as a backbone: one small class.
+"""Your own network as a backbone: one small class.
 
     class Mine(OwnBackbone):
         patch = 8
@@ -41,15 +41,15 @@ from rilievo.networks.backbones.facts import (
 
 
 class OwnBackbone(Backbone):
-    """To be derived from; the class says the facts, its objects are made without arguments.
+    """Base class of your own backbones: class attributes describe it, ``__init__`` takes nothing.
 
     Attributes:
-        patch: Sides of the input are multiples of this [px]; a multiple of every stride.
+        patch: Number that divides both sides of the input [px]; a multiple of every stride.
         available: All layers, shallow to deep.
-        normalisation: Of the input; ImageNet's unless it says otherwise.
-        positions: How it knows places at any size, in words.
-        fixed: The one size that it takes (height, width) [px]; None if it takes any.
-        has_tokens: Whether ``class_tokens`` gives some.
+        normalisation: Normalisation of the input; ImageNet's by default.
+        positions: Kind of positional embedding at sizes other than its own, in words.
+        fixed: The only size that it takes (height, width) [px]; None if it takes any.
+        has_tokens: Whether ``class_tokens`` is defined.
     """
 
     patch: ClassVar[int]  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -89,7 +89,7 @@ class OwnBackbone(Backbone):
         tokens: bool | None = None,
         normalisation: Normalisation | None = None,
     ) -> None:
-        """Choose what is taken, before the first image; what is None stays.
+        """Choose layers, tokens and normalisation before the first image; None changes nothing.
 
         Raises:
             OptionError: If a layer does not exist, or there are no class tokens.
@@ -111,17 +111,17 @@ class OwnBackbone(Backbone):
 
     @abstractmethod
     def maps(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
-        """Maps (batch, channels, height, width) of all layers ``available``."""
+        """Return maps (batch, channels, height, width) of all layers ``available``."""
 
     def class_tokens(self, pixels: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
-        """Class tokens (batch, channels) of all layers, asked for after ``maps`` if ``has_tokens``.
+        """Return class tokens (batch, channels) of all layers; called after ``maps``.
 
-        As many channels as the map of the same layer.
+        A token has as many channels as the map of the same layer. Needed only if ``has_tokens``.
         """
         raise ModelError(f"backbone '{self.name}' says has_tokens but has no 'class_tokens'")
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """The layers chosen."""
+        """Return the layers chosen."""
         maps, layers = self.maps(pixels), self.facts.layers
         if len(maps) != len(self.available):
             raise ModelError(
@@ -136,10 +136,10 @@ class OwnBackbone(Backbone):
 
 
 def _code_sha256(kind: type) -> str:
-    """Of the file that defines a class: kept features are not those of changed code."""
+    """Hash the file that defines a class, so that changed code does not reuse cached features."""
     try:
         source = Path(inspect.getfile(kind)).read_bytes()
     except (OSError, TypeError):
-        # Typed into an interpreter: its name is all there is.
+        # A class typed into an interpreter has no file: only its name is left.
         source = kind.__qualname__.encode()
     return hashlib.sha256(source).hexdigest()

@@ -1,4 +1,4 @@
-"""Images enlarged to what a network can cut into patches, and where they then lie."""
+"""Padding of images to multiples of a network's patch, and their place in the padded image."""
 
 from enum import StrEnum
 
@@ -10,10 +10,10 @@ from rilievo.networks.features import Box
 
 
 class Padding(StrEnum):
-    """How an image comes to sides that are multiples of the patch.
+    """Padding of an image to sides that are multiples of the patch.
 
     ``MINIMAL`` adds the fewest pixels, half of them (rounded down) above and left. ``OVER`` is
-    Probe3D's: where one side does not divide, the other gets a whole patch even if it does.
+    Probe3D's: if one side is no multiple, the other gets a whole patch even if it is one.
     ``NONE`` refuses such images, as Probe3D's DeiT, SAM, MAE and MiDaS do.
     """
 
@@ -23,7 +23,7 @@ class Padding(StrEnum):
 
 
 def place(size: tuple[int, int], patch: int, padding: Padding) -> Box:
-    """Where an image of ``size`` lies in its padded one, which begins at (0, 0).
+    """Find the box of an image of ``size`` in its padded one, which begins at (0, 0).
 
     Raises:
         InputError: If nothing may be padded and a side is no multiple of the patch.

@@ -1,4 +1,4 @@
-"""What is asked of a family's loader."""
+"""Arguments of a family's loader."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +8,19 @@ from rilievo.networks.backbones.facts import Normalisation, Preset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A backbone by name, and what of it differs from its own choice.
+    """The name of a backbone, and the settings that replace its family's defaults.
 
     Attributes:
-        name: In full.
-        pretrained: Its published weights, those of a file, or random ones of ``seed``.
-        layers: From 0; negative ones count from the last. None for the family's choice.
+        name: Full name, with its prefix.
+        pretrained: True for published weights, the path of a file of weights, or False for random
+            ones of ``seed``.
+        layers: Layers taken, from 0; negative ones count from the last. None for the family's
+            choice.
         tokens: Whether class tokens are taken; None for the family's choice.
-        preset: Whose treatment.
-        normalisation: Instead of its own.
-        seed: Of random weights, and of the noise of a diffusion model.
-        timestep: Of a diffusion model's noise.
+        preset: Treatment of images and maps.
+        normalisation: Normalisation that replaces the network's own; None keeps it.
+        seed: Seed of random weights, and of the noise of a diffusion model.
+        timestep: Timestep of a diffusion model's noise.
     """
 
     name: str

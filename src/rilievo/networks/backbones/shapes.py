@@ -1,4 +1,4 @@
-"""What a network's layers give, learnt from a run without numbers, and read as maps."""
+"""Outputs of a network's layers: their shapes, found by a run without data, and their maps."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ Run = Callable[[Tensor], object]
 
 
 class Taps:
-    """Hooks on layers of a network that keep what each gives, for one run."""
+    """Hooks on layers of a network that keep their outputs during one run."""
 
     def __init__(self, layers: Mapping[int, nn.Module]) -> None:
         self._kept: dict[int, Tensor] = {}
@@ -26,7 +26,7 @@ class Taps:
         ]
 
     def run(self, run: Run, pixels: Tensor) -> dict[int, Tensor]:
-        """What each layer gave while ``run`` saw the pixels."""
+        """Call ``run`` on the pixels and return the output of each layer."""
         self._kept.clear()
         run(pixels)
         kept = dict(self._kept)
@@ -48,7 +48,7 @@ class Taps:
 
 
 def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: tuple[int, int]) -> Any:
-    """Shapes of what ``run`` gives for one image of ``size``, with nothing computed.
+    """Shapes of the outputs of ``run`` for one image of ``size``; no numbers are computed.
 
     Raises:
         ModelError: If the network cannot be run on images alone.
@@ -59,7 +59,7 @@ def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: tuple[i
         with _silent(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
             kept = run(torch.zeros(1, 3, *size))
             return {index: tuple(each.shape) for index, each in kept.items()}
-    # A network that is not for images alone fails in its own way.
+    # A network that needs more than images may raise anything.
     except Exception as error:
         raise ModelError(
             f"backbone '{name}': its layers give no features of an image alone: {reason(error)}"
@@ -68,7 +68,7 @@ def dry_run(name: str, run: Callable[[Tensor], dict[int, Tensor]], size: tuple[i
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep torch from reporting a failed run in many lines: the error says it in one."""
+    """Silence torch's many-line report of a failed run: the error says it in one line."""
     log = logging.getLogger("torch._subclasses.fake_tensor")
     before, log.disabled = log.disabled, True
     try:
@@ -85,17 +85,17 @@ def layer_of(
     patch: int | None,
     channels_last: bool,
 ) -> Layer:
-    """What a layer's output of this shape says of its map.
+    """Derive channels and stride of a layer's map from the shape of its output.
 
     Args:
-        name: Of the backbone.
-        shape: Of its output for one image.
-        size: Of the image.
-        patch: Of a network that keeps one grid; None if each layer has its own.
+        name: Name of the backbone.
+        shape: Shape of the layer's output for one image.
+        size: (height, width) of the image [px].
+        patch: Patch of a network with one grid [px]; None if each layer has its own.
         channels_last: Whether maps have their channels last.
 
     Raises:
-        ModelError: If it has no places.
+        ModelError: If the output is not spatial.
     """
     height, width = size
     if len(shape) == 4:
@@ -117,8 +117,8 @@ def as_map(output: Tensor, layer: Layer, size: tuple[int, int], *, channels_last
 
     Args:
         output: (batch, tokens, channels), the patches last and row by row, or a map.
-        layer: What it is.
-        size: Of the image.
+        layer: The layer that gave it.
+        size: (height, width) of the image [px].
         channels_last: Whether maps have their channels last.
     """
     if output.ndim == 4:

@@ -28,7 +28,7 @@ from rilievo.networks.backbones.request import Request
 from rilievo.networks.backbones.weights import load_weights, seeded, why_not_fetched
 
 PREFIX = "timm/"
-# Ways in which families of timm are told to take any size; what is refused is not theirs.
+# Options by which families of timm take any size; a family refuses those that are not its own.
 _ANY_SIZE: tuple[Mapping[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
 # Probe3D takes the class token of these, and does not pad for these.
 _DENSE_CLS = "dino"
@@ -36,14 +36,14 @@ _UNPADDED = ("deit3_", "samvit_", "mae")
 
 
 class TimmBackbone(Backbone):
-    """A model of timm that gives its intermediate features."""
+    """A model of timm that returns its intermediate features."""
 
     def __init__(self, facts: Facts, body: Any) -> None:
         super().__init__(facts)
         self.body = body
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """Outputs of blocks or stages as they are, the last norm not applied; registers dropped."""
+        """Return outputs of blocks or stages without the last norm; register tokens are dropped."""
         options = {"return_prefix_tokens": True} if self.facts.tokens else {}
         found = self.body.forward_intermediates(
             pixels,
@@ -68,11 +68,11 @@ class _Made:
 
 
 def load(request: Request) -> Backbone:
-    """The backbone of a name after ``timm/``.
+    """Load the backbone named after ``timm/``.
 
     Raises:
-        ModelError: If timm has no such model, it has no spatial features, or its weights cannot
-            be had or are not whole.
+        ModelError: If timm has no such model, it has no spatial features, or its weights are not
+            available or incomplete.
         OptionError: If a layer does not exist, or it has no class token.
     """
     made = _make(request)
@@ -103,7 +103,7 @@ def _make(request: Request) -> _Made:
         except TypeError:
             if not options:
                 raise
-        except Exception as error:  # of the hub, its client or the file that came
+        except Exception as error:  # errors of the hub, its client or the file fetched
             raise why_not_fetched(request.name, error) from error
         else:
             return _Made(body=body, any_size=bool(options))
@@ -165,7 +165,7 @@ def _padding(request: Request) -> Padding:
 
 
 def _fixed(made: _Made) -> tuple[int, int] | None:
-    """The only size of a model that has positions for no other."""
+    """The only size of a model whose positions fit no other; None if it takes any."""
     embedding = getattr(made.body, "patch_embed", None)
     strict = getattr(embedding, "strict_img_size", False) and not made.any_size
     config = made.body.pretrained_cfg
@@ -195,7 +195,7 @@ def _positions(body: Any, fixed: tuple[int, int] | None) -> str:
 
 
 def unknown(name: str) -> OptionError:
-    """The error of a name that no kind of backbone has; timm's models are the nearest guess."""
+    """Make the error for an unknown name; suggestions come from timm's models."""
     import timm
 
     near = suggest(name, [f"{PREFIX}{each}" for each in timm.list_models()])

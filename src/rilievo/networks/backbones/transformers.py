@@ -58,7 +58,7 @@ class TransformersBackbone(Backbone):
         self.taps = Taps({each: blocks[each] for each in facts.layers})
 
     def look(self, pixels: Float[Tensor, "b 3 h w"]) -> Looked:
-        """Outputs of the blocks taken; registers dropped."""
+        """Return outputs of the blocks taken; register tokens are dropped."""
         facts, size = self.facts, (pixels.shape[-2], pixels.shape[-1])
         kept = self.taps.run(lambda x: run_body(self.body, self.model_type, x), pixels)
         outputs = [kept[each] for each in facts.layers]
@@ -72,10 +72,10 @@ class TransformersBackbone(Backbone):
 
 
 def load(request: Request) -> Backbone:
-    """The backbone of a repository or folder.
+    """Load the backbone of a repository or folder.
 
     Raises:
-        ModelError: If it cannot be had, has no spatial features, or its weights are not whole.
+        ModelError: If it is not available, has no spatial features, or its weights are incomplete.
         OptionError: If a layer does not exist, or it has no class token.
     """
     where = request.name.removeprefix(PREFIX)
@@ -106,7 +106,7 @@ def _config(request: Request, where: str) -> Any:
 
     try:
         return AutoConfig.from_pretrained(where, trust_remote_code=False)
-    # Of the hub, its client, or a configuration that is no such.
+    # Errors of the hub, its client, or a file that is no configuration.
     except Exception as error:
         raise why_not_fetched(request.name, error) from error
 
@@ -131,7 +131,7 @@ def _body(request: Request, where: str, config: Any) -> nn.Module:
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except Exception as error:  # as above, and of the file of weights
+    except Exception as error:  # as above, and errors of the file of weights
         raise why_not_fetched(request.name, error) from error
     tower = _tower(whole)
     prefix = next(
@@ -142,7 +142,7 @@ def _body(request: Request, where: str, config: Any) -> nn.Module:
 
 
 def _check(name: str, prefix: str, info: Mapping[str, Any]) -> None:
-    """Refuse random tensors in the vision tower, those after its last block not counted."""
+    """Refuse random tensors in the vision tower; those after its last block do not count."""
     missing = [each for each in info["missing_keys"] if each.startswith(prefix)]
     misshapen = [str(each[0]) for each in info["mismatched_keys"]]
     check_whole(
@@ -246,7 +246,7 @@ def _preprocessor(where: str) -> Path | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting and drawing progress: what matters is checked by us."""
+    """Silence transformers' reports and progress bars: ``_check`` reports what matters."""
     from transformers.utils import logging
 
     verbosity, drawing = logging.get_verbosity(), logging.is_progress_bar_enabled()

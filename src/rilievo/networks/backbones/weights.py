@@ -1,4 +1,4 @@
-"""Weights of backbones: read without running code, checked to be whole, and told apart by hash."""
+"""Weights of backbones: read without running code, checked to be complete, identified by hash."""
 
 import hashlib
 import warnings
@@ -18,11 +18,11 @@ _WHOLE = ("state_dict", "model", "teacher", "student", "network", "module")
 _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 
 Renamed = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
-"""A family's own way from the names of a published file to those of its network."""
+"""A family's function from the tensor names of a published file to those of its network."""
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a file of weights, without the wrapping that training programs put around.
+    """Read the tensors of a file of weights, without the wrapping that training programs add.
 
     Raises:
         ModelError: If it cannot be read safely, or holds no tensors.
@@ -48,7 +48,7 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
 
 
 def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = None) -> None:
-    """Fill every tensor of ``network`` from a file; says what of the file is of no use.
+    """Fill every tensor of ``network`` from a file; warns of tensors in the file that are unused.
 
     Raises:
         ModelError: If a tensor is missing or of another shape.
@@ -75,7 +75,7 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
 
 
 def check_whole(name: str, missing: Sequence[str], misshapen: Sequence[str]) -> None:
-    """Refuse weights that would leave some of the network at random.
+    """Refuse weights that would leave some tensors of the network random.
 
     Raises:
         ModelError: If any is missing or of another shape.
@@ -90,7 +90,7 @@ def check_whole(name: str, missing: Sequence[str], misshapen: Sequence[str]) -> 
 
 
 def weights_sha256(network: nn.Module) -> str:
-    """Of every parameter and kept buffer, by name: what tells two sets of weights apart."""
+    """Hash every parameter and persistent buffer, by name: identifies a set of weights."""
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -101,14 +101,14 @@ def weights_sha256(network: nn.Module) -> str:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Make random weights the same each time, and leave torch's state as it was."""
+    """Seed torch's random numbers, and restore their state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def why_not_fetched(name: str, error: BaseException) -> ModelError:
-    """One line on a download that failed: without network, unknown to the hub, or refused."""
+    """Make the one-line error for a failed download: no network, unknown to the hub, or refused."""
     kinds = [type(each).__name__ for each in _chain(error)]
     if any("OfflineMode" in kind or "LocalEntryNotFound" in kind for kind in kinds):
         why = "its files are not in the cache and cannot be fetched: is there a network?"
@@ -130,7 +130,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _stripped(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Without the prefix that most of the names share, while that makes more of them known."""
+    """Remove prefixes such as ``module.`` from the names, while more names become known by it."""
     for prefix in _PREFIXES:
         shorter = {key.removeprefix(prefix): each for key, each in state.items()}
         if len(shorter) == len(state) and len(shorter.keys() & wanted) > len(state.keys() & wanted):

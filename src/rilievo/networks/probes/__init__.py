@@ -16,10 +16,10 @@ from rilievo.networks.probes.logits import Logits as Logits
 from rilievo.networks.probes.original import load_original as load_original
 
 Preset = Literal["default", "probe3d", "probe3d-old"]
-"""How maps are enlarged and laid over the image: right ("default"), as Probe3D's program does
-("probe3d"), or as it did when the paper's numbers were made ("probe3d-old")."""
+"""Method of enlarging maps and laying them over the image: geometrically right ("default"), that
+of Probe3D's program ("probe3d"), or that of the paper's numbers ("probe3d-old")."""
 
-# A new kind is one class and one line here: its module and its name in it.
+# A new kind is one class and one line here: its module and its name in that module.
 PROBES: Mapping[str, tuple[str, str]] = {
     "dpt": ("dpt", "DptProbe"),
     "multiscale": ("multiscale", "MultiscaleProbe"),
@@ -39,16 +39,16 @@ def make_probe(
     hidden: int | None = None,
     kernel: int | None = None,
 ) -> Probe:
-    """A probe with fresh weights.
+    """Make a probe with random weights.
 
     Args:
         kind: A name in ``PROBES``.
-        channels: Of each of the backbone's maps.
-        token_channels: Of each class token; 0 where the backbone gives none.
-        outputs: Channels of the answer: the sum of what its heads read.
-        preset: How maps are enlarged and laid over the image.
-        hidden: Width inside; the kind's own when not given.
-        kernel: Side of the convolutions; the kind's own when not given.
+        channels: Number of channels of each of the backbone's maps.
+        token_channels: Number of channels of each class token; 0 if the backbone gives none.
+        outputs: Number of output channels: the sum of those that its heads read.
+        preset: Method of enlarging maps and laying them over the image.
+        hidden: Number of hidden channels; the kind's default if None.
+        kernel: Side of the convolutions; the kind's default if None.
 
     Raises:
         OptionError: If there is no such kind or preset, or the kind has no width or kernel.

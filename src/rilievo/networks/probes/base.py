@@ -1,4 +1,4 @@
-"""What every probe is: features in, a dense map of outputs at the image's size out."""
+"""The base class of probes: features in, a dense map of outputs at the image's size out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from rilievo.networks.features import Features
 from rilievo.networks.probes.enlarge import Enlargement, resize
 from rilievo.networks.probes.logits import Logits, enlarged, placed
 
-_PYRAMID_CELL = 16  # [px] to which Probe3D brings the stages of a pyramid
+_PYRAMID_CELL = 16  # [px] to which Probe3D resizes the stages of a pyramid
 
 
 class Probe(nn.Module, ABC):
@@ -22,12 +22,12 @@ class Probe(nn.Module, ABC):
     A kind of probe defines ``decode`` and sets ``last_scale``.
 
     Attributes:
-        channels: Of each map that the probe takes.
-        token_channels: Of each class token; 0 where the backbone gives none.
-        outputs: Channels of the answer.
-        enlargement: How maps are enlarged inside.
+        channels: Number of channels of each map that the probe takes.
+        token_channels: Number of channels of each class token; 0 if the backbone gives none.
+        outputs: Number of output channels.
+        enlargement: Method of enlarging maps.
         crop: Whether the padding around the image is cut away.
-        last_scale: The enlargement behind ``decode``.
+        last_scale: Factor of the enlargement after ``decode``.
     """
 
     last_scale = 1
@@ -57,13 +57,13 @@ class Probe(nn.Module, ABC):
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """The outputs before the last enlargement."""
+        """Compute the outputs before the last enlargement."""
 
     def logits(self, features: Features) -> Logits:
-        """The outputs, for a head to read as depth or normals.
+        """Compute the outputs, for a head to read as depth or normals.
 
         Raises:
-            ModelError: If the features are not of the layers and widths that the probe takes.
+            ModelError: If the features are not those of the layers and widths that the probe takes.
         """
         self._check(features)
         return Logits(
@@ -76,11 +76,11 @@ class Probe(nn.Module, ABC):
         )
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "b o h w"]:
-        """The outputs at the image's size, bilinear.
+        """Compute the outputs at the image's size, resized bilinearly.
 
         Args:
-            features: Of a batch of images.
-            size: Height and width of the answer [px].
+            features: Features of a batch of images.
+            size: Height and width of the output [px].
         """
         logits = self.logits(features)
         return placed(enlarged(logits), logits, size)
@@ -99,7 +99,7 @@ class Probe(nn.Module, ABC):
 class TokenConv(nn.Conv2d):
     """An unpadded convolution of a map and a class token that is the same at every place.
 
-    The token's share is the same everywhere too: a bias for each image, which costs nothing.
+    The token's contribution is the same everywhere too: a bias for each image, at almost no cost.
     """
 
     def __init__(self, channels: int, token_channels: int, outputs: int, kernel: int = 1) -> None:
@@ -109,7 +109,7 @@ class TokenConv(nn.Conv2d):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: Float[Tensor, "b c h w"], token: Float[Tensor, "b t"] | None = None
     ) -> Float[Tensor, "b o h2 w2"]:
-        """Convolve; ``token`` is needed where the layer was made for one."""
+        """Convolve; ``token`` is needed if the layer was made for one."""
         x = x.contiguous(memory_format=torch.channels_last)
         if token is None:
             return F.conv2d(x, self.weight, self.bias)
@@ -119,7 +119,7 @@ class TokenConv(nn.Conv2d):
 
 
 def _of_one_size(features: Features) -> tuple[Tensor, ...]:
-    """The maps; those of a pyramid are all brought to cells of 16 pixels, as in Probe3D."""
+    """The maps; those of a pyramid are all resized to cells of 16 pixels, as in Probe3D."""
     if len({x.shape[2:] for x in features.maps}) == 1:
         return features.maps
     height, width = (max(1, round(side / _PYRAMID_CELL)) for side in features.padded)
@@ -129,7 +129,7 @@ def _of_one_size(features: Features) -> tuple[Tensor, ...]:
 def with_tokens(
     maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
 ) -> Float[Tensor, "b c h w"]:
-    """All maps as one, each followed by its class token at every place."""
+    """Concatenate all maps, each followed by its class token at every place."""
     if tokens is None:
         return torch.cat(maps, dim=1)
     parts: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""The DPT-like probe of Probe3D, and a light one of the same build.
+"""The DPT-like probe of Probe3D, and a light one of the same architecture.
 
 M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVPR 2024, after
 R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
@@ -17,7 +17,7 @@ from rilievo.networks.probes.lift import Lifting, lift_conv, lift_relu_conv
 
 
 class Residual(nn.Module):
-    """x + ReLU(conv(ReLU(conv(x)))): the second ReLU lets it only add."""
+    """x + ReLU(conv(ReLU(conv(x)))): after the second ReLU the block can only add."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Residual(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Refine."""
+        """Refine ``x``."""
         return x + self.conv2(self.conv1(x).relu_()).relu_()
 
     def of_enlarged(
@@ -39,7 +39,7 @@ class Residual(nn.Module):
 
 
 class Level(nn.Module):
-    """One layer's map, enlarged, joins what came from the deeper ones."""
+    """Enlargement of one layer's map, and its fusion with the sum of the deeper ones."""
 
     def __init__(self, channels: int, kernel: int, *, deepest: bool) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Level(nn.Module):
         deeper: Float[Tensor, "b c h2 w2"] | None,
         lifting: Lifting,
     ) -> Float[Tensor, "b c h2 w2"]:
-        """Fuse; ``deeper`` is None for the deepest layer."""
+        """Fuse ``x`` with ``deeper``, which is None for the deepest layer."""
         if self.first is None or deeper is None:
             return self.second.of_enlarged(x, lifting)
         return self.second(self.first.of_enlarged(x, lifting) + deeper)
@@ -87,7 +87,7 @@ class _Fusion(Probe):
     def fuse(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None, scale: int
     ) -> Float[Tensor, "b c h w"]:
-        """All layers as one map, ``scale`` times as large."""
+        """Fuse all layers into one map, ``scale`` times as large."""
         lifting = Lifting(scale, self.enlargement)
         fused = None
         for layer in reversed(range(len(maps))):
@@ -99,10 +99,10 @@ class _Fusion(Probe):
 
 
 class DptProbe(_Fusion):
-    """Probe3D's default probe: sixteen times the size of the features.
+    """Probe3D's default probe; its output has sixteen times the size of the features.
 
-    Nearly all of its 882 GF an image (35×35 cells, 256 outputs) are 3×3 convolutions of
-    enlarged maps. Those that follow an enlargement directly are done from the small map.
+    Nearly all of its 882 GF per image (35×35 cells, 256 outputs) are 3×3 convolutions of
+    enlarged maps. Those that follow an enlargement directly are computed from the small map.
     """
 
     last_scale = 2
@@ -134,15 +134,15 @@ class DptProbe(_Fusion):
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """The outputs at eight times the size of the features."""
+        """Compute the outputs at eight times the size of the features."""
         fused = self.fuse(maps, tokens, 2)
         return lift_relu_conv(fused, self.widen, self.answer, Lifting(4, self.enlargement))
 
 
 class LightProbe(_Fusion):
-    """The same build, narrow, fused at the features' own size; four times their size at the end.
+    """A narrow ``DptProbe`` that fuses at the features' own size and ends at four times their size.
 
-    A hundredth of the multiplications of ``DptProbe``.
+    It needs a hundredth of the multiplications of ``DptProbe``.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class LightProbe(_Fusion):
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """The outputs at four times the size of the features."""
+        """Compute the outputs at four times the size of the features."""
         lifting = Lifting(2, self.enlargement)
         x = lift_conv(self.fuse(maps, tokens, 1), self.twice, lifting).relu_()
         return self.answer(lift_conv(x, self.again, lifting).relu_())

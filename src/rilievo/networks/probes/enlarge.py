@@ -1,7 +1,7 @@
-"""Enlarging maps by whole factors, as a matrix for each axis.
+"""Enlargement of maps by whole factors, as a matrix for each axis.
 
 Bilinear enlargement is linear and separable. Written as two banded matrices it can be merged with
-the convolution behind it, and done strip by strip, so that the large map never exists as a whole.
+the convolution after it, and done strip by strip, so that the large map is never held as a whole.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 Enlargement = Literal["centres", "corners", "nearest"]
-"""How a map is enlarged: bilinear with the areas of pixels kept ("centres", geometrically right),
-bilinear with the centres of the corner pixels kept ("corners", which stretches the map by up to
-half a cell), or by repetition ("nearest")."""
+"""Method of enlarging a map: bilinear with the areas of pixels kept ("centres", geometrically
+right), bilinear with the centres of the corner pixels kept ("corners", which stretches the map by
+up to half a cell), or repetition ("nearest")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,9 @@ class Band:
 
     Attributes:
         first: First row.
-        last: Row behind the last.
+        last: Row after the last.
         start: First column.
-        stop: Column behind the last.
+        stop: Column after the last.
         weights: The block; with several taps, a column for each tap of each column.
     """
 
@@ -42,7 +42,7 @@ class Band:
 def enlarge(
     x: Float[Tensor, "b c h w"], scale: int, enlargement: Enlargement
 ) -> Float[Tensor, "b c h2 w2"]:
-    """``scale`` times the size."""
+    """Enlarge to ``scale`` times the size."""
     if scale == 1:
         return x
     if enlargement == "nearest":
@@ -54,7 +54,7 @@ def enlarge(
 def resize(
     x: Float[Tensor, "b c h w"], size: tuple[int, int], enlargement: Enlargement
 ) -> Float[Tensor, "b c h2 w2"]:
-    """Stretch to any size."""
+    """Resize to any size."""
     if x.shape[2:] == size:
         return x
     if enlargement == "nearest":
@@ -74,19 +74,19 @@ def bands(
     """The matrix that enlarges an axis and correlates it with ``taps`` weights, in blocks of rows.
 
     Args:
-        length: Of the axis before.
-        scale: Factor.
-        enlargement: How.
-        like: Gives the type of number and the device.
-        taps: Odd. The axis is padded with zeros, as a convolution does. Row y holds, for tap t,
-            row y + t - taps // 2 of the enlarging matrix.
-        block: Rows in a band.
+        length: Length of the axis before the enlargement.
+        scale: Factor of the enlargement.
+        enlargement: Method of the enlargement.
+        like: Tensor whose dtype and device the bands get.
+        taps: Number of weights, odd. The axis is padded with zeros, as in a convolution. Row y
+            holds, for tap t, row y + t - taps // 2 of the enlarging matrix.
+        block: Number of rows in a band.
     """
     return _bands(length, scale, enlargement, taps, block, like.dtype, like.device)
 
 
 def is_traced() -> bool:
-    """Whether a graph is being recorded (export, compilation): it keeps to the plain form."""
+    """Whether a graph is being recorded (export, compilation), which needs the plain form."""
     tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     return tracing or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
@@ -119,7 +119,7 @@ def _bands(
 def _matrix(
     length: int, scale: int, enlargement: Enlargement, taps: int
 ) -> Float[Tensor, "rows columns taps"]:
-    """In double precision: the whole matrix, with a plane for each tap."""
+    """The whole matrix in double precision, with a plane for each tap."""
     rows = _along_one_axis(length, scale, enlargement)
     around = F.pad(rows, (taps // 2, taps // 2))
     return torch.stack([around[:, t : t + rows.shape[1]].T for t in range(taps)], dim=2)

@@ -1,7 +1,7 @@
 """The expected depth of bins, without the map of all bins at full size.
 
-A map of 256 bins at 560×560 pixels takes 321 MB an image, and the plain way keeps several of them.
-Here a strip of rows is enlarged, normalised and summed at a time, and again for the gradients.
+A map of 256 bins at 560×560 pixels takes 321 MB per image, and a plain computation keeps several.
+Here one strip of rows at a time is enlarged, normalised and summed, and again for the gradients.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -13,14 +13,14 @@ from torch import Tensor
 from rilievo.networks.probes.enlarge import Band, Enlargement, bands, enlarge, is_traced, resize
 
 Normalisation = Literal["linear", "softmax", "sigmoid"]
-"""How outputs become shares: ReLU plus 0.1 over the sum; softmax; sigmoid over the sum."""
+"""Conversion of outputs to shares: ReLU plus 0.1 over the sum; softmax; sigmoid over the sum."""
 
-_FLOOR = 0.1  # every bin's share before the sum, as in AdaBins and Probe3D: no gradient dies
-_STRIP = 8  # rows; with their 256 bins they stay in a processor's cache
+_FLOOR = 0.1  # added to every share before the sum, as in AdaBins and Probe3D: no share is zero
+_STRIP = 8  # rows; with their 256 bins they fit a processor's cache
 
 
 class Reading(NamedTuple):
-    """How depth is read from enlarged outputs."""
+    """Settings for reading depth from the enlarged outputs."""
 
     scale: int
     enlargement: Enlargement
@@ -99,7 +99,7 @@ class _Read(NamedTuple):
 
 
 def _read(strip: Tensor, centres: Tensor, normalisation: Normalisation) -> _Read:
-    """As ``expectation``, in place where it can be: fresh memory costs more than the sums."""
+    """Same as ``expectation``, in place if possible: allocation costs more than the sums."""
     if normalisation == "softmax":
         shares = strip.softmax(dim=-1)
         return _Read(shares @ centres, shares, 1.0)
@@ -112,7 +112,7 @@ def _read(strip: Tensor, centres: Tensor, normalisation: Normalisation) -> _Read
 def _to_strip(
     strip: Tensor, centres: Tensor, given: Tensor, normalisation: Normalisation
 ) -> Tensor:
-    """The gradient to a strip: slope of the share * (centre - depth) / sum of the shares."""
+    """Gradient with respect to a strip: slope of the share * (centre - depth) / sum of shares."""
     read = _read(strip, centres, normalisation)
     share = given / read.total
     left = torch.stack([share, -share * read.depth], dim=-1)
@@ -135,13 +135,13 @@ def _strips(values: Tensor, reading: Reading) -> tuple[Band, ...]:
 
 
 def _scratch(values: Tensor) -> Tensor:
-    """Memory for a strip that is enlarged along its columns."""
+    """Allocate memory for a strip that is enlarged along its columns."""
     _, bins, _, width = values.shape
     return values.new_empty(_STRIP, width * bins)
 
 
 def _enlarged(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Tensor:
-    """One strip (rows, width, bins) of the enlarged map: first its columns, then its rows."""
+    """Enlarge one strip (rows, width, bins) of the map: first its columns, then its rows."""
     tall = torch.mm(band.weights, rows.flatten(1), out=scratch[: len(band.weights)])
     x = tall.view(1, -1, *rows.shape[1:]).permute(0, 3, 1, 2)
     size = (x.shape[2], x.shape[3] * reading.scale)
@@ -149,7 +149,7 @@ def _enlarged(rows: Tensor, band: Band, reading: Reading, scratch: Tensor) -> Te
 
 
 def _shrunk(strip: Tensor, width: int, enlargement: Enlargement) -> Tensor:
-    """The gradient to a strip's rows, from that to the enlarged rows."""
+    """Gradient with respect to a strip's rows, from that with respect to the enlarged rows."""
     x = strip[None].permute(0, 3, 1, 2)
     rows = x.shape[2]
     size, source = [rows, x.shape[3]], [1, x.shape[1], rows, width]

@@ -1,4 +1,4 @@
-"""Heads: what a probe's outputs mean, depth in metres or unit normals."""
+"""Heads: conversion of a probe's outputs to depth in metres or to unit normals."""
 
 import math
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ _LEAST_KAPPA = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthReading:
-    """How depth is read. The defaults are Probe3D's for NYUv2."""
+    """Settings for reading depth. The defaults are Probe3D's for NYUv2."""
 
     form: Literal["bins", "sigmoid", "exponential"] = "bins"
-    """Shares of bins of depth; or directly: one output, whose sigmoid runs over the range or whose
-    exponential is depth."""
+    """Shares of bins of depth, or one output whose sigmoid spans the range or whose exponential is
+    depth."""
     bins: int = 256
     """Number of bins; their centres include both ends of the range."""
     spacing: Literal["linear", "log"] = "linear"
-    """Equal steps of depth, or of its logarithm."""
+    """Spacing of the bins: equal steps of depth, or of its logarithm."""
     normalisation: Normalisation = "linear"
-    """How outputs become the bins' shares."""
+    """Conversion of outputs to the bins' shares."""
     decision: Literal["expectation", "argmax"] = "expectation"
-    """The mean of the bins, or the one with the largest share: not to be trained, since it has no
-    gradient."""
+    """The mean of the bins, or the bin with the largest share, which has no gradient and cannot be
+    trained."""
     least: float = 0.001
     """Start of the range [m]."""
     most: float = 10.0
@@ -47,33 +47,33 @@ class DepthReading:
 
     @property
     def outputs(self) -> int:
-        """Outputs that a probe must have."""
+        """Number of outputs that a probe must have."""
         return self.bins if self.form == "bins" else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalsReading:
-    """How normals are read."""
+    """Settings for reading normals."""
 
     uncertainty: bool = True
-    """A fourth output says how sure the direction is."""
+    """Whether a fourth output predicts the certainty of the direction."""
     outward: bool = False
-    """The outputs point away from the camera, as those of Probe3D's own probes do; the head turns
-    them round."""
+    """Whether the outputs point away from the camera, as those of Probe3D's own probes do; the head
+    reverses them."""
 
     @property
     def outputs(self) -> int:
-        """Outputs that a probe must have."""
+        """Number of outputs that a probe must have."""
         return 4 if self.uncertainty else 3
 
 
 class Directions(NamedTuple):
-    """What a normals head says.
+    """Output of a normals head.
 
     Attributes:
         normals: Unit, in the camera frame, towards the camera.
-        kappa: Concentration of the angular von Mises-Fisher distribution, above 0.01: the larger
-            the surer. None if the probe was not made for it.
+        kappa: Concentration of the angular von Mises-Fisher distribution, above 0.01; larger means
+            more certain. None if the probe was not made for it.
     """
 
     normals: Float[Tensor, "b 3 h w"]
@@ -81,24 +81,24 @@ class Directions(NamedTuple):
 
 
 class DepthHead(nn.Module):
-    """Reads depth."""
+    """Reads depth from a probe's outputs."""
 
     def __init__(self, reading: DepthReading) -> None:
         super().__init__()
         self.reading = reading
 
     def forward(self, logits: Logits, size: tuple[int, int]) -> Float[Tensor, "b h w"]:
-        """Depth [m] at the image's size.
+        """Read depth [m] at the image's size.
 
-        It is read at the probe's own resolution and resized then, in metres, as Probe3D does.
+        Depth is read at the probe's own resolution and then resized, in metres, as Probe3D does.
 
         Args:
-            logits: Of a probe.
-            size: Height and width of the answer [px].
+            logits: Outputs of a probe.
+            size: Height and width of the depth map [px].
 
         Raises:
             ModelError: If the probe has another number of outputs.
-            OptionError: If a decision without a gradient is to be trained.
+            OptionError: If a decision without a gradient would be trained.
         """
         _check(logits, self.reading.outputs, "depth")
         return placed(self._read(logits)[:, None], logits, size)[:, 0]
@@ -123,21 +123,21 @@ class DepthHead(nn.Module):
 
 
 class NormalsHead(nn.Module):
-    """Reads normals."""
+    """Reads normals from a probe's outputs."""
 
     def __init__(self, reading: NormalsReading) -> None:
         super().__init__()
         self.reading = reading
 
     def forward(self, logits: Logits, size: tuple[int, int]) -> Directions:
-        """Normals at the image's size.
+        """Read normals at the image's size.
 
         The raw outputs are resized (bicubic) before they are made unit or positive, as Probe3D
         does.
 
         Args:
-            logits: Of a probe.
-            size: Height and width of the answer [px].
+            logits: Outputs of a probe.
+            size: Height and width of the map of normals [px].
 
         Raises:
             ModelError: If the probe has another number of outputs.
@@ -152,7 +152,7 @@ class NormalsHead(nn.Module):
 
 
 def bin_centres(reading: DepthReading) -> Float[Tensor, "n"]:
-    """The depths [m] that the bins stand for, in double precision, in the main memory."""
+    """Depths [m] of the bins, in double precision, on the CPU."""
     least, most = reading.least, reading.most
     if reading.spacing == "log":
         logs = torch.linspace(math.log(least), math.log(most), reading.bins, dtype=torch.float64)

@@ -1,9 +1,9 @@
-"""A convolution of an enlarged map, from the small map.
+"""A convolution of an enlarged map, computed from the small map.
 
-A convolution is a sum over its taps of shifted 1×1 convolutions, and a 1×1 convolution may as well
-be done before the enlargement. At factor 4 this takes a sixteenth of the multiplications; what
-remains is to enlarge, shift and sum, which are two banded matrices. The result is that of
-``conv2d(enlarge(x))`` but for the order of sums.
+A convolution is a sum over its taps of shifted 1×1 convolutions, and a 1×1 convolution can be done
+before the enlargement. At factor 4 this takes a sixteenth of the multiplications; enlargement,
+shifts and sums remain, which are two banded matrices. The result is that of
+``conv2d(enlarge(x))`` except for the order of sums.
 """
 
 from typing import Any, NamedTuple
@@ -17,14 +17,14 @@ from rilievo.networks.probes.enlarge import Enlargement, bands, enlarge, is_trac
 
 
 class Lifting(NamedTuple):
-    """What ``lift`` does besides its numbers: factor and form of the enlargement."""
+    """Factor and method of the enlargement before a convolution."""
 
     scale: int
     enlargement: Enlargement
 
 
 class _Gradients(NamedTuple):
-    """Of a loss, to the input, weight and bias of a convolution."""
+    """Gradients of a loss with respect to the input, weight and bias of a convolution."""
 
     x: Tensor
     weight: Tensor
@@ -34,7 +34,7 @@ class _Gradients(NamedTuple):
 def lift_conv(
     x: Float[Tensor, "b c h w"], convolution: torch.nn.Conv2d, lifting: Lifting
 ) -> Float[Tensor, "b o h2 w2"]:
-    """The convolution, padded with zeros to keep the size, of the enlarged ``x``."""
+    """Convolve the enlarged ``x``, padded with zeros to keep the size."""
     if is_traced():
         return convolution(enlarge(x, *lifting))
     assert convolution.bias is not None, "a probe's convolutions have one"
@@ -48,9 +48,9 @@ def lift_relu_conv(
     second: torch.nn.Conv2d,
     lifting: Lifting,
 ) -> Float[Tensor, "b o h2 w2"]:
-    """Enlarge, convolve, ReLU, convolve; the map between is made again for the gradients.
+    """Enlarge, convolve, ReLU, convolve; the map in between is recomputed for the gradients.
 
-    At most one image's map between the two convolutions exists at a time.
+    The map between the two convolutions is held for at most one image at a time.
     """
     if is_traced():
         return second(first(enlarge(x, *lifting)).relu())
@@ -115,7 +115,7 @@ def _lifted(x: Tensor, weight: Tensor, bias: Tensor, lifting: Lifting) -> Tensor
     made = _empty(x, (batch, outputs, height * lifting.scale, width * lifting.scale))
     large = made.permute(0, 2, 3, 1)
     for column in across:
-        # Rows of the small map and taps side by side: one product does what is left.
+        # With rows of the small map and taps side by side, one product does the rest.
         count = column.last - column.first
         wide = x.new_empty(batch * height, taps, count, outputs)
         for tap, part in enumerate(small):
@@ -197,7 +197,7 @@ def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _as_autocast(*tensors: Tensor) -> list[Tensor]:
-    """The tensors in the type that a convolution would take them in under autocast."""
+    """Cast the tensors to the dtype that autocast would give a convolution."""
     device = tensors[0].device.type
     if not torch.is_autocast_enabled(device):
         return list(tensors)

@@ -15,9 +15,9 @@ _SCALE = 4
 
 
 class LinearProbe(Probe):
-    """All layers as one map, four times the size, one convolution (Probe3D's linear probe).
+    """One convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
 
-    A 1×1 convolution is done before the enlargement, which changes nothing: both are linear, and
+    A 1×1 convolution is done before the enlargement with the same result: both are linear, and
     the weights of an enlargement sum to one.
     """
 
@@ -41,7 +41,7 @@ class LinearProbe(Probe):
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """The outputs before (kernel 1) or after the enlargement."""
+        """Compute the outputs before (kernel 1) or after the enlargement."""
         x = with_tokens(maps, tokens)
         if self.last_scale == _SCALE:
             return self.answer(x)
@@ -51,7 +51,7 @@ class LinearProbe(Probe):
 class BatchNormProbe(Probe):
     """Batch normalisation and one 1×1 convolution: the linear probe of DINOv2 and DINOv3.
 
-    Normalised on the features' own grid, as DINOv3 does; then four times the size, as in DINOv2.
+    Features are normalised on their own grid, as in DINOv3, then enlarged four times, as in DINOv2.
     M. Oquab et al., "DINOv2", TMLR 2024; O. Siméoni et al., "DINOv3", 2025.
     """
 
@@ -77,6 +77,6 @@ class BatchNormProbe(Probe):
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """The outputs at the features' size."""
+        """Compute the outputs at the features' size."""
         x = with_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
         return self.answer(self.normalise(x))

@@ -1,4 +1,4 @@
-"""What a probe says before it is read as depth or normals, and where that lies in the image."""
+"""Outputs of a probe before they are read as depth or normals, and their place in the image."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,13 +19,13 @@ class Logits:
     """Outputs of a probe, before their last enlargement.
 
     Attributes:
-        values: The outputs; they cover the whole of what the network saw.
-        scale: The last enlargement, still to be done.
-        enlargement: How.
-        padded: Height and width of what the network saw [px].
-        box: Where the image lies in it.
-        crop: Cut the padding away; else stretch the whole over the image, as Probe3D's program
-            does.
+        values: The outputs; they cover the whole padded image.
+        scale: Factor of the last enlargement, which is still to be done.
+        enlargement: Method of the last enlargement.
+        padded: Height and width of the padded image, which the network saw [px].
+        box: Box of the image in the padded image.
+        crop: Whether the padding is cut away; if not, the whole is stretched over the image, as
+            Probe3D's program does.
     """
 
     values: Float[Tensor, "b o h w"]
@@ -36,12 +36,12 @@ class Logits:
     crop: bool
 
     def channels(self, start: int, stop: int) -> "Logits":
-        """Some of the outputs, where one probe serves several tasks."""
+        """Select some of the outputs, if one probe serves several tasks."""
         return replace(self, values=self.values[:, start:stop])
 
 
 def enlarged(logits: Logits) -> Float[Tensor, "b o h2 w2"]:
-    """The outputs after the last enlargement."""
+    """Apply the last enlargement to the outputs."""
     return enlarge(logits.values, logits.scale, logits.enlargement)
 
 
@@ -51,13 +51,13 @@ def placed(
     size: tuple[int, int],
     interpolation: Interpolation = "bilinear",
 ) -> Float[Tensor, "b c h2 w2"]:
-    """The image's part of a map of what the network saw, at the image's size.
+    """Cut the image's part out of a map of the padded image, and resize it.
 
     Args:
-        whole: Any map that covers what the network saw.
-        logits: Says where the image lies in it.
-        size: Height and width wanted [px].
-        interpolation: Between the map's cells.
+        whole: Any map that covers the padded image.
+        logits: Outputs whose ``box``, ``padded`` and ``crop`` are used.
+        size: Height and width of the result [px].
+        interpolation: Interpolation between the map's cells.
     """
     corners = logits.enlargement == "corners"
     covers = (logits.box.height, logits.box.width) == logits.padded
@@ -82,7 +82,7 @@ def placed(
 def _positions(
     start: int, length: int, padded: int, count: int, like: Tensor, corners: bool
 ) -> Float[Tensor, "count"]:
-    """Where the image's pixels lie on an axis of the map, which spans -1 to 1."""
+    """Positions of the image's pixels on an axis of the map, which spans -1 to 1."""
     pixel = torch.arange(count, dtype=like.dtype, device=like.device)
     place = start + (pixel + 0.5) * (length / count)  # the padded image's left edge is 0
     if corners:

@@ -13,10 +13,10 @@ from rilievo.networks.probes.enlarge import Enlargement, enlarge, resize
 
 
 class MultiscaleProbe(Probe):
-    """Layers projected, joined, and refined twice while they grow to eight times their size.
+    """Layers projected, concatenated, and refined twice while they grow to eight times their size.
 
-    Its convolutions are not padded: with a kernel above 1 the map shrinks at each and no longer
-    lies exactly over the image, as in the original.
+    Its convolutions are not padded: with a kernel above 1 the map shrinks at each convolution and
+    is no longer aligned exactly with the image, as in the original.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class MultiscaleProbe(Probe):
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
     ) -> Float[Tensor, "b o h w"]:
-        """The outputs at eight times the size of the features."""
+        """Compute the outputs at eight times the size of the features."""
         levels = [
             project(x, None if tokens is None else tokens[layer])
             for layer, (project, x) in enumerate(zip(self.project, maps, strict=True))
@@ -57,7 +57,7 @@ class MultiscaleProbe(Probe):
         return self.answer(self._grow(self.widen, x, 4).relu_())
 
     def _grow(self, convolution: nn.Module, x: Tensor, scale: int) -> Float[Tensor, "b c h w"]:
-        """Enlarge and convolve; a 1×1 convolution is the same before, and cheaper."""
+        """Enlarge and convolve; a 1×1 convolution comes first, which is cheaper and equal."""
         if self.widen.kernel_size == (1, 1):
             return enlarge(convolution(x), scale, self.enlargement)
         return convolution(enlarge(x, scale, self.enlargement))

@@ -1,8 +1,8 @@
 """Weights of Probe3D's own probes.
 
-https://github.com/mbanani/probe3d keeps a probe's layers under ``head``: of a DPT probe
-``conv_i``, ``ref_i.resConfUnit{1,2}.conv.{0,2}`` and ``out_conv.{0,2}``; of a multiscale one
-``convs.i``, ``conv_mid.{0,2,4}`` and ``conv_out.{0,2}``; of a linear one ``conv``.
+https://github.com/mbanani/probe3d keeps a probe's layers under ``head``. A DPT probe has
+``conv_i``, ``ref_i.resConfUnit{1,2}.conv.{0,2}`` and ``out_conv.{0,2}``; a multiscale one has
+``convs.i``, ``conv_mid.{0,2,4}`` and ``conv_out.{0,2}``; a linear one has ``conv``.
 """
 
 import re
@@ -40,8 +40,8 @@ def load_original(probe: Probe, state: Mapping[str, Tensor]) -> None:
     """Load a state dict of Probe3D's program into a probe of the same kind and widths.
 
     Args:
-        probe: Its weights are replaced.
-        state: Names with or without ``module.`` and ``head.`` before them.
+        probe: Probe whose weights are replaced.
+        state: Tensors by name, with or without the prefixes ``module.`` and ``head.``.
 
     Raises:
         ModelError: If the names or shapes are not those of this probe.

@@ -1,1 +1,1 @@
-"""Networks that learn depth from video: of one frame its depth, of two the motion between them."""
+"""Networks that learn from video: depth from one frame, and motion from two frames."""

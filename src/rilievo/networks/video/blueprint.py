@@ -1,4 +1,4 @@
-"""What a network that learned from video is made of; needs no torch."""
+"""Settings of the networks that learn from video; needs no torch."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,25 +8,25 @@ from rilievo.errors import OptionError
 
 _MULTIPLE = 32
 _LEAST = 64
-"""Of a side [px]: the coarsest features are reflected at their border, so they are 2 wide."""
+"""Least side [px]: the coarsest features are reflected at their border, so they are 2 wide."""
 
 
 class PoseKind(StrEnum):
-    """What tells how the camera moved between two frames."""
+    """Source of the camera's motion between two frames."""
 
     SEPARATE = "separate"
-    """An encoder of its own over both frames (Godard et al. 2019)."""
+    """A separate encoder over both frames (Godard et al. 2019)."""
     SHARED = "shared"
     """The depth network's encoder over each frame."""
     CNN = "cnn"
     """A small network of seven convolutions (Zhou et al. 2017)."""
     NONE = "none"
-    """Nothing: motion is known, of a stereo pair or from poses."""
+    """No network: motion is known, from a stereo pair or from poses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoBlueprint:
-    """A depth network and its pose network, enough to make both anew.
+    """Settings of a depth network and its pose network, enough to make both again.
 
     Raises:
         OptionError: If they do not go together.
@@ -36,23 +36,25 @@ class VideoBlueprint:
     """resnet18, resnet34, resnet50, lite, or timm/NAME of any timm encoder with feature maps."""
     pose: PoseKind = PoseKind.SEPARATE
     pose_encoder: str = "resnet18"
-    """Of a separate pose network: resnet18, resnet34 or resnet50."""
+    """Encoder of a separate pose network: resnet18, resnet34 or resnet50."""
     cancels_scale: bool = False
-    """Whether translation of the pose network 'cnn' is divided by the mean inverse depth, so that
-    depth's scale cancels (Wang et al. 2018). False multiplies, as the published program does."""
+    """Whether the translation from the pose network 'cnn' is divided by the mean inverse depth, so
+    that depth's scale cancels (Wang et al. 2018). False multiplies, as the published program does.
+    """
     size: tuple[int, int] = (192, 640)
     """(height, width) at which the networks see frames [px]; multiples of 32 from 64."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
-    """Halvings of the size at which disparity is read out, the finest first."""
+    """Numbers of halvings of the size at which disparity is predicted, the finest first."""
     min_depth: float = 0.1
-    """Of what the sigmoid can say, in the depth's unit."""
+    """Depth that a sigmoid of 1 means, in the network's unit of depth."""
     max_depth: float = 100.0
+    """Depth that a sigmoid of 0 means, in the same unit."""
     mask: bool = False
-    """Whether a second head says per source frame what to explain (Zhou et al. 2017)."""
+    """Whether a second decoder predicts per source which pixels to explain (Zhou et al. 2017)."""
     kind: DepthKind = DepthKind.UP_TO_SCALE
-    """metric where baselines, speeds or poses in metres were learned from."""
+    """Kind of depth: metric if it was learned from baselines, speeds or poses in metres."""
     unit: float = 1.0
-    """Metres that one unit of the network's depth is, where the kind is metric."""
+    """Length of one unit of the network's depth [m], if the kind is metric."""
 
     def __post_init__(self) -> None:
         height, width = self.size

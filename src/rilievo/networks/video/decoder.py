@@ -1,4 +1,4 @@
-"""From a pyramid of features up to the image's size, with disparity read out on the way."""
+"""The decoder from a pyramid of features up to the image's size, with disparity at each scale."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ _WIDTHS = (16, 32, 64, 128, 256)  # of features at 1, 1/2, ... 1/16 of the image
 
 
 class DepthDecoder(nn.Module):
-    """A U-Net's way up: convolve, double, join the encoder's features of that size, convolve.
+    """A U-Net's decoder: convolve, double, join the encoder's features of that size, convolve.
 
     Its state is named as that of an official ``depth.pth``: one list of two convolutions for each
-    doubling, the coarsest first, and behind them a head for each scale, the finest first.
+    doubling, the coarsest first, followed by a head for each scale, the finest first.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class DepthDecoder(nn.Module):
         """Make one with random weights.
 
         Args:
-            channels: Of each map of the encoder.
-            reductions: Of each map; of those with the same, the last is used.
-            scales: Halvings of the image's size at which a head reads out.
-            outputs: Channels of a head.
+            channels: Number of channels of each map of the encoder.
+            reductions: Reduction of each map; of maps with the same one, the last is used.
+            scales: Numbers of halvings of the image's size at which there is a head.
+            outputs: Number of channels of a head.
 
         Raises:
             OptionError: If the encoder's maps are not halvings, or too fine for the scales.
@@ -63,7 +63,7 @@ class DepthDecoder(nn.Module):
     def forward(
         self, features: tuple[Float[Tensor, "b _ _ _"], ...]
     ) -> tuple[Float[Tensor, "b n _ _"], ...]:
-        """What each head says, by a sigmoid in 0..1; in the order of ``scales``."""
+        """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
         x, said = features[self.coarsest], {}
         for step, level in enumerate(reversed(range(self.levels))):
             x = F.interpolate(self.decoder[2 * step](x), scale_factor=2.0, mode="nearest")
@@ -84,29 +84,29 @@ class Conv3x3(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
 
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
-        """The convolution."""
+        """Convolve."""
         return self.conv(x)
 
 
 class ConvELU(nn.Module):
-    """The same, and an exponential linear unit behind it."""
+    """A ``Conv3x3`` followed by an exponential linear unit."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = Conv3x3(inputs, outputs)
 
     def forward(self, x: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b _ h w"]:
-        """The convolution and its unit."""
+        """Convolve and apply the unit."""
         return F.elu(self.conv(x), inplace=True)
 
 
 def exact(x: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """In float32 where it has fewer bits: eight would quantise inverse depth visibly."""
+    """Promote half precision to float32: bfloat16's 8 bits would quantise inverse depth visibly."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _halvings(reduction: int) -> int:
-    """How often a side is halved for a map of features.
+    """Number of times that a side is halved for a map of features.
 
     Raises:
         OptionError: If it is no power of 2 up to 32.

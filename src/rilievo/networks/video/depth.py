@@ -1,4 +1,4 @@
-"""The depth network: of one frame its disparity at several scales, and depth from that."""
+"""The depth network: disparity of one frame at several scales, and depth from disparity."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ class DepthNet(nn.Module):
     """An encoder and a decoder (Godard et al., "Digging into self-supervised depth", ICCV 2019).
 
     Attributes:
-        encoder: From a frame to features.
-        decoder: From features to disparity.
+        encoder: Network from a frame to features.
+        decoder: Network from features to disparity.
     """
 
     def __init__(self, blueprint: VideoBlueprint) -> None:
@@ -39,12 +39,12 @@ class DepthNet(nn.Module):
         self.decoder = make_decoder(self.encoder, blueprint)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
-        """Disparity of RGB in 0..1, as a sigmoid says it (``depth_of``); the finest scale first."""
+        """Return the sigmoid at each scale (see ``depth_of``) for RGB in 0..1, the finest first."""
         return self.decoder(self.encoder(image))
 
 
 def make_encoder(blueprint: VideoBlueprint) -> Encoder:
-    """The encoder of a blueprint with random weights.
+    """Make the encoder of a blueprint with random weights.
 
     Raises:
         OptionError: If there is none of that name, or it does not take the size.
@@ -63,12 +63,12 @@ def make_encoder(blueprint: VideoBlueprint) -> Encoder:
 
 
 def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 1) -> Decoder:
-    """The decoder that goes with an encoder, with random weights.
+    """Make the decoder that goes with an encoder, with random weights.
 
     Args:
-        encoder: Whose features it reads.
-        blueprint: Its scales.
-        outputs: Channels of a head.
+        encoder: Encoder whose features it reads.
+        blueprint: Settings, whose scales are used.
+        outputs: Number of channels of a head.
 
     Raises:
         OptionError: If the encoder's features do not go with the scales.
@@ -79,13 +79,16 @@ def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 
 
 
 def scaled_disparity(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
-    """Inverse depth, between those of the largest and the least depth; 1 over the unit of depth."""
+    """Inverse depth of a sigmoid, linear between 1 / ``max_depth`` (0) and 1 / ``min_depth`` (1).
+
+    Its unit is 1 over the network's unit of depth.
+    """
     least, most = 1 / blueprint.max_depth, 1 / blueprint.min_depth
     return least + (most - least) * sigmoid
 
 
 def depth_of(sigmoid: Float[Any, "*b"], blueprint: VideoBlueprint) -> Float[Any, "*b"]:
-    """Depth of what the sigmoid says, in the unit that the network learned in.
+    """Depth of a sigmoid, in the network's unit of depth.
 
     0 is the largest depth, 1 the least; in between, inverse depth is linear.
     """

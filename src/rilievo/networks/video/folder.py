@@ -7,5 +7,5 @@ POSE_ENCODER, POSE = "pose_encoder.pth", "pose.pth"
 
 
 def is_official(folder: Path) -> bool:
-    """Whether a folder is that of an official checkpoint, or is meant as one."""
+    """Whether a folder is an official checkpoint, perhaps an incomplete one."""
     return (folder / ENCODER).is_file() or (folder / DEPTH).is_file()

@@ -1,10 +1,10 @@
 """A light depth network, after Lite-Mono (Zhang et al., CVPR 2023): few weights, a wide view.
 
-Depthwise convolutions whose holes grow see far at little cost; at the end of each stage, channels
-that attend to one another over the whole image (cross-covariance attention, El-Nouby et al. 2021)
-see all of it. Pooled copies of the image join at every halving, so that nothing of it is lost. The
-way up ends at half the image's size; a head's answer is doubled bilinearly. With 1.8 M weights it
-computes a quarter of the products of the ResNet18 network: 2.0 against 8.0 G at 640x192.
+Depthwise convolutions with growing dilation see far at little cost. At the end of each stage,
+cross-covariance attention (El-Nouby et al. 2021) mixes channels by products over the whole image.
+Pooled copies of the image join at every halving, so that its details are kept. The decoder ends at
+half the image's size; the output of a head is doubled bilinearly. With 1.8 M weights it needs a
+quarter of the multiplications of the ResNet18 network: 2.0 against 8.0 G at 640x192.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from rilievo.networks.video.encoder import Encoder
 
 _WIDTHS = (16, 48, 80, 128)  # of features at 1/2, 1/4, 1/8 and 1/16 of the image's size
 _HOLES = ((1, 2, 3), (1, 2, 3), (1, 2, 3, 1, 2, 3, 2, 4, 6))
-_UP = (16, 24, 48, 80)  # of the decoder's, at 1/2, 1/4, 1/8 and 1/16
-_EXPANSION = (2, 4, 4)  # within blocks, at 1/4, 1/8 and 1/16: what is fine is dear
+_UP = (16, 24, 48, 80)  # of the decoder's features, at 1/2, 1/4, 1/8 and 1/16
+_EXPANSION = (2, 4, 4)  # of channels in blocks, at 1/4, 1/8 and 1/16: less where maps are large
 _HEADS = 8
 
 
@@ -45,7 +45,7 @@ class LiteEncoder(Encoder):
         )
 
     def maps(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
-        """Features of normalised images."""
+        """Compute features of normalised images."""
         found, pooled = [self.stem(image)], image
         for halving, stage in zip(self.halving, self.stages, strict=True):
             pooled = F.avg_pool2d(pooled, 2)
@@ -54,10 +54,10 @@ class LiteEncoder(Encoder):
 
 
 class LiteDecoder(nn.Module):
-    """Up from 1/16 to 1/2 of the image's size; a head reads out before each doubling and after.
+    """A decoder from 1/16 to 1/2 of the image's size, whose heads' outputs are doubled.
 
     Attributes:
-        scales: Halvings of the image's size at which a head's answer is, doubled.
+        scales: Numbers of halvings of the image's size of the doubled outputs.
     """
 
     def __init__(self, scales: Sequence[int], *, outputs: int = 1) -> None:
@@ -74,7 +74,7 @@ class LiteDecoder(nn.Module):
     def forward(
         self, features: tuple[Float[Tensor, "b _ _ _"], ...]
     ) -> tuple[Float[Tensor, "b n _ _"], ...]:
-        """What each head says, by a sigmoid in 0..1; in the order of ``scales``."""
+        """Return the sigmoid of each head, in 0..1, in the order of ``scales``."""
         x, said = features[-1], {}
         for step, level in zip(self.steps, reversed(range(len(_UP))), strict=True):
             if level < len(_UP) - 1:
@@ -87,7 +87,7 @@ class LiteDecoder(nn.Module):
 
 
 class DilatedBlock(nn.Module):
-    """A depthwise convolution with holes, and two 1×1 convolutions that mix channels."""
+    """A dilated depthwise convolution, and two 1×1 convolutions that mix channels."""
 
     def __init__(self, width: int, holes: int, expansion: int) -> None:
         super().__init__()
@@ -101,12 +101,12 @@ class DilatedBlock(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """What came, and what the block adds."""
+        """Return the input plus the block's contribution."""
         return x + self.share * self.mix(self.norm(self.spread(x)))
 
 
 class ChannelAttention(nn.Module):
-    """Channels that attend to one another: c × c products over the whole image, in groups."""
+    """Attention among channels: c × c products over the whole image, in groups."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class ChannelAttention(nn.Module):
         self.share = nn.Parameter(torch.full((width, 1, 1), 0.1))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """What came, and what the other channels add."""
+        """Return the input plus the contribution of the other channels."""
         size = (x.shape[-2], x.shape[-1])
         query, key, value = self.ask(self.norm(x)).flatten(2).chunk(3, dim=1)
         query, key = (F.normalize(each, dim=-1).unflatten(1, (_HEADS, -1)) for each in (query, key))
@@ -134,7 +134,7 @@ class _ConvGELU(nn.Sequential):
 
 
 def _halving(inputs: int, outputs: int) -> nn.Module:
-    """Half the size, by a convolution that keeps the sign of what it says."""
+    """Make a convolution that halves the size; no activation follows, so signs are kept."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs))
 
 

@@ -1,4 +1,4 @@
-"""Everything that is trained at once on video: the depth network, the pose network, the mask's."""
+"""All networks that are trained together on video: for depth, for pose and for masks."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,16 +16,17 @@ from rilievo.networks.video.start import fill
 
 
 class VideoAnswer(NamedTuple):
-    """What the networks say of a batch of target frames and their sources.
+    """Output of the networks for a batch of target frames and their sources.
 
     Attributes:
-        disparities: As a sigmoid says them, one for each scale, the finest first.
-        source_T_target: Motion, one for each source, its translation in the unit of the finest
-            scale's depth; None of those that are the other eye's or where no network says it.
+        disparities: Sigmoids, one for each scale, the finest first.
+        source_T_target: Motion, one for each source, with its translation in the unit of the finest
+            scale's depth; None for the other eye of a stereo pair or if there is no pose network.
         masks: Share by which each source counts in each pixel, one map for each scale; None
-            without a mask head.
-        unscaled: ``source_T_target`` before mean inverse depth multiplied its translation, as the
-            published program does at every scale anew; None where it does not.
+            without a mask decoder.
+        unscaled: ``source_T_target`` before its translation is multiplied by mean inverse depth,
+            which the published program does separately at every scale. None if there is no
+            such factor.
     """
 
     disparities: tuple[Float[Tensor, "b 1 _ _"], ...]
@@ -35,15 +36,17 @@ class VideoAnswer(NamedTuple):
 
 
 class VideoNetworks(nn.Module):
-    """The networks of a run; its state is what a run's ``weights.safetensors`` holds.
+    """The networks of a run; a run's ``weights.safetensors`` holds their state.
 
     Attributes:
-        blueprint: What they are made of.
-        offsets: Of the sources in time: -1 the frame before, 1 the one after; 0 the other eye.
-        depth: Of one frame its disparity.
-        pose: Of two frames the motion between them; None where it is known.
-        mask: Of one frame what of each source to leave out; None where nothing is.
-        notes: What is worth a word about the weights that they started from.
+        blueprint: Settings of the networks.
+        offsets: Offsets of the sources in time: -1 for the frame before, 1 for the one after, 0
+            for the other eye.
+        depth: Network from one frame to its disparity.
+        pose: Network from two frames to the motion between them; None if motion is known.
+        mask: Decoder from a frame's features to the pixels of each source that count; None if all
+            count.
+        notes: Notes on the weights that training started from.
     """
 
     notes: tuple[str, ...] = ()
@@ -69,10 +72,10 @@ class VideoNetworks(nn.Module):
     def forward(
         self, target: Float[Tensor, "b 3 h w"], sources: tuple[Float[Tensor, "b 3 h w"], ...]
     ) -> VideoAnswer:
-        """All that they say of target frames and their sources, RGB in 0..1."""
+        """Compute disparity, motion and masks of target frames and their sources, RGB in 0..1."""
         views = (target, *sources)
         if isinstance(self.pose, SharedPoseNet):
-            # One pass over all frames: the statistics of a batch are those of all of them.
+            # One pass over all frames, so that batch statistics cover all of them.
             seen = self.depth.encoder(torch.cat(views))
             split = zip(*(each.chunk(len(views)) for each in seen), strict=True)
             features, *others = (tuple(each) for each in split)
@@ -101,12 +104,12 @@ class VideoNetworks(nn.Module):
         features: tuple[Float[Tensor, "b _ _ _"], ...],
         others: list[tuple[Float[Tensor, "b _ _ _"], ...]],
     ) -> tuple[Float[Tensor, "b 4 4"] | None, ...]:
-        """``source_T_target`` of each source as the pose network says it.
+        """Predict ``source_T_target`` of each source by the pose network.
 
         Args:
             views: The target, then its sources.
-            features: Of the target.
-            others: Of each source, where the encoder is shared.
+            features: Features of the target.
+            others: Features of each source, if the encoder is shared.
         """
         target, *sources = views
         found: list[Tensor | None] = []
@@ -125,10 +128,10 @@ class VideoNetworks(nn.Module):
 
 
 def _unit(sigmoid: Float[Tensor, "b 1 h w"], blueprint: VideoBlueprint) -> Float[Tensor, "b"]:
-    """What translation of the pose network 'cnn' is multiplied by.
+    """Factor for the translation from the pose network 'cnn'.
 
     Wang et al., "Learning Depth from Monocular Videos using Direct Methods", CVPR 2018, divide
-    inverse depth by its mean. Translation has to be divided by that mean to follow; the published
+    inverse depth by its mean. Translation would have to be divided by that mean too; the published
     program multiplies.
     """
     mean = scaled_disparity(sigmoid, blueprint).mean(dim=(1, 2, 3))
@@ -138,17 +141,17 @@ def _unit(sigmoid: Float[Tensor, "b 1 h w"], blueprint: VideoBlueprint) -> Float
 def make_networks(
     blueprint: VideoBlueprint, *, offsets: Sequence[int], seed: int, start: str | None = None
 ) -> VideoNetworks:
-    """The networks of a blueprint, with the weights that they start from.
+    """Make the networks of a blueprint, with the weights that training starts from.
 
     Args:
-        blueprint: What they are made of.
-        offsets: Of the sources in time.
-        seed: Of random weights.
-        start: 'imagenet' for the encoders; a run's folder; that of an official checkpoint; None
-            for random weights.
+        blueprint: Settings of the networks.
+        offsets: Offsets of the sources in time, as in ``VideoNetworks``.
+        seed: Seed of random weights.
+        start: 'imagenet' for the encoders' weights, the folder of a run or of an official
+            checkpoint, or None for random weights.
 
     Raises:
-        RilievoError: If parts of the blueprint do not go together, or weights cannot be had or
+        RilievoError: If parts of the blueprint do not go together, or weights are not available or
             are those of other networks.
     """
     with seeded(seed):

@@ -1,10 +1,10 @@
-"""Checkpoints of Monodepth2's official program: read without running code, checked to be whole.
+"""Checkpoints of Monodepth2's official program: read without running code, checked for gaps.
 
-A folder of ``encoder.pth`` and ``depth.pth``, with ``pose_encoder.pth`` and ``pose.pth`` where a
-pose network was trained: plain tensors by name, beside which ``encoder.pth`` holds the height and
-width of its frames and whether it learned from pairs of a stereo camera. That camera's baseline
-counts 0.1 in training and is 0.54 m in truth, so metres are 5.4 times the depth learned from it.
-Written from what the files hold.
+A checkpoint is a folder of ``encoder.pth`` and ``depth.pth``, with ``pose_encoder.pth`` and
+``pose.pth`` if a pose network was trained. They hold tensors by name; ``encoder.pth`` also holds
+the height and width of its frames and whether it learned from pairs of a stereo camera. That
+camera's baseline is 0.1 in training and 0.54 m in reality, so metres are 5.4 times the learned
+depth. This reader was written from the contents of the files.
 """
 
 import re
@@ -27,10 +27,10 @@ from rilievo.networks.video.pose import PoseCNN, PoseDecoder
 from rilievo.networks.video.resnet import RESNETS, Depths, ResNetEncoder
 
 STEREO_UNIT = 5.4
-"""Metres that one unit of depth is where it was learned from KITTI's stereo camera."""
+"""Length of one unit of depth [m] if it was learned from KITTI's stereo camera."""
 
 _BEGINNINGS = (b"PK", b"\x80")
-"""Of an archive, and of the pickle that old versions of torch write."""
+"""First bytes of a zip archive, and of the pickle that old versions of torch write."""
 _HEADS = 10
 _SCALE_OF_WIDTH = {16: 0, 32: 1, 64: 2, 128: 3}
 _BLOCK = re.compile(r"encoder\.layer([1-4])\.(\d{1,3})\.conv1\.weight")
@@ -45,10 +45,10 @@ class OfficialWeights:
     """An official checkpoint.
 
     Attributes:
-        blueprint: Of its networks.
-        depth: Of ``DepthNet``.
-        pose: Of the pose network that the blueprint makes; None where the checkpoint has none, or
-            nobody asked.
+        blueprint: Settings of its networks.
+        depth: State of ``DepthNet``.
+        pose: State of the pose network that the blueprint makes; None if the checkpoint has none or
+            it was not asked for.
     """
 
     blueprint: VideoBlueprint
@@ -67,8 +67,8 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
     """Read a checkpoint.
 
     Args:
-        folder: Of its files.
-        pose: Whether the pose network is read too, where there is one.
+        folder: Folder of its files.
+        pose: Whether the pose network is read too, if there is one.
 
     Raises:
         ModelError: If a file is missing, broken, holds more than tensors, or is of another
@@ -101,7 +101,7 @@ def read_official(folder: Path, *, pose: bool = True) -> OfficialWeights:
 
 
 def learned_from_stereo(folder: Path) -> bool:
-    """Whether a checkpoint learned from pairs of a stereo camera, so that its depth has a unit.
+    """Whether a checkpoint learned from pairs of a stereo camera, so that its depth is metric.
 
     Raises:
         ModelError: If a file is missing, or ``encoder.pth`` is broken.
@@ -110,7 +110,7 @@ def learned_from_stereo(folder: Path) -> bool:
 
 
 def read_entries(path: Path) -> Mapping[str, Any]:
-    """What a file holds by name: tensors and plain values; anything that is code is refused.
+    """Read the entries of a file by name: tensors and plain values; code is refused.
 
     Raises:
         ModelError: If it is broken, or holds anything else.
@@ -129,13 +129,13 @@ def read_entries(path: Path) -> Mapping[str, Any]:
 
 
 def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: str = "") -> State:
-    """The tensors that fill a network; what it has no use for is left out.
+    """Select the tensors that fill a network; unused ones are left out.
 
     Args:
-        network: What is to be filled; its shapes alone are read.
-        entries: Of the file.
-        path: For messages.
-        prefix: Of the network's names in the file.
+        network: Network to be filled; only its names and shapes are read.
+        entries: Entries of the file.
+        path: Path of the file, for messages.
+        prefix: Prefix of the network's names in the file.
 
     Raises:
         ModelError: If one is missing, of another shape, or no tensor of numbers.
@@ -164,7 +164,7 @@ def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: 
 
 
 def _checked_entries(folder: Path) -> Mapping[str, Any]:
-    """What ``encoder.pth`` holds, of a folder that has all that depth needs."""
+    """Read ``encoder.pth``, and check that ``depth.pth`` is there too."""
     for name in (ENCODER, DEPTH):
         if not (folder / name).is_file():
             raise ModelError(
@@ -182,7 +182,7 @@ def _learned_from_stereo(entries: Mapping[str, Any], path: Path) -> bool:
 
 
 def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
-    """Which pose network there is, and its state by the names that ours has."""
+    """Read the kind of pose network and its state, by the names of our network."""
     path = folder / POSE
     if not path.is_file():
         return _Pose(kind=PoseKind.NONE, encoder="", state=None)
@@ -214,13 +214,13 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
 
 
 def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
-    """A network whose tensors have shapes and no numbers: they come from the file."""
+    """Make a network whose tensors have shapes but no data, which comes from the file."""
     with torch.device("meta"):
         return kind(*arguments, **options)
 
 
 def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
-    """Which ResNet it is, told from its blocks."""
+    """Find the name of the ResNet by its numbers of blocks."""
     found = [match.groups() for match in map(_BLOCK.fullmatch, entries) if match]
     counts = [sum(layer == each for layer, _ in found) for each in "1234"]
     bottleneck = "encoder.layer1.0.conv3.weight" in entries
@@ -236,7 +236,7 @@ def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
 
 
 def _scales(entries: Mapping[str, Any], path: Path) -> tuple[int, ...]:
-    """Of the heads, told from the widths that they read."""
+    """Find the scales of the heads by their numbers of input channels."""
     indices = sorted(int(match[1]) for match in map(_HEAD.fullmatch, entries) if match)
     indices = [each for each in indices if each >= _HEADS]
     shapes = [getattr(entries[f"decoder.{each}.conv.weight"], "shape", ()) for each in indices]
@@ -265,7 +265,7 @@ def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int]:
 
 
 def _check_beginning(path: Path) -> None:
-    """Tell what torch never wrote from what it wrote and is broken, or is code."""
+    """Refuse files that torch did not write, such as the remains of a failed download."""
     check_regular(path)
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The pose network: of two frames how the camera moved between them."""
+"""The pose network: motion of the camera between two frames."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from rilievo.networks.video.encoder import Encoder
 from rilievo.networks.video.resnet import RESNETS, ResNetEncoder
 
 _SMALL = 0.01
-"""What a network's answer is multiplied by: motion between frames is small next to depth."""
+"""Factor of a network's output: motion between frames is small compared with depth."""
 _CNN_WIDTHS = (6, 16, 32, 64, 128, 256, 256, 256)
 _CNN_SIDES = (7, 5, 3, 3, 3, 3, 3)
 
@@ -27,36 +27,37 @@ class PoseNet(nn.Module):
     """An encoder over both frames, the earlier one first, and a decoder.
 
     Attributes:
-        encoder: Of six colours; its state is an official ``pose_encoder.pth``.
-        decoder: Its state is an official ``pose.pth``.
+        encoder: Encoder of six channels; its state is named as that of ``pose_encoder.pth``.
+        decoder: Decoder; its state is named as that of an official ``pose.pth``.
     """
 
     def __init__(self, encoder: str = "resnet18") -> None:
         super().__init__()
         self.encoder = ResNetEncoder(encoder, colours=6)
-        # The published program's says two motions, of which the first alone is ever used.
+        # The published program's decoder has two motions, of which only the first is used.
         self.decoder = PoseDecoder(self.encoder.channels[-1], inputs=1, motions=2)
 
     def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
-        """The camera's motion between two frames, RGB in 0..1."""
+        """Predict the camera's motion between two frames, RGB in 0..1."""
         return self.decoder(self.encoder(torch.cat((earlier, later), dim=1))[-1])
 
 
 class SharedPoseNet(nn.Module):
-    """A decoder over the features that the depth network's encoder has of each frame.
+    """A decoder of each frame's features from the depth network's encoder.
 
     Attributes:
-        decoder: Its state is an official ``pose.pth``; the encoder is none of this network's.
+        decoder: Decoder; its state is named as that of an official ``pose.pth``. The encoder is no
+            part of this network's state.
     """
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
-        # In a list, where torch does not look: its weights are those of the depth network.
+        # A list hides it from torch: its weights belong to the depth network.
         self._encoder = [encoder]
         self.decoder = PoseDecoder(encoder.channels[-1], inputs=2, motions=1)
 
     def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
-        """The camera's motion between two frames, RGB in 0..1."""
+        """Predict the camera's motion between two frames, RGB in 0..1."""
         [encoder] = self._encoder
         return self.of_features(encoder(earlier), encoder(later))
 
@@ -65,20 +66,20 @@ class SharedPoseNet(nn.Module):
         earlier: tuple[Float[Tensor, "b _ _ _"], ...],
         later: tuple[Float[Tensor, "b _ _ _"], ...],
     ) -> Motion:
-        """The same, of what the encoder says of each frame."""
+        """Predict the same motion from the encoder's features of each frame."""
         return self.decoder(earlier[-1], later[-1])
 
 
 class PoseDecoder(nn.Module):
-    """Each frame's coarsest features narrowed, put together, and convolved to six numbers."""
+    """Convolutions of the frames' coarsest features, narrowed and concatenated, to a motion."""
 
     def __init__(self, channels: int, *, inputs: int, motions: int) -> None:
         """Make one with random weights.
 
         Args:
-            channels: Of each map of features.
-            inputs: Maps of features put together.
-            motions: How many it says.
+            channels: Number of channels of each map of features.
+            inputs: Number of maps of features that are concatenated.
+            motions: Number of motions in the output.
         """
         super().__init__()
         layers = (
@@ -90,14 +91,14 @@ class PoseDecoder(nn.Module):
         self.net = nn.ModuleList(layers)
 
     def forward(self, *features: Float[Tensor, "b _ _ _"]) -> Motion:
-        """The first motion that it says, the mean over the image."""
+        """Return the first motion of the output, averaged over the image."""
         narrow, first, second, last = self.net
         x = torch.cat([F.relu(narrow(each)) for each in features], dim=1)
         return _motion(last(F.relu(second(F.relu(first(x))))))
 
 
 class PoseCNN(nn.Module):
-    """Seven strided convolutions over both frames (Zhou et al., CVPR 2017); sees RGB in 0..1."""
+    """Seven strided convolutions over both frames, RGB in 0..1 (Zhou et al., CVPR 2017)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class PoseCNN(nn.Module):
         self.pose_conv = nn.Conv2d(256, 6, 1)
 
     def forward(self, earlier: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Motion:
-        """The camera's motion between two frames, RGB in 0..1."""
+        """Predict the camera's motion between two frames, RGB in 0..1."""
         x = torch.cat((earlier, later), dim=1)
         for each in self.net:
             x = F.relu(each(x))
@@ -120,15 +121,15 @@ AnyPoseNet = PoseNet | SharedPoseNet | PoseCNN
 def make_pose_net(
     blueprint: VideoBlueprint, offsets: Sequence[int], *, encoder: Encoder | None = None
 ) -> AnyPoseNet | None:
-    """The pose network of a blueprint with random weights.
+    """Make the pose network of a blueprint with random weights.
 
     Args:
-        blueprint: What kind it is.
-        offsets: Of the sources in time; where all are 0, there is no motion to say.
-        encoder: The depth network's, for a shared one.
+        blueprint: Settings, with the kind of pose network.
+        offsets: Offsets of the sources in time; if all are 0, there is no motion to predict.
+        encoder: Encoder of the depth network, for the shared kind.
 
     Returns:
-        None where motion is known.
+        The network, or None if motion is known.
 
     Raises:
         OptionError: If there is no such encoder.
@@ -149,15 +150,15 @@ def make_pose_net(
 def source_T_target(
     axis_angle: Float[Tensor, "b 3"], translation: Float[Tensor, "b 3"], *, source_is_earlier: bool
 ) -> Float[Tensor, "b 4 4"]:
-    """What takes points of the target camera's frame to the source's.
+    """Transform from points of the target camera's frame to the source's.
 
     Args:
         axis_angle: Axis times angle of the motion from the earlier frame to the later [rad].
-        translation: After the rotation; in the unit of depth.
-        source_is_earlier: Whether the source is the earlier of the two; the motion is inverted
-            then.
+        translation: Translation after the rotation, in the unit of depth.
+        source_is_earlier: Whether the source is the earlier of the two, so that the motion is
+            inverted.
     """
-    # Products of small matrices are cheap, and half precision would cost them three digits.
+    # Products of small matrices are cheap, and half precision would lose three digits.
     with torch.autocast(axis_angle.device.type, enabled=False):
         R = rotation_from_axis_angle(exact(axis_angle))
         later_T_earlier = rigid(R, exact(translation))

@@ -1,4 +1,4 @@
-"""Encoders of timm, whatever their family: ``timm/NAME`` of any model with feature maps."""
+"""Encoders of timm: ``timm/NAME`` of any model with feature maps, of any family."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +16,10 @@ PREFIX = "timm/"
 
 
 class TimmEncoder(Encoder):
-    """Feature maps of a model of timm, as they come.
+    """Feature maps of a model of timm, unchanged but for the order of axes.
 
     Attributes:
-        channels_last: Whether the family gives its channels behind height and width.
+        channels_last: Whether the model gives its channels after height and width.
     """
 
     channels_last: bool = False
@@ -33,8 +33,8 @@ class TimmEncoder(Encoder):
             pretrained: Whether weights are fetched.
 
         Raises:
-            ModelError: If timm has no such model, it gives no feature maps, or its weights cannot
-                be had.
+            ModelError: If timm has no such model, it gives no feature maps, or its weights are not
+                available.
             OptionError: If it does not take images of that size.
             MissingExtraError: If timm is not installed.
         """
@@ -45,12 +45,12 @@ class TimmEncoder(Encoder):
         self._check(name, size)
 
     def maps(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
-        """Features of normalised images, channels first."""
+        """Compute features of normalised images, channels first."""
         found = self.body(image)
         return tuple(each.permute(0, 3, 1, 2) if self.channels_last else each for each in found)
 
     def _check(self, name: str, size: tuple[int, int]) -> None:
-        """Try it: what a model says of itself does not always hold."""
+        """Run the model once: its ``feature_info`` is not always right."""
         training = self.training
         try:
             with torch.no_grad():
@@ -77,7 +77,7 @@ class TimmEncoder(Encoder):
             )
 
 
-# Ways in which families of timm are told their size; what one refuses is another's.
+# Options by which families of timm take the size; a family refuses those that are not its own.
 _SIZES: Sequence[str] = ("img_size", "dynamic_img_size", "")
 
 
@@ -103,6 +103,6 @@ def _make(name: str, size: tuple[int, int], *, pretrained: bool) -> Any:
             if pretrained:
                 raise why_not_fetched(name, error) from error
             raise ModelError(f"encoder '{name}' gives no feature maps: {reason(error)}") from error
-        except Exception as error:  # of the hub, its client or the file that came
+        except Exception as error:  # errors of the hub, its client or the file fetched
             raise why_not_fetched(name, error) from error
     raise AssertionError("the last attempt has no option that could be refused")

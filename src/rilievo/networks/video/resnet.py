@@ -1,6 +1,6 @@
 """ResNets (He et al., "Deep residual learning", CVPR 2016) as encoders, named as torchvision's.
 
-The first layer takes any number of colours, so that one network sees two frames at once.
+The first layer takes any number of channels, so that one network can see two frames at once.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ _WIDTHS = (64, 128, 256, 512)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depths:
-    """What tells ResNets apart.
+    """Numbers and kind of blocks of a ResNet.
 
     Attributes:
-        blocks: In each of the four layers.
-        bottleneck: Whether a block is three convolutions with a narrow one between, or two.
+        blocks: Number of blocks in each of the four layers.
+        bottleneck: Whether a block has three convolutions with a narrow one in the middle, not two.
     """
 
     blocks: tuple[int, int, int, int]
@@ -36,7 +36,7 @@ RESNETS: Mapping[str, Depths] = {
 
 
 class ResNetEncoder(Encoder):
-    """Features at a half (before pooling) and after each of the four layers.
+    """Features at half the image's size (before pooling) and after each of the four layers.
 
     Its state is named as that of an official ``encoder.pth``.
     """
@@ -56,12 +56,12 @@ class ResNetEncoder(Encoder):
         self.channels = (_WIDTHS[0], *(width * grown for width in _WIDTHS))
 
     def maps(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
-        """Features of normalised images."""
+        """Compute features of normalised images."""
         return self.encoder(image)
 
 
 class ResNet(nn.Module):
-    """The convolutions of a ResNet; without the classifier behind them."""
+    """The convolutions of a ResNet, without the classifier."""
 
     def __init__(self, depths: Depths, colours: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
-        """Five maps of features."""
+        """Return five maps of features."""
         maps = [F.relu(self.bn1(self.conv1(image)))]
         x = F.max_pool2d(maps[0], 3, 2, 1)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -90,7 +90,7 @@ class ResNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a short cut."""
+    """Two 3×3 convolutions with a shortcut."""
 
     growth = 1
 
@@ -103,13 +103,13 @@ class BasicBlock(nn.Module):
         self.downsample = _short_cut(inputs, width, stride)
 
     def forward(self, x: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b _ _ _"]:
-        """The sum of both ways."""
+        """Add the convolutions' output and the shortcut."""
         y = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x))
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 (which strides) and 1×1 convolutions beside a short cut."""
+    """1×1, 3×3 (strided) and 1×1 convolutions with a shortcut."""
 
     growth = 4
 
@@ -125,14 +125,14 @@ class Bottleneck(nn.Module):
         self.downsample = _short_cut(inputs, outputs, stride)
 
     def forward(self, x: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b _ _ _"]:
-        """The sum of both ways."""
+        """Add the convolutions' output and the shortcut."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))
         return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
 def _short_cut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """What brings a block's input to the form of its output."""
+    """Make the shortcut that gives a block's input the shape of its output."""
     if stride == 1 and inputs == outputs:
         return nn.Identity()
     convolution = nn.Conv2d(inputs, outputs, 1, stride, bias=False)

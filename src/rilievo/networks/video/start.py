@@ -28,14 +28,14 @@ def fill(networks: "VideoNetworks", start: str) -> tuple[str, ...]:
     """Give networks the weights that they start from.
 
     Args:
-        networks: Changed in place; what has no weights to start from stays as it is.
+        networks: Networks changed in place; parts without weights to start from stay as they are.
         start: ``imagenet``, or the folder of a run or of an official checkpoint.
 
     Returns:
-        What stayed as it is, a sentence each.
+        A sentence for each part that stayed as it is.
 
     Raises:
-        ModelError: If weights cannot be had, are broken, or are of other networks.
+        ModelError: If weights are not available, are broken, or are those of other networks.
         MissingExtraError: If a package that they need is not installed.
     """
     if start == IMAGENET:
@@ -52,7 +52,7 @@ def fill(networks: "VideoNetworks", start: str) -> tuple[str, ...]:
 
 
 def read_run_weights(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a run's ``weights.safetensors``.
+    """Read the tensors of a run's ``weights.safetensors``.
 
     Raises:
         ModelError: If they cannot be read.
@@ -110,7 +110,7 @@ def _fill_from_official(networks: "VideoNetworks", folder: Path) -> tuple[str, .
 def _heads(
     state: Mapping[str, Tensor], there: tuple[int, ...], wanted: tuple[int, ...]
 ) -> Mapping[str, Tensor]:
-    """The state with each scale's head at the place that another choice of scales gives it."""
+    """Renumber the heads of a state for another choice of scales."""
     first = 10
     heads = {f"decoder.decoder.{first + place}." for place in range(len(there))}
     kept = {key: each for key, each in state.items() if not key.startswith(tuple(heads))}
@@ -141,10 +141,10 @@ def _fill_from_imagenet(networks: "VideoNetworks") -> tuple[str, ...]:
 
 
 def _fill_resnet(encoder: ResNetEncoder, name: str) -> None:
-    """The weights that torchvision published, as timm keeps them."""
+    """Load the weights that torchvision published, from timm."""
     state = _fetched(f"{name}.tv_in1k").state_dict()
     frames = encoder.encoder.conv1.in_channels // 3
-    # Two frames at once look to each filter as one did, each with half its share.
+    # Each filter is repeated for every frame, at 1 / frames of its weight, to keep its output.
     state["conv1.weight"] = torch.cat([state["conv1.weight"]] * frames, dim=1) / frames
     encoder.encoder.load_state_dict({key: state[key] for key in encoder.encoder.state_dict()})
 
@@ -157,5 +157,5 @@ def _fetched(name: str) -> nn.Module:
     create: Any = timm.create_model
     try:
         return create(name, pretrained=True)
-    except Exception as error:  # of the hub, its client or the file that came
+    except Exception as error:  # errors of the hub, its client or the file fetched
         raise why_not_fetched(f"timm/{name}", error) from error

@@ -1,1 +1,1 @@
-"""Training of probes on backbones, frozen or tuned with them; and so of whole networks."""
+"""Training of probes on frozen or tuned backbones, and so of whole networks."""

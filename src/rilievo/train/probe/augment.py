@@ -1,7 +1,7 @@
-"""Changed versions of a frame: mirrored, recoloured, cropped.
+"""Augmented versions of a frame: mirrored, recoloured, cropped.
 
-A version is a function of the seed, the image and the version's number alone, so that a run that
-goes on sees the same, and features of frozen versions can be kept.
+A version depends on the seed, the image and the version's number alone, so a resumed run sees the
+same versions, and features of frozen versions can be cached.
 """
 
 from dataclasses import replace
@@ -19,19 +19,19 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, number: int) -> Frame:
-    """Version ``number`` of an image.
+    """Return version ``number`` of an image.
 
     Args:
-        frame: As it was read.
-        options: How often what is done.
-        seed: Of the run; or of the kept features.
-        index: Of the image in its dataset.
-        number: Of the version, from 0: the epoch, where versions are not frozen.
+        frame: Frame as it was read.
+        options: Probability of each change.
+        seed: Seed of the run, or of the frozen versions.
+        index: Index of the image in its dataset.
+        number: Number of the version, from 0; the epoch, where versions are not frozen.
     """
     if not options.changes:
         return frame
     random = np.random.default_rng([seed, index, number])
-    # All chances are drawn whether used or not: an option changes nothing but itself.
+    # All random numbers are drawn, used or not, so that an option affects nothing but itself.
     jitters, crops, flips = random.random(3)
     factors, hue = 1 + random.uniform(-_STRENGTH, _STRENGTH, 3), random.uniform(-1, 1) * _STRENGTH
     order, area = random.permutation(4), random.uniform(_LEAST_AREA, 1)
@@ -46,13 +46,13 @@ def variant(frame: Frame, options: Augmentation, *, seed: int, index: int, numbe
 def recoloured(
     image: UInt8[np.ndarray, "h w 3"], factors: np.ndarray, hue: float, order: np.ndarray
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Brightness, contrast and saturation times a factor, hue turned, in some order.
+    """Scale brightness, contrast and saturation and rotate the hue, in a given order.
 
     Args:
         image: RGB.
-        factors: Of brightness, contrast and saturation.
-        hue: Share of the circle of colours, in [-0.5, 0.5].
-        order: In which the four come: 0 to 3, as listed, hue last.
+        factors: Factors of brightness, contrast and saturation.
+        hue: Rotation of the hue, as a share of a full turn, in [-0.5, 0.5].
+        order: Order of the changes: 0 brightness, 1 contrast, 2 saturation, 3 hue.
     """
     pixels = image.astype(np.float32)
     for step in order:
@@ -71,14 +71,14 @@ def recoloured(
 
 
 def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
-    """A window of the frame at the frame's size, all by the nearest pixel.
+    """Cut a window out of the frame and enlarge it to the frame's size, by nearest pixel.
 
-    Depth stays as it is: a nearer look is learned as it looks.
+    Depth values stay as they are, although the window looks nearer.
 
     Args:
-        frame: What to cut from.
-        side: Of the window, as a share of the frame's, in (0, 1].
-        at: Where in the free room, (down, across), each in [0, 1].
+        frame: Frame to cut from.
+        side: Side of the window, as a share of the frame's, in (0, 1].
+        at: Position (down, across) in the free room, each in [0, 1].
     """
     height, width = frame.depth.shape
     rows = _window(height, side, at[0])
@@ -90,7 +90,7 @@ def cropped(frame: Frame, *, side: float, at: tuple[float, float]) -> Frame:
 
 
 def mirrored(frame: Frame) -> Frame:
-    """The frame in a mirror: what looked left looks right."""
+    """Mirror the frame left to right; normals change the sign of x."""
     normals = frame.normals[:, :, ::-1] * np.array([-1, 1, 1], np.float16)[:, None, None]
     return replace(frame, image=frame.image[:, ::-1], depth=frame.depth[:, ::-1], normals=normals)
 

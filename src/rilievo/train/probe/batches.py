@@ -1,6 +1,6 @@
-"""Batches of a run: a function of its seed and the number of the step alone.
+"""Batches of a run, which depend on its seed and the number of the step alone.
 
-That is what makes a run that was killed go on as if it had not been.
+A killed run therefore resumes as if it had not been stopped.
 """
 
 import math
@@ -18,11 +18,11 @@ from rilievo.train.probe.frames import Frame, KeptFrames
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where one image of a batch is from.
+    """Origin of one image of a batch.
 
     Attributes:
-        index: Of the frame.
-        number: Of its changed version; 0 where frames are not changed.
+        index: Index of the frame.
+        number: Number of its augmented version; 0 where frames are not changed.
     """
 
     index: int
@@ -34,7 +34,7 @@ class Batch:
     """Frames of one size, as tensors.
 
     Attributes:
-        sources: Where each is from.
+        sources: Origin of each image.
         image: RGB.
         depth: True depth; 0 where there is none.
         normals: True normals; zero where there is none.
@@ -47,21 +47,21 @@ class Batch:
 
 
 def steps_an_epoch(count: int, batch_size: int) -> int:
-    """The last batch of an epoch may be smaller than the others."""
+    """Number of steps per epoch; the last batch of an epoch may be smaller than the others."""
     return math.ceil(count / batch_size)
 
 
 def epoch_order(
     count: int, *, seed: int, epoch: int, shuffle: bool
 ) -> Int64[np.ndarray, "{count}"]:
-    """In which order an epoch sees the images."""
+    """Order in which an epoch sees the images."""
     if not shuffle:
         return np.arange(count)
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[Source, ...]:
-    """Which images a step sees, and in which versions."""
+    """Images that a step sees, and their versions."""
     epoch, place = divmod(step, steps_an_epoch(count, config.batch_size))
     order = epoch_order(count, seed=config.seed, epoch=epoch, shuffle=config.shuffle)
     start = place * config.batch_size
@@ -74,7 +74,7 @@ def sources_of(config: ProbeConfig, count: int, step: int) -> tuple[Source, ...]
 
 
 def changed_frame(frames: KeptFrames, source: Source, config: ProbeConfig) -> Frame:
-    """One image as a step sees it.
+    """Return one image as a step sees it.
 
     Frozen versions have a seed of their own, so that all runs share them and their features.
     """

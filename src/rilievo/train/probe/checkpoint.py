@@ -1,4 +1,4 @@
-"""The state of a run on disk, written whole or not at all."""
+"""Checkpoints: the state of a run on disk. Writes are atomic."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ class RunState:
     """Everything that changes while a probe is trained.
 
     Attributes:
-        learned: The modules whose weights change: the probe, and a backbone that is tuned.
-        optimizer: With its moments.
+        learned: Modules whose weights change: the probe, and a backbone that is tuned.
+        optimizer: Optimizer with its moments.
         step: Steps done.
         passed_over: Ids of images without a valid pixel.
-        cpu_seconds: Spent, stops not counted.
-        epoch_losses: Of the steps of this epoch so far.
+        cpu_seconds: CPU time spent in steps, interruptions not counted.
+        epoch_losses: Losses of the steps of this epoch so far.
     """
 
     learned: nn.Module
@@ -41,12 +41,12 @@ class RunState:
 
 
 def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
-    """Write the state; a run killed meanwhile keeps the checkpoint before.
+    """Write the state; a run killed meanwhile keeps its previous checkpoint.
 
     Args:
-        state: Of the run.
-        path: Where.
-        fingerprint: Of the configuration: a checkpoint goes on with the same one alone.
+        state: State of the run.
+        path: File to write.
+        fingerprint: sha256 of the configuration: a checkpoint resumes with the same one only.
     """
     entries = {
         "fingerprint": fingerprint,
@@ -57,7 +57,7 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "cpu_seconds": state.cpu_seconds,
         "epoch_losses": state.epoch_losses,
     }
-    # Of a disk that is full torch says nothing that anybody understands, so it writes to memory.
+    # torch's error for a full disk is unintelligible, so torch.save writes to memory first.
     content = BytesIO()
     torch.save(entries, content)
     with replacing(path) as part:
@@ -65,10 +65,10 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
 
 
 def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
-    """Put the run back where the checkpoint was written.
+    """Restore the state of a run from a checkpoint.
 
     Raises:
-        InputError: If the file is no checkpoint of this run, or lies about what is in it.
+        InputError: If the file is no checkpoint of this run, or its content is inconsistent.
     """
     check_regular(path)
     try:
@@ -97,7 +97,7 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
 
 
 def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:
-    """Write what was learned as safetensors, with a few facts in the file's own header.
+    """Write the learned weights as safetensors, with a few facts in the file's header.
 
     Raises:
         MissingExtraError: If safetensors is not installed.

@@ -1,4 +1,4 @@
-"""What a training run of a probe, or of a whole network, is made of."""
+"""Configuration of a training run of a probe, or of a whole network."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,10 +9,10 @@ from rilievo.networks.blueprint import Blueprint
 
 
 class DepthLoss(StrEnum):
-    """What is minimised of depth."""
+    """Loss of depth."""
 
     PROBE = "probe"
-    """The scale-invariant error of log depth and its gradients, weighted."""
+    """Scale-invariant error of log depth and of its gradients, weighted."""
     SCALE_INVARIANT = "scale_invariant"
     L1 = "l1"
     MSE = "mse"
@@ -20,16 +20,16 @@ class DepthLoss(StrEnum):
 
 
 class NormalsLoss(StrEnum):
-    """What is minimised of normals."""
+    """Loss of normals."""
 
     UNCERTAIN = "uncertain"
-    """The negative log likelihood of the angle, with kappa (Bae et al. 2021)."""
+    """Negative log likelihood of the angle, with kappa (Bae et al. 2021)."""
     ANGULAR = "angular"
-    """The mean angle."""
+    """Mean angle."""
 
 
 class GradientForm(StrEnum):
-    """Between which pixels the gradients of the depth loss are taken."""
+    """Axes along which the gradients of the depth loss are taken."""
 
     HEAD = "head"
     """Rows and columns."""
@@ -38,35 +38,35 @@ class GradientForm(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the learning rate falls after its warm-up."""
+    """Decay of the learning rate after its warm-up."""
 
     COSINE = "cosine"
     """Half a cosine."""
     QUARTER_COSINE = "quarter_cosine"
-    """A quarter of one: high for long, then steep."""
+    """Quarter of a cosine: high for long, then steep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataChoice:
-    """Which images a run trains on."""
+    """Images that a run trains on."""
 
     dataset: str
-    """A name that 'rilievo datasets' lists, or package.module:Class."""
+    """Name that 'rilievo datasets' lists, or package.module:Class."""
     root: str | None = None
-    """Where it was unpacked; none for one that makes itself."""
+    """Folder that the dataset was unpacked to; not needed by one that generates its images."""
     split: str | None = None
-    """By default 'train' where there is one, else the first."""
+    """Split of the dataset; by default 'all' of a folder, else 'train', else the first."""
     variant: str | None = None
-    """Of ground truth or crop; by default the first."""
+    """Variant of the ground truth or crop; by default the first."""
     list_file: str | None = None
     """Your own list of images in place of the split's."""
     window: tuple[int, int, int, int] | None = None
-    """Rows and columns that are used, top, bottom, left, right [px]: a square, or what a white
-    frame leaves. By default all."""
+    """Part of the image that is used: top, bottom, left, right [px], such as a square, or the part
+    inside a white border. By default all of it."""
     limit: int | None = None
-    """The first images alone."""
+    """Number of images to use, from the first; by default all."""
     held_out: int = 0
-    """Images kept for validation: the last ones, a block, since neighbours share a scene."""
+    """Images held out for validation: the last ones, as a block, since neighbours share a scene."""
 
     def __post_init__(self) -> None:
         if self.window is not None:
@@ -83,35 +83,35 @@ class DataChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """What is minimised."""
+    """Losses of a run and their weights."""
 
     depth: DepthLoss = DepthLoss.PROBE
     scale_invariant_weight: float = 10.0
-    """Of the scale-invariant part of 'probe'."""
+    """Weight of the scale-invariant part of 'probe'."""
     gradient_weight: float = 0.5
-    """Of the gradients in 'probe'."""
+    """Weight of the gradients in 'probe'."""
     gradient_form: GradientForm = GradientForm.HEAD
     normals: NormalsLoss = NormalsLoss.UNCERTAIN
     zero_normals: bool = False
     """Whether normals are learned wherever depth is known, a true normal of length zero counting as
     90° off, as Probe3D's program does; else where a true normal is known."""
     normals_weight: float = 1.0
-    """Of normals against depth where both are read out of one probe."""
+    """Weight of normals where one probe predicts both; depth has weight 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How images are changed between epochs; none of it by default, so that features are kept."""
+    """Augmentation of images; off by default, so that features can be cached."""
 
     flip: float = 0.0
-    """How often an image is mirrored, and its normals with it."""
+    """Probability that an image is mirrored, and its normals with it."""
     jitter: float = 0.0
-    """How often brightness, contrast, saturation and hue are changed, by up to 20 %."""
+    """Probability that brightness, contrast, saturation and hue are changed, by up to 20 %."""
     crop: float = 0.0
-    """How often a window of half to all of the area is brought to full size."""
+    """Probability that a window of half to all of the area is enlarged to full size."""
     variants: int = 0
-    """How many changed versions of an image there are, frozen, so that features of each can be
-    kept; 0 makes new ones every epoch."""
+    """Number of frozen versions of each image, whose features can be cached; 0 makes new versions
+    every epoch."""
 
     def __post_init__(self) -> None:
         for name in ("flip", "jitter", "crop"):
@@ -128,40 +128,40 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeConfig:
-    """A run: what is trained, on what, how long, how."""
+    """Configuration of a run."""
 
     format: str = FORMAT
-    """Of the run's folder."""
+    """Format of the run's folder."""
     blueprint: Blueprint
     data: DataChoice
     preset: str = "default"
-    """Where the numbers below come from; the record lists what differs from 'default'."""
+    """Preset that the numbers below come from; the record lists what differs from 'default'."""
     losses: Losses = field(default_factory=Losses)
     augmentation: Augmentation = field(default_factory=Augmentation)
     epochs: int = 10
     batch_size: int = 8
-    """Images a step."""
+    """Images per step."""
     learning_rate: float = 5e-4
-    """Of the probe, at its peak."""
+    """Peak learning rate of the probe."""
     backbone_rate: float = 0.0
-    """Of the backbone; 0 leaves it as it is, and only then its features can be kept."""
+    """Learning rate of the backbone; 0 freezes it, and only then its features can be cached."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     warm_up: float = 1.5
-    """Epochs in which the learning rate climbs."""
+    """Epochs over which the learning rate rises."""
     start_factor: float = 0.01
-    """The learning rate at the first step, as a share of its peak."""
+    """Learning rate at the first step, as a share of its peak."""
     final_factor: float = 0.0
-    """The learning rate at the end, as a share of its peak."""
+    """Learning rate at the end, as a share of its peak."""
     schedule: Schedule = Schedule.COSINE
     shuffle: bool = True
     """Whether every epoch has its own order of the images."""
     seed: int = 0
-    """Of the probe's first weights, of the order and of augmentation."""
+    """Seed of the probe's first weights, of the order of images and of augmentation."""
     precision: str = "fp32"
-    """Of the arithmetic: fp32, or bf16."""
+    """Precision of the arithmetic: fp32, or bf16."""
     checkpoint_steps: int = 500
-    """Between checkpoints; one more is written at the end."""
+    """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "checkpoint_steps"):
@@ -179,14 +179,14 @@ class ProbeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a run is done; none of it changes what comes out on the same machine.
+    """Options of a run that do not change its result on the same machine.
 
     Attributes:
-        device: auto, cpu, cuda or cuda:N.
+        device: Device: auto, cpu, cuda or cuda:N.
         tensorboard: Whether to write events for TensorBoard beside the CSV.
-        resume: Whether to go on with a run that lies in the folder.
-        stop_at: Stop after so many steps, with a checkpoint, as if killed then.
-        shown: Whether to say on standard error how far the run is.
+        resume: Whether to resume a run that is in the folder.
+        stop_at: Step to stop after, with a checkpoint, as if killed then; None for the end.
+        shown: Whether to report progress on standard error.
     """
 
     device: str = "auto"

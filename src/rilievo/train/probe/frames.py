@@ -1,4 +1,4 @@
-"""Images with their targets at the size that is trained on, from any dataset of rilievo."""
+"""Images with their targets at the training size, from any dataset of rilievo."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ from rilievo.types import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One image and what is to be learned from it.
+    """One image with its targets.
 
     Attributes:
         image: RGB.
         depth: True depth in the unit of the dataset; 0 where there is none.
         normals: True normals, towards the camera; zero where there is none.
-        lacks: Which of the two the dataset does not have at all.
+        lacks: Names of the targets, depth or normals, that the dataset does not have at all.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -36,10 +36,10 @@ class Frame:
         )
 
     def check(self, id: str, task: Task) -> None:
-        """Refuse to learn from what is not there.
+        """Check that the dataset has the targets that a task learns from.
 
         Raises:
-            InputError: If the dataset lacks what the task reads out.
+            InputError: If the dataset lacks one of them.
         """
         wanted = {"depth": task.has_depth, "normals": task.has_normals}
         if missing := [what for what in self.lacks if wanted[what]]:
@@ -50,11 +50,11 @@ class Frame:
 
 
 class FrameReader:
-    """Frames of a part of a dataset, read and resized when asked for, whatever the task.
+    """Reader of part of a dataset; frames are read and resized when requested, for any task.
 
     Attributes:
-        dataset: Where they come from.
-        ids: Of the frames, in order.
+        dataset: Dataset of the frames.
+        ids: Ids of the frames, in order.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class FrameReader:
         return len(self.ids)
 
     def frame(self, index: int) -> Frame:
-        """One frame: colours antialiased, targets by the nearest pixel.
+        """Read one frame: the image resized with antialiasing, targets by nearest pixel.
 
         Raises:
             InputError: If a file is broken.
@@ -117,10 +117,10 @@ class FrameReader:
 
 
 class KeptFrames:
-    """Frames that are read once and kept in memory, as far as there is room.
+    """Frames that are read once and then kept in memory, as far as they fit.
 
     Attributes:
-        reader: Where they come from.
+        reader: Reader of the frames.
     """
 
     def __init__(self, reader: FrameReader, *, megabytes: float = 4096) -> None:
@@ -130,14 +130,14 @@ class KeptFrames:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of the frames, in order."""
+        """Ids of the frames, in order."""
         return self.reader.ids
 
     def __len__(self) -> int:
         return len(self.reader)
 
     def frame(self, index: int) -> Frame:
-        """One frame, as the reader has it."""
+        """Return one frame, as the reader has it."""
         if index in self._kept:
             return self._kept[index]
         frame = self.reader.frame(index)
@@ -150,17 +150,17 @@ class KeptFrames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingFrames:
-    """What a run trains on and is validated with."""
+    """Frames that a run trains on and is validated with."""
 
     training: KeptFrames
     held_out: KeptFrames
 
 
 def open_frames(config: ProbeConfig) -> TrainingFrames:
-    """The images of a run, read when asked for and then kept in memory.
+    """Open the images of a run, which are read when requested and then kept in memory.
 
     Raises:
-        OptionError: If names are unknown, or none is left to train on.
+        OptionError: If names are unknown, or no image is left to train on.
         InputError: If the root is not the dataset.
     """
     dataset = open_training_set(config.data)
@@ -173,14 +173,14 @@ def open_frames(config: ProbeConfig) -> TrainingFrames:
 
 
 def open_training_set(data: DataChoice) -> Dataset:
-    """The dataset of a choice.
+    """Open the dataset of a choice.
 
     Raises:
         OptionError: If there is no such dataset, split or variant.
         InputError: If the root is not the dataset, or no image is there.
     """
     splits = find_dataset(data.dataset).card.splits
-    # One's own folder has its parts only if it says so.
+    # A user's own folder has splits only if it declares them.
     usual = "train" if "train" in splits and splits[0] != "all" else splits[0]
     split = data.split or usual
     dataset = open_dataset(
@@ -192,7 +192,7 @@ def open_training_set(data: DataChoice) -> Dataset:
 
 
 def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids to train on, and those kept for validation: the last ones, a block.
+    """Return the ids to train on, and those held out for validation: the last ones, as a block.
 
     Raises:
         OptionError: If none is left to train on.
@@ -208,5 +208,5 @@ def split_ids(dataset: Dataset, data: DataChoice) -> tuple[tuple[str, ...], tupl
 
 
 def _nearest(lines: np.ndarray, count: int) -> np.ndarray:
-    """The lines (rows or columns) under the centres of ``count`` new ones."""
+    """Lines (rows or columns) under the centres of ``count`` new ones."""
     return lines[((np.arange(count) + 0.5) * len(lines) / count).astype(int)]

@@ -1,4 +1,4 @@
-"""One step's worth of learning: features of a batch, what is read of them, how wrong it is."""
+"""Training of one step: features of a batch, the probe's predictions and their loss."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ from rilievo.train.probe.objective import depth_objective, normals_objective
 
 
 class Loss(NamedTuple):
-    """Of one batch; parts that are not learned are zero.
+    """Losses of one batch; parts that are not learned are zero.
 
     Attributes:
-        total: What is minimised.
-        depth: Of depth.
-        normals: Of normals, before its weight.
+        total: Loss that is minimised.
+        depth: Depth loss.
+        normals: Normals loss, before its weight.
     """
 
     total: Tensor
@@ -30,11 +30,11 @@ class Loss(NamedTuple):
 
 
 class Learner(nn.Module):
-    """A probed network with what it is to minimise.
+    """Probed network with its losses.
 
     Attributes:
-        probed: What learns.
-        config: Of the run.
+        probed: Network that is trained.
+        config: Configuration of the run.
     """
 
     def __init__(self, probed: Probed, config: ProbeConfig) -> None:
@@ -45,29 +45,29 @@ class Learner(nn.Module):
 
     @property
     def learned(self) -> nn.Module:
-        """The part whose weights change."""
+        """Part of the network whose weights change."""
         return self.probed if self.is_tuned else self.probed.probe
 
     def train(self, mode: bool = True) -> "Learner":
-        """A frozen backbone answers as it always does, statistics of batches included."""
+        """Set the mode; a frozen backbone stays in evaluation mode, batch statistics included."""
         super().train(mode)
         if not self.is_tuned:
             self.probed.backbone.eval()
         return self
 
     def forward(self, asked: Callable[["Learner"], Loss]) -> Loss:
-        """The answer to what is asked of it, such as its ``loss``.
+        """Call ``asked`` with this module, such as its method ``loss``.
 
-        Fabric wraps this call, and would take apart records that are handed to it.
+        Fabric wraps this call, and would take apart records that are passed to it.
         """
         return asked(self)
 
     def loss(self, *, batch: Batch, features: Features | None) -> Loss:
-        """How wrong the network is.
+        """Compute the losses of a batch.
 
         Args:
-            batch: Of images with a valid pixel.
-            features: Of its images, where they are known already.
+            batch: Batch of images with a valid pixel.
+            features: Features of its images; None computes them.
 
         Raises:
             InputError: If a feature is NaN or infinite.
@@ -91,7 +91,7 @@ class Learner(nn.Module):
         return Loss(total=total, depth=depth.detach(), normals=normals.detach())
 
     def features(self, batch: Batch) -> Features:
-        """Features of a batch of images, checked.
+        """Compute the features of a batch of images and check them.
 
         Raises:
             InputError: If one is NaN or infinite.
@@ -103,12 +103,12 @@ class Learner(nn.Module):
 
 
 def as_input(batch: Batch) -> Tensor:
-    """RGB in [0, 1], channels first, as backbones take it."""
+    """Return RGB in [0, 1], channels first, as backbones take it."""
     return batch.image.permute(0, 3, 1, 2).float() / 255
 
 
 def check_finite(features: Features, name: str) -> None:
-    """Refuse features that a probe would learn nothing from.
+    """Check that features are finite; a probe would learn nothing from others.
 
     Raises:
         InputError: If one is NaN or infinite.
@@ -123,7 +123,7 @@ def check_finite(features: Features, name: str) -> None:
 
 @contextmanager
 def random_of_step(seed: int, step: int) -> Iterator[None]:
-    """Chance inside networks (dropout) as a function of seed and step, so that runs go on alike."""
+    """Seed the randomness inside networks (dropout) by run and step, so that runs can resume."""
     with torch.random.fork_rng():
         torch.manual_seed(seed * 1_000_003 + step)
         yield

@@ -1,4 +1,4 @@
-"""The rows that a run of a probe writes."""
+"""Log rows that a run of a probe writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationRow:
-    """Scores on the images held out, at the size that is trained on; depth as predicted."""
+    """Scores on the images held out, at the training size; depth as predicted."""
 
     step: int
     epoch: float
@@ -32,14 +32,14 @@ class ValidationRow:
 
 
 class Log(Journal):
-    """The logs of a run, to be closed."""
+    """Logs of a run; a context manager that closes them."""
 
     def __init__(self, run: Path, *, step: int, tensorboard: bool) -> None:
         """Open the logs.
 
         Args:
             run: The run's folder.
-            step: That the run goes on from; rows behind it are forgotten.
+            step: Step that the run resumes from; later rows are deleted.
             tensorboard: Whether to write events for TensorBoard too.
 
         Raises:

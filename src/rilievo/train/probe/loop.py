@@ -49,7 +49,7 @@ _LISTED = 20
 
 
 class Loop:
-    """A run under way."""
+    """Run in progress."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Loop:
         self._losses: list[Loss] = []
 
     def go(self) -> bool:
-        """Train from where the run is to its end; False if it was told to stop before."""
+        """Train from the current step to the end; False if ``stop_at`` ends it before."""
         state, path = self._state, self._run / CHECKPOINT
         if path.exists():
             load_checkpoint(state, path, fingerprint=self._fingerprint)
@@ -104,11 +104,11 @@ class Loop:
         return True
 
     def write_weights(self, sha256: str) -> None:
-        """Write what was learned, and which backbone it belongs to."""
+        """Write the learned weights, with the sha256 of their backbone."""
         save_weights(self._state.learned, self._run / WEIGHTS, {BACKBONE: sha256})
 
     def record(self, sha256: str) -> TrainingRecord:
-        """What was done."""
+        """Return the record of the run."""
         probed, state = self._learner.probed, self._state
         return TrainingRecord(
             backbone_sha256=sha256,
@@ -129,7 +129,7 @@ class Loop:
         )
 
     def _step(self) -> None:
-        """One step of gradient descent; of a batch in which no image has a valid pixel, none."""
+        """Take one step of gradient descent, unless no image of the batch has a valid pixel."""
         state = self._state
         if state.step % self._epoch_steps == 0:
             state.epoch_losses = []
@@ -152,7 +152,7 @@ class Loop:
         state.step += 1
 
     def _batch(self) -> Batch | None:
-        """The step's images that have a valid pixel; None where none has."""
+        """Images of the step that have a valid pixel; None where none has."""
         frames, config = self._frames.training, self._config
         chosen, kept = [], []
         for source in sources_of(config, len(frames), self._state.step):
@@ -212,7 +212,7 @@ class Loop:
 
     @contextmanager
     def _memory(self) -> Iterator[None]:
-        """Say it in a line if a step takes more memory than there is."""
+        """Turn running out of memory into an error of one line."""
         try:
             yield
         except RuntimeError as error:
@@ -249,7 +249,7 @@ def _fabric(config: ProbeConfig, options: RunOptions) -> Any:
 
 
 def _groups(learner: Learner) -> list[dict[str, Any]]:
-    """What is trained, the probe last, each part with its own learning rate."""
+    """Parameter groups, the probe last, each part with its own learning rate."""
     config, probed = learner.config, learner.probed
     parts: list[tuple[nn.Module, float]] = [(probed.probe, config.learning_rate)]
     if learner.is_tuned:

@@ -1,4 +1,4 @@
-"""What is minimised of depth and of normals."""
+"""Losses of depth and of normals, as a configuration chooses them."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -20,12 +20,12 @@ _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is
 def depth_objective(
     predicted: Float[Tensor, "b h w"], true: Float[Tensor, "b h w"], losses: Losses
 ) -> Float[Tensor, ""]:
-    """How wrong depth is where there is truth; zero where the batch has none.
+    """Depth loss where there is truth; zero where the batch has none.
 
     Args:
-        predicted: In the unit of the truth.
-        true: 0 where there is no truth.
-        losses: What is minimised.
+        predicted: Depth in the unit of the truth.
+        true: True depth; 0 where there is none.
+        losses: Choice of losses.
     """
     valid = true > 0
     if not valid.any():
@@ -46,13 +46,13 @@ def normals_objective(
     *,
     depth: Float[Tensor, "b h w"],
 ) -> Float[Tensor, ""]:
-    """How wrong normals are where there is truth; zero where the batch has none.
+    """Normals loss where there is truth; zero where the batch has none.
 
     Args:
-        predicted: Unit.
-        kappa: How sure they are; None where nothing says so.
-        true: Zero where there is no truth.
-        losses: What is minimised.
+        predicted: Unit normals.
+        kappa: Concentration of the predicted normals; None where the network has none.
+        true: True normals; zero where there is none.
+        losses: Choice of losses.
         depth: True depth; 0 where there is none, and everywhere in a dataset without depth.
     """
     valid = true.square().sum(dim=1) > _LEAST_LENGTH

@@ -1,4 +1,4 @@
-"""The options of ``rilievo train probe`` and ``rilievo train supervised``, and their runs."""
+"""Options of ``rilievo train probe`` and ``rilievo train supervised``."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,12 +30,12 @@ TOYS = {
     "depth-cnn": "rilievo.networks.toy:DepthCNN",
     "normal-cnn": "rilievo.networks.toy:NormalCNN",
 }
-"""Small networks to begin with, by their short names."""
+"""Small networks to start with, by their short names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommonOptions:
-    """What both commands ask: the data, the size, how long, where.
+    """Options of both commands: data, size, length and output.
 
     Raises:
         OptionError: If an option is out of range.
@@ -44,43 +44,43 @@ class CommonOptions:
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
     dataset: str = "folder"
-    """A name that 'rilievo datasets' lists, or package.module:Class."""
+    """Name that 'rilievo datasets' lists, or package.module:Class."""
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Where it lies; of 'folder', images/ with depth/, normals/ or both."""
+    """Folder of the dataset; for 'folder', one with images/ and depth/, normals/ or both."""
     split: str | None = None
-    """By default 'all' of a folder, else 'train' where there is one."""
+    """Split of the dataset; by default 'all' of a folder, else 'train' where there is one."""
     variant: str | None = None
-    """Of ground truth or crop; by default the first."""
+    """Variant of the ground truth or crop; by default the first."""
     list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
     """Your own list of images in place of the split's."""
     window: Annotated[str | None, tyro.conf.arg(metavar="TOP,BOTTOM,LEFT,RIGHT")] = None
-    """Rows and columns that are used [px], such as 45,471,41,601 without NYU's white frame."""
+    """Part of the image that is used [px]; 45,471,41,601 leaves out NYU's white border."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """The first N images alone."""
+    """Use only the first N images."""
     held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """The last N images are kept for validation."""
+    """Hold out the last N images for validation."""
     task: str = "depth"
-    """depth, normals or both."""
+    """Task: depth, normals or both."""
     size: Annotated[str, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = "480,480"
-    """At which the network sees every photograph, whatever its aspect [px]."""
+    """Size at which the network sees every photograph, whatever its aspect [px]."""
     largest: Annotated[float, tyro.conf.arg(metavar="METRES")] = 10.0
-    """Largest depth there can be; true depth beyond it is not learned from."""
+    """Largest depth that can be predicted; true depth beyond it is not learned from."""
     epochs: int = 10
     batch_size: int = 8
-    """Images a step."""
+    """Images per step."""
     seed: int = 0
     precision: str = "fp32"
-    """fp32, or bf16."""
+    """Precision of the arithmetic: fp32, or bf16."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     tensorboard: bool = False
     """Write events for TensorBoard too."""
     resume: bool = False
-    """Go on with the run in the folder."""
+    """Resume the run in the folder."""
 
     @property
     def data(self) -> DataChoice:
-        """Which images."""
+        """Images to train on."""
         window = None if self.window is None else whole_numbers("--window", self.window, 4)
         return DataChoice(
             dataset=self.dataset,
@@ -95,12 +95,12 @@ class CommonOptions:
 
     @property
     def run_options(self) -> RunOptions:
-        """How it is done."""
+        """Options of the run that do not change its result."""
         return RunOptions(device=self.device, tensorboard=self.tensorboard, resume=self.resume)
 
     @property
     def changes(self) -> dict[str, Setting]:
-        """Fields of the training that both commands set."""
+        """Fields of the configuration that both commands set."""
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -109,7 +109,7 @@ class CommonOptions:
         }
 
     def blueprint(self, backbone: BackboneChoice, probe: ProbeChoice, form: Form) -> Blueprint:
-        """What is trained."""
+        """Return the blueprint of the network to train."""
         if self.task not in list(Task):
             raise OptionError(f"no task '{self.task}'; {suggest(self.task, Task)}")
         height, width = whole_numbers("--size", self.size, 2)
@@ -124,24 +124,24 @@ class CommonOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeOptions(CommonOptions):
-    """A probe on a frozen backbone."""
+    """Options of a probe on a frozen backbone."""
 
     backbone: Annotated[str, tyro.conf.arg(aliases=("-b",), metavar="NAME")]
-    """timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
+    """Backbone: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
     package.module:Class."""
     weights: str = "pretrained"
-    """pretrained, random, or the file that holds them."""
+    """Weights of the backbone: pretrained, random, or a file."""
     layers: Annotated[str | None, tyro.conf.arg(metavar="I,J,...")] = None
-    """Layers taken, from 0; by default four, evenly spread."""
+    """Layers to take features from, counted from 0; by default four, evenly spaced."""
     probe: str = "dpt"
-    """linear, multiscale, dpt, bnhead or light."""
+    """Kind of probe: linear, multiscale, dpt, bnhead or light."""
     preset: str = "default"
-    """default, probe3d (as its program does), or probe3d-old (as it did for the paper)."""
+    """Preset: default, probe3d (as its program does), or probe3d-old (as it did for the paper)."""
     learning_rate: float = 5e-4
 
     @property
     def config(self) -> ProbeConfig:
-        """The run."""
+        """Configuration of the run."""
         layers = None if self.layers is None else whole_numbers("--layers", self.layers, None)
         backbone = BackboneChoice(name=self.backbone, weights=self.weights, layers=layers)
         blueprint = self.blueprint(backbone, ProbeChoice(kind=self.probe), Form.BINS)
@@ -151,27 +151,29 @@ class ProbeOptions(CommonOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedOptions(CommonOptions):
-    """A whole network: encoder and decoder."""
+    """Options of a whole network: encoder and decoder."""
 
     network: Annotated[str, tyro.conf.arg(aliases=("-n",), metavar="NAME")] = "depth-cnn"
-    """The encoder: timm/MODEL, or another that 'train probe' takes; or depth-cnn and normal-cnn,
-    two small whole networks to begin with."""
+    """Encoder: timm/MODEL, or another that 'train probe' takes; or depth-cnn or normal-cnn, two
+    small whole networks to start with."""
     weights: str = "random"
-    """What the encoder starts from: random, pretrained, or a file."""
+    """Initial weights of the encoder: random, pretrained, or a file."""
     decoder: str | None = None
-    """light, dpt, linear, multiscale or bnhead; by default light, and linear for the small ones."""
+    """Decoder: light, dpt, linear, multiscale or bnhead; by default light, and linear for the two
+    small networks."""
     depth_loss: str = "scale_invariant"
-    """scale_invariant, l1, mse, berhu, or probe."""
+    """Loss of depth: scale_invariant, l1, mse, berhu, or probe."""
     normals_loss: str = "angular"
-    """angular, or uncertain, with which the network says how sure it is."""
+    """Loss of normals: angular, or uncertain, with which the network also predicts kappa, the
+    confidence of its normals."""
     learning_rate: float = 1e-3
-    """Of the decoder."""
+    """Learning rate of the decoder."""
     encoder_rate: float | None = None
-    """Of the encoder; by default that of the decoder where it begins at random, else a tenth."""
+    """Learning rate of the encoder; by default the decoder's with random weights, else a tenth."""
 
     @property
     def config(self) -> ProbeConfig:
-        """The run."""
+        """Configuration of the run."""
         for what, given, known in (
             ("--depth-loss", self.depth_loss, DepthLoss),
             ("--normals-loss", self.normals_loss, NormalsLoss),
@@ -199,15 +201,15 @@ class SupervisedOptions(CommonOptions):
 
 
 def whole_numbers(flag: str, text: str, count: int | None) -> tuple[int, ...]:
-    """Numbers with commas between.
+    """Parse whole numbers with commas between.
 
     Args:
-        flag: For messages.
-        text: What was given.
-        count: How many are expected; None for any.
+        flag: Name of the option, for messages.
+        text: Text to parse.
+        count: Expected count of numbers; None for any.
 
     Raises:
-        OptionError: If they are not whole, or not as many.
+        OptionError: If a number is not whole, or the count differs.
     """
     parts = [part.strip() for part in text.split(",")]
     numbers = tuple(int(part) for part in parts if part.removeprefix("-").isdecimal())

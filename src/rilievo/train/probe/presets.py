@@ -1,8 +1,8 @@
-"""Presets of probe training, and the one place that says what differs between them.
+"""Presets of probe training, and the differences between them.
 
 ``probe3d`` trains as the program released with Probe3D (El Banani et al. 2024) does, its oddities
-included: ``head`` as it stands, ``old`` as it stood when the paper's numbers were made. ``default``
-mends them.
+included, and ``probe3d-old`` as it did when the paper's numbers were made. ``default`` corrects the
+oddities.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,8 @@ from rilievo.train.probe.config import (
 from rilievo.types import Setting
 
 PRESETS = TREATMENTS
-"""``probe3d`` is the program's newest state, ``probe3d-old`` that behind the published numbers."""
+"""Names of presets: ``probe3d`` is the program's newest state, ``probe3d-old`` that behind the
+published numbers."""
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -48,16 +49,16 @@ REASONS: Mapping[str, str] = {
     "schedule": "a quarter of a cosine, not half of one as the paper says",
     "shuffle": "on one GPU the program never shuffles",
 }
-"""Why a field of a preset is not as in ``default``."""
+"""Reasons for the fields in which a preset differs from ``default``."""
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:
-    """The configuration of a preset.
+    """Return the configuration of a preset.
 
     Args:
-        name: In ``PRESETS``.
-        blueprint: What is trained; its treatment is set by the preset.
-        data: On what.
+        name: Name in ``PRESETS``.
+        blueprint: Network to train; its treatment is set by the preset.
+        data: Images to train on.
 
     Raises:
         OptionError: If there is no such preset.
@@ -65,7 +66,7 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
     if name not in PRESETS:
         raise OptionError(f"no preset '{name}'; {suggest(name, PRESETS)}")
     blueprint = replace(blueprint, depth=_depth_of(blueprint.depth, data))
-    # Without kappa there is but the plain angle to learn from.
+    # Without kappa only the plain angle can be learned from.
     normals = NormalsLoss.UNCERTAIN if blueprint.uncertainty else NormalsLoss.ANGULAR
     if name == "default":
         return ProbeConfig(
@@ -87,27 +88,27 @@ def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeCon
 
 
 def _depth_of(depth: DepthChoice, data: DataChoice) -> DepthChoice:
-    """What depth is in this data: NAVI's relative depth is stretched to 0.01 to 1 in each image."""
+    """Depth settings for this data: NAVI's relative depth is scaled to 0.01 to 1 in each image."""
     if data.dataset != "navi" or not (data.variant or "").startswith("relative"):
         return depth
     return replace(depth, kind=DepthKind.AFFINE, largest=min(depth.largest, 1.0))
 
 
 def overridden(config: ProbeConfig, changes: Mapping[str, Setting]) -> ProbeConfig:
-    """A configuration with some of its fields changed.
+    """Return a configuration with some of its fields changed.
 
     Args:
-        config: To start from.
+        config: Configuration to start from.
         changes: Values by field, a dot between a record and a field in it: ``losses.depth``.
 
     Raises:
-        OptionError: If there is no such field, or the value does not go with it.
+        OptionError: If there is no such field, or it does not take the value.
     """
     return changed(config, changes, fixed=("blueprint.", "data.", "preset"))
 
 
 def differences(config: ProbeConfig) -> tuple[Difference, ...]:
-    """What of a run is not as in ``default``, beside its data, seed, backbone, probe and task."""
+    """List what differs from ``default``, except data, seed, backbone, probe and task."""
     return find_differences(
         config,
         usual=preset_config("default", config.blueprint, config.data),

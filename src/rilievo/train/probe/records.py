@@ -1,4 +1,4 @@
-"""What a finished run says of itself: ``record.json`` beside its weights."""
+"""Record of a finished run: ``record.json`` beside its weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,29 +11,29 @@ from rilievo.train.differences import Difference
 RECORD = "record.json"
 
 CHECKPOINT = "checkpoint.pt"
-"""There while a run is under way."""
+"""File that exists while a run is in progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """What was done, beyond what ``config.json`` asked for.
+    """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        backbone_sha256: Of the backbone's weights, before training.
-        layers: Of the backbone that were taken.
-        backbone_parameters: How many weights the backbone has.
-        probe_parameters: How many the probe has.
-        images: That were trained on.
-        held_out: Images kept for validation.
-        passed_over: How many had no valid pixel, and taught nothing.
-        passed_over_ids: The first of them.
-        steps: Of gradient descent.
-        loss: Mean over the last epoch.
-        cpu_seconds: Spent, by all threads, stops not counted.
-        device: Where it ran.
-        torch_version: Of torch.
-        version: Of rilievo.
-        differences: What is not as in the preset ``default``.
+        backbone_sha256: sha256 of the backbone's weights before training.
+        layers: Layers of the backbone that features were taken from.
+        backbone_parameters: Number of weights of the backbone.
+        probe_parameters: Number of weights of the probe.
+        images: Number of images to train on.
+        held_out: Number of images held out for validation.
+        passed_over: Number of images without a valid pixel, which were skipped.
+        passed_over_ids: Ids of the first of them.
+        steps: Number of steps.
+        loss: Mean loss over the last epoch.
+        cpu_seconds: CPU time spent in steps by all threads, interruptions not counted.
+        device: Device that the run computed on.
+        torch_version: Version of torch.
+        version: Version of rilievo.
+        differences: Differences from the preset ``default``.
     """
 
     backbone_sha256: str
@@ -54,7 +54,7 @@ class TrainingRecord:
 
 
 def read_record(run: Path) -> TrainingRecord:
-    """What a finished run says of itself.
+    """Read the record of a finished run.
 
     Raises:
         InputError: If its record is broken.

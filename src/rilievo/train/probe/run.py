@@ -1,4 +1,4 @@
-"""Training of a probe, or of a whole network, into a run's folder that is a model."""
+"""Training of a probe, or of a whole network, into a run folder that is a model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from rilievo.train.probe.frames import TrainingFrames, open_frames
 from rilievo.train.probe.log import LOGS
 from rilievo.train.probe.records import CHECKPOINT, RECORD, TrainingRecord, read_record
 
-# torch is imported at the call: the core can then look at the package, and say what is missing.
+# torch is imported at the call, so that the core can import this module and report what is missing.
 if TYPE_CHECKING:
     from rilievo.networks.backbones import Backbone
     from rilievo.train.probe.cache import FeatureCache
@@ -33,22 +33,22 @@ def train_probe(
     backbone: "Backbone | None" = None,
     keeping: "FeatureCache | None" = None,
 ) -> TrainingRecord | None:
-    """Train a probe, and write a run's folder: ``load_model`` takes it.
+    """Train a probe and write a run folder, which ``load_model`` takes.
 
-    A run that came to its end is not done again. The folder gets ``config.json``,
-    ``weights.safetensors``, ``log.csv``, ``validation.csv`` and ``record.json``, and
-    ``checkpoint.pt`` while it is under way.
+    A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
+    ``log.csv``, ``validation.csv`` and ``record.json``, and ``checkpoint.pt`` while the run is in
+    progress.
 
     Args:
-        config: What to train, on what, how.
-        run: The folder.
-        options: How it is done.
-        frames: In place of those that ``config.data`` names, opened before.
-        backbone: In place of the one that the blueprint names, made before.
-        keeping: Features of a frozen backbone that are kept.
+        config: Configuration of the run.
+        run: Folder of the run.
+        options: Options that do not change the result.
+        frames: Frames already opened, in place of those that ``config.data`` names.
+        backbone: Backbone already made, in place of the one that the blueprint names.
+        keeping: Cache of the features of a frozen backbone.
 
     Returns:
-        What was done; None if it was stopped before its end.
+        Record of the run; None if it was stopped before its end.
 
     Raises:
         MissingExtraError: If torch or another package of training is not installed.
@@ -68,7 +68,7 @@ def train_probe(
     if is_finished(run, weights=WEIGHTS, record=RECORD):
         return read_record(run)
     loop = Loop(config, run, options, frames, backbone, keeping)
-    # Only now: what could not begin leaves no run behind.
+    # Only now, so that a run that cannot begin leaves no folder behind.
     _write_config(config, run)
     if not loop.go():
         return None
@@ -76,7 +76,7 @@ def train_probe(
 
 
 def _finished(loop: "Loop", run: Path, sha256: str) -> TrainingRecord:
-    """Weights first, then what they are, and only then, all synced, the checkpoint goes."""
+    """Write the weights, then their record, and delete the checkpoint once all is synced."""
     loop.write_weights(sha256)
     record = loop.record(sha256)
     with replacing(run / RECORD) as part:
@@ -87,13 +87,13 @@ def _finished(loop: "Loop", run: Path, sha256: str) -> TrainingRecord:
 
 
 def _check_folder(config: ProbeConfig, run: Path, *, resume: bool) -> ProbeConfig:
-    """See that a run in the folder, if there is any, is this one.
+    """Check that a run in the folder, if there is one, is this one.
 
     Returns:
-        The configuration as the run has it: its paths may be spelled otherwise.
+        Configuration as the run has it; its paths may be spelled differently.
 
     Raises:
-        OutputError: If something else lies there.
+        OutputError: If something else is in the folder.
     """
     if run.is_dir():
         sweep_parts(run)

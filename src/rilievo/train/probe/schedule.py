@@ -1,4 +1,4 @@
-"""The learning rate over a run: linear warm-up, then a half or a quarter of a cosine."""
+"""Schedule of the learning rate: linear warm-up, then a half or a quarter of a cosine."""
 
 import math
 
@@ -6,16 +6,16 @@ from rilievo.train.probe.config import ProbeConfig, Schedule
 
 
 def rate_factor(config: ProbeConfig, *, step: int, epoch_steps: int) -> float:
-    """The learning rate of a step, as a share of its peak.
+    """Return the learning rate of a step, as a share of its peak.
 
-    It climbs linearly from ``start_factor`` for ``warm_up`` epochs and then falls to
+    It rises linearly from ``start_factor`` over ``warm_up`` epochs and then falls to
     ``final_factor``: with r from 0 to 1 over what remains, by (1 + cos πr) / 2, or by cos(πr / 2),
-    which is Probe3D's and stays high for long.
+    which is Probe3D's schedule and stays high for long.
 
     Args:
-        config: Of the run.
-        step: From 0.
-        epoch_steps: Steps an epoch has.
+        config: Configuration of the run.
+        step: Number of the step, from 0.
+        epoch_steps: Steps per epoch.
     """
     warm_up, total = config.warm_up * epoch_steps, config.epochs * epoch_steps
     if step < warm_up:

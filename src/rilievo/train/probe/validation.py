@@ -1,4 +1,4 @@
-"""Scores on the images that a run holds out, to see whether it learns and when it stops."""
+"""Scores on the images that a run holds out, to see whether and how long it learns."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from rilievo.train.probe.learner import Learner, as_input
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Means over images at the size that is trained on; NaN of what is not read out.
+    """Means over images at the training size; NaN for what is not predicted.
 
     Attributes:
         abs_rel: Mean |predicted - true| / true, depth as predicted.

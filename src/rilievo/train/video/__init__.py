@@ -1,1 +1,1 @@
-"""Depth learned from video without true depth (Godard et al. 2019, and what came after)."""
+"""Depth learned from video without true depth (Godard et al. 2019, and later work)."""

@@ -1,7 +1,6 @@
-"""Changes of a sample by chance: mirrored, and in other colours for the networks.
+"""Random augmentation of a sample: mirroring, and colour changes of what the networks see.
 
-All frames of a sample change alike: between frames that change each in its own way, nothing could
-be compared.
+All frames of a sample change alike, since they are compared with one another.
 """
 
 from dataclasses import replace
@@ -20,7 +19,7 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 def augmented(
     views: OneViews, augmentation: VideoAugmentation, rng: np.random.Generator
 ) -> OneViews:
-    """A sample as an epoch sees it; the same state of ``rng`` gives the same one."""
+    """Augment a sample; the same state of ``rng`` gives the same result."""
     flip, jitter = rng.random(2)
     change = draw_change(augmentation, rng)
     if flip < augmentation.flip:
@@ -32,7 +31,7 @@ def augmented(
 
 
 def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> ColourChange:
-    """Factors around 1 and a turn of hue around 0, uniform, in an order by chance."""
+    """Draw factors around 1 and a rotation of the hue around 0, uniform, in random order."""
     spreads = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     brightness, contrast, saturation = (
         float(rng.uniform(max(0.0, 1 - spread), 1 + spread)) for spread in spreads
@@ -47,15 +46,15 @@ def draw_change(augmentation: VideoAugmentation, rng: np.random.Generator) -> Co
 
 
 def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
-    """What a mirrored scene looks like: (x, y, z) becomes (-x, y, z) in every camera.
+    """Mirror the scene of a sample: (x, y, z) becomes (-x, y, z) in every camera.
 
-    So the left eye stays the left picture of its pair, and the other eye changes sides: known
-    motion M becomes S M S with S = diag(-1, 1, 1, 1), and a baseline changes its sign.
+    The target stays the target, and the other camera of a stereo pair changes sides: known motion M
+    becomes S M S with S = diag(-1, 1, 1, 1), and a baseline changes its sign.
 
     Args:
-        views: Not changed.
-        move_centre: Whether the principal point moves along; the published program leaves it,
-            which holds only where it lies in the middle.
+        views: Sample to mirror; not changed.
+        move_centre: Whether the principal point moves too; the published program leaves it, which
+            is right only where it lies in the middle.
     """
     width = views.frames.shape[2]
     K = flip_K(views.K, width=width).astype(np.float32) if move_centre else views.K

@@ -12,24 +12,24 @@ from rilievo.losses.views import Views
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneViews:
-    """One target frame and its sources, at the size that is trained on.
+    """One target frame and its sources, at the training size.
 
-    Bytes, not floats: a quarter of the memory, and of what goes to a device.
+    Frames are bytes, not floats, which take four times the memory and transfer.
 
     Attributes:
-        id: Of the target.
-        frames: The target, then its sources in the order of ``offsets``, as the camera saw them.
-        seen: The same for the networks; None where their colours are not changed.
-        offsets: Of each source in time; 0 the other eye.
-        pyramid: The target, and its sources where they are compared at coarser sizes, at the
-            sizes of scales 1 to 3, each made from the one before.
+        id: Id of the target.
+        frames: Target, then its sources in the order of ``offsets``, as the camera saw them.
+        seen: Frames that the networks see; None where their colours are not changed.
+        offsets: Offset of each source in time; 0 is the other camera of a stereo pair.
+        pyramid: Target, and its sources where they are compared at coarser sizes, at the sizes of
+            scales 1 to 3, each made from the one before.
         K: Intrinsics [px] at this size.
         source_T_target: Known motion of each source; None where it is to be learned.
         travelled: Distance [m] between target and each source, NaN where unknown; None where
             nothing is known.
         valid: Pixels of the target that count; None where all do.
         hints: Depth of the target by stereo matching, in the unit of known motion, 0 where there
-            is none; None where nobody asked.
+            is none; None where hints are off.
     """
 
     id: str
@@ -46,15 +46,15 @@ class OneViews:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a step sees.
+    """Batch of a run.
 
     Attributes:
-        step: Its number, from 0 at the start of the run.
-        epoch: From 0.
-        views: The frames.
-        ids: Of the targets.
-        skipped: One line for each target that was passed over because a frame of it is broken;
-            another stands in its place.
+        step: Number of the batch, from 0 at the start of the run.
+        epoch: Number of the epoch, from 0.
+        views: Frames.
+        ids: Ids of the targets.
+        skipped: One line for each target that was replaced by another because a frame of it is
+            broken.
     """
 
     step: int
@@ -67,8 +67,8 @@ class Batch:
 def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
     """Stack targets whose sources have the same offsets.
 
-    Colours go to the device as bytes and become floats there. Where no colours were changed,
-    what the networks see is the same tensors, not copies.
+    Colours go to the device as bytes and become floats there. Where no colours were changed, the
+    networks see the same tensors, not copies.
     """
     first = views[0]
     assert all(each.offsets == first.offsets for each in views), "of one set of frames"
@@ -104,7 +104,7 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
 def _floats(
     frames: list[UInt8[np.ndarray, "n h w 3"]], device: torch.device | str
 ) -> tuple[Float32[Tensor, "b 3 h w"], ...]:
-    """The first frames of all samples, the second ones, and so on, in 0..1."""
+    """Stack the first frames of all samples, the second ones, and so on, in 0..1."""
     stacked = _tensor(np.stack(frames, axis=1), device)
     return tuple(
         each.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
@@ -147,7 +147,7 @@ def _hints(views: list[OneViews], device: torch.device | str) -> Float32[Tensor,
 
 
 def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
-    """On its way to a GPU memory is pinned, so that nobody waits for it."""
+    """Move an array to a device; memory is pinned for a GPU, so that the copy is asynchronous."""
     tensor = torch.from_numpy(array)
     if torch.device(device).type == "cuda":
         tensor = tensor.pin_memory()

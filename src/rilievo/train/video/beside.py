@@ -1,4 +1,4 @@
-"""True depth that lies beside frames, which no training sees and validation can be held against."""
+"""True depth stored beside frames, which validation is scored against and training never sees."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -21,13 +21,13 @@ _STEPS_A_METRE = 1000
 
 
 def depth_beside(frame: Path) -> Float32[np.ndarray, "h w"] | None:
-    """True depth [m] of a frame, 0 where unknown; None where none lies beside it.
+    """Read the true depth [m] of a frame, 0 where unknown; None where none is stored beside it.
 
-    Looked for are a folder that a ``rilievo.yaml`` describes, such as rendered clips are, the
-    depth camera's pictures of 7-Scenes, and the laser scans of KITTI raw.
+    It is looked for in a folder that a ``rilievo.yaml`` describes, such as a rendered clip, in the
+    depth images of 7-Scenes, and in the laser scans of KITTI raw.
 
     Raises:
-        InputError: If it is there and broken.
+        InputError: If it exists and is broken.
     """
     home = frame.parent.parent
     if (home / FILE_NAME).is_file():
@@ -54,7 +54,7 @@ def _folder(home: Path) -> Dataset | None:
     try:
         return open_dataset("folder", home)
     except RilievoError:
-        # What describes no truth says nothing about frames.
+        # A file that does not describe a dataset has no truth for the frames.
         return None
 
 

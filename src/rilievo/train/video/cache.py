@@ -1,10 +1,10 @@
-"""Frames decoded once: a file of bytes for each sequence, which is mapped into memory.
+"""Cache of decoded frames: a file of bytes for each sequence, which is mapped into memory.
 
-``NAME-KEY.frames`` has the frames one after the other, ``NAME-KEY.state`` a byte for each: 0 is
-not there yet, 1 is there, 2 is broken. The key is made of the names, sizes and times of the files
-and of what is done to them, so changed footage gets another cache. A frame's byte is written after
-the frame, so a run that is killed goes on where it was. Frames that nobody needs are holes in the
-file and take no room.
+``NAME-KEY.frames`` has the frames one after the other, ``NAME-KEY.state`` a byte for each: 0 is not
+decoded yet, 1 is decoded, 2 is broken. The key is a hash of the names, sizes and times of the files
+and of their processing, so changed footage gets another cache. A frame's byte is written after the
+frame, so a killed run resumes where it was. Frames that are not needed are holes in the file and
+take no space.
 """
 
 import os
@@ -38,7 +38,7 @@ from rilievo.train.video.stores import Progress, how_straight
 
 
 class CachedFrames:
-    """Frames of a cache. Processes that get one each map the file themselves."""
+    """Frames of a cache; after pickling to another process, that process maps the file itself."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class CachedFrames:
         return {**self.__dict__, "_map": None}
 
     def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """One frame, as it lies in the file.
+        """Return one frame, as it is in the file.
 
         Raises:
             InputError: If it is broken.
@@ -78,18 +78,18 @@ def cached(
     wanted: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> CachedFrames:
-    """The frames of a sequence from its cache, which is filled first where it is not whole.
+    """Return the frames of a sequence from its cache, after decoding those that are missing.
 
     Args:
-        sequence: Of files or of a video.
-        size: (height, width) to keep them at.
-        folder: Of the cache.
+        sequence: Sequence of files, or of a video.
+        size: (height, width) of the cached frames.
+        folder: Folder of the cache.
         wanted: Indices of the frames that are needed; None for all.
-        progress: Told of every frame.
+        progress: Called for every frame that is decoded.
 
     Raises:
         InputError: If a frame is not of the size of the others, or a video cannot be read.
-        OutputError: If there is no room, or the folder cannot be written.
+        OutputError: If there is not enough space, or the folder cannot be written.
     """
     make_folder(folder)
     files = cache_files(sequence, size, folder)
@@ -132,7 +132,7 @@ def _of_files(
 def _of_video(
     sequence: FrameSequence, size: tuple[int, int], files: CacheFiles, progress: Progress | None
 ) -> CachedFrames:
-    """A video is decoded from its beginning, since frames in its middle hang on those before."""
+    """Decode a video from its beginning, since its frames depend on those before them."""
     about = stored_about(files)
     if about is None:
         assert sequence.video is not None, "of a video"
@@ -152,7 +152,7 @@ def _of_video(
 
 
 class _Writer:
-    """Puts frames at their places; a frame's byte follows the frame."""
+    """Writer of frames at their offsets; the state byte is written after the frame."""
 
     def __init__(self, files: CacheFiles, count: int, bytes_each: int) -> None:
         self._files, self._bytes, self._count = files, bytes_each, count
@@ -168,7 +168,7 @@ class _Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # What the cache says of itself comes after this.
+        # The description of the cache is written after this.
         for file in (self._frames, self._state):
             sync_open_file(file)
         os.close(self._frames)
@@ -193,7 +193,7 @@ def _write_all(file: int, data: bytes, offset: int) -> None:
 def _decoded(
     sequence: FrameSequence, size: tuple[int, int], indices: Sequence[int]
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"] | str]]:
-    """Frames in order, a few of them decoded at a time: Pillow works without Python's lock."""
+    """Yield frames in order, a few of them decoded in parallel: Pillow releases the GIL."""
     how = how_straight(sequence)
 
     def read(index: int) -> UInt8[np.ndarray, "h w 3"] | str:

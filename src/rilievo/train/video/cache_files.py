@@ -1,4 +1,4 @@
-"""The files of a cache of frames: their names, and what they say of themselves."""
+"""Files of a cache of frames: their names and descriptions."""
 
 import hashlib
 import json
@@ -20,21 +20,21 @@ from rilievo.train.video.motion import METHOD
 from rilievo.train.video.sequences import FrameSequence
 
 THERE, BROKEN = 1, 2
-"""In the byte of a frame; 0 is not there yet."""
+"""Values of the state byte of a frame; 0 is not decoded yet."""
 
 _FORMAT = "rilievo-frames/1"
 _ROOM = 256 * 2**20
-"""Left free on the disk [bytes]."""
+"""Space that is left free on the disk [bytes]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheFiles:
-    """Where the cache of one sequence lies.
+    """Paths of the cache of one sequence.
 
     Attributes:
-        frames: Bytes of the frames.
-        state: A byte for each.
-        about: What it is of, once it is whole: JSON.
+        frames: Pixels of the frames.
+        state: State byte of each frame.
+        about: Description of the cache (JSON), written once it is complete.
     """
 
     frames: Path
@@ -43,10 +43,10 @@ class CacheFiles:
 
 
 def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) -> CacheFiles:
-    """The files of the cache of a sequence, there or not.
+    """Return the paths of the cache of a sequence, which may not exist.
 
     Raises:
-        InputError: If one of its files cannot be reached.
+        InputError: If a file of the sequence cannot be reached.
     """
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
     stem = f"{name or 'frames'}-{_key(sequence, size)}"
@@ -58,20 +58,20 @@ def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) ->
 
 
 def motion_file(files: CacheFiles, K: Float64[np.ndarray, "3 3"], least: float) -> Path:
-    """Where the motion of a sequence is remembered, as measured with these."""
+    """Return the path of the stored motion of a sequence, as measured with these settings."""
     key = hashlib.sha256(repr((METHOD, K.tolist(), least)).encode()).hexdigest()[:8]
     return files.frames.with_suffix(f".motion-{key}.json")
 
 
 def taken_bytes(frames: Path) -> int:
-    """Room on the disk that a file of frames takes; its holes take none."""
+    """Space on the disk that a file of frames takes [bytes]; its holes take none."""
     found = frames.stat()
     blocks = getattr(found, "st_blocks", None)
     return found.st_size if blocks is None else 512 * blocks
 
 
 def stored_state(files: CacheFiles, count: int) -> UInt8[np.ndarray, "n"]:
-    """The byte of each frame; 0 of those that a run which was killed did not get to."""
+    """Read the state byte of each frame; 0 for frames that a killed run did not get to."""
     state = np.zeros(count, np.uint8)
     if files.state.is_file() and files.frames.is_file():
         stored = np.frombuffer(files.state.read_bytes(), np.uint8)[:count]
@@ -80,13 +80,13 @@ def stored_state(files: CacheFiles, count: int) -> UInt8[np.ndarray, "n"]:
 
 
 def said_broken(files: CacheFiles) -> dict[int, str]:
-    """Why frames are broken, of those that were found to be."""
+    """Read the reasons why frames are broken, by index."""
     about = stored_about(files)
     return {} if about is None else {int(index): why for index, why in about["broken"].items()}
 
 
 def stored_about(files: CacheFiles) -> Mapping[str, Any] | None:
-    """What the cache says of itself; None where it is not whole."""
+    """Read the description of the cache; None where it is not complete."""
     if not files.about.is_file() or not files.frames.is_file():
         return None
     try:
@@ -97,7 +97,7 @@ def stored_about(files: CacheFiles) -> Mapping[str, Any] | None:
 
 
 def _is_ours(about: Mapping[str, Any]) -> bool:
-    """Whether it has all that is asked of it; what has not is made anew."""
+    """Whether a description has all fields; an incomplete one is made anew."""
     broken, count, fault = about.get("broken"), about.get("count"), about.get("fault", False)
     return (
         about.get("format") == _FORMAT
@@ -117,7 +117,7 @@ def write_about(
     broken: Mapping[int, str],
     fault: str | None,
 ) -> None:
-    """Say of what the cache is, once it is whole."""
+    """Write the description of a complete cache."""
     about = {
         "format": _FORMAT,
         "sequence": sequence.id,
@@ -131,10 +131,10 @@ def write_about(
 
 
 def check_room(path: Path, count: int, size: tuple[int, int]) -> None:
-    """Refuse to begin what the disk has no room for.
+    """Check that the disk has space for the frames.
 
     Raises:
-        OutputError: If so many frames do not fit.
+        OutputError: If it has not.
     """
     needed = count * size[0] * size[1] * 3
     free = shutil.disk_usage(path.parent).free
@@ -160,7 +160,7 @@ def _stamp(file: Path) -> str:
     try:
         found = file.stat()
     except FileNotFoundError:
-        return "missing"  # said when its frame is asked for
+        return "missing"  # reported when its frame is requested
     except OSError as error:
         raise unreadable(error, file) from error
     return f"{found.st_size} {found.st_mtime_ns}"

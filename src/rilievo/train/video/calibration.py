@@ -1,8 +1,8 @@
-"""Intrinsics and lens distortion from the files that calibration programs write.
+"""Intrinsics and lens distortion from the files of calibration programs.
 
-Read are: K as text (four or nine numbers), npy, and YAML or JSON of ROS (``camera_matrix``,
-``image_width``), OpenCV (``!!opencv-matrix``), Open3D (``intrinsic_matrix``, column by column) and
-the plain ``fx: ... fy: ... cx: ... cy: ...``.
+Supported formats are K as text (four or nine numbers), npy, and YAML or JSON of ROS
+(``camera_matrix``, ``image_width``), OpenCV (``!!opencv-matrix``), Open3D (``intrinsic_matrix``,
+column by column) and the plain ``fx: ... fy: ... cx: ... cy: ...``.
 """
 
 import re
@@ -38,12 +38,12 @@ _LENGTHS = (0, 4, 5, 8, 12, 14)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What a file says of a camera.
+    """Calibration of a camera, as a file has it.
 
     Attributes:
         K: Intrinsics [px].
-        shape: (height, width) of the frames they hold for; None where the file does not say.
-        lens: None where the file says of none, or of one that changes nothing.
+        shape: (height, width) of the frames that K is for; None where the file has no size.
+        lens: Distortion; None where the file has none, or one that changes nothing.
     """
 
     K: Float64[np.ndarray, "3 3"]
@@ -52,11 +52,11 @@ class Calibration:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read such a file.
+    """Read a calibration file.
 
     Raises:
-        InputError: If it is missing, is none of these, or has a model of the lens that we do not
-            know.
+        InputError: If the file is missing, has none of these formats, or has a lens model that is
+            not supported.
         MissingExtraError: If it is YAML and PyYAML is not installed.
     """
     if path.suffix.lower() not in _YAML_SUFFIXES:
@@ -77,7 +77,7 @@ def _entries(path: Path) -> Mapping[str, Any]:
         if path.suffix.lower() == ".json":
             found = parse_json(text)  # YAML refuses the tabs of most JSON
         else:
-            # OpenCV's own head and tags are no YAML of today; they mark an ordinary mapping.
+            # OpenCV's header and tags are not standard YAML; they mark an ordinary mapping.
             text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
             found = parse_yaml(text)
     except ModuleNotFoundError as missing:
@@ -131,7 +131,7 @@ def _lens(entries: Mapping[str, Any], path: Path) -> Lens | None:
 
 
 def _numbers(entry: Any, path: Path) -> list[float]:
-    """The numbers of ``[...]``, of rows of such, or of ``data`` in a mapping."""
+    """Return the numbers of ``[...]``, of rows of such, or of ``data`` in a mapping."""
     if isinstance(entry, Mapping):
         entry = entry.get("data")
     if not isinstance(entry, Sequence) or isinstance(entry, str):

@@ -1,4 +1,4 @@
-"""Which camera took a sequence: what the user says, what lies beside it, or a guess."""
+"""Camera of a sequence: given by the user, read from a file beside it, or assumed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +17,23 @@ from rilievo.train.video.lens import Lens
 from rilievo.types import Camera, CameraSource
 
 _LEAST_FOV, _GREATEST_FOV = 5.0, 160.0
-"""Of a camera that such training works with [degrees]."""
+"""Range of fields of view that such training works with [degrees]."""
 _ENDLESS = 1e9
-"""No principal point is as far away [px]."""
+"""Limit to which a principal point is clipped in messages [px]."""
 _MIDDLE = 0.2
-"""Principal points farther from the middle of the frame, as a share of its side, are another
-frame's."""
+"""Largest distance of a principal point from the middle of the frame, as a share of its side; a
+larger one belongs to frames of another size."""
 _SAME_ASPECT = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceCamera:
-    """The camera of a sequence at the size of its files.
+    """Camera of a sequence at the size of its files.
 
     Attributes:
-        camera: Intrinsics [px], and where they came from.
-        lens: To be taken out of the frames; None where they are straight.
-        note: What the user should know of it; None where nothing.
+        camera: Intrinsics [px] and their origin.
+        lens: Distortion to remove from the frames; None where they have none.
+        note: Note for the user; None where there is nothing to say.
     """
 
     camera: Camera
@@ -42,10 +42,10 @@ class SequenceCamera:
 
 
 def said_camera(data: VideoData) -> Calibration | None:
-    """What the user says of the camera, in numbers or by a file.
+    """Return the camera that the user gives, in numbers or by a file; None without.
 
     Raises:
-        OptionError: If it is said twice, or no camera has these numbers.
+        OptionError: If it is given twice, or no camera has these numbers.
         InputError: If the file cannot be used.
     """
     said = [
@@ -80,18 +80,18 @@ def choose_camera(
     beside: Calibration | None = None,
     exif: Camera | None = None,
 ) -> SequenceCamera:
-    """The camera of one sequence. What the user says wins; then its own file, EXIF, a guess.
+    """Choose the camera of one sequence: the user's, else that of its own file, EXIF or a guess.
 
     Args:
-        data: What the user says.
-        shape: (height, width) of its frames.
-        name: What messages call it.
-        beside: What its own files say.
-        exif: What its photographs say.
+        data: Data of the run, with the camera that the user gives.
+        shape: (height, width) of the frames.
+        name: Name of the sequence in messages.
+        beside: Calibration from the sequence's own files.
+        exif: Camera from the EXIF data of its photographs.
 
     Raises:
         OptionError: If the user's camera cannot have taken frames of this size.
-        InputError: If that in its own file cannot.
+        InputError: If the camera in its own file cannot.
     """
     said = said_camera(data)
     if said is not None:
@@ -115,7 +115,7 @@ def choose_camera(
 
 
 def _fitted(given: Calibration, shape: tuple[int, int], name: str) -> SequenceCamera:
-    """Intrinsics at the size of the frames, refused where they are of other frames."""
+    """Scale intrinsics to the size of the frames, and refuse those of other frames."""
     K, note = given.K, None
     if given.shape is not None and given.shape != shape:
         ratio = (shape[1] / shape[0]) / (given.shape[1] / given.shape[0])

@@ -1,4 +1,4 @@
-"""The state of a run on disk, written whole or not at all."""
+"""Checkpoints: the state of a run on disk. Writes are atomic."""
 
 import io
 from collections import OrderedDict
@@ -25,14 +25,14 @@ class RunState:
     """Everything that changes while a network learns from video.
 
     Attributes:
-        learner: The networks, and the focal lengths where they are refined.
-        optimizer: With its moments.
-        scaler: What keeps the scale of fp16's gradients; has nothing to keep otherwise.
+        learner: Networks, and the focal lengths where they are refined.
+        optimizer: Optimizer with its moments.
+        scaler: Scaler of fp16's gradients; has no state in other precisions.
         step: Steps done.
-        skipped: A line for each target that was passed over.
-        seconds: Spent in steps, stops not counted.
-        best_error: Least error on the targets held out; infinite before the first validation.
-        best_step: The step that had it.
+        skipped: One line for each target that was skipped.
+        seconds: Time spent in steps, interruptions not counted.
+        best_error: Least error on the held-out targets; infinite before the first validation.
+        best_step: Step that had this error.
         warned: Kinds of warnings that were given.
     """
 
@@ -48,16 +48,16 @@ class RunState:
 
 
 def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
-    """Write the state; whatever happens meanwhile, the checkpoint before stays until it is whole.
+    """Write the state; the previous checkpoint stays until the new one is complete.
 
     Args:
-        state: Of the run.
-        path: Where.
-        fingerprint: Of the configuration and the number of processes: a checkpoint goes on with
-            the same alone.
+        state: State of the run.
+        path: File to write.
+        fingerprint: sha256 of the configuration and the number of processes: a checkpoint resumes
+            with the same ones only.
 
     Raises:
-        OutputError: If the system refuses, as on a full disk.
+        OutputError: If the file cannot be written, as on a full disk.
     """
     entries = {
         "fingerprint": fingerprint,
@@ -70,7 +70,7 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "best": (state.best_error, state.best_step),
         "warned": sorted(state.warned),
     }
-    # torch, writing to a full disk, ends the process from a destructor; bytes do not.
+    # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
     buffer = io.BytesIO()
     torch.save(entries, buffer)
     with replacing(path) as part:
@@ -78,7 +78,7 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
 
 
 def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
-    """Put the run back where the checkpoint was written.
+    """Restore the state of a run from a checkpoint.
 
     Raises:
         InputError: If the file is no checkpoint of this run.
@@ -112,11 +112,11 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
 
 
 def save_weights(networks: nn.Module, path: Path) -> None:
-    """Write what was learned, as safetensors.
+    """Write the learned weights as safetensors.
 
     Raises:
         MissingExtraError: If safetensors is not installed.
-        OutputError: If the system refuses, as on a full disk.
+        OutputError: If the file cannot be written, as on a full disk.
     """
     try:
         from safetensors.torch import save

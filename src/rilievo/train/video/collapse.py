@@ -1,7 +1,7 @@
-"""Early signs that a run learns nothing: what they are, and what to try.
+"""Early signs that a run learns nothing, and what to try.
 
-Depth from video has trivial answers that no loss forbids: a flat wall, a camera that stands still,
-a mask over everything. Each is looked for in the means of a row of the log, and said once.
+Depth from video has trivial solutions that no loss forbids: a flat wall, a static camera, a mask
+over everything. Each is looked for in the means of a row of the log, and reported once.
 """
 
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from rilievo.train.video.log import StepRow, WarningRow
 
 PATIENCE = 4
-"""Rows in a row that show a sign before it is said."""
+"""Number of consecutive rows that show a sign before it is reported."""
 FIRST_STEP = 200
-"""A network fresh from chance shows most of the signs."""
+"""First step at which signs count; a network with random weights shows most of them."""
 _LATER = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sign:
-    """One way to fail.
+    """Sign of one kind of failure.
 
     Attributes:
-        kind: Its name.
-        shows: Whether a row shows it.
-        text: What it means, and what to try; filled with the row's numbers.
-        first_step: Before it the sign means nothing.
+        kind: Name of the sign.
+        shows: Function that tells whether a row shows it.
+        text: Explanation, and what to try; formatted with the row's numbers.
+        first_step: First step at which the sign counts.
     """
 
     kind: str
@@ -71,17 +71,17 @@ SIGNS = (
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """Looks at every row of a run.
+    """Detector of signs, which looks at every row of a run.
 
     Attributes:
-        said: Kinds of signs that were said already.
+        said: Kinds of signs that were reported already.
     """
 
     said: set[str] = field(default_factory=set)
     _counts: dict[str, int] = field(default_factory=dict)
 
     def look(self, row: StepRow) -> list[WarningRow]:
-        """The signs that became certain with this row."""
+        """Return the signs that became certain with this row."""
         found = []
         for sign in SIGNS:
             shows = row.step >= sign.first_step and sign.shows(row)

@@ -1,8 +1,8 @@
-"""Changes of colour as torchvision defines them, fused: one pass over a frame for all four.
+"""Colour changes as torchvision defines them, fused into one pass over a frame for all four.
 
 Brightness scales; contrast blends with the mean grey of the frame; saturation blends with the grey
-of the pixel; hue turns in HSV. Each result is kept to 0..1, as ``torchvision.transforms`` keeps
-those of floats. The order is drawn too, so a compiled kernel takes it as numbers.
+of the pixel; hue rotates in HSV. Each result is clamped to 0..1, as ``torchvision.transforms`` does
+for floats. The order is random too, so a compiled kernel takes it as numbers.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourChange:
-    """One draw, the same for all frames of a sample.
+    """Colour change of a sample, the same for all its frames.
 
     Attributes:
-        order: In which the four are done.
+        order: Order of the four changes.
         brightness: Factor; 1 changes nothing.
-        contrast: Share of the frame against its mean grey; 1 changes nothing.
-        saturation: Share of the pixel against its grey; 1 changes nothing.
-        hue: Turn, in whole turns of -0.5 to 0.5; 0 changes nothing.
+        contrast: Weight of the frame against its mean grey; 1 changes nothing.
+        saturation: Weight of the pixel against its grey; 1 changes nothing.
+        hue: Rotation in full turns, in [-0.5, 0.5]; 0 changes nothing.
     """
 
     order: tuple[int, ...] = (BRIGHTNESS, CONTRAST, SATURATION, HUE)
@@ -46,7 +46,7 @@ class ColourChange:
 
 
 def changed(frame: UInt8[np.ndarray, "h w 3"], change: ColourChange) -> UInt8[np.ndarray, "h w 3"]:
-    """A frame in other colours, rounded once at the end."""
+    """Change the colours of a frame, rounding once at the end."""
     result = np.empty_like(frame)
     order, values = _as_numbers(change)
     _change_levels(np.ascontiguousarray(frame), order, values, result)
@@ -56,7 +56,7 @@ def changed(frame: UInt8[np.ndarray, "h w 3"], change: ColourChange) -> UInt8[np
 def changed_floats(
     frame: Float32[np.ndarray, "3 h w"], change: ColourChange
 ) -> Float32[np.ndarray, "3 h w"]:
-    """The same of numbers in 0..1, not rounded."""
+    """Change the colours of a frame of floats in 0..1, without rounding."""
     result = np.array(frame, order="C")
     order, values = _as_numbers(change)
     _change(result, order, values)
@@ -69,7 +69,7 @@ def _as_numbers(change: ColourChange) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kernel(function: Any) -> Any:
-    # Threads of the loader run it side by side, which needs Python's lock to be let go.
+    # Threads of the loader run it in parallel, which needs the GIL to be released.
     return compiled(function, nogil=True)
 
 
@@ -98,7 +98,7 @@ def _turned(sector, largest, spread):
 @_kernel
 @no_type_check
 def _turn_hue(line, turn):
-    """Selections, no branches, so that it becomes vector instructions."""
+    """Rotate the hue of one row; selections, no branches, so that the compiler vectorises it."""
     shift = np.float32(6) * turn
     for x in range(line.shape[1]):
         r, g, b = line[0, x], line[1, x], line[2, x]
@@ -137,7 +137,7 @@ def _saturate(line, value):
 @_kernel
 @no_type_check
 def _change_line(line, order, values, mean):
-    """The changes of an order, on one row of pixels."""
+    """Apply the changes of an order to one row of pixels."""
     for kind in order:
         value = values[kind]
         if kind == 0:
@@ -153,7 +153,7 @@ def _change_line(line, order, values, mean):
 @_kernel
 @no_type_check
 def _change(planes, order, values):
-    """Change floats in place: first what comes before contrast, which has to know the mean."""
+    """Change floats in place: first what comes before contrast, which needs the mean grey."""
     height, width = planes.shape[1:]
     contrast = 0
     while order[contrast] != 1:

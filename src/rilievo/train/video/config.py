@@ -1,4 +1,4 @@
-"""What a training run on video is made of."""
+"""Configuration of a training run on video."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,10 +13,10 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 class SourceKind(StrEnum):
-    """How frames lie on disk."""
+    """Layout of frames on disk."""
 
     FRAMES = "frames"
-    """Videos, folders of frames, or a folder of such."""
+    """Videos, folders of frames, or a folder of these."""
     KITTI_RAW = "kitti-raw"
     KITTI_ODOMETRY = "kitti-odometry"
     CITYSCAPES = "cityscapes"
@@ -24,53 +24,53 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoData:
-    """Which frames a run trains on."""
+    """Frames that a run trains on."""
 
     kind: SourceKind = SourceKind.FRAMES
     roots: tuple[str, ...]
-    """Videos or folders; of the named datasets, one folder."""
+    """Videos or folders; for a named dataset, one folder."""
     split: str | None = None
-    """A list's file, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
+    """File of a list, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
     camera: tuple[float, float, float, float] | None = None
-    """fx, fy, cx, cy [px] at the frames' own size; pixel centres at whole numbers."""
+    """Intrinsics fx, fy, cx, cy [px] at the frames' own size; pixel centres at whole numbers."""
     camera_file: str | None = None
-    """Intrinsics (and lens distortion) from a file: YAML, or a matrix as text."""
+    """File of intrinsics (and lens distortion): YAML, or a matrix as text."""
     fov: float | None = None
     """Horizontal field of view [degrees], where nothing better is known."""
     published_camera: bool = False
-    """Whether every frame is given the one K of the published program: 0.58 and 1.92 of width and
-    height, the principal point at their halves."""
+    """Whether all frames have the one K of the published program: fx is 0.58 of the width, fy 1.92
+    of the height, and the principal point half of each."""
     learn_camera: bool = False
     """Whether the focal lengths are refined while training."""
     poses: str | None = None
-    """Known motion, for metric scale: a file of KITTI's or TUM's, or 'auto' for the one beside."""
+    """Known poses, for metric scale: a KITTI or TUM file, or 'auto' for the file beside frames."""
     follow_poses: bool = False
-    """Whether known motion takes the place of the pose network's."""
+    """Whether known motion replaces that of the pose network."""
     stereo: bool = False
-    """Whether the other eye is a source too."""
+    """Whether the other camera of the stereo pair is a source too."""
     baseline: float | None = None
-    """Between the eyes, in the depth's unit; None takes the calibration's [m]. The published
-    program says 0.1 for KITTI's 0.54 m."""
+    """Distance between the two cameras, in the depth's unit; None takes the calibration's [m]. The
+    published program uses 0.1 for KITTI's 0.54 m."""
     temporal: bool = True
-    """Whether the neighbours in time are sources; without them, stereo alone."""
+    """Whether neighbours in time are sources; without them, stereo alone."""
     stride: int | None = None
-    """Frames between neighbours; None chooses it by measured motion."""
+    """Frames between neighbours; None chooses it from the measured motion."""
     least_motion: float = 1.0
-    """Median motion [px at the training size] below which a frame is passed over as still."""
+    """Median motion [px at the training size] below which a frame is skipped as static."""
     held_out: float = 0.05
-    """Share of the frames kept for validation: the last of every sequence."""
+    """Share of the targets held out for validation: the last of every sequence."""
     limit: int | None = None
-    """The first targets alone."""
+    """Number of training targets to use, from the first; None for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoAugmentation:
-    """How frames are changed; all frames of a sample alike, drawn once."""
+    """Augmentation, drawn once per sample and the same for all its frames."""
 
     flip: float = 0.5
-    """How often a sample is mirrored; its principal point moves with it."""
+    """Probability that a sample is mirrored."""
     jitter: float = 0.5
-    """How often what the networks see is changed in colour."""
+    """Probability that the colours that the networks see are changed."""
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.2
@@ -86,41 +86,41 @@ class VideoAugmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoConfig:
-    """A run: what is trained, on what, how long, how."""
+    """Configuration of a run."""
 
     format: str = FORMAT
-    """Of the run's folder."""
+    """Format of the run's folder."""
     blueprint: VideoBlueprint = field(default_factory=VideoBlueprint)
     data: VideoData
     preset: str = "default"
-    """Where the numbers below come from; the record lists what differs."""
+    """Preset that the numbers below come from; the record lists what differs."""
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
-    """Neighbours of a target that are its sources, in strides."""
+    """Offsets of the sources from their target in time, in strides."""
     start: str | None = None
-    """Weights to start from: a run's folder, an official checkpoint's, or 'imagenet' for the
-    encoders'; None from scratch."""
+    """Weights to start from: the folder of a run or of an official checkpoint, or 'imagenet' for
+    the encoders; None for random weights."""
     epochs: int = 20
     steps: int | None = None
-    """Steps in all, in place of epochs."""
+    """Number of steps, in place of epochs."""
     batch_size: int = 12
-    """Targets of one forward pass on each device."""
+    """Targets per forward pass on each device."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     learning_rate: float = 1e-4
     milestones: tuple[int, ...] = (15,)
     """Epochs after which the learning rate falls to a tenth."""
     warm_up: int = 0
-    """Steps in which the learning rate climbs from nothing."""
+    """Steps over which the learning rate rises from zero."""
     camera_rate: float = 1e-3
     """Learning rate of the focal lengths' logarithms, where they are refined."""
     weight_decay: float = 0.0
     clip_norm: float | None = None
-    """Largest norm of a step's gradient; None leaves it."""
+    """Largest norm of a step's gradient; None for no limit."""
     seed: int = 0
     precision: str = "fp32"
-    """Of the networks' arithmetic: fp32, bf16, or fp16 on a GPU."""
+    """Precision of the networks: fp32, bf16, or fp16 on a GPU."""
     checkpoint_steps: int = 500
 
     def __post_init__(self) -> None:
@@ -143,7 +143,7 @@ class VideoConfig:
         self._check_sources()
 
     def _check_sources(self) -> None:
-        """Refuse sources that do not go with one another, or with what tells their motion."""
+        """Check that sources go with one another and that their motion can be known."""
         if 0 in self.offsets or len(set(self.offsets)) < len(self.offsets):
             raise OptionError(f"offsets are neighbours, once each and without 0: {self.offsets}")
         if self.data.temporal and not self.offsets:
@@ -171,24 +171,24 @@ class VideoConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRunOptions:
-    """How a run is done; none of it changes what comes out on the same machine, devices aside."""
+    """Options of a run that, devices aside, do not change its result on the same machine."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     devices: int = 1
-    """Processes on this machine, a device each; torchrun says it by itself."""
+    """Processes on this machine, one per device; torchrun sets it by itself."""
     nodes: int = 1
-    """Machines."""
+    """Number of machines."""
     workers: int = 0
-    """Of the loader; 0 reads frames in the training process."""
+    """Threads of the loader; 0 reads frames in the training thread."""
     cache: str | None = None
     """Folder of decoded frames; None keeps them in the run's folder."""
     tensorboard: bool = False
-    """Whether to write events for TensorBoard beside the tables."""
+    """Whether to write events for TensorBoard beside the CSV."""
     resume: bool = False
-    """Whether to go on with a run that lies in the folder."""
+    """Whether to resume a run that is in the folder."""
     stop_at: int | None = None
-    """Stop after so many steps, with a checkpoint, as if killed then."""
+    """Step to stop after, with a checkpoint, as if killed then; None for the end."""
 
     def __post_init__(self) -> None:
         for name in ("devices", "nodes"):

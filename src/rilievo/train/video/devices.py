@@ -1,4 +1,4 @@
-"""Where a run computes: one device or several, of one machine or of those that torchrun joins."""
+"""Devices of a run: one or several, on one machine or on those that torchrun joins."""
 
 import os
 from typing import Any
@@ -12,13 +12,13 @@ _ARITHMETIC = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
-    """Lightning Fabric, launched.
+    """Make and launch Lightning Fabric.
 
-    Under torchrun this process is one of those that it started, whatever the options say.
+    Under torchrun this process is one of those that torchrun started, whatever the options say.
 
     Raises:
         MissingExtraError: If Fabric is not installed.
-        OptionError: If there are no such devices, or they do not have the arithmetic.
+        OptionError: If there are no such devices, or they do not support the precision.
     """
     try:
         from lightning_fabric import Fabric
@@ -30,8 +30,8 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
         raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")
     devices, nodes = _counts(options)
     several = devices * nodes > 1
-    # What poses make known leaves weights of the pose network without a gradient, and what is read
-    # out at coarser scales alone those of the finer ones.
+    # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
+    # only leaves those of the finer scales without one.
     known = config.data.follow_poses and config.blueprint.pose is not PoseKind.NONE
     partly = known or config.blueprint.scales[0] > 0
     on_gpu = device.type != "cpu"
@@ -47,12 +47,12 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
 
 
 def is_first_process() -> bool:
-    """Whether this is the one that speaks, of the processes that torchrun or Fabric started."""
+    """Whether this is the first of the processes that torchrun or Fabric started."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
 def _counts(options: VideoRunOptions) -> tuple[int, int]:
-    """Devices of this machine, and machines."""
+    """Return the number of devices of this machine and the number of machines."""
     local, world = os.environ.get("LOCAL_WORLD_SIZE"), os.environ.get("WORLD_SIZE")
     if local is None or world is None:
         return options.devices, options.nodes

@@ -1,4 +1,4 @@
-"""The frames of a run, from footage on disk: decode, look for motion, pair, hold out."""
+"""Frames of a run, from footage on disk: decode, measure motion, find sources, hold out."""
 
 import itertools
 import math
@@ -35,7 +35,7 @@ from rilievo.train.video.targets import OTHER_EYE, Found, Neighbours, Place
 from rilievo.train.video.trajectory import poses_in
 
 _NAMED = 10
-"""Broken frames that are named; more are counted."""
+"""Number of broken frames that are named; more are only counted."""
 
 
 def open_frames(
@@ -48,24 +48,25 @@ def open_frames(
     hints: bool = False,
     source_pyramids: bool = False,
 ) -> VideoFrames:
-    """The frames of a run.
+    """Open the frames of a run.
 
-    Sequences without a list are gone through once: frames that hardly moved are passed over, cuts
-    part them, and the stride comes from the motion. What is left out is counted in the notes.
+    Sequences without a list are read once: frames that hardly moved are skipped, scene cuts split
+    them, and the stride comes from the motion. Frames that are left out are counted in the notes.
 
     Args:
-        data: Which footage, and how it is used.
+        data: Footage and its use.
         size: (height, width) to train at.
-        offsets: Of the sources in time, in strides.
+        offsets: Offsets of the sources in time, in strides.
         cache: Folder to keep decoded frames in; None decodes each frame whenever it is needed
             (a video is held in memory).
-        progress: Told of every frame that is decoded now.
-        hints: Whether the eyes of every target are matched, for depth to fall back on.
-        source_pyramids: Whether sources are shrunk to the coarser scales too, to be compared there.
+        progress: Called for every frame that is decoded now.
+        hints: Whether the stereo pair of every target is matched, for depth hints.
+        source_pyramids: Whether sources are resized to the coarser scales too, to be compared
+            there.
 
     Raises:
         OptionError: If options do not go together.
-        InputError: If the footage is not there, cannot be used, or stands still.
+        InputError: If the footage is missing, cannot be used, or is static.
         OutputError: If the cache cannot be written.
     """
     opening = Opening(
@@ -106,7 +107,7 @@ def open_frames(
 
 
 def all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tuple[int, ...]:
-    """Offsets of the sources in time, and of the other eye.
+    """Return the offsets of the sources in time, and of the other camera of a stereo pair.
 
     Raises:
         OptionError: If they do not go together.
@@ -122,7 +123,7 @@ def all_offsets(data: VideoData, offsets: tuple[int, ...], *, hints: bool) -> tu
 
 
 def _is_gone_through(sequence: FrameSequence, data: VideoData) -> bool:
-    """Whether all its frames are needed before targets can be named."""
+    """Whether all frames of a sequence must be read before its targets are known."""
     return sequence.video is not None or _is_measured(sequence, data)
 
 
@@ -143,7 +144,7 @@ def _store(opening: Opening, sequence: FrameSequence, needed: Sequence[int] | No
 
 
 def _needed(found: Sequence[Found], sequence: int) -> list[int]:
-    """Frames of a sequence that any target has, as target or as source."""
+    """Indices of the frames of a sequence that are a target or a source of any target."""
     return sorted(
         {
             place.frame
@@ -156,7 +157,7 @@ def _needed(found: Sequence[Found], sequence: int) -> list[int]:
 
 
 def _counted(sequence: FrameSequence, frames: Frames | None) -> FrameSequence:
-    """A video whose frames are counted, with their poses; other sequences as they are."""
+    """Add the numbers and poses of frames to a video; other sequences stay as they are."""
     if sequence.video is None or frames is None:
         return sequence
     names = tuple(Path(f"{index:06d}") for index in range(frames.count))
@@ -165,7 +166,7 @@ def _counted(sequence: FrameSequence, frames: Frames | None) -> FrameSequence:
 
 
 def _look(opening: Opening, place: int, sequence: FrameSequence, frames: Frames | None) -> int:
-    """Find what follows what in a sequence; returns its stride."""
+    """Find the runs of consecutive frames of a sequence and return its stride."""
     asked = opening.data.stride or sequence.stride
     if frames is None or not _is_measured(sequence, opening.data):
         opening.runs[place] = _unbroken(sequence.numbers)
@@ -180,7 +181,7 @@ def _look(opening: Opening, place: int, sequence: FrameSequence, frames: Frames 
 
 
 def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: Frames) -> Moving:
-    """What moves in a sequence, measured or, where it was measured before, remembered."""
+    """Measure the motion of a sequence, or read it from the cache if it was measured before."""
     K, least = training_K(opening, sequence), opening.data.least_motion
     if opening.cache is None:
         return _measured(opening, place, sequence, frames)
@@ -197,7 +198,7 @@ def _moving(opening: Opening, place: int, sequence: FrameSequence, frames: Frame
 
 
 def _remembered(path: Path, sequence: FrameSequence) -> Moving | None:
-    """What was measured before; None where nothing was, or it is of other frames."""
+    """Read the stored motion; None where there is none, or it is of other frames."""
     try:
         moving = from_json(Moving, read_text(path))
     except (InputError, NotThisRecord):
@@ -225,7 +226,7 @@ def _measured(opening: Opening, place: int, sequence: FrameSequence, frames: Fra
 
 
 def _unbroken(numbers: Sequence[int]) -> list[list[int]]:
-    """Indices of frames whose numbers follow one another."""
+    """Group the indices of frames whose numbers are consecutive."""
     runs: list[list[int]] = []
     for index, number in enumerate(numbers):
         if not index or number != numbers[index - 1] + 1:

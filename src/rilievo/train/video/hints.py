@@ -1,4 +1,4 @@
-"""Depth of a stereo pair by matching alone, to fall back on where it explains pictures better.
+"""Depth hints by stereo matching, for training to use where they explain the images better.
 
 H. Hirschmüller, "Stereo Processing by Semiglobal Matching and Mutual Information", PAMI 2008, as
 OpenCV has it. J. Watson et al., "Self-Supervised Monocular Depth Hints", ICCV 2019, match twelve
@@ -11,12 +11,13 @@ from jaxtyping import Float32, UInt8
 from rilievo.errors import MissingExtraError
 
 _REACH = 0.2
-"""Largest disparity that is looked for, as a share of the width."""
+"""Largest disparity that is searched for, as a share of the width."""
 _WINDOW = 3
 _SPECKLE, _JUMP = 100, 2
-"""Islands of fewer pixels, which differ by more than this from what is around them, are none."""
+"""Speckles that are discarded: regions of fewer pixels than this, whose disparity differs by more
+than this from their surroundings."""
 _STEPS = 16
-"""In a pixel of OpenCV's disparities, and what it wants their number to be a multiple of."""
+"""Steps per pixel of OpenCV's disparities; their number is a multiple of it too."""
 
 
 def stereo_hint(
@@ -26,14 +27,14 @@ def stereo_hint(
     focal: float,
     shift: float,
 ) -> Float32[np.ndarray, "h w"]:
-    """Depth of one eye's frame, in the unit of ``shift``; 0 where nothing matches.
+    """Compute the depth of one frame of a pair, in the unit of ``shift``; 0 where nothing matches.
 
     Args:
-        target: The frame, rectified.
-        other: The other eye's.
+        target: Frame to match, rectified.
+        other: Frame of the other camera, rectified.
         focal: fx [px].
-        shift: x of the other camera's frame less x of this one's for one point: negative where
-            this is the left eye.
+        shift: x of a point in the other camera's frame minus x in this one's; negative where this
+            is the left camera.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -42,7 +43,7 @@ def stereo_hint(
         import cv2
     except ImportError as missing:
         raise MissingExtraError("depth hints", "video") from missing
-    # The matcher is made for left eyes; a mirrored right eye is one.
+    # The matcher expects the left frame first; a mirrored right frame is one.
     left, right = (target, other) if shift < 0 else (target[:, ::-1], other[:, ::-1])
     matcher = cv2.StereoSGBM.create(
         minDisparity=0,

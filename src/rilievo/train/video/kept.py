@@ -21,14 +21,15 @@ from rilievo.train.video.truth import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSequence:
-    """A sequence whose frames can be had.
+    """Sequence whose frames are open.
 
     Attributes:
-        sequence: As it lies on disk.
-        frames: At the size that is trained on.
-        K: At that size [px].
+        sequence: Sequence as it is on disk.
+        frames: Frames at the training size.
+        K: Intrinsics at that size [px].
         valid: Pixels that count; None where all do.
-        shift: To the other eye along x, in the depth's unit; None without.
+        shift: Shift to the other camera of a stereo pair along x, in the depth's unit; None
+            without.
         stride: Frames between neighbours.
     """
 
@@ -42,11 +43,11 @@ class OpenSequence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MotionUse:
-    """What known poses are used for, besides being what motion is scored by.
+    """Use of known poses, besides scoring motion.
 
     Attributes:
-        follows: Whether they take the place of the pose network.
-        measures: Whether the distances between frames are told.
+        follows: Whether they replace the pose network.
+        measures: Whether the distances between frames are given to the loss.
     """
 
     follows: bool = False
@@ -54,11 +55,11 @@ class MotionUse:
 
 
 class KeptFrames:
-    """Targets of a run. Processes that get one open the files themselves.
+    """Targets of a run; after pickling to another process, that process opens the files itself.
 
     Attributes:
-        ids: Of the targets: the sequence and the name of the frame.
-        offsets: Of the sources in time, in strides; 0 the other eye.
+        ids: Ids of the targets: the sequence and the name of the frame.
+        offsets: Offsets of the sources in time, in strides; 0 is the other camera of a stereo pair.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class KeptFrames:
         rng: np.random.Generator,
         augmentation: VideoAugmentation | None = None,
     ) -> OneViews:
-        """One target with its sources; the same state of ``rng`` gives the same one.
+        """Return one target with its sources; the same state of ``rng`` gives the same result.
 
         Raises:
-            InputError: If a frame of it is broken.
+            InputError: If one of its frames is broken.
         """
         target = self._targets[index]
         opened = self._sequences[target.place.sequence]
@@ -114,10 +115,10 @@ class KeptFrames:
         return views if augmentation is None else augmented(views, augmentation, rng)
 
     def truth_of(self, index: int) -> Truth:
-        """What is known of a target and lies beside its frames, to score answers by.
+        """Return the true depth and motion of a target, as far as they are known.
 
         Raises:
-            InputError: If true depth is there and broken.
+            InputError: If true depth exists and is broken.
         """
         target = self._targets[index]
         sequence = self._sequences[target.place.sequence].sequence
@@ -140,7 +141,7 @@ class KeptFrames:
         return offset == OTHER_EYE or self._motion.follows
 
     def _known_motion(self, target: Target) -> tuple[Float64[np.ndarray, "4 4"] | None, ...]:
-        """Motion to each source: of the baseline, or of the poses; None where it is not known."""
+        """Motion to each source, from the baseline or the poses; None where it is not known."""
         return tuple(
             self._to_other_eye(target)
             if offset == OTHER_EYE
@@ -173,14 +174,15 @@ class KeptFrames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFrames:
-    """What a run trains on and is validated with.
+    """Frames that a run trains on and is validated with.
 
     Attributes:
-        training: To learn from.
-        held_out: The last targets of every sequence, or those of a list; may be none.
-        offsets: Of the sources of every target; 0 the other eye.
-        sequences: In order.
-        notes: What the user should know, one line each.
+        training: Targets to train on.
+        held_out: Targets to validate with: the last of every sequence, or those of a list; may be
+            empty.
+        offsets: Offsets of the sources of every target; 0 is the other camera of a stereo pair.
+        sequences: Sequences in order.
+        notes: Notes for the user, one line each.
     """
 
     training: KeptFrames
@@ -193,7 +195,7 @@ class VideoFrames:
 def relative_motion(
     opened: OpenSequence, target: Place, source: Place
 ) -> Float64[np.ndarray, "4 4"] | None:
-    """``source_T_target`` [m] of two frames of a sequence; None where a pose is not known."""
+    """Return ``source_T_target`` [m] of two frames of a sequence; None where a pose is unknown."""
     poses = opened.sequence.poses
     if poses is None:
         return None

@@ -1,4 +1,4 @@
-"""One batch's worth of learning: depth of the targets, motion of the camera, how wrong both are."""
+"""Training of one batch: depth of the targets, motion of the camera, and the loss of both."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from rilievo.train.video.config import VideoConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """What the networks say of a batch, and how well it explains the sources.
+    """Predictions for a batch, and how well they explain the sources.
 
     Attributes:
-        views: With the intrinsics that were used.
-        sigmoids: Of the targets, by scale.
-        motions: Of each source.
-        loss: How wrong it is.
+        views: Frames, with the intrinsics that were used.
+        sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
+        motions: Motion of each source, ``source_T_target``.
+        loss: Loss and its parts.
     """
 
     views: Views
@@ -33,18 +33,18 @@ class Explained:
 
 
 class Kept:
-    """A record on its way through a module that would take it apart."""
+    """Wrapper of a record, which Fabric would take apart."""
 
     def __init__(self, explained: Explained) -> None:
         self.explained = explained
 
 
 class Answer(NamedTuple):
-    """Of one batch.
+    """Result of one batch.
 
     Attributes:
-        total: What is minimised.
-        kept: All there is to know.
+        total: Loss that is minimised.
+        kept: Predictions and losses of the batch.
     """
 
     total: Tensor
@@ -52,10 +52,10 @@ class Answer(NamedTuple):
 
 
 class LearnedCamera(nn.Module):
-    """Factors of the focal lengths, kept as logarithms so that they stay positive.
+    """Factors of the focal lengths, stored as logarithms so that they stay positive.
 
     Attributes:
-        log_factors: Of fx and fy, 0 at the start.
+        log_factors: Logarithms of the factors of fx and fy; 0 at the start.
     """
 
     def __init__(self) -> None:
@@ -63,17 +63,17 @@ class LearnedCamera(nn.Module):
         self.log_factors = nn.Parameter(torch.zeros(2))
 
     def forward(self, K: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 3"]:
-        """Intrinsics with their focal lengths refined."""
+        """Return intrinsics with refined focal lengths."""
         return K * torch.cat([self.log_factors, self.log_factors.new_zeros(1)]).exp()[:, None]
 
 
 class Learner(nn.Module):
-    """Depth and pose network with what they are to minimise.
+    """Depth and pose network with their losses.
 
     Attributes:
-        networks: What learns.
-        camera: Refined focal lengths; None where they are left.
-        config: Of the run.
+        networks: Networks that are trained.
+        camera: Refined focal lengths; None where they are fixed.
+        config: Configuration of the run.
     """
 
     def __init__(self, networks: VideoNetworks, config: VideoConfig) -> None:
@@ -82,39 +82,39 @@ class Learner(nn.Module):
         self.camera = LearnedCamera() if config.data.learn_camera else None
 
     def forward(self, asked: Callable[["Learner"], Answer]) -> Answer:
-        """The answer to what is asked of it, such as its ``answer``.
+        """Call ``asked`` with this module, such as its method ``answer``.
 
-        Fabric wraps this call, and would take apart records that are handed to it.
+        Fabric wraps this call, and would take apart records that are passed to it.
         """
         return asked(self)
 
     def answer(self, *, views: Views, generator: torch.Generator | None) -> Answer:
-        """How wrong the networks are on a batch; ``explain`` in a form that Fabric can carry."""
+        """Compute the loss of a batch: ``explain`` in a form that passes through Fabric."""
         explained = self.explain(views=views, generator=generator)
         return Answer(total=explained.loss.total, kept=Kept(explained))
 
     def explain(self, *, views: Views, generator: torch.Generator | None) -> Explained:
-        """What the networks say of a batch, and how wrong it is.
+        """Predict depth and motion of a batch, and compute their loss.
 
         Args:
-            views: The batch.
-            generator: Of the noise that breaks ties of the auto-mask; None for none.
+            views: Frames of the batch.
+            generator: Generator of the noise that breaks ties of the auto-mask; None for no noise.
 
         Raises:
-            FloatingPointError: If depth or motion is NaN or infinite, saying which: what samples
-                images by it would leave the memory that is its own.
+            FloatingPointError: If depth or motion is NaN or infinite, naming which: sampling images
+                with it would read outside their memory.
         """
         blueprint, losses = self.config.blueprint, self.config.losses
         answer = self.networks(views.target_seen, views.sources_seen)
         others = None
         if losses.needs_source_depth:
             others = tuple(self.networks.depth(each)[0] for each in views.sources_seen)
-        # Networks may compute with fewer bits; what is compared may not.
+        # Networks may compute in lower precision; losses may not.
         with torch.autocast(views.target.device.type, enabled=False):
             if self.camera is not None:
                 views = replace(views, K=self.camera(views.K))
             motions = known_or_found(views, answer.source_T_target)
-            # What the published program scales by each scale's own depth, it scales in the loss.
+            # The published program scales this motion by each scale's own depth, in the loss.
             given = motions
             if answer.unscaled is not None:
                 given = known_or_found(views, answer.unscaled)
@@ -139,7 +139,7 @@ class Learner(nn.Module):
 def known_or_found(
     views: Views, answer: tuple[Float[Tensor, "b 4 4"] | None, ...]
 ) -> tuple[Float[Tensor, "b 4 4"], ...]:
-    """Motion of each source: the known one where there is one, else the network's."""
+    """Return the motion of each source: the known one where there is one, else the network's."""
     motions = []
     for known, found in zip(views.source_T_target, answer, strict=True):
         motion = found if known is None else known
@@ -149,7 +149,7 @@ def known_or_found(
 
 
 def check_finite(what: str, *values: Tensor) -> None:
-    """Refuse numbers that are none.
+    """Check that all values are finite.
 
     Raises:
         FloatingPointError: If one is NaN or infinite.
@@ -160,13 +160,13 @@ def check_finite(what: str, *values: Tensor) -> None:
 
 @contextmanager
 def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Chance inside networks as a function of seed and batch, so that runs go on alike."""
-    # Those of a machine's other GPUs are none of this process's, and asking would wake them.
+    """Seed the randomness inside networks by run and batch, so that runs can resume."""
+    # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed * 1_000_003 + number)
         yield
 
 
 def noise_of(seed: int, number: int, device: torch.device) -> torch.Generator:
-    """The source of the noise that breaks ties of the auto-mask, of one batch."""
+    """Return the generator of the noise that breaks ties of the auto-mask, for one batch."""
     return torch.Generator(device).manual_seed(seed * 1_000_003 + number)

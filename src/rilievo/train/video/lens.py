@@ -1,11 +1,11 @@
-"""Lens distortion, and frames as a camera without it would have taken them.
+"""Lens distortion, and its removal from frames.
 
-The model of Brown with the rational extension, as OpenCV and ROS write it (``plumb_bob`` and
-``rational_polynomial``): a point (x, y) of the plane z = 1, at r² = x² + y², is seen at
+Brown's model with the rational extension, as OpenCV and ROS have it (``plumb_bob`` and
+``rational_polynomial``): a point (x, y) of the plane z = 1, with r² = x² + y², is seen at
 
     x (1 + k1 r² + k2 r⁴ + k3 r⁶) / (1 + k4 r² + k5 r⁴ + k6 r⁶) + 2 p1 x y + p2 (r² + 2 x²)
 
-and y alike.
+and y likewise.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from rilievo.errors import MissingExtraError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
-    """What a lens does to straight lines.
+    """Coefficients of lens distortion.
 
     Attributes:
-        k: k1 to k6, of the radius.
-        p: p1 and p2, of a lens that is not parallel to the sensor.
+        k: Radial coefficients k1 to k6.
+        p: Tangential coefficients p1 and p2, of a lens that is not parallel to the sensor.
     """
 
     k: tuple[float, float, float, float, float, float]
@@ -31,18 +31,18 @@ class Lens:
 
     @property
     def is_straight(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the lens has no distortion."""
         return not any((*self.k, *self.p))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Straightening:
-    """Where each pixel of a straight frame lies in the one that was taken.
+    """Map from the pixels of an undistorted frame to the frame as it was taken.
 
     Attributes:
-        x: Column [px].
-        y: Row [px].
-        valid: Pixels that lie inside of it.
+        x: Column in the frame as it was taken [px].
+        y: Row in the frame as it was taken [px].
+        valid: Pixels of the undistorted frame that lie inside the one that was taken.
     """
 
     x: Float32[np.ndarray, "h w"]
@@ -51,7 +51,7 @@ class Straightening:
 
 
 def distorted(lens: Lens, points: Float64[np.ndarray, "2 *n"]) -> Float64[np.ndarray, "2 *n"]:
-    """Where points (x, y) of the plane z = 1 are seen through the lens, on the same plane."""
+    """Apply the distortion to points (x, y) of the plane z = 1; the result is on that plane too."""
     x, y = points
     k1, k2, k3, k4, k5, k6 = lens.k
     p1, p2 = lens.p
@@ -68,10 +68,10 @@ def distorted(lens: Lens, points: Float64[np.ndarray, "2 *n"]) -> Float64[np.nda
 def straightening(
     lens: Lens, K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]
 ) -> Straightening:
-    """How frames of a size become straight, with the same K before and after.
+    """Compute the map that undistorts frames of a size, with the same K before and after.
 
-    A lens that folds over far from the middle (its polynomial turns back) would show parts twice;
-    what lies beyond the fold is not valid.
+    A polynomial that turns back far from the middle would show parts of the frame twice; pixels
+    beyond its turning point are not valid.
     """
     height, width = shape
     column, row = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
@@ -86,7 +86,7 @@ def straightening(
 
 
 def straight(pixels: UInt8[np.ndarray, "h w 3"], how: Straightening) -> UInt8[np.ndarray, "h w 3"]:
-    """A frame without its distortion, bilinear; black where nothing was seen.
+    """Undistort a frame with bilinear interpolation; black where nothing was seen.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -101,7 +101,7 @@ def straight(pixels: UInt8[np.ndarray, "h w 3"], how: Straightening) -> UInt8[np
 def shrunk_mask(
     valid: Bool[np.ndarray, "h w"], size: tuple[int, int]
 ) -> Bool[np.ndarray, "new_h new_w"]:
-    """Pixels of a resized frame that have no invalid pixel under them."""
+    """Resize a mask; pixels of the result have no invalid pixel under them."""
     height, width = size
     levels = Image.fromarray(valid.astype(np.uint8) * 255)
     return np.asarray(levels.resize((width, height), Image.Resampling.BOX)) == 255

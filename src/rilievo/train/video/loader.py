@@ -1,7 +1,7 @@
-"""Batches of a run: each is a function of the seed and its own number, and of nothing else.
+"""Batches of a run, each of which depends on the seed and its own number alone.
 
-So a run that was killed goes on with the batches that it would have seen, whatever the number of
-threads. Threads suffice: Pillow and the compiled kernels work without Python's lock.
+So a killed run resumes with the batches that it would have seen, whatever the number of threads.
+Threads suffice: Pillow and the compiled kernels release the GIL.
 """
 
 from collections import deque
@@ -21,7 +21,7 @@ from rilievo.train.video.frames import KeptFrames
 from rilievo.train.video.reading import OddSizeError
 
 AHEAD = 2
-"""Batches that are made while one is used."""
+"""Number of batches that are prefetched while one is used."""
 
 _TRIES = 20
 
@@ -31,8 +31,8 @@ class _Draw:
     """One target of a batch.
 
     Attributes:
-        views: Of it.
-        skipped: A line for each target whose place it took.
+        views: Frames of the target.
+        skipped: One line for each target that it replaces.
     """
 
     views: OneViews
@@ -50,25 +50,25 @@ def batches(
     augmentation: VideoAugmentation | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[Batch]:
-    """Batches without end, numbered through all epochs.
+    """Yield batches without end, numbered through all epochs.
 
-    Every epoch goes through all targets in an order of its own; what fills no batch at its end is
-    left out. A target with a broken frame is passed over, and one drawn by chance takes its place.
+    Every epoch goes through all targets in an order of its own; a remainder that does not fill a
+    batch is left out. A target with a broken frame is replaced by a random one.
 
     Args:
-        frames: To draw from.
-        seed: Of the run.
-        batch_size: Targets in a batch.
-        start_step: The number of the first batch.
-        stride: From one batch to the next: the number of processes, each of which starts at its
-            own rank.
-        workers: Threads that make batches ahead; 0 makes each when it is asked for.
-        augmentation: How samples are changed; None leaves them.
-        device: Where the tensors go.
+        frames: Targets to draw from.
+        seed: Seed of the run.
+        batch_size: Targets per batch.
+        start_step: Number of the first batch.
+        stride: Difference between the numbers of successive batches: the number of processes, each
+            of which starts at its own rank.
+        workers: Threads that prefetch batches; 0 makes each batch when it is requested.
+        augmentation: Augmentation of samples; None for no changes.
+        device: Device of the tensors.
 
     Raises:
-        OptionError: If a number makes no sense.
-        InputError: If there are fewer targets than fill a batch, hardly any can be read, or frames
+        OptionError: If a number is out of range.
+        InputError: If there are fewer targets than a batch has, hardly any can be read, or frames
             of a sequence differ in size.
     """
     if min(batch_size, stride) < 1 or min(workers, start_step) < 0:
@@ -107,7 +107,7 @@ def _numbered(
 
 
 class _Plan:
-    """Which targets a batch has."""
+    """Choice of the targets of each batch."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class _Plan:
         self.epoch_batches = len(frames) // batch_size
 
     def draw(self, step: int, slot: int) -> _Draw:
-        """One target of a batch, another one if its frames cannot be read."""
+        """Read one target of a batch, or a random one if its frames cannot be read."""
         epoch, place = divmod(step, self.epoch_batches)
         order = _order(len(self.frames), self.seed, epoch)
         skipped: list[str] = []
@@ -155,5 +155,5 @@ class _Plan:
 
 @lru_cache(maxsize=4)
 def _order(count: int, seed: int, epoch: int) -> Int64[np.ndarray, "n"]:
-    """In which order an epoch sees the targets."""
+    """Order in which an epoch sees the targets."""
     return np.random.default_rng([seed, epoch]).permutation(count)

@@ -1,4 +1,4 @@
-"""The rows that a run on video writes."""
+"""Log rows that a run on video writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,26 +10,26 @@ LOGS = STEPS, VALIDATIONS, WARNINGS = "log.csv", "validation.csv", "warnings.csv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """Means over the steps since the last row, of all processes.
+    """Means over the steps since the last row, over all processes.
 
     Attributes:
         step: Steps done.
-        epoch: Passes through the targets, in parts.
-        learning_rate: Of the last step.
-        loss: What is minimised.
-        photometric: Its photometric part, mean over the scales.
-        smoothness: Its smoothness, mean over the scales, weighted.
-        extra: The parts that are off by default, weighted.
-        warp_error: Photometric error of the sources brought to the target by depth and motion.
-        identity_error: The same of sources that stay where they are.
-        masked: Share of pixels that an unmoved source explains better.
-        mean_depth: In the unit of the network's depth.
+        epoch: Passes through the targets, fractions included.
+        learning_rate: Learning rate of the last step.
+        loss: Loss that is minimised.
+        photometric: Photometric part of the loss, mean over the scales.
+        smoothness: Smoothness part of the loss, mean over the scales, weighted.
+        extra: Parts of the loss that are off by default, weighted.
+        warp_error: Photometric error of the sources warped to the target by depth and motion.
+        identity_error: Photometric error of the sources without warping.
+        masked: Share of pixels that a source without warping explains better.
+        mean_depth: Mean depth, in the unit of the network's depth.
         depth_spread: Standard deviation of the logarithm of depth within an image.
         saturated: Share of pixels at either end of the sigmoid.
         translation: Mean length of the motions, in the unit of depth.
         rotation: Mean angle of the motions [degrees].
         images_per_second: Targets trained on, of all processes.
-        seconds: Spent, stops not counted.
+        seconds: Time spent in steps, interruptions not counted.
     """
 
     step: int
@@ -53,7 +53,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationRow:
-    """Scores on the targets held out; ``rilievo.train.video.validation`` says what they are."""
+    """Scores on the targets held out; ``rilievo.train.video.validation`` describes them."""
 
     step: int
     epoch: float
@@ -68,7 +68,7 @@ class ValidationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarningRow:
-    """What the run was warned of, once each."""
+    """Warning of a run; each kind is written once."""
 
     step: int
     kind: str
@@ -76,14 +76,14 @@ class WarningRow:
 
 
 class Log(Journal):
-    """The logs of a run, to be closed."""
+    """Logs of a run; a context manager that closes them."""
 
     def __init__(self, run: Path, *, step: int, tensorboard: bool, writes: bool = True) -> None:
         """Open the logs.
 
         Args:
             run: The run's folder.
-            step: That the run goes on from; rows behind it are forgotten.
+            step: Step that the run resumes from; later rows are deleted.
             tensorboard: Whether to write events for TensorBoard too.
             writes: Whether this process is the one that writes.
 
@@ -101,7 +101,7 @@ class Log(Journal):
         """Add one row.
 
         Raises:
-            OutputError: If the system refuses.
+            OutputError: If the file cannot be written.
         """
         if not self._writes:
             return

@@ -1,4 +1,4 @@
-"""The training loop of networks that learn from video, read from top to bottom."""
+"""Training loop of networks that learn from video, read from top to bottom."""
 
 import time
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ BEST = "best"
 
 
 class Loop:
-    """A run under way."""
+    """Run in progress."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Loop:
         self._row_began = 0.0
 
     def go(self) -> bool:
-        """Train from where the run is to its end; False if it was told to stop before."""
+        """Train from the current step to the end; False if ``stop_at`` ends it before."""
         state, course, options = self.state, self.course, self._options
         self._restore()
         speaks = self._fabric.is_global_zero
@@ -100,11 +100,11 @@ class Loop:
         return True
 
     def write_weights(self) -> None:
-        """Write what was learned: a run that goes on at its end may have lost it."""
+        """Write the learned weights: a run that is resumed at its end may have lost them."""
         save_weights(self._learner.networks, self._run / WEIGHTS)
 
     def record(self) -> VideoRecord:
-        """What was done."""
+        """Return the record of the run."""
         return summarise(
             self._run,
             learner=self._learner,
@@ -116,7 +116,7 @@ class Loop:
         )
 
     def _step(self, given: Iterator[Batch]) -> None:
-        """One step of gradient descent, on as many batches as are accumulated."""
+        """Take one step of gradient descent, on as many batches as are accumulated."""
         config, course, state = self._config, self.course, self.state
         rate = learning_rate(config, step=state.step, epoch=course.epoch(state.step))
         for group in self._optimizer.param_groups:
@@ -149,7 +149,7 @@ class Loop:
         return explained
 
     def _batches(self) -> Iterator[Batch]:
-        """What this process sees from here on: every batch has a number, and one process."""
+        """Batches of this process from here on: each number belongs to one process."""
         fabric, config = self._fabric, self._config
         given = batches(
             self._frames.training,
@@ -208,9 +208,9 @@ class Loop:
         self._fabric.barrier()
 
     def _save(self) -> None:
-        """The state first: it is what a run goes on from, and weights are but a part of it."""
+        """Save the state before the weights: a run resumes from the state, which includes them."""
         with self._failures():
-            # From weights that are no numbers nothing could go on.
+            # No run could resume from weights that are not finite.
             check_finite("network", *self._learner.parameters())
         if self._fabric.is_global_zero:
             save_checkpoint(self.state, self._run / CHECKPOINT, fingerprint=self._fingerprint)
@@ -219,7 +219,7 @@ class Loop:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        """Say it in a line if memory is too small, or numbers are none."""
+        """Turn running out of memory, or values that are not finite, into an error of one line."""
         config = self._config
         try:
             yield
@@ -246,7 +246,7 @@ class Loop:
 
 
 def _groups(learner: Learner) -> list[dict[str, Any]]:
-    """What is trained: the networks, and the focal lengths at a rate of their own."""
+    """Parameter groups: the networks, and the focal lengths with their own learning rate."""
     config = learner.config
     groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
     if learner.camera is not None:

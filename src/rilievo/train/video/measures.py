@@ -1,4 +1,4 @@
-"""Numbers that tell how a run fares, of one batch."""
+"""Measures of a run's progress, for one batch."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _ENDS = 0.01
 
 
 class Measures(NamedTuple):
-    """The numbers that a ``StepRow`` has the means of; it says what each is."""
+    """Numbers whose means are in a ``StepRow``, which describes each."""
 
     loss: Tensor
     photometric: Tensor
@@ -32,7 +32,7 @@ class Measures(NamedTuple):
 
 @torch.no_grad()
 def measure(explained: Explained, config: VideoConfig) -> Float[Tensor, "numbers"]:
-    """The numbers of a batch, in the order of ``Measures``, on the batch's device.
+    """Compute the numbers of a batch, in the order of ``Measures``, on the batch's device.
 
     Photometric, smoothness and extra add up to the loss.
     """
@@ -65,7 +65,7 @@ def measure(explained: Explained, config: VideoConfig) -> Float[Tensor, "numbers
 
 
 def angle_of(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
-    """The angle of a rotation [rad], exact near zero too."""
+    """Angle of a rotation [rad], exact near zero too."""
     twice_sine = (R - R.mT).flatten(-2).norm(dim=-1) / 2**0.5
     twice_cosine = R.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1
     return torch.atan2(twice_sine, twice_cosine)

@@ -1,9 +1,9 @@
-"""How far the picture moves from frame to frame: what stands still, where a cut is, which stride.
+"""Image motion from frame to frame: static frames, scene cuts, and the stride of a sequence.
 
-Corners are tracked there and back (Lucas and Kanade with a pyramid, Bouguet 2001); those that come
-back to where they began count, and the median length of their ways is the motion. A frame is
+Corners are tracked forward and back (Lucas and Kanade with a pyramid, Bouguet 2001). Those that
+return to their start count, and the median length of their displacements is the motion. A frame is
 compared with the last one that was kept, not with the one before it: so slow motion adds up, while
-the noise of a camera that stands does not.
+the noise of a static camera does not.
 """
 
 import math
@@ -17,33 +17,34 @@ from jaxtyping import Float64, UInt8
 from rilievo.errors import MissingExtraError
 
 METHOD = 1
-"""Raised with every change of what is measured here, so that nothing remembered is taken for it."""
+"""Version of the measurement; raised with every change, so that stored results are not reused."""
 
 ENOUGH_PARALLAX = 2.0
-"""Median between neighbours that the stride is chosen for [px at a width of 640]. A car in town
-has 4 from one frame to the next at 10 a second, a hand in a room 0.4 at 30."""
+"""Median parallax between neighbours that the stride is chosen for [px at a width of 640]. A car in
+town has 4 between frames at 10 frames a second, a hand-held camera in a room 0.4 at 30."""
 LARGEST_STRIDE = 10
 
 _CORNERS, _QUALITY, _APART = 300, 0.01, 7
 _WINDOW, _LEVELS = (15, 15), 4
 _COMES_BACK = 1.0
-"""Farthest from its beginning that a corner may end, there and back [px]."""
+"""Largest distance of a corner from its start after tracking forward and back [px]."""
 _FEWEST = 12
-"""Corners below which nothing is known of the motion."""
+"""Smallest number of corners that motion is measured with."""
 _ROUNDS, _LEAST_ERROR = 10, 0.05
-"""Of the fit by least absolute differences, and the error [px] below which all weigh alike."""
+"""Iterations of the fit by least absolute differences, and the error [px] below which all weigh
+alike."""
 _SEEN_AGAIN = 0.2
-"""Share of the corners below which two frames show different scenes."""
+"""Share of the corners found again, below which two frames show different scenes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
-    """Between two frames.
+    """Motion between two frames.
 
     Attributes:
-        pixels: Median way of what is seen in both; NaN where too little is.
-        parallax: The same without what a turn of the camera explains.
-        is_cut: Whether they show different scenes, or nothing that can be followed.
+        pixels: Median displacement of the corners seen in both [px]; NaN where too few are.
+        parallax: Median displacement without the part that a rotation of the camera explains [px].
+        is_cut: Whether they show different scenes, or nothing that can be tracked.
     """
 
     pixels: float
@@ -53,14 +54,14 @@ class Motion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moving:
-    """The frames of a sequence that are worth learning from.
+    """Frames of a sequence with enough motion to learn from.
 
     Attributes:
         runs: Indices of frames that were kept, without a cut inside a run.
-        parallaxes: Between successive frames of runs [px].
-        still: How many frames were passed over because nothing had moved.
-        cuts: How many cuts there are.
-        largest: Most motion from the last frame kept, over all frames [px]; 0 without any.
+        parallaxes: Parallax between successive frames of runs [px].
+        still: Number of frames that were skipped as static.
+        cuts: Number of scene cuts.
+        largest: Largest motion of any frame from the last one kept [px]; 0 without any.
     """
 
     runs: tuple[tuple[int, ...], ...]
@@ -71,7 +72,7 @@ class Moving:
 
     @property
     def parallax(self) -> float:
-        """Median between successive frames that were kept [px]; NaN where none were."""
+        """Median parallax between successive frames that were kept [px]; NaN where none were."""
         return float(np.median(self.parallaxes)) if self.parallaxes else math.nan
 
 
@@ -80,12 +81,12 @@ _NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ways:
-    """Corners that were found again.
+    """Displacements of the corners that were found again.
 
     Attributes:
-        start: (x, y) in the first frame [px].
-        way: To where they are in the second [px].
-        share: Of the corners that were looked for.
+        start: Position (x, y) in the first frame [px].
+        way: Displacement to the second frame [px].
+        share: Share of the tracked corners that were found again, in [0, 1].
     """
 
     start: Float64[np.ndarray, "n 2"]
@@ -96,7 +97,7 @@ class Ways:
 def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Float64[np.ndarray, "3 3"]
 ) -> Motion:
-    """How far the grey picture moves between two frames of a camera.
+    """Measure the motion between two grey frames of a camera.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -113,7 +114,7 @@ def motion_between(
 
 
 def follow(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) -> Ways:
-    """Corners of the first frame that are found in the second, and from there where they were.
+    """Track corners of the first frame to the second and back, and keep those that return.
 
     Raises:
         MissingExtraError: If OpenCV is not installed.
@@ -126,7 +127,7 @@ def follow(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) ->
     if corners is None:
         return Ways(start=np.zeros((0, 2)), way=np.zeros((0, 2)), share=0.0)
     options = {"winSize": _WINDOW, "maxLevel": _LEVELS}
-    # OpenCV's stubs want an array for the result; its manual says that None makes one.
+    # OpenCV's stubs require an array for the result; its manual says that None creates one.
     track: Any = cv2.calcOpticalFlowPyrLK
     there, found, _ = track(first, second, corners, None, **options)
     back, found_back, _ = track(second, first, there, None, **options)
@@ -139,10 +140,10 @@ def follow(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) ->
 
 
 def turn_ways(ways: Ways, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 2"]:
-    """The ways that the small turn of the camera gives which explains most of them.
+    """Displacements due to the small rotation of the camera that explains most of them.
 
-    The flow of a turn w does not hang on depth (Longuet-Higgins and Prazdny 1980); w is fitted by
-    least absolute differences, as what is near moves otherwise.
+    The flow of a rotation w does not depend on depth (Longuet-Higgins and Prazdny 1980); w is
+    fitted by least absolute differences, since near points move differently.
     """
     x = (ways.start[:, 0] - K[0, 2]) / K[0, 0]
     y = (ways.start[:, 1] - K[1, 2]) / K[1, 1]
@@ -166,12 +167,12 @@ def find_moving(
     *,
     least: float,
 ) -> Moving:
-    """Keep frames that moved at least so far from the last one that was kept.
+    """Keep frames that moved at least ``least`` from the last one that was kept.
 
     Args:
-        frames: Indices and frames in the order of time; a broken one is left out by the caller.
-        K: Of these frames [px].
-        least: Median motion [px].
+        frames: Indices and frames in the order of time; the caller leaves out broken ones.
+        K: Intrinsics of these frames [px].
+        least: Smallest median motion [px].
     """
     runs: list[list[int]] = []
     parallaxes: list[float] = []
@@ -200,16 +201,16 @@ def find_moving(
 
 
 def stride_for(parallax: float, width: int) -> int:
-    """Frames between neighbours so that there is enough to see depth by.
+    """Choose the frames between neighbours that give enough parallax.
 
     Args:
-        parallax: Median between successive frames [px].
-        width: Of the frames [px].
+        parallax: Median parallax between successive frames [px].
+        width: Width of the frames [px].
     """
     if not parallax > 0:
         return 1
     enough = ENOUGH_PARALLAX * width / 640
-    # A tenth less than enough is not worth another frame.
+    # If up to a tenth of a frame is missing, the stride is not raised.
     return min(LARGEST_STRIDE, max(1, math.ceil(enough / parallax - 0.1)))
 
 

@@ -1,4 +1,4 @@
-"""What is known of the frames of a run while they are opened."""
+"""State of the frames of a run while they are opened."""
 
 import math
 from collections.abc import Sequence
@@ -19,28 +19,28 @@ from rilievo.train.video.stores import Progress, how_straight
 from rilievo.train.video.targets import Place
 
 _PUBLISHED = (0.58, 1.92, 0.5, 0.5)
-"""fx and cx as shares of the width, fy and cy of the height, of KITTI (Godard et al. 2019)."""
+"""KITTI's fx and cx as shares of the width, fy and cy of the height (Godard et al. 2019)."""
 
 _LEAST_PARALLAX = 0.1
-"""Median [px at a width of 640] below which a camera turns on the spot."""
+"""Median parallax [px at a width of 640] below which a camera only rotates."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """What is known so far.
+    """State that is gathered while frames are opened.
 
     Attributes:
-        data: What was asked for.
-        size: That is trained on.
-        offsets: Of the sources.
-        cache: Folder of the cache.
-        progress: Told of every frame that is decoded.
-        hints: Whether stereo pairs are matched.
-        source_pyramids: Whether sources are shrunk too.
-        notes: For the user.
+        data: Footage that was requested.
+        size: Training size (height, width).
+        offsets: Offsets of the sources in time; 0 is the other camera of a stereo pair.
+        cache: Folder of the cache; None without one.
+        progress: Called for every frame that is decoded.
+        hints: Whether stereo pairs are matched for depth hints.
+        source_pyramids: Whether sources are resized to the coarser scales too.
+        notes: Notes for the user.
         gone: Broken frames.
-        moving: What moves, of sequences that were gone through.
-        runs: Indices of frames that follow one another.
+        moving: Motion of the sequences that were measured, by place.
+        runs: Indices of consecutive frames of each sequence, by place.
     """
 
     data: VideoData
@@ -57,7 +57,7 @@ class Opening:
 
 
 def training_K(opening: Opening, sequence: FrameSequence) -> Float64[np.ndarray, "3 3"]:
-    """Intrinsics at the size that is trained on."""
+    """Return the intrinsics at the training size [px]."""
     height, width = opening.size
     if opening.data.published_camera:
         fx, fy, cx, cy = _PUBLISHED
@@ -66,7 +66,7 @@ def training_K(opening: Opening, sequence: FrameSequence) -> Float64[np.ndarray,
 
 
 def valid_pixels(sequence: FrameSequence, size: tuple[int, int]) -> Bool[np.ndarray, "h w"] | None:
-    """Pixels that the lens and the car's own bonnet leave; None where all count."""
+    """Return the pixels inside the undistorted frame and above the car's bonnet; None for all."""
     how = how_straight(sequence)
     if how is None and not sequence.hood:
         return None
@@ -78,7 +78,7 @@ def valid_pixels(sequence: FrameSequence, size: tuple[int, int]) -> Bool[np.ndar
 def said_of_motion(
     sequence: FrameSequence, moving: Moving, stride: int, count: int, width: int
 ) -> list[str]:
-    """What the user should know of the motion of a sequence."""
+    """Return notes for the user about the motion of a sequence."""
     name, parallax = printable(sequence.id), moving.parallax * 640 / width
     lines: list[str] = []
     if moving.still or moving.cuts or stride > 1:

@@ -1,4 +1,4 @@
-"""Which targets a run has in the end, and what became of the rest."""
+"""Final targets of a run, and notes on the frames that are left out."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from rilievo.train.video.targets import OTHER_EYE, Found, Target, gone_free, par
 def parted_frames(
     opening: Opening, opened: Sequence[OpenSequence], found: Sequence[Found]
 ) -> VideoFrames:
-    """Leave out what cannot be used, hold targets out, and say what became of the rest."""
+    """Leave out targets that cannot be used, hold some out, and note what became of the rest."""
     usable = [_usable(opening, opened, each) for each in found]
     parted = part(usable, opening.data.held_out)
     training = parted.training[: opening.data.limit]
@@ -58,7 +58,7 @@ def _count(found: Found) -> int:
 
 
 def _usable(opening: Opening, opened: Sequence[OpenSequence], found: Found) -> Found:
-    """The targets whose frames are whole and, where poses are followed, have one."""
+    """Targets whose frames are intact and, where poses are followed, have a pose."""
 
     def good(target: Target) -> bool:
         if not gone_free(target, opening.gone):
@@ -79,7 +79,7 @@ def _usable(opening: Opening, opened: Sequence[OpenSequence], found: Found) -> F
 def _nothing(
     opening: Opening, opened: Sequence[OpenSequence], found: Sequence[Found]
 ) -> InputError:
-    """Why there is no target at all."""
+    """Error that explains why there is no target at all."""
     moving = list(opening.moving.values())
     name = printable(opened[0].sequence.id) if len(opened) == 1 else f"{len(opened)} sequences"
     kept = sum(len(run) for each in moving for run in each.runs)

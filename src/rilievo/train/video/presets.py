@@ -1,11 +1,11 @@
-"""Presets of training on video, and the one place that says what differs between them.
+"""Presets of training on video, and the differences between them.
 
-``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) trained: their losses,
-sampling, augmentation and schedule. ``default`` mends what is wrong with it.
+``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) did: their losses, sampling,
+augmentation and schedule. ``default`` corrects what is wrong with it.
 
-In three things ``faithful`` too is not as the published program, none of which moves a mean: the
-noise that breaks ties of the auto-mask is drawn once a step, not at every scale; changed colours
-are rounded once, not after each change; and a rotation has its true gradient at rest, where theirs
+``faithful`` differs from the published program in three ways, none of which changes a mean: the
+noise that breaks ties of the auto-mask is drawn once per step, not at every scale; changed colours
+are rounded once, not after each change; and a rotation of zero has its true gradient, where theirs
 is zero.
 """
 
@@ -26,7 +26,8 @@ PRESETS = ("default", "faithful")
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
 _BASELINE, _UNIT = 0.1, 5.4
-"""Between KITTI's eyes as the published program says, and the metres that a unit then is."""
+"""Baseline of KITTI's stereo pair in the published program, and the metres per unit of depth that
+follow from it."""
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -57,14 +58,14 @@ REASONS: Mapping[str, str] = {
     ),
     "clip_norm": "no bound of the gradient; 'default' survives a single bad batch",
 }
-"""Why a field of ``faithful`` is not as in ``default``."""
+"""Reasons for the fields in which ``faithful`` differs from ``default``."""
 
 
 def preset_config(config: VideoConfig) -> VideoConfig:
-    """A configuration with the numbers of its preset in place of its own.
+    """Return a configuration with the numbers of its preset in place of its own.
 
-    Blueprint, data, start, seed and the size of a batch stay: they are no matter of the preset,
-    but for the one camera that ``faithful`` supposes of all of KITTI.
+    Blueprint, data, start, seed and batch size do not belong to the preset and stay, except for a
+    few fields of the blueprint and the one camera that ``faithful`` assumes for all of KITTI.
 
     Raises:
         OptionError: If there is no such preset.
@@ -83,7 +84,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         blueprint = replace(plain.blueprint, cancels_scale=True)
         return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0)
     data = _published(config.data)
-    # Where the user says the camera or the baseline, the eyes are as far apart as they are.
+    # A camera or baseline that the user gives is kept, and with it the unit of depth.
     shortened = data.baseline != config.data.baseline
     return replace(
         plain,
@@ -95,7 +96,7 @@ def preset_config(config: VideoConfig) -> VideoConfig:
 
 
 def _published(data: VideoData) -> VideoData:
-    """KITTI as the published program has it: one K, and eyes 0.1 apart."""
+    """Return KITTI as the published program has it: one K, and a baseline of 0.1."""
     said = data.camera is not None or data.camera_file is not None or data.fov is not None
     if data.kind not in _KITTI or said:
         return data
@@ -104,20 +105,20 @@ def _published(data: VideoData) -> VideoData:
 
 
 def overridden(config: VideoConfig, changes: Mapping[str, object]) -> VideoConfig:
-    """A configuration with some of its fields changed.
+    """Return a configuration with some of its fields changed.
 
     Args:
-        config: To start from.
+        config: Configuration to start from.
         changes: Values by field, a dot between a record and a field in it: ``losses.ssim``.
 
     Raises:
-        OptionError: If there is no such field, or the value does not go with it.
+        OptionError: If there is no such field, or it does not take the value.
     """
     return changed(config, changes, fixed=("data.", "preset", "format"))
 
 
 def differences(config: VideoConfig) -> tuple[Difference, ...]:
-    """What of a run is not as in ``default``, beside its blueprint, data, start and batch."""
+    """List what differs from ``default`` among the fields that presets set."""
     found = find_differences(
         config,
         usual=preset_config(replace(config, preset="default", data=_measured(config.data))),
@@ -130,5 +131,5 @@ def differences(config: VideoConfig) -> tuple[Difference, ...]:
 
 
 def _measured(data: VideoData) -> VideoData:
-    """With the cameras that were measured, as ``default`` has them."""
+    """Return the data with the calibrated cameras, as ``default`` has them."""
     return replace(data, published_camera=False, baseline=None)

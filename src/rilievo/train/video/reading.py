@@ -1,4 +1,4 @@
-"""Frames from files: decoded, straightened, and brought to the size that is trained on."""
+"""Frames from files: decoded, undistorted and resized to the training size."""
 
 from pathlib import Path
 
@@ -15,21 +15,21 @@ from rilievo.train.video.lens import Straightening, straight
 from rilievo.train.video.sequences import FrameSequence
 
 PYRAMID_SCALES = 3
-"""Halvings of the size that frames are needed at."""
+"""Number of times that the size of a frame is halved."""
 
 
 class OddSizeError(InputError):
-    """Frames of one sequence differ in size, which no skipping mends."""
+    """Frames of one sequence differ in size, which skipping frames does not fix."""
 
 
 def read_frame(
     sequence: FrameSequence, index: int, size: tuple[int, int], how: Straightening | None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One frame of a sequence of files at the size that is trained on.
+    """Read one frame of a sequence of files at the training size.
 
     Raises:
         InputError: If the file is missing or broken.
-        OddSizeError: If it is not of the size of the others.
+        OddSizeError: If the frame is not of the size of the others.
     """
     path = sequence.files[index]
     image = _upright(path)
@@ -49,7 +49,7 @@ def at_size(
     size: tuple[int, int],
     how: Straightening | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A decoded frame at the size that is trained on: Lanczos over bytes, as published."""
+    """Resize a decoded frame to the training size: Lanczos over bytes, as published."""
     if how is not None:
         frame = straight(np.asarray(frame), how)
     image = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
@@ -57,7 +57,7 @@ def at_size(
 
 
 def pyramid_of(frame: UInt8[np.ndarray, "h w 3"]) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
-    """A frame at half, a quarter and an eighth of its size, each made from the one before."""
+    """Resize a frame to half, a quarter and an eighth of its size, each from the one before."""
     image = Image.fromarray(frame)
     smaller: list[np.ndarray] = []
     for _ in range(PYRAMID_SCALES):
@@ -68,10 +68,10 @@ def pyramid_of(frame: UInt8[np.ndarray, "h w 3"]) -> tuple[UInt8[np.ndarray, "_ 
 
 
 def _upright(path: Path) -> Image.Image:
-    """A photograph as RGB.
+    """Read a photograph as upright RGB.
 
-    What most frames are, RGB without a profile or a turn, is taken as Pillow decodes it: that
-    saves half of the time that the general way takes.
+    RGB without a colour profile or rotation, as most frames are, is taken as Pillow decodes it,
+    which takes half of the time of the general case.
     """
     name = printable(path)
     size_bytes = check_regular(path)

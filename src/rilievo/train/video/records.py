@@ -1,4 +1,4 @@
-"""What a finished run on video says of itself: ``record.json`` beside its weights."""
+"""Record of a finished run on video: ``record.json`` beside its weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,13 @@ RECORD = "record.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceFacts:
-    """One sequence of frames.
+    """Facts of one sequence of frames.
 
     Attributes:
-        id: Of the sequence.
+        id: Id of the sequence.
         size: (height, width) of its frames as they are stored.
-        camera: fx, fy, cx, cy [px] at that size, the focal lengths refined where that was asked.
-        source: Who said so: given, exif, assumed, and so on.
+        camera: fx, fy, cx, cy [px] at that size, with refined focal lengths if they were learned.
+        source: Origin of the camera: given, exif, assumed, and so on.
         stride: Frames between a target and its neighbours.
     """
 
@@ -32,36 +32,37 @@ class SequenceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRecord:
-    """What was done, beyond what ``config.json`` asked for.
+    """Facts of a finished run that are not in ``config.json``.
 
     Attributes:
-        targets: Frames whose depth was trained on.
-        held_out: Frames kept for validation.
-        passed_over: Targets that a broken frame took with it.
-        passed_over_lines: The first of them, and why.
-        notes: What was found out about the data and the weights to start from.
-        depth_parameters: How many weights the depth network has.
-        pose_parameters: How many the pose network has, a shared encoder left out.
-        steps: Of gradient descent.
-        epochs: Passes through the targets, in parts.
-        processes: That trained together.
-        loss: Mean over the last row of the log.
-        warp_error: On the targets held out, at the end; None without any.
-        identity_error: The same of sources that stay where they are.
-        abs_rel: Of depth scaled by the median, where true depth is known beside the frames.
+        targets: Number of targets to train on.
+        held_out: Number of targets held out for validation.
+        passed_over: Number of targets that were skipped because of a broken frame.
+        passed_over_lines: Ids and errors of the first of them.
+        notes: Notes on the data and on the weights to start from.
+        depth_parameters: Number of weights of the depth network.
+        pose_parameters: Number of weights of the pose network, without a shared encoder.
+        steps: Number of steps.
+        epochs: Passes through the targets, fractions included.
+        processes: Number of processes that trained together.
+        loss: Mean loss over the last row of the log.
+        warp_error: Photometric error of warped sources on the held-out targets, at the end; None
+            without any.
+        identity_error: Photometric error of the sources without warping, likewise.
+        abs_rel: AbsRel of depth scaled by the median, where true depth is known beside the frames.
         delta1: Share of pixels right within a factor of 1.25, likewise.
-        constant_abs_rel: That of a constant depth, likewise.
-        best_step: The step with the least error on the targets held out: folder ``best``.
-        best_error: Which is this.
-        sequences: What the frames were taken with.
-        focal_factors: What fx and fy of all sequences were multiplied by; None where they were
-            left.
-        warnings: What the run was warned of.
-        seconds: Spent in steps, stops not counted.
-        device: Where it ran.
-        torch_version: Of torch.
-        version: Of rilievo.
-        differences: What is not as in the preset ``default``.
+        constant_abs_rel: AbsRel of a constant depth, likewise.
+        best_step: Step with the least error on the held-out targets: folder ``best``.
+        best_error: Error of that step.
+        sequences: Facts of each sequence.
+        focal_factors: Factors of fx and fy that were learned for all sequences; None where they
+            were not refined.
+        warnings: Warnings of the run.
+        seconds: Time spent in steps, interruptions not counted.
+        device: Device that the run computed on.
+        torch_version: Version of torch.
+        version: Version of rilievo.
+        differences: Differences from the preset ``default``.
     """
 
     targets: int
@@ -93,7 +94,7 @@ class VideoRecord:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What says that the run learned nothing; empty where nothing does."""
+        """Reasons to think that the run learned nothing; empty without any."""
         found = []
         warped, still = self.warp_error, self.identity_error
         if warped is not None and still is not None and warped >= still:
@@ -110,7 +111,7 @@ class VideoRecord:
 
 
 def read_record(run: Path) -> VideoRecord:
-    """What a finished run says of itself.
+    """Read the record of a finished run.
 
     Raises:
         InputError: If its record is broken.

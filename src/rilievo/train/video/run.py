@@ -1,4 +1,4 @@
-"""Training on video, into a run's folder that is a model."""
+"""Training on video, into a run folder that is a model."""
 
 import hashlib
 import shutil
@@ -38,28 +38,28 @@ def train_video(
     *,
     frames: VideoFrames | None = None,
 ) -> VideoRecord | None:
-    """Learn depth and motion from video, and write a run's folder: ``load_model`` takes it.
+    """Learn depth and motion from video and write a run folder, which ``load_model`` takes.
 
-    A run that came to its end is not done again. The folder gets ``config.json``,
-    ``weights.safetensors``, ``record.json``, ``log.csv``, ``validation.csv``, ``warnings.csv``
-    where there were any, ``pictures``, and ``best``, the weights with the least error on the
-    targets held out, which is a model too; ``checkpoint.pt`` while the run is under way.
+    A finished run is not repeated. The folder gets ``config.json``, ``weights.safetensors``,
+    ``record.json``, ``log.csv``, ``validation.csv``, ``warnings.csv`` if there were any,
+    ``pictures``, and ``best``, the weights with the least error on the held-out targets, which is a
+    model too; ``checkpoint.pt`` is there while the run is in progress.
 
     Args:
-        config: What to train, on what, how.
-        run: The folder.
-        options: How it is done.
-        frames: In place of those that ``config.data`` names, opened before.
+        config: Configuration of the run.
+        run: Folder of the run.
+        options: Options that do not change the result.
+        frames: Frames already opened, in place of those that ``config.data`` names.
 
     Returns:
-        What was done; None if it was stopped before its end.
+        Record of the run; None if it was stopped before its end.
 
     Raises:
         RilievoError: If an option, the data, the weights to start from or a checkpoint cannot be
             used.
     """
     options = options or VideoRunOptions()
-    # As it will be read again: a whole number that stands for a float is that float.
+    # As it will be read back: a whole number given for a float becomes that float.
     config = with_whole_paths(config)
     fabric = make_fabric(config, options)
     with _nothing_left(run, speaks=fabric.is_global_zero):
@@ -67,19 +67,19 @@ def train_video(
             _check_folder(config, run, resume=options.resume)
         fabric.barrier()
         if (run / CONFIG).exists() and not is_torn(run / CONFIG):
-            config = read_config(run)  # its paths may be spelled otherwise
+            config = read_config(run)  # its paths may be spelled differently
         if is_finished(run, weights=WEIGHTS, record=RECORD):
             return read_record(run)
         if frames is None:
-            # Footage that is not there is said before weights are fetched, and what networks start
-            # from is refused before frames are decoded, which takes minutes.
+            # Missing footage is reported before weights are fetched, and weights are refused before
+            # frames are decoded, which takes minutes.
             list_sequences(config.data)
         learner = Learner(_networks(config, run, frames), config)
         if frames is None:
             cache = run / CACHE if options.cache is None else Path(options.cache)
             frames = _frames(config, cache, fabric)
         if fabric.is_global_zero:
-            # Only now: what could not begin leaves no run behind.
+            # Only now, so that a run that cannot begin leaves nothing behind.
             _write_config(config, run)
     loop = Loop(
         config,
@@ -100,7 +100,7 @@ def train_video(
 
 
 def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
-    """The first process decodes them, and the others find the cache."""
+    """Open the frames: the first process decodes them, and the others find the cache."""
     with fabric.rank_zero_first():
         return open_frames(
             config.data,
@@ -114,7 +114,7 @@ def _frames(config: VideoConfig, cache: Path, fabric: Any) -> VideoFrames:
 
 
 def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> VideoNetworks:
-    """What a checkpoint holds need not be fetched once more."""
+    """Make the networks; with a checkpoint, weights to start from are not fetched again."""
     start = None if (run / CHECKPOINT).exists() else config.start
     if frames is None:
         offsets = all_offsets(config.data, config.offsets, hints=config.losses.hints)
@@ -125,7 +125,7 @@ def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> Vid
 
 @contextmanager
 def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
-    """Take away what a start that is refused has made in the run's folder."""
+    """Remove what a start that is refused has created in the run's folder."""
     made = [path for path in (run / CACHE, run / BEST) if not path.exists()]
     is_new = not run.exists()
     try:
@@ -141,7 +141,7 @@ def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
 
 
 def read_config(run: Path) -> VideoConfig:
-    """The configuration of a run.
+    """Read the configuration of a run.
 
     Raises:
         InputError: If its file is broken.
@@ -158,7 +158,7 @@ def _fingerprint(config: VideoConfig, processes: int) -> str:
 
 
 def _finish(run: Path, record: VideoRecord) -> None:
-    """The record after the weights, and only then, all synced, the checkpoint goes."""
+    """Write the record after the weights, and delete the checkpoint once all is synced."""
     with replacing(run / RECORD) as part:
         part.write_text(to_json(record, indent=2), encoding="utf-8")
     best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
@@ -167,10 +167,10 @@ def _finish(run: Path, record: VideoRecord) -> None:
 
 
 def _check_folder(config: VideoConfig, run: Path, *, resume: bool) -> None:
-    """Make the folder, or see that the run in it is this one.
+    """Make the folder, or check that the run in it is this one.
 
     Raises:
-        OutputError: If something else lies there.
+        OutputError: If something else is in the folder.
         InputError: If its configuration is broken.
     """
     make_folder(run)

@@ -1,4 +1,4 @@
-"""How long a run is, and its learning rate: a short climb, then a tenth at every milestone."""
+"""Length of a run, and its learning rate: a short warm-up, then a tenth at every milestone."""
 
 import math
 from dataclasses import dataclass
@@ -10,34 +10,34 @@ _FALL = 0.1
 
 
 def learning_rate(config: VideoConfig, *, step: int, epoch: float) -> float:
-    """The learning rate of a step.
+    """Return the learning rate of a step.
 
-    A milestone of 15 means that epochs 1 to 15 are trained at the full rate. Programs that move
-    their schedule on before an epoch instead of after it have 14 such epochs with a newer torch.
+    A milestone of 15 means that epochs 1 to 15 are trained at the full rate. Programs that step
+    their schedule before an epoch instead of after it have 14 such epochs with a newer torch.
 
     Args:
-        config: Of the run.
-        step: From 0.
-        epoch: Of the step, from 0; 15 is the beginning of the sixteenth.
+        config: Configuration of the run.
+        step: Number of the step, from 0.
+        epoch: Epoch of the step, from 0; 15 is the beginning of the sixteenth.
     """
     climbed = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
-    # A step may begin a rounding before its epoch does.
+    # Rounding may put a step just before the epoch that it begins.
     falls = sum(epoch >= milestone - 1e-9 for milestone in config.milestones)
     return config.learning_rate * climbed * _FALL**falls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """Steps, batches and epochs of a run.
+    """Counts of the steps, batches and epochs of a run.
 
-    The batches of all processes are numbered through, so that a run of two processes and one that
+    Batches are numbered across all processes, so that a run of two processes and one that
     accumulates two batches see the same ones in each step.
 
     Attributes:
-        steps: In all.
-        batches: Of one step, of all processes.
-        epoch_batches: Of one pass through the targets; what fills no batch is left for another.
-        images: Targets of one step.
+        steps: Number of steps.
+        batches: Batches per step, over all processes.
+        epoch_batches: Batches per pass through the targets; a remainder is left for another pass.
+        images: Targets per step.
     """
 
     steps: int
@@ -47,12 +47,12 @@ class Course:
 
     @classmethod
     def of(cls, config: VideoConfig, targets: int, *, processes: int) -> "Course":
-        """The course of a run.
+        """Count the steps, batches and epochs of a run.
 
         Args:
-            config: Of the run.
-            targets: That it trains on.
-            processes: That train together.
+            config: Configuration of the run.
+            targets: Number of targets that it trains on.
+            processes: Number of processes that train together.
 
         Raises:
             InputError: If the targets do not fill one batch.

@@ -1,4 +1,4 @@
-"""Frames at the size that is trained on: from their files each time, or held in memory."""
+"""Frames at the training size: read from their files each time, or held in memory."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -15,10 +15,10 @@ from rilievo.train.video.reading import OddSizeError, at_size, read_frame
 from rilievo.train.video.sequences import FrameSequence
 
 Progress = Callable[[str, int, int], None]
-"""Told the id of a sequence, how many of its frames are done, and how many there are."""
+"""Callback with the id of a sequence, the number of its frames that are done, and their total."""
 
 _MOST_HELD = 4 * 2**30
-"""Bytes of a video's frames that are held in memory; longer videos need a cache."""
+"""Limit of a video's frames in memory [bytes]; longer videos need a cache."""
 
 
 @runtime_checkable
@@ -27,21 +27,21 @@ class Frames(Protocol):
 
     @property
     def count(self) -> int:
-        """How many there are, broken ones included."""
+        """Number of frames, broken ones included."""
         ...
 
     @property
     def broken(self) -> Mapping[int, str]:
-        """Why, of those that are known to be broken."""
+        """Reasons of the frames that are known to be broken, by index."""
         ...
 
     @property
     def fault(self) -> str | None:
-        """What was broken in a video, one line; None if nothing."""
+        """Fault of a video, one line; None without."""
         ...
 
     def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """One frame, not to be written to.
+        """Return one frame, which is not to be written to.
 
         Raises:
             InputError: If it is broken.
@@ -50,7 +50,7 @@ class Frames(Protocol):
 
 
 class FileFrames:
-    """Frames that are decoded whenever they are asked for."""
+    """Frames that are decoded whenever they are requested."""
 
     def __init__(self, sequence: FrameSequence, size: tuple[int, int]) -> None:
         self._sequence, self._size = sequence, size
@@ -102,16 +102,16 @@ class HeldFrames:
         self.fault = reader.fault
 
     def frame(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """One frame.
+        """Return one frame.
 
         Raises:
-            InputError: Never: a frame that cannot be decoded is not among them.
+            InputError: Never, since frames that cannot be decoded are not among them.
         """
         return self._held[index]
 
 
 def how_straight(sequence: FrameSequence) -> Straightening | None:
-    """How its frames become straight; None where they are."""
+    """Return the map that undistorts the frames of a sequence; None without distortion."""
     lens = sequence.camera.lens
     if lens is None:
         return None
@@ -119,10 +119,10 @@ def how_straight(sequence: FrameSequence) -> Straightening | None:
 
 
 def frame_or_reason(frames: Frames, index: int) -> UInt8[np.ndarray, "h w 3"] | str:
-    """A frame, or one line about why there is none.
+    """Return a frame, or one line on why there is none.
 
     Raises:
-        OddSizeError: If it is not of the size of the others.
+        OddSizeError: If the frame is not of the size of the others.
     """
     try:
         return frames.frame(index)

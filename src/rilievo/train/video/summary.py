@@ -1,4 +1,4 @@
-"""What a run that came to its end has to say of itself."""
+"""Summary of a finished run."""
 
 import csv
 import math
@@ -31,7 +31,7 @@ def summarise(
     device: torch.device,
     processes: int,
 ) -> VideoRecord:
-    """The record of a run, from what it holds and what it wrote."""
+    """Make the record of a run from its state and its logs."""
     steps, scores = _last(run / STEPS), _last(run / VALIDATIONS)
     factors = _factors(learner)
     validated = math.isfinite(state.best_error)
@@ -86,7 +86,7 @@ def _facts(opened: OpenSequence, factors: tuple[float, float]) -> SequenceFacts:
 
 
 def _last(table: Path) -> dict[str, float]:
-    """The last row of a table, what is not known left out."""
+    """Return the last row of a table, without values that are not finite."""
     rows = _rows(table)
     numbers = {name: float(cell) for name, cell in rows[-1].items()} if rows else {}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}

@@ -1,4 +1,4 @@
-"""Which frames are targets, which are their sources, and which targets are held out."""
+"""Targets of a run, their sources, and the targets that are held out."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import NamedTuple
 from rilievo.train.video.sequences import FrameSequence
 
 OTHER_EYE = 0
-"""The offset of the frame of the same moment."""
+"""Offset of the frame that the other camera of a stereo pair took at the same time."""
 
 
 class Place(NamedTuple):
-    """A frame of the run.
+    """Place of a frame in a run.
 
     Attributes:
-        sequence: Its place in the list of sequences.
-        frame: Its index in that sequence.
+        sequence: Index of the sequence in the list of sequences.
+        frame: Index of the frame in that sequence.
     """
 
     sequence: int
@@ -24,11 +24,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A frame to learn the depth of.
+    """Frame to learn the depth of.
 
     Attributes:
-        place: Of it.
-        sources: In the order of the offsets.
+        place: Place of the frame.
+        sources: Places of its sources, in the order of the offsets.
     """
 
     place: Place
@@ -36,18 +36,18 @@ class Target:
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """All its frames."""
+        """Places of the target and its sources."""
         return (self.place, *self.sources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The targets of one sequence.
+    """Targets of one sequence.
 
     Attributes:
-        targets: In the order of time, or of the list.
-        listed_out: Those that a list holds out; None where no list says.
-        lonely: How many frames have no neighbour where one is needed.
+        targets: Targets in the order of time, or of the list.
+        listed_out: Targets that a list holds out; None without such a list.
+        lonely: Number of frames that lack a source.
     """
 
     targets: tuple[Target, ...]
@@ -57,12 +57,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parted:
-    """Targets of a run.
+    """Targets of a run, split for training and validation.
 
     Attributes:
-        training: To learn from.
-        held_out: To validate with.
-        between: How many are neither, since they share frames with those held out.
+        training: Targets to train on.
+        held_out: Targets to validate with.
+        between: Number of targets that are neither, since they share frames with held-out ones.
     """
 
     training: tuple[Target, ...]
@@ -71,7 +71,7 @@ class Parted:
 
 
 class Neighbours:
-    """Finds the sources of a frame."""
+    """Index of the sequences of a run, which finds the sources of a frame."""
 
     def __init__(
         self, sequences: Sequence[FrameSequence], runs: Mapping[int, Sequence[Sequence[int]]]
@@ -79,15 +79,15 @@ class Neighbours:
         """Index the sequences.
 
         Args:
-            sequences: Of the run.
-            runs: Of each sequence, by its place: indices of frames that follow one another.
+            sequences: Sequences of the run.
+            runs: Indices of consecutive frames of each sequence, by its place.
         """
         self._sequences, self._runs = sequences, runs
         self._places = {sequence.id: place for place, sequence in enumerate(sequences)}
         self._by_number: dict[int, dict[int, int]] = {}
 
     def find(self, sequence: int, offsets: Sequence[int], stride: int) -> Found:
-        """The targets of one sequence: every frame that has all its sources, or a list's."""
+        """Find the targets of one sequence: every frame that has all its sources, or a list's."""
         listed = self._sequences[sequence].listed
         if listed is None:
             return self._of_runs(sequence, offsets, stride)
@@ -163,15 +163,15 @@ def _target(place: Place, sources: Sequence[Place | None], offsets: Sequence[int
 
 
 def part(found: Sequence[Found], share: float) -> Parted:
-    """Targets to learn from, and those held out: the last of every sequence.
+    """Split targets into those to train on and those held out: the last of every sequence.
 
-    No frame of a target held out is one of training: the targets between are neither. Sequences
-    too short for a share of their own are held out whole, one of as many as the share says. Where
-    nothing would be left to learn from, nothing is held out.
+    No frame of a held-out target is used in training: targets in between are neither. Of sequences
+    too short for a share of their own, whole ones are held out, as many as the share requires. If
+    nothing would be left to train on, nothing is held out.
 
     Args:
-        found: Of each sequence.
-        share: Of the targets to hold out, of sequences whose list does not say.
+        found: Targets of each sequence.
+        share: Share of the targets to hold out, for sequences without a list of held-out ones.
     """
     training: list[Target] = []
     held_out: list[Target] = []
@@ -203,5 +203,5 @@ def part(found: Sequence[Found], share: float) -> Parted:
 
 
 def gone_free(target: Target, gone: Collection[Place]) -> bool:
-    """Whether none of its frames is gone."""
+    """Whether none of a target's frames is gone."""
     return not any(place in gone for place in target.places)

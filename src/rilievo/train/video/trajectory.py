@@ -1,8 +1,8 @@
-"""Known poses of the frames of a sequence, from the files that datasets and trackers write.
+"""Known poses of the frames of a sequence, from the files of datasets and trackers.
 
-Read are KITTI's (a line of 12 numbers for each frame: the upper rows of ``world_T_cam``), TUM's
-(seconds, translation, quaternion; frames are found by the time in their names) and 7-Scenes' (a
-4x4 matrix beside each frame).
+Supported formats are KITTI's (a line of 12 numbers for each frame: the upper rows of
+``world_T_cam``), TUM's (seconds, translation, quaternion; frames are found by the time in their
+names) and 7-Scenes' (a 4x4 matrix beside each frame).
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,25 @@ AUTO = "auto"
 _BESIDE = ("poses.txt", "groundtruth.txt")
 _KITTI, _TUM = 12, 8
 _SQUARE = 0.01
-"""How far from orthonormal a rotation may be: files carry four digits and more."""
+"""Largest deviation of a rotation from orthonormality: files have four digits and more."""
 
 
 def asked_poses(
     asked: str | None, homes: Sequence[Path], files: Sequence[Path]
 ) -> Float64[np.ndarray, "n 4 4"] | None:
-    """The poses of a sequence; those that nobody asked for still serve to score motion by.
+    """Return the poses of a sequence; poses that were not requested still serve to score motion.
 
     Args:
-        asked: A file, ``auto`` for the one beside, or None.
+        asked: Name of a file, ``auto`` for the file beside the frames, or None.
         homes: Folders to look into.
-        files: Its frames, in order.
+        files: Frames of the sequence, in order.
 
     Returns:
-        None where none were asked for, and none that go with the frames lie there.
+        Poses ``world_T_cam`` [m], NaN for frames without one; None where none were requested and
+        none that fit the frames are there.
 
     Raises:
-        InputError: If they were asked for, and are missing or do not go with the frames.
+        InputError: If poses were requested, and are missing or do not fit the frames.
     """
     if asked is not None and asked != AUTO:
         return poses_in(Path(asked), files)
@@ -58,10 +59,10 @@ def asked_poses(
 def poses_beside(
     homes: Sequence[Path], files: Sequence[Path]
 ) -> Float64[np.ndarray, "n 4 4"] | None:
-    """The poses that lie with a sequence, NaN for frames without one; None where none lie there.
+    """Read the poses beside a sequence, NaN for frames without one; None where there are none.
 
     Raises:
-        InputError: If they do not go with the frames.
+        InputError: If they do not fit the frames.
     """
     matrices = [_pose_file(file) for file in files]
     if any(path.is_file() for path in matrices):
@@ -74,11 +75,11 @@ def poses_beside(
 
 
 def poses_in(path: Path, files: Sequence[Path]) -> Float64[np.ndarray, "n 4 4"]:
-    """``world_T_cam`` [m] of each frame, of a file of KITTI's or TUM's; NaN where it has none.
+    """Read ``world_T_cam`` [m] of each frame from a KITTI or TUM file; NaN where it has none.
 
     Raises:
-        InputError: If the file is neither, has another number of lines than there are frames, or
-            times that none of them has.
+        InputError: If the file is neither, its number of lines differs from the number of frames,
+            or no frame has one of its times.
     """
     first = next(text_lines(path), None)
     numbers = () if first is None else numbers_of(first.text) or ()
@@ -93,7 +94,7 @@ def poses_in(path: Path, files: Sequence[Path]) -> Float64[np.ndarray, "n 4 4"]:
 
 
 def read_kitti_poses(path: Path) -> Float64[np.ndarray, "n 4 4"]:
-    """The poses of each line, the upper three rows of a matrix, row by row.
+    """Read a pose from each line: the upper three rows of a matrix, row by row.
 
     Raises:
         InputError: If a line is anything else.
@@ -145,7 +146,7 @@ def _pose_file(file: Path) -> Path:
 
 
 def _matrix(path: Path) -> Float64[np.ndarray, "4 4"]:
-    """A pose of 7-Scenes; NaN where it is missing, or the tracker was lost."""
+    """Read a pose of 7-Scenes; NaN where it is missing, or the tracker was lost."""
     if not path.is_file():
         return np.full((4, 4), np.nan)
     rows = [numbers_of(line.text) for line in text_lines(path)]

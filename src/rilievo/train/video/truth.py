@@ -1,4 +1,4 @@
-"""How right depth and motion are, where the truth is known beside the frames."""
+"""Scores of depth and motion, where the truth is known beside the frames."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,11 +16,11 @@ _STILL = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """What is known of one target.
+    """True depth and motion of one target.
 
     Attributes:
-        depth: [m], 0 where unknown, at any size; None where there is none.
-        source_T_target: Motion [m] of each source; None where unknown.
+        depth: True depth [m], 0 where unknown, at any size; None where there is none.
+        source_T_target: True motion [m] of each source; None where unknown.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
@@ -28,7 +28,7 @@ class Truth:
 
 
 class DepthScores(NamedTuple):
-    """Of one target; NaN without true depth.
+    """Depth scores of one target; NaN without true depth.
 
     Attributes:
         abs_rel: Mean |p - t| / t, with p scaled by the ratio of medians.
@@ -45,8 +45,8 @@ class MotionScores(NamedTuple):
     """Means over the sources of one target; NaN where no motion is known.
 
     Attributes:
-        translation_angle: Between predicted and true way [degrees]; steps under a millimetre have
-            no direction and are left out.
+        translation_angle: Angle between predicted and true translation [degrees]; translations
+            under a millimetre have no direction and are left out.
         rotation_error: Angle between predicted and true rotation [degrees].
     """
 
@@ -55,11 +55,12 @@ class MotionScores(NamedTuple):
 
 
 def depth_scores(depth: Float[Tensor, "h w"], truth: Truth) -> DepthScores:
-    """How right depth is up to its scale, at the pixels and the size of the truth.
+    """Score depth up to its scale, at the pixels and the size of the truth.
 
     Args:
-        depth: Predicted; its inverse is interpolated, as what the network says is linear in it.
-        truth: Of the target.
+        depth: Predicted depth; its inverse is interpolated, as the network's output is linear in
+            it.
+        truth: Truth of the target.
     """
     true = truth.depth
     if true is None or not (true > 0).any():
@@ -79,7 +80,7 @@ def depth_scores(depth: Float[Tensor, "h w"], truth: Truth) -> DepthScores:
 
 
 def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: Truth) -> MotionScores:
-    """How right the motion of the sources of one target is, whatever its scale."""
+    """Score the motion of the sources of one target, whatever its scale."""
     ways, turns = [], []
     for motion, true in zip(motions, truth.source_T_target, strict=False):
         if true is None:
@@ -92,7 +93,7 @@ def motion_scores(motions: tuple[Float[Tensor, "1 4 4"], ...], truth: Truth) -> 
 
 
 def _angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Exact at small and large angles alike (Kahan)."""
+    """Angle between two vectors [rad], exact at small and large angles alike (Kahan)."""
     a, b = a / a.norm().clamp_min(1e-30), b / b.norm()
     return 2 * torch.atan2((a - b).norm(), (a + b).norm())
 

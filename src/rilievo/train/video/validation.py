@@ -15,17 +15,17 @@ _NUMBERS = 7
 
 
 class Scores(NamedTuple):
-    """Means over targets; NaN of what is not known beside the frames.
+    """Means over targets; NaN where the truth is not known beside the frames.
 
     Attributes:
-        warp_error: Photometric error of the sources brought to the target, the best of each pixel.
-        identity_error: The same of sources that stay where they are.
+        warp_error: Photometric error of the sources warped to the target, the best at each pixel.
+        identity_error: Photometric error of the sources without warping, likewise.
         abs_rel: Mean |p - t| / t of depth, p scaled by the median of each image, at the true
             depth's pixels.
         delta1: Share of pixels right within a factor of 1.25, likewise.
-        constant_abs_rel: That of a constant depth, which is the median of each image.
-        translation_angle: Between the predicted and the true way of the camera [degrees].
-        rotation_error: Between the predicted and the true rotation [degrees].
+        constant_abs_rel: ``abs_rel`` of a constant depth, the median of each image.
+        translation_angle: Angle between the predicted and the true translation [degrees].
+        rotation_error: Angle between the predicted and the true rotation [degrees].
     """
 
     warp_error: float
@@ -42,10 +42,10 @@ def validate(learner: Learner, frames: KeptFrames, fabric: Any, skipped: set[str
     """Score the networks on whole targets, one at a time; each process takes its share.
 
     Args:
-        learner: With the networks.
-        frames: The targets.
-        fabric: Where they are.
-        skipped: Gets a line for each target with a broken frame.
+        learner: Learner with the networks.
+        frames: Targets to score on.
+        fabric: Fabric that the networks run on.
+        skipped: Set that gets a line for each target with a broken frame.
     """
     learner.eval()
     sums, counts = np.zeros(_NUMBERS), np.zeros(_NUMBERS)
@@ -69,7 +69,7 @@ def validate(learner: Learner, frames: KeptFrames, fabric: Any, skipped: set[str
 
 
 def _numbers(explained: Explained, truth: Truth) -> Scores:
-    """The scores of one target; the best source of each pixel counts."""
+    """Scores of one target; the best source of each pixel counts."""
     loss = explained.loss
     depth, motion = depth_scores(loss.depth[0], truth), motion_scores(explained.motions, truth)
     return Scores(

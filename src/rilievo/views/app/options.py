@@ -36,7 +36,7 @@ class AppOptions:
     'all' is every one whose extra is installed, which is the default where only this machine
     sees the page; elsewhere it is none. Paid models are never offered."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda, cuda:N, coreml or directml."""
     max_megabytes: float = 50.0
     """Largest upload."""
     max_megapixels: float = 24.0

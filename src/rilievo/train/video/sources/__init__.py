@@ -1,4 +1,4 @@
-"""Where sequences of frames come from, layout by layout."""
+"""Sources of sequences of frames, one module per layout on disk."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -17,11 +17,11 @@ _SOURCES: Mapping[SourceKind, str] = {
 
 
 def list_sequences(data: VideoData) -> list[FrameSequence]:
-    """The sequences that a run learns from, in a fixed order.
+    """List the sequences that a run learns from, in a fixed order.
 
     Raises:
-        OptionError: If options do not go together or name what is not there.
-        InputError: If the roots do not hold what the kind says.
+        OptionError: If options contradict each other or name something that does not exist.
+        InputError: If the roots do not have the layout of the kind.
     """
     _check(data)
     module = import_module(f"{__name__}.{_SOURCES[data.kind]}")

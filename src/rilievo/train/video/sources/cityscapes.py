@@ -32,9 +32,9 @@ class _Snippet:
     """Frames without a gap.
 
     Attributes:
-        city: Its folder.
-        drive: Six digits.
-        numbers: Of the frames.
+        city: Name of the city's folder.
+        drive: Number of the drive, six digits.
+        numbers: Numbers of the frames.
     """
 
     city: str
@@ -46,11 +46,11 @@ class _Snippet:
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
-    """One sequence for each snippet (and eye) of the split, ``train`` by default.
+    """List one sequence for each snippet (and camera) of the split, ``train`` by default.
 
     Raises:
         InputError: If frames or calibrations are missing.
-        OptionError: If there is no such split, or poses are asked for.
+        OptionError: If there is no such split, or poses are requested.
     """
     root, split = Path(data.roots[0]), data.split or "train"
     if split not in _SPLITS:
@@ -119,7 +119,7 @@ def _calibration(entries: Mapping[str, float]) -> Calibration:
 
 
 def _camera_entries(folder: Path, snippet: _Snippet) -> Mapping[str, float]:
-    """The numbers of the annotated frame of a snippet, the only one with a calibration."""
+    """Read the calibration of the annotated frame of a snippet, the only one that has one."""
     names = names_in(folder)
     candidates: Sequence[str] = [snippet.file(each, "camera.json") for each in snippet.numbers]
     path = folder / next((name for name in candidates if name in names), candidates[-1])

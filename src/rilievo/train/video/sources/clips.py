@@ -1,8 +1,8 @@
-"""Anybody's footage: videos, folders of frames, and folders of such.
+"""Footage of any kind: videos, folders of frames, and folders of these.
 
-A folder of frames may have them in itself, or in one that is called ``rgb``, ``images``,
-``color`` and so on, beside others with depth. Pictures of depth, normals or masks that lie among
-the frames are told by their names and left alone.
+A folder may have its frames directly, or in a subfolder that is called ``rgb``, ``images``,
+``color`` and so on, beside others with depth. Images of depth, normals or masks among the frames
+are recognised by their names and left out.
 """
 
 import re
@@ -35,18 +35,18 @@ _CAMERA_FILES = (
 )
 _DEEPEST = 6
 FEWEST = 3
-"""Photographs in a folder that make it a clip, where there are clips inside of it as well."""
+"""Number of photographs that make a folder a clip, even if it has clips inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A video, or a folder with frames.
+    """Video, or folder with frames.
 
     Attributes:
-        id: Of its sequence.
-        home: The folder that has the rest: intrinsics and poses.
-        files: The frames; empty of a video.
-        video: The file of a video.
+        id: Id of its sequence.
+        home: Folder that has the intrinsics and poses.
+        files: Files of the frames; empty for a video.
+        video: File of a video; None for frames.
     """
 
     id: str
@@ -56,7 +56,7 @@ class _Place:
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
-    """The sequences of all roots, in their order, those of a folder in natural order.
+    """List the sequences of all roots, in their order, those of a folder in natural order.
 
     Raises:
         InputError: If a root has neither frames nor videos.
@@ -108,7 +108,7 @@ def _visible(folder: Path) -> list[str]:
 
 
 def _photos(folder: Path) -> tuple[Path, ...]:
-    """The frames of a folder in natural order, without pictures of other things."""
+    """List the frames of a folder in natural order, without depth, masks and the like."""
     names = [name for name in _visible(folder) if Path(name).suffix.lower() in PHOTO_SUFFIXES]
     colours = [name for name in names if ".color." in name.lower()]
     frames = colours or [name for name in names if not _OTHER.search(Path(name).stem.lower())]
@@ -147,7 +147,7 @@ def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> FrameSe
 
 
 def _calibration(place: _Place) -> Calibration | None:
-    """What lies beside the frames, or is known of their dataset."""
+    """Read the calibration beside the frames, or take the one known of their dataset."""
     for folder in dict.fromkeys((place.home, place.files[0].parent)):
         for name in _CAMERA_FILES:
             if (folder / name).is_file():

@@ -27,11 +27,11 @@ _OTHER_SIDE = {"l": "r", "r": "l"}
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
-    """One sequence for each camera of each sequence named: "00,01", a list's, or all there are.
+    """List one sequence for each camera of the named sequences: "00,01", a list's, or all.
 
     Raises:
         InputError: If frames, calibrations or poses are missing.
-        OptionError: If a sequence or list is named that is not there.
+        OptionError: If a sequence or list is named that does not exist.
     """
     root = Path(data.roots[0])
     folder = root / "sequences" if (root / "sequences").is_dir() else root
@@ -115,7 +115,7 @@ def _sequence(
 
 
 def _projections(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
-    """P2 and P3 by side."""
+    """Read P2 and P3, by side."""
     entries: dict[str, tuple[float, ...]] = {}
     for line in text_lines(path):
         name, _, rest = line.text.partition(":")
@@ -136,7 +136,7 @@ def _poses(
     numbers: tuple[int, ...],
     data: VideoData,
 ) -> Float64[np.ndarray, "n 4 4"] | None:
-    """Poses of this camera: the files hold those of camera 0, which looks the same way."""
+    """Read the poses of this camera; the files have those of camera 0, which looks the same way."""
     path = root / "poses" / f"{folder.name}.txt"
     if data.poses not in (None, AUTO):
         path = Path(data.poses)

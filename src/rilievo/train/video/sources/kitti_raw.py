@@ -1,4 +1,4 @@
-"""KITTI raw: drives of both colour cameras, all of them or those of a list.
+"""KITTI raw: drives of both colour cameras, all drives or those of a list.
 
 Geiger, Lenz, Stiller and Urtasun, "Vision meets Robotics: The KITTI Dataset", IJRR 2013.
 """
@@ -26,15 +26,15 @@ _OTHER_SIDE = {"l": "r", "r": "l"}
 
 
 def sequences(data: VideoData) -> list[FrameSequence]:
-    """One sequence for each camera of each drive.
+    """List one sequence for each camera of each drive.
 
-    Without a list every drive that is there counts, its left camera, and the right one with
-    ``stereo``; still frames and the stride are then measured. With a list its frames are targets
-    as they stand, and neighbours are those by number.
+    Without a list, every drive that is there is used: its left camera, and the right one with
+    ``stereo``; static frames are then found by measuring motion. With a list, exactly its frames
+    are targets, and neighbours are found by number.
 
     Raises:
         InputError: If drives or calibrations are missing.
-        OptionError: If there is no such list, or poses are asked for.
+        OptionError: If there is no such list, or poses are requested.
     """
     root = Path(data.roots[0])
     if data.poses is not None:
@@ -128,7 +128,7 @@ def _sequence(drive: Path, side: str, data: VideoData, listed: Listed | None) ->
 
 
 def _calibration(drive: Path, camera: str, shape: tuple[int, int]) -> Calibration | None:
-    """Of the file of the date; where that was not fetched, of the date that has such frames."""
+    """Read the calibration of the date; if its file is missing, take one by the frames' size."""
     if (drive.parent / CAMERA_FILE).is_file():
         found = read_camera(drive.parent, camera)
         return Calibration(K=found.camera.K, shape=found.shape)

@@ -1,4 +1,4 @@
-"""Folders whose frames are named by their number."""
+"""Folders whose frames are named by number."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ class Numbered:
     """Frames of a folder.
 
     Attributes:
-        files: In the order of their numbers.
-        numbers: As their names have them.
+        files: Files in the order of their numbers.
+        numbers: Numbers in the names of the files.
     """
 
     files: tuple[Path, ...]
@@ -22,13 +22,13 @@ class Numbered:
 
 
 def numbered_files(folder: Path) -> Numbered:
-    """The frames of a folder, PNG as published or JPEG as many convert it; of both the PNG.
+    """List the frames of a folder: PNG as published, or JPEG converted from it; PNG has priority.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no frame.
     """
     found: dict[int, Path] = {}
-    # PNG comes after JPEG, so that it takes the place of the JPEG made from it.
+    # PNG comes after JPEG, so that it replaces the JPEG made from it.
     for name in sorted(names_in(folder), key=lambda name: (name.endswith(".png"), name)):
         stem, _, suffix = name.rpartition(".")
         if stem.isdecimal() and suffix in ("png", "jpg"):

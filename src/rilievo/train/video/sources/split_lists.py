@@ -1,4 +1,4 @@
-"""Lists of the frames to learn from, as the published splits write them."""
+"""Lists of the frames to train on, in the format of the published splits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from rilievo.train.video.sequences import Listed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitLists:
-    """The files of a split.
+    """List files of a split.
 
     Attributes:
-        training: Frames to learn from.
-        held_out: Frames to validate with; None where the split has no such list.
+        training: List of the frames to train on.
+        held_out: List of the frames to validate with; None where the split has none.
     """
 
     training: Path
@@ -25,11 +25,11 @@ class SplitLists:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedFrame:
-    """One line.
+    """One line of a list.
 
     Attributes:
-        folder: Of the sequence, as the line has it.
-        number: Of the frame.
+        folder: Folder of the sequence, as the line has it.
+        number: Number of the frame.
         side: "l" or "r".
     """
 
@@ -39,12 +39,12 @@ class ListedFrame:
 
 
 def find_lists(root: Path, split: str) -> SplitLists:
-    """The lists of a split: a file, a folder with ``train_files.txt``, or a name under the root.
+    """Find the lists of a split: a file, a folder with ``train_files.txt``, or a name at the root.
 
     A list whose name begins with "train" goes with the one beside it that begins with "val".
 
     Raises:
-        OptionError: If there is none.
+        OptionError: If there is no list.
     """
     given = Path(split)
     places = (given, root / "splits" / split, root / split)
@@ -62,10 +62,10 @@ def find_lists(root: Path, split: str) -> SplitLists:
 
 
 def read_frames(path: Path) -> list[ListedFrame]:
-    """The frames of a list, one ``folder frame side`` a line; without a side the left.
+    """Read the frames of a list, one ``folder frame side`` a line; without a side, the left one.
 
     Raises:
-        InputError: If a line is anything else, or there is none.
+        InputError: If a line is anything else, or there is no line.
     """
     frames: list[ListedFrame] = []
     for line in text_lines(path):
@@ -95,7 +95,7 @@ def read_frames(path: Path) -> list[ListedFrame]:
 def listed(
     training: Iterable[ListedFrame], held_out: Iterable[ListedFrame] | None, folder: str, side: str
 ) -> Listed:
-    """What the lists name of one sequence."""
+    """Return the frames of one sequence that the lists name."""
     return Listed(
         training=_numbers(training, folder, side),
         held_out=None if held_out is None else _numbers(held_out, folder, side),
