@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -65,10 +66,21 @@ def data_folder() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what tests convert and compile out of the user's cache."""
+    """Keep what tests convert and compile out of the user's cache, and proxies out of tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RILIEVO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        # Servers of the tests are asked as they are, whatever proxy this machine has.
+        for name in ("no_proxy", "NO_PROXY"):
+            patch.setenv(name, "127.0.0.1,localhost")
         yield
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of this machine that refuses every connection, as nobody listens there."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -151,8 +151,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         "HUGGINGFACE_CO_URL_TEMPLATE": endpoint + "/{repo_id}/resolve/{revision}/{filename}",
         "HF_HUB_CACHE": str(tmp_path / "hub"),
         "HF_HUB_OFFLINE": False,
-        "HF_HUB_DOWNLOAD_TIMEOUT": 0.5,
-        "HF_HUB_ETAG_TIMEOUT": 0.5,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 60,
+        "HF_HUB_ETAG_TIMEOUT": 60,
         "HF_HUB_DISABLE_XET": True,
         "HF_HUB_DISABLE_IMPLICIT_TOKEN": True,
     }.items():

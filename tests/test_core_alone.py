@@ -26,6 +26,8 @@ USES: dict[str, tuple[str, str | None]] = {
     "predict --engine": ("predict set/images/1.png -o out --engine openvino", "fast"),
     "predict --ray": ("predict set/images/1.png -o out --ray local", "ray"),
     "measure": ("measure set/images/0.png 3,3 40,30 --known 8,8,2", None),
+    "measure --markers": ("measure set/images/0.png 3,3 40,30 --markers 0.06", "markers"),
+    "markers": ("markers page.pdf", "markers"),
     "verify": ("verify out", None),
     "models": ("models", None),
     "export": ("export rilievo/small -o small.onnx", None),
@@ -50,6 +52,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "app": ("app", "app"),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
+    "completion": ("completion bash", None),
 }
 NAMES = (*(name for name in COMMANDS if name != "train"), *(f"train {kind}" for kind in KINDS))
 # Programs beside the command, run as ``python -m``.

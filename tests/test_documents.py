@@ -26,6 +26,7 @@ DOCUMENTS = (
     "docs/metres.md",
     "docs/measure.md",
     "docs/videos.md",
+    "docs/cookbook.md",
     "docs/reference/index.md",
 )
 # Their programs are run by tests of their own.
@@ -151,6 +152,9 @@ def user_folder(
 def test_every_command_that_is_shown_works(user_folder: Path, document: str, command: str) -> None:
     if "verify" in command:
         assert main(["predict", "photos", "-o", "results"]) == 0
+    if "desk.jpg" in command:
+        assert main(["markers", "page.png"]) == 0
+        Image.open("page.png").resize((620, 877)).save("desk.jpg")
     assert main(shlex.split(command)[1:]) == 0, f"{document}: {command}"
 
 

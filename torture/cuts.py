@@ -3,8 +3,8 @@
 ``honest`` damages what a file system may damage (see ``torture.power``); the same work started
 again must then end well and leave the bytes of an undisturbed run. If it had ended before the cut,
 nothing may be missing at all. ``crude`` damages files that were written in the last second even if
-they were synced, as a bad disk may: what is damaged must be made anew, or refused in one line, or
-found by ``rilievo verify``.
+they were synced, as a bad disk may: what is damaged must be made anew, or refused in one line (of a
+folder, one for each file that rilievo did not write), or found by ``rilievo verify``.
 """
 
 import shutil
@@ -71,6 +71,15 @@ def run(settings: Settings) -> bool:
     return not any(each.lost for each in tallies.values())
 
 
+def _is_refusal(code: int, said: str) -> bool:
+    """Whether work that ended badly said why, and only left alone what nothing says is ours."""
+    if code < 0 or not said or "Traceback" in said:
+        return False
+    failed = [line for line in said.splitlines() if line.startswith("  ")]
+    left_alone = ["rilievo did not write this file" in line for line in failed]
+    return "\n" not in said or (bool(failed) and all(left_alone))
+
+
 class _Work:
     """One job on one disk, which loses its power again and again."""
 
@@ -118,14 +127,17 @@ class _Work:
         code, said = self._go(dies_at=self._chance.randint(1, max(calls, 2)))
         died = code == -signal.SIGKILL
         if not died and code:
-            self._lose(f"ended with {code}: {said[-600:]}")
+            if self._crude and _is_refusal(code, said):
+                self._tally.refused += 1
+            else:
+                self._lose(f"ended with {code}: {said[-600:]}")
             return False
         self._tally.cuts += 1
         self._tally.ended += not died
         harm = self._harm()
         self._tally.damaged += len(harm)
         if not died and not self._crude:
-            wrong = self._wrong(wanted)
+            wrong = self._wrong(wanted, after_cut=True)
             if wrong:
                 self._lose(f"after the end: {'; '.join(wrong[:3])}", harm)
                 return False
@@ -153,21 +165,25 @@ class _Work:
         """Start the work once more and judge what it leaves."""
         self._restarted()
         code, said = self._go()
-        is_line = said.count("\n") == 0 and said != "" and "Traceback" not in said
-        if code and self._crude and is_line:
+        if code and self._crude and _is_refusal(code, said):
             self._tally.refused += 1
         elif code:
             self._lose(f"resumed: ended with {code}: {said[-600:]}", harm)
-        elif wrong := self._wrong(wanted):
-            if self._crude and self._verify()[0] == 2:
+        elif wrong := self._wrong(wanted, after_cut=False):
+            if self._crude and self._verify()[0] == 1:
                 self._tally.found += 1
             else:
                 self._lose(f"resumed: {'; '.join(wrong[:3])}", harm)
 
-    def _wrong(self, wanted: Mapping[str, bytes]) -> list[str]:
+    def _wrong(self, wanted: Mapping[str, bytes], *, after_cut: bool) -> list[str]:
         found = files_of(self._output) if self._output.exists() else {}
         wrong = faults(found, dict(wanted), self._job.volatile, is_whole=True)
-        return wrong + [f"{name} was left behind" for name in parts_of(self._output)]
+        parts = parts_of(self._output)
+        if after_cut:
+            # A mark of files about to get their names: whoever comes next removes it, and a removal
+            # that was not synced may be undone.
+            parts = [name for name in parts if not name.endswith(".pending")]
+        return wrong + [f"{name} was left behind" for name in parts]
 
     def _verify(self) -> tuple[int, str]:
         return self._warm.run((*RILIEVO, "verify", str(self._output)), {})

@@ -113,6 +113,8 @@ JOBS: tuple[Job, ...] = (
             "report.html",
             "evaluation.json#seconds",
             "evaluation.json#command",
+            # Kept predictions that were broken and made anew are a warning.
+            "evaluation.json#warnings",
             "checksums.json",
         ),
         share=2,

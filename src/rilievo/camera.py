@@ -18,6 +18,8 @@ class CameraSource(StrEnum):
     EXIF_35MM = "exif_35mm"
     EXIF_SENSOR = "exif_sensor"
     PREDICTED = "predicted"
+    MARKERS = "markers"
+    VANISHING_POINTS = "vanishing_points"
     ASSUMED = "assumed"
 
 

@@ -57,6 +57,10 @@ class ModelError(RilievoError):
     """A model is unknown, its file is broken, or it cannot do what was asked."""
 
 
+class UnknownCameraError(ModelError):
+    """A model needs the focal length, and neither the photograph nor the user tells it."""
+
+
 class MissingExtraError(RilievoError, ImportError):
     """A package that an option needs is not installed."""
 

@@ -55,7 +55,7 @@ class PredictionMethods:
 
     def show(self) -> None:
         """Open photograph, depth and normals side by side in the system's viewer of pictures."""
-        import_module("rilievo.io.in_memory").panel(self).show(title=repr(self))
+        import_module("rilievo.io.formats.panel").panel_picture(self).show(title=repr(self))
 
     def colour(self, colour_map: str | None = None) -> "Image":
         """Depth as an RGB picture in colours; near is bright.

@@ -21,10 +21,12 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from rilievo.camera import Camera as Camera
 from rilievo.camera import CameraSource as CameraSource
+from rilievo.deferred_parts import DeferredParts
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import read_only
 from rilievo.errors import InputError, NoDepthError
+from rilievo.own_depth import OwnDepth as OwnDepth
 from rilievo.prediction_methods import PredictionMethods
 from rilievo.sameness import no_hash, same_record
 
@@ -38,11 +40,13 @@ class Photo:
     Attributes:
         pixels: sRGB, EXIF orientation applied.
         camera: Intrinsics of ``pixels``; None where neither the user nor the file knows them.
+        own_depth: Depth that the file holds beside the pixels; None where it holds none.
         name: What messages call it: a path, or "array".
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
     camera: Camera | None = None
+    own_depth: OwnDepth | None = None
     name: str = "array"
 
     __eq__ = same_record
@@ -135,7 +139,8 @@ class Calibration:
     """How depth became metres.
 
     Attributes:
-        method: What was known: "known points", "known lengths", both, or "camera height".
+        method: What was known: "known points", "known lengths", both, "camera height",
+            "markers", or "own depth" that the photograph's file holds.
         asked: What the user said: points as ``u,v,metres``, lengths as ``u1,v1,u2,v2,metres``, or
             the height.
         space: Where scale and shift apply: "depth", "inverse" or "log".
@@ -146,6 +151,8 @@ class Calibration:
             where one factor serves the whole picture.
         expected_error: Relative error that the depth of eight pixels in ten should keep below, as
             ``rilievo.calibration.ranges`` learned it; None where it was not estimated.
+        own_depth: How the photograph's file stores the depth that metres came from, such as
+            "GDepth"; None where the user said what is known.
         warning: What deserves a look; None where nothing does.
     """
 
@@ -157,6 +164,7 @@ class Calibration:
     residuals: tuple[float, ...] = ()
     bend: float | None = None
     expected_error: float | None = None
+    own_depth: str | None = None
     warning: str | None = None
 
 
@@ -180,7 +188,7 @@ class MadeBy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Prediction(PredictionMethods):
+class Prediction(DeferredParts, PredictionMethods):
     """What a model says of one image, at that image's resolution.
 
     Attributes:
@@ -242,7 +250,7 @@ class Prediction(PredictionMethods):
 
     def _parts(self) -> list[str]:
         """Names of what there is besides depth."""
-        return [name for name in ("normals", "confidence") if getattr(self, name) is not None]
+        return [name for name in ("normals", "confidence") if self.has(name)]
 
     @property
     def shape(self) -> tuple[int, int]:

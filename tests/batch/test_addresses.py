@@ -5,9 +5,9 @@ import http.server
 import io
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -199,41 +199,98 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         return
 
 
-@pytest.mark.slow
-def test_photographs_of_a_web_server_give_the_files_of_a_disk(
-    tmp_path: Path, photos: Path, make_network: MakeNetwork
-) -> None:
-    pytest.importorskip("aiohttp", reason="the extra 'ray' is not installed")
+@pytest.fixture(params=["fsspec", "core"])
+def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads addresses of the web: fsspec, or Python alone as on a core without extras."""
+    if request.param == "fsspec":
+        pytest.importorskip("aiohttp", reason="the extra 'ray' is not installed")
+    else:
+        monkeypatch.setattr(addresses, "find_spec", lambda name: None)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Address of a web server that gives the files of a folder."""
     server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(photos))
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    base = f"http://127.0.0.1:{server.server_port}"
-    options = PredictOptions(model=str(make_network()), output=tmp_path / "web", save="npz")
-    names = ["a.png", "deep/b.png", "none.png"]
     try:
-        web = predict_across(
-            [f"{base}/{name}" for name in names], options, BatchOptions(workers=1), show=False
-        )
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
-    on_disk = PredictOptions(model=options.model, output=tmp_path / "disk", save="npz")
-    predict_files([photos / "a.png", photos / "deep/b.png"], on_disk, show=False)
-    assert (web.done, web.failures) == (2, (f"{base}/none.png: is not there",))
+
+
+@pytest.mark.usefixtures("reach")
+def test_photographs_of_a_web_server_give_the_files_of_a_disk(
+    tmp_path: Path, photos: Path, make_network: MakeNetwork
+) -> None:
+    work = PredictWork(options=PredictOptions(model=str(make_network()), save="npz")).open()
+
+    def does(sources: list[str], folder: str) -> Report:
+        return work.do(list(list_jobs(sources, tmp_path / folder, sequence=False)), again=False)
+
+    names = ["a.png", "deep/b.png"]
+    with served(photos) as base:
+        web = does([f"{base}/{name}" for name in (*names, "none.png")], "web")
+    assert does([str(photos / name) for name in names], "disk").done == 2
+    reasons = [failure.reason for failure in web.failures]
+    assert (web.done, reasons) == (2, [f"{base}/none.png: is not there"])
     for name in ("a.json", "a.npz", "b.json", "b.npz"):
         assert (tmp_path / "web" / name).read_bytes() == (tmp_path / "disk" / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_workers_fetch_photographs_of_a_web_server(
+    tmp_path: Path, photos: Path, make_network: MakeNetwork
+) -> None:
+    options = PredictOptions(model=str(make_network()), output=tmp_path / "web", save="npz")
+    with served(photos) as base:
+        sources = [f"{base}/{name}" for name in ("a.png", "none.png")]
+        web = predict_across(sources, options, BatchOptions(workers=1), show=False)
+    assert (web.done, web.failures) == (1, (f"{base}/none.png: is not there",))
+    assert (tmp_path / "web" / "a.npz").exists()
+
+
+@pytest.mark.usefixtures("reach")
 def test_a_server_that_does_not_answer_is_told_from_a_file_that_is_not_there(
-    monkeypatch: pytest.MonkeyPatch,
+    closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(addresses, "FIRST_WAIT", 0.0)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{taken.getsockname()[1]}/a.png"
-        with pytest.raises(InputError, match=r"a\.png: cannot be reached"):
-            remote(address).size_and_time()
+    with pytest.raises(InputError, match=r"a\.png: cannot be reached"):
+        remote(f"http://127.0.0.1:{closed_port}/a.png").size_and_time()
+
+
+class Breaking(Quiet):
+    """A server that says 1,000 bytes and sends three; of a file called secret it sends none."""
+
+    def do_GET(self) -> None:
+        if "secret" in self.path:
+            self.send_error(403)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"abc")
+
+
+def test_half_files_and_closed_doors_of_a_web_server_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "find_spec", lambda name: None)
+    monkeypatch.setattr(addresses, "FIRST_WAIT", 0.0)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaking)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    try:
+        with pytest.raises(InputError, match="broke off after 3 of 1,000 bytes"):
+            remote(f"{base}/a.png").fetch(tmp_path / "a.png")
+        with pytest.raises(InputError, match=r"secret\.png: no permission"):
+            remote(f"{base}/secret.png").size_and_time()
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_times_that_places_tell_in_words_are_understood() -> None:

@@ -95,9 +95,12 @@ def test_a_cluster_whose_workers_are_killed_writes_the_files_of_one_machine(
 
 @needs_ray
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no-such-host.invalid:6379"]
+    "place", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "no-such-host.invalid:6379"]
 )
-def test_an_address_without_a_cluster_is_refused_in_one_line(tmp_path: Path, address: str) -> None:
+def test_an_address_without_a_cluster_is_refused_in_one_line(
+    tmp_path: Path, closed_port: int, place: str
+) -> None:
+    address = place.format(port=closed_port)
     Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
     given = PredictOptions(output=tmp_path / "out")
     with pytest.raises(RilievoError) as caught:

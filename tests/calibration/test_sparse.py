@@ -146,6 +146,7 @@ def test_lists_that_are_wrong_name_the_line(tmp_path: Path, text: str, says: str
         read_sparse(tmp_path / "d.txt", SHAPE, None)
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_file_or_a_folder_of_them(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

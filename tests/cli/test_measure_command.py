@@ -50,6 +50,19 @@ def test_the_points_choose_what_is_measured(
     assert "--fov" in said.err
 
 
+def test_a_border_is_measured_only_without_trimming(
+    photo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxed = Image.new("RGB", (320, 296))
+    boxed.paste(Image.open(photo), (0, 40))
+    boxed.save(tmp_path / "boxed.png")
+    words = ["measure", str(tmp_path / "boxed.png"), "100,10", "200,10", "--known", "150,180,2"]
+    assert main(words) == 2
+    assert "without depth" in capsys.readouterr().err
+    assert main([*words, "--trim", "off"]) == 0
+    assert "uniform border" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

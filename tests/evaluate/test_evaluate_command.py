@@ -80,6 +80,7 @@ def test_the_command_tells_by_its_exit_code_that_images_are_missing(
     assert "sunrgbd-article" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_result(root: Path, tmp_path: Path) -> None:
     write_tiny(root, 12)
     words = [sys.executable, "-m", "rilievo", "evaluate", "-b", "depth", "--dataset", TINY]

@@ -180,3 +180,17 @@ def test_the_package_is_its_own_verb(root: Path, tmp_path: Path) -> None:
     import rilievo.evaluate.records as records
 
     assert isinstance(found, records.Evaluation)
+
+
+def test_kept_predictions_are_on_the_disk_before_the_evaluation_says_they_were_scored(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, bool]] = []
+
+    def synced(folder: Path) -> None:
+        kept = len(list(folder.rglob("*.npz")))
+        seen.append((kept, (folder.parent / "evaluation.json").exists()))
+
+    monkeypatch.setattr("rilievo.evaluate.folder.sync_tree", synced)
+    run_tiny("rilievo/tiny", root, output=tmp_path / "out")
+    assert seen == [(6, False)]

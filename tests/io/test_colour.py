@@ -197,3 +197,16 @@ def test_a_normal_can_be_read_from_its_colour(normal: list[float]) -> None:
     picture = normals_picture(np.array(normal, np.float32).reshape(3, 1, 1))
     back = (picture[0, 0] / 127.5 - 1) * [1, -1, -1]
     np.testing.assert_allclose(back, normal, atol=0.5 / 127.5 + 1e-5)
+
+
+def test_the_colours_of_a_flat_wall_span_at_least_a_factor_of_one_and_a_half() -> None:
+    values = np.linspace(2.0, 2.1, 400, dtype=np.float32).reshape(20, 20)
+    for what in Drawn:
+        limits = colour_range(DepthMap(values=values, kind=DepthKind.METRIC), what)
+        assert limits.high / limits.low == pytest.approx(1.5)
+        shown = 1 / values if what is Drawn.INVERSE_DEPTH else values
+        assert (limits.low + limits.high) / 2 == pytest.approx(np.median(shown), rel=1e-3)
+    affine = colour_range(DepthMap(values=values, kind=DepthKind.AFFINE))
+    assert affine.high - affine.low < 0.1
+    wide = DepthMap(values=NEAR_TO_FAR, kind=DepthKind.METRIC)
+    assert colour_range(wide).high == pytest.approx(1 / np.percentile(NEAR_TO_FAR, 2), rel=0.02)

@@ -2,13 +2,17 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from photographs_with_depth import gdepth
 from rilievo.errors import InputError, OptionError
 from rilievo.io.frames import FrameFolder, natural_order
+from rilievo.io.own_depth import own_depth_of
+from rilievo.own_depth import OwnDepth
 
 
 def fill(folder: Path, names: list[str], size: tuple[int, int] = (64, 48)) -> Path:
@@ -81,3 +85,23 @@ def test_a_folder_without_a_readable_frame_is_refused_in_one_line(tmp_path: Path
 def test_a_rate_is_positive(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="positive"):
         FrameFolder(fill(tmp_path / "frames", ["0.png"]), rate=Fraction(0))
+
+
+@pytest.mark.parametrize(("own_depth", "times"), [(True, 1), (False, 0)])
+def test_depth_in_files_is_read_once_and_of_the_first_frame_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_depth: bool, times: int
+) -> None:
+    for name in ("0.jpg", "1.jpg"):
+        (tmp_path / name).write_bytes(gdepth())
+    decoded: list[object] = []
+
+    def decode(*given: Any) -> OwnDepth | None:
+        decoded.append(given)
+        return own_depth_of(*given)
+
+    monkeypatch.setattr("rilievo.io.photo.own_depth_of", decode)
+    folder = FrameFolder(tmp_path, own_depth=own_depth)
+    assert (folder.own_depth is not None) == own_depth
+    for _ in range(2):
+        assert [frame.photo.own_depth for frame in folder] == [None, None]
+    assert len(decoded) == times

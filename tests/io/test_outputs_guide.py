@@ -118,7 +118,17 @@ def test_the_readers_of_surfaces_read_points_of_the_depth_map(folder: Path, name
     assert GIVEN.camera is not None
     u, v, one = np.rint(GIVEN.camera.K @ points.T / points[:, 2]).astype(int)
     assert (one == 1).all()
-    np.testing.assert_allclose(points[:, 2], GIVEN.depth.values[v, u], rtol=1e-5)
+    known = GIVEN.depth.valid[v, u]
+    # A mesh has its small hole closed, and its numbers have 16 bits.
+    assert known.sum() >= len(points) - (name == "glb")
+    true = GIVEN.depth.values[v, u][known]
+    error = np.abs(points[known, 2] / true - 1)
+    if name == "ply":
+        assert error.max() < 1e-5
+    else:
+        # Points of its rims slide by less than half a pixel, along the surface.
+        assert np.mean(error < 1e-4) > 0.95
+        assert error.max() < 0.02
 
 
 def test_the_reader_of_the_json_prints_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

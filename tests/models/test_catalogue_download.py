@@ -189,9 +189,9 @@ def test_what_a_server_refuses_is_one_line(
 
 
 def test_a_shut_network_is_one_line_without_the_mirror_s_password(
-    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+    mirror: Mirror, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://user:secret@127.0.0.1:{closed_port}")
     message = failure(entry())
     assert "cannot be reached" in message
     assert "secret" not in message

@@ -138,8 +138,10 @@ def test_what_another_program_fetched_is_used_offline(
     assert "model.safetensors" in snapshot.files
 
 
-def test_without_a_hub_it_is_said(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+def test_without_a_hub_it_is_said(
+    stocked: Hub, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed_port}")
     assert "cannot be reached" in failure()
 
 
@@ -177,10 +179,15 @@ def test_a_hub_that_misbehaves_is_one_line_and_nothing_is_recorded(
 ) -> None:
     stocked.fault, stocked.fault_everywhere = fault, everywhere
     monkeypatch.setattr("time.sleep", lambda _: None)
+    if fault == "slow":
+        monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+        monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.5)
     message = failure()
     assert words in message
     assert not lock_path().exists()
     stocked.fault = None
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 60)
     assert fetch().commit == commit_of(1)
 
 

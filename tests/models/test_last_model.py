@@ -95,3 +95,12 @@ def test_weights_that_changed_meanwhile_are_refused(tmp_path: Path) -> None:
     shutil.copy(own / "tiny.onnx", file)
     with pytest.raises(rilievo.ModelError, match="weights changed"):
         pickle.loads(packed)
+
+
+def test_a_listed_model_is_pickled_by_its_name_whatever_folder_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rilievo/tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    model = rilievo.load_model("rilievo/tiny")
+    assert pickle.loads(pickle.dumps(model)).weights_sha256 == model.weights_sha256

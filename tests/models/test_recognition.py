@@ -8,7 +8,15 @@ import onnx
 import pytest
 
 from catalogue_mirror import CatalogueMirror, catalogue
-from published_graphs import MEAN, STD, at_centres, blocks, weighted, write_inverse_depth
+from published_graphs import (
+    MEAN,
+    STD,
+    at_centres,
+    blocks,
+    weighted,
+    write_depth_anything_3,
+    write_inverse_depth,
+)
 from rilievo.errors import ModelError, OptionError
 from rilievo.export.run import export_model
 from rilievo.models import load_model
@@ -60,6 +68,8 @@ def test_a_file_of_ultralytics_gives_metres_as_it_is_and_wrapped(tmp_path: Path)
         np.testing.assert_allclose(values, weighted(colours / 255), atol=1e-5)
     with pytest.raises(OptionError, match="Ultralytics is run by onnxruntime"):
         load_model(path, engine="openvino")
+    with pytest.raises(OptionError, match="no device 'gpu'"):
+        load_model(path, device="gpu")
 
 
 def test_other_tasks_and_broken_sizes_are_refused(tmp_path: Path) -> None:
@@ -67,3 +77,24 @@ def test_other_tasks_and_broken_sizes_are_refused(tmp_path: Path) -> None:
         load_model(ultralytics(tmp_path / "a.onnx", task="detect"))
     with pytest.raises(ModelError, match="imgsz is no size"):
         load_model(ultralytics(tmp_path / "b.onnx", imgsz="large"))
+
+
+def test_weights_beside_a_published_graph_are_compared_too(
+    catalogue: CatalogueMirror, tmp_path: Path
+) -> None:
+    graph = catalogue.offer(
+        "depth-anything-3/small", lambda path: write_depth_anything_3(path, K=np.eye(3))
+    )
+    for file in graph.parent.iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    path, weights = tmp_path / graph.name, tmp_path / f"{graph.name}_data"
+    downloaded = load_model("depth-anything-3/small", device="cpu")
+    assert load_model(path, device="cpu").weights_sha256 == downloaded.weights_sha256
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.onnx_data: not the weights of model\.onnx"):
+        load_model(path, device="cpu")
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"its weights are missing; put model\.onnx_data beside"):
+        load_model(path, device="cpu")

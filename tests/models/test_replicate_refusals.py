@@ -153,9 +153,9 @@ def test_the_token_is_never_sent_in_the_open(monkeypatch: pytest.MonkeyPatch) ->
         model()
 
 
-def test_no_service_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_service_is_told(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLICATE_API_TOKEN", TOKEN)
-    monkeypatch.setenv("REPLICATE_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("REPLICATE_BASE_URL", f"http://127.0.0.1:{closed_port}")
     with pytest.raises(ModelError, match=r"127\.0\.0\.1 cannot be reached"):
         model()
 

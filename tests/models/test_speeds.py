@@ -46,6 +46,22 @@ def test_json_has_every_fact_of_every_model(capsys: pytest.CaptureFixture[str]) 
     assert (one["commercial"], one["licence"]) == (False, "CC-BY-NC-4.0")
 
 
+def test_accuracy_is_ours_or_says_who_published_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--json"]) == 0
+    published = {each["name"]: each["published"] for each in json.loads(capsys.readouterr().out)}
+    assert "NYUv2 0.061/0.962" in published["depth-anything-v2/small"]
+    assert "(ZipDepth, ECCV 2026, Table 1)" in published["depth-anything-v2/small"]
+    assert published["moge-2/small"] is None
+    said = {}
+    for name in ("depth-anything-v2/small", "moge-2/small", "rilievo/tiny"):
+        assert main(["models", name]) == 0
+        said[name] = capsys.readouterr().out
+    assert published["depth-anything-v2/small"] in said["depth-anything-v2/small"]
+    assert "not known here" in said["moge-2/small"]
+    # The long card belongs to our own models, whatever others are called.
+    assert ["# rilievo/" in text for text in said.values()] == [False, False, True]
+
+
 @pytest.mark.slow
 def test_the_first_calls_are_timed_and_the_least_is_kept(
     nothing_measured: Path, capsys: pytest.CaptureFixture[str]

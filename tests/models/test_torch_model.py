@@ -125,7 +125,8 @@ def test_an_impossible_field_of_view_is_refused() -> None:
         (LoadOptions(precision="int4"), "no precision 'int4'"),
         (LoadOptions(precision="fp16", device="cpu"), "fp16 is for cuda"),
         (LoadOptions(device="tpu"), "no device 'tpu'"),
-        (LoadOptions(device="cuda:99"), "'cuda:99' is not to be had"),
+        (LoadOptions(device="coreml"), "'coreml' is for ONNX files"),
+        (LoadOptions(device="cuda:99"), "'cuda:99' is not available"),
         (LoadOptions(threads=0), "threads are 1 or more"),
     ],
 )

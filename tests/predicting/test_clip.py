@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -29,6 +31,7 @@ from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
 from rilievo.predicting.clip_facts import ClipSidecar
 from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.clip_outputs import FolderSink
 from rilievo.types import Calibration, DepthKind, Prediction
 
 SIZE = (96, 128)
@@ -169,6 +172,28 @@ def test_the_range_that_was_asked_for_is_used(tmp_path: Path) -> None:
     colour = sidecar.files[0].colour
     assert colour is not None
     assert (colour.low, colour.high) == (0.25, 1.0)
+
+
+def test_the_facts_of_a_folder_name_its_first_frame_whichever_was_drawn_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = threading.Event()
+    render = FolderSink.render
+
+    def later(sink: FolderSink, prediction: Prediction, index: int) -> Any:
+        if index == 0:
+            assert drawn.wait(60)
+        result = render(sink, prediction, index)
+        if index == 1:
+            drawn.set()
+        return result
+
+    monkeypatch.setattr(FolderSink, "render", later)
+    clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
+    sidecar = run(clip, tmp_path / "out", "npy", model=Relief([1.0, 1.1, 0.9]))
+    [facts] = sidecar.files
+    assert facts.holds.startswith("000000.depth.npy and on")
+    assert list(facts.frames or {}) == [f"00000{number}.depth.npy" for number in range(3)]
 
 
 def test_other_outputs_are_files_a_frame_in_one_folder(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from PIL import Image
 
 from relief import Relief
 from rilievo.errors import InputError, ModelError, OutputError
+from rilievo.io.photo import read_photo
 from rilievo.models.base import Inference
 from rilievo.predicting import photos as stream
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.photos import one_line, predict_photos
+from rilievo.predicting.photos import Read, one_line, predict_photos
 from rilievo.predicting.summary import Summary, Tally
 from rilievo.types import Photo
 
@@ -62,7 +63,7 @@ def _jobs(folder: Path, levels: Sequence[int]) -> list[Job]:
 
 
 def _run(
-    jobs: list[Job], model: Relief, folder: Path, batch_size: int = 1
+    jobs: list[Job], model: Relief, folder: Path, batch_size: int = 1, read: Read = read_photo
 ) -> tuple[Summary, dict[str, float]]:
     """The end of the run, and what was saved for each photograph."""
     saved: dict[str, float] = {}
@@ -74,9 +75,7 @@ def _run(
         saved[job.source.name] = float(inference.depth[0, 0])
 
     with Tally(output=folder, total=len(jobs), show=False) as tally:
-        predict_photos(
-            jobs, model, tally, batch_size=batch_size, prepare=lambda photo: photo, save=save
-        )
+        predict_photos(jobs, model, tally, batch_size=batch_size, read=read, save=save)
     return tally.summary(), saved
 
 
@@ -130,7 +129,8 @@ def test_a_defect_at_one_photograph_is_one_line_and_one_trace_and_stops_no_other
 ) -> None:
     jobs = _jobs(tmp_path, [5, 0, 7, 0, 9])
 
-    def prepare(photo: Photo) -> Photo:
+    def read(path: Path) -> Photo:
+        photo = read_photo(path)
         if stage == "read" and not photo.pixels.any():
             raise ZeroDivisionError("by\nzero")
         return photo
@@ -141,7 +141,7 @@ def test_a_defect_at_one_photograph_is_one_line_and_one_trace_and_stops_no_other
 
     model = Defective() if stage == "infer" else Brightness()
     with Tally(output=tmp_path, total=len(jobs), show=False) as tally:
-        predict_photos(jobs, model, tally, batch_size=batch_size, prepare=prepare, save=save)
+        predict_photos(jobs, model, tally, batch_size=batch_size, read=read, save=save)
     summary = tally.summary()
     assert (summary.done, summary.failed, summary.exit_code) == (3, 2, 1)
     line = "a defect of rilievo, please report it (ZeroDivisionError: by)"
@@ -190,9 +190,8 @@ def test_no_more_are_decoded_at_once_than_memory_is_meant_for(
 ) -> None:
     """On 64 cores; the size is known from the first photograph on, which comes with seven more."""
     read = Slowly(size)
-    monkeypatch.setattr(stream, "read_photo", read)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    summary, _ = _run(_jobs(tmp_path, [7] * 40), Brightness(), tmp_path)
+    summary, _ = _run(_jobs(tmp_path, [7] * 40), Brightness(), tmp_path, read=read)
     assert summary.done == 40
     assert max(read.under_way[:8]) <= 8
     assert max(read.under_way[16:]) <= most

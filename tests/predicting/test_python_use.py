@@ -95,12 +95,16 @@ def test_tensors_are_taken_as_they_are() -> None:
         (object(), "is no image"),
         (io.StringIO("text"), "binary mode"),
         (io.BytesIO(), "0 bytes"),
-        ("http://127.0.0.1:9/cat.png", "cannot be reached"),
     ],
 )
 def test_what_is_no_image_is_said(image: Any, says: str) -> None:
     with pytest.raises(rilievo.InputError, match=says):
         rilievo.predict(image)
+
+
+def test_an_address_without_a_server_is_said(closed_port: int) -> None:
+    with pytest.raises(rilievo.InputError, match="cannot be reached"):
+        rilievo.predict(f"http://127.0.0.1:{closed_port}/cat.png")
 
 
 def test_a_missing_page_and_an_empty_file_are_said(served: str, tmp_path: Path) -> None:
@@ -219,8 +223,12 @@ def test_open3d_gets_points_normals_and_colours(prediction: rilievo.Prediction) 
 
 def test_notebooks_get_a_picture_and_a_page(prediction: rilievo.Prediction) -> None:
     with Image.open(io.BytesIO(prediction._repr_png_())) as picture:
-        assert picture.size == (3 * WIDTH, HEIGHT)
-        np.testing.assert_array_equal(np.asarray(picture)[:, :WIDTH], PIXELS)
+        shown = np.asarray(picture)
+    # Photograph, depth and normals, with margins and captions around them.
+    margin = max(8, round(WIDTH / 30))
+    assert shown.shape[1] == 3 * WIDTH + 4 * margin
+    rows = (shown[:, margin : margin + WIDTH] == PIXELS[HEIGHT // 2]).all(axis=(1, 2))
+    assert rows.any()
     page = prediction._repr_html_()
     assert page.startswith("<iframe")
     assert "allow-same-origin" not in page

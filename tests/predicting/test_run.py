@@ -22,7 +22,7 @@ from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.predicting.images import predict
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import predict_files
+from rilievo.predicting.run import predict_files, without_effect
 from rilievo.predicting.summary import Summary
 from rilievo.types import Camera, CameraSource, DepthKind
 
@@ -238,6 +238,13 @@ def test_options_that_make_no_sense_are_refused_in_one_line(
     with pytest.raises(OptionError, match=words) as caught:
         PredictOptions(**options)  # pyright: ignore[reportArgumentType]
     assert "\n" not in str(caught.value)
+
+
+def test_every_option_without_effect_is_told() -> None:
+    notes = without_effect(["a.jpg"], PredictOptions(sequence=True, drop="sky", backing=0.1))
+    assert [note.split()[0] for note in notes] == ["--sequence", "--drop", "--backing"]
+    saved = PredictOptions(save="glb", drop="sky", backing=0.1)
+    assert without_effect(["a.jpg"], saved) == []
 
 
 def test_an_empty_folder_and_no_input_are_said(tmp_path: Path, make_network: MakeNetwork) -> None:

@@ -146,3 +146,10 @@ def test_readme_says_what_the_cards_say() -> None:
         assert f"), {licence}." in card
         assert time == "–" or f"takes the network {time} on two cores" in card
         assert all(score == "–" or f"| {score} |" in card for score in scores)
+
+
+def test_the_default_s_card_has_the_ranges_that_are_used() -> None:
+    from card_words import ranges
+
+    [card] = [each for each in listed_cards() if each.name == "rilievo/small"]
+    assert ranges() in str(read_details(card))

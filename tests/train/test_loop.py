@@ -36,6 +36,7 @@ def run(config: TrainConfig, shards: Path, folder: Path, *, resume: bool = False
     return train(config, SmallNet(), frames, folder, resume=resume)
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_run_leaves_its_files(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

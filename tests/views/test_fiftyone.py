@@ -271,14 +271,14 @@ def test_a_missing_database_is_told_with_its_remedy(fiftyone: Any, tmp_path: Pat
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(
-    fiftyone: Any, tmp_path: Path
+    fiftyone: Any, tmp_path: Path, closed_port: int
 ) -> None:
-    uri = "mongodb://me:geheim@localhost:9/?serverSelectionTimeoutMS=500"
+    uri = f"mongodb://me:geheim@localhost:{closed_port}/?serverSelectionTimeoutMS=500"
     code = "import os; os.environ.pop('FIFTYONE_PRIVATE_DATABASE_PORT', None)"
 
     said = refused(code, tmp_path, FIFTYONE_DATABASE_URI=uri)
 
-    assert "no MongoDB of FiftyOne answers at localhost:9" in said
+    assert f"no MongoDB of FiftyOne answers at localhost:{closed_port}" in said
     assert "geheim" not in said
 
 

@@ -1,7 +1,7 @@
-"""Files that are not on this machine's disk: s3://, gs://, https:// and whatever fsspec reaches.
+"""Remote files: s3://, gs://, https:// and every other scheme that fsspec supports.
 
-``Path`` keeps no two slashes in a row, so an address that has been a path reads ``s3:/bucket/key``;
-it is an address all the same.
+``Path`` collapses double slashes, so an address that was a path reads ``s3:/bucket/key``; it is
+accepted as an address too.
 """
 
 import re
@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rilievo.batch.web_files import WebFiles
 from rilievo.errors import InputError, MissingExtraError, OptionError, OutputError
 from rilievo.io.limits import printable, reason
 
@@ -21,18 +22,18 @@ _EXTRAS = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs"), "gcs": ("gcsfs", "gs")}
 _READ_ONLY = ("http", "https")
 
 TRIES = 4
-"""How often a place is asked before it is taken to fail."""
+"""Attempts before a request counts as failed."""
 
 FIRST_WAIT = 0.5
-"""Before the second time [s]; twice as long before every further one."""
+"""Wait before the second attempt [s]; doubled before every further one."""
 
 Answer = TypeVar("Answer")
 
 
 def address_of(name: str | Path) -> str | None:
-    """The address that a name means; None where it is a path on disk.
+    """Return the address that a name stands for; None for a path on disk.
 
-    ``file://`` is a path too: ``local_path`` says which.
+    A ``file://`` address counts as a path; ``local_path`` converts it.
     """
     match = _ADDRESS.fullmatch(str(name))
     if match is None or match["scheme"] == "file":
@@ -41,7 +42,7 @@ def address_of(name: str | Path) -> str | None:
 
 
 def local_path(name: str | Path) -> str:
-    """The path of a ``file://`` address; any other name as it is."""
+    """Return the path of a ``file://`` address; any other name unchanged."""
     match = _ADDRESS.fullmatch(str(name))
     if match is None or match["scheme"] != "file":
         return str(name)
@@ -50,12 +51,12 @@ def local_path(name: str | Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """A file or a folder elsewhere.
+    """A remote file or folder.
 
     Attributes:
-        files: The file system of fsspec.
-        path: As that system calls it.
-        scheme: Of the address.
+        files: File system of fsspec, or ``WebFiles``.
+        path: Path within that file system.
+        scheme: Scheme of the address, such as ``s3``.
     """
 
     files: Any
@@ -64,36 +65,36 @@ class Remote:
 
     @property
     def address(self) -> str:
-        """With the scheme, on one line, without what a signed address has behind it."""
+        """The address with its scheme, on one line, without the query of a signed address."""
         bare = self.path.split("://", 1)[-1].split("?", 1)[0]
         return f"{self.scheme}://{printable(bare)}"
 
     def at(self, path: str) -> "Remote":
-        """Another file of the same system."""
+        """Another file of the same file system."""
         return Remote(files=self.files, path=path, scheme=self.scheme)
 
     def matching(self) -> "list[Remote]":
-        """What fits it as a pattern, in order, hidden files left out.
+        """Files that match the path as a pattern, sorted, without hidden files.
 
         Raises:
-            InputError: If the place does not answer.
+            InputError: If the file system does not answer.
         """
         found = self._asked(lambda: list(self.files.glob(self.path)))
         return [self.at(path) for path in sorted(found) if "/." not in path]
 
     def exists(self) -> bool:
-        """Whether it is there.
+        """Whether the file or folder exists.
 
         Raises:
-            InputError: If the place does not answer.
+            InputError: If the file system does not answer.
         """
         return self._asked(lambda: bool(self.files.exists(self.path)))
 
     def text(self) -> str:
-        """All of a small file.
+        """Read all text of a small file.
 
         Raises:
-            InputError: If it is not there, or no text.
+            InputError: If the file does not exist, or is not text.
         """
         try:
             return self._asked(lambda: self.files.cat_file(self.path)).decode()
@@ -101,10 +102,10 @@ class Remote:
             raise InputError(f"{self.address}: is no text") from error
 
     def size_and_time(self) -> tuple[int, int]:
-        """Its bytes, and when it was changed [ns since 1970]; 0 where the place does not say.
+        """Size [bytes] and time of change [ns since 1970]; the time is 0 where it is not known.
 
         Raises:
-            InputError: If it is not there, or of an unknown size.
+            InputError: If the file does not exist, or its size is not known.
         """
         info = self._asked(lambda: self.files.info(self.path))
         size = info.get("size")
@@ -113,18 +114,18 @@ class Remote:
         return size, _modified(info)
 
     def fetch(self, path: Path) -> None:
-        """Copy it to a path on disk.
+        """Download the file to a path on disk.
 
         Raises:
-            InputError: If it is not there, or the place fails again and again.
+            InputError: If the file does not exist, or every attempt fails.
         """
         self._asked(lambda: self.files.get_file(self.path, str(path)))
 
     def store(self, path: Path) -> None:
-        """Put a file of the disk here, as a whole: nobody sees half of it.
+        """Upload a file from disk; the upload is atomic.
 
         Raises:
-            OutputError: If the place refuses, or fails again and again.
+            OutputError: If the file system refuses, or every attempt fails.
         """
         try:
             self._asked(lambda: self.files.put_file(str(path), self.path))
@@ -132,10 +133,10 @@ class Remote:
             raise OutputError(str(error)) from error
 
     def remove(self) -> None:
-        """Take it away, if it is there.
+        """Delete the file, if it exists.
 
         Raises:
-            OutputError: If the place refuses.
+            OutputError: If the file system refuses.
         """
         try:
             if self.exists():
@@ -144,7 +145,7 @@ class Remote:
             raise OutputError(str(error)) from error
 
     def _asked(self, question: Callable[[], Answer]) -> Answer:
-        """Ask, and again after a while where that may help."""
+        """Send a request, and retry it with growing waits where that may help."""
         for number in range(TRIES):
             try:
                 return question()
@@ -161,7 +162,7 @@ class Remote:
                     "set where the work is done?"
                 ) from error
             except Exception as error:
-                # Every file system has errors of its own, and of the library below it.
+                # Every file system raises errors of its own and of the library below it.
                 if number + 1 == TRIES:
                     raise InputError(
                         f"{self.address}: failed {TRIES} times ({type(error).__name__}: "
@@ -172,21 +173,23 @@ class Remote:
 
 
 def _is_unreachable(error: OSError) -> bool:
-    """Whether no server answered: fsspec's HTTP calls that, too, a file that is not found."""
+    """Whether no server answered; fsspec's HTTP raises FileNotFoundError for that too."""
     cause = error.__cause__
     return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
 
 def remote(address: str, *, for_writing: bool = False) -> Remote:
-    """What stands at an address.
+    """Open the file system of an address; the file itself need not exist.
 
     Raises:
-        MissingExtraError: If what reaches it is not installed.
-        OptionError: If nothing reaches such addresses, or nothing can be written to them.
+        MissingExtraError: If the package for its scheme is not installed.
+        OptionError: If the scheme is not supported, or cannot be written to.
     """
     scheme = address.partition("://")[0]
     if for_writing and scheme in _READ_ONLY:
         raise OptionError(f"--output {printable(address)}: nothing can be written to {scheme}")
+    if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
+        return Remote(files=WebFiles(), path=address, scheme=scheme)
     if find_spec("fsspec") is None:
         raise MissingExtraError(f"{scheme}://", "ray")
     package, extra = _EXTRAS.get(scheme, ("fsspec", "ray"))
@@ -204,20 +207,20 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
 
 
 def walk(place: Remote) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Each folder below a place with the names of its folders, which may be struck out, and files.
+    """Walk over each folder with the names of its subfolders, which may be pruned, and its files.
 
     Raises:
-        InputError: If it cannot be listed.
+        InputError: If the folder cannot be listed.
     """
     try:
         yield from place.files.walk(place.path, on_error="raise")
     except Exception as error:
-        # Every file system has errors of its own, and of the library below it.
+        # Every file system raises errors of its own and of the library below it.
         raise InputError(f"{place.address}: cannot be listed ({reason(error)})") from error
 
 
 def _modified(info: dict[str, Any]) -> int:
-    """The time of change in what file systems say of a file, each with words of its own."""
+    """Time of change [ns since 1970] from a file's info, whose keys differ by file system."""
     for key in ("LastModified", "last_modified", "updated", "mtime", "created", "Last-Modified"):
         found = info.get(key)
         if isinstance(found, int | float):

@@ -1,28 +1,28 @@
-"""How work is spread over processes and machines; what the work is stands elsewhere."""
+"""Options that distribute work over processes and machines."""
 
 import zlib
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
 from rilievo.errors import OptionError
 
 LOCAL = "local"
-"""The address of a cluster that is started here for one run."""
+"""Address that starts a cluster on this machine for one run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One of several parts that together are everything, each input in exactly one.
+    """One of several parts of the inputs; every input is in exactly one part.
 
-    An input belongs to a part by its name alone, so parts may begin at different times, in any
-    order and anywhere, and an input that comes later moves no other. Parts are therefore only
-    nearly of one size.
+    The part of an input depends on its name alone, so parts may start at different times, in any
+    order and on any machine, and an added input moves no other. Part sizes are therefore only
+    approximately equal.
 
     Attributes:
-        number: Of the part, from 1.
-        count: Of all parts.
+        number: Number of the part, from 1.
+        count: Number of parts.
     """
 
     number: int
@@ -34,7 +34,7 @@ class Share:
 
 
 def parse_share(text: str) -> Share:
-    """The part that "i/n" means.
+    """Parse "i/n" as the ith of n parts.
 
     Raises:
         OptionError: If the text is something else.
@@ -47,39 +47,41 @@ def parse_share(text: str) -> Share:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Which part of the work is done, and on which machines.
+    """Options for the part of the work to do, and the machines to use.
 
     Raises:
-        OptionError: If the part is none.
+        OptionError: If ``shard`` is not I/N with I from 1 to N.
     """
 
+    GROUP: ClassVar[str] = "Many processes and machines"
+
     shard: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
-    """Do the Ith of N parts alone: one call a machine or job, with the same inputs, options and
-    output. Parts may run at once, in any order, and again."""
+    """Do only the Ith of N parts: one call per machine or job, with the same inputs, options and
+    output. Parts may run at once, in any order, and repeatedly."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None
-    """Spread the work over a Ray cluster (extra 'ray'): one that is started on this machine for
-    this run (local), or the one at an address, such as auto or 10.0.0.1:6379."""
+    """Distribute the work over a Ray cluster (extra 'ray'): one started on this machine for this
+    run (local), or the one at an address, such as auto or 10.0.0.1:6379."""
 
     def __post_init__(self) -> None:
         _ = self.share
 
     @property
     def share(self) -> Share:
-        """Which part is done; by default all of it."""
+        """The part to do; by default all of the work."""
         return Share(number=1, count=1) if self.shard is None else parse_share(self.shard)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(ClusterOptions):
-    """Which part of the work is done, on which machines, by how many processes.
+    """Options for the part of the work to do, the machines, and the number of processes.
 
     Raises:
         OptionError: If an option is out of range.
     """
 
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Processes that each load the model and predict; they share the cores. By default one, and
-    with --ray one a core of the cluster."""
+    """Number of processes; each loads the model, and they share the cores. By default 1, or with
+    --ray one per core of the cluster."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,5 +90,5 @@ class BatchOptions(ClusterOptions):
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing is asked for, so that this process does all of the work itself."""
+        """Whether no option is set, so that this process does all of the work itself."""
         return self.workers is None and self.shard is None and self.ray is None

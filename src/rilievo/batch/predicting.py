@@ -1,4 +1,4 @@
-"""``rilievo predict`` as work for other processes: each loads the model once, by its name."""
+"""``rilievo predict`` as work for other processes; each loads the model once, by its name."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,60 +9,59 @@ from rilievo.batch.staging import Stage, StagedResults
 from rilievo.batch.work import Failure, Report
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
-from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.paid import PaidModel
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
-from rilievo.predicting.run import make_ready, predict_jobs, refined
+from rilievo.predicting.run import load, make_ready, predict_jobs, refined
 from rilievo.predicting.summary import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictWork:
-    """What is done with every photograph and clip.
+    """Prediction of every photograph and clip.
 
     Attributes:
-        options: As the user gave them, with the threads that one process has.
+        options: Options of the user, with the threads of one process.
     """
 
     options: PredictOptions
 
     def open(self) -> "PredictHand":
-        """Load the model, and refuse what no photograph could be given.
+        """Load the model, and refuse outputs that it cannot give.
 
         Raises:
-            RilievoError: If there is no such model, or it cannot give what is asked for.
+            RilievoError: If there is no such model, or it cannot give a requested output.
         """
-        # Pillow warns of corrupt metadata that has no bearing on the pixels.
+        # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         hand = PredictHand(_loaded(self.options), self.options)
         hand.check()
         return hand
 
     def name(self, item: Job) -> str:
-        """The photograph or clip."""
+        """Path of the photograph or clip, for messages."""
         return printable(item.source)
 
 
 class PredictHand:
-    """A model at work on tasks of photographs and clips."""
+    """A loaded model that predicts tasks of photographs and clips."""
 
     def __init__(self, model: Model, options: PredictOptions) -> None:
         self._model, self._options = model, options
         self._folders: set[Path] = set()
 
     def check(self) -> None:
-        """Refuse, before any work, what no photograph could be given.
+        """Refuse, before any prediction, outputs that cannot be given for any photograph.
 
         Raises:
-            RilievoError: If the model, or this installation, cannot give what is asked for.
+            RilievoError: If the model, or this installation, cannot give a requested output.
         """
         Results(model=self._model, options=self._options).check()
 
     def do(self, items: Sequence[Job], *, again: bool) -> Report:
-        """Predict some inputs; what a process that was killed had finished of them is done."""
+        """Predict some inputs; on a retry, those that the killed process finished count as done."""
         options = self._options
         stage = Stage()
         tally = Told(said=stage.said)
@@ -85,7 +84,7 @@ class PredictHand:
         return tally.report
 
     def _make_ready(self, folder: Path) -> None:
-        # Once in each process, not for each task: it looks at every file in the folder.
+        # Once per process, not per task: make_ready looks at every file in the folder.
         if folder not in self._folders:
             make_ready(folder)
             self._folders.add(folder)
@@ -93,30 +92,30 @@ class PredictHand:
 
 @dataclass(slots=True, kw_only=True)
 class Told(Tally):
-    """Keeps what is told of one task, to be sent on; shows nothing itself but our defects."""
+    """Collects the messages of one task for its report; shows only internal errors itself."""
 
     said: Callable[[str], str] = lambda message: message
-    """What a message is turned into."""
+    """Translation of a message, such as scratch paths into addresses."""
     output: Path = field(default_factory=Path)
     show: bool = False
     failures: list[Failure] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def failed(self, message: str) -> None:
-        """One more input failed."""
+        """Record a failed input."""
         said = self.said(message)
         name, _, rest = said.partition(": ")
-        # An address behind the path that stood for it here: once is enough.
+        # The message may name the address twice, once in place of its scratch path.
         reason = rest if rest.startswith(f"{name}: ") else said
         self.failures.append(Failure(name=name, reason=reason))
 
     def note(self, message: str) -> None:
-        """Something was done but deserves a look."""
+        """Record a warning about an input that was done."""
         self.remarks.append(self.said(message))
 
     @property
     def report(self) -> Report:
-        """What was told."""
+        """Report of the task so far."""
         counted = self.summary()
         return Report(
             done=counted.done,
@@ -127,24 +126,23 @@ class Told(Tally):
 
 
 def _loaded(options: PredictOptions) -> Model:
-    model = load_model(
-        options.model,
-        kind=options.kind,
-        device=options.device,
-        engine=options.engine,
-        precision=options.precision,
-        threads=options.threads,
-        settings=options.model_settings,
-    )
+    model = load(options)
     refuse_paid(model)
-    return refined(model, flip=options.flip, tile=options.tile, sharp=options.sharp == "on")
+    return refined(
+        model,
+        flip=options.flip,
+        tile=options.tile,
+        sharp=options.sharp == "on",
+        vanishing_points=options.vanishing_points,
+        trim=options.trim == "on",
+    )
 
 
 def refuse_paid(model: Model) -> None:
     """Refuse a model whose calls cost money, before it is refined.
 
     Raises:
-        OptionError: If it is one.
+        OptionError: If calls of the model cost money.
     """
     if isinstance(model, PaidModel):
         raise OptionError(

@@ -1,4 +1,4 @@
-"""``rilievo predict`` by several processes, on one machine or on many."""
+"""``rilievo predict`` in several processes, on one machine or on many."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,25 +25,29 @@ def predict_across(
     *,
     show: bool = True,
 ) -> Summary:
-    """As ``predict_files``, by several processes: the same files, byte for byte.
+    """Predict as ``predict_files`` does, in several processes; files are the same to the byte.
 
-    One input that fails is reported and passed over; so is one that twice costs the process at
-    work on it its life. A script calls this below ``if __name__ == "__main__"``, since it starts
-    processes.
+    An input that fails, or that kills its process twice, is reported and skipped. Scripts must
+    call this under ``if __name__ == "__main__"``, since it starts processes.
 
     Args:
         inputs: Files, folders (recursive) or patterns, on disk or at addresses of s3, gs or https.
-        options: What to do with them.
-        batch: Which part of them, by how many processes, on which machines.
+        options: Options of the prediction, as for ``predict_files``.
+        batch: The part of the inputs to predict, the number of processes, and the machines.
         show: Whether to show progress on standard error.
 
     Raises:
-        RilievoError: If nothing can be done at all.
+        RilievoError: If no input can be predicted at all.
     """
     options, batch = options or PredictOptions(), batch or BatchOptions()
     inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if not inputs:
         raise OptionError("name at least one photograph, folder or video")
+    if options.same_camera:
+        raise OptionError(
+            "--same-camera compares photographs in one process: leave out --workers, --shard and "
+            "--ray, and addresses"
+        )
     options = replace(options, output=Path(local_path(options.output)))
     output = address_of(options.output)
     if output is not None:
@@ -82,7 +86,7 @@ def predict_across(
 def _count(
     inputs: Sequence[str | Path], options: PredictOptions, batch: BatchOptions, left_out: LeftOut
 ) -> int:
-    """Inputs of this part; what no part has is refused."""
+    """Number of inputs in this part; refuses a run without inputs, and options that misfit it."""
     count, every = 0, 0
     for job in list_jobs(inputs, options.output, sequence=options.sequence, left_out=left_out):
         every += 1
@@ -103,7 +107,7 @@ def _share(
 
 
 def _name(job: Job, options: PredictOptions) -> str:
-    """Of the results within the output folder: no two inputs have the same."""
+    """Path of the results within the output folder, which is unique to each input."""
     return job.target.relative_to(options.output).as_posix()
 
 

@@ -1,12 +1,13 @@
-"""Errors to expect of metres, learned on real frames with true depth.
+"""Expected errors of metres, fitted on real frames with true depth.
 
-The size of an error that eight measurements in ten keep below is taken as
+The error bound that holds for eight measurements in ten is modelled as
 
     exp(base + far * share + along * share + deeper * log ratio + fact_along * share + assumed)
 
-with the base of how metres came about and weights fitted by ``tools/calibrate_ranges.py`` on frames
-of several cameras, predicted by the embedded model; its folds hold whole frames out. Errors are of
-the logarithm, so a length L lies between L / exp(error) and L * exp(error).
+with a base for each method of calibration. Base and weights are fitted by
+``tools/calibrate_ranges.py`` on frames of several cameras, predicted by the embedded model; its
+folds hold whole frames out. Errors are errors of the logarithm, so a length L lies between
+L / exp(error) and L * exp(error).
 """
 
 import json
@@ -19,19 +20,21 @@ from importlib.resources import files
 COVERAGE = 0.8
 """Share of measurements whose truth lies within the range."""
 FEATURES = ("far", "along", "deeper", "fact_along", "assumed")
+KNOWN_LENGTHS = "known lengths"
+"""``Calibration.method`` of metres that come from lengths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What the error of one number in metres depends on.
+    """Properties of one number in metres that its expected error depends on.
 
     Attributes:
-        method: How metres came about, as ``Calibration.method``, "smooth field" where one was
-            found, or "model" for a model's own.
-        far: Distance in the picture to the nearest thing that was known, in its widths.
-        along: Share of a measured line that points away from the camera, 0 to 1; 0 of a depth.
-        deeper: Absolute logarithm of the ratio of its depth and that of what was known.
-        fact_along: Share of the known length that points away from the camera; 0 of a point.
+        method: Source of the metres: ``Calibration.method``, "smooth field" where one was found,
+            or "model" for a model's own.
+        far: Distance in the picture to the nearest known fact, in picture widths.
+        along: Share of a measured line that points away from the camera, 0 to 1; 0 for a depth.
+        deeper: Absolute logarithm of the ratio between its depth and the depth of the fact.
+        fact_along: Share of the known length that points away from the camera; 0 for a point.
         assumed: Whether the focal length is assumed.
     """
 
@@ -44,21 +47,30 @@ class Circumstances:
 
 
 def expected_error(what: str, given: Circumstances) -> float:
-    """Error of the logarithm that ``COVERAGE`` of such numbers keep below.
+    """Error of the logarithm that a share ``COVERAGE`` of such numbers stays below.
 
     Args:
         what: "length" or "depth".
-        given: What it depends on.
+        given: Circumstances of the number.
     """
-    learned = _learned()[what]
-    bases: Mapping[str, float] = learned["base"]
-    size = bases.get(given.method, max(bases.values()))
-    size += sum(learned[name] * float(getattr(given, name)) for name in FEATURES)
+    size = base_of(what, given.method)
+    size += sum(weight_of(what, name) * float(getattr(given, name)) for name in FEATURES)
     return math.exp(size)
 
 
+def base_of(what: str, method: str) -> float:
+    """Logarithm of the error by how metres came about; the largest of a method without its own."""
+    bases: Mapping[str, float] = _learned()[what]["base"]
+    return bases.get(method, max(bases.values()))
+
+
+def weight_of(what: str, feature: str) -> float:
+    """Weight of one of ``FEATURES``."""
+    return float(_learned()[what][feature])
+
+
 def angle_error() -> float:
-    """Degrees that ``COVERAGE`` of angles between planes are off by, at most."""
+    """Error [degrees] that a share ``COVERAGE`` of angles between planes stays below."""
     return float(_learned()["angle"]["degrees"])
 
 

@@ -1,4 +1,4 @@
-"""What a calibration found, and the depth in metres that it made."""
+"""Results of a calibration: the fit, its residuals, and depth in metres."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,19 @@ from jaxtyping import Float64
 from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.field import Field
 from rilievo.calibration.known import Known, KnownPoint
+from rilievo.calibration.ranges import KNOWN_LENGTHS
 from rilievo.errors import CalibrationError
 from rilievo.types import Calibration, DepthKind, DepthMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """Difference between the fitted depth and one thing that was known.
+    """Difference between the fitted depth and one known fact.
 
     Attributes:
         known: The point or the length.
-        metres: Fitted minus known [m]; of a point, both along the axis.
-        relative: The same as a share of what was known.
+        metres: Fitted minus known [m]; for a point, both along the optical axis.
+        relative: The same as a share of the known value.
     """
 
     known: Known
@@ -30,13 +31,13 @@ class Residual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """The plane that was taken for the floor.
+    """The plane that was chosen as the floor.
 
     Attributes:
-        normal: Unit, camera frame, up.
-        height: Of the camera above it, in the unit that the map had before.
-        area: Share of the picture that lies on it.
-        inliers: Share that lies on it of what faces up in the lower half of the picture.
+        normal: Unit normal in the camera frame, pointing up.
+        height: Height of the camera above the floor, in the map's unit before calibration.
+        area: Share of the picture's valid pixels that lie on the floor.
+        inliers: Share of the pixels that face up in the lower half of the picture and lie on it.
     """
 
     normal: Float64[np.ndarray, "3"]
@@ -47,17 +48,17 @@ class Floor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
-    """Depth in metres, and how it came to be.
+    """Depth in metres, and the calibration that gave it.
 
     Attributes:
-        depth: Kind ``METRIC``.
-        fit: What turned the map's numbers into metres; ``rilievo.alignment.to_depth`` applies it
+        depth: Depth map of kind ``METRIC``.
+        fit: Conversion of the map's values to metres; ``rilievo.alignment.to_depth`` applies it
             to another map of the same scale, such as the next frame of a video.
-        residuals: One of each thing that was known, in their order.
-        floor: The floor, where a height was known.
-        field: What depth was multiplied by after the fit; None where one factor does as well.
-        lost: Pixels that the fit left without a positive depth; they are no longer valid.
-        warning: What deserves a look, in words; None where nothing does.
+        residuals: Residuals of the known facts, in their order.
+        floor: The floor, if the camera's height was known; else None.
+        field: Correction field applied after the fit; None where one factor does as well.
+        lost: Number of pixels without a positive depth after the fit; they are no longer valid.
+        warning: Warnings joined by "; "; None where there are none.
     """
 
     depth: DepthMap
@@ -77,7 +78,7 @@ def calibrated(
     floor: Floor | None = None,
     remarks: Sequence[str] = (),
 ) -> Calibrated:
-    """Apply a fit to a map, take out what it leaves without a depth, and say so.
+    """Apply a fit to a map; pixels without a positive depth become invalid, with a warning.
 
     Raises:
         CalibrationError: If no pixel has a positive depth after the fit.
@@ -107,11 +108,11 @@ def calibrated(
 
 
 def facts(calibrated: Calibrated, asked: Sequence[str]) -> Calibration:
-    """What a prediction and its files say of a calibration.
+    """Summary of a calibration for predictions and their files.
 
     Args:
         calibrated: The calibration.
-        asked: What the user said that he knows.
+        asked: Facts as the user gave them.
     """
     return Calibration(
         method=_method(calibrated),
@@ -131,7 +132,7 @@ def _method(calibrated: Calibrated) -> str:
     kinds = {isinstance(residual.known, KnownPoint) for residual in calibrated.residuals}
     if len(kinds) == 2:
         return "known points and lengths"
-    return "known points" if kinds == {True} else "known lengths"
+    return "known points" if kinds == {True} else KNOWN_LENGTHS
 
 
 def _bend(calibrated: Calibrated) -> float:

@@ -1,7 +1,7 @@
-"""Sparse depth of another instrument: lidar, COLMAP's points, a phone's depth camera.
+"""Sparse depth from another instrument: lidar, points of COLMAP, a phone's depth camera.
 
-A map with gaps, or a list of points, becomes known points spread over the picture, from which
-``calibrate`` finds scale, shift and a smooth field.
+A map with gaps, or a list of points, becomes known points spread over the picture. ``calibrate``
+fits scale, shift and a smooth field to them.
 """
 
 from pathlib import Path
@@ -13,28 +13,31 @@ from rilievo.alignment import FitSpace
 from rilievo.calibration.fact import pixel_of
 from rilievo.calibration.known import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
-from rilievo.calibration.readings import place, value_at
+from rilievo.calibration.readings import Pixel, place, ray, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError
 from rilievo.io.limits import printable, read_text
 from rilievo.io.numbers import read_map
-from rilievo.types import DepthMap
+from rilievo.types import Camera, DepthMap, OwnDepth
 
 LISTS = (".txt", ".csv", ".xyz")
 MAPS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr", ".pfm")
 MOST_POINTS = 200
-"""More are brought together, cell by cell, by their median."""
+"""Largest number of points; more are reduced to one per grid cell, that of median depth."""
 _UNITS = "0.001 for millimetres (phones, RealSense, ScanNet), 0.0002 for TUM, 0.00390625 for KITTI"
+
+_PROPORTIONS = 0.02
+"""Largest relative difference between the proportions of a map and those of the photograph."""
 
 
 def find_sparse(folder: Path, photo: Path) -> Path:
-    """The file of a photograph: ``folder`` itself where it is a file, else the one in it.
+    """Find the sparse depth of a photograph: ``folder`` itself if it is a file, else one in it.
 
     Args:
-        folder: Has the same tree as the photographs.
-        photo: Place in that tree, without a suffix.
+        folder: File, or folder with the same tree as the photographs.
+        photo: Path of the photograph in that tree, without a suffix.
 
     Raises:
-        InputError: If there is none, or several.
+        InputError: If the folder has no such file, or several.
     """
     if not folder.is_dir():
         return folder
@@ -49,18 +52,18 @@ def find_sparse(folder: Path, photo: Path) -> Path:
 
 
 def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple[KnownPoint, ...]:
-    """Known points of a map or list, spread over the picture.
+    """Read known points from a map or list, spread over the picture.
 
     Args:
-        path: A map of depth along the axis in which 0 and NaN are gaps, of the photograph's size
-            or another with the same proportions; or lines ``u v metres``.
+        path: Map of depth along the optical axis in which 0 and NaN are gaps, with the aspect
+            ratio of the photograph; or a text file of lines ``u v metres``.
         shape: (height, width) of the photograph [px].
-        unit: Metres of one count, needed for whole numbers; 1 of floats when None.
+        unit: Metres per count, required for maps of integers; None means 1 for floats.
 
     Raises:
         InputError: If the file cannot be read, has no point inside the picture, or is a map of
-            other proportions.
-        OptionError: If numbers are whole and no unit is given.
+            another aspect ratio.
+        OptionError: If a map holds integers and no unit is given.
     """
     if path.suffix.lower() in LISTS:
         points = _listed(path, shape) * (1, 1, 1 if unit is None else unit)
@@ -77,11 +80,11 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
 def of_array(
     depth: Shaped[np.ndarray, "h w"], shape: tuple[int, int], unit: float | None
 ) -> tuple[KnownPoint, ...]:
-    """The same of an array [m], or of counts with their unit.
+    """Known points of an array of depth [m], or of counts with their unit.
 
     Raises:
-        InputError: If it has no depth, or other proportions than the photograph.
-        OptionError: If numbers are whole and no unit is given.
+        InputError: If the array has no depth, or another aspect ratio than the photograph.
+        OptionError: If it holds integers and no unit is given.
     """
     points = _of_map(np.asarray(depth), shape, unit, "sparse")
     if not len(points):
@@ -92,16 +95,44 @@ def of_array(
     )
 
 
+def of_own_depth(own: OwnDepth, shape: tuple[int, int], camera: Camera) -> tuple[KnownPoint, ...]:
+    """Known points of the depth [m] that is embedded in a photograph's file.
+
+    Args:
+        own: Embedded depth; its ``metres`` must be set.
+        shape: (height, width) of the photograph [px].
+        camera: Intrinsics of the photograph, which convert distances along rays to depth.
+
+    Raises:
+        CalibrationError: If the map has another aspect ratio than the photograph, or no depth.
+    """
+    assert own.metres is not None, "the caller asked"
+    height, width = own.metres.shape
+    # Editors crop and rotate photographs and leave the embedded maps unchanged.
+    if abs(width * shape[0] / (height * shape[1]) - 1) > _PROPORTIONS:
+        raise CalibrationError("its proportions differ from the photograph's")
+    points = _spread_over(own.metres.astype(np.float64), shape)
+    points = spread_out(points[_inside(points, shape)], shape)
+    if not len(points):
+        raise CalibrationError("it has no pixel with depth")
+    if own.along_ray:
+        rays = np.array([ray(camera, Pixel(u, v, "")) for u, v, _ in points])
+        points[:, 2] /= np.linalg.norm(rays, axis=1)
+    return tuple(
+        KnownPoint(u=float(u), v=float(v), metres=float(metres)) for u, v, metres in points
+    )
+
+
 def plausible(
     depth: DepthMap, points: tuple[KnownPoint, ...]
 ) -> tuple[tuple[KnownPoint, ...], str | None]:
-    """Points that a map can be fitted to, and what is to be said of the others.
+    """Drop points that contradict a map; returns the rest and a warning, None if none is dropped.
 
-    Instruments err at edges, where a ray hits what lies behind. Where depth is known up to one
-    factor, points that ask for a factor far from the median's are left out.
+    Instruments err at edges, where a ray hits the background. Points whose scale is far from the
+    median scale are left out; for kinds with a shift, points far from a robust line.
 
     Raises:
-        CalibrationError: If none lies where the map has depth.
+        CalibrationError: If no point lies where the map has depth.
     """
     inside = [point for point in points if depth.valid[place(depth, pixel_of(point))]]
     if not inside:
@@ -118,13 +149,13 @@ def plausible(
     left = len(points) - len(kept)
     if not left:
         return kept, None
-    return kept, f"{left} of {len(points)} points of sparse depth were left out: they contradict it"
+    return kept, f"{left} of {len(points)} points contradict the prediction and were left out"
 
 
 def _off_the_line(
     says: Float64[np.ndarray, "n"], metres: Float64[np.ndarray, "n"], depth: DepthMap
 ) -> Float64[np.ndarray, "n"]:
-    """Logarithm of depth over truth at each point, after a fit that a few slips do not move."""
+    """Logarithm of depth over truth at each point, after a fit that is robust to outliers."""
     fit = scale_and_shift(says, metres, depth)
     fitted = fit.scale * says + fit.shift
     ahead = fitted > 0
@@ -136,7 +167,7 @@ def _off_the_line(
 def spread_out(
     points: Float64[np.ndarray, "n 3"], shape: tuple[int, int]
 ) -> Float64[np.ndarray, "m 3"]:
-    """At most ``MOST_POINTS``: of each cell of a grid, the point whose depth is the median's.
+    """Reduce to at most ``MOST_POINTS``: the point of median depth in each cell of a grid.
 
     Args:
         points: Column, row [px] and metres.
@@ -146,7 +177,7 @@ def spread_out(
     if len(points) <= MOST_POINTS:
         return points
     height, width = shape
-    # Cells at the far sides may be cut, so there are fewer whole ones than points asked for.
+    # Cells at the far sides may be cut, so fewer whole cells fit than the limit: hence 1.1.
     side = 1.1 * float(np.sqrt(height * width / MOST_POINTS))
     columns, rows = (np.floor(points[:, axis] / side).astype(int) for axis in (0, 1))
     order = np.lexsort((points[:, 2], columns, rows))
@@ -156,7 +187,7 @@ def spread_out(
 
 
 def _one_a_pixel(points: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "m 3"]:
-    """The first of the points that share a pixel."""
+    """Keep the first of the points that share a pixel."""
     pixels = np.floor(points[:, :2] + 0.5).astype(int)
     _, first = np.unique(pixels, axis=0, return_index=True)
     return points[np.sort(first)]
@@ -192,18 +223,26 @@ def _of_map(
         )
     height, width = shape
     down, across = height / depth.shape[0], width / depth.shape[1]
-    if abs(down / across - 1) > 0.02:
+    if abs(down / across - 1) > _PROPORTIONS:
         raise InputError(
             f"{name}: is {depth.shape[1]}x{depth.shape[0]}, the photograph {width}x{height}: "
             "their proportions differ"
         )
     metres = depth.astype(np.float64) * (1.0 if unit is None else unit)
+    points = _spread_over(metres, shape)
+    return points[_inside(points, shape)]
+
+
+def _spread_over(
+    metres: Float64[np.ndarray, "h w"], shape: tuple[int, int]
+) -> Float64[np.ndarray, "n 3"]:
+    """Column, row [px in the photograph] and depth [m] of a map's pixels, at another size."""
+    down, across = shape[0] / metres.shape[0], shape[1] / metres.shape[1]
     rows, columns = np.nonzero(np.isfinite(metres) & (metres > 0))
-    # Centres of pixels stay where they are when sizes differ.
-    points = np.stack(
+    # Pixel centres map to pixel centres.
+    return np.stack(
         [(columns + 0.5) * across - 0.5, (rows + 0.5) * down - 0.5, metres[rows, columns]], axis=1
     )
-    return points[_inside(points, shape)]
 
 
 def _inside(points: Float64[np.ndarray, "n 3"], shape: tuple[int, int]) -> np.ndarray:

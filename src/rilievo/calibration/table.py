@@ -1,14 +1,14 @@
-"""Known points of many photographs, from a table.
+"""Known points and lengths of many photographs, read from a table.
 
-CSV with a header, a point a line::
+The table is CSV with a header and one point per line::
 
     file,u,v,metres,along
     room.jpg,320,240,2.35,
     room.jpg,400,450,1.9,ray
     day2/hall.jpg,512,300,4.1,axis
 
-``file`` is a path that starts at the table's folder; ``along`` is axis (as when empty, or when the
-column is missing) or ray. A line with ``u2,v2`` is a length from the first point to the second::
+``file`` is a path relative to the table's folder; ``along`` is ``axis`` (the default) or ``ray``.
+A line with ``u2,v2`` is a length from the first point to the second::
 
     file,u,v,u2,v2,metres
     desk.jpg,120,400,310,395,a4
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from rilievo.calibration.known import Known, parse_known
+from rilievo.calibration.known import Known, KnownPoint, parse_known
 from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable, read_text
 
@@ -29,22 +29,43 @@ _OPTIONAL = ("along", "u2", "v2")
 
 
 def read_known_table(path: Path) -> Mapping[Path, tuple[Known, ...]]:
-    """Read the known points of each photograph, by its resolved path.
+    """Read the known points and lengths of each photograph, by its resolved path.
 
     Raises:
-        InputError: If the table cannot be read, a line is no point, or names a photograph that is
-            not there.
+        InputError: If the table cannot be read, a line is neither a point nor a length, or it
+            names a photograph that does not exist.
     """
     found = path.stat().st_mtime_ns if path.exists() else 0
     return _read(path.absolute(), found)
 
 
+def shared_known(path: Path) -> tuple[Known, ...]:
+    """All facts of a table whose photographs are from one camera that does not move.
+
+    Raises:
+        InputError: If ``read_known_table`` raises it, or the table has two distances for one
+            pixel.
+    """
+    found: dict[Known, None] = {}
+    points: dict[tuple[float, float], Known] = {}
+    for known in (each for facts in read_known_table(path).values() for each in facts):
+        found.setdefault(known)
+        if isinstance(known, KnownPoint):
+            first = points.setdefault((known.u, known.v), known)
+            if first != known:
+                raise InputError(
+                    f"{printable(path)}: points {first} and {known} differ at one pixel, but all "
+                    "photographs are said to be of one camera that does not move"
+                )
+    return tuple(found)
+
+
 @lru_cache(maxsize=4)
 def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
-    """The table as it was at a time: every photograph of a run asks for it."""
+    """Read the table as modified at a time; cached, since every photograph of a run needs it."""
     del modified
     name = printable(path)
-    # Spreadsheets begin a file with a mark of its byte order.
+    # Spreadsheet programs write a byte order mark at the start.
     lines = read_text(path).removeprefix("\ufeff").splitlines()
     rows = csv.reader(lines)
     header = [each.strip().lower() for each in next(rows, [])]

@@ -37,6 +37,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="lengths, heights, areas and angles in a photograph, with a range",
         module="rilievo.cli.measure",
     ),
+    "markers": Command(
+        summary="a page to print, which gives metres to photographs that show it",
+        module="rilievo.cli.markers",
+    ),
     "models": Command(
         summary="what models there are: kind, size, licence, speed", module="rilievo.cli.models"
     ),
@@ -91,6 +95,10 @@ COMMANDS: Mapping[str, Command] = {
     "report": Command(
         summary="the same as pages of HTML: no server, nothing to install",
         module="rilievo.cli.report",
+    ),
+    "completion": Command(
+        summary="a script for bash, zsh or fish that completes commands and options",
+        module="rilievo.cli.completion",
     ),
 }
 

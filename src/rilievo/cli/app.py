@@ -29,6 +29,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo app",
         description="A page in the browser: photograph in, depth and surface out.",
+        examples=(
+            "rilievo app --open",
+            "rilievo app --port 8080",
+        ),
     ).options
 
     def ready(address: str) -> None:

@@ -28,6 +28,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo benchmarks",
         description="What benchmarks there are: dataset, crop, cap, alignment, averaging.",
+        examples=(
+            "rilievo benchmarks",
+            "rilievo benchmarks kitti-eigen",
+        ),
     )
     text = _table() if given.name is None else _card(find_benchmark(given.name))
     with printing():

@@ -59,6 +59,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo check",
         description="Read a downloaded dataset: counts, missing and broken files, depth, K.",
+        examples=(
+            "rilievo check nyuv2 nyu/ --sheet sheet.jpg",
+            "rilievo check folder mine/",
+        ),
     )
     dataset = open_dataset(
         given.dataset, given.root, split=given.split, variant=given.variant, list_file=given.list

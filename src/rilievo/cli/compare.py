@@ -37,6 +37,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo compare",
         description="Models side by side on one benchmark, with paired significance.",
+        examples=(
+            "rilievo compare small theirs",
+            "rilievo compare small theirs -o comparison.html",
+        ),
     )
     if given.output is not None:
         check_ending(given.output)

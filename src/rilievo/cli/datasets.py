@@ -28,6 +28,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo datasets",
         description="What datasets can be read: where to get them, licence, size, layout.",
+        examples=(
+            "rilievo datasets",
+            "rilievo datasets nyuv2",
+        ),
     )
     text = _table() if given.name is None else _card(find_dataset(given.name).card)
     with printing():

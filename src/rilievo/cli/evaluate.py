@@ -1,10 +1,10 @@
 """``rilievo evaluate``."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -31,6 +31,12 @@ _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
+    GROUP: ClassVar[str] = "Benchmark and output"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Images": ("root",),
+        "Model and speed": ("model",),
+    }
+
     benchmark: Annotated[str, tyro.conf.arg(aliases=("-b",), metavar="NAME")]
     """A name that 'rilievo benchmarks' lists, or package.module:NAME."""
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
@@ -57,6 +63,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo evaluate",
         description="Score a model, or a folder of predictions, on a dataset.",
+        examples=(
+            "rilievo evaluate -b nyuv2-eigen --root nyu/ -o small",
+            "rilievo evaluate -b depth --dataset folder --root mine/ --predictions theirs/",
+        ),
     )
     model = given.model
     if model is None and given.options.predictions is None:

@@ -32,6 +32,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo export",
         description="Write a model as an ONNX file that needs nothing else to be run.",
+        examples=(
+            "rilievo export rilievo/small -o small.onnx",
+            "rilievo export other.onnx --kind affine_inverse -o ours.onnx",
+        ),
     )
     written = export_model(given.model, given.output, given.options)
     with printing():

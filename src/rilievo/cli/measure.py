@@ -16,6 +16,7 @@ from rilievo.io.limits import printable
 from rilievo.measure import Measurement, angle, area, height, length
 from rilievo.models import DEFAULT_MODEL
 from rilievo.predicting.images import predict
+from rilievo.predicting.metres import trust
 from rilievo.predicting.options import PredictOptions
 from rilievo.types import Prediction
 
@@ -42,12 +43,22 @@ class _Arguments:
     ] = ()
     """A length that is known: both ends and the metres between them, or a usual thing for the
     metres: a4, letter, card, door, brick, ...; for several, repeat the option."""
+    markers: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
+    """Side of the black squares on a page that 'rilievo markers' wrote and the photograph shows."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, where a floor is seen."""
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
     """Intrinsics in pixels of the upright photograph; otherwise from EXIF, else assumed."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, in place of a camera."""
+    vanishing_points: bool = False
+    """Find an unknown focal length from straight edges at right angles, if they are clear."""
+    own_depth: Literal["on", "off"] = "on"
+    """Take metres from the depth that the photograph's file holds, where nothing else is known;
+    off: leave it unused."""
+    trim: Literal["on", "off"] = "on"
+    """Leave uniform borders (black bars, margins and frames of scans) out of what the network sees;
+    nothing is measured on them then. off: show it the whole picture."""
     model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
     """A name that 'rilievo models' lists, or a model's file or folder."""
     json: bool = False
@@ -65,6 +76,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo measure",
         description="Lengths, heights, areas and angles in a photograph, with the range to expect.",
+        examples=(
+            "rilievo measure photo.jpg 100,200 400,210 --known 320,240,2.35",
+            "rilievo measure photo.jpg 320,80 --camera-height 1.5",
+        ),
     )
     points = [_point(text) for text in given.points]
     what = _what(given, points)
@@ -73,6 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         known=given.known,
         known_length=given.known_length,
         camera_height=given.camera_height,
+        markers=given.markers,
         camera=given.camera,
         fov=given.fov,
     )
@@ -86,11 +102,18 @@ def main(arguments: Sequence[str]) -> int:
             model=given.model,
             camera=options.given_camera,
             fov=given.fov,
+            vanishing_points=given.vanishing_points,
             known=options.known_facts,
+            markers=given.markers,
             camera_height=given.camera_height,
+            own_depth=given.own_depth == "on",
+            trim=given.trim == "on",
         )
     measured = _measured(prediction, what, points)
     doubted = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
+    calibration = prediction.calibration
+    if calibration is not None and calibration.own_depth is not None:
+        doubted.append(trust(calibration))
     for remark in (*doubted, *measured.remarks):
         complain(f"{printable(given.photo)}: {remark}")
     with printing():

@@ -48,6 +48,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo models",
         description="What models there are: kind, size, licence, extra, speed.",
+        examples=(
+            "rilievo models",
+            "rilievo models moge-2/small",
+        ),
     )
     if given.json:
         found = MODELS.all().values() if given.name is None else [find_card(given.name)]
@@ -189,6 +193,14 @@ def _setting(facts: SettingFacts) -> str:
     return f"  {facts.name} ({facts.type}{default}): {facts.help}"
 
 
+def _unpublished(card: ModelCard) -> str:
+    if read_details(card) is not None:
+        return "nothing by others; measured by us, below"
+    if card.kind is None:
+        return "not known here"
+    return f"not known here; 'rilievo evaluate -m {card.name} --benchmark nyuv2-eigen' measures it"
+
+
 def _card(card: ModelCard) -> str:
     facts = {
         "summary": card.summary,
@@ -201,6 +213,7 @@ def _card(card: ModelCard) -> str:
         "extra": card.extra or "none, it is in the core",
         "speed": card.speed,
         "speed here": _speed(speeds().get(card.name)),
+        "published": card.published or _unpublished(card),
         "source": card.source or "inside the package",
     }
     lines = [card.name, "", *(f"{key:<12}{value}" for key, value in facts.items())]

@@ -1,4 +1,4 @@
-"""Reading of command lines: tyro, and our own refusals of values in our own words."""
+"""Reading of command lines: tyro reads, and help and refusals are in our own words."""
 
 import io
 from collections.abc import Sequence
@@ -8,12 +8,19 @@ from typing import TypeVar
 import tyro
 
 from rilievo.cli.streams import printing
-from rilievo.errors import RilievoError
+from rilievo.errors import OptionError, RilievoError
 
 T = TypeVar("T")
 
 
-def parse(into: type[T], arguments: Sequence[str], *, prog: str, description: str) -> T:
+def parse(
+    into: type[T],
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    examples: Sequence[str] = (),
+) -> T:
     """Read the arguments of a command.
 
     Options refuse bad values by an ``OptionError``, which is a ``ValueError``; tyro takes that for
@@ -24,28 +31,34 @@ def parse(into: type[T], arguments: Sequence[str], *, prog: str, description: st
         arguments: Words after the command's name.
         prog: The command, such as ``rilievo predict``.
         description: The command in one sentence, for ``--help``.
+        examples: Commands as they are typed, for ``--help``.
 
     Raises:
+        OptionError: If the arguments are not understood.
         RilievoError: If an option refuses its value.
-        SystemExit: After ``--help``, or if tyro does not understand the arguments.
+        SystemExit: After ``--help``.
     """
+    # Imported where they are needed: most calls need neither help nor a refusal.
+    if any(word in ("-h", "--help") for word in arguments):
+        from rilievo.cli.help_text import help_of
 
-    def read() -> T:
-        config = (tyro.conf.FlagCreatePairsOff,)
-        words = [_british(word) for word in arguments]
-        return tyro.cli(into, args=words, prog=prog, description=description, config=config)
+        with printing():
+            print(help_of(into, prog=prog, description=description, examples=examples))
+        raise SystemExit(0)
+    config = (tyro.conf.FlagCreatePairsOff,)
+    words = [_british(word) for word in arguments]
+    framed = io.StringIO()
+    try:
+        with redirect_stderr(framed):
+            return tyro.cli(into, args=words, prog=prog, description=description, config=config)
+    except SystemExit as stop:
+        refusal = _refusal(stop)
+        if refusal is None:
+            from rilievo.cli.options_of import options_of
+            from rilievo.cli.refusals import in_one_line
 
-    with printing():
-        try:
-            with redirect_stderr(io.StringIO()):
-                return read()
-        except SystemExit as stop:
-            if stop.code in (None, 0):
-                raise
-            refusal = _refusal(stop)
-            if refusal is not None:
-                raise refusal from None
-        return read()  # says what it does not understand
+            refusal = OptionError(in_one_line(framed.getvalue(), options_of(into), prog))
+        raise refusal from None
 
 
 def _british(word: str) -> str:

@@ -4,12 +4,12 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, ClassVar
 from zlib import crc32
 
 import tyro
@@ -17,24 +17,31 @@ import tyro
 from rilievo.batch.options import BatchOptions
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.errors import InputError
+from rilievo.errors import InputError, OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.quality import recommend
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import predict_files
+from rilievo.predicting.run import load, predict_files, refined
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
+    GROUP: ClassVar[str] = "Messages"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Video": ("live",)}
+
     inputs: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|FOLDER|VIDEO")
-    ]
+    ] = ()
     """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'; - is
     one photograph on standard input, whose results begin with stdin."""
     options: Annotated[PredictOptions, tyro.conf.arg(name="")]
     batch: Annotated[BatchOptions, tyro.conf.arg(name="")]
     quiet: Annotated[bool, tyro.conf.arg(aliases=("-q",))] = False
-    """Say nothing but what went wrong."""
+    """Print errors only."""
+    live: Annotated[str | None, tyro.conf.arg(metavar="CAMERA|URL|VIDEO")] = None
+    """Show depth live on a local page, in place of inputs; nothing is written. A camera by its
+    number (0 is the first; Linux), a stream's address (http, https, rtsp, rtmp, udp, srt; always
+    its newest frame), or a video file."""
     json: bool = False
     """Print what was done as JSON on standard output: counts, failures, notes, seconds."""
 
@@ -53,7 +60,15 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo predict",
         description="Depth, normals and surfaces of photographs, folders and videos.",
+        examples=(
+            "rilievo predict photo.jpg --save colour,glb",
+            "rilievo predict photos/ -o results --save png16 --quality good",
+        ),
     )
+    if given.live is not None:
+        return _live(given, given.live)
+    if not given.inputs:
+        raise OptionError("nothing to predict; name photographs, folders or videos, or --live")
     with _from_stdin(given.inputs) as inputs:
         if given.batch.is_plain and not _elsewhere(given):
             summary = predict_files(inputs, given.options, show=not given.quiet)
@@ -73,6 +88,68 @@ def main(arguments: Sequence[str]) -> int:
         if tip is not None:
             complain(tip)
     return summary.exit_code
+
+
+# What is asked of a model and of its pictures; whatever else is given would change nothing.
+_OF_LIVE = {
+    *("live", "options", "batch", "quiet"),
+    *("quality", "model", "kind", "settings", "yes", "camera", "fov", "flip", "tile", "sharp"),
+    *("device", "engine", "precision", "threads", "colour_map", "colour_range"),
+}
+
+
+def _without_effect_live(given: object, usual: object) -> Iterator[str]:
+    """Names of the fields that differ from their defaults and that --live does not use."""
+    for each in fields(given):  # pyright: ignore[reportArgumentType]
+        if each.name not in _OF_LIVE and getattr(given, each.name) != getattr(usual, each.name):
+            yield each.name
+
+
+def _live(given: _Arguments, source: str) -> int:
+    """Show a camera, stream or video until it ends or the user stops it.
+
+    Raises:
+        OptionError: If there are inputs too, or an option asks for what is not live.
+    """
+    from rilievo.io.writing import SaveOptions
+    from rilievo.models.paid import PaidModel
+    from rilievo.predicting.stream import stream
+    from rilievo.views.live import LivePage
+
+    options = given.options
+    if given.inputs:
+        raise OptionError("--live takes the place of inputs; give one of the two")
+    usual = _Arguments(options=PredictOptions(), batch=BatchOptions())
+    for owner, plain in ((given, usual), (options, usual.options), (given.batch, usual.batch)):
+        for name in _without_effect_live(owner, plain):
+            raise OptionError(
+                f"--live shows what the model says and writes nothing: leave out "
+                f"--{name.replace('_', '-')}"
+            )
+    loaded = load(options)
+    if isinstance(loaded, PaidModel):
+        raise OptionError(f"--live takes no model that is paid for each frame: '{options.model}'")
+    model = refined(loaded, flip=options.flip, tile=options.tile)
+    colours = SaveOptions(colour_map=options.colour_map, colour_limits=options.limits)
+    place = int(source) if source.isdecimal() else source
+    predictions = stream(
+        place,
+        model=model,
+        camera=options.given_camera,
+        fov=options.fov,
+        sharp=options.sharp == "on",
+        newest=not Path(source).is_file(),
+    )
+    page = LivePage()
+    try:
+        with printing():
+            print(f"live: {page.address}; Ctrl-C ends it", flush=True)
+        count, rate = page.show(predictions, colours)
+    finally:
+        page.close()
+    if not given.quiet:
+        complain(f"{count} frames, {rate:.1f} a second")
+    return 0
 
 
 @contextmanager

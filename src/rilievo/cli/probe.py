@@ -31,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo probe",
         description="What backbones know of depth and normals: a sweep of trained probes.",
+        examples=("rilievo probe sweep.toml",),
     )
     from rilievo.sweep.run import sweep_probes
     from rilievo.sweep.writing import markdown

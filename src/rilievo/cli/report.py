@@ -43,6 +43,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo report",
         description="A dataset, predictions or evaluations as a page of HTML, no server.",
+        examples=(
+            "rilievo report results -o page",
+            "rilievo report small theirs -o page",
+        ),
     )
     reported = write_gallery(given.targets, given.output, given.source)
     with printing():

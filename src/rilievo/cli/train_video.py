@@ -25,6 +25,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo train video",
         description="Learn depth and camera motion from videos alone.",
+        examples=(
+            "rilievo train video clip.mp4 --fov 60 -o run",
+            "rilievo train video kitti/ --kind kitti -o run --resume",
+        ),
     )
     config = given.config
     if given.dry_run:

@@ -42,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo trajectory",
         description="Where the camera of a clip went, by networks trained on video.",
+        examples=("rilievo trajectory run clip.mp4 -o path",),
     )
     from rilievo.odometry.run import write_trajectory
 

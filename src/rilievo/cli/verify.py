@@ -33,6 +33,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo verify",
         description="Compare files with the size and sha256 that they were written with.",
+        examples=(
+            "rilievo verify results",
+            "rilievo verify run --json",
+        ),
     )
     found = verify(given.paths)
     with printing():

@@ -38,6 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments,
         prog="rilievo view",
         description="A dataset, predictions or evaluations in FiftyOne.",
+        examples=(
+            "rilievo view nyuv2 --root nyu/",
+            "rilievo view small theirs",
+        ),
     )
     viewed = fill_view(given.targets, given.source, given.options)
     with printing():

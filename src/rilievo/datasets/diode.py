@@ -1,4 +1,4 @@
-"""DIODE: laser scans in and out of doors, one sensor for both."""
+"""DIODE: indoor and outdoor laser scans from one sensor."""
 
 import itertools
 import re
@@ -21,8 +21,8 @@ from rilievo.io.numbers import read_map, read_numbers
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
-# intrinsics.txt of its development kit, counted from the corner of the first pixel: the centre of
-# 1024 x 768.
+# intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the
+# corner of the first pixel: the centre of 1024 x 768.
 _K = pinhole_K(886.81, 927.06, 511.5, 383.5)
 _PLACES = ("indoors", "outdoor")
 _LEAST_AGREEMENT = 0.7
@@ -31,7 +31,7 @@ _SCENE = re.compile(r"scene_\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """The files of one image; normals only where they are asked for."""
+    """Files of one image; normals only if requested."""
 
     image: Path
     depth: Path
@@ -40,7 +40,7 @@ class _View:
 
 
 class Diode(Dataset):
-    """Validation or training part; both places, or one of them."""
+    """Validation or training split of DIODE: indoors, outdoors or both."""
 
     card = DatasetCard(
         name="diode",
@@ -97,14 +97,14 @@ class Diode(Dataset):
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph."""
-        return read_photo(self._view(id).image).pixels
+        return read_photo(self._view(id).image, own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""
         return self._view(id).image
 
     def truth(self, id: str) -> Truth:
-        """Depth where its mask is 1, and normals in the variant of that name."""
+        """Depth where the mask is 1, and normals in the variant ``normals``."""
         view = self._view(id)
         with np.errstate(over="ignore", invalid="ignore"):
             depth = read_map(view.depth).astype(np.float32)
@@ -133,7 +133,7 @@ class Diode(Dataset):
 
 
 def _views(folder: Path, place: str, *, with_normals: bool) -> dict[str, _View]:
-    """Every photograph below a place, and every depth map without one."""
+    """Files of every photograph and every depth map below ``place``, by stem."""
     stems = set()
     for where, _, names in walk(folder / place):
         for name in names:
@@ -154,10 +154,10 @@ def _views(folder: Path, place: str, *, with_normals: bool) -> dict[str, _View]:
 def _signed_normals(
     path: Path, depth: Float32[np.ndarray, "h w"], depth_valid: Bool[np.ndarray, "h w"]
 ) -> tuple[Float32[np.ndarray, "3 h w"], Bool[np.ndarray, "h w"]]:
-    """Stored normals with the signs of x, y and z that agree best with those of the depth.
+    """Stored normals with the signs of x, y and z that agree best with normals of the depth.
 
     Raises:
-        InputError: If no signs do.
+        InputError: If no combination of signs agrees well enough, or sizes differ.
     """
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:

@@ -1,4 +1,4 @@
-"""A folder of one's own: photographs with depth, normals or both, described by a small YAML."""
+"""The user's own folder: photographs with depth, normals or both, described by a small YAML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from rilievo.types import Camera, Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """The files of one image; None for what the folder has not."""
+    """Files of one image; None for parts that the folder lacks."""
 
     image: Path
     depth: Path | None
@@ -43,7 +43,7 @@ class _Files:
 
 
 class Folder(Dataset):
-    """Photographs and truth of one's own."""
+    """Photographs and ground truth from the user's own folder."""
 
     card = DatasetCard(
         name="folder",
@@ -80,12 +80,12 @@ class Folder(Dataset):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """All images, and the splits whose lists are named."""
+        """``all``, and the splits that the YAML declares."""
         return tuple(each for each in SPLITS if each == "all" or each in self._layout.splits)
 
     @property
     def camera_advice(self) -> str:
-        """A line of the YAML."""
+        """The line of YAML that declares a camera."""
         return (
             f"; where the camera is known, say so in {FILE_NAME}, such as 'camera: {{fx: 525, "
             "cx: 319.5, cy: 239.5}'"
@@ -93,14 +93,14 @@ class Folder(Dataset):
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph, upright, RGB."""
-        return read_photo(self._entry(id).image).pixels
+        return read_photo(self._entry(id).image, own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""
         return self._entry(id).image
 
     def truth(self, id: str) -> Truth:
-        """What the folder has of depth and normals."""
+        """Depth and normals, as far as the folder has them."""
         files, layout = self._entry(id), self._layout
         depth = depth_valid = normals = normals_valid = sky = camera = None
         if files.depth is not None and layout.depth is not None:
@@ -130,14 +130,14 @@ class Folder(Dataset):
 
     def _scene(self, id: str) -> str | None:
         names = self._layout.scene
-        # "." stands for the clip that the whole folder is.
+        # "." names the scene where the whole folder is one clip.
         return None if names is None else "/".join(id.split("/")[:-1][:names]) or "."
 
     def _entry(self, id: str) -> _Files:
         return find_entry(self._files, id, self.request.root)
 
     def _asked(self, layout: FolderLayout, described: Path) -> tuple[str, ...] | None:
-        """The ids of the list or split; None for all."""
+        """Ids of the list file or split; None for all images."""
         listing = self.request.list_file
         if listing is None and self.request.split != "all":
             if self.request.split not in layout.splits:
@@ -152,7 +152,7 @@ class Folder(Dataset):
         return checked_ids([line.text for line in text_lines(listing)], printable(listing))
 
     def _find(self, asked: tuple[str, ...] | None) -> None:
-        """Every image of the split with its partners, and those that lack one."""
+        """Find every image of the split with its other files; images that lack one are absent."""
         partners = self._partners()
         taken = {path for found in partners.values() for path in found.values()}
         images = {
@@ -182,7 +182,7 @@ class Folder(Dataset):
         self.ids, self.absent = tuple(files), tuple(absent)
 
     def _partners(self) -> dict[str, dict[str, Path]]:
-        """The files of depth, normals and masks, each by id."""
+        """Files of depth, normals and masks, each by id."""
         patterns = _partner_patterns(self._layout)
         if not patterns.keys() & {"depth", "normals"}:
             raise InputError(
@@ -207,7 +207,7 @@ _PARTS = ("depth", "normals", "valid")
 
 
 def _with_default_parts(layout: FolderLayout, folder: Path) -> FolderLayout:
-    """The layout, with depth and normals where it does not describe them but their folder is."""
+    """Add default layouts for depth and normals that are not described but whose folders exist."""
     depth, normals = layout.depth, layout.normals
     if depth is None and (folder / "depth").is_dir():
         depth = DepthLayout()

@@ -1,4 +1,4 @@
-"""iBims-1: a hundred rooms with depth of a laser scanner, and masks of what it cannot measure."""
+"""iBims-1: a hundred rooms with depth from a laser scanner, and masks of invalid measurements."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ _METRES = 50 / 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Raw:
-    """The files of one image in ``ibims1_core_raw``."""
+    """Files of one image in ``ibims1_core_raw``."""
 
     image: Path
     depth: Path
@@ -42,7 +42,7 @@ class _Mat:
 
 
 class Ibims(Dataset):
-    """The core set, as pictures or as MATLAB files."""
+    """The core set of iBims-1, as pictures or as MATLAB files."""
 
     card = DatasetCard(
         name="ibims",
@@ -86,7 +86,7 @@ class Ibims(Dataset):
         """The photograph."""
         entry = self._entry(id)
         if isinstance(entry, _Raw):
-            return read_photo(entry.image).pixels
+            return read_photo(entry.image, own_depth=False).pixels
         rgb = _Record(entry.file).part("rgb")
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
             raise InputError(
@@ -96,7 +96,7 @@ class Ibims(Dataset):
         return np.ascontiguousarray(rgb)
 
     def truth(self, id: str) -> Truth:
-        """Depth where neither mask takes it out, and K."""
+        """Depth where neither mask excludes it, and K."""
         entry = self._entry(id)
         if isinstance(entry, _Raw):
             depth = read_map(entry.depth).astype(np.float64) * _METRES
@@ -165,7 +165,7 @@ def _mat_entries(root: Path) -> dict[str, _Raw | _Mat]:
 
 
 def _listed(folder: Path, there: list[str]) -> tuple[str, ...]:
-    """The names of the list in or beside the folder; without one, those that are there."""
+    """Names from the list in or beside the folder; without a list, the names that exist."""
     for place in (folder, folder.parent):
         if (place / "imagelist.txt").is_file():
             lines = text_lines(place / "imagelist.txt")
@@ -183,7 +183,7 @@ def _measured(
 
 
 def _upright_K(calib: Shaped[np.ndarray, "..."], path: Path) -> Float64[np.ndarray, "3 3"]:
-    """K as we write it; MATLAB's cameras keep its transpose."""
+    """Transpose K where needed, since MATLAB stores the transpose of K."""
     if calib.shape != (3, 3):
         raise InputError(f"{printable(path)}: its calib is {calib.shape}, expected (3, 3)")
     K = calib.astype(np.float64)

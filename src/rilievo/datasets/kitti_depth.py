@@ -1,4 +1,4 @@
-"""KITTI's annotated depth: eleven laser scans laid together, checked against stereo.
+"""KITTI's annotated depth: eleven accumulated laser scans, checked against stereo.
 
 Uhrig, Schneider, Schneider, Franke, Brox and Geiger, "Sparsity Invariant CNNs", 3DV 2017.
 """
@@ -29,7 +29,7 @@ from rilievo.types import Camera, Truth
 
 _STEPS_A_METRE = 256
 
-# A new split is one function of kitti_layout and one line here.
+# A new split needs one function in kitti_layout and one line here.
 _SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
     "eigen_benchmark": listed_files,
     "selection": selected_files,
@@ -40,7 +40,7 @@ _SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
 
 
 class KittiDepth(Dataset):
-    """KITTI depth, annotated; ``kitti_raw`` has the single scans that older papers score with."""
+    """KITTI annotated depth; ``kitti_raw`` has the single scans that older papers score with."""
 
     card = DatasetCard(
         name="kitti-depth",
@@ -108,7 +108,9 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         Raises:
             InputError: If its file is broken.
         """
-        return read_photo(find_entry(self._files, id, self.request.root).image).pixels
+        return read_photo(
+            find_entry(self._files, id, self.request.root).image, own_depth=False
+        ).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""

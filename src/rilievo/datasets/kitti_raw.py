@@ -1,4 +1,4 @@
-"""KITTI raw: pictures of a car's cameras, with single scans of its laser as true depth."""
+"""KITTI raw: pictures from a car's cameras, with single laser scans as true depth."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ from rilievo.types import Truth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """What one image is made of.
+    """Files of one image.
 
     Attributes:
-        frame: Which it is.
-        image: The picture.
-        scan: Of the laser, at the same moment.
-        day: The folder with the calibration.
+        frame: The frame.
+        image: File of the picture.
+        scan: File of the laser scan of the same moment.
+        day: Folder with the calibration.
     """
 
     frame: KittiFrame
@@ -50,7 +50,7 @@ class _Files:
 
 
 class KittiRaw(Dataset):
-    """KITTI raw, synchronised and rectified; ``kitti_depth`` has the denser depth made of it."""
+    """KITTI raw, synchronised and rectified; ``kitti_depth`` has denser depth made from it."""
 
     card = DatasetCard(
         name="kitti-raw",
@@ -121,14 +121,16 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         Raises:
             InputError: If its file is broken.
         """
-        return read_photo(find_entry(self._files, id, self.request.root).image).pixels
+        return read_photo(
+            find_entry(self._files, id, self.request.root).image, own_depth=False
+        ).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""
         return find_entry(self._files, id, self.request.root).image
 
     def truth(self, id: str) -> Truth:
-        """The scan, projected by the variant's rule, and the camera.
+        """Depth of the scan, projected by the variant's rule, and the camera.
 
         Raises:
             InputError: If the scan or a calibration is broken.
@@ -148,10 +150,10 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
 
 
 def _frames(request: Request) -> list[KittiFrame]:
-    """The frames of the split, in its order.
+    """Frames of the split, in its order.
 
     Raises:
-        InputError: If the root has no dates, or the list is missing or makes no sense.
+        InputError: If the root has no dates, or the list is missing or invalid.
     """
     root = request.root
     drives = list(_drives(root))
@@ -172,7 +174,7 @@ def _frames(request: Request) -> list[KittiFrame]:
 
 
 def _drives(root: Path) -> Iterator[Path]:
-    """The folders of drives, each in that of its date, sorted."""
+    """Folders of drives, each in the folder of its date, sorted."""
     for day in sorted(names_in(root)):
         for drive in sorted(names_in(root / day)):
             found = DRIVE_NAME.fullmatch(drive)

@@ -1,4 +1,4 @@
-"""Middlebury Stereo 2014: still lifes with disparities by structured light."""
+"""Middlebury Stereo 2014: still lifes with disparity from structured light."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 _LONGEST = 1e6
-"""Above any baseline [m], offset [px] or focal length [px]."""
+"""Larger than any baseline [m], offset [px] or focal length [px]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,12 @@ class _Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Calibration:
-    """Of the left camera.
+    """Calibration of the left camera.
 
     Attributes:
-        K: Of the image.
-        baseline: [m].
-        doffs: What is added to a disparity, since the principal points differ [px].
+        K: Intrinsics of the image [px].
+        baseline: Distance between the cameras [m].
+        doffs: Offset added to disparities, since the principal points differ [px].
     """
 
     K: Float64[np.ndarray, "3 3"]
@@ -45,7 +45,7 @@ class _Calibration:
 
 
 class Middlebury(Dataset):
-    """The left image of every scene."""
+    """Middlebury 2014: the left image of every scene."""
 
     card = DatasetCard(
         name="middlebury",
@@ -84,7 +84,7 @@ class Middlebury(Dataset):
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The left image."""
-        return read_photo(self._scene(id).image).pixels
+        return read_photo(self._scene(id).image, own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""
@@ -94,14 +94,14 @@ class Middlebury(Dataset):
         """Depth of the left camera: f · baseline / (disparity + doffs)."""
         scene = self._scene(id)
         calibration = _read_calibration(scene.calibration)
-        # A signalling NaN, which no program writes on purpose, is as unknown as any.
+        # A signalling NaN in the file counts as unknown too.
         with np.errstate(invalid="ignore"):
             disparity = read_map(scene.disparity).astype(np.float64) + calibration.doffs
         valid = np.isfinite(disparity) & (disparity > 0)
         product = calibration.K[0, 0] * calibration.baseline
         with np.errstate(over="ignore"):
             depth = (product / np.where(valid, disparity, 1)).astype(np.float32)
-        # A disparity of next to nothing is that of the horizon, which other files leave infinite.
+        # A tiny disparity is at the horizon, where other files have infinity.
         valid &= np.isfinite(depth)
         return Truth(
             id=id,

@@ -1,4 +1,4 @@
-"""NAVI: objects with exact shapes, posed in photographs by hand (Jampani et al., NeurIPS 2023)."""
+"""NAVI: scanned objects with manual poses in photographs (Jampani et al., NeurIPS 2023)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from rilievo.io.numbers import read_map
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
-# Files hold disparity: v = 65535 * 10 / millimetres (decode_depth of its tutorial).
+# Files hold disparity: v = 65535 * 10 / millimetres (decode_depth in NAVI's tutorial).
 _METRES = 65535 * 10 / 1000
 _WILD = "wild_set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Split:
-    """Which scenes of an object a split takes.
+    """Scenes of each object that belong to a split.
 
     Attributes:
-        kind: How their folders begin.
-        first: Of these scenes, from this share on.
-        last: To this share.
+        kind: Prefix of the scenes' folders.
+        first: Start of the range of these scenes, as a share in [0, 1].
+        last: End of the range, as a share in [0, 1].
         posed_twice: Whether the object must have both multiview scenes and a wild set (Probe3D).
-        step: Of the images of all objects, every so many.
+        step: Stride over the images of all objects.
     """
 
     kind: str
@@ -66,12 +66,12 @@ class _AnnotatedCamera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Annotation:
-    """What ``annotations.json`` says of an image, as far as we need it.
+    """Fields of an image in ``annotations.json`` that the loader needs.
 
     Attributes:
-        filename: In ``images/``.
-        image_size: (height, width), once the photograph is upright.
-        camera: Its focal length [px], at that size.
+        filename: Name of the file in ``images/``.
+        image_size: (height, width) of the upright photograph [px].
+        camera: Camera, with the focal length [px] at that size.
     """
 
     filename: str
@@ -92,7 +92,7 @@ class _View:
 
 
 class Navi(Dataset):
-    """Versions 1.0 and 1.5."""
+    """NAVI, versions 1.0 and 1.5."""
 
     card = DatasetCard(
         name="navi",
@@ -142,9 +142,9 @@ class Navi(Dataset):
         self.ids, self.absent = tuple(chosen.entries), (*chosen.absent, *unlisted)
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, upright; of the variants "-crop", the object in it."""
+        """The photograph, upright; for variants ``-crop`` the crop around the object."""
         view = self._view(id)
-        pixels = read_photo(view.image).pixels
+        pixels = read_photo(view.image, own_depth=False).pixels
         if not self.request.variant.endswith("-crop"):
             return pixels
         depth = _read_depth(view)
@@ -155,11 +155,11 @@ class Navi(Dataset):
         return _cropped(depth, view).picture(pixels)
 
     def photo_file(self, id: str) -> Path | None:
-        """The photograph's own file, where it is not cut."""
+        """The photograph's own file; None for variants ``-crop``."""
         return None if self.request.variant.endswith("-crop") else self._view(id).image
 
     def truth(self, id: str) -> Truth:
-        """Depth of the object [m], or relative depth, and K; normals in "normals-crop"."""
+        """Depth of the object [m], or relative depth, and K; normals in ``normals-crop``."""
         view = self._view(id)
         whole = _read_depth(view)
         nearest = whole[whole > 0].min(initial=np.inf)
@@ -190,7 +190,7 @@ class Navi(Dataset):
 
 
 def _scenes(root: Path, split: _Split) -> list[Path]:
-    """The folders of scenes that a split takes, object by object."""
+    """Folders of the scenes of a split, object by object."""
     objects = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
     scenes: list[Path] = []
     any_scene = False
@@ -215,7 +215,7 @@ def _views(scene: Path, root: Path) -> dict[str, _View]:
     path = scene / "annotations.json"
     check_regular(path)
     try:
-        # The file is a bare list, and records are read of objects.
+        # The file is a bare list, but records are read from JSON objects.
         text = f'{{"images": {path.read_text(encoding="utf-8")}}}'
         annotations = from_json(_Annotations, text).images
     except (NotThisRecord, UnicodeDecodeError) as error:
@@ -237,7 +237,7 @@ def _views(scene: Path, root: Path) -> dict[str, _View]:
 
 
 def _unlisted(scene: Path, views: Mapping[str, _View], root: Path) -> Sequence[Absent]:
-    """Photographs that the annotations do not list; Probe3D's smaller copies are none."""
+    """Photographs that the annotations do not list, without Probe3D's smaller copies."""
     listed = {view.image.name for view in views.values()}
     return [
         Absent(
@@ -260,7 +260,7 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
 
 
 def _K(view: _View, size: tuple[int, ...]) -> Float64[np.ndarray, "3 3"]:
-    """K at the size of the depth map: the principal point is the centre."""
+    """K at the size of the depth map, with the principal point at the centre."""
     known = view.annotation.image_size
     if (known[0] > known[1]) != (size[0] > size[1]) and known[0] != known[1]:
         raise InputError(
@@ -286,6 +286,6 @@ def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
 def _relative(
     depth: Float64[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"], nearest: float
 ) -> Float64[np.ndarray, "h w"]:
-    """Probe3D's: 0.01 at the nearest point, 1 at the farthest, 0 where unknown."""
+    """Relative depth of Probe3D: 0.01 at the nearest point, 1 at the farthest, 0 if unknown."""
     spread = max(0.01, depth.max() - nearest)
     return np.where(valid, (depth - nearest) / spread * 0.99 + 0.01, 0.0)

@@ -1,4 +1,4 @@
-"""7-Scenes: small rooms from a hand-held Kinect, with the camera's path by KinectFusion.
+"""7-Scenes: small rooms from a hand-held Kinect, with camera poses from KinectFusion.
 
 Shotton, Glocker, Zach, Izadi, Criminisi and Fitzgibbon, "Scene Coordinate Regression Forests for
 Camera Relocalization in RGB-D Images", CVPR 2013.
@@ -43,12 +43,12 @@ _SPLIT_LINE = re.compile(r"(?:sequence|seq-)\s*(\d{1,6})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """What one image is made of.
+    """Files of one image.
 
     Attributes:
-        image: The picture.
-        depth: Of the depth camera, at the same moment.
-        pose: The text file of the camera's pose; it may be missing.
+        image: File of the picture.
+        depth: File of the depth camera, from the same moment.
+        pose: Text file of the camera's pose; it may be missing.
     """
 
     image: Path
@@ -57,7 +57,7 @@ class _Frame:
 
 
 class SevenScenes(Dataset):
-    """7-Scenes: all scenes, one, or a bare folder of its frames."""
+    """7-Scenes: all scenes, a single one, or a bare folder of frames."""
 
     card = DatasetCard(
         name="seven-scenes",
@@ -113,14 +113,16 @@ redkitchen/                     a scene; give it, the folder that has several, o
         Raises:
             InputError: If its file is broken.
         """
-        return read_photo(find_entry(self._frames, id, self.request.root).image).pixels
+        return read_photo(
+            find_entry(self._frames, id, self.request.root).image, own_depth=False
+        ).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""
         return find_entry(self._frames, id, self.request.root).image
 
     def truth(self, id: str) -> Truth:
-        """Depth and camera of the variant, and the pose where there is one.
+        """Depth and camera of the variant, and the pose if there is one.
 
         Raises:
             InputError: If a file is broken.
@@ -146,10 +148,10 @@ redkitchen/                     a scene; give it, the folder that has several, o
 
 
 def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 640"]:
-    """Depth as the colour camera sees it: each of its rays reads the nearest depth pixel.
+    """Resample depth to the colour camera: each of its rays reads the nearest depth pixel.
 
-    Both cameras are taken to look from one place along one axis, so that z stays what it is. The
-    colour camera sees more: what is beyond the depth camera's sides is 0, unknown.
+    Both cameras are assumed to share their centre and axis, so that z is unchanged. The colour
+    camera has the wider view; pixels outside the depth camera's view are 0, unknown.
     """
     (cx, cy), ratio = _CENTRE, _DEPTH_FOCAL / _COLOUR_FOCAL
     height, width = _SHAPE
@@ -162,10 +164,10 @@ def register(stored: UInt16[np.ndarray, "480 640"]) -> UInt16[np.ndarray, "480 6
 
 
 def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
-    """The ids of the list or split, and the sequences that it names but that are not there.
+    """Ids of the list or split, and listed sequences that are missing.
 
     Raises:
-        InputError: If the root has no frames, or a list is missing or makes no sense.
+        InputError: If the root has no frames, or a list is missing or invalid.
     """
     sequences = list(_sequences(request))
     if request.list_file is not None:
@@ -183,10 +185,10 @@ def _wanted(request: Request) -> tuple[list[str], list[Absent]]:
 
 
 def _sequences(request: Request) -> Iterator[str]:
-    """The sequences of the split, relative to the root.
+    """Sequences of the split, relative to the root.
 
     Raises:
-        InputError: If there are none, or a scene lacks the list of the split.
+        InputError: If there are no sequences, or a scene lacks the list of the split.
     """
     root = request.root
     if _stems(root):
@@ -229,7 +231,7 @@ def _has_sequences(folder: Path) -> bool:
 
 
 def _stems(folder: Path) -> list[str]:
-    """The frames of a folder that have a picture or a depth map, in order."""
+    """Names of the frames of a folder that have a picture or a depth map, sorted."""
     found = (_FRAME_FILE.fullmatch(name) for name in names_in(folder))
     return sorted({each[1] for each in found if each is not None})
 

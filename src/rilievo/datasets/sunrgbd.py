@@ -1,4 +1,4 @@
-"""SUN RGB-D (Song, Lichtenberg and Xiao 2015): the original tree of four sensors."""
+"""SUN RGB-D (Song, Lichtenberg and Xiao 2015): the original tree with four sensors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,26 +30,26 @@ _DEPTH_FOLDERS = {"bfx": "depth_bfx", "raw": "depth"}
 _SPLIT_VARIABLES = {"test": "alltest", "train": "alltrain"}
 _SPLIT_FILE = "allsplit.mat"
 _SPLIT_PLACES = ("", "traintestSUNRGBD", "SUNRGBDtoolbox/traintestSUNRGBD")
-# The deepest frames lie six below the tree's root; folders around it may be given too.
+# The deepest frames are six levels below the tree's root; a folder above it may be given too.
 _DEEPEST = 9
 _PARENTS = 8
 
 
 class DepthCoding(StrEnum):
-    """How a depth PNG stores millimetres."""
+    """Encoding of millimetres in a depth PNG."""
 
     ROTATED = "rotated"
-    """Rotated left by three bits, as the dataset is published."""
+    """Rotated left by three bits, as published."""
     MILLIMETRES = "millimetres"
-    """As they are: somebody has decoded the file."""
+    """Plain millimetres: the file was decoded after download."""
 
 
 def coding_of(stored: UInt16[np.ndarray, "h w"]) -> DepthCoding:
-    """How a depth map is stored, by its three low bits.
+    """Detect the encoding of a depth map by its three low bits.
 
-    Rotated, they are the three high bits of the millimetres, zero for all that is nearer than
-    8.192 m. Plain millimetres have them zero in one pixel of eight. So if they are set in more
-    than half of the pixels that hold anything, the file has been decoded already.
+    In rotated files they are the three high bits of the millimetres, which are zero for depth
+    below 8.192 m. In plain millimetres they are all zero in one pixel of eight. So if any is set
+    in more than half of the nonzero pixels, the file was decoded already.
     """
     held = stored[stored > 0]
     is_plain = held.size > 0 and np.count_nonzero(held & 7) > held.size / 2
@@ -57,7 +57,7 @@ def coding_of(stored: UInt16[np.ndarray, "h w"]) -> DepthCoding:
 
 
 def metres_of(stored: UInt16[np.ndarray, "h w"], coding: DepthCoding) -> Float32[np.ndarray, "h w"]:
-    """Depth [m], zero where there is none; ((v >> 3) | (v << 13)) / 1000 if rotated."""
+    """Decode to depth [m], zero where unknown; ((v >> 3) | (v << 13)) / 1000 if rotated."""
     if coding is DepthCoding.ROTATED:
         stored = (stored >> np.uint16(3)) | (stored << np.uint16(13))
     return stored.astype(np.float32) / np.float32(1000)
@@ -72,17 +72,17 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tree:
-    """What lies under the root: folders of frames by id, and official splits."""
+    """Contents of the root: folders of frames by id, and files of the official split."""
 
     frames: Mapping[str, Path]
     splits: Sequence[Path]
 
 
 class SunRgbd(Dataset):
-    """Frames of the original tree, or of any part of it; ids are as ``kv1/NYUdata/NYU0001``.
+    """Frames of the original tree, or of a part of it, with ids such as ``kv1/NYUdata/NYU0001``.
 
-    Where the path does not say the sensor, as with one frame's folder alone, ids are relative to
-    the root. They are sorted, whatever the order of the split.
+    If the path does not name the sensor, as with a single frame's folder, ids are relative to the
+    root. Ids are sorted, whatever the order of the split.
     """
 
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -140,7 +140,9 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph, RGB."""
-        return read_photo(find_entry(self._frames, id, self.request.root).photo).pixels
+        return read_photo(
+            find_entry(self._frames, id, self.request.root).photo, own_depth=False
+        ).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""
@@ -155,10 +157,10 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         return Truth(id=id, depth=depth, depth_valid=stored > 0, camera=camera, scene=scene_in(id))
 
     def coding(self, id: str) -> DepthCoding:
-        """How this frame's depth turned out to be stored.
+        """Detected encoding of a frame's depth.
 
         Raises:
-            InputError: If its file is broken.
+            InputError: If the depth file is broken.
         """
         return coding_of(read_counts(find_entry(self._frames, id, self.request.root).depth))
 
@@ -183,7 +185,7 @@ def _tree(root: Path) -> _Tree:
 
 
 def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[Path]:
-    """Folders of frames below, themselves not searched; split files met on the way are kept."""
+    """Find folders of frames; files of the official split found on the way join ``splits``."""
     names = names_in(folder)
     if "image" in names and names & set(_DEPTH_FOLDERS.values()):
         yield folder
@@ -198,20 +200,20 @@ def _frame_folders(folder: Path, deepest: int, splits: list[Path]) -> Iterator[P
 
 
 def _id(folder: Path, root: Path) -> str:
-    """From the sensor on, where the path names one; else relative to the root."""
+    """Id of a frame: its path from the sensor on if it names one, else relative to the root."""
     if (known := _from_sensor(folder.absolute().parts)) is not None:
         return known
     return folder.name if folder == root else folder.relative_to(root).as_posix()
 
 
 def scene_in(id: str) -> str | None:
-    """The recording that a frame of SUN3D is of; the other sources are single photographs."""
+    """Recording of a frame of SUN3D; None for other sources, which are single photographs."""
     _, found, rest = id.partition("sun3ddata/")
     return rest.split("/")[0] if found else None
 
 
 def _from_sensor(parts: Sequence[str]) -> str | None:
-    """The part of a path from the sensor's name on; what lies above the tree does not count."""
+    """Part of a path from the sensor's name on; folders above the tree are ignored."""
     tops = [place + 1 for place, part in enumerate(parts) if part == "SUNRGBD"]
     parts = parts[tops[-1] :] if tops else parts
     places = [place for place, part in enumerate(parts) if part in _SENSORS]
@@ -219,13 +221,13 @@ def _from_sensor(parts: Sequence[str]) -> str | None:
 
 
 def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
-    """Ids of the split, or of the user's list, sorted, whether or not their folders are there."""
+    """Sorted ids of the split or of the user's list, including those whose folders are missing."""
     if request.list_file is not None:
         return _listed(request.list_file, tree)
     if request.split == "all":
         return tuple(sorted(tree.frames))
     official = _official(request, tree)
-    # A part of the tree is scored against its part of the split.
+    # For a part of the tree, only its part of the split counts.
     part = _from_sensor(request.root.absolute().parts)
     below = [id for id in official if part is None or id == part or id.startswith(f"{part}/")]
     if not set(below) & set(tree.frames):

@@ -1,4 +1,4 @@
-"""TUM RGB-D: a hand-held Kinect in rooms, with the camera's path by motion capture.
+"""TUM RGB-D: rooms from a hand-held Kinect, with camera poses from motion capture.
 
 Sturm, Engelhard, Endres, Burgard and Cremers, "A Benchmark for the Evaluation of RGB-D SLAM
 Systems", IROS 2012.
@@ -35,14 +35,14 @@ _STEPS_A_METRE = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """A colour picture and what goes with it.
+    """A colour picture with its depth, camera and pose.
 
     Attributes:
-        id: In the dataset.
-        image: The picture.
-        depth: Nearest in time; None where none is near enough.
+        id: Id in the dataset.
+        image: File of the picture.
+        depth: File of the depth map nearest in time; None where none is near enough.
         camera: Intrinsics of the sequence.
-        world_T_cam: Nearest in time; None where none is near enough.
+        world_T_cam: Pose nearest in time; None where none is near enough.
     """
 
     id: str
@@ -54,11 +54,11 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
-    """What holds for a whole sequence.
+    """Properties of a whole sequence.
 
     Attributes:
-        camera: Intrinsics of its pictures.
-        trajectory: The path; None for the sequences whose path the authors keep to themselves.
+        camera: Intrinsics of the pictures.
+        trajectory: Trajectory of the camera; None for sequences whose poses are not public.
     """
 
     camera: Camera
@@ -66,7 +66,7 @@ class _Recording:
 
 
 class Tum(Dataset):
-    """TUM RGB-D: one sequence, or a folder of them."""
+    """TUM RGB-D: one sequence, or a folder of sequences."""
 
     card = DatasetCard(
         name="tum",
@@ -125,14 +125,16 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         Raises:
             InputError: If its file is broken.
         """
-        return read_photo(find_entry(self._frames, id, self.request.root).image).pixels
+        return read_photo(
+            find_entry(self._frames, id, self.request.root).image, own_depth=False
+        ).pixels
 
     def photo_file(self, id: str) -> Path:
         """The photograph's own file."""
         return find_entry(self._frames, id, self.request.root).image
 
     def truth(self, id: str) -> Truth:
-        """Depth, camera, and the pose where the path covers the moment.
+        """Depth, camera, and the pose if the trajectory covers the time of the frame.
 
         Raises:
             InputError: If the depth file is broken.
@@ -151,10 +153,10 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
 
 
 def _frames(request: Request) -> Iterator[_Frame]:
-    """The colour pictures, sequence by sequence, or those of the user's list.
+    """Frames of the colour pictures, sequence by sequence, or of the user's list.
 
     Raises:
-        InputError: If the root has no sequence, or a list is missing or makes no sense.
+        InputError: If the root has no sequence, or a list is missing or invalid.
     """
     root = request.root
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
@@ -178,7 +180,7 @@ def _frames(request: Request) -> Iterator[_Frame]:
 
 
 def _sequences(root: Path) -> list[Path]:
-    """The folders below the root that are sequences, relative to it."""
+    """Subfolders of the root that are sequences, relative to it."""
     return [Path(name) for name in sorted(names_in(root)) if (root / name / "rgb.txt").is_file()]
 
 

@@ -10,9 +10,11 @@ from rilievo.evaluate.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.report import write_report
+from rilievo.evaluate.sources import PREDICTIONS
 from rilievo.evaluate.table import FILE_NAME, read_evaluation, write_csv, write_parquet
-from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts
+from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts, unwritable
 from rilievo.io.checksums import CHECKSUMS, write_checksums
+from rilievo.io.durable import sync_tree
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.io.marks import is_torn
@@ -91,6 +93,7 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
     make_folder(folder)
     sweep_parts(folder)
     remove(folder / CHECKSUMS)  # of what is replaced now
+    _sync_kept(folder / PREDICTIONS)
     _write_evaluation(evaluation, folder)
     write_csv(evaluation, folder / CSV)
     left_out = []
@@ -109,6 +112,18 @@ def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> E
         _write_evaluation(evaluation, folder)
     write_checksums(folder, (FILE_NAME, CSV, PARQUET, REPORT))
     return evaluation
+
+
+def _sync_kept(predictions: Path) -> None:
+    """Have kept predictions on the disk before anything says that they were scored.
+
+    Until here they are not synced one by one: one that a power cut breaks is noticed by its
+    checksums, and made anew.
+    """
+    try:
+        sync_tree(predictions)
+    except OSError as error:
+        raise unwritable(predictions, error) from error
 
 
 def _write_evaluation(evaluation: Evaluation, folder: Path) -> None:

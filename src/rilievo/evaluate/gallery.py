@@ -12,9 +12,6 @@ from rilievo.evaluate.badness import badness
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation, Score, Summary
 from rilievo.evaluate.thumbnails import (
-    ANGLE_COLOURS,
-    DEPTH_COLOURS,
-    SIGNED_COLOURS,
     depth_limits,
     depth_uri,
     gradient,
@@ -24,6 +21,7 @@ from rilievo.evaluate.thumbnails import (
     shrunk_depth,
 )
 from rilievo.io.colour import ColourRange
+from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
 from rilievo.types import Truth
 
 GROUP = 5

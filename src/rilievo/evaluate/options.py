@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -22,6 +22,22 @@ class EvaluateOptions:
     Raises:
         OptionError: If an option is out of range or two do not go together.
     """
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Images": ("dataset", "split", "variant", "list_file", "limit"),
+        "Predictions of other programs": ("predictions", "pattern", "kind", "scale", "invalid"),
+        "Model and speed": (
+            "settings",
+            "yes",
+            "flip",
+            "device",
+            "engine",
+            "precision",
+            "threads",
+            "workers",
+        ),
+    }
+    GROUP: ClassVar[str] = "Benchmark and output"
 
     output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
     """Folder for the results and the predictions; by default runs/MODEL-BENCHMARK. A folder begun
@@ -72,7 +88,7 @@ class EvaluateOptions:
     yes: bool = False
     """Agree beforehand to the paid calls of a model that runs elsewhere."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
     """What runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the extra
     'hub'); auto is the usual one of the model."""

@@ -18,11 +18,11 @@ from rilievo.io.colour import (
     normals_picture,
 )
 from rilievo.io.jpeg import jpeg_bytes
+from rilievo.io.palette import DEPTH_COLOURS
 
 WIDTH = 480
 """Most pixels that a picture of a report is wide."""
 
-DEPTH_COLOURS, SIGNED_COLOURS, ANGLE_COLOURS = "viridis", "spectral", "magma"
 _QUALITY = 85
 
 

@@ -1,99 +1,165 @@
-"""Flat parts of a surface with fewer triangles: a fan from the middle of a block to its border.
+"""Simplification of a mesh in its flat parts: right triangles, halved only where necessary.
 
-All points on the border of a block stay, so neighbouring blocks of any size meet without cracks.
+A square of neighbours is two right triangles. Each is halved at the middle of its long side if the
+surface differs from it by more than a tolerance, and so on down to single pixels. An edge is split
+on both sides or on none, so triangles of any size meet without cracks. A triangle whose long side
+recedes is also halved if the texture would be displaced, because viewers interpolate texture
+linearly in space. See Duchaineau et al., "ROAMing terrain" (1997), and Evans, Kirkpatrick and
+Townsend, "Right-triangulated irregular networks" (2001).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32
-from numpy.lib.stride_tricks import sliding_window_view
 
 from rilievo.geometry.lattice import Faces, Lattice
 
-_SIDES = (16, 8, 4)
+_SIDE = 64
+"""Number of cells along the side of the largest square; a power of two."""
+
+_SLIP = 0.5
+"""Largest displacement of the texture on a large triangle [points of the lattice]."""
+
+_Grid = Float32[np.ndarray, "_ _"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fans:
-    """Triangles in place of those of flat blocks.
+class Merged:
+    """Triangles that replace those of flat parts.
 
     Attributes:
-        merged: Fours of neighbours whose triangles they replace.
-        triangles: Numbers of the lattice's points in reading order, facing the camera.
+        cells: Cells (four neighbouring points each) whose triangles they replace.
+        triangles: Indices of the lattice's points in reading order, facing the camera.
     """
 
-    merged: Bool[np.ndarray, "h w"]
+    cells: Bool[np.ndarray, "h w"]
     triangles: Int32[np.ndarray, "m 3"]
 
 
-def flat_fans(lattice: Lattice, faces: Faces, tolerance: float) -> Fans:
-    """Fans for blocks of 16, 8 and 4 neighbours without a tear.
+def merge_flat(lattice: Lattice, faces: Faces, tolerance: float) -> Merged:
+    """Merge triangles of flat parts into larger ones.
 
     Args:
-        lattice: Points.
-        faces: Their triangles.
-        tolerance: Largest relative change of a point's depth.
+        lattice: Points of the surface.
+        faces: Triangles of the lattice.
+        tolerance: Relative change of depth above which a triangle is halved.
     """
-    whole = faces.first.any(axis=0) & faces.second.any(axis=0)
-    merged = np.zeros(whole.shape, bool)
+    whole = np.asarray(faces.first.any(axis=0) & faces.second.any(axis=0))
+    height, width = lattice.valid.shape
+    padding = [(0, -(length - 1) % _SIDE) for length in (height, width)]
     # 1/z of a plane is linear in the image.
-    inverse = 1 / lattice.points[2]
-    width = lattice.points.shape[2]
-    triangles = [np.zeros((0, 3), np.int32)]
-    for side in _SIDES:
-        if min(whole.shape) < side:
-            continue
-        rows, columns = np.nonzero(_all(whole & ~merged, side))
-        rows, columns = rows * side, columns * side
-        blocks = sliding_window_view(inverse, (side + 1, side + 1))[rows, columns]
-        flat = _deviation(blocks, side) <= tolerance
-        rows, columns = rows[flat], columns[flat]
-        inside = np.arange(side)
-        merged[rows[:, None, None] + inside[:, None], columns[:, None, None] + inside[None, :]] = (
-            True
-        )
-        triangles.append(_fans(rows * width + columns, side, width))
-    return Fans(merged=merged, triangles=np.concatenate(triangles))
+    inverse = np.pad(1 / lattice.points[2], padding, mode="edge")
+    error = np.where(_kept(whole, inverse.shape), np.float32(np.inf), np.float32(0))
+    _add_errors(error, inverse, tolerance)
+    large, single = _split(error, tolerance)
+    columns = inverse.shape[1]
+    large, single = (_inside(each, columns, (height, width)) for each in (large, single))
+    # If both triangles of a cell remain, those of ``faces`` are better: split along the edge.
+    row, column = (each.min(axis=1) for each in np.divmod(single, width))
+    cell = row * (width - 1) + column
+    alone = np.bincount(cell, minlength=whole.size)
+    cells = whole & (alone < 2).reshape(whole.shape)
+    halves = single[cells.reshape(-1)[cell]]
+    return Merged(cells=cells, triangles=np.concatenate([large, halves]).astype(np.int32))
 
 
-def _all(whole: Bool[np.ndarray, "h w"], side: int) -> Bool[np.ndarray, "a b"]:
-    """Aligned blocks that are wholly true."""
-    height, width = (length // side for length in whole.shape)
-    cut = whole[: height * side, : width * side]
-    return np.asarray(cut.reshape(height, side, width, side).all(axis=(1, 3)))
+def _kept(whole: Bool[np.ndarray, "h w"], shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+    """Points that must stay, so that torn cells and those beside the lattice are not merged."""
+    height, width = whole.shape
+    torn = np.zeros((shape[0] - 1, shape[1] - 1), bool)
+    torn[:height, :width] = ~whole
+    torn[height : height + 1, : width + 1] = True
+    torn[: height + 1, width : width + 1] = True
+    kept = np.zeros(shape, bool)
+    for rows, columns in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        kept[rows : shape[0] - 1 + rows, columns : shape[1] - 1 + columns] |= torn
+    # Only the points of the last halving are kept here; ``_add_errors`` adds those above them.
+    kept[::2, ::2] = kept[1::2, 1::2] = False
+    return kept
 
 
-def _border(side: int) -> Iterator[tuple[int, int]]:
-    """Row and column of the points around a block: down on the left, and around."""
-    yield from ((i, 0) for i in range(side))
-    yield from ((side, i) for i in range(side))
-    yield from ((side - i, side) for i in range(side))
-    yield from ((0, side - i) for i in range(side))
+def _add_errors(error: _Grid, field: _Grid, tolerance: float) -> None:
+    """Raise the error of each point to that of the triangles it halves and of their halves."""
+    side = 2
+    while side <= _SIDE:
+        slip = np.float32(tolerance / _SLIP * side / 2)
+        _add_sides(error, field, side, slip)
+        _add_sides(error.T, field.T, side, slip)
+        _add_centres(error, field, side, slip)
+        side *= 2
 
 
-def _fans(corners: Int[np.ndarray, "n"], side: int, width: int) -> Int32[np.ndarray, "m 3"]:
-    ring = np.array([row * width + column for row, column in _border(side)])
-    middle = np.full_like(ring, side // 2 * width + side // 2)
-    fan = np.stack([middle, ring, np.roll(ring, -1)], axis=1)
-    return (corners[:, None, None] + fan).reshape(-1, 3).astype(np.int32)
-
-
-def _deviation(blocks: Float32[np.ndarray, "n s s"], side: int) -> Float32[np.ndarray, "n"]:
-    """The largest relative difference of each block from its fan."""
-    row, column = np.mgrid[1:side, 1:side] - side // 2
+def _add_sides(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
+    """Raise the errors of the middles of squares' upper and lower sides."""
     half = side // 2
-    # A point is on the ray from the middle to the border, which it meets between two neighbours.
-    reach = np.maximum(np.abs(row), np.abs(column))
-    share = reach / half
-    scale = half / np.maximum(reach, 1)
-    down, across = row * scale + half, column * scale + half
-    low = np.floor(np.stack([down, across]) + 1e-6).astype(int)
-    high = np.minimum(np.ceil(np.stack([down, across]) - 1e-6).astype(int), side)
-    part = np.maximum(down - low[0], across - low[1])
-    rim = blocks[:, low[0], low[1]] * (1 - part) + blocks[:, high[0], high[1]] * part
-    middle = blocks[:, half, half][:, None, None]
-    fan = middle + share * (rim - middle)
-    given = blocks[:, 1:side, 1:side]
-    return (np.abs(fan - given) / given).max(axis=(1, 2)).astype(np.float32)
+    middle, ends = field[::side, half::side], field[::side, ::side]
+    here = error[::side, half::side]
+    np.maximum(here, _relative(middle, ends[:, :-1], ends[:, 1:], slip), out=here)
+    if half > 1:
+        centres = error[half // 2 :: half, half // 2 :: half]
+        pairs = np.maximum(centres[:, ::2], centres[:, 1::2])
+        np.maximum(here[1:], pairs[1::2], out=here[1:])
+        np.maximum(here[:-1], pairs[::2], out=here[:-1])
+
+
+def _add_centres(error: _Grid, field: _Grid, side: int, slip: np.float32) -> None:
+    """Raise the errors of the centres of squares, whose diagonals meet at those of larger ones."""
+    half = side // 2
+    middle, corners = field[half::side, half::side], field[::side, ::side]
+    falling = _relative(middle, corners[:-1, :-1], corners[1:, 1:], slip)
+    rising = _relative(middle, corners[:-1, 1:], corners[1:, :-1], slip)
+    own = np.where(_is_falling(middle.shape), falling, rising)
+    above, beside = error[::side, half::side], error[half::side, ::side]
+    here = error[half::side, half::side]
+    for other in (own, above[:-1], above[1:], beside[:, :-1], beside[:, 1:]):
+        np.maximum(here, other, out=here)
+
+
+def _is_falling(shape: tuple[int, ...]) -> Bool[np.ndarray, "a b"]:
+    row, column = np.indices(shape, sparse=True)
+    return (row + column) % 2 == 0
+
+
+def _relative(middle: _Grid, first: _Grid, second: _Grid, slip: np.float32) -> _Grid:
+    """Relative bend of inverse depth between two ends, or displacement of texture if larger.
+
+    The middle in space of a side of ``2 half`` points is ``half |z1 - z2| / (z1 + z2)`` points
+    away from the middle in the picture; ``slip`` is the error of one point, times ``half``.
+    """
+    together = first + second
+    bend = np.abs(together / 2 - middle) / middle
+    return np.maximum(bend, slip * np.abs(first - second) / together)
+
+
+def _split(error: _Grid, tolerance: float) -> tuple[Int[np.ndarray, "m 3"], Int[np.ndarray, "n 3"]]:
+    """Split triangles; return the larger ones and those of three neighbouring points."""
+    number = np.arange(error.size).reshape(error.shape)[::_SIDE, ::_SIDE]
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    falling = _is_falling(a.shape)
+    # Corners: the two ends of the long side, then the right angle; facing the camera.
+    pairs = (((d, a, c), (a, d, b)), ((c, b, a), (b, c, d)))
+    open_ones = np.concatenate(
+        [
+            np.stack([corner[chosen] for corner in triangle], axis=1)
+            for chosen, triangles in zip((falling, ~falling), pairs, strict=True)
+            for triangle in triangles
+        ]
+    )
+    done = []
+    for _ in range(2 * (_SIDE.bit_length() - 1)):
+        middle = open_ones[:, :2].sum(axis=1) // 2
+        split = error.reshape(-1)[middle] > tolerance
+        done.append(open_ones[~split])
+        (a, b, c), m = open_ones[split].T, middle[split]
+        open_ones = np.concatenate([np.stack([c, a, m], axis=1), np.stack([b, c, m], axis=1)])
+    return np.concatenate(done), open_ones
+
+
+def _inside(
+    triangles: Int[np.ndarray, "m 3"], columns: int, shape: tuple[int, int]
+) -> Int[np.ndarray, "n 3"]:
+    """Select the triangles inside the lattice, by the indices of its points."""
+    row, column = np.divmod(triangles, columns)
+    inside = ((row < shape[0]) & (column < shape[1])).all(axis=1)
+    return (row * shape[1] + column)[inside]

@@ -1,4 +1,4 @@
-"""Neighbouring pixels as points and triangles of a surface; the workings of ``surface``."""
+"""Points and triangles of a surface from neighbouring pixels; the internals of ``surface``."""
 
 import math
 from dataclasses import dataclass
@@ -12,29 +12,33 @@ from rilievo.geometry.pinhole import unproject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Where a surface is torn, because it is an edge and not a surface."""
+    """Limits at which a surface is torn, because there is an edge and no surface."""
 
     grazing: float = 3.0
     """Least angle [degrees] between a surface and the ray that sees it."""
     jump: float = 0.08
     """Largest step of depth between neighbours, relative to the nearer one."""
+    specks: float = 0.0
+    """Largest share of all points of a loose patch to remove and a hole to close; 0: neither."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.grazing < 90:
             raise OptionError(f"a grazing angle is 0 to 90 degrees, got {self.grazing:g}")
         if not self.jump > 0:
             raise OptionError(f"the largest jump of depth is positive, got {self.jump:g}")
+        if not 0 <= self.specks < 1:
+            raise OptionError(f"specks are a share below 1 of the points, got {self.specks:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lattice:
-    """Every so many-th pixel as a point.
+    """Points of every n-th pixel, in rows and columns.
 
     Attributes:
-        points: Camera frame; where not ``valid``, on the pixel's ray.
-        valid: Points that are there.
-        rows: Of the image.
-        columns: Of the image.
+        points: Points in the camera frame; where not ``valid``, on the pixel's ray.
+        valid: Points that exist.
+        rows: Rows of the image that are sampled.
+        columns: Columns of the image that are sampled.
     """
 
     points: Float32[np.ndarray, "3 h w"]
@@ -51,10 +55,11 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faces:
-    """The two triangles of every four neighbours; a vector of zeros where there is none.
+    """Normals of the two triangles of every four neighbours; zero where there is no triangle.
 
     With the corners a b / c d, the first is a c q and the second b s d, where (q, s) is (d, a)
-    if ``falling`` (split from a to d), else (b, c).
+    if ``falling`` (split from a to d), else (b, c). A normal is as long as twice the area, up to
+    one factor for the lattice.
     """
 
     falling: Bool[np.ndarray, "h w"]
@@ -63,12 +68,12 @@ class Faces:
 
 
 def places(length: int, step: int) -> range:
-    """The rows, or columns, of a lattice: the middle one of every ``step``, and one at least."""
+    """Rows, or columns, of a lattice: the middle one of every ``step``, and at least one."""
     return range(min(step - 1, length - 1) // 2, length, step)
 
 
 def steepest(focal: float, cut: Cut) -> float:
-    """The relative jump between neighbours that is seen at the grazing angle, ``cut.jump`` at most.
+    """Relative jump between neighbours that is seen at the grazing angle, at most ``cut.jump``.
 
     Neighbours at depth z are z / focal apart, so a jump of j z leans by atan(j focal).
     """
@@ -83,7 +88,7 @@ def sample_lattice(
     valid: Bool[np.ndarray, "h w"],
     step: int,
 ) -> Lattice:
-    """Pixels are taken, not averaged: an average over an edge would lie on neither surface."""
+    """Sample a lattice of pixels without averaging, which would make points between surfaces."""
     height, width = depth.shape
     rows, columns = places(height, step), places(width, step)
     grid = np.s_[rows.start :: step, columns.start :: step]
@@ -97,15 +102,15 @@ def sample_lattice(
 
 
 def faces_of(lattice: Lattice, cut: Cut) -> Faces:
-    """Two triangles for every four neighbours, without those that ``cut`` leaves out."""
+    """Make two triangles for every four neighbours, without those that ``cut`` leaves out."""
     valid = lattice.valid
-    # Fourth powers follow, so a unit near the largest depth; a power of two rounds nothing.
+    # Fourth powers follow, so the unit is near the largest depth; a power of two is exact.
     unit = np.ldexp(np.float32(1), int(np.frexp(lattice.points[2].max())[1]))
     points = lattice.points / unit
     a, b, c, d = (_corner(points, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     va, vb, vc, vd = (_corner(valid, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
     falling = np.abs(a[2] - d[2]) <= np.abs(b[2] - c[2])
-    # Where one corner is missing, the split that leaves the triangle of the other three.
+    # If one corner is missing, take the split that keeps the triangle of the other three.
     falling = np.where(va & vd, falling | ~(vb & vc), False)
     q, s = np.where(falling, d, b), np.where(falling, a, c)
     first, second = _cross(c - a, q - a), _cross(s - b, d - b)
@@ -122,7 +127,7 @@ def _corner(field: np.ndarray, row: int, column: int) -> np.ndarray:
 def _cross(
     p: Float32[np.ndarray, "3 h w"], q: Float32[np.ndarray, "3 h w"]
 ) -> Float32[np.ndarray, "3 h w"]:
-    """np.cross over the first axis, at a third of its time."""
+    """Cross product over the first axis, in a third of the time of np.cross."""
     return np.stack(
         [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]]
     )
@@ -133,7 +138,7 @@ def _seen(
     corners: tuple[Float32[np.ndarray, "3 h w"], ...],
     cut: Cut,
 ) -> Bool[np.ndarray, "h w"]:
-    """Triangles that face the camera steeply enough and do not jump in depth."""
+    """Whether triangles face the camera steeply enough and do not jump in depth."""
     a, b, c = (corner[2] for corner in corners)
     near, far = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
     ray = corners[0]
@@ -147,7 +152,7 @@ def _seen(
 def triangles_of(
     faces: Faces, without: Bool[np.ndarray, "h w"] | None = None
 ) -> Int32[np.ndarray, "m 3"]:
-    """The triangles there are, as numbers of the lattice's points in reading order."""
+    """Triangles as indices of the lattice's points in reading order; not of cells ``without``."""
     height, width = faces.falling.shape
     number = np.arange((height + 1) * (width + 1), dtype=np.int32).reshape(height + 1, width + 1)
     a, b, c, d = (_corner(number, i, j) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)))
@@ -164,7 +169,10 @@ def triangles_of(
 
 
 def vertex_normals(faces: Faces, lattice: Lattice) -> Float32[np.ndarray, "3 h w"]:
-    """The sum of the triangles' normals at each vertex, each as long as twice its area."""
+    """Unit normals at each vertex: the mean of its triangles' normals, weighted by area.
+
+    A point without a triangle gets the direction to the camera.
+    """
     total = np.zeros_like(lattice.points)
     falling = faces.falling
     for i, j, share in (

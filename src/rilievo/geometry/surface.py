@@ -1,24 +1,29 @@
-"""Surfaces from depth: coloured points and a triangle mesh, without what the camera never saw.
+"""Surfaces from depth: coloured points and a triangle mesh, without parts the camera never saw.
 
-A depth map does not say where one surface ends and the next begins, and a network's depth runs
+A depth map does not mark where one surface ends and the next begins, and a network's depth runs
 smoothly from one to the other. Points on such a ramp fly between the surfaces, and triangles there
-are walls that do not exist. Both give themselves away: the camera looks along them. So what is seen
-at less than ``Cut.grazing`` degrees is left out, a measure that needs no unit and does not
-change with the resolution of the image.
+are walls that do not exist. The camera sees both at a grazing angle, so surfaces seen at less than
+``Cut.grazing`` degrees are left out. This criterion does not depend on the unit of depth or the
+resolution of the image.
 
 Points are in the camera frame (x right, y down, z forward), in the unit of the depth map.
 """
 
 import itertools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from rilievo.errors import OptionError
-from rilievo.geometry.flat import flat_fans
+from rilievo.geometry.backing import Backing, behind_edges
+from rilievo.geometry.contour import contoured
+from rilievo.geometry.flat import merge_flat
 from rilievo.geometry.lattice import (
     Cut,
+    Faces,
+    Lattice,
     faces_of,
     places,
     sample_lattice,
@@ -26,6 +31,7 @@ from rilievo.geometry.lattice import (
     triangles_of,
     vertex_normals,
 )
+from rilievo.geometry.patches import mended, near_neighbours, without_specks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +39,9 @@ class PointCloud:
     """Points of a surface.
 
     Attributes:
-        points: Camera frame, in the unit of the depth map.
-        normals: Unit, camera frame, towards the camera.
-        colours: RGB of the pixels that saw them; None where none were given.
+        points: Points in the camera frame, in the unit of the depth map.
+        normals: Unit normals in the camera frame, towards the camera.
+        colours: RGB of the pixels that saw them; None if none were given.
     """
 
     points: Float32[np.ndarray, "n 3"]
@@ -45,12 +51,13 @@ class PointCloud:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """A triangle mesh of which every vertex belongs to a triangle.
+    """A triangle mesh without unused vertices.
 
     Attributes:
         points: Camera frame, in the unit of the depth map.
         normals: Unit, camera frame, towards the camera.
-        pixels: (u, v) [px] of the pixel centre that saw each vertex, for textures.
+        pixels: (u, v) [px] of each vertex's colour, for textures: where it is seen, but for those
+            of a backing.
         triangles: Indices of vertices, counter-clockwise as the camera sees them, so that
             (b - a) x (c - a) points towards the camera.
     """
@@ -62,7 +69,7 @@ class Mesh:
 
 
 def surface_step(shape: tuple[int, int], most: int) -> int:
-    """The least step at which every step-th pixel of an image makes at most ``most`` points.
+    """Least step for which every step-th pixel of an image makes at most ``most`` points.
 
     Raises:
         OptionError: If not even four points are allowed.
@@ -83,16 +90,17 @@ def flying_pixels(
     *,
     jump: tuple[float, float] = (0.08, 0.08),
 ) -> Bool[np.ndarray, "h w"]:
-    """Pixels on a ramp between a near and a far surface.
+    """Find pixels on a ramp between a near and a far surface.
 
     Such a pixel is farther than one neighbour and nearer than the opposite one, each by more than
-    ``jump``. Pixels at a clean edge jump to one side alone, and thin things are nearer than
-    both sides: they stay.
+    ``jump``. Pixels at a sharp edge jump on one side only, and thin objects are nearer than both
+    sides: they are kept.
 
     Args:
-        depth: Of any positive unit.
-        valid: Pixels that have depth; a pixel beside one without is never called flying.
-        jump: Relative to the nearer of two neighbours: one above the other, side by side.
+        depth: Depth in any unit, positive.
+        valid: Pixels that have depth; a pixel beside one without depth is never flying.
+        jump: Least jumps relative to the nearer of two neighbours: one above the other, side by
+            side.
     """
     flying = np.zeros(depth.shape, bool)
     for axis in (0, 1):
@@ -118,34 +126,45 @@ def point_cloud(
     normals: Float32[np.ndarray, "3 h w"] | None = None,
     step: int = 1,
     cut: Cut | None = None,
+    backing: float = 0.0,
 ) -> PointCloud:
-    """One point for every ``step``-th valid pixel that does not fly.
+    """Make one point for every ``step``-th valid pixel that is not flying.
+
+    ``cut.specks`` also removes small loose patches.
 
     Args:
-        depth: z along the optical axis.
-        K: Of this depth map [px].
+        depth: Depth z along the optical axis.
+        K: Intrinsics of this depth map [px].
         valid: Pixels that have depth.
         colours: Of the same size.
         normals: Of the same size; those of the surface itself when None, and the direction to the
             camera where a point has no neighbour.
         step: 1 takes every pixel.
         cut: ``Cut()`` when None.
+        backing: As ``mesh``.
     """
     cut = cut or Cut()
     lattice = sample_lattice(depth, K, valid, step)
-    reach = [steepest(K[i, i] / step, cut) for i in (1, 0)]
-    keep = lattice.valid & ~flying_pixels(
-        lattice.points[2], lattice.valid, jump=(reach[0], reach[1])
+    reach = (steepest(K[1, 1] / step, cut), steepest(K[0, 0] / step, cut))
+    fixed = replace(
+        lattice, valid=lattice.valid & ~flying_pixels(lattice.points[2], lattice.valid, jump=reach)
     )
+    keep = without_specks(fixed, cut, near_neighbours(fixed, reach)).valid
     if normals is None:
         field = vertex_normals(faces_of(lattice, cut), lattice)
     else:
         field = normals[:, *lattice.grid]
-    return PointCloud(
+    cloud = PointCloud(
         points=np.ascontiguousarray(lattice.points[:, keep].T),
         normals=np.ascontiguousarray(field[:, keep].T),
         colours=None if colours is None else colours[lattice.grid][keep],
     )
+    if not backing:
+        return cloud
+    flying = lattice.valid & ~fixed.valid
+    seen = replace(lattice, valid=keep | flying)
+    layer = behind_edges(seen, cut, _reach(backing, lattice), flying=flying)
+    return _cloud_with(cloud, layer, cut, None if colours is None else colours[lattice.grid])
 
 
 def mesh(
@@ -157,39 +176,115 @@ def mesh(
     step: int = 1,
     cut: Cut | None = None,
     flatness: float = 0.0,
+    smooth: bool = False,
+    backing: float = 0.0,
 ) -> Mesh:
-    """Triangles between neighbouring pixels, torn at edges.
+    """Make triangles between neighbouring pixels, torn at edges.
+
+    ``cut.specks`` also removes small loose patches and closes small holes.
 
     Four neighbours become two triangles, split along the diagonal whose ends differ less in depth,
     so that edges are followed rather than crossed.
 
     Args:
-        depth: z along the optical axis.
-        K: Of this depth map [px].
+        depth: Depth z along the optical axis.
+        K: Intrinsics of this depth map [px].
         valid: Pixels that have depth.
-        normals: Of the same size; those of the triangles, weighted by area, when None.
-        step: 1 makes a vertex of every pixel.
-        cut: ``Cut()`` when None.
+        normals: Normals of the same size; if None, and where a hole was closed, those of the
+            triangles, weighted by area.
+        step: Step between pixels; 1 makes a vertex of every pixel.
+        cut: Limits at which the surface is torn; ``Cut()`` if None.
         flatness: Relative change of depth up to which flat parts get fewer triangles; 0 keeps all.
+        smooth: Turn the staircases of pixels along tears into lines (``contour``).
+        backing: Share of the picture's width by which far surfaces go on behind near ones
+            (``backing``), for views from beside the camera; 0 leaves that out.
     """
-    lattice = sample_lattice(depth, K, valid, step)
-    faces = faces_of(lattice, cut or Cut())
+    cut = cut or Cut()
+    sampled = sample_lattice(depth, K, valid, step)
+    lattice = mended(sampled, cut)
+    layer = None
+    if backing:
+        steep = (steepest(K[1, 1] / step, cut), steepest(K[0, 0] / step, cut))
+        flying = flying_pixels(lattice.points[2], lattice.valid, jump=steep)
+        layer = behind_edges(lattice, cut, _reach(backing, lattice), flying=flying)
+    faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
     if flatness:
-        fans = flat_fans(lattice, faces, flatness)
-        triangles = np.concatenate([triangles_of(faces, fans.merged), fans.triangles])
+        merged = merge_flat(lattice, faces, flatness)
+        triangles = np.concatenate([triangles_of(faces, merged.cells), merged.triangles])
     used = np.zeros(lattice.valid.size, bool)
     used[triangles] = True
     number = np.cumsum(used, dtype=np.int32) - np.int32(1)
     used = used.reshape(lattice.valid.shape)
-    field = vertex_normals(faces, lattice) if normals is None else normals[:, *lattice.grid]
-    rows, columns = np.nonzero(used)
+    field = _mesh_normals(faces, lattice, normals, is_film=lattice.points[2] != sampled.points[2])
+    rows, columns = (each.astype(np.float32) for each in np.nonzero(used))
+    if smooth:
+        rim = contoured(lattice, faces, triangles, cut)
+        lattice, rows, columns = rim.lattice, rim.rows[used], rim.columns[used]
+    pitch = np.float32(step)
     pixels = np.array(
-        [np.array(lattice.columns)[columns], np.array(lattice.rows)[rows]], np.float32
+        [lattice.columns.start + pitch * columns, lattice.rows.start + pitch * rows], np.float32
     )
-    return Mesh(
+    front = Mesh(
         points=np.ascontiguousarray(lattice.points[:, used].T),
         normals=np.ascontiguousarray(field[:, used].T),
         pixels=np.ascontiguousarray(pixels.T),
         triangles=number[triangles],
+    )
+    return front if layer is None else _mesh_with(front, layer, cut)
+
+
+def _mesh_normals(
+    faces: Faces,
+    lattice: Lattice,
+    normals: Float32[np.ndarray, "3 h w"] | None,
+    *,
+    is_film: Bool[np.ndarray, "a b"],
+) -> Float32[np.ndarray, "3 a b"]:
+    """Take the given normals, but those of the surface where a hole was closed."""
+    if normals is None:
+        return vertex_normals(faces, lattice)
+    field = normals[:, *lattice.grid]
+    if not (is_film & lattice.valid).any():
+        return field
+    return np.where(is_film, vertex_normals(faces, lattice), field)
+
+
+def _reach(share: float, lattice: Lattice) -> int:
+    return math.ceil(share * lattice.valid.shape[1])
+
+
+def _cloud_with(
+    front: PointCloud, layer: Backing, cut: Cut, colours: UInt8[np.ndarray, "h w 3"] | None
+) -> PointCloud:
+    """A cloud and the points of the layer behind it that it does not have itself."""
+    rows, columns = np.indices(layer.rows.shape)
+    added = layer.lattice.valid & ((layer.rows != rows) | (layer.columns != columns))
+    normals = vertex_normals(faces_of(layer.lattice, cut), layer.lattice)
+    points = np.concatenate([front.points, layer.lattice.points[:, added].T])
+    painted = None
+    if front.colours is not None and colours is not None:
+        taken = colours[layer.rows[added], layer.columns[added]]
+        painted = np.concatenate([front.colours, taken])
+    normals = np.concatenate([front.normals, normals[:, added].T])
+    return PointCloud(points=points, normals=normals, colours=painted)
+
+
+def _mesh_with(front: Mesh, layer: Backing, cut: Cut) -> Mesh:
+    """A mesh and the layer behind it."""
+    lattice = layer.lattice
+    faces = faces_of(lattice, cut)
+    triangles = triangles_of(faces)
+    used = np.unique(triangles)
+    number = np.zeros(lattice.valid.size, np.int32)
+    number[used] = len(front.points) + np.arange(len(used), dtype=np.int32)
+    normals = vertex_normals(faces, lattice).reshape(3, -1)[:, used].T
+    start = np.array([lattice.columns.start, lattice.rows.start], np.float32)
+    source = np.stack([layer.columns.reshape(-1)[used], layer.rows.reshape(-1)[used]], axis=1)
+    pixels = start + np.float32(lattice.rows.step) * source.astype(np.float32)
+    return Mesh(
+        points=np.concatenate([front.points, lattice.points.reshape(3, -1)[:, used].T]),
+        normals=np.concatenate([front.normals, normals]),
+        pixels=np.concatenate([front.pixels, pixels]),
+        triangles=np.concatenate([front.triangles, number[triangles]]),
     )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from rilievo.errors import OptionError, suggest
 from rilievo.io.bands import bands
+from rilievo.io.palette import DEPTH_COLOURS, LEAST_SPAN
 from rilievo.types import DepthKind, DepthMap
 
 # The rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0.
@@ -109,6 +110,7 @@ def colour_range(
 ) -> ColourRange:
     """Percentiles of the drawn numbers, so that a few outliers do not take all the colours.
 
+    The range of a depth has at least the factor ``LEAST_SPAN`` between its ends, around its middle.
     Taken from an even grid of at most 65,536 pixels. A map without a valid pixel there has the
     range 0 to 1.
     """
@@ -122,13 +124,25 @@ def colour_range(
     numbers = np.sort(drawn(sample, what)[valid])
     positions = np.array(percentiles) * ((numbers.size - 1) / 100)
     low, high = np.interp(positions, np.arange(numbers.size), numbers)
-    return ColourRange(low=float(low), high=float(high))
+    return widened(ColourRange(low=float(low), high=float(high)), depth.kind)
+
+
+def widened(limits: ColourRange, kind: DepthKind) -> ColourRange:
+    """The range, its ends at least by the factor ``LEAST_SPAN`` apart, as only depths can be.
+
+    A constant stays one: it has the middle colour, and its rounding is not drawn.
+    """
+    middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
+    least = middle * (LEAST_SPAN - 1) / (LEAST_SPAN + 1)
+    if not kind.is_depth or half >= least or 2 * half <= _CONSTANT * limits.high:
+        return limits
+    return ColourRange(low=middle - least, high=middle + least)
 
 
 def colourise(
     depth: DepthMap,
     *,
-    colour_map: str = "viridis",
+    colour_map: str = DEPTH_COLOURS,
     limits: ColourRange | None = None,
     what: Drawn = Drawn.INVERSE_DEPTH,
 ) -> UInt8[np.ndarray, "h w 3"]:

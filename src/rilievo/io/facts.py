@@ -107,6 +107,12 @@ class SurfaceFacts:
         edge_jump: Relative jump between neighbouring pixels at which it is torn.
         grazing_degrees: Angle to the ray that sees it under which it is left out.
         texture_width: Of the picture on it [px]; None where there is none.
+        specks: Share of the points up to which a loose patch is left out; of a mesh, and a hole
+            closed.
+        dropped: Parts of the picture that were left out, as ``--drop`` names them; None where
+            nobody asked.
+        backing: Share of the width by which far surfaces go on behind near ones; None where they
+            end at the edge.
     """
 
     pixel_step: int
@@ -115,6 +121,9 @@ class SurfaceFacts:
     edge_jump: float
     grazing_degrees: float
     texture_width: int | None = None
+    specks: float | None = None
+    dropped: str | None = None
+    backing: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

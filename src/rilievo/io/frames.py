@@ -14,7 +14,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable, reason
 from rilievo.io.photo import read_photo
 from rilievo.io.signatures import HEAD_BYTES, PHOTO_SUFFIXES, PhotoFormat, identify
-from rilievo.types import Photo
+from rilievo.types import OwnDepth, Photo
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -95,14 +95,23 @@ class FrameFolder(FrameSource):
 
     A frame that is broken, or not of the first one's size, is passed over and named in ``fault``;
     its place in time stays empty.
+
+    Attributes:
+        own_depth: Depth that the file of the first frame holds; None if it was not asked for.
     """
 
-    def __init__(self, path: Path, *, rate: Fraction = DEFAULT_RATE) -> None:
+    own_depth: OwnDepth | None
+
+    def __init__(
+        self, path: Path, *, rate: Fraction = DEFAULT_RATE, own_depth: bool = False
+    ) -> None:
         """List the folder and read its first frame.
 
         Args:
             path: The folder; what lies in folders inside it is not looked at.
             rate: Frames a second.
+            own_depth: Read the depth that the file of the first frame holds. Frames are read
+                without theirs.
 
         Raises:
             InputError: If it has no photograph that can be read.
@@ -115,7 +124,8 @@ class FrameFolder(FrameSource):
         self.has_audio, self.notes, self.fault = False, (), None
         self._files = _list_photos(path)
         self.frame_estimate = len(self._files)
-        self.size = self._first().shape
+        first = self._first(own_depth=own_depth)
+        self.size, self.own_depth = first.shape, first.own_depth
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames in order; ``ticks`` is the place of the file in the folder."""
@@ -124,7 +134,7 @@ class FrameFolder(FrameSource):
         index = 0
         for ticks, file in enumerate(self._files):
             try:
-                photo = read_photo(file)
+                photo = read_photo(file, own_depth=False)
             except InputError as error:
                 passed.append(str(error))
                 continue
@@ -139,11 +149,11 @@ class FrameFolder(FrameSource):
                 f"the first: {passed[0]}"
             )
 
-    def _first(self) -> Photo:
+    def _first(self, *, own_depth: bool) -> Photo:
         problem = "the folder has no photographs"
         for file in self._files:
             try:
-                return read_photo(file)
+                return read_photo(file, own_depth=own_depth)
             except InputError as error:
                 problem = f"none of its photographs can be read, the last: {error}"
         raise InputError(f"{printable(self.path)}: {problem}")

@@ -7,15 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from rilievo.errors import InputError, MissingPackageError, OptionError
 from rilievo.geometry import surface as surfaces
 from rilievo.geometry.surface import Mesh, PointCloud, surface_step
-from rilievo.io.colour import colourise, normals_picture
+from rilievo.io.colour import colourise
 from rilievo.io.formats.colour import picture_range
+from rilievo.io.formats.panel import panel_picture
 from rilievo.io.outputs import save
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Camera, Prediction
@@ -34,7 +33,7 @@ def line(prediction: Prediction) -> str:
         unit = " m" if depth.kind == "metric" else ""
         span = f"{inside.min():.3g} to {inside.max():.3g}{unit}" if inside.size else "nowhere"
         parts.append(f"depth {depth.kind} {span}")
-    parts += [name for name in ("normals", "confidence") if getattr(prediction, name) is not None]
+    parts += ["normals"] * prediction.has("normals") + ["confidence"] * prediction.has("confidence")
     return f"Prediction({', '.join(parts)}, by {prediction.made_by.model})"
 
 
@@ -53,21 +52,9 @@ def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image
     )
 
 
-def panel(prediction: Prediction) -> Image.Image:
-    """Photograph, depth and normals side by side: those of them that there are."""
-    pictures: list[UInt8[np.ndarray, "h w 3"]] = []
-    if prediction.photo is not None:
-        pictures.append(prediction.photo.pixels)
-    if prediction.depth_or_none is not None:
-        pictures.append(np.asarray(colour(prediction)))
-    if prediction.normals is not None:
-        pictures.append(normals_picture(prediction.normals))
-    return Image.fromarray(np.concatenate(pictures, axis=1))
-
-
 def panel_png(prediction: Prediction) -> bytes:
-    """The same as PNG, small enough for a notebook."""
-    picture = panel(prediction)
+    """The panel of ``--save panel`` as PNG, small enough for a notebook."""
+    picture = panel_picture(prediction)
     if picture.height > _PANEL_HEIGHT:
         width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
         picture = picture.resize((width, _PANEL_HEIGHT), Image.Resampling.LANCZOS)
@@ -119,6 +106,7 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
         normals=prediction.normals,
         step=_step(prediction, options, step),
         cut=options.cut,
+        smooth=True,
     )
 
 

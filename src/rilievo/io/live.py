@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from rilievo.errors import InputError
 from rilievo.io.limits import check_size, printable, reason
+from rilievo.io.upright import rgb, square_shape, turn_of
 from rilievo.io.video import VideoReader
 
 Pixels = UInt8[np.ndarray, "h w 3"]
@@ -58,8 +59,9 @@ def _decoded(
             if not container.streams.video:
                 raise InputError(f"{name}: has no picture track")
             for frame in container.decode(video=0):
-                check_size(name, (frame.height, frame.width))
-                yield frame.to_ndarray(format="rgb24")
+                shape = square_shape(container.streams.video[0])
+                check_size(name, shape)
+                yield turn_of(frame).apply(rgb(frame, shape))
                 count += 1
     except (FFmpegError, OSError, ValueError) as error:
         if isinstance(error, InputError):

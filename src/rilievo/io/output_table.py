@@ -159,6 +159,19 @@ _OUTPUTS: Mapping[str, Output] = {
         takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
         writer="html:write",
     ),
+    "panel": Output(
+        suffix=".panel.png",
+        summary="photograph, depth and normals side by side with legends, for slides",
+        needs=(Need.DEPTH,),
+        takes=(Need.NORMALS, Need.PHOTO),
+        writer="panel:write",
+    ),
+    "stereo": Output(
+        suffix=".stereo.png",
+        summary="pictures for two eyes: side by side, above one another, or red and cyan",
+        needs=(Need.DEPTH, Need.PHOTO),
+        writer="stereo:write",
+    ),
 }
 
 

@@ -128,8 +128,7 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
     """
     for name in names:
         for need in OUTPUTS[name].needs:
-            field = "depth_or_none" if need is Need.DEPTH else need
-            if getattr(prediction, field) is None:
+            if not prediction.has("depth_or_none" if need is Need.DEPTH else need):
                 raise OptionError(
                     f"output '{name}' needs {need}, which model '{prediction.made_by.model}' "
                     "does not give"

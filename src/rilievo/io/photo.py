@@ -11,6 +11,7 @@ from rilievo.errors import InputError, InputTypeError
 from rilievo.io.decode import decode, load, told_in_one_line
 from rilievo.io.exif import camera_from_exif, exif_facts
 from rilievo.io.limits import MAX_PIXELS, check_regular, check_size, printable, reason
+from rilievo.io.own_depth import own_depth_of
 from rilievo.io.pixels import over_white, upright_pixels
 from rilievo.io.web import fetch, is_url
 from rilievo.types import Photo
@@ -40,7 +41,9 @@ PhotoSource = (
 )
 
 
-def read_photo(source: PhotoSource, *, max_pixels: int = MAX_PIXELS) -> Photo:
+def read_photo(
+    source: PhotoSource, *, max_pixels: int = MAX_PIXELS, own_depth: bool = True
+) -> Photo:
     """Read one photograph, upright and in sRGB, with the camera that its EXIF block tells.
 
     Files are told by their content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
@@ -54,6 +57,8 @@ def read_photo(source: PhotoSource, *, max_pixels: int = MAX_PIXELS) -> Photo:
             channels first or last. OpenCV reads BGR, which an array does not show: turn it with
             ``image[..., ::-1]``.
         max_pixels: Larger images are refused by their header, before they are decoded.
+        own_depth: Read the depth map that the file holds, if any. Without, none of the further
+            pictures in a file is decoded.
 
     Returns:
         Its ``camera`` is None where the file does not tell it. An RGB array is not copied.
@@ -67,30 +72,30 @@ def read_photo(source: PhotoSource, *, max_pixels: int = MAX_PIXELS) -> Photo:
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
-        return _from_pillow(source, max_pixels)
+        return _from_pillow(source, max_pixels, own_depth)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source), "bytes", max_pixels)
+        return _from_bytes(bytes(source), "bytes", max_pixels, own_depth)
     if isinstance(source, str) and is_url(source):
-        return _from_bytes(fetch(source), printable(source), max_pixels)
+        return _from_bytes(fetch(source), printable(source), max_pixels, own_depth)
     if isinstance(source, Path | str):
-        return _from_path(source, max_pixels)
+        return _from_path(source, max_pixels, own_depth)
     if isinstance(source, Tensor):
         return _from_array(_array_of(source), max_pixels)
     if isinstance(source, Readable):
-        return _from_open(source, max_pixels)
+        return _from_open(source, max_pixels, own_depth)
     raise InputTypeError(
         f"{type(source).__name__}: is no image; a path, an address, bytes, an open file, a numpy "
         "array, a tensor or a Pillow image is"
     )
 
 
-def _from_bytes(content: bytes, name: str, max_pixels: int) -> Photo:
+def _from_bytes(content: bytes, name: str, max_pixels: int, own_depth: bool) -> Photo:
     if not content:
         raise InputError(f"{name}: holds nothing (0 bytes); a whole file is expected")
-    return _from_file(BytesIO(content), name, len(content), max_pixels)
+    return _from_file(BytesIO(content), name, len(content), max_pixels, own_depth)
 
 
-def _from_open(file: Readable, max_pixels: int) -> Photo:
+def _from_open(file: Readable, max_pixels: int, own_depth: bool) -> Photo:
     name = getattr(file, "name", None)
     name = printable(name) if isinstance(name, str) else "open file"
     try:
@@ -103,7 +108,7 @@ def _from_open(file: Readable, max_pixels: int) -> Photo:
         raise InputTypeError(
             f"{name}: gives {type(content).__name__}; open it in binary mode, 'rb'"
         )
-    return _from_bytes(content, name, max_pixels)
+    return _from_bytes(content, name, max_pixels, own_depth)
 
 
 def _array_of(tensor: Tensor) -> np.ndarray:
@@ -119,36 +124,43 @@ def _array_of(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _from_path(path: Path | str, max_pixels: int) -> Photo:
+def _from_path(path: Path | str, max_pixels: int, own_depth: bool) -> Photo:
     name = printable(path)
     size_bytes = check_regular(path)
     try:
         with open(path, "rb") as file:
-            return _from_file(file, name, size_bytes, max_pixels)
+            return _from_file(file, name, size_bytes, max_pixels, own_depth)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
 
 
 def _from_file(
-    file: BufferedReader | BytesIO, name: str, size_bytes: int, max_pixels: int
+    file: BufferedReader | BytesIO, name: str, size_bytes: int, max_pixels: int, own_depth: bool
 ) -> Photo:
     image = decode(file, name, size_bytes=size_bytes, max_pixels=max_pixels)
-    return _from_loaded(image, name)
+    return _from_loaded(image, name, own_depth, file)
 
 
-def _from_pillow(image: Image.Image, max_pixels: int) -> Photo:
+def _from_pillow(image: Image.Image, max_pixels: int, own_depth: bool) -> Photo:
     name = printable(str(getattr(image, "filename", "") or "image"))
     check_size(name, (image.height, image.width), max_pixels=max_pixels)
     with told_in_one_line(name):
         load(image)
-    return _from_loaded(image, name)
+    return _from_loaded(image, name, own_depth)
 
 
-def _from_loaded(image: Image.Image, name: str) -> Photo:
+def _from_loaded(
+    image: Image.Image, name: str, own_depth: bool, file: BufferedReader | BytesIO | None = None
+) -> Photo:
     facts = exif_facts(image)
     pixels = upright_pixels(image, orientation=facts.orientation, name=name)
     height, width, _ = pixels.shape
-    return Photo(pixels=pixels, camera=camera_from_exif(facts, (height, width)), name=name)
+    return Photo(
+        pixels=pixels,
+        camera=camera_from_exif(facts, (height, width)),
+        own_depth=own_depth_of(image, file, facts.orientation) if own_depth else None,
+        name=name,
+    )
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> Photo:

@@ -7,7 +7,7 @@ image's size is held in memory.
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
@@ -45,7 +45,7 @@ def upright_pixels(
     width, height = image.size
     size = (width, height) if orientation >= 5 else (height, width)
     pixels = np.empty((*size, 3), np.uint8)
-    stored = _as_stored(pixels, orientation)
+    stored = as_stored(pixels, orientation)
     if image.mode == "I" or image.mode in _GREY_16:
         refuse_low_bits_of_grey(image, name)
     convert = _converter(image, name)
@@ -69,9 +69,9 @@ def over_white(image: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
     return pixels
 
 
-def _as_stored(
-    upright: UInt8[np.ndarray, "h w 3"], orientation: int
-) -> UInt8[np.ndarray, "stored_h stored_w 3"]:
+def as_stored(
+    upright: Shaped[np.ndarray, "h w *c"], orientation: int
+) -> Shaped[np.ndarray, "stored_h stored_w *c"]:
     """A view of upright pixels whose rows and columns lie as those of the stored image."""
     match orientation:
         case 2:

@@ -48,7 +48,7 @@ def describe(
             file=Path(photo.name).name if photo else "array", width=width, height=height
         ),
         depth=None if prediction.depth_or_none is None else _depth_facts(prediction.depth),
-        normals=None if prediction.normals is None else OUR_AXES,
+        normals=OUR_AXES if prediction.has("normals") else None,
         camera=None if camera is None else _camera_facts(camera, width, height),
         calibration=prediction.calibration,
         made_by=replace(made_by, settings=dict(made_by.settings)),

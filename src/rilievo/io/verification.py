@@ -11,6 +11,7 @@ from pathlib import Path
 from rilievo.errors import InputError, MissingFileError
 from rilievo.io.checksums import CHECKSUMS, read_checksums
 from rilievo.io.facts import FORMAT, FileSum, Sidecar
+from rilievo.io.feature_file import ENDING, features_fault
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable, read_text, reason
 from rilievo.io.marks import is_marked, is_torn
@@ -65,8 +66,8 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
     """Compare files with the size and sha256 that were written down when they were made.
 
     Takes results of photographs and videos, training runs, evaluations with their predictions,
-    tables of sweeps, exported and converted models, and rendered shards. Reads every file, and
-    changes none.
+    tables of sweeps, exported and converted models, kept features, and rendered shards. Reads every
+    file, and changes none.
 
     Args:
         paths: Folders, which are gone through with all below them, or a JSON or model in one.
@@ -128,6 +129,8 @@ class _Look:
             self._onnx(path)
         elif path.suffix == ".npz":
             self._archive(path)
+        elif path.suffix == ENDING:
+            self._note(path, features_fault(path))
 
     def _checksums(self, path: Path) -> None:
         try:

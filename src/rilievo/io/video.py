@@ -1,27 +1,18 @@
 """Reading videos, frame by frame, with PyAV."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 from av import VideoFrame
-from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
 
 from rilievo.errors import InputError
 from rilievo.io.container import Damage, expected_end, opened, pictures, video_stream
 from rilievo.io.frames import DEFAULT_RATE, Frame, FrameSource
 from rilievo.io.limits import check_size, printable
+from rilievo.io.upright import rgb, square_shape, turn_of
 from rilievo.types import Photo
-
-_UNSPECIFIED = 2
-"""FFmpeg's number for "no colour space is stated"."""
-
-_MAX_PIXEL_ASPECT = 8
-"""Pixels said to be more oblong than this are taken for square: the file is wrong."""
 
 
 class VideoReader(FrameSource):
@@ -47,7 +38,7 @@ class VideoReader(FrameSource):
             self.origin = Fraction(container.start_time or 0, 1_000_000)
             self.has_audio = bool(container.streams.audio)
             self._expected_end = expected_end(container, stream)
-            self._shape = _square_shape(stream)
+            self._shape = square_shape(stream)
             if self._shape != (stream.height, stream.width):
                 check_size(printable(path), self._shape)
                 self.notes = (_say_squared(stream, self._shape),)
@@ -59,7 +50,7 @@ class VideoReader(FrameSource):
             raise InputError(
                 f"{printable(path)}: no frame of this video can be decoded; is it whole?"
             )
-        self._turn = _turn(first)
+        self._turn = turn_of(first)
         height, width = self._shape
         self.size = (width, height) if self._turn.transpose else (height, width)
 
@@ -73,7 +64,7 @@ class VideoReader(FrameSource):
         for picture in pictures(self.path, damage):
             ticks = _next_ticks(picture, ticks, step)
             end = (ticks + (picture.duration or step)) * self.time_base
-            pixels = self._turn.apply(_rgb(picture, self._shape))
+            pixels = self._turn.apply(rgb(picture, self._shape))
             photo = Photo(pixels=pixels, name=f"{self.path} frame {index}")
             yield Frame(photo=photo, index=index, ticks=ticks)
             index += 1
@@ -97,67 +88,11 @@ class VideoReader(FrameSource):
         return f"{printable(self.path)}: the video is broken: {said}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Turn:
-    """How stored pixels become upright: first transposed, then mirrored."""
-
-    transpose: bool
-    mirror_rows: bool
-    mirror_columns: bool
-
-    def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        if self.transpose:
-            pixels = pixels.transpose(1, 0, 2)
-        if self.mirror_rows:
-            pixels = pixels[::-1]
-        if self.mirror_columns:
-            pixels = pixels[:, ::-1]
-        return np.ascontiguousarray(pixels)
-
-
-def _rgb(picture: VideoFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """Pixels of one frame, all frames at one size."""
-    height, width = shape
-    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players take it.
-    untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
-    return picture.to_ndarray(
-        format="rgb24",
-        width=width,
-        height=height,
-        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
-    )
-
-
 def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
     """The frame's own time, or, where a broken file has none or goes back, the next possible."""
     if picture.pts is None:
         return 0 if previous is None else previous + step
     return picture.pts if previous is None else max(picture.pts, previous + 1)
-
-
-def _turn(picture: VideoFrame) -> _Turn:
-    """How to make frames upright, from the display matrix (a b u; c d v; x y w) of 16.16 numbers.
-
-    A stored pixel (p, q) is shown at (a p + c q, b p + d q), up to a translation.
-    """
-    data = picture.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return _Turn(transpose=False, mirror_rows=False, mirror_columns=False)
-    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))  # pyright: ignore[reportArgumentType]
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return _Turn(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
-    return _Turn(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
-
-
-def _square_shape(stream: VideoStream) -> tuple[int, int]:
-    """(height, width) with square pixels; the side that is short of samples is stretched."""
-    height, width = stream.height, stream.width
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:
-        return height, width
-    if aspect > 1:
-        return height, round(width * aspect)
-    return round(height / aspect), width
 
 
 def _say_squared(stream: VideoStream, shape: tuple[int, int]) -> str:

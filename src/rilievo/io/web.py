@@ -10,13 +10,18 @@ from rilievo.io.limits import printable, reason
 from rilievo.version import VERSION
 
 MOST_BYTES = 256 * 2**20
-_TIMEOUT = 30  # s, without any byte
+TIMEOUT = 30  # s, without any byte
 _KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and accents are quoted
 
 
 def is_url(source: object) -> bool:
     """Whether it is a text that begins with http:// or https://."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
+
+
+def asked_for(url: str) -> Request:
+    """The request for an address as people paste it."""
+    return Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
 
 
 def fetch(url: str) -> bytes:
@@ -27,8 +32,7 @@ def fetch(url: str) -> bytes:
     """
     shown = printable(url)
     try:
-        request = Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
-        with urlopen(request, timeout=_TIMEOUT) as answer:
+        with urlopen(asked_for(url), timeout=TIMEOUT) as answer:
             content = answer.read(MOST_BYTES + 1)
     except HTTPError as error:
         error.close()

@@ -16,7 +16,7 @@ from rilievo.types import CameraSource, Prediction
 Place = tuple[float, float, float, float]
 """Column, row, depth, and share that points away from the camera, of what was known."""
 
-_UNKNOWN_FAR = 0.5
+UNKNOWN_FAR = 0.5
 """Distance in widths that is taken where nothing in the picture was known."""
 
 
@@ -33,7 +33,7 @@ def with_expected_error(metric: Prediction) -> Prediction:
         return metric
     error = expected_of_depth(metric)
     said = None if math.isnan(error) else round(math.expm1(error), 3)
-    return replace(metric, calibration=replace(metric.calibration, expected_error=said))
+    return metric.but(calibration=replace(metric.calibration, expected_error=said))
 
 
 def circumstances_of_line(
@@ -83,15 +83,12 @@ def circumstances_at(
         along: Share of a measured line that points away from the camera.
         facts: ``known_places`` of the prediction, for many points; found anew when None.
     """
-    camera, calibration = prediction.camera, prediction.calibration
+    camera, method = prediction.camera, method_of(prediction)
     assert camera is not None, "every finished prediction has a camera"
-    assumed = camera.source is CameraSource.ASSUMED
-    method = "model" if calibration is None else calibration.method
-    if calibration is not None and calibration.bend is not None:
-        method = "smooth field"
+    assumed = camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
     facts = known_places(prediction) if facts is None else facts
     if not facts:
-        return Circumstances(method=method, far=_UNKNOWN_FAR, along=along, assumed=assumed)
+        return Circumstances(method=method, far=UNKNOWN_FAR, along=along, assumed=assumed)
     K = camera.K
     u, v = K[0, 0] * at[0] / at[2] + K[0, 2], K[1, 1] * at[1] / at[2] + K[1, 2]
     far, _, z, fact_along = min(
@@ -106,6 +103,18 @@ def circumstances_at(
         fact_along=fact_along,
         assumed=assumed,
     )
+
+
+def method_of(prediction: Prediction) -> str:
+    """How metres came about, as ``Circumstances.method`` has it."""
+    calibration = prediction.calibration
+    if calibration is None:
+        return "model"
+    if calibration.bend is not None:
+        return "smooth field"
+    # Their depth becomes points that are known.
+    from_points = calibration.method in ("own depth", "markers")
+    return "known points" if from_points else calibration.method
 
 
 def known_places(prediction: Prediction) -> list[Place]:

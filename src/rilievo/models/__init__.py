@@ -41,7 +41,7 @@ def load_model(
             commit.
         kind: What the numbers of a checkpoint are that nobody here knows: metric, up_to_scale,
             affine or affine_inverse.
-        device: Where it runs: auto, cpu, cuda or cuda:N.
+        device: Where it runs: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: What runs it: onnxruntime, openvino (extra 'fast') or torch. ONNX files are not run
             by torch; models of transformers are by all three, converted once and kept for the
             first two. auto is the usual one: onnxruntime, or torch on a GPU and for what has no
@@ -56,7 +56,7 @@ def load_model(
         ModelError: If there is no such model, its files are broken or cannot be fetched, or its
             kind is neither known nor given.
         MissingExtraError: If it needs a package that is not installed.
-        OptionError: If the device, engine, precision, kind or a setting is not to be had.
+        OptionError: If the device, engine, precision, kind or a setting is not available.
     """
     from rilievo.models.engines import LoadOptions
 
@@ -76,8 +76,10 @@ def load_model(
     else:
         assert found.card is not None, "what has no card says how it is loaded"
         model = loader(found.card)(found.card, options)
-    # A path means the same file in a process that works in another folder.
-    place = Path(name).absolute() if os.path.exists(name) else name
+    # A path means the same file in a process that works in another folder; a listed name that is
+    # a string is no path, whatever lies here.
+    is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
+    place = Path(name).absolute() if is_path else name
     model.again = partial(
         load_model,
         place,

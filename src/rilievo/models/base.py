@@ -33,6 +33,10 @@ def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
+# Function that resizes fields to the photograph's size.
+Enlarge = Callable[[Float32[np.ndarray, "n a b"]], Float32[np.ndarray, "n h w"]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
     """A network's answer for one photograph, at the network's own resolution.
@@ -43,6 +47,7 @@ class Inference:
         normals: Camera frame, towards the camera; need not be unit yet.
         confidence: In [0, 1].
         camera: Intrinsics of the photograph that the network saw in it; None where it says none.
+        enlarge: Resizes normals and confidence when they are first read; bilinear when None.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
@@ -50,6 +55,7 @@ class Inference:
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "h w"] | None = None
     camera: Camera | None = None
+    enlarge: "Enlarge | None" = None
 
     __eq__ = same_record
     __hash__ = no_hash
@@ -125,15 +131,18 @@ class Model(ABC):
         if inference.depth is not None:
             assert self.card.kind is not None, "a model with depth says its kind"
             depth = _depth_map(inference.depth, inference.valid, photo.shape, self.card.kind)
-        confidence = inference.confidence
-        return Prediction(
+        prediction = Prediction(
             depth_or_none=depth,
-            normals=None if inference.normals is None else unit(inference.normals, photo.shape),
-            confidence=None if confidence is None else resize(confidence, photo.shape),
             camera=photo.camera or inference.camera or assumed_camera(photo.shape),
             photo=photo,
             made_by=self.made_by,
         )
+        normals, confidence, enlarge = inference.normals, inference.confidence, inference.enlarge
+        if normals is not None:
+            prediction.defer("normals", lambda: _normals(normals, enlarge, photo.shape))
+        if confidence is not None:
+            prediction.defer("confidence", lambda: _confidence(confidence, enlarge, photo.shape))
+        return prediction
 
     @property
     def made_by(self) -> MadeBy:
@@ -145,6 +154,20 @@ class Model(ABC):
             settings=self.settings,
             version=VERSION,
         )
+
+
+def _normals(
+    normals: Float32[np.ndarray, "3 a b"], enlarge: Enlarge | None, shape: tuple[int, int]
+) -> Float32[np.ndarray, "3 h w"]:
+    return unit(normals if enlarge is None else enlarge(normals), shape)
+
+
+def _confidence(
+    confidence: Float32[np.ndarray, "a b"], enlarge: Enlarge | None, shape: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    if enlarge is None:
+        return resize(confidence, shape)
+    return np.clip(enlarge(confidence[None])[0], 0, 1)
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:

@@ -22,6 +22,8 @@ class ModelCard:
         megabytes: Size of the weights on disk; None where it is not known.
         extra: The extra of rilievo that it needs; None for the core.
         speed: What one 640x480 photograph costs on two CPU cores, in words.
+        published: Accuracy that others published, with its protocol and source; None where none
+            is known here.
         loader: ``module:function`` that makes it; not needed of a model outside rilievo.
         source: Where the weights come from: a repository of the hub, or the absolute path of a
             folder, or the page of a service that keeps them; None where they ship inside the
@@ -41,6 +43,7 @@ class ModelCard:
     megabytes: float | None = None
     extra: str | None = None
     speed: str = "not measured"
+    published: str | None = None
     loader: str = ""
     source: str | None = None
     settings: str | None = None
@@ -48,5 +51,8 @@ class ModelCard:
 
 def read_details(card: ModelCard) -> str | None:
     """The longer card that ships beside embedded weights, as text; None where there is none."""
-    path = Path(__file__).parent / "default" / f"{card.name.partition('/')[2]}.md"
+    family, _, variant = card.name.partition("/")
+    if family != "rilievo":
+        return None
+    path = Path(__file__).parent / "default" / f"{variant}.md"
     return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, suggest
+from rilievo.models.providers import device_of, first_line, inference_session
 from rilievo.types import Setting
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -31,7 +32,7 @@ class LoadOptions:
     """How a model is run; what changes its numbers is recorded in every prediction.
 
     Attributes:
-        device: Where it runs: auto, cpu, cuda or cuda:N.
+        device: Where it runs: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: What runs it: onnxruntime, openvino or torch; auto is the first that fits.
         precision: Arithmetic: fp32, or bf16 (openvino, torch), fp16 (torch on cuda) or int8, which
             are faster and less exact.
@@ -55,7 +56,7 @@ class Session:
     Attributes:
         feed: Runs the network on inputs by name; returns every output by name.
         metadata: What the file says of itself.
-        device: Where it runs in fact: "cpu" or "cuda:N".
+        device: Where it runs in fact: cpu, cuda:N, coreml or directml.
         one_by_one: Whether it takes batches of one photograph alone.
     """
 
@@ -75,7 +76,7 @@ def open_session(path: Path, options: LoadOptions) -> Session:
     """Make the engine that ``options`` names ready for one file.
 
     Raises:
-        OptionError: If the engine, its precision or the device is not to be had.
+        OptionError: If the engine, its precision or the device is not available.
         MissingExtraError: If its package is not installed.
         ModelError: If the file is no network that it can run.
     """
@@ -119,45 +120,9 @@ def checked(
     return replace(options, engine=engine)
 
 
-def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """ONNX Runtime's providers for a device name, best first.
-
-    Raises:
-        OptionError: If the device is unknown or this installation cannot use it.
-    """
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
-        raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N")
-    has_cuda = "CUDAExecutionProvider" in available
-    if kind == "cuda" and not has_cuda:
-        raise OptionError(
-            f"device '{device}' is not to be had: this onnxruntime has no CUDA "
-            "(pip install onnxruntime-gpu in place of onnxruntime), or use --device cpu"
-        )
-    if kind == "cpu" or not has_cuda:
-        return ["CPUExecutionProvider"]
-    return [("CUDAExecutionProvider", {"device_id": index or "0"}), "CPUExecutionProvider"]
-
-
 def _onnxruntime(path: Path, options: LoadOptions) -> Session:
-    import onnxruntime
-
-    chosen = providers(options.device, onnxruntime.get_available_providers())
-    session_options = onnxruntime.SessionOptions()
-    session_options.intra_op_num_threads = options.threads or 0
-    session_options.log_severity_level = 4
-    # Threads that spin between two small networks take the cores from decoding and encoding.
-    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The runtime's own exceptions derive from Exception alone and are not exported.
-    try:
-        session = onnxruntime.InferenceSession(
-            path, session_options, providers=chosen, enable_fallback=0
-        )
-        metadata = session.get_modelmeta().custom_metadata_map
-    except Exception as error:
-        raise ModelError(
-            f"{path}: not a network ONNX Runtime can run: {first_line(error)}"
-        ) from error
+    session = inference_session(path, options.device, options.threads)
+    metadata = session.get_modelmeta().custom_metadata_map
     inputs = tuple(each.name for each in session.get_inputs())
     outputs = tuple(each.name for each in session.get_outputs())
     halves = {each.name for each in session.get_inputs() if each.type == "tensor(float16)"}
@@ -173,13 +138,12 @@ def _onnxruntime(path: Path, options: LoadOptions) -> Session:
             raise ModelError(f"{path}: the network failed: {first_line(error)}") from error
         return {name: np.asarray(each) for name, each in zip(outputs, answers, strict=True)}
 
-    on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
     return Session(
         feed=feed,
         input_names=inputs,
         output_names=outputs,
         metadata=metadata,
-        device=f"cuda:{options.device.partition(':')[2] or 0}" if on_cuda else "cpu",
+        device=device_of(session.get_providers()[0], options.device),
         one_by_one=any(each.shape and each.shape[0] == 1 for each in session.get_inputs()),
     )
 
@@ -275,16 +239,3 @@ def _openvino_metadata(network: Any) -> Mapping[str, str]:
         return {}
     keys = network.get_rt_info(["framework"]).value
     return {key: str(network.get_rt_info(["framework", key]).value) for key in keys}
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a library's message that says something, short enough to read."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # OpenVINO says first in which of its own source files it was.
-    lines = [line for line in lines if not line.startswith("Exception from")] or lines
-    lines = lines or [type(error).__name__]
-    # ONNX Runtime repeats the path, which may be longer than what is shown.
-    lines[0] = lines[0].rpartition(" failed:")[2] if "Load model from " in lines[0] else lines[0]
-    # transformers says in the first where, and in the second what.
-    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return text[:200]

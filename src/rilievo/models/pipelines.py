@@ -13,8 +13,9 @@ from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.diffusion_cards import EXTRA, DiffusionSettings
-from rilievo.models.engines import LoadOptions, checked, first_line
+from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub import Snapshot, open_snapshot
+from rilievo.models.messages import first_line
 from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_index, variant, wanted
 from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.settings import read_settings
@@ -45,7 +46,7 @@ def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
         ModelError: If it cannot be had, is of another class, or does not fit its configuration.
         MissingExtraError: If torch, diffusers or transformers is not installed, or scipy for an
             ensemble of depths.
-        OptionError: If the device, engine, precision or a setting is not to be had.
+        OptionError: If the device, engine, precision or a setting is not available.
     """
     settings = read_settings(DiffusionSettings, options.settings, card.name)
     _check_installed(card, settings)

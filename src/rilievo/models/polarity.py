@@ -80,7 +80,7 @@ def turned_round(model: Model) -> list[str]:
 
 
 def _is_turned(model: Model, scene: Scene) -> bool:
-    photo = read_photo(_FOLDER / scene.file)
+    photo = read_photo(_FOLDER / scene.file, own_depth=False)
     K = K_from_fov(_FOV, photo.shape)
     camera = Camera(K=K, source=CameraSource.ASSUMED)
     photo = Photo(pixels=photo.pixels, camera=camera, name=photo.name)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.models.base import Inference, Model, resize
 from rilievo.models.preparation import Preparation
@@ -60,9 +60,9 @@ class PreparedModel(Model):
         if depth is not None and self.needs_focal:
             known = photo.camera or camera
             if known is None:
-                raise ModelError(
+                raise UnknownCameraError(
                     f"model '{self.card.name}' needs the focal length and predicts none: "
-                    "give --fov or --camera"
+                    "give --fov or --camera, or try --vanishing-points"
                 )
             depth = depth * np.float32(known.K[0, 0] / photo.shape[1])
         if depth is not None and self.preparation.inverse:

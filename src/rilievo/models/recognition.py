@@ -4,12 +4,14 @@ import json
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rilievo.errors import ModelError
+from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table
-from rilievo.models.catalogue.entry import Entry
+from rilievo.models.catalogue.entry import Entry, RemoteFile
+from rilievo.models.catalogue.opening import combined
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub_lock import sha256
@@ -36,7 +38,26 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
     if entry is None:
         return None
     adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
-    return adapter.open_model(path, options, entry.card, weights_sha256=digest)
+    digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
+    return adapter.open_model(path, options, entry.card, weights_sha256=combined(digests))
+
+
+def _beside(graph: Path, file: RemoteFile) -> str:
+    """Hash of a file of weights that lies beside its graph.
+
+    Raises:
+        ModelError: If it is missing, or another file than the published one.
+    """
+    path = graph.parent / PurePosixPath(file.path).name
+    if not path.is_file():
+        raise ModelError(f"{printable(graph)}: its weights are missing; put {path.name} beside it")
+    digest = sha256(path)
+    if not file.is_same(digest):
+        raise ModelError(
+            f"{printable(path)}: not the weights of {printable(graph.name)}: sha256 "
+            f"{digest[:12]}..., expected {(file.sha256 or '')[:12]}...; download it again"
+        )
+    return digest
 
 
 def _could_be(entry: Entry, size: int) -> bool:
@@ -85,5 +106,5 @@ def open_ultralytics(
     statement = ultralytics_statement(path, metadata)
     if statement is None:
         return None
-    checked(options, engines=("onnxruntime",), what=f"{path}: a file of Ultralytics")
-    return ForeignModel(path, statement)
+    options = checked(options, engines=("onnxruntime",), what=f"{path}: a file of Ultralytics")
+    return ForeignModel(path, statement, device=options.device, threads=options.threads)

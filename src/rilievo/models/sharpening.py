@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from rilievo.models.base import Inference, Model, check_answer, resize
+from rilievo.models.base import Enlarge, Inference, Model, check_answer, resize
 from rilievo.models.edges import calm, decide, sides, window
+from rilievo.models.enlarging import JUMP, Field, Place, Stack, Steps, flat
 from rilievo.models.sampling import shrink
 from rilievo.models.speeds import infer_timed
 from rilievo.types import DepthKind, Photo, Prediction
@@ -26,12 +27,6 @@ _ENLARGED = 1.2
 """Least ratio of the photograph's sides to the network's for which there is anything to gain."""
 _AFFINE_SPAN = 1.5
 """Height that the middle 96 % of affine values are given; of depth it is the logarithm's."""
-_JUMP = 0.04
-"""Least step between neighbours that a larger photograph has as an edge."""
-
-# Of any size: most functions here take one and return another.
-Field = Float32[np.ndarray, "_ _"]
-Stack = Float32[np.ndarray, "_ _ _"]
 
 
 class Sharpened(Model):
@@ -45,11 +40,11 @@ class Sharpened(Model):
         self.concurrent = model.concurrent
 
     def interrupt(self) -> None:
-        """As the model within."""
+        """Interrupt the wrapped model."""
         self._model.interrupt()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """As the model within, at the network's resolution; its speed is that model's."""
+        """Run the wrapped model, at the network's resolution; its speed is that model's."""
         return infer_timed(self._model, photos)
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
@@ -87,15 +82,15 @@ def sharpen(
     given = [space.enter(depth, inference.valid)]
     given += [] if inference.normals is None else list(inference.normals)
     given += [] if inference.confidence is None else [inference.confidence]
-    values = _sharp(np.stack(_of_size(given, depth.shape)), pixels)
-    last = len(values) - (inference.confidence is not None)
+    values, enlarge = _sharp(np.stack(_of_size(given, depth.shape)), pixels)
     valid = inference.valid
     return replace(
         inference,
-        depth=space.leave(values[0]),
+        depth=space.leave(enlarge(values[:1])[0]),
         valid=None if valid is None else resize(valid.astype(np.float32), (height, width)) > 0.5,
         normals=None if inference.normals is None else values[1:4],
-        confidence=None if inference.confidence is None else np.clip(values[last], 0, 1),
+        confidence=None if inference.confidence is None else np.clip(values[-1], 0, 1),
+        enlarge=enlarge,
     )
 
 
@@ -104,7 +99,7 @@ class _Space:
     """Numbers in which a step of 4 % is one, near being less: the logarithm of depth, for one."""
 
     scale: float
-    """Of affine values, negative where large is near; 0 of depth."""
+    """Factor of affine values, negative where large is near; 0 of depth."""
     shift: float
 
     @classmethod
@@ -163,8 +158,8 @@ def _colours(pixels: UInt8[np.ndarray, "h w 3"]) -> Stack:
     return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)).astype(np.float32) / np.float32(255)
 
 
-def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> Stack:
-    """The values at the photograph's size; the first decides, the others follow."""
+def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Stack, Enlarge]:
+    """The values on the fine grid, of which the first decides; and how they are enlarged."""
     whole = (pixels.shape[0], pixels.shape[1])
     fine = _size_within(whole, _FINE)
     photo = shrink(pixels, fine)
@@ -180,16 +175,16 @@ def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> Stack:
     # A finer answer than the grid keeps its detail where there is no ramp.
     source = values if given.shape[1:] == coarse else given
     values = np.stack(_of_size(list(source), fine))
-    place = _Place.of(fields[0] > 0, fine)
+    place = Place.of(fields[0] > 0, fine)
     here = place.flat
     decided = decide(
-        place.sample(fields), _colours(photo).reshape(3, -1)[:, here], _flat(values)[:, here]
+        place.sample(fields), _colours(photo).reshape(3, -1)[:, here], flat(values)[:, here]
     )
-    _flat(values)[:, here] = decided
+    flat(values)[:, here] = decided
     _remove_specks(values)
     ramp = np.zeros(fine, bool)
     ramp.flat[here] = True
-    return _enlarged(values, ramp, whole)
+    return values, Steps.of(values[0], ramp, whole).enlarge
 
 
 def _remove_specks(values: Stack) -> None:
@@ -198,7 +193,7 @@ def _remove_specks(values: Stack) -> None:
     if min(height, width) < 3:
         return
     field = values[0]
-    down, across = (np.abs(np.diff(field, axis=axis)) > _JUMP for axis in (0, 1))
+    down, across = (np.abs(np.diff(field, axis=axis)) > JUMP for axis in (0, 1))
     count = np.zeros((height - 2, width - 2), np.int8)
     for edges in (down[:-1, 1:-1], down[1:, 1:-1], across[1:-1, :-1], across[1:-1, 1:]):
         count += edges
@@ -206,87 +201,12 @@ def _remove_specks(values: Stack) -> None:
     steps = [row * width + column for row in (-1, 0, 1) for column in (-1, 0, 1)]
     around = places + np.array(steps)[:, None]
     depths = field.reshape(-1)[around]
-    alone = (np.abs(depths - depths[4]) <= _JUMP).sum(axis=0) <= 2
+    alone = (np.abs(depths - depths[4]) <= JUMP).sum(axis=0) <= 2
     middle = np.argpartition(depths[:, alone], 4, axis=0)[4]
     chosen = np.take_along_axis(around[:, alone], middle[None], axis=0)[0]
-    _flat(values)[:, places[alone]] = _flat(values)[:, chosen]
+    flat(values)[:, places[alone]] = flat(values)[:, chosen]
 
 
 def _boxed(photo: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
     image = Image.fromarray(photo)
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BOX))
-
-
-def _flat(values: Stack) -> Float32[np.ndarray, "_ _"]:
-    return values.reshape(len(values), -1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Some pixels of a fine picture, and their four neighbours each on a coarse one.
-
-    Attributes:
-        flat: Numbers of the pixels in the fine picture.
-        corners: Numbers of the neighbours in the coarse one, and their bilinear weights.
-    """
-
-    flat: Int[np.ndarray, "n"]
-    corners: Sequence[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]]
-
-    @classmethod
-    def of(cls, chosen: Bool[np.ndarray, "a b"], size: tuple[int, int]) -> "_Place":
-        """The pixels of a picture of this ``size`` with a chosen pixel among their neighbours."""
-        ups, downs, falls = _taps(chosen.shape[0], size[0])
-        lefts, rights, slides = _taps(chosen.shape[1], size[1])
-        spread = chosen[ups] | chosen[downs]
-        flat = np.flatnonzero(spread[:, lefts] | spread[:, rights])
-        rows, columns = np.divmod(flat, size[1])
-        fall, slide, width = falls[rows], slides[columns], chosen.shape[1]
-        corners = [
-            (vertical[rows] * width + horizontal[columns], down * across)
-            for vertical, down in ((ups, 1 - fall), (downs, fall))
-            for horizontal, across in ((lefts, 1 - slide), (rights, slide))
-        ]
-        return cls(flat=flat, corners=corners)
-
-    def sample(self, fields: Stack) -> Float32[np.ndarray, "_ _"]:
-        """Bilinear values of the coarse picture at the pixels."""
-        points = np.ascontiguousarray(_flat(fields).T)
-        total = np.zeros((self.flat.size, len(fields)), np.float32)
-        for index, weight in self.corners:
-            total += points[index] * weight[:, None]
-        return np.ascontiguousarray(total.T)
-
-
-def _taps(
-    source: int, target: int
-) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-    """For every pixel of a line the two of a shorter one around it, and the second's weight."""
-    position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
-    first = np.minimum(position.astype(np.int64), max(source - 2, 0))
-    return first, np.minimum(first + 1, source - 1), (position - first).astype(np.float32)
-
-
-def _enlarged(values: Stack, ramp: Bool[np.ndarray, "a b"], size: tuple[int, int]) -> Stack:
-    """Bilinear; at the steps of what was a ramp, each pixel from the side it is mostly on."""
-    if values.shape[1:] == size:
-        return values
-    result = np.stack(_of_size(list(values), size))
-    low, high = (window(values[0], join, 1) for join in (np.minimum, np.maximum))
-    place = _Place.of(ramp & (high - low > _JUMP), size)
-    points = values[0].reshape(-1)
-    ends = [points[index] for index, _ in place.corners]
-    middle = (np.minimum.reduce(ends) + np.maximum.reduce(ends)) / 2
-    far = [end > middle for end in ends]
-    far_weight = sum(
-        weight * is_far for (_, weight), is_far in zip(place.corners, far, strict=True)
-    )
-    on_far = far_weight > 0.5
-    total = np.zeros((len(values), place.flat.size), np.float32)
-    weights = np.zeros(place.flat.size, np.float32)
-    for (index, weight), is_far in zip(place.corners, far, strict=True):
-        share = weight * (is_far == on_far)
-        total += _flat(values)[:, index] * share
-        weights += share
-    _flat(result)[:, place.flat] = total / weights
-    return result

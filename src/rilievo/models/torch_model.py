@@ -91,7 +91,7 @@ class TorchModel(PreparedModel):
             settings: What else changes its numbers.
 
         Raises:
-            OptionError: If the device, engine or precision is not to be had.
+            OptionError: If the device, engine or precision is not available.
         """
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card, self.weights_sha256 = card, weights_sha256
@@ -141,6 +141,11 @@ def find_device(name: str) -> torch.device:
         OptionError: If there is none of that name, or this machine has no such.
     """
     kind, _, index = name.partition(":")
+    if name in ("coreml", "directml"):
+        raise OptionError(
+            f"device '{name}' is for ONNX files; this model runs in torch, on auto, cpu, cuda or "
+            "cuda:N"
+        )
     if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
         raise OptionError(f"no device '{name}'; known: auto, cpu, cuda, cuda:N")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -148,7 +153,7 @@ def find_device(name: str) -> torch.device:
         return torch.device("cpu")
     if int(index or 0) >= count:
         raise OptionError(
-            f"device '{name}' is not to be had: torch sees {count} cuda devices; use --device cpu"
+            f"device '{name}' is not available: torch sees {count} cuda devices; use --device cpu"
         )
     return torch.device("cuda", int(index or 0))
 

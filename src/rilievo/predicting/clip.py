@@ -1,9 +1,9 @@
-"""One video, gone through twice in constant memory.
+"""Prediction of one video in two passes and constant memory.
 
-The first time (``survey``) every frame is predicted, and the answers, at the network's resolution,
-go to a spool on disk. Then what needs the whole video is known: one correction a frame
-(``temporal``), one colour range and one 16-bit scale (``extent``). The second time the frames are
-finished at their own size and written.
+In the first pass (``survey``) every frame is predicted, and the predictions, at the network's
+resolution, are kept in a temporary file (``spool``). They give what needs the whole video: one
+correction per frame (``temporal``), one colour range and one 16-bit scale (``extent``). In the
+second pass the frames are finished at their own size and written.
 """
 
 import os
@@ -26,6 +26,7 @@ from rilievo.io.sidecar import write_sidecar
 from rilievo.io.sound import sound_suffix
 from rilievo.io.video_writer import Coding, SoundSource
 from rilievo.models.base import Inference, Model
+from rilievo.models.trimming import for_frames, frames_note, within
 from rilievo.predicting.ahead import map_ahead
 from rilievo.predicting.clip_facts import ClipSidecar, VideoFacts
 from rilievo.predicting.clip_options import ClipOptions
@@ -44,7 +45,7 @@ from rilievo.predicting.temporal import Correction
 from rilievo.types import DepthMap, Photo, Prediction
 
 _PIXELS_AT_ONCE = 32_000_000
-"""Finished frames that are drawn at the same time: what bounds memory."""
+"""Pixels of finished frames that are drawn at the same time; bounds memory."""
 
 
 def predict_clip(
@@ -58,18 +59,18 @@ def predict_clip(
 
     Args:
         source: A video or a folder of frames.
-        model: What predicts.
-        target: Path of the results without suffix; its folder is made when missing.
-        options: How.
-        report: Told of the progress; every frame counts twice, once each time through.
+        model: Model that predicts.
+        target: Path of the results without suffix; its folder is made if missing.
+        options: Options of prediction and output.
+        report: Called with the progress; every frame counts twice, once per pass.
 
     Returns:
-        What the JSON says.
+        The content of the JSON.
 
     Raises:
-        InputError: If no frame can be read, or the file changes meanwhile.
+        InputError: If no frame can be read, or the file changes during the run.
         OptionError: If the model cannot give what was asked for.
-        CalibrationError: If what is known of the first frame does not determine metres.
+        CalibrationError: If the known sizes in the first frame do not determine metres.
         OutputError: If the system refuses, or a file is in the way.
     """
     check_outputs(options.outputs)
@@ -80,6 +81,8 @@ def predict_clip(
         json_part = placement.record_part()
         is_positive = model.card.kind is not None and model.card.kind.is_depth
         spool = parts.enter_context(spooling(target.parent, is_positive=is_positive))
+        pixels = (frame.photo.pixels for frame in source)
+        model = for_frames(model, pixels, source.frame_estimate)
         surveyed = survey(source, model, spool, options, report)
         clip = _Clip(source=source, model=model, options=options, surveyed=surveyed, spool=spool)
         sidecar = clip.write(files, placement, parts, report)
@@ -90,7 +93,7 @@ def predict_clip(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Clip:
-    """A surveyed video, on its way into files."""
+    """A video after its first pass."""
 
     source: FrameSource
     model: Model
@@ -101,7 +104,7 @@ class _Clip:
     def write(
         self, files: ClipFiles, placement: Placement, parts: ExitStack, report: Report
     ) -> ClipSidecar:
-        """Go through the video again and write everything but the JSON."""
+        """Run the second pass and write everything but the JSON."""
         extent = self._extent()
         form = ClipForm(
             size=self.source.size,
@@ -131,7 +134,7 @@ class _Clip:
 
     @property
     def _origin(self) -> int:
-        """Time in the source that is zero in the results [ticks]."""
+        """Time in the source that becomes zero in the results [ticks]."""
         return min(round(self.source.origin / self.source.time_base), self.surveyed.ticks[0])
 
     def _sound(self, files: ClipFiles) -> SoundSource | None:
@@ -142,20 +145,22 @@ class _Clip:
         origin = self._origin * self.source.time_base
         return SoundSource(path=self.source.path, origin=origin)
 
-    def _prediction(self, answer: Inference, photo: Photo, by: Correction) -> Prediction:
+    def _prediction(
+        self, answer: Inference, photo: Photo, by: Correction, model: Model
+    ) -> Prediction:
         """A frame's answer, its scale corrected, at the size of ``photo``, in metres if known."""
         if answer.depth is not None:
             depth = answer.depth * np.float32(by.scale)
             depth += np.float32(by.shift)
             answer = replace(answer, depth=depth)
-        # The JSON tells one camera of all frames; that of the photo, if any, still goes first.
+        # The JSON has one camera for all frames; a camera of the photo still takes precedence.
         answer = replace(answer, camera=self.surveyed.camera)
-        prediction = self.model.finish(answer, photo)
+        prediction = model.finish(answer, photo)
         metric = self.surveyed.metric
         return prediction if metric is None else metric.applied_to(prediction)
 
     def _extent(self) -> Extent | None:
-        """Measured at the network's resolution, which the finished frames do not exceed."""
+        """Measure the depth at the network's resolution; finished frames do not exceed it."""
         if self.surveyed.about.depth is None:
             return None
         return measure(self._depths(), count=self.spool.count, what=self.options.save.draw)
@@ -165,10 +170,10 @@ class _Clip:
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
             alone = Inference(depth=answer.depth, valid=answer.valid)
-            yield self._prediction(alone, blank, by).depth
+            yield self._prediction(alone, blank, by, within(self.model)).depth
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
-        """Every frame again, with its answer."""
+        """Yield every frame again, with its network output."""
         changed = InputError(
             f"{printable(self.source.path)}: the video changed while it was being read; try again"
         )
@@ -182,12 +187,13 @@ class _Clip:
             raise changed
 
     def _render(self, sinks: Sequence[Sink], report: Report) -> int:
-        """Finish and write every frame; the number of pixels with depth."""
+        """Finish and write every frame; return the number of pixels with depth."""
 
         def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
-            prediction = self._prediction(answer, photo, self.surveyed.corrections[frame.index])
+            by = self.surveyed.corrections[frame.index]
+            prediction = self._prediction(answer, photo, by, self.model)
             rendered = [sink.render(prediction, frame.index) for sink in sinks]
             depth = prediction.depth_or_none
             return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
@@ -229,6 +235,9 @@ class _Clip:
 
     def _notes(self, form: ClipForm) -> list[str]:
         notes: list[str] = []
+        border = frames_note(self.model, self.source.size)
+        if border is not None:
+            notes.append(border)
         (height, width), (coded_height, coded_width) = (
             form.size,
             form.video(Coding.PICTURE).coded_size,

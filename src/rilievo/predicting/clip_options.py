@@ -1,7 +1,7 @@
-"""How one video is predicted and written."""
+"""Options of predicting and writing one video."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,26 +12,26 @@ from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Prediction, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """How a video's depth becomes metres: what the first frame told.
+    """Conversion of a video's depth to metres, found from the first frame.
 
     Attributes:
-        fit: From the model's numbers of the first frame to metres.
-        facts: For the JSON.
+        fit: Fit from the model's numbers of the first frame to metres.
+        facts: Facts about the calibration, for the JSON.
     """
 
     fit: Fit
     facts: Calibration
 
     def applied_to(self, prediction: Prediction) -> Prediction:
-        """A prediction in metres, whose numbers have the scale (and shift) of the first frame.
+        """Convert a prediction, which has the scale (and shift) of the first frame, to metres.
 
-        Pixels that the fit leaves without a positive depth are not valid any more.
+        Pixels for which the fit gives no positive depth become invalid.
         """
         metres = to_depth(prediction.depth, self.fit)
         valid = prediction.depth.valid & (metres > 0) & np.isfinite(metres)
         metres[~valid] = 0
         depth = DepthMap(values=metres, kind=DepthKind.METRIC, valid=valid)
-        return replace(prediction, depth_or_none=depth, calibration=self.facts)
+        return prediction.but(depth_or_none=depth, calibration=self.facts)
 
 
 def _same(photo: Photo) -> Photo:
@@ -44,16 +44,16 @@ def _unknown(_: Prediction) -> Metric | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipOptions:
-    """How one video is predicted and written.
+    """Options of predicting and writing one video.
 
     Attributes:
         outputs: Names in ``OUTPUTS``.
-        save: How they are written. One colour range serves the whole video.
-        batch_size: Frames that go through the network together.
-        temporal: Whether the scales of frames are brought together.
-        prepare: Gives a frame the camera that the user named.
-        calibrate: Metres from the first frame; None where nothing is known.
-        run: What else was asked, for the JSON.
+        save: Options of writing. One colour range serves the whole video.
+        batch_size: Number of frames that go through the network together.
+        temporal: Whether the scales of frames are aligned.
+        prepare: Function that gives a frame the camera that the user named.
+        calibrate: Function from the first frame to metres; returns None if no size is known.
+        run: Other options of the run, for the JSON.
     """
 
     outputs: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""What is written of a video: pictures and 16-bit depth as videos, the rest as files a frame."""
+"""Outputs of a video: pictures and 16-bit depth as videos, the rest as files for each frame."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -10,20 +10,22 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from rilievo.io.colour import ColourRange, colourise, normals_picture, range_of
+from rilievo.io.colour import ColourRange, Drawn, colourise, normals_picture, range_of
 from rilievo.io.facts import MEANINGS, PICTURE_AXES, UNITS, FileFacts, FileSum
 from rilievo.io.formats.colour import colour_facts
 from rilievo.io.formats.png16 import coding_of, encode
+from rilievo.io.formats.stereo import holds, stereo_range
 from rilievo.io.output_table import OUTPUTS, Need, load
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import describe
+from rilievo.io.stereo import stereo_picture, stereo_size
 from rilievo.io.sums import sum_of
 from rilievo.io.video_writer import Coding, SoundSource, VideoFormat, VideoWriter, writing_part
 from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.predicting.extent import Extent
 from rilievo.types import Prediction
 
-AS_PICTURES = ("colour", "normals")
+AS_PICTURES = ("colour", "normals", "stereo")
 AS_NUMBERS = "png16"
 
 Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
@@ -31,12 +33,12 @@ Rendered = UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w"] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFiles:
-    """Where the results of one video go.
+    """Paths of the results of one video.
 
     Attributes:
         target: Path without suffix.
         outputs: Names in ``OUTPUTS``.
-        picture_suffix: ``.mp4``, or ``.mkv`` where the sound needs it.
+        picture_suffix: ``.mp4``, or ``.mkv`` if the sound needs it.
     """
 
     target: Path
@@ -44,7 +46,7 @@ class ClipFiles:
     picture_suffix: str
 
     def path(self, output: str) -> Path:
-        """The video, or the folder of files, of one output."""
+        """Path of the video, or of the folder of files, of one output."""
         stem = OUTPUTS[output].suffix.rpartition(".")[0]
         if output in AS_PICTURES:
             suffix = stem + self.picture_suffix
@@ -56,21 +58,21 @@ class ClipFiles:
 
     @property
     def names(self) -> list[str]:
-        """Of all videos and folders."""
+        """Names of all videos and folders."""
         return list(dict.fromkeys(self.path(output).name for output in self.outputs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipForm:
-    """What the results of one video have in common.
+    """Properties that the results of one video share.
 
     Attributes:
-        size: (height, width).
-        rate: Average frames a second.
+        size: (height, width) [px].
+        rate: Average frames per second.
         time_base: Seconds of one tick.
-        sound: What pictures sound like.
-        extent: Of depth; None where there is none.
-        options: How to write.
+        sound: Source of the pictures' sound; None for no sound.
+        extent: Extent of depth; None if there is no depth.
+        options: Options of writing.
     """
 
     size: tuple[int, int]
@@ -81,21 +83,21 @@ class ClipForm:
     options: SaveOptions
 
     def video(self, coding: Coding) -> VideoFormat:
-        """A video file of this form."""
+        """Format of a video file with these properties."""
         return VideoFormat(size=self.size, rate=self.rate, time_base=self.time_base, coding=coding)
 
 
 class Sink(ABC):
-    """Takes the predictions of a video for one or more outputs."""
+    """Writer of a video's predictions for one or more outputs."""
 
     @property
     def fault(self) -> str | None:
-        """What was broken in the sound, one line; None if nothing."""
+        """Fault in the sound, one line; None if there is none."""
         return None
 
     @abstractmethod
     def render(self, prediction: Prediction, index: int) -> Rendered:
-        """What is to be written of a frame; called in any order, from several threads."""
+        """Make the data to write for a frame; called in any order, from several threads."""
 
     @abstractmethod
     def write(self, rendered: Rendered, ticks: int) -> None:
@@ -103,21 +105,21 @@ class Sink(ABC):
 
     @abstractmethod
     def finish(self) -> list[FileFacts]:
-        """Complete the files, under the names they have by now, and explain them."""
+        """Complete the files and return the facts about them."""
 
 
 class VideoSink(Sink):
-    """A video of something that is drawn of each prediction."""
+    """A video whose frames are drawn from the predictions."""
 
     def __init__(
         self, writer: VideoWriter, facts: FileFacts, draw: Callable[[Prediction], Rendered]
     ) -> None:
-        """Draw into a video that is open."""
+        """Draw into an open video."""
         self._writer, self._facts, self._draw = writer, facts, draw
 
     @property
     def fault(self) -> str | None:
-        """What was broken in the sound, one line; None if nothing."""
+        """Fault in the sound, one line; None if there is none."""
         return self._writer.fault
 
     def render(self, prediction: Prediction, index: int) -> Rendered:
@@ -137,12 +139,12 @@ class VideoSink(Sink):
 
 
 class FolderSink(Sink):
-    """Files for each frame, ``000000.depth.npy`` and on, in one folder."""
+    """A folder of files for each frame, ``000000.depth.npy`` and on."""
 
     def __init__(self, part: Path, folder: str, outputs: tuple[str, ...], form: ClipForm) -> None:
-        """Write into ``part``, which will be called ``folder``."""
+        """Write into ``part``, which is renamed to ``folder`` later."""
         self._part, self._folder, self._outputs, self._form = part, folder, outputs, form
-        self._facts: dict[str, FileFacts] = {}
+        self._facts: dict[str, dict[str, FileFacts]] = {output: {} for output in outputs}
         self._sums: dict[str, dict[str, FileSum]] = {output: {} for output in outputs}
 
     def render(self, prediction: Prediction, index: int) -> Rendered:
@@ -152,9 +154,9 @@ class FolderSink(Sink):
         is_empty = depth is not None and not depth.valid.any()
         for output in self._outputs:
             if is_empty and Need.CAMERA in OUTPUTS[output].needs:
-                continue  # nothing but sky, for one: a surface of it has no file
+                continue  # no pixel has depth (only sky, say), so there is no surface to write
             name = f"{index:06d}{OUTPUTS[output].suffix}"
-            facts = load(OUTPUTS[output].writer)(
+            self._facts[output][name] = load(OUTPUTS[output].writer)(
                 WriteJob(
                     path=self._part / name,
                     file=name,
@@ -165,34 +167,35 @@ class FolderSink(Sink):
                 )
             )
             self._sums[output][name] = sum_of(self._part / name)
-            if output not in self._facts:
-                holds = f"{name} and on, one a frame: {facts.holds}"
-                self._facts[output] = replace(facts, file=self._folder, holds=holds)
         return None
 
     def write(self, rendered: Rendered, ticks: int) -> None:
-        """Files are written already."""
+        """Do nothing: ``render`` has written the files."""
 
     def finish(self) -> list[FileFacts]:
-        """Explain the files by those of the first frame."""
-        return [
-            replace(
-                self._facts[output],
-                bytes=sum(each.bytes for each in frames.values()),
-                frames=dict(sorted(frames.items())),
-            )
-            for output, frames in self._sums.items()
-            if frames
-        ]
+        """Return the facts about the files, which are those of the first frame."""
+        return [self._total(output) for output, sums in self._sums.items() if sums]
+
+    def _total(self, output: str) -> FileFacts:
+        sums = self._sums[output]
+        first = min(sums)  # frames are drawn by several threads, so any may have come first
+        facts = self._facts[output][first]
+        return replace(
+            facts,
+            file=self._folder,
+            holds=f"{first} and on, one a frame: {facts.holds}",
+            bytes=sum(each.bytes for each in sums.values()),
+            frames=dict(sorted(sums.items())),
+        )
 
 
 def open_sinks(
     files: ClipFiles, form: ClipForm, placement: Placement, parts: ExitStack
 ) -> list[Sink]:
-    """Open everything that is to be written, as parts of a placement; ``parts`` closes it.
+    """Open all outputs as parts of a placement; ``parts`` closes them.
 
     Raises:
-        OptionError: If the colour range that was asked for makes no sense.
+        OptionError: If the colour range that was asked for is impossible.
         OutputError: If the system refuses.
     """
     sinks: list[Sink] = []
@@ -200,10 +203,12 @@ def open_sinks(
         path = files.path(output)
         if output in AS_PICTURES:
             like = form.video(Coding.PICTURE)
+            if output == "stereo":
+                like = replace(like, size=stereo_size(form.size, form.options.stereo))
             writer = parts.enter_context(
                 writing_part(path, placement.part(path), like, sound=form.sound)
             )
-            sinks.append((_colour if output == "colour" else _normals)(writer, path.name, form))
+            sinks.append(_DRAWN[output](writer, path.name, form))
         elif output == AS_NUMBERS:
             like = form.video(Coding.NUMBERS)
             writer = parts.enter_context(writing_part(path, placement.part(path), like))
@@ -243,6 +248,27 @@ def _normals(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
 
     facts = FileFacts(file=name, output="normals", holds="picture of normals", axes=PICTURE_AXES)
     return VideoSink(writer, facts, draw)
+
+
+def _stereo(writer: VideoWriter, name: str, form: ClipForm) -> Sink:
+    assert form.extent is not None, "outputs that need depth are refused before"
+    options = form.options.stereo
+    asked = stereo_range(form.extent.kind, form.options)
+    drawn = form.extent.colours if form.options.draw is Drawn.INVERSE_DEPTH else None
+
+    def draw(prediction: Prediction) -> Rendered:
+        assert prediction.photo is not None, "outputs that need the photograph are refused before"
+        return stereo_picture(prediction.photo.pixels, prediction.depth, options, asked or drawn)
+
+    facts = FileFacts(file=name, output="stereo", holds=holds(options))
+    return VideoSink(writer, facts, draw)
+
+
+_DRAWN: Mapping[str, Callable[[VideoWriter, str, ClipForm], Sink]] = {
+    "colour": _colour,
+    "normals": _normals,
+    "stereo": _stereo,
+}
 
 
 def _numbers(writer: VideoWriter, name: str, form: ClipForm) -> Sink:

@@ -1,11 +1,11 @@
-"""How far the numbers of a whole video reach, so that one scale and one range serve all frames."""
+"""The range of depth of a whole video, so that one scale and one colour range serve all frames."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from rilievo.io.colour import ColourRange, Drawn, drawn
+from rilievo.io.colour import ColourRange, Drawn, drawn, widened
 from rilievo.types import DepthKind, DepthMap
 
 _FRAMES = 1024
@@ -15,12 +15,12 @@ _PERCENTILES = (2.0, 98.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """The depth of a whole video, as far as one number tells.
+    """Range of the depth of a whole video.
 
     Attributes:
-        kind: Of its numbers.
-        low: The smallest number where there is an answer; 0 if there is none anywhere.
-        high: The largest.
+        kind: Kind of its numbers.
+        low: Smallest valid number; 0 if there is none.
+        high: Largest valid number; 0 if there is none.
         colours: Percentiles of the drawn numbers, those of ``rilievo.io.colour.colour_range``.
     """
 
@@ -31,13 +31,13 @@ class Extent:
 
 
 def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
-    """Go through the depth of a video once.
+    """Measure the depth of a video in one pass.
 
     Args:
-        depths: All of one kind, at any resolution; at least one.
-        count: How many there are. Percentiles rest on at most 1,024 of them, evenly spread, and on
-            about 2,048 pixels of each.
-        what: The numbers that pictures show.
+        depths: Depth maps, all of one kind, at any resolution; at least one.
+        count: Number of depth maps. Percentiles use at most 1,024 of them, evenly spread, and about
+            2,048 pixels of each.
+        what: Numbers that pictures show.
     """
     low, high, kind = np.inf, -np.inf, DepthKind.METRIC
     stride = -(-count // _FRAMES)
@@ -53,7 +53,7 @@ def measure(depths: Iterable[DepthMap], *, count: int, what: Drawn) -> Extent:
     if not samples or not (shown := np.concatenate(samples)).size:
         return Extent(kind=kind, low=0.0, high=0.0, colours=ColourRange(low=0.0, high=1.0))
     first, last = np.percentile(shown, _PERCENTILES)
-    colours = ColourRange(low=float(first), high=float(last))
+    colours = widened(ColourRange(low=float(first), high=float(last)), kind)
     return Extent(kind=kind, low=low, high=high, colours=colours)
 
 

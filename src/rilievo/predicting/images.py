@@ -14,6 +14,8 @@ from rilievo.io.photo import read_photo
 from rilievo.models.base import ImageLike, Model, as_list
 from rilievo.models.last import last_model
 from rilievo.models.quality import model_of
+from rilievo.models.trimming import border_note
+from rilievo.predicting.focal import with_camera
 from rilievo.predicting.given import (
     CameraLike,
     KnownLike,
@@ -21,8 +23,7 @@ from rilievo.predicting.given import (
     read_known,
     read_sparse_depth,
 )
-from rilievo.predicting.metres import Metres, with_metres
-from rilievo.predicting.results import with_camera
+from rilievo.predicting.metres import Metres, joined, with_markers, with_metres, with_own_depth
 from rilievo.predicting.run import refined
 from rilievo.types import Photo, Prediction
 
@@ -35,13 +36,17 @@ def predict(
     quality: str | None = None,
     camera: CameraLike | None = None,
     fov: float | None = None,
+    vanishing_points: bool = False,
     known: Sequence[KnownLike] = (),
     sparse: str | Path | np.ndarray | None = None,
     sparse_unit: float | None = None,
+    markers: float | None = None,
     camera_height: float | None = None,
+    own_depth: bool = True,
     flip: bool = False,
     tile: int | None = None,
     sharp: bool = True,
+    trim: bool = True,
 ) -> Prediction: ...
 @overload
 def predict(
@@ -51,10 +56,14 @@ def predict(
     quality: str | None = None,
     camera: CameraLike | None = None,
     fov: float | None = None,
+    vanishing_points: bool = False,
+    markers: float | None = None,
     camera_height: float | None = None,
+    own_depth: bool = True,
     flip: bool = False,
     tile: int | None = None,
     sharp: bool = True,
+    trim: bool = True,
 ) -> list[Prediction]: ...
 def predict(
     image: ImageLike | Sequence[ImageLike],
@@ -63,49 +72,61 @@ def predict(
     quality: str | None = None,
     camera: CameraLike | None = None,
     fov: float | None = None,
+    vanishing_points: bool = False,
     known: Sequence[KnownLike] = (),
     sparse: str | Path | np.ndarray | None = None,
     sparse_unit: float | None = None,
+    markers: float | None = None,
     camera_height: float | None = None,
+    own_depth: bool = True,
     flip: bool = False,
     tile: int | None = None,
     sharp: bool = True,
+    trim: bool = True,
 ) -> Prediction | list[Prediction]:
-    """Depth and normals of a photograph, or of each of a list of them.
+    """Predict depth and normals of a photograph, or of each photograph in a list.
 
     Args:
         image: A path, an http(s) address, bytes, an open file, an array, a tensor of torch, a
             Pillow image (``rilievo.read_photo`` says which) or a ``Photo``; or a list of them,
             which are predicted one by one and held in memory together.
-        model: A name in ``MODELS``, an ONNX file, or a model loaded before; by default the
-            embedded one. The last one that was named is kept for the next call;
-            ``rilievo.unload_model`` drops it.
+        model: A name in ``MODELS``, an ONNX file, or a loaded model; by default the embedded one.
+            The last one that was named stays loaded for the next call; ``rilievo.unload_model``
+            drops it.
         quality: One word in place of ``model``: fast (the embedded model), good (MoGe-2 small) or
             best (MoGe-2 large); the last two are downloaded once.
         camera: Intrinsics [px] of the upright photograph, as a ``Camera``, a 3x3 matrix K or a
             focal length with the centre in the middle; by default from EXIF, else assumed.
         fov: Horizontal field of view [degrees], in place of ``camera``.
+        vanishing_points: Find an unknown focal length from straight edges at right angles, if they
+            are clear.
         known: Points whose depth is known and lengths: ``KnownPoint`` and ``KnownLength``, tuples
             (u, v, metres) and (u1, v1, u2, v2, metres), or the same as texts with commas; they
-            make depth metric. Of one photograph alone.
-        sparse: Depth of another instrument at some pixels, in place of ``known``: an array (h, w)
-            in which 0 and NaN are gaps, or a file as ``--sparse`` reads it. Of one photograph.
-        sparse_unit: Metres that one count of it stands for, needed for whole numbers.
+            make depth metric. For one photograph only.
+        sparse: Depth from another instrument at some pixels, in place of ``known``: an array (h, w)
+            in which 0 and NaN are gaps, or a file as ``--sparse`` reads it. For one photograph.
+        sparse_unit: Metres of one count of ``sparse``, needed for whole numbers.
+        markers: Side [m] of the black squares on a page that ``rilievo markers`` wrote and that is
+            seen in the photograph, alone or with ``known``.
         camera_height: Height of the camera above a visible floor [m], in place of ``known``.
+        own_depth: Take metres from the depth that the photograph's file holds, if no other size is
+            known. ``Photo.own_depth`` has that depth.
         flip: Average with the mirror image.
         tile: Side [px] of overlapping tiles, for detail in large photographs.
         sharp: Enlarge the network's answer along the edges of the photograph.
+        trim: Leave uniform borders, such as black bars and the margins of a scan, out of what the
+            network sees; they have no valid depth, and a ``UserWarning`` says so.
 
     Returns:
-        Depth of the model's kind, or ``METRIC`` where something is known; normals if the model
-        gives them; at the photograph's resolution. What a calibration found stands in
-        ``calibration``; what deserves a look there is a ``UserWarning`` too. A list for a list.
+        Depth of the model's kind, or ``METRIC`` if a size is known, and normals if the model gives
+        them, at the photograph's resolution. ``calibration`` has the result of a calibration; its
+        warning is also a ``UserWarning``. A list for a list.
 
     Raises:
         InputError: If the image cannot be read.
         ModelError: If there is no such model.
         OptionError: If two arguments contradict each other.
-        CalibrationError: If what is known does not determine metres.
+        CalibrationError: If the known sizes do not determine metres.
     """
     several = isinstance(image, list | tuple)
     facts = read_known(known)
@@ -117,22 +138,53 @@ def predict(
         )
     if camera is not None and fov is not None:
         raise OptionError("camera and fov do not go together; give one")
-    if bool(facts) + (sparse is not None) + (camera_height is not None) > 1:
-        raise OptionError("known, sparse and camera_height do not go together; give one")
+    if markers is not None and not 0 < markers < 10:
+        raise OptionError(
+            f"markers is the side of the printed squares in metres, below 10, got {markers}"
+        )
+    if bool(facts or markers) + (sparse is not None) + (camera_height is not None) > 1:
+        raise OptionError(
+            "known (or markers), sparse and camera_height do not go together; give one"
+        )
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
     metres = Metres(known=facts, camera_height=camera_height)
     model = model_of(quality) if model is None else model
+    reads_own = own_depth and not (metres or markers or sparse is not None)
     predictions = []
     for each in as_list(image):
-        photo = each if isinstance(each, Photo) else read_photo(each)
+        photo = each if isinstance(each, Photo) else read_photo(each, own_depth=reads_own)
         photo = with_camera(photo, read_camera(camera, photo.shape), fov)
         with nullcontext(model) if isinstance(model, Model) else last_model(model) as loaded:
-            [prediction] = refined(loaded, flip=flip, tile=tile, sharp=sharp).predict([photo])
+            network = refined(
+                loaded,
+                flip=flip,
+                tile=tile,
+                sharp=sharp,
+                vanishing_points=vanishing_points,
+                trim=trim,
+            )
+            [prediction] = network.predict([photo])
         if sparse is not None:
             metres = Metres(sparse=read_sparse_depth(sparse, photo.shape, sparse_unit))
+        if markers is not None:
+            prediction, found = with_markers(prediction, markers)
+            metres = joined(found, Metres(known=facts))
         prediction, _ = with_metres(prediction, metres)
-        if prediction.calibration is not None and prediction.calibration.warning is not None:
-            warnings.warn(prediction.calibration.warning, UserWarning, stacklevel=2)
+        unused = None
+        if own_depth and not metres:
+            prediction, unused = with_own_depth(prediction, photo.own_depth)
+        remarks = (_remark(prediction, photo, unused), border_note(network, photo))
+        for remark in filter(None, remarks):
+            warnings.warn(remark, UserWarning, stacklevel=2)
         predictions.append(prediction)
     return predictions if several else predictions[0]
+
+
+def _remark(prediction: Prediction, photo: Photo, unused: str | None) -> str | None:
+    """Text of the warning, if any; a phone's depth map that is not metric deserves none."""
+    if prediction.calibration is not None:
+        return prediction.calibration.warning
+    own = photo.own_depth
+    relative = own is not None and own.metres is None and not own.broken
+    return None if relative else unused

@@ -1,45 +1,52 @@
-"""What a user knows of true size, and predictions brought to metres by it."""
+"""Sizes that a user knows, and the conversion of predictions to metres by them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.calibration import Calibrated, Known, KnownPoint
-from rilievo.calibration.sparse import find_sparse, plausible, read_sparse
-from rilievo.calibration.table import read_known_table
+from rilievo.calibration.sparse import find_sparse, of_own_depth, plausible, read_sparse
+from rilievo.calibration.table import read_known_table, shared_known
 from rilievo.errors import CalibrationError, InputError
 from rilievo.io.limits import check_regular, printable
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.options import PredictOptions
-from rilievo.types import Calibration, Prediction, Setting
+from rilievo.types import Calibration, Camera, CameraSource, OwnDepth, Prediction, Setting
+
+OWN_DEPTH = "own depth"
+"""``Calibration.method`` of metres from the depth in the photograph's own file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metres:
-    """What the user knows of true size: points, lengths, the camera's height, or nothing."""
+    """Sizes that the user knows: points, lengths, the camera's height, or nothing."""
 
     known: tuple[Known, ...] = ()
     camera_height: float | None = None
     smooth: bool = True
-    """Whether many facts may bend depth; of a video, other frames take over one factor."""
+    """Whether many facts may bend depth smoothly; False for videos, whose frames share one fit."""
     sparse: tuple[KnownPoint, ...] = ()
-    """Points of an instrument, of which some may be wrong; in place of ``known``."""
+    """Points from an instrument, some of which may be wrong; in place of ``known``."""
+    method: str | None = None
+    """Source of ``known`` or ``sparse``; None if the user gave them."""
+
+    def __bool__(self) -> bool:
+        """Whether any size is known."""
+        return bool(self.known or self.sparse) or self.camera_height is not None
 
 
 def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metres:
-    """What the user knows of true size in one photograph, or in the first frame of a clip.
+    """Collect the known sizes in one photograph, or in the first frame of a clip.
 
     Args:
-        options: What was asked.
-        job: Of the photograph or clip.
+        options: Options of the run.
+        job: Job of the photograph or clip.
         shape: (height, width) of its pictures [px].
 
     Raises:
-        InputError: If the table of known points has none of it, or sparse depth cannot be read.
+        InputError: If the table of known points has none for it, or sparse depth cannot be read.
         OptionError: If sparse depth needs a unit.
     """
-    known = options.known_facts
-    if options.known_table is not None:
-        known = of_table(options.known_table, job)
+    known = known_of(options, job)
     sparse: tuple[KnownPoint, ...] = ()
     if options.sparse is not None:
         path = find_sparse(options.sparse, _in_tree(options, job))
@@ -48,18 +55,23 @@ def metres_of(options: PredictOptions, job: Job, shape: tuple[int, int]) -> Metr
 
 
 def _in_tree(options: PredictOptions, job: Job) -> Path:
-    """Place of a photograph in the tree of results, which is that of the inputs."""
+    """Path of a photograph in the tree of results, which is that of the inputs."""
     if job.target.is_relative_to(options.output):
         return job.target.relative_to(options.output)
     return Path(job.source.stem)
 
 
-def of_table(table: Path, job: Job) -> tuple[Known, ...]:
-    """Known points and lengths of one photograph, from a table.
+def known_of(options: PredictOptions, job: Job) -> tuple[Known, ...]:
+    """Known points and lengths of one photograph, from the options or their table.
 
     Raises:
-        InputError: If the table cannot be read, or has none of it.
+        InputError: If the table cannot be read, or has none for it.
     """
+    table = options.known_table
+    if table is None:
+        return options.known_facts
+    if options.same_camera:
+        return shared_known(table)
     known = read_known_table(table).get(job.source.resolve(), ())
     if not known:
         raise InputError(f"{printable(job.source)}: {printable(table)} has no point of it")
@@ -67,7 +79,7 @@ def of_table(table: Path, job: Job) -> tuple[Known, ...]:
 
 
 def sparse_facts(options: PredictOptions, job: Job) -> dict[str, Setting]:
-    """Which file of sparse depth, as it is now; nothing where none was asked for.
+    """Name, size and time of the file of sparse depth; empty if none was asked for.
 
     Raises:
         InputError: If there is none.
@@ -83,13 +95,44 @@ def sparse_facts(options: PredictOptions, job: Job) -> dict[str, Setting]:
     }
 
 
-def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
-    """The prediction in metres, where the user knows enough, and what was fitted.
+def with_markers(prediction: Prediction, side: float) -> tuple[Prediction, Metres]:
+    """Read the printed markers in a photograph.
+
+    Args:
+        prediction: Prediction with its photograph.
+        side: Length of their black squares' sides [m].
+
+    Returns:
+        The prediction and the depths at the markers' centres. The focal length comes from the
+        markers if they determine it and it was assumed or found by vanishing points.
 
     Raises:
-        CalibrationError: If what is known does not determine metres, or there is no depth.
+        CalibrationError: If no marker is seen.
+        MissingExtraError: If OpenCV is not installed.
     """
-    if not (metres.known or metres.sparse) and metres.camera_height is None:
+    from rilievo.calibration.markers import find_markers, focal_of, points_of
+
+    camera, photo = prediction.camera, prediction.photo
+    assert photo is not None, "a prediction that has just been made has its photograph"
+    assert camera is not None, "every finished prediction has a camera"
+    markers = find_markers(photo.pixels)
+    if camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS):
+        K = camera.K.copy()
+        focal = focal_of(markers, photo.shape, (float(K[0, 2]), float(K[1, 2])))
+        if focal is not None:
+            K[0, 0] = K[1, 1] = focal
+            camera = Camera(K=K, source=CameraSource.MARKERS)
+    metres = Metres(known=points_of(markers, camera, side), method="markers")
+    return prediction.but(camera=camera), metres
+
+
+def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Calibrated | None]:
+    """Convert a prediction to metres by known sizes, if any; return it and the fit.
+
+    Raises:
+        CalibrationError: If the known sizes do not determine metres, or there is no depth.
+    """
+    if not metres:
         return prediction, None
     if prediction.depth_or_none is None:
         raise CalibrationError("this model gives no depth, so there is nothing to calibrate")
@@ -121,15 +164,52 @@ def with_metres(prediction: Prediction, metres: Metres) -> tuple[Prediction, Cal
             normals=prediction.normals,
         )
         asked = (f"{metres.camera_height:g} m",)
-    metric = replace(prediction, depth_or_none=fitted.depth, calibration=facts(fitted, asked))
+    said = facts(fitted, asked)
+    said = replace(said, method=metres.method or said.method)
+    metric = prediction.but(depth_or_none=fitted.depth, calibration=said)
     return with_expected_error(metric), fitted
 
 
+def joined(found: Metres, said: Metres) -> Metres:
+    """Join the points found in a photograph with those that the user gives."""
+    return replace(found, known=(*found.known, *said.known), method=None) if said.known else found
+
+
+def with_own_depth(prediction: Prediction, own: OwnDepth | None) -> tuple[Prediction, str | None]:
+    """Convert a prediction to metres by the depth in the photograph's own file.
+
+    Args:
+        prediction: Prediction of any kind of depth.
+        own: Depth map that the file holds, if any.
+
+    Returns:
+        The prediction, unchanged if the depth cannot be used, and a remark or the reason.
+    """
+    if own is None or prediction.depth_or_none is None:
+        return prediction, None
+    whose = f"its own depth ({own.source}) is not used"
+    if own.metres is None:
+        return prediction, f"{whose}: {own.unused}"
+    assert prediction.camera is not None, "every finished prediction has a camera"
+    try:
+        points = of_own_depth(own, prediction.shape, prediction.camera)
+        metric, fitted = with_metres(prediction, Metres(sparse=points, method=OWN_DEPTH))
+    except CalibrationError as error:
+        return prediction, f"{whose}: {error}"
+    assert fitted is not None, "there are points to fit"
+    assert metric.calibration is not None, "it has just been calibrated"
+    said = replace(metric.calibration, own_depth=own.source)
+    return metric.but(calibration=said), fitted.warning
+
+
 def trust(calibration: Calibration) -> str:
-    """How far to believe metres, in words."""
+    """Source and expected error of metres, in words."""
+    method = calibration.method
+    if calibration.own_depth is not None:
+        method = f"the photograph's own depth ({calibration.own_depth})"
     if calibration.expected_error is None:
-        return f"metres from {calibration.method}"
+        return f"metres from {method}"
     return (
-        f"metres from {calibration.method}; expect depths of 8 pixels in 10 within "
+        f"metres from {method}; the depth of 8 in 10 pixels should be within "
         f"{100 * calibration.expected_error:.0f} %"
     )

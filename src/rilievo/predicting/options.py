@@ -1,10 +1,10 @@
 """The options of ``rilievo predict``: their names, defaults, help and checks, in one place."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import tyro
@@ -13,10 +13,14 @@ from rilievo.calibration import Known, KnownLength, parse_known
 from rilievo.calibration.table import SUFFIX
 from rilievo.errors import OptionError, suggest
 from rilievo.io.colour import check_colour_map
+from rilievo.io.dropping import parse_drop
 from rilievo.io.output_table import OUTPUTS
+from rilievo.io.palette import DEPTH_COLOURS
+from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.quality import model_of
 from rilievo.models.settings import parse_pairs
+from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES, TYPES
 from rilievo.types import Camera, CameraSource
 
 ALL = "all"
@@ -24,11 +28,13 @@ ALL = "all"
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """Everything that can be asked of a prediction besides its inputs.
+    """All options of ``rilievo predict`` besides its inputs.
 
     Raises:
         OptionError: If an option is out of range or two do not go together.
     """
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = GROUPS
 
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path(
         "rilievo-output"
@@ -57,15 +63,19 @@ class PredictOptions:
     """A setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
     option for several."""
     yes: bool = False
-    """Agree beforehand to the paid calls of a model that runs elsewhere."""
+    """Agree in advance to the cost of a paid model."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
-    """What to write, with commas: colour, png16, npy, npz, tiff, exr, normals, normals-npy,
-    confidence, ply, glb, html; or all. A JSON that explains the numbers is always beside them."""
+    """Outputs to write, separated by commas: colour, png16, npy, npz, tiff, exr, normals,
+    normals-npy, confidence, ply, glb, html, panel, stereo; or all. A JSON that explains the
+    numbers is always beside them."""
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
     """Intrinsics in pixels of the upright photograph; the centre of its top-left
     pixel is (0, 0). Otherwise from EXIF, else assumed, and the JSON says so."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view in degrees, in place of a camera."""
+    vanishing_points: bool = False
+    """Find an unknown focal length from straight edges at right angles (rooms, houses); it is
+    assumed if they are not clear. Photographs only."""
     known: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES|FILE.csv")
     ] = ()
@@ -80,12 +90,21 @@ class PredictOptions:
     """A length in one photograph: column and row of both ends and the metres between them, or a
     usual thing for the metres: a4, letter, card, door, brick, ... It makes depth metric, alone or
     with --known; for several, repeat the option."""
+    markers: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
+    """Side of the black squares on a page that 'rilievo markers' wrote and that is seen in every
+    photograph. They make depth metric, and several give the focal length where it is not known."""
     sparse: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
     """Depth of another instrument at some pixels (lidar, COLMAP, a phone's depth camera), which
     makes depth metric: a map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text
     with lines u v metres; of many photographs, a folder of files with their names."""
     sparse_unit: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Metres that one count of sparse depth stands for: 0.001 for millimetres."""
+    same_camera: bool = False
+    """Take all photographs as of one camera that does not move: what is known of one (points,
+    lengths or sparse depth) is known of all, at the same pixels."""
+    own_depth: Literal["on", "off"] = "on"
+    """Take metres from the depth that a photograph's file holds (GDepth, Dynamic Depth, Apple's
+    with absolute accuracy), where nothing else is known; off: leave it unused."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres, for metres where a floor is seen."""
     flip: bool = False
@@ -94,20 +113,23 @@ class PredictOptions:
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
     sharp: Literal["on", "off"] = "on"
     """Enlarge the network's answer along the edges of the photograph; off: smoothly."""
+    trim: Literal["on", "off"] = "on"
+    """Leave uniform borders (black bars, margins and frames of scans) out of what the network sees;
+    they have no depth then. off: show it the whole picture."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
-    """What runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the extra
+    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
     'hub', which the others run too, converted once); auto is the usual one of the model."""
     precision: str = "fp32"
     """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
     'hub' with onnxruntime: faster, less exact; it is recorded with the result. In 8 bits the
     embedded network is a model of its own, rilievo/small-int8."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Threads of the network; by default one a core."""
+    """Threads of the network; by default one per core."""
     batch_size: int = 1
     """Photographs that go through the network together; more than one pays on a GPU."""
-    colour_map: str = "viridis"
+    colour_map: str = DEPTH_COLOURS
     """Colours of depth pictures: viridis, turbo, magma, inferno, plasma, spectral, grey."""
     colour_range: Annotated[str | None, tyro.conf.arg(metavar="NEAR,FAR")] = None
     """Depths that get the ends of the colour map, in the units of the result; by default
@@ -116,13 +138,21 @@ class PredictOptions:
     """Most points of a cloud or vertices of a mesh; larger photographs are thinned out."""
     edge: float = 0.08
     """Relative jump in depth between neighbours at which a surface is cut."""
+    drop: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """Parts to leave out of surfaces: sky, background, or background=SHARE, with commas. The
+    background lies beyond that share of the way from near to far; by default beyond half of it."""
+    backing: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.0
+    """Share of the photograph's width by which far surfaces go on behind near ones in glb and ply,
+    in mirrored colours, for views from the side, such as 0.1; 0 for none."""
+    stereo: Annotated[str | None, tyro.conf.arg(metavar="LAYOUT,...")] = None
+    """Layout of the pictures for two eyes: side-by-side, top-bottom or anaglyph; with commas,
+    strength=SHARE of the width (0.03) and convergence=SHARE (0.5; 1 has nothing stand out)."""
     sequence: bool = False
     """Take a folder of frames as one clip, in the order of their names."""
     fps: float = 30.0
-    """Frames a second of a sequence."""
+    """Frames per second of a sequence."""
     independent: bool = False
-    """Leave every frame of a video its own scale, rather than bring the scales together so that
-    nothing flickers."""
+    """Keep each frame's own scale; by default scales are aligned to avoid flicker."""
     resume: bool = False
     """Has no effect here: every run skips what an earlier run with the same options has finished,
     and adds missing formats."""
@@ -131,7 +161,7 @@ class PredictOptions:
     never replaced."""
 
     def __post_init__(self) -> None:
-        for name, kinds, words in _TYPES:
+        for name, kinds, words in TYPES:
             if not isinstance(getattr(self, name), kinds):
                 raise OptionError(f"{name} is {words}, got {getattr(self, name)!r}")
         if not all(isinstance(point, str) for point in self.known):
@@ -142,15 +172,24 @@ class PredictOptions:
         if self.sparse is not None:
             object.__setattr__(self, "sparse", Path(self.sparse))
         object.__setattr__(self, "model", model_of(self.quality, self.model))
-        for name, rule, words in _RULES:
+        for name, rule, words in RULES:
             value = getattr(self, name)
             if value is not None and not rule(value):
                 raise OptionError(f"{_flag(name)} is {words}, got {value}")
-        if self.sharp not in ("on", "off"):
-            raise OptionError(f"--sharp is on or off, got {self.sharp!r}")
+        for name in ("sharp", "trim", "own_depth"):
+            if getattr(self, name) not in ("on", "off"):
+                raise OptionError(f"{_flag(name)} is on or off, got {getattr(self, name)!r}")
+        if self.same_camera and not (self.known or self.known_length or self.sparse):
+            raise OptionError(
+                "--same-camera shares what is known, and nothing is: give --known, --known-length "
+                "or --sparse"
+            )
+        if self.sparse_unit is not None and self.sparse is None:
+            raise OptionError("--sparse-unit is the unit of --sparse FILE, which is not given")
         check_colour_map(self.colour_map)
         _ = self.formats, self.given_camera, self.known_facts, self.limits, self.model_settings
-        for one, other in _EXCLUSIVE:
+        _ = self.dropped, self.stereo_options
+        for one, other in EXCLUSIVE:
             if getattr(self, one) and getattr(self, other):
                 raise OptionError(f"{_flag(one)} and {_flag(other)} do not go together; give one")
 
@@ -169,12 +208,12 @@ class PredictOptions:
 
     @property
     def asks_for_all(self) -> bool:
-        """Whether what cannot be made is left out, rather than refused."""
+        """Whether outputs that cannot be made are left out, rather than refused."""
         return ALL in (name.strip() for name in self.save.split(","))
 
     @property
     def given_camera(self) -> Camera | None:
-        """The camera of ``--camera``."""
+        """Camera of ``--camera``; None if it is not given."""
         if self.camera is None:
             return None
         fx, fy, cx, cy = _numbers("--camera", self.camera, ("FX", "FY", "CX", "CY"))
@@ -185,12 +224,12 @@ class PredictOptions:
 
     @property
     def knows(self) -> bool:
-        """Whether anything is known that gives metres of every kind of depth."""
-        return bool(self.known or self.known_length or self.sparse)
+        """Whether a known size makes every kind of depth metric."""
+        return bool(self.known or self.known_length or self.sparse or self.markers)
 
     @property
     def known_facts(self) -> tuple[Known, ...]:
-        """What ``--known`` and ``--known-length`` say; nothing where ``--known`` names a table."""
+        """Facts of ``--known`` and ``--known-length``; empty if ``--known`` names a table."""
         if self.known_table:
             return ()
         points = tuple(parse_known(text) for text in self.known)
@@ -198,7 +237,7 @@ class PredictOptions:
 
     @property
     def known_table(self) -> Path | None:
-        """The table of ``--known``, where it names one."""
+        """Table that ``--known`` names; None if it names none."""
         tables = [text for text in self.known if text.lower().endswith(SUFFIX)]
         if tables and len(self.known) + len(self.known_length) > 1:
             raise OptionError("--known is one table, or points U,V,METRES: give one of the two")
@@ -208,6 +247,16 @@ class PredictOptions:
     def model_settings(self) -> Mapping[str, str]:
         """The settings of ``--set``, by name."""
         return parse_pairs(self.settings)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The parts of ``--drop``."""
+        return () if self.drop is None else parse_drop(self.drop)
+
+    @property
+    def stereo_options(self) -> StereoOptions:
+        """The parts of ``--stereo``."""
+        return StereoOptions() if self.stereo is None else parse_stereo(self.stereo)
 
     @property
     def limits(self) -> tuple[float, float] | None:
@@ -240,35 +289,3 @@ def _numbers(flag: str, text: str, names: tuple[str, ...]) -> list[float]:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-# What Python callers hand over instead, and would otherwise fail late and far away.
-_TYPES: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
-    ("output", (str, Path), "a path"),
-    ("model", str, "a name in MODELS or the path of an ONNX file as text"),
-    ("save", str, "text such as 'colour,ply'"),
-    ("known", (tuple, list), "a tuple of texts 'u,v,metres'"),
-    ("known_length", (tuple, list), "a tuple of texts 'u1,v1,u2,v2,metres'"),
-    ("settings", (tuple, list), "a tuple of texts 'name=value'"),
-    ("camera", (str, type(None)), "text 'fx,fy,cx,cy'"),
-)
-_EXCLUSIVE = (
-    ("camera", "fov"),
-    ("known", "camera_height"),
-    ("known_length", "camera_height"),
-    ("sparse", "camera_height"),
-    ("sparse", "known"),
-    ("sparse", "known_length"),
-    ("resume", "overwrite"),
-)
-_RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
-    ("fov", lambda value: 0 < value < 180, "between 0 and 180 degrees"),
-    ("camera_height", lambda value: 0 < value < math.inf, "a positive number of metres"),
-    ("sparse_unit", lambda value: 0 < value < math.inf, "a positive number of metres"),
-    ("tile", lambda value: value >= 64, "64 pixels or more"),
-    ("threads", lambda value: value >= 1, "1 or more"),
-    ("batch_size", lambda value: value >= 1, "1 or more"),
-    ("surface_points", lambda value: value >= 100, "100 or more"),
-    ("edge", lambda value: 0 < value < math.inf, "a positive number"),
-    ("fps", lambda value: 0 < value <= 1000, "between 0 and 1000"),
-)

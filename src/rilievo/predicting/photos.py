@@ -1,4 +1,4 @@
-"""Photographs in a stream: decoding, inference and encoding side by side, in bounded memory."""
+"""Prediction of a stream of photographs: decoding, inference and encoding run in parallel."""
 
 import os
 import sys
@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.limits import printable, reason
-from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
 from rilievo.models.speeds import infer_timed
@@ -19,23 +19,22 @@ from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 
 PIXELS_AHEAD = 48_000_000
-"""Decoded pixels that may wait to be inferred, be inferred, and be written: this much each, and
-what goes beyond with the last photograph. It bounds memory, whatever the batch size."""
+"""Decoded pixels that may wait at each of three stages (read, inferred, written); the last
+photograph may exceed it. It bounds memory, whatever the batch size."""
 
 UNREAD_PIXELS = 6_000_000
-"""What a photograph being decoded counts for at least: its true size is known only afterwards. So
-no more than ``PIXELS_AHEAD / UNREAD_PIXELS`` are decoded at once, however many cores there are."""
+"""Least number of pixels that a photograph counts for while it is decoded: its size is unknown."""
 
 MOST_WORKERS = 16
-"""Threads that read, and that write, on machines of more cores than that."""
+"""Largest number of threads that read, and of threads that write."""
 
 MOST_UNPLACED = 256
-"""Photographs whose results are written and wait for their names: what a kill costs at most."""
+"""Largest number of photographs whose results are written but not renamed: a kill loses them."""
 
 Save = Callable[[Job, Photo, Inference], Placement | None]
 """Brings one answer to the photograph's size and writes it; gives what remains to be placed."""
-Prepare = Callable[[Photo], Photo]
-"""Gives a photograph the camera that the user named."""
+Read = Callable[[Path], Photo]
+"""Reads a photograph, with the camera that the user named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class _Waiting:
 
     @property
     def pixels(self) -> int:
-        """Of the photograph; what is expected until it is there."""
+        """Number of pixels of the photograph; the expected one until it is decoded."""
         if not self.future.done():
             return self.expected
         ready = not self.future.cancelled() and not self.future.exception()
@@ -74,7 +73,7 @@ Work = TypeVar("Work", _Waiting, _Inferring, _Writing)
 
 
 class _Queue(Generic[Work]):
-    """Work under way in one pool, oldest first, bounded in number and in pixels."""
+    """Queue of work in one pool, oldest first, bounded in number and in pixels."""
 
     def __init__(self, workers: int, name: str, *, most: int) -> None:
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
@@ -87,20 +86,20 @@ class _Queue(Generic[Work]):
         return len(self.waiting) >= self._most or pixels >= PIXELS_AHEAD
 
     def close(self) -> None:
-        """Drop what has not begun and wait for what has."""
+        """Cancel work that has not begun and wait for the rest."""
         self.pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Readers(_Queue[_Waiting]):
-    """Photographs being decoded ahead of their use."""
+    """Queue of photographs that are decoded ahead of their use."""
 
-    def __init__(self, jobs: Iterable[Job], prepare: Prepare, tally: Tally, workers: int) -> None:
+    def __init__(self, jobs: Iterable[Job], read: Read, tally: Tally, workers: int) -> None:
         super().__init__(workers, "read", most=2 * workers + 2)
-        self._jobs, self._prepare, self._tally = iter(jobs), prepare, tally
+        self._jobs, self._source, self._tally = iter(jobs), read, tally
         self._expected = UNREAD_PIXELS
 
     def next_batch(self, most: int) -> list[tuple[Job, Photo]]:
-        """The next photographs that could be read, fewer if they are large; empty at the end."""
+        """Return the next readable photographs, fewer if they are large; empty at the end."""
         batch: list[tuple[Job, Photo]] = []
         pixels = 0
         while len(batch) < most and pixels < PIXELS_AHEAD:
@@ -116,7 +115,7 @@ class _Readers(_Queue[_Waiting]):
             batch.append((waiting.job, photo))
             size = photo.pixels.size // 3
             pixels += size
-            # A folder's photographs are mostly of one camera: the next is taken to be as large.
+            # A folder's photographs are mostly from one camera: the next has probably this size.
             self._expected = max(size, UNREAD_PIXELS)
         return batch
 
@@ -126,11 +125,11 @@ class _Readers(_Queue[_Waiting]):
             self.waiting.append(_Waiting(job, future, self._expected))
 
     def _read(self, job: Job) -> Photo:
-        return self._prepare(read_photo(job.source))
+        return self._source(job.source)
 
 
 class _Placers:
-    """Results that wait for their names: all that came while others were placed go together.
+    """Placement of results in groups: all that arrive during one placement form the next.
 
     A sync of the disk takes as long for many files as for one, and longer than most photographs.
     """
@@ -143,19 +142,19 @@ class _Placers:
         self._future: Future[list[OutputError | None]] | None = None
 
     def add(self, job: Job, placement: Placement) -> None:
-        """Place this one as soon as those before it are done."""
+        """Place a result as soon as those before it are placed."""
         self._waiting.append((job, placement))
         if self._future is None or self._future.done() or len(self._waiting) >= MOST_UNPLACED:
             self._next()
 
     def close(self) -> None:
-        """Place all."""
+        """Place all results that wait."""
         while self._future is not None or self._waiting:
             self._next()
         self._pool.shutdown()
 
     def _next(self) -> None:
-        """Wait for those that are under way, count them, and begin with the next."""
+        """Wait for the group under way, count it, and start the next."""
         if self._future is not None:
             for (job, _), error in zip(self._under_way, self._future.result(), strict=True):
                 if error is None:
@@ -168,14 +167,14 @@ class _Placers:
 
 
 class _Writers(_Queue[_Writing]):
-    """Answers being brought to their photographs' size and written."""
+    """Queue of network outputs that are resized to their photographs' size and written."""
 
     def __init__(self, save: Save, tally: Tally, workers: int) -> None:
         super().__init__(workers, "write", most=2 * workers + 2)
         self._save, self._tally, self._placers = save, tally, _Placers(tally)
 
     def write(self, answers: Iterable[tuple[Job, Photo, Inference]]) -> None:
-        """Write some more, and wait for the oldest while too many are under way."""
+        """Queue more results, and wait for the oldest while the queue is full."""
         for job, photo, inference in answers:
             while self.is_full:
                 self._settle_oldest()
@@ -183,7 +182,7 @@ class _Writers(_Queue[_Writing]):
             self.waiting.append(_Writing(job, future, photo.pixels.size // 3))
 
     def settle(self) -> None:
-        """Wait for all that was not dropped, and count it; once more after an interruption."""
+        """Wait for all work that was not cancelled, and count it, even after an interruption."""
         try:
             self._settle_all()
         except KeyboardInterrupt:
@@ -200,7 +199,7 @@ class _Writers(_Queue[_Writing]):
         if future.cancelled():
             self.waiting.popleft()
             return
-        future.exception()  # waits; an interruption meanwhile finds it in the queue still
+        future.exception()  # waits; if interrupted, the work is still in the queue
         self._settle(self.waiting.popleft())
 
     def _settle(self, writing: _Writing) -> None:
@@ -221,15 +220,15 @@ def predict_photos(
     tally: Tally,
     *,
     batch_size: int,
-    prepare: Prepare,
+    read: Read,
     save: Save,
 ) -> None:
-    """Predict every job and write its results; what fails is told to ``tally`` and passed over.
+    """Predict every job and write its results; failures are counted by ``tally`` and skipped.
 
     Results are written in the order of the jobs, though several may be written at once.
     """
     workers = min(max(2, os.cpu_count() or 1), MOST_WORKERS)
-    readers = _Readers(jobs, prepare, tally, workers)
+    readers = _Readers(jobs, read, tally, workers)
     # One batch at a time: two runs of one network take the cores from each other. A second waits
     # already, so that the network is never idle.
     network: _Queue[_Inferring] = _Queue(1, "infer", most=2)
@@ -245,7 +244,7 @@ def predict_photos(
     finally:
         if sys.exc_info()[0] is not None:
             model.interrupt()
-        # Also after an interruption: what is being written is finished, and counted.
+        # Writes under way are completed and counted, even after an interruption.
         readers.close()
         network.close()
         if sys.exc_info()[0] is not None:
@@ -257,7 +256,7 @@ def predict_photos(
 def _answers(
     inferring: _Inferring, model: Model, tally: Tally
 ) -> list[tuple[Job, Photo, Inference]]:
-    """Answers for a batch; where it fails as a whole, for each photograph by itself."""
+    """Network outputs of a batch; if it fails as a whole, of each photograph by itself."""
     batch = inferring.batch
     try:
         answers = inferring.future.result()
@@ -272,7 +271,7 @@ def _answers(
 def _answer(
     job: Job, photo: Photo, model: Model, tally: Tally
 ) -> list[tuple[Job, Photo, Inference]]:
-    """The answer for one photograph of a batch that failed; none if it was this one's fault."""
+    """Network output of one photograph of a batch that failed; empty if this one fails too."""
     try:
         [answer] = model.infer([photo])
     except Exception as error:
@@ -282,14 +281,14 @@ def _answer(
 
 
 def fail(job: Job, error: Exception, tally: Tally) -> None:
-    """Count one input as failed and say why; a defect of ours stops no other input either."""
+    """Count one input as failed and report why; even a defect of rilievo does not end the run."""
     if not isinstance(error, RilievoError | MemoryError):
         tally.trace(error)
     tally.failed(one_line(job, error))
 
 
 def one_line(job: Job, error: Exception) -> str:
-    """What failed, beginning with the input's name, which is said once and on one line."""
+    """Message about a failure, on one line, which begins with the input's name."""
     name = printable(job.source)
     if isinstance(error, MemoryError):
         return f"{name}: too little memory for this photograph: make it smaller"

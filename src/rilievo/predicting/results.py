@@ -1,12 +1,13 @@
-"""From a network's answer to files: camera, metres, writing, and knowing what is finished."""
+"""Results of photographs: from a network's output to files, and which inputs are finished."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from pathlib import Path
 
-from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.errors import InputError, OptionError, OutputError, RilievoError, needing
 from rilievo.io.atomic import discard
 from rilievo.io.limits import printable, reason
 from rilievo.io.marks import is_torn
@@ -14,73 +15,68 @@ from rilievo.io.merging import MEND, fault_of, told_apart
 from rilievo.io.output_table import OUTPUTS, Need, Output
 from rilievo.io.outputs import check_outputs, parts_of, write_parts
 from rilievo.io.ownership import pending_path
+from rilievo.io.photo import read_photo
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Inference, Model
+from rilievo.models.trimming import border_note
+from rilievo.predicting.focal import with_camera
 from rilievo.predicting.inputs import Job, Medium
-from rilievo.predicting.metres import metres_of, of_table, sparse_facts, trust, with_metres
+from rilievo.predicting.metres import (
+    joined,
+    known_of,
+    metres_of,
+    sparse_facts,
+    trust,
+    with_markers,
+    with_metres,
+    with_own_depth,
+)
 from rilievo.predicting.options import PredictOptions
-from rilievo.types import Camera, CameraSource, Photo, Setting
-
-
-def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo:
-    """The photograph with the camera that the user named, if any.
-
-    Raises:
-        InputError: If the camera's centre lies outside, as it does when the intrinsics belong to
-            another resolution.
-    """
-    if fov is not None:
-        camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
-    if camera is None:
-        return photo
-    height, width = photo.shape
-    cx, cy = camera.K[0, 2], camera.K[1, 2]
-    if not (0 <= cx < width and 0 <= cy < height):
-        raise InputError(
-            f"{printable(photo.name)}: the camera's centre ({cx:g}, {cy:g}) lies outside its "
-            f"{width}x{height} pixels: are the intrinsics for another resolution?"
-        )
-    return replace(photo, camera=camera)
+from rilievo.types import Photo, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Writes the results of one run's photographs, and knows which are finished."""
+    """Writer of the results of one run's photographs; it knows which ones are finished."""
 
     model: Model
     options: PredictOptions
     note: Callable[[str], None] = lambda message: None
-    """Told of what was done but deserves a look."""
+    """Function called with each note for the user."""
+    first: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
+    """Name and size of the first photograph of ``--same-camera``; the others must match it."""
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """What is to be written; of ``all``, what this model and installation can give."""
-        options = self.options
-        if not options.asks_for_all:
-            return options.formats
+        """Outputs to write; for ``all``, those that this model and installation can make."""
+        if not self.options.asks_for_all:
+            return self.options.formats
         return tuple(
             name
-            for name in options.formats
+            for name in self.options.formats
             if not self._missing(name) and _is_installed(OUTPUTS[name])
         )
 
     def left_out_of_all(self) -> Iterator[str]:
-        """What ``all`` would write too, were its package installed."""
+        """Notes on outputs of ``all`` that lack only an installed package."""
         for name in self.options.formats if self.options.asks_for_all else ():
             extra = OUTPUTS[name].extra
             if not self._missing(name) and not _is_installed(OUTPUTS[name]):
                 yield f"--save all leaves out {name}, which needs rilievo[{extra}]"
 
     def check(self) -> None:
-        """Refuse, before any work, what no photograph could be given.
+        """Refuse, before any work, outputs that cannot be made for any photograph.
 
         Raises:
             OptionError: If a format needs what the model does not give.
             MissingExtraError: If a format needs a package that is not installed.
         """
         check_outputs(self.formats)
+        if self.options.markers is not None:
+            with needing("--markers", "markers"):
+                import cv2  # noqa: F401
         for name in self.formats:
             missing = self._missing(name)
             if missing == [Need.CAMERA] and self.model.card.kind is not None:
@@ -95,7 +91,7 @@ class Results:
                 )
 
     def _missing(self, name: str) -> list[Need]:
-        """What a format needs and this model, with what the user knows, does not give."""
+        """Needs of a format that this model, with the sizes that the user knows, does not meet."""
         card = self.model.card
         is_depth = self.options.knows or (card.kind is not None and card.kind.is_depth)
         given = {
@@ -107,41 +103,74 @@ class Results:
         }
         return [need for need in OUTPUTS[name].needs if not given[need]]
 
+    def read(self, path: Path) -> Photo:
+        """Read a photograph, with its own depth only where that may give metres."""
+        options = self.options
+        known = options.knows or options.camera_height is not None
+        return self.prepare(read_photo(path, own_depth=options.own_depth == "on" and not known))
+
     def prepare(self, photo: Photo) -> Photo:
-        """Give a photograph the camera that the user named."""
-        return with_camera(photo, self.options.given_camera, self.options.fov)
-
-    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
-        """Bring an answer to the photograph's size, to metres where asked, and write its parts.
-
-        Returns:
-            What remains to be placed, best with others; None where the results are in place.
+        """Give a photograph the camera that the user named.
 
         Raises:
-            RilievoError: If that cannot be done; nothing half-written is left.
+            InputError: If its size differs under ``--same-camera``, or the camera does not fit it.
+        """
+        if self.options.same_camera:
+            self._check_size(photo)
+        return with_camera(photo, self.options.given_camera, self.options.fov)
+
+    def take_size(self, jobs: Iterable[Job]) -> None:
+        """Take the size of the first readable photograph as the size of all."""
+        for job in jobs:
+            if job.medium is not Medium.PHOTO:
+                continue
+            with suppress(RilievoError):
+                self.first.append((str(job.source), read_photo(job.source, own_depth=False).shape))
+                return
+
+    def _check_size(self, photo: Photo) -> None:
+        if not self.first:
+            return
+        name, (height, width) = self.first[0]
+        if photo.shape != (height, width):
+            raise InputError(
+                f"{printable(photo.name)}: is {photo.shape[1]}x{photo.shape[0]}, but "
+                f"{printable(name)} {width}x{height}: --same-camera takes photographs of one size"
+            )
+
+    def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
+        """Finish a prediction at the photograph's size, in metres if asked, and write its parts.
+
+        Returns:
+            A placement to complete, best with others; None if the results are in place.
+
+        Raises:
+            RilievoError: If that cannot be done; no partial results are left.
         """
         formats, metres = self._with_broken(job), metres_of(self.options, job, photo.shape)
         if Need.NORMALS not in parts_of(formats) and metres.camera_height is None:
-            # Bringing them to the photograph's size takes three times as long as the depth.
+            # Without normals, sharpening follows the edges for two fields instead of five.
             inference = replace(inference, normals=None)
-        prediction, fitted = with_metres(self.model.finish(inference, photo), metres)
-        if fitted is not None and fitted.warning is not None:
-            self.note(f"{printable(job.source)}: {fitted.warning}")
+        finished = self.model.finish(inference, photo)
+        if self.options.markers is not None:
+            finished, found = with_markers(finished, self.options.markers)
+            metres = joined(found, metres)
+        prediction, fitted = with_metres(finished, metres)
+        remark = None if fitted is None else fitted.warning
+        if not metres and self.options.own_depth == "on":
+            prediction, remark = with_own_depth(prediction, photo.own_depth)
+        for each in filter(None, (remark, border_note(self.model, photo))):
+            self.note(f"{printable(job.source)}: {each}")
         if self.options.known_table is None and prediction.calibration is not None:
             self.note(f"{printable(job.source)}: {trust(prediction.calibration)}")
-        return write_parts(
-            prediction,
-            job.target,
-            formats,
-            self.save_options(),
-            run=self.run_facts(job),
-        )
+        run = self.run_facts(job)
+        return write_parts(prediction, job.target, formats, self.save_options(), run=run)
 
     def is_finished(self, job: Job) -> bool:
         """Whether an earlier run with the same options and the same photograph has finished.
 
         Raises:
-            OutputError: If there are results, but of other options: mixing them helps nobody.
+            OutputError: If there are results of other options, which must not be mixed.
         """
         path = sidecar_path(job.target)
         if self.options.overwrite or not path.exists():
@@ -160,12 +189,12 @@ class Results:
         if fault is not None:
             self.note(f"{printable(job.target.parent / fault)}: made anew")
             return False
-        # Where the system refused to remove it at the end of the earlier run.
+        # A leftover, if the system refused to remove it at the end of the earlier run.
         discard(pending_path(job.target))
         return True
 
     def _with_broken(self, job: Job) -> tuple[str, ...]:
-        """What is to be written of a photograph: what is asked, and what is no longer whole."""
+        """Outputs to write for a photograph: those asked for, and those that are damaged."""
         try:
             before = None if self.options.overwrite else read_sidecar(sidecar_path(job.target))
         except InputError:
@@ -175,10 +204,10 @@ class Results:
         return tuple(name for name in OUTPUTS if name in broken | {*self.formats})
 
     def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
-        """What is to be written of a video, all of it anew, and whether something is there already.
+        """Outputs to write for a video, and whether there are results already.
 
-        A folder of frames holds several formats, so what an agreeing run wrote is written again
-        with what is added.
+        A folder of frames holds several formats, so the outputs of an earlier run with the same
+        options are written again together with the added ones.
         """
         try:
             before = None if self.options.overwrite else read_sidecar(sidecar_path(job.target))
@@ -188,7 +217,7 @@ class Results:
         return tuple(name for name in OUTPUTS if name in there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
-        """What else decides the files: options, and the source by size and time."""
+        """Other facts that the files depend on: options, and size and time of the source."""
         options = self.options
         try:
             size, modified = _fingerprint(job)
@@ -204,26 +233,36 @@ class Results:
             "known": " ".join(
                 (*options.known, *options.known_length)
                 if options.known_table is None
-                else map(str, of_table(options.known_table, job))
+                else map(str, known_of(options, job))
             ),
             **sparse_facts(options, job),
             "camera_height": options.camera_height,
+            # Defaults are left out, so that results of earlier versions still agree.
+            **({} if options.own_depth == "on" else {"own_depth": options.own_depth}),
+            **({} if options.markers is None else {"markers": options.markers}),
+            **({"vanishing_points": True} if options.vanishing_points else {}),
             "colour_map": options.colour_map,
             "colour_range": options.colour_range,
             "surface_points": options.surface_points,
             "edge": options.edge,
+            "drop": options.drop,
+            **({"backing": options.backing} if options.backing else {}),
+            "stereo": options.stereo,
             "source_bytes": size,
             "source_modified_ns": modified,
         }
 
     def save_options(self) -> SaveOptions:
-        """How files are written."""
+        """Options of writing files."""
         options = self.options
         return SaveOptions(
             colour_map=options.colour_map,
             colour_limits=options.limits,
             surface_points=options.surface_points,
             edge=options.edge,
+            drop=options.dropped,
+            backing=options.backing,
+            stereo=options.stereo_options,
             overwrite=options.overwrite,
         )
 
@@ -233,7 +272,7 @@ def _is_installed(output: Output) -> bool:
 
 
 def _fingerprint(job: Job) -> tuple[int, int]:
-    """Bytes and time of a file; of a folder of frames, their sum and the latest."""
+    """Bytes and time of a file; for a folder of frames, their sum and the latest time."""
     facts = job.source.stat()
     if job.medium is not Medium.SEQUENCE:
         return facts.st_size, facts.st_mtime_ns

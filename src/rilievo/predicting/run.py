@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rilievo.calibration import KnownLength
-from rilievo.calibration.table import read_known_table
+from rilievo.calibration.table import read_known_table, shared_known
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
@@ -12,7 +12,9 @@ from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
+from rilievo.models.trimming import Trimmed
 from rilievo.predicting.consent import agree_to_pay
+from rilievo.predicting.focal import VanishingCamera
 from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photos import fail, predict_photos
@@ -25,11 +27,11 @@ def predict_files(
 ) -> Summary:
     """Predict photographs, folders and videos, and write the results.
 
-    One input that fails is reported and passed over; files appear whole or not at all.
+    An input that fails is reported and skipped. Writes are atomic.
 
     Args:
         inputs: Files, folders (recursive) or patterns.
-        options: What to do with them.
+        options: Options of the run; the defaults if None.
         show: Whether to show progress on standard error.
 
     Raises:
@@ -45,20 +47,21 @@ def predict_files(
     if not total:
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options, total)
-    model = load_model(
-        options.model,
-        kind=options.kind,
-        device=options.device,
-        engine=options.engine,
-        precision=options.precision,
-        threads=options.threads,
-        settings=options.model_settings,
-    )
+    model = load(options)
     agree_to_pay(model, _jobs(inputs, options), options)
-    model = refined(model, flip=options.flip, tile=options.tile, sharp=options.sharp == "on")
+    model = refined(
+        model,
+        flip=options.flip,
+        tile=options.tile,
+        sharp=options.sharp == "on",
+        vanishing_points=options.vanishing_points,
+        trim=options.trim == "on",
+    )
     with Tally(output=options.output, total=total, show=show) as tally:
         results = Results(model=model, options=options, note=tally.note)
         results.check()
+        if options.same_camera:
+            results.take_size(_jobs(inputs, options))
         make_ready(options.output)
         for message in left_out.unreadable:
             tally.failed(message)
@@ -75,13 +78,39 @@ def predict_files(
     return tally.summary()
 
 
-def refined(model: Model, *, flip: bool, tile: int | None, sharp: bool = False) -> Model:
-    """The model with the refinements that are asked for: tiles, the mirror, then sharp edges."""
+def load(options: PredictOptions) -> Model:
+    """Load the model that the options name, with their device, engine and precision."""
+    return load_model(
+        options.model,
+        kind=options.kind,
+        device=options.device,
+        engine=options.engine,
+        precision=options.precision,
+        threads=options.threads,
+        settings=options.model_settings,
+    )
+
+
+def refined(
+    model: Model,
+    *,
+    flip: bool,
+    tile: int | None,
+    sharp: bool = False,
+    vanishing_points: bool = False,
+    trim: bool = False,
+) -> Model:
+    """Refine a model as asked: tiles, mirror, sharp edges, camera, trimmed borders."""
     if tile is not None:
         model = Tiled(model, tile)
     if flip:
         model = FlipAveraged(model)
-    return Sharpened(model) if sharp else model
+    if sharp:
+        model = Sharpened(model)
+    if vanishing_points:
+        model = VanishingCamera(model)
+    # Outermost: all else is shown the inside alone. Only depth can say where there is no answer.
+    return Trimmed(model) if trim and model.card.kind is not None else model
 
 
 def predict_jobs(
@@ -91,21 +120,21 @@ def predict_jobs(
     tally: Tally,
     ready: Callable[[Path], None] | None = None,
 ) -> None:
-    """Predict photographs in a stream, then clips one by one; what fails is told and passed over.
+    """Predict photographs in a stream, then clips one by one; failures are reported and skipped.
 
     Args:
         photos: Jobs of single photographs.
         clips: Jobs of videos and sequences.
-        results: Writes what is predicted.
-        tally: Counts what happens.
-        ready: Makes a folder for results ready; ``make_ready`` when None.
+        results: Writer of the results.
+        tally: Counter of successes, failures and notes.
+        ready: Function that prepares a folder for results; ``make_ready`` if None.
     """
     predict_photos(
         _unfinished(photos, results, tally, ready or make_ready),
         results.model,
         tally,
         batch_size=results.options.batch_size,
-        prepare=results.prepare,
+        read=results.read,
         save=results.write,
     )
     for job in clips:
@@ -113,7 +142,7 @@ def predict_jobs(
 
 
 def make_ready(folder: Path) -> None:
-    """Make a folder for results, and remove what a run that was killed left half-written in it.
+    """Make a folder for results, and remove partial files that a killed run left in it.
 
     Raises:
         OutputError: If the system refuses.
@@ -147,43 +176,57 @@ def _jobs(
 
 
 def check_known(options: PredictOptions, inputs: int) -> None:
-    """Refuse points of one photograph where several are named, and a table that cannot be used.
+    """Refuse points of one photograph if there are several, and a table that cannot be used.
 
     Args:
-        options: What is asked.
-        inputs: Photographs and videos that were found.
+        options: Options of the run.
+        inputs: Number of photographs and videos that were found.
 
     Raises:
         OptionError: If one point would scale several photographs.
         InputError: If the table cannot be read.
     """
     if options.known_table is not None:
-        read_known_table(options.known_table)
+        (shared_known if options.same_camera else read_known_table)(options.known_table)
+    elif options.same_camera:
+        if options.sparse is not None and options.sparse.is_dir():
+            raise OptionError(
+                f"--same-camera takes one file of --sparse, got the folder "
+                f"{printable(options.sparse)}"
+            )
     elif options.sparse is not None and inputs > 1 and not options.sparse.is_dir():
         raise OptionError(
             f"--sparse {printable(options.sparse)} is of one photograph, and {inputs} were found: "
-            "name a folder with one file for each"
+            "name a folder with one file for each, or give --same-camera if it never moved"
         )
     elif options.known_facts and inputs > 1:
         [first, *_] = options.known_facts
         what = "length" if isinstance(first, KnownLength) else "point"
         raise OptionError(
             f"known {what} {first} belongs to one photograph, and {inputs} were found: "
-            "give a table, --known FILE.csv with the header file,u,v,metres"
+            "give a table, --known FILE.csv with the header file,u,v,metres, or --same-camera if "
+            "it never moved"
         )
 
 
 def without_effect(inputs: Sequence[str | Path], options: PredictOptions) -> list[str]:
-    """Options that were given and change nothing."""
+    """Notes on options that were given but have no effect."""
+    notes: list[str] = []
     if options.sequence and not any(Path(name).is_dir() for name in inputs):
-        return ["--sequence is about folders of frames, and none was named"]
-    return []
+        notes.append("--sequence is about folders of frames, and none was named")
+    if options.drop and not {"ply", "glb", "html"} & {*options.formats}:
+        notes.append("--drop is about surfaces, and none is saved: add ply, glb or html to --save")
+    if options.backing and not {"ply", "glb"} & {*options.formats}:
+        notes.append(
+            "--backing is about meshes and clouds, and none is saved: add glb or ply to --save"
+        )
+    return notes
 
 
 def _unfinished(
     jobs: Iterable[Job], results: Results, tally: Tally, ready: Callable[[Path], None]
 ) -> Iterator[Job]:
-    """The jobs that are to be done, their folders made; others are counted."""
+    """Yield the unfinished jobs, with their folders made, and count the others."""
     folder: Path | None = None
     for job in jobs:
         try:

@@ -8,8 +8,8 @@ from rilievo.io.live import live_frames
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.quality import model_of
+from rilievo.predicting.focal import with_camera
 from rilievo.predicting.given import CameraLike, read_camera
-from rilievo.predicting.results import with_camera
 from rilievo.predicting.run import refined
 from rilievo.types import Photo, Prediction
 
@@ -24,21 +24,21 @@ def stream(
     sharp: bool = True,
     newest: bool = False,
 ) -> Iterator[Prediction]:
-    """Predict frames as they come, in constant memory.
+    """Predict frames as they arrive, in constant memory.
 
-    Each frame is predicted by itself; for depth that does not flicker over a whole video see
+    Each frame is predicted independently; for depth that does not flicker over a whole video use
     ``rilievo.predict_files``.
 
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
             srt) or a video file.
-        model: As ``rilievo.predict``.
-        quality: As ``rilievo.predict``.
-        camera: As ``rilievo.predict``.
-        fov: As ``rilievo.predict``.
-        sharp: As ``rilievo.predict``.
-        newest: Predict the latest frame each time and leave out what came in between, as a robot
-            wants it; every frame when False.
+        model: Same as in ``rilievo.predict``.
+        quality: Same as in ``rilievo.predict``.
+        camera: Same as in ``rilievo.predict``.
+        fov: Same as in ``rilievo.predict``.
+        sharp: Same as in ``rilievo.predict``.
+        newest: Whether only the latest frame is predicted each time, as a robot needs; if False,
+            every frame is.
 
     Raises:
         InputError: If the source cannot be opened, breaks off, or has no frame.

@@ -1,4 +1,4 @@
-"""The first time through a video: every frame is predicted, and what spans frames is found."""
+"""The first pass over a video: every frame is predicted, and corrections of scale are found."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from rilievo.io.outputs import check_parts, parts_of
 from rilievo.io.sidecar import describe
 from rilievo.models.base import Inference, Model
 from rilievo.models.sampling import shrink
+from rilievo.models.trimming import seen_by, within
 from rilievo.predicting.ahead import read_ahead
 from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.predicting.looks import look_at
@@ -23,21 +24,21 @@ from rilievo.types import Camera, Photo, Prediction
 _PIXELS_AHEAD = 16_000_000
 
 Report = Callable[[int, int | None], None]
-"""Told how many frames are done, and of how many, where that is known."""
+"""Function called with the number of frames done and the total, or None if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What the first time through a video told.
+    """Results of the first pass over a video.
 
     Attributes:
-        ticks: When each frame is shown, in the source's time.
-        corrections: One a frame.
+        ticks: Time at which each frame is shown, in the source's time [ticks].
+        corrections: One correction per frame.
         shots: Indices of the frames at which a shot begins.
-        metric: How depth becomes metres, where the user knows enough.
-        camera: That of the first frame, which the network may have seen in it.
-        about: What the JSON says of the first frame, and so of all.
-        fault: What was broken in the source.
+        metric: Conversion of depth to metres; None if no size is known.
+        camera: Camera of the first frame, which the network may have predicted.
+        about: Facts about the first frame, which the JSON gives for all.
+        fault: Fault in the source; None if there is none.
     """
 
     ticks: tuple[int, ...]
@@ -68,8 +69,9 @@ def survey(
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
                 first = _begin(model.finish(answer, photo), options)
-            small = Photo(pixels=shrink(photo.pixels, _size_of(answer)), name=photo.name)
-            checked = model.finish(_only(answer, parts), small)
+            seen = seen_by(model, photo).pixels
+            small = Photo(pixels=shrink(seen, _size_of(answer)), name=photo.name)
+            checked = within(model).finish(_only(answer, parts), small)
             spool.append(_answer_of(checked))
             if track is not None and checked.depth_or_none is not None:
                 track.watch(look_at(checked.depth, small))
@@ -92,7 +94,7 @@ def survey(
 
 
 def frames_ahead(source: FrameSource) -> Iterator[Frame]:
-    """The frames of a video, decoded while others are worked on."""
+    """Yield the frames of a video, decoded ahead of their use."""
     height, width = source.size
     return read_ahead(source, most=max(1, min(8, _PIXELS_AHEAD // (height * width))))
 
@@ -105,7 +107,7 @@ class _First:
 
 
 def _begin(prediction: Prediction, options: ClipOptions) -> _First:
-    """Refuse what cannot be done before any more work, and find metres."""
+    """Find metres from the first frame, and refuse outputs that cannot be made."""
     metric = options.calibrate(prediction)
     if metric is not None:
         prediction = metric.applied_to(prediction)
@@ -115,7 +117,7 @@ def _begin(prediction: Prediction, options: ClipOptions) -> _First:
 
 
 def _from_first(corrections: list[Correction]) -> list[Correction]:
-    """Corrections that leave the first frame, which metres were found in, as it is."""
+    """Change corrections so that the first frame, in which metres were found, stays as it is."""
     first = corrections[0]
     return [
         Correction(scale=each.scale / first.scale, shift=(each.shift - first.shift) / first.scale)
@@ -148,7 +150,7 @@ def _answer_of(prediction: Prediction) -> Inference:
 
 
 def _only(answer: Inference, parts: set[Need]) -> Inference:
-    """Depth, which frames are compared by, and what outputs are made of."""
+    """Keep depth, by which frames are compared, and the parts that the outputs need."""
     return Inference(
         depth=answer.depth,
         valid=answer.valid,

@@ -5,38 +5,43 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from rilievo.errors import CalibrationError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.frames import FrameFolder, FrameSource
+from rilievo.io.limits import printable
 from rilievo.io.video import VideoReader
 from rilievo.predicting.clip import predict_clip
 from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.metres import metres_of, with_metres
+from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
 from rilievo.predicting.summary import Tally
-from rilievo.types import Prediction
+from rilievo.types import OwnDepth, Prediction
 
 
 def predict_video(job: Job, results: Results, tally: Tally) -> None:
     """Predict one video, or one folder of frames, unless an earlier run has finished it.
 
     Raises:
-        RilievoError: If that cannot be done; nothing half-written is left.
+        RilievoError: If that cannot be done; no partial results are left.
     """
     if results.is_finished(job):
         tally.finished_before()
         return
+    _refuse_photo_options(results.options)
     # A clip that is stopped leaves nothing to go on from.
     tally.begins_anew = job.source
     start = time.perf_counter()
     folder = job.target.parent
     make_folder(folder)
     sweep_parts(folder)
+    source = _open(job, results)
     sidecar = predict_clip(
-        _open(job, results),
+        source,
         results.model,
         job.target,
-        _options(job, results),
+        _options(job, results, source.own_depth if isinstance(source, FrameFolder) else None),
         _Meter(job.source, tally),
     )
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning
@@ -50,15 +55,34 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
 def _open(job: Job, results: Results) -> FrameSource:
     if job.medium is Medium.SEQUENCE:
         rate = Fraction(results.options.fps).limit_denominator(1001)
-        return FrameFolder(job.source, rate=rate)
+        return FrameFolder(job.source, rate=rate, own_depth=results.options.own_depth == "on")
     return VideoReader(job.source)
 
 
-def _options(job: Job, results: Results) -> ClipOptions:
-    def calibrate(first: Prediction) -> Metric | None:
-        prediction, fitted = with_metres(
-            first, replace(metres_of(results.options, job, first.shape), smooth=False)
+def _refuse_photo_options(options: PredictOptions) -> None:
+    """Options of single photographs.
+
+    Raises:
+        CalibrationError: If one is given.
+    """
+    if options.vanishing_points:
+        raise CalibrationError("--vanishing-points is for photographs: give --fov")
+    if options.markers is not None:
+        raise CalibrationError(
+            "--markers is for photographs: measure a point of its first frame, and give "
+            "--known U,V,METRES"
         )
+
+
+def _options(job: Job, results: Results, own: OwnDepth | None) -> ClipOptions:
+    def calibrate(first: Prediction) -> Metric | None:
+        metres = metres_of(results.options, job, first.shape)
+        if own is not None and not metres:
+            results.note(
+                f"{printable(job.source)}: depth that its frames hold ({own.source}) is not used: "
+                "give --known U,V,METRES for metres"
+            )
+        prediction, fitted = with_metres(first, replace(metres, smooth=False))
         if fitted is None or prediction.calibration is None:
             return None
         return Metric(fit=fitted.fit, facts=prediction.calibration)
@@ -76,14 +100,14 @@ def _options(job: Job, results: Results) -> ClipOptions:
 
 
 class _Meter:
-    """Turns frames done into a line about one video."""
+    """Reporter of one video's progress."""
 
     def __init__(self, source: Path, tally: Tally) -> None:
         self._name, self._tally = source.name, tally
         self._start = time.perf_counter()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Say how far it is; every frame counts twice, once each time through."""
+        """Report the progress; every frame counts twice, once per pass."""
         rate = done / max(time.perf_counter() - self._start, 1e-9)
         share = f"{100 * done // total} %" if total else f"{done // 2} frames"
         left = f", {(total - done) / rate:.0f} s left" if total else ""

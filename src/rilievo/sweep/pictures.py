@@ -1,4 +1,4 @@
-"""Pictures of a sweep: photograph, truth and every backbone's answer, side by side."""
+"""Pictures of a sweep: photograph, ground truth and every prediction side by side."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.io.atomic import replacing
-from rilievo.io.colour import ColourRange, Drawn, colour_range, colourise, normals_picture
+from rilievo.io.colour import ColourRange, colour_range, colourise, normals_picture
 from rilievo.types import Prediction, Truth
 
 _WIDTH = 240
@@ -20,12 +20,12 @@ _UNKNOWN = np.array([128, 128, 128], np.uint8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One image with what is known and what was said of it.
+    """One image with its ground truth and predictions.
 
     Attributes:
-        photo: As the networks saw it, before it was resized.
-        truth: At the photograph's size.
-        answers: By title, at the photograph's size.
+        photo: Photograph after the input crop, before resizing.
+        truth: Ground truth at the photograph's size.
+        answers: Predictions at the photograph's size, by title.
     """
 
     photo: UInt8[np.ndarray, "h w 3"]
@@ -34,25 +34,29 @@ class Scene:
 
 
 def depth_sheet(scenes: Sequence[Scene]) -> Image.Image:
-    """A row a scene: photograph, true depth, predicted depth; one range of colours a row."""
-    rows = []
+    """One row per scene: photograph, true depth, predicted depth; one colour range per row.
+
+    Near is bright; the range is printed on the picture of the truth.
+    """
+    rows, notes = [], []
     for scene in scenes:
         truth = scene.truth
         assert truth.depth is not None, "a sheet of depth has it"
         assert truth.depth_valid is not None, "comes with depth"
         true = DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
-        limits = colour_range(true, Drawn.DEPTH)
+        limits = colour_range(true)
         row = {"photograph": scene.photo, "truth": _coloured(true, limits)}
         for title, answer in scene.answers.items():
             assert answer.depth is not None, "a sheet of depth has predictions of it"
             depth = DepthMap(values=answer.depth.values, kind=DepthKind.METRIC)
             row[title] = _coloured(depth, limits)
         rows.append(row)
-    return _sheet(rows)
+        notes.append(f"{1 / limits.high:.3g} to {1 / limits.low:.3g} m" if limits.low > 0 else "")
+    return _sheet(rows, notes)
 
 
 def normals_sheet(scenes: Sequence[Scene]) -> Image.Image:
-    """A row a scene: photograph, true normals, predicted ones."""
+    """One row per scene: photograph, true normals, predicted normals."""
     rows = []
     for scene in scenes:
         truth = scene.truth
@@ -67,9 +71,9 @@ def normals_sheet(scenes: Sequence[Scene]) -> Image.Image:
 
 
 def certainty_sheet(scenes: Sequence[Scene]) -> Image.Image:
-    """A row a scene: photograph, then kappa, bright where normals are said to be sure.
+    """One row per scene: photograph, then kappa, bright where normals are confident.
 
-    The range of grey is that of each row, from the 2nd to the 98th percentile.
+    Each row has its own range of grey, from the 2nd to the 98th percentile of log kappa.
     """
     rows = []
     for scene in scenes:
@@ -90,7 +94,7 @@ def certainty_sheet(scenes: Sequence[Scene]) -> Image.Image:
 
 
 def kappa_of(confidence: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """Kappa, from the confidence kappa / (1 + kappa) that a probe's model gives."""
+    """Convert a probe's confidence kappa / (1 + kappa) back to kappa."""
     inside = np.clip(confidence, 1e-6, 1 - 1e-6)
     return (inside / (1 - inside)).astype(np.float32)
 
@@ -99,14 +103,14 @@ def write_sheet(sheet: Image.Image, path: Path) -> None:
     """Write a PNG.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     with replacing(path) as part:
         sheet.save(part, format="PNG")
 
 
 def _coloured(depth: DepthMap, limits: ColourRange) -> UInt8[np.ndarray, "h w 3"]:
-    return colourise(depth, colour_map="turbo", limits=limits, what=Drawn.DEPTH)
+    return colourise(depth, limits=limits)
 
 
 def _normals(
@@ -115,7 +119,10 @@ def _normals(
     return np.where(valid[..., None], normals_picture(normals), _UNKNOWN)
 
 
-def _sheet(rows: Sequence[Mapping[str, UInt8[np.ndarray, "_ _ 3"]]]) -> Image.Image:
+def _sheet(
+    rows: Sequence[Mapping[str, UInt8[np.ndarray, "_ _ 3"]]], notes: Sequence[str] = ()
+) -> Image.Image:
+    """Rows of pictures under their titles; each note is printed on its row's second picture."""
     heights = [
         round(_WIDTH * each.shape[0] / each.shape[1])
         for each in (next(iter(row.values())) for row in rows)
@@ -126,10 +133,13 @@ def _sheet(rows: Sequence[Mapping[str, UInt8[np.ndarray, "_ _ 3"]]]) -> Image.Im
     for column, title in enumerate(rows[0]):
         pen.text((column * _WIDTH + 4, 3), _shortened(title), fill="black")
     top = _CAPTION
-    for row, height in zip(rows, heights, strict=True):
+    for place, (row, height) in enumerate(zip(rows, heights, strict=True)):
         for column, picture in enumerate(row.values()):
             image = Image.fromarray(picture).resize((_WIDTH, height), Image.Resampling.BILINEAR)
             sheet.paste(image, (column * _WIDTH, top))
+        if place < len(notes):
+            spot = (_WIDTH + 4, top + 3)
+            pen.text(spot, notes[place], fill="white", stroke_width=2, stroke_fill="black")
         top += height
     return sheet
 

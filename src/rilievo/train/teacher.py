@@ -1,11 +1,11 @@
-"""Distillation: photographs of one's own with what another model says of them, as shards.
+"""Distillation: your own photographs with another model's predictions for them, as shards.
 
     python -m rilievo.train.teacher MODEL photos/ -o shards/
 
-A teacher's answers are training frames like rendered ones, so a recipe learns from them as it is:
+A teacher's predictions are training frames like rendered ones, so recipes train on them unchanged:
 ``python -m rilievo.train distilled --shards shards/ ...`` (G. Hinton et al., "Distilling the
-Knowledge in a Neural Network", 2015, with the teacher's depth as the target). Folders of rendered
-and of taught shards can be mixed by putting them together.
+Knowledge in a Neural Network", 2015, with the teacher's depth as the target). To mix rendered
+shards and a teacher's, put their folders together.
 """
 
 import sys
@@ -36,7 +36,7 @@ _FRAMES_A_SHARD = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """One photograph as a teacher sees it, in a shard's terms (``rilievo.train.shards``)."""
+    """One photograph with a teacher's prediction, as in a shard (``rilievo.train.shards``)."""
 
     image: UInt8[np.ndarray, "h w 3"]
     log_depth: Float16[np.ndarray, "h w"]
@@ -48,16 +48,16 @@ class Lesson:
 def taught(
     model: Model, photos: Sequence[Path], size: tuple[int, int]
 ) -> Iterator[Lesson | InputError]:
-    """What a model says of photographs; the error in place of one that cannot be read.
+    """Yield a model's prediction for each photograph; an error for one that cannot be read.
 
     Args:
-        model: The teacher. Where its depth has an unknown shift, its slopes say nothing, so that
-            only normals that it says itself are taught.
-        photos: Files.
-        size: (height, width) of the frames; photographs are cut to its aspect, in the middle.
+        model: The teacher. Where its depth has an unknown shift, its slopes are meaningless, so
+            only normals that it predicts itself are used.
+        photos: Photograph files.
+        size: (height, width) of the frames; photographs are cropped to its aspect, in the middle.
 
     Raises:
-        ModelError: If the model's depth is of no kind that shards have.
+        ModelError: If shards have no such kind of depth as the model's.
     """
     if model.card.kind not in KINDS:
         raise ModelError(
@@ -66,7 +66,7 @@ def taught(
         )
     for path in photos:
         try:
-            photo = _framed(read_photo(path), size)
+            photo = _framed(read_photo(path, own_depth=False), size)
         except InputError as error:
             yield error
             continue
@@ -76,10 +76,10 @@ def taught(
 def write_lessons(
     model: Model, photos: Sequence[Path], folder: Path, size: tuple[int, int]
 ) -> tuple[int, list[InputError]]:
-    """Write shards of what a model says of photographs.
+    """Write shards of a model's predictions for photographs.
 
     Returns:
-        How many photographs were taken, and what kept the others out.
+        Number of photographs used, and the errors of the others.
 
     Raises:
         InputError: If none could be read.
@@ -110,7 +110,7 @@ def write_lessons(
 
 
 def _framed(photo: Photo, size: tuple[int, int]) -> Photo:
-    """The middle of a photograph at a shard's size."""
+    """Crop the middle of a photograph and resize it to the size of the frames."""
     height, width = photo.shape
     aspect = size[1] / size[0]
     tall = min(height, round(width / aspect))
@@ -155,7 +155,7 @@ def _lesson(prediction: Prediction) -> Lesson:
 def _normalised(
     values: Float64[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
 ) -> Float64[np.ndarray, "h w"]:
-    """Less the median, over the mean absolute deviation: what half precision holds."""
+    """Subtract the median and divide by the mean absolute deviation, to fit half precision."""
     if not valid.any():
         return values
     off = values - np.median(values[valid])
@@ -183,13 +183,13 @@ def main(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     size: tuple[int, int] = (192, 256),
 ) -> None:
-    """Write what a model says of photographs as shards to train on.
+    """Write a model's predictions for photographs as shards to train on.
 
     Args:
-        model: A name or path that ``load_model`` takes.
-        photos: Folder of photographs; those of its subfolders too.
-        output: Folder of shards, without any yet.
-        size: Height and width of a frame.
+        model: Name or path that ``load_model`` takes.
+        photos: Folder of photographs; those in its subfolders are used too.
+        output: Folder to write the shards to; it holds none yet.
+        size: Height and width of a frame in pixels.
     """
     if min(size) < 1:
         raise OptionError(f"a size is height and width, got {size}")

@@ -82,7 +82,7 @@ class FolderImages:
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """RGB, upright."""
-        return read_photo(self.files[id]).pixels
+        return read_photo(self.files[id], own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path | None:
         """The photograph."""

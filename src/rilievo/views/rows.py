@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.colour import invalid_colour, normals_picture
+from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.png import write_png
 from rilievo.types import DepthMap
 from rilievo.views.disagreement import disagreement
@@ -182,7 +183,7 @@ def _write_normals(exhibit: Exhibit, folder: Path) -> Iterator[tuple[str, Path]]
     truth = exhibit.truth
     if truth is not None and truth.normals is not None and truth.normals_valid is not None:
         picture = normals_picture(truth.normals)
-        picture[~truth.normals_valid] = invalid_colour("viridis")
+        picture[~truth.normals_valid] = invalid_colour(DEPTH_COLOURS)
         yield TRUE_NORMALS, _write_picture(picture, folder, TRUE_NORMALS, exhibit.id)
     for each in exhibit.shown:
         if each.seen is not None and each.seen.normals is not None:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -146,7 +147,8 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     text = written(quarters(), tmp_path)
     page = Reader(text)
     scripts = [each for name, each in page.elements if name == "script"]
-    assert len(scripts) == 5  # JSON, form and data of the surface; the library and ours
+    # JSON, form and data of the surface, terms of measuring; the library and six of ours.
+    assert len(scripts) == 11
     assert HOSTILE in "".join(page.text_of("h1"))
     assert "</script><script>alert(2)</script>" in page.text_of("dd")
     assert "<script>alert" not in text
@@ -158,7 +160,7 @@ def test_the_policy_allows_the_scripts_of_the_page_and_nothing_else(tmp_path: Pa
     blocks = re.findall(r"<(?:script|style)>(.*?)</(?:script|style)>", text, re.S)
     digests = {base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in blocks}
     assert set(re.findall(r"'sha256-([^']+)'", policy)) == digests
-    assert len(digests) == 3
+    assert len(digests) == 8
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
@@ -225,9 +227,14 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shown(browser: Any, page_path: Path) -> Iterator[Opened]:
     """That page on a desktop without a network, when the surface is there."""
-    context = browser.new_context(viewport={"width": 960, "height": 800}, offline=True)
-    yield opened(context, page_path)
-    context.close()
+    viewport = {"width": 960, "height": 800}
+    with context_of(browser, viewport=viewport, reduced_motion="reduce") as context:
+        yield opened(context, page_path)
+
+
+def context_of(browser: Any, **options: object) -> "closing[Any]":
+    """A window without a network, which is closed at the end, also of a test that fails."""
+    return closing(browser.new_context(offline=True, **options))
 
 
 def opened(context: Any, path: Path) -> Opened:
@@ -239,10 +246,17 @@ def opened(context: Any, path: Path) -> Opened:
 def seen(shown: Opened) -> np.ndarray:
     """The canvas when it has come to rest."""
     before = None
-    while (now := shown.page.locator("#surface").screenshot()) != before:
+    for _ in range(200):
+        now = shown.page.locator("#surface").screenshot()
+        if now == before:
+            return pixels_of(now)
         before = now
         shown.page.wait_for_timeout(60)
-    return np.asarray(Image.open(io.BytesIO(now)).convert("RGB")).astype(int)
+    raise AssertionError("the surface does not come to rest")
+
+
+def pixels_of(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
 def differing(one: np.ndarray, other: np.ndarray) -> float:
@@ -261,7 +275,6 @@ def test_the_page_opens_from_disk_and_asks_for_nothing(shown: Opened, page_path:
 
 
 def test_from_the_camera_the_surface_is_the_photograph(shown: Opened) -> None:
-    shown.page.click("#camera")
     picture = seen(shown)
     height, width, _ = picture.shape
     places = {"red": (1, 1), "green": (1, 3), "blue": (3, 1), "white": (3, 3)}
@@ -304,10 +317,100 @@ def test_mouse_wheel_and_keys_turn_shift_and_zoom_and_reset_goes_back(
         after = seen(shown)
         assert differing(before, after) > 0.03
         before = after
-    page.click("#reset")
+    page.click("#camera")
     assert differing(first, seen(shown)) < 0.005
     press("ArrowLeft", "0")
     assert differing(first, seen(shown)) < 0.005
+
+
+def press(shown: Opened, key: str, times: int) -> None:
+    shown.page.focus("#surface")
+    for _ in range(times):
+        shown.page.keyboard.press(key)
+
+
+@pytest.mark.slow
+def test_turning_is_held_until_it_is_freed(shown: Opened) -> None:
+    press(shown, "ArrowRight", 7)
+    held = seen(shown)
+    press(shown, "ArrowRight", 3)
+    assert differing(held, seen(shown)) < 0.005
+    shown.page.check("#free")
+    press(shown, "ArrowRight", 3)
+    assert differing(held, seen(shown)) > 0.03
+    shown.page.uncheck("#free")
+    assert differing(held, seen(shown)) < 0.01
+    assert shown.complaints == []
+
+
+@pytest.mark.slow
+def test_the_wheel_scrolls_the_page_until_the_surface_is_clicked(shown: Opened) -> None:
+    first, box = seen(shown), shown.page.locator("#surface").bounding_box()
+    shown.page.mouse.move(box["x"] + 20, box["y"] + 20)
+    shown.page.mouse.wheel(0, 200)
+    shown.page.wait_for_function("scrollY > 0")
+    shown.page.evaluate("scrollTo(0, 0)")
+    assert differing(first, seen(shown)) < 0.005
+    shown.page.mouse.click(box["x"] + 20, box["y"] + 20)
+    shown.page.mouse.wheel(0, 400)
+    assert differing(first, seen(shown)) > 0.03
+    assert shown.page.evaluate("scrollY") == 0
+
+
+@pytest.mark.slow
+def test_the_pointer_reads_depth_on_the_surface_too(shown: Opened) -> None:
+    """The wall's middle is at the photograph's: 1/depth is 3/8 there."""
+    box = shown.page.locator("#surface").bounding_box()
+    shown.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    reading = shown.page.locator(".scene + output")
+    reading.filter(has_text="depth here").wait_for()
+    words = re.findall(r"depth here: ([\d.]+) m", reading.inner_text())
+    assert float(words[0]) == pytest.approx(8 / 3, rel=0.03)
+
+
+def test_the_surface_has_the_shape_of_the_photograph(browser: Any, tmp_path: Path) -> None:
+    """A portrait leaves no empty half beside it."""
+    values = np.full((160, 80), 2, np.float32)
+    given = replace(
+        quarters(),
+        depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC),
+        photo=Photo(pixels=np.full((160, 80, 3), 90, np.uint8)),
+    )
+    written(given, tmp_path)
+    viewport = {"width": 390, "height": 2000}
+    with context_of(browser, viewport=viewport, reduced_motion="reduce") as context:
+        box = opened(context, tmp_path / "page.html").page.locator("#surface").bounding_box()
+    assert box["height"] / box["width"] == pytest.approx(2, rel=0.01)
+
+
+def one_second_apart(context: Any, path: Path) -> list[np.ndarray]:
+    """Two pictures of the surface, by a clock that goes only when it is told to."""
+    context.clock.install(time=0)
+    context.clock.pause_at(1)
+    page = Opened(context, path).page
+    for _ in range(600):
+        if page.locator("#surface-state").is_hidden():
+            break
+        page.clock.run_for(20)
+        page.wait_for_timeout(100)
+    else:
+        raise AssertionError("the surface is not made")
+    shots = []
+    for milliseconds in (200, 1000):
+        # A jump and a few frames: without a graphics card, sixty frames take long.
+        page.clock.fast_forward(milliseconds)
+        page.clock.run_for(50)
+        shots.append(pixels_of(page.locator("#surface").screenshot()))
+    return shots
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_it_sways_unless_motion_is_unwelcome(browser: Any, page_path: Path, motion: str) -> None:
+    viewport = {"width": 320, "height": 500}
+    with context_of(browser, viewport=viewport, reduced_motion=motion) as context:
+        moved = differing(*one_second_apart(context, page_path))
+    assert moved == 0 if motion == "reduce" else moved > 0.01
 
 
 def test_shape_and_points_are_shown_without_the_photograph_and_thinned(
@@ -339,32 +442,30 @@ def test_the_pointer_reads_depth_and_the_slider_parts_the_pictures(
 
 
 def test_a_phone_turns_the_surface_with_a_finger(browser: Any, page_path: Path) -> None:
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, offline=True
-    )
-    shown = opened(context, page_path)
-    page = shown.page
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.locator("#surface").scroll_into_view_if_needed()
-    first, box = seen(shown), page.locator("#surface").bounding_box()
-    session = context.new_cdp_session(page)
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    for kind, shift in (("touchStart", 0), ("touchMove", 30), ("touchMove", 60)):
-        points = [{"x": x + shift, "y": y}]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    assert differing(first, seen(shown)) > 0.03
-    assert shown.complaints == []
-    context.close()
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with context_of(browser, **phone, reduced_motion="reduce") as context:
+        shown = opened(context, page_path)
+        page = shown.page
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.locator("#surface").scroll_into_view_if_needed()
+        first, box = seen(shown), page.locator("#surface").bounding_box()
+        session = context.new_cdp_session(page)
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for kind, shift in (("touchStart", 0), ("touchMove", 30), ("touchMove", 60)):
+            points = [{"x": x + shift, "y": y}]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert differing(first, seen(shown)) > 0.03
+        assert shown.complaints == []
 
 
 def test_without_scripts_the_pictures_and_the_facts_are_there(
     browser: Any, page_path: Path
 ) -> None:
-    context = browser.new_context(java_script_enabled=False, offline=True)
-    page = context.new_page()
-    page.goto(page_path.as_uri())
-    for part in ("#photo", "#depth", "dl"):
-        assert page.locator(part).is_visible()
-    assert page.locator("#surface-state").inner_text().endswith("needs JavaScript and WebGL 2.")
-    context.close()
+    with context_of(browser, java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(page_path.as_uri())
+        for part in ("#photo", "#depth", "dl"):
+            assert page.locator(part).is_visible()
+        state = page.locator("#surface-state").inner_text()
+        assert state.endswith("needs JavaScript and WebGL 2.")

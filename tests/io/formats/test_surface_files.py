@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import plyfile
 import pytest
+import skimage
 import trimesh
 from PIL import Image
 
+import rilievo
 from analytic import camera_matrix, pixel_rays, sphere
 from predictions import MADE_BY, prediction, said_beside
 from rilievo.io.facts import SurfaceFacts
@@ -21,6 +23,7 @@ from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, Photo, Pred
 
 CENTRE, RADIUS = np.array([0.3, -0.2, 3.0]), 0.8
 HEIGHT, WIDTH = 60, 80
+SKIMAGE = Path(skimage.__file__).parent / "data"
 
 
 def ball(*, kind: DepthKind = DepthKind.METRIC, with_normals: bool = True) -> Prediction:
@@ -63,6 +66,34 @@ def glb_parts(path: Path) -> tuple[dict, bytes]:
     assert bin_length % 4 == 0
     assert binary + 8 + bin_length == len(data)
     return json.loads(data[20:binary]), data[binary + 8 :]
+
+
+def accessors(document: dict, binary: bytes) -> list[np.ndarray]:
+    """All accessors by glTF 2.0, 3.6.2: strides, component types, normalized integers."""
+    sizes = {"VEC3": 3, "VEC2": 2, "SCALAR": 1}
+    kinds = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+    arrays = []
+    for accessor in document["accessors"]:
+        view = document["bufferViews"][accessor["bufferView"]]
+        kind, size = np.dtype(kinds[accessor["componentType"]]), sizes[accessor["type"]]
+        stride = view.get("byteStride", kind.itemsize * size)
+        assert stride % 4 == 0 or view["target"] == 34963
+        assert view["byteLength"] >= stride * (accessor["count"] - 1) + kind.itemsize * size
+        rows = np.ndarray(
+            (accessor["count"], size), kind, binary, view["byteOffset"], (stride, kind.itemsize)
+        )
+        if accessor.get("normalized"):
+            rows = np.maximum(rows / np.iinfo(kind).max, -1.0)
+        arrays.append(rows)
+    return arrays
+
+
+def placed(document: dict, binary: bytes) -> np.ndarray:
+    """Positions as the node of the mesh places them: scaled, then moved."""
+    [node] = [each for each in document["nodes"] if "mesh" in each]
+    place = document["meshes"][0]["primitives"][0]["attributes"]["POSITION"]
+    scale, shift = node.get("scale", [1, 1, 1]), node.get("translation", [0, 0, 0])
+    return accessors(document, binary)[place] * np.array(scale) + shift
 
 
 @pytest.mark.parametrize("with_normals", [True, False])
@@ -112,6 +143,27 @@ def test_a_large_photograph_is_thinned_out_and_that_is_said(tmp_path: Path, name
     assert 50 < facts.points <= 100
 
 
+@pytest.mark.parametrize("name", ["ply", "glb"])
+def test_a_backing_is_written_and_said(tmp_path: Path, name: str) -> None:
+    """Behind the edge between two walls."""
+    given = prediction(holes=False)
+    height, width = given.shape
+    values = np.full(given.shape, 2, np.float32)
+    values[:, width // 2 :] = 3
+    steps = replace(given, depth_or_none=replace(given.depth, values=values))
+    points = []
+    for backing in (0.0, 0.1):
+        folder = tmp_path / str(backing)
+        folder.mkdir()
+        write(folder, name, steps, backing=backing)
+        facts = surface_facts(folder)
+        assert facts.backing == (backing or None)
+        points.append(facts.points)
+    # As many columns behind the near wall, and in the mesh those of the far one's edge again.
+    columns = -(-width // 10) + (name == "glb")
+    assert points[1] - points[0] == columns * height
+
+
 @pytest.mark.parametrize("with_photo", [True, False])
 def test_a_glb_keeps_to_the_specification(tmp_path: Path, with_photo: bool) -> None:
     given = ball() if with_photo else replace(ball(), photo=None)
@@ -126,28 +178,21 @@ def test_a_glb_keeps_to_the_specification(tmp_path: Path, with_photo: bool) -> N
         end = view["byteOffset"] + view["byteLength"]
     assert end <= len(binary)
     [primitive] = document["meshes"][0]["primitives"]
-    sizes = {"VEC3": 3, "VEC2": 2, "SCALAR": 1}
-    arrays = []
-    for accessor in document["accessors"]:
-        view = document["bufferViews"][accessor["bufferView"]]
-        kind = {5126: "<f4", 5125: "<u4", 5123: "<u2"}[accessor["componentType"]]
-        count = accessor["count"] * sizes[accessor["type"]]
-        assert view["byteLength"] == np.dtype(kind).itemsize * count
-        rows = np.frombuffer(binary, kind, count, view["byteOffset"])
-        arrays.append(rows.reshape(accessor["count"], -1))
+    arrays = accessors(document, binary)
     positions, normals, places = (
         arrays[primitive["attributes"][name]] for name in ("POSITION", "NORMAL", "TEXCOORD_0")
     )
     accessor = document["accessors"][primitive["attributes"]["POSITION"]]
-    np.testing.assert_array_equal(np.float32(accessor["min"]), positions.min(axis=0))
-    np.testing.assert_array_equal(np.float32(accessor["max"]), positions.max(axis=0))
-    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-3)
+    assert accessor["min"] == positions.min(axis=0).tolist()
+    assert accessor["max"] == positions.max(axis=0).tolist()
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=0.01)
     assert places.min() >= 0
     assert places.max() <= 1
     indices = arrays[primitive["indices"]]
     assert len(indices) % 3 == 0
     assert set(indices.ravel()) == set(range(len(positions)))
-    assert document["extensionsUsed"] == ["KHR_materials_unlit"]
+    assert document["extensionsUsed"] == ["KHR_materials_unlit", "KHR_mesh_quantization"]
+    assert document["extensionsRequired"] == ["KHR_mesh_quantization"]
     [material] = document["materials"]
     textured = "baseColorTexture" in material["pbrMetallicRoughness"]
     assert textured == with_photo == ("images" in document)
@@ -158,22 +203,34 @@ def test_a_glb_keeps_to_the_specification(tmp_path: Path, with_photo: bool) -> N
             assert (image.format, image.size) == ("JPEG", (WIDTH, HEIGHT))
 
 
+def check_on_the_sphere(away: np.ndarray) -> None:
+    """Vertices at pixels lie on it, those of the smooth rim in planes that touch it."""
+    off = np.abs(away - RADIUS)
+    # 1.6 m in 65535 steps
+    assert np.percentile(off, 60) < 2.5e-5
+    assert off.max() < 0.01 * RADIUS
+
+
 def test_a_glb_is_the_sphere_in_gltfs_axes_facing_the_camera(tmp_path: Path) -> None:
     scene = trimesh.load(write(tmp_path, "glb", ball()), process=False)
     [surface] = scene.geometry.values()
     centre = CENTRE * [1, -1, -1]
+    [name] = scene.graph.nodes_geometry
+    transform, _ = scene.graph[name]
+    surface.apply_transform(transform)
     away = np.linalg.norm(surface.vertices - centre, axis=1)
-    np.testing.assert_allclose(away, RADIUS, atol=2e-6)
+    check_on_the_sphere(away)
     # The camera is at the origin.
     assert ((surface.face_normals * surface.triangles_center).sum(axis=1) < 0).all()
     assert ((surface.vertex_normals * surface.vertices).sum(axis=1) < 0).mean() > 0.99
+    np.testing.assert_allclose(np.linalg.norm(surface.vertex_normals, axis=1), 1, atol=0.01)
     facts = surface_facts(tmp_path)
     assert (facts.points, facts.triangles) == (len(surface.vertices), len(surface.faces))
 
 
 def test_the_mesh_wears_the_photograph_in_the_right_place(tmp_path: Path) -> None:
     scene = trimesh.load(write(tmp_path, "glb", ball()), process=False)
-    [surface] = scene.geometry.values()
+    surface = scene.to_mesh()
     x, y, z = surface.vertices.T
     u, v = 70.0 * x / -z + (WIDTH - 1) / 2, 70.0 * -y / -z + (HEIGHT - 1) / 2
     # trimesh counts v from below.
@@ -184,6 +241,40 @@ def test_the_mesh_wears_the_photograph_in_the_right_place(tmp_path: Path) -> Non
     columns, rows = np.rint(u).astype(int), np.rint(v).astype(int)
     np.testing.assert_allclose(texture[rows, columns, 0], 3 * columns, atol=12)
     np.testing.assert_allclose(texture[rows, columns, 1], 4 * rows, atol=12)
+
+
+def test_integers_stand_for_the_positions_of_the_sphere(tmp_path: Path) -> None:
+    document, binary = glb_parts(write(tmp_path, "glb", ball()))
+    place = document["meshes"][0]["primitives"][0]["attributes"]
+    kinds = [document["accessors"][place[name]]["componentType"] for name in place]
+    assert kinds == [5123, 5120, 5126]
+    points = placed(document, binary)
+    away = np.linalg.norm(points - CENTRE * [1, -1, -1], axis=1)
+    check_on_the_sphere(away)
+    normals = accessors(document, binary)[place["NORMAL"]]
+    cosine = (normals * (points - CENTRE * [1, -1, -1])).sum(axis=1) / RADIUS
+    assert cosine.min() > 0.98
+
+
+def test_positions_are_floats_where_integers_would_make_steps(tmp_path: Path) -> None:
+    """A wall at 1 to 3 m, and a little of it at 5 km: a step of integers would be 8 cm."""
+    given = prediction(holes=False)
+    values = given.depth.values.copy()
+    values[:8, :8] = 5000
+    given = replace(given, depth_or_none=DepthMap(values=values, kind=DepthKind.METRIC))
+    document, binary = glb_parts(write(tmp_path, "glb", given))
+    z = -placed(document, binary)[:, 2]
+    assert z.max() == pytest.approx(5000)
+    assert z.min() == pytest.approx(values.min(), rel=1e-6)
+
+
+def test_a_photograph_of_vga_size_makes_at_most_two_and_a_half_megabytes(tmp_path: Path) -> None:
+    """The pair of motorcycles has the most edges of scikit-image's photographs."""
+    pixels = np.asarray(
+        Image.open(SKIMAGE / "motorcycle_left.png").convert("RGB").resize((640, 480))
+    )
+    path = write(tmp_path, "glb", rilievo.predict(pixels))
+    assert path.stat().st_size < 2_500_000
 
 
 def test_a_texture_is_no_larger_than_asked_and_that_is_said(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def test_probe3d_takes_mae_one_block_early_and_computes_its_positions(tmp_path: 
     torch.testing.assert_close(a, b)
 
 
+@pytest.mark.slow
 def test_probe3d_resizes_pyramids_and_normalises_all_alike(tmp_path: Path) -> None:
     for family in ("ConvNextConfig", "timm/test_convnext", "mobilenetv2"):
         backbone = made(family, tmp_path, preset="probe3d")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.io.verification import verify
 from rilievo.networks.backbones import Backbone, make_backbone
 from rilievo.networks.features import Features
 from rilievo.train.probe.cache import FeatureCache
@@ -195,6 +196,27 @@ def test_a_file_that_a_power_cut_left_short_is_made_again(length: int, tmp_path:
     path.write_bytes(whole[:length])
     cache.features(images(1))
     assert path.read_bytes() == whole
+
+
+def test_a_file_that_a_power_cut_left_blank_is_made_again(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, means())
+    kept = cache.features(images(1))
+    [path] = files_of(cache)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert cache.features(images(1)).maps[0].equal(kept.maps[0])
+    assert cache.made == 2
+
+
+@pytest.mark.parametrize("place", [0, 20, 90, 200, -1])
+def test_verify_finds_a_changed_byte(place: int, tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, means())
+    cache.features(images(2))
+    assert verify(tmp_path).whole == 2
+    path = files_of(cache)[1]
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    assert [fault.file for fault in verify(tmp_path).faults] == [str(path)]
 
 
 def test_a_folder_whose_record_differs_is_refused(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def test_tables_and_pictures_are_there_to_look_at(whole: Path) -> None:
         VideoLosses(smoothness=0.1, predictive_mask=True, automask=False),
     ],
 )
+@pytest.mark.slow
 def test_the_parts_of_the_loss_add_up_in_the_log(
     walls: Path, tmp_path: Path, losses: VideoLosses
 ) -> None:
@@ -364,6 +365,7 @@ def test_too_little_memory_is_said_with_what_to_lower(
         train_video(small_config(walls), tmp_path, CPU)
 
 
+@pytest.mark.slow
 def test_a_broken_frame_is_passed_over_and_counted(tmp_path: Path) -> None:
     walls = write_walls(tmp_path / "walls", frames=14)
     (walls / "images/000004.png").write_bytes(b"no picture")

@@ -50,7 +50,7 @@ def test_an_example_is_picked_and_its_known_distance_gives_metres(page: Any):
     view(page, "Measure")
     loaded(page, "#measure-picture img")
     page.get_by_label("Point A: column, row").fill("215, 270")
-    page.get_by_label("Known distance of A, in metres").fill("1.73")
+    page.get_by_label("Known distance or length, in metres").fill("1.73")
     page.click("#measure")
     page.locator("#measured").get_by_text("Point A").wait_for()
     page.click("#know")
@@ -144,8 +144,8 @@ def test_two_points_are_clicked_and_one_known_distance_makes_metres(page: Any, t
     page.mouse.click(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2 + 60)
     words = page.locator("#measured")
     words.get_by_text("times as deep as A").wait_for()
-    page.get_by_label("Known distance of A, in metres").fill("2")
-    page.get_by_label("Along the optical axis").check()
+    page.get_by_label("Known distance or length, in metres").fill("2")
+    page.get_by_label("To A along the optical axis").check()
     page.click("#know")
     words.get_by_text("apart").first.wait_for()
     words.get_by_text("A is 2.00 m deep").wait_for()
@@ -167,6 +167,12 @@ def test_points_can_be_typed_and_slips_are_told(page: Any, tmp_path: Path):
     page.click("#measure")
     page.locator("#measured .wrong").wait_for()
     assert "columns go from 0 to 319" in page.locator("#measured").inner_text()
+    # What stands in B is no matter of a distance of A.
+    page.get_by_label("Point B: column, row").fill("half")
+    page.get_by_label("Known distance or length, in metres").fill("2")
+    page.get_by_label("To A along the optical axis").check()
+    page.click("#know")
+    page.locator("#measured").get_by_text("A is 2.00 m deep").wait_for()
 
 
 def test_two_answers_are_compared(page: Any, tmp_path: Path):

@@ -75,6 +75,29 @@ def test_a_visitor_clicks_types_a_distance_and_measures_in_metres(
     assert "times as deep" in acts.measured(desk, back)[0]
 
 
+def test_a_new_value_replaces_the_old_one_and_undo_brings_it_back(
+    tmp_path: Path, question: Question
+):
+    desk, answer = asked(tmp_path, question)
+    visit = Visit(token=answer.token, first=(31.5, HEIGHT - 1), second=(5, HEIGHT - 1))
+    with pytest.raises(OptionError, match="nothing to undo"):
+        acts.undo(desk, visit)
+    slip = acts.know(desk, visit, 40.0, Along.AXIS)
+    right = acts.know(desk, slip, 4.0, Along.AXIS)
+    assert [each.metres for each in right.known] == [4.0]
+    depth = desk.prediction(acts.held(desk, right)).depth
+    np.testing.assert_allclose(depth.values, wall(DepthKind.METRIC), rtol=1e-5)
+    assert acts.undo(desk, right).known == slip.known
+    before = acts.undo(desk, acts.undo(desk, right))
+    assert desk.prediction(acts.held(desk, before)).depth.kind is DepthKind.UP_TO_SCALE
+    ruled = acts.know(desk, before, 0.5, None)
+    assert "it is 0.5 m" in acts.say_known(ruled, acts.held(desk, ruled))[0]
+    metric = desk.prediction(acts.held(desk, ruled))
+    assert metric.measure((31.5, HEIGHT - 1), (5, HEIGHT - 1)).value == pytest.approx(0.5)
+    with pytest.raises(OptionError, match="second point"):
+        acts.know(desk, replace(before, second=None), 0.5, None)
+
+
 def test_depth_with_an_unknown_shift_waits_for_a_second_point(tmp_path: Path, question: Question):
     desk, answer = asked(tmp_path, question, DepthKind.AFFINE_INVERSE)
     visit = acts.pick(Visit(token=answer.token), 5, 0)

@@ -150,6 +150,7 @@ def test_the_surface_page_loads_nothing_but_the_photograph():
     assert addresses == ["photo.jpg"]
     ids = {each.get("id") for _, each in Tags(page).found}
     assert {"surface", "surface-state", "surface-form", "surface-data", "surface-help"} <= ids
+    assert {"measure", "lines", "stage", "photo"} <= ids
     with pytest.raises(InputError, match="known"):
         surface_page(prediction(DepthKind.AFFINE))
 

@@ -34,8 +34,8 @@ def between(prediction: Prediction, one: tuple[float, float], other: tuple[float
 def test_two_points_of_a_wall_seen_head_on_are_as_far_apart_as_similar_triangles_say():
     found = between(flat(), (10, 40), (30, 40))
     assert found.metres == pytest.approx(20 / 100 * 2)
-    assert found.words[0].startswith("A and B are 40.0 cm apart (")
-    assert "8 cases of 10" in found.words[0]
+    assert found.words[0].startswith("A and B are 0.40 m (")
+    assert "8 in 10" in found.words[0]
     assert found.ratio == 1
 
 
@@ -44,7 +44,7 @@ def test_points_at_different_depths_are_apart_by_pythagoras():
     found = between(flat(), (50, 40), (60, 40))
     assert found.metres == pytest.approx(math.hypot(0.3, 1.0))
     assert found.ratio == pytest.approx(1.5)
-    assert found.words[0].startswith("A and B are 1.04 m apart (")
+    assert found.words[0].startswith("A and B are 1.0 m (")
 
 
 def test_without_metres_only_ratios_are_said_and_how_to_get_metres():

@@ -35,9 +35,9 @@ _STEPS_PER_METRE = 25.5
 class SyncFolders(Layout):
     """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png``, 16 bits, millimetres.
 
-    Lee et al. (2019, BTS) made it and most later programs read it: of the raw recordings a folder
-    a scene, and of the labelled set ``train`` and ``test`` with a folder a kind of room. Depth is
-    raw. An id is the path without prefix and suffix, such as ``test/kitchen/00045``.
+    The export is by Lee et al. (2019, BTS), and most later programs read it. Raw recordings have
+    one folder per scene; the labelled set has ``train`` and ``test`` with one folder per kind of
+    room. Depth is raw. An id is the path without prefix and suffix, such as ``test/kitchen/00045``.
     """
 
     what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
@@ -47,7 +47,7 @@ class SyncFolders(Layout):
         self.root, self._pairs = root, pairs
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """By the folders ``test`` and ``train``, where there are some."""
+        """Images of a split, by the folders ``test`` and ``train`` in their paths, or of a list."""
         found, absent = self._pairs.found, self._pairs.absent
         if list_file is not None:
             return listed(
@@ -69,23 +69,25 @@ class SyncFolders(Layout):
         )
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The JPEG."""
-        return read_photo(find_entry(self._pairs.found, id, self.root).photo).pixels
+        """The photograph."""
+        return read_photo(
+            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
+        ).pixels
 
     def scene(self, id: str) -> str | None:
-        """The recording, where a folder names it."""
+        """Recording of the image, if a folder names it."""
         return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> DepthTruth:
-        """Millimetres; 0 is a hole."""
+        """Depth from millimetres; 0 is a hole."""
         return _of_millimetres(find_entry(self._pairs.found, id, self.root).truth)
 
 
 class LabelledImages(Layout):
-    """The labelled images by number, as many mirrors have them: ``rgb`` and ``depth`` folders.
+    """The labelled images by number in folders ``rgb`` and ``depth``, as in many mirrors.
 
-    Depth of 16 bits is millimetres with 0 for a hole; of 8 bits it is in-painted and in steps of
-    3.9 cm, metres = (v + 0.5) / 25.5. Whether the holes are filled the first picture tells.
+    Depth of 16 bits is in millimetres, with 0 for a hole. Depth of 8 bits is in-painted, in steps
+    of 3.9 cm: metres = (v + 0.5) / 25.5. The first depth map shows whether holes are filled.
     """
 
     def __init__(self, root: Path, pairs: Pairs, normals: NormalsSource | None) -> None:
@@ -103,7 +105,7 @@ class LabelledImages(Layout):
             self.variants += ("normals",)
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """By ``test.txt`` and ``train.txt`` if they lie beside the folders, else by number."""
+        """Images of a split, by ``test.txt`` or ``train.txt`` if they exist, else by number."""
         found, absent = self._pairs.found, self._pairs.absent
         if list_file is None and split != "all":
             list_file = self.root / f"{split}.txt"
@@ -121,11 +123,13 @@ class LabelledImages(Layout):
         return Listing(ids=tuple(found), absent=tuple(absent.values()))
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture."""
-        return read_photo(find_entry(self._pairs.found, id, self.root).photo).pixels
+        """The photograph."""
+        return read_photo(
+            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
+        ).pixels
 
     def depth(self, id: str, variant: str) -> DepthTruth:
-        """Millimetres, or steps of 3.9 cm."""
+        """Depth from millimetres, or from steps of 3.9 cm."""
         path = find_entry(self._pairs.found, id, self.root).truth
         if not self._is_8_bit:
             return _of_millimetres(path)
@@ -134,13 +138,13 @@ class LabelledImages(Layout):
         return DepthTruth(values=metres, valid=steps > 0)
 
     def normals(self, id: str) -> NormalsTruth | None:
-        """From the file of normals beside the folders."""
+        """True normals from a file beside the folders."""
         if self._normals is None:
             return None
         return self._normals.read(int(id) - (self._first or 0))
 
     def _first_number(self) -> int | None:
-        """0 or 1: how the images are counted; None where their names do not tell."""
+        """Number of the first image, 0 or 1; None where names do not show it."""
         numbers = {int(id) for id in self._pairs.found if id.isdecimal()}
         if 0 in numbers:
             return 0
@@ -167,9 +171,10 @@ class LabelledImages(Layout):
 
 
 def _by_word(images: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Images by what a line of a list may say of them: lists name files below ``test`` or ``sync``.
+    """Images by every form in which a line of a list may name them.
 
-    What could mean two images means none, so that a longer form must be given.
+    Lists name files relative to ``test`` or ``sync``, for example. Ambiguous forms are left out,
+    so that a longer form must be given.
     """
     known: dict[str, Entry] = {}
     twice: set[str] = set()

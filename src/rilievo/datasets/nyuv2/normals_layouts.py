@@ -1,4 +1,4 @@
-"""Layouts that exist for their normals: the evaluation set of DSINE, the training set of GeoNet."""
+"""Layouts with normals: the evaluation set of DSINE and the training set of GeoNet."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from rilievo.types import Camera
 _PHOTO_ENDS = ("_img.png", "_img.jpg")
 _NORMAL_ENDS = ("_normal.png", "_normal.exr")
 _SPLITS = ("test", "train")
-# GeoNet's files hold the image less twice its mean.
+# GeoNet's files hold the image minus twice its mean.
 _GEONET_SHIFT = 2 * np.array([122.175, 116.169, 103.508], np.float32)
 _ROUNDING = 2.0
 
@@ -37,8 +37,9 @@ _ROUNDING = 2.0
 class DsineFolders(Layout):
     """``test/NNNNNN_img.png`` with ``_normal.png`` (or .exr) and ``_intrins.npy``.
 
-    The evaluation files of DSINE (Bae and Davison 2024): normals as (n + 1) / 2 * 255 in 8 bits,
-    black where there is none, away from the camera. NNNNNN is the labelled index from 0.
+    These are the evaluation files of DSINE (Bae and Davison 2024). Normals are stored as
+    (n + 1) / 2 * 255 in 8 bits, black where unknown, and point away from the camera. NNNNNN is the
+    labelled index from 0.
     """
 
     what = "the evaluation files of DSINE (NNNNNN_img.png with NNNNNN_normal.png)"
@@ -48,7 +49,7 @@ class DsineFolders(Layout):
         self.root, self._pairs = root, pairs
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """By the folders ``test`` and ``train``; pictures without one are the test split."""
+        """Images of a split, by folder; pictures without a folder belong to the test split."""
         found, absent = self._pairs.found, self._pairs.absent
         if list_file is not None:
             words = {f"{id}{end}": id for id in found for end in ("", *_PHOTO_ENDS)}
@@ -63,15 +64,17 @@ class DsineFolders(Layout):
         return Listing(ids=tuple(chosen), absent=tuple(gone))
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture."""
-        return read_photo(find_entry(self._pairs.found, id, self.root).photo).pixels
+        """The photograph."""
+        return read_photo(
+            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
+        ).pixels
 
     def depth(self, id: str, variant: str) -> DepthTruth | None:
         """None: these files hold no depth."""
         return None
 
     def normals(self, id: str) -> NormalsTruth:
-        """Of 8 bits, or floats."""
+        """True normals from 8 bits or floats."""
         path = find_entry(self._pairs.found, id, self.root).truth
         stored = read_numbers(path)
         if stored.ndim != 3 or stored.shape[2] != 3:
@@ -91,18 +94,18 @@ class DsineFolders(Layout):
         return inward(np.moveaxis(stored, -1, 0).astype(np.float32), mask, path, K)
 
     def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
-        """From ``_intrins.npy``, else the dataset's."""
+        """Intrinsics from ``_intrins.npy``, else the dataset's."""
         photo = find_entry(self._pairs.found, id, self.root).photo
         path = photo.with_name(photo.name.rpartition("_img")[0] + "_intrins.npy")
         return Camera(K=read_K(path)) if path.is_file() else super().camera(id, size)
 
 
 class GeoNetFolder(Layout):
-    """GeoNet's training files: one .mat an image with ``img``, ``depth``, ``norm`` and ``mask``.
+    """GeoNet's training files: one .mat per image with ``img``, ``depth``, ``norm`` and ``mask``.
 
-    Qi et al. (2018): 481 x 641 with a last row and column to be dropped, normals away from the
-    camera, the image less twice its mean. They are frames of the raw recordings; GeoNet has no
-    list that parts them.
+    Qi et al. (2018): 481 x 641 pixels, of which the last row and column are dropped; normals point
+    away from the camera; the image is stored minus twice its mean. The images are frames of the raw
+    recordings, and GeoNet has no list that splits them.
     """
 
     what = "the training files of GeoNet (.mat with img, depth, norm)"
@@ -112,7 +115,7 @@ class GeoNetFolder(Layout):
         self.root, self._files = root, files
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """All of them."""
+        """All images: the files have no test split."""
         if list_file is not None:
             words = {f"{id}{end}": id for id in self._files for end in ("", ".mat")}
             return listed(list_file, words, {}, "ids are the files' names")
@@ -124,7 +127,7 @@ class GeoNetFolder(Layout):
         return Listing(ids=tuple(self._files))
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """RGB, with the mean put back."""
+        """The photograph, RGB, with the mean added back."""
         path = find_entry(self._files, id, self.root)
         shifted = _cut(path, "img", read_mat(path, "img")["img"], axes=3)
         values = np.rint(shifted.astype(np.float32) + _GEONET_SHIFT)
@@ -133,16 +136,16 @@ class GeoNetFolder(Layout):
                 f"{printable(path)}: 'img' and twice the mean make {values.min():g} to "
                 f"{values.max():g}, expected 0 to 255: is it one of GeoNet's files?"
             )
-        # Their mean and ours differ in the last digit, which takes black and white over the edge.
+        # The mean used by GeoNet differs in the last digit, so black and white leave the range.
         return np.clip(values, 0, 255).astype(np.uint8)
 
     def depth(self, id: str, variant: str) -> DepthTruth:
-        """Metres; zero where there is none."""
+        """Depth [m]; zero where unknown."""
         path = find_entry(self._files, id, self.root)
         return of_metres(_cut(path, "depth", read_mat(path, "depth")["depth"], axes=2))
 
     def normals(self, id: str) -> NormalsTruth:
-        """With the file's mask, where it has one."""
+        """True normals within the file's mask, if it has one."""
         path = find_entry(self._files, id, self.root)
         arrays = read_mat(path)
         if "norm" not in arrays:
@@ -155,7 +158,7 @@ class GeoNetFolder(Layout):
 
 
 def find_dsine(root: Path) -> Pairs | None:
-    """Pictures with normals, in the folder or in its ``test`` and ``train``; None without any."""
+    """Find pictures with normals in the folder, ``test`` or ``train``; None if there are none."""
     found: dict[str, Pair] = {}
     absent: dict[str, Absent] = {}
     for prefix in ("", *(f"{split}/" for split in _SPLITS)):
@@ -177,7 +180,7 @@ def find_dsine(root: Path) -> Pairs | None:
 
 
 def find_geonet(root: Path) -> dict[str, Path] | None:
-    """GeoNet's files by stem; None where there are none.
+    """Find GeoNet's files, by stem; None where there are none.
 
     Raises:
         InputError: If the first MATLAB file is broken.

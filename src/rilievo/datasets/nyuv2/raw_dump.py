@@ -1,4 +1,4 @@
-"""Recordings as the Kinect left them: colour in PPM, raw disparity in PGM, not registered."""
+"""Raw recordings of the Kinect: colour as PPM, disparity as PGM, not registered."""
 
 import re
 from pathlib import Path
@@ -17,18 +17,18 @@ from rilievo.types import Camera
 
 _TIMED = re.compile(r"([rd])-(\d+\.\d+)-\d+\.(?:ppm|pgm)$")
 _OTHERS = (("_color.ppm", "_depth.pgm"), (".ppm", ".pgm"))
-# Of the toolbox that comes with the dataset.
+# Constants of the toolbox that comes with the dataset.
 _NUMERATOR, _ZERO_DISPARITY = 351.3, 1092.5
 _FARTHEST = 10.0
 _DEEPEST = 2
 
 
 class RawDump(Layout):
-    """The raw recordings: ``r-TIME-TICKS.ppm`` and ``d-TIME-TICKS.pgm`` in a folder a scene.
+    """Raw recordings: ``r-TIME-TICKS.ppm`` and ``d-TIME-TICKS.pgm`` in one folder per scene.
 
-    Depth has the pixels of the depth camera, which are *not* those of the photograph: centres and
-    viewpoints differ. So it is a variant of its own, without intrinsics.
-    A photograph goes with the depth map that is nearest in time; ids are those of the depth maps.
+    Depth is in pixels of the depth camera, which are *not* those of the photograph: principal
+    points and viewpoints differ. So it is a variant of its own, without intrinsics. Each depth map
+    is paired with the photograph nearest in time; ids are those of the depth maps.
     """
 
     what = "a raw recording (PPM with PGM)"
@@ -38,7 +38,7 @@ class RawDump(Layout):
         self.root, self._pairs = root, pairs
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
-        """All of it: the official split is of the labelled images."""
+        """All images, since the official split covers only the labelled images."""
         found, absent = self._pairs.found, self._pairs.absent
         if list_file is not None:
             return listed(list_file, {id: id for id in found}, absent, "ids are the depth maps'")
@@ -49,17 +49,19 @@ class RawDump(Layout):
         return Listing(ids=tuple(found), absent=tuple(absent.values()))
 
     def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The PPM, as distorted as the lens left it."""
-        return read_photo(find_entry(self._pairs.found, id, self.root).photo).pixels
+        """The photograph, with lens distortion."""
+        return read_photo(
+            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
+        ).pixels
 
     def scene(self, id: str) -> str | None:
-        """The recording, where a folder names it."""
+        """Recording of the image, if a folder names it."""
         return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> DepthTruth:
-        """351.3 / (1092.5 - d) m; none where the Kinect saw nothing, or beyond 10 m.
+        """Depth 351.3 / (1092.5 - d) [m]; unknown without a measurement, or beyond 10 m.
 
-        The recorder wrote the low byte first, where PGM has the high byte first.
+        The recorder wrote the low byte first, although PGM has the high byte first.
         """
         path = find_entry(self._pairs.found, id, self.root).truth
         stored = read_counts(path)
@@ -69,12 +71,12 @@ class RawDump(Layout):
         return DepthTruth(values=values, valid=valid)
 
     def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
-        """None: photograph and depth have a camera each."""
+        """None, since photograph and depth have different cameras."""
         return None
 
 
 def find_dump(root: Path) -> Pairs | None:
-    """The pairs of a recording, or of a folder of recordings; None where there are none."""
+    """Find the pairs of a recording, or of a folder of recordings; None if there are none."""
     found: dict[str, Pair] = {}
     absent: dict[str, Absent] = {}
     _collect(root, "", _DEEPEST, found, absent)

@@ -6,6 +6,7 @@ the size of three.js, bundled for the same few classes, which every page would c
 
 from rilievo.geometry.surface import surface_step
 from rilievo.io.facts import FileFacts, SurfaceFacts
+from rilievo.io.json_record import to_json
 from rilievo.io.page.document import Contents, document
 from rilievo.io.page.pictures import (
     colour_bar,
@@ -16,6 +17,7 @@ from rilievo.io.page.pictures import (
 )
 from rilievo.io.page.relief import Relief, pack_relief
 from rilievo.io.writing import WriteJob
+from rilievo.types import Prediction
 
 MOST_POINTS = 250_000
 """Of a surface on a page: phones turn it without a stutter, and the file stays small."""
@@ -33,6 +35,8 @@ def write(job: WriteJob) -> FileFacts:
             triangles=relief.triangles,
             edge_jump=options.edge,
             grazing_degrees=options.grazing,
+            specks=options.specks,
+            dropped=options.dropped,
         )
     bar = None if depth is None else colour_bar(depth, options)
     facts = FileFacts(
@@ -55,9 +59,18 @@ def write(job: WriteJob) -> FileFacts:
         relief=relief,
         surface=surface,
         missing=missing,
+        terms=None if relief is None else _terms(prediction),
     )
     job.path.write_text(document(contents), encoding="utf-8", newline="\n")
     return facts
+
+
+def _terms(prediction: Prediction) -> str:
+    """Numbers with which the page measures, as JSON."""
+    # Imported here: it builds on calibration, which imports this package.
+    from rilievo.measure.terms import terms_of
+
+    return to_json(terms_of(prediction))
 
 
 def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
@@ -71,5 +84,5 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     if camera is None:
         return None, "The camera is not known, and without one there is no surface."
     step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
-    relief = pack_relief(depth.depth(), camera.K, depth.valid, step=step, cut=options.cut)
+    relief = pack_relief(depth.depth(), camera.K, job.surface_pixels, step=step, cut=options.cut)
     return relief, None if relief else "Nothing is left of it: no pixel has a neighbour it meets."

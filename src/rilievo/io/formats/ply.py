@@ -26,11 +26,12 @@ def write(job: WriteJob) -> FileFacts:
     cloud = point_cloud(
         depth.depth(),
         job.camera.K,
-        depth.valid,
+        job.surface_pixels,
         colours=None if photo is None else photo.pixels,
         normals=job.prediction.normals,
         step=step,
         cut=options.cut,
+        backing=options.backing,
     )
     if not len(cloud.points):
         raise InputError(
@@ -47,6 +48,9 @@ def write(job: WriteJob) -> FileFacts:
             points=len(cloud.points),
             edge_jump=options.edge,
             grazing_degrees=options.grazing,
+            specks=options.specks,
+            dropped=options.dropped,
+            backing=options.backing or None,
         ),
     )
     comments = [

@@ -2,40 +2,33 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rilievo.io.facts import Sidecar, SurfaceFacts
-from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.io.markup import Markup, element, joined
-from rilievo.io.page.pictures import Bar, Picture
+from rilievo.io.page.parts import SURFACE_SCRIPTS, asset, data, measure_parts, surface_parts
+from rilievo.io.page.pictures import NORMALS_TITLE, Bar, Picture
 from rilievo.io.page.relief import Relief
 from rilievo.io.page.wording import facts_of, statement
-
-_FOLDER = Path(__file__).parent
-_LOOKS = (("photograph", "Photograph"), ("shape", "Shape"), ("points", "Points"))
-_HELP = (
-    "Drag to turn, with two fingers or the right button to shift, wheel or pinch to zoom. Keys: "
-    "arrows turn, Shift and arrows shift, + and − zoom, 0 goes back."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What one page shows.
+    """Contents of one page.
 
     Attributes:
-        about: What there is to know of the prediction.
+        about: Facts about the prediction.
         json: The same for machines, in one line.
-        photo: None where the prediction has none.
-        depth: None likewise.
-        bar: Of the depth picture.
+        photo: Picture of the photograph; None where the prediction has none.
+        depth: Picture of depth; None where the prediction has none.
+        bar: Colour bar of the depth picture.
         others: Further maps.
-        relief: None where there is no surface.
-        surface: Of the relief.
-        missing: Why there is no surface, where there is depth but none could be made.
+        relief: Surface to draw; None where there is none.
+        surface: Facts about the relief.
+        missing: Reason why there is no surface, where there is depth but none could be made.
+        terms: A ``rilievo.measure.terms.Terms`` as JSON; None where there is no surface.
     """
 
     about: Sidecar
@@ -47,13 +40,15 @@ class Contents:
     relief: Relief | None
     surface: SurfaceFacts | None
     missing: str | None
+    terms: str | None
 
 
 def document(contents: Contents) -> str:
     """The whole page."""
-    scripts = [_asset("page.js")]
+    names: Sequence[str] = ["page.js"]
     if contents.relief is not None:
-        scripts.insert(0, _asset("ogl.js"))
+        names = SURFACE_SCRIPTS
+    scripts = [asset(name) for name in names]
     style = _style(contents.bar)
     body = joined(
         _header(contents.about),
@@ -66,7 +61,7 @@ def document(contents: Contents) -> str:
             "footer",
             element("p", "Made by rilievo. Nothing on this page is loaded from elsewhere."),
         ),
-        _data("application/json", "rilievo", contents.json),
+        data("application/json", "rilievo", contents.json),
         *(Markup(f"<script>{script}</script>\n") for script in scripts),
     )
     head = _head(contents.about, style, scripts)
@@ -112,13 +107,18 @@ def _pictures(contents: Contents) -> Iterator[Markup]:
         for picture in (contents.photo, contents.depth):
             if picture is not None:
                 yield element("section", _figure(picture), _bar(contents.bar, picture))
+    if contents.relief is not None and contents.terms is not None:
+        yield element("section", *measure_parts(contents.terms), id="measure", hidden=True)
     for picture in contents.others:
-        yield element("section", _figure(picture), class_="map")
+        id = "normals" if picture.title == NORMALS_TITLE else None
+        yield element("section", _figure(picture, id=id), class_="map")
 
 
 def _surface_and_facts(contents: Contents) -> Iterator[Markup]:
     if contents.relief is not None:
-        yield element("section", *_surface(contents.relief, contents.about))
+        name = printable(contents.about.source.file)
+        parts = surface_parts(contents.relief, f"Surface of {name} in 3-D")
+        yield element("section", element("h2", "Surface in 3-D"), *parts)
     elif contents.missing is not None:
         yield element(
             "section", element("h2", "Surface"), element("p", contents.missing, class_="quiet")
@@ -133,7 +133,7 @@ def _surface_and_facts(contents: Contents) -> Iterator[Markup]:
             "details",
             element("summary", "Licence of the library that draws the surface"),
             element("p", "OGL 1.0.11, by Nathan Gordon and others:"),
-            element("pre", _asset("ogl.LICENSE")),
+            element("pre", asset("ogl.LICENSE")),
         )
     yield element("section", element("h2", "Facts"), element("dl", *rows), licence, class_="facts")
 
@@ -144,43 +144,6 @@ def _pair(photo: Picture, depth: Picture, bar: Bar | None) -> Iterator[Markup | 
     yield element("div", _figure(photo, id="photo"), _figure(depth, id="depth"), id="pair")
     yield _bar(bar, depth)
     yield element("output", id="reading", class_="quiet", aria_live="off")
-
-
-def _surface(relief: Relief, about: Sidecar) -> Iterator[Markup]:
-    yield element("h2", "Surface in 3-D")
-    yield element("p", "The surface needs JavaScript and WebGL 2.", id="surface-state")
-    name = printable(about.source.file)
-    yield element(
-        "canvas",
-        id="surface",
-        tabindex=0,
-        role="application",
-        aria_label=f"Surface of {name} in 3-D. {_HELP}",
-        hidden=True,
-    )
-    looks = (
-        element(
-            "label",
-            element(
-                "input", type="radio", name_="look", value=value, checked=value == _LOOKS[0][0]
-            ),
-            label,
-        )
-        for value, label in _LOOKS
-    )
-    yield element(
-        "form",
-        element("fieldset", element("legend", "Show"), *looks),
-        element("button", "From the camera", type="button", id="camera"),
-        element("button", "Reset", type="button", id="reset"),
-        id="surface-controls",
-        hidden=True,
-    )
-    yield element("p", _HELP, class_="quiet", id="surface-help", hidden=True)
-    unit = about.depth.unit if about.depth is not None else "arbitrary"
-    yield _data("application/json", "surface-form", to_json(relief.form))
-    yield element("data", id="surface-unit", value=unit, hidden=True)
-    yield _data("text/plain", "surface-data", base64.b64encode(relief.data).decode("ascii"))
 
 
 def _figure(picture: Picture, id: str | None = None) -> Markup:
@@ -207,14 +170,4 @@ def _bar(bar: Bar | None, picture: Picture) -> Markup | None:
 
 def _style(bar: Bar | None) -> str:
     colours = "none" if bar is None else f"linear-gradient(to right, {', '.join(bar.colours)})"
-    return f":root {{ --ramp: {colours}; }}\n{_asset('page.css')}"
-
-
-def _data(kind: str, id: str, text: str) -> Markup:
-    """Data for scripts; in JSON and base64, "<" is nothing but a part of a text."""
-    safe = text.replace("<", "\\u003c")
-    return Markup(f'<script type="{kind}" id="{id}">{safe}</script>\n')
-
-
-def _asset(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")
+    return f":root {{ --ramp: {colours}; }}\n{asset('page.css')}"

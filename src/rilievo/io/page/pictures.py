@@ -23,6 +23,7 @@ _PHOTO_SIDE, _MAP_SIDE = 2048, 1024
 _PHOTO_QUALITY, _MAP_QUALITY = 88, 90
 _TICKS = 5
 _STOPS = 17
+NORMALS_TITLE = "Surface normals"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def normals_pictures(prediction: Prediction) -> Picture | None:
         return None
     grid = _grid(prediction.shape)
     return Picture(
-        title="Surface normals",
+        title=NORMALS_TITLE,
         words="Directions of surfaces in colours: a wall seen head-on is light blue, a floor green",
         jpeg=_map_jpeg(normals_picture(np.ascontiguousarray(prediction.normals[:, *grid]))),
     )

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt16
 
 from rilievo.geometry.lattice import Cut, Lattice, faces_of, sample_lattice, triangles_of
+from rilievo.geometry.patches import mended
 
 _LAST_CODE = 65535
 
@@ -89,7 +90,7 @@ def pack_relief(
     """
     if min(depth.shape) < 2 * step:
         return None  # one row of points has no triangle
-    lattice = sample_lattice(depth, K, valid, step)
+    lattice = mended(sample_lattice(depth, K, valid, step), cut)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
     if not len(triangles):

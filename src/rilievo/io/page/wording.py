@@ -14,12 +14,15 @@ _STATEMENTS = {
     DepthKind.AFFINE_INVERSE: "Without metres: what the model gives is inverse depth with an "
     "unknown shift, so there is no surface.",
 }
+_MOST_LISTED = 12
 _SOURCES = {
     CameraSource.GIVEN: "given",
     CameraSource.FOV: "from the field of view that was given",
     CameraSource.EXIF_35MM: "EXIF, 35 mm equivalent focal length",
     CameraSource.EXIF_SENSOR: "EXIF, focal length and sensor",
     CameraSource.PREDICTED: "estimated by the model",
+    CameraSource.MARKERS: "from printed markers",
+    CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, and may be far off",
 }
 
@@ -77,12 +80,14 @@ def _camera(camera: CameraFacts) -> Iterator[tuple[str, str]]:
 
 def _calibration(calibration: Calibration) -> Iterator[tuple[str, str]]:
     asked = "; ".join(calibration.asked)
+    if len(calibration.asked) > _MOST_LISTED:
+        asked = f"{len(calibration.asked)} known points or lengths"
     yield "metres from", printable(f"{calibration.method}: {asked}")
     fitted = f"scale {calibration.scale:.4g}, shift {calibration.shift:.4g} in {calibration.space}"
     yield "calibration", fitted
     if calibration.bend is not None:
         yield "smooth field", f"factors differ by up to {calibration.bend:.3g}"
-    if calibration.residuals:
+    if 0 < len(calibration.residuals) <= _MOST_LISTED:
         yield "residuals", ", ".join(f"{each:+.3g} m" for each in calibration.residuals)
     if calibration.expected_error is not None:
         yield "expected error", f"{calibration.expected_error:.0%} for 8 pixels in 10"

@@ -46,6 +46,7 @@ class Entry:
         licence: Licence of the weights, as the original authors state it.
         commercial: Whether that licence allows commercial use; None where it is not clear.
         speed: Time of one 640x480 photograph on two processor cores, in words.
+        published: Accuracy that others published, with its protocol and source.
         about_megabytes: Size of all files where the bytes are not known.
         twin: Repository of the same network for transformers, for what the core cannot do.
     """
@@ -63,6 +64,7 @@ class Entry:
     licence: str
     commercial: bool | None
     speed: str = "not measured"
+    published: str | None = None
     about_megabytes: float | None = None
     twin: str | None = None
 
@@ -94,6 +96,7 @@ class Entry:
             megabytes=self.megabytes,
             extra=None,
             speed=self.speed,
+            published=self.published,
             loader=LOADER,
             source=self.repository,
             settings=_SETTINGS.get(self.adapter),

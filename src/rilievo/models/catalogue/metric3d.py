@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from rilievo.errors import ModelError
+from rilievo.errors import ModelError, UnknownCameraError
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.pictures import DEPTH, IMAGENET_MEAN, IMAGENET_STD, Graph
@@ -77,9 +77,9 @@ class Metric3DModel(Model):
 
     def _infer(self, photo: Photo) -> Inference:
         if photo.camera is None:
-            raise ModelError(
+            raise UnknownCameraError(
                 f"model '{self.card.name}' needs the focal length and predicts none: "
-                "give --fov or --camera"
+                "give --fov or --camera, or try --vanishing-points"
             )
         place = letterbox(photo.shape)
         image = self._image(photo.pixels, place)

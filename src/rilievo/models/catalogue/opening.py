@@ -1,6 +1,7 @@
 """A model of the catalogue from its name: its files, then the adapter of its family."""
 
 import hashlib
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
 
 
 def _digest(entry: Entry, paths: list[Path]) -> str:
-    """Hash of the file; of several, the hash of their hashes in the order of the entry."""
-    each = [check(path, file, entry.name) for path, file in zip(paths, entry.files, strict=True)]
-    return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
+    return combined(
+        [check(path, file, entry.name) for path, file in zip(paths, entry.files, strict=True)]
+    )
+
+
+def combined(digests: Sequence[str]) -> str:
+    """Hash of a model of several files: the hash of their hashes, in the order of its entry."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

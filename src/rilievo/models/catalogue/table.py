@@ -66,6 +66,15 @@ _MOGE = (
 )
 
 
+def _zipdepth_table(*scores: tuple[float, float]) -> str:
+    """AbsRel and δ1 of one row of ZipDepth's Table 1 on NYUv2, KITTI and ETH3D."""
+    named = zip(("NYUv2", "KITTI", "ETH3D"), scores, strict=True)
+    figures = ", ".join(f"{name} {absrel:.3f}/{delta:.3f}" for name, (absrel, delta) in named)
+    return (
+        f"AbsRel/δ1 {figures}; scale and shift fitted to each image (ZipDepth, ECCV 2026, Table 1)"
+    )
+
+
 def _anything_v2(variant: str, file: RemoteFile, what: str = "", **rest: Any) -> Entry:
     size = variant.partition("-")[0]
     free = size == "small"
@@ -93,6 +102,7 @@ _ANYTHING_V2 = (
             "afb6a5c28f3b6bf1618c6e43f02073ef9dfdc70e937502d51603e57b0a1df10c",
         ),
         speed="0.6 s",
+        published=_zipdepth_table((0.061, 0.962), (0.084, 0.934), (0.063, 0.967)),
         twin=_V2_TWIN.format("Small"),
     ),
     _anything_v2(
@@ -228,6 +238,7 @@ _MIDAS = (
         ),
         revision="v2_1",
         licence="MIT",
+        published=_zipdepth_table((0.115, 0.868), (0.259, 0.543), (0.134, 0.837)),
         about_megabytes=66.8,
     ),
     _midas(

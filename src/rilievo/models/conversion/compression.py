@@ -11,7 +11,8 @@ from jaxtyping import Shaped, UInt8
 
 from rilievo.errors import MissingExtraError, ModelError, RilievoError
 from rilievo.io.photo import read_photo
-from rilievo.models.engines import INPUT, first_line
+from rilievo.models.engines import INPUT
+from rilievo.models.messages import first_line
 from rilievo.models.preparation import Preparation
 
 if TYPE_CHECKING:
@@ -180,7 +181,9 @@ def _quantise(
     quantization.quantize_static(
         source,
         target,
-        _Reader(preparation.pixels(read_photo(each).pixels)[None] for each in photos),
+        _Reader(
+            preparation.pixels(read_photo(each, own_depth=False).pixels)[None] for each in photos
+        ),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=["MatMul", "Gemm", "Conv"],
         per_channel=True,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -10,10 +9,10 @@ from jaxtyping import Shaped
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
-from rilievo.models.engines import first_line
 from rilievo.models.hub_lock import sha256
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.models.prepared import Arrays, PreparedModel
+from rilievo.models.providers import device_of, first_line, inference_session
 from rilievo.types import DepthKind
 
 
@@ -55,14 +54,27 @@ class Statement:
 class ForeignModel(PreparedModel):
     """A network as it came, fed as its user says: what the wrapped one is compared with."""
 
-    def __init__(self, path: Path, statement: Statement) -> None:
+    def __init__(
+        self,
+        path: Path,
+        statement: Statement,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
         """Open the file.
+
+        Args:
+            path: The ONNX file.
+            statement: What its user says of it.
+            device: Device name, see ``rilievo.models.providers.providers``.
+            threads: Threads of one inference; None for one a core.
 
         Raises:
             ModelError: If it cannot be opened, or is no network from pictures to maps.
             OptionError: If it needs to be told something, or was told something that it is not.
         """
-        session = _session(path)
+        session = inference_session(path, device, threads)
         self._session, self.statement = session, statement
         inputs = {each.name: each for each in session.get_inputs()}
         self.input = _named(path, "input", list(inputs), statement.input)
@@ -86,7 +98,11 @@ class ForeignModel(PreparedModel):
         self.preparation = _preparation(path, self.dims, self.layout, statement)
         self.card = _card(path, statement)
         self.weights_sha256 = sha256(path)
-        self.settings = {}
+        self.settings = {
+            "engine": "onnxruntime",
+            "precision": "fp32",
+            "device": device_of(session.get_providers()[0], device),
+        }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
         """Its answers, one photograph at a time where its batch is 1."""
@@ -111,22 +127,6 @@ class ForeignModel(PreparedModel):
                 f"{'x'.join(map(str, pixels.shape))}: {first_line(error)}"
             ) from error
         return np.asarray(answer)
-
-
-def _session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    # The runtime's own exceptions derive from Exception alone and are not exported.
-    try:
-        return onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-    except Exception as error:
-        raise ModelError(
-            f"{printable(path)}: not a network ONNX Runtime can run: {first_line(error)}"
-        ) from error
 
 
 def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:

@@ -123,7 +123,7 @@ def compare(
     """
     try:
         converted = OnnxModel(part, LoadOptions(device="cpu", engine="onnxruntime"))
-        pixels = [read_photo(each).pixels for each in photos[:MOST_COMPARED]]
+        pixels = [read_photo(each, own_depth=False).pixels for each in photos[:MOST_COMPARED]]
         return check_agreement(model, converted, precision, pixels)
     except ModelError as error:
         # The file has no name yet that would say anything to anybody.

@@ -1,10 +1,11 @@
-"""Features of frozen backbones, computed once and kept on disk for all probes and tasks.
+"""Cache of features of frozen backbones, computed once for all probes and tasks.
 
-Every image has a file of its own, named by what it looks like: an image that is changed (a frozen
-augmentation) has features of its own, one that two data sets share has them once. The folder is
-named by all else that makes features: backbone, weights, layers, tokens, normalisation, padding,
-and how numbers are kept. So nothing of another kind is ever found, and a file that was moved there
-is refused by what its header says. Files are whole or not there; a run that was stopped goes on.
+Every image has a file of its own, named by a hash of its pixels: each frozen augmentation of an
+image has its own features, and an image that two data sets share is stored once. The folder is
+named by a hash of all else that determines features: backbone, weights, layers, tokens,
+normalisation, padding, precision and storage format. So features of another kind are never found,
+and a file that was moved there is refused because of its header. Writes are atomic, and a run that
+was stopped resumes with the files that are there.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
+from rilievo.io.feature_file import ENDING
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable, read_text
 from rilievo.io.sums import is_blank
@@ -39,19 +41,18 @@ from rilievo.train.probe.stored_features import (
 
 LIMIT_MEGABYTES = 20_000.0
 _RECORD = "features.json"
-_ENDING = ".features"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """All that makes features, the image left out.
+    """Everything that determines features, except the image.
 
     Attributes:
-        version: Of the files' format.
-        facts: Of the backbone, its layers and the preset's treatment among them.
-        weights_sha256: Of its weights.
-        storage: How numbers are kept.
-        precision: Of the arithmetic.
+        version: Version of the file format.
+        facts: Facts of the backbone, including its layers and the preset's treatment.
+        weights_sha256: sha256 of its weights.
+        storage: Number format of the stored features.
+        precision: Precision of the computation.
     """
 
     version: int
@@ -62,23 +63,23 @@ class Identity:
 
     @property
     def digest(self) -> bytes:
-        """sha256 of all of it."""
+        """sha256 of the whole record."""
         return hashlib.sha256(to_json(self).encode()).digest()
 
 
 class FeatureCache:
-    """Features of one backbone, kept in a folder that caches of other backbones may share.
+    """Cache of one backbone's features, in a folder that caches of other backbones may share.
 
-    The answer is always what was kept, also at the first time, so that the epochs of a run see the
-    same numbers. When the folder is full nothing is thrown away: an epoch would throw out what
-    the next one begins with. It is refused, and ``reserve`` says so before the work begins.
+    Features are always returned as stored, the first time too, so that all epochs of a run see the
+    same numbers. Nothing is evicted when the folder is full: an epoch would evict what the next
+    one begins with. An error is raised instead, which ``reserve`` raises before the work begins.
 
     Attributes:
-        root: Of all caches.
-        folder: Of this backbone's features.
-        identity: What makes them.
-        found: Images that were there when they were asked for.
-        made: Images whose features had to be computed.
+        root: Folder of all caches.
+        folder: Folder of this backbone's features.
+        identity: Everything that determines the features, except the image.
+        found: Number of requested images whose features were stored.
+        made: Number of images whose features had to be computed.
     """
 
     def __init__(
@@ -90,19 +91,19 @@ class FeatureCache:
         limit_megabytes: float = LIMIT_MEGABYTES,
         precision: str = "fp32",
     ) -> None:
-        """Open, or begin.
+        """Open or create a cache.
 
         Args:
             root: Folder of all caches.
-            backbone: Frozen; it computes what is not there.
-            storage: How numbers are kept.
-            limit_megabytes: Most that ``root`` may hold, of all backbones together.
-            precision: Of the arithmetic: fp32, or bf16 (autocast).
+            backbone: Frozen backbone, which computes the features that are not stored.
+            storage: Number format of the stored features.
+            limit_megabytes: Largest size of ``root`` for all backbones together [MB].
+            precision: Precision of the computation: fp32, or bf16 (autocast).
 
         Raises:
-            OptionError: If the backbone is not frozen, or the limit or precision is none.
+            OptionError: If the backbone is not frozen, or the limit or precision is invalid.
             InputError: If the folder holds features of something else.
-            OutputError: If it cannot be written.
+            OutputError: If the folder cannot be written.
         """
         if backbone.training or any(each.requires_grad for each in backbone.parameters()):
             raise OptionError(
@@ -132,7 +133,7 @@ class FeatureCache:
         self._used = used_bytes(root)
 
     def layout(self, size: tuple[int, int]) -> Layout:
-        """Of the files of images of this size (height, width)."""
+        """Return the layout of the files of images of this size (height, width)."""
         facts = self.identity.facts
         height, width = padded_size(size, facts.patch, facts.padding)
         shapes = tuple(
@@ -142,11 +143,11 @@ class FeatureCache:
         return Layout(shapes=shapes, tokens=facts.tokens, storage=self.identity.storage)
 
     def reserve(self, count: int, size: tuple[int, int]) -> None:
-        """Say now if features of so many new images cannot be kept.
+        """Check that features of so many new images fit into the cache.
 
         Args:
-            count: Of images, each changed version counted.
-            size: Their (height, width).
+            count: Number of images, each augmented version counted.
+            size: (height, width) of the images.
 
         Raises:
             OutputError: If they would go beyond the limit.
@@ -156,10 +157,10 @@ class FeatureCache:
             raise self._full(needed)
 
     def features(self, image: UInt8[Tensor, "b h w 3"]) -> Features:
-        """Features of RGB images, from the folder where they are there, else computed and kept.
+        """Return features of RGB images, from the folder if stored, else computed and stored.
 
         Raises:
-            InputError: If a file is not what it should be, or features are not finite.
+            InputError: If a file is not of these features, or features are not finite.
             OutputError: If the folder is full, or cannot be written.
         """
         size = (image.shape[1], image.shape[2])
@@ -225,17 +226,18 @@ class FeatureCache:
 
     def _path(self, stamp: Stamp) -> Path:
         name = stamp.image.hex()
-        return self.folder / name[:2] / (name + _ENDING)
+        return self.folder / name[:2] / (name + ENDING)
 
     def _is_there(self, stamp: Stamp, layout: Layout) -> bool:
-        """Whether an image's file is there and not cut short, as a power cut leaves it."""
+        """Whether an image's file is there, and neither truncated nor blank after a power cut."""
+        path = self._path(stamp)
         try:
-            return self._path(stamp).stat().st_size == layout.bytes_each
+            return path.stat().st_size == layout.bytes_each and not is_blank(path)
         except FileNotFoundError:
             return False
 
     def _check_record(self) -> None:
-        """Write down what the features are of, or make sure that it is the same."""
+        """Write the identity of the features, or check it against the one that is there."""
         path, expected = self.folder / _RECORD, to_json(self.identity, indent=1)
         if not os.path.lexists(path) or is_blank(path):
             with replacing(path) as part:
@@ -249,7 +251,7 @@ class FeatureCache:
 
     def _refuse_full(self, needed: int) -> None:
         if self._used + needed > self._limit:
-            # Others may have made room since, or have written too.
+            # Other processes may have freed or filled space since.
             self._used = used_bytes(self.root)
         if self._used + needed > self._limit:
             raise self._full(needed)
@@ -263,12 +265,12 @@ class FeatureCache:
 
 
 def image_sha256(image: UInt8[Tensor, "h w 3"]) -> bytes:
-    """Of an image's size and pixels."""
+    """sha256 of an image's size and pixels."""
     pixels = image.cpu().contiguous().numpy()
     return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).digest()
 
 
 def used_bytes(root: Path) -> int:
     """Size of all features kept in a folder of caches."""
-    # A link counts as itself: what it leads to is not ours.
-    return sum(each.lstat().st_size for each in root.glob(f"*/*/*{_ENDING}"))
+    # A link counts as itself: its target is not part of the cache.
+    return sum(each.lstat().st_size for each in root.glob(f"*/*/*{ENDING}"))

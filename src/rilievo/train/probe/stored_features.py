@@ -1,11 +1,10 @@
 """Features of one image as bytes and back: 16-bit floats, or 8-bit integers with scales.
 
 A file is a header of 128 bytes, then for each layer its map (channels, rows, columns), and its
-scales and class token where there are some, all little-endian. A class token is stored once,
-not at every place.
+scales and class token where there are some, all little-endian. A class token is stored once, not
+at every cell of the map.
 """
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,19 +16,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import InputError
+from rilievo.io.feature_file import HEADER, HEADER_BYTES, MAGIC, with_checksum
 from rilievo.io.limits import printable
 
 VERSION = 1
-_MAGIC = b"rilfeat\0"
-_HEADER = struct.Struct("<8sI4s32s32sQ40x")
 
 
 class Storage(StrEnum):
-    """How numbers are kept.
+    """Number format of stored features.
 
     ``FP16`` rounds to 11 bits: by at most 1/2048 of each number (above 6e-5). ``INT8`` takes half
     of the space and rounds by at most 1/254 of the largest magnitude that the channel has in the
-    image. Class tokens are kept as they are.
+    image. Class tokens are stored in float32.
     """
 
     FP16 = "fp16"
@@ -38,10 +36,10 @@ class Storage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What the features in a file are of.
+    """Identification of the features in a file.
 
     Attributes:
-        identity: sha256 of all that makes them, the image left out.
+        identity: sha256 of everything that determines them, except the image.
         image: sha256 of the image.
     """
 
@@ -51,7 +49,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapShape:
-    """Of one layer's map."""
+    """Shape of one layer's map."""
 
     channels: int
     rows: int
@@ -59,18 +57,18 @@ class MapShape:
 
     @property
     def numbers(self) -> int:
-        """How many it holds."""
+        """Count of numbers in the map."""
         return self.channels * self.rows * self.columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Of every file of images of one size.
+    """Layout of the files of all images of one size.
 
     Attributes:
-        shapes: Of the maps.
-        tokens: Whether each has a class token, of as many channels.
-        storage: How numbers are kept.
+        shapes: Shapes of the maps.
+        tokens: Whether each layer has a class token, of as many channels.
+        storage: Number format.
     """
 
     shapes: tuple[MapShape, ...]
@@ -79,11 +77,11 @@ class Layout:
 
     @property
     def bytes_each(self) -> int:
-        """Size of a file."""
-        return _HEADER.size + sum(map(self.layer_bytes, self.shapes))
+        """Size of a file [bytes]."""
+        return HEADER_BYTES + sum(map(self.layer_bytes, self.shapes))
 
     def layer_bytes(self, shape: MapShape) -> int:
-        """What one layer takes of it."""
+        """Size of one layer in a file [bytes]."""
         width = 2 if self.storage is Storage.FP16 else 1
         scales = 4 * shape.channels if self.storage is Storage.INT8 else 0
         # Scales and tokens begin at multiples of four bytes.
@@ -92,12 +90,12 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One layer of one image, as it lies on disk; mapped into memory, not read.
+    """One layer of one image as stored, mapped into memory.
 
     Attributes:
         values: (channels, rows, columns), float16 or int8.
-        scales: Of each channel, for int8.
-        token: The class token, if there is one.
+        scales: Scale of each channel, for int8.
+        token: Class token, if there is one.
     """
 
     values: np.ndarray
@@ -105,13 +103,13 @@ class Stored:
     token: np.ndarray | None
 
     def into(self, target: Float[Tensor, "c h w"]) -> None:
-        """Write the numbers into a map of a batch."""
+        """Decode the numbers into a map of a batch."""
         target.copy_(torch.from_numpy(self.values))
         if self.scales is not None:
             target.mul_(torch.from_numpy(self.scales).to(target.device)[:, None, None])
 
     def class_token(self) -> Float[Tensor, " c"]:
-        """The class token, which the layout says is there."""
+        """Return the class token; call it only where the layout has tokens."""
         assert self.token is not None, "asked for where the layout has tokens"
         return torch.from_numpy(self.token)
 
@@ -122,7 +120,7 @@ def pack(
     layout: Layout,
     stamp: Stamp,
 ) -> bytes:
-    """The file of one image.
+    """Encode the file of one image.
 
     Raises:
         InputError: If a number is not finite, or too large for 16-bit floats.
@@ -137,19 +135,19 @@ def pack(
             parts.append(tokens[index].detach().float().cpu().numpy().astype("<f4").tobytes())
     payload = b"".join(parts)
     kind = layout.storage.value.encode()
-    header = _HEADER.pack(_MAGIC, VERSION, kind, stamp.identity, stamp.image, len(payload))
-    return header + payload
+    header = HEADER.pack(MAGIC, VERSION, kind, stamp.identity, stamp.image, len(payload))
+    return with_checksum(header, payload)
 
 
 def unpack(path: Path, layout: Layout, stamp: Stamp) -> tuple[Stored, ...]:
-    """The layers of a file, once it is known to be whole and of this image and backbone.
+    """Open the layers of a file, after checking its length, image and backbone.
 
     Raises:
-        InputError: If it is truncated, of another version, or of something else.
-        FileNotFoundError: If it is not there.
+        InputError: If the file is truncated, of another version, or of other features.
+        FileNotFoundError: If the file does not exist.
     """
     with path.open("rb") as file:
-        head = file.read(_HEADER.size)
+        head = file.read(HEADER_BYTES)
     _check(path, head, layout, stamp)
     data = np.memmap(path, np.uint8, mode="c", offset=0)
     if len(data) != layout.bytes_each:
@@ -157,7 +155,7 @@ def unpack(path: Path, layout: Layout, stamp: Stamp) -> tuple[Stored, ...]:
             f"{printable(path)}: is {len(data)} bytes but {layout.bytes_each} were expected: "
             "truncated; remove it, and it is made again"
         )
-    layers, start = [], _HEADER.size
+    layers, start = [], HEADER_BYTES
     for shape in layout.shapes:
         layers.append(_decoded(data, start, shape, layout))
         start += layout.layer_bytes(shape)
@@ -166,9 +164,9 @@ def unpack(path: Path, layout: Layout, stamp: Stamp) -> tuple[Stored, ...]:
 
 def _check(path: Path, head: bytes, layout: Layout, stamp: Stamp) -> None:
     name = printable(path)
-    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+    if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
         raise InputError(f"{name}: no kept features, or truncated; remove it to have it made again")
-    _, version, kind, identity, image, length = _HEADER.unpack(head)
+    _, version, kind, identity, image, length = HEADER.unpack_from(head)
     if version != VERSION:
         raise InputError(
             f"{name}: features kept in version {version} of their format, this one is {VERSION}: "
@@ -177,7 +175,7 @@ def _check(path: Path, head: bytes, layout: Layout, stamp: Stamp) -> None:
     if identity != stamp.identity or image != stamp.image:
         what = "another backbone or setting" if identity != stamp.identity else "another image"
         raise InputError(f"{name}: features of {what}; remove it to have it made again")
-    expected = layout.bytes_each - _HEADER.size
+    expected = layout.bytes_each - HEADER_BYTES
     if kind != layout.storage.value.encode() or length != expected:
         raise InputError(f"{name}: features of another shape; remove it to have it made again")
 

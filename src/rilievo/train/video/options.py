@@ -1,10 +1,11 @@
-"""The options of ``rilievo train video``, and its run."""
+"""Options of ``rilievo train video``."""
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -22,68 +23,96 @@ _VELOCITY = "losses.velocity"
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """Depth and motion from frames that know neither.
+    """Options of training depth and motion from frames without true depth.
 
     Raises:
-        OptionError: If an option is out of range, or two do not go together.
+        OptionError: If an option is out of range, or two contradict each other.
     """
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Footage": (
+            "kind",
+            "split",
+            "poses",
+            "follow_poses",
+            "stereo",
+            "stereo_only",
+            "stride",
+            "held_out",
+            "limit",
+        ),
+        "Camera": ("camera", "camera_file", "fov", "learn_camera"),
+        "Network": ("preset", "encoder", "pose", "size", "depth_range", "start"),
+        "Steps": (
+            "epochs",
+            "steps",
+            "batch_size",
+            "accumulate",
+            "learning_rate",
+            "milestones",
+            "set",
+            "seed",
+        ),
+        "Speed": ("precision", "device", "devices", "nodes", "workers", "cache"),
+    }
+    GROUP: ClassVar[str] = "Output"
 
     roots: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|FOLDER...")
     ]
-    """Videos, folders of frames or folders of such; of a named dataset, its one folder."""
+    """Videos, folders of frames or folders of these; for a named dataset, its one folder."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
     """Intrinsics [px] at the frames' own size."""
     camera_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Intrinsics, and lens distortion, from a YAML or a matrix as text."""
+    """File of intrinsics, and lens distortion: YAML, or a matrix as text."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view, where nothing better is known."""
     learn_camera: bool = False
     """Refine the focal lengths while training."""
     kind: str = "frames"
-    """How frames lie on disk: frames, kitti-raw, kitti-odometry or cityscapes."""
+    """Layout of the frames on disk: frames, kitti-raw, kitti-odometry or cityscapes."""
     split: str | None = None
-    """A list of targets, or a name that the dataset knows."""
+    """List of targets, or a name that the dataset knows."""
     poses: Annotated[str | None, tyro.conf.arg(metavar="FILE|auto")] = None
-    """Known motion: a file of KITTI's or TUM's, or 'auto' for that beside; validation is held
-    against it, and --set losses.velocity=0.05 learns metres from it."""
+    """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
+    scored against them, and --set losses.velocity=0.05 learns metres from them."""
     follow_poses: bool = False
     """Take motion from the poses in place of a pose network: depth is in metres."""
     stereo: bool = False
-    """The other eye is a source too."""
+    """Use the other camera of the stereo pair as a source too."""
     stereo_only: bool = False
-    """The other eye is the only source."""
+    """Use the other camera of the stereo pair as the only source."""
     stride: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Frames between neighbours; by default chosen by measured motion."""
+    """Frames between neighbours; by default chosen from the measured motion."""
     held_out: float = 0.05
-    """Share of the frames kept for validation: the last of every sequence."""
+    """Share of the targets held out for validation: the last of every sequence."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """The first N targets alone."""
+    """Train on the first N targets only."""
     preset: str = "default"
-    """default, or faithful: as the authors of Monodepth2 trained."""
+    """Preset: default, or faithful, which trains as the authors of Monodepth2 did."""
     encoder: str = "resnet18"
-    """resnet18, resnet34, resnet50, lite, or timm/NAME."""
+    """Encoder: resnet18, resnet34, resnet50, lite, or timm/NAME."""
     pose: str | None = None
-    """What tells motion: separate, shared or cnn; none where poses or the baseline are known."""
+    """Pose network: separate, shared or cnn; none where poses or the baseline are known."""
     size: Annotated[str, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = "192,640"
-    """At which the networks see frames [px]; multiples of 32."""
+    """Size at which the networks see frames [px]; multiples of 32."""
     depth_range: Annotated[str, tyro.conf.arg(metavar="NEAR,FAR")] = "0.1,100"
-    """What depth can come out, in its unit."""
+    """Range of depth that can be predicted, in its unit."""
     start: str | None = None
-    """imagenet (the default where the encoder has such weights), scratch, the folder of a run, or
-    that of an official checkpoint."""
+    """Initial weights: imagenet (the default where the encoder has such weights), scratch, or the
+    folder of a run or of an official checkpoint."""
     epochs: int | None = None
-    """By default 20."""
+    """Passes through the targets; by default 20."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Steps in all, in place of epochs."""
+    """Number of steps, in place of epochs."""
     batch_size: int = 12
-    """Targets of a forward pass on each device."""
+    """Targets per forward pass on each device."""
     accumulate: int | None = None
     """Batches whose gradients are added before a step."""
     learning_rate: float | None = None
-    """By default 1e-4."""
+    """Learning rate; by default 1e-4."""
     milestones: Annotated[str | None, tyro.conf.arg(metavar="EPOCH,...")] = None
     """Epochs after which the learning rate falls to a tenth; by default 15."""
     set: Annotated[
@@ -93,28 +122,28 @@ class VideoOptions:
     the option."""
     seed: int = 0
     precision: str = "fp32"
-    """fp32, bf16, or fp16 on a GPU."""
+    """Precision of the networks: fp32, bf16, or fp16 on a GPU."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     devices: int = 1
-    """Processes on this machine, a device each; torchrun says it by itself, with -- before what is
-    not its own: torchrun --nproc-per-node 4 --module -- rilievo train video ..."""
+    """Processes on this machine, one per device; torchrun sets it by itself, with -- before the
+    command: torchrun --nproc-per-node 4 --module -- rilievo train video ..."""
     nodes: int = 1
-    """Machines."""
+    """Number of machines."""
     workers: int = 2
-    """That read frames ahead."""
+    """Threads that prefetch frames."""
     cache: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Where decoded frames are kept; by default in the run's folder."""
+    """Folder of decoded frames; by default in the run's folder."""
     tensorboard: bool = False
     """Write events for TensorBoard too."""
     resume: bool = False
-    """Go on with the run in the folder."""
+    """Resume the run in the folder."""
     dry_run: bool = False
-    """Say what would be trained, and how it differs from the preset 'default'."""
+    """Print what would be trained, and how it differs from the preset 'default'."""
 
     @property
     def data(self) -> VideoData:
-        """Which frames."""
+        """Frames to train on."""
         if self.kind not in list(SourceKind):
             raise OptionError(f"no kind of frames '{self.kind}'; {suggest(self.kind, SourceKind)}")
         return VideoData(
@@ -136,7 +165,7 @@ class VideoOptions:
 
     @property
     def blueprint(self) -> VideoBlueprint:
-        """What is trained."""
+        """Blueprint of the networks to train."""
         height, width = whole_numbers("--size", self.size, 2)
         near, far = numbers("--depth-range", self.depth_range, 2)
         known = self.follow_poses or self.stereo_only
@@ -155,7 +184,7 @@ class VideoOptions:
 
     @property
     def config(self) -> VideoConfig:
-        """The run."""
+        """Configuration of the run."""
         plain = VideoConfig(
             blueprint=self.blueprint,
             data=self.data,
@@ -178,7 +207,7 @@ class VideoOptions:
 
     @property
     def run_options(self) -> VideoRunOptions:
-        """How it is done."""
+        """Options of the run that do not change its result."""
         return VideoRunOptions(
             device=self.device,
             devices=self.devices,
@@ -197,15 +226,15 @@ class VideoOptions:
 
 
 def numbers(flag: str, text: str, count: int) -> tuple[float, ...]:
-    """Numbers with commas between.
+    """Parse numbers with commas between.
 
     Args:
-        flag: For messages.
-        text: What was given.
-        count: How many are expected.
+        flag: Name of the option, for messages.
+        text: Text to parse.
+        count: Expected count of numbers.
 
     Raises:
-        OptionError: If they are no numbers, or not as many.
+        OptionError: If a part is not a finite number, or the count differs.
     """
     try:
         values = tuple(float(part) for part in text.split(","))
@@ -224,7 +253,7 @@ def _four_numbers(flag: str, text: str | None) -> tuple[float, float, float, flo
 
 
 def _setting(text: str) -> tuple[str, object]:
-    """A field and its value; what is no JSON is text."""
+    """Split a field and its value; a value that is not JSON is text."""
     name, equals, value = text.partition("=")
     if not equals:
         raise OptionError(f"--set takes FIELD=VALUE, such as losses.consistency=0.1, got '{text}'")

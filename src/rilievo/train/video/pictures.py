@@ -1,4 +1,4 @@
-"""What a run sees, for people: a target, its depth, what the warp makes of a source, the mask."""
+"""Pictures of a run to look at: a target, its depth, its warped sources and the auto-mask."""
 
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ FOLDER = "pictures"
 def save_pictures(
     learner: Learner, frames: VideoFrames, run: Path, log: Log, fabric: Any, step: int
 ) -> None:
-    """A picture of the first target held out, or trained on without any, as it is at a step.
+    """Write a picture of the first held-out target, or of the first training target without any.
 
-    Of a target with a broken frame there is none.
+    A target with a broken frame gets no picture.
 
     Raises:
-        OutputError: If the system refuses.
+        OutputError: If the file cannot be written.
     """
     if not fabric.is_global_zero:
         return
@@ -50,16 +50,16 @@ def save_pictures(
 
 
 def picture_of(explained: Explained) -> UInt8[np.ndarray, "h w 3"]:
-    """The first target of a batch: itself, its depth, its warped sources and what is masked.
+    """Draw the first target of a batch, its depth, its warped sources and the auto-mask.
 
-    Depth is drawn with near bright; pixels that the auto-mask leaves out are black.
+    Near depth is bright; pixels that the auto-mask leaves out are black.
     """
     loss, views = explained.loss, explained.views
     depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
     kept = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)
     rows = [
         _image(views.target[0]),
-        colourise(depth, colour_map="magma"),
+        colourise(depth),
         *(_image(each[0]) for each in loss.warped),
         (255 * kept).astype(np.uint8),
     ]

@@ -1,4 +1,4 @@
-"""Sequences of frames as they lie on disk: the record that every source of frames gives."""
+"""Sequences of frames on disk: the record that every source of frames returns."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ from rilievo.types import Photo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEye:
-    """The second camera of a stereo pair.
+    """Second camera of a stereo pair.
 
     Attributes:
-        sequence: The id of its frames, which have the same numbers at the same moment.
-        shift: x of the other camera's frame less x of this one's for one point [m]: negative
-            where this is the left eye.
+        sequence: Id of the sequence of its frames, which have the same numbers at the same time.
+        shift: x of a point in the other camera's frame minus x in this one's [m]; negative where
+            this is the left camera.
     """
 
     sequence: str
@@ -32,8 +32,8 @@ class Listed:
     """Frames that a list names as targets, by number.
 
     Attributes:
-        training: To learn from.
-        held_out: To validate with; None where the list does not say.
+        training: Numbers of the targets to train on.
+        held_out: Numbers of the targets to validate with; None where the list has none.
     """
 
     training: tuple[int, ...]
@@ -41,7 +41,8 @@ class Listed:
 
 
 SOURCE_ALONE = Listed(training=())
-"""Of the other eye: a target in both would be seen in training and held out."""
+"""List for the other camera of a stereo pair, whose frames are sources only: if both cameras had
+targets, frames would be seen in training and held out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +50,20 @@ class FrameSequence:
     """Frames of one camera, in the order of time.
 
     Attributes:
-        id: Unique in the run.
-        files: The frames; empty of a video.
-        numbers: Of each frame in time: neighbours differ by one, and a gap is a missing frame.
-        video: The file, of a video.
+        id: Id, unique in the run.
+        files: Files of the frames; empty for a video.
+        numbers: Number of each frame in time: neighbours differ by one, and a gap is a missing
+            frame.
+        video: File of a video; None for a sequence of files.
         shape: (height, width) of the frames as they are stored.
-        camera: Of frames of that size.
-        poses: ``world_T_cam`` [m] of each frame, NaN where unknown; None where none are.
-        poses_file: Of a video, whose frames are counted later.
-        listed: The targets; None where every frame may be one.
-        other_eye: Of a stereo pair.
-        measured: Whether stillness and cuts are found by measuring motion.
-        stride: Frames between neighbours, of datasets that are used with one; None where measured
-            motion says it.
+        camera: Camera at that size.
+        poses: ``world_T_cam`` [m] of each frame, NaN where unknown; None where there are none.
+        poses_file: File of the poses of a video, whose frames are counted later.
+        listed: Targets that a list names; None where every frame may be one.
+        other_eye: Other camera of a stereo pair; None without.
+        measured: Whether static frames and cuts are found by measuring motion.
+        stride: Frames between neighbours, for datasets with a fixed stride; None where measured
+            motion sets it.
         hood: Share of the height at the bottom that shows the car itself.
     """
 
@@ -81,16 +83,16 @@ class FrameSequence:
 
 
 def first_photo(files: tuple[Path, ...], place: Path) -> Photo:
-    """The first frame that can be read, which says the size and the camera of a sequence.
+    """Read the first readable frame, which gives the size and the camera of a sequence.
 
     Raises:
-        InputError: If none can, saying what the last one has.
+        InputError: If none can be read, with the error of the last one.
     """
     problem = "there is none"
     for file in files:
         try:
             check_regular(file)
-            return read_photo(file)
+            return read_photo(file, own_depth=False)
         except InputError as error:
             problem = str(error)
     raise InputError(f"{printable(place)}: no frame can be read: {problem}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.calibration import Along, KnownPoint
+from rilievo.calibration import Along, Known, KnownLength, KnownPoint
 from rilievo.errors import InputError, OptionError
 from rilievo.views.app import markup
 from rilievo.views.app.desk import Answer, Desk
@@ -15,6 +15,7 @@ from rilievo.views.app.pictures import depth_limits, jpeg, marked, photo_picture
 from rilievo.views.app.visit import Colours, Point, Visit
 from rilievo.views.disagreement import disagreement
 
+_MOST_UNDONE = 20
 NO_SURFACE = (
     "There is no surface yet: this model gives no depth, or depth with an unknown shift, which "
     "would bend it. Two known distances under Measure mend the latter."
@@ -50,7 +51,7 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
     if depth is not None and depth.is_depth:
         surface = markup.surface_view(answer)
     normals = markup.hint("This model gives no normals.")
-    if prediction.normals is not None:
+    if prediction.has("normals"):
         normals = markup.picture_view(
             answer,
             "normals",
@@ -58,7 +59,7 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
             "Blue faces you, red faces right, green faces up (x right, y up, z towards you).",
         )
     confidence = markup.hint("This model does not say how sure it is of its depth.")
-    if prediction.confidence is not None:
+    if prediction.has("confidence"):
         confidence = "<h2>Confidence</h2>" + markup.picture_view(
             answer, "confidence", "Confidence in grey", "White is surest, black is least sure."
         )
@@ -118,9 +119,9 @@ def mark(desk: Desk, visit: Visit, folder: Path) -> Path:
     """The photograph with the points on it, as a file that the page may show.
 
     Args:
-        desk: That has the answer.
-        visit: With the points.
-        folder: Of files that may be fetched.
+        desk: Desk that has the answer.
+        visit: Visit with the points.
+        folder: Folder of files that may be fetched.
     """
     answer = held(desk, visit)
     picture = photo_picture(desk.prediction(answer))
@@ -132,42 +133,90 @@ def mark(desk: Desk, visit: Visit, folder: Path) -> Path:
     return path
 
 
-def know(desk: Desk, visit: Visit, metres: float | int | None, along: Along) -> Visit:
-    """Take point A's distance for known, and the depth to metres where that determines it.
+def know(desk: Desk, visit: Visit, metres: float | int | None, along: Along | None) -> Visit:
+    """Take a distance or length for known, and the depth to metres where that determines it.
+
+    Args:
+        desk: Desk that has the answer.
+        visit: Visit with point A, and B for a length.
+        metres: Number that was typed.
+        along: Direction in which the distance of A was measured; None for the length from A to B.
+            A fact about the same place is replaced.
 
     Raises:
-        RilievoError: If there is no point A, no distance, or they contradict the depth.
+        RilievoError: If a point or the number is missing, or they contradict the depth.
     """
     answer = held(desk, visit)
     if visit.first is None:
         raise OptionError("click a point of the photograph first: it becomes point A")
+    if along is None and visit.second is None:
+        raise OptionError("a length goes from A to B: click a second point")
     if metres is None:
-        raise OptionError("type the distance of point A in metres")
-    u, v = visit.first
+        raise OptionError("type the distance or length that you know, in metres")
+    (u, v), second = visit.first, visit.second
     spot(desk.prediction(answer), u, v)
-    known = (*visit.known, KnownPoint(u=u, v=v, metres=metres, along=along))
-    kind = desk.networks.model(answer.question.model).card.kind
-    if kind is not None and not kind.is_depth and len(known) < 2:
-        # One point is a beginning for depth with an unknown shift, though it gives no metres yet.
-        return replace(visit, known=known)
-    return replace(visit, known=known, token=desk.calibrated(answer, known).token)
+    fact: Known
+    if along is None and second is not None:
+        spot(desk.prediction(answer), *second)
+        fact = KnownLength(u1=u, v1=v, u2=second[0], v2=second[1], metres=metres)
+    else:
+        fact = KnownPoint(u=u, v=v, metres=metres, along=along or Along.RAY)
+    others = tuple(each for each in visit.known if _pixels(each) != _pixels(fact))
+    return _knowing(desk, visit, (*others, fact))
 
 
 def know_nothing(desk: Desk, visit: Visit) -> Visit:
-    """Back to what the model says by itself."""
-    return replace(visit, known=(), token=desk.calibrated(held(desk, visit), ()).token)
+    """Forget every known distance and length; depth in the photograph's file counts again."""
+    return _knowing(desk, visit, ())
+
+
+def undo(desk: Desk, visit: Visit) -> Visit:
+    """Return to what was known before the last change.
+
+    Raises:
+        OptionError: If nothing was changed.
+    """
+    if not visit.past:
+        raise OptionError("there is nothing to undo: nothing was taken as known yet")
+    return replace(_knowing(desk, visit, visit.past[-1]), past=visit.past[:-1])
+
+
+def _knowing(desk: Desk, visit: Visit, known: tuple[Known, ...]) -> Visit:
+    """Answer the visit's question again with exactly these facts."""
+    answer = held(desk, visit)
+    kind = desk.networks.model(answer.question.model).card.kind
+    new = replace(visit, known=known, past=(*visit.past, visit.known)[-_MOST_UNDONE:])
+    if kind is not None and not kind.is_depth and len(known) == 1:
+        # One point is a beginning for depth with an unknown shift, though it gives no metres yet.
+        known = ()
+        if not answer.question.known:
+            return new
+    return replace(new, token=desk.calibrated(answer, known).token)
+
+
+def _pixels(known: Known) -> frozenset[tuple[int, int]]:
+    """Pixels of a point, or of both ends of a length."""
+    if isinstance(known, KnownPoint):
+        return frozenset({(round(known.u), round(known.v))})
+    ends = (known.u1, known.v1), (known.u2, known.v2)
+    return frozenset((round(u), round(v)) for u, v in ends)
 
 
 def say_known(visit: Visit, answer: Answer) -> list[str]:
     """What is known, in words."""
-    lines = [
-        f"Known: column {point.u:.0f}, row {point.v:.0f} is {point.metres:g} m away "
-        f"({'straight' if point.along is Along.RAY else 'along the optical axis'})."
-        for point in visit.known
-    ]
+    lines = [f"Known: {_say_fact(each)}." for each in visit.known]
     if visit.known and not answer.question.known:
         lines.append("This model needs a second known point, clearly nearer or farther.")
     return lines
+
+
+def _say_fact(known: Known) -> str:
+    if isinstance(known, KnownLength):
+        ends = (known.u1, known.v1), (known.u2, known.v2)
+        first, second = (f"column {u:.0f}, row {v:.0f}" for u, v in ends)
+        return f"from {first} to {second} it is {known.metres:g} m"
+    way = "straight" if known.along is Along.RAY else "along the optical axis"
+    return f"column {known.u:.0f}, row {known.v:.0f} is {known.metres:g} m away ({way})"
 
 
 def compared(desk: Desk, answers: Sequence[Answer]) -> list[str]:

@@ -14,11 +14,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.calibration import KnownPoint
+from rilievo.calibration import Known
 from rilievo.errors import InputError
 from rilievo.io.photo import read_photo
 from rilievo.models.base import Inference
-from rilievo.predicting.metres import Metres, with_metres
+from rilievo.predicting.metres import Metres, with_metres, with_own_depth
 from rilievo.types import Photo, Prediction
 from rilievo.views.app.kept import keep, kept
 from rilievo.views.app.network import Networks
@@ -39,6 +39,8 @@ class Answer:
         shape: (height, width) of the photograph.
         seconds: From the file to the answer.
         folder: Of the files made of it.
+        remark: Why the depth in the photograph's file is not used; None where it is, or there is
+            none.
     """
 
     token: str
@@ -46,6 +48,7 @@ class Answer:
     shape: tuple[int, int]
     seconds: float
     folder: Path
+    remark: str | None = None
 
 
 class Desk:
@@ -77,15 +80,16 @@ class Desk:
         inference = self.networks.infer(question.model, photo, flip=question.flip)
         return self._keep(question, inference, photo, time.perf_counter() - start)
 
-    def calibrated(self, answer: Answer, known: tuple[KnownPoint, ...]) -> Answer:
-        """What the network said before, with other points known; the old answer stays.
+    def calibrated(self, answer: Answer, known: tuple[Known, ...]) -> Answer:
+        """What the network said before, with other facts known; the old answer stays.
 
         Raises:
             CalibrationError: If they do not determine metres.
         """
-        photo = self.prediction(answer).photo
-        assert photo is not None, "made by a model"
         question = replace(answer.question, known=known)
+        # The photograph of an answer with facts was read without the depth in its file.
+        photo = self.prediction(answer).photo if known else self._read(question)
+        assert photo is not None, "made by a model"
         return self._keep(question, kept(answer.folder / _SAID), photo, answer.seconds)
 
     def answer(self, token: str) -> Answer:
@@ -112,7 +116,10 @@ class Desk:
                 self._at_hand.move_to_end(answer.token)
                 return self._at_hand[answer.token]
         self.answer(answer.token)
-        return self._finish(answer, kept(answer.folder / _SAID), self._read(answer.question))
+        prediction, _ = self._finish(
+            answer, kept(answer.folder / _SAID), self._read(answer.question)
+        )
+        return prediction
 
     def begin_clip(self) -> str:
         """A token for the results of a video, whose folder it names."""
@@ -182,7 +189,8 @@ class Desk:
                 folder=folder,
             )
             keep(inference, folder / _SAID)
-            self._finish(answer, inference, photo)
+            _, remark = self._finish(answer, inference, photo)
+            answer = replace(answer, remark=remark)
         except BaseException:
             self.forget(token)
             raise
@@ -194,23 +202,31 @@ class Desk:
             self.forget_oldest()
         return answer
 
-    def _finish(self, answer: Answer, inference: Inference, photo: Photo) -> Prediction:
-        question = answer.question
+    def _finish(
+        self, answer: Answer, inference: Inference, photo: Photo
+    ) -> tuple[Prediction, str | None]:
+        """Finish a prediction and keep it at hand; return why own depth is not used, if so."""
+        question, remark = answer.question, None
         model = self.networks.model(question.model, flip=question.flip)
         prediction = model.finish(inference, photo)
         prediction, _ = with_metres(prediction, Metres(known=question.known))
+        if not question.known:
+            prediction, remark = with_own_depth(prediction, photo.own_depth)
         with self._lock:
             self._at_hand[answer.token] = prediction
             while len(self._at_hand) > 1 and self._bytes_at_hand() > _AT_HAND_BYTES:
                 self._at_hand.popitem(last=False)
-        return prediction
+        # A doubt about depth that is used stands with its calibration.
+        return prediction, remark if prediction.calibration is None else None
 
     def _bytes_at_hand(self) -> int:
         return sum(_bytes_of(prediction) for prediction in self._at_hand.values())
 
     def _read(self, question: Question) -> Photo:
         try:
-            photo = read_photo(question.photo, max_pixels=self._max_pixels)
+            photo = read_photo(
+                question.photo, max_pixels=self._max_pixels, own_depth=not question.known
+            )
         except InputError as error:
             # Visitors know their file by its own name, and none of the server's folders.
             said = str(error).replace(str(question.photo), question.name)

@@ -19,6 +19,8 @@ _CAMERAS = {
     CameraSource.EXIF_35MM: "from the photograph's EXIF (35 mm equivalent)",
     CameraSource.EXIF_SENSOR: "from the photograph's EXIF (sensor)",
     CameraSource.PREDICTED: "predicted by the model",
+    CameraSource.MARKERS: "from printed markers",
+    CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
     CameraSource.ASSUMED: "assumed, since the photograph does not say",
 }
 
@@ -48,7 +50,7 @@ def summary(answer: Answer, prediction: Prediction, shown: str) -> str:
     if prediction.depth_or_none is not None:
         lines.append(f"Its numbers: {MEANINGS[prediction.depth.kind]}.")
         if prediction.depth.kind is not DepthKind.METRIC:
-            lines.append("A distance that you know gives metres: see Measure.")
+            lines.append("A distance or length that you know gives metres: see Measure.")
     camera = prediction.camera
     if camera is not None:
         fov = horizontal_fov(camera.K, width)
@@ -58,12 +60,20 @@ def summary(answer: Answer, prediction: Prediction, shown: str) -> str:
         )
     calibration = prediction.calibration
     if calibration is not None:
-        lines.append(f"Metres from {calibration.method}: {', '.join(calibration.asked)}.")
+        if calibration.own_depth is not None:
+            lines.append(
+                f"Metres from the depth in the photograph's file ({calibration.own_depth})."
+            )
+        else:
+            said = ", ".join(calibration.asked)
+            lines.append(f"Metres from {calibration.method}: {said}.")
         if calibration.expected_error is not None:
             percent = f"{100 * calibration.expected_error:.0f} %"
             lines.append(f"Expect depths of 8 pixels in 10 within {percent}.")
         if calibration.warning is not None:
             lines.append(f"Note: {calibration.warning}.")
+    if answer.remark is not None:
+        lines.append(f"{answer.question.name}: {answer.remark}.")
     return say(*lines)
 
 

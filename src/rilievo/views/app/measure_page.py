@@ -14,8 +14,12 @@ from rilievo.views.app.visit import Point, Visit
 
 HOW = (
     "Click two points of the photograph, A and B, or type their column and row. "
-    "To get metres, make the point whose distance you know A, and type the distance."
+    "To get metres, type a distance or length that you know; a new number for the same place "
+    "replaces the old one. Under Surface you can draw lines and drag their ends."
 )
+
+
+LENGTH = "length"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class Measuring:
     metres: Any
     along: Any
     know: Any
+    undo: Any
     forget: Any
 
     @property
@@ -55,15 +60,20 @@ def measuring_view() -> Measuring:
         second = gr.Textbox(label="Point B: column, row", placeholder="400, 250", min_width=140)
         measure = gr.Button("Measure", min_width=120, elem_id="measure")
     with gr.Row():
-        metres = gr.Textbox(label="Known distance of A, in metres", max_lines=1, min_width=140)
+        metres = gr.Textbox(label="Known distance or length, in metres", max_lines=1, min_width=140)
         along = gr.Radio(
-            [("Straight from the camera (tape, laser)", "ray"), ("Along the optical axis", "axis")],
+            [
+                ("To A straight from the camera (tape, laser)", "ray"),
+                ("To A along the optical axis", "axis"),
+                ("From A to B", LENGTH),
+            ],
             value="ray",
             label="How it was measured",
             min_width=220,
         )
     with gr.Row():
         know = gr.Button("Take it as known", elem_id="know", min_width=140)
+        undo = gr.Button("Undo", elem_id="undo-known", min_width=100)
         forget = gr.Button("Forget what is known", elem_id="forget", min_width=140)
     return Measuring(
         picture=picture,
@@ -74,6 +84,7 @@ def measuring_view() -> Measuring:
         metres=metres,
         along=along,
         know=know,
+        undo=undo,
         forget=forget,
     )
 
@@ -131,8 +142,10 @@ def empty() -> dict[str, Any]:
     return {"picture": picture, "first": "", "second": "", "words": markup.NOTHING}
 
 
-def read_along(text: str) -> Along:
-    """How a distance was measured."""
+def read_along(text: str) -> Along | None:
+    """How a distance was measured; None for a length from A to B."""
+    if text == LENGTH:
+        return None
     return Along.RAY if text == Along.RAY else Along.AXIS
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from rilievo.calibration.readings import WINDOW_RADIUS
 from rilievo.errors import InputError
+from rilievo.measure import Measurement
 from rilievo.measure.expectation import expected_of_line
 from rilievo.types import CameraSource, DepthKind, DepthMap, Prediction
 
@@ -128,9 +129,9 @@ def _in_metres(prediction: Prediction, apart: float, first: Spot, second: Spot) 
     assert first.place is not None, "depth is metric"
     assert second.place is not None, "depth is metric"
     factor = math.exp(expected_of_line(prediction, first.place, second.place))
+    found = Measurement(what="length", value=apart, low=apart / factor, high=apart * factor)
     return (
-        f"A and B are {_metres(apart)} apart ({_metres(apart / factor)} to "
-        f"{_metres(apart * factor)} in 8 cases of 10).",
+        f"A and B are {found} apart; 8 in 10 true lengths lie within such a range.",
         f"A is {_metres(first.value)} deep and B {_metres(second.value)} (along the optical axis).",
     )
 
@@ -140,7 +141,7 @@ def _in_ratios(relative: float, ratio: float) -> tuple[str, ...]:
         f"B is {ratio:.2f} times as deep as A.",
         f"A and B are {relative:.2f} times A's depth apart.",
         "These are ratios: the photograph does not say how large things are. "
-        "One known distance turns them into metres.",
+        "One known distance or length turns them into metres.",
     )
 
 

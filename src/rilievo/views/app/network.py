@@ -42,7 +42,7 @@ class Networks:
         """
 
         def work() -> Inference:
-            [answer] = refined(self._model(name), flip=flip, tile=None).infer([photo])
+            [answer] = refined(self._model(name), flip=flip, tile=None, trim=True).infer([photo])
             return answer
 
         return self._wait(work)
@@ -54,7 +54,8 @@ class Networks:
             RilievoError: If it cannot be loaded.
         """
         loaded = self._known(name) or self._wait(lambda: self._model(name))
-        return refined(_InTurn(loaded, self._wait), flip=flip, tile=None, sharp=True)
+        waiting = _InTurn(loaded, self._wait)
+        return refined(waiting, flip=flip, tile=None, sharp=True, trim=True)
 
     def close(self) -> None:
         """Finish what runs, and begin nothing more."""

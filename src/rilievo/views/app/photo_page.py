@@ -11,7 +11,7 @@ from rilievo.views.app import acts, markup
 from rilievo.views.app.choices import open_choices
 from rilievo.views.app.desk import Answer
 from rilievo.views.app.examples import EXAMPLES, Example
-from rilievo.views.app.measure_page import empty, fresh, join_measuring, read_along
+from rilievo.views.app.measure_page import LENGTH, empty, fresh, join_measuring, read_along
 from rilievo.views.app.photo_layout import (
     Given,
     Views,
@@ -19,7 +19,7 @@ from rilievo.views.app.photo_layout import (
     photo_column,
     views_column,
 )
-from rilievo.views.app.question import CameraFrom, Question, read_number, safe_stem
+from rilievo.views.app.question import CameraFrom, Question, read_number, read_point, safe_stem
 from rilievo.views.app.site import Site
 from rilievo.views.app.visit import Visit, read_colours
 
@@ -120,21 +120,33 @@ class _Part:
             trigger(draw, [self.visit, *given.colours], outputs, api_visibility="private")
 
     def join_known(self) -> None:
-        """A known distance brings everything to metres; forgetting it, back."""
+        """A known distance or length brings everything to metres; undo and forget, back."""
         parts = self.views.measuring
 
-        def know(now: Visit, typed: str, along: str) -> Changed:
+        def know(now: Visit, first: str, second: str, typed: str, along: str) -> Changed:
             def act() -> Changed:
-                metres = read_number(typed, "the distance of point A")
-                return self.shown(acts.know(self.site.desk, now, metres, read_along(along)))
+                # What was typed counts, also where nobody pressed Measure; but half-typed text in
+                # B is no fault of a distance of A.
+                other = read_point(second) if along == LENGTH else now.second
+                seen = replace(now, first=read_point(first), second=other)
+                metres = read_number(typed, "the known distance or length")
+                return self.shown(acts.know(self.site.desk, seen, metres, read_along(along)))
 
             return self.measured(act)
+
+        def undo(now: Visit) -> Changed:
+            return self.measured(lambda: self.shown(acts.undo(self.site.desk, now)))
 
         def forget(now: Visit) -> Changed:
             return self.measured(lambda: self.shown(acts.know_nothing(self.site.desk, now)))
 
         for trigger, act, inputs in (
-            (parts.know.click, know, [self.visit, parts.metres, parts.along]),
+            (
+                parts.know.click,
+                know,
+                [self.visit, parts.first, parts.second, parts.metres, parts.along],
+            ),
+            (parts.undo.click, undo, [self.visit]),
             (parts.forget.click, forget, [self.visit]),
         ):
             trigger(act, inputs, self.outputs, show_progress="hidden", api_visibility="private")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.calibration import KnownPoint
+from rilievo.calibration import Known
 from rilievo.errors import OptionError
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
 from rilievo.io.exif import FULL_FRAME_DIAGONAL
@@ -40,7 +40,7 @@ class Question:
         flip: Whether to average with the mirror image.
         camera_from: What ``number`` is.
         number: Field of view or focal length; None where the photograph is to tell.
-        known: Points whose distance is known.
+        known: Points whose distance is known, and lengths.
 
     Raises:
         OptionError: If the number is missing or out of range.
@@ -52,7 +52,7 @@ class Question:
     flip: bool = False
     camera_from: CameraFrom = CameraFrom.PHOTOGRAPH
     number: float | int | None = None
-    known: tuple[KnownPoint, ...] = ()
+    known: tuple[Known, ...] = ()
 
     def __post_init__(self) -> None:
         if self.camera_from is CameraFrom.PHOTOGRAPH:

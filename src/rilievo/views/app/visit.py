@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from rilievo.calibration import KnownPoint
+from rilievo.calibration import Known
 from rilievo.errors import OptionError
 from rilievo.io.colour import check_colour_map
+from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.views.app.question import read_number
 
 Point = tuple[float | int, float | int]
@@ -24,7 +25,7 @@ class Colours:
         OptionError: If the range is none.
     """
 
-    colour_map: str = "viridis"
+    colour_map: str = DEPTH_COLOURS
     near_far: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -62,15 +63,17 @@ class Visit:
     """What one visitor has in hand: an answer, points on it, and what is known.
 
     Attributes:
-        token: Of the answer; None before the first.
+        token: Token of the answer; None before the first.
         colours: How its depth is drawn.
         first: Point A (u, v) [px] of the photograph.
         second: Point B.
-        known: Distances that the visitor typed.
+        known: Distances and lengths that the visitor typed.
+        past: Facts that were known before each change, the latest last.
     """
 
     token: str | None = None
     colours: Colours = Colours()
     first: Point | None = None
     second: Point | None = None
-    known: tuple[KnownPoint, ...] = ()
+    known: tuple[Known, ...] = ()
+    past: tuple[tuple[Known, ...], ...] = ()

@@ -5,9 +5,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rilievo.evaluate.thumbnails import DEPTH_COLOURS, gradient
+from rilievo.evaluate.thumbnails import gradient
 from rilievo.evaluate.wording import ARROWS, count, head, number
 from rilievo.io.markup import Markup, element, joined
+from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.metrics.metric import Better
 from rilievo.version import VERSION
 from rilievo.views.exhibition import Exhibition

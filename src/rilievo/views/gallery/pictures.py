@@ -8,7 +8,6 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from rilievo.evaluate.thumbnails import (
-    DEPTH_COLOURS,
     depth_limits,
     shrink,
     shrinkage,
@@ -16,6 +15,7 @@ from rilievo.evaluate.thumbnails import (
 )
 from rilievo.io.colour import ColourRange, colourise, invalid_colour, normals_picture
 from rilievo.io.jpeg import jpeg_bytes
+from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.types import DepthKind, DepthMap
 from rilievo.views.exhibition import Column, Exhibit
 

@@ -1,0 +1,51 @@
+"""``rilievo markers``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.calibration.marker_page import write_page
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing
+from rilievo.errors import OptionError
+from rilievo.io.limits import printable
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    page: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PAGE.pdf|PAGE.png")]
+    """The file to write."""
+    side: Annotated[float, tyro.conf.arg(metavar="METRES")] = 0.06
+    """Side of the black squares in metres."""
+    paper: Annotated[str, tyro.conf.arg(metavar="a4|letter")] = "a4"
+    """Size of the sheet."""
+    first: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Number of the first marker, for several pages that differ."""
+    overwrite: bool = False
+    """Replace a file that is there."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a page of markers, which give metres to every photograph that shows it."""
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo markers",
+        description="A page of AprilTags to print, for metres in photographs that show it.",
+        examples=(
+            "rilievo markers page.pdf",
+            "rilievo markers page.png --side 0.08",
+        ),
+    )
+    if given.page.exists() and not given.overwrite:
+        raise OptionError(f"{printable(given.page)}: is there already; give --overwrite")
+    page = write_page(given.page, side=given.side, paper=given.paper, first=given.first)
+    with printing():
+        print(
+            f"{printable(given.page)}: markers {page.ids[0]} to {page.ids[-1]}; print at 100 % and "
+            f"predict with --markers {page.side:g}"
+        )
+    return 0

@@ -1,0 +1,100 @@
+"""Refusals of command lines that tyro does not understand, in one line."""
+
+import re
+from collections.abc import Sequence
+
+from rilievo.cli.options_of import OptionFacts
+from rilievo.errors import suggest
+
+_FRAME = "│╭╮╰╯ "
+
+
+def in_one_line(framed: str, options: Sequence[OptionFacts], prog: str) -> str:
+    """The refusal in our own words where it is of a usual sort, else in tyro's.
+
+    Args:
+        framed: tyro's text in its frame.
+        options: Those of the command.
+        prog: The command, such as ``rilievo predict``.
+    """
+    said = _said(framed)
+    for sort in (_unknown, _missing_value, _choice, _wrong_type, _required):
+        found = sort(said, options)
+        if found is not None:
+            said = found
+            break
+    end = "" if said.endswith("?") else ";"
+    return f"{said}{end} '{prog} --help' lists the options"
+
+
+def _said(framed: str) -> str:
+    """The text below the title, up to the next rule or empty line, whatever draws the frame."""
+    texts = [line.strip(_FRAME) for line in framed.splitlines()[1:]]
+    lines: list[str] = []
+    for text in texts:
+        is_end = set(text) <= {"-", "─"}  # a rule, or nothing
+        if is_end and lines:
+            break
+        if not is_end:
+            lines.append(text)
+    return " ".join(lines) or " ".join(framed.split())
+
+
+def _unknown(said: str, options: Sequence[OptionFacts]) -> str | None:
+    match = re.match(r"Unrecognized options: (.*)", said)
+    if match is None:
+        return None
+    words = match[1].split(", ")
+    word = next((each.partition("=")[0] for each in words if each.startswith("-")), words[0])
+    if not word.startswith("-"):
+        return f"one argument too many: '{word}'"
+    flags = [flag for each in options for flag in each.flags if flag.startswith("--")]
+    near = suggest(word, flags)
+    return f"no option {word}" + (f": {near}" if near.startswith("did you mean") else "")
+
+
+def _missing_value(said: str, options: Sequence[OptionFacts]) -> str | None:
+    option = _of(re.match(r"Missing value for argument '([^']+)'", said), options)
+    return None if option is None else f"{option.flags[-1]} is given without {option.metavar}"
+
+
+def _choice(said: str, options: Sequence[OptionFacts]) -> str | None:
+    match = re.match(r"invalid choice '(.*)' for argument '([^']+)'", said)
+    option = _of(re.search(r"for argument '([^']+)'", said), options)
+    if match is None or option is None:
+        return None
+    return f"{_label(option)} is {option.takes}, got '{match[1]}'"
+
+
+def _wrong_type(said: str, options: Sequence[OptionFacts]) -> str | None:
+    option = _of(re.match(r"Error parsing (\S+): ", said), options)
+    got = re.search(r"\['(.*?)'[\],]", said)
+    if option is None or got is None:
+        return None
+    return f"{_label(option)} is {option.takes}, got '{got[1]}'"
+
+
+def _required(said: str, options: Sequence[OptionFacts]) -> str | None:
+    if not said.startswith("Missing from"):
+        return None
+    needed = [each for each in options if each.required]
+    missing = [each for each in needed if f"{_name(each)} " in f"{said} "]
+    return "missing: " + ", ".join(
+        f"{each.flags[-1]} {each.metavar}" if each.flags else each.metavar
+        for each in missing or needed
+    )
+
+
+def _name(option: OptionFacts) -> str:
+    return option.flags[-1] if option.flags else option.metavar
+
+
+def _label(option: OptionFacts) -> str:
+    return option.flags[-1] if option.flags else option.name.replace("_", " ")
+
+
+def _of(match: re.Match[str] | None, options: Sequence[OptionFacts]) -> OptionFacts | None:
+    if match is None:
+        return None
+    names = match[1].split("/")
+    return next((each for each in options if {_name(each), each.name} & {*names}), None)

@@ -1,0 +1,243 @@
+"""Focal length from vanishing points of two directions at right angles (or three).
+
+Edges of buildings and rooms run along three directions at right angles. If the lines of two of
+them meet in the picture at a and b, relative to its centre, the focal length is sqrt(-a.b)
+(Caprile and Torre, IJCV 1990). Directions are proposed by pairs of segments. Focal length and
+rotation are then fitted together to every segment that points to one of the three (Gauss-Newton
+with fixed damping and Cauchy weights), which also gives the uncertainty of the focal length.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int
+
+from rilievo.geometry.segments import Segments, find_segments
+from rilievo.geometry.transforms import rotation_from_axis_angle
+
+LEAST_SEGMENTS = 10
+"""Least number of segments along each of two directions."""
+LEAST_BALANCE = 1 / 6
+"""Least ratio of the second direction's number of segments to the first's: one direction alone
+does not determine the focal length."""
+MOST_DOUBT = 0.02
+"""Standard deviation of the logarithm of the focal length above which it is not clear."""
+LEAST_SHARE = 0.6
+"""Least share of all segments' length that points along the three directions."""
+NARROWEST, WIDEST = 20.0, 110.0
+"""Limits of the field of view along the longer side [degrees]; others are false detections."""
+_SHORTEST = 0.05
+"""Least length of a segment in halves of the diagonal."""
+_OFF = math.sin(math.radians(2.0))
+"""Sine of the largest angle at which a segment points to a vanishing point."""
+_DAMPING = 1e-3
+_DRAWS = 1500
+_CANDIDATES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vanishing:
+    """Focal length and directions read from vanishing points.
+
+    Attributes:
+        focal: Focal length [px].
+        doubt: Standard deviation of its logarithm.
+        rotation: Columns are the three directions in the camera frame, in no special order.
+        counts: Number of segments that point along each of them.
+        share: Share of all segments' length that points along one of them.
+    """
+
+    focal: float
+    doubt: float
+    rotation: Float64[np.ndarray, "3 3"]
+    counts: tuple[int, int, int]
+    share: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the focal length can be relied on."""
+        _, second, first = sorted(self.counts)
+        enough = second >= max(LEAST_SEGMENTS, LEAST_BALANCE * first)
+        return enough and self.doubt <= MOST_DOUBT and self.share >= LEAST_SHARE
+
+
+def find_vanishing(grey: Float[np.ndarray, "h w"]) -> Vanishing | None:
+    """Find the vanishing points of a picture whose principal point is its centre.
+
+    The same picture always gives the same result.
+
+    Args:
+        grey: Brightness, 0 to 255; some 500 pixels along the longer side are enough.
+
+    Returns:
+        Focal length and directions; None if no three directions at right angles explain its lines.
+    """
+    height, width = grey.shape
+    if min(height, width) < 2:
+        return None
+    half = math.hypot(height, width) / 2
+    segments = find_segments(grey, shortest=_SHORTEST * half)
+    if len(segments) < 2 * LEAST_SEGMENTS:
+        return None
+    centred = Segments(
+        middle=(segments.middle - ((width - 1) / 2, (height - 1) / 2)) / half,
+        direction=segments.direction,
+        length=segments.length / half,
+    )
+    longer = max(height, width) / 2 / half
+    limits = tuple(longer / math.tan(math.radians(each) / 2) for each in (WIDEST, NARROWEST))
+    start = _proposed(centred, (limits[0], limits[1]))
+    if start is None:
+        return None
+    found = _refined(centred, *start)
+    if found is None or not limits[0] < found.focal < limits[1]:
+        return None
+    return Vanishing(
+        focal=found.focal * half,
+        doubt=found.doubt,
+        rotation=found.rotation,
+        counts=found.counts,
+        share=found.share,
+    )
+
+
+def _misses(segments: Segments, points: Float64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k n"]:
+    """Sine of the angle between each segment and the line from its middle to each point."""
+    to_x = points[:, None, 0] - points[:, None, 2] * segments.middle[None, :, 0]
+    to_y = points[:, None, 1] - points[:, None, 2] * segments.middle[None, :, 1]
+    cross = to_x * segments.direction[None, :, 1] - to_y * segments.direction[None, :, 0]
+    return cross / np.maximum(np.hypot(to_x, to_y), 1e-12)
+
+
+def _proposed(
+    segments: Segments, limits: tuple[float, float]
+) -> tuple[float, Float64[np.ndarray, "3 3"]] | None:
+    """Focal length and rotation of the two candidates that explain most, with their third."""
+    points = _candidates(segments)
+    best, most = None, 0.0
+    for one, other in combinations(points, 2):
+        if min(abs(one[2]), abs(other[2])) < 1e-6:
+            continue
+        product = float(one[:2] @ other[:2]) / float(one[2] * other[2])
+        if not limits[0] ** 2 < -product < limits[1] ** 2:
+            continue
+        focal = math.sqrt(-product)
+        rotation = _rotation(one, other, focal)
+        held = (np.abs(_misses(segments, _points_of(focal, rotation))) < _OFF).any(axis=0)
+        explained = float(segments.length[held].sum())
+        if explained > most:
+            best, most = (focal, rotation), explained
+    return best
+
+
+def _candidates(segments: Segments) -> list[Float64[np.ndarray, "3"]]:
+    """Find points that many segments point to; no segment votes for two of them."""
+    chance = np.random.default_rng(0)
+    ends = np.concatenate([segments.middle, np.ones((len(segments), 1))], axis=1)
+    ways = np.concatenate([segments.direction, np.zeros((len(segments), 1))], axis=1)
+    lines = np.cross(ends, ways)
+    share = segments.length / segments.length.sum()
+    first, second = (chance.choice(len(segments), _DRAWS, p=share) for _ in range(2))
+    points = np.cross(lines[first], lines[second])
+    size = np.linalg.norm(points, axis=1)
+    points = points[size > 1e-6] / size[size > 1e-6, None]
+    held = np.abs(_misses(segments, points)) < _OFF
+    left, found = segments.length.copy(), []
+    for _ in range(_CANDIDATES):
+        votes = held @ left
+        if not len(votes) or votes.max() <= 0:
+            break
+        index = int(votes.argmax())
+        found.append(points[index])
+        left = np.where(held[index], 0.0, left)
+    return found
+
+
+def _rotation(
+    one: Float64[np.ndarray, "3"], other: Float64[np.ndarray, "3"], focal: float
+) -> Float64[np.ndarray, "3 3"]:
+    """Rotation of the directions of two vanishing points, made orthogonal, and the third."""
+    columns = []
+    for point in (one, other):
+        way = point / (focal, focal, 1.0)
+        columns.append(way / np.linalg.norm(way))
+    third = np.cross(columns[0], columns[1])
+    left, _, right = np.linalg.svd(np.stack([*columns, third / np.linalg.norm(third)], axis=1))
+    return left @ right
+
+
+def _points_of(focal: float, rotation: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    """Vanishing points, a row each, of the columns of a rotation."""
+    return rotation.T * (focal, focal, 1.0)
+
+
+def _refined(
+    segments: Segments, focal: float, rotation: Float64[np.ndarray, "3 3"]
+) -> Vanishing | None:
+    """Fit focal length and rotation to all segments that point along one of the directions."""
+    for _ in range(30):
+        held, which = _assigned(segments, focal, rotation)
+        if held.sum() < 2 * LEAST_SEGMENTS:
+            return None
+        chosen, which = segments.chosen(held), which[held]
+        slopes, misses = _linear(chosen, which, focal, rotation)
+        # Long segments weigh more, because their direction is exact; outliers weigh less.
+        weight = chosen.length / (1 + np.square(misses / (0.4 * _OFF)))
+        normal = (slopes * weight[:, None]).T @ slopes
+        step = np.linalg.solve(
+            normal + _DAMPING * np.diag(np.diag(normal)) + 1e-12 * np.eye(4),
+            -(slopes * weight[:, None]).T @ misses,
+        )
+        step = np.clip(step, -0.2, 0.2)
+        focal, rotation = _stepped(focal, rotation, step)
+        if np.abs(step).max() < 1e-5:
+            break
+    freedom = max(len(misses) - 4, 1)
+    variance = float(weight @ np.square(misses)) / float(weight.sum()) * len(misses) / freedom
+    mean_weight = float(weight.mean())
+    try:
+        doubt = math.sqrt(variance * float(np.linalg.inv(normal / mean_weight)[0, 0]))
+    except (np.linalg.LinAlgError, ValueError):
+        return None
+    counts = tuple(int((which == index).sum()) for index in range(3))
+    return Vanishing(
+        focal=focal,
+        doubt=doubt,
+        rotation=rotation,
+        counts=(counts[0], counts[1], counts[2]),
+        share=float(segments.length[held].sum() / segments.length.sum()),
+    )
+
+
+def _assigned(
+    segments: Segments, focal: float, rotation: Float64[np.ndarray, "3 3"]
+) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    misses = np.abs(_misses(segments, _points_of(focal, rotation)))
+    which = misses.argmin(axis=0)
+    return misses.min(axis=0) < _OFF, which
+
+
+def _linear(
+    segments: Segments,
+    which: Int[np.ndarray, "n"],
+    focal: float,
+    rotation: Float64[np.ndarray, "3 3"],
+) -> tuple[Float64[np.ndarray, "n 4"], Float64[np.ndarray, "n"]]:
+    """Derivatives of the misses by log focal length and three rotations, and the misses."""
+
+    def at(step: Float64[np.ndarray, "4"]) -> Float64[np.ndarray, "n"]:
+        points = _points_of(*_stepped(focal, rotation, step))
+        return _misses(segments, points)[which, np.arange(len(which))]
+
+    small = 1e-5
+    here = at(np.zeros(4))
+    return np.stack([(at(small * unit) - here) / small for unit in np.eye(4)], axis=1), here
+
+
+def _stepped(
+    focal: float, rotation: Float64[np.ndarray, "3 3"], step: Float64[np.ndarray, "4"]
+) -> tuple[float, Float64[np.ndarray, "3 3"]]:
+    """Apply a step: focal length times exp(step[0]), rotation turned by the axis-angle step[1:]."""
+    return focal * math.exp(float(step[0])), rotation_from_axis_angle(step[1:]) @ rotation

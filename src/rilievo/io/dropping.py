@@ -1,0 +1,114 @@
+"""Parts that a surface leaves out on demand: the sky, and what is far behind the rest."""
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageFilter
+
+from rilievo.errors import OptionError, suggest
+from rilievo.geometry.patches import patches
+from rilievo.types import DepthMap, Prediction
+
+DROPS = ("sky", "background")
+
+_SHARE = 0.5
+"""Where the background begins by default."""
+_SIDE = 192
+"""Longest side of the picture on which the sky is looked for."""
+_EVEN = 26
+"""Largest difference of grey to a pixel's neighbours in a sky."""
+_BRIGHT = 190
+"""Least red, green and blue of a sky that is not blue."""
+_DARKEST = 45
+"""Least blue of a sky that is blue."""
+_WIDE = 0.1
+"""Share of the upper border that a sky takes at least, for a patch of wall is none."""
+
+
+def parse_drop(text: str) -> tuple[str, ...]:
+    """The parts of ``--drop``: ``sky``, ``background`` or ``background=SHARE``, with commas.
+
+    Raises:
+        OptionError: If one is unknown, or a share is not between 0 and 1.
+    """
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    for part in parts:
+        name, number, _ = part.partition("=")
+        if name not in DROPS:
+            raise OptionError(f"--drop has no '{name}'; {suggest(name, DROPS)}")
+        if number and name == "sky":
+            raise OptionError(f"--drop sky takes no number, got '{part}'")
+        if not 0 < _share(part) < 1:
+            raise OptionError(f"--drop background takes a share between 0 and 1, got '{part}'")
+    if not parts:
+        raise OptionError(f"--drop names nothing; known: {', '.join(DROPS)}")
+    return parts
+
+
+def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.ndarray, "h w"]:
+    """The pixels of which a surface is made: those that have depth, without what is dropped."""
+    depth = prediction.depth
+    kept = depth.valid
+    for part in drop:
+        if part == "sky":
+            # Where the model marks what has no depth, the sky has none already.
+            if depth.valid.all() and prediction.photo is not None:
+                kept = kept & ~likely_sky(depth, prediction.photo.pixels)
+        else:
+            kept = kept & ~background(depth, _share(part))
+    return kept
+
+
+def background(depth: DepthMap, share: float = _SHARE) -> Bool[np.ndarray, "h w"]:
+    """Pixels beyond a share of the way from near to far.
+
+    Near and far are the 2nd and 98th percentile of the depth. The way is measured in its logarithm,
+    so half of it is their geometric mean: between 1 m and 9 m, 3 m.
+    """
+    seen = depth.depth()[depth.valid]
+    if not seen.size:
+        return np.zeros(depth.shape, bool)
+    near, far = np.log(np.percentile(seen, [2, 98]))
+    limit = np.exp(near + share * (far - near)) if far > near else np.inf
+    return depth.valid & (depth.values > limit)
+
+
+def likely_sky(depth: DepthMap, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Pixels of an even, blue or bright region, farther than most, along the upper border."""
+    height, width = depth.shape
+    factor = min(1.0, _SIDE / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    photo = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX)).astype(np.int16)
+    small = Image.fromarray(np.ascontiguousarray(depth.depth()))
+    far = np.asarray(small.resize(size, Image.Resampling.NEAREST))
+    red, green, blue = np.moveaxis(photo, 2, 0)
+    grey = (red + 2 * green + blue) // 4
+    is_bluish = (5 * blue >= 6 * red) & (blue >= green) & (blue >= _DARKEST)
+    is_bright = (photo.min(axis=2) >= _BRIGHT) & (photo.max(axis=2) - photo.min(axis=2) < 60)
+    rough = np.zeros(grey.shape, bool)
+    down, across = (np.abs(np.diff(grey, axis=axis)) > _EVEN for axis in (0, 1))
+    for part, steps in (
+        (rough[1:], down),
+        (rough[:-1], down),
+        (rough[:, 1:], across),
+        (rough[:, :-1], across),
+    ):
+        part |= steps
+    chosen = (is_bluish | is_bright) & ~rough & (far >= np.median(far))
+    found = patches(chosen, chosen[:, 1:] & chosen[:, :-1], chosen[1:] & chosen[:-1])
+    above = np.bincount(found.label[0], minlength=found.size.size)
+    above[0] = 0
+    sky = (above >= _WIDE * size[0])[found.label]
+    # The pixel beside it is where the photograph changed from sky to something else.
+    mask = Image.fromarray(sky.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))
+    return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) > 127
+
+
+def _share(part: str) -> float:
+    """The number behind ``=``; NaN where it is none."""
+    _, equals, number = part.partition("=")
+    if not equals:
+        return _SHARE
+    try:
+        return float(number)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,34 @@
+"""Pictures for two eyes, for headsets, 3-D screens and coloured glasses: 8-bit RGB PNG."""
+
+from rilievo.io.colour import ColourRange, Drawn, range_of
+from rilievo.io.facts import FileFacts
+from rilievo.io.png import write_png
+from rilievo.io.stereo import StereoOptions, stereo_picture
+from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.types import DepthKind
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the pair."""
+    photo, options = job.prediction.photo, job.options
+    assert photo is not None, "save checks what an output needs"
+    limits = stereo_range(job.depth.kind, options)
+    picture = stereo_picture(photo.pixels, job.depth, options.stereo, limits)
+    facts = FileFacts(file=job.file, output=job.output, holds=holds(options.stereo))
+    write_png(job.path, picture, {"Software": "rilievo", "rilievo": job.about.alone(facts)})
+    return facts
+
+
+def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
+    """Inverse depths of the farthest and the nearest, where the options name them."""
+    if options.colour_limits is None:
+        return None
+    return range_of(*options.colour_limits, kind, Drawn.INVERSE_DEPTH)
+
+
+def holds(options: StereoOptions) -> str:
+    """Content of a file of these options, in words."""
+    return (
+        f"pictures for two eyes, {options.layout}; strength {options.strength:g}, "
+        f"convergence {options.convergence:g}"
+    )

@@ -1,0 +1,279 @@
+"""Depth maps that photographs carry: GDepth, Dynamic Depth, and Apple's in JPEG and HEIC files.
+
+Formats: Google's depth map metadata (developers.google.com/depthmap-metadata), Dynamic Depth 1.0
+(2019), multi-picture files (CIPA DC-007), auxiliary images of HEIF (ISO/IEC 23008-12) and the
+namespaces pixeldatainfo and depthData that Apple writes beside them.
+"""
+
+import base64
+import binascii
+import math
+from collections.abc import Callable, Mapping, Sequence
+from io import BufferedReader, BytesIO
+
+import numpy as np
+from jaxtyping import Float64
+from PIL import Image
+
+from rilievo.errors import InputError
+from rilievo.io import xmp
+from rilievo.io.decode import PILLOW_ERRORS, decode
+from rilievo.io.limits import reason
+from rilievo.io.multi_picture import other_pictures
+from rilievo.io.pixels import as_stored
+from rilievo.own_depth import OwnDepth
+
+GDEPTH = "http://ns.google.com/photos/1.0/depthmap/"
+DEPTH_MAP = "http://ns.google.com/photos/dd/1.0/depthmap/"
+ITEMS = (
+    "http://ns.google.com/photos/dd/1.0/item/",
+    "http://ns.google.com/photos/1.0/container/item/",
+)
+PIXEL_DATA = "http://ns.apple.com/pixeldatainfo/1.0/"
+DEPTH_DATA = "http://ns.apple.com/depthData/1.0/"
+
+MOST_PIXELS = 24 * 2**20
+"""Larger depth maps are not read."""
+_KEPT_PIXELS = 400_000
+_METRES = {
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1e-3),
+}
+_NO_UNIT = "it states no unit, so nothing says that it is in metres"
+_RELATIVE = "its depth is relative, not in metres"
+_NATIVE = {"hdis": "disparity", "fdis": "disparity", "hdep": "depth", "fdep": "depth"}
+
+_Map = Float64[np.ndarray, "h w"]
+
+
+def own_depth_of(
+    image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
+) -> OwnDepth | None:
+    """The depth map of a loaded photograph; None where it has none.
+
+    Args:
+        image: As Pillow opened and loaded it.
+        file: Where it was read from; what is appended to the picture is looked for there.
+        orientation: The EXIF tag 0x0112 of the photograph.
+    """
+    packet = xmp.packet_of(image)
+    if xmp.speaks_of(image, DEPTH_MAP):
+        return _told("Dynamic Depth", lambda: _dynamic(image, packet, file, orientation))
+    if xmp.speaks_of(image, GDEPTH):
+        return _told("GDepth", lambda: _gdepth(image, packet, orientation))
+    if image.info.get("depth_images"):
+        return _told("HEIF", lambda: _heif(image, file))
+    if "mp" in image.info and file is not None:
+        return _told("Apple", lambda: _multi_picture(image, file, orientation))
+    return None
+
+
+def _told(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
+    """What a reader gives; a file that is broken is told, and never fails the photograph."""
+    try:
+        return read()
+    except (InputError, MemoryError, *PILLOW_ERRORS) as error:
+        return OwnDepth(source=source, unused=reason(error), broken=True)
+
+
+def _gdepth(image: Image.Image, packet: bytes, orientation: int) -> OwnDepth | None:
+    roots = xmp.with_extension(image, xmp.parse(packet, "GDepth"), "GDepth")
+    said = xmp.properties(roots, GDEPTH)
+    if "Data" not in said:
+        # Editors leave the range behind and drop the map.
+        return None
+    codes = _codes(_from_base64(said["Data"]))
+    sure = _codes(_from_base64(said["Confidence"])) if said.get("Confidence") else None
+    return _ranged("GDepth", said, codes, sure, orientation)
+
+
+def _dynamic(
+    image: Image.Image,
+    packet: bytes,
+    file: BufferedReader | BytesIO | None,
+    orientation: int,
+) -> OwnDepth | None:
+    if file is None:
+        return None
+    roots = xmp.with_extension(image, xmp.parse(packet, "Dynamic Depth"), "Dynamic Depth")
+    said = xmp.properties(roots, DEPTH_MAP)
+    # A file may have a directory of each kind, which both count all that follows the picture.
+    each = [xmp.structures(roots, space) for space in ITEMS]
+    items = next((found for found in each if _named(found, said.get("DepthURI"), "Depth")), [])
+    codes = _codes(_item(file, items, said.get("DepthURI"), "Depth"))
+    sure = said.get("ConfidenceURI")
+    confidence = _codes(_item(file, items, sure, "Confidence")) if sure else None
+    return _ranged("Dynamic Depth", said, codes, confidence, orientation)
+
+
+def _item(
+    file: BufferedReader | BytesIO, items: list[Mapping[str, str]], uri: str | None, semantic: str
+) -> bytes:
+    """Content of the item that an address names; they lie one after the other up to the end."""
+    lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
+    if any(length < 0 for length in lengths):
+        raise InputError("an item of its container has a negative length")
+    size = file.seek(0, 2)
+    item = _named(items, uri, semantic)
+    if item is None:
+        raise InputError("its container has no item of that depth map")
+    index = next(index for index, each in enumerate(items) if each is item)
+    start, length = size - sum(lengths[index:]), int(item.get("Length", "0"))
+    if start <= 0 or not length:
+        raise InputError("its container names more bytes than the file has")
+    file.seek(start)
+    return file.read(length)
+
+
+def _named(
+    items: Sequence[Mapping[str, str]], uri: str | None, semantic: str
+) -> Mapping[str, str] | None:
+    """The item of an address, or of a meaning where there is no address."""
+    for item in items:
+        if uri and item.get("DataURI") == uri:
+            return item
+        if not uri and item.get("Semantic", "").lower() == semantic.lower():
+            return item
+    return None
+
+
+def _ranged(
+    source: str,
+    said: Mapping[str, str],
+    codes: _Map,
+    confidence: _Map | None,
+    orientation: int,
+) -> OwnDepth:
+    """Depth from codes between Near and Far, as both formats of Google define it."""
+    stated = said.get("Units", "")
+    unit = _METRES.get(stated.lower())
+    if unit is None:
+        unused = f"its unit is '{stated[:20]}', expected metres" if stated else _NO_UNIT
+        return OwnDepth(source=source, unused=unused)
+    near, far = _number(said, "Near"), _number(said, "Far")
+    shape = said.get("Format", "RangeInverse")
+    if shape not in ("RangeInverse", "RangeLinear"):
+        raise InputError(f"its format is '{shape[:30]}', expected RangeInverse or RangeLinear")
+    if not 0 <= near < far or (shape == "RangeInverse" and near == 0):
+        raise InputError(f"its range goes from {near:g} to {far:g}")
+    if shape == "RangeLinear":
+        depth = near + codes * (far - near)
+    else:
+        depth = far * near / (far - codes * (far - near))
+    if confidence is not None and confidence.shape == depth.shape:
+        depth = np.where(confidence > 0, depth, 0)
+    along_ray = said.get("MeasureType", "OpticalAxis") == "OpticRay"
+    return _own(source, depth * unit, orientation, along_ray=along_ray)
+
+
+def _multi_picture(
+    image: Image.Image, file: BufferedReader | BytesIO, orientation: int
+) -> OwnDepth | None:
+    for content in other_pictures(image, file):
+        if PIXEL_DATA.encode() not in content:
+            continue
+        picture = _opened(content)
+        said = xmp.parse(xmp.packet_of(picture), "Apple")
+        found = _apple(picture, [said], orientation)
+        if found is not None:
+            return found
+    return None
+
+
+def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth | None:
+    stored = image.info["depth_images"][0]
+    _check_pixels(*stored.size)
+    picture = stored.to_pillow()
+    if file is not None:
+        file.seek(0)
+        for packet in xmp.packets_in(file.read()):
+            if PIXEL_DATA.encode() in packet:
+                # The decoder has turned the map as it did the photograph.
+                found = _apple(picture, [xmp.parse(packet, "Apple")], 1)
+                if found is not None:
+                    return found
+    return OwnDepth(source="HEIF", unused=_NO_UNIT)
+
+
+def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
+    """Depth or disparity [1/m] of an auxiliary image; None where it is another, such as a matte."""
+    said = {**xmp.properties(roots, PIXEL_DATA), **xmp.properties(roots, DEPTH_DATA)}
+    kind = said.get("AuxiliaryImageType", "").lower()
+    if kind not in ("disparity", "depth"):
+        native = said.get("NativeFormat", "")
+        code = int(native).to_bytes(4, "big").decode("latin-1") if native.isdigit() else ""
+        kind = _NATIVE.get(code, "")
+    if not kind:
+        return None
+    if said.get("Accuracy", "relative").lower() != "absolute":
+        return OwnDepth(source="Apple", unused=_RELATIVE)
+    low, high = _number(said, "FloatMinValue"), _number(said, "FloatMaxValue")
+    first, last = (float(said.get(key, there)) for key, there in _CODES)
+    if not (first < last and low < high):
+        raise InputError(f"its range goes from {low:g} to {high:g}")
+    codes = (255 * _grey(picture) - first) / (last - first)
+    numbers = low + codes * (high - low)
+    if kind == "disparity":
+        numbers = np.where(numbers > 0, 1 / np.where(numbers > 0, numbers, 1), 0)
+    return _own("Apple", numbers, orientation)
+
+
+_CODES = (("IntMinValue", "0"), ("IntMaxValue", "255"))
+
+
+def _own(source: str, metres: _Map, orientation: int, *, along_ray: bool = False) -> OwnDepth:
+    """The record of a map as it is stored, made upright."""
+    with np.errstate(over="ignore"):
+        kept = metres.astype(np.float32)
+    kept = np.where(np.isfinite(kept) & (kept > 0), kept, np.float32(0))
+    if not kept.any():
+        raise InputError("it has no pixel with depth")
+    height, width = kept.shape
+    upright = np.empty((width, height) if orientation >= 5 else kept.shape, np.float32)
+    as_stored(upright, orientation)[:] = kept
+    return OwnDepth(source=source, metres=upright, along_ray=along_ray)
+
+
+def _codes(content: bytes) -> _Map:
+    return _grey(_opened(content))
+
+
+def _opened(content: bytes) -> Image.Image:
+    return decode(BytesIO(content), "its map", size_bytes=len(content), max_pixels=MOST_PIXELS)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise InputError(f"its map has {width}x{height} pixels, which is too large to be read")
+
+
+def _grey(picture: Image.Image) -> _Map:
+    """Brightness of a picture, 0 to 1, at as many pixels as calibration needs."""
+    _check_pixels(*picture.size)
+    # Before it becomes numbers of eight times the memory; each pixel is one of the map's.
+    thinner = max(1.0, math.sqrt(picture.width * picture.height / _KEPT_PIXELS))
+    size = (max(1, round(picture.width / thinner)), max(1, round(picture.height / thinner)))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.NEAREST)
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.float64) / 65535
+    return np.asarray(picture.convert("L")).astype(np.float64) / 255
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        # Some writers leave the padding out.
+        bare = "".join(text.split()).rstrip("=")
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError("its map is no base64") from error
+
+
+def _number(said: Mapping[str, str], key: str) -> float:
+    try:
+        number = float(said[key])
+    except (KeyError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"its {key} is '{said.get(key, '')[:20]}', expected a number")
+    return number

@@ -1,0 +1,100 @@
+"""Parts of a page that its scripts work on: the surface, lines to measure with, and their data."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+from rilievo.io.json_record import to_json
+from rilievo.io.markup import Markup, element
+from rilievo.io.page.relief import Relief
+
+SURFACE_SCRIPTS = (
+    "ogl.js",
+    "relief.js",
+    "viewer.js",
+    "steering.js",
+    "ruler.js",
+    "lines.js",
+    "page.js",
+)
+"""Scripts of a page with a surface, in the order in which they stand there."""
+
+_FOLDER = Path(__file__).parent
+_LOOKS = (("photograph", "Photograph"), ("shape", "Shape"), ("points", "Points"))
+_HELP = (
+    "Drag to turn, with two fingers or the right button to shift; pinch to zoom, or use the wheel "
+    "after a click or with Ctrl. Keys: arrows turn, Shift and arrows shift, + and − zoom, 0 resets."
+)
+_MEASURE_HELP = (
+    "Add a line and drag its ends, on the photograph or on the surface; arrow keys move an end by "
+    "a pixel, with Shift by ten. Ctrl+Z takes the last change back."
+)
+
+
+def surface_parts(relief: Relief, label: str) -> Iterator[Markup]:
+    """Surface, its controls, and its data.
+
+    Args:
+        relief: Surface to draw.
+        label: Name of the surface, for those who do not see it.
+    """
+    yield element("p", "The surface needs JavaScript and WebGL 2.", id="surface-state")
+    canvas = element(
+        "canvas",
+        id="surface",
+        tabindex=0,
+        role="application",
+        aria_label=f"{label}. {_HELP}",
+        hidden=True,
+    )
+    yield element("div", canvas, class_="scene")
+    looks = (
+        element(
+            "label",
+            element(
+                "input", type="radio", name_="look", value=value, checked=value == _LOOKS[0][0]
+            ),
+            words,
+        )
+        for value, words in _LOOKS
+    )
+    yield element(
+        "form",
+        element("fieldset", element("legend", "Show"), *looks),
+        element("button", "From the camera", type="button", id="camera"),
+        id="surface-controls",
+        hidden=True,
+    )
+    yield element("p", _HELP, class_="quiet", id="surface-help", hidden=True)
+    yield data("application/json", "surface-form", to_json(relief.form))
+    yield data("text/plain", "surface-data", base64.b64encode(relief.data).decode("ascii"))
+
+
+def measure_parts(terms: str) -> Iterator[Markup]:
+    """Section in which lines are added, read and undone.
+
+    Args:
+        terms: A ``rilievo.measure.terms.Terms`` as JSON.
+    """
+    yield element("h2", "Measure")
+    yield element("ol", id="lines")
+    yield element(
+        "div",
+        element("button", "Add a line", type="button", id="add-line"),
+        element("button", "Undo", type="button", id="undo", disabled=True),
+        class_="buttons",
+    )
+    yield element("p", id="measure-words", class_="quiet", role="status")
+    yield element("p", _MEASURE_HELP, class_="quiet")
+    yield data("application/json", "measure-terms", terms)
+
+
+def data(kind: str, id: str, text: str) -> Markup:
+    """Data for scripts; in JSON and base64, "<" is nothing but a part of a text."""
+    safe = text.replace("<", "\\u003c")
+    return Markup(f'<script type="{kind}" id="{id}">{safe}</script>\n')
+
+
+def asset(name: str) -> str:
+    """Text of a script, style or licence that pages hold."""
+    return (_FOLDER / name).read_text("utf-8")

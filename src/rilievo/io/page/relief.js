@@ -1,0 +1,46 @@
+"use strict";
+// The bytes of a relief as depth, points and triangles.
+
+async function inflate(text) {
+  const packed = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// Depth on the lattice, 0 where there is none; in x right, y up, z backwards, as WebGL has it.
+function unpack(bytes, form) {
+  const count = form.rows * form.columns, depth = new Float32Array(count);
+  for (let row = 0, at = 0; row < form.rows; row++) {
+    for (let column = 0, code = 0; column < form.columns; column++, at++) {
+      code = (code + bytes[at] * 256 + bytes[count + at]) & 65535;
+      depth[at] = code ? Math.exp(form.nearest + (code - 1) * form.spacing) : 0;
+    }
+  }
+  return { depth, faces: bytes.subarray(2 * count) };
+}
+
+function vertices(depth, form, unit) {
+  const position = new Float32Array(3 * depth.length), uv = new Float32Array(2 * depth.length);
+  depth.forEach((z, at) => {
+    const u = form.first_column + (at % form.columns) * form.step;
+    const v = form.first_row + Math.floor(at / form.columns) * form.step;
+    position[3 * at] = ((u - form.cx) / form.fx) * z / unit;
+    position[3 * at + 1] = -((v - form.cy) / form.fy) * z / unit;
+    position[3 * at + 2] = -z / unit;
+    // The texture's (0, 0) is the outer corner of the bottom-left pixel, ours a pixel's centre.
+    uv[2 * at] = (u + 0.5) / form.width;
+    uv[2 * at + 1] = 1 - (v + 0.5) / form.height;
+  });
+  return { position, uv };
+}
+
+function triangles(faces, form) {
+  const index = [], across = form.columns - 1;
+  faces.forEach((bits, at) => {
+    const a = Math.floor(at / across) * form.columns + (at % across);
+    const b = a + 1, c = a + form.columns, d = c + 1, falling = bits & 1;
+    if (bits & 2) index.push(a, c, falling ? d : b);
+    if (bits & 4) index.push(b, falling ? a : c, d);
+  });
+  return new Uint32Array(index);
+}

@@ -1,0 +1,256 @@
+"use strict";
+// A view of the surface to turn, shift and zoom.
+
+const VERTEX = `#version 300 es
+in vec3 position;
+in vec2 uv;
+uniform mat4 modelViewMatrix, projectionMatrix;
+uniform float size;
+out vec3 seen;
+out vec2 place;
+void main() {
+  vec4 point = modelViewMatrix * vec4(position, 1.0);
+  seen = point.xyz;
+  place = uv;
+  gl_Position = projectionMatrix * point;
+  gl_PointSize = size;
+}`;
+const FRAGMENT = `#version 300 es
+precision highp float;
+in vec3 seen;
+in vec2 place;
+uniform sampler2D picture, normals;
+uniform mat3 normalMatrix;
+uniform float shape, known;
+out vec4 colour;
+void main() {
+  if (shape < 0.5) {
+    colour = vec4(texture(picture, place).rgb, 1.0);
+  } else {
+    // Normals of the model are smoother than those of triangles, which show every pixel of depth.
+    vec3 normal = known > 0.5
+      ? normalize(normalMatrix * (texture(normals, place).rgb * 2.0 - 1.0))
+      : normalize(cross(dFdx(seen), dFdy(seen)));
+    float light = abs(dot(normal, normalize(vec3(-0.35, 0.5, 0.8))));
+    colour = vec4(vec3(0.86, 0.84, 0.80) * (0.22 + 0.78 * light), 1.0);
+  }
+}`;
+
+const texture = (gl, image) => image
+  ? new OGL.Texture(gl, { image, wrapS: gl.CLAMP_TO_EDGE, wrapT: gl.CLAMP_TO_EDGE })
+  : new OGL.Texture(gl, { image: new Uint8Array([180, 180, 180, 255]), width: 1, height: 1,
+    generateMipmaps: false });
+
+function model(gl, data, form) {
+  const { Geometry, Mesh, Program } = OGL;
+  const index = triangles(data.faces, form), used = new Uint32Array(new Set(index));
+  const logarithm = used.reduce((sum, at) => sum + Math.log(data.depth[at]), 0) / used.length;
+  const unit = Math.exp(logarithm), { position, uv } = vertices(data.depth, form, unit);
+  const photo = part("photo"), normals = part("normals");
+  const uniforms = { picture: { value: texture(gl, photo) }, normals: { value: texture(gl, normals) },
+    known: { value: normals ? 1 : 0 }, shape: { value: photo ? 0 : 1 }, size: { value: 2 } };
+  const program = new Program(gl, { vertex: VERTEX, fragment: FRAGMENT, uniforms, cullFace: false });
+  const attributes = { position: { size: 3, data: position }, uv: { size: 2, data: uv } };
+  const made = (numbers, mode) =>
+    new Mesh(gl, { geometry: new Geometry(gl, { ...attributes, index: { data: numbers } }), program, mode,
+      frustumCulled: false });
+  return { uniforms, used, position, unit, surface: made(index, gl.TRIANGLES), points: made(used, gl.POINTS) };
+}
+
+// How far what is there reaches from the middle of the photograph's camera, across and up.
+function reach(position, used) {
+  let across = 0, up = 0;
+  for (const at of used) {
+    const z = -position[3 * at + 2];
+    across = Math.max(across, Math.abs(position[3 * at]) / z);
+    up = Math.max(up, Math.abs(position[3 * at + 1]) / z);
+  }
+  return { across, up };
+}
+
+// The angle from top to bottom that takes it in, in a window of this shape, with a little air.
+const angle = ({ across, up }, aspect) =>
+  (2 * Math.atan(1.06 * Math.max(up, across / aspect)) * 180) / Math.PI;
+
+// Unit vector from what is looked at to a camera, turned right and up.
+const turned = (right, up) =>
+  [Math.sin(right) * Math.cos(up), Math.sin(up), Math.cos(right) * Math.cos(up)];
+
+const FREE = 1.5, HELD = (40 * Math.PI) / 180, SWAY = (8 * Math.PI) / 180;
+const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a second
+
+function view(canvas, data, form) {
+  const renderer = new OGL.Renderer({ canvas, dpr: Math.min(devicePixelRatio, 2), alpha: true,
+    antialias: true, webgl: 2 });
+  const { gl } = renderer, shown = model(gl, data, form), bounds = reach(shown.position, shown.used);
+  const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
+  let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
+  let halfWidth = 0, halfHeight = 0, drew = () => {};
+  // The library knows its limits only when it begins.
+  function hold(limit) {
+    const target = orbit ? orbit.target : new camera.position.constructor(0, 0, -1);
+    orbit?.remove();
+    most = limit;
+    const ends = limit === FREE ? {} : { minAzimuthAngle: -limit, maxAzimuthAngle: limit,
+      minPolarAngle: Math.PI / 2 - limit, maxPolarAngle: Math.PI / 2 + limit };
+    orbit = new OGL.Orbit(camera, { element: canvas, target, rotateSpeed: 0.5, panSpeed: 0.5, ease: 0.35,
+      inertia: 0.6, minDistance: 0.02, maxDistance: 60, ...ends });
+    wake();
+  }
+  // Only while something moves: a page that lies open costs nothing.
+  function draw() {
+    const seconds = began === null ? LASTS : (performance.now() - began) / 1000;
+    const sways = seconds < LASTS;
+    const stutters = ++frames < SLOWEST * seconds && seconds > 2;
+    if (sways) {
+      const swing = stutters ? 0 : SWAY * Math.sin((2 * Math.PI * seconds) / PERIOD);
+      camera.position.set(...turned(swing, 0));
+      camera.position.add(orbit.target);
+      orbit.forcePosition();
+      if (stutters) began = null;
+    }
+    orbit.update();
+    renderer.render({ scene: dots ? shown.points : shown.surface, camera });
+    drew();
+    const now = [...camera.position, ...orbit.target].map((each) => each.toFixed(5)).join();
+    drawing = now !== before || performance.now() < until || began !== null && sways;
+    before = now;
+    if (drawing) requestAnimationFrame(draw);
+  }
+  function wake() {
+    until = performance.now() + 100;
+    if (!drawing) { drawing = true; requestAnimationFrame(draw); }
+  }
+  // At the photograph's own camera, whose middle is looked at.
+  function reset() {
+    orbit.target.set(0, 0, -1);
+    camera.position.set(0, 0, 0);
+    orbit.forcePosition();
+    frames = 0;
+    began = matchMedia("(prefers-reduced-motion: reduce)").matches ? null : performance.now();
+    wake();
+  }
+  function turn(right, up) {
+    const offset = camera.position.clone().sub(orbit.target), far = offset.len();
+    const held = (angle) => Math.max(-most, Math.min(most, angle));
+    const azimuth = Math.atan2(offset[0], offset[2]) + right;
+    const height = Math.asin(Math.max(-1, Math.min(1, offset[1] / far))) + up;
+    offset.set(...turned(most === FREE ? azimuth : held(azimuth), held(height))).multiply(far);
+    camera.position.copy(orbit.target).add(offset);
+    orbit.forcePosition();
+    wake();
+  }
+  function fit() {
+    const width = canvas.clientWidth, height = canvas.clientHeight;
+    if (!width || !height) return;
+    [halfWidth, halfHeight] = [width / 2, height / 2];
+    // The library writes a size in pixels into the style, which is taken back to stay fluid.
+    renderer.setSize(width, height);
+    canvas.style.width = canvas.style.height = "";
+    camera.perspective({ aspect: width / height, fov: angle(bounds, width / height) });
+    wake();
+  }
+  // Where a point in space lies on the canvas, and how far before the camera.
+  const spot = [0, 0, 0];
+  function project(a, b, c) {
+    const m = camera.projectionViewMatrix, w = m[3] * a + m[7] * b + m[11] * c + m[15];
+    spot[0] = ((m[0] * a + m[4] * b + m[8] * c + m[12]) / w + 1) * halfWidth;
+    spot[1] = (1 - (m[1] * a + m[5] * b + m[9] * c + m[13]) / w) * halfHeight;
+    spot[2] = w;
+    return spot;
+  }
+  // The point that is seen within some pixels of a place on the canvas, by its number; -1 without one.
+  function seen(x, y, within = 5) {
+    const p = shown.position, close = [];
+    let front = Infinity, least = Infinity, found = -1;
+    for (const each of shown.used) {
+      project(p[3 * each], p[3 * each + 1], p[3 * each + 2]);
+      const far = spot[2], miss = (spot[0] - x) ** 2 + (spot[1] - y) ** 2;
+      if (far <= 0 || !(miss < within ** 2)) continue;
+      close.push({ each, far, miss });
+      if (far < front) front = far;
+    }
+    // Of what belongs to the surface in front, what is nearest to that place.
+    for (const { each, far, miss } of close) {
+      if (far < 1.08 * front && miss < least) { least = miss; found = each; }
+    }
+    return found;
+  }
+  // Where a place of the photograph at a depth lies on the canvas; null behind the camera.
+  function place([u, v], z) {
+    const far = z / shown.unit;
+    const [x, y, w] = project(((u - form.cx) / form.fx) * far, -((v - form.cy) / form.fy) * far, -far);
+    return z && w > 0 ? [x, y] : null;
+  }
+  // The place of the photograph that is seen there; null where there is no surface.
+  function find(x, y) {
+    const at = seen(x, y, 12);
+    return at < 0 ? null : [form.first_column + (at % form.columns) * form.step,
+      form.first_row + Math.floor(at / form.columns) * form.step];
+  }
+  hold(HELD);
+  return {
+    camera, fit, wake, hold, reset, turn, place, find,
+    depthAt: (x, y) => data.depth[seen(x, y)] ?? 0,
+    whenDrawn(act) { drew = act; },
+    get orbit() { return orbit; },
+    still() { began = null; },
+    look(name) {
+      dots = name === "points";
+      shown.uniforms.shape.value = name === "shape" || !part("photo") ? 1 : 0;
+      shown.uniforms.size.value = 2 * renderer.dpr;
+      wake();
+    },
+  };
+}
+
+function switches(canvas, controls, shown) {
+  const label = document.createElement("label"), free = document.createElement("input");
+  free.type = "checkbox";
+  free.id = "free";
+  free.addEventListener("change", () => {
+    shown.hold(free.checked ? FREE : HELD);
+    shown.turn(0, 0);
+  });
+  label.append(free, "Turn freely");
+  controls.append(label);
+  if (!document.fullscreenEnabled) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.id = "fullscreen";
+  button.textContent = "Fullscreen";
+  button.addEventListener("click", () => canvas.parentElement.requestFullscreen());
+  controls.append(button);
+}
+
+function show(data, form) {
+  const canvas = part("surface"), controls = part("surface-controls");
+  for (const each of [canvas, controls, part("surface-help")]) each.hidden = false;
+  // A canvas of the photograph's shape leaves no empty half beside a portrait.
+  canvas.style.setProperty("--shape", `${form.width} / ${form.height}`);
+  const shown = view(canvas, data, form);
+  touch(canvas, shown);
+  wheel(canvas, shown);
+  switches(canvas, controls, shown);
+  part("camera").addEventListener("click", shown.reset);
+  controls.addEventListener("submit", (event) => event.preventDefault());
+  controls.addEventListener("change", (event) => {
+    if (event.target.name === "look") shown.look(event.target.value);
+  });
+  canvas.addEventListener("keydown", (event) => { shown.still(); press(event, shown); });
+  canvas.addEventListener("pointerdown", shown.still);
+  for (const each of ["wheel", "touchstart", "touchmove"]) {
+    canvas.addEventListener(each, shown.wake, { passive: true });
+  }
+  addEventListener("pointermove", (event) => { if (event.buttons) shown.wake(); });
+  canvas.addEventListener("webglcontextlost", () => {
+    part("surface-state").textContent = "The graphics card gave up on the surface: load the page anew.";
+    part("surface-state").hidden = false;
+  });
+  new ResizeObserver(shown.fit).observe(canvas);
+  shown.fit();
+  shown.look(controls.elements.look.value);
+  shown.reset();
+  part("surface-state").hidden = true;
+  return shown;
+}

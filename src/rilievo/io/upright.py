@@ -1,0 +1,73 @@
+"""Frames of a video as they are meant to be seen: upright, with square pixels, in RGB."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from av import VideoFrame
+from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+_UNSPECIFIED = 2
+"""FFmpeg's number for "no colour space is stated"."""
+
+_MAX_PIXEL_ASPECT = 8
+"""Pixels said to be more oblong than this are taken for square: the file is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """How stored pixels become upright: first transposed, then mirrored."""
+
+    transpose: bool
+    mirror_rows: bool
+    mirror_columns: bool
+
+    def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """Pixels as they are meant to be seen."""
+        if self.transpose:
+            pixels = pixels.transpose(1, 0, 2)
+        if self.mirror_rows:
+            pixels = pixels[::-1]
+        if self.mirror_columns:
+            pixels = pixels[:, ::-1]
+        return np.ascontiguousarray(pixels)
+
+
+def rgb(picture: VideoFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """Pixels of one frame, all frames at one size."""
+    height, width = shape
+    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players take it.
+    untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
+    return picture.to_ndarray(
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=Colorspace.ITU709 if untagged_hd else None,
+    )
+
+
+def turn_of(picture: VideoFrame) -> Turn:
+    """How to make frames upright, from the display matrix (a b u; c d v; x y w) of 16.16 numbers.
+
+    A stored pixel (p, q) is shown at (a p + c q, b p + d q), up to a translation.
+    """
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return Turn(transpose=False, mirror_rows=False, mirror_columns=False)
+    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(data), np.int32))  # pyright: ignore[reportArgumentType]
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Turn(transpose=True, mirror_rows=b < 0, mirror_columns=c < 0)
+    return Turn(transpose=False, mirror_rows=d < 0, mirror_columns=a < 0)
+
+
+def square_shape(stream: VideoStream) -> tuple[int, int]:
+    """(height, width) with square pixels; the side that is short of samples is stretched."""
+    height, width = stream.height, stream.width
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:
+        return height, width
+    if aspect > 1:
+        return height, round(width * aspect)
+    return round(height / aspect), width

@@ -1,0 +1,75 @@
+"""Numbers with which a page measures as ``rilievo.measure.length`` does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rilievo.calibration.lengths import MOST_METRES, USUAL_LENGTHS
+from rilievo.calibration.ranges import KNOWN_LENGTHS, base_of, weight_of
+from rilievo.calibration.readings import (
+    LINE_ENDS,
+    LINE_LEAST_PIXELS,
+    LINE_MISS,
+    LINE_SAMPLES,
+    WINDOW_RADIUS,
+)
+from rilievo.measure.expectation import UNKNOWN_FAR, Place, known_places, method_of
+from rilievo.types import CameraSource, DepthKind, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Terms of the ranges of lengths in one photograph; see ``rilievo.calibration.ranges``.
+
+    Attributes:
+        metric: True if depth is in metres.
+        own: Base of the photograph's own metres.
+        known_length: Base once a length is known.
+        far: Weight of the distance to what is known.
+        along: Weight of the share of a line that points away from the camera.
+        deeper: Weight of the ratio of depths.
+        fact_along: Weight of the share of a known length that points away from the camera.
+        unknown_far: Distance in widths of the photograph that is taken where nothing is known.
+        places: Places whose distance or length was known already.
+        things: Lengths of usual things by name [m].
+        most_metres: Longest length that is taken.
+        window_radius: Pixels to each side of a point whose median is its depth.
+        line_samples: Number of samples of a line.
+        line_ends: Share of a line at each end that has no sample.
+        line_miss: Share by which samples of a straight surface may miss it.
+        line_least_pixels: Shortest line that is sampled [px].
+    """
+
+    metric: bool
+    own: float
+    known_length: float
+    far: float
+    along: float
+    deeper: float
+    fact_along: float
+    unknown_far: float = UNKNOWN_FAR
+    places: tuple[Place, ...]
+    things: Mapping[str, float]
+    most_metres: float = MOST_METRES
+    window_radius: int = WINDOW_RADIUS
+    line_samples: int = LINE_SAMPLES
+    line_ends: float = LINE_ENDS
+    line_miss: float = LINE_MISS
+    line_least_pixels: float = LINE_LEAST_PIXELS
+
+
+def terms_of(prediction: Prediction) -> Terms:
+    """Terms of a prediction that has depth and a camera."""
+    camera = prediction.camera
+    assert camera is not None, "every finished prediction has a camera"
+    more = weight_of("length", "assumed") * (camera.source is CameraSource.ASSUMED)
+    return Terms(
+        metric=prediction.depth.kind is DepthKind.METRIC,
+        own=base_of("length", method_of(prediction)) + more,
+        known_length=base_of("length", KNOWN_LENGTHS) + more,
+        far=weight_of("length", "far"),
+        along=weight_of("length", "along"),
+        deeper=weight_of("length", "deeper"),
+        fact_along=weight_of("length", "fact_along"),
+        places=tuple(known_places(prediction)),
+        things=USUAL_LENGTHS,
+    )

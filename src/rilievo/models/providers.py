@@ -1,0 +1,94 @@
+"""ONNX Runtime: what it runs a network on, and its sessions."""
+
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import ModelError, OptionError
+from rilievo.io.limits import printable
+from rilievo.models.messages import first_line
+
+_CPU = "CPUExecutionProvider"
+# The provider of each device, and the package that has it. Without such hardware only cpu and the
+# choice among the others are tested.
+_PROVIDERS = {
+    "cpu": (_CPU, "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
+}
+
+
+def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
+    """ONNX Runtime's providers for a device name, best first.
+
+    Args:
+        device: auto (cuda where there is one, else cpu), cpu, cuda, cuda:N, coreml or directml.
+        available: The providers of this installation.
+
+    Raises:
+        OptionError: If the device is unknown or this installation cannot use it.
+    """
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", *_PROVIDERS) or (index and not (kind == "cuda" and index.isdigit())):
+        raise OptionError(f"no device '{device}'; known: auto, cpu, cuda, cuda:N, coreml, directml")
+    if kind == "auto":
+        kind = "cuda" if _PROVIDERS["cuda"][0] in available else "cpu"
+    provider, package = _PROVIDERS[kind]
+    if provider not in available:
+        raise OptionError(
+            f"device '{device}' is not available: this onnxruntime has no {provider}, which "
+            f"{package} has; use --device cpu"
+        )
+    if kind == "cpu":
+        return [_CPU]
+    return [(provider, {"device_id": index or "0"}) if kind == "cuda" else provider, _CPU]
+
+
+def device_of(provider: str, asked: str) -> str:
+    """The device of the provider that a session got, as results say it: cpu, cuda:N, coreml ..."""
+    [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
+    return f"cuda:{asked.partition(':')[2] or 0}" if kind == "cuda" else kind
+
+
+def inference_session(path: Path, device: str, threads: int | None) -> Any:
+    """Open a file with ONNX Runtime.
+
+    Args:
+        path: The ONNX file.
+        device: Device name, see ``providers``.
+        threads: Threads of one inference; None for one a core.
+
+    Raises:
+        ModelError: If the file is no network that it can run.
+        OptionError: If the device is not available.
+    """
+    import onnxruntime
+
+    chosen = providers(device, onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4
+    # Threads that spin between two small networks take the cores from decoding and encoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The runtime's own exceptions derive from Exception alone and are not exported.
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=chosen, enable_fallback=0)
+        _ = session.get_modelmeta().custom_metadata_map  # fails where it is no UTF-8
+    except Exception as error:
+        if device == "auto" and chosen != [_CPU]:
+            return inference_session(path, "cpu", threads)
+        raise ModelError(
+            f"{printable(path)}: not a network ONNX Runtime can run: {first_line(error)}"
+        ) from error
+    _check_provider(session.get_providers()[0], device)
+    return session
+
+
+def _check_provider(provider: str, device: str) -> None:
+    """Refuse the CPU where another device was named: ONNX Runtime goes on there without a word."""
+    kind = device.partition(":")[0]
+    if kind != "auto" and provider != _PROVIDERS[kind][0]:
+        raise OptionError(
+            f"device '{device}' is not available: ONNX Runtime could not load "
+            f"{_PROVIDERS[kind][0]}; install the libraries it needs, or use --device cpu"
+        )

@@ -1,0 +1,121 @@
+"""Cameras of photographs: as the user names them, and from what the photographs show."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from PIL import Image
+
+from rilievo.errors import InputError, UnknownCameraError
+from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
+from rilievo.geometry.vanishing import find_vanishing
+from rilievo.io.limits import printable
+from rilievo.models.base import Inference, Model
+from rilievo.models.speeds import infer_timed
+from rilievo.types import Camera, CameraSource, Photo, Prediction
+
+SIDE = 512
+"""Longer side of the picture whose edges are read [px]."""
+
+
+def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo:
+    """The photograph with the camera that the user named, if any.
+
+    Raises:
+        InputError: If the camera's centre lies outside, as it does when the intrinsics belong to
+            another resolution.
+    """
+    if fov is not None:
+        camera = Camera(K=K_from_fov(fov, photo.shape), source=CameraSource.FOV)
+    if camera is None:
+        return photo
+    height, width = photo.shape
+    cx, cy = camera.K[0, 2], camera.K[1, 2]
+    if not (0 <= cx < width and 0 <= cy < height):
+        raise InputError(
+            f"{printable(photo.name)}: the camera's centre ({cx:g}, {cy:g}) lies outside its "
+            f"{width}x{height} pixels: are the intrinsics for another resolution?"
+        )
+    return replace(photo, camera=camera)
+
+
+def with_vanishing_points(prediction: Prediction) -> Prediction:
+    """Replace an assumed camera by one from vanishing points, if they are clear.
+
+    Edges at right angles, as in rooms and houses, meet in points that determine the focal length;
+    docs/measure.md gives the accuracy.
+    """
+    camera, photo = prediction.camera, prediction.photo
+    if photo is None or camera is None or camera.source is not CameraSource.ASSUMED:
+        return prediction
+    found = vanishing_camera(photo)
+    return prediction if found is None else prediction.but(camera=found)
+
+
+def vanishing_camera(photo: Photo) -> Camera | None:
+    """The camera that the vanishing points of a photograph tell; None where they are not clear."""
+    picture = grey_picture(photo.pixels)
+    found = find_vanishing(picture)
+    if found is None or not found.is_clear:
+        return None
+    focal = found.focal * max(photo.shape) / max(picture.shape)
+    K = K_from_focal(focal, focal, photo.shape)
+    return Camera(K=K, source=CameraSource.VANISHING_POINTS)
+
+
+def grey_picture(pixels: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "a b"]:
+    """Grey values of a photograph, reduced to a longer side of ``SIDE``."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    small = Image.fromarray(pixels).resize(
+        (max(1, round(scale * width)), max(1, round(scale * height))),
+        Image.Resampling.BOX,
+        reducing_gap=2.0,
+    )
+    return np.asarray(small.convert("L"), np.float64)
+
+
+class VanishingCamera(Model):
+    """A model whose cameras come from vanishing points where nothing else tells them.
+
+    A model that cannot do without a camera is given that one; an assumed camera is replaced.
+    """
+
+    def __init__(self, model: Model) -> None:
+        """Wrap ``model``, which answers all other photographs as before."""
+        self._model = model
+        self.card, self.weights_sha256 = model.card, model.weights_sha256
+        self.settings, self.concurrent = model.settings, model.concurrent
+
+    def interrupt(self) -> None:
+        """Interrupt the wrapped model."""
+        self._model.interrupt()
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        """Run the wrapped model; its speed is that model's.
+
+        Raises:
+            UnknownCameraError: If it needs a camera, and the vanishing points tell none.
+        """
+        try:
+            return infer_timed(self._model, photos)
+        except UnknownCameraError:
+            return [self._infer_one(photo) for photo in photos]
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        """Finish as the wrapped model does, then replace an assumed camera."""
+        return with_vanishing_points(self._model.finish(inference, photo))
+
+    def _infer_one(self, photo: Photo) -> Inference:
+        try:
+            return self._model.infer([photo])[0]
+        except UnknownCameraError as error:
+            camera = vanishing_camera(photo)
+            if camera is None:
+                raise UnknownCameraError(
+                    f"model '{self.card.name}' needs the focal length, and the vanishing points of "
+                    "this photograph are not clear: give --fov or --camera"
+                ) from error
+        [answer] = self._model.infer([replace(photo, camera=camera)])
+        return replace(answer, camera=camera)

@@ -1,0 +1,21 @@
+"""What ONNX Runtime took in place of the device that was named."""
+
+import pytest
+
+from rilievo.errors import OptionError
+from rilievo.models.providers import _check_provider
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "coreml", "directml"])
+def test_the_cpu_in_place_of_another_device_is_refused(device: str) -> None:
+    with pytest.raises(OptionError, match=f"device '{device}' is not available.*--device cpu"):
+        _check_provider(CPU, device)
+
+
+@pytest.mark.parametrize(
+    ("provider", "device"), [(CPU, "auto"), (CPU, "cpu"), (CUDA, "auto"), (CUDA, "cuda:1")]
+)
+def test_the_device_that_was_named_is_taken(provider: str, device: str) -> None:
+    _check_provider(provider, device)
