@@ -189,6 +189,7 @@ def test_the_facts_of_a_folder_name_its_first_frame_whichever_was_drawn_first(
         return result
 
     monkeypatch.setattr(FolderSink, "render", later)
+    monkeypatch.setattr("rilievo.predicting.clip.os.cpu_count", lambda: 2)
     clip = write_clip(tmp_path / "clip.mp4", Clip(pictures=still(3)))
     sidecar = run(clip, tmp_path / "out", "npy", model=Relief([1.0, 1.1, 0.9]))
     [facts] = sidecar.files
