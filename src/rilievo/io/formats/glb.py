@@ -4,9 +4,8 @@ glTF's axes are x right, y up, z towards the viewer, so (x, -y, -z) of ours: a r
 turn, which keeps triangles facing as they do. The material is unlit (KHR_materials_unlit), since
 a photograph has its light already, and shows both sides.
 
-Positions are integers with their scale in the node (KHR_mesh_quantization), normals have 8 bits.
-Where a step of these integers would be seen near the camera, because something else is very far,
-positions are floats. Texture coordinates are floats: trimesh reads integers as they are.
+Positions, normals and texture coordinates are floats. Integers (KHR_mesh_quantization) would save a
+quarter of a file in which the photograph is the larger part, and Open3D reads them wrongly.
 """
 
 import io
@@ -32,10 +31,7 @@ from rilievo.types import Photo
 AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z"
 
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
-_BYTE, _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5120, 5123, 5125, 5126
-_LAST = 65535
-_COARSEST = 5e-4
-"""Largest step of integer positions, relative to the nearest vertex."""
+_UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004
 """Change of depth for the sake of fewer triangles; networks are ten times less exact."""
@@ -49,20 +45,6 @@ class _Part:
     data: bytes
     target: int | None = None
     accessor: Mapping[str, Any] | None = None
-    stride: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Form:
-    """Vertices as they are written, and the node that brings them to their places.
-
-    Attributes:
-        parts: Positions, normals, texture coordinates and triangles, in this order.
-        node: Scale and translation of integer positions; nothing of floats.
-    """
-
-    parts: Sequence[_Part]
-    node: Mapping[str, Any]
 
 
 def write(job: WriteJob) -> FileFacts:
@@ -107,14 +89,14 @@ def write(job: WriteJob) -> FileFacts:
             texture_width=None if texture is None else texture.width,
         ),
     )
-    form = _form(surface, depth.shape, step / float(job.camera.K[0, 0]))
-    parts = [*form.parts, *([] if texture is None else [_Part(data=_jpeg(texture))])]
+    parts = _geometry(surface, depth.shape)
+    if texture is not None:
+        parts.append(_Part(data=_jpeg(texture)))
     about = json.loads(job.about.alone(facts))
     document = _document(
         parts,
         about,
         _camera(job.camera.K, depth.shape),
-        form.node,
         with_texture=texture is not None,
     )
     _write_glb(job.path, parts, document)
@@ -134,40 +116,17 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _form(surface: Mesh, shape: tuple[int, int], pitch: float) -> _Form:
-    """What is written of the surface, whose neighbours are ``pitch`` apart at a depth of 1."""
+def _geometry(surface: Mesh, shape: tuple[int, int]) -> list[_Part]:
+    """Positions, normals, texture coordinates and triangles, in this order."""
     height, width = shape
     # The texture's (0, 0) is the outer corner of the top-left pixel, ours its centre.
     places = (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
-    positions, node = _positions(surface.points * _TO_GLTF, min(_COARSEST, pitch / 4))
-    normals = np.rint(surface.normals * _TO_GLTF * np.float32(127)).astype(np.int8)
-    return _Form(
-        parts=[
-            positions,
-            _vectors(normals, "VEC3", normalized=True),
-            _vectors(places, "VEC2"),
-            _numbers(surface.triangles, len(surface.points)),
-        ],
-        node=node,
-    )
-
-
-def _positions(
-    points: Float32[np.ndarray, "n 3"], coarsest: float
-) -> tuple[_Part, Mapping[str, Any]]:
-    """Positions, and what the node has to say of them.
-
-    They are integers where a step of these is at most ``coarsest`` times the nearest depth.
-    """
-    low = points.min(axis=0).astype(np.float64)
-    # One scale for all axes, so that normals stay as they are.
-    scale = float((points.max(axis=0) - low).max()) / _LAST
-    nearest = float(-points[:, 2].max())
-    if not 0 < scale <= coarsest * nearest:
-        return _vectors(points, "VEC3", is_bounded=True), {}
-    steps = np.clip(np.rint((points - low) / scale), 0, _LAST).astype("<u2")
-    node = {"translation": low.tolist(), "scale": [scale] * 3}
-    return _vectors(steps, "VEC3", is_bounded=True), node
+    return [
+        _vectors(surface.points * _TO_GLTF, is_bounded=True),
+        _vectors(surface.normals * _TO_GLTF),
+        _vectors(places),
+        _numbers(surface.triangles, len(surface.points)),
+    ]
 
 
 def _numbers(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
@@ -184,24 +143,16 @@ def _numbers(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
     )
 
 
-def _vectors(
-    rows: np.ndarray, kind: str, *, normalized: bool = False, is_bounded: bool = False
-) -> _Part:
-    """Rows of floats or integers, each at a multiple of four bytes."""
-    stride = -(-rows.shape[1] * rows.itemsize // 4) * 4
-    padded = np.zeros((len(rows), stride // rows.itemsize), rows.dtype)
-    padded[:, : rows.shape[1]] = rows
-    types = {"b": _BYTE, "H": _UNSIGNED_SHORT, "f": _FLOAT}
+def _vectors(rows: Float32[np.ndarray, "n k"], *, is_bounded: bool = False) -> _Part:
     accessor: dict[str, Any] = {
-        "componentType": types[rows.dtype.char],
+        "componentType": _FLOAT,
         "count": len(rows),
-        "type": kind,
+        "type": f"VEC{rows.shape[1]}",
     }
-    if normalized:
-        accessor["normalized"] = True
     if is_bounded:
         accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
-    return _Part(data=padded.tobytes(), target=_ARRAY_BUFFER, accessor=accessor, stride=stride)
+    data = rows.astype("<f4").tobytes()
+    return _Part(data=data, target=_ARRAY_BUFFER, accessor=accessor)
 
 
 def _camera(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> Mapping[str, Any]:
@@ -221,17 +172,15 @@ def _document(
     parts: Sequence[_Part],
     about: Any,
     camera: Mapping[str, Any],
-    node: Mapping[str, Any],
     *,
     with_texture: bool,
 ) -> dict[str, Any]:
-    """The JSON chunk of parts that are ordered as ``_Form`` has them, the picture last."""
+    """The JSON chunk of parts that are ordered as in ``_geometry``, the picture last."""
     views, offset = [], 0
     for part in parts:
         view = {"buffer": 0, "byteOffset": offset, "byteLength": len(part.data)}
-        for name, value in (("byteStride", part.stride), ("target", part.target)):
-            if value is not None:
-                view[name] = value
+        if part.target is not None:
+            view["target"] = part.target
         views.append(view)
         offset += len(part.data) + -len(part.data) % 4
     accessors = [
@@ -242,12 +191,11 @@ def _document(
         surface["baseColorTexture"] = {"index": 0}
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "rilievo", "extras": {"rilievo": about}},
-        "extensionsUsed": ["KHR_materials_unlit", "KHR_mesh_quantization"],
-        "extensionsRequired": ["KHR_mesh_quantization"],
+        "extensionsUsed": ["KHR_materials_unlit"],
         "scene": 0,
         "scenes": [{"nodes": [0, 1]}],
         "nodes": [
-            {"mesh": 0, "name": Path(about["source"]["file"]).stem, **node},
+            {"mesh": 0, "name": Path(about["source"]["file"]).stem},
             {"camera": 0, "name": "photograph"},
         ],
         "cameras": [camera],

@@ -2,7 +2,12 @@
 
 Points stay in the camera frame, x right, y down, z forward, as rilievo computes them, and in the
 unit of the depth map; the comments in the header say so.
+
+No line of the header is longer than ``_LONGEST``: readers built on rply, such as Open3D's, take at
+most 1024 bytes a line and fail, or crash, on more.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,6 +16,9 @@ from rilievo.geometry.surface import PointCloud, point_cloud, surface_step
 from rilievo.io.facts import OUR_AXES, FileFacts, SurfaceFacts
 from rilievo.io.limits import printable
 from rilievo.io.writing import WriteJob
+
+_LONGEST = 200
+"""Characters of a comment."""
 
 
 def write(job: WriteJob) -> FileFacts:
@@ -56,12 +64,22 @@ def write(job: WriteJob) -> FileFacts:
     comments = [
         f"unit: {job.depth_facts.unit} ({job.depth_facts.meaning})",
         f"axes: {OUR_AXES}",
-        f"rilievo: {job.about.alone(facts)}",
+        *(f"rilievo: {piece}" for piece in _pieces(job.about.alone(facts))),
     ]
     element = PlyElement.describe(_rows(cloud), "vertex")
     with job.path.open("wb") as file:
         PlyData([element], byte_order="<", comments=comments).write(file)
     return facts
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield a text in pieces that neither begin nor end with a space, which readers strip."""
+    while len(text) > _LONGEST:
+        ends = range(_LONGEST, 0, -1)
+        end = next((n for n in ends if " " not in text[n - 1 : n + 1]), _LONGEST)
+        yield text[:end]
+        text = text[end:]
+    yield text
 
 
 def _rows(cloud: PointCloud) -> np.ndarray:
