@@ -1,103 +1,148 @@
-"""Make README's pictures with the tool itself, from photographs that scikit-image ships.
+"""Make README's pictures with rilievo itself, from photographs that scikit-image ships.
 
     python tools/write_readme_pictures.py
 
-The photographs: astronaut (NASA, public domain), coffee (R. Michal, CC0), chelsea (S. van der
-Walt, CC0), motorcycle (Middlebury 2014, D. Scharstein and others).
+``turning.webp`` shows a photograph, its depth and its surface, which turns; ``overview.png`` three
+photographs with depth and normals. The photographs: coffee (R. Michal, CC0), astronaut (NASA,
+public domain), motorcycle (Middlebury 2014, D. Scharstein and others).
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import skimage.data
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
 import rilievo
-from rilievo.geometry.surface import point_cloud
+from rilievo.geometry.surface import Mesh, mesh
 from rilievo.io.colour import colourise, normals_picture
+from rilievo.types import Prediction
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 HEIGHT = 300
+FRAMES = 36
+SWING = (11.0, 3.0)
+"""Degrees to either side, and down."""
+NOT_NEARER = 0.002
+"""Difference of depth below which a point does not cover its neighbour's place."""
+GROUND = (24, 26, 30)
+"""Colour behind the surface, which suits light and dark pages."""
 
 
 def overview() -> Image.Image:
-    """Photograph, depth and normals in columns; one photograph a row."""
+    """Three photographs in columns, each above its depth and its normals."""
     photographs = (
         skimage.data.coffee(),
+        skimage.data.astronaut(),
         skimage.data.stereo_motorcycle()[0],
-        skimage.data.chelsea(),
     )
-    columns = [_column(pixels) for pixels in photographs]
-    sheet = Image.new("RGB", (sum(column.width for column in columns), 3 * HEIGHT))
-    left = 0
-    for column in columns:
-        sheet.paste(column, (left, 0))
-        left += column.width
-    return sheet
+    return _beside([_above([*parts(pixels)]) for pixels in photographs])
 
 
-def _column(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
+def parts(pixels: UInt8[np.ndarray, "h w 3"]) -> Iterator[Image.Image]:
+    """Yield a photograph, its depth and its normals, all ``HEIGHT`` high."""
     prediction = rilievo.predict(pixels)
-    assert prediction.depth is not None
     assert prediction.normals is not None
-    parts = (pixels, colourise(prediction.depth), normals_picture(prediction.normals))
-    width = round(HEIGHT * pixels.shape[1] / pixels.shape[0])
-    column = Image.new("RGB", (width, 3 * HEIGHT))
-    for row, part in enumerate(parts):
-        column.paste(Image.fromarray(part).resize((width, HEIGHT)), (0, row * HEIGHT))
-    return column
+    for part in (pixels, colourise(prediction.depth), normals_picture(prediction.normals)):
+        yield _scaled(Image.fromarray(part))
 
 
-def surface() -> Image.Image:
-    """The point cloud of the cup, seen from where the photograph was taken and from the sides."""
-    pixels = skimage.data.coffee()
-    prediction = rilievo.predict(pixels, tile=None)
-    assert prediction.depth is not None
-    assert prediction.camera is not None
-    cloud = point_cloud(
-        prediction.depth.depth(), prediction.camera.K, prediction.depth.valid, colours=pixels
-    )
-    assert cloud.colours is not None
-    centre = np.median(cloud.points, axis=0)
-    views = [
-        _splat(_turned(cloud.points, centre, yaw, pitch), cloud.colours, prediction.camera.K)
-        for yaw, pitch in ((-28, 8), (0, 0), (28, -12))
-    ]
-    sheet = Image.new("RGB", (3 * views[0].width, views[0].height), "white")
-    for index, view in enumerate(views):
-        sheet.paste(view, (index * view.width, 0))
-    return sheet
+def turning(pixels: UInt8[np.ndarray, "h w 3"]) -> list[Image.Image]:
+    """Frames of photograph, depth and a surface that turns once to the left and to the right."""
+    prediction = rilievo.predict(pixels)
+    still = [_scaled(Image.fromarray(each)) for each in (pixels, colourise(prediction.depth))]
+    samples = Samples(prediction)
+    frames = []
+    for phase in np.linspace(0, 2 * np.pi, FRAMES, endpoint=False):
+        yaw, pitch = SWING[0] * np.sin(phase), SWING[1] * np.sin(phase) ** 2
+        frames.append(_beside([*still, _scaled(samples.seen(yaw, pitch))]))
+    return frames
 
 
-def _turned(
-    points: Float32[np.ndarray, "n 3"], centre: np.ndarray, yaw: float, pitch: float
-) -> Float32[np.ndarray, "n 3"]:
+class Samples:
+    """Points spread over all triangles of a surface, so dense that they hide what is behind."""
+
+    def __init__(self, prediction: Prediction) -> None:
+        assert prediction.camera is not None
+        assert prediction.photo is not None
+        photo, depth = prediction.photo.pixels, prediction.depth
+        self._K, self._shape = prediction.camera.K, depth.shape
+        surface = mesh(depth.depth(), self._K, depth.valid, smooth=True, backing=0.12)
+        corners = list(_corners(surface))
+        self._points = np.concatenate([surface.points, *(w @ surface.points[c] for w, c in corners)])
+        places = np.concatenate([surface.pixels, *(w @ surface.pixels[c] for w, c in corners)])
+        columns, rows = np.rint(places.T).astype(int)
+        self._colours = photo[rows.clip(0, depth.shape[0] - 1), columns.clip(0, depth.shape[1] - 1)]
+        self._centre = np.median(self._points, axis=0)
+
+    def seen(self, yaw: float, pitch: float) -> Image.Image:
+        """Picture from a camera that went around the middle of the surface by these degrees."""
+        turned = (self._points - self._centre) @ _rotation(yaw, pitch).T + self._centre
+        order = np.argsort(-turned[:, 2])
+        x, y, z = turned[order].T
+        height, width = (2 * side for side in self._shape)
+        u = np.rint(2 * (self._K[0, 0] * x / z + self._K[0, 2]) + 0.5).astype(int)
+        v = np.rint(2 * (self._K[1, 1] * y / z + self._K[1, 2]) + 0.5).astype(int)
+        canvas = np.full((height, width, 3), GROUND, np.uint8)
+        nearest = np.full((height, width), np.inf, np.float32)
+        colours = self._colours[order]
+        for shift in np.ndindex(3, 3):
+            a, b = v + shift[0] - 1, u + shift[1] - 1
+            inside = (a >= 0) & (a < height) & (b >= 0) & (b < width)
+            layer = np.full((height, width), np.inf, np.float32)
+            drawn = np.empty_like(canvas)
+            # The last of several at one place is the nearest.
+            layer[a[inside], b[inside]] = z[inside]
+            drawn[a[inside], b[inside]] = colours[inside]
+            is_nearer = layer < nearest * (1 - NOT_NEARER * (shift != (1, 1)))
+            canvas[is_nearer], nearest[is_nearer] = drawn[is_nearer], layer[is_nearer]
+        return Image.fromarray(canvas)
+
+
+def _corners(surface: Mesh) -> Iterator[tuple[Float32[np.ndarray, "3"], np.ndarray]]:
+    """Yield weights of the corners, and the corners, of points inside the triangles."""
+    pixels = surface.pixels[surface.triangles]
+    side = np.abs(pixels - np.roll(pixels, 1, axis=1)).max(axis=(1, 2))
+    for low, high, count in ((1.2, 4, 6), (4, 16, 20), (16, 1e9, 60)):
+        chosen = surface.triangles[(side > low) & (side <= high)]
+        for a in range(count + 1):
+            for b in range(count + 1 - a):
+                yield np.array([a, b, count - a - b], np.float32) / count, chosen
+
+
+def _rotation(yaw: float, pitch: float) -> Float64[np.ndarray, "3 3"]:
     a, b = np.deg2rad([yaw, pitch])
     around_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     around_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    return ((points - centre) @ (around_x @ around_y).T + centre).astype(np.float32)
+    return around_x @ around_y
 
 
-def _splat(
-    points: Float32[np.ndarray, "n 3"], colours: UInt8[np.ndarray, "n 3"], K: np.ndarray
-) -> Image.Image:
-    """Points as small squares, the nearest on top."""
-    width, height = 480, 330
-    scale = 0.62 * K[0, 0]
-    order = np.argsort(-points[:, 2])
-    x, y, z = points[order].T
-    u = (scale * x / z + width / 2).astype(int)
-    v = (scale * y / z + height / 2).astype(int)
-    canvas = np.full((height, width, 3), 255, np.uint8)
-    for du in (0, 1):
-        for dv in (0, 1):
-            inside = (u + du >= 0) & (u + du < width) & (v + dv >= 0) & (v + dv < height)
-            canvas[v[inside] + dv, u[inside] + du] = colours[order][inside]
-    return Image.fromarray(canvas)
+def _scaled(image: Image.Image) -> Image.Image:
+    width = round(HEIGHT * image.width / image.height)
+    return image.resize((width, HEIGHT), Image.Resampling.LANCZOS)
+
+
+def _beside(images: list[Image.Image]) -> Image.Image:
+    sheet = Image.new("RGB", (sum(each.width for each in images), images[0].height))
+    left = 0
+    for each in images:
+        sheet.paste(each, (left, 0))
+        left += each.width
+    return sheet
+
+
+def _above(images: list[Image.Image]) -> Image.Image:
+    return _beside([each.transpose(Image.Transpose.TRANSPOSE) for each in images]).transpose(
+        Image.Transpose.TRANSPOSE
+    )
 
 
 if __name__ == "__main__":
     PICTURES.mkdir(parents=True, exist_ok=True)
     overview().save(PICTURES / "overview.png", optimize=True)
-    surface().save(PICTURES / "surface.png", optimize=True)
+    first, *rest = turning(skimage.data.coffee())
+    first.save(
+        PICTURES / "turning.webp", append_images=rest, duration=90, loop=0, quality=62, method=6
+    )
