@@ -57,7 +57,6 @@ USES: dict[str, tuple[str, str | None]] = {
 NAMES = (*(name for name in COMMANDS if name != "train"), *(f"train {kind}" for kind in KINDS))
 # Programs beside the command, run as ``python -m``.
 MODULES = {
-    "rilievo.datasets.synthetic": ("--count 1 -o shards", "train"),
     "rilievo.train": ("small --shards a --real b --encoder c.npz -o run", "train"),
 }
 
@@ -161,6 +160,18 @@ def test_a_program_beside_the_command_names_the_extra_that_it_needs(
     ended: dict[str, Done], name: str
 ) -> None:
     check_one_line(ended[name], MODULES[name][1])
+
+
+def test_rendered_scenes_need_a_checkout_of_the_repository(core: Run) -> None:
+    asked = json.dumps([["check", "synthetic", "--limit", "1"], ["datasets", "synthetic"]])
+    done = core("-c", RUN_ALL, text=asked)
+    checked, shown = (Done(**each) for each in json.loads(done.stdout.splitlines()[-1]))
+    assert checked.code == 2
+    [line] = checked.err.splitlines()
+    assert "scenes/" in line
+    assert "--editable" in line
+    assert shown.code == 0
+    assert "scenes/" in shown.out
 
 
 @pytest.mark.slow
