@@ -26,9 +26,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "predict --model": ("predict set/images/1.png -o out -m zoedepth/nyu", "models"),
     "predict --engine": ("predict set/images/1.png -o out --engine openvino", "fast"),
     "predict --ray": ("predict set/images/1.png -o out --ray local", "cluster"),
-    "predict a video": ("predict clip.mp4 -o out", "video"),
     "predict --sequence": ("predict set/images -o seq --sequence --save npz", None),
-    "predict --sequence --save colour": ("predict set/images -o seq --sequence", "video"),
     "predict --live": ("predict --live clip.mp4", "video"),
     "measure": ("measure set/images/0.png 3,3 40,30 --known 8,8,2", None),
     "measure --markers": ("measure set/images/0.png 3,3 40,30 --markers 0.06", "markers"),
@@ -58,6 +56,11 @@ USES: dict[str, tuple[str, str | None]] = {
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
     "completion": ("completion bash", None),
+}
+# The input fails, since other inputs of the same call may be photographs.
+VIDEOS = {
+    "read": "predict clip.mp4 set/images/0.png -o out --save npy",
+    "written": "predict set/images -o pictures --sequence --save colour,npy",
 }
 NAMES = (*(name for name in COMMANDS if name != "train"), *(f"train {kind}" for kind in KINDS))
 # Programs beside the command, run as ``python -m``.
@@ -128,6 +131,7 @@ def ended(core: Run) -> dict[str, Done]:
     asked = {
         **{name: use.split() for name, (use, _) in USES.items()},
         **{f"{name} --help": [*name.split(), "--help"] for name in NAMES},
+        **{name: use.split() for name, use in VIDEOS.items()},
         **{name: ["-m", "", name, *use.split()] for name, (use, _) in MODULES.items()},
     }
     done = core("-c", RUN_ALL, text=json.dumps(list(asked.values())))
@@ -159,6 +163,15 @@ def test_a_command_works_or_names_the_extra_that_it_needs(
         assert ended[name].code == 0, ended[name].err
     else:
         check_one_line(ended[name], extra)
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_a_video_names_the_extra_that_it_needs(ended: dict[str, Done], name: str) -> None:
+    done = ended[name]
+    assert done.code == 1
+    [line] = [line for line in done.err.splitlines() if "pip install" in line]
+    assert "pip install 'rilievo[video]'" in line
+    assert "1 failed" in done.err
 
 
 @pytest.mark.parametrize("name", MODULES)
