@@ -20,7 +20,7 @@ test: $(VENV)/test lint
 .PHONY: test-all
 test-all: $(VENV)/test lint
 	$(BIN)/python -m pytest -n auto --hypothesis-profile thorough \
-	    --jaxtyping-packages=rilievo,beartype.beartype
+	    --jaxtyping-packages=rilievo,scenes,beartype.beartype
 	$(MAKE) test-kernels
 
 # FiftyOne is 1.1 GB with a database of its own, so `test` leaves it out and skips what needs it.
@@ -33,12 +33,12 @@ test-view: $(VENV)/test
 test-app: $(VENV)/test
 	test -x $(VENV)/app/bin/python || $(PYTHON) -m venv $(VENV)/app
 	$(VENV)/app/bin/pip install --quiet --upgrade "pip>=25.1"
-	$(VENV)/app/bin/pip install --quiet --editable '.[app,evaluate,exr]' playwright beartype hypothesis onnx pytest
+	$(VENV)/app/bin/pip install --quiet --editable '.[app,evaluate,formats]' playwright beartype hypothesis onnx pytest
 	$(VENV)/app/bin/python -m pytest tests/views/app
 
 # A cluster takes half a minute to start and stop, so `test` leaves it out and skips what needs it.
 test-ray: $(VENV)/test
-	$(BIN)/pip install --quiet --editable '.[ray]'
+	$(BIN)/pip install --quiet --editable '.[cluster]'
 	$(BIN)/python -m pytest tests/batch
 
 # Networks compute other float32 numbers on another processor or with more threads. This runs the
@@ -100,7 +100,7 @@ $(VENV)/core: pyproject.toml
 	touch $@
 
 $(VENV)/test: $(VENV)/core
-	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,probe,train,video]' --group test
+	$(BIN)/pip install --quiet --editable '.[evaluate,fast,formats,models,train,video]' --group test
 	touch $@
 
 # Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.

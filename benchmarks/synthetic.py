@@ -42,7 +42,7 @@ def run(settings: Settings) -> Report:
 
 
 def _main(count: int) -> dict[str, float]:
-    from rilievo.datasets.synthetic import (
+    from scenes import (
         Kind,
         make_textures,
         render,

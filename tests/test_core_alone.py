@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import rilievo
+from clips import write_clip
 from core_alone import core_distributions, link_core, run_core
 from rilievo.cli import COMMANDS
 from rilievo.cli.train import KINDS
@@ -21,26 +22,28 @@ SWEEP = '[[backbones]]\nname = "mobilenetv2"\nweights = "random"\n[data]\nroot =
 # A use of every command that gets as far as the work itself, and the extra that the work needs.
 USES: dict[str, tuple[str, str | None]] = {
     "predict": ("predict set/images/0.png -o out --save npy", None),
-    "predict --save exr": ("predict set/images/1.png -o out --save exr", "exr"),
-    "predict --model": ("predict set/images/1.png -o out -m zoedepth/nyu", "hub"),
+    "predict --save exr": ("predict set/images/1.png -o out --save exr", "formats"),
+    "predict --model": ("predict set/images/1.png -o out -m zoedepth/nyu", "models"),
     "predict --engine": ("predict set/images/1.png -o out --engine openvino", "fast"),
-    "predict --ray": ("predict set/images/1.png -o out --ray local", "ray"),
+    "predict --ray": ("predict set/images/1.png -o out --ray local", "cluster"),
+    "predict --sequence": ("predict set/images -o seq --sequence --save npz", None),
+    "predict --live": ("predict --live clip.mp4", "video"),
     "measure": ("measure set/images/0.png 3,3 40,30 --known 8,8,2", None),
     "measure --markers": ("measure set/images/0.png 3,3 40,30 --markers 0.06", "markers"),
     "markers": ("markers page.pdf", "markers"),
     "verify": ("verify out", None),
     "models": ("models", None),
     "export": ("export rilievo/small -o small.onnx", None),
-    "export MODEL": ("export depth-anything-v2/small -o other.onnx", "hub"),
+    "export MODEL": ("export depth-anything-v2/small -o other.onnx", "models"),
     "datasets": ("datasets", None),
     "check": ("check folder set", None),
     "train probe": (
         "train probe --dataset folder --root set -o run --backbone mobilenetv2",
-        "probe",
+        "train",
     ),
-    "train video": ("train video set/images -o run", "video"),
-    "train supervised": ("train supervised --dataset folder --root set -o run", "probe"),
-    "probe": ("probe sweep.toml", "probe"),
+    "train video": ("train video set/images -o run", "train"),
+    "train supervised": ("train supervised --dataset folder --root set -o run", "train"),
+    "probe": ("probe sweep.toml", "train"),
     "evaluate": ("evaluate -b depth --dataset folder --root set -o small", None),
     "evaluate tiny": (
         "evaluate -b depth --dataset folder --root set -m rilievo/tiny -o tiny",
@@ -48,16 +51,20 @@ USES: dict[str, tuple[str, str | None]] = {
     ),
     "benchmarks": ("benchmarks", None),
     "compare": ("compare small tiny", "evaluate"),
-    "trajectory": ("trajectory run set/images", "video"),
+    "trajectory": ("trajectory run set/images", "train"),
     "app": ("app", "app"),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
     "completion": ("completion bash", None),
 }
+# The input fails, since other inputs of the same call may be photographs.
+VIDEOS = {
+    "read": "predict clip.mp4 set/images/0.png -o out --save npy",
+    "written": "predict set/images -o pictures --sequence --save colour,npy",
+}
 NAMES = (*(name for name in COMMANDS if name != "train"), *(f"train {kind}" for kind in KINDS))
 # Programs beside the command, run as ``python -m``.
 MODULES = {
-    "rilievo.datasets.synthetic": ("--count 1 -o shards", "train"),
     "rilievo.train": ("small --shards a --real b --encoder c.npz -o run", "train"),
 }
 
@@ -110,6 +117,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Run:
         Image.fromarray(pixels).save(folder / f"set/images/{index}.png")
         Image.fromarray(np.full((48, 64), 1500, np.uint16)).save(folder / f"set/depth/{index}.png")
     (folder / "sweep.toml").write_text(SWEEP)
+    write_clip(folder / "clip.mp4")
 
     def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         return run_core(packages, list(arguments), folder, text)
@@ -123,6 +131,7 @@ def ended(core: Run) -> dict[str, Done]:
     asked = {
         **{name: use.split() for name, (use, _) in USES.items()},
         **{f"{name} --help": [*name.split(), "--help"] for name in NAMES},
+        **{name: use.split() for name, use in VIDEOS.items()},
         **{name: ["-m", "", name, *use.split()] for name, (use, _) in MODULES.items()},
     }
     done = core("-c", RUN_ALL, text=json.dumps(list(asked.values())))
@@ -133,7 +142,7 @@ def ended(core: Run) -> dict[str, Done]:
 
 def test_the_environment_of_these_tests_has_the_core_alone(core: Run) -> None:
     assert {"numpy", "onnxruntime", "tyro"} <= core_distributions()
-    assert not {"torch", "scipy", "matplotlib", "scikit-image"} & core_distributions()
+    assert not {"torch", "scipy", "matplotlib", "scikit-image", "av"} & core_distributions()
     done = core("-c", "import numpy, PIL, onnxruntime\nimport scipy")
     assert "No module named 'scipy'" in done.stderr
 
@@ -156,11 +165,33 @@ def test_a_command_works_or_names_the_extra_that_it_needs(
         check_one_line(ended[name], extra)
 
 
+@pytest.mark.parametrize("name", VIDEOS)
+def test_a_video_names_the_extra_that_it_needs(ended: dict[str, Done], name: str) -> None:
+    done = ended[name]
+    assert done.code == 1
+    assert "1 failed" in done.err
+    lines = [line for line in done.err.splitlines() if "pip install" in line]
+    assert lines
+    assert all(line.endswith("pip install 'rilievo[video]'") for line in lines)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_program_beside_the_command_names_the_extra_that_it_needs(
     ended: dict[str, Done], name: str
 ) -> None:
     check_one_line(ended[name], MODULES[name][1])
+
+
+def test_rendered_scenes_need_a_checkout_of_the_repository(core: Run) -> None:
+    asked = json.dumps([["check", "synthetic", "--limit", "1"], ["datasets", "synthetic"]])
+    done = core("-c", RUN_ALL, text=asked)
+    checked, shown = (Done(**each) for each in json.loads(done.stdout.splitlines()[-1]))
+    assert checked.code == 2
+    [line] = checked.err.splitlines()
+    assert "scenes/" in line
+    assert "--editable" in line
+    assert shown.code == 0
+    assert "scenes/" in shown.out
 
 
 @pytest.mark.slow
@@ -197,11 +228,12 @@ def test_pydoc_shows_the_package(core: Run) -> None:
 # How each public function that an extra stands behind is called; the others are records, tables,
 # or work on the core.
 CALLS = {
-    "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "probe"),
-    "train_probe": ('rilievo.train_probe(None, Path("run"))', "probe"),
-    "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "hub"),
-    "load_model": ('rilievo.load_model("zoedepth/nyu")', "hub"),
-    "save": ('rilievo.save(rilievo.predict("set/images/0.png"), "s/0", ["exr"])', "exr"),
+    "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "train"),
+    "train_probe": ('rilievo.train_probe(None, Path("run"))', "train"),
+    "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "models"),
+    "load_model": ('rilievo.load_model("zoedepth/nyu")', "models"),
+    "stream": ('next(rilievo.stream("clip.mp4"))', "video"),
+    "save": ('rilievo.save(rilievo.predict("set/images/0.png"), "s/0", ["exr"])', "formats"),
 }
 
 

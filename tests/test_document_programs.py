@@ -23,7 +23,7 @@ PROGRAMS = {
     for number, code in enumerate(FENCE.findall(page.read_text("utf-8")), 1)
 }
 NOTEBOOKS = sorted(ROOT.glob("examples/*.ipynb"))
-# Its textures take a minute; tests/datasets/test_synthetic_guide.py runs them with few.
+# Its textures take a minute; tests/rendering/test_rendered_guide.py runs them with few.
 WITH_TEXTURES = "docs/synthetic.md"
 
 

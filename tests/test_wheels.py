@@ -1,10 +1,12 @@
-"""What the wheels of dependencies carry is named, as it is in the environment of the tests."""
+"""Contents of our wheel, and of the wheels of dependencies in the environment of the tests."""
 
 import re
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
 # Licences that ask something of whoever passes a wheel on, and a library that is out of support.
@@ -14,6 +16,26 @@ TELLING = re.compile(
 PACKAGES = {"av": "av", "pillow-heif": "pillow_heif", "opencv-python-headless": "cv2"}
 FOLDERS = {"av": "av.libs", "pillow-heif": "pillow_heif.libs"}
 FOLDERS |= {"opencv-python-headless": "opencv_python_headless.libs"}
+
+
+def built(folder: Path, version: str) -> zipfile.ZipFile:
+    """Our wheel, "standard" or "editable", as pip builds it."""
+    [wheel] = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=[version])
+    return zipfile.ZipFile(wheel)
+
+
+def test_our_wheel_holds_the_package_alone(tmp_path: Path) -> None:
+    with built(tmp_path, "standard") as wheel:
+        names = wheel.namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"rilievo"}
+    assert {"rilievo/predicting/run.py", "rilievo/models/default/small.onnx"} <= set(names)
+    assert not [name for name in names if "scenes" in name.removesuffix("seven_scenes.py")]
+
+
+def test_an_editable_install_finds_the_renderer(tmp_path: Path) -> None:
+    with built(tmp_path, "editable") as wheel:
+        paths = wheel.read("_rilievo.pth").decode().splitlines()
+    assert {Path(path) for path in paths} == {ROOT, ROOT / "src"}
 
 
 def carried(package: str) -> set[str]:

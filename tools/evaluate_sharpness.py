@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float32
 from real_frames import samples
 from real_sets import REAL_SETS
 
-from rilievo.datasets.synthetic import make_textures, render, scikit_image_photographs
 from rilievo.errors import RilievoError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.geometry.surface import mesh
@@ -27,6 +26,7 @@ from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.edges import window
 from rilievo.models.sharpening import Sharpened
 from rilievo.types import Photo, Sample
+from scenes import make_textures, render, scikit_image_photographs
 
 SETS = ("replica-47", "replica-156", "motorcycle", "tartanair", "icl")
 FIRST_SEED = 900_000

@@ -28,7 +28,7 @@ from rilievo.predicting.inputs import LeftOut, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.run import predict_files
 
-fsspec = pytest.importorskip("fsspec", reason="the extra 'ray' is not installed")
+fsspec = pytest.importorskip("fsspec", reason="the extra 'cluster' is not installed")
 
 MakeNetwork = Callable[..., Path]
 NAMES = ("a.png", "a.jpg", "deep/b.png", ".hidden.png", "deep/notes.txt")
@@ -203,7 +203,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What reads addresses of the web: fsspec, or Python alone as on a core without extras."""
     if request.param == "fsspec":
-        pytest.importorskip("aiohttp", reason="the extra 'ray' is not installed")
+        pytest.importorskip("aiohttp", reason="the extra 'cluster' is not installed")
     else:
         monkeypatch.setattr(addresses, "find_spec", lambda name: None)
 
@@ -311,5 +311,5 @@ def test_what_cannot_be_reached_is_refused_before_any_work(
     with pytest.raises(OptionError, match="not both"):
         list_jobs(["memory://photos", "photos"], Path("out"), sequence=False)
     monkeypatch.setattr(addresses, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"rilievo\[ray\]"):
+    with pytest.raises(MissingExtraError, match=r"rilievo\[cluster\]"):
         remote("s3://bucket/x")

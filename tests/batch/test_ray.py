@@ -23,7 +23,9 @@ from rilievo.predicting.run import predict_files
 MakeNetwork = Callable[..., Path]
 TESTS = Path(__file__).parent.parent
 
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra 'ray' is not installed")
+needs_ray = pytest.mark.skipif(
+    find_spec("ray") is None, reason="the extra 'cluster' is not installed"
+)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -113,5 +115,5 @@ def test_without_ray_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
     monkeypatch.setitem(sys.modules, "ray", None)
     given = PredictOptions(output=tmp_path / "out")
-    with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[ray\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[cluster\]'"):
         predict_across([tmp_path / "a.png"], given, BatchOptions(ray="local"), show=False)

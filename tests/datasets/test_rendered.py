@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rilievo.datasets import Dataset, find_dataset, open_dataset, rendered
-from rilievo.datasets.synthetic import Kind, TextureBank, make_textures, render, renderer
 from rilievo.errors import InputError, OptionError
+from scenes import Kind, TextureBank, make_textures, render, renderer
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from rilievo.io.outputs import OUTPUTS, save
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import read_sidecar
 from rilievo.io.video import VideoReader
-from rilievo.io.video_writer import Coding, VideoFormat, writing_video
+from rilievo.io.video_format import Coding, VideoFormat
+from rilievo.io.video_writer import writing_video
 
 ODD = os.fsdecode(b"\xffok\xe4")
 

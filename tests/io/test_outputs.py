@@ -114,7 +114,7 @@ def test_a_missing_extra_is_named_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outputs, "find_spec", lambda package: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[exr\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'rilievo\[formats\]'"):
         save(prediction(), tmp_path / "photo", ["npy", "exr"])
     assert tree(tmp_path) == {}
 

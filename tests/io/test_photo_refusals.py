@@ -266,7 +266,7 @@ def test_a_raw_file_with_the_suffix_of_tiff_is_known_by_its_tags(tags: dict[int,
 def test_a_heic_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     data = heic(rgb())
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    assert "pip install 'rilievo[heic]'" in refusal(data)
+    assert "pip install 'rilievo[formats]'" in refusal(data)
 
 
 def test_a_closed_pillow_image_is_refused() -> None:

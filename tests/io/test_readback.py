@@ -170,7 +170,7 @@ def test_a_path_of_two_lines_is_one_line_in_messages(tmp_path: Path) -> None:
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(prediction(), tmp_path / "photo", ["exr"])
     monkeypatch.setitem(__import__("sys").modules, "OpenEXR", None)
-    with pytest.raises(MissingExtraError, match=r"rilievo\[exr\]"):
+    with pytest.raises(MissingExtraError, match=r"rilievo\[formats\]"):
         read_prediction(tmp_path / "photo.depth.exr")
 
 

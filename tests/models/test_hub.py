@@ -108,7 +108,7 @@ def test_the_licence_is_said_at_the_first_fetch_alone(
         licence="CC-BY-NC-4.0",
         commercial=False,
         megabytes=None,
-        extra="hub",
+        extra="models",
         speed="",
         loader="",
         source=REPOSITORY,

@@ -180,7 +180,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     monkeypatch.setattr(
         "rilievo.models.pipelines.find_spec", lambda name: None if name == package else name
     )
-    with pytest.raises(MissingExtraError, match=r"rilievo\[diffusion\]"):
+    with pytest.raises(MissingExtraError, match=r"rilievo\[models\]"):
         model(depth_folder)
 
 

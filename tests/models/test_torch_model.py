@@ -20,7 +20,7 @@ CARD = ModelCard(
     licence="MIT",
     commercial=True,
     megabytes=0.0,
-    extra="hub",
+    extra="models",
     speed="instant",
     loader="nowhere:none",
 )

@@ -202,4 +202,4 @@ def test_every_known_checkpoint_states_what_must_be_known(repository: str) -> No
     assert known.commercial is not ("NC" in known.licence or "amlr" in known.licence)
     if known.name is not None:
         assert MODELS[known.name].source == repository
-        assert MODELS[known.name].extra == "hub"
+        assert MODELS[known.name].extra == "models"

@@ -68,5 +68,5 @@ def test_all_says_what_a_missing_package_leaves_out(
     monkeypatch.setattr("rilievo.predicting.results.find_spec", lambda name: None)
     results = Results(model=Relief(), options=PredictOptions(output=tmp_path, save=save))
     said = list(results.left_out_of_all())
-    assert any("exr" in line and "rilievo[exr]" in line for line in said) is (save == "all")
+    assert any("exr" in line and "rilievo[formats]" in line for line in said) is (save == "all")
     assert "exr" not in results.formats

@@ -18,7 +18,7 @@ from rilievo.errors import InputError, MissingExtraError, OptionError, OutputErr
 from rilievo.io.limits import printable, reason
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
-_EXTRAS = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gs"), "gcs": ("gcsfs", "gs")}
+_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _READ_ONLY = ("http", "https")
 
 TRIES = 4
@@ -190,11 +190,8 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
         raise OptionError(f"--output {printable(address)}: nothing can be written to {scheme}")
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
-    if find_spec("fsspec") is None:
-        raise MissingExtraError(f"{scheme}://", "ray")
-    package, extra = _EXTRAS.get(scheme, ("fsspec", "ray"))
-    if find_spec(package) is None:
-        raise MissingExtraError(f"{scheme}://", extra)
+    if any(find_spec(each) is None for each in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):
+        raise MissingExtraError(f"{scheme}://", "cluster")
     import fsspec
 
     try:

@@ -124,7 +124,7 @@ def _ray() -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise MissingExtraError("--ray", "ray") from error
+        raise MissingExtraError("--ray", "cluster") from error
     return ray
 
 

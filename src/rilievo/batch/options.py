@@ -59,8 +59,8 @@ class ClusterOptions:
     """Do only the Ith of N parts: one call per machine or job, with the same inputs, options and
     output. Parts may run at once, in any order, and repeatedly."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None
-    """Distribute the work over a Ray cluster (extra 'ray'): one started on this machine for this
-    run (local), or the one at an address, such as auto or 10.0.0.1:6379."""
+    """Distribute the work over a Ray cluster (extra 'cluster'): one started on this machine for
+    this run (local), or the one at an address, such as auto or 10.0.0.1:6379."""
 
     def __post_init__(self) -> None:
         _ = self.share

@@ -31,7 +31,7 @@ class WebFiles:
 
     def walk(self, address: str, on_error: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Raise ``OSError``, since there are no folders."""
-        raise OSError("folders of a web server need pip install 'rilievo[ray]'")
+        raise OSError("folders of a web server need pip install 'rilievo[cluster]'")
 
     def exists(self, address: str) -> bool:
         """Whether the server has a file at the address."""

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.dry_run:
         _say_plan(config)
         return 0
-    with needing("training on video", "video"):
+    with needing("training on video", "train"):
         from rilievo.train.video.devices import is_first_process
         from rilievo.train.video.run import train_video
 

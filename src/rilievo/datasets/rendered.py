@@ -1,6 +1,7 @@
 """Rendered scenes as a dataset: nothing on disk, exact ground truth, reproducible frames."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from types import MappingProxyType
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import UInt8
 from rilievo.datasets.base import Dataset, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.files import text_lines
-from rilievo.errors import InputError
+from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable
 from rilievo.types import Sample, Truth
 
@@ -38,7 +39,8 @@ class Rendered(Dataset):
         commercial=True,
         gigabytes=None,
         layout=(
-            "nothing on disk: frame 0000000001 is rendered when it is read\n"
+            "nothing on disk: frame 0000000001 is rendered when it is read, by the folder scenes/\n"
+            "of rilievo's repository, which is not in its wheel\n"
             "a list of one's own has such numbers of 10 digits, one a line"
         ),
         splits=("test", "valid", "train"),
@@ -54,6 +56,13 @@ class Rendered(Dataset):
     )
 
     def __init__(self, request: Request) -> None:
+        """Choose the frames; none is rendered yet.
+
+        Raises:
+            OptionError: If rilievo was installed from its wheel, which leaves the renderer out.
+            InputError: If the user's list has a line that is no number of a frame.
+        """
+        _check_renderer()
         self.request = request
         if request.list_file is not None:
             self.ids = _listed(request)
@@ -88,6 +97,23 @@ class Rendered(Dataset):
         )
 
 
+def _check_renderer() -> None:
+    """Refuse an installation without the renderer.
+
+    Another module may have its general name.
+    """
+    try:
+        found = find_spec("scenes.renderer")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise OptionError(
+            "dataset 'synthetic' needs the renderer, the folder scenes/ of rilievo's repository, "
+            "which its wheel leaves out: clone the repository and run "
+            "pip install --editable '.[train]' in it"
+        )
+
+
 def _listed(request: Request) -> tuple[str, ...]:
     """Ids of the user's own list."""
     path = request.list_file
@@ -106,7 +132,7 @@ def _listed(request: Request) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _frame(id: str, variant: str) -> Sample:
     """Render a frame; the last one is cached, since image and truth are read separately."""
-    from rilievo.datasets.synthetic import Kind, render
+    from scenes import Kind, render
 
     return render(FIRST_SEED + int(id), size=SIZE, kind=Kind(variant))
 

@@ -91,10 +91,10 @@ class EvaluateOptions:
     """auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
     """What runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'hub'); auto is the usual one of the model."""
+    'models'); auto is the usual one of the model."""
     precision: str = "fp32"
     """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
-    'hub' with onnxruntime."""
+    'models' with onnxruntime."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one a core."""
     flip: bool = False

@@ -12,16 +12,18 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-import av
-from av import Packet, VideoFrame
-from av.container import InputContainer
-from av.error import EOFError as EndOfVideo
-from av.error import FFmpegError
-from av.stream import Disposition
-from av.video.stream import VideoStream
-
 from rilievo.errors import InputError
 from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.pyav import (
+    Disposition,
+    EndOfVideo,
+    FFmpegError,
+    InputContainer,
+    Packet,
+    VideoFrame,
+    VideoStream,
+    av,
+)
 
 # FFmpeg's names. Playlists and lists of files (hls, dash, concat, image2, ...) are not among them.
 _CONTAINERS = (

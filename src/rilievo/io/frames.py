@@ -90,6 +90,18 @@ class FrameSource(ABC):
         """The frames from the first to the last that can be read; never an error after that."""
 
 
+def open_video(path: Path) -> FrameSource:
+    """Open a video file and decode its first frame.
+
+    Raises:
+        MissingExtraError: If PyAV is not installed.
+        InputError: If it is not a video that can be read.
+    """
+    from rilievo.io.video import VideoReader
+
+    return VideoReader(path)
+
+
 class FrameFolder(FrameSource):
     """The photographs of one folder, in natural order (``frame2`` before ``frame10``).
 

@@ -4,13 +4,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
-from av.error import FFmpegError
 from jaxtyping import UInt8
 
 from rilievo.errors import InputError
 from rilievo.io.limits import check_size, printable, reason
+from rilievo.io.pyav import FFmpegError, av
 from rilievo.io.upright import rgb, square_shape, turn_of
 from rilievo.io.video import VideoReader
 

@@ -206,7 +206,7 @@ def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
     try:
         import OpenEXR
     except ImportError as error:
-        raise MissingExtraError(f"{shown}, an OpenEXR file,", "exr") from error
+        raise MissingExtraError(f"{shown}, an OpenEXR file,", "formats") from error
     # Of texts it takes Unicode only, and it reads files, not bytes.
     with _told(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
         channels = image.channels()

@@ -110,7 +110,7 @@ _OUTPUTS: Mapping[str, Output] = {
         gives=(Need.DEPTH,),
         exact=True,
         embedded="exr:embedded",
-        extra="exr",
+        extra="formats",
         package="OpenEXR",
     ),
     "normals": Output(

@@ -47,8 +47,8 @@ def read_photo(
     """Read one photograph, upright and in sRGB, with the camera that its EXIF block tells.
 
     Files are told by their content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
-    extra ``heic``; of several images in a file the first is read. What becomes of alpha, 16 bits,
-    floats and colour profiles stands at ``rilievo.io.pixels.upright_pixels``.
+    extra ``formats``; of several images in a file the first is read. What becomes of alpha, 16
+    bits, floats and colour profiles stands at ``rilievo.io.pixels.upright_pixels``.
 
     Args:
         source: A path; an address that begins with http:// or https://; the bytes of a file, or

@@ -44,7 +44,7 @@ BMP = PhotoFormat(name="BMP", module="PIL.BmpImagePlugin", decoder="BmpImageFile
 GIF = PhotoFormat(name="GIF", module="PIL.GifImagePlugin", decoder="GifImageFile")
 PNM = PhotoFormat(name="PNM", module="PIL.PpmImagePlugin", decoder="PpmImageFile")
 AVIF = PhotoFormat(name="AVIF", module="PIL.AvifImagePlugin", decoder="AvifImageFile")
-HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", extra="heic")
+HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", extra="formats")
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
     {".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".ppm", ".pgm"}

@@ -5,14 +5,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
-from av import Packet
-from av.container import OutputContainer
-from av.error import FFmpegError
-from av.stream import Stream
-
 from rilievo.io.container import opened
 from rilievo.io.limits import printable
+from rilievo.io.pyav import FFmpegError, OutputContainer, Packet, Stream, av
 
 # What players expect in MP4. FFmpeg would write others too, which few programs then play.
 _IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})

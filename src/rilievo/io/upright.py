@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from av import VideoFrame
-from av.video.reformatter import Colorspace
-from av.video.stream import VideoStream
 from jaxtyping import UInt8
+
+from rilievo.io.pyav import Colorspace, VideoFrame, VideoStream
 
 _UNSPECIFIED = 2
 """FFmpeg's number for "no colour space is stated"."""

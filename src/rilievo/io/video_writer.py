@@ -5,63 +5,30 @@ Frames keep their own times. A file is whole or not there.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
-from av import VideoFrame
-from av.container import OutputContainer
-from av.error import FFmpegError
-from av.video.reformatter import ColorRange, Colorspace
-from av.video.stream import VideoStream
 from jaxtyping import UInt8, UInt16
 
 from rilievo.errors import OutputError
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import printable
+from rilievo.io.pyav import (
+    ColorRange,
+    Colorspace,
+    FFmpegError,
+    OutputContainer,
+    VideoFrame,
+    VideoStream,
+    av,
+)
 from rilievo.io.sound import Sound
+from rilievo.io.video_format import Coding, SoundSource, VideoFormat
 
 _BT709 = 1
 _LIMITED_RANGE = 1
 _REPEATABLE = {"fflags": "+bitexact"}
 """Without it, Matroska files get numbers by chance, and no two runs give the same bytes."""
-
-
-class Coding(StrEnum):
-    """How frames are stored."""
-
-    PICTURE = "picture"
-    """H.264, 8 bits, 4:2:0, nearly without visible loss; plays everywhere."""
-    NUMBERS = "numbers"
-    """FFV1 (RFC 9043), 16-bit grey, lossless, in Matroska."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFormat:
-    """What a video file is like.
-
-    Attributes:
-        size: (height, width) of its frames.
-        rate: Average frames a second.
-        time_base: Seconds of one tick. Matroska keeps times to the millisecond only.
-        coding: How frames are stored.
-    """
-
-    size: tuple[int, int]
-    rate: Fraction
-    time_base: Fraction
-    coding: Coding
-
-    @property
-    def coded_size(self) -> tuple[int, int]:
-        """``size``, with odd sides one larger where the coding has no odd ones."""
-        height, width = self.size
-        if self.coding is Coding.PICTURE:
-            return height + height % 2, width + width % 2
-        return height, width
 
 
 class VideoWriter:
@@ -128,19 +95,6 @@ class VideoWriter:
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoundSource:
-    """Where sound is copied from.
-
-    Attributes:
-        path: A video whose sound the file that is written can hold (``sound_suffix``).
-        origin: Time [s] in that video that is zero in the file that is written.
-    """
-
-    path: Path
-    origin: Fraction
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rilievo.types import DepthKind
 
 UNKNOWN = "see its page"
 LOADER = "rilievo.models.transformers:load"
-EXTRA = "hub"
+EXTRA = "models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

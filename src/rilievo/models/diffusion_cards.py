@@ -14,7 +14,7 @@ PREFIX = "diffusers:"
 """Before a repository of the hub that holds a pipeline nobody here knows."""
 LOADER = "rilievo.models.pipelines:load"
 SETTINGS = "rilievo.models.diffusion_cards:DiffusionSettings"
-EXTRA = "diffusion"
+EXTRA = "models"
 MEGABYTES = 5160.0
 """Of the weights of Stable Diffusion 2 in full precision, which every Marigold has."""
 _SLOW = "minutes; a GPU is expected"

@@ -98,7 +98,7 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
     try:
         import huggingface_hub  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"model '{card.name}'", card.extra or "hub") from error
+        raise MissingExtraError(f"model '{card.name}'", card.extra or "models") from error
     repository = str(card.source)
     name = f"{repository}@{revision}"
     locked = read_locked(name)

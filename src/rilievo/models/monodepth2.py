@@ -37,7 +37,7 @@ def family_card() -> ModelCard:
         licence=_LICENCE,
         commercial=False,
         megabytes=None,
-        extra="video",
+        extra="train",
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
         source="https://github.com/nianticlabs/monodepth2",
@@ -63,7 +63,7 @@ def folder_card(folder: Path) -> ModelCard:
         licence=_LICENCE,
         commercial=False,
         megabytes=size / 1e6,
-        extra="video",
+        extra="train",
         speed="fast: about 0.1 s",
         loader="rilievo.models.monodepth2:load",
         source=str(folder),
@@ -107,7 +107,7 @@ def _official(name: str):
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise MissingExtraError(f"model '{printable(name)}'", "video") from error
+        raise MissingExtraError(f"model '{printable(name)}'", "train") from error
     return official
 
 

@@ -1,8 +1,8 @@
 """Self-test of polarity: whether near and far come out the right way round.
 
 A network does not say whether its numbers grow or shrink with depth, and who says it for a file of
-another program may err. On three small pictures inside the package, all rendered by
-rilievo.datasets.synthetic, it is plain which part is near and which is far.
+another program may err. On three small pictures inside the package, all rendered by ``scenes``,
+it is plain which part is near and which is far.
 """
 
 import sys

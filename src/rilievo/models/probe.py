@@ -32,7 +32,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
         import safetensors  # noqa: F401
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"model '{card.name}'", "probe") from error
+        raise MissingExtraError(f"model '{card.name}'", "train") from error
     from rilievo.models.probe_network import ProbeNetwork
     from rilievo.models.torch_model import TorchModel
 

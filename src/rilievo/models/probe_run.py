@@ -85,7 +85,7 @@ def run_card(folder: Path) -> ModelCard:
         licence="that of the backbone and of the data it was trained on",
         commercial=None,
         megabytes=weights.stat().st_size / 1e6,
-        extra="probe",
+        extra="train",
         speed="not measured",
         loader="rilievo.models.probe:load",
         source=str(folder),

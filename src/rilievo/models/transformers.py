@@ -77,7 +77,7 @@ def _in_torch(
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"model '{card.name}'", card.extra or "hub") from error
+        raise MissingExtraError(f"model '{card.name}'", card.extra or "models") from error
     from rilievo.models.torch_model import TorchModel
 
     return TorchModel(

@@ -25,7 +25,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"model '{card.name}'", "video") from error
+        raise MissingExtraError(f"model '{card.name}'", "train") from error
     from rilievo.models.video_network import video_model
     from rilievo.networks.video.depth import DepthNet
     from rilievo.networks.video.official import fitting

@@ -79,7 +79,7 @@ def video_run_card(folder: Path) -> ModelCard:
         licence="that of the footage it was trained on; US patent 11991342 is named for the method",
         commercial=None,
         megabytes=weights.stat().st_size / 1e6,
-        extra="video",
+        extra="train",
         speed="not measured",
         loader="rilievo.models.video:load",
         source=str(folder),

@@ -9,8 +9,8 @@ from jaxtyping import Float64, UInt8
 
 from rilievo.datasets.files import numbers_of
 from rilievo.errors import InputError
+from rilievo.io.frames import open_video
 from rilievo.io.limits import printable
-from rilievo.io.video import VideoReader
 from rilievo.train.video.config import SourceKind, VideoData
 from rilievo.train.video.reading import at_size
 from rilievo.train.video.sources import list_sequences
@@ -99,7 +99,7 @@ class ClipFrames:
         return poses_in(self._sequence.poses_file, names)
 
     def _of_video(self, video: Path, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
-        reader, how = VideoReader(video), how_straight(self._sequence)
+        reader, how = open_video(video), how_straight(self._sequence)
         self.count = 0
         for frame in reader:
             self.count = frame.index + 1

@@ -56,7 +56,7 @@ def estimate_trajectory(
     """
     options = options or TrajectoryOptions()
     frames = ClipFrames(clip, options.poses)
-    with needing("estimating a trajectory", "video"):
+    with needing("estimating a trajectory", "train"):
         from rilievo.odometry.motion import load_motion
     networks = load_motion(model, device=options.device)
     walk = _walk(frames, networks, options.stride)
@@ -92,7 +92,7 @@ def write_trajectory(
         MissingExtraError: If torch or matplotlib is not installed.
         RilievoError: If ``estimate_trajectory`` raises it.
     """
-    with needing("estimating a trajectory", "video"):
+    with needing("estimating a trajectory", "train"):
         import rilievo.odometry.motion  # noqa: F401
     check_can_draw()
     options = options or TrajectoryOptions()

@@ -23,8 +23,7 @@ from rilievo.io.outputs import check_outputs
 from rilievo.io.ownership import check_claim
 from rilievo.io.placement import Placement, filling, place_one
 from rilievo.io.sidecar import write_sidecar
-from rilievo.io.sound import sound_suffix
-from rilievo.io.video_writer import Coding, SoundSource
+from rilievo.io.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import for_frames, frames_note, within
 from rilievo.predicting.ahead import map_ahead
@@ -36,6 +35,7 @@ from rilievo.predicting.clip_outputs import (
     ClipForm,
     Rendered,
     Sink,
+    has_videos,
     open_sinks,
 )
 from rilievo.predicting.extent import Extent, measure
@@ -72,8 +72,11 @@ def predict_clip(
         OptionError: If the model cannot give what was asked for.
         CalibrationError: If the known sizes in the first frame do not determine metres.
         OutputError: If the system refuses, or a file is in the way.
+        MissingExtraError: If an output is a video, and PyAV is not installed.
     """
     check_outputs(options.outputs)
+    if has_videos(options.outputs):
+        from rilievo.io import pyav  # noqa: F401  (missing, it ends the work before the first pass)
     make_folder(target.parent)
     files = _files(source, target, options)
     claim = check_claim(target, files.names, overwrite=options.save.overwrite)
@@ -140,7 +143,7 @@ class _Clip:
     def _sound(self, files: ClipFiles) -> SoundSource | None:
         if not _has_pictures(self.options) or not self.source.has_audio:
             return None
-        if sound_suffix(self.source.path) is None:
+        if _sound_suffix(self.source) is None:
             return None
         origin = self._origin * self.source.time_base
         return SoundSource(path=self.source.path, origin=origin)
@@ -259,10 +262,16 @@ def _has_pictures(options: ClipOptions) -> bool:
     return any(output in AS_PICTURES for output in options.outputs)
 
 
+def _sound_suffix(source: FrameSource) -> str | None:
+    from rilievo.io.sound import sound_suffix
+
+    return sound_suffix(source.path)
+
+
 def _files(source: FrameSource, target: Path, options: ClipOptions) -> ClipFiles:
     suffix = None
     if source.has_audio and _has_pictures(options):
-        suffix = sound_suffix(source.path)
+        suffix = _sound_suffix(source)
     return ClipFiles(target=target, outputs=options.outputs, picture_suffix=suffix or ".mp4")
 
 

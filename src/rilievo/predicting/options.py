@@ -120,10 +120,10 @@ class PredictOptions:
     """auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'hub', which the others run too, converted once); auto is the usual one of the model."""
+    'models', which the others run too, converted once); auto is the usual one of the model."""
     precision: str = "fp32"
     """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
-    'hub' with onnxruntime: faster, less exact; it is recorded with the result. In 8 bits the
+    'models' with onnxruntime: faster, less exact; it is recorded with the result. In 8 bits the
     embedded network is a model of its own, rilievo/small-int8."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one per core."""

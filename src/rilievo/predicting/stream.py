@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import UInt8
+
 from rilievo.errors import OptionError
-from rilievo.io.live import live_frames
 from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.quality import model_of
@@ -44,26 +46,28 @@ def stream(
         InputError: If the source cannot be opened, breaks off, or has no frame.
         ModelError: If there is no such model.
         OptionError: If two arguments contradict each other.
+        MissingExtraError: If PyAV is not installed.
     """
+    from rilievo.io.live import live_frames
+
     if quality is not None and model is not None:
         raise OptionError("quality and model do not go together; give one")
     if camera is not None and fov is not None:
         raise OptionError("camera and fov do not go together; give one")
     model = model_of(quality) if model is None else model
     loaded = model if isinstance(model, Model) else load_model(model)
-    return _predicted(
-        source, refined(loaded, flip=False, tile=None, sharp=sharp), camera, fov, newest
-    )
+    model = refined(loaded, flip=False, tile=None, sharp=sharp)
+    return _predicted(live_frames(source, newest=newest), str(source), model, camera, fov)
 
 
 def _predicted(
-    source: str | Path | int,
+    frames: Iterator[UInt8[np.ndarray, "h w 3"]],
+    name: str,
     model: Model,
     camera: CameraLike | None,
     fov: float | None,
-    newest: bool,
 ) -> Iterator[Prediction]:
-    for number, pixels in enumerate(live_frames(source, newest=newest)):
-        photo = Photo(pixels=pixels, name=f"{source} frame {number}")
+    for number, pixels in enumerate(frames):
+        photo = Photo(pixels=pixels, name=f"{name} frame {number}")
         photo = with_camera(photo, read_camera(camera, photo.shape), fov)
         yield from model.predict([photo])

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rilievo.errors import CalibrationError
 from rilievo.io.atomic import make_folder, sweep_parts
-from rilievo.io.frames import FrameFolder, FrameSource
+from rilievo.io.frames import FrameFolder, FrameSource, open_video
 from rilievo.io.limits import printable
-from rilievo.io.video import VideoReader
 from rilievo.predicting.clip import predict_clip
 from rilievo.predicting.clip_options import ClipOptions, Metric
 from rilievo.predicting.inputs import Job, Medium
@@ -56,7 +55,7 @@ def _open(job: Job, results: Results) -> FrameSource:
     if job.medium is Medium.SEQUENCE:
         rate = Fraction(results.options.fps).limit_denominator(1001)
         return FrameFolder(job.source, rate=rate, own_depth=results.options.own_depth == "on")
-    return VideoReader(job.source)
+    return open_video(job.source)
 
 
 def _refuse_photo_options(options: PredictOptions) -> None:

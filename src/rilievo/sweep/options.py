@@ -33,7 +33,7 @@ class SweepOptions:
     """Number of processes that fill the feature cache before a cell is trained; by default
     training fills it."""
     ray: Annotated[str | None, tyro.conf.arg(metavar="local|ADDRESS")] = None
-    """Fill the feature cache on a Ray cluster (extra 'ray') that shares the folder."""
+    """Fill the feature cache on a Ray cluster (extra 'cluster') that shares the folder."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:

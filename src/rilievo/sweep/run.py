@@ -61,7 +61,7 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
         OutputError: If the folder cannot be written.
     """
     # torch is imported here, so that the core can import this module without it.
-    with needing("a sweep of probes", "probe"):
+    with needing("a sweep of probes", "train"):
         import torch
 
         from rilievo.sweep.work import Work

@@ -24,8 +24,8 @@ from rilievo.networks.small import MULTIPLE, SmallNet, double
 
 LICENCE = "Apache-2.0"
 _SCENES = (
-    "scenes rendered by rilievo.datasets.synthetic (textures: procedural, photographs of Kodak's "
-    "and scikit-image's)"
+    "scenes rendered by rilievo's own renderer (textures: procedural, photographs of Kodak's and "
+    "scikit-image's)"
 )
 _NYU = "735 of the 795 training frames of NYU Depth V2's labelled set"
 _ENCODER = "the encoder started from ImageNet weights of the ONNX model zoo (Apache-2.0)"

@@ -39,7 +39,7 @@ def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> R
 
     Command::
 
-        python -m rilievo.datasets.synthetic --count 14000 --seed 1 --photos KODAK -o shards
+        python -m scenes --count 14000 --seed 1 --photos KODAK -o shards
         python -m rilievo.train small-first --shards shards --real NYU --encoder ENCODER.npz -o run
 
     Hardware and time: 100 minutes on one core that has AVX-512 with bfloat16, in which 111,000
@@ -67,7 +67,7 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
 
     Command; ``small-first`` is run before it if it is not there yet::
 
-        python -m rilievo.datasets.synthetic --count 21600 --seed 1 --photos KODAK -o shards
+        python -m scenes --count 21600 --seed 1 --photos KODAK -o shards
         python -m rilievo.train small --shards shards --real NYU --encoder ENCODER.npz -o run
 
     Hardware and time: after ``small-first``, 110 minutes on one core that has AVX-512 with
@@ -101,8 +101,8 @@ def small_further(*, minutes: float | None = 75.0, steps: int | None = None) -> 
 
     Command::
 
-        python -m rilievo.datasets.synthetic --count 4800 --seed 21 --kind near-views -o shards/near
-        python -m rilievo.datasets.synthetic --count 2880 --seed 22 -o shards/all
+        python -m scenes --count 4800 --seed 21 --kind near-views -o shards/near
+        python -m scenes --count 2880 --seed 22 -o shards/all
         python -m rilievo.train small-further --shards shards --real NYU --start FILE.onnx -o run
     """
     config = TrainConfig(

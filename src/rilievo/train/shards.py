@@ -1,4 +1,4 @@
-"""Shards of rendered frames, as ``python -m rilievo.datasets.synthetic`` writes them.
+"""Shards of rendered frames, as ``python -m scenes`` writes them.
 
 A shard is an ``.npz`` of n frames: ``image`` uint8 (n, h, w, 3), ``log_depth`` float16 (n, h, w)
 with +inf where there is sky, ``normals`` int8 (n, 3, h, w), 127 times the unit normal and zero

@@ -1,13 +1,15 @@
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from clips import write_clip
 from footage import kitti_pose_lines, view, write_frames
 from kitti_lookalike import BASELINE, CENTRE, DATE, DRIVE, FOCAL, write_calibration, write_picture
-from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.errors import InputError, MissingExtraError, OptionError, RilievoError
 from rilievo.train.video.config import SourceKind, VideoData
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.sources import list_sequences
@@ -310,3 +312,19 @@ def test_options_that_make_no_sense_are_refused_in_a_line(
     with pytest.raises(RilievoError, match=says) as caught:
         list_sequences(VideoData(**{"roots": ("x",), **said}))  # pyright: ignore[reportArgumentType]
     assert "\n" not in str(caught.value)
+
+
+def test_without_pyav_folders_of_frames_are_listed_and_videos_name_their_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_frames(tmp_path / "frames", [0.0] * 3)
+    write_clip(tmp_path / "clip.mp4")
+    for name in [each for each in sys.modules if each.startswith("rilievo.io.")]:
+        module = sys.modules[name]
+        if getattr(module, "VideoStream", None) is not None or name.endswith("pyav"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "av", None)
+    [found] = frames(tmp_path / "frames", fov=60.0)
+    assert len(found.files) == 3
+    with pytest.raises(MissingExtraError, match=r"rilievo\[video\]"):
+        frames(tmp_path / "clip.mp4", fov=60.0)

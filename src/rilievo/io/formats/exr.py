@@ -1,4 +1,4 @@
-"""Depth as a float32 OpenEXR image (extra ``exr``)."""
+"""Depth as a float32 OpenEXR image (extra ``formats``)."""
 
 import os
 import zlib
@@ -73,5 +73,5 @@ def _package() -> ModuleType:
     try:
         import OpenEXR
     except ImportError as error:
-        raise MissingExtraError("output 'exr'", "exr") from error
+        raise MissingExtraError("output 'exr'", "formats") from error
     return OpenEXR

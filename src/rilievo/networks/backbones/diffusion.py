@@ -34,7 +34,7 @@ from rilievo.networks.backbones.shapes import Taps
 from rilievo.networks.backbones.weights import check_whole, seeded, why_not_fetched
 
 PREFIX = "diffusers/"
-_EXTRA = "diffusion"
+_EXTRA = "models"
 
 
 class DiffusionBackbone(Backbone):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import check_regular, printable, reason
 
-EXTRA = "probe"
+EXTRA = "train"
 _WHOLE = ("state_dict", "model", "teacher", "student", "network", "module")
 _PREFIXES = ("module.", "backbone.", "encoder.", "model.")
 

@@ -85,7 +85,7 @@ def _make(name: str, size: tuple[int, int], *, pretrained: bool) -> Any:
     try:
         import timm
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"encoder '{name}'", "video") from error
+        raise MissingExtraError(f"encoder '{name}'", "train") from error
     model = name.removeprefix(PREFIX)
     if not timm.is_model(model):
         raise ModelError(f"no model '{model}' in timm; {suggest(model, timm.list_models())}")

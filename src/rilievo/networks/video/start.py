@@ -62,7 +62,7 @@ def read_run_weights(path: Path) -> Mapping[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"{printable(path)}: safetensors", "video") from error
+        raise MissingExtraError(f"{printable(path)}: safetensors", "train") from error
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -153,7 +153,7 @@ def _fetched(name: str) -> nn.Module:
     try:
         import timm
     except ModuleNotFoundError as error:
-        raise MissingExtraError("a start from 'imagenet'", "video") from error
+        raise MissingExtraError("a start from 'imagenet'", "train") from error
     create: Any = timm.create_model
     try:
         return create(name, pretrained=True)

@@ -105,7 +105,7 @@ def save_weights(learned: nn.Module, path: Path, facts: dict[str, str]) -> None:
     try:
         from safetensors.torch import save
     except ModuleNotFoundError as error:
-        raise MissingExtraError("training a probe", "probe") from error
+        raise MissingExtraError("training a probe", "train") from error
     state = {name: each.detach().cpu().contiguous() for name, each in learned.state_dict().items()}
     with replacing(path) as part:
         part.write_bytes(save(state, metadata=facts))

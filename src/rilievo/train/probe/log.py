@@ -45,7 +45,7 @@ class Log(Journal):
         Raises:
             MissingExtraError: If TensorBoard is asked for and not installed.
         """
-        super().__init__(run, LOGS, step=step, tensorboard=tensorboard, extra="probe")
+        super().__init__(run, LOGS, step=step, tensorboard=tensorboard, extra="train")
 
     def __enter__(self) -> "Log":
         return self

@@ -237,7 +237,7 @@ def _fabric(config: ProbeConfig, options: RunOptions) -> Any:
     try:
         from lightning_fabric import Fabric
     except ModuleNotFoundError as error:
-        raise MissingExtraError("training a probe", "probe") from error
+        raise MissingExtraError("training a probe", "train") from error
     device = find_device(options.device)
     fabric = Fabric(
         accelerator=device.type,

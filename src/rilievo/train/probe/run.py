@@ -54,7 +54,7 @@ def train_probe(
         MissingExtraError: If torch or another package of training is not installed.
         RilievoError: If an option, the data, the backbone or a checkpoint cannot be used.
     """
-    with needing("training a probe", "probe"):
+    with needing("training a probe", "train"):
         from rilievo.networks.backbones import weights_sha256
         from rilievo.networks.probed import make_chosen_backbone
         from rilievo.train.probe.loop import Loop

@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.atomic import make_folder, unwritable
 from rilievo.io.durable import sync_open_file
-from rilievo.io.video import VideoReader
+from rilievo.io.frames import open_video
 from rilievo.train.video.cache_files import (
     BROKEN,
     THERE,
@@ -136,7 +136,7 @@ def _of_video(
     about = stored_about(files)
     if about is None:
         assert sequence.video is not None, "of a video"
-        reader, how = VideoReader(sequence.video), how_straight(sequence)
+        reader, how = open_video(sequence.video), how_straight(sequence)
         check_room(files.frames, reader.frame_estimate or 0, size)
         count = 0
         with _Writer(files, 0, size[0] * size[1] * 3) as writer:

@@ -81,7 +81,7 @@ def _entries(path: Path) -> Mapping[str, Any]:
             text = re.sub(r"\A%YAML[^\n]*\n", "", text).replace("!!opencv-matrix", "")
             found = parse_yaml(text)
     except ModuleNotFoundError as missing:
-        raise MissingExtraError("a calibration in YAML", "video") from missing
+        raise MissingExtraError("a calibration in YAML", "train") from missing
     except ValueError as error:
         raise InputError(f"{printable(path)}: is no YAML or JSON ({reason(error)})") from error
     return _mapping(found, path)

@@ -121,7 +121,7 @@ def save_weights(networks: nn.Module, path: Path) -> None:
     try:
         from safetensors.torch import save
     except ModuleNotFoundError as error:
-        raise MissingExtraError("training on video", "video") from error
+        raise MissingExtraError("training on video", "train") from error
     state = {name: each.detach().cpu().contiguous() for name, each in networks.state_dict().items()}
     content = save(state)
     with replacing(path) as part:

@@ -24,7 +24,7 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
         from lightning_fabric import Fabric
         from lightning_fabric.strategies.ddp import DDPStrategy
     except ModuleNotFoundError as error:
-        raise MissingExtraError("training on video", "video") from error
+        raise MissingExtraError("training on video", "train") from error
     device = find_device(options.device)
     if config.precision == "fp16" and device.type == "cpu":
         raise OptionError("precision fp16 needs a GPU: choose bf16 or fp32")

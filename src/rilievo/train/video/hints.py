@@ -42,7 +42,7 @@ def stereo_hint(
     try:
         import cv2
     except ImportError as missing:
-        raise MissingExtraError("depth hints", "video") from missing
+        raise MissingExtraError("depth hints", "train") from missing
     # The matcher expects the left frame first; a mirrored right frame is one.
     left, right = (target, other) if shift < 0 else (target[:, ::-1], other[:, ::-1])
     matcher = cv2.StereoSGBM.create(

@@ -94,7 +94,7 @@ def straight(pixels: UInt8[np.ndarray, "h w 3"], how: Straightening) -> UInt8[np
     try:
         import cv2
     except ImportError as missing:
-        raise MissingExtraError("frames of a distorting lens", "video") from missing
+        raise MissingExtraError("frames of a distorting lens", "train") from missing
     return cv2.remap(pixels, how.x, how.y, cv2.INTER_LINEAR)
 
 

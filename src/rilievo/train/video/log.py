@@ -92,7 +92,7 @@ class Log(Journal):
         """
         self._writes = writes
         names = LOGS if writes else ()
-        super().__init__(run, names, step=step, tensorboard=tensorboard, extra="video")
+        super().__init__(run, names, step=step, tensorboard=tensorboard, extra="train")
 
     def __enter__(self) -> "Log":
         return self

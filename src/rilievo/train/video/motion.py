@@ -122,7 +122,7 @@ def follow(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) ->
     try:
         import cv2
     except ImportError as missing:
-        raise MissingExtraError("measuring motion", "video") from missing
+        raise MissingExtraError("measuring motion", "train") from missing
     corners = cv2.goodFeaturesToTrack(first, _CORNERS, _QUALITY, _APART)
     if corners is None:
         return Ways(start=np.zeros((0, 2)), way=np.zeros((0, 2)), share=0.0)

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.errors import InputError, OptionError
+from rilievo.io.frames import open_video
 from rilievo.io.limits import printable
-from rilievo.io.video import VideoReader
 from rilievo.train.video.lens import Straightening, straightening
 from rilievo.train.video.reading import OddSizeError, at_size, read_frame
 from rilievo.train.video.sequences import FrameSequence
@@ -84,7 +84,7 @@ class HeldFrames:
             OptionError: If its frames are too many to hold.
         """
         assert sequence.video is not None, "of a video"
-        reader = VideoReader(sequence.video)
+        reader = open_video(sequence.video)
         how = how_straight(sequence)
         held: list[np.ndarray] = []
         for frame in reader:

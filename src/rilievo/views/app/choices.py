@@ -9,10 +9,7 @@ from rilievo.models import MODELS, embedded_cards, replicate_cards
 from rilievo.models.card import ModelCard
 from rilievo.models.separate import find_file
 
-_PACKAGES = {
-    "hub": ("torch", "transformers"),
-    "diffusion": ("torch", "transformers", "diffusers"),
-}
+_PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

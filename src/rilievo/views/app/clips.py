@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.errors import InputError, OptionError, RilievoError
+from rilievo.io.frames import FrameSource, open_video
 from rilievo.io.limits import check_size
-from rilievo.io.video import VideoReader
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
@@ -73,14 +73,14 @@ class ClipProgress:
     done: ClipSidecar | None = None
 
 
-def open_clip(path: Path, name: str, limits: AppOptions) -> VideoReader:
+def open_clip(path: Path, name: str, limits: AppOptions) -> FrameSource:
     """Open an uploaded video that keeps the limits.
 
     Raises:
         InputError: If it is no video, or larger or longer than allowed.
     """
     try:
-        reader = VideoReader(path)
+        reader = open_video(path)
     except InputError as error:
         raise InputError(str(error).replace(str(path), name)) from error
     check_size(name, reader.size, max_pixels=limits.max_pixels // _FRAME_SHARE)

@@ -34,7 +34,7 @@ EXAMPLES = (
     Example(name="room", title="A room (rendered)"),
 )
 """The cup is a photograph by Rachel Michetti for Pikolo Espresso Bar, CC0. The room is seed 47 of
-``rilievo.datasets.synthetic`` (rooms, 480 x 640), with its focal length in EXIF."""
+``scenes`` (rooms, 480 x 640), with its focal length in EXIF."""
 
 EXAMPLES_HINT = (
     "No photograph at hand? Take an example. In the room, the bottle stands 1.73 m from the camera."

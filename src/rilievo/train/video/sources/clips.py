@@ -13,10 +13,9 @@ from pathlib import Path
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.tum_sequence import camera_of
 from rilievo.errors import InputError
-from rilievo.io.frames import VIDEO_SUFFIXES, is_video, natural_order
+from rilievo.io.frames import VIDEO_SUFFIXES, is_video, natural_order, open_video
 from rilievo.io.limits import printable
 from rilievo.io.signatures import PHOTO_SUFFIXES
-from rilievo.io.video import VideoReader
 from rilievo.train.video.calibration import Calibration, read_calibration
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
@@ -132,7 +131,7 @@ def _sequence(place: _Place, data: VideoData, mark: str) -> FrameSequence:
 
 
 def _of_video(place: _Place, video: Path, data: VideoData, mark: str) -> FrameSequence:
-    reader = VideoReader(video)
+    reader = open_video(video)
     beside = video.with_suffix(".txt")
     poses = None
     if data.poses is not None:

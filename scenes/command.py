@@ -1,0 +1,118 @@
+"""``python -m scenes``: render shards of frames, clips, or a sheet of them."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from rilievo.errors import OptionError, RilievoError
+from rilievo.types import Sample
+from scenes.clip import render_clip
+from scenes.clip_folders import ClipPlan, missing_clips, write_clips
+from scenes.contact import contact_sheet
+from scenes.plan import textures_of
+from scenes.renderer import render
+from scenes.shards import ShardPlan, missing_shards, write_shards
+from scenes.venue import Kind
+
+
+def parse() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m scenes", description=__doc__)
+    add = parser.add_argument
+    add("--count", type=int, help="frames in all (64)")
+    add("--clips", type=int, help="render that many clips in place of single frames")
+    add("--frames", type=int, help="frames of each clip (8)")
+    add("--step", type=float, help="way between frames of a clip [m]; by default as there is room")
+    add(
+        "--kind", choices=[kind.value for kind in Kind], default=Kind.ALL.value, help="what is seen"
+    )
+    add("--seed", type=int, default=0, help="another seed gives other frames")
+    add("--workers", type=int, default=1, help="processes")
+    add("--size", type=int, nargs=2, default=(192, 256), metavar=("H", "W"))
+    add("--photos", type=Path, nargs="*", default=(), help="folders of photographs for textures")
+    add("--materials", type=Path, help="folder of photographed materials for more textures")
+    add("-o", "--output", type=Path, help="folder of shards ('shards') or of clips ('clips')")
+    add("--contact-sheet", type=Path, help="draw one picture of the frames instead")
+    return parser.parse_args()
+
+
+def plan_of(options: argparse.Namespace) -> ShardPlan | ClipPlan:
+    """Make the plan that the options describe.
+
+    Raises:
+        OptionError: If options conflict, or one is out of range.
+    """
+    common = {
+        "seed": options.seed,
+        "size": tuple(options.size),
+        "photos": tuple(options.photos),
+        "kind": Kind(options.kind),
+        "materials": options.materials,
+    }
+    if options.clips is None:
+        for name in ("frames", "step"):
+            if getattr(options, name) is not None:
+                raise OptionError(f"--{name} is about clips: say how many with --clips")
+        count = 64 if options.count is None else options.count
+        return ShardPlan(count=count, folder=options.output or Path("shards"), **common)
+    if options.count is not None:
+        raise OptionError("--count is about single frames: give either it or --clips")
+    return ClipPlan(
+        count=options.clips,
+        frames=8 if options.frames is None else options.frames,
+        step=options.step,
+        folder=options.output or Path("clips"),
+        **common,
+    )
+
+
+def frames_of(plan: ShardPlan | ClipPlan) -> Iterator[Sample]:
+    """Render the frames of a plan one after the other, without writing them."""
+    textures = textures_of(plan)
+    for seed in map(plan.seed_of, range(plan.count)):
+        if isinstance(plan, ShardPlan):
+            yield render(seed, size=plan.size, textures=textures, kind=plan.kind)
+        else:
+            clip = render_clip(
+                seed,
+                frames=plan.frames,
+                size=plan.size,
+                textures=textures,
+                kind=plan.kind,
+                step=plan.step,
+            )
+            yield from clip.frames
+
+
+def write(plan: ShardPlan | ClipPlan, workers: int) -> None:
+    """Render missing files, and print progress and speed."""
+    started = time.monotonic()
+    if isinstance(plan, ShardPlan):
+        missing: Sequence[int] = missing_shards(plan)
+        written, frames = write_shards(plan, workers), plan.frames_per_shard
+    else:
+        missing = missing_clips(plan)
+        written, frames = write_clips(plan, workers), plan.frames
+    for done, path in enumerate(written, start=1):
+        rate = done * frames / (time.monotonic() - started)
+        sys.stdout.write(f"{path} ({done} of {len(missing)}, {rate:.1f} frames/s)\n")
+        sys.stdout.flush()
+
+
+def main() -> int:
+    """Run the command; the exit code is 0, or 2 for a usage error."""
+    options = parse()
+    try:
+        plan = plan_of(options)
+        if options.contact_sheet is None:
+            write(plan, options.workers)
+        else:
+            Image.fromarray(contact_sheet(list(frames_of(plan)))).save(options.contact_sheet)
+    except RilievoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
