@@ -1,7 +1,8 @@
 // Builds what `rilievo page` writes beside the networks: node build.js, or `make page` above.
 // Nothing is fetched; `npm ci` has put the pinned packages here.
 
-import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
@@ -40,3 +41,10 @@ await copyFile(here(`${RUNTIME}.mjs`), here(`${BUILT}ort.mjs`));
 const packed = gzipSync(await readFile(here(`${RUNTIME}.wasm`)), { level: 9 });
 packed[9] = 255; // the system that packed it makes no difference
 await writeFile(here(`${BUILT}ort.wasm.gz`), packed);
+
+// By these sums a test sees that what is built is built of what lies here.
+const own = (await readdir(here("source"))).map((name) => `web/source/${name}`);
+const sources = [...own, ...SCRIPTS.map((name) => `src/rilievo/io/page/${name}`), "web/build.js", "web/package-lock.json"].sort();
+const sums = {};
+for (const name of sources) sums[name] = createHash("sha256").update(await readFile(here(`../${name}`))).digest("hex");
+await writeFile(here(`${BUILT}sources.json`), `${JSON.stringify(sums, null, 1)}\n`);

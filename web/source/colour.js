@@ -13,15 +13,17 @@ const drawn = (kind) => {
 
 // The drawn numbers { low, high } that get the first and the last colour: percentiles 2 and 98.
 export function colourRange({ depth, valid, height, width, kind }) {
-  const step = Math.max(1, Math.ceil(Math.sqrt((height * width) / SAMPLES))), number = drawn(kind), found = [];
+  const step = Math.max(1, Math.ceil(Math.sqrt((height * width) / SAMPLES))), number = drawn(kind);
+  const numbers = new Float64Array(Math.ceil(height / step) * Math.ceil(width / step));
+  let count = 0;
   for (let row = step >> 1; row < height; row += step) {
     for (let column = step >> 1; column < width; column += step) {
       const at = row * width + column;
-      if (!valid || valid[at]) found.push(number(depth[at]));
+      if (!valid || valid[at]) numbers[count++] = number(depth[at]);
     }
   }
-  if (!found.length) return { low: 0, high: 1 };
-  found.sort((one, other) => one - other);
+  if (!count) return { low: 0, high: 1 };
+  const found = numbers.subarray(0, count).sort();
   const [low, high] = [0.02, 0.98].map((share) => {
     const at = share * (found.length - 1), first = Math.floor(at), last = Math.min(first + 1, found.length - 1);
     return found[first] + (at - first) * (found[last] - found[first]);
@@ -54,8 +56,9 @@ export function depthPicture(prediction, { low, high }, table, { rows, columns }
   let to = 0;
   for (const row of rows) {
     for (const column of columns) {
-      const at = row * width + column, from = 3 * level(number(depth[at]));
-      values.set(valid && !valid[at] ? INVALID : table.subarray(from, from + 3), to);
+      const at = row * width + column, seen = !valid || valid[at];
+      const colours = seen ? table : INVALID, from = seen ? 3 * level(number(depth[at])) : 0;
+      for (let each = 0; each < 3; each++) values[to + each] = colours[from + each];
       values[to + 3] = 255;
       to += 4;
     }

@@ -6,37 +6,53 @@ const REACH = 5, STEP = 0.02, NOISE = 3e-3, NEAR = 0.4, MOST_PROOF = 2, PRIOR = 
 
 const clip = (value, low, high) => (value < low ? low : value > high ? high : value);
 
-// Along one line of `count` numbers that lie `pitch` apart, the ends repeated.
-function sumLine(from, to, start, count, pitch, reach) {
-  const at = (place) => from[start + pitch * clip(place, 0, count - 1)];
+// Of a line whose ends are repeated `reach` times: the sum, or the least, of the 2 reach + 1 numbers
+// from each place on. The line is used up.
+function sumLine(line, count, reach, to, start, pitch) {
   let sum = 0;
-  for (let each = -reach; each <= reach; each++) sum += at(each);
+  for (let each = 0; each < 2 * reach; each++) sum += line[each];
   for (let each = 0; each < count; each++) {
+    sum += line[each + 2 * reach];
     to[start + pitch * each] = sum;
-    sum += at(each + reach + 1) - at(each - reach);
+    sum -= line[each];
   }
 }
 
-function extremeLine(from, to, start, count, pitch, reach, sign) {
-  for (let each = 0; each < count; each++) {
-    let most = -Infinity;
-    const last = Math.min(count - 1, each + reach);
-    for (let place = Math.max(0, each - reach); place <= last; place++) {
-      const value = sign * from[start + pitch * place];
-      if (value > most) most = value;
+function leastLine(line, count, reach, to, start, pitch) {
+  const whole = 2 * reach + 1;
+  let size = 1;
+  for (; 2 * size <= whole; size *= 2) {
+    for (let each = 0; each + size < line.length; each++) {
+      if (line[each + size] < line[each]) line[each] = line[each + size];
     }
-    to[start + pitch * each] = sign * most;
   }
+  const rest = whole - size;
+  for (let each = 0; each < count; each++) {
+    to[start + pitch * each] = line[each + rest] < line[each] ? line[each + rest] : line[each];
+  }
+}
+
+// Rows worked on by `along`, written as columns, so that a second time gives the columns as rows.
+function turned(field, height, width, along, reach) {
+  const result = new Float64Array(field.length), line = new Float64Array(width + 2 * reach);
+  for (let row = 0; row < height; row++) {
+    const start = row * width;
+    line.fill(field[start], 0, reach);
+    for (let column = 0; column < width; column++) line[reach + column] = field[start + column];
+    line.fill(field[start + width - 1], reach + width);
+    along(line, width, reach, result, row, height);
+  }
+  return result;
 }
 
 // Least, largest or sum ("least", "most", "sum") of the pixels at most `reach` away.
 export function windowed(field, height, width, join, reach = REACH) {
-  const lines = new Float64Array(field.length), result = new Float64Array(field.length);
-  const sign = join === "least" ? -1 : 1;
-  const along = join === "sum" ? sumLine : extremeLine;
-  for (let row = 0; row < height; row++) along(field, lines, row * width, width, 1, reach, sign);
-  for (let column = 0; column < width; column++) along(lines, result, column, height, width, reach, sign);
-  return Float32Array.from(result);
+  const along = join === "sum" ? sumLine : leastLine, sign = join === "most" ? -1 : 1;
+  const given = sign < 0 ? field.map((each) => -each) : field;
+  const both = turned(turned(given, height, width, along, reach), width, height, along, reach);
+  const result = new Float32Array(both.length);
+  for (let at = 0; at < result.length; at++) result[at] = sign * both[at];
+  return result;
 }
 
 // Mean and variance of the colours, and mean values, of the pixels of small share.

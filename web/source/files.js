@@ -18,7 +18,7 @@ export const unitOf = (kind) => (kind === "metric" ? "metre" : "arbitrary");
 
 // The JSON inside of one file. `prediction` has made_by as rilievo.types.MadeBy has it.
 function about(prediction, facts) {
-  const { name, width, height, kind, camera, depth, valid, madeBy } = prediction;
+  const { name, width, height, kind, camera, depth, valid, madeBy, calibration } = prediction;
   let minimum = Infinity, maximum = -Infinity, count = 0;
   for (let at = 0; at < depth.length; at++) {
     if (valid && !valid[at]) continue;
@@ -34,7 +34,7 @@ function about(prediction, facts) {
     depth: { kind, unit: unitOf(kind), meaning: MEANINGS[kind], ...(count ? { minimum, maximum } : {}), valid_pixels: count },
     camera: { K: [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], source,
       horizontal_fov: angle(fx, cx, width), vertical_fov: angle(fy, cy, height) },
-    made_by: madeBy, run: {}, files: [facts], earlier: [],
+    ...(calibration ? { calibration } : {}), made_by: madeBy, run: {}, files: [facts], earlier: [],
   };
 }
 
@@ -71,7 +71,7 @@ function codingOf(kind, low, high) {
 // Depth as a grey PNG of 16 bits that says inside what its numbers are.
 export async function png16(prediction) {
   const { depth, valid, height, width, kind, name } = prediction;
-  const facts = { file: `${stem(name)}-depth16.png`, output: "png16", holds: MEANINGS[kind], unit: unitOf(kind), invalid: 0 };
+  const facts = { file: `${stem(name)}.depth16.png`, output: "png16", holds: MEANINGS[kind], unit: unitOf(kind), invalid: 0 };
   const told = about(prediction, facts), { minimum = 1, maximum = 1 } = told.depth;
   const { scale, offset } = codingOf(kind, minimum, maximum);
   Object.assign(facts, { scale, offset });

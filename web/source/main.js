@@ -29,8 +29,9 @@ function open(file) {
   const wanted = file ?? model;
   if (opened?.wanted !== wanted) {
     const ready = ask("open", file ? { file } : { model }, told);
-    opened = { wanted, ready };
-    ready.catch(() => { opened = null; });
+    const mine = { wanted, ready };
+    opened = mine;
+    ready.catch(() => { if (opened === mine) opened = null; });
   }
   return opened.ready;
 }

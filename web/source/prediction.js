@@ -81,7 +81,6 @@ function normalsOn({ normalsAt }, lattice, index) {
 // The same prediction with depth in metres, by the factor that a known length gives.
 export function inMetres(prediction, { factor, asked }) {
   if (!factor || prediction.kind !== "up_to_scale") return prediction;
-  const metric = { ...prediction, kind: "metric", depth: prediction.depth.map((each) => each * factor),
+  return { ...prediction, kind: "metric", depth: prediction.depth.map((each) => each * factor),
     calibration: { method: "known lengths", asked: [asked], space: "depth", scale: factor, shift: 0 } };
-  return metric;
 }

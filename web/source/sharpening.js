@@ -14,7 +14,7 @@ function sizeWithin(height, width, most) {
 }
 
 function percentiles(values, shares) {
-  const sorted = Float32Array.from(values).sort();
+  const sorted = values.slice().sort();
   return shares.map((share) => {
     const at = (share / 100) * (sorted.length - 1), low = Math.floor(at);
     return sorted[low] + (at - low) * (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]);
@@ -87,12 +87,14 @@ function removeSpecks(values, height, width) {
   if (Math.min(height, width) < 3) return;
   const field = values[0], found = [];
   const steps = (one, other) => Math.abs(field[one] - field[other]) > JUMP;
+  const places = [-1, 0, 1].flatMap((down) => [-1, 0, 1].map((right) => down * width + right));
   for (let row = 1; row < height - 1; row++) {
     for (let column = 1; column < width - 1; column++) {
       const at = row * width + column;
-      const count = steps(at, at - width) + steps(at, at + width) + steps(at, at - 1) + steps(at, at + 1);
-      if (count < 3) continue;
-      const around = [-1, 0, 1].flatMap((down) => [-1, 0, 1].map((right) => at + down * width + right));
+      const up = steps(at, at - width), low = steps(at, at + width);
+      if (!up && !low) continue;
+      if (up + low + steps(at, at - 1) + steps(at, at + 1) < 3) continue;
+      const around = places.map((each) => at + each);
       if (around.filter((each) => !steps(each, at)).length > 2) continue;
       found.push([at, around.sort((one, other) => field[one] - field[other])[4]]);
     }
