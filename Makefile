@@ -77,6 +77,12 @@ docs: $(VENV)/core
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "Documentation: site/index.html"
 
+# The scripts of the page that `rilievo page` writes, from web/ into the package. Needs node and npm;
+# what is built is committed, so nothing else does.
+.PHONY: page
+page:
+	cd web && npm ci --ignore-scripts --no-audit --no-fund && node build.js
+
 # Versions and hashes of what the core needs, as this environment was tested with.
 .PHONY: pin
 pin: $(VENV)/test
@@ -109,4 +115,4 @@ torture: $(VENV)/test
 	$(BIN)/python -m torture
 
 clean:
-	rm -rf $(VENV) $(DEMO) site
+	rm -rf $(VENV) $(DEMO) site web/node_modules

@@ -88,6 +88,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="a page in the browser: photograph in, depth and surface out",
         module="rilievo.cli.app",
     ),
+    "page": Command(
+        summary="a folder for any static host: depth in the visitor's browser, no server",
+        module="rilievo.cli.page",
+    ),
     "view": Command(
         summary="a dataset, predictions or evaluations in FiftyOne",
         module="rilievo.cli.view",

@@ -162,7 +162,7 @@ def colourise(
     Raises:
         OptionError: If there is no such colour map.
     """
-    table = _table(check_colour_map(colour_map))
+    table = colour_table(check_colour_map(colour_map))
     if limits is None:
         limits = colour_range(depth, what)
     picture = np.empty((*depth.shape, 3), np.uint8)
@@ -231,6 +231,7 @@ def _levels(numbers: Float32[np.ndarray, "h w"], limits: ColourRange) -> UInt8[n
 
 
 @cache
-def _table(name: str) -> UInt8[np.ndarray, "256 3"]:
+def colour_table(name: str) -> UInt8[np.ndarray, "256 3"]:
+    """RGB of a colour map, from the first colour to the last."""
     with Image.open(Path(__file__).with_name("colour_maps.png"), formats=["PNG"]) as image:
         return np.asarray(image)[COLOUR_MAPS.index(name)]

@@ -147,8 +147,8 @@ def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
     text = written(quarters(), tmp_path)
     page = Reader(text)
     scripts = [each for name, each in page.elements if name == "script"]
-    # JSON, form and data of the surface, terms of measuring; the library and six of ours.
-    assert len(scripts) == 11
+    # JSON, form and data of the surface, terms of measuring; the library and seven of ours.
+    assert len(scripts) == 12
     assert HOSTILE in "".join(page.text_of("h1"))
     assert "</script><script>alert(2)</script>" in page.text_of("dd")
     assert "<script>alert" not in text

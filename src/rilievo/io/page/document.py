@@ -45,7 +45,7 @@ class Contents:
 
 def document(contents: Contents) -> str:
     """The whole page."""
-    names: Sequence[str] = ["page.js"]
+    names: Sequence[str] = ["pair.js", "page.js"]
     if contents.relief is not None:
         names = SURFACE_SCRIPTS
     scripts = [asset(name) for name in names]

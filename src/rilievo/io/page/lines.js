@@ -222,7 +222,7 @@ function measuring(depth, form, terms) {
     if (event.target.matches("input[type=text]") && event.target.value !== event.target.defaultValue) return;
     event.preventDefault();
     back();
-  });
+  }, { signal: life.signal });
   const things = Object.keys(terms.things).map((value) => made("option", { value }));
   section.append(made("datalist", { id: "things" }, ...things));
   section.hidden = false;
@@ -231,6 +231,12 @@ function measuring(depth, form, terms) {
     on(parent, view) {
       sheets.push(sheet(parent, view, moves, form.width - 1));
       new ResizeObserver(redraw).observe(parent);
+    },
+    // What depth is multiplied by for metres, and the line that says so; factor 0 where none does.
+    get metres() {
+      const line = lines[measured.known];
+      return line ? { factor: measured.factor, asked: [...line.first, ...line.second, line.metres].join() }
+        : { factor: 0 };
     },
     told: (z) => (z ? `${Number((z * measured.factor).toPrecision(3))}${measured.metric ? " m" : " (no unit)"}`
       : "no depth"),

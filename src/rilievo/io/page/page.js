@@ -1,66 +1,5 @@
 "use strict";
-// Without this script the pictures stand side by side and the facts below; it adds the slider over
-// the photograph, the depth under the pointer, and the surface.
-const part = (id) => document.getElementById(id);
-
-function slide(pair) {
-  const stage = document.createElement("div"), slider = document.createElement("input");
-  stage.className = "stage";
-  stage.append(part("photo"), part("depth"));
-  for (const [side, words] of [["left", "Photograph"], ["right", "Depth"]]) {
-    const label = document.createElement("span");
-    label.className = side;
-    label.textContent = words;
-    stage.append(label);
-  }
-  slider.type = "range";
-  slider.step = "0.5";
-  slider.setAttribute("aria-label", "Photograph left of the line, depth right of it");
-  slider.addEventListener("input", () => stage.style.setProperty("--cut", `${slider.value}%`));
-  stage.append(slider);
-  pair.replaceWith(stage);
-  return stage;
-}
-
-// The pixel of the photograph at a place of a picture in its box, and back.
-const seenAt = (box, form, x, y) => [(x / box.width) * form.width - 0.5, (y / box.height) * form.height - 0.5];
-const placeOf = (box, form, [u, v]) => [((u + 0.5) / form.width) * box.width, ((v + 0.5) / form.height) * box.height];
-
-// Depth where the pointer is on a picture, from the lattice of the surface.
-function read(stage, data, form, said, reading) {
-  stage.addEventListener("pointermove", (event) => {
-    const box = stage.getBoundingClientRect();
-    const [u, v] = seenAt(box, form, event.clientX - box.left, event.clientY - box.top);
-    const near = (pixel, first, count) =>
-      Math.max(0, Math.min(count - 1, Math.round((pixel - first) / form.step)));
-    const z = data.depth[near(v, form.first_row, form.rows) * form.columns
-      + near(u, form.first_column, form.columns)];
-    reading.value = `column ${Math.max(0, Math.round(u))}, row ${Math.max(0, Math.round(v))}: ${said(z)}`;
-  });
-}
-
-function output(after) {
-  const reading = document.createElement("output");
-  reading.className = "reading quiet";
-  reading.setAttribute("aria-live", "off");
-  after.after(reading);
-  return reading;
-}
-
-// The same on the surface itself, once a frame at most.
-function probe(canvas, shown, said) {
-  const reading = output(canvas.parentElement);
-  let waiting = false;
-  canvas.addEventListener("pointermove", (event) => {
-    if (event.buttons || waiting) return;
-    waiting = true;
-    const { offsetX, offsetY } = event; // not to be had any more when the frame comes
-    requestAnimationFrame(() => {
-      waiting = false;
-      reading.value = `depth here: ${said(shown.depthAt(offsetX, offsetY))}`;
-    });
-  });
-}
+// Without this script the pictures stand side by side and the facts below.
 
 async function start() {
   const pair = part("pair"), stage = pair ? slide(pair) : part("stage"), state = part("surface-state");
@@ -69,24 +8,8 @@ async function start() {
   try {
     state.textContent = "The surface is being made …";
     const data = unpack(await inflate(part("surface-data").textContent.trim()), form);
-    const rule = measuring(data.depth, form, JSON.parse(part("measure-terms").textContent));
-    if (stage) {
-      read(stage, data, form, rule.told, part("reading") ?? output(stage));
-      const box = () => stage.getBoundingClientRect();
-      rule.on(stage, { place: (at) => placeOf(box(), form, at), find: (x, y) => seenAt(box(), form, x, y) });
-    }
-    for (const image of document.querySelectorAll(".map img")) {
-      read(image, data, form, rule.told, output(image));
-    }
     await Promise.all(["photo", "normals"].map((id) => part(id)?.decode()));
-    if (!document.createElement("canvas").getContext("webgl2")) {
-      state.textContent = "This browser has no WebGL 2, so it cannot show the surface.";
-      return;
-    }
-    const canvas = part("surface"), shown = show(data, form);
-    probe(canvas, shown, rule.told);
-    rule.on(canvas.parentElement, shown);
-    shown.whenDrawn(rule.redraw);
+    enliven(stage, data, form, JSON.parse(part("measure-terms").textContent), state);
   } catch (error) {
     state.textContent = `This browser cannot show the surface: ${error.message}`;
   }

@@ -15,6 +15,7 @@ SURFACE_SCRIPTS = (
     "steering.js",
     "ruler.js",
     "lines.js",
+    "pair.js",
     "page.js",
 )
 """Scripts of a page with a surface, in the order in which they stand there."""
@@ -36,6 +37,17 @@ def surface_parts(relief: Relief, label: str) -> Iterator[Markup]:
 
     Args:
         relief: Surface to draw.
+        label: Name of the surface, for those who do not see it.
+    """
+    yield from surface_controls(label)
+    yield data("application/json", "surface-form", to_json(relief.form))
+    yield data("text/plain", "surface-data", base64.b64encode(relief.data).decode("ascii"))
+
+
+def surface_controls(label: str) -> Iterator[Markup]:
+    """Canvas of a surface and its controls.
+
+    Args:
         label: Name of the surface, for those who do not see it.
     """
     yield element("p", "The surface needs JavaScript and WebGL 2.", id="surface-state")
@@ -66,8 +78,6 @@ def surface_parts(relief: Relief, label: str) -> Iterator[Markup]:
         hidden=True,
     )
     yield element("p", _HELP, class_="quiet", id="surface-help", hidden=True)
-    yield data("application/json", "surface-form", to_json(relief.form))
-    yield data("text/plain", "surface-data", base64.b64encode(relief.data).decode("ascii"))
 
 
 def measure_parts(terms: str) -> Iterator[Markup]:
@@ -76,6 +86,12 @@ def measure_parts(terms: str) -> Iterator[Markup]:
     Args:
         terms: A ``rilievo.measure.terms.Terms`` as JSON.
     """
+    yield from measure_controls()
+    yield data("application/json", "measure-terms", terms)
+
+
+def measure_controls() -> Iterator[Markup]:
+    """Controls of measuring, without the terms."""
     yield element("h2", "Measure")
     yield element("ol", id="lines")
     yield element(
@@ -86,7 +102,6 @@ def measure_parts(terms: str) -> Iterator[Markup]:
     )
     yield element("p", id="measure-words", class_="quiet", role="status")
     yield element("p", _MEASURE_HELP, class_="quiet")
-    yield data("application/json", "measure-terms", terms)
 
 
 def data(kind: str, id: str, text: str) -> Markup:

@@ -50,7 +50,7 @@ function touch(canvas, shown) {
 // The wheel belongs to the page until somebody clicks on the surface.
 function wheel(canvas, shown) {
   let chosen = false;
-  addEventListener("pointerdown", (event) => { chosen = event.target === canvas; });
+  addEventListener("pointerdown", (event) => { chosen = event.target === canvas; }, { signal: life.signal });
   canvas.addEventListener("wheel", (event) => {
     if (chosen || event.ctrlKey || document.fullscreenElement?.contains(canvas)) shown.still();
     else event.stopImmediatePropagation();

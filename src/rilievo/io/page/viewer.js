@@ -82,7 +82,7 @@ const PERIOD = 10, LASTS = 60, SLOWEST = 10; // seconds, seconds, frames a secon
 function view(canvas, data, form) {
   const renderer = new OGL.Renderer({ canvas, dpr: Math.min(devicePixelRatio, 2), alpha: true,
     antialias: true, webgl: 2 });
-  const { gl } = renderer, shown = model(gl, data, form), bounds = reach(shown.position, shown.used);
+  const { gl } = renderer, { signal } = life, shown = model(gl, data, form), bounds = reach(shown.position, shown.used);
   const camera = new OGL.Camera(gl, { near: 0.01, far: 1000, fov: 45 });
   let until = 0, drawing = false, dots = false, before = "", began = null, frames = 0, orbit, most;
   let halfWidth = 0, halfHeight = 0, drew = () => {};
@@ -99,6 +99,7 @@ function view(canvas, data, form) {
   }
   // Only while something moves: a page that lies open costs nothing.
   function draw() {
+    if (signal.aborted) return;
     const seconds = began === null ? LASTS : (performance.now() - began) / 1000;
     const sways = seconds < LASTS;
     const stutters = ++frames < SLOWEST * seconds && seconds > 2;
@@ -189,6 +190,10 @@ function view(canvas, data, form) {
       form.first_row + Math.floor(at / form.columns) * form.step];
   }
   hold(HELD);
+  signal.addEventListener("abort", () => {
+    orbit.remove();
+    gl.getExtension("WEBGL_lose_context")?.loseContext();
+  });
   return {
     camera, fit, wake, hold, reset, turn, place, find,
     depthAt: (x, y) => data.depth[seen(x, y)] ?? 0,
@@ -242,11 +247,11 @@ function show(data, form) {
   for (const each of ["wheel", "touchstart", "touchmove"]) {
     canvas.addEventListener(each, shown.wake, { passive: true });
   }
-  addEventListener("pointermove", (event) => { if (event.buttons) shown.wake(); });
+  addEventListener("pointermove", (event) => { if (event.buttons) shown.wake(); }, { signal: life.signal });
   canvas.addEventListener("webglcontextlost", () => {
     part("surface-state").textContent = "The graphics card gave up on the surface: load the page anew.";
     part("surface-state").hidden = false;
-  });
+  }, { signal: life.signal });
   new ResizeObserver(shown.fit).observe(canvas);
   shown.fit();
   shown.look(controls.elements.look.value);

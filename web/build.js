@@ -1,0 +1,50 @@
+// Builds what `rilievo page` writes beside the networks: node build.js, or `make page` above.
+// Nothing is fetched; `npm ci` has put the pinned packages here.
+
+import { createHash } from "node:crypto";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const RUNTIME = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded";
+const BUILT = "../src/rilievo/views/browser/built/", VIEWER = "../src/rilievo/io/page/";
+
+// The scripts of the page that --save html writes are no modules; here they are one.
+const SCRIPTS = ["ogl.js", "relief.js", "viewer.js", "steering.js", "ruler.js", "lines.js", "pair.js"];
+const EXPORTS = `
+export { enliven, made, part, slide };
+export function renew() {
+  life.abort();
+  life = new AbortController();
+}
+`;
+const viewer = {
+  name: "viewer",
+  setup(plan) {
+    plan.onResolve({ filter: /^viewer$/ }, () => ({ path: "viewer", namespace: "viewer" }));
+    plan.onLoad({ filter: /.*/, namespace: "viewer" }, async () => {
+      const texts = await Promise.all(SCRIPTS.map((name) => readFile(here(VIEWER + name), "utf8")));
+      return { contents: texts.join("\n") + EXPORTS, loader: "js" };
+    });
+  },
+};
+
+await rm(here(BUILT), { recursive: true, force: true });
+await mkdir(here(BUILT), { recursive: true });
+await build({
+  entryPoints: { app: here("source/main.js"), worker: here("source/worker.js") }, outdir: here(BUILT),
+  bundle: true, minify: true, format: "esm", target: "es2022", legalComments: "none", charset: "utf8", plugins: [viewer],
+});
+await copyFile(here(`${RUNTIME}.mjs`), here(`${BUILT}ort.mjs`));
+const packed = gzipSync(await readFile(here(`${RUNTIME}.wasm`)), { level: 9 });
+packed[9] = 255; // the system that packed it makes no difference
+await writeFile(here(`${BUILT}ort.wasm.gz`), packed);
+
+// By these sums a test sees that what is built is built of what lies here.
+const own = (await readdir(here("source"))).map((name) => `web/source/${name}`);
+const sources = [...own, ...SCRIPTS.map((name) => `src/rilievo/io/page/${name}`), "web/build.js", "web/package-lock.json"].sort();
+const sums = {};
+for (const name of sources) sums[name] = createHash("sha256").update(await readFile(here(`../${name}`))).digest("hex");
+await writeFile(here(`${BUILT}sources.json`), `${JSON.stringify(sums, null, 1)}\n`);

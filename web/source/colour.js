@@ -1,0 +1,88 @@
+// Depth and normals as pictures for people: rilievo.io.colour and rilievo.io.page.pictures.
+
+import { isDepth } from "./preparation.js";
+
+const SAMPLES = 1 << 16, NEAREST = 1e-30, CONSTANT = 1e-6, LEAST_SPAN = 1.5, MAP_SIDE = 1024, TICKS = 5;
+const INVALID = [128, 128, 128];
+
+// The number that is drawn for one of depth: near is bright.
+const drawn = (kind) => {
+  if (isDepth(kind)) return (value) => 1 / Math.max(value, NEAREST);
+  return kind === "affine_inverse" ? (value) => value : (value) => -value;
+};
+
+// The drawn numbers { low, high } that get the first and the last colour: percentiles 2 and 98.
+export function colourRange({ depth, valid, height, width, kind }) {
+  const step = Math.max(1, Math.ceil(Math.sqrt((height * width) / SAMPLES))), number = drawn(kind);
+  const numbers = new Float64Array(Math.ceil(height / step) * Math.ceil(width / step));
+  let count = 0;
+  for (let row = step >> 1; row < height; row += step) {
+    for (let column = step >> 1; column < width; column += step) {
+      const at = row * width + column;
+      if (!valid || valid[at]) numbers[count++] = number(depth[at]);
+    }
+  }
+  if (!count) return { low: 0, high: 1 };
+  const found = numbers.subarray(0, count).sort();
+  const [low, high] = [0.02, 0.98].map((share) => {
+    const at = share * (found.length - 1), first = Math.floor(at), last = Math.min(first + 1, found.length - 1);
+    return found[first] + (at - first) * (found[last] - found[first]);
+  });
+  const middle = (low + high) / 2, half = (high - low) / 2, least = (middle * (LEAST_SPAN - 1)) / (LEAST_SPAN + 1);
+  if (!isDepth(kind) || half >= least || 2 * half <= CONSTANT * high) return { low, high };
+  return { low: middle - least, high: middle + least };
+}
+
+// Every so many-th pixel of a photograph, so that its longer side has at most MAP_SIDE of them.
+export function gridOf({ height, width }) {
+  const step = Math.ceil(Math.max(height, width) / MAP_SIDE);
+  const along = (length) => {
+    const rows = [];
+    for (let at = Math.min(step - 1, length - 1) >> 1; at < length; at += step) rows.push(at);
+    return rows;
+  };
+  return { rows: along(height), columns: along(width) };
+}
+
+// Bytes RGBA of depth at the places of a grid: { height, width, values }. `table` is 256 colours.
+export function depthPicture(prediction, { low, high }, table, { rows, columns }) {
+  const { depth, valid, width, kind } = prediction, number = drawn(kind), span = high - low;
+  const flat = span <= CONSTANT * Math.max(Math.abs(low), Math.abs(high), NEAREST);
+  const level = (value) => {
+    if (flat) return value < low - span ? 0 : value > high + span ? 255 : 128;
+    return Math.max(0, Math.min(255, Math.trunc(((value - low) * 256) / span)));
+  };
+  const values = new Uint8ClampedArray(4 * rows.length * columns.length);
+  let to = 0;
+  for (const row of rows) {
+    for (const column of columns) {
+      const at = row * width + column, seen = !valid || valid[at];
+      const colours = seen ? table : INVALID, from = seen ? 3 * level(number(depth[at])) : 0;
+      for (let each = 0; each < 3; each++) values[to + each] = colours[from + each];
+      values[to + 3] = 255;
+      to += 4;
+    }
+  }
+  return { height: rows.length, width: columns.length, values };
+}
+
+// The same of normals at the places of a grid, given as three numbers a place: a wall seen head-on
+// is (128, 128, 255).
+export function normalsPicture(normals, { rows, columns }) {
+  const values = new Uint8ClampedArray(4 * rows.length * columns.length);
+  for (let at = 0; at < rows.length * columns.length; at++) {
+    [127.5, -127.5, -127.5].forEach((sign, axis) => {
+      values[4 * at + axis] = Math.trunc(Math.max(0, Math.min(255, normals[3 * at + axis] * sign + 128)));
+    });
+    values[4 * at + 3] = 255;
+  }
+  return { height: rows.length, width: columns.length, values };
+}
+
+// What stands under the bar of a depth picture, evenly spaced from left to right.
+export function ticksOf({ low, high }, kind) {
+  if (!isDepth(kind) || !(low > 0)) return ["far", "near"];
+  const unit = kind === "metric" ? " m" : "";
+  return Array.from({ length: TICKS }, (_, each) =>
+    `${Number((1 / (low + ((high - low) * each) / (TICKS - 1))).toPrecision(3))}${unit}`);
+}

@@ -1,0 +1,141 @@
+// Ramps of a field turned into steps at the edges of a photograph: rilievo.models.edges.
+//
+// A stack is { height, width, fields } of float32 arrays of one size.
+
+const REACH = 5, STEP = 0.02, NOISE = 3e-3, NEAR = 0.4, MOST_PROOF = 2, PRIOR = 2, HARDNESS = 2, TINY = 1e-6;
+
+const clip = (value, low, high) => (value < low ? low : value > high ? high : value);
+
+// Of a line whose ends are repeated `reach` times: the sum, or the least, of the 2 reach + 1 numbers
+// from each place on. The line is used up.
+function sumLine(line, count, reach, to, start, pitch) {
+  let sum = 0;
+  for (let each = 0; each < 2 * reach; each++) sum += line[each];
+  for (let each = 0; each < count; each++) {
+    sum += line[each + 2 * reach];
+    to[start + pitch * each] = sum;
+    sum -= line[each];
+  }
+}
+
+function leastLine(line, count, reach, to, start, pitch) {
+  const whole = 2 * reach + 1;
+  let size = 1;
+  for (; 2 * size <= whole; size *= 2) {
+    for (let each = 0; each + size < line.length; each++) {
+      if (line[each + size] < line[each]) line[each] = line[each + size];
+    }
+  }
+  const rest = whole - size;
+  for (let each = 0; each < count; each++) {
+    to[start + pitch * each] = line[each + rest] < line[each] ? line[each + rest] : line[each];
+  }
+}
+
+// Rows worked on by `along`, written as columns, so that a second time gives the columns as rows.
+function turned(field, height, width, along, reach) {
+  const result = new Float64Array(field.length), line = new Float64Array(width + 2 * reach);
+  for (let row = 0; row < height; row++) {
+    const start = row * width;
+    line.fill(field[start], 0, reach);
+    for (let column = 0; column < width; column++) line[reach + column] = field[start + column];
+    line.fill(field[start + width - 1], reach + width);
+    along(line, width, reach, result, row, height);
+  }
+  return result;
+}
+
+// Least, largest or sum ("least", "most", "sum") of the pixels at most `reach` away.
+export function windowed(field, height, width, join, reach = REACH) {
+  const along = join === "sum" ? sumLine : leastLine, sign = join === "most" ? -1 : 1;
+  const given = sign < 0 ? field.map((each) => -each) : field;
+  const both = turned(turned(given, height, width, along, reach), width, height, along, reach);
+  const result = new Float32Array(both.length);
+  for (let at = 0; at < result.length; at++) result[at] = sign * both[at];
+  return result;
+}
+
+// Mean and variance of the colours, and mean values, of the pixels of small share.
+function side(share, values, colours, power, height, width) {
+  const count = share.length, sum = (of) => windowed(of, height, width, "sum");
+  const weight = share.map((each) => clip((NEAR - each) / (NEAR - 0.05), 0, 1));
+  const total = sum(weight), product = new Float32Array(count);
+  const weighed = (of) => {
+    for (let at = 0; at < count; at++) product[at] = weight[at] * of[at];
+    return sum(product);
+  };
+  const mean = colours.map((colour) => weighed(colour).map((each, at) => each / (total[at] + TINY)));
+  const spread = weighed(power).map((each, at) => {
+    const square = mean[0][at] ** 2 + mean[1][at] ** 2 + mean[2][at] ** 2;
+    return Math.max(each / (total[at] + TINY) - square, 0) / 3;
+  });
+  // Where no pixel is on this side, values stay as they are.
+  const kept = values.map((value) =>
+    weighed(value).map((each, at) => (each + TINY * value[at]) / (total[at] + TINY)));
+  return { spread, mean, kept };
+}
+
+// The near and the far side of every ramp, as smooth fields for `decide`: how much of a ramp there
+// is, the log-odds of the far side that the field gives, and of the colours an offset and three
+// weights, then the values of the near and of the far side. `values` are fields of which the first
+// decides, near being less; `colours` three fields in 0..1.
+export function sides(values, colours, height, width) {
+  const field = values[0], count = field.length;
+  const power = field.map((_, at) => colours[0][at] ** 2 + colours[1][at] ** 2 + colours[2][at] ** 2);
+  const within = (of, join, reach) => windowed(of, height, width, join, reach);
+  const low = within(field, "least"), high = within(field, "most");
+  const widest = within(high, "most"), lowest = within(low, "least");
+  // A slope is twice as high in a window twice as wide, a step is not.
+  const steep = field.map((_, at) => clip((high[at] - low[at] - (widest[at] - lowest[at]) / 2) / STEP - 1, 0, 1));
+  const gate = within(steep, "sum", 2).map((each) => each / 25);
+  const share = field.map((each, at) => (each - low[at]) / Math.max(high[at] - low[at], TINY));
+  const near = side(share, values, colours, power, height, width);
+  const far = side(share.map((each) => 1 - each), values, colours, power, height, width);
+  const belief = new Float32Array(count), offset = new Float32Array(count);
+  const weights = [0, 1, 2].map(() => new Float32Array(count));
+  for (let at = 0; at < count; at++) {
+    const variance = (near.spread[at] + far.spread[at]) / 2 + NOISE;
+    let told = 0;
+    for (let colour = 0; colour < 3; colour++) {
+      const one = near.mean[colour][at], other = far.mean[colour][at], apart = other - one;
+      weights[colour][at] = apart / variance;
+      offset[at] -= (weights[colour][at] * (other + one)) / 2;
+      told += weights[colour][at] * apart;
+    }
+    belief[at] = PRIOR * (2 * share[at] - 1) - (far.kept[0][at] - near.kept[0][at]);
+    // Colours that hardly differ tell nothing, whatever their noise says.
+    gate[at] *= clip(told, 0, 1);
+  }
+  return [gate, belief, offset, ...weights, ...near.kept, ...far.kept];
+}
+
+// The values at one place with a pixel of a ramp on one of its sides, written into `values` at `to`.
+// `fields` has numbers of `sides` at `at`, one array each; `colours` the same at `place`.
+export function decide(fields, at, colours, place, values, to) {
+  const gate = fields[0][at], count = values.length;
+  if (!gate) return;
+  let proof = fields[2][at];
+  for (let colour = 0; colour < 3; colour++) proof += fields[3 + colour][at] * colours[colour][place];
+  const odds = clip(proof, -MOST_PROOF, MOST_PROOF) + fields[1][at];
+  const share = clip(HARDNESS * odds + 0.5, 0, 1);
+  for (let each = 0; each < count; each++) {
+    const near = fields[6 + each][at], far = fields[6 + count + each][at], value = values[each][to];
+    values[each][to] = value + gate * (near + share * (far - near) - value);
+  }
+}
+
+// The field without ripples of two and three pixels where there is no ramp.
+export function calm(field, gate, height, width) {
+  let smooth = field;
+  for (let round = 0; round < 2; round++) smooth = binomial(smooth, height, width);
+  const near = windowed(gate, height, width, "sum", 1);
+  return field.map((each, at) => smooth[at] + clip((near[at] * 2) / 9, 0, 1) * (each - smooth[at]));
+}
+
+function binomial(field, height, width) {
+  const line = (from, at, before, after) => (from[before] + from[after]) / 4 + from[at] / 2;
+  const down = field.map((_, at) =>
+    line(field, at, at < width ? at : at - width, at >= (height - 1) * width ? at : at + width));
+  return down.map((_, at) =>
+    line(down, at, at % width ? at - 1 : at, at % width === width - 1 ? at : at + 1));
+}

@@ -1,0 +1,102 @@
+// The camera that a photograph's file tells of itself, as rilievo.io.exif reads it: from the EXIF
+// block of a JPEG, PNG or WebP. What is odd, broken or missing counts as not said.
+
+const FULL_FRAME_DIAGONAL = Math.hypot(36, 24); // millimetres
+const ASSUMED_FOV = 55, LEAST_FOV = 1, GREATEST_FOV = 170; // degrees, along the longer side
+const SAME_ASPECT = 0.02;
+const MILLIMETRES = { 2: 25.4, 3: 10, 4: 1, 5: 0.001 };
+const SIZES = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8 }; // bytes of a number, by its type
+const BLOCK = 0x8769;
+
+// Where the TIFF block of a file begins; -1 without one.
+function blockOf(view) {
+  const text = (at, length) => at + length <= view.byteLength
+    ? String.fromCharCode(...new Uint8Array(view.buffer, view.byteOffset + at, length)) : "";
+  if (view.byteLength > 4 && view.getUint16(0) === 0xffd8) {
+    for (let at = 2; at + 10 < view.byteLength && view.getUint8(at) === 0xff;) {
+      const marker = view.getUint8(at + 1);
+      if (marker === 0xda) break;
+      if (marker === 0xe1 && text(at + 4, 6) === "Exif\0\0") return at + 10;
+      at += 2 + view.getUint16(at + 2);
+    }
+  } else if (text(1, 3) === "PNG") {
+    for (let at = 8; at + 8 < view.byteLength; at += 12 + view.getUint32(at)) {
+      if (text(at + 4, 4) === "eXIf") return at + 8;
+    }
+  } else if (text(0, 4) === "RIFF" && text(8, 4) === "WEBP") {
+    for (let at = 12; at + 8 < view.byteLength;) {
+      const length = view.getUint32(at + 4, true);
+      if (text(at, 4) === "EXIF") return at + 8 + (text(at + 8, 6) === "Exif\0\0" ? 6 : 0);
+      at += 8 + length + (length % 2);
+    }
+  }
+  return -1;
+}
+
+// First number of every tag of the two directories that matter.
+function tagsOf(view) {
+  const tags = new Map(), base = blockOf(view);
+  if (base < 0) return tags;
+  const order = view.getUint16(base);
+  if (order !== 0x4949 && order !== 0x4d4d) return tags;
+  const little = order === 0x4949;
+  function number(type, at) {
+    if (type === 3) return view.getUint16(at, little);
+    if (type === 4) return view.getUint32(at, little);
+    if (type === 9) return view.getInt32(at, little);
+    if (type === 5) return view.getUint32(at, little) / view.getUint32(at + 4, little);
+    if (type === 10) return view.getInt32(at, little) / view.getInt32(at + 4, little);
+    return view.getUint8(at);
+  }
+  function read(start) {
+    const count = view.getUint16(base + start, little);
+    for (let each = 0; each < count; each++) {
+      const at = base + start + 2 + 12 * each, type = view.getUint16(at + 2, little);
+      const bytes = (SIZES[type] ?? 0) * view.getUint32(at + 4, little);
+      if (!bytes) continue;
+      const place = bytes <= 4 ? at + 8 : base + view.getUint32(at + 8, little);
+      if (place + SIZES[type] <= view.byteLength) tags.set(view.getUint16(at, little), number(type, place));
+    }
+  }
+  read(view.getUint32(base + 4, little));
+  if (tags.has(BLOCK)) read(tags.get(BLOCK));
+  return tags;
+}
+
+const centred = (focal, { height, width }, source) =>
+  ({ fx: focal, fy: focal, cx: (width - 1) / 2, cy: (height - 1) / 2, source });
+
+// The camera { fx, fy, cx, cy, source } of a photograph of `size` { height, width }; null where the
+// file says nothing, or nothing that can be true.
+export function cameraOf(bytes, size) {
+  let tags;
+  try {
+    tags = tagsOf(new DataView(bytes));
+  } catch (error) {
+    if (error instanceof RangeError) return null; // points outside of the file
+    throw error;
+  }
+  const positive = (tag) => (tags.get(tag) > 0 && tags.get(tag) < Infinity ? tags.get(tag) : null);
+  const longer = Math.max(size.height, size.width), shorter = Math.min(size.height, size.width);
+  const original = [positive(0xa002), positive(0xa003)].filter(Boolean);
+  const whole = original.length === 2 ? Math.max(...original) : null;
+  if (whole && Math.abs((longer * Math.min(...original)) / (shorter * whole) - 1) > SAME_ASPECT) return null;
+  const film = positive(0xa405), focal = positive(0x920a);
+  const across = positive(0xa20e), down = positive(0xa20f), unit = MILLIMETRES[tags.get(0xa210) ?? 2];
+  const found = [];
+  if (film) found.push([(film * Math.hypot(size.height, size.width)) / FULL_FRAME_DIAGONAL, "exif_35mm"]);
+  if (focal && unit && across && down && across / down > 0.9 && across / down < 1.1) {
+    found.push([((focal * Math.sqrt(across * down)) / unit) * (whole ? longer / whole : 1), "exif_sensor"]);
+  }
+  for (const [pixels, source] of found) {
+    const fov = (360 / Math.PI) * Math.atan2(longer / 2, pixels);
+    if (fov >= LEAST_FOV && fov <= GREATEST_FOV) return centred(pixels, size, source);
+  }
+  return null;
+}
+
+// The camera of a photograph that says nothing of it.
+export function assumedCamera(size) {
+  const longer = Math.max(size.height, size.width);
+  return centred(longer / 2 / Math.tan((ASSUMED_FOV * Math.PI) / 360), size, "assumed");
+}

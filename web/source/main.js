@@ -1,0 +1,156 @@
+// The page: photographs come in by file, drop, paste or camera, and results are shown.
+
+import { made, part } from "viewer";
+import { startCamera } from "./live.js";
+import { showResult } from "./result.js";
+import { settings } from "./settings.js";
+import { ask } from "./working.js";
+
+const OWN = "own";
+const state = part("state"), models = part("model"), sharp = part("sharp");
+let last = null, asked = 0, opened = null;
+
+function say(text, isFault = false) {
+  state.textContent = text;
+  state.classList.toggle("fault", isFault);
+}
+
+const fault = (name, error) => say(`${name}: ${error.message}`, true);
+const options = () => ({ sharp: sharp.checked, trim: true });
+
+function told({ count, whole }) {
+  const of = whole ? ` of ${(whole / 1e6).toFixed(1)}` : "";
+  say(`The network is fetched: ${(count / 1e6).toFixed(1)}${of} MB`);
+}
+
+// Opens the network that is chosen, once; a network that fails is not the one in use.
+function open(file) {
+  const model = settings.models.find((each) => each.name === models.value);
+  const wanted = file ?? model;
+  if (opened?.wanted !== wanted) {
+    const ready = ask("open", file ? { file } : { model }, told);
+    const mine = { wanted, ready };
+    opened = mine;
+    ready.catch(() => { if (opened === mine) opened = null; });
+  }
+  return opened.ready;
+}
+
+let own = null; // the ONNX file that the visitor picked
+
+async function predict(file) {
+  const turn = ++asked, name = file.name || "photograph.png";
+  last = file;
+  say("The network is made ready …");
+  document.body.setAttribute("aria-busy", "true");
+  try {
+    const { threads } = await open(models.value === OWN ? own : null);
+    if (turn !== asked) return;
+    say(`${name}: depth is predicted …`);
+    const result = await ask("predict", { file, name, options: options() });
+    if (turn !== asked) return;
+    showResult(result, { threads, save });
+    const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "";
+    say(`Done in ${result.seconds.all.toFixed(2)} s, nothing was uploaded.${notes}`);
+  } catch (error) {
+    if (turn === asked) fault(name, error);
+  } finally {
+    if (turn === asked) document.body.removeAttribute("aria-busy");
+  }
+}
+
+async function save(output, metres) {
+  say("The file is written …");
+  try {
+    const { name, blob } = await ask("save", { output, metres }), address = URL.createObjectURL(blob);
+    made("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    say(`${name}: ${(blob.size / 1e6).toFixed(1)} MB`);
+  } catch (error) {
+    fault("The file", error);
+  }
+}
+
+function given(files) {
+  const [file] = files;
+  if (!file) return;
+  if (file.name.toLowerCase().endsWith(".onnx")) take(file);
+  else predict(file);
+}
+
+// Another network: the photograph that is shown is predicted anew.
+async function take(file) {
+  say(`${file.name}: the network is opened …`);
+  try {
+    const { name } = await open(file);
+    own = file;
+    const option = models.querySelector(`option[value="${OWN}"]`);
+    option.textContent = `${name} (${file.name})`;
+    models.value = OWN;
+    say(`${name} is ready.`);
+    if (last) predict(last);
+  } catch (error) {
+    models.value = settings.models[0].name;
+    fault(file.name, error);
+  }
+}
+
+function listen() {
+  for (const [id, act] of [["photo-file", given], ["model-file", given]]) {
+    part(id).addEventListener("change", ({ target }) => {
+      act([...target.files]);
+      target.value = ""; // the same file once more is a change too
+    });
+  }
+  models.addEventListener("change", () => {
+    if (models.value === OWN && !own) part("model-file").click();
+    else if (last) predict(last);
+    else open(models.value === OWN ? own : null).then(() => say("The network is ready."), (error) => fault(models.value, error));
+  });
+  part("model-file").addEventListener("cancel", () => { if (!own) models.value = settings.models[0].name; });
+  sharp.addEventListener("change", () => { if (last) predict(last); });
+  part("example").addEventListener("click", async () => {
+    try {
+      const blob = await (await fetch(settings.example)).blob();
+      predict(new File([blob], settings.example, { type: blob.type }));
+    } catch (error) {
+      fault(settings.example, error);
+    }
+  });
+  addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    if (event.dataTransfer.files.length) given([...event.dataTransfer.files]);
+    else say("What was dropped is no file; drop a photograph from a folder.", true);
+  });
+  addEventListener("paste", (event) => {
+    if (event.target.matches?.("input[type=text]")) return;
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) given(files);
+    else say("What was pasted is no picture; copy a picture first.", true);
+  });
+  startCamera({ open: () => open(models.value === OWN ? own : null), say, take: predict });
+}
+
+async function start() {
+  const stops = Array.from({ length: 17 }, (_, each) =>
+    `rgb(${settings.colours.subarray(...[0, 3].map((more) => 3 * Math.round((each * 255) / 16) + more)).join()})`);
+  document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${stops.join()})`);
+  for (const { name, megabytes } of settings.models) models.append(made("option", { value: name, textContent: `${name}, ${megabytes} MB` }));
+  models.append(made("option", { value: OWN, textContent: "an ONNX file of yours …" }));
+  models.value = settings.models[0].name;
+  listen();
+  try {
+    await ask("begin", { colours: settings.colours, version: settings.version });
+    for (const each of document.querySelectorAll("#ask :disabled")) each.disabled = false;
+    await open();
+    if (!last) say("The network is ready: give it a photograph.");
+  } catch (error) {
+    fault("This page", error);
+  }
+  await navigator.serviceWorker?.register("sw.js").catch(() => null); // private windows have none
+}
+
+start();

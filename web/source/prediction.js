@@ -1,0 +1,86 @@
+// From a photograph to depth, normals and a surface at its size, as rilievo.predict does it.
+
+import { assumedCamera } from "./exif.js";
+import { cropped, inside, marginsOf } from "./margins.js";
+import { atPhotographSize } from "./sharpening.js";
+import { vertexNormals } from "./surface.js";
+
+const ENGINE = "onnxruntime-web";
+
+// A prediction: { name, height, width, kind, depth, valid (null where all pixels are), camera,
+// photo, madeBy, notes, normalsAt, normalsOn }. `normalsAt(rows, columns)` gives three numbers for
+// every place of a grid of pixels, null without normals.
+export async function predict(network, { picture, camera, notes }, name, options, version) {
+  const margins = options.trim ? marginsOf(picture) : null, box = margins && inside(picture, margins);
+  const seen = box ? cropped(picture, box) : picture;
+  const given = camera && box ? moved(camera, -box.left, -box.top) : camera;
+  const photo = { ...seen, camera: given };
+  const answer = await network.infer(photo);
+  const { depth, normal } = atPhotographSize(answer, seen, network.facts.kind, options.sharp);
+  const own = given ?? answer.camera ?? assumedCamera(seen);
+  const { height, width } = picture;
+  const found = {
+    name, height, width, kind: network.facts.kind, photo: picture,
+    depth: box ? embedded(depth, box, height, width) : depth,
+    valid: box ? embedded(new Uint8Array(depth.length).fill(1), box, height, width) : null,
+    camera: box ? moved(own, box.left, box.top) : own,
+    madeBy: madeBy(network, options, version),
+    notes: box && box.height * box.width < 0.97 * height * width
+      ? [...notes, "its uniform border was left out and has no depth"] : notes,
+    normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box)),
+  };
+  return { ...found, normalsOn: (lattice, index) => normalsOn(found, lattice, index) };
+}
+
+const moved = (camera, right, down) => ({ ...camera, cx: camera.cx + right, cy: camera.cy + down });
+
+function embedded(values, box, height, width) {
+  const whole = new values.constructor(height * width);
+  for (let row = 0; row < box.height; row++) {
+    const from = row * box.width;
+    whole.set(values.subarray(from, from + box.width), (box.top + row) * width + box.left);
+  }
+  return whole;
+}
+
+function madeBy(network, { sharp, trim }, version) {
+  const { name, licence, rule, area } = network.facts;
+  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...(rule === "area" ? { area } : { sizing: rule }),
+    ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
+  return { model: name, weights_sha256: network.sha256, licence, settings, version };
+}
+
+// One field after the other, so that never all of them are in memory at the photograph's size.
+function normalsAt(normal, width, rows, columns, box) {
+  const found = new Float32Array(3 * rows.length * columns.length);
+  for (let axis = 0; axis < 3; axis++) {
+    const field = normal(axis);
+    rows.forEach((row, down) => columns.forEach((column, across) => {
+      const [y, x] = box ? [row - box.top, column - box.left] : [row, column];
+      const outside = box && (y < 0 || x < 0 || y >= box.height || x >= box.width);
+      found[3 * (down * columns.length + across) + axis] = outside ? (axis === 2 ? -1 : 0) : field[y * width + x];
+    }));
+  }
+  for (let at = 0; at < found.length; at += 3) {
+    const length = Math.hypot(found[at], found[at + 1], found[at + 2]);
+    if (length < 1e-6) found.set([0, 0, -1], at);
+    else for (let axis = 0; axis < 3; axis++) found[at + axis] /= length;
+  }
+  return found;
+}
+
+const steps = (first, count, step) => Array.from({ length: count }, (_, each) => first + each * step);
+
+// Normals on the points of a lattice; those of its triangles `index` where the network gives none.
+function normalsOn({ normalsAt }, lattice, index) {
+  if (!normalsAt) return vertexNormals(lattice, index ?? []);
+  return normalsAt(steps(lattice.firstRow, lattice.rows, lattice.step),
+    steps(lattice.firstColumn, lattice.columns, lattice.step));
+}
+
+// The same prediction with depth in metres, by the factor that a known length gives.
+export function inMetres(prediction, { factor, asked }) {
+  if (!factor || prediction.kind !== "up_to_scale") return prediction;
+  return { ...prediction, kind: "metric", depth: prediction.depth.map((each) => each * factor),
+    calibration: { method: "known lengths", asked: [asked], space: "depth", scale: factor, shift: 0 } };
+}

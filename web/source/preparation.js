@@ -1,0 +1,154 @@
+// From a photograph to what a network sees, and back: rilievo.models.preparation and .prepared.
+
+import { FILTERS, points, resizedField, resizedPicture, shrunk } from "./resample.js";
+
+const KINDS = ["metric", "up_to_scale", "affine", "affine_inverse"];
+const RULES = ["area", "fixed", "least-change", "shortest-edge", "longest-edge", "floor"];
+const RESAMPLINGS = ["triangle", "bilinear", "bicubic", "lanczos", "bilinear-points", "bilinear-corners"];
+
+// The depth of these kinds is a distance, from which there is a surface.
+export const isDepth = (kind) => kind === "metric" || kind === "up_to_scale";
+
+// What a file's metadata says of its network. Throws an Error in the user's words.
+export function factsOf(metadata) {
+  const said = (name, usual) => {
+    const value = metadata.get(`rilievo.${name}`) ?? usual;
+    if (value === undefined) throw new Error(`its metadata rilievo.${name} is missing`);
+    return value;
+  };
+  const version = metadata.get("rilievo.format");
+  if (version !== "1" && version !== "2") {
+    throw new Error("it does not say what it is: rilievo export FILE.onnx --kind KIND -o NEW.onnx writes a copy that does");
+  }
+  const kind = said("kind");
+  if (!KINDS.includes(kind)) throw new Error(`this page shows depth, and its kind is ${kind}`);
+  const [height, width] = said("size", "0x0").split("x").map(Number);
+  const facts = {
+    name: said("name"), licence: said("licence"), kind,
+    needsFocal: version === "2" && said("focal") === "width",
+    rule: version === "1" ? "area" : said("sizing"), height, width,
+    area: Number(said("area")), multiple: Number(said("multiple")),
+    resampling: said("resampling", "triangle"), padding: Number(said("padding", "0")),
+    fill: Number(said("fill", "1")), inverse: said("back", "values") === "inverse",
+  };
+  const numbers = [facts.height, facts.width, facts.area, facts.multiple, facts.padding, facts.fill];
+  if (!RULES.includes(facts.rule) || !RESAMPLINGS.includes(facts.resampling)
+    || !numbers.every((each) => each >= 0 && Number.isFinite(each)) || !(facts.multiple >= 1)) {
+    throw new Error("its metadata makes no sense to this page");
+  }
+  return facts;
+}
+
+// To the nearest whole number, halves to even, as Python's round.
+function rounded(number) {
+  const low = Math.floor(number), rest = number - low;
+  if (rest !== 0.5) return Math.round(number);
+  return low % 2 ? low + 1 : low;
+}
+
+// [height, width] of nearly `area` pixels, nearly the photograph's aspect, whole multiples.
+function sizeByArea(height, width, { area, multiple }) {
+  const tall = Math.sqrt((area * height) / width), wide = area / tall;
+  const around = (ideal) => [0, 1].map((more) => Math.max(1, Math.floor(ideal)) + more);
+  let best = null, least = Infinity;
+  for (const rows of around(tall / multiple)) {
+    for (const columns of around(wide / multiple)) {
+      const size = [rows * multiple, columns * multiple];
+      const aspect = Math.log((size[0] * width) / (size[1] * height));
+      const misfit = 4 * Math.abs(aspect) + Math.abs(Math.log((size[0] * size[1]) / area));
+      if (misfit < least) [best, least] = [size, misfit];
+    }
+  }
+  return best;
+}
+
+function border(facts, height, width) {
+  return [height, width].map((side) => Math.trunc(Math.sqrt(side / 2) * facts.padding));
+}
+
+// [height, width] at which a network sees a photograph.
+export function networkSize(facts, inner) {
+  const [above, beside] = border(facts, inner.height, inner.width);
+  const height = inner.height + 2 * above, width = inner.width + 2 * beside, { multiple } = facts;
+  const down = (length) => Math.max(1, Math.floor(length / multiple)) * multiple;
+  const near = (length) => Math.max(1, rounded(length / multiple)) * multiple;
+  if (facts.rule === "area") return sizeByArea(height, width, facts);
+  if (facts.rule === "fixed") return [facts.height, facts.width];
+  if (facts.rule === "floor") {
+    const scale = Math.min(1, Math.sqrt(facts.area / (height * width)));
+    return [down(height * scale), down(width * scale)];
+  }
+  let scale;
+  if (facts.rule === "shortest-edge") scale = facts.height / Math.min(height, width);
+  else if (facts.rule === "longest-edge") scale = facts.height / Math.max(height, width);
+  else {
+    const tall = facts.height / height, wide = facts.width / width;
+    scale = Math.abs(1 - wide) < Math.abs(1 - tall) ? wide : tall;
+  }
+  return [near(scale * height), near(scale * width)];
+}
+
+// The photograph at the network's size: { height, width, data }, three numbers of 0 to 255 a pixel.
+export function prepared(facts, photo) {
+  const size = networkSize(facts, photo), [height, width] = size;
+  if (facts.resampling.startsWith("bilinear-")) {
+    const corners = facts.resampling === "bilinear-corners";
+    return { height, width, data: points(photo, size, corners, border(facts, photo.height, photo.width)) };
+  }
+  const same = photo.height === height && photo.width === width;
+  const small = facts.resampling === "triangle" ? shrunk(photo, size)
+    : same ? photo : resizedPicture(photo, size, FILTERS[facts.resampling]);
+  const data = new Uint8Array(3 * height * width);
+  for (let at = 0; at < height * width; at++) {
+    for (let channel = 0; channel < 3; channel++) data[3 * at + channel] = small.values[4 * at + channel];
+  }
+  return { height, width, data };
+}
+
+// The part of an answer that shows the photograph, without the border around it.
+function inside(facts, field, photo) {
+  const borders = border(facts, photo.height, photo.width);
+  const size = facts.padding ? [photo.height, photo.width] : networkSize(facts, photo);
+  const [rows, columns] = borders.map((edge, axis) => {
+    const gap = (facts.fill - (size[axis] % facts.fill)) % facts.fill;
+    const [before, after] = edge ? [edge, edge] : [gap >> 1, gap - (gap >> 1)];
+    const length = axis ? field.width : field.height, scale = length / (before + size[axis] + after);
+    return { any: before + after > 0, start: before * scale, end: length - after * scale };
+  });
+  if (!rows.any && !columns.any) return field;
+  return resizedField(field, [photo.height, photo.width], [columns.start, rows.start, columns.end, rows.end]);
+}
+
+const times = (field, factor) => ({ ...field, values: field.values.map((each) => each * factor) });
+const inverted = (field) => ({ ...field, values: field.values.map((each) => 1 / each) });
+
+// What a network answered for a photograph: { depth, normals: three fields or null, confidence or
+// null, camera or null }, at its own size. `outputs` are { dims, data } by name.
+export function answer(facts, outputs, photo) {
+  function fields(name, count) {
+    const output = outputs[name];
+    if (!output) return null;
+    const [height, width] = output.dims.slice(-2), pixels = height * width;
+    if (output.data.length !== count * pixels) throw new Error(`its output ${name} has the shape ${output.dims.join(" × ")}`);
+    return Array.from({ length: count }, (_, each) =>
+      inside(facts, { height, width, values: output.data.slice(each * pixels, (each + 1) * pixels) }, photo));
+  }
+  const [depth] = fields("depth", 1) ?? [];
+  if (!depth) throw new Error("it has no output named depth");
+  const fov = outputs.fov?.data[0], camera = photo.camera ?? (fov ? seen(fov, photo) : null);
+  let near = depth;
+  if (facts.needsFocal) {
+    if (!camera) throw new Error("it needs the focal length, which this photograph does not say");
+    near = times(near, camera.fx / photo.width);
+  }
+  if (!near.values.every((each) => Number.isFinite(each) && (each > 0 || !isDepth(facts.kind)))) {
+    throw new Error("it answered with numbers that are no depth");
+  }
+  if (facts.inverse) near = inverted(resizedField(inverted(near), [photo.height, photo.width]));
+  return { depth: near, normals: fields("normals", 3), confidence: fields("confidence", 1)?.[0] ?? null, camera };
+}
+
+function seen(degrees, { height, width }) {
+  const focal = width / 2 / Math.tan((degrees * Math.PI) / 360);
+  return { fx: focal, fy: focal, cx: (width - 1) / 2, cy: (height - 1) / 2, source: "predicted" };
+}

@@ -1,0 +1,211 @@
+// Resizing as rilievo.models.sampling and Pillow do it, to the last bit for bytes: two passes of a
+// filter that is widened where a picture shrinks, in 22 bits for bytes and in float32 for fields.
+//
+// A picture is { height, width, values } of RGBA bytes, a field the same of float32 numbers.
+
+const BITS = 22;
+const GAP = 3; // what is left for the triangle filter to shrink by, where boxes go first
+
+const sinc = (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
+
+export const FILTERS = {
+  box: { reach: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
+  bilinear: { reach: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: {
+    reach: 2,
+    at(x) {
+      const far = Math.abs(x), a = -0.5;
+      if (far < 1) return ((a + 2) * far - (a + 3)) * far * far + 1;
+      return far < 2 ? (((far - 5) * far + 8) * far - 4) * a : 0;
+    },
+  },
+  lanczos: { reach: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+};
+
+// Of every pixel of a line of `count`: the first pixel that it takes of the part from `start` to
+// `end` of a line of `length`, how many, and their weights, which sum to 1.
+function taps(length, start, end, count, { reach, at }) {
+  const scale = (end - start) / count, wide = Math.max(scale, 1), support = reach * wide;
+  const most = 2 * Math.ceil(support) + 1;
+  const first = new Int32Array(count), many = new Int32Array(count);
+  const weights = new Float64Array(count * most);
+  for (let each = 0; each < count; each++) {
+    const centre = start + (each + 0.5) * scale;
+    const low = Math.max(0, Math.trunc(centre - support + 0.5));
+    const high = Math.min(length, Math.trunc(centre + support + 0.5));
+    let total = 0;
+    for (let pixel = low; pixel < high; pixel++) {
+      const weight = at((pixel - centre + 0.5) / wide);
+      weights[each * most + pixel - low] = weight;
+      total += weight;
+    }
+    if (total) for (let tap = 0; tap < high - low; tap++) weights[each * most + tap] /= total;
+    first[each] = low;
+    many[each] = high - low;
+  }
+  return { first, many, weights, most };
+}
+
+function whole({ first, many, weights, most }) {
+  const steps = Int32Array.from(weights, (each) => Math.trunc(each * 2 ** BITS + (each < 0 ? -0.5 : 0.5)));
+  return { first, many, weights: steps, most };
+}
+
+const byte = (sum) => Math.max(0, Math.min(255, sum >> BITS));
+
+function across(picture, { first, many, weights, most }) {
+  const { height, width, values } = picture, count = first.length;
+  const result = new Uint8ClampedArray(4 * height * count);
+  for (let row = 0, to = 0; row < height; row++) {
+    for (let column = 0; column < count; column++, to += 4) {
+      let red = 1 << (BITS - 1), green = red, blue = red;
+      let from = 4 * (row * width + first[column]);
+      for (let tap = 0; tap < many[column]; tap++, from += 4) {
+        const weight = weights[column * most + tap];
+        red += values[from] * weight;
+        green += values[from + 1] * weight;
+        blue += values[from + 2] * weight;
+      }
+      result[to] = byte(red);
+      result[to + 1] = byte(green);
+      result[to + 2] = byte(blue);
+      result[to + 3] = 255;
+    }
+  }
+  return { height, width: count, values: result };
+}
+
+function down(picture, { first, many, weights, most }) {
+  const { width, values } = picture, count = first.length, line = 4 * width;
+  const result = new Uint8ClampedArray(line * count), sums = new Int32Array(line);
+  for (let row = 0; row < count; row++) {
+    sums.fill(1 << (BITS - 1));
+    for (let tap = 0; tap < many[row]; tap++) {
+      const weight = weights[row * most + tap], from = (first[row] + tap) * line;
+      for (let at = 0; at < line; at++) sums[at] += values[from + at] * weight;
+    }
+    for (let at = 0; at < line; at++) result[row * line + at] = byte(sums[at]);
+  }
+  return { height: count, width, values: result };
+}
+
+// The pixels of a picture, or of a box [left, top, right, bottom] of it, at another size.
+export function resizedPicture(picture, [height, width], filter, box) {
+  const [left, top, right, bottom] = (box ?? [0, 0, picture.width, picture.height]).map(Math.fround);
+  let result = picture;
+  if (width !== picture.width || left || right !== width) {
+    result = across(result, whole(taps(picture.width, left, right, width, filter)));
+  }
+  if (height !== picture.height || top || bottom !== height) {
+    result = down(result, whole(taps(picture.height, top, bottom, height, filter)));
+  }
+  return result;
+}
+
+// Means of boxes of pixels; those at the right and lower edge have what is left.
+function reduced(picture, tall, wide) {
+  const { height, width, values } = picture;
+  if (tall === 1 && wide === 1) return picture;
+  const rows = Math.ceil(height / tall), columns = Math.ceil(width / wide);
+  const result = new Uint8ClampedArray(4 * rows * columns);
+  for (let row = 0, to = 0; row < rows; row++) {
+    const bottom = Math.min(height, (row + 1) * tall);
+    for (let column = 0; column < columns; column++, to += 4) {
+      const right = Math.min(width, (column + 1) * wide);
+      const count = (bottom - row * tall) * (right - column * wide);
+      const factor = Math.trunc(Math.fround(2 ** 24 / count));
+      const sums = [count >> 1, count >> 1, count >> 1];
+      for (let y = row * tall; y < bottom; y++) {
+        for (let from = 4 * (y * width + column * wide), end = 4 * (y * width + right); from < end; from += 4) {
+          sums[0] += values[from];
+          sums[1] += values[from + 1];
+          sums[2] += values[from + 2];
+        }
+      }
+      for (let channel = 0; channel < 3; channel++) {
+        result[to + channel] = Math.floor((sums[channel] * factor) / 2 ** 24);
+      }
+      result[to + 3] = 255;
+    }
+  }
+  return { height: rows, width: columns, values: result };
+}
+
+// Without aliasing: the triangle filter, after whole-number boxes on large photographs.
+export function shrunk(picture, [height, width]) {
+  if (picture.height === height && picture.width === width) return picture;
+  const tall = Math.max(1, Math.trunc(picture.height / height / GAP));
+  const wide = Math.max(1, Math.trunc(picture.width / width / GAP));
+  const small = reduced(picture, tall, wide);
+  const box = [0, 0, picture.width / wide, picture.height / tall];
+  return resizedPicture(small, [height, width], FILTERS.bilinear, box);
+}
+
+// A field, or a box of it, at another size; bilinear, with centres of pixels at halves.
+export function resizedField(field, [height, width], box, filter = FILTERS.bilinear) {
+  if (!box && field.height === height && field.width === width) return field;
+  const [left, top, right, bottom] = (box ?? [0, 0, field.width, field.height]).map(Math.fround);
+  const line = taps(field.width, left, right, width, filter);
+  const column = taps(field.height, top, bottom, height, filter);
+  const wide = new Float32Array(field.height * width);
+  for (let row = 0, to = 0; row < field.height; row++) {
+    for (let at = 0; at < width; at++, to++) {
+      let sum = 0;
+      const from = row * field.width + line.first[at];
+      for (let tap = 0; tap < line.many[at]; tap++) {
+        sum += field.values[from + tap] * line.weights[at * line.most + tap];
+      }
+      wide[to] = sum;
+    }
+  }
+  const values = new Float32Array(height * width), sums = new Float64Array(width);
+  for (let row = 0; row < height; row++) {
+    sums.fill(0);
+    for (let tap = 0; tap < column.many[row]; tap++) {
+      const weight = column.weights[row * column.most + tap], from = (column.first[row] + tap) * width;
+      for (let at = 0; at < width; at++) sums[at] += wide[from + at] * weight;
+    }
+    values.set(sums, row * width);
+  }
+  return { height, width, values };
+}
+
+// The four nearest pixels of each place: no antialiasing, no rounding. `corners` says whether the
+// centres of the corner pixels are laid on each other; `border` are rows and columns reflected
+// around the picture before. Three float32 numbers a pixel.
+export function points(picture, [height, width], corners, [above, beside]) {
+  const rows = ends(picture.height, height, corners, above);
+  const columns = ends(picture.width, width, corners, beside);
+  const result = new Float32Array(3 * height * width), { values } = picture;
+  for (let row = 0, to = 0; row < height; row++) {
+    const upper = rows.before[row] * picture.width, lower = rows.after[row] * picture.width;
+    const fall = rows.fraction[row];
+    for (let column = 0; column < width; column++) {
+      const left = columns.before[column], right = columns.after[column], slide = columns.fraction[column];
+      for (let channel = 0; channel < 3; channel++, to++) {
+        const at = (line, place) => values[4 * (line + place) + channel];
+        const top = at(upper, left) * (1 - slide) + at(upper, right) * slide;
+        const bottom = at(lower, left) * (1 - slide) + at(lower, right) * slide;
+        result[to] = top * (1 - fall) + bottom * fall;
+      }
+    }
+  }
+  return result;
+}
+
+function ends(length, count, corners, border) {
+  const all = length + 2 * border, period = Math.max(1, 2 * (length - 1));
+  const before = new Int32Array(count), after = new Int32Array(count), fraction = new Float32Array(count);
+  const reflected = (place) => {
+    const folded = (((place - border) % period) + period) % period;
+    return length === 1 ? 0 : Math.min(folded, period - folded);
+  };
+  for (let each = 0; each < count; each++) {
+    const place = corners ? (each * (all - 1)) / Math.max(count - 1, 1) : ((each + 0.5) * all) / count - 0.5;
+    const at = Math.max(0, Math.min(all - 1, Math.fround(place))), low = Math.trunc(at);
+    before[each] = reflected(low);
+    after[each] = reflected(Math.min(low + 1, all - 1));
+    fraction[each] = at - low;
+  }
+  return { before, after, fraction };
+}

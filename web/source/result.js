@@ -1,0 +1,64 @@
+// One photograph's pictures, surface, measurements and files.
+
+import { enliven, made, part, renew, slide } from "viewer";
+import { settings } from "./settings.js";
+
+const KINDS = {
+  metric: "Depth in metres.", up_to_scale: "Depth up to one unknown factor: one known length makes it metres.",
+  affine: "Depth up to an unknown factor and shift, so there is no surface.",
+  affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
+};
+const SOURCES = { exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
+  predicted: "predicted by the model", assumed: "assumed, and may be far off" };
+
+function put(id, bitmap) {
+  const canvas = part(id);
+  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  bitmap.close();
+}
+
+function facts({ name, width, height, camera, madeBy, seconds }, threads) {
+  const degrees = (360 / Math.PI) * Math.atan(width / 2 / camera.fx), { settings: how } = madeBy;
+  const rows = { photograph: `${name}, ${width} × ${height} px`,
+    camera: `${SOURCES[camera.source]}; ${degrees.toFixed(1)}° wide`, model: madeBy.model,
+    "licence of the model": madeBy.licence, "SHA-256 of its weights": madeBy.weights_sha256,
+    settings: Object.entries(how).map(([key, value]) => `${key} ${value}`).join(", "),
+    time: `${seconds.all.toFixed(2)} s, of which ${seconds.read.toFixed(2)} s to read the file; ${threads === 1 ? "one thread" : `${threads} threads`}`,
+    "made by": `rilievo ${madeBy.version}, in this browser` };
+  part("facts").replaceChildren(...Object.entries(rows).map(([key, value]) =>
+    made("div", {}, made("dt", { textContent: key }), made("dd", { textContent: value }))));
+}
+
+// `save(output, metres)` writes a file.
+export function showResult(result, { threads, save }) {
+  renew();
+  const main = part("result"), surface = result.surface, state = () => part("surface-state");
+  main.replaceChildren(part("result-parts").content.cloneNode(true));
+  part("result-title").textContent = result.name;
+  part("result-kind").textContent = KINDS[result.kind]
+    + (result.camera.source === "assumed" ? " The camera is assumed, so angles of the surface may be off." : "");
+  put("photo", result.photo);
+  put("depth", result.depth);
+  if (result.normals) put("normals", result.normals);
+  else part("normals").closest("section").remove();
+  part("ticks").replaceChildren(...result.ticks.map((each) => made("span", { textContent: each })));
+  facts(result, threads);
+  const stage = slide(part("pair"));
+  let rule = null;
+  if (surface) {
+    const source = result.camera.source === "assumed" ? "assumed" : "known";
+    try {
+      rule = enliven(stage, surface.data, surface.form, settings.terms[result.kind][source], state());
+    } catch (error) {
+      state().textContent = `This browser cannot show the surface: ${error.message}`;
+    }
+  } else {
+    state().textContent = KINDS[result.kind] ?? "Nothing is left of the surface.";
+    for (const each of main.querySelectorAll("[data-needs=surface]")) each.remove();
+  }
+  for (const button of main.querySelectorAll("button[data-output]")) {
+    button.addEventListener("click", () => save(button.dataset.output, rule?.metres ?? { factor: 0 }));
+  }
+  main.hidden = false;
+}

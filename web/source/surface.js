@@ -1,0 +1,162 @@
+// Points and triangles of a depth map, torn at edges: rilievo.geometry.lattice and .surface.
+
+import { closed, withoutSpecks } from "./patches.js";
+
+export const CUT = { grazing: 3, jump: 0.08, specks: 2e-4 }; // degrees, share, share
+
+// Rows, or columns, of a lattice: the middle one of every `step`, and at least one.
+function places(length, step) {
+  const first = Math.min(step - 1, length - 1) >> 1;
+  return { first, count: Math.ceil((length - first) / step) };
+}
+
+// The least step for which a lattice has at most `most` points.
+export function stepFor({ height, width }, most) {
+  let step = 1;
+  while (places(height, step).count * places(width, step).count > most) step++;
+  return step;
+}
+
+// Every `step`-th pixel: { rows, columns, firstRow, firstColumn, step, z, valid, camera }, z being 1
+// where there is no depth.
+export function latticeOf({ depth, valid, height, width, camera }, step) {
+  const down = places(height, step), across = places(width, step);
+  const z = new Float32Array(down.count * across.count), seen = new Uint8Array(z.length).fill(1);
+  for (let row = 0, at = 0; row < down.count; row++) {
+    for (let column = 0; column < across.count; column++, at++) {
+      const pixel = (down.first + row * step) * width + across.first + column * step;
+      if (valid && !valid[pixel]) seen[at] = 0;
+      z[at] = seen[at] ? depth[pixel] : 1;
+    }
+  }
+  return { rows: down.count, columns: across.count, firstRow: down.first, firstColumn: across.first,
+    step, z, valid: seen, camera, height, width };
+}
+
+// Pixel (u, v) of the photograph that a point of the lattice stands for.
+export const pixelOf = (lattice, at) => [lattice.firstColumn + (at % lattice.columns) * lattice.step,
+  lattice.firstRow + Math.floor(at / lattice.columns) * lattice.step];
+
+export function pointOf(lattice, at) {
+  const [u, v] = pixelOf(lattice, at), { fx, fy, cx, cy } = lattice.camera, z = lattice.z[at];
+  return [((u - cx) / fx) * z, ((v - cy) / fy) * z, z];
+}
+
+const less = (p, q) => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
+const cross = (p, q) => [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]];
+const dot = (p, q) => p[0] * q[0] + p[1] * q[1] + p[2] * q[2];
+
+function isSeen(p, q, r, cut) {
+  const near = Math.min(p[2], q[2], r[2]), far = Math.max(p[2], q[2], r[2]);
+  if (far > near * (1 + cut.jump)) return false;
+  const normal = cross(less(q, p), less(r, p));
+  return -dot(normal, p) > Math.sqrt(dot(normal, normal) * dot(p, p)) * Math.sin((cut.grazing * Math.PI) / 180);
+}
+
+// One byte for every four neighbours a b / c d: 1 where they are split from a to d, plus 2 and 4
+// where their left and right triangle is there.
+export function facesOf(lattice, cut = CUT) {
+  const { rows, columns, valid } = lattice, faces = new Uint8Array((rows - 1) * (columns - 1));
+  const line = (row) => Array.from({ length: columns }, (_, column) => pointOf(lattice, row * columns + column));
+  let upper = line(0);
+  for (let row = 0, to = 0; row < rows - 1; row++) {
+    const lower = line(row + 1);
+    for (let column = 0; column < columns - 1; column++, to++) {
+      const at = row * columns + column;
+      const [a, b, c, d] = [upper[column], upper[column + 1], lower[column], lower[column + 1]];
+      const [va, vb, vc, vd] = [valid[at], valid[at + 1], valid[at + columns], valid[at + columns + 1]];
+      const even = Math.abs(a[2] - d[2]) <= Math.abs(b[2] - c[2]);
+      // If one corner is missing, take the split that keeps the triangle of the other three.
+      const falling = va && vd && (even || !(vb && vc));
+      const first = va && vc && (falling ? vd : vb) && isSeen(a, c, falling ? d : b, cut);
+      const second = vb && vd && (falling ? va : vc) && isSeen(b, falling ? a : c, d, cut);
+      faces[to] = (falling ? 1 : 0) + (first ? 2 : 0) + (second ? 4 : 0);
+    }
+    upper = lower;
+  }
+  return faces;
+}
+
+// Whether a triangle joins a point to the next of its row, and to the one under it.
+function linksOf(faces, { rows, columns }) {
+  const cell = (row, column) =>
+    (row >= 0 && column >= 0 && row < rows - 1 && column < columns - 1 ? faces[row * (columns - 1) + column] : 0);
+  const place = (at) => [Math.floor(at / columns), at % columns];
+  return {
+    beside(at) {
+      const [row, column] = place(at), under = cell(row, column), over = cell(row - 1, column);
+      return Boolean(under & (under & 1 ? 4 : 2)) || Boolean(over & (over & 1 ? 2 : 4));
+    },
+    below(at) {
+      const [row, column] = place(at);
+      return Boolean(cell(row, column) & 2) || Boolean(cell(row, column - 1) & 4);
+    },
+  };
+}
+
+// A lattice without specks and small holes, and its faces.
+export function meshOf(prediction, step, cut = CUT) {
+  const lattice = latticeOf(prediction, step), links = linksOf(facesOf(lattice, cut), lattice);
+  const valid = withoutSpecks(lattice, cut.specks, links.beside, links.below);
+  const mended = closed({ ...lattice, valid }, cut);
+  return { lattice: mended, faces: facesOf(mended, cut) };
+}
+
+// Triangles of faces, as numbers of points.
+export function trianglesOf(faces, { columns }) {
+  const index = [];
+  faces.forEach((bits, at) => {
+    const a = Math.floor(at / (columns - 1)) * columns + (at % (columns - 1));
+    const b = a + 1, c = a + columns, d = c + 1, falling = bits & 1;
+    if (bits & 2) index.push(a, c, falling ? d : b);
+    if (bits & 4) index.push(b, falling ? a : c, d);
+  });
+  return Uint32Array.from(index);
+}
+
+// Largest step between neighbours relative to the nearer: that of a surface at the grazing angle.
+function steepest(focal, cut) {
+  return Math.min(cut.jump, 1 / (focal * Math.tan((cut.grazing * Math.PI) / 180)));
+}
+
+// The points of a cloud: `valid` of a lattice without pixels on a ramp between a near and a far
+// surface, and without specks.
+export function cloudOf(prediction, step, cut = CUT) {
+  const lattice = latticeOf(prediction, step), { z, columns, rows, camera } = lattice;
+  const reach = { down: steepest(camera.fy / step, cut), across: steepest(camera.fx / step, cut) };
+  const valid = lattice.valid.slice();
+  const ramps = (at, pitch, share) => {
+    const [before, here, after] = [z[at - pitch], z[at], z[at + pitch]], factor = 1 + share;
+    if (!lattice.valid[at - pitch] || !lattice.valid[at] || !lattice.valid[at + pitch]) return false;
+    return (here > before * factor && after > here * factor) || (before > here * factor && here > after * factor);
+  };
+  for (let at = 0; at < z.length; at++) {
+    const row = Math.floor(at / columns), column = at % columns;
+    if ((row > 0 && row < rows - 1 && ramps(at, columns, reach.down))
+      || (column > 0 && column < columns - 1 && ramps(at, 1, reach.across))) valid[at] = 0;
+  }
+  const close = (pitch, share) => (at) =>
+    Math.max(z[at], z[at + pitch]) <= Math.min(z[at], z[at + pitch]) * (1 + share);
+  const kept = withoutSpecks({ valid, columns }, cut.specks, close(1, reach.across), close(columns, reach.down));
+  return { ...lattice, valid: kept };
+}
+
+// Normals of a lattice's points, towards the camera: the mean of their triangles', by area; to the
+// camera where there is none. Three numbers a point.
+export function vertexNormals(lattice, index) {
+  const normals = new Float32Array(3 * lattice.z.length);
+  for (let at = 0; at < index.length; at += 3) {
+    const [p, q, r] = [0, 1, 2].map((corner) => pointOf(lattice, index[at + corner]));
+    const normal = cross(less(q, p), less(r, p));
+    for (let corner = 0; corner < 3; corner++) {
+      for (let axis = 0; axis < 3; axis++) normals[3 * index[at + corner] + axis] += normal[axis];
+    }
+  }
+  for (let at = 0; at < lattice.z.length; at++) {
+    let normal = normals.subarray(3 * at, 3 * at + 3);
+    if (!dot(normal, normal)) normal.set(pointOf(lattice, at).map((each) => -each));
+    const length = Math.sqrt(dot(normal, normal));
+    for (let axis = 0; axis < 3; axis++) normal[axis] /= length;
+  }
+  return normals;
+}

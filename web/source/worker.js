@@ -1,0 +1,87 @@
+// Everything that takes time, away from the page: networks, predictions, files. The page sends
+// { id, act, ...what it needs } and hears { id, result }, { id, error } in the user's words, or
+// { id, told } of how far a download is.
+
+import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
+import { glb, ply, png16 } from "./files.js";
+import { fetched, openNetwork } from "./network.js";
+import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
+import { inMetres, predict } from "./prediction.js";
+import { isDepth, networkSize } from "./preparation.js";
+import { meshOf, stepFor } from "./surface.js";
+
+const PHOTO_SIDE = 2048, TEXTURE_SIDE = 4096, SURFACE_POINTS = 150_000;
+const CALM = 0.15; // share of a new frame's range in that of the colours, which flicker otherwise
+
+let network = null, latest = null, table = null, version = "", range = null;
+
+async function open({ model, file }, tell) {
+  const bytes = file ? new Uint8Array(await file.arrayBuffer()) : await fetched(model.file, tell);
+  const opened = await openNetwork(bytes, model?.sha256);
+  await network?.close();
+  [network, range] = [opened, null];
+  return { name: network.facts.name, threads: network.threads };
+}
+
+function surfaceOf(prediction) {
+  if (!isDepth(prediction.kind)) return null;
+  const { lattice, faces } = meshOf(prediction, stepFor(prediction, SURFACE_POINTS));
+  if (!faces.some((each) => each & 6)) return null;
+  const { fx, fy, cx, cy } = prediction.camera;
+  const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
+    first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy };
+  return { form, data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces } };
+}
+
+async function predictPhotograph({ file, name, options }) {
+  const began = performance.now(), photograph = await readPhotograph(file), read = performance.now();
+  latest = await predict(network, photograph, name, options, version);
+  const grid = gridOf(latest), limits = colourRange(latest);
+  const depth = await bitmapOf(depthPicture(latest, limits, table, grid));
+  const normals = latest.normalsAt && await bitmapOf(normalsPicture(latest.normalsAt(grid.rows, grid.columns), grid));
+  const { height, width, kind, camera, madeBy, notes } = latest;
+  return { name, height, width, kind, camera, madeBy, notes, depth, normals, ticks: ticksOf(limits, kind),
+    photo: await bitmapOf(latest.photo, PHOTO_SIDE), surface: surfaceOf(latest),
+    seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
+}
+
+// One frame of the camera: a picture of its depth, at the network's size.
+async function frame({ bitmap }) {
+  const size = networkSize(network.facts, bitmap), picture = pixelsOf(bitmap, size);
+  bitmap.close();
+  const { depth } = await network.infer({ ...picture, camera: null });
+  const seen = { depth: depth.values, valid: null, height: depth.height, width: depth.width, kind: network.facts.kind };
+  const now = colourRange(seen), mixed = (one, other) => one + CALM * (other - one);
+  range = range ? { low: mixed(range.low, now.low), high: mixed(range.high, now.high) } : now;
+  return { depth: await bitmapOf(depthPicture(seen, range, table, gridOf(seen))) };
+}
+
+async function save({ output, metres }) {
+  const prediction = inMetres(latest, metres);
+  if (output === "png16") return png16(prediction);
+  if (output === "ply") return ply(prediction);
+  return glb(prediction, await jpegOf(prediction.photo, TEXTURE_SIDE));
+}
+
+function begin({ colours, version: own }) {
+  [table, version] = [colours, own];
+  if (typeof OffscreenCanvas === "undefined") {
+    throw new Error("this browser is too old: Chrome 80, Firefox 113 or Safari 16.4 are new enough");
+  }
+  return null;
+}
+
+const ACTS = { begin, open, predict: predictPhotograph, frame, save };
+let turn = Promise.resolve();
+
+self.onmessage = ({ data }) => {
+  // One after the other: a network runs one photograph at a time.
+  turn = turn.then(async () => {
+    try {
+      const result = await ACTS[data.act](data, (count, whole) => postMessage({ id: data.id, told: { count, whole } }));
+      postMessage({ id: data.id, result }, Object.values(result ?? {}).filter((each) => each instanceof ImageBitmap));
+    } catch (error) {
+      postMessage({ id: data.id, error: error.message });
+    }
+  });
+};
