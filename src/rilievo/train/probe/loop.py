@@ -1,6 +1,7 @@
 """The training loop of a probe, or of a whole network, read from top to bottom."""
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,14 +39,16 @@ from rilievo.train.probe.frames import TrainingFrames
 from rilievo.train.probe.learner import Learner, Loss, random_of_step
 from rilievo.train.probe.log import Log, StepRow, ValidationRow
 from rilievo.train.probe.presets import differences
-from rilievo.train.probe.records import CHECKPOINT, TrainingRecord
+from rilievo.train.probe.records import CHECKPOINT, ConstantCheck, TrainingRecord
 from rilievo.train.probe.schedule import rate_factor
-from rilievo.train.probe.validation import validate
+from rilievo.train.probe.validation import Scores, validate
 from rilievo.train.progress import Progress
 from rilievo.version import VERSION
 
 _STEPS_A_ROW = 25
 _LISTED = 20
+_MOST_CHECKED = 16
+"""Images trained on that are compared with a constant where none is held out."""
 
 
 class Loop:
@@ -73,6 +76,7 @@ class Loop:
         self._epoch_steps = steps_an_epoch(len(frames.training), config.batch_size)
         self._steps = self._epoch_steps * config.epochs
         self._losses: list[Loss] = []
+        self._scores: Scores | None = None  # on the images held out, of the latest validation
 
     def go(self) -> bool:
         """Train from the current step to the end; False if ``stop_at`` ends it before."""
@@ -121,11 +125,29 @@ class Loop:
             passed_over_ids=tuple(sorted(state.passed_over)[:_LISTED]),
             steps=state.step,
             loss=_mean(state.epoch_losses),
+            check=self._check(),
             cpu_seconds=state.cpu_seconds,
             device=str(self._fabric.device),
             torch_version=torch.__version__,
             version=VERSION,
             differences=differences(self._config),
+        )
+
+    def _check(self) -> ConstantCheck:
+        """Compare the result with a constant, on images held out or else on some trained on."""
+        frames, most = self._frames.held_out, None
+        if not len(frames):
+            frames, most = self._frames.training, _MOST_CHECKED
+        # A run that was killed after its last step has not validated here.
+        with self._memory():
+            scores = self._scores or validate(self._learner, frames, self._fabric, most=most)
+        return ConstantCheck(
+            images=min(len(frames), most or len(frames)),
+            held_out=most is None,
+            abs_rel=_known(scores.scaled_abs_rel),
+            constant_abs_rel=_known(scores.constant_abs_rel),
+            angle=_known(scores.angle),
+            constant_angle=_known(scores.constant_angle),
         )
 
     def _step(self) -> None:
@@ -183,7 +205,7 @@ class Loop:
     def _validate(self, log: Log) -> None:
         if not len(self._frames.held_out):
             return
-        scores = validate(self._learner, self._frames.held_out, self._fabric)
+        self._scores = scores = validate(self._learner, self._frames.held_out, self._fabric)
         step = self._state.step
         log.add(
             ValidationRow(
@@ -261,6 +283,11 @@ def _groups(learner: Learner) -> list[dict[str, Any]]:
 
 def _count(network: nn.Module) -> int:
     return sum(each.numel() for each in network.parameters())
+
+
+def _known(value: float) -> float | None:
+    """The value; None for NaN, which stands for what is not predicted."""
+    return None if math.isnan(value) else value
 
 
 def _mean(values: list[float]) -> float | None:
