@@ -12,6 +12,9 @@ from rilievo.errors import InputError, MissingFileError
 from rilievo.io.checksums import CHECKSUMS, read_checksums
 from rilievo.io.facts import FORMAT, FileSum, Sidecar
 from rilievo.io.feature_file import ENDING, features_fault
+from rilievo.io.frame_file import ENDING as FRAMES
+from rilievo.io.frame_file import FORMAT as FRAMES_FORMAT
+from rilievo.io.frame_file import about_path, frames_fault
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable, read_text, reason
 from rilievo.io.marks import is_marked, is_torn
@@ -66,8 +69,8 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
     """Compare files with the size and sha256 that were written down when they were made.
 
     Takes results of photographs and videos, training runs, evaluations with their predictions,
-    tables of sweeps, exported and converted models, kept features, and rendered shards. Reads every
-    file, and changes none.
+    tables of sweeps, exported and converted models, kept features and frames, and rendered shards.
+    Reads every file, and changes none.
 
     Args:
         paths: Folders, which are gone through with all below them, or a JSON or model in one.
@@ -131,6 +134,8 @@ class _Look:
             self._archive(path)
         elif path.suffix == ENDING:
             self._note(path, features_fault(path))
+        elif path.suffix == FRAMES:
+            self._frames(path)
 
     def _checksums(self, path: Path) -> None:
         try:
@@ -193,6 +198,16 @@ class _Look:
         if is_shard or any((above / _ARCHIVES[0]).exists() for above in path.parents):
             self._note(path, _archive_fault(path))
 
+    def _frames(self, path: Path) -> None:
+        """Frames of a cache; of one that is not complete yet nothing is known."""
+        try:
+            about = from_json(_FramesHead, read_text(about_path(path)))
+        except (InputError, NotThisRecord):
+            return
+        if about.format == FRAMES_FORMAT and len(about.size) == 2:
+            height, width = about.size
+            self._note(path, frames_fault(path, about.count, height * width * 3))
+
     def _note(self, path: Path, fault: str | None) -> None:
         if fault is None:
             self.whole.add(path)
@@ -203,6 +218,13 @@ class _Look:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     format: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FramesHead:
+    format: str
+    size: tuple[int, ...]
+    count: int
 
 
 def _is_ours(path: Path) -> bool:
