@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
-from rilievo.io.checksums import CHECKSUMS, read_checksums
+from rilievo.io.checksums import CHECKSUMS, beside, read_sums
 from rilievo.io.facts import FORMAT, FileSum, Sidecar
 from rilievo.io.feature_file import ENDING, features_fault
 from rilievo.io.frame_file import ENDING as FRAMES
@@ -69,8 +69,8 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
     """Compare files with the size and sha256 that were written down when they were made.
 
     Takes results of photographs and videos, training runs, evaluations with their predictions,
-    tables of sweeps, exported and converted models, kept features and frames, and rendered shards.
-    Reads every file, and changes none.
+    tables of sweeps, comparisons and reports, exported and converted models, kept features and
+    frames, and rendered shards. Reads every file, and changes none.
 
     Args:
         paths: Folders, which are gone through with all below them, or a JSON or model in one.
@@ -86,6 +86,8 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
                 look.at(file)
         elif path.exists():
             look.at(path)
+            if beside(path).exists():
+                look.at(beside(path))
         else:
             raise MissingFileError(f"{printable(path)}: no such file or folder")
     if not (look.whole or look.faults or look.unknown):
@@ -115,7 +117,7 @@ class _Look:
     def at(self, path: Path) -> None:
         """Look at all that a file knows of itself or of others."""
         name = path.name
-        if name == CHECKSUMS:
+        if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
             self._checksums(path)
         elif name in _OLDER_RECORDS:
             if is_torn(path):
@@ -139,7 +141,7 @@ class _Look:
 
     def _checksums(self, path: Path) -> None:
         try:
-            sums = read_checksums(path.parent)
+            sums = read_sums(path)
         except InputError as error:
             self._note(path, str(error).removeprefix(f"{printable(path)}: "))
             return
