@@ -26,17 +26,21 @@ class _Checksums:
     files: Mapping[str, FileSum]
 
 
-def write_checksums(folder: Path, names: Iterable[str]) -> None:
+def write_checksums(
+    folder: Path, names: Iterable[str], *, known: Mapping[str, FileSum] | None = None
+) -> None:
     """Write down size and sha256 of the files of a folder that are there.
 
     Args:
         folder: Of the files.
         names: Paths in it.
+        known: Sums of files that were taken when these were written, by path; the files are not
+            read again.
 
     Raises:
         OutputError: If the system refuses.
     """
-    _write(folder / CHECKSUMS, names)
+    _write(folder / CHECKSUMS, names, known or {})
 
 
 def beside(path: Path) -> Path:
@@ -50,7 +54,7 @@ def write_beside(path: Path) -> None:
     Raises:
         OutputError: If the system refuses.
     """
-    _write(beside(path), (path.name,))
+    _write(beside(path), (path.name,), {})
 
 
 def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
@@ -80,9 +84,9 @@ def read_sums(path: Path) -> Mapping[str, FileSum] | None:
     return found.files
 
 
-def _write(path: Path, names: Iterable[str]) -> None:
+def _write(path: Path, names: Iterable[str], known: Mapping[str, FileSum]) -> None:
     try:
-        sums = sums_of(path.parent, names)
+        sums = sums_of(path.parent, (name for name in names if name not in known)) | dict(known)
     except OSError as error:
         raise unwritable(path.parent, error) from error
     with replacing(path) as part:

@@ -89,3 +89,14 @@ def test_records_are_written_after_their_frames_are_synced(
     group = ["write.frames"] * 2 + ["sync.frames"] + ["write.sums"] * 2
     last = ["write.frames", "sync.frames", "write.sums", "sync.sums"]
     assert [call for call in calls if call.endswith((".frames", ".sums"))] == [*group, *last]
+
+
+def test_a_description_that_a_power_cut_took_is_written_again(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", [0, 3])
+    sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
+    cached(sequence, SIZE, folder)
+    about = cache_files(sequence, SIZE, folder).about
+    before = about.read_bytes()
+    about.unlink()
+    cached(sequence, SIZE, folder)
+    assert about.read_bytes() == before

@@ -1,7 +1,6 @@
 """The training loop of a probe, or of a whole network, read from top to bottom."""
 
 import hashlib
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +40,7 @@ from rilievo.train.probe.log import Log, StepRow, ValidationRow
 from rilievo.train.probe.presets import differences
 from rilievo.train.probe.records import CHECKPOINT, ConstantCheck, TrainingRecord
 from rilievo.train.probe.schedule import rate_factor
-from rilievo.train.probe.validation import Scores, validate
+from rilievo.train.probe.validation import Scores, constant_check, validate
 from rilievo.train.progress import Progress
 from rilievo.version import VERSION
 
@@ -84,7 +83,12 @@ class Loop:
         if path.exists():
             load_checkpoint(state, path, fingerprint=self._fingerprint)
         with (
-            Log(self._run, step=state.step, tensorboard=self._options.tensorboard) as log,
+            Log(
+                self._run,
+                step=state.step,
+                tensorboard=self._options.tensorboard,
+                kept=state.logs,
+            ) as log,
             Progress(
                 steps=self._steps,
                 done=state.step,
@@ -102,6 +106,7 @@ class Loop:
                     self._validate(log)
                 stops = state.step == self._options.stop_at
                 if stops or state.step % self._config.checkpoint_steps == 0:
+                    state.logs = log.texts()
                     save_checkpoint(state, path, fingerprint=self._fingerprint)
                 if stops:
                     return False
@@ -141,14 +146,8 @@ class Loop:
         # A run that was killed after its last step has not validated here.
         with self._memory():
             scores = self._scores or validate(self._learner, frames, self._fabric, most=most)
-        return ConstantCheck(
-            images=min(len(frames), most or len(frames)),
-            held_out=most is None,
-            abs_rel=_known(scores.scaled_abs_rel),
-            constant_abs_rel=_known(scores.constant_abs_rel),
-            angle=_known(scores.angle),
-            constant_angle=_known(scores.constant_angle),
-        )
+        images = min(len(frames), most or len(frames))
+        return constant_check(scores, images=images, held_out=most is None)
 
     def _step(self) -> None:
         """Take one step of gradient descent, unless no image of the batch has a valid pixel."""
@@ -283,11 +282,6 @@ def _groups(learner: Learner) -> list[dict[str, Any]]:
 
 def _count(network: nn.Module) -> int:
     return sum(each.numel() for each in network.parameters())
-
-
-def _known(value: float) -> float | None:
-    """The value; None for NaN, which stands for what is not predicted."""
-    return None if math.isnan(value) else value
 
 
 def _mean(values: list[float]) -> float | None:

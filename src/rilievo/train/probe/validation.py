@@ -1,5 +1,6 @@
 """Scores of a probe on whole images, and of a constant, to see whether and how much it learns."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from rilievo.train.probe.batches import Source, collate
 from rilievo.train.probe.frames import KeptFrames
 from rilievo.train.probe.learner import Learner, as_input
+from rilievo.train.probe.records import ConstantCheck
 
 _SAMPLES = 4096  # normals of an image that the constant normal is made of
 _LEAST_LENGTH = 0.5  # squared: unit normals are kept in half precision, zero is no normal
@@ -79,6 +81,18 @@ def validate(
     )
 
 
+def constant_check(scores: Scores, *, images: int, held_out: bool) -> ConstantCheck:
+    """Errors beside those of a constant, as the record of a run has them."""
+    return ConstantCheck(
+        images=images,
+        held_out=held_out,
+        abs_rel=_known(scores.scaled_abs_rel),
+        constant_abs_rel=_known(scores.constant_abs_rel),
+        angle=_known(scores.angle),
+        constant_angle=_known(scores.constant_angle),
+    )
+
+
 def _depth_scores(predicted: Float[Tensor, " n"], true: Float[Tensor, " n"]) -> _DepthScores:
     ratio, median = predicted / true, true.median()
     scaled = ratio * (median / predicted.median())
@@ -102,6 +116,11 @@ def _angle(predicted: Float[Tensor, "*n 3"], true: Float[Tensor, "n 3"]) -> floa
     """Mean angle [degrees]."""
     cosine = (predicted * true).sum(dim=-1).clamp(-1, 1)
     return float(torch.rad2deg(torch.acos(cosine)).mean())
+
+
+def _known(value: float) -> float | None:
+    """The value; None for NaN, which stands for what is not predicted."""
+    return None if math.isnan(value) else value
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -119,11 +119,13 @@ def _of_files(
     broken = said_broken(files)
     there = {index for index in needed if records[index]["state"] == THERE}
     done = there | (broken.keys() & set(needed))
-    if len(done) < len(needed):
+    if len(done) == len(needed) and stored_about(files) is not None:
+        return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
+    if there:
         # What is not complete was perhaps on its way when the power failed.
-        if there:
-            done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
-        missing = [index for index in needed if index not in done]
+        done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
+    missing = [index for index in needed if index not in done]
+    if missing:
         check_room(files.frames, len(missing), size)
         with _Writer(files, count, bytes_each) as writer:
             for place, (index, found) in enumerate(_decoded(sequence, size, missing), 1):
@@ -131,7 +133,7 @@ def _of_files(
                 if progress is not None:
                     progress(sequence.id, len(done) + place, len(needed))
         broken = {**broken, **writer.broken}
-        write_about(files, sequence, size, count, broken, None)
+    write_about(files, sequence, size, count, broken, None)
     return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
 
 
