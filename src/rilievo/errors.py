@@ -4,8 +4,9 @@ The command line prints a ``RilievoError`` without a traceback and exits with 2;
 exception is a defect of ours and keeps its traceback.
 
 Errors are also the built-in that they are: a bad value is a ``ValueError``, a missing file a
-``FileNotFoundError``, a refused write an ``OSError``. So code that turns a library's ``ValueError`` or ``OSError`` into one of
-these lets a ``RilievoError`` pass first, which says already what is wrong.
+``FileNotFoundError``, a refused write an ``OSError``. So code that turns a library's ``ValueError``
+or ``OSError`` into one of these lets a ``RilievoError`` pass first, which says already what is
+wrong.
 """
 
 import difflib
