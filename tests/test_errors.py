@@ -39,6 +39,8 @@ CAUGHT: dict[str, tuple[type[Exception], Callable[[], object]]] = {
     "open_dataset, unknown": (ValueError, lambda: rilievo.open_dataset("nope", ".")),
     "open_dataset, missing": (FileNotFoundError, lambda: rilievo.open_dataset("diode", "missing")),
     "evaluate, unknown": (ValueError, lambda: rilievo.evaluate("rilievo/small", "nope", ".")),
+    "load_model, unknown": (ValueError, lambda: rilievo.load_model("nope")),
+    "save, no folder": (OSError, lambda: rilievo.save(prediction(), "/dev/null/x", ["npz"])),
     "PredictOptions": (ValueError, lambda: PredictOptions(tile=-1)),
     "DepthMap": (ValueError, lambda: flat(value=np.nan)),
     "DepthMap.depth": (ValueError, lambda: flat(kind=DepthKind.AFFINE).depth()),

@@ -131,7 +131,7 @@ JOBS: tuple[Job, ...] = (
         name="train video",
         prepare=_walls,
         command=_train_video,
-        volatile=("log.csv", "record.json#seconds", "checkpoint.pt"),
+        volatile=("log.csv", "record.json#seconds", "checkpoint.pt", "checksums.json"),
         passing=("checkpoint.pt",),
         share=1,
     ),

@@ -4,8 +4,9 @@ The command line prints a ``RilievoError`` without a traceback and exits with 2;
 exception is a defect of ours and keeps its traceback.
 
 Errors are also the built-in that they are: a bad value is a ``ValueError``, a missing file a
-``FileNotFoundError``. So code that turns a library's ``ValueError`` or ``OSError`` into one of
-these lets a ``RilievoError`` pass first, which says already what is wrong.
+``FileNotFoundError``, a refused write an ``OSError``. So code that turns a library's ``ValueError``
+or ``OSError`` into one of these lets a ``RilievoError`` pass first, which says already what is
+wrong.
 """
 
 import difflib
@@ -45,15 +46,18 @@ class InputTypeError(InputError, TypeError):
     """An argument is of a type that cannot be used."""
 
 
-class OutputError(RilievoError):
-    """A result cannot be written where it was asked for."""
+class OutputError(RilievoError, OSError):
+    """A result cannot be written where it was asked for.
+
+    It has its message alone: ``errno`` and ``filename`` are None.
+    """
 
 
 class OptionError(RilievoError, ValueError):
     """Options that are out of range or do not go together."""
 
 
-class ModelError(RilievoError):
+class ModelError(RilievoError, ValueError):
     """A model is unknown, its file is broken, or it cannot do what was asked."""
 
 
@@ -88,7 +92,7 @@ class NoDepthError(RilievoError, AttributeError):
     """A prediction has no depth, as its model gives normals alone."""
 
 
-class NoGroundTruthError(RilievoError):
+class NoGroundTruthError(RilievoError, ValueError):
     """An image has no pixel with ground truth, so it has no score."""
 
 

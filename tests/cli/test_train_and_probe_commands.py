@@ -48,8 +48,10 @@ def test_a_whole_network_learns_from_a_folder_and_answers_for_a_photograph_of_an
     run = folder / "run"
     command = ["train", "supervised", "--root", str(folder / "data"), "-o", str(run)]
     command += ["--task", task, "-n", network, "--size", "48,64", "--epochs", "2"]
-    assert main([*command, "--batch-size", "2", "--device", "cpu", *options]) == 0
-    assert "4 steps on 4 images" in capsys.readouterr().out
+    ended = main([*command, "--batch-size", "2", "--device", "cpu", *options])
+    said = capsys.readouterr().out
+    assert "4 steps on 4 images" in said
+    assert ended == ("no better than a constant" in said)
     photo = np.zeros((75, 53, 3), np.uint8)
     (prediction,) = load_model(run, device="cpu").predict([photo])
     assert prediction.shape == (75, 53)
@@ -57,12 +59,30 @@ def test_a_whole_network_learns_from_a_folder_and_answers_for_a_photograph_of_an
     assert (prediction.normals is not None) == (task != "depth")
 
 
+def probe_command(folder: Path, *options: str) -> list[str]:
+    command = ["train", "probe", "--root", str(folder / "data"), "-o", str(folder / "run")]
+    command += ["-b", "timm/test_vit", "--weights", "random", "--probe", "linear", "--layers"]
+    return [*command, "0,2", "--size", "48,64", "--device", "cpu", *options]
+
+
+def test_a_probe_that_learned_nothing_is_said_and_ends_with_1(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(probe_command(folder, "--epochs", "1", "--learning-rate", "0")) == 1
+    assert "no better than a constant on 4 images trained on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [(), ("--held-out", "1")])
+def test_a_probe_that_learned_ends_with_0(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    assert main(probe_command(folder, "--epochs", "20", "--learning-rate", "0.01", *options)) == 0
+    assert "constant" not in capsys.readouterr().out
+
+
 def test_a_probe_is_trained_and_predicts_on_the_command_line(folder: Path) -> None:
     run = folder / "run"
-    command = ["train", "probe", "--root", str(folder / "data"), "-o", str(run)]
-    command += ["-b", "timm/test_vit", "--weights", "random", "--probe", "linear", "--layers"]
-    command += ["0,2", "--size", "48,64", "--epochs", "1", "--device", "cpu", "--tensorboard"]
-    assert main(command) == 0
+    assert main(probe_command(folder, "--epochs", "1", "--tensorboard")) in (0, 1)
     assert list((run / "tensorboard").glob("events.*"))
     photo, out = str(folder / "data/images/0.png"), str(folder / "out")
     predict = ["predict", photo, "--model", str(run), "--kind", "metric", "--save", "npy"]

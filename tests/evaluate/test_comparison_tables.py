@@ -18,6 +18,7 @@ from rilievo.evaluate.comparison_tables import (
     markdown,
     write_comparison,
 )
+from rilievo.io.verification import verify
 from rilievo.metrics.metric import Better
 
 EVIL = "<script>alert(1)</script>|$x_1$ & 5% #~^\\{}*`\n=2"
@@ -78,6 +79,20 @@ def test_every_format_has_the_same_numbers(tmp_path: Path) -> None:
         write_comparison(compared, tmp_path / "c.pdf")
     with pytest.raises(OutputError, match="folder is not there"):
         write_comparison(compared, tmp_path / "absent" / "c.md")
+
+
+@pytest.mark.parametrize("ending", ["md", "html"])
+def test_a_comparison_is_verified_by_the_checksum_beside_it(tmp_path: Path, ending: str) -> None:
+    compared = compare([evaluation(model="a", seed=1), evaluation(model="b", seed=2)])
+    path = tmp_path / f"c.{ending}"
+    write_comparison(compared, path)
+    assert verify(path).whole == 1
+    assert verify(tmp_path).is_whole
+    path.write_bytes(path.read_bytes()[:-1])
+    [fault] = verify(path).faults
+    assert fault.file == str(path)
+    write_comparison(compared, path)
+    assert verify(path).is_whole
 
 
 def test_the_command_prints_tables_or_writes_a_file(

@@ -150,6 +150,12 @@ def test_the_command_writes_a_file_that_predict_takes(
     assert "is there already" in capsys.readouterr().err
 
 
+def test_what_a_killed_export_left_behind_is_swept_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".tiny.onnx.999999999-0.rilievo-part").write_bytes(b"half")
+    export_model("rilievo/tiny", tmp_path / "tiny.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+
+
 @pytest.mark.slow
 def test_a_file_that_answers_differently_is_not_kept(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -175,6 +176,63 @@ with replacing(Path({str(tmp_path)!r}) / "depth.png") as part:
         (tmp_path / name).write_bytes(b"")
     assert sweep_parts(tmp_path) == [tmp_path / dead]
     assert set(names(tmp_path)) == kept
+
+
+def leave_part(path: Path) -> None:
+    """Leave a part behind: a process is killed while it writes a file."""
+    program = f"""
+import os, signal
+from pathlib import Path
+from rilievo.io.atomic import replacing
+with replacing(Path({str(path)!r})):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+
+
+def test_the_next_process_that_writes_into_a_folder_sweeps_it(tmp_path: Path) -> None:
+    leave_part(tmp_path / "small.onnx")
+    left = names(tmp_path)
+    leave_part(tmp_path / "other.onnx")
+    assert len(names(tmp_path)) == len(left) == 1
+    assert names(tmp_path) != left
+    with replacing(tmp_path / "small.onnx") as part:
+        part.write_bytes(b"whole")
+    assert names(tmp_path) == ["small.onnx"]
+
+
+def test_a_folder_that_may_not_be_read_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "no permission")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with replacing(tmp_path / "depth.png") as part:
+        part.write_bytes(b"whole")
+    assert (tmp_path / "depth.png").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a system without /proc")
+def test_a_killed_process_that_its_parent_did_not_wait_for_is_dead(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None, "it has a pipe"
+        process.stdout.read()  # ends with the process
+        part = tmp_path / f".depth.png.{process.pid}-0.rilievo-part"
+        part.write_bytes(b"half")
+        while b") Z " not in Path(f"/proc/{process.pid}/stat").read_bytes():
+            time.sleep(0.01)
+        assert sweep_parts(tmp_path) == [part]
+
+
+def test_a_part_of_an_earlier_process_with_our_number_is_swept_after_a_day(tmp_path: Path) -> None:
+    mine, earlier = (part_of(tmp_path / "depth.png") for _ in range(2))
+    for part in (mine, earlier):
+        part.write_bytes(b"half")
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(earlier, (two_days_ago, two_days_ago))
+    assert sweep_parts(tmp_path) == [earlier]
+    assert mine.exists()
 
 
 def test_two_threads_that_write_the_same_path_do_not_share_a_part(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def test_the_command_says_the_table_and_that_cells_were_passed_over(
     assert main(["probe", str(file), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 1
     said = capsys.readouterr()
     assert "| probed_scenes:Small (random) (one seed) | linear |" in said.out
+    assert "the normals are no better than a constant on 6 images trained on" in said.out
+    assert "Nothing learned:" in (tmp_path / "out" / "table.md").read_text()
     assert "passed over" in said.err
 
 

@@ -18,6 +18,7 @@ from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.io.markup import element, joined
+from rilievo.io.verification import verify
 from rilievo.views.gallery.report import write_gallery
 from rilievo.views.options import SourceOptions
 from toy_dataset import write_toy
@@ -96,6 +97,34 @@ def test_a_folder_keeps_its_pictures_beside(runs: list[Path], tmp_path: Path) ->
     assert len(set(addresses)) == 12
     assert all((folder / address).is_file() for address in addresses)
     write_gallery(runs, folder, show=False)  # ours may be replaced
+
+
+def test_a_report_is_verified_by_the_checksums_beside_it(runs: list[Path], tmp_path: Path) -> None:
+    folder, alone = tmp_path / "gallery", tmp_path / "page.html"
+    write_gallery(runs, folder, show=False)
+    write_gallery(runs, alone, show=False)
+    assert verify([folder, alone]).whole == 14
+    for path in (folder / "pictures/000000-1.jpg", folder / "index.html", alone):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + b" ")
+        [fault] = verify([folder, alone]).faults
+        assert fault.file == str(path)
+        path.write_bytes(whole)
+
+
+def test_a_report_that_was_killed_before_its_page_was_whole_is_made_again(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "gallery"
+    write_gallery(runs, folder, show=False)
+    (folder / "index.html").rename(folder / ".index.html.999999999-0.rilievo-part")
+    (folder / "checksums.json").unlink()
+    write_gallery(runs, folder, show=False)
+    assert {path.name for path in folder.iterdir()} == {"index.html", "pictures", "checksums.json"}
+    (folder / "index.html").unlink()
+    (folder / "pictures/holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="holds files but no report of ours"):
+        write_gallery(runs, folder, show=False)
 
 
 def test_near_is_bright_on_one_scale(runs: list[Path], tmp_path: Path) -> None:

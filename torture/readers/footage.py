@@ -333,7 +333,7 @@ READERS = (
         write=_footage,
         victims={
             "kept/*.json": "json",
-            "kept/*.state": "bytes",
+            "kept/*.sums": "bytes",
             "kept/*.frames": "bytes",
             "clip/2.png": "png",
         },

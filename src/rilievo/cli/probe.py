@@ -9,6 +9,7 @@ import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
+from rilievo.io.limits import printable
 from rilievo.sweep.options import SweepOptions
 
 
@@ -23,8 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     """Train and score probes on many backbones.
 
     Returns:
-        0 when every cell is done, 1 when some were passed over, 2 for wrong use, 130 when the
-        user stopped it.
+        0 when every cell is done, also by a probe that learned nothing, which is a result; 1 when
+        some were passed over, 2 for wrong use, 130 when the user stopped it.
     """
     given = parse(
         _Arguments,
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     swept = sweep_probes(given.file, given.options)
     with printing():
         print(markdown(swept.table))
+        for cell in swept.cells:
+            for doubt in cell.doubts:
+                print(f"warning: {printable(Path(cell.run).name)}: {doubt}")
         for each in swept.failures:
             print(f"passed over: {each.name}: {each.reason}")
         print(f"{len(swept.cells)} cells; tables, plots and pictures in {swept.folder}")

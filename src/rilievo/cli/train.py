@@ -14,7 +14,11 @@ KINDS: Mapping[str, str] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a network into a run's folder."""
+    """Train a network into a run's folder.
+
+    Returns:
+        0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
+    """
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         lines = [f"  {kind:<12}{summary}" for kind, summary in KINDS.items()]
@@ -55,4 +59,8 @@ def _train(name: str, arguments: Sequence[str]) -> int:
                 f"{record.passed_over} images have no valid pixel and taught nothing: "
                 f"{', '.join(record.passed_over_ids[:5])}"
             )
-    return 0
+        for doubt in record.doubts:
+            print(f"warning: {doubt}")
+        if record.doubts:
+            print("next: more epochs, another learning rate or more images; exit code 1")
+    return 1 if record.doubts else 0

@@ -11,7 +11,8 @@ from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
 from rilievo.evaluate.comparison_page import write_comparison_page
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import NOTHING, bounds, column_head, count, number, p_value, signed
-from rilievo.io.atomic import replacing
+from rilievo.io.atomic import remove, replacing
+from rilievo.io.checksums import beside, write_beside
 from rilievo.io.limits import printable
 
 _CSV_HEADER = (
@@ -59,7 +60,7 @@ _LATEX: Mapping[str, str] = {
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write a comparison in the format that the file's ending names.
+    """Write a comparison in the format that the file's ending names, and its checksum beside it.
 
     Args:
         comparison: What to write.
@@ -70,17 +71,19 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         MissingExtraError: If a page is asked for, and Jinja or matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
+    check_ending(path)
     ending = path.suffix.lower()
+    remove(beside(path))  # of what is replaced now
     if ending == ".html":
         write_comparison_page(comparison, path)
-        return
-    check_ending(path)
-    with (
-        replacing(path) as part,
-        # Names of models may be files' names, which may be no Unicode.
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        file.write(_TEXTS[ending](comparison))
+    else:
+        with (
+            replacing(path) as part,
+            # Names of models may be files' names, which may be no Unicode.
+            part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+        ):
+            file.write(_TEXTS[ending](comparison))
+    write_beside(path)
 
 
 def check_ending(path: Path) -> None:

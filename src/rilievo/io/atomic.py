@@ -11,7 +11,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +25,7 @@ _PART = re.compile(
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _ABANDONED = 86_400.0  # seconds in which nothing was written to a part
 _LONGEST_NAME = 255
+_swept: set[str] = set()  # folders that this process has swept before it wrote there
 
 # What each failure of the system means to the user, and what mends it.
 _MENDS = {
@@ -46,7 +47,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a part file to write, and give it the name ``path`` when the block ends well.
 
     Whatever stands at ``path`` stays as it is until then; if the block raises, or is interrupted,
-    the part is removed. A process that is killed leaves a part behind: ``sweep_parts``.
+    the part is removed. A process that is killed leaves a part behind, which the next process that
+    writes into the folder removes: ``sweep_parts``.
 
     Args:
         path: The file.
@@ -58,6 +60,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """
     part = None
     try:
+        _sweep_once(path.parent)
         part = new_part(path)
         yield part
         if durable:
@@ -85,6 +88,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     part = part_of(path)
     try:
+        _sweep_once(path.parent)
         part.mkdir()
         yield part
         sync_tree(part)
@@ -225,10 +229,25 @@ def _reason(error: OSError) -> str:
     return f"cannot be written whole ({words})"
 
 
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder when this process writes there for the first time.
+
+    Once, since a folder of many thousand files takes a while to list.
+    """
+    name = os.path.abspath(folder)
+    # A folder that may be written to and not be read keeps its parts.
+    with suppress(OutputError):
+        if name not in _swept:
+            sweep_parts(folder)
+            _swept.add(name)
+
+
 def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
     """Whether nobody will go on with a part."""
-    if part["place"] in (None, _place()):
-        return not _alive(int(part["pid"]))
+    pid = int(part["pid"])
+    # A container that starts again gives the number of its killed process to the next one: to us.
+    if part["place"] in (None, _place()) and pid != os.getpid():
+        return not _alive(pid)
     return time.time() - entry.stat().st_mtime > _ABANDONED
 
 
@@ -258,4 +277,17 @@ def _alive(pid: int) -> bool:
         return True
     except OverflowError:
         return False  # no such number was ever given to a process
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only its parent has not asked how.
+
+    In a container whose first process asks nobody, the dead keep their numbers.
+    """
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False  # a system without /proc
+    # The name before the state is in brackets, and may have brackets itself.
+    return facts.rpartition(b")")[2].split()[:1] == [b"Z"]

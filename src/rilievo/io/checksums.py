@@ -1,6 +1,7 @@
 """Size and sha256 of every file of a folder, in a JSON that is written last.
 
-For folders that are one result: a training run, an evaluation, the tables of a sweep.
+For folders that are one result: a training run, an evaluation, the tables of a sweep, a report. A
+table or page of a single file has such a JSON beside it, ``NAME.checksums.json``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,22 +26,35 @@ class _Checksums:
     files: Mapping[str, FileSum]
 
 
-def write_checksums(folder: Path, names: Iterable[str]) -> None:
+def write_checksums(
+    folder: Path, names: Iterable[str], *, known: Mapping[str, FileSum] | None = None
+) -> None:
     """Write down size and sha256 of the files of a folder that are there.
 
     Args:
         folder: Of the files.
         names: Paths in it.
+        known: Sums of files that were taken when these were written, by path; the files are not
+            read again.
 
     Raises:
         OutputError: If the system refuses.
     """
-    try:
-        sums = sums_of(folder, names)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    with replacing(folder / CHECKSUMS) as part:
-        part.write_text(to_json(_Checksums(files=sums), indent=1) + "\n", encoding="utf-8")
+    _write(folder / CHECKSUMS, names, known or {})
+
+
+def beside(path: Path) -> Path:
+    """Path of the checksum of a single file."""
+    return path.with_name(f"{path.name}.{CHECKSUMS}")
+
+
+def write_beside(path: Path) -> None:
+    """Write down size and sha256 of a single file.
+
+    Raises:
+        OutputError: If the system refuses.
+    """
+    _write(beside(path), (path.name,), {})
 
 
 def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
@@ -49,7 +63,15 @@ def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
     Raises:
         InputError: If the file is none of ours, or broken otherwise than by a power cut.
     """
-    path = folder / CHECKSUMS
+    return read_sums(folder / CHECKSUMS)
+
+
+def read_sums(path: Path) -> Mapping[str, FileSum] | None:
+    """Size and sha256 by path in the folder of a JSON of checksums; None where it has no content.
+
+    Raises:
+        InputError: If the file is none of ours, or broken otherwise than by a power cut.
+    """
     if not path.exists() or is_torn(path):
         return None
     try:
@@ -60,3 +82,12 @@ def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
             raise InputError(f"{printable(path)}: '{printable(name)}' is no file in its folder")
     return found.files
+
+
+def _write(path: Path, names: Iterable[str], known: Mapping[str, FileSum]) -> None:
+    try:
+        sums = sums_of(path.parent, (name for name in names if name not in known)) | dict(known)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    with replacing(path) as part:
+        part.write_text(to_json(_Checksums(files=sums), indent=1) + "\n", encoding="utf-8")

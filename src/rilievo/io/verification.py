@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rilievo.errors import InputError, MissingFileError
-from rilievo.io.checksums import CHECKSUMS, read_checksums
+from rilievo.io.checksums import CHECKSUMS, beside, read_sums
 from rilievo.io.facts import FORMAT, FileSum, Sidecar
 from rilievo.io.feature_file import ENDING, features_fault
+from rilievo.io.frame_file import ENDING as FRAMES
+from rilievo.io.frame_file import FORMAT as FRAMES_FORMAT
+from rilievo.io.frame_file import about_path, frames_fault
 from rilievo.io.json_record import NotThisRecord, from_json
 from rilievo.io.limits import printable, read_text, reason
 from rilievo.io.marks import is_marked, is_torn
@@ -66,8 +69,8 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
     """Compare files with the size and sha256 that were written down when they were made.
 
     Takes results of photographs and videos, training runs, evaluations with their predictions,
-    tables of sweeps, exported and converted models, kept features, and rendered shards. Reads every
-    file, and changes none.
+    tables of sweeps, comparisons and reports, exported and converted models, kept features and
+    frames, and rendered shards. Reads every file, and changes none.
 
     Args:
         paths: Folders, which are gone through with all below them, or a JSON or model in one.
@@ -83,6 +86,8 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
                 look.at(file)
         elif path.exists():
             look.at(path)
+            if beside(path).exists():
+                look.at(beside(path))
         else:
             raise MissingFileError(f"{printable(path)}: no such file or folder")
     if not (look.whole or look.faults or look.unknown):
@@ -112,7 +117,7 @@ class _Look:
     def at(self, path: Path) -> None:
         """Look at all that a file knows of itself or of others."""
         name = path.name
-        if name == CHECKSUMS:
+        if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
             self._checksums(path)
         elif name in _OLDER_RECORDS:
             if is_torn(path):
@@ -131,10 +136,12 @@ class _Look:
             self._archive(path)
         elif path.suffix == ENDING:
             self._note(path, features_fault(path))
+        elif path.suffix == FRAMES:
+            self._frames(path)
 
     def _checksums(self, path: Path) -> None:
         try:
-            sums = read_checksums(path.parent)
+            sums = read_sums(path)
         except InputError as error:
             self._note(path, str(error).removeprefix(f"{printable(path)}: "))
             return
@@ -193,6 +200,16 @@ class _Look:
         if is_shard or any((above / _ARCHIVES[0]).exists() for above in path.parents):
             self._note(path, _archive_fault(path))
 
+    def _frames(self, path: Path) -> None:
+        """Frames of a cache; of one that is not complete yet nothing is known."""
+        try:
+            about = from_json(_FramesHead, read_text(about_path(path)))
+        except (InputError, NotThisRecord):
+            return
+        if about.format == FRAMES_FORMAT and len(about.size) == 2:
+            height, width = about.size
+            self._note(path, frames_fault(path, about.count, height * width * 3))
+
     def _note(self, path: Path, fault: str | None) -> None:
         if fault is None:
             self.whole.add(path)
@@ -203,6 +220,13 @@ class _Look:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     format: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FramesHead:
+    format: str
+    size: tuple[int, ...]
+    count: int
 
 
 def _is_ours(path: Path) -> bool:

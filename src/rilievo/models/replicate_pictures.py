@@ -95,6 +95,8 @@ def _values(answer: Answer) -> Float32[np.ndarray, "h w"] | None:
                 )
             picture.load()
             return _grey(picture)
+    except ModelError:
+        raise
     except UnidentifiedImageError as error:
         raise ModelError(f"the result is no picture ({', '.join(_FORMATS)})") from error
     except Image.DecompressionBombError as error:

@@ -71,6 +71,7 @@ class Cell:
         predicting_cpu_seconds: CPU time of one image, from photograph to prediction.
         predicting_seconds: Wall-clock time of one image.
         measured: Scores, one entry per benchmark.
+        doubts: Reasons to think that the probe learned nothing; empty without any.
     """
 
     format: str = FORMAT
@@ -88,6 +89,7 @@ class Cell:
     predicting_cpu_seconds: float
     predicting_seconds: float
     measured: tuple[Measured, ...]
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,7 +96,7 @@ def _written(
     files: list[Path] = []
     remove(folder / CHECKSUMS)  # outdated, since the files are replaced now
     for name, text in (
-        ("table.md", markdown(table) + _failed(failures)),
+        ("table.md", markdown(table) + _doubted(cells) + _failed(failures)),
         ("table.csv", comma_separated(table)),
         ("table.tex", latex(table)),
     ):
@@ -107,6 +107,11 @@ def _written(
     files += draw_pictures(config, cells, folder, say)
     write_checksums(folder, (path.relative_to(folder).as_posix() for path in files))
     return Swept(folder=folder, cells=cells, failures=failures, table=table, files=tuple(files))
+
+
+def _doubted(cells: tuple[Cell, ...]) -> str:
+    lines = [f"- {Path(cell.run).name}: {each}" for cell in cells for each in cell.doubts]
+    return "\n".join(["\nNothing learned:\n", *lines, ""]) if lines else ""
 
 
 def _failed(failures: tuple[Failure, ...]) -> str:

@@ -119,6 +119,7 @@ class Work:
             predicting_cpu_seconds=report.cost.cpu_seconds,
             predicting_seconds=report.cost.seconds,
             measured=report.measured,
+            doubts=record.doubts,
         )
         write_cell(cell, run)
         return cell

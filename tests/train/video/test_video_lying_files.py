@@ -104,9 +104,9 @@ def test_a_device_in_the_place_of_a_record_is_not_read_for_ever(tmp_path: Path) 
 def test_what_a_cache_says_wrongly_of_itself_counts_as_nothing(
     tmp_path: Path, change: dict[str, object]
 ) -> None:
-    files = CacheFiles(frames=tmp_path / "f", state=tmp_path / "s", about=tmp_path / "a")
+    files = CacheFiles(frames=tmp_path / "f", sums=tmp_path / "s", about=tmp_path / "a")
     files.frames.touch()
-    about = {"format": "rilievo-frames/1", "count": 3, "broken": {"1": "cut"}, "fault": None}
+    about = {"format": "rilievo-frames/2", "count": 3, "broken": {"1": "cut"}, "fault": None}
     files.about.write_text(json.dumps(about))
     assert said_broken(files) == {1: "cut"}
     files.about.write_text(json.dumps(about | change))

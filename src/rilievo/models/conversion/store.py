@@ -182,6 +182,8 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
         with replacing(_refusal(key)) as note:
             note.write_text(f"{error}\n", encoding="utf-8")
         raise _NotConvertedError(str(error)) from error
+    except OutputError:
+        raise
     except OSError as error:
         raise unwritable(where, error) from error
     finally:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.atomic import replacing
 from rilievo.io.limits import check_regular, printable, reason
+from rilievo.train.journal import stored_logs
 from rilievo.train.stored_optimizer import load_optimizer
 
 WEIGHTS = "weights.safetensors"
@@ -30,6 +31,7 @@ class RunState:
         passed_over: Ids of images without a valid pixel.
         cpu_seconds: CPU time spent in steps, interruptions not counted.
         epoch_losses: Losses of the steps of this epoch so far.
+        logs: Texts of the logs by name; None in checkpoints of rilievo 0.1.
     """
 
     learned: nn.Module
@@ -38,6 +40,7 @@ class RunState:
     passed_over: set[str] = field(default_factory=set)
     cpu_seconds: float = 0.0
     epoch_losses: list[float] = field(default_factory=list)
+    logs: dict[str, str] | None = None
 
 
 def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
@@ -56,6 +59,7 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "passed_over": sorted(state.passed_over),
         "cpu_seconds": state.cpu_seconds,
         "epoch_losses": state.epoch_losses,
+        "logs": state.logs,
     }
     # torch's error for a full disk is unintelligible, so torch.save writes to memory first.
     content = BytesIO()
@@ -90,6 +94,7 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         state.step, state.passed_over = entries["step"], set(map(str, entries["passed_over"]))
         state.cpu_seconds = entries["cpu_seconds"]
         state.epoch_losses = [float(each) for each in entries["epoch_losses"]]
+        state.logs = stored_logs(entries.get("logs"))
     except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"

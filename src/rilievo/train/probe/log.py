@@ -1,5 +1,6 @@
 """Log rows that a run of a probe writes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,18 +35,21 @@ class ValidationRow:
 class Log(Journal):
     """Logs of a run; a context manager that closes them."""
 
-    def __init__(self, run: Path, *, step: int, tensorboard: bool) -> None:
+    def __init__(
+        self, run: Path, *, step: int, tensorboard: bool, kept: Mapping[str, str] | None = None
+    ) -> None:
         """Open the logs.
 
         Args:
             run: The run's folder.
             step: Step that the run resumes from; later rows are deleted.
             tensorboard: Whether to write events for TensorBoard too.
+            kept: Texts of the logs at that step, by name.
 
         Raises:
             MissingExtraError: If TensorBoard is asked for and not installed.
         """
-        super().__init__(run, LOGS, step=step, tensorboard=tensorboard, extra="train")
+        super().__init__(run, LOGS, step=step, tensorboard=tensorboard, extra="train", kept=kept)
 
     def __enter__(self) -> "Log":
         return self

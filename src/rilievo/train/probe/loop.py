@@ -38,14 +38,16 @@ from rilievo.train.probe.frames import TrainingFrames
 from rilievo.train.probe.learner import Learner, Loss, random_of_step
 from rilievo.train.probe.log import Log, StepRow, ValidationRow
 from rilievo.train.probe.presets import differences
-from rilievo.train.probe.records import CHECKPOINT, TrainingRecord
+from rilievo.train.probe.records import CHECKPOINT, ConstantCheck, TrainingRecord
 from rilievo.train.probe.schedule import rate_factor
-from rilievo.train.probe.validation import validate
+from rilievo.train.probe.validation import Scores, constant_check, validate
 from rilievo.train.progress import Progress
 from rilievo.version import VERSION
 
 _STEPS_A_ROW = 25
 _LISTED = 20
+_MOST_CHECKED = 16
+"""Images trained on that are compared with a constant where none is held out."""
 
 
 class Loop:
@@ -73,6 +75,7 @@ class Loop:
         self._epoch_steps = steps_an_epoch(len(frames.training), config.batch_size)
         self._steps = self._epoch_steps * config.epochs
         self._losses: list[Loss] = []
+        self._scores: Scores | None = None  # on the images held out, of the latest validation
 
     def go(self) -> bool:
         """Train from the current step to the end; False if ``stop_at`` ends it before."""
@@ -80,7 +83,12 @@ class Loop:
         if path.exists():
             load_checkpoint(state, path, fingerprint=self._fingerprint)
         with (
-            Log(self._run, step=state.step, tensorboard=self._options.tensorboard) as log,
+            Log(
+                self._run,
+                step=state.step,
+                tensorboard=self._options.tensorboard,
+                kept=state.logs,
+            ) as log,
             Progress(
                 steps=self._steps,
                 done=state.step,
@@ -98,6 +106,7 @@ class Loop:
                     self._validate(log)
                 stops = state.step == self._options.stop_at
                 if stops or state.step % self._config.checkpoint_steps == 0:
+                    state.logs = log.texts()
                     save_checkpoint(state, path, fingerprint=self._fingerprint)
                 if stops:
                     return False
@@ -121,12 +130,24 @@ class Loop:
             passed_over_ids=tuple(sorted(state.passed_over)[:_LISTED]),
             steps=state.step,
             loss=_mean(state.epoch_losses),
+            check=self._check(),
             cpu_seconds=state.cpu_seconds,
             device=str(self._fabric.device),
             torch_version=torch.__version__,
             version=VERSION,
             differences=differences(self._config),
         )
+
+    def _check(self) -> ConstantCheck:
+        """Compare the result with a constant, on images held out or else on some trained on."""
+        frames, most = self._frames.held_out, None
+        if not len(frames):
+            frames, most = self._frames.training, _MOST_CHECKED
+        # A run that was killed after its last step has not validated here.
+        with self._memory():
+            scores = self._scores or validate(self._learner, frames, self._fabric, most=most)
+        images = min(len(frames), most or len(frames))
+        return constant_check(scores, images=images, held_out=most is None)
 
     def _step(self) -> None:
         """Take one step of gradient descent, unless no image of the batch has a valid pixel."""
@@ -183,7 +204,7 @@ class Loop:
     def _validate(self, log: Log) -> None:
         if not len(self._frames.held_out):
             return
-        scores = validate(self._learner, self._frames.held_out, self._fabric)
+        self._scores = scores = validate(self._learner, self._frames.held_out, self._fabric)
         step = self._state.step
         log.add(
             ValidationRow(

@@ -1,10 +1,10 @@
 """Cache of decoded frames: a file of bytes for each sequence, which is mapped into memory.
 
-``NAME-KEY.frames`` has the frames one after the other, ``NAME-KEY.state`` a byte for each: 0 is not
-decoded yet, 1 is decoded, 2 is broken. The key is a hash of the names, sizes and times of the files
-and of their processing, so changed footage gets another cache. A frame's byte is written after the
-frame, so a killed run resumes where it was. Frames that are not needed are holes in the file and
-take no space.
+``NAME-KEY.frames`` has the frames one after the other, ``NAME-KEY.sums`` a record for each: whether
+it is decoded or broken, and its checksum. The key is a hash of the names, sizes and times of the
+files and of their processing, so changed footage gets another cache. Records are written after
+their frames are synced, a group at a time, so a run resumes near where it was killed or lost its
+power. Frames that are not needed are holes in the file and take no space.
 """
 
 import os
@@ -20,21 +20,24 @@ from jaxtyping import UInt8
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.atomic import make_folder, unwritable
 from rilievo.io.durable import sync_open_file
+from rilievo.io.frame_file import BROKEN, RECORD, THERE, damaged_frames, record
 from rilievo.io.frames import open_video
 from rilievo.train.video.cache_files import (
-    BROKEN,
-    THERE,
     CacheFiles,
     cache_files,
     check_room,
+    has_length,
     said_broken,
     stored_about,
-    stored_state,
+    stored_records,
     write_about,
 )
 from rilievo.train.video.reading import OddSizeError, at_size, read_frame
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.stores import Progress, how_straight
+
+_GROUP = 64
+"""Frames that are synced together; a kill costs these at most."""
 
 
 class CachedFrames:
@@ -112,20 +115,25 @@ def _of_files(
 ) -> CachedFrames:
     count = len(sequence.files)
     needed = range(count) if wanted is None else sorted(set(wanted))
-    state = stored_state(files, count)
+    records, bytes_each = stored_records(files, count, size), size[0] * size[1] * 3
     broken = said_broken(files)
-    done = {index for index in needed if state[index] == THERE or index in broken}
+    there = {index for index in needed if records[index]["state"] == THERE}
+    done = there | (broken.keys() & set(needed))
+    if len(done) == len(needed) and stored_about(files) is not None:
+        return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
+    if there:
+        # What is not complete was perhaps on its way when the power failed.
+        done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
     missing = [index for index in needed if index not in done]
     if missing:
         check_room(files.frames, len(missing), size)
-        bytes_each = size[0] * size[1] * 3
         with _Writer(files, count, bytes_each) as writer:
             for place, (index, found) in enumerate(_decoded(sequence, size, missing), 1):
                 writer.put(index, found)
                 if progress is not None:
                     progress(sequence.id, len(done) + place, len(needed))
         broken = {**broken, **writer.broken}
-        write_about(files, sequence, size, count, broken, None)
+    write_about(files, sequence, size, count, broken, None)
     return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
 
 
@@ -134,7 +142,7 @@ def _of_video(
 ) -> CachedFrames:
     """Decode a video from its beginning, since its frames depend on those before them."""
     about = stored_about(files)
-    if about is None:
+    if about is None or not has_length(files, int(about["count"]), size):
         assert sequence.video is not None, "of a video"
         reader, how = open_video(sequence.video), how_straight(sequence)
         check_room(files.frames, reader.frame_estimate or 0, size)
@@ -145,6 +153,7 @@ def _of_video(
                 count += 1
                 if progress is not None:
                     progress(sequence.id, count, max(count, reader.frame_estimate or 0))
+            writer.set_length(count)
         write_about(files, sequence, size, count, {}, reader.fault)
         return CachedFrames(files.frames, count=count, size=size, broken={}, fault=reader.fault)
     count, fault = int(about["count"]), about["fault"]
@@ -152,35 +161,50 @@ def _of_video(
 
 
 class _Writer:
-    """Writer of frames at their offsets; the state byte is written after the frame."""
+    """Writer of frames at their offsets; their records are written once they are synced."""
 
     def __init__(self, files: CacheFiles, count: int, bytes_each: int) -> None:
         self._files, self._bytes, self._count = files, bytes_each, count
+        self._records: dict[int, bytes] = {}
         self.broken: dict[int, str] = {}
 
     def __enter__(self) -> "_Writer":
         flags = os.O_RDWR | os.O_CREAT
         self._frames = os.open(self._files.frames, flags, 0o666)
-        self._state = os.open(self._files.state, flags, 0o666)
+        self._sums = os.open(self._files.sums, flags, 0o666)
         if self._count:
-            os.ftruncate(self._frames, self._count * self._bytes)
-            os.ftruncate(self._state, self._count)
+            self.set_length(self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
         # The description of the cache is written after this.
-        for file in (self._frames, self._state):
-            sync_open_file(file)
-        os.close(self._frames)
-        os.close(self._state)
+        try:
+            self._flush()
+            sync_open_file(self._sums)
+        finally:
+            os.close(self._frames)
+            os.close(self._sums)
+
+    def set_length(self, count: int) -> None:
+        os.ftruncate(self._frames, count * self._bytes)
+        os.ftruncate(self._sums, count * RECORD.itemsize)
 
     def put(self, index: int, found: UInt8[np.ndarray, "h w 3"] | str) -> None:
         if isinstance(found, str):
             self.broken[index] = found
+            self._records[index] = record(BROKEN, b"")
         else:
-            _write_all(self._frames, np.ascontiguousarray(found).tobytes(), index * self._bytes)
-        state = BROKEN if isinstance(found, str) else THERE
-        _write_all(self._state, bytes([state]), index)
+            pixels = np.ascontiguousarray(found).tobytes()
+            _write_all(self._frames, pixels, index * self._bytes)
+            self._records[index] = record(THERE, pixels)
+        if len(self._records) >= _GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        sync_open_file(self._frames)
+        for index, each in self._records.items():
+            _write_all(self._sums, each, index * RECORD.itemsize)
+        self._records = {}
 
 
 def _write_all(file: int, data: bytes, offset: int) -> None:

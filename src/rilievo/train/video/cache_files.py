@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 
 from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import replacing
+from rilievo.io.frame_file import ENDING, FORMAT, RECORD, about_path, read_records, sums_path
 from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.limits import printable, read_text, unreadable
 from rilievo.train.video.motion import METHOD
 from rilievo.train.video.sequences import FrameSequence
 
-THERE, BROKEN = 1, 2
-"""Values of the state byte of a frame; 0 is not decoded yet."""
-
-_FORMAT = "rilievo-frames/1"
 _ROOM = 256 * 2**20
 """Space that is left free on the disk [bytes]."""
 
@@ -33,12 +30,12 @@ class CacheFiles:
 
     Attributes:
         frames: Pixels of the frames.
-        state: State byte of each frame.
+        sums: State and checksum of each frame.
         about: Description of the cache (JSON), written once it is complete.
     """
 
     frames: Path
-    state: Path
+    sums: Path
     about: Path
 
 
@@ -50,10 +47,11 @@ def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) ->
     """
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", sequence.id)[-60:].strip("-.")
     stem = f"{name or 'frames'}-{_key(sequence, size)}"
+    frames = folder / f"{stem}{ENDING}"
     return CacheFiles(
-        frames=folder / f"{stem}.frames",
-        state=folder / f"{stem}.state",
-        about=folder / f"{stem}.json",
+        frames=frames,
+        sums=sums_path(frames),
+        about=about_path(frames),
     )
 
 
@@ -70,13 +68,22 @@ def taken_bytes(frames: Path) -> int:
     return found.st_size if blocks is None else 512 * blocks
 
 
-def stored_state(files: CacheFiles, count: int) -> UInt8[np.ndarray, "n"]:
-    """Read the state byte of each frame; 0 for frames that a killed run did not get to."""
-    state = np.zeros(count, np.uint8)
-    if files.state.is_file() and files.frames.is_file():
-        stored = np.frombuffer(files.state.read_bytes(), np.uint8)[:count]
-        state[: len(stored)] = stored
-    return state
+def stored_records(files: CacheFiles, count: int, size: tuple[int, int]) -> np.ndarray:
+    """Read the record of each frame; 0 for frames that a killed run did not get to.
+
+    Where the frames are cut short, as after a power cut, none of them counts as decoded.
+    """
+    records = np.zeros(count, RECORD)
+    if has_length(files, count, size):
+        stored = read_records(files.frames)[:count]
+        records[: len(stored)] = stored
+    return records
+
+
+def has_length(files: CacheFiles, count: int, size: tuple[int, int]) -> bool:
+    """Whether the file of frames is there and holds as many bytes as these frames have."""
+    frames = files.frames
+    return frames.is_file() and frames.stat().st_size == count * size[0] * size[1] * 3
 
 
 def said_broken(files: CacheFiles) -> dict[int, str]:
@@ -100,7 +107,7 @@ def _is_ours(about: Mapping[str, Any]) -> bool:
     """Whether a description has all fields; an incomplete one is made anew."""
     broken, count, fault = about.get("broken"), about.get("count"), about.get("fault", False)
     return (
-        about.get("format") == _FORMAT
+        about.get("format") == FORMAT
         and type(count) is int
         and count >= 0
         and (fault is None or isinstance(fault, str))
@@ -119,7 +126,7 @@ def write_about(
 ) -> None:
     """Write the description of a complete cache."""
     about = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "sequence": sequence.id,
         "size": size,
         "count": count,
@@ -150,7 +157,7 @@ def _key(sequence: FrameSequence, size: tuple[int, int]) -> str:
     files = sequence.files if sequence.video is None else (sequence.video,)
     lens = sequence.camera.lens
     K = None if lens is None else sequence.camera.camera.K.tolist()
-    digest = hashlib.sha256(repr((_FORMAT, size, sequence.shape, lens, K)).encode())
+    digest = hashlib.sha256(repr((FORMAT, size, sequence.shape, lens, K)).encode())
     for file in files:
         digest.update(f"{file.name}\0{_stamp(file)}\n".encode())
     return digest.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Checkpoints: the state of a run on disk. Writes are atomic."""
 
 import io
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,14 @@ from torch.optim import Optimizer
 
 from rilievo.errors import InputError, MissingExtraError
 from rilievo.io.atomic import replacing
+from rilievo.io.facts import FileSum
 from rilievo.io.limits import check_regular, printable, reason
+from rilievo.train.journal import stored_logs
 from rilievo.train.stored_optimizer import load_optimizer
 
 CHECKPOINT = "checkpoint.pt"
+_SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _KINDS = {"learner": OrderedDict, "optimizer": dict, "scaler": dict, "step": int, "skipped": list}
 _KINDS |= {"seconds": float, "best": tuple, "warned": list}
 
@@ -34,6 +39,8 @@ class RunState:
         best_error: Least error on the held-out targets; infinite before the first validation.
         best_step: Step that had this error.
         warned: Kinds of warnings that were given.
+        logs: Texts of the logs by name; None in checkpoints of rilievo 0.1.
+        sums: Size and sha256 of the best weights and the pictures, as they were written.
     """
 
     learner: nn.Module
@@ -45,6 +52,8 @@ class RunState:
     best_error: float = float("inf")
     best_step: int = 0
     warned: set[str] = field(default_factory=set)
+    logs: dict[str, str] | None = None
+    sums: dict[str, FileSum] = field(default_factory=dict)
 
 
 def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
@@ -69,6 +78,8 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "seconds": state.seconds,
         "best": (state.best_error, state.best_step),
         "warned": sorted(state.warned),
+        "logs": state.logs,
+        "sums": {name: (each.bytes, each.sha256) for name, each in state.sums.items()},
     }
     # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
     buffer = io.BytesIO()
@@ -105,10 +116,21 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         state.seconds, state.warned = entries["seconds"], set(map(str, entries["warned"]))
         least, step = entries["best"]
         state.best_error, state.best_step = float(least), int(step)
+        state.logs = stored_logs(entries.get("logs"))
+        state.sums = _stored_sums(entries.get("sums", {}))
     except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{printable(path)}: is a checkpoint of another network or version: {reason(error)}"
         ) from error
+
+
+def _stored_sums(entry: Any) -> dict[str, FileSum]:
+    sums = {}
+    for name, (size, sha256) in entry.items():
+        if type(size) is not int or not _SUMMED.fullmatch(name) or not _SHA256.fullmatch(sha256):
+            raise ValueError("its sums are of no files of a run")
+        sums[name] = FileSum(bytes=size, sha256=sha256)
+    return sums
 
 
 def save_weights(networks: nn.Module, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Log rows that a run on video writes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,15 @@ class WarningRow:
 class Log(Journal):
     """Logs of a run; a context manager that closes them."""
 
-    def __init__(self, run: Path, *, step: int, tensorboard: bool, writes: bool = True) -> None:
+    def __init__(
+        self,
+        run: Path,
+        *,
+        step: int,
+        tensorboard: bool,
+        writes: bool = True,
+        kept: Mapping[str, str] | None = None,
+    ) -> None:
         """Open the logs.
 
         Args:
@@ -86,13 +95,14 @@ class Log(Journal):
             step: Step that the run resumes from; later rows are deleted.
             tensorboard: Whether to write events for TensorBoard too.
             writes: Whether this process is the one that writes.
+            kept: Texts of the logs at that step, by name.
 
         Raises:
             MissingExtraError: If TensorBoard is asked for and not installed.
         """
         self._writes = writes
         names = LOGS if writes else ()
-        super().__init__(run, names, step=step, tensorboard=tensorboard, extra="train")
+        super().__init__(run, names, step=step, tensorboard=tensorboard, extra="train", kept=kept)
 
     def __enter__(self) -> "Log":
         return self

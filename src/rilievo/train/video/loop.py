@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, OptionError
+from rilievo.io.sums import sum_of
 from rilievo.models.video_run import WEIGHTS
 from rilievo.networks.memory import is_out_of_memory
 from rilievo.train.progress import Progress, listed
@@ -73,7 +74,13 @@ class Loop:
         speaks = self._fabric.is_global_zero
         tensorboard = options.tensorboard and speaks
         with (
-            Log(self._run, step=state.step, tensorboard=tensorboard, writes=speaks) as log,
+            Log(
+                self._run,
+                step=state.step,
+                tensorboard=tensorboard,
+                writes=speaks,
+                kept=state.logs,
+            ) as log,
             Progress(
                 steps=course.steps, done=state.step, images=course.images, shown=speaks
             ) as progress,
@@ -94,7 +101,7 @@ class Loop:
                     options.stop_at,
                     course.steps,
                 ):
-                    self._save()
+                    self._save(log)
                 if state.step == options.stop_at and state.step < course.steps:
                     return False
         return True
@@ -187,7 +194,11 @@ class Loop:
 
     def _validate(self, log: Log) -> None:
         held_out, state = self._frames.held_out, self.state
-        save_pictures(self._learner, self._frames, self._run, log, self._fabric, state.step)
+        picture = save_pictures(
+            self._learner, self._frames, self._run, log, self._fabric, state.step
+        )
+        if picture is not None:
+            self._note_sum(picture)
         if not len(held_out):
             return
         scores = validate(self._learner, held_out, self._fabric, state.skipped)
@@ -198,6 +209,11 @@ class Loop:
             state.best_error, state.best_step = row.warp_error, state.step
             if self._fabric.is_global_zero:
                 save_weights(self._learner.networks, self._run / BEST / WEIGHTS)
+                self._note_sum(self._run / BEST / WEIGHTS)
+
+    def _note_sum(self, path: Path) -> None:
+        """Note what was written, since a power cut may take it before the end of the run."""
+        self.state.sums[path.relative_to(self._run).as_posix()] = sum_of(path)
 
     def _restore(self) -> None:
         path = self._run / CHECKPOINT
@@ -207,12 +223,13 @@ class Loop:
         self._watch.said = self.state.warned
         self._fabric.barrier()
 
-    def _save(self) -> None:
+    def _save(self, log: Log) -> None:
         """Save the state before the weights: a run resumes from the state, which includes them."""
         with self._failures():
             # No run could resume from weights that are not finite.
             check_finite("network", *self._learner.parameters())
         if self._fabric.is_global_zero:
+            self.state.logs = log.texts()
             save_checkpoint(self.state, self._run / CHECKPOINT, fingerprint=self._fingerprint)
             save_weights(self._learner.networks, self._run / WEIGHTS)
         self._fabric.barrier()

@@ -24,29 +24,34 @@ FOLDER = "pictures"
 @torch.no_grad()
 def save_pictures(
     learner: Learner, frames: VideoFrames, run: Path, log: Log, fabric: Any, step: int
-) -> None:
+) -> Path | None:
     """Write a picture of the first held-out target, or of the first training target without any.
 
     A target with a broken frame gets no picture.
+
+    Returns:
+        The file; None where none was written.
 
     Raises:
         OutputError: If the file cannot be written.
     """
     if not fabric.is_global_zero:
-        return
+        return None
     shown = frames.held_out if len(frames.held_out) else frames.training
     try:
         one = shown.views_of(0, rng=np.random.default_rng(0))
     except InputError:
-        return
+        return None
     views = collate([one], fabric.device)
     learner.eval()
     with fabric.autocast():
         picture = picture_of(learner.explain(views=views, generator=None))
     make_folder(run / FOLDER)
-    with replacing(run / FOLDER / f"step-{step:07d}.png") as part:
+    path = run / FOLDER / f"step-{step:07d}.png"
+    with replacing(path) as part:
         write_png(part, picture, {})
     log.show("pictures", picture, step)
+    return path
 
 
 def picture_of(explained: Explained) -> UInt8[np.ndarray, "h w 3"]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing, sweep_parts
 from rilievo.io.checksums import write_checksums
+from rilievo.io.facts import FileSum
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
 from rilievo.io.marks import is_torn
@@ -94,7 +95,7 @@ def train_video(
         return None
     if fabric.is_global_zero:
         loop.write_weights()
-        _finish(run, loop.record())
+        _finish(run, loop.record(), loop.state.sums)
     fabric.barrier()
     return read_record(run)
 
@@ -157,12 +158,12 @@ def _fingerprint(config: VideoConfig, processes: int) -> str:
     return hashlib.sha256(f"{processes} {to_json(config)}".encode()).hexdigest()
 
 
-def _finish(run: Path, record: VideoRecord) -> None:
+def _finish(run: Path, record: VideoRecord, written: Mapping[str, FileSum]) -> None:
     """Write the record after the weights, and delete the checkpoint once all is synced."""
     with replacing(run / RECORD) as part:
         part.write_text(to_json(record, indent=2), encoding="utf-8")
     best = [f"{BEST}/{name}" for name in (CONFIG, WEIGHTS)]
-    write_checksums(run, (CONFIG, WEIGHTS, RECORD, *best, *LOGS))
+    write_checksums(run, (CONFIG, WEIGHTS, RECORD, *best, *LOGS), known=written)
     (run / CHECKPOINT).unlink(missing_ok=True)
 
 

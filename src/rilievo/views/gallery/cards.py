@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +14,9 @@ from rilievo.metrics.metric import Better
 from rilievo.views.disagreement import disagreement
 from rilievo.views.exhibition import Column, Exhibit, Exhibition, notes_of
 from rilievo.views.gallery.pictures import Picture, pictures_of
+
+PICTURES = "pictures"
+"""Folder of the pictures beside a page."""
 
 CAPTIONED = 3
 """Metrics under a picture; all of them are one click away."""
@@ -43,17 +46,20 @@ class Beside:
 
     Attributes:
         folder: Of the page.
+        written: Paths of the pictures, relative to the folder.
     """
 
     folder: Path
+    written: list[str] = field(default_factory=list)
 
     def address(self, name: str, jpeg: bytes) -> str:
         """A relative path, made of digits alone: ids may hold anything."""
-        path = self.folder / "pictures" / f"{name}.jpg"
+        path = self.folder / PICTURES / f"{name}.jpg"
         make_folder(path.parent)
         with replacing(path) as part:
             part.write_bytes(jpeg)
-        return f"pictures/{name}.jpg"
+        self.written.append(f"{PICTURES}/{name}.jpg")
+        return self.written[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,18 @@
 """``report``: what the targets show as a page that opens from disk."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError, RilievoError
-from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.atomic import is_part, make_folder, remove, replacing, sweep_parts
+from rilievo.io.checksums import CHECKSUMS, beside, write_beside, write_checksums
 from rilievo.io.limits import printable
 from rilievo.io.markup import Markup
 from rilievo.predicting.summary import Tally
 from rilievo.views.exhibition import Exhibition
-from rilievo.views.gallery.cards import Beside, Cards, InPage, sortables
+from rilievo.views.gallery.cards import PICTURES, Beside, Cards, InPage, sortables
 from rilievo.views.gallery.page import page
 from rilievo.views.options import SourceOptions
 from rilievo.views.targets import open_targets
@@ -20,6 +22,7 @@ MOST_IN_PAGE = 60
 
 INDEX = "index.html"
 _SUFFIXES = (".html", ".htm")
+_PICTURE = re.compile(r"\d{6,}-\d+\.jpg")
 _OURS = 'name="generator" content="rilievo report '
 
 
@@ -72,6 +75,9 @@ def write_gallery(
     if alone:
         _check_count(exhibition, output)
     make_folder(path.parent)
+    sweep_parts(path.parent)
+    sums = beside(path) if alone else path.parent / CHECKSUMS
+    remove(sums)  # of what is replaced now
     place = InPage() if alone else Beside(folder=path.parent)
     cards = Cards(exhibition=exhibition, place=place, sortables=sortables(exhibition))
     failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
@@ -86,6 +92,10 @@ def write_gallery(
         drawn = _drawn(exhibition, cards, tally, failed, faults)
         file.writelines(page(exhibition, drawn, cards.sortables, failed))
         exhibition.check_shown(failed)
+    if isinstance(place, Beside):
+        write_checksums(path.parent, (INDEX, *place.written))
+    else:
+        write_beside(path)
     return Reported(
         page=path,
         images=len(exhibition.ids) + len(exhibition.absent) - len(failed),
@@ -133,7 +143,14 @@ def _check_ours(path: Path, *, alone: bool) -> None:
             if _OURS in file.read(4096):
                 return
         raise OutputError(f"{printable(path)}: rilievo did not write this page; choose another -o")
-    if not alone and path.parent.is_dir() and any(path.parent.iterdir()):
+    if not alone and path.parent.is_dir() and not all(map(_is_left, path.parent.iterdir())):
         raise OutputError(
             f"{printable(path.parent)}: holds files but no report of ours; choose another folder"
         )
+
+
+def _is_left(path: Path) -> bool:
+    """Whether this is what a report leaves that is killed before its page is whole."""
+    if path.name == PICTURES and path.is_dir():
+        return all(_PICTURE.fullmatch(each.name) or is_part(each.name) for each in path.iterdir())
+    return is_part(path.name)

@@ -1,0 +1,102 @@
+"""The cache of decoded frames after a power cut: what was lost is decoded again, or is told."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clips import Clip, numbered, write_clip
+from footage import write_frames
+from rilievo.io.verification import verify
+from rilievo.train.video import cache as cache_module
+from rilievo.train.video.cache import cached
+from rilievo.train.video.cache_files import cache_files
+from rilievo.train.video.config import VideoData
+from rilievo.train.video.sequences import FrameSequence
+from rilievo.train.video.sources import list_sequences
+
+SIZE = (32, 64)
+
+
+def sequence_of(root: Path) -> FrameSequence:
+    [found] = list_sequences(VideoData(roots=(str(root),), fov=60.0))
+    return found
+
+
+def test_frames_that_were_cut_short_are_decoded_again(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", [0, 3, 6])
+    sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
+    whole = [cached(sequence, SIZE, folder).frame(index).copy() for index in range(3)]
+    path = cache_files(sequence, SIZE, folder).frames
+    os.truncate(path, path.stat().st_size - 1)
+    [fault] = verify(folder).faults
+    assert fault.file == str(path)
+    found = cached(sequence, SIZE, folder)
+    for index in range(3):
+        np.testing.assert_array_equal(found.frame(index), whole[index])
+
+
+def test_a_video_that_was_cut_short_is_decoded_again(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", Clip(pictures=numbered(3)))
+    sequence, folder = sequence_of(tmp_path / "clip.mp4"), tmp_path / "cache"
+    before = cached(sequence, SIZE, folder)
+    last = before.frame(2).copy()
+    size = before.path.stat().st_size
+    for length in (size - 1, size + 1):
+        os.truncate(before.path, length)
+        np.testing.assert_array_equal(cached(sequence, SIZE, folder).frame(2), last)
+        assert before.path.stat().st_size == size
+
+
+def test_frames_that_a_power_cut_left_as_zeros_are_decoded_again(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", [0, 3, 6])
+    sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
+    before = cached(sequence, SIZE, folder, wanted=[0, 1])
+    with before.path.open("r+b") as file:
+        file.write(bytes(SIZE[0] * SIZE[1] * 3))
+    [fault] = verify(folder).faults
+    assert "frame 0 differs" in fault.what
+    found, expected = cached(sequence, SIZE, folder), cached(sequence, SIZE, tmp_path / "whole")
+    for index in range(3):
+        np.testing.assert_array_equal(found.frame(index), expected.frame(index))
+    assert verify(folder).is_whole
+
+
+def test_records_are_written_after_their_frames_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_frames(tmp_path / "clip", [0, 3, 6])
+    sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
+    calls: list[str] = []
+    sync, write = os.fsync, os.pwrite
+
+    def name(file: int) -> str:
+        return Path(os.readlink(f"/proc/self/fd/{file}")).suffix
+
+    def synced(file: int) -> None:
+        calls.append(f"sync{name(file)}")
+        sync(file)
+
+    def written(file: int, data: bytes, offset: int) -> int:
+        calls.append(f"write{name(file)}")
+        return write(file, data, offset)
+
+    monkeypatch.setattr(cache_module, "_GROUP", 2)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "pwrite", written)
+    cached(sequence, SIZE, folder)
+    group = ["write.frames"] * 2 + ["sync.frames"] + ["write.sums"] * 2
+    last = ["write.frames", "sync.frames", "write.sums", "sync.sums"]
+    assert [call for call in calls if call.endswith((".frames", ".sums"))] == [*group, *last]
+
+
+def test_a_description_that_a_power_cut_took_is_written_again(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", [0, 3])
+    sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
+    cached(sequence, SIZE, folder)
+    about = cache_files(sequence, SIZE, folder).about
+    before = about.read_bytes()
+    about.unlink()
+    cached(sequence, SIZE, folder)
+    assert about.read_bytes() == before
