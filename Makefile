@@ -100,7 +100,7 @@ $(VENV)/core: pyproject.toml
 	touch $@
 
 $(VENV)/test: $(VENV)/core
-	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,probe,train,video]' --group test
+	$(BIN)/pip install --quiet --editable '.[diffusion,evaluate,exr,fast,heic,hub,probe,serve,train,video]' --group test
 	touch $@
 
 # Broken files for every reader, kills at any moment, starved machines: a quarter of an hour.

@@ -88,6 +88,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="a page in the browser: photograph in, depth and surface out",
         module="rilievo.cli.app",
     ),
+    "serve": Command(
+        summary="an HTTP interface: photographs in, depth and measurements out",
+        module="rilievo.cli.serve",
+    ),
     "view": Command(
         summary="a dataset, predictions or evaluations in FiftyOne",
         module="rilievo.cli.view",
