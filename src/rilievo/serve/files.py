@@ -84,7 +84,7 @@ class Written:
         media_type: Its type.
         content: All of it where it is small; its files are removed already then.
         paths: One file to be sent as it is, or several to be packed.
-        bytes: Size of what is sent; None of a zip.
+        size: Bytes that are sent; None of a zip.
         folder: Folder of the files.
     """
 
@@ -92,12 +92,12 @@ class Written:
     media_type: str
     content: bytes | None = None
     paths: tuple[Path, ...] = ()
-    bytes: int | None = None
+    size: int | None = None
     folder: RequestFolder
 
     def chunks(self) -> Iterator[bytes]:
         """The content of the files, in pieces."""
-        return _packed(self.paths) if self.bytes is None else _read(self.paths[0])
+        return _packed(self.paths) if self.size is None else _read(self.paths[0])
 
     def remove(self) -> None:
         """Remove the files."""
@@ -160,10 +160,10 @@ def write(
 def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
     kind = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     if size > _SMALL:
-        return Written(name=path.name, media_type=kind, paths=(path,), bytes=size, folder=folder)
+        return Written(name=path.name, media_type=kind, paths=(path,), size=size, folder=folder)
     content = path.read_bytes()
     folder.remove()
-    return Written(name=path.name, media_type=kind, content=content, bytes=size, folder=folder)
+    return Written(name=path.name, media_type=kind, content=content, size=size, folder=folder)
 
 
 def _can(prediction: Prediction, name: str) -> bool:

@@ -52,6 +52,7 @@ class _Waiting:
     model: Model
     photo: Photo
     future: "asyncio.Future[Inference]"
+    is_wanted: Callable[[], bool]
 
     @property
     def key(self) -> tuple[Variant, tuple[int, int]]:
@@ -84,6 +85,7 @@ class Networks:
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loading = asyncio.Lock()
         self._waiting: deque[_Waiting] = deque()
+        self._running: list[_Waiting] = []
         self._arrival = asyncio.Event()
         self._pool = ThreadPoolExecutor(1, "network")
         self._loader = ThreadPoolExecutor(1, "load")
@@ -116,18 +118,26 @@ class Networks:
         """
         return variant.refined(await self._plain(variant.name))
 
-    async def infer(self, variant: Variant, photo: Photo) -> Inference:
+    async def infer(
+        self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Inference:
         """One photograph's answer, at the network's resolution.
+
+        Args:
+            variant: Model and refinements.
+            photo: The photograph.
+            is_wanted: Whether somebody still waits for it; the network does not run otherwise.
 
         Raises:
             RilievoError: If the model cannot be loaded or fails.
+            GivenUp: If nobody waits for it any more.
         """
         model = await self.model(variant)
         loop = asyncio.get_running_loop()
         if self._work is None:
             self._work = loop.create_task(self._run(), name="networks")
         future: asyncio.Future[Inference] = loop.create_future()
-        self._waiting.append(_Waiting(variant, model, photo, future))
+        self._waiting.append(_Waiting(variant, model, photo, future, is_wanted))
         self._arrival.set()
         return await future
 
@@ -137,7 +147,7 @@ class Networks:
             self._work.cancel()
             with suppress(asyncio.CancelledError):
                 await self._work
-        for each in self._waiting:
+        for each in (*self._waiting, *self._running):
             if not each.future.done():
                 each.future.set_exception(GivenUp())
         self._waiting.clear()
@@ -164,7 +174,9 @@ class Networks:
             await self._arrival.wait()
             batch = await self._next_batch()
             if batch:
+                self._running = batch
                 await self._answer(batch)
+                self._running = []
 
     async def _next_batch(self) -> list[_Waiting]:
         """The oldest photograph that waits and others like it; empty where nobody waits."""
@@ -189,6 +201,9 @@ class Networks:
         return sum(each.key == key for each in self._waiting)
 
     def _drop_given_up(self) -> None:
+        for each in self._waiting:
+            if not each.future.done() and not each.is_wanted():
+                each.future.set_exception(GivenUp())
         self._waiting = deque(each for each in self._waiting if not each.future.done())
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:

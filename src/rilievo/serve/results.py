@@ -13,6 +13,7 @@ from rilievo.models.trimming import border_note
 from rilievo.predicting.focal import with_camera
 from rilievo.predicting.metres import joined, trust, with_markers, with_metres, with_own_depth
 from rilievo.serve.asked import Asked, Point
+from rilievo.serve.refusals import in_request_words
 from rilievo.serve.uploads import NamedImage
 from rilievo.types import Photo, Prediction
 
@@ -48,7 +49,15 @@ def read_image(content: bytes, name: str, asked: Asked, *, max_pixels: int) -> P
     return with_camera(photo, options.given_camera, asked.fov)
 
 
-def finish(model: Model, inference: Inference, photo: Photo, asked: Asked, shown: str) -> Result:
+def finish(
+    model: Model,
+    inference: Inference,
+    photo: Photo,
+    asked: Asked,
+    *,
+    shown: str,
+    without_normals: bool = False,
+) -> Result:
     """Bring an answer to the photograph's size, and to metres where a size is known.
 
     Args:
@@ -57,11 +66,16 @@ def finish(model: Model, inference: Inference, photo: Photo, asked: Asked, shown
         photo: Photograph of the request.
         asked: Parameters of the request.
         shown: Name of the model for clients; that of a file may be a path of the server.
+        without_normals: Whether nothing is made of normals, which saves time.
 
     Raises:
         RilievoError: If that cannot be done.
     """
-    prediction, metres = model.finish(inference, photo), asked.metres()
+    metres = asked.metres()
+    if without_normals and metres.camera_height is None:
+        # Sharpening follows the edges for two fields then, instead of five.
+        inference = replace(inference, normals=None)
+    prediction = model.finish(inference, photo)
     if asked.markers is not None:
         prediction, found = with_markers(prediction, asked.markers)
         metres = joined(found, metres)
@@ -73,7 +87,8 @@ def finish(model: Model, inference: Inference, photo: Photo, asked: Asked, shown
     if prediction.calibration is not None:
         remarks.append(trust(prediction.calibration))
     made_by = replace(prediction.made_by, model=shown)
-    return Result(prediction=prediction.but(made_by=made_by), remarks=tuple(filter(None, remarks)))
+    words = tuple(in_request_words(each) for each in filter(None, remarks))
+    return Result(prediction=prediction.but(made_by=made_by), remarks=words)
 
 
 def record(result: Result, points: list[Point]) -> dict[str, object]:
@@ -87,7 +102,8 @@ def record(result: Result, points: list[Point]) -> dict[str, object]:
         CalibrationError: If a point lies outside, or where there is no depth.
     """
     said: dict[str, object] = json.loads(to_json(describe(result.prediction)))
-    said.pop("files", None)
+    for name in ("files", "earlier", "run"):  # of files on a disk
+        said.pop(name, None)
     if points:
         said["at"] = [_value(result.prediction, u, v) for u, v in points]
     return {**said, "remarks": list(result.remarks)}

@@ -17,11 +17,12 @@ from rilievo.measure.record import measure_points, measured_record
 from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
+from rilievo.serve.jobs import Job
 from rilievo.serve.openapi import document
-from rilievo.serve.refusals import GivenUp, Refusal, refusal_of
+from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, refusal_of
 from rilievo.serve.results import record
 from rilievo.serve.sending import file_answer
-from rilievo.serve.service import Job, Service
+from rilievo.serve.service import Service
 from rilievo.serve.streaming import stream
 from rilievo.serve.turns import client_name
 from rilievo.serve.uploads import Upload
@@ -114,12 +115,15 @@ async def _predict(service: Service, request: Request) -> Response:
         raise
     job, turns = Job(upload, client), service.turns(upload, outputs)
     if outputs == (JSON,):
-        result = await service.in_turn(
-            turns, job, lambda job: service.predict(job, asked), _left(request)
+        result = await service.jobs.in_turn(
+            turns,
+            job,
+            lambda job: service.predict(job, asked, without_normals=True),
+            _left(request),
         )
         said = await service.in_worker(lambda: record(result, points))
         return JSONResponse(said)
-    result, written = await service.in_turn(
+    result, written = await service.jobs.in_turn(
         turns,
         job,
         lambda job: service.files(job, asked, outputs),
@@ -142,7 +146,7 @@ async def _measure(service: Service, request: Request) -> Response:
         upload.close()
         raise
     job = Job(upload, client)
-    result = await service.in_turn(
+    result = await service.jobs.in_turn(
         service.turns(upload), job, lambda job: service.predict(job, asked), _left(request)
     )
     prediction = result.prediction
@@ -150,7 +154,8 @@ async def _measure(service: Service, request: Request) -> Response:
     def measured() -> dict[str, object]:
         found = measure_points(prediction, points, angle=asked.angle)
         said = measured_record(found, prediction)
-        return {**said, "remarks": [*result.remarks, *found.remarks]}
+        remarks = (*result.remarks, *map(in_request_words, found.remarks))
+        return {**said, "remarks": remarks}
 
     return JSONResponse(await service.in_worker(measured))
 
@@ -191,7 +196,7 @@ async def _image(service: Service, url: str, upload: Upload, client: str) -> Upl
         return upload
     if service.options.urls == "off":
         raise Refusal(403, "this server takes no addresses of images: send the image itself")
-    if upload.bytes:
+    if upload.size:
         raise Refusal(400, "there is an image and the address of another: send one of the two")
     upload.close()
     return await service.fetched(url, client)

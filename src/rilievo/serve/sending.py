@@ -30,8 +30,8 @@ def file_answer(result: Result, written: Written, seconds: float) -> Response:
         headers["X-Remarks"] = remarks[:_LONGEST_REMARKS]
     if written.content is not None:
         return Response(written.content, media_type=written.media_type, headers=headers)
-    if written.bytes is not None:
-        headers["Content-Length"] = str(written.bytes)
+    if written.size is not None:
+        headers["Content-Length"] = str(written.size)
     return _FilesResponse(written, headers, seconds)
 
 
@@ -39,13 +39,9 @@ class _FilesResponse(Response):
     """Files that are removed when they are sent, or when the client leaves or is too slow."""
 
     def __init__(self, written: Written, headers: dict[str, str], seconds: float) -> None:
+        super().__init__(None, headers=headers, media_type=written.media_type)
         self._written, self._seconds = written, seconds
-        self.status_code, self.background = 200, None
-        self.body = b""
-        self.media_type = written.media_type
-        self.init_headers(headers)
-        # Set by Starlette for an empty body.
-        if written.bytes is None:
+        if written.size is None:  # a zip is as long as it becomes
             del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,24 +1,23 @@
 """Work of the server: requests in turn through decoding, a network, and the writing of results."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
-from rilievo.models.base import Inference, Model
+from rilievo.io.output_table import Need
+from rilievo.io.outputs import parts_of
 from rilievo.serve.asked import Asked, PredictAsked
 from rilievo.serve.fetching import fetch_public
-from rilievo.serve.files import SURFACES, Written, available, write
+from rilievo.serve.files import JSON, SURFACES, Written, available, write
 from rilievo.serve.folders import Folders
+from rilievo.serve.jobs import Job, Jobs
 from rilievo.serve.metrics import Metrics
 from rilievo.serve.networks import Networks
 from rilievo.serve.offered import Offered
 from rilievo.serve.options import ServeOptions
-from rilievo.serve.refusals import GivenUp, busy
 from rilievo.serve.results import Result, finish, read_image
-from rilievo.serve.turns import Place, Turns
+from rilievo.serve.turns import Turns
 from rilievo.serve.uploads import Upload, Uploads
 from rilievo.types import Photo
 
@@ -32,32 +31,6 @@ _SPARE = 2
 """Places that one client alone never gets."""
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Job:
-    """One request at work.
-
-    Attributes:
-        upload: Image and form; closed when the work ends, if not before.
-        client: Who asks.
-        has_place: Whether its work has begun.
-        is_given_up: Whether nobody waits for it any more; the next step does not begin then.
-    """
-
-    upload: Upload
-    client: str
-    has_place: bool = False
-    is_given_up: bool = False
-
-    def check(self) -> None:
-        """End work that nobody waits for.
-
-        Raises:
-            GivenUp: If so.
-        """
-        if self.is_given_up:
-            raise GivenUp
 
 
 class Service:
@@ -96,7 +69,7 @@ class Service:
             max_bytes=options.max_bytes,
             seconds=options.upload_seconds,
         )
-        self._tasks: set[asyncio.Task[object]] = set()
+        self.jobs = Jobs(options.time_limit)
         self.streams = 0
         self._watch()
 
@@ -106,68 +79,23 @@ class Service:
         self.heavy.close()
         self._fetches.close()
         await self.networks.close()
-        for task in list(self._tasks):
-            with suppress(Exception):
-                await task
+        await self.jobs.finish()
         self._workers.shutdown(cancel_futures=True)
         self._heavy_worker.shutdown(cancel_futures=True)
         self._fetchers.shutdown(cancel_futures=True)
 
     def turns(self, upload: Upload, outputs: Sequence[str] = ()) -> Turns:
         """The places for a request: heavy ones for surfaces and large files."""
-        is_heavy = upload.bytes > _HEAVY_BYTES or not SURFACES.isdisjoint((*outputs,))
+        is_heavy = upload.size > _HEAVY_BYTES or not SURFACES.isdisjoint((*outputs,))
         return self.heavy if is_heavy or "all" in outputs else self.light
 
-    async def in_turn(
-        self,
-        turns: Turns,
-        job: Job,
-        work: Callable[[Job], Awaitable[T]],
-        left: Awaitable[object],
-        *,
-        unused: Callable[[T], None] = lambda result: None,
-    ) -> T:
-        """Do the work of a request once there is a place for it.
-
-        The place is taken until the work has really ended: a thread cannot be stopped.
+    async def predict(self, job: Job, asked: Asked, *, without_normals: bool = False) -> Result:
+        """Predict the image of a request.
 
         Args:
-            turns: Places.
             job: The request.
-            work: Its work.
-            left: Ends when the client leaves.
-            unused: Function that tidies up a result that nobody waits for any more.
-
-        Raises:
-            Refusal: If there are too many requests, or the time is over.
-            GivenUp: If the client left.
-        """
-        task = asyncio.create_task(self._placed(turns, job, work))
-        leaving = asyncio.ensure_future(left)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda ended: job.upload.close())
-        try:
-            await asyncio.wait(
-                {task, leaving},
-                timeout=self.options.time_limit,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if task.done():
-                return task.result()
-            if leaving.done():
-                raise GivenUp
-            raise busy(f"no result after {self.options.time_limit:g} s", turns.seconds_to_wait)
-        finally:
-            leaving.cancel()
-            if not task.done():
-                job.is_given_up = True
-                task.add_done_callback(lambda ended: _tidy(ended, unused))
-                if not job.has_place:
-                    task.cancel()
-
-    async def predict(self, job: Job, asked: Asked) -> Result:
-        """Predict the image of a request.
+            asked: Its parameters.
+            without_normals: Whether nothing is made of normals.
 
         Raises:
             RilievoError: If that cannot be done.
@@ -176,10 +104,17 @@ class Service:
         variant = asked.variant(self.offered.named(asked.model))
         photo = await self._decoded(job, asked)
         job.check()
-        inference = await self.networks.infer(variant, photo)
+        inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
         job.check()
         model = await self.networks.model(variant)
-        return await self._finished(model, inference, photo, asked)
+        shown = self.offered.shown(asked.model)
+
+        def work() -> Result:
+            return finish(
+                model, inference, photo, asked, shown=shown, without_normals=without_normals
+            )
+
+        return await self._in_thread(self._pool(photo.shape), work)
 
     async def files(
         self, job: Job, asked: PredictAsked, outputs: Sequence[str]
@@ -190,7 +125,10 @@ class Service:
             RilievoError: If that cannot be done.
             GivenUp: If nobody waits for it any more.
         """
-        result = await self.predict(job, asked)
+        is_plain = "all" not in outputs and Need.NORMALS not in parts_of(
+            [name for name in outputs if name != JSON]
+        )
+        result = await self.predict(job, asked, without_normals=is_plain)
         job.check()
         prediction = result.prediction
         names = available(prediction, outputs)
@@ -199,10 +137,7 @@ class Service:
         def work() -> Written:
             return write(prediction, names, saving, self.folders.make(job.client), stem)
 
-        height, width = prediction.shape
-        is_heavy = height * width > _HEAVY_PIXELS or not SURFACES.isdisjoint(names)
-        pool = self._heavy_worker if is_heavy else self._workers
-        return result, await self._in_thread(pool, work)
+        return result, await self._in_thread(self._pool(prediction.shape, names), work)
 
     async def decode(self, work: Callable[[], Photo]) -> Photo:
         """Read a photograph in a thread; networks wait a moment for it to fill a batch."""
@@ -245,22 +180,10 @@ class Service:
 
         return await self.decode(work)
 
-    async def _finished(
-        self, model: Model, inference: Inference, photo: Photo, asked: Asked
-    ) -> Result:
-        height, width = photo.shape
-        pool = self._heavy_worker if height * width > _HEAVY_PIXELS else self._workers
-        shown = self.offered.shown(asked.model)
-        return await self._in_thread(pool, lambda: finish(model, inference, photo, asked, shown))
-
-    async def _placed(self, turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]) -> T:
-        place: Place = await turns.take(job.client)
-        try:
-            job.has_place = True
-            job.check()
-            return await work(job)
-        finally:
-            place.give_back()
+    def _pool(self, shape: tuple[int, int], outputs: Sequence[str] = ()) -> Executor:
+        """The threads that write results of a photograph of this size."""
+        is_heavy = shape[0] * shape[1] > _HEAVY_PIXELS or not SURFACES.isdisjoint(outputs)
+        return self._heavy_worker if is_heavy else self._workers
 
     async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
@@ -281,9 +204,3 @@ class Service:
 
     def _disk_bytes(self) -> int:
         return self.folders.disk.taken
-
-
-def _tidy(task: "asyncio.Task[T]", unused: Callable[[T], None]) -> None:
-    """Take note of how work ended that nobody waits for."""
-    if not task.cancelled() and task.exception() is None:
-        unused(task.result())

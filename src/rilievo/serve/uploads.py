@@ -39,7 +39,7 @@ class Upload:
     Attributes:
         name: Name of the file without folders and suffix: letters, digits, '-', '_' and '.'.
         fields: Parameters, each with its values.
-        bytes: Size of the image file; 0 where there is none.
+        size: Bytes of the image file; 0 where there is none.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Upload:
         self.name, self.fields = name, dict(fields or {})
         self._file, self._on_close = file, on_close
         file.seek(0, os.SEEK_END)
-        self.bytes = file.tell()
+        self.size = file.tell()
 
     def read(self) -> bytes:
         """The content of the image file."""
