@@ -92,6 +92,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="a folder for any static host: depth in the visitor's browser, no server",
         module="rilievo.cli.page",
     ),
+    "serve": Command(
+        summary="an HTTP interface: photographs in, depth and measurements out",
+        module="rilievo.cli.serve",
+    ),
     "view": Command(
         summary="a dataset, predictions or evaluations in FiftyOne",
         module="rilievo.cli.view",

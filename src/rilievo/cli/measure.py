@@ -4,7 +4,7 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
@@ -13,12 +13,11 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable
-from rilievo.measure import Measurement, angle, area, height, length
+from rilievo.measure.record import measure_points, measured_record
 from rilievo.models import DEFAULT_MODEL
 from rilievo.predicting.images import predict
 from rilievo.predicting.metres import trust
 from rilievo.predicting.options import PredictOptions
-from rilievo.types import Prediction
 
 _Point = tuple[float, float]
 
@@ -82,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         ),
     )
     points = [_point(text) for text in given.points]
-    what = _what(given, points)
+    _check_count(given, points)
     # The same names, checks and refusals as those of 'rilievo predict'.
     options = PredictOptions(
         known=given.known,
@@ -109,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
             own_depth=given.own_depth == "on",
             trim=given.trim == "on",
         )
-    measured = _measured(prediction, what, points)
+    measured = measure_points(prediction, points, angle=given.angle)
     doubted = [str(each.message) for each in doubts if issubclass(each.category, UserWarning)]
     calibration = prediction.calibration
     if calibration is not None and calibration.own_depth is not None:
@@ -117,7 +116,8 @@ def main(arguments: Sequence[str]) -> int:
     for remark in (*doubted, *measured.remarks):
         complain(f"{printable(given.photo)}: {remark}")
     with printing():
-        print(_as_json(measured, prediction) if given.json else f"{measured.what}: {measured}")
+        text = json.dumps(measured_record(measured, prediction), indent=1)
+        print(text if given.json else f"{measured.what}: {measured}")
     return 0
 
 
@@ -131,39 +131,10 @@ def _point(text: str) -> _Point:
     return u, v
 
 
-def _what(
-    given: _Arguments, points: Sequence[_Point]
-) -> Literal["height", "length", "area", "angle"]:
-    if given.angle:
-        if len(points) != 2:
-            raise OptionError(f"--angle takes two points, got {len(points)}")
-        return "angle"
+def _check_count(given: _Arguments, points: Sequence[_Point]) -> None:
+    if given.angle and len(points) != 2:
+        raise OptionError(f"--angle takes two points, got {len(points)}")
     if not points:
         raise OptionError(
             "name points U,V: one for a height, two for a length, three or more for an area"
         )
-    if len(points) == 1:
-        return "height"
-    return "length" if len(points) == 2 else "area"
-
-
-def _measured(prediction: Prediction, what: str, points: Sequence[_Point]) -> Measurement:
-    if what == "area":
-        return area(prediction, points)
-    if what == "height":
-        return height(prediction, points[0])
-    return (angle if what == "angle" else length)(prediction, points[0], points[1])
-
-
-def _as_json(measured: Measurement, prediction: Prediction) -> str:
-    calibration = prediction.calibration
-    return json.dumps(
-        {
-            **asdict(measured),
-            "unit": measured.unit,
-            "coverage": 0.8,
-            "calibration": None if calibration is None else asdict(calibration),
-            "camera": None if prediction.camera is None else prediction.camera.source,
-        },
-        indent=1,
-    )

@@ -1,0 +1,149 @@
+"""``rilievo serve`` under load: requests a second against a folder, errors, memory."""
+
+import http.client
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.measure import BenchmarkError, rilievo_command, spread
+from benchmarks.photographs import SIDE, make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+from benchmarks.throughput import pipeline_rate
+
+CLIENTS = 16
+LEAST_SHARE = 0.9
+GROWTH = 1.1
+"""Memory of the server after all rounds over that after the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Load:
+    """One round of requests: answers a second, seconds of each, and those that failed."""
+
+    rate: float
+    seconds: Sequence[float]
+    failures: int
+
+
+def run(settings: Settings) -> Report:
+    if find_spec("starlette") is None:
+        raise BenchmarkError("starlette is not installed: pip install 'rilievo[serve]'")
+    count, rounds = settings.count(200, quick=24), settings.count(5, quick=2)
+    folder = settings.work / "photographs"
+    photos = [path.read_bytes() for path in make_photographs(folder, count)]
+    folder_rate = pipeline_rate(settings.weights, folder, settings.folder("output"))
+    loads: list[_Load] = []
+    folders: list[float] = []
+    memory: list[float] = []
+    for _ in range(rounds):
+        folders.append(folder_rate())
+        with _server(settings) as (port, pid):
+            _ask_all(port, photos[:CLIENTS])
+            for part in range(2):
+                loads.append(_ask_all(port, photos))
+                memory.append(_megabytes(pid))
+                if part == 0:
+                    first = memory[-1]
+        growth = memory[-1] / first
+        memory[-2:] = [first, growth]
+    return _report(count, folders, loads, memory)
+
+
+def _report(
+    count: int, folders: Sequence[float], loads: Sequence[_Load], memory: Sequence[float]
+) -> Report:
+    rate, folder = spread([load.rate for load in loads]), spread(folders)
+    failures = sum(load.failures for load in loads)
+    seconds = sorted(each for load in loads for each in load.seconds)
+    growth = max(memory[1::2])
+    share = rate.median / folder.median
+    return Report(
+        name="serve",
+        about=(
+            f"{count} requests of {SIDE}x{SIDE} JPEG photographs from {CLIENTS} clients on the "
+            "same machine, for colour pictures, against `predict_files` over the same "
+            "photographs, in turns; loading is left out of both. The clients take their share of "
+            "the cores. Memory is what the server holds (RSS) after one round and after two."
+        ),
+        tables=(
+            Table(
+                columns=("what", "median (least to most)"),
+                rows=(
+                    ("folder [photographs a second]", str(folder)),
+                    ("server [answers a second]", str(rate)),
+                    ("an answer [s]", str(spread(seconds))),
+                    ("95 of 100 answers within [s]", f"{seconds[int(0.95 * len(seconds))]:.3g}"),
+                    ("memory after one round [MB]", f"{statistics.median(memory[::2]):.0f}"),
+                ),
+            ),
+        ),
+        bars=(
+            Bar(
+                promise=f"at least {LEAST_SHARE:.0%} of the folder's speed",
+                measured=f"{share:.0%}",
+                kept=share >= LEAST_SHARE,
+            ),
+            Bar(promise="no error", measured=f"{failures} errors", kept=not failures),
+            Bar(
+                promise="memory does not grow with the number of requests",
+                measured=f"{growth:.2f} times after as many again",
+                kept=growth <= GROWTH,
+            ),
+        ),
+    )
+
+
+def _ask_all(port: int, photos: Sequence[bytes]) -> _Load:
+    """Send every photograph once, from all clients at the same time."""
+    seconds: list[float] = []
+    failures = 0
+    kept = threading.local()
+
+    def ask(photo: bytes) -> float | None:
+        if not hasattr(kept, "connection"):
+            kept.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        begin = time.perf_counter()
+        kept.connection.request("POST", "/v1/predict?save=colour", photo)
+        answer = kept.connection.getresponse()
+        content = answer.read()
+        is_good = answer.status == 200 and content.startswith(b"\x89PNG")
+        return time.perf_counter() - begin if is_good else None
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for took in clients.map(ask, photos):
+            if took is None:
+                failures += 1
+            else:
+                seconds.append(took)
+    whole = time.perf_counter() - start
+    return _Load(rate=len(seconds) / whole, seconds=seconds, failures=failures)
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[tuple[int, int]]:
+    options = ["--port", "0", "--queue", "256", *settings.model_options]
+    command = [str(part) for part in rilievo_command("serve", *options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None, "asked for above"
+        try:
+            line = process.stdout.readline()
+            if not line.startswith("serving: "):
+                raise BenchmarkError(f"the server did not start: {line}")
+            yield int(line.partition(";")[0].rstrip("/").rpartition(":")[2]), process.pid
+        finally:
+            process.terminate()
+
+
+def _megabytes(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    [line] = [line for line in lines if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024

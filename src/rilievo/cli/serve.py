@@ -1,0 +1,44 @@
+"""``rilievo serve``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain, printing
+from rilievo.serve.options import ServeOptions
+from rilievo.serve.server import serve
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    options: Annotated[ServeOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve depth, normals, surfaces and measurements over HTTP until stopped.
+
+    Returns:
+        0 when it was stopped in good order, 2 for wrong use, 130 when the user stopped it.
+    """
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo serve",
+        description="Depth, normals, surfaces and measurements over HTTP.",
+        examples=(
+            "rilievo serve",
+            "rilievo serve --host 0.0.0.0 --token-file tokens.txt --hosts depth.example.org",
+        ),
+    ).options
+
+    def ready(address: str) -> None:
+        with printing():
+            print(f"serving: {address}; Ctrl-C ends it", flush=True)
+        if not given.is_private and not given.tokens():
+            complain("rilievo serve: whoever reaches this address may use it; see --token-file")
+
+    serve(given, ready)
+    return 0

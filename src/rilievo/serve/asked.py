@@ -1,0 +1,296 @@
+"""Parameters of requests: names, types, limits and help, which the OpenAPI document shows.
+
+They are the options of ``rilievo predict`` and ``rilievo measure`` by the same names, with the same
+checks. No parameter names a file of the server.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rilievo.errors import OptionError, suggest
+from rilievo.io.output_table import OUTPUTS
+from rilievo.io.palette import DEPTH_COLOURS
+from rilievo.io.writing import SaveOptions
+from rilievo.predicting.metres import Metres
+from rilievo.predicting.options import PredictOptions
+from rilievo.serve.networks import Variant
+from rilievo.serve.refusals import Refusal
+
+_MOST_KNOWN = 500
+_MOST_POINTS = 500
+
+Text = Annotated[str, Field(max_length=500)]
+Texts = Annotated[list[Text], Field(max_length=_MOST_KNOWN)]
+Switch = Literal["on", "off"]
+Point = tuple[float, float]
+
+
+class Asked(BaseModel):
+    """Parameters that every request may have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: Text = ""
+    """Model that answers, one that /v1/models lists; by default the first of them."""
+    url: Annotated[str, Field(max_length=2000)] = ""
+    """Address of the image in place of a body, if the server takes addresses."""
+    camera: Text | None = None
+    """Intrinsics FX,FY,CX,CY in pixels of the upright photograph; otherwise from EXIF, else
+    assumed."""
+    fov: float | None = None
+    """Horizontal field of view in degrees, in place of a camera."""
+    vanishing_points: bool = False
+    """Find an unknown focal length from straight edges at right angles, if they are clear."""
+    known: Texts = []
+    """Point whose depth is known: U,V,METRES, or U,V,METRES,ray for a distance straight from the
+    camera; repeat it for several."""
+    known_length: Texts = []
+    """Length that is known: U1,V1,U2,V2,METRES, or a usual thing such as a4 or door in place of the
+    metres; repeat it for several."""
+    markers: float | None = None
+    """Side in metres of the black squares on a page of 'rilievo markers' in the photograph."""
+    camera_height: float | None = None
+    """Height of the camera above the floor in metres."""
+    own_depth: Switch = "on"
+    """Take metres from the depth that the photograph's file holds, if no other size is known."""
+    trim: Switch = "on"
+    """Leave uniform borders out of what the network sees."""
+
+    @classmethod
+    def of(cls, query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]) -> Self:
+        """Read parameters of an address and of a form; those of the form win.
+
+        Raises:
+            Refusal: If one is unknown or has an impossible value; the line names it.
+        """
+        values: dict[str, list[str]] = {}
+        for name, value in query:
+            values.setdefault(name, []).append(value)
+        return _read(cls, {**values, **form})
+
+    def options(self) -> PredictOptions:
+        """The same as options of ``rilievo predict``, checked by its rules.
+
+        Raises:
+            OptionError: If one is out of range or two do not go together.
+        """
+        options = PredictOptions(
+            camera=self.camera,
+            fov=self.fov,
+            known=tuple(self.known),
+            known_length=tuple(self.known_length),
+            markers=self.markers,
+            camera_height=self.camera_height,
+            **self._further(),
+        )
+        if options.known_table is not None:
+            raise OptionError("known is U,V,METRES: a table is of 'rilievo predict'")
+        return options
+
+    def metres(self) -> Metres:
+        """Sizes that are known, markers left out."""
+        return Metres(known=self.options().known_facts, camera_height=self.camera_height)
+
+    def variant(self, name: str) -> Variant:
+        """The model and its refinements.
+
+        Args:
+            name: Name of the model, as the server was started with it.
+        """
+        return Variant(name=name, trim=self.trim == "on", vanishing_points=self.vanishing_points)
+
+    def _further(self) -> Mapping[str, Any]:
+        """Options of predict that only some requests have."""
+        return {}
+
+
+class PredictAsked(Asked):
+    """Parameters of a prediction."""
+
+    save: Text | None = None
+    """Outputs with commas: json, colour, png16, npy, npz, tiff, exr, normals, normals-npy,
+    confidence, ply, glb, html, panel, stereo; or all. One comes as it is, several as a zip; without
+    it the Accept header chooses, and json is the default."""
+    at: Annotated[list[Text], Field(max_length=_MOST_POINTS)] = []
+    """Column and row U,V of a point whose value the JSON tells; repeat it for several."""
+    flip: bool = False
+    """Average with the answer for the mirror image; twice the time."""
+    sharp: Switch = "on"
+    """Enlarge the network's answer along the edges of the photograph; off: smoothly."""
+    colour_map: Text = DEPTH_COLOURS
+    """Colours of depth pictures: viridis, turbo, magma, inferno, plasma, spectral, grey."""
+    colour_range: Text | None = None
+    """Depths NEAR,FAR that get the ends of the colour map."""
+    surface_points: int = 1_000_000
+    """Most points of a cloud or vertices of a mesh."""
+    edge: float = 0.08
+    """Relative jump in depth between neighbours at which a surface is cut."""
+    drop: Text | None = None
+    """Parts to leave out of surfaces: sky, background, or background=SHARE, with commas."""
+    backing: float = 0.0
+    """Share of the photograph's width by which far surfaces go on behind near ones."""
+    stereo: Text | None = None
+    """Layout of pictures for two eyes: side-by-side, top-bottom or anaglyph."""
+
+    def variant(self, name: str) -> Variant:
+        """The model and its refinements."""
+        return Variant(
+            name=name,
+            flip=self.flip,
+            sharp=self.sharp == "on",
+            trim=self.trim == "on",
+            vanishing_points=self.vanishing_points,
+        )
+
+    def points(self) -> list[Point]:
+        """The points of ``at``.
+
+        Raises:
+            OptionError: If one is not two numbers.
+        """
+        return [read_point(text, "at") for text in self.at]
+
+    def saving(self) -> SaveOptions:
+        """Options of the files."""
+        options = self.options()
+        return SaveOptions(
+            colour_map=options.colour_map,
+            colour_limits=options.limits,
+            surface_points=min(options.surface_points, SaveOptions().surface_points),
+            edge=options.edge,
+            drop=options.dropped,
+            backing=options.backing,
+            stereo=options.stereo_options,
+        )
+
+    def _further(self) -> Mapping[str, Any]:
+        return {
+            "flip": self.flip,
+            "colour_map": self.colour_map,
+            "colour_range": self.colour_range,
+            "surface_points": self.surface_points,
+            "edge": self.edge,
+            "drop": self.drop,
+            "backing": self.backing,
+            "stereo": self.stereo,
+        }
+
+
+class MeasureAsked(Asked):
+    """Parameters of a measurement."""
+
+    at: Annotated[list[Text], Field(max_length=_MOST_POINTS)] = []
+    """Column and row U,V of a point: one for a height above the floor, two for a length, three or
+    more around a surface for an area; repeat it for each."""
+    angle: bool = False
+    """Measure the angle between the surfaces at two points."""
+
+    def points(self) -> list[Point]:
+        """The points of ``at``.
+
+        Raises:
+            OptionError: If one is not two numbers, or there are too few or too many.
+        """
+        points = [read_point(text, "at") for text in self.at]
+        if self.angle and len(points) != 2:
+            raise OptionError(f"angle takes two points at=U,V, got {len(points)}")
+        if not points:
+            raise OptionError(
+                "name points at=U,V: one for a height, two for a length, three or more for an area"
+            )
+        return points
+
+
+class StreamAsked(BaseModel):
+    """Parameters of a stream of frames."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: Text = ""
+    """Model that answers, one that /v1/models lists; by default the first of them."""
+    format: Literal["npy", "png16", "jpeg"] = "npy"
+    """What comes back for a frame: npy, depth as float32 in which NaN is invalid; png16, depth in
+    16 bits; jpeg, depth in colours."""
+    frames: Literal["newest", "all"] = "newest"
+    """Whether frames that arrive while another is worked on are passed over but for the newest, or
+    all are answered in turn."""
+    fov: float | None = None
+    """Horizontal field of view of the camera in degrees."""
+    camera: Text | None = None
+    """Intrinsics FX,FY,CX,CY of the frames in pixels."""
+    sharp: Switch = "off"
+    """Enlarge the network's answer along the edges of the frame; off: smoothly, and faster."""
+    colour_map: Text = DEPTH_COLOURS
+    """Colours of jpeg."""
+
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def read_stream(query: Sequence[tuple[str, str]]) -> StreamAsked:
+    """Read the parameters of a stream.
+
+    Raises:
+        Refusal: If one is unknown or has an impossible value.
+    """
+    return _read(StreamAsked, {name: [value] for name, value in query})
+
+
+def read_point(text: str, name: str) -> Point:
+    """Column and row of a text U,V.
+
+    Raises:
+        OptionError: If it is anything else.
+    """
+    try:
+        u, v = (float(part) for part in text.split(","))
+    except ValueError:
+        u = v = math.nan
+    if not (math.isfinite(u) and math.isfinite(v)):
+        raise OptionError(f"{name}={text[:40]}: expected U,V, column and row in pixels")
+    return u, v
+
+
+def output_names(save: str) -> tuple[str, ...]:
+    """Outputs of a list with commas, each once; ``json`` may be one of them, or ``all``.
+
+    Only rilievo's own outputs count: what installed packages add is imported by its name, and
+    requests do not choose what is imported.
+
+    Raises:
+        OptionError: If one is unknown, or there is none.
+    """
+    names = [name.strip() for name in save.split(",") if name.strip()]
+    names = ["colour" if name == "color" else name for name in names]
+    known = ("json", *OUTPUTS.own, "all")
+    if not names:
+        raise OptionError(f"save names nothing; known: {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise OptionError(f"save has no '{name}'; {suggest(name, known)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _read(into: type[Record], values: Mapping[str, list[str]]) -> Record:
+    names = into.model_fields
+    given: dict[str, object] = {}
+    for name, found in values.items():
+        # American spelling is taken too, as on the command line.
+        name = name.replace("color", "colour", 1) if name.startswith("color") else name
+        if name not in names:
+            raise Refusal(400, f"no parameter '{name[:60]}'; {suggest(name, names)}")
+        is_list = get_origin(names[name].annotation) is list
+        if not is_list and len(found) > 1:
+            raise Refusal(400, f"{name} is given {len(found)} times: give it once")
+        given[name] = found if is_list else found[0]
+    try:
+        return into.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = str(first["loc"][0]) if first["loc"] else "parameters"
+        raise Refusal(
+            400, f"{place}: {first['msg'].lower()}, got '{str(first['input'])[:60]}'"
+        ) from None

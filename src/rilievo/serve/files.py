@@ -1,0 +1,217 @@
+"""Outputs of a prediction as answers: one file as it is, several packed into a zip on the way.
+
+The files are those of ``rilievo predict``. They lie in a folder of the request alone, which is
+removed when the answer is sent.
+"""
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from io import RawIOBase
+from pathlib import Path
+
+from rilievo.errors import InputError, OptionError
+from rilievo.io.output_table import OUTPUTS
+from rilievo.io.outputs import check_parts, save
+from rilievo.io.writing import SaveOptions
+from rilievo.serve.folders import RequestFolder
+from rilievo.types import Prediction
+
+JSON = "json"
+
+_MEDIA_TYPES: Mapping[str, str] = {
+    ".png": "image/png",
+    ".npy": "application/x-npy",
+    ".npz": "application/x-npz",
+    ".tiff": "image/tiff",
+    ".exr": "image/x-exr",
+    ".ply": "application/x-ply",
+    ".glb": "model/gltf-binary",
+    ".html": "text/html; charset=utf-8",
+    ".zip": "application/zip",
+}
+ACCEPTED: Mapping[str, str] = {
+    "application/json": JSON,
+    "image/png": "png16",
+    "application/x-npz": "npz",
+    "application/x-npy": "npy",
+    "model/gltf-binary": "glb",
+    "application/x-ply": "ply",
+    "image/tiff": "tiff",
+    "text/html": "html",
+    "application/zip": "all",
+    "*/*": JSON,
+    "application/*": JSON,
+    "image/*": "png16",
+    "model/*": "glb",
+}
+"""Output of each media type that an Accept header may name."""
+
+# Bytes that a file takes at most: by pixel of the photograph, and by point of a surface.
+_BYTES_PER_PIXEL: Mapping[str, float] = {
+    "colour": 3,
+    "png16": 3,
+    "npy": 4,
+    "npz": 21,
+    "tiff": 4.2,
+    "exr": 4.2,
+    "normals": 3,
+    "normals-npy": 12,
+    "confidence": 1,
+    "glb": 3,
+    "html": 6,
+    "panel": 9,
+    "stereo": 6,
+}
+_BYTES_PER_POINT: Mapping[str, float] = {"ply": 32, "glb": 60, "html": 16}
+_UNKNOWN = 32
+_LEAST = 200_000
+
+SURFACES = frozenset({"ply", "glb", "html", "stereo"})
+"""Outputs that take seconds rather than a fraction of one."""
+_CHUNK = 2**18
+_SMALL = 2**22
+"""Bytes up to which a file is sent from memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Files that are ready to be sent, and removed afterwards.
+
+    Attributes:
+        name: Name of what is sent.
+        media_type: Its type.
+        content: All of it where it is small; its files are removed already then.
+        paths: One file to be sent as it is, or several to be packed.
+        size: Bytes that are sent; None of a zip.
+        folder: Folder of the files.
+    """
+
+    name: str
+    media_type: str
+    content: bytes | None = None
+    paths: tuple[Path, ...] = ()
+    size: int | None = None
+    folder: RequestFolder
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content of the files, in pieces."""
+        return _packed(self.paths) if self.size is None else _read(self.paths[0])
+
+    def remove(self) -> None:
+        """Remove the files."""
+        self.folder.remove()
+
+
+def available(prediction: Prediction, names: Sequence[str]) -> tuple[str, ...]:
+    """Outputs to write, without JSON; ``all`` stands for those that this prediction can give."""
+    if "all" not in names:
+        return tuple(name for name in names if name != JSON)
+    return tuple(name for name in OUTPUTS.own if name in names or _can(prediction, name))
+
+
+def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
+    """Bytes that outputs take at most on the disk.
+
+    Args:
+        names: Outputs.
+        pixels: Of the photograph.
+        options: How they are written.
+    """
+    points = min(pixels, options.surface_points)
+    each = (
+        _BYTES_PER_PIXEL.get(name, 0 if name in _BYTES_PER_POINT else _UNKNOWN) * pixels
+        + _BYTES_PER_POINT.get(name, 0) * points
+        for name in names
+    )
+    return int(sum(each)) + _LEAST * len(names)
+
+
+def write(
+    prediction: Prediction,
+    names: Sequence[str],
+    options: SaveOptions,
+    folder: RequestFolder,
+    stem: str,
+) -> Written:
+    """Write outputs into the folder of a request, which is removed if that fails.
+
+    Raises:
+        RilievoError: If the prediction cannot give one of them, or the disk is full.
+        Refusal: If they would take more of the disk than there is for them.
+    """
+    try:
+        check_parts(prediction, names)
+        height, width = prediction.shape
+        folder.reserve(estimated_bytes(names, height * width, options))
+        paths = save(prediction, folder.path / stem, names, options, durable=False)
+        sizes = [path.stat().st_size for path in paths]
+        folder.reserve(sum(sizes))
+        if len(names) > 1:
+            kind = _MEDIA_TYPES[".zip"]
+            return Written(name=f"{stem}.zip", media_type=kind, paths=tuple(paths), folder=folder)
+        return _alone(paths[0], sizes[0], folder)
+    except BaseException:
+        folder.remove()
+        raise
+
+
+def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
+    kind = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+    if size > _SMALL:
+        return Written(name=path.name, media_type=kind, paths=(path,), size=size, folder=folder)
+    content = path.read_bytes()
+    folder.remove()
+    return Written(name=path.name, media_type=kind, content=content, size=size, folder=folder)
+
+
+def _can(prediction: Prediction, name: str) -> bool:
+    output = OUTPUTS[name]
+    if output.package is not None and find_spec(output.package) is None:
+        return False
+    try:
+        check_parts(prediction, [name])
+    except (OptionError, InputError):
+        return False
+    return True
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+class _Pipe(RawIOBase):
+    """What a zip is written to: pieces that are taken out as they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        piece = bytes(data)  # pyright: ignore[reportArgumentType]
+        self._pieces.append(piece)
+        return len(piece)
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def _packed(paths: Sequence[Path]) -> Iterator[bytes]:
+    """A zip of files, piece by piece: it is never on the disk."""
+    pipe = _Pipe()
+    # Pictures are compressed already, and numbers hardly shrink.
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
+        for path in paths:
+            facts = zipfile.ZipInfo.from_file(path, path.name)
+            with packed.open(facts, "w") as entry:
+                for chunk in _read(path):
+                    entry.write(chunk)
+                    yield pipe.taken()
+    yield pipe.taken()

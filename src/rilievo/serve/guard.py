@@ -1,0 +1,173 @@
+"""Checks of every request before anything else: its host, its origin, its token."""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rilievo.serve.refusals import Refusal
+
+OPEN_ROUTES = frozenset({"/healthz"})
+"""Routes that need no token, as those who ask for them have none."""
+
+_DRAINED_BYTES = 64 * 2**20
+_DRAINED_SECONDS = 5.0
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """ASGI application around another one."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        tokens: Sequence[str],
+        hosts: Sequence[str],
+        origins: Sequence[str],
+        observe: Callable[[str, int, float], None],
+    ) -> None:
+        """Guard an application.
+
+        Args:
+            app: The application.
+            tokens: Secrets of which requests must send one; none lets everybody in.
+            hosts: Names of the server, besides its addresses and this machine's name.
+            origins: Web pages that may call it, besides its own.
+            observe: Function that is called with route, status and seconds of each request.
+        """
+        self._app, self._observe = app, observe
+        self._digests = [_digest(token.encode()) for token in tokens]
+        self._hosts, self._origins = frozenset(hosts), frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            self.check(scope)
+        except Refusal as refusal:
+            await Refused(refusal)(scope, receive, self._watched(scope, send))
+            return
+        await self._app(scope, receive, self._watched(scope, send))
+
+    def check(self, scope: Scope) -> None:
+        """Check the head of a request.
+
+        Raises:
+            Refusal: If its host is foreign, its origin is another site's, or its token is wrong.
+        """
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_own(host):
+            raise Refusal(421, "this server does not go by this name: name it with --hosts")
+        origin = headers.get("origin", "").lower()
+        if origin and origin not in self._origins and origin.partition("://")[2] != host.lower():
+            raise Refusal(403, "web pages of other sites may not call this server")
+        if self._digests and scope["path"] not in OPEN_ROUTES and not self._is_known(headers):
+            raise Refusal(
+                401,
+                "a token is needed: send the header 'Authorization: Bearer TOKEN'",
+                {"WWW-Authenticate": "Bearer"},
+            )
+
+    def _is_known(self, headers: Headers) -> bool:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        given = _digest(token.strip().encode("latin-1", "replace"))
+        # All are compared, each in constant time.
+        found = [hmac.compare_digest(given, digest) for digest in self._digests]
+        return kind.lower() == "bearer" and any(found)
+
+    def _is_own(self, host: str) -> bool:
+        """Whether a Host header is this server's: DNS rebinding needs a name of the attacker's."""
+        name = host.lower()
+        if name.startswith("["):
+            name = name[1:].partition("]")[0]
+        elif name.count(":") == 1:
+            name = name.partition(":")[0]
+        if name in self._hosts or name in ("localhost", self._machine):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    @cached_property
+    def _machine(self) -> str:
+        return socket.gethostname().lower()
+
+    def _watched(self, scope: Scope, send: Send) -> Send:
+        """The sender, with the headers of every answer, and told when the answer ends."""
+        start, status = time.monotonic(), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                self._observe(scope.get("path", ""), status, time.monotonic() - start)
+
+        return watched
+
+
+class Refused(JSONResponse):
+    """The answer that tells of a refusal.
+
+    What the client is still sending is read for a while and dropped, so that it comes to read the
+    answer; a connection that is closed meanwhile would be reset.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(
+            {"error": refusal.line}, status_code=refusal.status, headers=refusal.headers
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if scope["type"] == "websocket":
+            await super().__call__(scope, receive, send)
+            return
+        head = {"type": "http.response.start", "status": self.status_code}
+        await send({**head, "headers": self.raw_headers})
+        # A client that waits for leave to send its body sends nothing now.
+        if "expect" not in Headers(scope=scope):
+            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+            await _drain(receive)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send({"type": "http.response.body", "body": self.body})
+
+
+async def _drain(receive: Receive) -> None:
+    count = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINED_SECONDS):
+            while count < _DRAINED_BYTES:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                count += len(message.get("body", b""))
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

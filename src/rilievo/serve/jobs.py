@@ -1,0 +1,119 @@
+"""Requests at work: each waits for a place, works, and ends when nobody waits for it any more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rilievo.serve.refusals import GivenUp, busy
+from rilievo.serve.turns import Turns
+from rilievo.serve.uploads import Upload
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Job:
+    """One request at work.
+
+    Attributes:
+        upload: Image and form; closed when the work ends, if not before.
+        client: Who asks.
+        has_place: Whether its work has begun.
+        is_given_up: Whether nobody waits for it any more; the next step does not begin then.
+    """
+
+    upload: Upload
+    client: str
+    has_place: bool = False
+    is_given_up: bool = False
+
+    def check(self) -> None:
+        """End work that nobody waits for.
+
+        Raises:
+            GivenUp: If so.
+        """
+        if self.is_given_up:
+            raise GivenUp
+
+
+class Jobs:
+    """Work of requests that goes on, also where nobody waits for it any more."""
+
+    def __init__(self, time_limit: float) -> None:
+        """Begin without work.
+
+        Args:
+            time_limit: Seconds after which a request is given up, its wait included.
+        """
+        self._time_limit = time_limit
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def finish(self) -> None:
+        """Wait for the work to end."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def in_turn(
+        self,
+        turns: Turns,
+        job: Job,
+        work: Callable[[Job], Awaitable[T]],
+        left: Awaitable[object],
+        *,
+        unused: Callable[[T], None] = lambda result: None,
+    ) -> T:
+        """Do the work of a request once there is a place for it.
+
+        The place is taken until the work has really ended: a thread cannot be stopped.
+
+        Args:
+            turns: Places.
+            job: The request.
+            work: Its work.
+            left: Ends when the client leaves.
+            unused: Function that tidies up a result that nobody waits for any more.
+
+        Raises:
+            Refusal: If there are too many requests, or the time is over.
+            GivenUp: If the client left.
+        """
+        task = asyncio.create_task(_placed(turns, job, work))
+        leaving = asyncio.ensure_future(left)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: job.upload.close())
+        try:
+            await asyncio.wait(
+                {task, leaving},
+                timeout=self._time_limit,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task.done():
+                return task.result()
+            if leaving.done():
+                raise GivenUp
+            raise busy(f"no result after {self._time_limit:g} s", turns.seconds_to_wait)
+        finally:
+            leaving.cancel()
+            if not task.done():
+                job.is_given_up = True
+                task.add_done_callback(lambda ended: _tidy(ended, unused))
+                if not job.has_place:
+                    task.cancel()
+
+
+async def _placed(turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]) -> T:
+    place = await turns.take(job.client)
+    try:
+        job.has_place = True
+        job.check()
+        return await work(job)
+    finally:
+        place.give_back()
+
+
+def _tidy(task: "asyncio.Task[T]", unused: Callable[[T], None]) -> None:
+    """Take note of how work ended that nobody waits for."""
+    if not task.cancelled() and task.exception() is None:
+        unused(task.result())

@@ -1,0 +1,225 @@
+"""Loaded models, and photographs of several requests in one run of a network."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rilievo.models.base import Inference, Model
+from rilievo.predicting.run import refined
+from rilievo.serve.refusals import GivenUp
+from rilievo.types import Photo
+
+_MOST_LOADED = 3
+"""Models that stay in memory; the one that was not used for longest goes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A model and the refinements that a request asks for.
+
+    Attributes:
+        name: Name of the model, as the server was started with it.
+        flip: Whether to average with the mirror image.
+        sharp: Whether answers follow the edges of the photograph.
+        trim: Whether uniform borders are left out.
+        vanishing_points: Whether an unknown focal length is searched for.
+    """
+
+    name: str
+    flip: bool = False
+    sharp: bool = True
+    trim: bool = True
+    vanishing_points: bool = False
+
+    def refined(self, model: Model) -> Model:
+        """The model with these refinements."""
+        return refined(
+            model,
+            flip=self.flip,
+            tile=None,
+            sharp=self.sharp,
+            trim=self.trim,
+            vanishing_points=self.vanishing_points,
+        )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    variant: Variant
+    model: Model
+    photo: Photo
+    future: "asyncio.Future[Inference]"
+    is_wanted: Callable[[], bool]
+
+    @property
+    def key(self) -> tuple[Variant, tuple[int, int]]:
+        return self.variant, self.photo.shape
+
+
+class Networks:
+    """Models by name, one run of a network at a time: two would take the cores from each other.
+
+    Photographs of one size that wait for one model go through it together.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Model],
+        *,
+        most: int = 8,
+        window: float = 0.0,
+        observe: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """Begin without a model.
+
+        Args:
+            load: Makes a model by its name.
+            most: Photographs of a batch.
+            window: Seconds to wait for others of a batch while some are being decoded.
+            observe: Function that is called with the size of each batch.
+        """
+        self._load, self._most, self._window, self._observe = load, most, window, observe
+        self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._loading = asyncio.Lock()
+        self._waiting: deque[_Waiting] = deque()
+        self._running: list[_Waiting] = []
+        self._arrival = asyncio.Event()
+        self._pool = ThreadPoolExecutor(1, "network")
+        self._loader = ThreadPoolExecutor(1, "load")
+        self._work: asyncio.Task[None] | None = None
+        self.coming = 0
+        """Photographs that are being decoded, and will be asked for soon."""
+
+    @property
+    def waiting(self) -> int:
+        """Photographs that wait for a network."""
+        return len(self._waiting)
+
+    def load_now(self, name: str) -> None:
+        """Load a model before there are requests.
+
+        Raises:
+            RilievoError: If it cannot be loaded.
+        """
+        self._loaded[name] = self._load(name)
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether a model is in memory."""
+        return name in self._loaded
+
+    async def model(self, variant: Variant) -> Model:
+        """A model with its refinements, loaded where it is not yet.
+
+        Raises:
+            RilievoError: If it cannot be loaded.
+        """
+        return variant.refined(await self._plain(variant.name))
+
+    async def infer(
+        self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Inference:
+        """One photograph's answer, at the network's resolution.
+
+        Args:
+            variant: Model and refinements.
+            photo: The photograph.
+            is_wanted: Whether somebody still waits for it; the network does not run otherwise.
+
+        Raises:
+            RilievoError: If the model cannot be loaded or fails.
+            GivenUp: If nobody waits for it any more.
+        """
+        model = await self.model(variant)
+        loop = asyncio.get_running_loop()
+        if self._work is None:
+            self._work = loop.create_task(self._run(), name="networks")
+        future: asyncio.Future[Inference] = loop.create_future()
+        self._waiting.append(_Waiting(variant, model, photo, future, is_wanted))
+        self._arrival.set()
+        return await future
+
+    async def close(self) -> None:
+        """Give up what waits, and finish what runs."""
+        if self._work is not None:
+            self._work.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._work
+        for each in (*self._waiting, *self._running):
+            if not each.future.done():
+                each.future.set_exception(GivenUp())
+        self._waiting.clear()
+        self._pool.shutdown(cancel_futures=True)
+        self._loader.shutdown(cancel_futures=True)
+
+    async def _plain(self, name: str) -> Model:
+        found = self._loaded.get(name)
+        if found is None:
+            async with self._loading:
+                found = self._loaded.get(name)
+                if found is None:
+                    loop = asyncio.get_running_loop()
+                    found = await loop.run_in_executor(self._loader, self._load, name)
+                    self._loaded[name] = found
+                    if len(self._loaded) > _MOST_LOADED:
+                        self._loaded.popitem(last=False)
+        if name in self._loaded:
+            self._loaded.move_to_end(name)
+        return found
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrival.wait()
+            batch = await self._next_batch()
+            if batch:
+                self._running = batch
+                await self._answer(batch)
+                self._running = []
+
+    async def _next_batch(self) -> list[_Waiting]:
+        """The oldest photograph that waits and others like it; empty where nobody waits."""
+        self._drop_given_up()
+        if not self._waiting:
+            self._arrival.clear()
+            return []
+        key = self._waiting[0].key
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._window):
+                while self.coming and self._count(key) < self._most:
+                    self._arrival.clear()
+                    await self._arrival.wait()
+        self._arrival.set()
+        self._drop_given_up()
+        alike = [each for each in self._waiting if each.key == key][: self._most]
+        for each in alike:
+            self._waiting.remove(each)
+        return alike
+
+    def _count(self, key: object) -> int:
+        return sum(each.key == key for each in self._waiting)
+
+    def _drop_given_up(self) -> None:
+        for each in self._waiting:
+            if not each.future.done() and not each.is_wanted():
+                each.future.set_exception(GivenUp())
+        self._waiting = deque(each for each in self._waiting if not each.future.done())
+
+    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Run the network; if it fails for a batch, for each photograph by itself."""
+        self._observe(len(batch))
+        loop, model = asyncio.get_running_loop(), batch[0].model
+        photos = [each.photo for each in batch]
+        try:
+            answers = await loop.run_in_executor(self._pool, model.infer, photos)
+        except Exception as error:
+            if len(batch) > 1:
+                for each in batch:
+                    await self._answer([each])
+            elif not batch[0].future.done():
+                batch[0].future.set_exception(error)
+            return
+        for each, answer in zip(batch, answers, strict=True):
+            if not each.future.done():
+                each.future.set_result(answer)

@@ -1,0 +1,110 @@
+"""Models that requests may name, by the names that clients see."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from rilievo.errors import ModelError, suggest
+from rilievo.models import MODELS, find_card, load_model, replicate_cards
+from rilievo.models.base import Model
+from rilievo.models.card import ModelCard
+from rilievo.models.paid import PaidModel
+from rilievo.serve.options import ServeOptions
+from rilievo.serve.refusals import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Models of a server.
+
+    Attributes:
+        names: What the server calls each model, which may be a path, by what clients call it; the
+            default one is first.
+        options: Device, engine and precision.
+    """
+
+    names: Mapping[str, str]
+    options: ServeOptions
+
+    def named(self, asked: str) -> str:
+        """The server's name of a model that a request names; of the default one where it is empty.
+
+        Raises:
+            Refusal: If the server does not offer it.
+        """
+        if not asked:
+            return next(iter(self.names.values()))
+        if asked not in self.names:
+            raise Refusal(
+                404, f"this server has no model '{asked[:80]}'; {suggest(asked[:80], self.names)}"
+            )
+        return self.names[asked]
+
+    def shown(self, asked: str) -> str:
+        """What clients call a model that a request names, or the default one."""
+        return asked or next(iter(self.names))
+
+    def load(self, name: str) -> Model:
+        """Load a model by the server's name.
+
+        Raises:
+            RilievoError: If it cannot be loaded, or each call of it is paid.
+        """
+        options = self.options
+        model = load_model(
+            name,
+            device=options.device,
+            engine=options.engine,
+            precision=options.precision,
+            threads=options.threads,
+        )
+        if isinstance(model, PaidModel):
+            raise _paid(name)
+        return model
+
+    def facts(self) -> list[dict[str, object]]:
+        """Facts of the models, for clients."""
+        return [
+            {"name": shown, "default": place == 0, **_card_facts(MODELS.own.get(name))}
+            for place, (shown, name) in enumerate(self.names.items())
+        ]
+
+
+def offered(options: ServeOptions) -> Offered:
+    """The models that a server offers.
+
+    Raises:
+        ModelError: If one is unknown or paid by the call, or two would have one name.
+    """
+    paid = {card.name for card in replicate_cards.listed_cards()}
+    names: dict[str, str] = {}
+    for name in options.offered:
+        if name in paid or name.startswith("replicate:"):
+            raise _paid(name)
+        shown = name if name in MODELS.own else PurePath(name).stem
+        if shown in names:
+            raise ModelError(f"two models would be called '{shown}': rename one of the files")
+        if not os.path.exists(name):
+            find_card(name)
+        names[shown] = name
+    return Offered(names, options)
+
+
+def _paid(name: str) -> ModelError:
+    return ModelError(f"model '{name}' is paid by the call, so the server does not offer it")
+
+
+def _card_facts(card: ModelCard | None) -> dict[str, object]:
+    if card is None:
+        return {}
+    return {
+        "summary": card.summary,
+        "depth": card.kind,
+        "normals": card.normals,
+        "confidence": card.confidence,
+        "camera": card.camera,
+        "licence": card.licence,
+        "commercial": card.commercial,
+        "megabytes": card.megabytes,
+    }

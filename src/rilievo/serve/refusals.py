@@ -1,0 +1,107 @@
+"""Refusals of requests: a status, one line, and no path or traceback of the server."""
+
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from types import TracebackType
+
+from rilievo.errors import (
+    CalibrationError,
+    InputError,
+    MissingExtraError,
+    ModelError,
+    NoDepthError,
+    OptionError,
+    OutputError,
+    RilievoError,
+    one_line,
+)
+
+_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+_MOST_TRACES = 100
+
+
+class Refusal(Exception):
+    """An answer in place of a result.
+
+    Attributes:
+        status: Of HTTP.
+        line: What was found, what was expected, what to do.
+        headers: Besides the usual ones.
+    """
+
+    def __init__(self, status: int, line: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(line)
+        self.status, self.line, self.headers = status, one_line(line), dict(headers or {})
+
+
+class GivenUp(Exception):
+    """Nobody waits for the result any more: the client left, or its time is over."""
+
+
+def busy(line: str, seconds: float) -> Refusal:
+    """The refusal of a request that may come again later.
+
+    Args:
+        line: What there is too much of.
+        seconds: After which it may come again.
+    """
+    again = max(1, round(seconds))
+    return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})
+
+
+_STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
+    (MissingExtraError, 501),
+    (OptionError, 400),
+    (CalibrationError, 422),
+    (NoDepthError, 422),
+    (InputError, 422),
+    (ModelError, 500),
+)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """The refusal that tells a client of an error, whatever it is."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, MemoryError):
+        return Refusal(503, "too little memory for this photograph: make it smaller")
+    # What cannot be written, and where, is for the operator.
+    if isinstance(error, OutputError) or not isinstance(error, RilievoError):
+        trace(error)
+        if isinstance(error, OutputError):
+            return Refusal(507, "the server cannot write the result: tell who runs it")
+        return Refusal(500, "a defect of the server, which has written it down")
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+    return Refusal(status, in_request_words(str(error)))
+
+
+def in_request_words(text: str) -> str:
+    """A message with parameters of requests in place of options: ``known_length``."""
+    return _FLAG.sub(lambda found: found[1].replace("-", "_"), text)
+
+
+_traced: set[tuple[str, str]] = set()
+
+
+def trace(error: Exception) -> None:
+    """Write an error down for the operator; one that was written before is not written again.
+
+    Clients cannot make the log grow: every place in the code is told of once.
+    """
+    key = (type(error).__name__, _place(error.__traceback__))
+    if key in _traced or len(_traced) >= _MOST_TRACES:
+        return
+    _traced.add(key)
+    lines = "".join(traceback.format_exception(error))
+    print(f"rilievo serve: {lines.strip()}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _place(found: TracebackType | None) -> str:
+    """The innermost file and line."""
+    place = ""
+    while found is not None:
+        place = f"{found.tb_frame.f_code.co_filename}:{found.tb_lineno}"
+        found = found.tb_next
+    return place

@@ -1,0 +1,116 @@
+"""Predictions of requests: from the bytes of an image to depth in metres where they are known."""
+
+import json
+from dataclasses import dataclass, replace
+
+from rilievo.calibration.readings import Pixel, value_at
+from rilievo.errors import CalibrationError, OptionError, needing
+from rilievo.io.json_record import to_json
+from rilievo.io.photo import read_photo
+from rilievo.io.sidecar import describe
+from rilievo.models.base import Inference, Model
+from rilievo.models.trimming import border_note
+from rilievo.predicting.focal import with_camera
+from rilievo.predicting.metres import joined, trust, with_markers, with_metres, with_own_depth
+from rilievo.serve.asked import Asked, Point
+from rilievo.serve.refusals import in_request_words
+from rilievo.serve.uploads import NamedImage
+from rilievo.types import Photo, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A finished prediction.
+
+    Attributes:
+        prediction: Depth, normals, camera.
+        remarks: What deserves a look, a sentence each.
+    """
+
+    prediction: Prediction
+    remarks: tuple[str, ...]
+
+
+def read_image(content: bytes, name: str, asked: Asked, *, max_pixels: int) -> Photo:
+    """Read the image of a request, with the camera that it names.
+
+    Raises:
+        InputError: If it cannot be read; the line calls it by ``name``.
+        OptionError: If its camera or a known size is impossible.
+    """
+    options, metres = asked.options(), asked.metres()
+    reads_own = asked.own_depth == "on" and not (metres or asked.markers)
+    if asked.markers is not None:
+        with needing("markers", "markers"):
+            import cv2  # noqa: F401
+    if not content:
+        raise OptionError("no image: send its bytes as the body, or as the file 'image' of a form")
+    photo = read_photo(NamedImage(content, name), max_pixels=max_pixels, own_depth=reads_own)
+    return with_camera(photo, options.given_camera, asked.fov)
+
+
+def finish(
+    model: Model,
+    inference: Inference,
+    photo: Photo,
+    asked: Asked,
+    *,
+    shown: str,
+    without_normals: bool = False,
+) -> Result:
+    """Bring an answer to the photograph's size, and to metres where a size is known.
+
+    Args:
+        model: Model that answered.
+        inference: Its answer.
+        photo: Photograph of the request.
+        asked: Parameters of the request.
+        shown: Name of the model for clients; that of a file may be a path of the server.
+        without_normals: Whether nothing is made of normals, which saves time.
+
+    Raises:
+        RilievoError: If that cannot be done.
+    """
+    metres = asked.metres()
+    if without_normals and metres.camera_height is None:
+        # Sharpening follows the edges for two fields then, instead of five.
+        inference = replace(inference, normals=None)
+    prediction = model.finish(inference, photo)
+    if asked.markers is not None:
+        prediction, found = with_markers(prediction, asked.markers)
+        metres = joined(found, metres)
+    prediction, fitted = with_metres(prediction, metres)
+    remarks = [None if fitted is None else fitted.warning, border_note(model, photo)]
+    if not metres and asked.own_depth == "on":
+        prediction, remark = with_own_depth(prediction, photo.own_depth)
+        remarks.append(remark)
+    if prediction.calibration is not None:
+        remarks.append(trust(prediction.calibration))
+    made_by = replace(prediction.made_by, model=shown)
+    words = tuple(in_request_words(each) for each in filter(None, remarks))
+    return Result(prediction=prediction.but(made_by=made_by), remarks=words)
+
+
+def record(result: Result, points: list[Point]) -> dict[str, object]:
+    """The JSON of a prediction.
+
+    Args:
+        result: The prediction.
+        points: (column, row) [px] of points whose values it tells.
+
+    Raises:
+        CalibrationError: If a point lies outside, or where there is no depth.
+    """
+    said: dict[str, object] = json.loads(to_json(describe(result.prediction)))
+    for name in ("files", "earlier", "run"):  # of files on a disk
+        said.pop(name, None)
+    if points:
+        said["at"] = [_value(result.prediction, u, v) for u, v in points]
+    return {**said, "remarks": list(result.remarks)}
+
+
+def _value(prediction: Prediction, u: float, v: float) -> dict[str, float]:
+    if prediction.depth_or_none is None:
+        raise CalibrationError("this model gives no depth, so points have no value")
+    value = value_at(prediction.depth, Pixel(u, v, f"the point {u:g},{v:g}"))
+    return {"u": u, "v": v, "value": value}

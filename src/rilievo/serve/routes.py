@@ -1,0 +1,244 @@
+"""Routes of the server, and the application around them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from rilievo.measure.record import measure_points, measured_record
+from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names
+from rilievo.serve.files import ACCEPTED, JSON
+from rilievo.serve.guard import Guard, Refused
+from rilievo.serve.jobs import Job
+from rilievo.serve.openapi import document
+from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, refusal_of
+from rilievo.serve.results import record
+from rilievo.serve.sending import file_answer
+from rilievo.serve.service import Service
+from rilievo.serve.streaming import stream
+from rilievo.serve.turns import client_name
+from rilievo.serve.uploads import Upload
+from rilievo.version import VERSION
+
+_CLIENT_LEFT = 499
+"""Status that nobody reads, for the counters."""
+
+
+def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
+    """The server as an ASGI application.
+
+    Args:
+        service: That does the work.
+        tokens: Secrets of which requests must send one; none lets everybody in.
+    """
+    options = service.options
+
+    async def stream_endpoint(websocket: WebSocket) -> None:
+        await stream(websocket, service)
+
+    routes = [
+        Route("/v1/predict", _told(service, _predict), methods=["POST"]),
+        Route("/v1/measure", _told(service, _measure), methods=["POST"]),
+        Route("/v1/models", _told(service, _models), methods=["GET"]),
+        WebSocketRoute("/v1/stream", stream_endpoint),
+        Route("/healthz", _told(service, _health), methods=["GET"]),
+        Route("/metrics", _told(service, _metrics), methods=["GET"]),
+        Route("/openapi.json", _told(service, _openapi), methods=["GET"]),
+    ]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown_route}
+    )
+    guarded: ASGIApp = Guard(
+        app,
+        tokens=tokens,
+        hosts=options.host_names,
+        origins=options.origin_names,
+        observe=_observer(service, {route.path for route in routes}),
+    )
+    if not options.origin_names:
+        return guarded
+    return CORSMiddleware(
+        guarded,
+        allow_origins=list(options.origin_names),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["X-Depth-Kind", "X-Remarks", "Retry-After"],
+    )
+
+
+Endpoint = Callable[[Service, Request], Awaitable[Response]]
+
+
+def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint, whose errors are answers."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await endpoint(service, request)
+        except GivenUp:
+            return Response(status_code=_CLIENT_LEFT)
+        except Exception as error:
+            return Refused(refusal_of(error))
+
+    return told
+
+
+async def _predict(service: Service, request: Request) -> Response:
+    # What can be refused without the image is refused before it is sent.
+    asked = PredictAsked.of(request.query_params.multi_items(), {})
+    _outputs(request, asked)
+    client = _client(request)
+    upload = await _uploaded(service, request, client)
+    try:
+        asked = PredictAsked.of(request.query_params.multi_items(), upload.fields)
+        upload = await _image(service, asked.url, upload, client)
+        outputs, points = _outputs(request, asked), asked.points()
+        _ = asked.options(), asked.saving(), service.offered.named(asked.model)
+    except BaseException:
+        upload.close()
+        raise
+    job, turns = Job(upload, client), service.turns(upload, outputs)
+    if outputs == (JSON,):
+        result = await service.jobs.in_turn(
+            turns,
+            job,
+            lambda job: service.predict(job, asked, without_normals=True),
+            _left(request),
+        )
+        said = await service.in_worker(lambda: record(result, points))
+        return JSONResponse(said)
+    result, written = await service.jobs.in_turn(
+        turns,
+        job,
+        lambda job: service.files(job, asked, outputs),
+        _left(request),
+        unused=lambda found: found[1].remove(),
+    )
+    return file_answer(result, written, service.options.download_seconds)
+
+
+async def _measure(service: Service, request: Request) -> Response:
+    MeasureAsked.of(request.query_params.multi_items(), {})
+    client = _client(request)
+    upload = await _uploaded(service, request, client)
+    try:
+        asked = MeasureAsked.of(request.query_params.multi_items(), upload.fields)
+        upload = await _image(service, asked.url, upload, client)
+        points = asked.points()
+        _ = asked.options(), service.offered.named(asked.model)
+    except BaseException:
+        upload.close()
+        raise
+    job = Job(upload, client)
+    result = await service.jobs.in_turn(
+        service.turns(upload), job, lambda job: service.predict(job, asked), _left(request)
+    )
+    prediction = result.prediction
+
+    def measured() -> dict[str, object]:
+        found = measure_points(prediction, points, angle=asked.angle)
+        said = measured_record(found, prediction)
+        remarks = (*result.remarks, *map(in_request_words, found.remarks))
+        return {**said, "remarks": remarks}
+
+    return JSONResponse(await service.in_worker(measured))
+
+
+async def _models(service: Service, request: Request) -> Response:
+    return JSONResponse({"models": service.offered.facts()})
+
+
+async def _health(service: Service, request: Request) -> Response:
+    return JSONResponse({"status": "ok", "version": VERSION})
+
+
+async def _metrics(service: Service, request: Request) -> Response:
+    return Response(service.metrics.text(), media_type=service.metrics.content_type)
+
+
+async def _openapi(service: Service, request: Request) -> Response:
+    return JSONResponse(document(service.options.root_path))
+
+
+def _client(request: Request) -> str:
+    return client_name("" if request.client is None else request.client.host)
+
+
+async def _uploaded(service: Service, request: Request, client: str) -> Upload:
+    service.light.check()
+    service.heavy.check()
+    return await service.uploads.read(request, client)
+
+
+async def _image(service: Service, url: str, upload: Upload, client: str) -> Upload:
+    """The upload, or what is fetched from the address that a request names in place of one.
+
+    Raises:
+        Refusal: If addresses are not taken, or there are two images.
+    """
+    if not url:
+        return upload
+    if service.options.urls == "off":
+        raise Refusal(403, "this server takes no addresses of images: send the image itself")
+    if upload.size:
+        raise Refusal(400, "there is an image and the address of another: send one of the two")
+    upload.close()
+    return await service.fetched(url, client)
+
+
+def _outputs(request: Request, asked: PredictAsked) -> tuple[str, ...]:
+    """Outputs of the parameter ``save``; without it, the one that the Accept header likes best.
+
+    Raises:
+        Refusal: If the header names none that there is.
+        OptionError: If ``save`` names one that there is not.
+    """
+    if asked.save is not None:
+        return output_names(asked.save)
+    header = request.headers.get("accept", "*/*")
+    found: list[tuple[float, int, str]] = []
+    for place, part in enumerate(header.split(",")):
+        kind, *parameters = (each.strip().lower() for each in part.split(";"))
+        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        if kind in ACCEPTED and weight.replace(".", "", 1).isdecimal() and float(weight) > 0:
+            found.append((-float(weight), place, ACCEPTED[kind]))
+    if not found:
+        raise Refusal(406, f"no output of this type; there are {', '.join(ACCEPTED)}")
+    return (min(found)[2],)
+
+
+async def _left(request: Request) -> None:
+    """Wait until the client leaves."""
+    while (await request.receive())["type"] != "http.disconnect":
+        await asyncio.sleep(0)
+
+
+def _unknown_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for it"
+    lines = {404: "no such address; /openapi.json lists those there are", 405: "no such method"}
+    line = lines.get(error.status_code, "the request cannot be read")
+    return Refused(Refusal(error.status_code, line, error.headers))
+
+
+def _observer(service: Service, routes: set[str]) -> Callable[[str, int, float], None]:
+    def observe(path: str, status: int, seconds: float) -> None:
+        # Unknown paths are one: clients do not choose the names of counters.
+        service.metrics.request(path if path in routes else "other", status, seconds)
+
+    return observe

@@ -1,0 +1,96 @@
+"""The server: made, run by uvicorn, and tidied up at the end."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rilievo.errors import OutputError, needing
+from rilievo.io.limits import reason
+from rilievo.serve.options import ServeOptions
+
+_GRACE = 10
+"""Seconds that requests have to end when the server is stopped."""
+_BACKLOG = 512
+_MOST_CONNECTIONS = 1000
+
+
+def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
+    """Serve until stopped.
+
+    Args:
+        options: Address, models and limits.
+        ready: Function that is called with the address once requests are taken.
+
+    Raises:
+        MissingExtraError: If a package of the extra is not installed.
+        OutputError: If the address cannot be listened at, or there is no place for files.
+        RilievoError: If the model cannot be loaded.
+    """
+    with needing("the server", "serve"):
+        import multipart  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import pydantic  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn
+        import websockets  # noqa: F401
+
+        from rilievo.serve.connections import ImpatientProtocol
+        from rilievo.serve.folders import own_folder
+
+    tokens = options.tokens()
+    with _listening(options) as listener, own_folder() as folder:
+        app = _application(options, folder, tokens)
+        config = uvicorn.Config(
+            app,
+            http=ImpatientProtocol,
+            ws="websockets-sansio",
+            ws_max_size=options.max_bytes,
+            ws_max_queue=2,
+            ws_per_message_deflate=False,
+            # What clients send wrongly is answered, and not written down: the log would be theirs.
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips=options.proxies,
+            root_path=options.root_path,
+            backlog=_BACKLOG,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        ready(_address(options, listener.getsockname()[1]))
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _application(options: ServeOptions, folder: Path, tokens: tuple[str, ...]) -> Any:
+    from rilievo.serve.folders import Disk, Folders
+    from rilievo.serve.metrics import Metrics
+    from rilievo.serve.offered import offered
+    from rilievo.serve.routes import application
+    from rilievo.serve.service import Service
+
+    disk = Disk(int(options.disk_megabytes * 1e6))
+    service = Service(options, offered(options), Folders(folder, disk), Metrics())
+    service.networks.load_now(options.model)
+    return application(service, tokens)
+
+
+@contextmanager
+def _listening(options: ServeOptions) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listener = socket.create_server((options.host, options.port), family=family)
+    except OSError as error:
+        raise OutputError(
+            f"--host {options.host} --port {options.port} cannot be listened at "
+            f"({reason(error)}): take another port, or 0 for a free one"
+        ) from error
+    with listener:
+        yield listener
+
+
+def _address(options: ServeOptions, port: int) -> str:
+    host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}{options.root_path}/"

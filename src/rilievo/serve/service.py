@@ -1,0 +1,206 @@
+"""Work of the server: requests in turn through decoding, a network, and the writing of results."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TypeVar
+
+from rilievo.io.output_table import Need
+from rilievo.io.outputs import parts_of
+from rilievo.serve.asked import Asked, PredictAsked
+from rilievo.serve.fetching import fetch_public
+from rilievo.serve.files import JSON, SURFACES, Written, available, write
+from rilievo.serve.folders import Folders
+from rilievo.serve.jobs import Job, Jobs
+from rilievo.serve.metrics import Metrics
+from rilievo.serve.networks import Networks
+from rilievo.serve.offered import Offered
+from rilievo.serve.options import ServeOptions
+from rilievo.serve.results import Result, finish, read_image
+from rilievo.serve.turns import Turns
+from rilievo.serve.uploads import Upload, Uploads
+from rilievo.types import Photo
+
+_HEAVY_BYTES = 4_000_000
+"""Size of an image file above which its request takes a heavy place."""
+_HEAVY_PIXELS = 4_000_000
+"""Pixels above which results are written by the thread for heavy ones."""
+_HEAVY_PLACES = 3
+_FETCHES = 8
+_SPARE = 2
+"""Places that one client alone never gets."""
+
+T = TypeVar("T")
+
+
+class Service:
+    """All that requests share."""
+
+    def __init__(
+        self, options: ServeOptions, offered: Offered, folders: Folders, metrics: Metrics
+    ) -> None:
+        """Begin without work.
+
+        Args:
+            options: Limits.
+            offered: Models.
+            folders: For the files of requests.
+            metrics: Counters.
+        """
+        self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
+        self.networks = Networks(
+            offered.load,
+            most=options.batch,
+            window=options.window / 1000,
+            observe=metrics.batch,
+        )
+        workers = options.threads_at_work
+        places = workers + options.batch
+        # Heavy requests have places and a thread of their own, so that light ones pass them.
+        self.light = Turns(places, waiting=options.queue, spare=_SPARE)
+        self.heavy = Turns(_HEAVY_PLACES, waiting=options.queue, spare=1)
+        self._workers = ThreadPoolExecutor(workers, "work")
+        self._heavy_worker = ThreadPoolExecutor(1, "heavy")
+        self._fetches = Turns(_FETCHES, waiting=options.queue, spare=_SPARE)
+        self._fetchers = ThreadPoolExecutor(_FETCHES, "fetch")
+        self.uploads = Uploads(
+            folders.disk,
+            most=options.uploads,
+            max_bytes=options.max_bytes,
+            seconds=options.upload_seconds,
+        )
+        self.jobs = Jobs(options.time_limit)
+        self.streams = 0
+        self._watch()
+
+    async def close(self) -> None:
+        """Refuse what waits, and finish what runs."""
+        self.light.close()
+        self.heavy.close()
+        self._fetches.close()
+        await self.networks.close()
+        await self.jobs.finish()
+        self._workers.shutdown(cancel_futures=True)
+        self._heavy_worker.shutdown(cancel_futures=True)
+        self._fetchers.shutdown(cancel_futures=True)
+
+    def turns(self, upload: Upload, outputs: Sequence[str] = ()) -> Turns:
+        """The places for a request: heavy ones for surfaces and large files."""
+        is_heavy = upload.size > _HEAVY_BYTES or not SURFACES.isdisjoint((*outputs,))
+        return self.heavy if is_heavy or "all" in outputs else self.light
+
+    async def predict(self, job: Job, asked: Asked, *, without_normals: bool = False) -> Result:
+        """Predict the image of a request.
+
+        Args:
+            job: The request.
+            asked: Its parameters.
+            without_normals: Whether nothing is made of normals.
+
+        Raises:
+            RilievoError: If that cannot be done.
+            GivenUp: If nobody waits for it any more.
+        """
+        variant = asked.variant(self.offered.named(asked.model))
+        photo = await self._decoded(job, asked)
+        job.check()
+        inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
+        job.check()
+        model = await self.networks.model(variant)
+        shown = self.offered.shown(asked.model)
+
+        def work() -> Result:
+            return finish(
+                model, inference, photo, asked, shown=shown, without_normals=without_normals
+            )
+
+        return await self._in_thread(self._pool(photo.shape), work)
+
+    async def files(
+        self, job: Job, asked: PredictAsked, outputs: Sequence[str]
+    ) -> tuple[Result, Written]:
+        """Predict the image of a request, and write outputs; they must be removed.
+
+        Raises:
+            RilievoError: If that cannot be done.
+            GivenUp: If nobody waits for it any more.
+        """
+        is_plain = "all" not in outputs and Need.NORMALS not in parts_of(
+            [name for name in outputs if name != JSON]
+        )
+        result = await self.predict(job, asked, without_normals=is_plain)
+        job.check()
+        prediction = result.prediction
+        names = available(prediction, outputs)
+        saving, stem = asked.saving(), job.upload.name
+
+        def work() -> Written:
+            return write(prediction, names, saving, self.folders.make(job.client), stem)
+
+        return result, await self._in_thread(self._pool(prediction.shape, names), work)
+
+    async def decode(self, work: Callable[[], Photo]) -> Photo:
+        """Read a photograph in a thread; networks wait a moment for it to fill a batch."""
+        self.networks.coming += 1
+        try:
+            return await self._in_thread(self._workers, work)
+        finally:
+            self.networks.coming -= 1
+
+    async def fetched(self, url: str, client: str) -> Upload:
+        """The image at an address of the internet; the upload must be closed.
+
+        Raises:
+            Refusal: If it cannot be fetched, or too many wait for their turn.
+        """
+        options = self.options
+
+        def work() -> Upload:
+            content = fetch_public(url, max_bytes=options.max_bytes, seconds=options.upload_seconds)
+            return self.uploads.keep(content, client)
+
+        place = await self._fetches.take(client)
+        try:
+            return await self._in_thread(self._fetchers, work)
+        finally:
+            place.give_back()
+
+    async def in_worker(self, work: Callable[[], T]) -> T:
+        """Work of a thread, which takes a fraction of a second."""
+        return await self._in_thread(self._workers, work)
+
+    async def _decoded(self, job: Job, asked: Asked) -> Photo:
+        max_pixels, upload = self.options.max_pixels, job.upload
+
+        def work() -> Photo:
+            job.check()
+            photo = read_image(upload.read(), upload.name, asked, max_pixels=max_pixels)
+            upload.close()
+            return photo
+
+        return await self.decode(work)
+
+    def _pool(self, shape: tuple[int, int], outputs: Sequence[str] = ()) -> Executor:
+        """The threads that write results of a photograph of this size."""
+        is_heavy = shape[0] * shape[1] > _HEAVY_PIXELS or not SURFACES.isdisjoint(outputs)
+        return self._heavy_worker if is_heavy else self._workers
+
+    async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _watch(self) -> None:
+        watch = self.metrics.watch
+        watch("requests_waiting", "Requests that wait.", self._count_waiting)
+        watch("requests_working", "Requests at work.", self._count_working)
+        watch("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
+        watch("streams", "Open streams.", lambda: self.streams)
+        watch("disk_bytes", "Bytes that requests and results take.", self._disk_bytes)
+
+    def _count_waiting(self) -> int:
+        return self.light.waiting + self.heavy.waiting
+
+    def _count_working(self) -> int:
+        return self.light.working + self.heavy.working
+
+    def _disk_bytes(self) -> int:
+        return self.folders.disk.taken

@@ -1,0 +1,173 @@
+"""Streams of frames over a WebSocket: a robot sends JPEGs and gets depth.
+
+For every frame that is answered come two messages: JSON with its number, then the bytes of its
+depth; for one that cannot be answered JSON with an ``error`` alone.
+"""
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from rilievo.errors import one_line
+from rilievo.serve.asked import StreamAsked, read_stream
+from rilievo.serve.frames import Answer, answer_frame, options_of, read_frame
+from rilievo.serve.guard import Refused
+from rilievo.serve.networks import Variant
+from rilievo.serve.refusals import GivenUp, busy, refusal_of
+from rilievo.serve.service import Service
+
+_IDLE_SECONDS = 60.0
+_SEND_SECONDS = 20.0
+_NORMAL, _TOO_BIG, _GONE = 1000, 1009, 1001
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    number: int
+    content: bytes
+    passed_over: int
+    """Frames before it that were passed over, since the one that was answered last."""
+
+
+class _Frames:
+    """Frames between the task that receives them and the one that answers them."""
+
+    def __init__(self, *, newest: bool) -> None:
+        """Begin without a frame.
+
+        Args:
+            newest: Whether a frame replaces one that waits; else its sender waits.
+        """
+        self._newest = newest
+        self._change = asyncio.Condition()
+        self._frame: _Frame | None = None
+        self._count, self._over = 0, False
+
+    async def put(self, content: bytes) -> int:
+        """Add a frame; returns how many were passed over for it."""
+        async with self._change:
+            if not self._newest:
+                await self._change.wait_for(lambda: self._frame is None or self._over)
+            before = self._frame
+            passed_over = 0 if before is None else before.passed_over + 1
+            self._frame = _Frame(self._count, content, passed_over)
+            self._count += 1
+            self._change.notify_all()
+            return int(before is not None)
+
+    async def take(self) -> _Frame | None:
+        """The next frame; None after the last."""
+        async with self._change:
+            await self._change.wait_for(lambda: self._frame is not None or self._over)
+            frame, self._frame = self._frame, None
+            self._change.notify_all()
+            return frame
+
+    async def end(self) -> None:
+        """No more frames come."""
+        async with self._change:
+            self._over = True
+            self._change.notify_all()
+
+
+async def stream(websocket: WebSocket, service: Service) -> None:
+    """Answer the frames of one client until it leaves, or sends none for a minute."""
+    try:
+        asked = read_stream(websocket.query_params.multi_items())
+        options_of(asked)
+        service.offered.named(asked.model)
+        if service.streams >= service.options.streams:
+            raise busy(f"{service.streams} streams are open already", 10)
+    except Exception as error:
+        await Refused(refusal_of(error))(websocket.scope, websocket.receive, websocket.send)
+        return
+    service.streams += 1
+    try:
+        await websocket.accept()
+        await _Stream(websocket, service, asked).run()
+    except WebSocketDisconnect:
+        return
+    finally:
+        service.streams -= 1
+
+
+class _Stream:
+    def __init__(self, websocket: WebSocket, service: Service, asked: StreamAsked) -> None:
+        self._socket, self._service, self._asked = websocket, service, asked
+        self._options = options_of(asked)
+        self._frames = _Frames(newest=asked.frames == "newest")
+        # Borders that come and go between frames would make depth jump.
+        self._variant = Variant(
+            name=service.offered.named(asked.model), sharp=asked.sharp == "on", trim=False
+        )
+
+    async def run(self) -> None:
+        """Receive in one task and answer in another, until either ends."""
+        receiving = asyncio.create_task(self._receive())
+        try:
+            while (frame := await self._frames.take()) is not None:
+                await self._answer(frame)
+            code, why = await receiving
+        except (WebSocketDisconnect, TimeoutError):
+            return
+        finally:
+            receiving.cancel()
+            with suppress(asyncio.CancelledError, WebSocketDisconnect):
+                await receiving
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            with suppress(RuntimeError):
+                await self._socket.close(code, why)
+
+    async def _receive(self) -> tuple[int, str]:
+        """Put frames where they are answered; returns why the stream ends."""
+        try:
+            while True:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return _GONE, "the client left"
+                content = message.get("bytes")
+                if content is None:
+                    return _NORMAL, "frames are binary messages"
+                if len(content) > self._service.options.max_bytes:
+                    return _TOO_BIG, "the frame is too large"
+                for _ in range(await self._frames.put(content)):
+                    self._service.metrics.frame("passed_over")
+        except TimeoutError:
+            return _NORMAL, f"no frame for {_IDLE_SECONDS:g} s"
+        finally:
+            await self._frames.end()
+
+    async def _answer(self, frame: _Frame) -> None:
+        start = time.monotonic()
+        said: dict[str, object] = {"frame": frame.number, "passed_over": frame.passed_over}
+        answer: Answer | None = None
+        try:
+            answer = await self._predicted(frame.content)
+        except GivenUp:
+            raise WebSocketDisconnect from None
+        except Exception as error:
+            said["error"] = one_line(refusal_of(error).line)
+        else:
+            said |= answer.facts
+            said["seconds"] = round(time.monotonic() - start, 4)
+        self._service.metrics.frame("refused" if answer is None else "answered")
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._socket.send_text(json.dumps(said))
+                if answer is not None:
+                    await self._socket.send_bytes(answer.content)
+        except RuntimeError:  # the connection was closed meanwhile
+            raise WebSocketDisconnect from None
+
+    async def _predicted(self, content: bytes) -> Answer:
+        service, options = self._service, self._options
+        max_pixels = service.options.max_pixels
+        photo = await service.decode(lambda: read_frame(content, options, max_pixels=max_pixels))
+        inference = await service.networks.infer(self._variant, photo)
+        model = await service.networks.model(self._variant)
+        return await service.in_worker(lambda: answer_frame(model, inference, photo, self._asked))

@@ -1,0 +1,100 @@
+"""The HTTP interface inside of the test's process, around a model that is quick and tells batches."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fixed_depth import FixedDepth
+from rilievo.errors import ModelError
+from rilievo.models.base import Inference, Model
+from rilievo.serve.folders import Disk, Folders
+from rilievo.serve.metrics import Metrics
+from rilievo.serve.offered import Offered
+from rilievo.serve.options import ServeOptions
+from rilievo.serve.routes import application
+from rilievo.serve.service import Service
+from rilievo.types import Photo
+
+PATIENCE = 60.0
+FAULTY = 255
+"""Brightness of photographs that the model fails at."""
+
+
+class Brightness(FixedDepth):
+    """Depth is a slope, farther away in brighter photographs; fails at white ones."""
+
+    def __init__(self) -> None:
+        super().__init__(np.ones((8, 8)))
+        self.batches: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = threading.Event()
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        self.batches.append(len(photos))
+        self.begun.set()
+        assert self.gate.wait(PATIENCE)
+        if any(photo.pixels.min() == FAULTY for photo in photos):
+            raise ModelError("a white photograph")
+        slope = np.linspace(1, 2, 12 * 16, dtype=np.float32).reshape(12, 16)
+        return [Inference(depth=slope * float(photo.pixels.mean())) for photo in photos]
+
+
+class Given(Offered):
+    """Offers models that are there already."""
+
+    __slots__ = ()
+
+    def load(self, name: str) -> Model:
+        return MODELS[name]
+
+
+MODELS: dict[str, Model] = {}
+
+
+@dataclass
+class Served:
+    """A server in this process."""
+
+    client: Any
+    service: Service
+    model: Brightness
+    folder: Path
+    disk: Disk
+    answers: list[Any] = field(default_factory=list)
+
+    def files(self) -> list[Path]:
+        """What lies in its folder."""
+        return sorted(self.folder.iterdir())
+
+
+@contextmanager
+def served(folder: Path, *, tokens: tuple[str, ...] = (), **options: Any) -> Iterator[Served]:
+    """Serve one model for as long as the context lasts."""
+    from starlette.testclient import TestClient
+
+    model = Brightness()
+    MODELS.clear()
+    MODELS.update({"test/model": model, "secret/place/other.onnx": Brightness()})
+    given = ServeOptions(**{"workers": 2, "window": 0.0, **options})
+    disk = Disk(int(given.disk_megabytes * 1e6))
+    names = {"test/model": "test/model", "other": "secret/place/other.onnx"}
+    service = Service(given, Given(names, given), Folders(folder, disk), Metrics())
+    app = application(service, tokens)
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True) as client:
+        yield Served(client, service, model, folder, disk)
+        model.gate.set()
+
+
+def picture(level: int = 100, size: tuple[int, int] = (96, 64), kind: str = "PNG") -> bytes:
+    """A grey picture, without loss."""
+    stream = BytesIO()
+    Image.new("RGB", size, (level, level, level)).save(stream, kind)
+    return stream.getvalue()
