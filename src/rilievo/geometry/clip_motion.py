@@ -6,6 +6,7 @@ a scale of its own: neighbouring key frames must agree on the depth of their com
 weak pull towards the scale that the depth came with keeps the chain from drifting away.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from rilievo.geometry.pair_motion import (
     motion_of_tracks,
     rays_at,
 )
+from rilievo.geometry.scales import chained_log_scales
 from rilievo.geometry.tracks import Tracks, grey, track_corners
 from rilievo.geometry.transforms import rigid
 
@@ -27,10 +29,6 @@ _MOVED = 0.06
 """Median displacement [share of the width] from which a frame becomes a key frame."""
 _LOST = 0.5
 """Share of the corners found again under which a frame becomes a key frame."""
-_LINK = 0.05
-"""Standard deviation of the log ratio between the scales of two neighbouring key frames."""
-_OWN = 0.25
-"""Standard deviation of the log scale that the depth of a frame comes with."""
 _FEWEST = 12
 """Smallest number of corners that a ratio of scales is measured with."""
 
@@ -173,27 +171,6 @@ def _ratio(
 
 
 def _log_scales(frames: Sequence[FrameMotion], keys: Sequence[int]) -> Float64[np.ndarray, "k"]:
-    """Log scales of key frames: links between neighbours, and a weak pull of each towards 0.
-
-    Least squares, whose normal matrix has three diagonals, solved by elimination.
-    """
-    own, link = 1 / _OWN**2, 1 / _LINK**2
-    diagonal, right, linked = np.full(len(keys), own), np.zeros(len(keys)), np.zeros(len(keys))
-    for place, key in enumerate(keys):
-        if frames[key].key == key:
-            continue
-        assert frames[key].key == keys[place - 1], "key frames are a chain"
-        step = np.log(frames[key].ratio)
-        linked[place] = link
-        diagonal[place - 1 : place + 1] += link
-        right[place - 1] -= link * step
-        right[place] += link * step
-    for place in range(1, len(keys)):
-        share = linked[place] / diagonal[place - 1]
-        diagonal[place] -= share * linked[place]
-        right[place] += share * right[place - 1]
-    logs = np.zeros(len(keys))
-    for place in reversed(range(len(keys))):
-        after = linked[place + 1] * logs[place + 1] if place + 1 < len(keys) else 0.0
-        logs[place] = (right[place] + after) / diagonal[place]
-    return logs
+    """Log scales of key frames, each of which was compared with the one before."""
+    steps = [math.nan if frames[key].key == key else math.log(frames[key].ratio) for key in keys]
+    return chained_log_scales(steps)
