@@ -17,7 +17,7 @@ from rilievo.train.stored_optimizer import load_optimizer
 
 CHECKPOINT = "checkpoint.pt"
 _KINDS = {"learner": OrderedDict, "optimizer": dict, "scaler": dict, "step": int, "skipped": list}
-_KINDS |= {"seconds": float, "best": tuple, "warned": list}
+_KINDS |= {"seconds": float, "best": tuple, "warned": list, "planned": int, "stale": int}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +34,8 @@ class RunState:
         best_error: Least error on the held-out targets; infinite before the first validation.
         best_step: Step that had this error.
         warned: Kinds of warnings that were given.
+        planned: Number of steps that a run of so many minutes takes; 0 before its pace is known.
+        stale: Validations since the one with the least error.
     """
 
     learner: nn.Module
@@ -45,6 +47,8 @@ class RunState:
     best_error: float = float("inf")
     best_step: int = 0
     warned: set[str] = field(default_factory=set)
+    planned: int = 0
+    stale: int = 0
 
 
 def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
@@ -69,6 +73,8 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "seconds": state.seconds,
         "best": (state.best_error, state.best_step),
         "warned": sorted(state.warned),
+        "planned": state.planned,
+        "stale": state.stale,
     }
     # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
     buffer = io.BytesIO()
@@ -103,6 +109,7 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         state.scaler.load_state_dict(entries["scaler"])
         state.step, state.skipped = entries["step"], set(map(str, entries["skipped"]))
         state.seconds, state.warned = entries["seconds"], set(map(str, entries["warned"]))
+        state.planned, state.stale = entries["planned"], entries["stale"]
         least, step = entries["best"]
         state.best_error, state.best_step = float(least), int(step)
     except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:

@@ -1,14 +1,11 @@
 """Start of a run on video from the weights of an embedded model."""
 
 from rilievo.errors import OptionError, needing
-from rilievo.models.embedded_cards import SMALL, TINY
 from rilievo.models.onnx import embedded_file
 from rilievo.networks.small import SmallNet
 from rilievo.networks.video.embedded import EMBEDDED, take_weights
 from rilievo.networks.video.networks import VideoNetworks
 from rilievo.train.unfold import read_exported
-
-STARTS = (SMALL, TINY)
 
 
 def start_from_embedded(networks: VideoNetworks, name: str) -> None:
