@@ -55,11 +55,14 @@ class VideoLosses:
     hints: bool = False
     """Whether depth from stereo matching is used where it explains the images better (Watson et
     al. 2019)."""
+    anchor: float = 0.0
+    """Weight of the difference from the prior's depth, up to one factor an image: the mean of
+    |log depth - log prior|."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:
             raise OptionError(f"the share of SSIM is 0 to 1, got {self.ssim}")
-        for name in ("smoothness", "consistency", "velocity"):
+        for name in ("smoothness", "consistency", "velocity", "anchor"):
             weight = getattr(self, name)
             if not (weight >= 0 and isfinite(weight)):
                 raise OptionError(f"the weight of {name} is 0 or more, got {weight}")

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rilievo.errors import InputError
+from rilievo.losses.anchor import anchor_loss
 from rilievo.losses.consistency import consistency_loss, depth_disagreement, velocity_loss
 from rilievo.losses.explanation import explain
 from rilievo.losses.frames import Frames, frames_of
@@ -32,7 +33,8 @@ class VideoLoss:
             the weighted extras that do not belong to a scale.
         photometric: Mean of the photometric error that counts, at each scale.
         smoothness: Smoothness at each scale, before its weight.
-        extras: Further terms by name, before their weights: consistency, velocity, hints, mask.
+        extras: Further terms by name, before their weights: consistency, velocity, anchor, hints,
+            mask.
         depth: Depth from the finest scale, at the size of the comparison.
         warped: Each source as the target's camera would see it, at the finest scale.
         automask: Pixels that warped sources explain better than unmoved ones.
@@ -100,7 +102,7 @@ def video_loss(
             hint_error=_hint_error(views, full, options),
             multiplied=multiplied,
         )
-        extras = _velocity(scene, sigmoids[0])
+        extras = _velocity(scene, sigmoids[0]) | _anchor(scene, sigmoids[0])
         if source_sigmoids is not None and options.needs_source_depth:
             agreement = _agreement(scene, sigmoids[0], source_sigmoids)
             extras["consistency"] = agreement.consistency
@@ -117,7 +119,8 @@ def _sum_up(scene: Scene, terms: list[Term], extras: dict[str, Tensor]) -> Video
     options, finest = scene.options, terms[0].seen
     assert finest is not None, "the first scale is pictured"
     total = torch.stack([term.cost for term in terms]).mean()
-    for name, weight in (("consistency", options.consistency), ("velocity", options.velocity)):
+    for name in ("consistency", "velocity", "anchor"):
+        weight = getattr(options, name)
         if name in extras:
             total = total + weight * extras[name]
     for name in ("hints", "mask"):
@@ -146,6 +149,14 @@ def _velocity(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
     known = scene.motion_at(scene.depth(sigmoid))
     motion = torch.stack([known[k] for k in predicted], dim=1)
     return {"velocity": velocity_loss(motion, travelled[:, predicted])}
+
+
+def _anchor(scene: Scene, sigmoid: Tensor) -> dict[str, Tensor]:
+    """Compute the difference from the prior's depth; empty where it does not count."""
+    prior = scene.views.prior
+    if not scene.options.anchor or prior is None:
+        return {}
+    return {"anchor": anchor_loss(scene.depth(sigmoid), prior)}
 
 
 class _Agreement(NamedTuple):

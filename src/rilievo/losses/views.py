@@ -30,6 +30,8 @@ class Views:
         valid: Pixels of the target that count; None if all do.
         hints: Depth [m, or the unit of known motion] to learn from where it explains the sources
             better than the prediction; not positive where there is none. None without hints.
+        prior: Depth of the target in any unit that learned depth is kept near; not positive where
+            it is unknown. None without.
     """
 
     target: Float[Tensor, "b 3 h w"]
@@ -44,3 +46,4 @@ class Views:
     travelled: Float[Tensor, "b n"] | None = None
     valid: Bool[Tensor, "b h w"] | None = None
     hints: Float[Tensor, "b h w"] | None = None
+    prior: Float[Tensor, "b h w"] | None = None

@@ -197,8 +197,12 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     """Load a network that ships inside the package (``ModelCard.loader``)."""
-    directory = Path(__file__).parent / "default"
-    return OnnxModel(directory / f"{card.name.partition('/')[2]}.onnx", options, card)
+    return OnnxModel(embedded_file(card.name), options, card)
+
+
+def embedded_file(name: str) -> Path:
+    """File of a network that ships inside the package, such as that of ``rilievo/small``."""
+    return Path(__file__).parent / "default" / f"{name.partition('/')[2]}.onnx"
 
 
 def _line(metadata: Mapping[str, str], name: str) -> str:

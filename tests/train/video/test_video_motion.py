@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footage import FOCAL, SHAPE, texture, view
+from rilievo.geometry.tracks import Tracks
 from rilievo.train.video.motion import (
     LARGEST_STRIDE,
     Motion,
-    Ways,
     find_moving,
     motion_between,
     stride_for,
@@ -55,7 +55,7 @@ def test_the_ways_of_a_small_turn_are_explained_whole(
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     rotation = np.eye(3) - cross + cross @ cross / 2 - cross @ cross @ cross / 6
     seen = rays @ rotation.T @ K.T
-    ways = Ways(start=start, way=seen[:, :2] / seen[:, 2:] - start, share=1.0)
+    ways = Tracks(start=start, way=seen[:, :2] / seen[:, 2:] - start, share=1.0)
     # What is left is of second order in the turn: f w² and a little more.
     assert np.abs(ways.way - turn_ways(ways, K)).max() < 0.25
 
@@ -67,7 +67,7 @@ def test_a_few_corners_that_move_otherwise_do_not_change_the_turn() -> None:
     way = 0.02 * FOCAL * np.stack((1 + x * x, x * y), axis=1)
     near = way.copy()
     near[:12] += 9
-    explained = turn_ways(Ways(start=start, way=near, share=1.0), K)
+    explained = turn_ways(Tracks(start=start, way=near, share=1.0), K)
     np.testing.assert_allclose(explained[12:], way[12:], atol=0.2)
 
 

@@ -20,8 +20,15 @@ class PoseKind(StrEnum):
     """The depth network's encoder over each frame."""
     CNN = "cnn"
     """A small network of seven convolutions (Zhou et al. 2017)."""
+    GEOMETRY = "geometry"
+    """No network: motion follows from depth and tracked corners."""
     NONE = "none"
     """No network: motion is known, from a stereo pair or from poses."""
+
+    @property
+    def is_network(self) -> bool:
+        """Whether a network predicts the motion."""
+        return self not in (PoseKind.GEOMETRY, PoseKind.NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +40,8 @@ class VideoBlueprint:
     """
 
     encoder: str = "resnet18"
-    """resnet18, resnet34, resnet50, lite, or timm/NAME of any timm encoder with feature maps."""
+    """resnet18, resnet34, resnet50, lite, small or tiny (the embedded models' networks), or
+    timm/NAME of any timm encoder with feature maps."""
     pose: PoseKind = PoseKind.SEPARATE
     pose_encoder: str = "resnet18"
     """Encoder of a separate pose network: resnet18, resnet34 or resnet50."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
+from rilievo.networks.video.embedded import EMBEDDED, SmallDecoder, SmallEncoder, small_decoder
 from rilievo.networks.video.encoder import Encoder
 from rilievo.networks.video.lite import LiteDecoder, LiteEncoder
 from rilievo.networks.video.pyramid import PREFIX, TimmEncoder
@@ -15,7 +16,7 @@ from rilievo.networks.video.resnet import RESNETS, ResNetEncoder
 
 LITE = "lite"
 
-Decoder = DepthDecoder | LiteDecoder
+Decoder = DepthDecoder | LiteDecoder | SmallDecoder
 
 
 class DepthNet(nn.Module):
@@ -56,9 +57,11 @@ def make_encoder(blueprint: VideoBlueprint) -> Encoder:
         return ResNetEncoder(name)
     if name == LITE:
         return LiteEncoder()
+    if name in EMBEDDED:
+        return SmallEncoder(EMBEDDED[name])
     if name.startswith(PREFIX):
         return TimmEncoder(name, blueprint.size)
-    known = [*RESNETS, LITE, f"{PREFIX}NAME"]
+    known = [*RESNETS, LITE, *EMBEDDED, f"{PREFIX}NAME"]
     raise OptionError(f"no encoder '{name}'; {suggest(name, known)}")
 
 
@@ -75,6 +78,8 @@ def make_decoder(encoder: Encoder, blueprint: VideoBlueprint, *, outputs: int = 
     """
     if isinstance(encoder, LiteEncoder):
         return LiteDecoder(blueprint.scales, outputs=outputs)
+    if isinstance(encoder, SmallEncoder):
+        return small_decoder(blueprint, outputs=outputs)
     return DepthDecoder(encoder.channels, encoder.reductions, blueprint.scales, outputs=outputs)
 
 

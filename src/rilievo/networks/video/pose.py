@@ -134,7 +134,7 @@ def make_pose_net(
     Raises:
         OptionError: If there is no such encoder.
     """
-    if blueprint.pose is PoseKind.NONE or not any(offsets):
+    if not blueprint.pose.is_network or not any(offsets):
         return None
     if blueprint.pose is PoseKind.CNN:
         return PoseCNN()

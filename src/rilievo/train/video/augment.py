@@ -67,6 +67,7 @@ def mirrored(views: OneViews, *, move_centre: bool = True) -> OneViews:
         source_T_target=tuple(map(_mirrored_motion, views.source_T_target)),
         valid=None if views.valid is None else np.ascontiguousarray(views.valid[:, ::-1]),
         hints=None if views.hints is None else np.ascontiguousarray(views.hints[:, ::-1]),
+        prior=None if views.prior is None else np.ascontiguousarray(views.prior[:, ::-1]),
     )
 
 

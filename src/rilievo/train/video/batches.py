@@ -30,6 +30,7 @@ class OneViews:
         valid: Pixels of the target that count; None where all do.
         hints: Depth of the target by stereo matching, in the unit of known motion, 0 where there
             is none; None where hints are off.
+        prior: Depth of the target by another network, in any unit; None without.
     """
 
     id: str
@@ -42,6 +43,7 @@ class OneViews:
     travelled: Float32[np.ndarray, "k"] | None = None
     valid: Bool[np.ndarray, "h w"] | None = None
     hints: Float32[np.ndarray, "h w"] | None = None
+    prior: Float32[np.ndarray, "h w"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,8 @@ def collate(views: list[OneViews], device: torch.device | str = "cpu") -> Views:
         ),
         travelled=_travelled(views, device),
         valid=_valid(views, device),
-        hints=_hints(views, device),
+        hints=_maps([each.hints for each in views], device),
+        prior=_maps([each.prior for each in views], device),
     )
 
 
@@ -138,12 +141,14 @@ def _valid(views: list[OneViews], device: torch.device | str) -> Bool[Tensor, "b
     return _tensor(np.stack(masks), device)
 
 
-def _hints(views: list[OneViews], device: torch.device | str) -> Float32[Tensor, "b h w"] | None:
-    hints = [each.hints for each in views if each.hints is not None]
-    if not hints:
+def _maps(
+    given: list[Float32[np.ndarray, "h w"] | None], device: torch.device | str
+) -> Float32[Tensor, "b h w"] | None:
+    maps = [each for each in given if each is not None]
+    if not maps:
         return None
-    assert len(hints) == len(views), "hints are asked for of all targets or of none"
-    return _tensor(np.stack(hints), device)
+    assert len(maps) == len(given), "a map is given for all targets or for none"
+    return _tensor(np.stack(maps), device)
 
 
 def _tensor(array: np.ndarray, device: torch.device | str) -> Tensor:

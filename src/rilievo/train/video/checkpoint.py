@@ -22,7 +22,7 @@ CHECKPOINT = "checkpoint.pt"
 _SUMMED = re.compile(r"best/weights\.safetensors|pictures/step-\d{7,12}\.png")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KINDS = {"learner": OrderedDict, "optimizer": dict, "scaler": dict, "step": int, "skipped": list}
-_KINDS |= {"seconds": float, "best": tuple, "warned": list}
+_KINDS |= {"seconds": float, "best": tuple, "warned": list, "planned": int, "stale": int}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +41,8 @@ class RunState:
         warned: Kinds of warnings that were given.
         logs: Texts of the logs by name; None in checkpoints of rilievo 0.1.
         sums: Size and sha256 of the best weights and the pictures, as they were written.
+        planned: Number of steps that a run of so many minutes takes; 0 before its pace is known.
+        stale: Validations since the one with the least error.
     """
 
     learner: nn.Module
@@ -54,6 +56,8 @@ class RunState:
     warned: set[str] = field(default_factory=set)
     logs: dict[str, str] | None = None
     sums: dict[str, FileSum] = field(default_factory=dict)
+    planned: int = 0
+    stale: int = 0
 
 
 def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
@@ -80,6 +84,8 @@ def save_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         "warned": sorted(state.warned),
         "logs": state.logs,
         "sums": {name: (each.bytes, each.sha256) for name, each in state.sums.items()},
+        "planned": state.planned,
+        "stale": state.stale,
     }
     # torch, writing to a full disk, ends the process from a destructor; a buffer does not.
     buffer = io.BytesIO()
@@ -114,6 +120,7 @@ def load_checkpoint(state: RunState, path: Path, *, fingerprint: str) -> None:
         state.scaler.load_state_dict(entries["scaler"])
         state.step, state.skipped = entries["step"], set(map(str, entries["skipped"]))
         state.seconds, state.warned = entries["seconds"], set(map(str, entries["warned"]))
+        state.planned, state.stale = entries["planned"], entries["stale"]
         least, step = entries["best"]
         state.best_error, state.best_step = float(least), int(step)
         state.logs = stored_logs(entries.get("logs"))

@@ -99,11 +99,27 @@ class VideoConfig:
     offsets: tuple[int, ...] = (-1, 1)
     """Offsets of the sources from their target in time, in strides."""
     start: str | None = None
-    """Weights to start from: the folder of a run or of an official checkpoint, or 'imagenet' for
-    the encoders; None for random weights."""
+    """Weights to start from: rilievo/small or rilievo/tiny, the folder of a run or of an official
+    checkpoint, or 'imagenet' for the encoders; None for random weights."""
+    prior: str | None = None
+    """Model whose depth of the targets gives the first motion by geometry and is kept near by
+    ``losses.anchor``; None takes the depth that the run starts from."""
     epochs: int = 20
     steps: int | None = None
     """Number of steps, in place of epochs."""
+    minutes: float | None = None
+    """Time for the whole run, in place of epochs: the number of steps follows from the pace of the
+    first ones."""
+    validations: int | None = None
+    """Number of validations, evenly over the run; None validates after every epoch."""
+    patience: int | None = None
+    """Validations without a smaller error after which the run ends early; None for no early end."""
+    keep_best: bool = False
+    """Whether the run's weights are those with the least error on the held-out targets, of which
+    those of the start count too; False takes the last."""
+    motion_again: tuple[float, ...] = ()
+    """Shares of the steps after which motion by geometry is estimated again, with the depth learned
+    so far."""
     batch_size: int = 12
     """Targets per forward pass on each device."""
     accumulate: int = 1
@@ -113,6 +129,8 @@ class VideoConfig:
     """Epochs after which the learning rate falls to a tenth."""
     warm_up: int = 0
     """Steps over which the learning rate rises from zero."""
+    cosine: bool = False
+    """Whether the learning rate falls along half a cosine to nothing, in place of milestones."""
     camera_rate: float = 1e-3
     """Learning rate of the focal lengths' logarithms, where they are refined."""
     weight_decay: float = 0.0
@@ -129,6 +147,13 @@ class VideoConfig:
                 raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise OptionError(f"steps are 1 or more, got {self.steps}")
+        for name in ("validations", "patience"):
+            if (getattr(self, name) or 1) < 1:
+                raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise OptionError(f"minutes are above 0, got {self.minutes}")
+        if not all(0 < share < 1 for share in self.motion_again):
+            raise OptionError(f"motion_again is shares between 0 and 1, got {self.motion_again}")
         if not 0 < self.learning_rate < float("inf"):
             raise OptionError(f"learning_rate is above 0, got {self.learning_rate}")
         for name in ("camera_rate", "weight_decay", "warm_up"):
@@ -153,9 +178,10 @@ class VideoConfig:
         known = self.data.follow_poses or not self.data.temporal
         if self.blueprint.pose is PoseKind.NONE and not known:
             raise OptionError(
-                "the motion between neighbours is not known: follow poses, or take a pose network "
-                f"({', '.join(each for each in PoseKind if each != PoseKind.NONE)})"
+                "the motion between neighbours is not known: follow poses, or choose where it "
+                f"comes from ({', '.join(each for each in PoseKind if each != PoseKind.NONE)})"
             )
+        self._check_geometry(known=known)
         if self.losses.velocity and self.data.poses is None:
             raise OptionError("velocity learns from known distances: give poses")
         if self.losses.hints and not self.data.stereo:
@@ -167,6 +193,24 @@ class VideoConfig:
             )
         if not 0 <= self.data.held_out < 1:
             raise OptionError(f"held_out is a share below 1, got {self.data.held_out}")
+
+    def _check_geometry(self, *, known: bool) -> None:
+        """Check that motion by geometry has depth to begin with, and nothing else to obey."""
+        geometry = self.blueprint.pose is PoseKind.GEOMETRY
+        if geometry and (known or self.data.stereo):
+            raise OptionError(
+                "motion by geometry is up to scale and needs no other: leave follow_poses and "
+                "stereo away, or set pose to none"
+            )
+        if geometry and self.data.learn_camera:
+            raise OptionError("motion by geometry needs fixed focal lengths: leave learn_camera")
+        if geometry and self.prior is None and self.start in (None, "imagenet"):
+            raise OptionError(
+                "motion by geometry needs depth to begin with: start from rilievo/small (encoder "
+                "small) or from a run, or give the prior of a model"
+            )
+        if self.losses.anchor and not geometry:
+            raise OptionError("losses.anchor goes with motion by geometry: set pose to geometry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

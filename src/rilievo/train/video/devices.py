@@ -5,7 +5,6 @@ from typing import Any
 
 from rilievo.errors import MissingExtraError, OptionError
 from rilievo.models.torch_model import find_device
-from rilievo.networks.video.blueprint import PoseKind
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
 
 _ARITHMETIC = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -32,7 +31,7 @@ def make_fabric(config: VideoConfig, options: VideoRunOptions) -> Any:
     several = devices * nodes > 1
     # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
     # only leaves those of the finer scales without one.
-    known = config.data.follow_poses and config.blueprint.pose is not PoseKind.NONE
+    known = config.data.follow_poses and config.blueprint.pose.is_network
     partly = known or config.blueprint.scales[0] > 0
     on_gpu = device.type != "cpu"
     fabric = Fabric(

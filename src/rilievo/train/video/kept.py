@@ -1,7 +1,9 @@
 """Targets of a run with their sources, ready to train on."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
@@ -54,10 +56,19 @@ class MotionUse:
     measures: bool = False
 
 
+class DepthOf(Protocol):
+    """Depth of targets by another network."""
+
+    def of(self, place: Place) -> Float32[np.ndarray, "h w"]:
+        """Depth of a target, in any unit; 0 where unknown."""
+        ...
+
+
 class KeptFrames:
     """Targets of a run; after pickling to another process, that process opens the files itself.
 
     Attributes:
+        targets: Targets with the places of their sources.
         ids: Ids of the targets: the sequence and the name of the frame.
         offsets: Offsets of the sources in time, in strides; 0 is the other camera of a stereo pair.
     """
@@ -72,13 +83,63 @@ class KeptFrames:
         hints: bool = False,
         source_pyramids: bool = False,
     ) -> None:
-        self._sequences, self._targets = tuple(sequences), tuple(targets)
+        self._sequences, self.targets = tuple(sequences), tuple(targets)
         self._motion, self._hints, self.offsets = motion, hints, offsets
         self._shrunk = 1 + len(offsets) if source_pyramids else 1
-        self.ids = tuple(self._id(target.place) for target in self._targets)
+        self._given: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]] | None = None
+        self._prior: DepthOf | None = None
+        self.ids = tuple(self._id(target.place) for target in self.targets)
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self.targets)
+
+    def with_motion(
+        self,
+        motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]],
+        prior: "DepthOf | None" = None,
+    ) -> "KeptFrames":
+        """Return the targets whose motion to all sources is given; it replaces any other motion.
+
+        Args:
+            motions: ``source_T_target`` by the places of target and source.
+            prior: Depth of the targets to keep learned depth near; None for the one that was given
+                before.
+        """
+        changed = copy.copy(self)
+        changed.targets = tuple(
+            target
+            for target in self.targets
+            if all((target.place, source) in motions for source in target.sources)
+        )
+        changed.ids = tuple(self._id(target.place) for target in changed.targets)
+        changed._given, changed._prior = motions, prior or self._prior
+        return changed
+
+    def with_newer_motion(
+        self, motions: Mapping[tuple[Place, Place], Float64[np.ndarray, "4 4"]]
+    ) -> "KeptFrames":
+        """Return the same targets; pairs without a newer motion keep the one before."""
+        return self.with_motion({**(self._given or {}), **motions})
+
+    def some(self, count: int) -> "KeptFrames":
+        """Return ``count`` targets at most, spread over all."""
+        changed = copy.copy(self)
+        chosen = np.unique(np.linspace(0, len(self) - 1, count).round().astype(int))
+        changed.targets = tuple(self.targets[index] for index in chosen)
+        changed.ids = tuple(self.ids[index] for index in chosen)
+        return changed
+
+    def frame_of(self, place: Place) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a frame of a target or a source.
+
+        Raises:
+            InputError: If it is broken.
+        """
+        return self._sequences[place.sequence].frames.frame(place.frame)
+
+    def K_of(self, target: Target) -> Float64[np.ndarray, "3 3"]:
+        """Return the intrinsics of a target at the training size [px]."""
+        return self._sequences[target.place.sequence].K
 
     def views_of(
         self,
@@ -92,9 +153,9 @@ class KeptFrames:
         Raises:
             InputError: If one of its frames is broken.
         """
-        target = self._targets[index]
+        target = self.targets[index]
         opened = self._sequences[target.place.sequence]
-        frames = np.stack([self._frame(place) for place in target.places])
+        frames = np.stack([self.frame_of(place) for place in target.places])
         levels = [pyramid_of(frame) for frame in frames[: self._shrunk]]
         known = self._known_motion(target)
         views = OneViews(
@@ -104,13 +165,11 @@ class KeptFrames:
             offsets=self.offsets,
             pyramid=tuple(map(np.stack, zip(*levels, strict=True))),
             K=opened.K.astype(np.float32),
-            source_T_target=tuple(
-                None if each is None or not self._is_given(offset) else each.astype(np.float32)
-                for offset, each in zip(self.offsets, known, strict=True)
-            ),
+            source_T_target=self._given_motion(target, known),
             travelled=self._travelled(known),
             valid=opened.valid,
             hints=self._hint(opened, frames) if self._hints else None,
+            prior=None if self._prior is None else self._prior.of(target.place),
         )
         return views if augmentation is None else augmented(views, augmentation, rng)
 
@@ -120,7 +179,7 @@ class KeptFrames:
         Raises:
             InputError: If true depth exists and is broken.
         """
-        target = self._targets[index]
+        target = self.targets[index]
         sequence = self._sequences[target.place.sequence].sequence
         is_straight = sequence.camera.lens is None
         file = sequence.files[target.place.frame] if sequence.files else None
@@ -129,16 +188,23 @@ class KeptFrames:
             source_T_target=self._known_motion(target),
         )
 
-    def _frame(self, place: Place) -> np.ndarray:
-        return self._sequences[place.sequence].frames.frame(place.frame)
-
     def _id(self, place: Place) -> str:
         sequence = self._sequences[place.sequence].sequence
         name = sequence.files[place.frame].stem if sequence.files else f"{place.frame:06d}"
         return f"{sequence.id}/{name}"
 
-    def _is_given(self, offset: int) -> bool:
-        return offset == OTHER_EYE or self._motion.follows
+    def _given_motion(
+        self, target: Target, known: Sequence[Float64[np.ndarray, "4 4"] | None]
+    ) -> tuple[Float32[np.ndarray, "4 4"] | None, ...]:
+        """Motion that takes the place of the pose network's; None where that network is asked."""
+        if self._given is not None:
+            pairs = [self._given[target.place, source] for source in target.sources]
+            return tuple(each.astype(np.float32) for each in pairs)
+        is_given = [offset == OTHER_EYE or self._motion.follows for offset in self.offsets]
+        return tuple(
+            each.astype(np.float32) if given and each is not None else None
+            for given, each in zip(is_given, known, strict=True)
+        )
 
     def _known_motion(self, target: Target) -> tuple[Float64[np.ndarray, "4 4"] | None, ...]:
         """Motion to each source, from the baseline or the poses; None where it is not known."""

@@ -1,8 +1,10 @@
 """Training loop of networks that learn from video, read from top to bottom."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rilievo.errors import InputError, OptionError
+from rilievo.io.atomic import replacing
 from rilievo.io.sums import sum_of
 from rilievo.models.video_run import WEIGHTS
-from rilievo.networks.memory import is_out_of_memory
 from rilievo.train.progress import Progress, listed
 from rilievo.train.video.batches import Batch
 from rilievo.train.video.checkpoint import (
@@ -25,19 +26,23 @@ from rilievo.train.video.checkpoint import (
 )
 from rilievo.train.video.collapse import Watch
 from rilievo.train.video.config import VideoConfig, VideoRunOptions
+from rilievo.train.video.failures import failures
 from rilievo.train.video.frames import VideoFrames
+from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Explained, Learner, check_finite, noise_of, random_of
 from rilievo.train.video.loader import batches
 from rilievo.train.video.log import Log, StepRow, ValidationRow
 from rilievo.train.video.measures import Measures, measure
 from rilievo.train.video.pictures import save_pictures
 from rilievo.train.video.records import VideoRecord
-from rilievo.train.video.schedule import Course, learning_rate
+from rilievo.train.video.schedule import PACE_STEPS, Course, learning_rate
 from rilievo.train.video.summary import summarise
 from rilievo.train.video.validation import validate
 
 STEPS_A_ROW = 25
 BEST = "best"
+_CLEARLY = 0.005
+"""Share by which the error of a run has to be below that of its start to replace it."""
 
 
 class Loop:
@@ -53,7 +58,24 @@ class Loop:
         frames: VideoFrames,
         learner: Learner,
         fingerprint: str,
+        guide: Guide | None = None,
+        began: float | None = None,
     ) -> None:
+        """Prepare a run.
+
+        Args:
+            config: Configuration of the run.
+            run: Folder of the run.
+            options: Options that do not change the result.
+            fabric: Fabric that the networks run on.
+            frames: Frames of the run.
+            learner: Networks with their losses.
+            fingerprint: sha256 of what a checkpoint must agree with.
+            guide: Source of motion by geometry; None where there is none.
+            began: Time of ``time.monotonic`` at which the run's minutes began.
+        """
+        self._guide = guide
+        self._began = time.monotonic() if began is None else began
         self._config, self._run, self._options = config, run, options
         self._fabric, self._frames, self._fingerprint = fabric, frames, fingerprint
         self.course = Course.of(config, len(frames.training), processes=fabric.world_size)
@@ -69,10 +91,11 @@ class Loop:
 
     def go(self) -> bool:
         """Train from the current step to the end; False if ``stop_at`` ends it before."""
-        state, course, options = self.state, self.course, self._options
+        state, options = self.state, self._options
         self._restore()
         speaks = self._fabric.is_global_zero
         tensorboard = options.tensorboard and speaks
+        known = None if self._config.minutes else self.course.steps
         with (
             Log(
                 self._run,
@@ -82,32 +105,78 @@ class Loop:
                 kept=state.logs,
             ) as log,
             Progress(
-                steps=course.steps, done=state.step, images=course.images, shown=speaks
+                steps=known,
+                done=state.step,
+                images=self.course.images,
+                shown=speaks,
+                share=self._share,
             ) as progress,
         ):
             for note in listed((*self._frames.notes, *self._learner.networks.notes)):
                 progress.say(f"note: {note}")
+            if self._config.keep_best and not state.step:
+                self._validate(log, progress)
             given = self._batches()
-            while state.step < course.steps:
-                with self._failures(), self._timed():
+            while not self._is_over:
+                with failures(self._config, state), self._timed():
                     self._step(given)
-                progress.step(self._measured[-1][0])
-                if state.step % STEPS_A_ROW == 0 or state.step == course.steps:
+                self._plan()
+                progress.step(self._measured[-1][0], share=self._share if state.planned else None)
+                if state.step % STEPS_A_ROW == 0 or state.step == self.course.steps:
                     self._write_row(log, progress)
-                if course.ends_epoch(state.step):
-                    with self._failures():
-                        self._validate(log)
-                if state.step % self._config.checkpoint_steps == 0 or state.step in (
-                    options.stop_at,
-                    course.steps,
+                if self._estimates_motion:
+                    assert self._guide is not None
+                    self._frames = self._guide.again(self._frames, state.step)
+                    given = self._batches()
+                if self._is_planned and self.course.is_validated(state.step):
+                    with failures(self._config, state):
+                        self._validate(log, progress)
+                if (
+                    state.step % self._config.checkpoint_steps == 0
+                    or state.step == options.stop_at
+                    or self._is_over
                 ):
                     self._save(log)
-                if state.step == options.stop_at and state.step < course.steps:
+                if state.step == options.stop_at and not self._is_over:
                     return False
         return True
 
+    @property
+    def _share(self) -> float:
+        """Share of the run that is done; 0 before the pace of a run of so many minutes is known."""
+        return self.state.step / self.course.steps if self._is_planned else 0.0
+
+    @property
+    def _is_planned(self) -> bool:
+        return self._config.minutes is None or self.state.planned > 0
+
+    @property
+    def _estimates_motion(self) -> bool:
+        return self._guide is not None and self.course.estimates_motion(self.state.step)
+
+    @property
+    def _is_over(self) -> bool:
+        patience = self._config.patience
+        is_stale = patience is not None and self.state.stale >= patience
+        return is_stale or self.state.step >= self.course.steps
+
+    def _plan(self) -> None:
+        """Count the steps of a run of so many minutes, once its pace is known."""
+        minutes, state = self._config.minutes, self.state
+        if minutes is None or state.planned or state.step < PACE_STEPS:
+            return
+        left = 60 * minutes - (time.monotonic() - self._began)
+        pace = state.seconds / state.step
+        planned = self._fabric.broadcast(self.course.planned(step=state.step, left=left, pace=pace))
+        state.planned, self.course = planned.steps, planned
+
     def write_weights(self) -> None:
         """Write the learned weights: a run that is resumed at its end may have lost them."""
+        best = self._run / BEST / WEIGHTS
+        if self._config.keep_best and best.exists():
+            with replacing(self._run / WEIGHTS) as part:
+                shutil.copyfile(best, part)
+            return
         save_weights(self._learner.networks, self._run / WEIGHTS)
 
     def record(self) -> VideoRecord:
@@ -125,7 +194,8 @@ class Loop:
     def _step(self, given: Iterator[Batch]) -> None:
         """Take one step of gradient descent, on as many batches as are accumulated."""
         config, course, state = self._config, self.course, self.state
-        rate = learning_rate(config, step=state.step, epoch=course.epoch(state.step))
+        epoch = course.epoch(state.step)
+        rate = learning_rate(config, step=state.step, epoch=epoch, share=self._share)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["initial_lr"] / config.learning_rate
         self._stepped.train()
@@ -192,21 +262,27 @@ class Loop:
             log.add(warning)
             progress.say(f"warning: step {warning.step}: {warning.text}")
 
-    def _validate(self, log: Log) -> None:
-        held_out, state = self._frames.held_out, self.state
+    def _validate(self, log: Log, progress: Progress) -> None:
+        state = self.state
+        if self._guide is not None and len(self._frames.held_out):
+            self._frames = self._guide.on_held_out(self._frames)
         picture = save_pictures(
             self._learner, self._frames, self._run, log, self._fabric, state.step
         )
         if picture is not None:
             self._note_sum(picture)
+        held_out = self._frames.held_out
         if not len(held_out):
             return
         scores = validate(self._learner, held_out, self._fabric, state.skipped)
         epoch = self.course.epoch(state.step)
         row = ValidationRow(step=state.step, epoch=epoch, **scores._asdict())
         log.add(row)
-        if row.warp_error < state.best_error:
-            state.best_error, state.best_step = row.warp_error, state.step
+        if self._config.keep_best:
+            progress.say(f"held out: photometric error {row.warp_error:.4f} at step {state.step}")
+        state.stale += 1
+        if self._is_better(row.warp_error):
+            state.best_error, state.best_step, state.stale = row.warp_error, state.step, 0
             if self._fabric.is_global_zero:
                 save_weights(self._learner.networks, self._run / BEST / WEIGHTS)
                 self._note_sum(self._run / BEST / WEIGHTS)
@@ -215,17 +291,27 @@ class Loop:
         """Note what was written, since a power cut may take it before the end of the run."""
         self.state.sums[path.relative_to(self._run).as_posix()] = sum_of(path)
 
+    def _is_better(self, error: float) -> bool:
+        """Whether an error on held-out targets is the least; the start has to be beaten clearly."""
+        state = self.state
+        is_start = self._config.keep_best and state.step > 0 and state.best_step == 0
+        return error < state.best_error * (1 - _CLEARLY if is_start else 1)
+
     def _restore(self) -> None:
         path = self._run / CHECKPOINT
         if path.exists():
             load_checkpoint(self.state, path, fingerprint=self._fingerprint)
+        if self.state.planned:
+            self.course = replace(self.course, steps=self.state.planned)
+        if self._guide is not None:
+            self._frames = self._guide.restore(self._frames, self.state.step)
         self._row_began = self.state.seconds
         self._watch.said = self.state.warned
         self._fabric.barrier()
 
     def _save(self, log: Log) -> None:
         """Save the state before the weights: a run resumes from the state, which includes them."""
-        with self._failures():
+        with failures(self._config, self.state):
             # No run could resume from weights that are not finite.
             check_finite("network", *self._learner.parameters())
         if self._fabric.is_global_zero:
@@ -233,27 +319,6 @@ class Loop:
             save_checkpoint(self.state, self._run / CHECKPOINT, fingerprint=self._fingerprint)
             save_weights(self._learner.networks, self._run / WEIGHTS)
         self._fabric.barrier()
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Turn running out of memory, or values that are not finite, into an error of one line."""
-        config = self._config
-        try:
-            yield
-        except FloatingPointError as error:
-            raise InputError(
-                f"step {self.state.step}: {error}: lower the learning rate, give a clip_norm, "
-                "choose fp32, or look at the intrinsics; --resume begins at the last checkpoint"
-            ) from error
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            height, width = config.blueprint.size
-            raise OptionError(
-                f"too little memory for a step of {config.batch_size} x {height}x{width} with "
-                f"{config.blueprint.encoder}: take a smaller --batch-size (and --accumulate to "
-                "make up for it), a smaller --size, or --precision bf16"
-            ) from error
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

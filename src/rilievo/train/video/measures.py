@@ -43,7 +43,7 @@ def measure(explained: Explained, config: VideoConfig) -> Float[Tensor, "numbers
     log_depth = loss.depth.log().flatten(1)
     motions = torch.stack(explained.motions)
     ends = (finest < _ENDS) | (finest > 1 - _ENDS)
-    weights = {"consistency": config.losses.consistency, "velocity": config.losses.velocity}
+    weights = {name: getattr(config.losses, name) for name in ("consistency", "velocity", "anchor")}
     weights |= {"mask": MASK_WEIGHT, "hints": 1.0}
     extras = [weights[name] * value for name, value in loss.extras.items()]
     return torch.stack(

@@ -1,20 +1,18 @@
 """Image motion from frame to frame: static frames, scene cuts, and the stride of a sequence.
 
-Corners are tracked forward and back (Lucas and Kanade with a pyramid, Bouguet 2001). Those that
-return to their start count, and the median length of their displacements is the motion. A frame is
-compared with the last one that was kept, not with the one before it: so slow motion adds up, while
-the noise of a static camera does not.
+Corners are tracked, and the median length of their displacements is the motion. A frame is compared
+with the last one that was kept, not with the one before it: so slow motion adds up, while the noise
+of a static camera does not.
 """
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from rilievo.errors import MissingExtraError
+from rilievo.geometry.tracks import Tracks, grey, track_corners
 
 METHOD = 1
 """Version of the measurement; raised with every change, so that stored results are not reused."""
@@ -24,10 +22,6 @@ ENOUGH_PARALLAX = 2.0
 town has 4 between frames at 10 frames a second, a hand-held camera in a room 0.4 at 30."""
 LARGEST_STRIDE = 10
 
-_CORNERS, _QUALITY, _APART = 300, 0.01, 7
-_WINDOW, _LEVELS = (15, 15), 4
-_COMES_BACK = 1.0
-"""Largest distance of a corner from its start after tracking forward and back [px]."""
 _FEWEST = 12
 """Smallest number of corners that motion is measured with."""
 _ROUNDS, _LEAST_ERROR = 10, 0.05
@@ -79,21 +73,6 @@ class Moving:
 _NOTHING = Motion(pixels=math.nan, parallax=math.nan, is_cut=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
-    """Displacements of the corners that were found again.
-
-    Attributes:
-        start: Position (x, y) in the first frame [px].
-        way: Displacement to the second frame [px].
-        share: Share of the tracked corners that were found again, in [0, 1].
-    """
-
-    start: Float64[np.ndarray, "n 2"]
-    way: Float64[np.ndarray, "n 2"]
-    share: float
-
-
 def motion_between(
     first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"], K: Float64[np.ndarray, "3 3"]
 ) -> Motion:
@@ -102,7 +81,7 @@ def motion_between(
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
-    ways = follow(first, second)
+    ways = track_corners(first, second)
     if len(ways.way) < _FEWEST or ways.share < _SEEN_AGAIN:
         return _NOTHING
     left = ways.way - turn_ways(ways, K)
@@ -113,33 +92,7 @@ def motion_between(
     )
 
 
-def follow(first: UInt8[np.ndarray, "h w"], second: UInt8[np.ndarray, "h w"]) -> Ways:
-    """Track corners of the first frame to the second and back, and keep those that return.
-
-    Raises:
-        MissingExtraError: If OpenCV is not installed.
-    """
-    try:
-        import cv2
-    except ImportError as missing:
-        raise MissingExtraError("measuring motion", "train") from missing
-    corners = cv2.goodFeaturesToTrack(first, _CORNERS, _QUALITY, _APART)
-    if corners is None:
-        return Ways(start=np.zeros((0, 2)), way=np.zeros((0, 2)), share=0.0)
-    options = {"winSize": _WINDOW, "maxLevel": _LEVELS}
-    # OpenCV's stubs require an array for the result; its manual says that None creates one.
-    track: Any = cv2.calcOpticalFlowPyrLK
-    there, found, _ = track(first, second, corners, None, **options)
-    back, found_back, _ = track(second, first, there, None, **options)
-    off = np.linalg.norm((back - corners)[:, 0], axis=1)
-    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (off < _COMES_BACK)
-    start, way = corners[good, 0], (there - corners)[good, 0]
-    return Ways(
-        start=start.astype(np.float64), way=way.astype(np.float64), share=float(good.mean())
-    )
-
-
-def turn_ways(ways: Ways, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 2"]:
+def turn_ways(ways: Tracks, K: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "n 2"]:
     """Displacements due to the small rotation of the camera that explains most of them.
 
     The flow of a rotation w does not depend on depth (Longuet-Higgins and Prazdny 1980); w is
@@ -179,8 +132,8 @@ def find_moving(
     still, largest = 0, 0.0
     last: np.ndarray | None = None
     for index, frame in frames:
-        grey = _grey(frame)
-        motion = None if last is None else motion_between(last, grey, K)
+        now = grey(frame)
+        motion = None if last is None else motion_between(last, now, K)
         if motion is not None and not motion.is_cut:
             largest = max(largest, motion.pixels)
             if motion.pixels < least:
@@ -190,7 +143,7 @@ def find_moving(
             parallaxes.append(motion.parallax)
         else:
             runs.append([index])
-        last = grey
+        last = now
     return Moving(
         runs=tuple(map(tuple, runs)),
         parallaxes=tuple(parallaxes),
@@ -212,8 +165,3 @@ def stride_for(parallax: float, width: int) -> int:
     enough = ENOUGH_PARALLAX * width / 640
     # If up to a tenth of a frame is missing, the stride is not raised.
     return min(LARGEST_STRIDE, max(1, math.ceil(enough / parallax - 0.1)))
-
-
-def _grey(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    weights = np.array([77, 150, 29], np.uint16)
-    return ((frame.astype(np.uint16) @ weights) >> 8).astype(np.uint8)

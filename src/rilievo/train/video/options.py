@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 import tyro
 
@@ -14,10 +14,17 @@ from rilievo.errors import OptionError, suggest
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.train.probe.options import whole_numbers
 from rilievo.train.video.config import SourceKind, VideoConfig, VideoData, VideoRunOptions
+from rilievo.train.video.footage_defaults import (
+    EMBEDDED_ENCODERS,
+    EMBEDDED_STARTS,
+    has_gpu,
+    size_of_footage,
+)
 from rilievo.train.video.presets import overridden, preset_config
 
 _WITHOUT_IMAGENET = ("lite",)
 SCRATCH = "scratch"
+_Number = TypeVar("_Number", int, float)
 _VELOCITY = "losses.velocity"
 
 
@@ -42,8 +49,9 @@ class VideoOptions:
             "limit",
         ),
         "Camera": ("camera", "camera_file", "fov", "learn_camera"),
-        "Network": ("preset", "encoder", "pose", "size", "depth_range", "start"),
+        "Network": ("preset", "encoder", "pose", "size", "depth_range", "start", "prior"),
         "Steps": (
+            "minutes",
             "epochs",
             "steps",
             "batch_size",
@@ -86,29 +94,42 @@ class VideoOptions:
     """Use the other camera of the stereo pair as the only source."""
     stride: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Frames between neighbours; by default chosen from the measured motion."""
-    held_out: float = 0.05
-    """Share of the targets held out for validation: the last of every sequence."""
+    held_out: float | None = None
+    """Share of the targets held out for validation: the last of every sequence; by default 0.05,
+    and 0.1 with preset clip."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Train on the first N targets only."""
-    preset: str = "default"
-    """Preset: default, or faithful, which trains as the authors of Monodepth2 did."""
-    encoder: str = "resnet18"
-    """Encoder: resnet18, resnet34, resnet50, lite, or timm/NAME."""
+    preset: str | None = None
+    """Preset: clip, which refines an embedded model on your own footage in minutes; default, which
+    trains all networks; or faithful, which trains as the authors of Monodepth2 did. By default clip
+    where there is no GPU and no option asks for more, else default."""
+    encoder: str | None = None
+    """Encoder: small or tiny (those of the embedded models), resnet18, resnet34, resnet50, lite, or
+    timm/NAME; by default small with preset clip, else resnet18."""
     pose: str | None = None
-    """Pose network: separate, shared or cnn; none where poses or the baseline are known."""
-    size: Annotated[str, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = "192,640"
-    """Size at which the networks see frames [px]; multiples of 32."""
+    """Source of the camera's motion: geometry (tracked corners and depth; the default with preset
+    clip), or a pose network: separate, shared or cnn; none where poses or the baseline are known.
+    """
+    size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
+    """Size at which the networks see frames [px]; multiples of 32. By default 192,640, and about
+    65,000 pixels of the footage's shape with preset clip."""
     depth_range: Annotated[str, tyro.conf.arg(metavar="NEAR,FAR")] = "0.1,100"
     """Range of depth that can be predicted, in its unit."""
     start: str | None = None
-    """Initial weights: imagenet (the default where the encoder has such weights), scratch, or the
-    folder of a run or of an official checkpoint."""
+    """Initial weights: rilievo/small or rilievo/tiny (the default for those encoders), imagenet
+    (the default where the encoder has such weights), scratch, or the folder of a run or of an
+    official checkpoint."""
+    prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    """With --pose geometry: model of 'rilievo models' whose depth gives the first motion and
+    teaches; by default the initial weights."""
+    minutes: float | None = None
+    """Time for the whole run, in place of epochs; with preset clip 10."""
     epochs: int | None = None
     """Passes through the targets; by default 20."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of steps, in place of epochs."""
-    batch_size: int = 12
-    """Targets per forward pass on each device."""
+    batch_size: int | None = None
+    """Targets per forward pass on each device; by default 12, and 4 with preset clip."""
     accumulate: int | None = None
     """Batches whose gradients are added before a step."""
     learning_rate: float | None = None
@@ -159,24 +180,27 @@ class VideoOptions:
             stereo=self.stereo or self.stereo_only,
             temporal=not self.stereo_only,
             stride=self.stride,
-            held_out=self.held_out,
+            held_out=self._or_clip(self.held_out, 0.1, 0.05),
             limit=self.limit,
         )
 
     @property
     def blueprint(self) -> VideoBlueprint:
         """Blueprint of the networks to train."""
-        height, width = whole_numbers("--size", self.size, 2)
+        height, width = self._size
         near, far = numbers("--depth-range", self.depth_range, 2)
         known = self.follow_poses or self.stereo_only
-        pose = self.pose or (PoseKind.NONE if known else PoseKind.SEPARATE)
+        usual = PoseKind.GEOMETRY if self.is_clip else PoseKind.SEPARATE
+        pose = self.pose or (PoseKind.NONE if known else usual)
         if pose not in list(PoseKind):
-            raise OptionError(f"no pose network '{pose}'; {suggest(pose, PoseKind)}")
+            raise OptionError(f"no source of motion '{pose}'; {suggest(pose, PoseKind)}")
         in_metres = known or self.stereo or bool(dict(map(_setting, self.set)).get(_VELOCITY))
+        scales = {"scales": (0,)} if self._encoder in EMBEDDED_ENCODERS else {}
         return VideoBlueprint(
-            encoder=self.encoder,
+            encoder=self._encoder,
             pose=PoseKind(pose),
             size=(height, width),
+            **scales,
             min_depth=near,
             max_depth=far,
             kind=DepthKind.METRIC if in_metres else DepthKind.UP_TO_SCALE,
@@ -188,13 +212,15 @@ class VideoOptions:
         plain = VideoConfig(
             blueprint=self.blueprint,
             data=self.data,
-            preset=self.preset,
+            preset=self._preset,
             start=self._start,
-            batch_size=self.batch_size,
+            prior=self.prior,
+            batch_size=self._or_clip(self.batch_size, 4, 12),
             seed=self.seed,
         )
         milestones = self.milestones and whole_numbers("--milestones", self.milestones, None)
         changes = {
+            "minutes": self.minutes,
             "epochs": self.epochs,
             "steps": self.steps,
             "accumulate": self.accumulate,
@@ -203,6 +229,8 @@ class VideoOptions:
             "precision": self.precision,
         }
         given = {name: value for name, value in changes.items() if value is not None}
+        if self.minutes is None and (self.epochs or self.steps):
+            given["minutes"] = None
         return overridden(preset_config(plain), given | dict(map(_setting, self.set)))
 
     @property
@@ -219,10 +247,54 @@ class VideoOptions:
         )
 
     @property
+    def is_clip(self) -> bool:
+        """Whether the preset is ``clip``, asked for or by default."""
+        return self._preset == "clip"
+
+    @property
+    def _preset(self) -> str:
+        if self.preset is not None:
+            return self.preset
+        more = (
+            self.pose not in (None, PoseKind.GEOMETRY)
+            or self.encoder not in (None, *EMBEDDED_ENCODERS)
+            or (self.start is not None and self.start not in EMBEDDED_STARTS)
+            or self.follow_poses
+            or self.stereo
+            or self.stereo_only
+            or self.learn_camera
+            or self.devices * self.nodes > 1
+        )
+        return "default" if more or has_gpu(self.device) else "clip"
+
+    @property
+    def _encoder(self) -> str:
+        if self.encoder is not None:
+            return self.encoder
+        if self.start in EMBEDDED_STARTS:
+            return self.start.partition("/")[2]
+        return "small" if self.is_clip else "resnet18"
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        if self.size is not None:
+            height, width = whole_numbers("--size", self.size, 2)
+            return height, width
+        return size_of_footage(self.data) if self.is_clip else (192, 640)
+
+    @property
     def _start(self) -> str | None:
-        if self.start is None:
-            return None if self.encoder in _WITHOUT_IMAGENET else "imagenet"
-        return None if self.start == SCRATCH else self.start
+        if self.start is not None:
+            return None if self.start == SCRATCH else self.start
+        if self._encoder in EMBEDDED_ENCODERS:
+            return f"rilievo/{self._encoder}"
+        return None if self._encoder in _WITHOUT_IMAGENET else "imagenet"
+
+    def _or_clip(self, given: _Number | None, clip: _Number, usual: _Number) -> _Number:
+        """Return what was given, else the default of the preset."""
+        if given is not None:
+            return given
+        return clip if self.is_clip else usual
 
 
 def numbers(flag: str, text: str, count: int) -> tuple[float, ...]:

@@ -1,7 +1,8 @@
 """Presets of training on video, and the differences between them.
 
 ``faithful`` trains as the authors of Monodepth2 (Godard et al. 2019) did: their losses, sampling,
-augmentation and schedule. ``default`` corrects what is wrong with it.
+augmentation and schedule. ``default`` corrects what is wrong with it. ``clip`` refines an embedded
+model on the user's own footage in minutes, with motion by geometry.
 
 ``faithful`` differs from the published program in three ways, none of which changes a mean: the
 noise that breaks ties of the auto-mask is drawn once per step, not at every scale; changed colours
@@ -22,7 +23,7 @@ from rilievo.train.video.config import (
     VideoLosses,
 )
 
-PRESETS = ("default", "faithful")
+PRESETS = ("default", "faithful", "clip")
 
 _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
 _BASELINE, _UNIT = 0.1, 5.4
@@ -77,9 +78,12 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         data=config.data,
         preset=config.preset,
         start=config.start,
+        prior=config.prior,
         batch_size=config.batch_size,
         seed=config.seed,
     )
+    if config.preset == "clip":
+        return _refining(plain)
     if config.preset == "default":
         blueprint = replace(plain.blueprint, cancels_scale=True)
         return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0)
@@ -92,6 +96,23 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         data=data,
         losses=VideoLosses(in_front=False, pixel_centres=False),
         augmentation=VideoAugmentation(move_centre=False),
+    )
+
+
+def _refining(plain: VideoConfig) -> VideoConfig:
+    """Return the numbers of ``clip``: minutes of training from weights that are nearly right."""
+    return replace(
+        plain,
+        losses=VideoLosses(anchor=0.05),
+        learning_rate=2e-4,
+        cosine=True,
+        warm_up=50,
+        clip_norm=10.0,
+        minutes=10.0,
+        validations=10,
+        patience=5,
+        keep_best=True,
+        motion_again=(0.25, 0.5),
     )
 
 

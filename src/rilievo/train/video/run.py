@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
 from rilievo.io.marks import is_torn
 from rilievo.models.video_run import CONFIG, WEIGHTS, is_video_run
+from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks, make_networks
 from rilievo.train.differences import differing_options, with_whole_paths
 from rilievo.train.finished import is_finished
@@ -22,7 +24,11 @@ from rilievo.train.progress import Decoding
 from rilievo.train.video.checkpoint import CHECKPOINT
 from rilievo.train.video.config import Scales, VideoConfig, VideoRunOptions
 from rilievo.train.video.devices import make_fabric
+from rilievo.train.video.embedded_start import start_from_embedded
+from rilievo.train.video.footage_defaults import EMBEDDED_STARTS
 from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
+from rilievo.train.video.guide import FOLDER as MOTIONS
+from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.log import LOGS
 from rilievo.train.video.loop import BEST, Loop
@@ -59,6 +65,7 @@ def train_video(
         RilievoError: If an option, the data, the weights to start from or a checkpoint cannot be
             used.
     """
+    began = time.monotonic()
     options = options or VideoRunOptions()
     # As it will be read back: a whole number given for a float becomes that float.
     config = with_whole_paths(config)
@@ -76,9 +83,13 @@ def train_video(
             # frames are decoded, which takes minutes.
             list_sequences(config.data)
         learner = Learner(_networks(config, run, frames), config)
+        cache = run / CACHE if options.cache is None else Path(options.cache)
         if frames is None:
-            cache = run / CACHE if options.cache is None else Path(options.cache)
             frames = _frames(config, cache, fabric)
+        guide = None
+        if config.blueprint.pose is PoseKind.GEOMETRY:
+            guide = Guide(config, run, cache, learner=learner, fabric=fabric)
+            frames = guide.begin(frames)
         if fabric.is_global_zero:
             # Only now, so that a run that cannot begin leaves nothing behind.
             _write_config(config, run)
@@ -90,6 +101,8 @@ def train_video(
         frames=frames,
         learner=learner,
         fingerprint=_fingerprint(config, fabric.world_size),
+        guide=guide,
+        began=began,
     )
     if not loop.go():
         return None
@@ -121,13 +134,22 @@ def _networks(config: VideoConfig, run: Path, frames: VideoFrames | None) -> Vid
         offsets = all_offsets(config.data, config.offsets, hints=config.losses.hints)
     else:
         offsets = frames.offsets
-    return make_networks(config.blueprint, offsets=offsets, seed=config.seed, start=start)
+    embedded = config.start in EMBEDDED_STARTS
+    # Motion by geometry begins with the depth of the start, also where a run is resumed.
+    if config.blueprint.pose is PoseKind.GEOMETRY:
+        start = config.start
+    networks = make_networks(
+        config.blueprint, offsets=offsets, seed=config.seed, start=None if embedded else start
+    )
+    if embedded and start is not None:
+        start_from_embedded(networks, start)
+    return networks
 
 
 @contextmanager
 def _nothing_left(run: Path, *, speaks: bool) -> Iterator[None]:
     """Remove what a start that is refused has created in the run's folder."""
-    made = [path for path in (run / CACHE, run / BEST) if not path.exists()]
+    made = [path for path in (run / CACHE, run / BEST, run / MOTIONS) if not path.exists()]
     is_new = not run.exists()
     try:
         yield

@@ -1,7 +1,7 @@
-"""Length of a run, and its learning rate: a short warm-up, then a tenth at every milestone."""
+"""Length of a run, and its learning rate: a short warm-up, then falls at milestones or a cosine."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rilievo.errors import InputError
 from rilievo.train.video.config import VideoConfig
@@ -9,7 +9,13 @@ from rilievo.train.video.config import VideoConfig
 _FALL = 0.1
 
 
-def learning_rate(config: VideoConfig, *, step: int, epoch: float) -> float:
+PACE_STEPS = 15
+"""Steps after which the pace of a run of so many minutes is known."""
+_FOR_VALIDATION = 0.1
+"""Share of the remaining minutes that is kept for validation and further estimates of motion."""
+
+
+def learning_rate(config: VideoConfig, *, step: int, epoch: float, share: float = 0.0) -> float:
     """Return the learning rate of a step.
 
     A milestone of 15 means that epochs 1 to 15 are trained at the full rate. Programs that step
@@ -19,8 +25,11 @@ def learning_rate(config: VideoConfig, *, step: int, epoch: float) -> float:
         config: Configuration of the run.
         step: Number of the step, from 0.
         epoch: Epoch of the step, from 0; 15 is the beginning of the sixteenth.
+        share: Share of the run that is done, for a rate that falls along a cosine.
     """
     climbed = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
+    if config.cosine:
+        return config.learning_rate * climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
     # Rounding may put a step just before the epoch that it begins.
     falls = sum(epoch >= milestone - 1e-9 for milestone in config.milestones)
     return config.learning_rate * climbed * _FALL**falls
@@ -38,12 +47,16 @@ class Course:
         batches: Batches per step, over all processes.
         epoch_batches: Batches per pass through the targets; a remainder is left for another pass.
         images: Targets per step.
+        validations: Number of validations, evenly over the run; None for one after every epoch.
+        motion_again: Shares of the steps after which motion is estimated again.
     """
 
     steps: int
     batches: int
     epoch_batches: int
     images: int
+    validations: int | None = None
+    motion_again: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, config: VideoConfig, targets: int, *, processes: int) -> "Course":
@@ -70,11 +83,34 @@ class Course:
             batches=batches,
             epoch_batches=epoch_batches,
             images=batches * config.batch_size,
+            validations=config.validations,
+            motion_again=config.motion_again,
         )
+
+    def planned(self, *, step: int, left: float, pace: float) -> "Course":
+        """Return the course that ends when the time is over.
+
+        Args:
+            step: Steps done.
+            left: Time left [s].
+            pace: Time of one step [s].
+        """
+        more = max(left, 0.0) * (1 - _FOR_VALIDATION) / max(pace, 1e-6)
+        return replace(self, steps=step + max(1, int(more)))
 
     def epoch(self, step: int) -> float:
         """Passes through the targets before a step."""
         return step * self.batches / self.epoch_batches
+
+    def is_validated(self, step: int) -> bool:
+        """Whether the steps done so far end with a validation."""
+        if self.validations is None:
+            return self.ends_epoch(step)
+        return step * self.validations // self.steps > (step - 1) * self.validations // self.steps
+
+    def estimates_motion(self, step: int) -> bool:
+        """Whether motion is estimated again after the steps done so far."""
+        return step in {max(1, round(share * self.steps)) for share in self.motion_again}
 
     def ends_epoch(self, step: int) -> bool:
         """Whether a pass, or the run, ended with the steps done so far."""

@@ -1,0 +1,42 @@
+"""Defaults of a run that follow from the machine and from the footage; needs no torch."""
+
+import importlib.util
+
+from rilievo.models.embedded_cards import SMALL, TINY
+from rilievo.train.video.config import VideoData
+from rilievo.train.video.sources import list_sequences
+
+EMBEDDED_STARTS = (SMALL, TINY)
+"""Embedded models whose weights a run can start from."""
+EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
+"""Encoders of these models."""
+
+_AREA = 64512
+"""Pixels of a frame that the embedded default is used at."""
+_MULTIPLE, _LEAST = 32, 64
+
+
+def has_gpu(device: str) -> bool:
+    """Whether a device that a run may use is a GPU; False where torch is not installed."""
+    if device == "cpu" or importlib.util.find_spec("torch") is None:
+        return False
+    if device != "auto":
+        return True
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def size_of_footage(data: VideoData) -> tuple[int, int]:
+    """Size (height, width) of about ``_AREA`` pixels in the shape of the first sequence's frames.
+
+    Raises:
+        InputError: If the footage is missing or cannot be used.
+    """
+    height, width = list_sequences(data)[0].shape
+    longer = (_AREA * width / height) ** 0.5
+    return _side(_AREA / longer), _side(longer)
+
+
+def _side(pixels: float) -> int:
+    return max(_LEAST, _MULTIPLE * round(pixels / _MULTIPLE))

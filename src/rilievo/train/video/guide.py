@@ -1,0 +1,190 @@
+"""Motion by geometry in place of a pose network, for the whole of a run.
+
+The first motions come from the depth that the run starts from, or from a stronger model. They are
+estimated again with the depth learned so far. Each estimate is stored in the run's folder, so that
+a resumed run goes on with the same.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from rilievo.errors import InputError
+from rilievo.io.atomic import make_folder, replacing
+from rilievo.io.limits import printable, reason
+from rilievo.train.video.config import VideoConfig
+from rilievo.train.video.kept import KeptFrames, VideoFrames
+from rilievo.train.video.learner import Learner
+from rilievo.train.video.pair_motions import Judged, Pair, find_motions, in_one_scale, judge
+from rilievo.train.video.prior import model_depths, network_depths, stored_prior
+from rilievo.train.video.targets import Place
+
+Motions = Mapping[Pair, Float64[np.ndarray, "4 4"]]
+"""``source_T_target`` by the places of target and source."""
+
+FOLDER = "motions"
+_FEWEST = 8
+"""Smallest number of targets that a run begins with."""
+
+
+class Guide:
+    """Estimates motion by geometry for the frames of a run.
+
+    Attributes:
+        notes: Notes for the user, one line each.
+    """
+
+    def __init__(
+        self, config: VideoConfig, run: Path, cache: Path, *, learner: Learner, fabric: Any
+    ) -> None:
+        self._config, self._run, self._cache = config, run, cache
+        self._learner, self._fabric = learner, fabric
+        self.notes: tuple[str, ...] = ()
+
+    def begin(self, frames: VideoFrames) -> VideoFrames:
+        """Return the frames whose motion can be trusted, with their first motion and prior depth.
+
+        Raises:
+            InputError: If motion is found for too few frames.
+        """
+        parts = {"training": frames.training, "held-out": frames.held_out}
+        with self._fabric.rank_zero_first():
+            changed = {name: self._begun(name, part) for name, part in parts.items()}
+        return replace(
+            frames,
+            training=changed["training"],
+            held_out=changed["held-out"],
+            notes=(*frames.notes, *self.notes),
+        )
+
+    def restore(self, frames: VideoFrames, step: int) -> VideoFrames:
+        """Return the frames with the last motions that were estimated up to a step."""
+        steps = sorted(int(path.stem) for path in (self._run / FOLDER).glob("[0-9]*.npz"))
+        before = [each for each in steps if 0 < each <= step]
+        return _with(frames, read_motions(self._path(before[-1]))) if before else frames
+
+    def again(self, frames: VideoFrames, step: int) -> VideoFrames:
+        """Return the frames with motions by the depth learned so far.
+
+        Pairs whose motion cannot be trusted any more keep the one before.
+        """
+        if self._fabric.is_global_zero:
+            found = find_motions(frames.training, self._learned(frames.training))
+            judged = judge(frames.training.targets, found)
+            write_motions(self._path(step), in_one_scale(judged.motions))
+        self._fabric.barrier()
+        return _with(frames, read_motions(self._path(step)))
+
+    def on_held_out(self, frames: VideoFrames) -> VideoFrames:
+        """Return the frames with motions of the held-out targets by the depth learned so far.
+
+        Depth is judged together with the motion that follows from it: each target has the scale of
+        its own depth.
+        """
+        held_out = frames.held_out
+        found = find_motions(held_out, self._learned(held_out))
+        motions = {pair: each.source_T_target for pair, each in found.items()}
+        return replace(frames, held_out=held_out.with_motion(motions))
+
+    def _begun(self, name: str, part: KeptFrames) -> KeptFrames:
+        if not len(part):
+            return part
+        config = self._config
+        given = config.prior
+        prior = stored_prior(
+            part,
+            self._cache,
+            f"{given or self._start_key()} {config.blueprint}",
+            (lambda: self._learned(part)) if given is None else (lambda: model_depths(given, part)),
+            middle=None if given is None else self._middle(part),
+        )
+        path = self._run / FOLDER / f"{name}.npz"
+        if not path.exists():
+            found = find_motions(part, (prior.of(target.place) for target in part.targets))
+            judged = judge(part.targets, found)
+            self._note(name, part, judged)
+            write_motions(path, in_one_scale(judged.motions))
+        return part.with_motion(read_motions(path), prior)
+
+    def _middle(self, part: KeptFrames) -> float:
+        """Median depth of the network that the run starts from, over some targets."""
+        medians = [float(np.median(each)) for each in self._learned(part.some(16))]
+        return float(np.median(medians))
+
+    def _note(self, name: str, part: KeptFrames, judged: Judged) -> None:
+        kept = len(part) - judged.left_out
+        if name == "training" and kept < max(_FEWEST, self._config.batch_size):
+            raise _too_few(part, judged, kept)
+        if judged.left_out:
+            self.notes += (
+                f"{judged.left_out:,} of {len(part):,} {name} targets are left out: in "
+                f"{judged.turning:,} the camera turns or stands and does not travel, in "
+                f"{judged.lost:,} too few corners agree on a motion, in {judged.odd:,} the motion "
+                "is far longer or shorter than usual",
+            )
+
+    def _learned(self, part: KeptFrames) -> Iterator[Float32[np.ndarray, "h w"]]:
+        depth = self._learner.networks.depth
+        return network_depths(depth, part, self._config.blueprint, self._fabric.device)
+
+    def _start_key(self) -> str:
+        return f"{self._config.start} {self._config.seed}"
+
+    def _path(self, step: int) -> Path:
+        return self._run / FOLDER / f"{step:07d}.npz"
+
+
+def _with(frames: VideoFrames, motions: Motions) -> VideoFrames:
+    """Give the targets newer motions."""
+    return replace(frames, training=frames.training.with_newer_motion(motions))
+
+
+def write_motions(path: Path, motions: Motions) -> None:
+    """Write motions by the places of their frames.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    make_folder(path.parent)
+    places = np.array([[*target, *source] for target, source in motions], np.int64).reshape(-1, 4)
+    matrices = np.array(list(motions.values()), np.float64).reshape(-1, 4, 4)
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, places=places, source_T_target=matrices)
+
+
+def read_motions(path: Path) -> Motions:
+    """Read what ``write_motions`` wrote.
+
+    Raises:
+        InputError: If the file is broken.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            places, matrices = stored["places"], stored["source_T_target"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error
+    return {
+        (Place(*map(int, row[:2])), Place(*map(int, row[2:]))): matrix
+        for row, matrix in zip(places, matrices, strict=True)
+    }
+
+
+def _too_few(part: KeptFrames, judged: Judged, kept: int) -> InputError:
+    """Error that says what kind of footage this is, and what would help."""
+    reasons: dict[str, int] = {
+        "the camera turns or stands and does not travel: film while walking sideways or forwards": (
+            judged.turning
+        ),
+        "too few corners agree on a motion, as before blank walls, in blur, in crowds or with a "
+        "wrong field of view": judged.lost,
+        "the motion jumps": judged.odd,
+    }
+    why = max(reasons, key=lambda each: reasons[each])
+    return InputError(
+        f"{printable(part.ids[0])} and after: motion is found for {kept} of {len(part):,} frames "
+        f"only; in {reasons[why]:,} {why}"
+    )

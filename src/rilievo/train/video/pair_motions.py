@@ -1,0 +1,131 @@
+"""Motion between targets and their sources by geometry: found, judged, brought to one scale."""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from rilievo.geometry.pair_motion import TRACKING, PairMotion, motion_of_tracks
+from rilievo.geometry.scales import chained_log_scales
+from rilievo.geometry.tracks import grey, track_corners
+from rilievo.train.video.kept import KeptFrames
+from rilievo.train.video.targets import Place, Target
+
+_SHORTEST, _LONGEST = 0.1, 5.0
+"""Limits of the length of a motion, as shares of the median length."""
+
+Pair = tuple[Place, Place]
+"""Places of a target and of its source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Targets whose motion to every source can be trusted, and the number of the others.
+
+    Attributes:
+        motions: ``source_T_target`` of each pair of the kept targets.
+        lost: Number of targets left out because too few corners agree on a motion: blank walls,
+            blur, or much that moves by itself.
+        turning: Number left out because the camera turns or stands, but does not travel.
+        odd: Number left out because the motion is far longer or shorter than the median.
+    """
+
+    motions: Mapping[Pair, Float64[np.ndarray, "4 4"]]
+    lost: int
+    turning: int
+    odd: int
+
+    @property
+    def left_out(self) -> int:
+        """Number of targets left out."""
+        return self.lost + self.turning + self.odd
+
+
+def find_motions(
+    frames: KeptFrames, depths: Iterable[Float[np.ndarray, "h w"]]
+) -> dict[Pair, PairMotion]:
+    """Estimate the motion from each target to each of its sources.
+
+    Args:
+        frames: Targets.
+        depths: Depth of each target in order, in units that are about the same for all.
+    """
+    found: dict[Pair, PairMotion] = {}
+    for target, depth in zip(frames.targets, depths, strict=True):
+        now, K = grey(frames.frame_of(target.place)), frames.K_of(target)
+        for source in target.sources:
+            tracks = track_corners(now, grey(frames.frame_of(source)), TRACKING)
+            found[target.place, source] = motion_of_tracks(tracks, depth, K)
+    return found
+
+
+def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged:
+    """Keep the targets whose motions can be trusted."""
+    lengths = [_length(each) for each in found.values() if each.travels]
+    middle = float(np.median(lengths)) if lengths else math.nan
+    counts: Counter[str] = Counter()
+    motions: dict[Pair, Float64[np.ndarray, "4 4"]] = {}
+    for target in targets:
+        pairs = {(target.place, source): found[target.place, source] for source in target.sources}
+        why = _doubt(list(pairs.values()), middle)
+        counts[why] += 1
+        if not why:
+            motions |= {pair: each.source_T_target for pair, each in pairs.items()}
+    return Judged(
+        motions=motions, lost=counts["lost"], turning=counts["turning"], odd=counts["odd"]
+    )
+
+
+def in_one_scale(
+    motions: Mapping[Pair, Float64[np.ndarray, "4 4"]],
+) -> dict[Pair, Float64[np.ndarray, "4 4"]]:
+    """Bring motions to one scale along each sequence.
+
+    The depth of each target has a scale of its own, and so has its motion. Where two targets are
+    sources of each other, both motions have the same length, which gives the ratio of their scales.
+    """
+    later = {target: source for target, source in motions if source > target}
+    begins = sorted(set(later) - {source for target, source in later.items() if source in later})
+    factors: dict[Place, float] = {}
+    for place in begins:
+        row = [place]
+        while row[-1] in later and later[row[-1]] in later:
+            row.append(later[row[-1]])
+        steps = [math.nan, *(_step(motions, one, other) for one, other in itertools.pairwise(row))]
+        logs = chained_log_scales(steps)
+        factors |= {each: math.exp(log) for each, log in zip(row, logs.tolist(), strict=True)}
+    scaled = {}
+    for pair, motion in motions.items():
+        moved = motion.copy()
+        moved[:3, 3] *= factors.get(pair[0], 1.0)
+        scaled[pair] = moved
+    return scaled
+
+
+def _step(
+    motions: Mapping[Pair, Float64[np.ndarray, "4 4"]], earlier: Place, later: Place
+) -> float:
+    """Log factor of the later target's motion over that of the earlier one; NaN if unknown."""
+    there, back = motions.get((earlier, later)), motions.get((later, earlier))
+    if there is None or back is None:
+        return math.nan
+    one, other = float(np.linalg.norm(there[:3, 3])), float(np.linalg.norm(back[:3, 3]))
+    return math.log(one / other) if min(one, other) > 0 else math.nan
+
+
+def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
+    """Reason to leave a target out; empty without one."""
+    if not all(each.known for each in pairs):
+        return "lost"
+    if not all(each.travels for each in pairs):
+        return "turning"
+    usual = all(_SHORTEST * middle < _length(each) < _LONGEST * middle for each in pairs)
+    return "" if usual else "odd"
+
+
+def _length(motion: PairMotion) -> float:
+    return float(np.linalg.norm(motion.source_T_target[:3, 3]))
