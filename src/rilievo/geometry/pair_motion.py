@@ -191,7 +191,7 @@ def _starts(corners: _Corners) -> list[tuple[np.ndarray, np.ndarray]]:
     try:
         import cv2
     except ImportError as missing:
-        raise MissingExtraError("estimating motion", "video") from missing
+        raise MissingExtraError("estimating motion", "train") from missing
     starts = [(np.eye(3), np.zeros(3))]
     rays = rays_at(corners.ends, corners.K)
     ways = corners.K[0, 0] * (rays[:, :2] - corners.points[:, :2] / corners.points[:, 2:])

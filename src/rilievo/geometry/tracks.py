@@ -71,7 +71,7 @@ def track_corners(
     try:
         import cv2
     except ImportError as missing:
-        raise MissingExtraError("measuring motion", "video") from missing
+        raise MissingExtraError("measuring motion", "train") from missing
     asked = tracking or Tracking()
     corners = cv2.goodFeaturesToTrack(first, asked.corners, asked.quality, asked.apart)
     if corners is None:
