@@ -270,6 +270,8 @@ def _evaluation(
         data=plan.facts,
         summaries=tallied.summaries(exact_values(plan, source.answers, tallied)),
         ranges=tallied.ranges,
+        sparsification=tallied.sparsification,
+        reliability=tallied.reliability,
         scores=tuple(tallied.scores),
         unscored=unscored,
         warnings=(*source.warnings, *remarks(plan, tallied, unscored)),
