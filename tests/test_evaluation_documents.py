@@ -103,7 +103,7 @@ def test_the_guide_to_datasets_works_from_top_to_bottom(
 def test_the_guide_to_evaluation_works_from_top_to_bottom(
     lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(blocks("docs/evaluation.md"), "docs/evaluation.md") == 8
+    assert run(blocks("docs/evaluation.md"), "docs/evaluation.md") == 10
     printed = capsys.readouterr().out
     assert "AbsRel" in printed
     assert "dpt (affine_inverse, after a factor and a shift of inverse depth an image, " in printed
@@ -112,6 +112,7 @@ def test_the_guide_to_evaluation_works_from_top_to_bottom(
     left = {path.name for path in (lab / "small").iterdir()}
     assert {each for each in left if f"`{each}" in shown} == left
     assert (lab / "comparison.html").exists()
+    assert (lab / "leaderboard.html").exists()
 
 
 @pytest.mark.slow

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from rilievo.datasets import DATASETS, find_dataset
 from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.metrics import DEPTH_METRICS, NORMAL_METRICS, PICTURE_METRICS
+from rilievo.metrics import (
+    CERTAINTY_METRICS,
+    DEPTH_METRICS,
+    NORMAL_CERTAINTY_METRICS,
+    NORMAL_METRICS,
+    PICTURE_METRICS,
+)
 from rilievo.metrics.metric import AnyMetric, Better
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -51,7 +57,12 @@ def benchmarks() -> str:
 def metrics() -> str:
     """Name, formula and direction of every metric."""
     rows: list[tuple[str, ...]] = []
-    for table in (DEPTH_METRICS, NORMAL_METRICS, PICTURE_METRICS):
+    tables = (
+        *(DEPTH_METRICS, CERTAINTY_METRICS),
+        *(NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),
+        PICTURE_METRICS,
+    )
+    for table in tables:
         rows += [_metric_row(metric) for metric in table.values()]
     return _table(("name", "in tables", "unit", "better", "formula"), rows)
 

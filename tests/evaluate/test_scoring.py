@@ -221,7 +221,9 @@ def test_every_benchmark_of_depth_scores_perfect_depth_perfectly() -> None:
         elif benchmark.input_crop == "nyu_square":
             values = values[:, 80:560]
         predicted = DepthMap(values=values, kind=DepthKind.METRIC)
-        found = scored(benchmark, predicted, truth).score.values
+        sure = np.ones(values.shape, np.float32)
+        answer = Answer(depth=predicted, confidence=sure)
+        found = score(benchmark, answer, truth).score.values
         assert found["delta1"] == 1, benchmark.name
         assert found["rmse"] == pytest.approx(0, abs=1e-5), benchmark.name
 

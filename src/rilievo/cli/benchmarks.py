@@ -11,6 +11,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.evaluate.benchmark import Benchmark, Published, benchmark_sha256, settings_of
 from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
+from rilievo.evaluate.suite import suites
 
 WIDTH = 100
 
@@ -46,10 +47,19 @@ def _table() -> str:
         [
             *lines,
             "",
+            "suites of several, for 'rilievo evaluate --suite NAME':",
+            *_suites(),
+            "",
             "'rilievo benchmarks NAME' says what one computes, whose numbers it gives and what it",
             "hides; 'rilievo evaluate --model M --benchmark NAME --root FOLDER' runs it.",
         ]
     )
+
+
+def _suites() -> list[str]:
+    known = suites()
+    widest = max(map(len, known))
+    return [f"{name.ljust(widest)}  {each.title}" for name, each in known.items()]
 
 
 def _card(benchmark: Benchmark) -> str:

@@ -7,20 +7,27 @@ from typing import Annotated
 
 import tyro
 
-from rilievo.cli.comparison import lines_of
+from rilievo.cli.comparison import lines_of, standing_lines
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
+from rilievo.errors import OptionError
 from rilievo.evaluate.compare import compare, shared_metrics
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
+from rilievo.evaluate.run_groups import Run, find_runs, is_several
 from rilievo.evaluate.shortlist import shortlist
+from rilievo.evaluate.standings import standings
+from rilievo.evaluate.standings_tables import write_standings
+from rilievo.evaluate.table import metric_names
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folders that 'rilievo evaluate' wrote, or their evaluation.json."""
+    """Folders that 'rilievo evaluate' wrote, or their evaluation.json; a folder without results of
+    its own, such as a suite's, stands for all below it."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
-    """Write a .md, .csv, .tex or .html file; without it, tables are printed."""
+    """Write a .md, .csv, .tex or .html file; without it, tables are printed. Of several benchmarks,
+    .html is a leaderboard."""
     baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The model that the others are compared with; by default the best in each metric."""
     metrics: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
@@ -31,21 +38,27 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Put runs of one benchmark side by side."""
+    """Put runs of one benchmark side by side, or those of several into one table."""
     given = parse(
         _Arguments,
         arguments,
         prog="rilievo compare",
-        description="Models side by side on one benchmark, with paired significance.",
+        description="Models side by side on one benchmark or several, with paired significance.",
         examples=(
             "rilievo compare small theirs",
             "rilievo compare small theirs -o comparison.html",
+            "rilievo compare runs/ -o leaderboard.html",
         ),
     )
     if given.output is not None:
         check_ending(given.output)
+    runs = find_runs(given.runs)
+    if is_several(runs):
+        return _standings(given, runs)
+    # As they were named: a folder tells runs of one model apart.
+    paths = [run.folder for run in runs]
     compared = compare(
-        given.runs, baseline=given.baseline, metrics=_metrics(given), common=given.common
+        paths, baseline=given.baseline, metrics=_metrics(given, paths), common=given.common
     )
     if given.output is None:
         with printing():
@@ -56,11 +69,33 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _metrics(given: _Arguments) -> Sequence[str] | None:
+def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
+    if given.baseline is not None:
+        raise OptionError("--baseline is for runs of one benchmark; these are of several")
+    asked = None
+    if given.metrics and given.metrics != "all":
+        asked = _listed(given.metrics)
+    elif given.metrics:
+        asked = list(dict.fromkeys(name for run in runs for name in metric_names(run.evaluation)))
+    made = standings(runs, metrics=asked, common=given.common)
+    if given.output is None:
+        with printing():
+            print("\n".join(standing_lines(made)))
+    else:
+        write_standings(made, given.output)
+        complain(f"{len(made.models)} models on {len(made.events)} benchmarks: {given.output}")
+    return 0
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _metrics(given: _Arguments, paths: Sequence[Path]) -> Sequence[str] | None:
     """Those that were asked for; None for all."""
     if given.metrics and given.metrics != "all":
-        return [name.strip() for name in given.metrics.split(",")]
+        return _listed(given.metrics)
     is_table = given.output is not None and given.output.suffix.lower() == ".csv"
-    if given.metrics or is_table or not given.runs:
+    if given.metrics or is_table or not paths:
         return None
-    return shortlist(shared_metrics(given.runs))
+    return shortlist(shared_metrics(paths))

@@ -1,9 +1,11 @@
-"""A comparison as a terminal shows it."""
+"""Comparisons and standings as a terminal shows them."""
 
 from collections.abc import Iterator
 
 from rilievo.cli.tables import table
 from rilievo.evaluate.comparison import Cell, Comparison, Row
+from rilievo.evaluate.standings import Standings
+from rilievo.evaluate.standings_tables import has_ranks, rank_text
 from rilievo.evaluate.wording import (
     NOTHING,
     aligned,
@@ -38,6 +40,26 @@ def lines_of(comparison: Comparison) -> Iterator[str]:
             yield f"{printable(row.name)}: {said}"
     yield from (printable(note) for note in comparison.notes)
     yield from (f"[{index}] {printable(each)}" for each, index in comparison.sources.items())
+
+
+def standing_lines(standings: Standings) -> Iterator[str]:
+    """A table for each benchmark, then the mean ranks and the notes."""
+    for event in standings.events:
+        columns = event.comparison.columns
+        yield f"{event.label}: {event.comparison.title}".removesuffix(": ")
+        yield f"{event.comparison.dataset}: {count(event.comparison.images)} images"
+        heads = [column_head(each.label, each.unit, each.better) for each in columns]
+        rows = [
+            [_name(event.comparison, row), *(_cell(row.cells.get(each.metric)) for each in columns)]
+            for row in event.comparison.rows
+        ]
+        yield table(["model", *heads], rows)
+        yield ""
+    if has_ranks(standings):
+        rows = [[printable(each.name), rank_text(each)] for each in standings.models]
+        yield table(["model", "mean rank (95 % interval)"], rows)
+        yield ""
+    yield from (printable(note) for note in standings.notes)
 
 
 def _name(comparison: Comparison, row: Row) -> str:

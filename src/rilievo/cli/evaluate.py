@@ -10,22 +10,28 @@ import tyro
 
 from rilievo.batch.options import BatchOptions, ClusterOptions
 from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
+from rilievo.cli.streams import complain, printing
 from rilievo.cli.tables import table
+from rilievo.errors import OptionError
 from rilievo.evaluate.folder import REPORT, run_folder
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import Evaluation, Summary
 from rilievo.evaluate.run import Kept, evaluate
 from rilievo.evaluate.shortlist import shortlist
+from rilievo.evaluate.suite_run import run_suite, suite_lines
 from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
 from rilievo.models import DEFAULT_MODEL
 
+USAGE_ERROR = 2
+"""Exit code where nothing could be scored."""
+
 LISTED = 5
 """Images without a score that are printed; the report has all of them."""
 
 _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
+_SUITE_HEADER = ("benchmark", "metric", "value", "95 % interval", "images")
 _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
 
 
@@ -37,8 +43,12 @@ class _Arguments:
         "Model and speed": ("model",),
     }
 
-    benchmark: Annotated[str, tyro.conf.arg(aliases=("-b",), metavar="NAME")]
+    benchmark: Annotated[str | None, tyro.conf.arg(aliases=("-b",), metavar="NAME")] = None
     """A name that 'rilievo benchmarks' lists, or package.module:NAME."""
+    suite: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE.toml")] = None
+    """Several benchmarks one after the other, in place of one: a suite that 'rilievo benchmarks'
+    lists, or a file of your own. --root holds the folders of their datasets, --predictions one
+    folder for each of them. What is finished is not done again."""
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Where the dataset was unpacked; 'rilievo datasets NAME' says how it lies on disk. Only
     'synthetic', which makes itself, does without."""
@@ -66,11 +76,14 @@ def main(arguments: Sequence[str]) -> int:
         examples=(
             "rilievo evaluate -b nyuv2-eigen --root nyu/ -o small",
             "rilievo evaluate -b depth --dataset folder --root mine/ --predictions theirs/",
+            "rilievo evaluate --suite marigold --root datasets/ -o small",
         ),
     )
     model = given.model
     if model is None and given.options.predictions is None:
         model = DEFAULT_MODEL
+    if given.suite is not None:
+        return _run_suite(model, given.suite, given)
     evaluation = _evaluated(model, given)
     if isinstance(evaluation, Kept):
         return _say_kept(evaluation)
@@ -81,12 +94,38 @@ def main(arguments: Sequence[str]) -> int:
 
 def _evaluated(model: str | None, given: _Arguments) -> Evaluation | Kept:
     options, cluster = given.options, given.batch
+    if given.benchmark is None:
+        raise OptionError(
+            "say what to score: --benchmark NAME ('rilievo benchmarks' lists them) or --suite NAME"
+        )
     batch = BatchOptions(workers=options.workers, shard=cluster.shard, ray=cluster.ray)
     if batch.is_plain or (options.predictions is not None and batch.shard is None):
         return evaluate(model, given.benchmark, given.root, options)
     from rilievo.batch.evaluating import evaluate_across
 
     return evaluate_across(model, given.benchmark, given.root, options, batch)
+
+
+def _run_suite(model: str | None, suite: str, given: _Arguments) -> int:
+    if given.benchmark is not None:
+        raise OptionError("--suite runs benchmarks of its own; leave --benchmark out")
+    if (given.batch.shard, given.batch.ray) != (None, None):
+        raise OptionError("--shard and --ray are for one benchmark; run those of the suite apart")
+    result = run_suite(model, suite, given.root, given.options, say=complain)
+    failed = [row for row in result.rows if row.evaluation is None]
+    lines = [
+        f"{result.suite.name}: {result.suite.title}",
+        "",
+        table(_SUITE_HEADER, [tuple(map(printable, line)) for line in suite_lines(result)]),
+        "",
+        f"{len(result.rows) - len(failed)} of {len(result.rows)} benchmarks have results, in "
+        f"{printable(result.folder)}; 'rilievo compare' puts such folders side by side",
+    ]
+    with printing():
+        print("\n".join(lines))
+    if len(failed) == len(result.rows):
+        return USAGE_ERROR
+    return 0 if all(row.is_whole for row in result.rows) else 1
 
 
 def _say_kept(kept: Kept) -> int:

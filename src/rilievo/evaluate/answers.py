@@ -17,10 +17,13 @@ class Answer:
     Attributes:
         depth: None where there is none.
         normals: Camera frame, towards the camera; None where there are none.
+        confidence: Of the depth, or of the normals of a model of normals alone, in [0, 1]; None
+            where there is none.
     """
 
     depth: DepthMap | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
+    confidence: Float32[np.ndarray, "a b"] | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

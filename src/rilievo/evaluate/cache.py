@@ -42,6 +42,7 @@ class Fingerprint:
         settings: Of the model, that change its numbers.
         kind: Of its depth; None where normals alone are kept.
         normals: Whether normals are kept.
+        confidence: Whether the confidence is kept.
         dataset: That the photographs are of.
         split: Of the dataset.
         variant: Of the dataset: some cut photographs.
@@ -61,6 +62,7 @@ class Fingerprint:
     variant: str
     input_crop: str
     version: str
+    confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,8 @@ class Cache:
                 arrays["valid"] = prediction.depth.valid
         if self.fingerprint.normals and prediction.normals is not None:
             arrays["normals"] = prediction.normals
+        if self.fingerprint.confidence and prediction.confidence is not None:
+            arrays["confidence"] = prediction.confidence
         path = self.path_of(id)
         make_folder(path.parent)
         # Not durable yet: a file that a power cut breaks is noticed by its checksums and made anew.
@@ -134,15 +138,18 @@ class Cache:
                 depth = _floats(file, "depth", 2) if self.kind is not None else None
                 valid = array_of(file, "valid") if "valid" in file else None
                 normals = _floats(file, "normals", 3) if self.fingerprint.normals else None
+                judged = self.fingerprint.confidence and "confidence" in file
+                confidence = _floats(file, "confidence", 2) if judged else None
         except RilievoError:
             raise
         except BROKEN_FILE as error:
             raise _broken(path, error) from error
         if depth is None or self.kind is None:
-            return Answer(normals=normals)
+            return Answer(normals=normals, confidence=confidence)
         if valid is None:
             valid = np.ones(depth.shape, bool)
-        return Answer(depth=DepthMap(values=depth, kind=self.kind, valid=valid), normals=normals)
+        depth = DepthMap(values=depth, kind=self.kind, valid=valid)
+        return Answer(depth=depth, normals=normals, confidence=confidence)
 
     @retry_miscounted
     def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:

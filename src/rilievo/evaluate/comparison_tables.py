@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rilievo.errors import OptionError
@@ -102,28 +102,28 @@ def check_ending(path: Path) -> None:
 
 def markdown(comparison: Comparison) -> str:
     """Two tables, values and differences, and the notes."""
-    lines = [f"# {_md(comparison.benchmark)}", ""]
+    lines = [f"# {md_text(comparison.benchmark)}", ""]
     if comparison.title:
-        lines += [f"{_md(comparison.title)}.", ""]
-    lines += [f"{_md(comparison.dataset)}: {count(comparison.images)} images.", ""]
+        lines += [f"{md_text(comparison.title)}.", ""]
+    lines += [f"{md_text(comparison.dataset)}: {count(comparison.images)} images.", ""]
     sources = comparison.sources
     header = [
         "model",
         *(
-            _md(column_head(column.label, column.unit, column.better))
+            md_text(column_head(column.label, column.unit, column.better))
             for column in comparison.columns
         ),
     ]
-    lines += [_md_row(header), _md_row(["---", *("---:" for _ in comparison.columns)])]
+    lines += [md_row(header), md_row(["---", *("---:" for _ in comparison.columns)])]
     for row in comparison.rows:
-        name = _md(printable(row.name))
+        name = md_text(printable(row.name))
         if row.source:
             name += f" (published) [{sources[row.source]}]"
-        cells = (_md_cell(row.cells.get(column.metric)) for column in comparison.columns)
-        lines.append(_md_row([name, *cells]))
+        cells = (md_cell(row.cells.get(column.metric)) for column in comparison.columns)
+        lines.append(md_row([name, *cells]))
     lines += ["", *_md_differences(comparison)]
-    lines += [f"- {_md(note)}" for note in comparison.notes]
-    lines += [f"- [{index}] {_md(printable(source))}" for source, index in sources.items()]
+    lines += [f"- {md_text(note)}" for note in comparison.notes]
+    lines += [f"- [{index}] {md_text(printable(source))}" for source, index in sources.items()]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -132,22 +132,24 @@ def _md_differences(comparison: Comparison) -> Iterator[str]:
     rows = list(comparison.differences())
     if not rows:
         return
-    yield _md_row(["difference", "metric", "mean", "95 % interval", "p (Holm)"])
-    yield _md_row(["---", "---", "---:", "---:", "---:"])
+    yield md_row(["difference", "metric", "mean", "95 % interval", "p (Holm)"])
+    yield md_row(["---", "---", "---:", "---:", "---:"])
     for row, column, each in rows:
-        names = f"{_md(printable(row.name))} − {_md(printable(column.reference))}"
-        label = _md(column_head(column.label, column.unit, column.better))
-        yield _md_row(
+        names = f"{md_text(printable(row.name))} − {md_text(printable(column.reference))}"
+        label = md_text(column_head(column.label, column.unit, column.better))
+        yield md_row(
             [names, label, signed(each.mean), bounds(each.low, each.high), p_value(each.p)]
         )
     yield ""
 
 
-def _md_row(cells: list[str]) -> str:
+def md_row(cells: Sequence[str]) -> str:
+    """A row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
-def _md_cell(cell: Cell | None) -> str:
+def md_cell(cell: Cell | None) -> str:
+    """A number with its interval; bold where it is best by more than chance."""
     if cell is None:
         return NOTHING
     text = number(cell.value) + (r"\*" if cell.is_marked else "")
@@ -158,7 +160,8 @@ def _md_cell(cell: Cell | None) -> str:
     return f"{text} ({number(cell.low)} to {number(cell.high)})"
 
 
-def _md(text: str) -> str:
+def md_text(text: str) -> str:
+    """Text that Markdown prints as it is."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
@@ -203,7 +206,7 @@ def latex(comparison: Comparison) -> str:
         [
             "Model",
             *(
-                _tex(column_head(column.label, column.unit, column.better))
+                tex_text(column_head(column.label, column.unit, column.better))
                 for column in comparison.columns
             ),
         ]
@@ -212,7 +215,7 @@ def latex(comparison: Comparison) -> str:
         "% Needs \\usepackage{booktabs}.",
         "\\begin{table}",
         "\\centering",
-        f"\\caption{{{_tex(f'{comparison.benchmark}: {count(comparison.images)} images')}}}",
+        f"\\caption{{{tex_text(f'{comparison.benchmark}: {count(comparison.images)} images')}}}",
         f"\\begin{{tabular}}{{l{'r' * len(comparison.columns)}}}",
         "\\toprule",
         f"{header} \\\\",
@@ -224,13 +227,15 @@ def latex(comparison: Comparison) -> str:
         lines.append("\\midrule")
         lines += [_tex_row(comparison, row, sources) for row in published]
     lines += ["\\bottomrule", "\\end{tabular}", "", "\\smallskip", "\\footnotesize"]
-    lines += [f"{_tex(printable(note))}\\\\" for note in comparison.notes]
-    lines += [f"$^{{{index}}}$ {_tex(printable(source))}\\\\" for source, index in sources.items()]
+    lines += [f"{tex_text(printable(note))}\\\\" for note in comparison.notes]
+    lines += [
+        f"$^{{{index}}}$ {tex_text(printable(source))}\\\\" for source, index in sources.items()
+    ]
     return "\n".join([*lines, "\\end{table}", ""])
 
 
 def _tex_row(comparison: Comparison, row: Row, sources: Mapping[str, int]) -> str:
-    name = _tex(printable(row.name))
+    name = tex_text(printable(row.name))
     if row.source:
         name += f" (published)$^{{{sources[row.source]}}}$"
     cells = (_tex_cell(row.cells.get(column.metric)) for column in comparison.columns)
@@ -246,7 +251,8 @@ def _tex_cell(cell: Cell | None) -> str:
     return text + ("$^{*}$" if cell.is_marked else "")
 
 
-def _tex(text: str) -> str:
+def tex_text(text: str) -> str:
+    """Text that LaTeX prints as it is."""
     return "".join(_LATEX.get(each, each) for each in text)
 
 

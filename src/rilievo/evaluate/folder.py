@@ -8,6 +8,7 @@ from pathlib import Path
 from rilievo.errors import InputError, MissingExtraError, OutputError
 from rilievo.evaluate.benchmark import Benchmark, benchmark_sha256
 from rilievo.evaluate.pictures import Pictures
+from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.report import write_report
 from rilievo.evaluate.sources import PREDICTIONS
@@ -19,6 +20,7 @@ from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.io.marks import is_torn
 from rilievo.types import MadeBy
+from rilievo.version import VERSION
 
 CSV, PARQUET, REPORT = "per_image.csv", "per_image.parquet", "report.html"
 
@@ -76,6 +78,27 @@ def _refuse_other_root(folder: Path, before: Path, now: Path) -> None:
             f"{printable(folder)}: holds the results for the images in {printable(before)}: choose "
             "another output folder"
         )
+
+
+def finished_results(folder: Path, plan: Plan, made_by: MadeBy) -> Evaluation | None:
+    """Results that this version of rilievo would only repeat; None where there is work left.
+
+    They are whole, of the same benchmark, images, model and settings, and every image has a score.
+    """
+    if is_torn(folder / FILE_NAME) or not os.path.exists(folder / CHECKSUMS):
+        return None
+    try:
+        there = read_evaluation(folder)
+    except InputError:
+        return None
+    facts = plan.facts
+    same = (
+        there.version == VERSION
+        and there.benchmark_sha256 == benchmark_sha256(plan.benchmark)
+        and there.made_by == made_by
+        and (there.data.root, there.data.ids_sha256) == (facts.root, facts.ids_sha256)
+    )
+    return there if same and not there.unscored else None
 
 
 def write_results(evaluation: Evaluation, folder: Path, pictures: Pictures) -> Evaluation:

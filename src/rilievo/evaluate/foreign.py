@@ -55,7 +55,11 @@ class Foreign:
         if self.ours:
             prediction = read_prediction(path)
             self._check_kind(path, prediction.depth_or_none)
-            return Answer(depth=prediction.depth_or_none, normals=prediction.normals)
+            return Answer(
+                depth=prediction.depth_or_none,
+                normals=prediction.normals,
+                confidence=prediction.confidence,
+            )
         numbers = read_numbers(path)
         try:
             if self.kind is None:

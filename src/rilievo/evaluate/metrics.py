@@ -1,9 +1,11 @@
 """The metrics that a benchmark names: those of its task's table, and anybody's own."""
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import AnyMetric, Metric
 from rilievo.metrics.normals import NORMAL_METRICS
@@ -11,10 +13,16 @@ from rilievo.metrics.picture import PICTURE_METRICS
 from rilievo.outside import load_offered, load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
-    Task.DEPTH: DEPTH_METRICS,
-    Task.NORMALS: NORMAL_METRICS,
+    Task.DEPTH: ChainMap({}, DEPTH_METRICS, CERTAINTY_METRICS),  # pyright: ignore
+    Task.NORMALS: ChainMap({}, NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),  # pyright: ignore
     Task.PICTURE: PICTURE_METRICS,
 }
+
+CERTAINTY: Mapping[Task, tuple[str, ...]] = {
+    Task.DEPTH: tuple(CERTAINTY_METRICS),
+    Task.NORMALS: tuple(NORMAL_CERTAINTY_METRICS),
+}
+"""Metrics that ``--certainty`` adds to a benchmark of the task."""
 
 
 def find_metric(task: Task, name: str) -> AnyMetric:
@@ -59,6 +67,15 @@ def metrics_of(benchmark: Benchmark) -> Mapping[str, AnyMetric]:
             )
         found[metric.name] = metric
     return found
+
+
+def judges_confidence(benchmark: Benchmark) -> bool:
+    """Whether a metric of the benchmark asks for the confidence of predictions.
+
+    Raises:
+        OptionError: If there is no such metric.
+    """
+    return any(metric.needs_confidence for metric in metrics_of(benchmark).values())
 
 
 def known_metrics(task: str, names: Iterable[str]) -> Mapping[str, AnyMetric]:

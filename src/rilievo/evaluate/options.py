@@ -75,6 +75,9 @@ class EvaluateOptions:
     align: Annotated[str | None, tyro.conf.arg(metavar="METHOD")] = None
     """Another alignment than the benchmark's, which makes it another benchmark: none, median,
     scale, scale_shift, inverse_scale_shift, log, robust_scale, robust_scale_shift."""
+    certainty: bool = False
+    """Judge the model's confidence too: sparsification (AUSE, AURG) and calibration (ECE), as more
+    columns, which makes it another benchmark."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Score the first N images alone."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None

@@ -12,7 +12,7 @@ from rilievo.datasets.base import Absent, Dataset
 from rilievo.datasets.card import DatasetCard
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.benchmark import Benchmark, Invalid, Task
-from rilievo.evaluate.metrics import metrics_of
+from rilievo.evaluate.metrics import CERTAINTY, metrics_of
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import DataFacts
 from rilievo.io.limits import printable
@@ -112,6 +112,10 @@ def settled(
         )
     if invalid is not benchmark.invalid:
         changes.append(f"invalid-{invalid}")
+    metrics = benchmark.metrics
+    if options.certainty:
+        metrics = _with_certainty(benchmark)
+        changes.append("certainty")
     # Benchmarks for any dataset have no split or variant of their own to depart from.
     named = changes if benchmark.dataset else [each for each in changes if "=" not in each]
     return replace(
@@ -122,7 +126,22 @@ def settled(
         variant=variant,
         alignment=alignment,
         invalid=invalid,
+        metrics=metrics,
     )
+
+
+def _with_certainty(benchmark: Benchmark) -> tuple[str, ...]:
+    """The benchmark's metrics, and those of confidence.
+
+    Raises:
+        OptionError: If its task knows none.
+    """
+    if benchmark.task not in CERTAINTY:
+        raise OptionError(
+            f"--certainty judges the confidence of depth or normals, and the benchmark "
+            f"'{benchmark.name}' scores {benchmark.task}"
+        )
+    return tuple(dict.fromkeys([*benchmark.metrics, *CERTAINTY[benchmark.task]]))
 
 
 def _dataset_name(benchmark: Benchmark, options: EvaluateOptions) -> str:
@@ -163,7 +182,8 @@ def command_line(
     for text in options.settings:
         words += ["--set", text]
     # Not --yes: whoever repeats what costs money is asked again.
-    return shlex.join([*words, "--flip"] if options.flip else words)
+    words += [f"--{name}" for name in ("certainty", "flip") if getattr(options, name)]
+    return shlex.join(words)
 
 
 _REPEATED = (

@@ -11,6 +11,7 @@ from rilievo.datasets.check import spread
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.evaluate.benchmark import Benchmark, InputCrop, Task
 from rilievo.evaluate.cache import Cache, Fingerprint
+from rilievo.evaluate.metrics import judges_confidence
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.regions import seen
 from rilievo.io.limits import printable, unreadable
@@ -50,6 +51,9 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         raise OptionError(f"the model '{model.card.name}' predicts no normals")
     if not normals and model.card.kind is None:
         raise OptionError(f"the model '{model.card.name}' predicts no depth")
+    confidence = judges_confidence(benchmark)
+    if confidence:
+        _refuse_other_confidence(model, benchmark)
     assert benchmark.dataset is not None, "the plan has settled it"
     assert benchmark.split is not None
     assert benchmark.variant is not None
@@ -66,7 +70,23 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         variant=benchmark.variant,
         input_crop=benchmark.input_crop.value,
         version=made_by.version,
+        confidence=confidence,
     )
+
+
+def _refuse_other_confidence(model: Model, benchmark: Benchmark) -> None:
+    """Refuse a model whose confidence is not of what the benchmark scores."""
+    card = model.card
+    if not card.confidence:
+        raise OptionError(
+            f"the model '{card.name}' gives no confidence, which the benchmark "
+            f"'{benchmark.name}' judges; 'rilievo models NAME' says which models do"
+        )
+    if benchmark.task is Task.NORMALS and card.kind is not None:
+        raise OptionError(
+            f"the confidence of the model '{card.name}' is of its depth, and the benchmark "
+            f"'{benchmark.name}' judges that of normals"
+        )
 
 
 def fill(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rilievo.metrics.certainty import Reliability
 from rilievo.metrics.metric import Better
 from rilievo.types import MadeBy, Setting
 
@@ -103,6 +104,21 @@ class RangeError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sparsification:
+    """Leading error once a share of the pixels is taken out, as means over images.
+
+    Attributes:
+        removed: Share of each image's pixels, 0 to 1.
+        by_confidence: Error without the least sure ones.
+        by_error: Error without those whose own is largest.
+    """
+
+    removed: float
+    by_confidence: float
+    by_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
     """Which images were scored.
 
@@ -145,6 +161,10 @@ class Evaluation:
         data: Which images.
         summaries: One a metric, the leading one first.
         ranges: Error against true depth; empty for normals.
+        sparsification: AbsRel, or the mean angle, by share of pixels removed; empty where no
+            confidence is judged.
+        reliability: Confidence against the share of depth that is right, over the pixels of all
+            images; empty likewise, and for normals.
         scores: One an image, in the dataset's order.
         unscored: Every image of the split without a score, and why.
         warnings: Of the whole run, such as truth that looks to be in millimetres.
@@ -164,6 +184,8 @@ class Evaluation:
     data: DataFacts
     summaries: tuple[Summary, ...]
     ranges: tuple[RangeError, ...] = ()
+    sparsification: tuple[Sparsification, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
     scores: tuple[Score, ...]
     unscored: tuple[Unscored, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from rilievo.evaluate.certainty_charts import reliability_chart, sparsification_chart
 from rilievo.evaluate.charts import (
     Chart,
     distribution,
@@ -62,6 +63,7 @@ class _Page:
     more_histograms: tuple[Chart, ...]
     details: tuple[Chart, ...]
     ranges: Chart | None
+    certainty: tuple[Chart, ...]
     has_pictures: bool
     groups: Iterator[Group]
     ranked: int
@@ -119,6 +121,7 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
         more_histograms=_histograms(evaluation, short, among=False),
         details=_details(scores, leading),
         ranges=_ranges(evaluation),
+        certainty=tuple(_certainty(evaluation)),
         has_pictures=shown is not None,
         groups=iter(()) if shown is None else groups(evaluation, shown),
         ranked=len(order),
@@ -205,6 +208,14 @@ def _details(scores: tuple[Score, ...], leading: Summary | None) -> tuple[Chart,
 def _ranges(evaluation: Evaluation) -> Chart | None:
     has_pixels = any(each.pixels for each in evaluation.ranges)
     return error_against_depth(evaluation.ranges) if has_pixels else None
+
+
+def _certainty(evaluation: Evaluation) -> Iterator[Chart]:
+    if evaluation.sparsification:
+        label = "mean angle [°]" if evaluation.task == "normals" else "AbsRel"
+        yield sparsification_chart(evaluation.sparsification, label)
+    if evaluation.reliability:
+        yield reliability_chart(evaluation.reliability)
 
 
 def _table_note(scores: tuple[Score, ...], leading: Summary | None) -> str:

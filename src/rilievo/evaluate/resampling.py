@@ -88,6 +88,21 @@ def normals_at(
     return resized
 
 
+def confidence_at(
+    confidence: Float32[np.ndarray, "a b"], shape: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """Confidence at the truth's size, bilinear whatever depth is.
+
+    Raises:
+        InputError: If its proportions are others.
+    """
+    size = (confidence.shape[0], confidence.shape[1])
+    if size == shape:
+        return confidence
+    check_proportions(size, shape)
+    return _resized(confidence, shape, Interpolation.BILINEAR).astype(np.float32)
+
+
 def directed(normals: Float32[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
     """Which vectors have a direction: finite and longer than zero."""
     with np.errstate(over="ignore", invalid="ignore"):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rilievo.alignment import AlignMethod
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import (
     Benchmark,
     Task,
@@ -16,36 +15,22 @@ from rilievo.evaluate.benchmark import (
     settings_of,
 )
 from rilievo.evaluate.benchmarks import find_benchmark
-from rilievo.evaluate.cache import Cache
 from rilievo.evaluate.closing import exact_values, remarks
-from rilievo.evaluate.folder import check_results, run_folder, write_results
+from rilievo.evaluate.folder import write_results
 from rilievo.evaluate.metres import method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
-from rilievo.evaluate.predicting import Fill, fill, fingerprint_of, refuse_other_photographs
+from rilievo.evaluate.predicting import Fill, fill
+from rilievo.evaluate.prepared import Source, called, load_asked, predicted, source_of
 from rilievo.evaluate.records import Evaluation, Unscored
 from rilievo.evaluate.shown import Shown
-from rilievo.evaluate.sources import find_predictions, open_run_cache
 from rilievo.evaluate.summaries import Tallied
 from rilievo.io.limits import printable
-from rilievo.models import load_model
 from rilievo.models.base import Model
-from rilievo.predicting.consent import agree_to_calls
-from rilievo.predicting.run import refined
 from rilievo.predicting.summary import Tally
-from rilievo.types import DepthKind, Setting
+from rilievo.types import Setting
 from rilievo.version import VERSION
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """Predictions to be scored, where results go, and what went wrong on the way."""
-
-    answers: Answers
-    folder: Path
-    failed: tuple[Unscored, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +79,47 @@ def evaluate(
         InputError: If the root is not the dataset, or no image at all can be scored.
         OutputError: If the folder cannot be written or holds other results.
     """
-    start = time.perf_counter()
     options = options or EvaluateOptions()
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
     plan = make_plan(chosen, root, options)
-    source = _source(model, plan, options, show=show, filling=filling)
+    return score_plan(
+        plan,
+        options,
+        name=called(model),
+        load=lambda: load_asked(model, options),
+        command=command_line(called(model), chosen.name, root, options),
+        show=show,
+        filling=filling,
+    )
+
+
+def score_plan(
+    plan: Plan,
+    options: EvaluateOptions,
+    *,
+    name: str | None,
+    load: Callable[[], Model],
+    command: str,
+    show: bool = True,
+    filling: Fill = fill,
+) -> Evaluation:
+    """Do what a plan says: ``evaluate``, once everything is settled.
+
+    Args:
+        plan: Which images are scored how.
+        options: All else.
+        name: What the user calls the model, or the predictions; None for nothing.
+        load: Makes the model ready; called only where there are no predictions.
+        command: That repeats it.
+        show: Whether to show progress on standard error.
+        filling: Predicts what is not kept yet.
+
+    Raises:
+        RilievoError: As ``evaluate`` does.
+    """
+    start = time.perf_counter()
+    source = source_of(name, load, plan, options, show=show, filling=filling)
     tallied, unscored = _scored(plan, source, options, show=show)
-    command = command_line(_name(model), chosen.name, root, options)
     seconds = time.perf_counter() - start
     evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
     shown = Shown(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
@@ -136,86 +155,12 @@ def keep_predictions(
     chosen = benchmark if isinstance(benchmark, Benchmark) else find_benchmark(benchmark)
     whole = make_plan(chosen, root, options)
     plan = replace(whole, ids=tuple(id for id in whole.ids if takes(id)))
-    source = _predicted(_loaded(model, options), plan, options, show=show, filling=filling)
+    source = predicted(load_asked(model, options), plan, options, show=show, filling=filling)
     return Kept(folder=source.folder, images=len(plan.ids), failed=source.failed)
 
 
-def _source(
-    model: Model | str | Path | None,
-    plan: Plan,
-    options: EvaluateOptions,
-    *,
-    show: bool,
-    filling: Fill,
-) -> _Source:
-    """Predictions: those that the user gives, or the model's."""
-    benchmark = plan.benchmark
-    if options.predictions is not None:
-        found = find_predictions(_name(model), plan, options)
-        made_by = found.answers.made_by
-        folder = run_folder(options.output, made_by.model, benchmark.name)
-        check_results(folder, benchmark, made_by, plan.dataset.request.root)
-        _refuse_other_kinds(benchmark, found.answers.kind)
-        return _Source(answers=found.answers, folder=folder, warnings=found.warnings)
-    return _predicted(_loaded(model, options), plan, options, show=show, filling=filling)
-
-
-def _name(model: Model | str | Path | None) -> str | None:
-    if isinstance(model, Model):
-        return model.card.name
-    return None if model is None else str(model)
-
-
-def _loaded(model: Model | str | Path | None, options: EvaluateOptions) -> Model:
-    if model is None:
-        raise OptionError("give a model to predict with, or a folder of --predictions to score")
-    if isinstance(model, Model):
-        if options.kind is not None or options.settings:
-            raise OptionError("kind and settings are for a model by its name; this one is loaded")
-        return model
-    return load_model(
-        model,
-        kind=options.kind,
-        device=options.device,
-        engine=options.engine,
-        precision=options.precision,
-        threads=options.threads,
-        settings=options.model_settings,
-    )
-
-
-def _predicted(
-    loaded: Model, plan: Plan, options: EvaluateOptions, *, show: bool, filling: Fill
-) -> _Source:
-    """Predictions of the model, those that an earlier run kept among them."""
-    model = refined(loaded, flip=options.flip, tile=None)
-    folder = run_folder(options.output, model.card.name, plan.benchmark.name)
-    check_results(folder, plan.benchmark, model.made_by, plan.dataset.request.root)
-    fingerprint = fingerprint_of(model, plan.benchmark)
-    _refuse_other_kinds(plan.benchmark, fingerprint.kind)
-    cache: Cache = open_run_cache(folder, fingerprint, plan.ids)
-    absent, broken = cache.missing(plan.ids)
-    todo = {*absent, *broken}
-    kept = [id for id in plan.ids if id not in todo]
-    refuse_other_photographs(cache, plan.dataset, plan.benchmark.input_crop, kept)
-    agree_to_calls(loaded, len(todo), flip=options.flip, yes=options.yes)
-    with Tally(output=folder, total=len(todo), show=show) as tally:
-        for id in broken:
-            tally.say(f"{cache.path_of(id)}: broken, so it is predicted anew")
-        wanted = [id for id in plan.ids if id in todo]
-        failed = filling(cache, model, plan.dataset, plan.benchmark.input_crop, wanted, tally)
-    warnings = (f"{len(broken)} kept predictions were broken and made anew",) if broken else ()
-    return _Source(answers=cache, folder=folder, failed=tuple(failed), warnings=warnings)
-
-
-def _refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
-    """Before any work is done, rather than image by image."""
-    if benchmark.task is Task.DEPTH and kind is not None:
-        method_for(benchmark, kind)
-
-
 def _scored(
-    plan: Plan, source: _Source, options: EvaluateOptions, *, show: bool
+    plan: Plan, source: Source, options: EvaluateOptions, *, show: bool
 ) -> tuple[Tallied, tuple[Unscored, ...]]:
     """Every image of the selection, with its score or without."""
     unscored = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
@@ -243,7 +188,7 @@ def _scored(
 
 def _evaluation(
     plan: Plan,
-    source: _Source,
+    source: Source,
     tallied: Tallied,
     unscored: tuple[Unscored, ...],
     *,
@@ -270,6 +215,8 @@ def _evaluation(
         data=plan.facts,
         summaries=tallied.summaries(exact_values(plan, source.answers, tallied)),
         ranges=tallied.ranges,
+        sparsification=tallied.sparsification,
+        reliability=tallied.reliability,
         scores=tuple(tallied.scores),
         unscored=unscored,
         warnings=(*source.warnings, *remarks(plan, tallied, unscored)),

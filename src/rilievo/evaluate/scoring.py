@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float32, Float64, UInt8
 
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
@@ -17,7 +17,8 @@ from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.ranges import range_sums
 from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
-from rilievo.evaluate.resampling import depth_at, directed, normals_at
+from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
+from rilievo.metrics.certainty import curves_of, reliability_sums
 from rilievo.metrics.metric import Sums
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.types import Truth
@@ -32,11 +33,17 @@ class Scored:
         sums: Of each metric that pools.
         ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
             ``rilievo.evaluate.ranges`` has it. None for what is not metres.
+        curves: Leading error by share of pixels removed, by confidence and by the error itself;
+            None where no confidence is judged.
+        reliability: Pixels, sum of confidence and right pixels by confidence; None likewise, and
+            for normals.
     """
 
     score: Score
     sums: Mapping[str, Sums]
     ranges: Float64[np.ndarray, "3 bins"] | None = None
+    curves: Float64[np.ndarray, "2 steps"] | None = None
+    reliability: Sums | None = None
 
 
 def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
@@ -57,14 +64,27 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
         raise InputError("the prediction has no depth")
     if benchmark.task is Task.PICTURE:
         return _score_picture(benchmark, answer.depth, truth)
-    return _score_depth(benchmark, answer.depth, truth)
+    return _score_depth(benchmark, answer.depth, answer.confidence, truth)
 
 
-def _score_depth(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+def _score_depth(
+    benchmark: Benchmark,
+    predicted: DepthMap,
+    confidence: Float32[np.ndarray, "a b"] | None,
+    truth: Truth,
+) -> Scored:
     metres = in_metres(benchmark, predicted, truth)
     assert truth.depth_valid is not None
+    if confidence is not None:
+        confidence = confidence_at(confidence, size_of(truth))
+        # Pixels that are charged as far have no answer, and nobody is sure of them.
+        confidence = np.where(metres.aligned.depth.valid, confidence, np.float32(0))
     pair = DepthPair(
-        predicted=metres.depth, true=metres.true, valid=metres.mask, camera=truth.camera
+        predicted=metres.depth,
+        true=metres.true,
+        valid=metres.mask,
+        camera=truth.camera,
+        confidence=confidence,
     )
     fit, method = metres.aligned.fit, metres.aligned.method
     fitted = method != "none"
@@ -122,7 +142,10 @@ def _normals_pair(benchmark: Benchmark, answer: Answer, truth: Truth) -> Normals
     resized = normals_at(answer.normals, size_of(truth), benchmark.interpolation)
     answered = mask & directed(resized)
     check_answered(benchmark, mask, answered)
-    return NormalsPair(predicted=resized, true=truth.normals, valid=answered)
+    confidence = answer.confidence
+    if confidence is not None:
+        confidence = confidence_at(confidence, size_of(truth))
+    return NormalsPair(predicted=resized, true=truth.normals, valid=answered, confidence=confidence)
 
 
 def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
@@ -188,4 +211,12 @@ def _scored(
         }
     score = replace(facts, values=values)
     pooling = {name: each for name, each in sums.items() if metrics[name].pools}
-    return Scored(score=score, sums=pooling, ranges=ranges)
+    judged = any(metric.needs_confidence for metric in metrics.values())
+    is_depth = isinstance(pair, DepthPair)
+    return Scored(
+        score=score,
+        sums=pooling,
+        ranges=ranges,
+        curves=curves_of(pair) if judged else None,
+        reliability=reliability_sums(pair) if judged and is_depth else None,
+    )

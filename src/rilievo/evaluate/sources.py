@@ -10,6 +10,7 @@ from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.cache import FINGERPRINT, Cache, Fingerprint, open_cache, read_cache
 from rilievo.evaluate.foreign import describe_extra, open_foreign
+from rilievo.evaluate.metrics import judges_confidence
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.predicting import refuse_other_photographs
@@ -114,5 +115,10 @@ def _kept(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
         raise OptionError(
             f"{where}: holds {'depth' if normals else 'normals'} alone, but the benchmark "
             f"'{benchmark.name}' scores {benchmark.task}; predict anew"
+        )
+    if judges_confidence(benchmark) and not mark.confidence:
+        raise OptionError(
+            f"{where}: holds no confidence, which the benchmark '{benchmark.name}' judges; "
+            "predict anew"
         )
     return cache

@@ -11,9 +11,11 @@ from rilievo.evaluate.benchmark import Averaging, Benchmark
 from rilievo.evaluate.intervals import Interval, Reach, Statistic, interval_of, mean_of
 from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.ranges import COUNT, range_errors
-from rilievo.evaluate.records import RangeError, Score, Summary
+from rilievo.evaluate.records import RangeError, Score, Sparsification, Summary
 from rilievo.evaluate.scoring import Scored
+from rilievo.metrics.certainty import Reliability, reliability
 from rilievo.metrics.metric import AnyMetric, Better, Sums, pooled
+from rilievo.metrics.sparsification import REMOVED
 
 KEPT_SUMS = 64
 """Longer sums, such as a histogram, are added up but not kept of each image: without interval."""
@@ -32,12 +34,16 @@ class Tallied:
     _sums: dict[str, list[Sums]] = field(default_factory=dict)
     _totals: dict[str, Sums] = field(default_factory=dict)
     _ranges: Float64[np.ndarray, "3 bins"] = field(default_factory=lambda: np.zeros((3, COUNT)))
+    _curves: Float64[np.ndarray, "2 steps"] | None = None
+    _reliability: Sums | None = None
 
     def add(self, scored: Scored) -> None:
         """Take in one image."""
         self.scores.append(scored.score)
         if scored.ranges is not None:
             self._ranges += scored.ranges
+        self._curves = _added(self._curves, scored.curves)
+        self._reliability = _added(self._reliability, scored.reliability)
         for name, sums in scored.sums.items():
             total = self._totals.get(name)
             self._totals[name] = sums.copy() if total is None else total + sums
@@ -48,6 +54,22 @@ class Tallied:
     def ranges(self) -> tuple[RangeError, ...]:
         """Error against true depth; empty where it was not measured."""
         return range_errors(self._ranges)
+
+    @property
+    def sparsification(self) -> tuple[Sparsification, ...]:
+        """Leading error by share of pixels removed; empty where no confidence is judged."""
+        if self._curves is None:
+            return ()
+        rows = zip(REMOVED, *(self._curves / len(self.scores)), strict=True)
+        return tuple(
+            Sparsification(removed=float(at), by_confidence=float(ours), by_error=float(best))
+            for at, ours, best in rows
+        )
+
+    @property
+    def reliability(self) -> tuple[Reliability, ...]:
+        """Confidence against the share that is right; empty where it is not judged."""
+        return () if self._reliability is None else reliability(self._reliability)
 
     def summaries(self, exact: Mapping[str, float]) -> tuple[Summary, ...]:
         """One a metric, the leading one first; of one image at least.
@@ -94,6 +116,15 @@ class Tallied:
             images=len(self.scores),
             pixels=pixels,
         )
+
+
+def _added(
+    total: Float64[np.ndarray, "..."] | None, part: Float64[np.ndarray, "..."] | None
+) -> Float64[np.ndarray, "..."] | None:
+    """The sum so far with one image more; of images without it, none."""
+    if part is None:
+        return total
+    return part.copy() if total is None else total + part
 
 
 def _statistics(

@@ -1,5 +1,6 @@
 """Errors of depth, normals and surfaces: one function and one line each."""
 
+from rilievo.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import AnyMetric, Better, Metric, Sums, measure, pooled, sums_of, value
 from rilievo.metrics.normals import NORMAL_METRICS, pooled_median
@@ -7,7 +8,9 @@ from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.metrics.picture import PICTURE_METRICS
 
 __all__ = [
+    "CERTAINTY_METRICS",
     "DEPTH_METRICS",
+    "NORMAL_CERTAINTY_METRICS",
     "NORMAL_METRICS",
     "PICTURE_METRICS",
     "AnyMetric",

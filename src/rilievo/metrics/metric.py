@@ -63,6 +63,7 @@ class Metric(Generic[Pair]):
         finish: The number, of sums over ``count`` pixels.
         pools: Whether sums of several images may be added up. What looks at a picture as a whole,
             such as SSIM, has no pooled form.
+        needs_confidence: Whether it judges the confidence of a prediction.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Metric(Generic[Pair]):
     sums: Callable[[Pair], Sums]
     finish: Callable[[Sums, int], float] = mean
     pools: bool = True
+    needs_confidence: bool = False
 
 
 AnyMetric = Metric[Any]

@@ -5,15 +5,18 @@ serves one image and is then let go. The classes have no slots, because that is 
 quantities live.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, UInt8
 
-from rilievo.errors import InputError, NoGroundTruthError
+from rilievo.errors import InputError
 from rilievo.geometry.pinhole import rays
 from rilievo.metrics.metric import Sums
+from rilievo.metrics.pair_checks import check_maps, confidence_at, squared_lengths
+from rilievo.metrics.sparsification import Sparsified, sparsify
 from rilievo.sums import dot
 from rilievo.types import Camera
 
@@ -29,6 +32,8 @@ class DepthPair:
         camera: Of the maps; None where nothing in space is measured.
         predicted_camera: The model's own, where its points are to be judged with it; None for
             ``camera``.
+        confidence: Of the prediction, in [0, 1]; None where it is not judged. Read only where
+            ``valid``.
         p: Predicted depth [m] at the pixels that count.
         t: True depth [m] there.
 
@@ -42,11 +47,12 @@ class DepthPair:
     valid: Bool[np.ndarray, "h w"]
     camera: Camera | None = None
     predicted_camera: Camera | None = None
+    confidence: Float[np.ndarray, "h w"] | None = None
     p: Float64[np.ndarray, "n"] = field(init=False, repr=False)
     t: Float64[np.ndarray, "n"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_maps(self.predicted, self.true, self.valid)
+        check_maps(self.predicted, self.true, self.valid)
         if self.true.ndim != 2:
             raise InputError(f"depth maps are (height, width), these are {self.true.shape}")
         for letter, name, mend in (
@@ -112,6 +118,29 @@ class DepthPair:
         return np.array([dot(e, e), total, total * total / self.count])
 
     @cached_property
+    def c(self) -> Float64[np.ndarray, "n"]:
+        """Confidence at the pixels that count, in [0, 1].
+
+        Raises:
+            InputError: If the pair has none, or it is no share.
+        """
+        return confidence_at(self.confidence, self.valid)
+
+    @cached_property
+    def sparsified(self) -> Mapping[str, Sparsified]:
+        """Sparsification curves of AbsRel, RMSE and 1 - δ1.
+
+        Raises:
+            InputError: If the pair has no confidence.
+        """
+        wrong = (self.factor >= 1.25).astype(np.float64)
+        return {
+            "abs_rel": sparsify(self.c, np.abs(self.relative)),
+            "rmse": sparsify(self.c, np.square(self.difference), root=True),
+            "delta1": sparsify(self.c, self.factor, indicator=wrong),
+        }
+
+    @cached_property
     def true_points(self) -> Float64[np.ndarray, "3 n"]:
         """True surface in the camera frame [m].
 
@@ -153,6 +182,7 @@ class NormalsPair:
         predicted: Towards the camera, of any length but zero; read only where ``valid``.
         true: Likewise.
         valid: Pixels that count.
+        confidence: Of the predicted normals, in [0, 1]; None where it is not judged.
         angles: Between the two, 0 to 180 [°], at the pixels that count.
 
     Raises:
@@ -163,16 +193,17 @@ class NormalsPair:
     predicted: Float[np.ndarray, "3 h w"]
     true: Float[np.ndarray, "3 h w"]
     valid: Bool[np.ndarray, "h w"]
+    confidence: Float[np.ndarray, "h w"] | None = None
     angles: Float64[np.ndarray, "n"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_maps(self.predicted, self.true, self.valid)
+        check_maps(self.predicted, self.true, self.valid)
         if self.true.ndim != 3 or self.true.shape[0] != 3:
             raise InputError(f"normals are (3, height, width), these are {self.true.shape}")
         places = np.flatnonzero(self.valid)
         predicted = self.predicted.reshape(3, -1)[:, places].astype(np.float64)
         true = self.true.reshape(3, -1)[:, places].astype(np.float64)
-        squares = _squares("predicted", predicted) * _squares("true", true)
+        squares = squared_lengths("predicted", predicted) * squared_lengths("true", true)
         cosine = np.einsum("cn,cn->n", predicted, true) / np.sqrt(squares)
         angles = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
         object.__setattr__(self, "angles", angles)
@@ -181,6 +212,16 @@ class NormalsPair:
     def count(self) -> int:
         """Pixels that count."""
         return self.angles.size
+
+    @cached_property
+    def sparsified(self) -> Mapping[str, Sparsified]:
+        """Sparsification curve of the mean angle [°].
+
+        Raises:
+            InputError: If the pair has no confidence.
+        """
+        confidence = confidence_at(self.confidence, self.valid)
+        return {"mean": sparsify(confidence, self.angles)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -214,32 +255,3 @@ class PicturePair:
     def count(self) -> int:
         """Pixels of the picture: all of them."""
         return self.true.size
-
-
-def _check_maps(
-    predicted: Float[np.ndarray, "..."],
-    true: Float[np.ndarray, "..."],
-    valid: Bool[np.ndarray, "h w"],
-) -> None:
-    """Refuse maps that do not lie on each other, and a mask that lets nothing through."""
-    if predicted.shape != true.shape or true.shape[-2:] != valid.shape:
-        raise InputError(
-            f"prediction {predicted.shape}, truth {true.shape} and mask {valid.shape} differ"
-        )
-    if valid.dtype != bool:
-        # Of whole numbers, numpy would make indices.
-        raise InputError(f"the mask is {valid.dtype}, expected bool: convert it with mask > 0")
-    if not valid.any():
-        raise NoGroundTruthError("no valid pixel: this image has no ground truth that counts")
-
-
-def _squares(name: str, normals: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
-    """Squared lengths, once each normal is found to have a direction."""
-    squares = np.einsum("cn,cn->n", normals, normals)
-    if not (squares.min() > 0 and squares.max() < np.inf):
-        bad = int((~((squares > 0) & (squares < np.inf))).sum())
-        raise InputError(
-            f"{name} normals have length zero, NaN or infinity at {bad} of {squares.size} valid "
-            "pixels: take them out of the mask"
-        )
-    return squares

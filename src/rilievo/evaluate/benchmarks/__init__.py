@@ -28,6 +28,7 @@ _BENCHMARKS = (
     kitti.EIGEN_IMPROVED,
     kitti_improved.DEPTH_ANYTHING_V2,
     kitti_improved.MONODEPTH2,
+    kitti_improved.UNCERTAINTY,
     kitti.BENCHMARK_EIGEN,
     sunrgbd.METRIC,
     sunrgbd.ARTICLE,
@@ -49,6 +50,8 @@ _BENCHMARKS = (
     generic.DEPTH,
     generic.SURFACES,
     generic.NORMALS,
+    generic.CERTAINTY,
+    generic.NORMALS_CERTAINTY,
 )
 
 

@@ -7,6 +7,7 @@ from rilievo.evaluate.benchmarks.blocks import (
     NORMALS_METRICS,
     PIXEL_METRICS,
 )
+from rilievo.metrics.certainty import CERTAINTY_METRICS
 
 DEPTH = Benchmark(
     name="depth",
@@ -45,4 +46,36 @@ NORMALS = Benchmark(
     metrics=NORMALS_METRICS,
     reproduces="nobody's numbers: DSINE's way of averaging, on data of one's own",
     hides="normals made from depth are as smooth, and as noisy, as that depth",
+)
+
+CERTAINTY = Benchmark(
+    name="certainty",
+    title="any dataset, what the model's confidence in its depth is worth",
+    dataset=None,
+    min_depth=0.0,
+    alignment=NEEDED,
+    metrics=(*CERTAINTY_METRICS, "abs_rel", "rmse", "delta1"),
+    reproduces=(
+        "AUSE and AURG of AbsRel, RMSE and 1 - δ1 as Poggi et al. (2020) compute them, in 50 "
+        "steps, and calibration errors of the confidence as the chance that depth is right within "
+        "a factor of 1.25, each after the alignment that the kind of depth needs"
+    ),
+    hides=(
+        "a worse model has larger errors to find, so AUSE and AURG compare confidences of like "
+        "depth; confidences that are no probabilities (Depth Anything 3, ensembles) can be "
+        f"compared by AUSE and AURG alone; {ALIGNED_HIDES}"
+    ),
+)
+
+NORMALS_CERTAINTY = Benchmark(
+    name="normals-certainty",
+    title="any dataset with normals, what the model's confidence in its normals is worth",
+    task=Task.NORMALS,
+    dataset=None,
+    metrics=("ause_mean", "aurg_mean", "mean"),
+    reproduces="nobody's numbers: AUSE and AURG in 50 steps, of the mean angle of each image",
+    hides=(
+        "a worse model has larger errors to find, so AUSE and AURG compare confidences of like "
+        "normals; a confidence of normals is an order of the pixels and no probability"
+    ),
 )

@@ -1,9 +1,12 @@
 """KITTI's annotated depth (Uhrig et al. 2017) on Eigen's images, without a crop."""
 
+from dataclasses import replace
+
 from rilievo.alignment import AlignMethod
 from rilievo.evaluate.benchmark import Benchmark, Interpolation, Published
 from rilievo.evaluate.benchmarks.blocks import AS_PREDICTED, PIXEL_METRICS
 from rilievo.evaluate.benchmarks.kitti import LASER_HIDES
+from rilievo.metrics.certainty import CERTAINTY_METRICS
 from rilievo.types import DepthKind
 
 _HIDES = (
@@ -60,5 +63,41 @@ MONODEPTH2 = Benchmark(
             ("S 640x192", (0.085, 0.537, 3.868, 0.139, 0.912)),
             ("MS 640x192", (0.080, 0.466, 3.681, 0.127, 0.926)),
         )
+    ),
+)
+
+UNCERTAINTY = replace(
+    MONODEPTH2,
+    name="kitti-uncertainty",
+    title="KITTI Eigen test with annotated depth, 652 images, what the model's confidence is worth",
+    metrics=(*CERTAINTY_METRICS, *_COLUMNS),
+    reproduces=(
+        "AUSE and AURG of AbsRel, RMSE and 1 - δ1 of Poggi et al. (2020), from their program's "
+        "arithmetic (mono-uncertainty, evaluate.py, --eval_split eigen_benchmark): annotated "
+        "depth, no crop, clipped to 80 m, 50 steps, averaged over images. Their program reads "
+        "disparity and uncertainty from 16-bit PNG and resizes both, and as released scales no "
+        "monocular depth by its medians, which its map generator does before; the calibration "
+        "columns are ours"
+    ),
+    hides=(
+        f"{_HIDES}; a worse model has larger errors to find, so AUSE and AURG compare confidences "
+        "of like depth"
+    ),
+    published=(
+        Published(
+            model="Monodepth2-Post M 640x192",
+            values={
+                "ause_abs_rel": 0.044,
+                "aurg_abs_rel": 0.012,
+                "ause_rmse": 2.864,
+                "aurg_rmse": 0.412,
+                "ause_delta1": 0.056,
+                "aurg_delta1": 0.022,
+                **dict(
+                    zip(_COLUMNS, (0.088, 0.508, 3.842, 0.134, 0.917, 0.983, 0.995), strict=True)
+                ),
+            },
+            source="README of mono-uncertainty; unsure where the mirror image's answer differs",
+        ),
     ),
 )

@@ -1,0 +1,110 @@
+"""Results on disk: found below folders, and grouped by benchmark."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rilievo.errors import InputError
+from rilievo.evaluate.agreement import check_benchmark
+from rilievo.evaluate.records import Evaluation
+from rilievo.evaluate.table import FILE_NAME, read_evaluation
+from rilievo.io.limits import printable
+
+
+class GroupKey(NamedTuple):
+    """What runs share whose numbers compare."""
+
+    benchmark_sha256: str
+    dataset: str
+    split: str
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Results on disk.
+
+    Attributes:
+        folder: That holds them.
+        evaluation: The results.
+    """
+
+    folder: Path
+    evaluation: Evaluation
+
+
+def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
+    """Results in folders, and in the folders below one that has none itself, such as a suite's.
+
+    Raises:
+        InputError: If a path has no results, or they cannot be read.
+    """
+    runs = []
+    for path in paths:
+        places = [path] if not os.path.isdir(path) else list(_places(path))
+        if not places:
+            raise InputError(
+                f"{printable(path)}: neither it nor a folder below has an {FILE_NAME}, which "
+                "'rilievo evaluate' writes"
+            )
+        for place in places:
+            folder = place if os.path.isdir(place) else place.parent
+            runs.append(Run(folder=folder, evaluation=read_evaluation(place)))
+    return tuple(runs)
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The folders with results, itself first; nothing below one of them is looked at."""
+    for here, folders, files in os.walk(folder):
+        if FILE_NAME in files:
+            folders.clear()
+            yield Path(here)
+        folders[:] = sorted(name for name in folders if name != "predictions")
+
+
+def is_several(runs: Sequence[Run]) -> bool:
+    """Whether runs are of several benchmarks, and make one table nevertheless.
+
+    Two models that share no benchmark do not: those are refused as runs that do not compare.
+    """
+    groups = grouped_runs(runs)
+    models = {run.evaluation.made_by.model for run in runs}
+    return len(groups) > 1 and (len(models) == 1 or any(len(each) > 1 for each in groups.values()))
+
+
+def _key(run: Run) -> GroupKey:
+    data = run.evaluation.data
+    return GroupKey(run.evaluation.benchmark_sha256, data.dataset, data.split, data.variant)
+
+
+def grouped_runs(runs: Sequence[Run]) -> dict[GroupKey, list[Run]]:
+    """Runs by benchmark and data, in the order in which the first of each was given."""
+    groups: dict[GroupKey, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_key(run), []).append(run)
+    return groups
+
+
+def refuse_other_settings(groups: Mapping[GroupKey, Sequence[Run]]) -> None:
+    """Refuse one benchmark of two sorts: its numbers would stand apart without a word."""
+    seen: dict[tuple[str, ...], Run] = {}
+    for (_, *data), (run, *_others) in groups.items():
+        before = seen.setdefault((run.evaluation.benchmark, *data), run)
+        if before is not run:
+            check_benchmark({printable(each.folder): each.evaluation for each in (before, run)})
+
+
+def labels_of(
+    groups: Mapping[GroupKey, Sequence[Run]],
+) -> dict[GroupKey, str]:
+    """The benchmark's name, with as much of its data as sets it apart."""
+    names = {key: group[0].evaluation.benchmark for key, group in groups.items()}
+    labels = dict(names)
+    for parts in (1, 2, 3):
+        counted = list(labels.values())
+        for key, label in labels.items():
+            if counted.count(label) > 1:
+                labels[key] = f"{names[key]} on {', '.join(key[1 : parts + 1])}"
+    return labels

@@ -1,0 +1,201 @@
+"""Models over several benchmarks: one table, and mean ranks with intervals.
+
+A model's rank on a benchmark is that of its number in the leading metric, 1 for the best; equal
+numbers share the mean of their ranks (Demšar 2006, "Statistical Comparisons of Classifiers over
+Multiple Data Sets"). The interval of a mean rank says how far the choice of images reaches: on
+every benchmark, images (scenes, where they are known) are drawn anew with replacement, the same
+ones for all models, and ranks follow from the means over what was drawn.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.errors import OptionError
+from rilievo.evaluate.compare import compare, shared_metrics
+from rilievo.evaluate.comparison import Cell, Comparison
+from rilievo.evaluate.comparison_columns import scenes_of
+from rilievo.evaluate.mean_ranks import drawn_ranks, ranks_of
+from rilievo.evaluate.run_groups import Run, grouped_runs, labels_of, refuse_other_settings
+from rilievo.io.limits import printable
+
+COMPANIONS = ("delta1", "within_11_25", "point_delta1")
+"""Metrics that papers print beside the leading one; the first that a benchmark has is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One benchmark, and the models that were scored on it.
+
+    Attributes:
+        label: Unique among the benchmarks: its name, and its data where that does not suffice.
+        comparison: Its rows, the leading metric first.
+        reports: The report beside each model's results, where there is one.
+    """
+
+    label: str
+    comparison: Comparison
+    reports: Mapping[str, Path]
+
+    def cell(self, model: str, metric: str) -> Cell | None:
+        """One number of a model that was scored here; None where there is none."""
+        for row in self.comparison.runs:
+            if row.name == model:
+                return row.cells.get(metric)
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One model over all benchmarks.
+
+    Attributes:
+        name: Of the model.
+        ranks: Its rank by label of the benchmark, on those where it was scored.
+        mean_rank: Over the benchmarks that all models have; None where there is none.
+        low: Lower end of the 95 % interval of the mean rank; None where images are too few.
+        high: Upper end.
+    """
+
+    name: str
+    ranks: Mapping[str, float]
+    mean_rank: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standings:
+    """Several models on several benchmarks.
+
+    Attributes:
+        events: The benchmarks, in the order in which their first runs were given.
+        models: The best mean rank first.
+        shared: Labels of the benchmarks that mean ranks rest on.
+        notes: What to know before the numbers are believed.
+    """
+
+    events: tuple[Event, ...]
+    models: tuple[Standing, ...]
+    shared: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def standings(
+    runs: Sequence[Run], *, metrics: Sequence[str] | None = None, common: bool = False
+) -> Standings:
+    """Put runs of several benchmarks into one table.
+
+    Args:
+        runs: Of any models and benchmarks, one of each pair.
+        metrics: Which to show, of each benchmark those that it has; by default the leading one
+            and the one that papers print beside it. Ranks are by the first.
+        common: Whether to score anew, on each benchmark, the images that all its runs have.
+
+    Raises:
+        InputError: If runs of one benchmark differ in settings, data or images.
+        OptionError: If a model has two runs of one benchmark, or a benchmark none of the metrics.
+        MissingExtraError: If scipy is not installed.
+    """
+    groups = grouped_runs(runs)
+    refuse_other_settings(groups)
+    labels = labels_of(groups)
+    events = tuple(
+        _event(labels[key], group, metrics, common=common) for key, group in groups.items()
+    )
+    names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
+    ranks = {event.label: ranks_of(event.comparison) for event in events}
+    shared = tuple(label for label, each in ranks.items() if len(each) == len(names))
+    drawn = [
+        _drawn(event, group)
+        for event, group in zip(events, groups.values(), strict=True)
+        if event.label in shared
+    ]
+    models = [
+        _standing(name, ranks, shared, [each[name] for each in drawn if each is not None])
+        for name in names
+    ]
+    models.sort(key=lambda each: (each.mean_rank is None, each.mean_rank or 0.0, each.name))
+    return Standings(
+        events=events,
+        models=tuple(models),
+        shared=shared,
+        notes=tuple(_notes(events, shared, len(names), sum(each is None for each in drawn))),
+    )
+
+
+def _event(
+    label: str, group: Sequence[Run], metrics: Sequence[str] | None, *, common: bool
+) -> Event:
+    evaluations = [run.evaluation for run in group]
+    names = [each.made_by.model for each in evaluations]
+    for name in names:
+        if names.count(name) > 1:
+            first, second = (run.folder for run in group if run.evaluation.made_by.model == name)
+            raise OptionError(
+                f"{printable(first)} and {printable(second)} both have '{printable(name)}' on "
+                f"{label}; give one of them"
+            )
+    known = shared_metrics(evaluations)
+    chosen = [name for name in metrics if name in known] if metrics else _usual(known)
+    if not chosen:
+        raise OptionError(f"{label} has none of the metrics {', '.join(metrics or ())}")
+    return Event(
+        label=label,
+        comparison=compare(evaluations, metrics=chosen, common=common),
+        reports={
+            name: run.folder / "report.html"
+            for name, run in zip(names, group, strict=True)
+            if os.path.exists(run.folder / "report.html")
+        },
+    )
+
+
+def _usual(known: Sequence[str]) -> list[str]:
+    companion = [name for name in COMPANIONS if name in known[1:]]
+    return [known[0], *companion[:1]]
+
+
+def _drawn(event: Event, group: Sequence[Run]) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
+    runs = {run.evaluation.made_by.model: run.evaluation for run in group}
+    scenes = scenes_of(runs, event.comparison.columns[0].ids)
+    return drawn_ranks(event.comparison, scenes, event.label)
+
+
+def _standing(
+    name: str,
+    ranks: Mapping[str, Mapping[str, float]],
+    shared: Sequence[str],
+    drawn: Sequence[Float64[np.ndarray, "draws"]],
+) -> Standing:
+    own = {label: each[name] for label, each in ranks.items() if name in each}
+    if not shared:
+        return Standing(name=name, ranks=own)
+    mean = float(np.mean([own[label] for label in shared]))
+    if len(drawn) < len(shared):
+        return Standing(name=name, ranks=own, mean_rank=mean)
+    low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
+    return Standing(name=name, ranks=own, mean_rank=mean, low=float(low), high=float(high))
+
+
+def _notes(events: Sequence[Event], shared: Sequence[str], models: int, few: int) -> Iterator[str]:
+    if models > 1 and shared:
+        yield (
+            f"Mean ranks are over the {len(shared)} benchmarks that all {models} models have, by "
+            "the first metric of each; 95 % intervals by drawing images, or scenes, anew."
+        )
+    left = [event.label for event in events if event.label not in shared]
+    if left and models > 1:
+        yield f"Not in the mean ranks, as a model is missing there: {', '.join(left)}."
+    if few and models > 1:
+        yield f"{few} benchmarks have too few images or scenes for an interval of mean ranks."
+    said: dict[str, list[str]] = {}
+    for event in events:
+        for note in event.comparison.notes:
+            said.setdefault(note, []).append(event.label)
+    for note, labels in said.items():
+        yield note if len(labels) == len(events) else f"{', '.join(labels)}: {note}"

@@ -1,0 +1,158 @@
+"""Suites: several benchmarks that are run one after the other, listed in a TOML file.
+
+Those of rilievo lie in the folder ``suites``; one's own is a file anywhere::
+
+    title = "What our robot meets"
+
+    [[runs]]
+    benchmark = "nyuv2-eigen"
+    folder = "nyuv2"                # below --root, or absolute; by default --root itself
+
+    [[runs]]
+    benchmark = "depth"
+    dataset = "folder"
+    folder = "corridors"
+    name = "corridors"              # of its results; by default benchmark and dataset
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from rilievo.errors import InputError, OptionError, suggest
+from rilievo.io.json_record import NotThisRecord, from_json
+from rilievo.io.limits import printable, read_text
+
+_FOLDER = Path(__file__).with_name("suites")
+_LONGEST = 100_000
+_MOST_DOTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteRun:
+    """One benchmark of a suite.
+
+    Attributes:
+        benchmark: As ``--benchmark`` takes it.
+        folder: Of the dataset, below ``--root`` or absolute; None for ``--root`` itself.
+        dataset: For a benchmark that fits any.
+        split: Another than the benchmark's.
+        variant: Another than the benchmark's.
+        list_file: The user's own list of images, beside the suite's file or absolute.
+        name: Of the folder of its results; None for benchmark and dataset.
+    """
+
+    benchmark: str
+    folder: str | None = None
+    dataset: str | None = None
+    split: str | None = None
+    variant: str | None = None
+    list_file: str | None = None
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name of its results, fit for a folder."""
+        parts = (self.benchmark, self.dataset, self.split, self.variant)
+        text = self.name or "-".join(part for part in parts if part)
+        return re.sub(r"[^\w.+=-]+", "-", text).strip("-.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Several benchmarks.
+
+    Attributes:
+        title: A line.
+        runs: In the order in which they are scored.
+        name: In ``suites``, or the file's own.
+    """
+
+    title: str
+    runs: tuple[SuiteRun, ...]
+    name: str = ""
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of the suites that rilievo has."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def suites() -> Mapping[str, Suite]:
+    """The suites that rilievo has, by name."""
+    return {name: find_suite(name) for name in suite_names()}
+
+
+def find_suite(name: str | Path) -> Suite:
+    """A suite by its name, or the path of its TOML file.
+
+    Raises:
+        OptionError: If there is none of that name.
+        InputError: If the file cannot be read, or is no suite.
+    """
+    if str(name) in suite_names():
+        return _read(_FOLDER / f"{name}.toml")
+    path = Path(name).expanduser()
+    if path.suffix != ".toml":
+        raise OptionError(
+            f"no suite '{printable(name)}'; {suggest(str(name), suite_names())}; one of your own "
+            "is a .toml file"
+        )
+    return _read(path)
+
+
+def _read(path: Path) -> Suite:
+    where, text = printable(path), read_text(path)
+    try:
+        # tomllib takes quadratic time in the number of a key's parts.
+        if len(text) > _LONGEST or max(line.count(".") for line in text.split("\n")) > _MOST_DOTS:
+            raise ValueError("it is longer than any suite")
+        table = tomllib.loads(text)
+        faults = [*_unknown(Suite, table)]
+        for each in table.get("runs", ()):
+            faults += _unknown(SuiteRun, each)
+        if faults:
+            raise ValueError(faults[0])
+        suite = from_json(Suite, json.dumps(table))
+    except NotThisRecord as error:
+        fault = str(error).replace("it.", "", 1)
+        raise InputError(f"{where}: is no suite of benchmarks: {fault}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        line = " ".join(str(error).split())
+        raise InputError(f"{where}: is no suite of benchmarks: {line}") from error
+    suite = replace(suite, name=path.stem, runs=tuple(_beside(suite, path.parent)))
+    _check(suite, where)
+    return suite
+
+
+def _unknown(kind: type[Suite] | type[SuiteRun], table: object) -> Iterator[str]:
+    """Names that a suite does not have, which would otherwise have no effect."""
+    if isinstance(table, dict):
+        known = [each.name for each in fields(kind) if (kind, each.name) != (Suite, "name")]
+        for name in table:
+            if name not in known:
+                yield f"it has no '{name}'; {suggest(str(name), known)}"
+
+
+def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
+    """Its runs, with lists of images that are named from the file's folder."""
+    for each in suite.runs:
+        listed = each.list_file
+        yield each if listed is None else replace(each, list_file=str(folder / listed))
+
+
+def _check(suite: Suite, where: str) -> None:
+    if not suite.runs:
+        raise InputError(f"{where}: has no runs; add a table [[runs]] with a benchmark")
+    seen: set[str] = set()
+    for each in suite.runs:
+        if not each.label:
+            raise InputError(f"{where}: '{printable(each.name or '')}' is no name for results")
+        if each.label.casefold() in seen:
+            raise InputError(
+                f"{where}: two runs are called '{each.label}'; give one of them another name"
+            )
+        seen.add(each.label.casefold())
