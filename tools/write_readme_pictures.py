@@ -71,7 +71,9 @@ class Samples:
         self._K, self._shape = prediction.camera.K, depth.shape
         surface = mesh(depth.depth(), self._K, depth.valid, smooth=True, backing=0.12)
         corners = list(_corners(surface))
-        self._points = np.concatenate([surface.points, *(w @ surface.points[c] for w, c in corners)])
+        self._points = np.concatenate(
+            [surface.points, *(w @ surface.points[c] for w, c in corners)]
+        )
         places = np.concatenate([surface.pixels, *(w @ surface.pixels[c] for w, c in corners)])
         columns, rows = np.rint(places.T).astype(int)
         self._colours = photo[rows.clip(0, depth.shape[0] - 1), columns.clip(0, depth.shape[1] - 1)]
