@@ -1,0 +1,187 @@
+"""Compare adapters of the catalogue with the authors' own programs, with random weights.
+
+    pip install -e '.[models]' dlr-moge   # an environment of its own: dlr-moge brings Gradio
+    python tools/compare_with_authors.py
+
+MoGe-2: the official ``infer()`` of dlr-moge (MIT) against our adapter of the same network in ONNX.
+Depth Anything V2: network and image processor of transformers against our adapter, likewise.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage.data
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor, nn
+
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.models import MODELS
+from rilievo.models.catalogue import depth_anything_v2
+from rilievo.models.catalogue.moge import MogeModel
+from rilievo.models.catalogue.pictures import IMAGENET_MEAN, IMAGENET_STD
+from rilievo.models.engines import LoadOptions
+from rilievo.types import Camera, Photo
+
+TOKENS = 1200
+FOV = 50.0
+PHOTOGRAPH: UInt8[np.ndarray, "h w 3"] = skimage.data.coffee()[:392, :560]
+WIDTHS = [96, 64, 32, 32, 32]
+
+
+def moge_network() -> Any:
+    """Return a random MoGe-2 network whose points fit a pinhole camera roughly, as real ones do."""
+    from moge.model.v2 import MoGeModel
+    from moge.utils.geometry_torch import normalized_view_plane_uv
+
+    class Network(MoGeModel):
+        def _remap_points(self, points: Tensor) -> Tensor:
+            height, width = points.shape[1:3]
+            plane = normalized_view_plane_uv(
+                width=width, height=height, aspect_ratio=width / height, dtype=points.dtype
+            )
+            z = 2 + torch.tanh(points[..., 2:] / 2)
+            return torch.cat([(z + 0.4) * 0.9 * plane + 0.03 * torch.tanh(points[..., :2]), z], -1)
+
+    def stack(inputs: list[int], outputs: list[int | None]) -> Mapping[str, Any]:
+        return {
+            "dim_in": inputs,
+            "dim_res_blocks": WIDTHS,
+            "dim_out": outputs,
+            "resamplers": ["bilinear"] * 4,
+        }
+
+    heads = {
+        f"{name}_head": stack(WIDTHS, [None] * 4 + [channels])
+        for name, channels in (("points", 3), ("mask", 1), ("normal", 3))
+    }
+    encoder = {"backbone": "dinov2_vits14", "intermediate_layers": 4, "dim_out": WIDTHS[0]}
+    neck = stack([WIDTHS[0] + 2, 2, 2, 2, 2], [None] * 5)
+    return Network(encoder, neck, **heads, scale_head={"dims": [384, 384, 1]}).eval()
+
+
+class _MogeGraph(nn.Module):
+    """The network as its authors export it: a mode without what ONNX lacks, outputs in order."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        network.onnx_compatible_mode = True
+
+    def forward(self, image: Tensor, num_tokens: Tensor) -> tuple[Tensor, ...]:
+        answer = self.network.forward(image, num_tokens)
+        return tuple(answer[name] for name in ("points", "normal", "mask", "metric_scale"))
+
+
+def compare_moge(folder: Path) -> None:
+    """Print how far depth, normals, mask and focal length are from those of ``infer()``."""
+    network = moge_network()
+    image = torch.from_numpy(PHOTOGRAPH / np.float32(255)).permute(2, 0, 1)
+    said = {
+        fov: network.infer(image, num_tokens=TOKENS, use_fp16=False, fov_x=fov, apply_mask=False)
+        for fov in (None, FOV)
+    }
+    path = folder / "moge.onnx"
+    torch.onnx.export(
+        _MogeGraph(network),
+        (image[None], torch.tensor(TOKENS)),
+        path,
+        input_names=["image", "num_tokens"],
+        output_names=["points", "normal", "mask", "scale"],
+        dynamo=False,
+    )
+    card, options = MODELS["moge-2/small"], LoadOptions(device="cpu", settings={"tokens": TOKENS})
+    ours = MogeModel(path, options, card, weights_sha256="0")
+    height, width = PHOTOGRAPH.shape[:2]
+    for fov, theirs in said.items():
+        camera = None if fov is None else Camera(K=K_from_fov(fov, (height, width)))
+        [answer] = ours.infer([Photo(pixels=PHOTOGRAPH, camera=camera)])
+        assert answer.normals is not None
+        assert answer.camera is not None
+        mask, depth = theirs["mask"].numpy(), theirs["depth"].numpy()
+        both = mask & answer.valid
+        cosine = np.einsum("chw,hwc->hw", answer.normals, theirs["normal"].numpy())
+        focal = float(theirs["intrinsics"][0, 0]) * width
+        print(
+            f"MoGe-2, field of view {'found' if fov is None else 'given'}: "
+            f"depth {np.abs(answer.depth / depth - 1)[both].max():.1e} at most, "
+            f"focal length {abs(answer.camera.K[0, 0] / focal - 1):.1e}, "
+            f"normals {np.degrees(np.arccos(cosine.clip(-1, 1))).mean():.3f} degrees in the mean, "
+            f"mask differs in {(mask != answer.valid).mean():.1e} of the pixels"
+        )
+
+
+def compare_depth_anything(folder: Path) -> None:
+    """Print how far the answer is from that of transformers' pipeline."""
+    from transformers import (
+        DepthAnythingConfig,
+        DepthAnythingForDepthEstimation,
+        Dinov2Config,
+        DPTImageProcessor,
+    )
+
+    layers = ["stage3", "stage6", "stage9", "stage12"]
+    backbone = Dinov2Config(
+        hidden_size=384,
+        num_attention_heads=6,
+        image_size=518,
+        patch_size=14,
+        out_features=layers,
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=384, neck_hidden_sizes=[48, 96, 192, 384]
+    )
+    network = DepthAnythingForDepthEstimation(config).eval()
+    # As the published preprocessor_config.json has it.
+    processor = DPTImageProcessor(
+        size={"height": 518, "width": 518},
+        keep_aspect_ratio=True,
+        ensure_multiple_of=14,
+        resample=Image.Resampling.BICUBIC,
+        image_mean=IMAGENET_MEAN,
+        image_std=IMAGENET_STD,
+    )
+    # The processor enlarges smaller photographs less than the authors' program does.
+    photograph = np.asarray(Image.fromarray(PHOTOGRAPH).resize((800, 600)))
+    with torch.no_grad():
+        given = processor(Image.fromarray(photograph), return_tensors="pt")
+        theirs = network(**given).predicted_depth[0].numpy()
+
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixel_values: Tensor) -> Tensor:
+            return self.network(pixel_values).predicted_depth
+
+    path = folder / "da2.onnx"
+    torch.onnx.export(
+        Graph(),
+        (given["pixel_values"],),
+        path,
+        input_names=["pixel_values"],
+        output_names=["predicted_depth"],
+        dynamo=False,
+    )
+    card, options = MODELS["depth-anything-v2/small"], LoadOptions(device="cpu")
+    ours = depth_anything_v2.open_model(path, options, card, weights_sha256="0")
+    [answer] = ours.infer([Photo(pixels=photograph)])
+    assert answer.depth is not None
+    off = np.abs(answer.depth - theirs) / np.ptp(theirs)
+    print(f"Depth Anything V2: {off.mean():.1e} of the range in the mean, {off.max():.1e} at most")
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as place:
+        compare_moge(Path(place))
+        compare_depth_anything(Path(place))
