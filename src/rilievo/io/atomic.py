@@ -235,11 +235,12 @@ def _sweep_once(folder: Path) -> None:
     Once, since a folder of many thousand files takes a while to list.
     """
     name = os.path.abspath(folder)
-    # A folder that may be written to and not be read keeps its parts.
+    if name in _swept:
+        return
+    _swept.add(name)
+    # A folder that may not be read, or has parts of another user, keeps its parts.
     with suppress(OutputError):
-        if name not in _swept:
-            sweep_parts(folder)
-            _swept.add(name)
+        sweep_parts(folder)
 
 
 def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
