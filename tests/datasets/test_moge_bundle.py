@@ -37,7 +37,7 @@ def nearest_resized(depth: np.ndarray, mask: np.ndarray, size: tuple[int, int]) 
     result, known = np.zeros(size), np.zeros(size, bool)
     for i in range(size[0]):
         for j in range(size[1]):
-            y, x = (i + 0.5) / size[0] * height, (j + 0.5) / size[1] * width
+            y, x = (i + 0.5) * height / size[0], (j + 0.5) * width / size[1]
             top, left = round(y - tall / 2), round(x - wide / 2)
             best = math.inf
             for row in range(top, top + math.ceil(tall)):
