@@ -50,7 +50,7 @@ def commands(code: str) -> Iterator[str]:
 
 
 def evaluation_section() -> list[tuple[str, str]]:
-    [section] = re.findall(r"^## Evaluate\n(.*?)^## ", text_of("README.md"), re.M | re.S)
+    [section] = re.findall(r"^## For researchers\n(.*?)^## ", text_of("README.md"), re.M | re.S)
     return BLOCK.findall(section)
 
 

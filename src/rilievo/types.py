@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from rilievo.camera import Camera as Camera
 from rilievo.camera import CameraSource as CameraSource
@@ -82,6 +82,9 @@ class Truth:
         world_T_cam: Pose: takes points [m] of the camera frame to the world's.
         scene: Scene or sequence that the image is of, unique in the dataset; None where the
             dataset does not know. Images of one scene are alike, so intervals draw whole scenes.
+        objects: Number of the object of each pixel, from 1; 0 for none. None where the dataset
+            knows no objects.
+        is_metric: Whether depth is in metres; otherwise its unit is not known.
     """
 
     id: str
@@ -93,6 +96,8 @@ class Truth:
     camera: Camera | None = None
     world_T_cam: Float64[np.ndarray, "4 4"] | None = None
     scene: str | None = None
+    objects: Int64[np.ndarray, "h w"] | None = None
+    is_metric: bool = True
 
     __eq__ = same_record
     __hash__ = no_hash
@@ -107,7 +112,7 @@ class Truth:
     def _check_sizes(self, size: tuple[int, ...] | None) -> None:
         """Refuse maps that differ in size from the image, or from one another without one."""
         whose = "others" if size is None else "image"
-        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky"):
+        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects"):
             array = getattr(self, name)
             if array is None:
                 continue

@@ -20,27 +20,54 @@ class Subsample:
     times: Int[np.ndarray, "n"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestPlaces:
+    """The valid pixel that each cell of a grid over an image chooses.
+
+    Attributes:
+        places: Indices into the flattened map; any where not ``known``.
+        known: Cells with a valid pixel.
+    """
+
+    places: Int[np.ndarray, "a b"]
+    known: Bool[np.ndarray, "a b"]
+
+
 def nearest_valid(valid: Bool[np.ndarray, "h w"], *, side: int = 64) -> Subsample:
     """Choose the valid pixel nearest to the centre of each cell of a square grid over the image.
 
+    This is the subsample that the robust fits of Wang et al. 2025 (MoGe) use.
+    """
+    chosen = nearest_places(valid, (side, side))
+    found, times = np.unique(chosen.places[chosen.known], return_counts=True)
+    return Subsample(places=found, times=times)
+
+
+def nearest_places(valid: Bool[np.ndarray, "h w"], shape: tuple[int, int]) -> NearestPlaces:
+    """Choose the valid pixel nearest to the centre of each cell of a grid over the image.
+
     Cell sides are rounded up to whole pixels. Of several nearest pixels the first in reading order
-    is chosen; a cell without a valid pixel chooses none. This is the subsample that the robust
-    fits of Wang et al. 2025 (MoGe) use.
+    is chosen; a cell without a valid pixel chooses none. As a way to resize maps with holes, this
+    is that of Wang et al. 2025 (MoGe).
+
+    Args:
+        valid: Pixels that may be chosen.
+        shape: Rows and columns of the grid.
     """
     height, width = valid.shape
-    rows, down = _windows(height, side)
-    columns, across = _windows(width, side)
-    cells, chosen = np.arange(side), []
-    for window, away in zip(rows, down, strict=True):
+    rows, down = _windows(height, shape[0])
+    columns, across = _windows(width, shape[1])
+    cells = np.arange(shape[1])
+    chosen, known = np.empty(shape, np.int64), np.empty(shape, bool)
+    for row, (window, away) in enumerate(zip(rows, down, strict=True)):
         places = window[:, None] * width + columns[:, None, :]
         apart = away[:, None] ** 2 + across[:, None, :] ** 2
         # (cell, pixel of the cell in reading order)
-        apart = np.where(valid.ravel()[places], apart, np.inf).reshape(side, -1)
+        apart = np.where(valid.ravel()[places], apart, np.inf).reshape(shape[1], -1)
         nearest = apart.argmin(axis=1)
-        known = apart[cells, nearest] < np.inf
-        chosen.append(places.reshape(side, -1)[cells, nearest][known])
-    found, times = np.unique(np.concatenate(chosen), return_counts=True)
-    return Subsample(places=found, times=times)
+        known[row] = apart[cells, nearest] < np.inf
+        chosen[row] = places.reshape(shape[1], -1)[cells, nearest]
+    return NearestPlaces(places=chosen, known=known)
 
 
 def _windows(

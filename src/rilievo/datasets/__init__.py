@@ -18,6 +18,7 @@ _DATASETS: Mapping[str, str] = {
     "kitti-depth": "rilievo.datasets.kitti_depth:KittiDepth",
     "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
     "middlebury": "rilievo.datasets.middlebury:Middlebury",
+    "moge-bundle": "rilievo.datasets.moge_bundle:MogeBundle",
     "navi": "rilievo.datasets.navi:Navi",
     "nyuv2": "rilievo.datasets.nyuv2:NYUv2",
     "seven-scenes": "rilievo.datasets.seven_scenes:SevenScenes",

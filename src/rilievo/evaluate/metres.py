@@ -51,6 +51,11 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
     method = method_for(benchmark, predicted.kind)
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
+    if method is AlignMethod.NONE and not truth.is_metric:
+        raise InputError(
+            "the true depth has no unit, and the benchmark takes metric depth as it is: choose "
+            "one that fits a scale"
+        )
     if np.count_nonzero(mask) < benchmark.least_pixels:
         raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
     height, width = mask.shape

@@ -97,7 +97,7 @@ def cut_truth(truth: Truth, crop: InputCrop) -> Truth:
     window = seen(crop, size_of(truth))
     arrays = {
         name: window.of(array)
-        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky")
+        for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects")
         if (array := getattr(truth, name)) is not None
     }
     camera = truth.camera

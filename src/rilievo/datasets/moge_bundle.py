@@ -1,0 +1,184 @@
+"""MoGe's bundle of evaluation sets: ten datasets in one layout, as papers of 2025 and 2026 score.
+
+Images are shown in the view of ``rilievo.datasets.moge_view``, and depth beyond a thousand times
+the nearest percentile does not count, as in MoGe's program.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from rilievo.datasets.base import Dataset, Request
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, found_in, text_lines
+from rilievo.datasets.listing import listing
+from rilievo.datasets.moge_files import read_intrinsics, read_log_depth, read_segmentation
+from rilievo.datasets.moge_view import (
+    View,
+    view_depth,
+    view_numbers,
+    view_of,
+    view_photo,
+)
+from rilievo.errors import InputError
+from rilievo.io.limits import printable
+from rilievo.io.photo import read_photo
+from rilievo.types import Camera, Truth
+
+INDEX = ".index.txt"
+
+MOST_RANGE = 1000.0
+"""Times the depth that one pixel in a hundred is nearer than: what is farther does not count."""
+
+MOST_OBJECTS, LEAST_OBJECT = 100, 1000
+"""Objects of an image that are compared by themselves, and pixels that one of them needs."""
+
+NO_OBJECTS = frozenset({"undefined", "unannotated", "background", "sky"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleSet:
+    """One of the sets, as MoGe's configuration has it.
+
+    Attributes:
+        shape: (height, width) in which it is scored.
+        is_metric: Whether its depth is in metres.
+        has_objects: Whether its objects are compared by themselves.
+        is_sharp: Whether the edges of its depth are scored.
+    """
+
+    shape: tuple[int, int]
+    is_metric: bool = True
+    has_objects: bool = False
+    is_sharp: bool = False
+
+
+SETS: Mapping[str, BundleSet] = {
+    "NYUv2": BundleSet(shape=(480, 640)),
+    "KITTI": BundleSet(shape=(375, 750)),
+    "ETH3D": BundleSet(shape=(1365, 2048), has_objects=True),
+    "iBims-1": BundleSet(shape=(480, 640), has_objects=True, is_sharp=True),
+    "GSO": BundleSet(shape=(512, 512), is_metric=False),
+    "Sintel": BundleSet(shape=(436, 872), is_metric=False, has_objects=True, is_sharp=True),
+    "DDAD": BundleSet(shape=(700, 1400), has_objects=True),
+    "DIODE": BundleSet(shape=(768, 1024), has_objects=True),
+    "Spring": BundleSet(shape=(1080, 1920), is_metric=False, is_sharp=True),
+    "HAMMER": BundleSet(shape=(832, 1664), is_sharp=True),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """Files of one image."""
+
+    image: Path
+    depth: Path
+    meta: Path
+
+
+class MogeBundle(Dataset):
+    """Folders of an image, its depth, camera and objects; the split is the set."""
+
+    card: ClassVar[DatasetCard] = DatasetCard(
+        name="moge-bundle",
+        title="Evaluation sets of MoGe (Wang et al. 2025)",
+        summary="ten sets of other authors, warped to centred cameras, depth coded by logarithm",
+        homepage="https://huggingface.co/datasets/Ruicheng/monocular-geometry-evaluation",
+        licence="that of each set",
+        commercial=False,
+        gigabytes=None,
+        layout=(
+            "NYUv2/ KITTI/ ETH3D/ iBims-1/ GSO/ Sintel/ DDAD/ DIODE/ Spring/ HAMMER/, or one\n"
+            "  .index.txt              folders of the images, one a line\n"
+            "  FOLDER/image.jpg\n"
+            "  FOLDER/depth.png        16 bits: 0 unknown, 65535 infinite, else near to far,\n"
+            "                          evenly in the logarithm; both are in the file's text\n"
+            "  FOLDER/meta.json        intrinsics in shares of the sides\n"
+            "  FOLDER/segmentation.png objects, named in the file's text"
+        ),
+        splits=tuple(SETS),
+        counts={"NYUv2": 654, "KITTI": 652, "iBims-1": 100, "DIODE": 771},
+        caveats=(
+            "the depth of GSO, Sintel and Spring has no unit: nothing is scored in metres there",
+            "images are turned until their middle looks along the axis, cut and resized",
+            "depth beyond 1000 times the nearest percentile does not count",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._set = SETS[request.split]
+        folder = request.root / request.split
+        if not (folder / INDEX).is_file():
+            folder = request.root
+        if not (folder / INDEX).is_file():
+            raise InputError(
+                f"{printable(request.root)}: expected {request.split}/{INDEX}, or {INDEX} in it, "
+                f"found {found_in(request.root)}"
+            )
+        found = {
+            line.text.strip("/"): _Entry(
+                image=folder / line.text / "image.jpg",
+                depth=folder / line.text / "depth.png",
+                meta=folder / line.text / "meta.json",
+            )
+            for line in text_lines(folder / INDEX)
+        }
+        chosen = listing(found, request)
+        self._entries = chosen.entries
+        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph in its view."""
+        entry = find_entry(self._entries, id, self.request.root)
+        photo = read_photo(entry.image, own_depth=False).pixels
+        return view_photo(self._view(entry, (photo.shape[0], photo.shape[1])), photo)
+
+    def truth(self, id: str) -> Truth:
+        """Depth, camera and objects in the view."""
+        entry = find_entry(self._entries, id, self.request.root)
+        stored = read_log_depth(entry.depth)
+        view = self._view(entry, (stored.shape[0], stored.shape[1]))
+        depth, valid = view_depth(view, stored, np.isfinite(stored))
+        if valid.any():
+            valid &= depth <= np.quantile(depth[valid].astype(np.float64), 0.01) * MOST_RANGE
+        return Truth(
+            id=id,
+            depth=np.where(valid, depth, np.float32(0)),
+            depth_valid=valid,
+            objects=self._objects(entry, view),
+            camera=Camera(K=view.K_px),
+            is_metric=self._set.is_metric,
+        )
+
+    def _view(self, entry: _Entry, size: tuple[int, int]) -> View:
+        try:
+            return view_of(read_intrinsics(entry.meta), size, self._set.shape)
+        except (np.linalg.LinAlgError, ZeroDivisionError, OverflowError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{printable(entry.meta)}: its intrinsics give no view of the picture ({error})"
+            ) from error
+
+    def _objects(self, entry: _Entry, view: View) -> Int64[np.ndarray, "h w"] | None:
+        """Objects by their size in the view, the largest is 1; 0 for none."""
+        path = entry.meta.with_name("segmentation.png")
+        if not (self._set.has_objects and path.is_file()):
+            return None
+        stored = read_segmentation(path)
+        seen = view_numbers(view, stored.mask)
+        sizes = dict(
+            zip(*(each.tolist() for each in np.unique(seen, return_counts=True)), strict=True)
+        )
+        numbers = [each for name, each in stored.labels.items() if name not in NO_OBJECTS]
+        numbers.sort(key=lambda each: -sizes.get(each, 0))
+        objects = np.zeros(seen.shape, np.int64)
+        kept = [each for each in numbers[:MOST_OBJECTS] if sizes.get(each, 0) >= LEAST_OBJECT]
+        for place, number in enumerate(kept, start=1):
+            objects[seen == number] = place
+        return objects
