@@ -20,7 +20,8 @@ def chromium(*arguments: str) -> Iterator[Any]:
         pytest.skip("there is no Chromium here")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--enable-unsafe-swiftshader", *arguments]
+            executable_path=program,
+            args=["--no-sandbox", "--enable-unsafe-swiftshader", *arguments],
         )
         try:
             yield browser

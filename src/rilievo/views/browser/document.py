@@ -163,9 +163,7 @@ def _result() -> Iterator[Markup]:
     yield element(
         "div",
         element("section", element("h2", id="result-title"), pair, bar, reading),
-        element(
-            "section", *measure_controls(), id="measure", hidden=True, data_needs="surface"
-        ),
+        element("section", *measure_controls(), id="measure", hidden=True, data_needs="surface"),
         element("section", _figure(NORMALS_TITLE, "normals"), class_="map"),
         class_="column",
     )
