@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, str] = {
     "scoring": "654 predictions on disk, against the loop of FiftyOne's tutorial",
     "view": "samples into FiftyOne, in bulk and one by one",
     "app": "the page in a real Chromium: first paint, answers, memory of the server",
+    "page": "the folder of rilievo page in a real Chromium: size, first answers, live depth",
     "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
     "embedded": "the embedded networks side by side, alone and as whole predictions",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",
