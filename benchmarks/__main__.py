@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = {
     "view": "samples into FiftyOne, in bulk and one by one",
     "app": "the page in a real Chromium: first paint, answers, memory of the server",
     "serve": "the HTTP interface under load, against a folder",
+    "page": "the folder of rilievo page in a real Chromium: size, first answers, live depth",
     "feature_cache": "an epoch of the linear probe with a warm feature cache and without",
     "embedded": "the embedded networks side by side, alone and as whole predictions",
     "engines": "ONNX Runtime against OpenVINO on the embedded network",

@@ -10,8 +10,8 @@ import pytest
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser that draws WebGL without a graphics card."""
+def chromium(*arguments: str) -> Iterator[Any]:
+    """A browser that draws WebGL without a graphics card, started with more arguments."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -20,7 +20,8 @@ def chromium() -> Iterator[Any]:
         pytest.skip("there is no Chromium here")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+            executable_path=program,
+            args=["--no-sandbox", "--enable-unsafe-swiftshader", *arguments],
         )
         try:
             yield browser

@@ -53,6 +53,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "compare": ("compare small tiny", "evaluate"),
     "trajectory": ("trajectory run set/images", "train"),
     "app": ("app", "app"),
+    "page": ("page -o site", None),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
     "completion": ("completion bash", None),

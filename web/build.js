@@ -11,22 +11,28 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const RUNTIME = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded";
 const BUILT = "../src/rilievo/views/browser/built/", VIEWER = "../src/rilievo/io/page/";
 
-// The scripts of the page that --save html writes are no modules; here they are one.
-const SCRIPTS = ["ogl.js", "relief.js", "viewer.js", "steering.js", "ruler.js", "lines.js", "pair.js"];
-const EXPORTS = `
-export { enliven, made, part, slide };
+// The scripts of the page that --save html writes are no modules; here they are two.
+const RENEW = `
 export function renew() {
   life.abort();
   life = new AbortController();
 }
 `;
-const viewer = {
-  name: "viewer",
+const MODULES = {
+  relief: { scripts: ["relief.js"], exports: "export { triangles };" },
+  viewer: {
+    scripts: ["ogl.js", "relief.js", "viewer.js", "steering.js", "ruler.js", "lines.js", "pair.js"],
+    exports: `export { enliven, made, part, slide };${RENEW}`,
+  },
+};
+const shared = {
+  name: "shared",
   setup(plan) {
-    plan.onResolve({ filter: /^viewer$/ }, () => ({ path: "viewer", namespace: "viewer" }));
-    plan.onLoad({ filter: /.*/, namespace: "viewer" }, async () => {
-      const texts = await Promise.all(SCRIPTS.map((name) => readFile(here(VIEWER + name), "utf8")));
-      return { contents: texts.join("\n") + EXPORTS, loader: "js" };
+    plan.onResolve({ filter: /^(relief|viewer)$/ }, ({ path }) => ({ path, namespace: "shared" }));
+    plan.onLoad({ filter: /.*/, namespace: "shared" }, async ({ path }) => {
+      const { scripts, exports } = MODULES[path];
+      const texts = await Promise.all(scripts.map((name) => readFile(here(VIEWER + name), "utf8")));
+      return { contents: [...texts, exports].join("\n"), loader: "js" };
     });
   },
 };
@@ -35,7 +41,7 @@ await rm(here(BUILT), { recursive: true, force: true });
 await mkdir(here(BUILT), { recursive: true });
 await build({
   entryPoints: { app: here("source/main.js"), worker: here("source/worker.js") }, outdir: here(BUILT),
-  bundle: true, minify: true, format: "esm", target: "es2022", legalComments: "none", charset: "utf8", plugins: [viewer],
+  bundle: true, minify: true, format: "esm", target: "es2022", legalComments: "none", charset: "utf8", plugins: [shared],
 });
 await copyFile(here(`${RUNTIME}.mjs`), here(`${BUILT}ort.mjs`));
 const packed = gzipSync(await readFile(here(`${RUNTIME}.wasm`)), { level: 9 });
@@ -44,7 +50,7 @@ await writeFile(here(`${BUILT}ort.wasm.gz`), packed);
 
 // By these sums a test sees that what is built is built of what lies here.
 const own = (await readdir(here("source"))).map((name) => `web/source/${name}`);
-const sources = [...own, ...SCRIPTS.map((name) => `src/rilievo/io/page/${name}`), "web/build.js", "web/package-lock.json"].sort();
+const sources = [...own, ...MODULES.viewer.scripts.map((name) => `src/rilievo/io/page/${name}`), "web/build.js", "web/package-lock.json"].sort();
 const sums = {};
 for (const name of sources) sums[name] = createHash("sha256").update(await readFile(here(`../${name}`))).digest("hex");
 await writeFile(here(`${BUILT}sources.json`), `${JSON.stringify(sums, null, 1)}\n`);

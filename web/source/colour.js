@@ -71,9 +71,10 @@ export function depthPicture(prediction, { low, high }, table, { rows, columns }
 export function normalsPicture(normals, { rows, columns }) {
   const values = new Uint8ClampedArray(4 * rows.length * columns.length);
   for (let at = 0; at < rows.length * columns.length; at++) {
-    [127.5, -127.5, -127.5].forEach((sign, axis) => {
-      values[4 * at + axis] = Math.trunc(Math.max(0, Math.min(255, normals[3 * at + axis] * sign + 128)));
-    });
+    for (let axis = 0; axis < 3; axis++) {
+      const level = normals[3 * at + axis] * (axis ? -127.5 : 127.5) + 128;
+      values[4 * at + axis] = Math.trunc(Math.max(0, Math.min(255, level)));
+    }
     values[4 * at + 3] = 255;
   }
   return { height: rows.length, width: columns.length, values };

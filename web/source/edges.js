@@ -6,35 +6,41 @@ const REACH = 5, STEP = 0.02, NOISE = 3e-3, NEAR = 0.4, MOST_PROOF = 2, PRIOR = 
 
 const clip = (value, low, high) => (value < low ? low : value > high ? high : value);
 
-// Of a line whose ends are repeated `reach` times: the sum, or the least, of the 2 reach + 1 numbers
-// from each place on. The line is used up.
-function sumLine(line, count, reach, to, start, pitch) {
-  let sum = 0;
-  for (let each = 0; each < 2 * reach; each++) sum += line[each];
-  for (let each = 0; each < count; each++) {
-    sum += line[each + 2 * reach];
-    to[start + pitch * each] = sum;
-    sum -= line[each];
-  }
-}
-
-function leastLine(line, count, reach, to, start, pitch) {
-  const whole = 2 * reach + 1;
-  let size = 1;
-  for (; 2 * size <= whole; size *= 2) {
-    for (let each = 0; each + size < line.length; each++) {
-      if (line[each + size] < line[each]) line[each] = line[each + size];
+// Of a line whose ends are repeated `reach` times: the sum, the least or the largest of the
+// 2 reach + 1 numbers from each place on. The line is used up.
+const ALONG = {
+  sum(line, count, reach, to, start, pitch) {
+    let sum = 0;
+    for (let each = 0; each < 2 * reach; each++) sum += line[each];
+    for (let each = 0; each < count; each++) {
+      sum += line[each + 2 * reach];
+      to[start + pitch * each] = sum;
+      sum -= line[each];
     }
-  }
-  const rest = whole - size;
-  for (let each = 0; each < count; each++) {
-    to[start + pitch * each] = line[each + rest] < line[each] ? line[each + rest] : line[each];
-  }
-}
+  },
+  least(line, count, reach, to, start, pitch) {
+    const whole = 2 * reach + 1;
+    let size = 1;
+    for (; 2 * size <= whole; size *= 2) {
+      for (let each = 0; each + size < line.length; each++) {
+        if (line[each + size] < line[each]) line[each] = line[each + size];
+      }
+    }
+    const rest = whole - size;
+    for (let each = 0; each < count; each++) {
+      to[start + pitch * each] = line[each + rest] < line[each] ? line[each + rest] : line[each];
+    }
+  },
+  most(line, count, reach, to, start, pitch) {
+    for (let each = 0; each < line.length; each++) line[each] = -line[each];
+    ALONG.least(line, count, reach, to, start, pitch);
+    for (let each = 0; each < count; each++) to[start + pitch * each] = -to[start + pitch * each];
+  },
+};
 
 // Rows worked on by `along`, written as columns, so that a second time gives the columns as rows.
-function turned(field, height, width, along, reach) {
-  const result = new Float64Array(field.length), line = new Float64Array(width + 2 * reach);
+function turn(field, height, width, along, reach, result) {
+  const line = new Float64Array(width + 2 * reach);
   for (let row = 0; row < height; row++) {
     const start = row * width;
     line.fill(field[start], 0, reach);
@@ -42,37 +48,37 @@ function turned(field, height, width, along, reach) {
     line.fill(field[start + width - 1], reach + width);
     along(line, width, reach, result, row, height);
   }
-  return result;
 }
+
+let between = new Float64Array(0); // used again, since all of this is done many times
 
 // Least, largest or sum ("least", "most", "sum") of the pixels at most `reach` away.
 export function windowed(field, height, width, join, reach = REACH) {
-  const along = join === "sum" ? sumLine : leastLine, sign = join === "most" ? -1 : 1;
-  const given = sign < 0 ? field.map((each) => -each) : field;
-  const both = turned(turned(given, height, width, along, reach), width, height, along, reach);
-  const result = new Float32Array(both.length);
-  for (let at = 0; at < result.length; at++) result[at] = sign * both[at];
+  if (between.length < field.length) between = new Float64Array(field.length);
+  const result = new Float32Array(field.length);
+  turn(field, height, width, ALONG[join], reach, between);
+  turn(between, width, height, ALONG[join], reach, result);
   return result;
 }
 
 // Mean and variance of the colours, and mean values, of the pixels of small share.
 function side(share, values, colours, power, height, width) {
-  const count = share.length, sum = (of) => windowed(of, height, width, "sum");
-  const weight = share.map((each) => clip((NEAR - each) / (NEAR - 0.05), 0, 1));
-  const total = sum(weight), product = new Float32Array(count);
-  const weighed = (of) => {
-    for (let at = 0; at < count; at++) product[at] = weight[at] * of[at];
-    return sum(product);
-  };
-  const mean = colours.map((colour) => weighed(colour).map((each, at) => each / (total[at] + TINY)));
-  const spread = weighed(power).map((each, at) => {
-    const square = mean[0][at] ** 2 + mean[1][at] ** 2 + mean[2][at] ** 2;
-    return Math.max(each / (total[at] + TINY) - square, 0) / 3;
-  });
+  const count = share.length, weight = new Float32Array(count), product = new Float32Array(count);
+  for (let at = 0; at < count; at++) weight[at] = clip((NEAR - share[at]) / (NEAR - 0.05), 0, 1);
+  const total = windowed(weight, height, width, "sum");
   // Where no pixel is on this side, values stay as they are.
-  const kept = values.map((value) =>
-    weighed(value).map((each, at) => (each + TINY * value[at]) / (total[at] + TINY)));
-  return { spread, mean, kept };
+  const means = (of, left) => {
+    for (let at = 0; at < count; at++) product[at] = weight[at] * of[at];
+    const sums = windowed(product, height, width, "sum");
+    for (let at = 0; at < count; at++) sums[at] = (sums[at] + left * of[at]) / (total[at] + TINY);
+    return sums;
+  };
+  const mean = colours.map((colour) => means(colour, 0)), spread = means(power, 0);
+  for (let at = 0; at < count; at++) {
+    const square = mean[0][at] ** 2 + mean[1][at] ** 2 + mean[2][at] ** 2;
+    spread[at] = Math.max(spread[at] - square, 0) / 3;
+  }
+  return { spread, mean, kept: values.map((value) => means(value, TINY)) };
 }
 
 // The near and the far side of every ramp, as smooth fields for `decide`: how much of a ramp there
@@ -80,19 +86,22 @@ function side(share, values, colours, power, height, width) {
 // weights, then the values of the near and of the far side. `values` are fields of which the first
 // decides, near being less; `colours` three fields in 0..1.
 export function sides(values, colours, height, width) {
-  const field = values[0], count = field.length;
-  const power = field.map((_, at) => colours[0][at] ** 2 + colours[1][at] ** 2 + colours[2][at] ** 2);
-  const within = (of, join, reach) => windowed(of, height, width, join, reach);
-  const low = within(field, "least"), high = within(field, "most");
-  const widest = within(high, "most"), lowest = within(low, "least");
-  // A slope is twice as high in a window twice as wide, a step is not.
-  const steep = field.map((_, at) => clip((high[at] - low[at] - (widest[at] - lowest[at]) / 2) / STEP - 1, 0, 1));
-  const gate = within(steep, "sum", 2).map((each) => each / 25);
-  const share = field.map((each, at) => (each - low[at]) / Math.max(high[at] - low[at], TINY));
+  const field = values[0], count = field.length, fresh = () => new Float32Array(count);
+  const power = fresh(), steep = fresh(), share = fresh(), rest = fresh();
+  const low = windowed(field, height, width, "least"), high = windowed(field, height, width, "most");
+  const widest = windowed(high, height, width, "most"), lowest = windowed(low, height, width, "least");
+  for (let at = 0; at < count; at++) {
+    const tall = high[at] - low[at];
+    power[at] = colours[0][at] ** 2 + colours[1][at] ** 2 + colours[2][at] ** 2;
+    // A slope is twice as high in a window twice as wide, a step is not.
+    steep[at] = clip((tall - (widest[at] - lowest[at]) / 2) / STEP - 1, 0, 1);
+    share[at] = (field[at] - low[at]) / Math.max(tall, TINY);
+    rest[at] = 1 - share[at];
+  }
+  const gate = windowed(steep, height, width, "sum", 2);
   const near = side(share, values, colours, power, height, width);
-  const far = side(share.map((each) => 1 - each), values, colours, power, height, width);
-  const belief = new Float32Array(count), offset = new Float32Array(count);
-  const weights = [0, 1, 2].map(() => new Float32Array(count));
+  const far = side(rest, values, colours, power, height, width);
+  const belief = fresh(), offset = fresh(), weights = [0, 1, 2].map(fresh);
   for (let at = 0; at < count; at++) {
     const variance = (near.spread[at] + far.spread[at]) / 2 + NOISE;
     let told = 0;
@@ -104,7 +113,7 @@ export function sides(values, colours, height, width) {
     }
     belief[at] = PRIOR * (2 * share[at] - 1) - (far.kept[0][at] - near.kept[0][at]);
     // Colours that hardly differ tell nothing, whatever their noise says.
-    gate[at] *= clip(told, 0, 1);
+    gate[at] *= clip(told, 0, 1) / 25;
   }
   return [gate, belief, offset, ...weights, ...near.kept, ...far.kept];
 }

@@ -1,7 +1,8 @@
 // The files that a visitor takes home: depth as a 16-bit PNG, points as PLY, a mesh as GLB, each as
 // rilievo.io.formats writes it and with the same facts inside.
 
-import { cloudOf, meshOf, pixelOf, pointOf, stepFor, trianglesOf } from "./surface.js";
+import { triangles } from "relief";
+import { cloudOf, meshOf, pixelOf, pointOf, stepFor } from "./surface.js";
 
 const LARGEST = 65535, MILLIMETRE = 0.001, MOST_POINTS = 1_000_000;
 const OUR_AXES = "x right, y down, z forward (OpenCV); towards the camera: a wall head-on is (0, 0, -1)";
@@ -136,7 +137,7 @@ export function ply(prediction) {
 // of a JPEG file.
 export async function glb(prediction, texture) {
   const { width, height, camera } = prediction, step = stepFor(prediction, MOST_POINTS);
-  const { lattice, faces } = meshOf(prediction, step), index = trianglesOf(faces, lattice);
+  const { lattice, faces } = meshOf(prediction, step), index = triangles(faces, lattice);
   if (!index.length) throw new Error("nothing is left of the surface");
   const normals = prediction.normalsOn(lattice, index), number = new Int32Array(lattice.z.length).fill(-1), used = [];
   for (const at of index) if (number[at] < 0) { number[at] = used.length; used.push(at); }

@@ -134,6 +134,17 @@ function listen() {
   startCamera({ open: () => open(models.value === OWN ? own : null), say, take: predict });
 }
 
+// Keeps what a visit without a network needs; private windows and plain http allow none of it.
+async function keep() {
+  try {
+    await navigator.serviceWorker.register("sw.js");
+    await navigator.serviceWorker.ready;
+    document.documentElement.dataset.offline = "";
+  } catch {
+    delete document.documentElement.dataset.offline;
+  }
+}
+
 async function start() {
   const stops = Array.from({ length: 17 }, (_, each) =>
     `rgb(${settings.colours.subarray(...[0, 3].map((more) => 3 * Math.round((each * 255) / 16) + more)).join()})`);
@@ -150,7 +161,7 @@ async function start() {
   } catch (error) {
     fault("This page", error);
   }
-  await navigator.serviceWorker?.register("sw.js").catch(() => null); // private windows have none
+  keep();
 }
 
 start();

@@ -8,9 +8,11 @@ const MOST_THREADS = 4;
 
 // The bytes of a file beside the page; `tell` hears how many of them are there.
 export async function fetched(address, tell = () => {}) {
-  const response = await fetch(address);
+  const response = await fetch(address).catch(() => { throw new Error(`${address} cannot be reached; is there a network?`); });
   if (!response.ok) throw new Error(`${address} is not on this host (status ${response.status})`);
-  const whole = Number(response.headers.get("content-length")), parts = [];
+  // A host that compresses tells the compressed length.
+  const packed = response.headers.has("content-encoding");
+  const whole = packed ? 0 : Number(response.headers.get("content-length")), parts = [];
   let count = 0;
   for (const reader = response.body.getReader(); ;) {
     const { done, value } = await reader.read();
@@ -50,7 +52,7 @@ export async function openNetwork(bytes, sha256) {
   await prepare();
   // Only pages of a safe origin may compute it.
   const sum = sha256 ?? (crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : "not known");
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });
   const [input] = session.inputMetadata;
   if (!session.inputNames.includes("image") || !session.outputNames.includes("depth")) {
     await session.release();

@@ -53,16 +53,22 @@ function madeBy(network, { sharp, trim }, version) {
 // One field after the other, so that never all of them are in memory at the photograph's size.
 function normalsAt(normal, width, rows, columns, box) {
   const found = new Float32Array(3 * rows.length * columns.length);
+  const [top, left] = box ? [box.top, box.left] : [0, 0];
+  const outside = (row, column) => box
+    && (row < top || column < left || row >= top + box.height || column >= left + box.width);
   for (let axis = 0; axis < 3; axis++) {
     const field = normal(axis);
-    rows.forEach((row, down) => columns.forEach((column, across) => {
-      const [y, x] = box ? [row - box.top, column - box.left] : [row, column];
-      const outside = box && (y < 0 || x < 0 || y >= box.height || x >= box.width);
-      found[3 * (down * columns.length + across) + axis] = outside ? (axis === 2 ? -1 : 0) : field[y * width + x];
-    }));
+    let to = axis;
+    for (const row of rows) {
+      const start = (row - top) * width - left;
+      for (const column of columns) {
+        found[to] = outside(row, column) ? (axis === 2 ? -1 : 0) : field[start + column];
+        to += 3;
+      }
+    }
   }
   for (let at = 0; at < found.length; at += 3) {
-    const length = Math.hypot(found[at], found[at + 1], found[at + 2]);
+    const length = Math.sqrt(found[at] ** 2 + found[at + 1] ** 2 + found[at + 2] ** 2);
     if (length < 1e-6) found.set([0, 0, -1], at);
     else for (let axis = 0; axis < 3; axis++) found[at + axis] /= length;
   }

@@ -149,12 +149,11 @@ export function resizedField(field, [height, width], box, filter = FILTERS.bilin
   const column = taps(field.height, top, bottom, height, filter);
   const wide = new Float32Array(field.height * width);
   for (let row = 0, to = 0; row < field.height; row++) {
+    const start = row * field.width;
     for (let at = 0; at < width; at++, to++) {
       let sum = 0;
-      const from = row * field.width + line.first[at];
-      for (let tap = 0; tap < line.many[at]; tap++) {
-        sum += field.values[from + tap] * line.weights[at * line.most + tap];
-      }
+      const from = start + line.first[at], first = at * line.most, count = line.many[at];
+      for (let tap = 0; tap < count; tap++) sum += field.values[from + tap] * line.weights[first + tap];
       wide[to] = sum;
     }
   }

@@ -86,16 +86,16 @@ function colours({ height, width, values }) {
 function removeSpecks(values, height, width) {
   if (Math.min(height, width) < 3) return;
   const field = values[0], found = [];
-  const steps = (one, other) => Math.abs(field[one] - field[other]) > JUMP;
   const places = [-1, 0, 1].flatMap((down) => [-1, 0, 1].map((right) => down * width + right));
   for (let row = 1; row < height - 1; row++) {
-    for (let column = 1; column < width - 1; column++) {
-      const at = row * width + column;
-      const up = steps(at, at - width), low = steps(at, at + width);
+    for (let at = row * width + 1, end = (row + 1) * width - 1; at < end; at++) {
+      const value = field[at], up = Math.abs(value - field[at - width]) > JUMP;
+      const low = Math.abs(value - field[at + width]) > JUMP;
       if (!up && !low) continue;
-      if (up + low + steps(at, at - 1) + steps(at, at + 1) < 3) continue;
+      const left = Math.abs(value - field[at - 1]) > JUMP, right = Math.abs(value - field[at + 1]) > JUMP;
+      if (up + low + left + right < 3) continue;
       const around = places.map((each) => at + each);
-      if (around.filter((each) => !steps(each, at)).length > 2) continue;
+      if (around.filter((each) => Math.abs(field[each] - value) <= JUMP).length > 2) continue;
       found.push([at, around.sort((one, other) => field[one] - field[other])[4]]);
     }
   }

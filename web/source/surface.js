@@ -102,18 +102,6 @@ export function meshOf(prediction, step, cut = CUT) {
   return { lattice: mended, faces: facesOf(mended, cut) };
 }
 
-// Triangles of faces, as numbers of points.
-export function trianglesOf(faces, { columns }) {
-  const index = [];
-  faces.forEach((bits, at) => {
-    const a = Math.floor(at / (columns - 1)) * columns + (at % (columns - 1));
-    const b = a + 1, c = a + columns, d = c + 1, falling = bits & 1;
-    if (bits & 2) index.push(a, c, falling ? d : b);
-    if (bits & 4) index.push(b, falling ? a : c, d);
-  });
-  return Uint32Array.from(index);
-}
-
 // Largest step between neighbours relative to the nearer: that of a surface at the grazing angle.
 function steepest(focal, cut) {
   return Math.min(cut.jump, 1 / (focal * Math.tan((cut.grazing * Math.PI) / 180)));

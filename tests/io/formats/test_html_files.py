@@ -160,7 +160,7 @@ def test_the_policy_allows_the_scripts_of_the_page_and_nothing_else(tmp_path: Pa
     blocks = re.findall(r"<(?:script|style)>(.*?)</(?:script|style)>", text, re.S)
     digests = {base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in blocks}
     assert set(re.findall(r"'sha256-([^']+)'", policy)) == digests
-    assert len(digests) == 8
+    assert len(digests) == 9
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 

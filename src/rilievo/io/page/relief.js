@@ -35,12 +35,34 @@ function vertices(depth, form, unit) {
 }
 
 function triangles(faces, form) {
-  const index = [], across = form.columns - 1;
+  const across = form.columns - 1;
+  let count = 0, to = 0;
+  for (const bits of faces) count += (bits & 2 ? 3 : 0) + (bits & 4 ? 3 : 0);
+  const index = new Uint32Array(count);
   faces.forEach((bits, at) => {
+    if (!(bits & 6)) return;
     const a = Math.floor(at / across) * form.columns + (at % across);
     const b = a + 1, c = a + form.columns, d = c + 1, falling = bits & 1;
-    if (bits & 2) index.push(a, c, falling ? d : b);
-    if (bits & 4) index.push(b, falling ? a : c, d);
+    if (bits & 2) {
+      index[to++] = a;
+      index[to++] = c;
+      index[to++] = falling ? d : b;
+    }
+    if (bits & 4) {
+      index[to++] = b;
+      index[to++] = falling ? a : c;
+      index[to++] = d;
+    }
   });
-  return new Uint32Array(index);
+  return index;
+}
+
+// Numbers of the points that belong to a triangle, in order.
+function corners(index, count) {
+  const seen = new Uint8Array(count);
+  for (const at of index) seen[at] = 1;
+  const used = new Uint32Array(seen.reduce((sum, each) => sum + each, 0));
+  let to = 0;
+  seen.forEach((each, at) => { if (each) used[to++] = at; });
+  return used;
 }

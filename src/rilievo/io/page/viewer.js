@@ -43,7 +43,7 @@ const texture = (gl, image) => image
 
 function model(gl, data, form) {
   const { Geometry, Mesh, Program } = OGL;
-  const index = triangles(data.faces, form), used = new Uint32Array(new Set(index));
+  const index = triangles(data.faces, form), used = corners(index, data.depth.length);
   const logarithm = used.reduce((sum, at) => sum + Math.log(data.depth[at]), 0) / used.length;
   const unit = Math.exp(logarithm), { position, uv } = vertices(data.depth, form, unit);
   const photo = part("photo"), normals = part("normals");

@@ -1,0 +1,156 @@
+"""The folder of ``rilievo page`` in a real Chromium: what is fetched, first answers, live depth."""
+
+import gzip
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import BenchmarkError, rilievo_command, spread
+from benchmarks.photographs import make_photographs
+from benchmarks.report import Bar, Report, Table
+from benchmarks.settings import Settings
+
+SIZE_PROMISE = 7.0
+"""Megabytes, compressed, that a first answer needs."""
+ANSWER_PROMISE = 1.5
+"""Seconds from a photograph to its pictures and surface, the first after the page is loaded."""
+RATE_PROMISE = 8.0
+"""Frames a second of the camera, seen by the network at 256x192."""
+
+_CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+_PATIENCE = 120_000
+
+
+def run(settings: Settings) -> Report:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if find_spec("playwright") is None or chromium is None:
+        raise BenchmarkError("playwright or Chromium is not installed")
+    folder = settings.work / "page"
+    subprocess.run(
+        [str(part) for part in rilievo_command("page", "--output", folder)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    [photo] = make_photographs(settings.folder("page-photo"), 1)
+    from playwright.sync_api import sync_playwright
+
+    with _host(folder) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--enable-unsafe-swiftshader", *_CAMERA],
+        )
+        visits = [_visit(browser, address, photo) for _ in range(settings.count(7, quick=2))]
+        rates = [_live(browser, address) for _ in range(settings.count(3, quick=1))]
+        browser.close()
+    return _report(_megabytes(folder), visits, rates)
+
+
+def _report(
+    megabytes: float, visits: Sequence[tuple[float, float, float]], rates: Sequence[float]
+) -> Report:
+    ready, first, next_ = ([float(each[at]) for each in visits] for at in range(3))
+    answer, rate = statistics.median(first), statistics.median(rates)
+    rows = (
+        ("compressed files of a first answer [MB]", f"{megabytes:.2f}"),
+        ("from the address to the network being ready [s]", str(spread(ready))),
+        ("first answer, 768x768 JPEG [s]", str(spread(first))),
+        ("next answer [s]", str(spread(next_))),
+        ("live [frames a second]", str(spread(rates))),
+    )
+    return Report(
+        name="page",
+        about=(
+            "rilievo/tiny by WebAssembly in Chromium on one thread, the host on the same cores. "
+            "An answer is from choosing the file until photograph, depth, normals and surface are "
+            "shown; each visit has a new browser context without a cache. Live is the browser's "
+            "own test camera of 640x480."
+        ),
+        tables=(Table(columns=("what", "median (least to most)"), rows=rows),),
+        bars=(
+            Bar(
+                promise=f"{SIZE_PROMISE:g} MB compressed",
+                measured=f"{megabytes:.2f} MB",
+                kept=megabytes <= SIZE_PROMISE,
+            ),
+            Bar(
+                promise=f"first answer in {ANSWER_PROMISE:g} s",
+                measured=f"{answer:.2f} s",
+                kept=answer <= ANSWER_PROMISE,
+            ),
+            Bar(
+                promise=f"live at {RATE_PROMISE:g} frames a second",
+                measured=f"{rate:.1f}",
+                kept=rate >= RATE_PROMISE,
+            ),
+        ),
+    )
+
+
+@contextmanager
+def _host(folder: Path) -> Iterator[str]:
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--directory", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None, "asked for above"
+        try:
+            line = process.stdout.readline()
+            if "http://" not in line:
+                raise BenchmarkError(f"the host did not start: {line}")
+            yield line.partition("(")[2].partition(")")[0]
+        finally:
+            process.terminate()
+
+
+def _opened(browser: Any, address: str) -> Any:
+    context = browser.new_context(reduced_motion="reduce", service_workers="block")
+    context.set_default_timeout(_PATIENCE)
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#state", has_text="give it a photograph").wait_for()
+    return page
+
+
+def _visit(browser: Any, address: str, photo: Path) -> tuple[float, float, float]:
+    """Seconds until the network is ready, of the first answer, and of the next."""
+    start = time.perf_counter()
+    page = _opened(browser, address)
+    ready = time.perf_counter() - start
+    answers = []
+    for again in range(2):
+        copy = photo.with_name(f"{again}-{photo.name}")
+        shutil.copyfile(photo, copy)
+        start = time.perf_counter()
+        page.set_input_files("#photo-file", str(copy))
+        page.locator("#result-title", has_text=copy.name).wait_for()
+        page.locator("#surface-state").wait_for(state="hidden")
+        answers.append(time.perf_counter() - start)
+    page.context.close()
+    return ready, answers[0], answers[1]
+
+
+def _live(browser: Any, address: str) -> float:
+    page = _opened(browser, address)
+    page.click("#camera-start")
+    page.locator("#rate", has_text="second").wait_for()
+    page.wait_for_timeout(6000)
+    rate = float(page.locator("#rate").inner_text().split()[0])
+    page.context.close()
+    return rate
+
+
+def _megabytes(folder: Path) -> float:
+    script = (folder / "sw.js").read_text(encoding="utf-8")
+    names = json.loads(script.partition("FILES = ")[2].partition(";\n")[0])[1:]
+    return sum(len(gzip.compress((folder / name).read_bytes())) for name in names) / 1e6

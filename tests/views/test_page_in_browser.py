@@ -1,0 +1,282 @@
+"""The page of ``rilievo page`` in a real browser, against what Python says."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from plyfile import PlyData
+from skimage import data
+
+import rilievo
+from browser import chromium
+from rilievo.calibration import KnownLength
+from rilievo.geometry.surface import mesh, point_cloud
+from rilievo.io.readback import read_prediction
+from rilievo.io.writing import SaveOptions
+from rilievo.types import Prediction
+from rilievo.views.browser.folder import write_page
+from static_host import Isolating, Visitor, hosted
+
+CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+TINY = Path(rilievo.__file__).parent / "models/default/tiny.onnx"
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person, and the same between black bars."""
+    folder = tmp_path_factory.mktemp("photographs")
+    # Large enough for depth to follow its edges.
+    person = np.asarray(Image.fromarray(data.astronaut()).resize((320, 320)))
+    barred = np.zeros((424, 320, 3), np.uint8)
+    barred[52:-52] = person
+    Image.fromarray(person).save(folder / "person.png")
+    Image.fromarray(person).save(folder / "person.jpg", quality=90)
+    Image.fromarray(barred).save(folder / "barred.png")
+    Image.fromarray(data.coffee()).resize((1500, 1000)).save(folder / "large.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page") / "site"
+    write_page(folder)
+    with hosted(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def visitor(address: str) -> Iterator[Visitor]:
+    with chromium(*CAMERA) as browser:
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+        )
+        visitor = Visitor(context, address)
+        yield visitor
+        assert visitor.complaints == []
+        assert {url for url in visitor.asked if not url.startswith((address, "blob:"))} == set()
+
+
+def by_python(path: Path, *, sharp: bool = True) -> Prediction:
+    return rilievo.predict(path, model="rilievo/tiny", sharp=sharp)
+
+
+def test_depth_of_a_png_is_that_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.png")
+    depth, valid = visitor.depth(tmp_path)
+    expected = by_python(photographs / "person.png")
+    assert valid.all()
+    check_depth(depth, expected.depth.values, sharp=True)
+
+
+def check_depth(depth: np.ndarray, expected: np.ndarray, *, sharp: bool) -> None:
+    """Compare; a pixel in doubt at an edge may fall to the other side on another processor."""
+    assert np.mean(np.abs(depth / expected - 1) > 1e-3) <= (1e-4 if sharp else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharp", [True, False])
+@pytest.mark.parametrize("name", ["large.png", "barred.png"])
+def test_depth_of_other_pngs_is_that_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path, name: str, sharp: bool
+) -> None:
+    visitor.page.locator("#sharp").set_checked(sharp)
+    visitor.give(photographs / name)
+    depth, valid = visitor.depth(tmp_path)
+    visitor.page.locator("#sharp").set_checked(True)
+    expected = by_python(photographs / name, sharp=sharp)
+    np.testing.assert_array_equal(valid, expected.depth.valid)
+    check_depth(depth[valid], expected.depth.values[valid], sharp=sharp)
+
+
+@pytest.mark.slow
+def test_depth_of_a_jpeg_is_nearly_that_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.jpg")
+    depth, _ = visitor.depth(tmp_path)
+    expected = by_python(photographs / "person.jpg").depth.values
+    assert np.mean(np.abs(depth / expected - 1) < 1e-2) > 0.99
+
+
+def test_points_and_mesh_are_those_of_python(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.png")
+    expected = by_python(photographs / "person.png")
+    depth, K, cut = expected.depth, expected.camera, SaveOptions().cut
+    assert K is not None
+    assert expected.photo is not None
+    cloud = point_cloud(
+        depth.values,
+        K.K,
+        depth.valid,
+        colours=expected.photo.pixels,
+        normals=expected.normals,
+        cut=cut,
+    )
+    rows = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+    assert len(rows) == pytest.approx(len(cloud.points), rel=1e-3)
+    if len(rows) == len(cloud.points):
+        np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)
+        np.testing.assert_array_equal(rows["red"], cloud.colours[:, 0])  # type: ignore[index]
+        np.testing.assert_allclose(rows["ny"], cloud.normals[:, 1], atol=1e-2)
+    surface = mesh(depth.values, K.K, depth.valid, normals=expected.normals, cut=cut)
+    scene = trimesh.load(visitor.save("glb", tmp_path))
+    [shape] = scene.geometry.values()  # type: ignore[union-attr]
+    assert len(shape.vertices) == pytest.approx(len(surface.points), rel=1e-3)
+    assert len(shape.faces) == pytest.approx(len(surface.triangles), rel=1e-3)
+    low, high = shape.bounds
+    points = surface.points * np.array([1, -1, -1])
+    np.testing.assert_allclose(low, points.min(axis=0), rtol=1e-2)
+    np.testing.assert_allclose(high, points.max(axis=0), rtol=1e-2)
+
+
+def test_a_known_length_gives_the_metres_of_python_in_files_too(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.png")
+    page = visitor.page
+    page.click("#add-line")
+    page.locator("#lines input").fill("0.5")
+    page.locator("#lines input").press("Enter")
+    assert page.locator("#lines output").all_inner_texts() == ["0.5 m, known"]
+    found = read_prediction(visitor.save("png16", tmp_path))
+    calibration = found.calibration
+    assert calibration is not None
+    [asked] = calibration.asked
+    u1, v1, u2, v2, metres = map(float, asked.split(","))
+    known = KnownLength(u1=u1, v1=v1, u2=u2, v2=v2, metres=metres)
+    expected = rilievo.predict(photographs / "person.png", model="rilievo/tiny", known=[known])
+    np.testing.assert_allclose(found.depth.values, expected.depth.values, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("broken.jpg", b"\xff\xd8\xff\xe0 and nothing more", "JPEG, PNG or WebP"),
+        ("note.txt", b"no photograph", "JPEG, PNG or WebP"),
+        ("speck.png", None, "each side needs at least 32"),
+    ],
+)
+def test_what_is_no_photograph_is_told_in_one_line(
+    visitor: Visitor, tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    if content is None:
+        Image.new("RGB", (20, 40)).save(tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content)
+    visitor.page.set_input_files("#photo-file", tmp_path / name)
+    visitor.page.locator("#state.fault", has_text=name).wait_for()
+    assert words in visitor.state
+    assert "\n" not in visitor.state
+
+
+@pytest.mark.slow
+def test_a_photograph_above_the_limit_is_made_smaller_and_that_is_told(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    Image.fromarray(data.coffee()).resize((4800, 3200)).save(tmp_path / "huge.jpg", quality=60)
+    visitor.give(tmp_path / "huge.jpg")
+    assert "15.4 megapixels were brought to 12.6" in visitor.state
+    assert "4347 × 2898 px" in visitor.page.locator("#facts").inner_text()
+
+
+def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Path) -> None:
+    with Image.open(photographs / "person.jpg") as image:
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0xA405] = 28
+        image.save(tmp_path / "exif.jpg", exif=exif)
+    visitor.give(tmp_path / "exif.jpg")
+    camera = rilievo.read_photo(tmp_path / "exif.jpg").camera
+    assert camera is not None
+    degrees = np.degrees(2 * np.arctan(160 / camera.K[0, 0]))
+    facts = visitor.page.locator("#facts").inner_text()
+    assert f"from EXIF, 35 mm equivalent; {degrees:.1f}° wide" in facts
+
+
+def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    visitor.give(photographs / "person.png")
+    (tmp_path / "none.onnx").write_bytes(b"no network at all")
+    visitor.page.set_input_files("#model-file", tmp_path / "none.onnx")
+    visitor.page.locator("#state.fault", has_text="none.onnx").wait_for()
+    assert "no ONNX file" in visitor.state
+    visitor.give_network(TINY, "rilievo/tiny")
+    assert "tiny.onnx" in visitor.page.locator("#model option:checked").inner_text()
+    visitor.page.select_option("#model", "rilievo/tiny")
+    visitor.page.locator("#state", has_text="Done").wait_for()
+
+
+def test_the_camera_is_live_and_gives_a_photograph(visitor: Visitor) -> None:
+    page = visitor.page
+    page.click("#camera-start")
+    page.locator("#rate", has_text="frames a second").wait_for()
+    page.click("#camera-take")
+    page.locator("#result-title", has_text="camera.png").wait_for()
+    page.locator("#state", has_text="Done").wait_for()
+    assert not page.locator("#live").is_visible()
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    visitor: Visitor, address: str, photographs: Path
+) -> None:
+    context = visitor.context.browser.new_context(
+        viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
+    )
+    phone = Visitor(context, address)
+    phone.give(photographs / "person.png")
+    box = phone.page.locator("html").bounding_box()
+    assert box is not None
+    assert box["width"] == 360
+    for each in phone.page.locator("section:visible, button:visible, .button, select").all():
+        place = each.bounding_box()
+        assert place is not None
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 360
+        assert place["height"] >= 24
+    assert phone.complaints == []
+    context.close()
+
+
+@pytest.mark.slow
+def test_threads_are_used_where_the_host_allows_them(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    write_page(tmp_path / "site")
+    with hosted(tmp_path / "site", Isolating) as address:
+        context = visitor.context.browser.new_context(reduced_motion="reduce")
+        isolated = Visitor(context, address)
+        isolated.give(photographs / "person.png")
+        facts = isolated.page.locator("#facts").inner_text()
+        assert ("one thread" in facts) == (os.cpu_count() == 1)
+        depth, _ = isolated.depth(tmp_path)
+        assert isolated.complaints == []
+        context.close()
+    check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+
+
+@pytest.mark.slow
+def test_it_works_offline_after_the_first_visit(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    write_page(tmp_path / "site")
+    context = visitor.context.browser.new_context(reduced_motion="reduce")
+    with hosted(tmp_path / "site") as address:
+        guest = Visitor(context, address)
+        guest.page.locator("html[data-offline]").wait_for()
+    # The host is gone.
+    guest.page.reload()
+    guest.wait_until_ready()
+    guest.give(photographs / "person.png")
+    depth, _ = guest.depth(tmp_path)
+    check_depth(depth, by_python(photographs / "person.png").depth.values, sharp=True)
+    guest.page.select_option("#model", "rilievo/small")
+    guest.page.locator("#state.fault", has_text="cannot be reached").wait_for()
+    context.close()

@@ -1,0 +1,155 @@
+"""Networks that a visitor of the page picks: every rule of preparation, against Python's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from skimage import data
+
+import rilievo
+from browser import chromium
+from rilievo.models.onnx import OnnxFacts
+from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
+from rilievo.types import DepthKind
+from rilievo.views.browser.folder import write_page
+from static_host import Visitor, hosted
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network: its preparation, the kind of its numbers, and whether it needs a focal length."""
+
+    preparation: Preparation
+    kind: DepthKind = DepthKind.UP_TO_SCALE
+    needs_focal: bool = False
+    fov: float | None = None
+
+
+def sized(rule: Rule, **numbers: int) -> Sizing:
+    return Sizing(rule=rule, **numbers)
+
+
+CASES = {
+    "area, triangle": Case(Preparation(sizing=sized(Rule.AREA, area=5000, multiple=14))),
+    "fixed, bicubic, fill": Case(
+        Preparation(
+            sizing=sized(Rule.FIXED, height=100, width=120),
+            resampling=Resampling.BICUBIC,
+            fill=14,
+        )
+    ),
+    "least change, bilinear, affine": Case(
+        Preparation(
+            sizing=sized(Rule.LEAST_CHANGE, height=98, width=98, multiple=14),
+            resampling=Resampling.BILINEAR,
+        ),
+        kind=DepthKind.AFFINE_INVERSE,
+    ),
+    "shortest edge, lanczos, metric": Case(
+        Preparation(
+            sizing=sized(Rule.SHORTEST_EDGE, height=70, width=70, multiple=7),
+            resampling=Resampling.LANCZOS,
+        ),
+        kind=DepthKind.METRIC,
+    ),
+    "longest edge, inverse": Case(
+        Preparation(
+            sizing=sized(Rule.LONGEST_EDGE, height=112, width=112, multiple=14), inverse=True
+        )
+    ),
+    "floor": Case(Preparation(sizing=sized(Rule.FLOOR, area=9000, multiple=32))),
+    "points, focal, field of view": Case(
+        Preparation(
+            sizing=sized(Rule.FIXED, height=96, width=96), resampling=Resampling.BILINEAR_POINTS
+        ),
+        kind=DepthKind.METRIC,
+        needs_focal=True,
+        fov=48.0,
+    ),
+    "corners, padding": Case(
+        Preparation(
+            sizing=sized(Rule.FIXED, height=96, width=128),
+            resampling=Resampling.BILINEAR_CORNERS,
+            padding=3.0,
+        )
+    ),
+}
+
+
+def write_network(path: Path, case: Case) -> None:
+    """A network whose depth is a weighted sum of the colours that it sees."""
+    rounded = case.preparation.resampling.is_rounded
+    sizing, fill = case.preparation.sizing, case.preparation.fill
+    gaps = [-side % fill for side in (sizing.height, sizing.width)] if fill > 1 else [0, 0]
+    pads = [0, gaps[0] // 2, gaps[1] // 2, 0, gaps[0] - gaps[0] // 2, gaps[1] - gaps[1] // 2]
+    constants = {
+        "weights": np.array([[0.01], [0.004], [0.002]], np.float32),
+        "one": np.array([1], np.float32),
+        "last": np.array([3], np.int64),
+        "pads": np.array(pads, np.int64),
+    }
+    if case.fov is not None:
+        constants["angle"] = np.array([case.fov], np.float32)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["floats", "weights"], ["summed"]),
+        helper.make_node("Squeeze", ["summed", "last"], ["grey"]),
+        helper.make_node("Pad", ["grey", "pads"], ["padded"], mode="edge"),
+        helper.make_node("Add", ["padded", "one"], ["depth"]),
+        helper.make_node("Identity", ["angle"], ["fov"]),
+    ]
+    kind = TensorProto.UINT8 if rounded else TensorProto.FLOAT
+    outputs = [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["b", "x", "y"])]
+    if case.fov is not None:
+        outputs.append(helper.make_tensor_value_info("fov", TensorProto.FLOAT, [1]))
+    graph = helper.make_graph(
+        nodes if case.fov is not None else nodes[:-1],
+        "colours",
+        [helper.make_tensor_value_info("image", kind, ["b", "h", "w", 3])],
+        outputs,
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    facts = OnnxFacts(
+        name="test/colours",
+        kind=case.kind,
+        licence="none",
+        preparation=case.preparation,
+        needs_focal=case.needs_focal,
+    )
+    helper.set_model_props(model, dict(facts.metadata()))
+    onnx.save(model, path)
+
+
+@pytest.fixture(scope="module")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    folder = tmp_path_factory.mktemp("page") / "site"
+    write_page(folder)
+    with chromium() as browser, hosted(folder) as address:
+        context = browser.new_context(reduced_motion="reduce")
+        visitor = Visitor(context, address)
+        visitor.page.locator("#sharp").uncheck()
+        yield visitor
+        assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_network_answers_as_in_python(visitor: Visitor, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    network, photograph = tmp_path / "colours.onnx", tmp_path / f"{name.replace(', ', '-')}.png"
+    write_network(network, case)
+    Image.fromarray(data.coffee()[::2, ::2]).save(photograph)
+    visitor.give(photograph)
+    visitor.give_network(network, "test/colours")
+    visitor.page.locator("#facts", has_text="test/colours").wait_for()
+    depth, _ = visitor.depth(tmp_path)
+    expected = rilievo.predict(photograph, model=str(network), sharp=False)
+    scale = np.ptp(expected.depth.values)
+    np.testing.assert_allclose(depth, expected.depth.values, rtol=0, atol=1e-3 * scale)
+    surface = visitor.page.locator("button[data-output=glb]")
+    assert surface.count() == (1 if case.kind.is_depth else 0)
