@@ -93,6 +93,17 @@ def served(folder: Path, *, tokens: tuple[str, ...] = (), **options: Any) -> Ite
         model.gate.set()
 
 
+def check_refused(answer: Any, status: int, words: str) -> None:
+    """An answer is one line of JSON with this status, which tells nothing of the server."""
+    assert answer.status_code == status, answer.text
+    line = answer.json()["error"]
+    assert words in line
+    assert "\n" not in line
+    assert "Traceback" not in line
+    for place in ("/tmp", "/root", "/home", "site-packages", "secret", "src/rilievo"):
+        assert place not in line
+
+
 def picture(level: int = 100, size: tuple[int, int] = (96, 64), kind: str = "PNG") -> bytes:
     """A grey picture, without loss."""
     stream = BytesIO()

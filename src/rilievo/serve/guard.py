@@ -59,12 +59,13 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        body, send = Body(receive), self._watched(scope, send)
         try:
             self.check(scope)
         except Refusal as refusal:
-            await Refused(refusal)(scope, receive, self._watched(scope, send))
+            await Refused(refusal)(scope, body, send)
             return
-        await self._app(scope, receive, self._watched(scope, send))
+        await self._app(scope, body, send)
 
     def check(self, scope: Scope) -> None:
         """Check the head of a request.
@@ -130,6 +131,24 @@ class Guard:
         return watched
 
 
+class Body:
+    """What a client sends, as ASGI's ``receive``.
+
+    Attributes:
+        is_over: Whether all of it has been received.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self.is_over = receive, False
+
+    async def __call__(self) -> Message:
+        """The next message."""
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self.is_over = True
+        return message
+
+
 class Refused(JSONResponse):
     """The answer that tells of a refusal.
 
@@ -149,13 +168,14 @@ class Refused(JSONResponse):
             return
         head = {"type": "http.response.start", "status": self.status_code}
         await send({**head, "headers": self.raw_headers})
+        body = {"type": "http.response.body", "body": self.body}
         # A client that waits for leave to send its body sends nothing now.
-        if "expect" not in Headers(scope=scope):
-            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        is_sending = not getattr(receive, "is_over", False) and "expect" not in Headers(scope=scope)
+        if is_sending:
+            await send({**body, "more_body": True})
             await _drain(receive)
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await send({"type": "http.response.body", "body": self.body})
+            body = {"type": "http.response.body", "body": b""}
+        await send(body)
 
 
 async def _drain(receive: Receive) -> None:
