@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from served import check_refused, picture, served
-
-pytest.importorskip("starlette")
-
 from rilievo.serve.guard import Body, Refused
 from rilievo.serve.refusals import Refusal
+from served import check_refused, picture, served
 
 TOKEN = "0123456789abcdef0123"
 

@@ -1,4 +1,4 @@
-"""What the HTTP interface refuses: one line each, with a status, and nothing of the server in it."""
+"""Refusals of the HTTP interface: one line each, with a status, and nothing of the server in it."""
 
 import threading
 from collections.abc import Iterator
@@ -10,8 +10,6 @@ import pytest
 
 from rilievo.errors import OutputError
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
-
-pytest.importorskip("starlette")
 
 
 @pytest.fixture
@@ -101,7 +99,7 @@ def test_a_body_of_unknown_length_that_is_too_large_is_413(server: Served) -> No
     [
         ("multipart/form-data", b"--a\r\n", "boundary"),
         ("multipart/form-data; boundary=a", b"hello", "form"),
-        ("multipart/form-data; boundary=a", b'--a\r\nContent-Disposition: x\r\n\r\n1', "name"),
+        ("multipart/form-data; boundary=a", b"--a\r\nContent-Disposition: x\r\n\r\n1", "name"),
         (
             "multipart/form-data; boundary=a",
             b'--a\r\nContent-Disposition: form-data; name="image"\r\n\r\ntext\r\n--a--\r\n',
@@ -131,7 +129,9 @@ def test_a_type_that_no_output_has(server: Served) -> None:
 
 
 def test_a_model_that_fails_says_so(server: Served) -> None:
-    check_refused(server.client.post("/v1/predict", content=picture(FAULTY)), 500, "a white photograph")
+    check_refused(
+        server.client.post("/v1/predict", content=picture(FAULTY)), 500, "a white photograph"
+    )
 
 
 def test_a_defect_is_told_once_to_the_operator_and_never_to_the_client(
