@@ -50,6 +50,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "compare": ("compare small tiny", "evaluate"),
     "trajectory": ("trajectory run set/images", "video"),
     "app": ("app", "app"),
+    "serve": ("serve", "serve"),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
     "completion": ("completion bash", None),

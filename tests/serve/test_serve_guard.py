@@ -138,3 +138,12 @@ def test_a_refusal_waits_for_nothing_after_the_body() -> None:
     answers, left = sent([PIECE, LAST, {"type": "http.disconnect"}], read=2)
     assert [each["type"].rpartition(".")[2] for each in answers] == ["start", "body"]
     assert left == 1
+
+
+@pytest.mark.parametrize(("path", "status"), [("/depth/healthz", 200), ("/depth/metrics", 401)])
+def test_routes_are_known_behind_a_proxy_s_path(tmp_path: Path, path: str, status: int) -> None:
+    from starlette.testclient import TestClient
+
+    with served(tmp_path, tokens=(TOKEN,), root_path="/depth") as server:
+        inside = TestClient(server.client.app, "http://127.0.0.1", root_path="/depth")
+        assert inside.get(path).status_code == status

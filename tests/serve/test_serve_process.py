@@ -118,7 +118,7 @@ def wait_until(server: ServeProcess, line: str) -> None:
 
 
 def test_garbage_gets_400_and_nothing_else(server: ServeProcess) -> None:
-    for garbage in (b"\x16\x03\x01\0\xee\x01\0", b"GET / HTTP/9.9\r\n\r\n", 70_000 * b"a"):
+    for garbage in (b"\x16\x03\x01\0\xee\x01\0", b"GET\r\n\r\n", 70_000 * b"a"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
             client.sendall(garbage)
             answer = client.recv(4096)

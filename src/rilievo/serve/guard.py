@@ -80,7 +80,7 @@ class Guard:
         origin = headers.get("origin", "").lower()
         if origin and origin not in self._origins and origin.partition("://")[2] != host.lower():
             raise Refusal(403, "web pages of other sites may not call this server")
-        if self._digests and scope["path"] not in OPEN_ROUTES and not self._is_known(headers):
+        if self._digests and route_of(scope) not in OPEN_ROUTES and not self._is_known(headers):
             raise Refusal(
                 401,
                 "a token is needed: send the header 'Authorization: Bearer TOKEN'",
@@ -126,9 +126,14 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                self._observe(scope.get("path", ""), status, time.monotonic() - start)
+                self._observe(route_of(scope), status, time.monotonic() - start)
 
         return watched
+
+
+def route_of(scope: Scope) -> str:
+    """Path of a request inside of the server, wherever a proxy offers it."""
+    return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
 class Body:
