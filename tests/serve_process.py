@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import IO
 
 _PATIENCE = 90.0
+# Without PyAV, as in the container of Dockerfile.
+_PROGRAM = "import sys; sys.modules['av'] = None; from rilievo.cli import run; sys.exit(run())"
 
 
 @dataclass
@@ -36,7 +38,7 @@ class ServeProcess:
 @contextmanager
 def serve_process(temporary: Path, *options: str) -> Iterator[ServeProcess]:
     """Serve the tiny model until the block ends."""
-    command = [sys.executable, "-m", "rilievo", "serve", "--port", "0", "-m", "rilievo/tiny"]
+    command = [sys.executable, "-c", _PROGRAM, "serve", "--port", "0", "-m", "rilievo/tiny"]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen(
         [*command, *options],
