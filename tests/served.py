@@ -1,9 +1,9 @@
-"""The HTTP interface inside of the test's process, around a model that is quick and tells batches."""
+"""The HTTP interface in the process of a test, around a quick model that counts its batches."""
 
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,11 @@ class Served:
     model: Brightness
     folder: Path
     disk: Disk
-    answers: list[Any] = field(default_factory=list)
+
+    def stream(self, query: str = "", **headers: str) -> Any:
+        """A WebSocket for frames."""
+        place = f"ws://127.0.0.1/v1/stream{query}"
+        return self.client.websocket_connect(place, headers=headers)
 
     def files(self) -> list[Path]:
         """What lies in its folder."""
@@ -91,6 +95,17 @@ def served(folder: Path, *, tokens: tuple[str, ...] = (), **options: Any) -> Ite
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True) as client:
         yield Served(client, service, model, folder, disk)
         model.gate.set()
+
+
+def check_refused(answer: Any, status: int, words: str) -> None:
+    """An answer is one line of JSON with this status, which tells nothing of the server."""
+    assert answer.status_code == status, answer.text
+    line = answer.json()["error"]
+    assert words in line
+    assert "\n" not in line
+    assert "Traceback" not in line
+    for place in ("/tmp", "/root", "/home", "site-packages", "secret", "src/rilievo"):
+        assert place not in line
 
 
 def picture(level: int = 100, size: tuple[int, int] = (96, 64), kind: str = "PNG") -> bytes:

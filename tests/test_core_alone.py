@@ -54,6 +54,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "trajectory": ("trajectory run set/images", "train"),
     "app": ("app", "app"),
     "page": ("page -o site", None),
+    "serve": ("serve", "serve"),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),
     "completion": ("completion bash", None),

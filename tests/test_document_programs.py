@@ -25,6 +25,8 @@ PROGRAMS = {
 NOTEBOOKS = sorted(ROOT.glob("examples/*.ipynb"))
 # Its textures take a minute; tests/rendering/test_rendered_guide.py runs them with few.
 WITH_TEXTURES = "docs/synthetic.md"
+# Its programs ask a server: tests/serve/test_serve_guide.py runs them.
+WITH_SERVER = "docs/serve.md"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,9 @@ def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", [each for each in PROGRAMS if WITH_TEXTURES not in each])
+@pytest.mark.parametrize(
+    "place", [each for each in PROGRAMS if not each.startswith((WITH_TEXTURES, WITH_SERVER))]
+)
 def test_a_program_that_is_shown_runs_as_pasted(
     place: str, shown_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,6 @@ import rilievo
 from rilievo.io.output_table import OUTPUTS
 from served import Served, picture, served
 
-pytest.importorskip("starlette")
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:

@@ -59,12 +59,13 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        body, send = Body(receive), self._watched(scope, send)
         try:
             self.check(scope)
         except Refusal as refusal:
-            await Refused(refusal)(scope, receive, self._watched(scope, send))
+            await Refused(refusal)(scope, body, send)
             return
-        await self._app(scope, receive, self._watched(scope, send))
+        await self._app(scope, body, send)
 
     def check(self, scope: Scope) -> None:
         """Check the head of a request.
@@ -79,7 +80,7 @@ class Guard:
         origin = headers.get("origin", "").lower()
         if origin and origin not in self._origins and origin.partition("://")[2] != host.lower():
             raise Refusal(403, "web pages of other sites may not call this server")
-        if self._digests and scope["path"] not in OPEN_ROUTES and not self._is_known(headers):
+        if self._digests and route_of(scope) not in OPEN_ROUTES and not self._is_known(headers):
             raise Refusal(
                 401,
                 "a token is needed: send the header 'Authorization: Bearer TOKEN'",
@@ -125,9 +126,32 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                self._observe(scope.get("path", ""), status, time.monotonic() - start)
+                self._observe(route_of(scope), status, time.monotonic() - start)
 
         return watched
+
+
+def route_of(scope: Scope) -> str:
+    """Path of a request inside of the server, wherever a proxy offers it."""
+    return scope["path"].removeprefix(scope.get("root_path", ""))
+
+
+class Body:
+    """What a client sends, as ASGI's ``receive``.
+
+    Attributes:
+        is_over: Whether all of it has been received.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self.is_over = receive, False
+
+    async def __call__(self) -> Message:
+        """The next message."""
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self.is_over = True
+        return message
 
 
 class Refused(JSONResponse):
@@ -149,13 +173,14 @@ class Refused(JSONResponse):
             return
         head = {"type": "http.response.start", "status": self.status_code}
         await send({**head, "headers": self.raw_headers})
+        body = {"type": "http.response.body", "body": self.body}
         # A client that waits for leave to send its body sends nothing now.
-        if "expect" not in Headers(scope=scope):
-            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        is_sending = not getattr(receive, "is_over", False) and "expect" not in Headers(scope=scope)
+        if is_sending:
+            await send({**body, "more_body": True})
             await _drain(receive)
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await send({"type": "http.response.body", "body": self.body})
+            body = {"type": "http.response.body", "body": b""}
+        await send(body)
 
 
 async def _drain(receive: Receive) -> None:

@@ -29,9 +29,9 @@ def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
         RilievoError: If the model cannot be loaded.
     """
     with needing("the server", "serve"):
-        import multipart  # noqa: F401
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
+        import python_multipart  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn
         import websockets  # noqa: F401

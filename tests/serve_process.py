@@ -1,0 +1,72 @@
+"""``rilievo serve`` as a process of its own."""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_PATIENCE = 90.0
+# Without PyAV, as in the container of Dockerfile.
+_PROGRAM = "import sys; sys.modules['av'] = None; from rilievo.cli import run; sys.exit(run())"
+
+
+@dataclass
+class ServeProcess:
+    """A running server."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    temporary: Path
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of servers in its place for temporary files."""
+        return sorted(self.temporary.glob("rilievo-serve-*"))
+
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        self.process.kill()
+        self.process.wait(_PATIENCE)
+
+
+@contextmanager
+def serve_process(temporary: Path, *options: str) -> Iterator[ServeProcess]:
+    """Serve the tiny model until the block ends."""
+    command = [sys.executable, "-c", _PROGRAM, "serve", "--port", "0", "-m", "rilievo/tiny"]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield ServeProcess(process, _port(process.stdout), temporary)
+        finally:
+            process.terminate()
+            process.wait(_PATIENCE)
+
+
+def _port(output: IO[str]) -> int:
+    said: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(output, said), daemon=True).start()
+    lines: list[str] = []
+    while True:
+        lines.append(said.get(timeout=_PATIENCE))
+        assert lines[-1], f"the server did not start: {''.join(lines)}"
+        if lines[-1].startswith("serving: "):
+            return int(lines[-1].partition(";")[0].rstrip("/").rpartition(":")[2])
+
+
+def _listen(output: IO[str], said: "queue.Queue[str]") -> None:
+    for line in output:
+        said.put(line)
+    said.put("")
