@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
-from rilievo.errors import needing
+from rilievo.errors import MissingExtraError, needing
 from rilievo.train.video.options import VideoOptions
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         description="Learn depth and camera motion from videos alone.",
         examples=(
             "rilievo train video clip.mp4 --fov 60 -o run",
+            "rilievo train video clip.mp4 --fov 60 -o run --prior moge-2/small --minutes 30",
             "rilievo train video kitti/ --kind kitti -o run --resume",
         ),
     )
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
         _say_end(given.output, record)
+        if config.keep_best:
+            _write_page(given.output)
     return 1 if record.doubts else 0
 
 
@@ -56,6 +59,17 @@ def _say_plan(config: "VideoConfig") -> None:
             print(f"{each.field} is {each.value}, in 'default' {each.default}{why}")
 
 
+def _write_page(run: Path) -> None:
+    from rilievo.evaluate.video_run_page import write_video_run_page
+
+    with printing():
+        try:
+            print(f"page: {write_video_run_page(run)}")
+        except MissingExtraError as missing:
+            # The run is whole without its page.
+            print(f"note: {missing}")
+
+
 def _say_end(run: Path, record: "VideoRecord") -> None:
     with printing():
         print(
@@ -65,6 +79,11 @@ def _say_end(run: Path, record: "VideoRecord") -> None:
             print(
                 f"{record.held_out} targets held out: photometric error {record.warp_error:.4f} "
                 f"warped, {record.identity_error:.4f} as they are"
+            )
+        if record.start_error is not None and record.best_error is not None:
+            print(
+                f"held out: photometric error {record.start_error:.4f} at the start, "
+                f"{record.best_error:.4f} at step {record.best_step}, whose weights are the run's"
             )
         if record.abs_rel is not None and record.constant_abs_rel is not None:
             print(

@@ -9,6 +9,8 @@ import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
+from rilievo.errors import OptionError
+from rilievo.models.embedded_cards import SMALL
 from rilievo.odometry.records import (
     TrajectoryFile,
     TrajectoryOptions,
@@ -19,15 +21,36 @@ from rilievo.odometry.records import (
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Folder of a run of 'rilievo train video', or of an official checkpoint with pose files."""
-    clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
-    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
-    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path(
+    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
+    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09); a model may be
+    named before it, as with --model."""
+    model: str | None = None
+    """Folder of a run of 'rilievo train video' or of an official checkpoint with pose files, whose
+    networks predict motion, or any model of 'rilievo models' with metric or up-to-scale depth, from
+    which motion follows by geometry; by default rilievo/small."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
         "rilievo-trajectory"
     )
-    """Folder of poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json."""
+    """Folder of poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
+    text file: of KITTI's format where it is called poses.txt, else of TUM's."""
     options: Annotated[TrajectoryOptions, tyro.conf.arg(name="")]
+
+    @property
+    def clip(self) -> Path:
+        """The clip; the last of the paths."""
+        return Path(self.paths[-1])
+
+    @property
+    def chosen(self) -> str:
+        """Name or folder of the model."""
+        named = self.paths[0] if len(self.paths) == 2 else self.model
+        return named or SMALL
+
+    def __post_init__(self) -> None:
+        if len(self.paths) not in (1, 2):
+            raise OptionError(f"expected CLIP, or RUN CLIP, got {len(self.paths)} paths")
+        if len(self.paths) == 2 and self.model is not None:
+            raise OptionError("the model is named twice: before the clip and by --model")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,12 +64,16 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo trajectory",
-        description="Where the camera of a clip went, by networks trained on video.",
-        examples=("rilievo trajectory run clip.mp4 -o path",),
+        description="Camera trajectory of a clip: by geometry on the depth of any model, or by "
+        "networks trained on video.",
+        examples=(
+            "rilievo trajectory clip.mp4 --fov 65 -o path",
+            "rilievo trajectory run clip.mp4 -o trajectory.txt",
+        ),
     )
     from rilievo.odometry.run import write_trajectory
 
-    record = write_trajectory(given.model, given.clip, given.output, given.options)
+    record = write_trajectory(given.chosen, given.clip, given.output, given.options)
     with printing():
         print("\n".join(_lines(record, given.output)))
     return 1 if record.scores is not None and record.scores.is_mirrored else 0
@@ -54,7 +81,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _lines(record: TrajectoryRecord, output: Path) -> Iterator[str]:
     yield from record.notes
-    yield f"{record.frames} frames: {output / TrajectoryFile.PICTURE}"
+    written = output if output.suffix == ".txt" else output / TrajectoryFile.PICTURE
+    yield f"{record.frames} frames: {written}"
     if record.scores is None:
         yield "no true poses are known: give --poses to have errors"
     else:
@@ -95,6 +123,8 @@ def _errors(scores: TrajectoryScores) -> Iterator[str]:
             f"between frames: {scores.frame_translation:.4f} m and {scores.frame_rotation:.4f} "
             "degrees"
         )
+    if scores.direction is not None:
+        yield f"direction of motion between frames: off by {scores.direction:.1f} degrees (median)"
     if scores.part_translation is not None and scores.part_rotation is not None:
         yield (
             f"over parts of 100 to 800 m ({scores.parts}): {100 * scores.part_translation:.2f} %, "

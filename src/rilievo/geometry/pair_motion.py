@@ -28,7 +28,9 @@ _OUTLIER = 3.0
 """Error, in standard deviations, from which a corner counts as moved by itself or mistracked."""
 _FEWEST = 20
 """Smallest number of corners that a motion is estimated from."""
-_ROUNDS, _STEP_DONE = 15, 1e-7
+_ROUNDS, _STEP_DONE = 20, 1e-6
+_SLACK = 16.0
+"""Factor of ``_OUTLIER`` in the first round; it is halved in every round."""
 _NEAREST = 1e-6
 _BROADEST = 30.0
 """Standard error of the direction [degrees] from which the direction counts as unknown."""
@@ -211,14 +213,19 @@ def _starts(corners: _Corners) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _refined(corners: _Corners, start: tuple[np.ndarray, np.ndarray]) -> _Fit:
-    """Gauss-Newton with Cauchy's weights; covariances follow the motion from step to step."""
+    """Gauss-Newton with Cauchy's weights; covariances follow the motion from step to step.
+
+    The weights tell outliers apart only gradually, since the start may be far off (graduated
+    non-convexity, Blake and Zisserman 1987).
+    """
     R, t = start
-    for _ in range(_ROUNDS):
-        H, right, _ = _normal(corners, R, t)
+    for number in range(_ROUNDS):
+        slack = max(1.0, _SLACK / 2**number)
+        H, right, _ = _normal(corners, R, t, slack)
         step = np.linalg.solve(H + 1e-9 * np.trace(H) * np.eye(6), right)
         turn = rotation_from_axis_angle(step[:3])
         R, t = turn @ R, turn @ t + step[3:]
-        if np.abs(step).max() < _STEP_DONE:
+        if slack == 1 and np.abs(step).max() < _STEP_DONE:
             break
     H, _, cost = _normal(corners, R, t)
     return _Fit(R, t, cost, H)
@@ -243,11 +250,11 @@ def _errors(corners: _Corners, R: np.ndarray, t: np.ndarray) -> _Errors:
 
 
 def _normal(
-    corners: _Corners, R: np.ndarray, t: np.ndarray
+    corners: _Corners, R: np.ndarray, t: np.ndarray, slack: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Normal matrix, right side and robust cost for small changes (turn, translation) of a pose."""
     found = _errors(corners, R, t)
-    weight = 1 / (1 + found.squared / _OUTLIER**2)
+    weight = 1 / (1 + found.squared / (slack * _OUTLIER) ** 2)
     x, y = found.moved[:, 0], found.moved[:, 1]
     z = np.maximum(found.moved[:, 2], _NEAREST)
     fx, fy = corners.K[0, 0], corners.K[1, 1]

@@ -4,6 +4,8 @@ Corners are tracked forward and back (Lucas and Kanade with a pyramid, Bouguet 2
 return to their start count.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,25 +70,44 @@ def track_corners(
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
+    start, end = follow_corners((first, second), tracking or Tracking())
+    good = np.isfinite(end).all(axis=1)
+    share = float(good.mean()) if len(good) else 0.0
+    return Tracks(start=start[good], way=(end - start)[good], share=share)
+
+
+def follow_corners(
+    frames: Sequence[UInt8[np.ndarray, "h w"]], tracking: Tracking
+) -> list[Float64[np.ndarray, "n 2"]]:
+    """Track corners of the first frame from frame to frame, each time forward and back.
+
+    Returns:
+        Positions (x, y) [px] in every frame; NaN from the frame on in which a corner is lost.
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
     try:
         import cv2
     except ImportError as missing:
         raise MissingExtraError("measuring motion", "train") from missing
-    asked = tracking or Tracking()
-    corners = cv2.goodFeaturesToTrack(first, asked.corners, asked.quality, asked.apart)
+    corners = cv2.goodFeaturesToTrack(frames[0], tracking.corners, tracking.quality, tracking.apart)
     if corners is None:
-        return Tracks(start=np.zeros((0, 2)), way=np.zeros((0, 2)), share=0.0)
-    options = {"winSize": asked.window, "maxLevel": asked.levels}
+        return [np.zeros((0, 2))] * len(frames)
+    options = {"winSize": tracking.window, "maxLevel": tracking.levels}
     # OpenCV's stubs require an array for the result; its manual says that None creates one.
     track: Any = cv2.calcOpticalFlowPyrLK
-    there, found, _ = track(first, second, corners, None, **options)
-    back, found_back, _ = track(second, first, there, None, **options)
-    off = np.linalg.norm((back - corners)[:, 0], axis=1)
-    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (off < asked.comes_back)
-    start, way = corners[good, 0], (there - corners)[good, 0]
-    return Tracks(
-        start=start.astype(np.float64), way=way.astype(np.float64), share=float(good.mean())
-    )
+    places = [corners[:, 0].astype(np.float64)]
+    alive = np.ones(len(corners), bool)
+    now = corners
+    for one, other in itertools.pairwise(frames):
+        there, found, _ = track(one, other, now, None, **options)
+        back, found_back, _ = track(other, one, there, None, **options)
+        off = np.linalg.norm((back - now)[:, 0], axis=1)
+        alive &= (found[:, 0] == 1) & (found_back[:, 0] == 1) & (off < tracking.comes_back)
+        places.append(np.where(alive[:, None], there[:, 0].astype(np.float64), np.nan))
+        now = there
+    return places
 
 
 def grey(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:

@@ -47,6 +47,37 @@ class LengthErrors:
     rotation: float
 
 
+def direction_errors(
+    estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
+) -> Float64[np.ndarray, "k"]:
+    """Angles between the estimated and the true direction of motion from frame to frame [degrees].
+
+    Directions are those of the later camera in the frame of the earlier one, so that they are free
+    of scale and of earlier errors. Pairs that truly moved less than a tenth of the median are left
+    out, since their direction is noise; so are pairs that the estimate does not move at all.
+
+    Args:
+        estimate: ``world_T_cam``.
+        true: NaN where unknown: pairs with such a frame are left out.
+
+    Raises:
+        InputError: If the paths differ in length.
+    """
+    check_same_length(estimate, true)
+    known = known_poses(true)
+    starts = np.flatnonzero(known[:-1] & known[1:])
+    found, wanted = (
+        np.array([(np.linalg.inv(path[k]) @ path[k + 1])[:3, 3] for k in starts]).reshape(-1, 3)
+        for path in (estimate, true)
+    )
+    lengths = np.linalg.norm(wanted, axis=1)
+    moved = (lengths > 0.1 * np.median(lengths)) if len(lengths) else np.zeros(0, bool)
+    products = lengths * np.linalg.norm(found, axis=1)
+    moved &= products > 0
+    cosine = (found * wanted).sum(axis=1)[moved] / products[moved]
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
 def motion_errors(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, apart: int = 1
 ) -> MotionErrors:

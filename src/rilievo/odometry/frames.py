@@ -9,6 +9,7 @@ from jaxtyping import Float64, UInt8
 
 from rilievo.datasets.files import numbers_of
 from rilievo.errors import InputError
+from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.frames import open_video
 from rilievo.io.limits import printable
 from rilievo.train.video.config import SourceKind, VideoData
@@ -37,6 +38,21 @@ class ClipFrame:
     problem: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipCamera:
+    """What the user says about the camera of a clip; at most one of the three.
+
+    Attributes:
+        numbers: fx, fy, cx, cy [px] at the clip's own size.
+        file: File of intrinsics and lens distortion.
+        fov: Horizontal field of view [degrees].
+    """
+
+    numbers: tuple[float, float, float, float] | None = None
+    file: Path | None = None
+    fov: float | None = None
+
+
 class ClipFrames:
     """A video, a folder of frames, or a sequence of KITTI odometry.
 
@@ -47,13 +63,17 @@ class ClipFrames:
         fault: Problem found in a video, set after ``walk`` has finished; None if there was none.
     """
 
-    def __init__(self, clip: Path, poses: Path | None = None) -> None:
-        """Find the frames and poses of a clip.
+    def __init__(
+        self, clip: Path, poses: Path | None = None, camera: ClipCamera | None = None
+    ) -> None:
+        """Find the frames, poses and camera of a clip.
 
         Raises:
-            InputError: If ``clip`` is no clip or several, or the poses do not match its frames.
+            InputError: If ``clip`` is no clip or several, or poses or camera do not match its
+                frames.
+            OptionError: If the camera is given twice.
         """
-        found = list_sequences(_data(clip, poses))
+        found = list_sequences(_data(clip, poses, camera or ClipCamera()))
         if len(found) > 1:
             raise InputError(
                 f"{printable(clip)}: holds {len(found)} clips, such as {printable(found[0].id)} "
@@ -62,6 +82,20 @@ class ClipFrames:
         [self._sequence] = found
         self.count = len(self._sequence.files)
         self.fault: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the frames [px]."""
+        return self._sequence.shape
+
+    @property
+    def camera_note(self) -> str | None:
+        """Note on where the intrinsics come from; None where there is nothing to say."""
+        return self._sequence.camera.note
+
+    def K_at(self, size: tuple[int, int]) -> Float64[np.ndarray, "3 3"]:
+        """Intrinsics of the frames at a size (height, width) [px]."""
+        return resize_K(self._sequence.camera.camera.K, size=self.shape, new_size=size)
 
     def walk(self, size: tuple[int, int], stride: int) -> Iterator[ClipFrame]:
         """Yield every ``stride``-th frame at a size (height, width), without lens distortion.
@@ -114,18 +148,19 @@ class ClipFrames:
         self.fault = reader.fault
 
 
-def _data(clip: Path, poses: Path | None) -> VideoData:
-    said = None if poses is None else str(poses)
+def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
     kitti = (clip / "calib.txt").is_file() and (clip / "image_2").is_dir()
-    if kitti and clip.resolve().parent.name == "sequences":
-        place = clip.resolve()
-        return VideoData(
-            kind=SourceKind.KITTI_ODOMETRY,
-            roots=(str(place.parent.parent),),
-            split=place.name,
-            poses=said,
-        )
-    return VideoData(roots=(str(clip),), poses=said)
+    place = clip.resolve()
+    is_odometry = kitti and place.parent.name == "sequences"
+    return VideoData(
+        kind=SourceKind.KITTI_ODOMETRY if is_odometry else SourceKind.FRAMES,
+        roots=(str(place.parent.parent if is_odometry else clip),),
+        split=place.name if is_odometry else None,
+        poses=None if poses is None else str(poses),
+        camera=camera.numbers,
+        camera_file=None if camera.file is None else str(camera.file),
+        fov=camera.fov,
+    )
 
 
 def _seconds(file: Path, number: int) -> float:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import tyro
 from jaxtyping import Bool, Float64
 
 from rilievo.errors import OptionError
@@ -35,6 +37,12 @@ class TrajectoryOptions:
     """Use every Nth frame, about the stride that the networks were trained with."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
+    """Intrinsics [px] at the clip's own size, for motion by geometry."""
+    camera_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """File of intrinsics, and lens distortion: YAML, or a matrix as text."""
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
+    """Horizontal field of view [degrees], where nothing better is known."""
 
     def __post_init__(self) -> None:
         if self.stride < 1:
@@ -69,6 +77,8 @@ class TrajectoryScores:
         part_translation: Mean error at the sub-paths' ends [share of their length], after
             ``scale`` where the estimate is not metric.
         part_rotation: Mean rotation error over the sub-paths [degrees per metre].
+        direction: Median angle between estimated and true directions of motion, between frames
+            that are a tenth of the median true step apart or more [degrees].
     """
 
     frames: int
@@ -89,6 +99,7 @@ class TrajectoryScores:
     parts: int = 0
     part_translation: float | None = None
     part_rotation: float | None = None
+    direction: float | None = None
 
     @property
     def is_mirrored(self) -> bool:
@@ -102,7 +113,7 @@ class TrajectoryRecord:
 
     Attributes:
         format: Format and version of the file.
-        model: Folder of the networks.
+        model: Name or folder of the model.
         clip: Path of the clip.
         frames: Number of frames used, broken ones included.
         stride: Distance between used frames [frames].

@@ -1,7 +1,7 @@
 """Estimates a camera's trajectory from a clip and trained networks, and writes it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,12 @@ from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.json_record import to_json
 from rilievo.io.limits import printable
 from rilievo.metrics.trajectory import known_poses
+from rilievo.models import load_model
 from rilievo.odometry.chain import Chain
 from rilievo.odometry.files import write_kitti, write_tum
-from rilievo.odometry.frames import ClipFrame, ClipFrames
+from rilievo.odometry.frames import ClipCamera, ClipFrame, ClipFrames
+from rilievo.odometry.from_depth import walk_by_depth
+from rilievo.odometry.kinds import says_motion
 from rilievo.odometry.picture import check_can_draw, write_picture
 from rilievo.odometry.records import (
     Trajectory,
@@ -25,6 +28,8 @@ from rilievo.odometry.records import (
     TrajectoryRecord,
 )
 from rilievo.odometry.scoring import score_trajectory
+from rilievo.odometry.walk import Walk
+from rilievo.train.number_lists import four_numbers
 
 if TYPE_CHECKING:
     from rilievo.odometry.motion import MotionModel
@@ -34,32 +39,33 @@ _NAMED = 5
 
 
 def estimate_trajectory(
-    model: Path, clip: Path, options: TrajectoryOptions | None = None
+    model: str | Path, clip: Path, options: TrajectoryOptions | None = None
 ) -> Trajectory:
     """Estimate the motion between frames of a clip, and chain it into a trajectory.
 
-    Frames are read one after the other and not kept. Broken frames are skipped: motion is then
-    estimated directly from the frame before to the frame after.
+    Networks that predict motion are asked for it. With any other model, motion follows from its
+    depth and from tracked corners. Frames are read one after the other and not kept. Broken frames
+    are skipped: motion is then estimated directly from the frame before to the frame after.
 
     Args:
-        model: Folder of a run of ``rilievo train video``, or of an official checkpoint with its
-            pose files.
+        model: Folder of a run of ``rilievo train video`` or of an official checkpoint with its pose
+            files, or any other model that ``load_model`` takes, whose depth is metric or up to
+            scale.
         clip: A video, a folder of frames, or a sequence of KITTI odometry.
         options: Options of the estimate.
 
     Raises:
         InputError: If the clip cannot be read or has fewer than two usable frames, or true poses
             do not match it.
-        ModelError: If the folder does not hold such a model.
+        ModelError: If the model is unknown, or its depth has an unknown shift.
         OptionError: If an option is out of range.
-        MissingExtraError: If torch is not installed.
+        MissingExtraError: If a package that is needed is not installed.
     """
     options = options or TrajectoryOptions()
-    frames = ClipFrames(clip, options.poses)
-    with needing("estimating a trajectory", "train"):
-        from rilievo.odometry.motion import load_motion
-    networks = load_motion(model, device=options.device)
-    walk = _walk(frames, networks, options.stride)
+    numbers = four_numbers("camera", options.camera)
+    camera = ClipCamera(numbers=numbers, file=options.camera_file, fov=options.fov)
+    frames = ClipFrames(clip, options.poses, camera)
+    walk = _walk(model, frames, options)
     if int(walk.chain.estimated.sum()) < 2:
         raise InputError(
             f"{printable(clip)}: {_counted(walk.chain)} can be used at a stride of "
@@ -70,37 +76,37 @@ def estimate_trajectory(
         seconds=np.array([each.seconds for each in walk.frames], np.float64),
         poses=walk.chain.poses,
         estimated=walk.chain.estimated,
-        metric=networks.metric,
+        metric=walk.metric,
         true=_seen_from_first(frames.true_poses(), [each.index for each in walk.frames]),
-        notes=_notes(walk.frames, frames.fault),
+        notes=(*_notes(walk.frames, frames.fault), *walk.notes),
     )
 
 
 def write_trajectory(
-    model: Path, clip: Path, output: Path, options: TrajectoryOptions | None = None
+    model: str | Path, clip: Path, output: Path, options: TrajectoryOptions | None = None
 ) -> TrajectoryRecord:
     """Estimate a trajectory and write it: poses in KITTI's and TUM's formats, a picture, errors.
 
     Args:
-        model: Folder of the networks, see ``estimate_trajectory``.
+        model: Model, see ``estimate_trajectory``.
         clip: Clip, see ``estimate_trajectory``.
-        output: Folder to write to, created if it does not exist; existing files are replaced.
+        output: Folder to write to, created if it does not exist; existing files are replaced. A
+            name that ends in ``.txt`` is a single file: of TUM's format, or of KITTI's where it
+            is called ``poses.txt``.
         options: Options of the estimate.
 
     Raises:
         OutputError: If a file cannot be written.
-        MissingExtraError: If torch or matplotlib is not installed.
+        MissingExtraError: If a package that is needed is not installed.
         RilievoError: If ``estimate_trajectory`` raises it.
     """
     with needing("estimating a trajectory", "train"):
-        import rilievo.odometry.motion  # noqa: F401
-    check_can_draw()
+        import cv2  # noqa: F401
+    is_file = output.suffix == ".txt"
+    if not is_file:
+        check_can_draw()
     options = options or TrajectoryOptions()
     trajectory = estimate_trajectory(model, clip, options)
-    make_folder(output)
-    write_kitti(output / TrajectoryFile.KITTI, trajectory.poses)
-    write_tum(output / TrajectoryFile.TUM, trajectory.seconds, trajectory.poses)
-    write_picture(output / TrajectoryFile.PICTURE, trajectory)
     record = TrajectoryRecord(
         model=str(model),
         clip=str(clip),
@@ -109,25 +115,38 @@ def write_trajectory(
         notes=trajectory.notes,
         scores=score_trajectory(trajectory),
     )
+    if is_file:
+        make_folder(output.parent)
+        _write_poses(output, trajectory, kitti=output.name == TrajectoryFile.KITTI)
+        return record
+    make_folder(output)
+    _write_poses(output / TrajectoryFile.KITTI, trajectory, kitti=True)
+    _write_poses(output / TrajectoryFile.TUM, trajectory, kitti=False)
+    write_picture(output / TrajectoryFile.PICTURE, trajectory)
     with replacing(output / TrajectoryFile.SCORES) as part:
         part.write_text(to_json(record, indent=2), encoding="utf-8")
     return record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Walk:
-    """Results of reading a clip to its end.
-
-    Attributes:
-        chain: The trajectory.
-        frames: Frames without their pixels.
-    """
-
-    chain: Chain
-    frames: tuple[ClipFrame, ...]
+def _write_poses(path: Path, trajectory: Trajectory, *, kitti: bool) -> None:
+    if kitti:
+        write_kitti(path, trajectory.poses)
+    else:
+        write_tum(path, trajectory.seconds, trajectory.poses)
 
 
-def _walk(frames: ClipFrames, networks: "MotionModel", stride: int) -> _Walk:
+def _walk(model: str | Path, frames: ClipFrames, options: TrajectoryOptions) -> Walk:
+    if not says_motion(Path(model)):
+        loaded = load_model(model, device=options.device)
+        return walk_by_depth(frames, loaded, options.stride)
+    with needing("estimating a trajectory", "video"):
+        from rilievo.odometry.motion import load_motion
+    return _walk_by_networks(
+        frames, load_motion(Path(model), device=options.device), options.stride
+    )
+
+
+def _walk_by_networks(frames: ClipFrames, networks: "MotionModel", stride: int) -> Walk:
     chain, before = Chain(), None
     seen: list[ClipFrame] = []
     for frame in frames.walk(networks.size, stride):
@@ -138,7 +157,7 @@ def _walk(frames: ClipFrames, networks: "MotionModel", stride: int) -> _Walk:
         moved = None if before is None else networks.later_T_earlier(before, frame.pixels)
         chain.begin_or_move(moved)
         before = frame.pixels
-    return _Walk(chain=chain, frames=tuple(seen))
+    return Walk(chain=chain, frames=tuple(seen), metric=networks.metric)
 
 
 def _counted(chain: Chain) -> str:

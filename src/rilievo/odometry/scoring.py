@@ -3,7 +3,12 @@
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.metrics.odometry import length_errors, motion_errors, path_length
+from rilievo.metrics.odometry import (
+    direction_errors,
+    length_errors,
+    motion_errors,
+    path_length,
+)
 from rilievo.metrics.trajectory import (
     Freedom,
     fit_similarity,
@@ -34,6 +39,7 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
     snippets = snippet_errors(trajectory.poses, true)
     theirs = monodepth2_snippet_errors(trajectory.poses, true)
     motions = motion_errors(scaled, true)
+    directions = direction_errors(trajectory.poses, true)
     parts = length_errors(estimate if trajectory.metric else scaled[known], kept)
 
     def rmse(freedom: Freedom) -> float:
@@ -58,6 +64,7 @@ def score_trajectory(trajectory: Trajectory) -> TrajectoryScores | None:
         parts=0 if parts is None else parts.parts,
         part_translation=None if parts is None else parts.translation,
         part_rotation=None if parts is None else parts.rotation,
+        direction=float(np.median(directions)) if len(directions) else None,
     )
 
 

@@ -5,28 +5,23 @@ estimated again with the depth learned so far. Each estimate is stored in the ru
 a resumed run goes on with the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from rilievo.errors import InputError
-from rilievo.io.atomic import make_folder, replacing
-from rilievo.io.limits import printable, reason
+from rilievo.io.limits import printable
 from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.kept import KeptFrames, VideoFrames
 from rilievo.train.video.learner import Learner
-from rilievo.train.video.pair_motions import Judged, Pair, find_motions, in_one_scale, judge
+from rilievo.train.video.motion_files import FIRST, FOLDER, Motions, read_motions, write_motions
+from rilievo.train.video.pair_motions import Judged, find_motions, in_one_scale, judge
 from rilievo.train.video.prior import model_depths, network_depths, stored_prior
-from rilievo.train.video.targets import Place
 
-Motions = Mapping[Pair, Float64[np.ndarray, "4 4"]]
-"""``source_T_target`` by the places of target and source."""
-
-FOLDER = "motions"
 _FEWEST = 8
 """Smallest number of targets that a run begins with."""
 
@@ -51,12 +46,12 @@ class Guide:
         Raises:
             InputError: If motion is found for too few frames.
         """
-        parts = {"training": frames.training, "held-out": frames.held_out}
+        parts = {FIRST: frames.training, "held-out": frames.held_out}
         with self._fabric.rank_zero_first():
             changed = {name: self._begun(name, part) for name, part in parts.items()}
         return replace(
             frames,
-            training=changed["training"],
+            training=changed[FIRST],
             held_out=changed["held-out"],
             notes=(*frames.notes, *self.notes),
         )
@@ -117,7 +112,7 @@ class Guide:
 
     def _note(self, name: str, part: KeptFrames, judged: Judged) -> None:
         kept = len(part) - judged.left_out
-        if name == "training" and kept < max(_FEWEST, self._config.batch_size):
+        if name == FIRST and kept < max(_FEWEST, self._config.batch_size):
             raise _too_few(part, judged, kept)
         if judged.left_out:
             self.notes += (
@@ -141,36 +136,6 @@ class Guide:
 def _with(frames: VideoFrames, motions: Motions) -> VideoFrames:
     """Give the targets newer motions."""
     return replace(frames, training=frames.training.with_newer_motion(motions))
-
-
-def write_motions(path: Path, motions: Motions) -> None:
-    """Write motions by the places of their frames.
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
-    make_folder(path.parent)
-    places = np.array([[*target, *source] for target, source in motions], np.int64).reshape(-1, 4)
-    matrices = np.array(list(motions.values()), np.float64).reshape(-1, 4, 4)
-    with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, places=places, source_T_target=matrices)
-
-
-def read_motions(path: Path) -> Motions:
-    """Read what ``write_motions`` wrote.
-
-    Raises:
-        InputError: If the file is broken.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            places, matrices = stored["places"], stored["source_T_target"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{printable(path)}: no motions of a run: {reason(error)}") from error
-    return {
-        (Place(*map(int, row[:2])), Place(*map(int, row[2:]))): matrix
-        for row, matrix in zip(places, matrices, strict=True)
-    }
 
 
 def _too_few(part: KeptFrames, judged: Judged, kept: int) -> InputError:

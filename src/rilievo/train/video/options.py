@@ -1,7 +1,6 @@
 """Options of ``rilievo train video``."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import tyro
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.train.number_lists import four_numbers, numbers
 from rilievo.train.probe.options import whole_numbers
 from rilievo.train.video.config import SourceKind, VideoConfig, VideoData, VideoRunOptions
 from rilievo.train.video.footage_defaults import (
@@ -171,7 +171,7 @@ class VideoOptions:
             kind=SourceKind(self.kind),
             roots=tuple(map(str, self.roots)),
             split=self.split,
-            camera=_four_numbers("--camera", self.camera),
+            camera=four_numbers("--camera", self.camera),
             camera_file=None if self.camera_file is None else str(self.camera_file),
             fov=self.fov,
             learn_camera=self.learn_camera,
@@ -295,33 +295,6 @@ class VideoOptions:
         if given is not None:
             return given
         return clip if self.is_clip else usual
-
-
-def numbers(flag: str, text: str, count: int) -> tuple[float, ...]:
-    """Parse numbers with commas between.
-
-    Args:
-        flag: Name of the option, for messages.
-        text: Text to parse.
-        count: Expected count of numbers.
-
-    Raises:
-        OptionError: If a part is not a finite number, or the count differs.
-    """
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) != count or not all(math.isfinite(value) for value in values):
-        raise OptionError(f"{flag} is {count} numbers with commas between, got '{text}'")
-    return values
-
-
-def _four_numbers(flag: str, text: str | None) -> tuple[float, float, float, float] | None:
-    if text is None:
-        return None
-    fx, fy, cx, cy = numbers(flag, text, 4)
-    return fx, fy, cx, cy
 
 
 def _setting(text: str) -> tuple[str, object]:

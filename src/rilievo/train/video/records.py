@@ -54,6 +54,9 @@ class VideoRecord:
         constant_abs_rel: AbsRel of a constant depth, likewise.
         best_step: Step with the least error on the held-out targets: folder ``best``.
         best_error: Error of that step.
+        start_error: Error of the weights that the run started from, where ``keep_best`` is set.
+        kept_start: Whether the run's weights are those of the start, since no others fit the
+            held-out targets better.
         sequences: Facts of each sequence.
         focal_factors: Factors of fx and fy that were learned for all sequences; None where they
             were not refined.
@@ -83,6 +86,8 @@ class VideoRecord:
     constant_abs_rel: float | None = None
     best_step: int | None = None
     best_error: float | None = None
+    start_error: float | None = None
+    kept_start: bool = False
     sequences: tuple[SequenceFacts, ...]
     focal_factors: tuple[float, float] | None = None
     warnings: tuple[str, ...]
@@ -101,6 +106,11 @@ class VideoRecord:
             found.append(
                 f"nothing was learned: neighbours warped by depth and motion ({warped:.4f}) fit no "
                 f"better than neighbours as they are ({still:.4f})"
+            )
+        if self.kept_start:
+            found.append(
+                "the start is kept: no weights of the run fit the held-out frames clearly better "
+                f"than those it started from (photometric error {self.start_error:.4f})"
             )
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant:

@@ -27,11 +27,11 @@ from rilievo.train.video.devices import make_fabric
 from rilievo.train.video.embedded_start import start_from_embedded
 from rilievo.train.video.footage_defaults import EMBEDDED_STARTS
 from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
-from rilievo.train.video.guide import FOLDER as MOTIONS
 from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.log import LOGS
 from rilievo.train.video.loop import BEST, Loop
+from rilievo.train.video.motion_files import FOLDER as MOTIONS
 from rilievo.train.video.records import RECORD, VideoRecord, read_record
 from rilievo.train.video.sources import list_sequences
 

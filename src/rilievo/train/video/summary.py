@@ -35,6 +35,7 @@ def summarise(
     steps, scores = _last(run / STEPS), _last(run / VALIDATIONS)
     factors = _factors(learner)
     validated = math.isfinite(state.best_error)
+    keeps = learner.config.keep_best
     return VideoRecord(
         targets=len(frames.training),
         held_out=len(frames.held_out),
@@ -54,6 +55,8 @@ def summarise(
         constant_abs_rel=scores.get("constant_abs_rel"),
         best_step=state.best_step if validated else None,
         best_error=state.best_error if validated else None,
+        start_error=_start_error(run) if keeps else None,
+        kept_start=keeps and validated and state.best_step == 0,
         sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
         focal_factors=factors,
         warnings=_warnings(run / WARNINGS),
@@ -90,6 +93,12 @@ def _last(table: Path) -> dict[str, float]:
     rows = _rows(table)
     numbers = {name: float(cell) for name, cell in rows[-1].items()} if rows else {}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _start_error(run: Path) -> float | None:
+    """Error of the first validation, which is that of the start."""
+    rows = _rows(run / VALIDATIONS)
+    return float(rows[0]["warp_error"]) if rows else None
 
 
 def _warnings(table: Path) -> tuple[str, ...]:
