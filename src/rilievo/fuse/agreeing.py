@@ -10,12 +10,19 @@ A view keeps one factor where the correction does not make it look more like its
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from rilievo.fuse.neighbours import NEIGHBOURS, Agreement, agreement, neighbours_of
+from rilievo.fuse.neighbours import (
+    AGREEING,
+    COMPARED,
+    SWEPT,
+    Agreement,
+    agreement,
+    neighbours_of,
+)
 from rilievo.fuse.sweep import Grey, correlations, grey_of, opencv, peaks
 from rilievo.fuse.view import View
 
@@ -84,9 +91,7 @@ def clip_scale(views: Sequence[View]) -> float | None:
     return float(np.exp(middle + _CLIP[best]))
 
 
-def _alike(
-    views: Sequence[View], index: int, step: int, middle: float
-) -> Float64[np.ndarray, "k"]:
+def _alike(views: Sequence[View], index: int, step: int, middle: float) -> Float64[np.ndarray, "k"]:
     """Mean correlation of a view with one later view, for each factor of the clip."""
     if index + step >= len(views):
         return np.zeros(len(_CLIP))
@@ -108,13 +113,13 @@ def agreed(
     """
     scaled = [view.with_depth(view.depth * np.float32(scale)) for view in views]
     around = [
-        [each.index for each in neighbours_of(scaled, index)][:NEIGHBOURS]
+        [each.index for each in neighbours_of(scaled, index)][:COMPARED]
         for index in range(len(scaled))
     ]
     before = _compared(scaled, around)
     found = []
     for index, view in enumerate(scaled):
-        found.append(_corrected(view, [scaled[other] for other in around[index]]))
+        found.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
         report(index + 1, len(scaled))
     moved = [
         view.with_depth(view.depth * np.exp(each.logs))
@@ -141,8 +146,8 @@ def _compared(views: Sequence[View], around: Sequence[Sequence[int]]) -> list[Ag
 
 
 def _trusted(found: Agreement) -> np.ndarray:
-    """Pixels on which two neighbours agree, or all where fewer than two see them."""
-    return found.agreeing >= np.minimum(found.seeing, 2)
+    """Pixels on which enough neighbours agree: all of them where few see a point."""
+    return found.agreeing >= np.minimum(np.maximum(found.seeing, 1), AGREEING)
 
 
 def _median(values: Sequence[float]) -> float:

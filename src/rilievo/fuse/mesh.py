@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int32
 
 from rilievo.errors import InputError, needing
 from rilievo.fuse.volume import SIDE, Volume
+from rilievo.geometry.coloured_mesh import ColouredMesh
 
 _PART = 8
 """Blocks along the side of a part of space that is meshed at once."""
@@ -24,23 +25,6 @@ _SAME = 1 << 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FusedMesh:
-    """A coloured triangle mesh in the world frame.
-
-    Attributes:
-        points: Vertices, in the unit of the poses.
-        normals: Unit normals, towards the side from which the surface was seen.
-        colours: RGB of the vertices.
-        triangles: Numbers of their corners, counter-clockwise as seen from the side of the normals.
-    """
-
-    points: Float32[np.ndarray, "n 3"]
-    normals: Float32[np.ndarray, "n 3"]
-    colours: UInt8[np.ndarray, "n 3"]
-    triangles: Int32[np.ndarray, "m 3"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
     """The surface of one part: vertices in voxels from the origin, colours, triangles."""
 
@@ -49,7 +33,7 @@ class _Piece:
     triangles: Int32[np.ndarray, "m 3"]
 
 
-def mesh_of(volume: Volume, *, least_weight: float = 0.0, specks: float = 0.0) -> FusedMesh:
+def mesh_of(volume: Volume, *, least_weight: float = 0.0, specks: float = 0.0) -> ColouredMesh:
     """Extract the surface of a volume.
 
     Args:
@@ -70,7 +54,7 @@ def mesh_of(volume: Volume, *, least_weight: float = 0.0, specks: float = 0.0) -
     number[used] = np.arange(len(used), dtype=np.int32)
     triangles = number[triangles]
     points = (joined.points[used] * np.float32(volume.options.voxel)).astype(np.float32)
-    return FusedMesh(
+    return ColouredMesh(
         points=points,
         normals=_normals(points, triangles),
         colours=np.rint(joined.colours[used]).clip(0, 255).astype(np.uint8),
@@ -89,9 +73,7 @@ def _pieces(volume: Volume, least_weight: float) -> Iterator[_Piece]:
             yield piece
 
 
-def _piece(
-    volume: Volume, first: Int32[np.ndarray, "3"], least_weight: float
-) -> _Piece | None:
+def _piece(volume: Volume, first: Int32[np.ndarray, "3"], least_weight: float) -> _Piece | None:
     with needing("fusing a surface", "fuse"):
         from skimage.measure import marching_cubes
     side = _PART * SIDE + 1
@@ -122,9 +104,7 @@ def _piece(
     )
 
 
-def _cells(
-    distance: Float32[np.ndarray, "n n n"], truncation: float
-) -> Bool[np.ndarray, "n n n"]:
+def _cells(distance: Float32[np.ndarray, "n n n"], truncation: float) -> Bool[np.ndarray, "n n n"]:
     """Cells of eight known corners through which a surface goes, marked at their last corner."""
     low = high = distance
     for axis in range(3):
@@ -185,7 +165,7 @@ def _without_specks(
     ends = np.concatenate([a, b]), np.concatenate([b, c])
     edges = coo_matrix((np.ones(len(ends[0]), bool), ends), shape=(points, points))
     _, patch = connected_components(edges, directed=False)
-    of_triangle: Int64[np.ndarray, "m"] = np.asarray(patch, np.int64)[a]
+    of_triangle = np.asarray(patch, np.int64)[a]
     return triangles[np.bincount(of_triangle)[of_triangle] > share * len(triangles)]
 
 

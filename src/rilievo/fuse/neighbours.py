@@ -16,13 +16,18 @@ PARALLAX = 0.05
 much that surfaces look different."""
 LEAST_PARALLAX = 0.004
 """Parallax under which a neighbour says nothing about depth [share of the width]."""
-NEIGHBOURS = 4
+SWEPT = 4
+"""Number of neighbours whose pictures a view is compared with."""
+COMPARED = 8
+"""Number of neighbours whose depth a view's is compared with."""
+AGREEING = 3
+"""Number of those that must agree on a point."""
 _WINDOW = 40
 """Most views before and after a view that may be its neighbours."""
 _OVERLAP = 0.4
 """Least share of a view that its neighbour sees."""
 _GRID = 12
-_AGREEING = 0.04
+_AGREEING = 0.025
 """Relative difference of depth up to which two views agree on a point."""
 
 
@@ -86,7 +91,7 @@ def _pitch(places: Int64[np.ndarray, "n"]) -> float:
 
 
 def _parallax(sampled: View, other: View) -> float:
-    """Median displacement that the distance of two views causes; 0 where they overlap too little."""
+    """Median displacement due to the distance of two views; 0 where they overlap too little."""
     other_T_view = invert(other.world_T_cam) @ sampled.world_T_cam
     points = unproject(sampled.depth.astype(np.float64), sampled.K)
     moved = transform(other_T_view, points)
@@ -121,7 +126,7 @@ class Agreement:
 def agreement(view: View, others: Sequence[View]) -> Agreement:
     """Compare the depth of a view with that of others, in the unit of the poses."""
     agreeing, seeing = (np.zeros(view.depth.shape, np.int64) for _ in range(2))
-    differences: list[Float64[np.ndarray, "n"]] = []
+    differences: list[np.ndarray] = []
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
     for other in others:
         moved = invert(other.world_T_cam) @ view.world_T_cam

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int32, Int64
 
 from rilievo.errors import InputError, OptionError
 from rilievo.fuse.view import View
