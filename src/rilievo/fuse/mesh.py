@@ -17,7 +17,7 @@ from rilievo.geometry.coloured_mesh import ColouredMesh
 
 _PART = 8
 """Blocks along the side of a part of space that is meshed at once."""
-_STEEPEST = 2.5
+_STEEPEST = 3.5
 """Largest change of distance within a cell, in voxels along its diagonal: more is no surface, but
 the border between what a view saw in front and what another saw behind."""
 _SAME = 1 << 8

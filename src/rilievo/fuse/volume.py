@@ -27,7 +27,7 @@ VOXEL_BYTES = 14
 """Bytes of a voxel: distance and weight in 32 bits, three colours in 16."""
 _AT_ONCE = 512
 """Blocks that are updated together; bounds the memory of the update to about 20 MB."""
-_FIRST = 1024
+_FIRST = 256
 _REACH = 1 << 20
 """Blocks from the origin to the end of space along each axis."""
 
