@@ -84,6 +84,10 @@ COMMANDS: Mapping[str, Command] = {
         summary="where the camera of a clip went, by networks trained on video",
         module="rilievo.cli.trajectory",
     ),
+    "fuse": Command(
+        summary="one coloured surface from the frames of a clip",
+        module="rilievo.cli.fuse",
+    ),
     "app": Command(
         summary="a page in the browser: photograph in, depth and surface out",
         module="rilievo.cli.app",

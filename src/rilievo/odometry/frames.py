@@ -114,7 +114,7 @@ class ClipFrames:
             yield ClipFrame(
                 index=index,
                 name=file.name,
-                seconds=_seconds(file, self._sequence.numbers[index]),
+                seconds=seconds_of(file, self._sequence.numbers[index]),
                 pixels=None if broken else found,
                 problem=found if broken else None,
             )
@@ -163,7 +163,7 @@ def _data(clip: Path, poses: Path | None, camera: ClipCamera) -> VideoData:
     )
 
 
-def _seconds(file: Path, number: int) -> float:
+def seconds_of(file: Path, number: int) -> float:
     """Time from a file name with a decimal point, as in TUM; else the frame number."""
     said = numbers_of(file.stem) if "." in file.stem else None
     return said[0] if said and len(said) == 1 and np.isfinite(said[0]) else float(number)

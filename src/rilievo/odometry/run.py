@@ -139,7 +139,7 @@ def _walk(model: str | Path, frames: ClipFrames, options: TrajectoryOptions) -> 
     if not says_motion(Path(model)):
         loaded = load_model(model, device=options.device)
         return walk_by_depth(frames, loaded, options.stride)
-    with needing("estimating a trajectory", "video"):
+    with needing("estimating a trajectory", "train"):
         from rilievo.odometry.motion import load_motion
     return _walk_by_networks(
         frames, load_motion(Path(model), device=options.device), options.stride

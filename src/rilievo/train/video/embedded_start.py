@@ -22,7 +22,7 @@ def start_from_embedded(networks: VideoNetworks, name: str) -> None:
             f"'{networks.blueprint.encoder}'"
         )
     whole = SmallNet(EMBEDDED[encoder])
-    with needing(f"a start from '{name}'", "video"):
+    with needing(f"a start from '{name}'", "train"):
         import onnx  # noqa: F401
     read_exported(whole, embedded_file(name))
     take_weights(networks.depth.encoder, networks.depth.decoder, whole)

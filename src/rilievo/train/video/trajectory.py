@@ -111,7 +111,7 @@ def read_kitti_poses(path: Path) -> Float64[np.ndarray, "n 4 4"]:
     poses = np.zeros((len(rows), 4, 4))
     poses[:, :3] = np.reshape(rows, (-1, 3, 4))
     poses[:, 3, 3] = 1
-    _check_rotations(poses, path)
+    check_rotations(poses, path)
     return poses
 
 
@@ -155,11 +155,16 @@ def _matrix(path: Path) -> Float64[np.ndarray, "4 4"]:
     pose = np.array(rows, np.float64)
     if not np.isfinite(pose).all():
         return np.full((4, 4), np.nan)
-    _check_rotations(pose[None], path)
+    check_rotations(pose[None], path)
     return pose
 
 
-def _check_rotations(poses: Float64[np.ndarray, "n 4 4"], path: Path) -> None:
+def check_rotations(poses: Float64[np.ndarray, "n 4 4"], path: Path) -> None:
+    """Check that poses are rigid motions.
+
+    Raises:
+        InputError: If one is not; the message names the file and the pose.
+    """
     # No entry of a rotation is above 1: larger ones and NaN are wrong before they are multiplied.
     is_bounded = (np.abs(poses[:, :3, :3]) < 1 + _SQUARE).all(axis=(1, 2), keepdims=True)
     R = np.where(is_bounded & np.isfinite(poses).all(axis=(1, 2), keepdims=True), poses, 0)

@@ -1,0 +1,82 @@
+"""``rilievo fuse``."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import complain, printing
+from rilievo.fuse.options import FuseOptions, FuseRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
+    """A video or a folder of frames."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE")] = Path("place.glb")
+    """File to write: .glb (viewers, Blender) or .ply."""
+    options: Annotated[FuseOptions, tyro.conf.arg(name="")]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuse the frames of a clip into one surface.
+
+    Returns:
+        0 when it is written, 2 for wrong use, 130 when the user stopped it.
+    """
+    given = parse(
+        _Arguments,
+        arguments,
+        prog="rilievo fuse",
+        description="One coloured surface from the frames of a clip of something that stands still.",
+        examples=(
+            "rilievo fuse clip.mp4 -o place.glb",
+            "rilievo fuse frames/ --poses poses.txt --camera 535,535,320,240 -o place.ply",
+        ),
+    )
+    from rilievo.fuse.run import fuse_clip
+
+    with _Meter() as report:
+        record = fuse_clip(given.clip, given.output, given.options, report)
+    for note in record.notes:
+        complain(f"note: {note}")
+    with printing():
+        print("\n".join(_lines(record, given.output)))
+    return 0
+
+
+def _lines(record: FuseRecord, output: Path) -> Iterator[str]:
+    yield (
+        f"{record.frames} frames, {record.triangles:,} triangles, voxels of {record.voxel:.3g}, "
+        f"{record.volume_bytes / 1e6:.0f} MB of volume; unit: {record.unit}"
+    )
+    if record.disagreement is not None and record.disagreement_before is not None:
+        yield (
+            f"neighbouring frames disagree by {100 * record.disagreement:.1f} % of depth, with one "
+            f"scale for all by {100 * record.disagreement_before:.1f} %"
+        )
+    yield str(output)
+
+
+class _Meter:
+    """Progress of each step on one line of a terminal; nothing elsewhere."""
+
+    def __enter__(self) -> "_Meter":
+        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
+        return self
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Show how far a step is."""
+        if self._is_shown:
+            said = f"{done} of {total}" if total else f"{done}"
+            sys.stderr.write(f"\r\x1b[K{what}: {said} frames")
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

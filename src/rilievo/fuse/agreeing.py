@@ -1,0 +1,237 @@
+"""Depth of many views brought to agree: one scale for all, one a view, and a smooth correction.
+
+A network sees one frame at a time: each has its own scale, and errors that vary slowly over the
+picture. Neighbouring views measure both. First one factor for the whole clip takes depth to the
+unit of the poses. Then each view is swept (``sweep``) around its depth at half its size, and again
+at its size: peaks give log factors, which are smoothed with their clearness as weights. Where
+nothing is clear, as on a blank wall, the factor of the surroundings or of the view stands.
+
+A view keeps one factor where the correction does not make it look more like its neighbours.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from rilievo.fuse.neighbours import (
+    AGREEING,
+    COMPARED,
+    SWEPT,
+    Agreement,
+    agreement,
+    neighbours_of,
+)
+from rilievo.fuse.sweep import Grey, correlations, grey_of, opencv, peaks
+from rilievo.fuse.view import View
+
+_COARSE = np.linspace(-0.45, 0.45, 41)
+_FINE = np.linspace(-0.1, 0.1, 17)
+"""Log factors that are tried."""
+_CLIP = np.arange(-80, 81) * 0.1
+"""Log factors from depth to the unit of the poses, around that of a distance of twenty steps."""
+_CLEAR = 0.15
+_TRIED = 12
+_PULL = 1e-2
+"""Weight of the surroundings' factor, of a clear peak's."""
+_FEWEST = 0.02
+"""Share of a view that must be clear for its own scale to be taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreedViews:
+    """Views whose depth agrees.
+
+    Attributes:
+        views: Views with depth in the unit of the poses; pixels on which too few views agree do
+            not count.
+        scale: Factor from the depth of the views to the unit of the poses.
+        scales: Further factor of each view: the median of its correction.
+        before: Median relative difference of depth between neighbours with the one scale alone.
+        after: The same at the end.
+        kept: Number of views whose correction did not help, so that they have one factor.
+    """
+
+    views: tuple[View, ...]
+    scale: float
+    scales: Float64[np.ndarray, "n"]
+    before: float
+    after: float
+    kept: int
+
+
+Report = Callable[[int, int], None]
+
+
+def clip_scale(views: Sequence[View]) -> float | None:
+    """Find the factor from the depth of all views to the unit of their poses.
+
+    Returns:
+        The factor under which neighbours look most alike; None where no two views are far enough
+        apart, as of a camera that stands still or only turns.
+    """
+    places = np.stack([view.world_T_cam[:3, 3] for view in views])
+    depth = float(np.median([np.median(view.depth[view.valid]) for view in views]))
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    way = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
+    if way == 0:
+        return None
+    middle = np.log(20 * way / depth)
+    chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
+    total = np.zeros(len(_CLIP))
+    for index in dict.fromkeys(chosen.tolist()):
+        for step in (1, 3, 9):
+            total += _alike(views, index, step, middle)
+    if not total.any():
+        return None
+    best = int(total.argmax())
+    if total[best] - np.median(total) < 0.05 * max(1.0, float(np.abs(total).max())):
+        return None
+    return float(np.exp(middle + _CLIP[best]))
+
+
+def _alike(views: Sequence[View], index: int, step: int, middle: float) -> Float64[np.ndarray, "k"]:
+    """Mean correlation of a view with one later view, for each factor of the clip."""
+    if index + step >= len(views):
+        return np.zeros(len(_CLIP))
+    view, other = grey_of(views[index]).reduced(4), grey_of(views[index + step]).reduced(4)
+    depth = _resized(views[index].depth, view.values.shape)
+    found = correlations(view, [other], depth, middle + _CLIP, best=1)
+    return found.mean(axis=(1, 2)).astype(np.float64)
+
+
+def agreed(
+    views: Sequence[View], scale: float, report: Report = lambda done, total: None
+) -> AgreedViews:
+    """Bring the depth of views to agree with their neighbours.
+
+    Args:
+        views: Views in the order of time.
+        scale: Factor from their depth to the unit of their poses, see ``clip_scale``.
+        report: Called with the number of views done and their total.
+    """
+    scaled = [view.with_depth(view.depth * np.float32(scale)) for view in views]
+    around = [
+        [each.index for each in neighbours_of(scaled, index)][:COMPARED]
+        for index in range(len(scaled))
+    ]
+    before = _compared(scaled, around)
+    found = []
+    for index, view in enumerate(scaled):
+        found.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
+        report(index + 1, len(scaled))
+    moved = [
+        view.with_depth(view.depth * np.exp(each.logs))
+        for view, each in zip(scaled, found, strict=True)
+    ]
+    after = _compared(moved, around)
+    return AgreedViews(
+        views=tuple(
+            view.with_valid(_trusted(each)) for view, each in zip(moved, after, strict=True)
+        ),
+        scale=scale,
+        scales=np.array([np.exp(np.median(each.logs)) for each in found]),
+        before=_median([each.apart for each in before]),
+        after=_median([each.apart for each in after]),
+        kept=sum(each.is_one_factor for each in found),
+    )
+
+
+def _compared(views: Sequence[View], around: Sequence[Sequence[int]]) -> list[Agreement]:
+    return [
+        agreement(view, [views[other] for other in others])
+        for view, others in zip(views, around, strict=True)
+    ]
+
+
+def _trusted(found: Agreement) -> np.ndarray:
+    """Pixels on which enough neighbours agree: all of them where few see a point."""
+    return found.agreeing >= np.minimum(np.maximum(found.seeing, 1), AGREEING)
+
+
+def _median(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.median(known)) if known else float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Correction:
+    """Correction of one view.
+
+    Attributes:
+        logs: Log factor of each pixel.
+        is_one_factor: Whether it is the same everywhere.
+    """
+
+    logs: Float32[np.ndarray, "h w"]
+    is_one_factor: bool
+
+
+def _corrected(view: View, others: Sequence[View]) -> _Correction:
+    nothing = np.zeros(view.depth.shape, np.float32)
+    if not others:
+        return _Correction(logs=nothing, is_one_factor=True)
+    grey, around = grey_of(view), [grey_of(each) for each in others]
+    middle = _field(grey.reduced(2), [each.reduced(2) for each in around], view.depth, _COARSE, 4.0)
+    one = np.full_like(nothing, middle.median)
+    coarse = _resized(middle.logs, view.depth.shape)
+    fine = _field(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
+    logs = coarse + fine.logs
+    scores = [
+        float(correlations(grey, around, view.depth * np.exp(each), np.zeros(1)).mean())
+        for each in (nothing, one, logs)
+    ]
+    best = int(np.argmax(scores))
+    return _Correction(logs=(nothing, one, logs)[best], is_one_factor=best < 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    logs: Float32[np.ndarray, "h w"]
+    median: float
+
+
+def _field(
+    view: Grey,
+    others: Sequence[Grey],
+    depth: Float32[np.ndarray, "a b"],
+    logs: Float64[np.ndarray, "n"],
+    blur: float,
+    *,
+    towards: float | None = None,
+) -> _Field:
+    """Smooth log factors of a view at the size of ``view``.
+
+    Args:
+        view: The view.
+        others: Its neighbours.
+        depth: Depth of the view, at any size.
+        logs: Log factors to try.
+        blur: Standard deviation by which scores are blurred [px]; factors are by twice as much.
+        towards: Log factor where nothing is clear; the median of the clear ones if None.
+    """
+    cv2 = opencv()
+
+    def blurred(values: np.ndarray, sigma: float) -> Float32[np.ndarray, "h w"]:
+        return cv2.GaussianBlur(values, (0, 0), sigma)
+
+    scores = correlations(view, others, _resized(depth, view.values.shape), logs)
+    found, clear = peaks(np.stack([blurred(each, blur) for each in scores]), logs)
+    chosen = clear > _CLEAR
+    is_enough = np.count_nonzero(chosen) >= _FEWEST * chosen.size
+    median = float(np.median(found[chosen])) if is_enough else 0.0
+    base = np.float32(median if towards is None else towards)
+    weight = blurred(clear, 2 * blur)
+    smooth = (blurred(found * clear, 2 * blur) + _PULL * base) / (weight + np.float32(_PULL))
+    return _Field(logs=smooth.astype(np.float32), median=median)
+
+
+def _resized(
+    values: Float32[np.ndarray, "a b"], size: tuple[int, ...]
+) -> Float32[np.ndarray, "h w"]:
+    if values.shape == size:
+        return values
+    cv2 = opencv()
+    how = cv2.INTER_AREA if size[0] < values.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(values, (size[1], size[0]), interpolation=how)

@@ -1,0 +1,186 @@
+"""Views of a clip, collected frame by frame: pictures and depth at a small size, and poses."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from rilievo.errors import InputError
+from rilievo.fuse.depths import DepthOf
+from rilievo.fuse.footage import Footage
+from rilievo.fuse.options import FuseOptions
+from rilievo.fuse.poses import FrameKey, PoseFile
+from rilievo.fuse.view import View
+from rilievo.geometry.clip_motion import ClipTracker
+from rilievo.geometry.intrinsics import resize_K
+from rilievo.geometry.transforms import invert
+from rilievo.models.sampling import shrink
+from rilievo.types import DepthKind
+
+Report = Callable[[str, int, int | None], None]
+"""Function called with what is done, the number of frames done, and their total if it is known."""
+
+_FEWEST = 3
+_NAMED = 5
+"""Most frames that notes name; further ones are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Views of a clip.
+
+    Attributes:
+        views: Views with poses.
+        kind: Kind of their depth.
+        is_scaled: Whether their depth is in the unit of the poses, as the poses come from it.
+        left_out: Number of frames that were read and have no view.
+        notes: Warnings, one line each.
+    """
+
+    views: tuple[View, ...]
+    kind: DepthKind
+    is_scaled: bool
+    left_out: int
+    notes: tuple[str, ...]
+
+
+def small_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
+    """(height, width) of a frame whose longer side is at most ``side``."""
+    share = min(1.0, side / max(shape))
+    return max(16, round(share * shape[0])), max(16, round(share * shape[1]))
+
+
+def collect(
+    footage: Footage,
+    depth_of: DepthOf,
+    poses: PoseFile | None,
+    options: FuseOptions,
+    report: Report,
+) -> Collected:
+    """Read the frames of a clip, their depth and their poses.
+
+    Raises:
+        InputError: If fewer than three frames have depth and a pose.
+        MissingExtraError: If a package is not installed.
+    """
+    seen = _read(footage, depth_of, options, report, track=_is_tracked(footage, poses))
+    problems, notes = list(seen.problems), list(footage.notes)
+    if footage.fault is not None:
+        notes.append(footage.fault)
+    if seen.tracker is not None:
+        views, said = _tracked(seen)
+        notes += said
+    else:
+        views = _posed(seen, footage, poses)
+        without = len(seen.views) - len(views)
+        if without:
+            notes.append(f"{without} frames have no pose and are left out")
+    notes += [f"passed over: {each}" for each in problems[:_NAMED]]
+    if len(problems) > _NAMED:
+        notes.append(f"passed over: {len(problems) - _NAMED:,} more frames")
+    if len(views) < _FEWEST:
+        raise InputError(
+            f"{len(views)} of {len(seen.views) + len(problems)} frames have depth and a pose; "
+            f"fusing takes at least {_FEWEST}. {' '.join(notes)}"
+        )
+    return Collected(
+        views=tuple(views),
+        kind=seen.kind,
+        is_scaled=seen.tracker is not None,
+        left_out=len(seen.views) + len(problems) - len(views),
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    views: list[View]
+    keys: list[FrameKey]
+    kind: DepthKind
+    tracker: ClipTracker | None
+    problems: list[str]
+
+
+def _is_tracked(footage: Footage, poses: PoseFile | None) -> bool:
+    return poses is None and footage.poses_beside() is None
+
+
+def _read(
+    footage: Footage, depth_of: DepthOf, options: FuseOptions, report: Report, *, track: bool
+) -> _Read:
+    size = small_size(footage.shape, options.side)
+    K = resize_K(footage.camera.K, size=footage.shape, new_size=size)
+    stride = options.stride or max(1, math.ceil(footage.count / options.frames))
+    total = min(options.frames, math.ceil(footage.count / stride)) if footage.count else None
+    views: list[View] = []
+    keys: list[FrameKey] = []
+    problems: list[str] = []
+    kind, tracker = DepthKind.UP_TO_SCALE, ClipTracker(K) if track else None
+    for frame in footage.walk(stride):
+        if len(views) == options.frames:
+            continue  # a video is read to its end, since its poses may be one a frame
+        if frame.pixels is None:
+            problems.append(str(frame.problem))
+            continue
+        depth = depth_of(frame.key, frame.pixels, footage.camera, size)
+        if isinstance(depth, str):
+            problems.append(depth)
+            continue
+        kind, pixels = depth.kind, shrink(frame.pixels, size)
+        values = np.where(depth.valid, depth.values, np.float32(1))
+        view = View(
+            name=frame.key.name,
+            pixels=pixels,
+            depth=values.astype(np.float32),
+            valid=depth.valid,
+            K=K,
+            world_T_cam=np.eye(4),
+        )
+        if tracker is not None:
+            tracker.add(pixels, np.where(depth.valid, values, np.float32(np.nan)))
+        views.append(view)
+        keys.append(frame.key)
+        report("depth", len(views), total)
+    return _Read(views=views, keys=keys, kind=kind, tracker=tracker, problems=problems)
+
+
+def _posed(seen: _Read, footage: Footage, poses: PoseFile | None) -> list[View]:
+    if not seen.views:
+        return []
+    found: Float64[np.ndarray, "n 4 4"]
+    if poses is not None:
+        found = poses.of(seen.keys, footage.count)
+    else:
+        beside = footage.poses_beside()
+        assert beside is not None, "frames without known poses are tracked"
+        found = beside[[key.index for key in seen.keys]]
+    return [
+        view.with_pose(pose)
+        for view, pose in zip(seen.views, found, strict=True)
+        if np.isfinite(pose).all()
+    ]
+
+
+def _tracked(seen: _Read) -> tuple[list[View], list[str]]:
+    """Views of the longest part of a clip without a cut, with poses and scales from geometry."""
+    if not seen.views or seen.tracker is None:
+        return [], []
+    motion = seen.tracker.motion()
+    sizes = np.bincount(motion.parts)
+    longest = int(sizes.argmax())
+    chosen = np.flatnonzero(motion.parts == longest)
+    notes = []
+    if len(sizes) > 1:
+        first, last = seen.views[chosen[0]].name, seen.views[chosen[-1]].name
+        notes.append(
+            f"the camera's motion is lost {len(sizes) - 1} times, as at a cut, a blank wall or in "
+            f"a crowd: only the longest part is fused, {first} to {last} ({len(chosen)} frames of "
+            f"{len(seen.views)})"
+        )
+    views = []
+    for index in chosen:
+        view = seen.views[index].with_pose(invert(motion.cam_T_world[index]))
+        views.append(view.with_depth(view.depth * np.float32(motion.scales[index])))
+    return views, notes

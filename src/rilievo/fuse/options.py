@@ -1,0 +1,138 @@
+"""Options of fusing a clip, and the record of what was done."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rilievo.errors import OptionError
+
+FORMAT = "rilievo-fuse/1"
+LARGEST_MEMORY = 64.0
+
+
+class Agree(StrEnum):
+    """How far the depth of frames is changed to agree with that of their neighbours."""
+
+    FULL = "full"
+    """A scale and a smooth correction of each frame; points on which few frames agree are left
+    out."""
+    SCALE = "scale"
+    """One scale for all frames, and no other change."""
+    NONE = "none"
+    """No change: depth is in the unit of the poses already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseOptions:
+    """Options of fusing a clip."""
+
+    model: str = ""
+    """Model that gives depth: a name that 'rilievo models' lists, a file or a folder."""
+    quality: str | None = None
+    """A word in place of a model: fast, good or best."""
+    depth: Path | None = None
+    """Folder of depth files, one a frame, in place of a model: those of 'rilievo predict', or
+    16-bit PNG, TIFF and npy."""
+    depth_unit: float = 0.001
+    """Metres of one count of whole-number depth files."""
+    poses: Path | None = None
+    """Poses of the frames: a KITTI or TUM file, COLMAP's images.txt or its folder, transforms.json,
+    or 'auto' for a file beside the frames; by default the camera's motion is estimated."""
+    camera: tuple[float, float, float, float] | None = None
+    """Intrinsics fx, fy, cx, cy [px] at the frames' own size."""
+    camera_file: Path | None = None
+    """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
+    fov: float | None = None
+    """Horizontal field of view [degrees], where nothing better is known."""
+    frames: int = 240
+    """Largest number of frames that are fused, evenly spread over the clip."""
+    stride: int | None = None
+    """Use every Nth frame; by default as many as --frames allows."""
+    side: int = 320
+    """Longer side [px] at which frames are fused."""
+    agree: Agree = Agree.FULL
+    """Change of depth so that frames agree: full, scale or none."""
+    voxel: float | None = None
+    """Side of a voxel in the unit of the result; by default 1/128 of the median depth."""
+    farthest: float | None = None
+    """Depth beyond which nothing is fused; by default three times the median depth."""
+    memory: float = 1.0
+    """Limit of the volume's memory [GB]; an automatic voxel grows to fit."""
+    overwrite: bool = False
+    """Replace the result of an earlier run."""
+
+    def __post_init__(self) -> None:
+        for name, value, least, most in (
+            ("frames", self.frames, 2, 2000),
+            ("side", self.side, 64, 1280),
+        ):
+            if not least <= value <= most:
+                raise OptionError(f"{name} is {least} to {most}, got {value}")
+        if self.stride is not None and self.stride < 1:
+            raise OptionError(f"stride is 1 or more, got {self.stride}")
+        for name, length in (
+            ("voxel", self.voxel),
+            ("farthest", self.farthest),
+            ("depth_unit", self.depth_unit),
+        ):
+            if length is not None and not 0 < length < math.inf:
+                raise OptionError(f"{name} is a positive length, got {length:g}")
+        if not 0.01 <= self.memory <= LARGEST_MEMORY:
+            raise OptionError(f"memory is 0.01 to {LARGEST_MEMORY:g} GB, got {self.memory:g}")
+        if self.depth is not None and (self.model or self.quality is not None):
+            raise OptionError("depth files and a model do not go together: give one")
+        if self.model and self.quality is not None:
+            raise OptionError("quality and model do not go together: give one")
+        if sum(each is not None for each in (self.camera, self.camera_file, self.fov)) > 1:
+            raise OptionError("camera, camera_file and fov do not go together: give one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseRecord:
+    """Contents of the JSON beside a fused surface.
+
+    Attributes:
+        format: Format and version of the file.
+        file: Name of the surface's file.
+        clip: Path of the clip.
+        depth: Model or folder of depth.
+        poses: File of the poses; "estimated" where there was none.
+        unit: Unit of the surface: "metre", "that of the poses" or "arbitrary".
+        axes: Axes of the surface.
+        frames: Number of frames fused.
+        left_out: Number of frames read but not fused.
+        voxel: Side of a voxel.
+        blocks: Number of blocks of 8 x 8 x 8 voxels.
+        volume_bytes: Memory of the volume.
+        points: Number of vertices.
+        triangles: Number of triangles.
+        scale: Factor from the depth of all frames to the unit of the surface.
+        scales: Further factor of each fused frame.
+        names: Names of the fused frames.
+        disagreement_before: Median relative difference of depth between neighbouring frames with
+            one scale; None where it is unknown.
+        disagreement: The same as fused.
+        notes: Warnings, one line each.
+    """
+
+    format: str = FORMAT
+    file: str
+    clip: str
+    depth: str
+    poses: str
+    unit: str
+    axes: str
+    frames: int
+    left_out: int
+    voxel: float
+    blocks: int
+    volume_bytes: int
+    points: int
+    triangles: int
+    scale: float
+    scales: tuple[float, ...]
+    names: tuple[str, ...]
+    disagreement_before: float | None = None
+    disagreement: float | None = None
+    notes: tuple[str, ...] = ()
