@@ -1,5 +1,6 @@
-"""Tests of the pinned requirements: the core's dependencies with hashes, and no address."""
+"""Tests of what pyproject.toml asks for: the core's pins with hashes, and the extras."""
 
+import ast
 import re
 import tomllib
 from importlib.metadata import requires
@@ -42,3 +43,25 @@ def test_what_a_pinned_package_needs_is_pinned_too() -> None:
 
 def test_no_address_stands_in_it() -> None:
     assert not re.search("://|index-url|find-links", TEXT)
+
+
+def test_every_extra_that_the_source_names_exists() -> None:
+    """The second argument of two calls, the keyword ``extra`` of records, and a constant."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named: dict[str, str] = {}
+    for path in [*ROOT.glob("src/rilievo/**/*.py"), *ROOT.glob("scenes/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            values: list[ast.expr] = []
+            if isinstance(node, ast.Call):
+                values = [each.value for each in node.keywords if each.arg == "extra"]
+                if getattr(node.func, "id", None) in ("needing", "MissingExtraError"):
+                    values += node.args[1:2]
+            elif isinstance(node, ast.Assign):
+                names = {getattr(each, "id", None) for each in node.targets}
+                values = [node.value] if names & {"EXTRA", "_EXTRA"} else []
+            for each in values:
+                if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                    named[each.value] = f"{path.name}:{each.lineno}"
+    assert {"video", "models", "train"} <= set(named)
+    extras = project["optional-dependencies"]
+    assert not {extra: place for extra, place in named.items() if extra not in extras}

@@ -14,7 +14,7 @@ from rilievo.models.paid import PaidModel
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
-from rilievo.predicting.run import load, make_ready, predict_jobs, refined
+from rilievo.predicting.run import load, make_ready, predict_jobs, refined_by
 from rilievo.predicting.summary import Tally
 
 
@@ -128,14 +128,7 @@ class Told(Tally):
 def _loaded(options: PredictOptions) -> Model:
     model = load(options)
     refuse_paid(model)
-    return refined(
-        model,
-        flip=options.flip,
-        tile=options.tile,
-        sharp=options.sharp == "on",
-        vanishing_points=options.vanishing_points,
-        trim=options.trim == "on",
-    )
+    return refined_by(options, model)
 
 
 def refuse_paid(model: Model) -> None:

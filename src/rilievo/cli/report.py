@@ -10,11 +10,9 @@ import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
+from rilievo.cli.tables import fault_lines
 from rilievo.views.gallery.report import Reported, write_gallery
 from rilievo.views.options import SourceOptions
-
-LISTED = 5
-"""Faults of one sort that are printed; the page has all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +55,4 @@ def main(arguments: Sequence[str]) -> int:
 def _lines(reported: Reported) -> Iterator[str]:
     models = ", ".join(reported.models) or "no model"
     yield f"{reported.images} images, {models}: {reported.page}"
-    for what, lines in (
-        ("images that cannot be shown", reported.failed),
-        ("predictions that cannot be shown", reported.faults),
-    ):
-        if lines:
-            yield f"{len(lines)} {what}:"
-            yield from (f"  {line}" for line in lines[:LISTED])
-        if len(lines) > LISTED:
-            yield f"  ... and {len(lines) - LISTED} more"
+    yield from fault_lines(reported.failed, reported.faults)

@@ -1,6 +1,9 @@
 """Tables of text for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+_LISTED = 5
+"""Faults of one sort that are printed."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -12,3 +15,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def fault_lines(images: Sequence[str], predictions: Sequence[str]) -> Iterator[str]:
+    """Lines about the images and the predictions that cannot be shown, the first few of each."""
+    for what, lines in (
+        ("images that cannot be shown", images),
+        ("predictions that cannot be shown", predictions),
+    ):
+        if lines:
+            yield f"{len(lines)} {what}:"
+            yield from (f"  {line}" for line in lines[:_LISTED])
+        if len(lines) > _LISTED:
+            yield f"  ... and {len(lines) - _LISTED} more"

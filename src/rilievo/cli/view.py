@@ -9,11 +9,9 @@ import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
+from rilievo.cli.tables import fault_lines
 from rilievo.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.views.options import SourceOptions, ViewOptions
-
-LISTED = 5
-"""Faults of one sort that are printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +55,7 @@ def _lines(viewed: Viewed) -> Iterator[str]:
     models = ", ".join(viewed.models) or "no model"
     yield f"FiftyOne dataset '{viewed.name}': {viewed.images} images, {models}"
     yield from (f"saved view: {name}" for name in viewed.views)
-    for what, lines in (
-        ("images that cannot be shown", viewed.failed),
-        ("predictions that cannot be shown", viewed.faults),
-    ):
-        if lines:
-            yield f"{len(lines)} {what}:"
-            yield from (f"  {line}" for line in lines[:LISTED])
-        if len(lines) > LISTED:
-            yield f"  ... and {len(lines) - LISTED} more"
+    yield from fault_lines(viewed.failed, viewed.faults)
     if viewed.exported is not None:
         yield f"exported to {viewed.exported}"
     yield f"its pictures: {viewed.folder}; keep them as long as the dataset"

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32
 
-from rilievo.datasets.base import Dataset, Request
+from rilievo.datasets.base import Request
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, walk
+from rilievo.datasets.files import found_in, walk
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.listing import listing
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.stored_normals import NormalAxes, normals_of_stored
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 # intrinsics.txt of the development kit, whose principal point (512, 384) has its origin at the
@@ -39,7 +39,7 @@ class _View:
     normals: Path | None
 
 
-class Diode(Dataset):
+class Diode(PhotoFiles[_View]):
     """Validation or training split of DIODE: indoors, outdoors or both."""
 
     card = DatasetCard(
@@ -92,20 +92,12 @@ class Diode(Dataset):
         for each in places:
             found |= _views(folder, each, with_normals=request.variant == "normals")
         chosen = listing(found, request)
-        self._views = chosen.entries
+        self._files = chosen.entries
         self.ids, self.absent = tuple(chosen.entries), chosen.absent
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph."""
-        return read_photo(self._view(id).image, own_depth=False).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return self._view(id).image
 
     def truth(self, id: str) -> Truth:
         """Depth where the mask is 1, and normals in the variant ``normals``."""
-        view = self._view(id)
+        view = self._entry(id)
         with np.errstate(over="ignore", invalid="ignore"):
             depth = read_map(view.depth).astype(np.float32)
         mask = read_map(view.mask)
@@ -127,9 +119,6 @@ class Diode(Dataset):
             normals_valid=normals_valid,
             camera=Camera(K=_K),
         )
-
-    def _view(self, id: str) -> _View:
-        return find_entry(self._views, id, self.request.root)
 
 
 def _views(folder: Path, place: str, *, with_normals: bool) -> dict[str, _View]:

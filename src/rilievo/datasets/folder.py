@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float64
 
-from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.base import Absent, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, text_lines
+from rilievo.datasets.files import found_in, text_lines
 from rilievo.datasets.folder_layout import (
     FILE_NAME,
     SPLITS,
@@ -22,13 +22,13 @@ from rilievo.datasets.folder_layout import (
 )
 from rilievo.datasets.intrinsics_file import pinhole_K, read_K
 from rilievo.datasets.patterns import expected_path, files_by_id
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.stored_depth import depth_of_stored, sky_of_stored
 from rilievo.datasets.stored_normals import normals_of_stored
 from rilievo.errors import InputError, OptionError
 from rilievo.geometry.intrinsics import resize_K
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map, read_numbers
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 
@@ -42,7 +42,7 @@ class _Files:
     valid: Path | None
 
 
-class Folder(Dataset):
+class Folder(PhotoFiles[_Files]):
     """Photographs and ground truth from the user's own folder."""
 
     card = DatasetCard(
@@ -91,14 +91,6 @@ class Folder(Dataset):
             "cx: 319.5, cy: 239.5}'"
         )
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, upright, RGB."""
-        return read_photo(self._entry(id).image, own_depth=False).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return self._entry(id).image
-
     def truth(self, id: str) -> Truth:
         """Depth and normals, as far as the folder has them."""
         files, layout = self._entry(id), self._layout
@@ -132,9 +124,6 @@ class Folder(Dataset):
         names = self._layout.scene
         # "." names the scene where the whole folder is one clip.
         return None if names is None else "/".join(id.split("/")[:-1][:names]) or "."
-
-    def _entry(self, id: str) -> _Files:
-        return find_entry(self._files, id, self.request.root)
 
     def _asked(self, layout: FolderLayout, described: Path) -> tuple[str, ...] | None:
         """Ids of the list file or split; None for all images."""

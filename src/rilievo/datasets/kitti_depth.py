@@ -5,14 +5,12 @@ Uhrig, Schneider, Schneider, Franke, Brox and Geiger, "Sparsity Invariant CNNs",
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
-from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.base import Request, checked_ids
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, names_in, read_counts
+from rilievo.datasets.files import names_in, read_counts
 from rilievo.datasets.intrinsics_file import read_intrinsics
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera
 from rilievo.datasets.kitti_layout import (
@@ -23,8 +21,7 @@ from rilievo.datasets.kitti_layout import (
     selected_files,
 )
 from rilievo.datasets.kitti_lists import COUNTS, DRIVE_NAME
-from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.types import Camera, Truth
 
 _STEPS_A_METRE = 256
@@ -39,7 +36,7 @@ _SPLITS: Mapping[str, Callable[[Request], list[DepthFiles]]] = {
 }
 
 
-class KittiDepth(Dataset):
+class KittiDepth(PhotoFiles[DepthFiles]):
     """KITTI annotated depth; ``kitti_raw`` has the single scans that older papers score with."""
 
     card = DatasetCard(
@@ -84,37 +81,17 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         files = _SPLITS[request.split](request)
         where = str(request.list_file or request.root)
         self._listed = checked_ids([each.id for each in files], where)
-        self._files: dict[str, DepthFiles] = {}
-        absent: list[Absent] = []
-        names = cache(names_in)
-        for each in files:
-            needed = [path for path in (each.image, each.depth, each.intrinsics) if path]
-            missing = next((path for path in needed if path.name not in names(path.parent)), None)
-            if missing is None:
-                self._files[each.id] = each
-            else:
-                absent.append(Absent(id=each.id, reason=f"{printable(missing)} is missing"))
-        self.ids = tuple(self._files)
-        self.absent = tuple(absent)
+        absent = self._keep_present(
+            {each.id: each for each in files},
+            lambda each: (each.image, each.depth, each.intrinsics),
+            cache(names_in),
+        )
+        self.ids, self.absent = tuple(self._files), tuple(absent)
 
     @property
     def listed(self) -> tuple[str, ...]:
         """Ids of the whole list, in its order."""
         return self._listed
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, RGB.
-
-        Raises:
-            InputError: If its file is broken.
-        """
-        return read_photo(
-            find_entry(self._files, id, self.request.root).image, own_depth=False
-        ).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return find_entry(self._files, id, self.request.root).image
 
     def truth(self, id: str) -> Truth:
         """Annotated depth, and the camera where it is known.
@@ -122,7 +99,7 @@ rgb/NAME.png, depth/NAME.png               split 'pairs': both by one name, as d
         Raises:
             InputError: If a file is broken.
         """
-        files = find_entry(self._files, id, self.request.root)
+        files = self._entry(id)
         stored = read_counts(files.depth)
         height, width = stored.shape
         return Truth(

@@ -6,11 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
-from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.base import Request, checked_ids
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, names_in
+from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.kitti_calibration import (
     CAMERA_FILE,
     LASER_FILE,
@@ -25,10 +24,10 @@ from rilievo.datasets.kitti_lists import (
     listed_frames,
     picture_of,
 )
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.velodyne import PROJECTIONS, read_velodyne
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
 from rilievo.types import Truth
 
 
@@ -49,7 +48,7 @@ class _Files:
     day: Path
 
 
-class KittiRaw(Dataset):
+class KittiRaw(PhotoFiles[_Files]):
     """KITTI raw, synchronised and rectified; ``kitti_depth`` has denser depth made from it."""
 
     card = DatasetCard(
@@ -89,45 +88,28 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         frames = _frames(request)
         where = str(request.list_file or request.root)
         self._listed = checked_ids([frame.id for frame in frames], where)
-        self._files: dict[str, _Files] = {}
-        absent: list[Absent] = []
         names = cache(names_in)
+        files = {}
         for frame in frames:
             day = request.root / frame.date
             scans = day / frame.drive / "velodyne_points" / "data"
-            files = _Files(
+            files[frame.id] = _Files(
                 frame=frame,
                 image=picture_of(frame, request.root, names),
                 scan=scans / f"{frame.index}.bin",
                 day=day,
             )
-            needed = (files.image, files.scan, day / CAMERA_FILE, day / LASER_FILE)
-            missing = next((path for path in needed if path.name not in names(path.parent)), None)
-            if missing is None:
-                self._files[frame.id] = files
-            else:
-                absent.append(Absent(id=frame.id, reason=f"{printable(missing)} is missing"))
-        self.ids = tuple(self._files)
-        self.absent = tuple(absent)
+        absent = self._keep_present(
+            files,
+            lambda each: (each.image, each.scan, each.day / CAMERA_FILE, each.day / LASER_FILE),
+            names,
+        )
+        self.ids, self.absent = tuple(self._files), tuple(absent)
 
     @property
     def listed(self) -> tuple[str, ...]:
         """Ids of the whole list, in its order."""
         return self._listed
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, RGB.
-
-        Raises:
-            InputError: If its file is broken.
-        """
-        return read_photo(
-            find_entry(self._files, id, self.request.root).image, own_depth=False
-        ).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return find_entry(self._files, id, self.request.root).image
 
     def truth(self, id: str) -> Truth:
         """Depth of the scan, projected by the variant's rule, and the camera.
@@ -135,7 +117,7 @@ splits/eigen/test_files.txt              the list of a split (of Monodepth2's re
         Raises:
             InputError: If the scan or a calibration is broken.
         """
-        files = find_entry(self._files, id, self.request.root)
+        files = self._entry(id)
         camera = read_camera(files.day, files.frame.camera)
         project = PROJECTIONS[self.request.variant]
         points = read_velodyne(files.scan)

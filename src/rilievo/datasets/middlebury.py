@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 
-from rilievo.datasets.base import Dataset, Request
+from rilievo.datasets.base import Request
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, text_lines, walk
+from rilievo.datasets.files import found_in, text_lines, walk
 from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.listing import listing
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 _LONGEST = 1e6
@@ -44,7 +44,7 @@ class _Calibration:
     doffs: float
 
 
-class Middlebury(Dataset):
+class Middlebury(PhotoFiles[_Scene]):
     """Middlebury 2014: the left image of every scene."""
 
     card = DatasetCard(
@@ -79,20 +79,12 @@ class Middlebury(Dataset):
                 f"scene of Middlebury 2014 does; it holds {found_in(request.root)}"
             )
         chosen = listing(found, request)
-        self._scenes = chosen.entries
+        self._files = chosen.entries
         self.ids, self.absent = tuple(chosen.entries), chosen.absent
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The left image."""
-        return read_photo(self._scene(id).image, own_depth=False).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return self._scene(id).image
 
     def truth(self, id: str) -> Truth:
         """Depth of the left camera: f · baseline / (disparity + doffs)."""
-        scene = self._scene(id)
+        scene = self._entry(id)
         calibration = _read_calibration(scene.calibration)
         # A signalling NaN in the file counts as unknown too.
         with np.errstate(invalid="ignore"):
@@ -109,9 +101,6 @@ class Middlebury(Dataset):
             depth_valid=valid,
             camera=Camera(K=calibration.K),
         )
-
-    def _scene(self, id: str) -> _Scene:
-        return find_entry(self._scenes, id, self.request.root)
 
 
 def _scenes(root: Path) -> dict[str, _Scene]:

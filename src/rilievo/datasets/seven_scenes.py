@@ -11,12 +11,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8, UInt16
+from jaxtyping import Float64, UInt16
 
-from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.base import Absent, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.files import (
-    find_entry,
     found_in,
     names_in,
     numbers_of,
@@ -25,9 +24,9 @@ from rilievo.datasets.files import (
     text_lines,
 )
 from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 _SHAPE = (480, 640)
@@ -56,7 +55,7 @@ class _Frame:
     pose: Path
 
 
-class SevenScenes(Dataset):
+class SevenScenes(PhotoFiles[_Frame]):
     """7-Scenes: all scenes, a single one, or a bare folder of frames."""
 
     card = DatasetCard(
@@ -95,31 +94,10 @@ redkitchen/                     a scene; give it, the folder that has several, o
         self.request = request
         names = cache(names_in)
         ids, absent = _wanted(request)
-        self._frames: dict[str, _Frame] = {}
-        for id in checked_ids(ids, str(request.list_file or request.root)):
-            frame = _frame(request.root, id, names)
-            needed = (frame.image, frame.depth)
-            missing = next((path for path in needed if path.name not in names(path.parent)), None)
-            if missing is None:
-                self._frames[id] = frame
-            else:
-                absent.append(Absent(id=id, reason=f"{printable(missing)} is missing"))
-        self.ids = tuple(self._frames)
-        self.absent = tuple(absent)
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, RGB.
-
-        Raises:
-            InputError: If its file is broken.
-        """
-        return read_photo(
-            find_entry(self._frames, id, self.request.root).image, own_depth=False
-        ).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return find_entry(self._frames, id, self.request.root).image
+        wanted = checked_ids(ids, str(request.list_file or request.root))
+        frames = {id: _frame(request.root, id, names) for id in wanted}
+        absent += self._keep_present(frames, lambda frame: (frame.image, frame.depth), names)
+        self.ids, self.absent = tuple(self._files), tuple(absent)
 
     def truth(self, id: str) -> Truth:
         """Depth and camera of the variant, and the pose if there is one.
@@ -127,7 +105,7 @@ redkitchen/                     a scene; give it, the folder that has several, o
         Raises:
             InputError: If a file is broken.
         """
-        frame = find_entry(self._frames, id, self.request.root)
+        frame = self._entry(id)
         stored = read_counts(frame.depth)
         if stored.shape != _SHAPE:
             raise InputError(

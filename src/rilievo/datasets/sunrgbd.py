@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import Float32, UInt16
 
-from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.base import Absent, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
 from rilievo.datasets.files import (
-    find_entry,
     found_in,
     names_in,
     read_counts,
@@ -20,9 +19,9 @@ from rilievo.datasets.files import (
 )
 from rilievo.datasets.intrinsics_file import read_intrinsics
 from rilievo.datasets.mat_file import read_mat
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 _SENSORS = ("kv1", "kv2", "realsense", "xtion")
@@ -66,7 +65,7 @@ def metres_of(stored: UInt16[np.ndarray, "h w"], coding: DepthCoding) -> Float32
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
     folder: Path
-    photo: Path
+    image: Path
     depth: Path
 
 
@@ -78,7 +77,7 @@ class _Tree:
     splits: Sequence[Path]
 
 
-class SunRgbd(Dataset):
+class SunRgbd(PhotoFiles[_Frame]):
     """Frames of the original tree, or of a part of it, with ids such as ``kv1/NYUdata/NYU0001``.
 
     If the path does not name the sensor, as with a single frame's folder, ids are relative to the
@@ -135,22 +134,12 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
                 frames[id] = frame
             else:
                 absent.append(frame)
-        self._frames = frames
+        self._files = frames
         self.ids, self.absent = tuple(frames), tuple(absent)
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, RGB."""
-        return read_photo(
-            find_entry(self._frames, id, self.request.root).photo, own_depth=False
-        ).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return find_entry(self._frames, id, self.request.root).photo
 
     def truth(self, id: str) -> Truth:
         """Depth [m] as stored, without a cap; intrinsics where the frame has them."""
-        frame = find_entry(self._frames, id, self.request.root)
+        frame = self._entry(id)
         stored = read_counts(frame.depth)
         depth = metres_of(stored, coding_of(stored))
         camera = _camera(frame.folder / "intrinsics.txt")
@@ -162,7 +151,7 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         Raises:
             InputError: If the depth file is broken.
         """
-        return coding_of(read_counts(find_entry(self._frames, id, self.request.root).depth))
+        return coding_of(read_counts(self._entry(id).depth))
 
 
 def _tree(root: Path) -> _Tree:
@@ -285,7 +274,7 @@ def _frame(id: str, folder: Path | None, depth_folder: str) -> _Frame | Absent:
             where = printable(folder / name)
             return Absent(id=id, reason=f"{where} has {how_many}, where one is expected")
         found.append(folder / name / files[0])
-    return _Frame(folder=folder, photo=found[0], depth=found[1])
+    return _Frame(folder=folder, image=found[0], depth=found[1])
 
 
 def _camera(path: Path) -> Camera | None:

@@ -10,11 +10,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 
-from rilievo.datasets.base import Absent, Dataset, Request, checked_ids
+from rilievo.datasets.base import Absent, Request, checked_ids
 from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.files import find_entry, found_in, names_in, read_counts, scene_of
+from rilievo.datasets.files import found_in, names_in, read_counts, scene_of
+from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.tum_sequence import (
     MAX_SECONDS,
     Stamped,
@@ -27,7 +28,6 @@ from rilievo.datasets.tum_sequence import (
 )
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
 _STEPS_A_METRE = 5000
@@ -65,7 +65,7 @@ class _Recording:
     trajectory: Trajectory | None
 
 
-class Tum(Dataset):
+class Tum(PhotoFiles[_Frame]):
     """TUM RGB-D: one sequence, or a folder of sequences."""
 
     card = DatasetCard(
@@ -102,7 +102,7 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         frames = list(_frames(request))
         checked_ids([frame.id for frame in frames], str(request.list_file or request.root))
         names = cache(names_in)
-        self._frames: dict[str, _Frame] = {}
+        files: dict[str, _Frame] = {}
         absent: list[Absent] = []
         for frame in frames:
             needed = (frame.image, frame.depth)
@@ -115,23 +115,9 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
                 reason = f"no depth less than {MAX_SECONDS:g} s away is left for it"
                 absent.append(Absent(id=frame.id, reason=reason))
             else:
-                self._frames[frame.id] = frame
-        self.ids = tuple(self._frames)
-        self.absent = tuple(absent)
-
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, RGB.
-
-        Raises:
-            InputError: If its file is broken.
-        """
-        return read_photo(
-            find_entry(self._frames, id, self.request.root).image, own_depth=False
-        ).pixels
-
-    def photo_file(self, id: str) -> Path:
-        """The photograph's own file."""
-        return find_entry(self._frames, id, self.request.root).image
+                files[frame.id] = frame
+        self._files = files
+        self.ids, self.absent = tuple(files), tuple(absent)
 
     def truth(self, id: str) -> Truth:
         """Depth, camera, and the pose if the trajectory covers the time of the frame.
@@ -139,7 +125,7 @@ associations.txt                a list file you may name: lines 'seconds rgb/...
         Raises:
             InputError: If the depth file is broken.
         """
-        frame = find_entry(self._frames, id, self.request.root)
+        frame = self._entry(id)
         assert frame.depth is not None, "frames without depth are absent"
         stored = read_counts(frame.depth)
         return Truth(

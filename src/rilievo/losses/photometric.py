@@ -71,13 +71,7 @@ def photometric_error(
 def window_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Sum over 3×3 pixels, the image reflected at its border (the border itself once)."""
     for dim in (2, 3):
-        total = torch.empty_like(x)
-        last = x.shape[dim] - 1
-        torch.add(
-            x.narrow(dim, 0, last - 1),
-            x.narrow(dim, 2, last - 1),
-            out=total.narrow(dim, 1, last - 1),
-        )
+        total, last = _neighbours(x, dim), x.shape[dim] - 1
         torch.mul(x.narrow(dim, 1, 1), 2, out=total.narrow(dim, 0, 1))
         torch.mul(x.narrow(dim, last - 1, 1), 2, out=total.narrow(dim, last, 1))
         x = total.add_(x)
@@ -87,13 +81,7 @@ def window_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """The adjoint of ``window_sum``: the sum, at a pixel, over all windows that contain it."""
     for dim in (3, 2):
-        total = torch.empty_like(x)
-        last = x.shape[dim] - 1
-        torch.add(
-            x.narrow(dim, 0, last - 1),
-            x.narrow(dim, 2, last - 1),
-            out=total.narrow(dim, 1, last - 1),
-        )
+        total, last = _neighbours(x, dim), x.shape[dim] - 1
         total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
         total.narrow(dim, last, 1).copy_(x.narrow(dim, last - 1, 1))
         # The window at the border contains its inner neighbour twice.
@@ -101,6 +89,14 @@ def window_spread(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         total.narrow(dim, last - 1, 1).add_(x.narrow(dim, last, 1))
         x = total.add_(x)
     return x
+
+
+def _neighbours(x: Float[Tensor, "b c h w"], dim: int) -> Float[Tensor, "b c h w"]:
+    """Sum of both neighbours along ``dim``; the first and the last place are left unset."""
+    total = torch.empty_like(x)
+    inner = x.shape[dim] - 2
+    torch.add(x.narrow(dim, 0, inner), x.narrow(dim, 2, inner), out=total.narrow(dim, 1, inner))
+    return total
 
 
 class _PhotometricError(Function):

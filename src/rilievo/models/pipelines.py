@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
-from logging import CRITICAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,30 +191,10 @@ def _loading(folder: Path) -> Iterator[None]:
     if not folder.is_dir():
         raise ModelError(f"{printable(folder)}: cannot be loaded: there is no such folder")
     try:
-        with _quiet():
+        with quiet("transformers", "diffusers"):
             yield
     except ModelError:
         raise
     # A configuration or a file of weights can be broken in as many ways as there are classes.
     except Exception as error:
         raise ModelError(f"{printable(folder)}: cannot be loaded: {first_line(error)}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep both libraries from reporting and drawing progress: what matters is checked by us."""
-    from diffusers.utils import logging as ours
-    from transformers.utils import logging as theirs
-
-    before = ours.get_verbosity(), theirs.get_verbosity()
-    drawing = theirs.is_progress_bar_enabled()
-    ours.set_verbosity(CRITICAL)
-    theirs.set_verbosity(CRITICAL)
-    theirs.disable_progress_bar()
-    try:
-        yield
-    finally:
-        ours.set_verbosity(before[0])
-        theirs.set_verbosity(before[1])
-        if drawing:
-            theirs.enable_progress_bar()

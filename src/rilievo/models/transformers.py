@@ -7,9 +7,7 @@ are read as safetensors, or with ``weights_only``.
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from logging import CRITICAL
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,7 @@ from rilievo.models.prepared import PreparedModel
 from rilievo.models.processors import FAMILIES, FILE, read_processor
 from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.tensors import check_tensors, tensor_report
+from rilievo.networks.quiet import quiet
 from rilievo.types import DepthKind, Setting
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
 
     safe = any(name.endswith(".safetensors") for name in snapshot.files)
     try:
-        with _quiet():
+        with quiet("transformers"):
             check_size(lambda: _bodiless(snapshot.folder), snapshot.weights_bytes, snapshot.folder)
             body, info = AutoModelForDepthEstimation.from_pretrained(
                 snapshot.folder,
@@ -198,19 +197,3 @@ def _bodiless(folder: Path) -> Any:
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with no_init_weights():
         return AutoModelForDepthEstimation.from_config(config, trust_remote_code=False)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting and drawing progress: what matters is checked by us."""
-    from transformers.utils import logging
-
-    verbosity, drawing = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if drawing:
-            logging.enable_progress_bar()

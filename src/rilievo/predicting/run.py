@@ -49,14 +49,7 @@ def predict_files(
     check_known(options, total)
     model = load(options)
     agree_to_pay(model, _jobs(inputs, options), options)
-    model = refined(
-        model,
-        flip=options.flip,
-        tile=options.tile,
-        sharp=options.sharp == "on",
-        vanishing_points=options.vanishing_points,
-        trim=options.trim == "on",
-    )
+    model = refined_by(options, model)
     with Tally(output=options.output, total=total, show=show) as tally:
         results = Results(model=model, options=options, note=tally.note)
         results.check()
@@ -88,6 +81,18 @@ def load(options: PredictOptions) -> Model:
         precision=options.precision,
         threads=options.threads,
         settings=options.model_settings,
+    )
+
+
+def refined_by(options: PredictOptions, model: Model) -> Model:
+    """Wrap a model as the options ask; see ``refined``."""
+    return refined(
+        model,
+        flip=options.flip,
+        tile=options.tile,
+        sharp=options.sharp == "on",
+        vanishing_points=options.vanishing_points,
+        trim=options.trim == "on",
     )
 
 

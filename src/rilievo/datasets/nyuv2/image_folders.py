@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.datasets.base import Absent
-from rilievo.datasets.files import find_entry, read_counts, text_lines
+from rilievo.datasets.files import read_counts, text_lines
 from rilievo.datasets.nyuv2.layout import (
     DepthTruth,
-    Layout,
     Listing,
     NormalsTruth,
+    PairedLayout,
     listed,
     of_metres,
     recorded_scene,
@@ -24,7 +23,6 @@ from rilievo.datasets.nyuv2.pairs import PHOTO_SUFFIXES, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map
-from rilievo.io.photo import read_photo
 
 Entry = TypeVar("Entry")
 
@@ -32,7 +30,7 @@ _MILLIMETRES = 1000.0
 _STEPS_PER_METRE = 25.5
 
 
-class SyncFolders(Layout):
+class SyncFolders(PairedLayout):
     """``rgb_NNNNN.jpg`` beside ``sync_depth_NNNNN.png``, 16 bits, millimetres.
 
     The export is by Lee et al. (2019, BTS), and most later programs read it. Raw recordings have
@@ -42,9 +40,6 @@ class SyncFolders(Layout):
 
     what = "the 'sync' export (rgb_NNNNN.jpg with sync_depth_NNNNN.png)"
     variants = ("raw", "depth_normals")
-
-    def __init__(self, root: Path, pairs: Pairs) -> None:
-        self.root, self._pairs = root, pairs
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
         """Images of a split, by the folders ``test`` and ``train`` in their paths, or of a list."""
@@ -68,22 +63,16 @@ class SyncFolders(Layout):
             absent=tuple(absent[id] for id in absent if split in id.split("/")[:-1]),
         )
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph."""
-        return read_photo(
-            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
-        ).pixels
-
     def scene(self, id: str) -> str | None:
         """Recording of the image, if a folder names it."""
         return recorded_scene(id)
 
     def depth(self, id: str, variant: str) -> DepthTruth:
         """Depth from millimetres; 0 is a hole."""
-        return _of_millimetres(find_entry(self._pairs.found, id, self.root).truth)
+        return _of_millimetres(self._pair(id).truth)
 
 
-class LabelledImages(Layout):
+class LabelledImages(PairedLayout):
     """The labelled images by number in folders ``rgb`` and ``depth``, as in many mirrors.
 
     Depth of 16 bits is in millimetres, with 0 for a hole. Depth of 8 bits is in-painted, in steps
@@ -91,7 +80,8 @@ class LabelledImages(Layout):
     """
 
     def __init__(self, root: Path, pairs: Pairs, normals: NormalsSource | None) -> None:
-        self.root, self._pairs, self._normals = root, pairs, normals
+        super().__init__(root, pairs)
+        self._normals = normals
         first = next(iter(pairs.found.values())).truth
         numbers = read_map(first)
         self._is_8_bit = numbers.dtype == np.uint8
@@ -122,15 +112,9 @@ class LabelledImages(Layout):
             return listed(list_file, words, {**gone, **absent}, "ids are as 0045")
         return Listing(ids=tuple(found), absent=tuple(absent.values()))
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph."""
-        return read_photo(
-            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
-        ).pixels
-
     def depth(self, id: str, variant: str) -> DepthTruth:
         """Depth from millimetres, or from steps of 3.9 cm."""
-        path = find_entry(self._pairs.found, id, self.root).truth
+        path = self._pair(id).truth
         if not self._is_8_bit:
             return _of_millimetres(path)
         steps = read_counts(path, bits=8)

@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.datasets.base import Absent
-from rilievo.datasets.files import text_lines
+from rilievo.datasets.files import find_entry, text_lines
 from rilievo.datasets.intrinsics_file import pinhole_K
+from rilievo.datasets.nyuv2.pairs import Pair, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
+from rilievo.io.photo import read_photo
 from rilievo.types import Camera
 
 _RECORDING = re.compile(r"\w+_\d{4}[a-z]?")
@@ -104,6 +106,20 @@ class Layout(ABC):
     def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
         """Intrinsics; None where pictures do not have the recorded size."""
         return Camera(K=K) if size == SIZE else None
+
+
+class PairedLayout(Layout):
+    """A layout in which every photograph has one file with its truth."""
+
+    def __init__(self, root: Path, pairs: Pairs) -> None:
+        self.root, self._pairs = root, pairs
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph."""
+        return read_photo(self._pair(id).photo, own_depth=False).pixels
+
+    def _pair(self, id: str) -> Pair:
+        return find_entry(self._pairs.found, id, self.root)
 
 
 def recorded_scene(id: str) -> str | None:

@@ -15,6 +15,7 @@ from rilievo.datasets.nyuv2.layout import (
     Layout,
     Listing,
     NormalsTruth,
+    PairedLayout,
     listed,
     of_metres,
 )
@@ -23,7 +24,6 @@ from rilievo.datasets.nyuv2.pairs import Pair, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_numbers
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera
 
 _PHOTO_ENDS = ("_img.png", "_img.jpg")
@@ -34,7 +34,7 @@ _GEONET_SHIFT = 2 * np.array([122.175, 116.169, 103.508], np.float32)
 _ROUNDING = 2.0
 
 
-class DsineFolders(Layout):
+class DsineFolders(PairedLayout):
     """``test/NNNNNN_img.png`` with ``_normal.png`` (or .exr) and ``_intrins.npy``.
 
     These are the evaluation files of DSINE (Bae and Davison 2024). Normals are stored as
@@ -44,9 +44,6 @@ class DsineFolders(Layout):
 
     what = "the evaluation files of DSINE (NNNNNN_img.png with NNNNNN_normal.png)"
     variants = ("normals",)
-
-    def __init__(self, root: Path, pairs: Pairs) -> None:
-        self.root, self._pairs = root, pairs
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
         """Images of a split, by folder; pictures without a folder belong to the test split."""
@@ -63,19 +60,13 @@ class DsineFolders(Layout):
             )
         return Listing(ids=tuple(chosen), absent=tuple(gone))
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph."""
-        return read_photo(
-            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
-        ).pixels
-
     def depth(self, id: str, variant: str) -> DepthTruth | None:
         """None: these files hold no depth."""
         return None
 
     def normals(self, id: str) -> NormalsTruth:
         """True normals from 8 bits or floats."""
-        path = find_entry(self._pairs.found, id, self.root).truth
+        path = self._pair(id).truth
         stored = read_numbers(path)
         if stored.ndim != 3 or stored.shape[2] != 3:
             raise InputError(
@@ -95,7 +86,7 @@ class DsineFolders(Layout):
 
     def camera(self, id: str, size: tuple[int, int]) -> Camera | None:
         """Intrinsics from ``_intrins.npy``, else the dataset's."""
-        photo = find_entry(self._pairs.found, id, self.root).photo
+        photo = self._pair(id).photo
         path = photo.with_name(photo.name.rpartition("_img")[0] + "_intrins.npy")
         return Camera(K=read_K(path)) if path.is_file() else super().camera(id, size)
 

@@ -4,15 +4,13 @@ import re
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
 
 from rilievo.datasets.base import Absent
-from rilievo.datasets.files import find_entry, names_in, read_counts
-from rilievo.datasets.nyuv2.layout import DepthTruth, Layout, Listing, listed, recorded_scene
+from rilievo.datasets.files import names_in, read_counts
+from rilievo.datasets.nyuv2.layout import DepthTruth, Listing, PairedLayout, listed, recorded_scene
 from rilievo.datasets.nyuv2.pairs import Pair, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
-from rilievo.io.photo import read_photo
 from rilievo.types import Camera
 
 _TIMED = re.compile(r"([rd])-(\d+\.\d+)-\d+\.(?:ppm|pgm)$")
@@ -23,7 +21,7 @@ _FARTHEST = 10.0
 _DEEPEST = 2
 
 
-class RawDump(Layout):
+class RawDump(PairedLayout):
     """Raw recordings: ``r-TIME-TICKS.ppm`` and ``d-TIME-TICKS.pgm`` in one folder per scene.
 
     Depth is in pixels of the depth camera, which are *not* those of the photograph: principal
@@ -33,9 +31,6 @@ class RawDump(Layout):
 
     what = "a raw recording (PPM with PGM)"
     variants = ("unregistered",)
-
-    def __init__(self, root: Path, pairs: Pairs) -> None:
-        self.root, self._pairs = root, pairs
 
     def listing(self, split: str, list_file: Path | None) -> Listing:
         """All images, since the official split covers only the labelled images."""
@@ -48,12 +43,6 @@ class RawDump(Layout):
             )
         return Listing(ids=tuple(found), absent=tuple(absent.values()))
 
-    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """The photograph, with lens distortion."""
-        return read_photo(
-            find_entry(self._pairs.found, id, self.root).photo, own_depth=False
-        ).pixels
-
     def scene(self, id: str) -> str | None:
         """Recording of the image, if a folder names it."""
         return recorded_scene(id)
@@ -63,7 +52,7 @@ class RawDump(Layout):
 
         The recorder wrote the low byte first, although PGM has the high byte first.
         """
-        path = find_entry(self._pairs.found, id, self.root).truth
+        path = self._pair(id).truth
         stored = read_counts(path)
         left = _ZERO_DISPARITY - stored.byteswap().astype(np.float64)
         valid = left >= _NUMERATOR / _FARTHEST

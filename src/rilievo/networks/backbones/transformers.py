@@ -5,10 +5,8 @@ repository is run, and weights are read as safetensors or with ``weights_only``.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
-from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +39,7 @@ from rilievo.networks.backbones.weights import (
     seeded,
     why_not_fetched,
 )
+from rilievo.networks.quiet import quiet
 
 PREFIX = "hf/"
 _PREPROCESSOR = "preprocessor_config.json"
@@ -116,13 +115,13 @@ def _body(request: Request, where: str, config: Any) -> nn.Module:
 
     if request.pretrained is not True:
         try:
-            with seeded(request.seed), _quiet():
+            with seeded(request.seed), quiet("transformers"):
                 whole = AutoModel.from_config(config, trust_remote_code=False)
         except ValueError as error:
             raise why_not_fetched(request.name, error) from error
         return _tower(whole.float())
     try:
-        with _quiet():
+        with quiet("transformers"):
             whole, info = AutoModel.from_pretrained(
                 where,
                 trust_remote_code=False,
@@ -242,19 +241,3 @@ def _preprocessor(where: str) -> Path | None:
         _raise_exceptions_for_connection_errors=False,
     )
     return None if found is None else Path(found)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' reports and progress bars: ``_check`` reports what matters."""
-    from transformers.utils import logging
-
-    verbosity, drawing = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if drawing:
-            logging.enable_progress_bar()

@@ -4,7 +4,9 @@ M. El Banani et al., "Probing the 3D Awareness of Visual Foundation Models", CVP
 R. Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -59,7 +61,12 @@ class Level(nn.Module):
 
 
 class _Fusion(Probe):
-    """Layers projected to one width and fused from the deepest to the shallowest."""
+    """Layers projected to one width and fused from the deepest to the shallowest.
+
+    A subclass adds the layers after the fusion in ``_end``.
+    """
+
+    usual_hidden: ClassVar[int]
 
     def __init__(
         self,
@@ -67,12 +74,13 @@ class _Fusion(Probe):
         token_channels: int,
         outputs: int,
         *,
-        hidden: int,
-        kernel: int,
-        enlargement: Enlargement,
-        crop: bool,
+        hidden: int | None = None,
+        kernel: int = 3,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
     ) -> None:
         super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
+        hidden = self.usual_hidden if hidden is None else hidden
         if hidden < 1 or kernel < 1 or kernel % 2 == 0:
             raise ModelError(
                 f"a probe of width {hidden} and kernel {kernel}: expected a width from 1 and an "
@@ -83,6 +91,12 @@ class _Fusion(Probe):
         self.levels = nn.ModuleList(
             Level(hidden, kernel, deepest=layer == last) for layer in range(len(channels))
         )
+        self._end(hidden)
+        self.to(memory_format=torch.channels_last)
+
+    @abstractmethod
+    def _end(self, hidden: int) -> None:
+        """Add the layers after the fusion, whose map has ``hidden`` channels."""
 
     def fuse(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None, scale: int
@@ -106,30 +120,11 @@ class DptProbe(_Fusion):
     """
 
     last_scale = 2
+    usual_hidden = 512
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        token_channels: int,
-        outputs: int,
-        *,
-        hidden: int = 512,
-        kernel: int = 3,
-        enlargement: Enlargement = "centres",
-        crop: bool = True,
-    ) -> None:
-        super().__init__(
-            channels,
-            token_channels,
-            outputs,
-            hidden=hidden,
-            kernel=kernel,
-            enlargement=enlargement,
-            crop=crop,
-        )
+    def _end(self, hidden: int) -> None:
         self.widen = nn.Conv2d(hidden, hidden, 3, padding=1)
-        self.answer = nn.Conv2d(hidden, outputs, 3, padding=1)
-        self.to(memory_format=torch.channels_last)
+        self.answer = nn.Conv2d(hidden, self.outputs, 3, padding=1)
 
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
@@ -145,31 +140,13 @@ class LightProbe(_Fusion):
     It needs a hundredth of the multiplications of ``DptProbe``.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        token_channels: int,
-        outputs: int,
-        *,
-        hidden: int = 160,
-        kernel: int = 3,
-        enlargement: Enlargement = "centres",
-        crop: bool = True,
-    ) -> None:
-        super().__init__(
-            channels,
-            token_channels,
-            outputs,
-            hidden=hidden,
-            kernel=kernel,
-            enlargement=enlargement,
-            crop=crop,
-        )
+    usual_hidden = 160
+
+    def _end(self, hidden: int) -> None:
         middle, last = max(1, hidden * 4 // 5), max(1, hidden * 2 // 5)
         self.twice = nn.Conv2d(hidden, middle, 3, padding=1)
         self.again = nn.Conv2d(middle, last, 3, padding=1)
-        self.answer = nn.Conv2d(last, outputs, 1)
-        self.to(memory_format=torch.channels_last)
+        self.answer = nn.Conv2d(last, self.outputs, 1)
 
     def decode(
         self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
