@@ -25,6 +25,7 @@ from rilievo.io.video import VideoReader
 from rilievo.train.video.cache_files import (
     CacheFiles,
     cache_files,
+    check_places,
     check_room,
     has_length,
     said_broken,
@@ -92,10 +93,11 @@ def cached(
 
     Raises:
         InputError: If a frame is not of the size of the others, or a video cannot be read.
-        OutputError: If there is not enough space, or the folder cannot be written.
+        OutputError: If something else has the place of a file, there is not enough space, or the folder cannot be written.
     """
     make_folder(folder)
     files = cache_files(sequence, size, folder)
+    check_places(files)
     try:
         if sequence.video is not None:
             return _of_video(sequence, size, files, progress)
@@ -169,7 +171,7 @@ class _Writer:
         self.broken: dict[int, str] = {}
 
     def __enter__(self) -> "_Writer":
-        flags = os.O_RDWR | os.O_CREAT
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         self._frames = os.open(self._files.frames, flags, 0o666)
         self._sums = os.open(self._files.sums, flags, 0o666)
         if self._count:
