@@ -93,7 +93,8 @@ def cached(
 
     Raises:
         InputError: If a frame is not of the size of the others, or a video cannot be read.
-        OutputError: If something else has the place of a file, there is not enough space, or the folder cannot be written.
+        OutputError: If something else has the place of a file, there is not enough space, or the
+            folder cannot be written.
     """
     make_folder(folder)
     files = cache_files(sequence, size, folder)
