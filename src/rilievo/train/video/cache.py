@@ -122,10 +122,11 @@ def _of_files(
     broken = said_broken(files)
     there = {index for index in needed if records[index]["state"] == THERE}
     done = there | (broken.keys() & set(needed))
-    if len(done) == len(needed) and stored_about(files) is not None:
+    is_described = stored_about(files) is not None
+    if len(done) == len(needed) and is_described:
         return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
-    if there:
-        # What is not complete was perhaps on its way when the power failed.
+    if there and not is_described:
+        # They were perhaps on their way when the power failed.
         done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
     missing = [index for index in needed if index not in done]
     if missing:
