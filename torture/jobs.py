@@ -87,6 +87,10 @@ def _export(input: Path, output: Path) -> Sequence[str]:
     return (*RILIEVO, "export", "rilievo/tiny", *chosen)
 
 
+def _nothing(folder: Path) -> None:
+    folder.mkdir(parents=True)
+
+
 def _walls(folder: Path) -> None:
     """Frames of a camera that slides past a wall: its near half goes by twice as fast."""
     texture = np.asarray(Image.fromarray(colours(0, (16, 40))).resize((160, 64)))
@@ -135,5 +139,5 @@ JOBS: tuple[Job, ...] = (
         passing=("checkpoint.pt",),
         share=1,
     ),
-    Job(name="export", prepare=lambda folder: folder.mkdir(), command=_export, share=0.5),
+    Job(name="export", prepare=_nothing, command=_export, share=0.5),
 )

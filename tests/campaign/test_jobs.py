@@ -13,6 +13,12 @@ _LONGEST = 900.0
 _REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_a_job_makes_the_folder_of_its_input(job: Job, tmp_path: Path) -> None:
+    job.prepare(tmp_path / "campaign" / "in")
+    assert (tmp_path / "campaign" / "in").is_dir()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
 def test_a_job_writes_its_first_file(job: Job, tmp_path: Path) -> None:

@@ -262,6 +262,15 @@ def test_names_are_shown_on_one_line_and_none_fills_the_screen(make_network: Mak
             load_model(path)
 
 
+def test_an_output_whose_name_is_no_text_is_one_line(make_network: MakeNetwork) -> None:
+    path = make_network()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"depth", b"\xffepth"))
+    assert path.read_bytes() != whole
+    with pytest.raises(ModelError, match="no text in UTF-8"):
+        load_model(path)
+
+
 @pytest.mark.parametrize("place", ["weights.bin", "../weights.bin", "/etc/passwd"])
 def test_weights_in_another_file_which_no_hash_covers_are_refused(
     make_network: MakeNetwork, place: str

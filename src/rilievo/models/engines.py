@@ -82,7 +82,10 @@ def open_session(path: Path, options: LoadOptions) -> Session:
     """
     options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
     open_engine = _onnxruntime if options.engine == "onnxruntime" else _openvino
-    return open_engine(path, options)
+    try:
+        return open_engine(path, options)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: a name in the network is no text in UTF-8") from error
 
 
 def checked(

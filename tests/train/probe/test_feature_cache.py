@@ -207,6 +207,19 @@ def test_a_file_that_a_power_cut_left_blank_is_made_again(tmp_path: Path) -> Non
     assert cache.made == 2
 
 
+@pytest.mark.parametrize("leads", ["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_replaced(tmp_path: Path, leads: str) -> None:
+    cache = FeatureCache(tmp_path, means())
+    cache.features(images(1))
+    [path] = files_of(cache)
+    whole = path.read_bytes()
+    path.unlink()
+    path.symlink_to(path.name if leads == "itself" else "nothing")
+    cache.features(images(1))
+    assert not path.is_symlink()
+    assert path.read_bytes() == whole
+
+
 @pytest.mark.parametrize("place", [0, 20, 90, 200, -1])
 def test_verify_finds_a_changed_byte(place: int, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, means())

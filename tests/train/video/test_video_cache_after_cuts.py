@@ -8,6 +8,7 @@ import pytest
 
 from clips import Clip, numbered, write_clip
 from footage import write_frames
+from rilievo.errors import OutputError
 from rilievo.io.verification import verify
 from rilievo.train.video import cache as cache_module
 from rilievo.train.video.cache import cached
@@ -57,6 +58,8 @@ def test_frames_that_a_power_cut_left_as_zeros_are_decoded_again(tmp_path: Path)
         file.write(bytes(SIZE[0] * SIZE[1] * 3))
     [fault] = verify(folder).faults
     assert "frame 0 differs" in fault.what
+    # A cut that takes bytes that were written comes before the description of the cache.
+    cache_files(sequence, SIZE, folder).about.unlink()
     found, expected = cached(sequence, SIZE, folder), cached(sequence, SIZE, tmp_path / "whole")
     for index in range(3):
         np.testing.assert_array_equal(found.frame(index), expected.frame(index))
@@ -100,3 +103,16 @@ def test_a_description_that_a_power_cut_took_is_written_again(tmp_path: Path) ->
     about.unlink()
     cached(sequence, SIZE, folder)
     assert about.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", [".frames", ".sums", ".json"])
+def test_a_link_in_the_place_of_a_file_is_not_written_through(tmp_path: Path, ending: str) -> None:
+    write_frames(tmp_path / "clip", [0, 3])
+    sequence, folder = sequence_of(tmp_path / "clip"), tmp_path / "cache"
+    path = cache_files(sequence, SIZE, folder).frames.with_suffix(ending)
+    folder.mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+    path.symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(OutputError, match="is no regular file: take it away"):
+        cached(sequence, SIZE, folder)
+    assert (tmp_path / "mine.txt").read_text() == "mine"

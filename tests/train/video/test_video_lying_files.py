@@ -11,14 +11,16 @@ import torch
 from PIL import Image
 from torch import nn
 
+from footage import write_frames
 from rilievo.errors import InputError, RilievoError
 from rilievo.train.video.cache_files import CacheFiles, said_broken, stored_about
 from rilievo.train.video.calibration import read_calibration
 from rilievo.train.video.checkpoint import RunState, load_checkpoint, save_checkpoint
-from rilievo.train.video.config import VideoData
+from rilievo.train.video.config import SourceKind, VideoData
 from rilievo.train.video.frames import open_frames
 from rilievo.train.video.records import read_record
 from rilievo.train.video.run import read_config
+from rilievo.train.video.sources import list_sequences
 from rilievo.train.video.trajectory import read_kitti_poses
 
 
@@ -137,3 +139,16 @@ def test_motion_that_is_remembered_wrongly_is_measured_again(tmp_path: Path, lie
     motion.write_bytes(lie)
     assert open_frames(data, **asked).training.ids == first.training.ids
     assert motion.read_bytes() == right
+
+
+@pytest.mark.parametrize("focal", ["0", "-80", "1e308"])
+def test_a_projection_without_a_focal_length_is_one_line(tmp_path: Path, focal: str) -> None:
+    folder = tmp_path / "sequences" / "07"
+    for eye in ("image_2", "image_3"):
+        write_frames(folder / eye, [0.0, 0.0])
+    (folder / "calib.txt").write_text(
+        f"P2: {focal} 0 47 4.8 0 80 31 0 0 0 1 0\nP3: 80 0 47 -37.6 0 80 31 0 0 0 1 0\n"
+    )
+    data = VideoData(roots=(str(tmp_path),), kind=SourceKind.KITTI_ODOMETRY)
+    with pytest.raises(InputError, match=r"calib\.txt: 'P2:' has no focal length"):
+        list_sequences(data)

@@ -233,7 +233,7 @@ class FeatureCache:
         path = self._path(stamp)
         try:
             return path.stat().st_size == layout.bytes_each and not is_blank(path)
-        except FileNotFoundError:
+        except OSError:  # not there, or a link that leads nowhere
             return False
 
     def _check_record(self) -> None:

@@ -25,6 +25,7 @@ from rilievo.io.frames import open_video
 from rilievo.train.video.cache_files import (
     CacheFiles,
     cache_files,
+    check_places,
     check_room,
     has_length,
     said_broken,
@@ -92,10 +93,12 @@ def cached(
 
     Raises:
         InputError: If a frame is not of the size of the others, or a video cannot be read.
-        OutputError: If there is not enough space, or the folder cannot be written.
+        OutputError: If something else has the place of a file, there is not enough space, or the
+            folder cannot be written.
     """
     make_folder(folder)
     files = cache_files(sequence, size, folder)
+    check_places(files)
     try:
         if sequence.video is not None:
             return _of_video(sequence, size, files, progress)
@@ -119,10 +122,11 @@ def _of_files(
     broken = said_broken(files)
     there = {index for index in needed if records[index]["state"] == THERE}
     done = there | (broken.keys() & set(needed))
-    if len(done) == len(needed) and stored_about(files) is not None:
+    is_described = stored_about(files) is not None
+    if len(done) == len(needed) and is_described:
         return CachedFrames(files.frames, count=count, size=size, broken=broken, fault=None)
-    if there:
-        # What is not complete was perhaps on its way when the power failed.
+    if there and not is_described:
+        # They were perhaps on their way when the power failed.
         done -= set(damaged_frames(files.frames, records, sorted(there), bytes_each))
     missing = [index for index in needed if index not in done]
     if missing:
@@ -169,7 +173,7 @@ class _Writer:
         self.broken: dict[int, str] = {}
 
     def __enter__(self) -> "_Writer":
-        flags = os.O_RDWR | os.O_CREAT
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         self._frames = os.open(self._files.frames, flags, 0o666)
         self._sums = os.open(self._files.sums, flags, 0o666)
         if self._count:

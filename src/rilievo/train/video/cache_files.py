@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -53,6 +54,17 @@ def cache_files(sequence: FrameSequence, size: tuple[int, int], folder: Path) ->
         sums=sums_path(frames),
         about=about_path(frames),
     )
+
+
+def check_places(files: CacheFiles) -> None:
+    """Check that nothing but regular files stands where the cache writes.
+
+    Raises:
+        OutputError: If a link, folder or pipe does.
+    """
+    for path in (files.frames, files.sums, files.about):
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+            raise OutputError(f"{printable(path)}: is no regular file: take it away")
 
 
 def motion_file(files: CacheFiles, K: Float64[np.ndarray, "3 3"], least: float) -> Path:

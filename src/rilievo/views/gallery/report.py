@@ -74,11 +74,7 @@ def write_gallery(
     exhibition = open_targets(targets, source or SourceOptions())
     if alone:
         _check_count(exhibition, output)
-    make_folder(path.parent)
-    sweep_parts(path.parent)
-    sums = beside(path) if alone else path.parent / CHECKSUMS
-    remove(sums)  # of what is replaced now
-    place = InPage() if alone else Beside(folder=path.parent)
+    place = _place_of(path, alone=alone)
     cards = Cards(exhibition=exhibition, place=place, sortables=sortables(exhibition))
     failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
     faults: list[str] = []
@@ -92,10 +88,7 @@ def write_gallery(
         drawn = _drawn(exhibition, cards, tally, failed, faults)
         file.writelines(page(exhibition, drawn, cards.sortables, failed))
         exhibition.check_shown(failed)
-    if isinstance(place, Beside):
-        write_checksums(path.parent, (INDEX, *place.written))
-    else:
-        write_beside(path)
+    _write_sums(path, place)
     return Reported(
         page=path,
         images=len(exhibition.ids) + len(exhibition.absent) - len(failed),
@@ -103,6 +96,21 @@ def write_gallery(
         failed=tuple(failed),
         faults=tuple(faults),
     )
+
+
+def _place_of(path: Path, *, alone: bool) -> InPage | Beside:
+    """Make the folder ready, and say where pictures go."""
+    make_folder(path.parent)
+    sweep_parts(path.parent)
+    remove(beside(path) if alone else path.parent / CHECKSUMS)  # of what is replaced now
+    return InPage() if alone else Beside(folder=path.parent)
+
+
+def _write_sums(path: Path, place: InPage | Beside) -> None:
+    if isinstance(place, Beside):
+        write_checksums(path.parent, (path.name, *place.written))
+    else:
+        write_beside(path)
 
 
 def _check_count(exhibition: Exhibition, output: Path) -> None:

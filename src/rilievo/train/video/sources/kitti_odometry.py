@@ -126,6 +126,11 @@ def _projections(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
                 f"{printable(path)}: has no '{name}:' with 12 numbers; fetch the calibration of "
                 "the colour pictures again"
             )
+        if not 1e-3 < entries[name][0] < 1e9 or abs(entries[name][3]) > 1e9:
+            raise InputError(
+                f"{printable(path)}: '{name}:' has no focal length [px] or no place of its camera; "
+                "fetch the calibration of the colour pictures again"
+            )
     return {side: np.array(entries[name]).reshape(3, 4) for side, name in _MATRICES.items()}
 
 
