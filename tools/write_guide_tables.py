@@ -13,11 +13,13 @@ from pathlib import Path
 from rilievo.datasets import DATASETS, find_dataset
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.metrics import (
+    CAMERA_METRICS,
     CERTAINTY_METRICS,
     DEPTH_METRICS,
     NORMAL_CERTAINTY_METRICS,
     NORMAL_METRICS,
     PICTURE_METRICS,
+    POINT_METRICS,
 )
 from rilievo.metrics.metric import AnyMetric, Better
 
@@ -60,7 +62,7 @@ def metrics() -> str:
     tables = (
         *(DEPTH_METRICS, CERTAINTY_METRICS),
         *(NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),
-        PICTURE_METRICS,
+        *(PICTURE_METRICS, POINT_METRICS, CAMERA_METRICS),
     )
     for table in tables:
         rows += [_metric_row(metric) for metric in table.values()]

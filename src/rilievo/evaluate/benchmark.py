@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from rilievo.alignment import AlignMethod
+from rilievo.alignment.points import PointFit
 from rilievo.types import DepthKind, Setting
 
 
@@ -19,6 +20,10 @@ class Task(StrEnum):
     """Surface normals."""
     PICTURE = "picture"
     """Depth maps as 8-bit pictures, each scaled by its own maximum."""
+    POINTS = "points"
+    """Points in space, whose directions are the model's own."""
+    CAMERA = "camera"
+    """The field of view that a model sees in a photograph."""
 
 
 class Crop(StrEnum):
@@ -149,7 +154,7 @@ class Benchmark:
     max_depth: float | None = None
     truth_ceiling: float | None = None
     least_pixels: int = 1
-    alignment: Mapping[DepthKind, AlignMethod] = field(default_factory=dict)
+    alignment: Mapping[DepthKind, AlignMethod | PointFit] = field(default_factory=dict)
     least_depth: float = 1e-3
     min_inverse: float | None = 1e-3
     positive_fit: bool = False

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.alignment import Aligned, AlignMethod, align
+from rilievo.alignment.points import PointFit
 from rilievo.datasets.plausibility import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
@@ -48,7 +49,7 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
         NoGroundTruthError: If no pixel of the truth counts.
         CalibrationError: If the pixels do not determine the fit.
     """
-    method = method_for(benchmark, predicted.kind)
+    method = AlignMethod(method_for(benchmark, predicted.kind))
     mask = depth_mask(benchmark, truth)
     assert truth.depth is not None, "what has a mask of depth has depth"
     if method is AlignMethod.NONE and not truth.is_metric:
@@ -119,7 +120,7 @@ def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) 
     return float(truth.depth[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
 
 
-def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod:
+def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit:
     """The fit that the benchmark makes for depth of this kind.
 
     Raises:

@@ -49,7 +49,13 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
     normals = benchmark.task is Task.NORMALS
     if normals and not model.card.normals:
         raise OptionError(f"the model '{model.card.name}' predicts no normals")
-    if not normals and model.card.kind is None:
+    camera = benchmark.task in (Task.POINTS, Task.CAMERA)
+    if camera and not model.card.camera:
+        raise OptionError(
+            f"the model '{model.card.name}' sees no camera in a photograph, which the benchmark "
+            f"'{benchmark.name}' judges"
+        )
+    if not normals and benchmark.task is not Task.CAMERA and model.card.kind is None:
         raise OptionError(f"the model '{model.card.name}' predicts no depth")
     confidence = judges_confidence(benchmark)
     if confidence:
@@ -63,7 +69,7 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         weights_sha256=made_by.weights_sha256,
         licence=made_by.licence,
         settings=made_by.settings,
-        kind=None if normals else model.card.kind,
+        kind=None if normals or benchmark.task is Task.CAMERA else model.card.kind,
         normals=normals,
         dataset=benchmark.dataset,
         split=benchmark.split,
@@ -71,6 +77,7 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         input_crop=benchmark.input_crop.value,
         version=made_by.version,
         confidence=confidence,
+        camera=camera,
     )
 
 

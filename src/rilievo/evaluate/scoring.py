@@ -14,6 +14,7 @@ from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.metres import check_answered, in_metres, notes_on_pixels
 from rilievo.evaluate.metrics import metrics_of
+from rilievo.evaluate.points import camera_pair, points_pair
 from rilievo.evaluate.ranges import range_sums
 from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
@@ -60,6 +61,12 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
     truth = truth_for(benchmark, truth)
     if benchmark.task is Task.NORMALS:
         return _score_normals(benchmark, answer, truth)
+    if benchmark.task is Task.POINTS:
+        paired = points_pair(benchmark, answer, truth)
+        return _scored(benchmark, paired.pair, paired.facts, None)
+    if benchmark.task is Task.CAMERA:
+        paired = camera_pair(answer, truth)
+        return _scored(benchmark, paired.pair, paired.facts, None)
     if answer.depth is None:
         raise InputError("the prediction has no depth")
     if benchmark.task is Task.PICTURE:
