@@ -24,6 +24,8 @@ class Task(StrEnum):
     """Points in space, whose directions are the model's own."""
     CAMERA = "camera"
     """The field of view that a model sees in a photograph."""
+    ORDER = "order"
+    """Which of two points is nearer."""
 
 
 class Crop(StrEnum):

@@ -21,6 +21,7 @@ from rilievo.evaluate.regions import normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
 from rilievo.metrics.certainty import curves_of, reliability_sums
 from rilievo.metrics.metric import Sums
+from rilievo.metrics.order import OrderPair
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.types import Truth
 
@@ -69,6 +70,8 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
         return _scored(benchmark, paired.pair, paired.facts, None)
     if answer.depth is None:
         raise InputError("the prediction has no depth")
+    if benchmark.task is Task.ORDER:
+        return _score_order(benchmark, answer.depth, truth)
     if benchmark.task is Task.PICTURE:
         return _score_picture(benchmark, answer.depth, truth)
     return _score_depth(benchmark, answer.depth, answer.confidence, truth)
@@ -188,6 +191,21 @@ def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> S
         notes=notes,
         scene=truth.scene,
     )
+    return _scored(benchmark, pair, facts, None)
+
+
+def _score_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+    order = truth.order
+    if order is None:
+        raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
+    resized = depth_at(predicted, order.size, benchmark.interpolation)
+    values = resized.values.astype(np.float64)
+    if not resized.kind.is_depth:
+        values = -values
+    values = np.where(resized.valid, values, np.nan)
+    nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
+    pair = OrderPair(nearer=nearer, farther=farther)
+    facts = Score(id=truth.id, values={}, pixels=pair.count, true_share=1.0, scene=truth.scene)
     return _scored(benchmark, pair, facts, None)
 
 

@@ -89,6 +89,27 @@ DISPARITY = Benchmark(
     ),
 )
 
+BOUNDARY = Benchmark(
+    name="moge-boundary",
+    title="any dataset with sharp depth, occluding edges within one, two and three pixels",
+    dataset=None,
+    min_depth=0.0,
+    alignment={
+        DepthKind.METRIC: AlignMethod.NONE,
+        DepthKind.UP_TO_SCALE: AlignMethod.ROBUST_SCALE,
+        DepthKind.AFFINE: AlignMethod.ROBUST_SCALE_SHIFT,
+        DepthKind.AFFINE_INVERSE: AlignMethod.INVERSE_SCALE_SHIFT,
+    },
+    min_inverse=1e-6,
+    metrics=("edge_f1_r1", "edge_f1_r2", "edge_f1_r3"),
+    reproduces=(
+        "MoGe's boundary F1 by radius, which it scores on the sets of its bundle with sharp depth: "
+        "iBims-1, Sintel, Spring, HAMMER. Where its prediction is in metres and the truth is not, "
+        "it takes the scale first, which changes no edge; say --kind up_to_scale there"
+    ),
+    hides=f"how far edges are from where they should be, beyond the radius; {_DATA}",
+)
+
 _POINTS = ("point_rel", "point_delta1")
 _LOCAL = (
     "points follow from depth and the model's own camera, or from files of points; objects and "
