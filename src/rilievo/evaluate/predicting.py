@@ -21,7 +21,7 @@ from rilievo.predicting.ahead import map_ahead
 from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 
-Fill = Callable[[Cache, Model, Dataset, InputCrop, Sequence[str], Tally], Sequence[Unscored]]
+Fill = Callable[[Cache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]]
 """Predicts images into a cache, as ``fill`` does; those that cannot be predicted come back."""
 
 READERS = 2
@@ -74,7 +74,7 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         dataset=benchmark.dataset,
         split=benchmark.split,
         variant=benchmark.variant,
-        input_crop=benchmark.input_crop.value,
+        input_crop=str(benchmark.input_crop),
         version=made_by.version,
         confidence=confidence,
         camera=camera,
@@ -100,7 +100,7 @@ def fill(
     cache: Cache,
     model: Model,
     dataset: Dataset,
-    crop: InputCrop,
+    crop: InputCrop | str,
     ids: Iterable[str],
     tally: Tally,
 ) -> list[Unscored]:
@@ -138,7 +138,7 @@ def fill(
 
 
 def refuse_other_photographs(
-    cache: Cache, dataset: Dataset, crop: InputCrop, ids: Sequence[str]
+    cache: Cache, dataset: Dataset, crop: InputCrop | str, ids: Sequence[str]
 ) -> None:
     """Refuse predictions of photographs that have the names of these, but are others.
 
@@ -167,7 +167,7 @@ def refuse_other_photographs(
 
 
 def shown_to_model(
-    image: UInt8[np.ndarray, "h w 3"], crop: InputCrop
+    image: UInt8[np.ndarray, "h w 3"], crop: InputCrop | str
 ) -> UInt8[np.ndarray, "a b 3"]:
     """The part of a photograph that the benchmark shows the model.
 

@@ -102,7 +102,7 @@ def _kept(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
         raise OptionError(
             f"{where}: says itself what it holds; leave --kind, --scale and --pattern out"
         )
-    wanted = (("dataset", benchmark.dataset), ("input_crop", benchmark.input_crop.value))
+    wanted = (("dataset", benchmark.dataset), ("input_crop", str(benchmark.input_crop)))
     for name, value in wanted:
         if getattr(mark, name) != value:
             raise OptionError(

@@ -118,7 +118,7 @@ def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
         )
     points = np.moveaxis(numbers, 2, 0) if numbers.shape[2] == 3 else numbers
     points = np.ascontiguousarray(points, dtype=np.float32)
-    valid = np.isfinite(points).all(axis=0)
+    valid = np.asarray(np.isfinite(points).all(axis=0))
     if not valid.any():
         raise InputError("is NaN or infinite at all pixels")
     return PointMap(values=points, kind=kind, valid=valid)
