@@ -13,13 +13,17 @@ from pathlib import Path
 from rilievo.datasets import DATASETS, find_dataset
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.metrics import (
+    CAMERA_METRICS,
     CERTAINTY_METRICS,
     DEPTH_METRICS,
     NORMAL_CERTAINTY_METRICS,
     NORMAL_METRICS,
     PICTURE_METRICS,
+    POINT_METRICS,
 )
 from rilievo.metrics.metric import AnyMetric, Better
+from rilievo.metrics.order import ORDER_METRICS
+from rilievo.metrics.window_edges import WINDOW_METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
 _REGION = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -58,9 +62,9 @@ def metrics() -> str:
     """Name, formula and direction of every metric."""
     rows: list[tuple[str, ...]] = []
     tables = (
-        *(DEPTH_METRICS, CERTAINTY_METRICS),
+        *(DEPTH_METRICS, WINDOW_METRICS, CERTAINTY_METRICS),
         *(NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),
-        PICTURE_METRICS,
+        *(PICTURE_METRICS, POINT_METRICS, CAMERA_METRICS, ORDER_METRICS),
     )
     for table in tables:
         rows += [_metric_row(metric) for metric in table.values()]

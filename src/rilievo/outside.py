@@ -1,9 +1,10 @@
 """Models, datasets, benchmarks, metrics and outputs of packages other than rilievo.
 
-A thing outside is named in two ways: ``package.module:NAME``, found where Python finds modules and
-in the working folder; or by the name under which an installed package offers it, in one of the
-entry-point groups ``rilievo.models``, ``rilievo.datasets``, ``rilievo.benchmarks``,
-``rilievo.metrics`` and ``rilievo.outputs``. rilievo's own names always come first.
+A thing outside is named in three ways: ``package.module:NAME``, found where Python finds modules
+and in the working folder; ``path/to/file.py:NAME``; or by the name under which an installed package
+offers it, in one of the entry-point groups ``rilievo.models``, ``rilievo.datasets``,
+``rilievo.benchmarks``, ``rilievo.metrics`` and ``rilievo.outputs``. rilievo's own names always come
+first.
 """
 
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from rilievo.errors import OptionError
@@ -20,11 +22,12 @@ from rilievo.errors import OptionError
 T = TypeVar("T")
 
 _PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 
 def is_place(name: str) -> bool:
-    """Whether a name has the form ``package.module:NAME``."""
-    return _PLACE.fullmatch(name) is not None
+    """Whether a name has the form ``package.module:NAME`` or ``path/to/file.py:NAME``."""
+    return _PLACE.fullmatch(name) is not None or _FILE.fullmatch(name) is not None
 
 
 def load_outside(place: str, what: str) -> object:
@@ -34,13 +37,15 @@ def load_outside(place: str, what: str) -> object:
     the ``rilievo`` command does not search by itself.
 
     Args:
-        place: ``package.module:NAME``.
+        place: ``package.module:NAME``, or ``path/to/file.py:NAME``.
         what: The kind of thing, for messages, such as "benchmark".
 
     Raises:
-        OptionError: If there is no such module, or it has no such name.
+        OptionError: If there is no such module or file, or it has no such name.
     """
-    module, _, name = place.partition(":")
+    module, _, name = place.rpartition(":")
+    if module.endswith(".py"):
+        module = _beside(Path(module), what, place)
     top = module.partition(".")[0]
     try:
         _search_working_folder(top)
@@ -134,6 +139,25 @@ class OpenTable(Mapping[str, T], Generic[T]):
             with suppress(OptionError):
                 self.get(name)
         return dict(self)
+
+
+def _beside(file: Path, what: str, place: str) -> str:
+    """The name of a file's module, once Python looks into its folder.
+
+    Other processes are given the same path, and so find it too.
+    """
+    folder = str(file.expanduser().resolve().parent)
+    if not file.expanduser().is_file():
+        raise OptionError(f"no {what} '{place}': there is no file {file}")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    # The specification of what is loaded already, else of what would be.
+    spec = find_spec(file.stem)
+    if spec is None or spec.origin is None or not Path(folder, file.name).samefile(spec.origin):
+        raise OptionError(
+            f"no {what} '{place}': another module is called '{file.stem}'; rename the file"
+        )
+    return file.stem
 
 
 def _search_working_folder(top: str) -> None:

@@ -68,6 +68,24 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderedPoints:
+    """Pairs of points of an image, of which one is known to be nearer.
+
+    Attributes:
+        size: (height, width) of the image.
+        nearer: Row and column of one point of each pair.
+        farther: Row and column of the other.
+    """
+
+    size: tuple[int, int]
+    nearer: Int64[np.ndarray, "n 2"]
+    farther: Int64[np.ndarray, "n 2"]
+
+    __eq__ = same_record
+    __hash__ = no_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """What a dataset knows of one image besides its colours.
 
@@ -85,6 +103,7 @@ class Truth:
         objects: Number of the object of each pixel, from 1; 0 for none. None where the dataset
             knows no objects.
         is_metric: Whether depth is in metres; otherwise its unit is not known.
+        order: Pairs of points whose order in depth is known; None where the dataset has none.
     """
 
     id: str
@@ -98,6 +117,7 @@ class Truth:
     scene: str | None = None
     objects: Int64[np.ndarray, "h w"] | None = None
     is_metric: bool = True
+    order: OrderedPoints | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

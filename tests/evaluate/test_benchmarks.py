@@ -64,7 +64,7 @@ def test_a_benchmark_names_what_exists(benchmark: Benchmark) -> None:
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=str)
 def test_a_benchmark_of_depth_says_how_it_aligns(benchmark: Benchmark) -> None:
-    assert bool(benchmark.alignment) == (benchmark.task is Task.DEPTH)
+    assert bool(benchmark.alignment) == (benchmark.task in (Task.DEPTH, Task.POINTS))
 
 
 def test_hashes_tell_benchmarks_apart_and_words_change_none() -> None:

@@ -12,6 +12,7 @@ from kitti_lookalike import DATE, DRIVE, write_calibration, write_scan
 from rilievo.datasets import open_dataset
 from rilievo.datasets.base import Absent
 from rilievo.errors import InputError, OptionError
+from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.evaluate.stack import open_stack
 from rilievo.evaluate.stored import stored_as
@@ -26,7 +27,7 @@ IDS = ("a/1", "a/2", "b/1")
 def test_the_maps_of_an_array_are_those_of_the_split_in_its_order(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).uniform(0.1, 9, (3, 1, 12, 40)).astype(np.float32)
     np.save(tmp_path / "disps_eigen_split.npy", stored)
-    found = open_stack(tmp_path / "disps_eigen_split.npy", IDS, stored=DISPARITY, normals=False)
+    found = open_stack(tmp_path / "disps_eigen_split.npy", IDS, stored=DISPARITY, task=Task.DEPTH)
     assert found.kind is DepthKind.UP_TO_SCALE
     for place, id in enumerate(IDS):
         depth = found.read(id).depth
@@ -62,19 +63,19 @@ def test_an_array_of_another_length_or_kind_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "disps.npy"
     np.save(path, np.ones((2, 4, 6)))
     with pytest.raises(InputError, match="holds 2 maps, but the split lists 3 images"):
-        open_stack(path, IDS, stored=DISPARITY, normals=False)
+        open_stack(path, IDS, stored=DISPARITY, task=Task.DEPTH)
     with pytest.raises(InputError, match=r"files of the split are missing.*--list"):
-        open_stack(path, None, stored=DISPARITY, normals=False)
+        open_stack(path, None, stored=DISPARITY, task=Task.DEPTH)
     with pytest.raises(OptionError, match=r"say --kind .*disparity"):
-        open_stack(path, IDS, stored=stored_as(None, None), normals=False)
+        open_stack(path, IDS, stored=stored_as(None, None), task=Task.DEPTH)
     with pytest.raises(OptionError, match="not normals"):
-        open_stack(path, IDS, stored=DISPARITY, normals=True)
+        open_stack(path, IDS, stored=DISPARITY, task=Task.NORMALS)
     np.save(path, np.ones((4, 6)))
     with pytest.raises(InputError, match=r"is \(4, 6\) float64, expected an npy file"):
-        open_stack(path, IDS, stored=DISPARITY, normals=False)
+        open_stack(path, IDS, stored=DISPARITY, task=Task.DEPTH)
     path.write_bytes(b"no array")
     with pytest.raises(InputError, match="is no npy file"):
-        open_stack(path, IDS, stored=DISPARITY, normals=False)
+        open_stack(path, IDS, stored=DISPARITY, task=Task.DEPTH)
 
 
 def test_kitti_keeps_the_place_of_what_is_absent(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from predictions import prediction
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.foreign import Foreign, describe_extra, open_foreign
 from rilievo.evaluate.stored import stored_as
 from rilievo.io.outputs import save
@@ -20,7 +21,7 @@ DEPTH = np.linspace(0.5, 9, 48 * 64).reshape(48, 64).astype(np.float32)
 
 
 def opened(folder: Path, **changes: object) -> Foreign:
-    given = {"kind": "metric", "normals": False, "scale": None, "pattern": None, **changes}
+    given = {"kind": "metric", "task": Task.DEPTH, "scale": None, "pattern": None, **changes}
     stored = stored_as(given.pop("kind"), given.pop("scale"))
     return open_foreign(folder, IDS, stored=stored, **given)
 
@@ -61,7 +62,7 @@ def test_a_last_part_that_two_images_share_fits_neither(tmp_path: Path) -> None:
         tmp_path,
         ("a/0001", "b/0001", "b/0002"),
         stored=stored_as("metric", None),
-        normals=False,
+        task=Task.DEPTH,
     )
     assert list(found.files) == ["b/0002"]
     with pytest.raises(InputError, match=r"no file of it in .*looked for a/0001 or a_0001 or 0001"):
@@ -191,7 +192,7 @@ def test_normals_come_in_either_order(tmp_path: Path) -> None:
     put(tmp_path, "0001.npy", normals)
     put(tmp_path, "0002.npy", np.moveaxis(normals, 0, 2))
     put(tmp_path, "0003.npy", np.zeros((48, 64, 3), np.uint8))
-    found = opened(tmp_path, kind=None, normals=True)
+    found = opened(tmp_path, kind=None, task=Task.NORMALS)
     for id in IDS[:2]:
         answer: Answer = found.read(id)
         assert answer.normals is not None

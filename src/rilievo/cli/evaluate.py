@@ -153,6 +153,12 @@ def _text(evaluation: Evaluation, options: EvaluateOptions) -> str:
         f"{len(evaluation.scores)} of {data.asked} images have a score, "
         f"{evaluation.summaries[0].pixels:,} pixels, in {evaluation.seconds:.1f} s",
     ]
+    for part in evaluation.parts:
+        lines += [
+            "",
+            f"{part.name}: {part.images} images",
+            table(_HEADER, [_row(each) for each in part.summaries if each.metric in short]),
+        ]
     lines += [
         f"  no score: {printable(each.id)}: {each.reason}" for each in evaluation.unscored[:LISTED]
     ]

@@ -11,6 +11,7 @@ from rilievo.outside import OpenTable, load_outside
 
 # A new dataset needs one file in this folder and one line here: its class, imported lazily.
 _DATASETS: Mapping[str, str] = {
+    "da2k": "rilievo.datasets.da2k:Da2k",
     "diode": "rilievo.datasets.diode:Diode",
     "eth3d": "rilievo.datasets.eth3d:Eth3d",
     "folder": "rilievo.datasets.folder:Folder",

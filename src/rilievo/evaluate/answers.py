@@ -4,10 +4,28 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Float64
 
 from rilievo.sameness import no_hash, same_record
 from rilievo.types import DepthKind, DepthMap, MadeBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointMap:
+    """Points in the camera frame, one a pixel.
+
+    Attributes:
+        values: x right, y down, z forward.
+        kind: What separates them from metres: nothing, a scale, or a scale and a shift in space.
+        valid: Pixels that have a point.
+    """
+
+    values: Float32[np.ndarray, "3 h w"]
+    kind: DepthKind
+    valid: Bool[np.ndarray, "h w"]
+
+    __eq__ = same_record
+    __hash__ = no_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +37,17 @@ class Answer:
         normals: Camera frame, towards the camera; None where there are none.
         confidence: Of the depth, or of the normals of a model of normals alone, in [0, 1]; None
             where there is none.
+        points: Where they are given as such; else they follow from depth and ``K``.
+        K: Intrinsics [px] that the model saw in the photograph; None where it saw none.
+        size: (height, width) that ``K`` is of.
     """
 
     depth: DepthMap | None = None
     normals: Float32[np.ndarray, "3 h w"] | None = None
     confidence: Float32[np.ndarray, "a b"] | None = None
+    points: PointMap | None = None
+    K: Float64[np.ndarray, "3 3"] | None = None
+    size: tuple[int, int] | None = None
 
     __eq__ = same_record
     __hash__ = no_hash

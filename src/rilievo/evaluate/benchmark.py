@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from rilievo.alignment import AlignMethod
+from rilievo.alignment.points import PointFit
 from rilievo.types import DepthKind, Setting
 
 
@@ -19,6 +20,12 @@ class Task(StrEnum):
     """Surface normals."""
     PICTURE = "picture"
     """Depth maps as 8-bit pictures, each scaled by its own maximum."""
+    POINTS = "points"
+    """Points in space, whose directions are the model's own."""
+    CAMERA = "camera"
+    """The field of view that a model sees in a photograph."""
+    ORDER = "order"
+    """Which of two points is nearer."""
 
 
 class Crop(StrEnum):
@@ -111,20 +118,22 @@ class Benchmark:
         dataset: In ``DATASETS``; None where the protocol fits any dataset.
         split: Of the dataset; None for its first.
         variant: Of the dataset; None for its first.
-        input_crop: Before the model.
-        crop: Before the fit and the score.
+        input_crop: Before the model; or a function of one's own (``rilievo.evaluate.rules``).
+        crop: Before the fit and the score; or a function of one's own.
+        mask: A function of one's own that says which pixels with truth count; None for all.
         min_depth: True depth [m] counts if it is larger.
         max_depth: And smaller; None for no cap.
         truth_ceiling: True depth [m] beyond it is set to it, and counts as such; None for as it is.
         least_pixels: An image with fewer pixels that count has no score.
-        alignment: The fit for each kind of depth; a kind that is not there is refused.
+        alignment: The fit for each kind of depth, or a function of one's own; a kind that is not
+            there is refused.
         least_depth: Least depth [m] that a fit of scale and shift in depth may give.
         min_inverse: Least inverse depth [1/m] that a fit in inverse depth may give; None for the
             inverse of the image's largest true depth (MoGe).
         positive_fit: Whether a fit of inverse depth rests on pixels alone whose prediction is above
             zero (Marigold): many networks end in zeros where they see no end.
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
-        interpolation: Of predictions of another size.
+        interpolation: Of predictions of another size; or a function of one's own.
         invalid: What becomes of pixels that count but have no prediction.
         averaging: What its authors do; the other is reported beside it where it exists.
         rounding: Decimals that an image's metrics are rounded to before they are averaged, those
@@ -134,6 +143,7 @@ class Benchmark:
         reproduces: Whose numbers it gives, from which program.
         hides: What its numbers do not say: noise of its truth, what the alignment forgives.
         published: Others' results under this protocol, or nearly.
+        parts: Beginnings of ids that tables also give by themselves, such as indoors and outdoors.
         version: Raised whenever its numbers would change.
     """
 
@@ -143,18 +153,19 @@ class Benchmark:
     dataset: str | None
     split: str | None = None
     variant: str | None = None
-    input_crop: InputCrop = InputCrop.NONE
-    crop: Crop = Crop.NONE
+    input_crop: InputCrop | str = InputCrop.NONE
+    crop: Crop | str = Crop.NONE
+    mask: str | None = None
     min_depth: float = 1e-3
     max_depth: float | None = None
     truth_ceiling: float | None = None
     least_pixels: int = 1
-    alignment: Mapping[DepthKind, AlignMethod] = field(default_factory=dict)
+    alignment: Mapping[DepthKind, AlignMethod | PointFit | str] = field(default_factory=dict)
     least_depth: float = 1e-3
     min_inverse: float | None = 1e-3
     positive_fit: bool = False
     clip: tuple[float, float] | None = None
-    interpolation: Interpolation = Interpolation.BILINEAR
+    interpolation: Interpolation | str = Interpolation.BILINEAR
     invalid: Invalid = Invalid.SKIP
     averaging: Averaging = Averaging.PER_IMAGE
     rounding: int | None = None
@@ -162,14 +173,15 @@ class Benchmark:
     reproduces: str
     hides: str
     published: tuple[Published, ...] = ()
+    parts: tuple[str, ...] = ()
     version: int = 1
 
 
 # What names and explains a benchmark, but changes none of its numbers.
-_WORDS = ("name", "title", "reproduces", "hides", "published")
+_WORDS = ("name", "title", "reproduces", "hides", "published", "parts")
 
 # Fields that came later: at their default they are left out, so that older results still compare.
-_LATER = {"truth_ceiling": None, "least_pixels": 1, "invalid": Invalid.SKIP}
+_LATER = {"truth_ceiling": None, "least_pixels": 1, "mask": None, "invalid": Invalid.SKIP}
 
 
 def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:

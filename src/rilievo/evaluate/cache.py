@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from rilievo.datasets.files import names_in
 from rilievo.errors import InputError, OptionError, RilievoError
@@ -43,6 +43,7 @@ class Fingerprint:
         kind: Of its depth; None where normals alone are kept.
         normals: Whether normals are kept.
         confidence: Whether the confidence is kept.
+        camera: Whether the camera is kept that the model saw.
         dataset: That the photographs are of.
         split: Of the dataset.
         variant: Of the dataset: some cut photographs.
@@ -63,6 +64,7 @@ class Fingerprint:
     input_crop: str
     version: str
     confidence: bool = False
+    camera: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,8 @@ class Cache:
             arrays["normals"] = prediction.normals
         if self.fingerprint.confidence and prediction.confidence is not None:
             arrays["confidence"] = prediction.confidence
+        if self.fingerprint.camera and prediction.camera is not None:
+            arrays["K"], arrays["size"] = prediction.camera.K, np.array(prediction.shape, np.int64)
         path = self.path_of(id)
         make_folder(path.parent)
         # Not durable yet: a file that a power cut breaks is noticed by its checksums and made anew.
@@ -140,16 +144,17 @@ class Cache:
                 normals = _floats(file, "normals", 3) if self.fingerprint.normals else None
                 judged = self.fingerprint.confidence and "confidence" in file
                 confidence = _floats(file, "confidence", 2) if judged else None
+                K, size = _camera(file) if self.fingerprint.camera else (None, None)
         except RilievoError:
             raise
         except BROKEN_FILE as error:
             raise _broken(path, error) from error
         if depth is None or self.kind is None:
-            return Answer(normals=normals, confidence=confidence)
+            return Answer(normals=normals, confidence=confidence, K=K, size=size)
         if valid is None:
             valid = np.ones(depth.shape, bool)
         depth = DepthMap(values=depth, kind=self.kind, valid=valid)
-        return Answer(depth=depth, normals=normals, confidence=confidence)
+        return Answer(depth=depth, normals=normals, confidence=confidence, K=K, size=size)
 
     @retry_miscounted
     def is_of(self, id: str, photo: UInt8[np.ndarray, "h w 3"]) -> bool:
@@ -264,6 +269,16 @@ def _floats(file: Mapping[str, np.ndarray], name: str, axes: int) -> np.ndarray:
     if array.dtype != np.float32 or array.ndim != axes or not array.size:
         raise ValueError(f"its {name} is {array.shape} {array.dtype}")
     return array
+
+
+def _camera(
+    file: Mapping[str, np.ndarray],
+) -> tuple[Float64[np.ndarray, "3 3"], tuple[int, int]]:
+    """Intrinsics, and the size that they are of."""
+    K, size = array_of(file, "K"), array_of(file, "size")
+    if K.dtype != np.float64 or K.shape != (3, 3) or size.shape != (2,):
+        raise ValueError(f"its K is {K.shape} {K.dtype}")
+    return K, (int(size[0]), int(size[1]))
 
 
 def _broken(path: Path, error: BaseException) -> InputError:

@@ -64,7 +64,7 @@ def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
             f"({lost / whole:.2%})"
         )
     small = sum(score.pixels < FEW for score in tallied.scores)
-    if small:
+    if small and plan.benchmark.task not in (Task.CAMERA, Task.ORDER):
         yield (
             f"{small} images rest on fewer than {FEW} pixels each, and count as much as any other "
             "in a mean over images"

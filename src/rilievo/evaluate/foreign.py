@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
-from rilievo.evaluate.naming import listed, matched
-from rilievo.evaluate.stored import WHICH_INVERSE, Stored, depth_of, normals_of
+from rilievo.evaluate.benchmark import Task
+from rilievo.evaluate.naming import KNOWN_PATTERNS, POINT_PATTERNS, listed, matched
+from rilievo.evaluate.stored import WHICH_INVERSE, Stored, depth_of, normals_of, points_of
 from rilievo.io.limits import printable
 from rilievo.io.numbers import NUMBER_SUFFIXES, read_numbers
 from rilievo.io.readback import read_prediction
 from rilievo.io.sidecar import SUFFIX, read_sidecar
-from rilievo.types import DepthKind, DepthMap, MadeBy
+from rilievo.types import CameraSource, DepthKind, DepthMap, MadeBy
 from rilievo.version import VERSION
 
 
@@ -25,7 +26,8 @@ class Foreign:
         folder: As the user gave it.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
         stored: What the numbers of its files are, where they do not say it.
-        kind: Of the depth; None for normals.
+        kind: Of the depth or the points; None for normals.
+        task: What is scored.
         made_by: What is known.
         files: Of each id that has one.
         extra: Files of no image that is to be scored.
@@ -36,6 +38,7 @@ class Foreign:
     stored: Stored
     kind: DepthKind | None
     made_by: MadeBy
+    task: Task = Task.DEPTH
     files: Mapping[str, Path] = field(default_factory=dict)
     extra: tuple[Path, ...] = ()
 
@@ -55,15 +58,21 @@ class Foreign:
         if self.ours:
             prediction = read_prediction(path)
             self._check_kind(path, prediction.depth_or_none)
+            camera = prediction.camera
+            seen = camera is not None and camera.source is CameraSource.PREDICTED
             return Answer(
                 depth=prediction.depth_or_none,
                 normals=prediction.normals,
                 confidence=prediction.confidence,
+                K=camera.K if seen and camera is not None else None,
+                size=prediction.shape if seen else None,
             )
         numbers = read_numbers(path)
         try:
             if self.kind is None:
                 return Answer(normals=normals_of(numbers))
+            if self.task is Task.POINTS:
+                return Answer(points=points_of(numbers, self.kind))
             return Answer(depth=depth_of(numbers, self.stored))
         except InputError as error:
             raise InputError(f"{printable(path)}: {error}") from error
@@ -81,7 +90,7 @@ def open_foreign(
     ids: Sequence[str],
     *,
     stored: Stored,
-    normals: bool,
+    task: Task,
     pattern: str | None = None,
 ) -> Foreign:
     """Find the file of each image in a folder of predictions.
@@ -94,7 +103,7 @@ def open_foreign(
         folder: Any tree of files that ``read_numbers`` reads, or the output of ``rilievo predict``.
         ids: To be scored.
         stored: What the numbers are. Results of ``rilievo predict`` say it themselves.
-        normals: Whether normals are to be scored.
+        task: What is to be scored.
         pattern: Of the files' names, with ``{id}``; None for the ids themselves.
 
     Raises:
@@ -108,13 +117,19 @@ def open_foreign(
     if ours and pattern is not None:
         raise OptionError("--pattern is for files of other programs; these are rilievo's own")
     paths = sidecars if ours else _number_files(folder)
-    files, extra = matched(folder, paths, ids, pattern)
+    known = POINT_PATTERNS if task is Task.POINTS else KNOWN_PATTERNS
+    files, extra = matched(folder, paths, ids, pattern, known)
     if ours:
         kind, made_by = _own_facts(next(iter(files.values())), stored)
     else:
-        kind = None if normals else said_kind(stored, folder)
+        if task is Task.CAMERA:
+            raise OptionError(
+                f"{printable(folder)}: fields of view are read from results of 'rilievo predict' "
+                "alone"
+            )
+        kind = None if task is Task.NORMALS else said_kind(stored, folder)
         made_by = stranger(folder, kind, stored)
-    facts = Foreign(folder=folder, ours=ours, stored=stored, kind=kind, made_by=made_by)
+    facts = Foreign(folder=folder, ours=ours, stored=stored, kind=kind, made_by=made_by, task=task)
     return replace(facts, files=files, extra=extra)
 
 

@@ -6,12 +6,15 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.alignment import Aligned, AlignMethod, align
+from rilievo.alignment.fit import Fit, FitSpace
+from rilievo.alignment.points import PointFit
 from rilievo.datasets.plausibility import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.benchmark import Benchmark, Invalid
 from rilievo.evaluate.regions import counted, depth_mask
 from rilievo.evaluate.resampling import depth_at
+from rilievo.evaluate.rules import fitted, is_rule
 from rilievo.types import Truth
 
 OFF = 50.0
@@ -63,15 +66,10 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
     resized = depth_at(predicted, (height, width), benchmark.interpolation)
     both = mask & resized.valid
     unanswered = check_answered(benchmark, mask, both)
-    aligned = align(
-        resized,
-        truth.depth,
-        _fitted(benchmark, resized, both),
-        method=method,
-        min_depth=benchmark.least_depth,
-        min_inverse=benchmark.min_inverse,
-    )
+    aligned = _aligned(benchmark, resized, truth, both, method)
     notes = _notes(benchmark, truth, both, resized, aligned, unanswered)
+    if is_rule(method):
+        notes = [each for each in notes if each != OTHER_UNIT]
     depth, scored = aligned.depth.values, both
     if benchmark.clip is not None:
         near, far = benchmark.clip
@@ -89,6 +87,30 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
         aligned=aligned,
         unanswered=unanswered,
         notes=tuple(notes),
+    )
+
+
+def _aligned(
+    benchmark: Benchmark,
+    resized: DepthMap,
+    truth: Truth,
+    both: Bool[np.ndarray, "h w"],
+    method: AlignMethod | PointFit | str,
+) -> Aligned:
+    """The prediction in metres, by the benchmark's fit or a function of one's own."""
+    assert truth.depth is not None
+    if is_rule(method):
+        values = fitted(method, resized, truth.depth, both)
+        none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
+        metric = DepthMap(values=values, kind=DepthKind.METRIC, valid=resized.valid)
+        return Aligned(depth=metric, fit=none, method=AlignMethod.NONE, clamped=0)
+    return align(
+        resized,
+        truth.depth,
+        _fitted(benchmark, resized, both),
+        method=AlignMethod(method),
+        min_depth=benchmark.least_depth,
+        min_inverse=benchmark.min_inverse,
     )
 
 
@@ -119,7 +141,7 @@ def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) 
     return float(truth.depth[mask].max()) if benchmark.max_depth is None else benchmark.max_depth
 
 
-def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod:
+def method_for(benchmark: Benchmark, kind: DepthKind) -> AlignMethod | PointFit | str:
     """The fit that the benchmark makes for depth of this kind.
 
     Raises:
@@ -180,7 +202,7 @@ def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarra
     cap = "" if farthest is None else f" and {farthest:g}"
     return (
         f"none of the {true.size} pixels with true depth (median {middle:.3g} m) lies inside the "
-        f"crop and between {benchmark.min_depth:g}{cap} m"
+        f"crop{' and the mask' if benchmark.mask else ''} and between {benchmark.min_depth:g}{cap} m"
     )
 
 

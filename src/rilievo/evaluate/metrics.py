@@ -9,13 +9,19 @@ from rilievo.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRIC
 from rilievo.metrics.depth import DEPTH_METRICS
 from rilievo.metrics.metric import AnyMetric, Metric
 from rilievo.metrics.normals import NORMAL_METRICS
+from rilievo.metrics.order import ORDER_METRICS
 from rilievo.metrics.picture import PICTURE_METRICS
+from rilievo.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
+from rilievo.metrics.window_edges import WINDOW_METRICS
 from rilievo.outside import load_offered, load_outside
 
 TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
-    Task.DEPTH: ChainMap({}, DEPTH_METRICS, CERTAINTY_METRICS),  # pyright: ignore
+    Task.DEPTH: ChainMap({}, DEPTH_METRICS, CERTAINTY_METRICS, WINDOW_METRICS),  # pyright: ignore
     Task.NORMALS: ChainMap({}, NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),  # pyright: ignore
     Task.PICTURE: PICTURE_METRICS,
+    Task.POINTS: POINT_METRICS,
+    Task.CAMERA: CAMERA_METRICS,
+    Task.ORDER: ORDER_METRICS,
 }
 
 CERTAINTY: Mapping[Task, tuple[str, ...]] = {

@@ -15,9 +15,16 @@ LISTED = 10
 KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
 """As other programs name their files: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
 
+POINT_PATTERNS = ("{id}/points.exr",)
+"""As other programs name their files of points: MoGe's infer."""
+
 
 def matched(
-    folder: Path, paths: Sequence[Path], ids: Sequence[str], pattern: str | None
+    folder: Path,
+    paths: Sequence[Path],
+    ids: Sequence[str],
+    pattern: str | None,
+    known: Sequence[str] = KNOWN_PATTERNS,
 ) -> tuple[dict[str, Path], tuple[Path, ...]]:
     """The file of each image that has one, and the files of no image.
 
@@ -27,7 +34,8 @@ def matched(
         ids: Of the images.
         pattern: Of a file's path in the folder, with ``{id}``; without a ``/`` it is of the name
             alone, and folders around it belong to the id. None for the id itself with any suffix,
-            or, where no file has such a name, one of ``KNOWN_PATTERNS``.
+            or, where no file has such a name, one of ``known``.
+        known: Patterns of other programs.
 
     Raises:
         InputError: If no file fits, or two fit one image.
@@ -37,7 +45,7 @@ def matched(
         raise OptionError(
             f"--pattern has '{{id}}' once, such as 'pred_{{id}}.npy', got '{pattern}'"
         )
-    for each in (pattern,) if pattern is not None else (None, *KNOWN_PATTERNS):
+    for each in (pattern,) if pattern is not None else (None, *known):
         files = _fitting(folder, _keys(folder, paths, each), ids)
         if files:
             taken = set(files.values())

@@ -12,6 +12,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Invalid
 from rilievo.evaluate.stored import DISPARITY, Stored, stored_as
 from rilievo.models.settings import parse_pairs
+from rilievo.outside import is_place
 from rilievo.types import DepthKind
 
 
@@ -74,7 +75,8 @@ class EvaluateOptions:
     default the benchmark's own, which is skip."""
     align: Annotated[str | None, tyro.conf.arg(metavar="METHOD")] = None
     """Another alignment than the benchmark's, which makes it another benchmark: none, median,
-    scale, scale_shift, inverse_scale_shift, log, robust_scale, robust_scale_shift."""
+    scale, scale_shift, inverse_scale_shift, log, robust_scale, robust_scale_shift; or
+    package.module:function of your own."""
     certainty: bool = False
     """Judge the model's confidence too: sparsification (AUSE, AURG) and calibration (ECE), as more
     columns, which makes it another benchmark."""
@@ -168,7 +170,7 @@ class EvaluateOptions:
         return Invalid(self.invalid)
 
     @property
-    def method(self) -> AlignMethod | None:
+    def method(self) -> AlignMethod | str | None:
         """The alignment in place of the benchmark's.
 
         Raises:
@@ -176,6 +178,8 @@ class EvaluateOptions:
         """
         if self.align is None:
             return None
+        if is_place(self.align):
+            return self.align
         if self.align not in list(AlignMethod):
             raise OptionError(f"--align has no '{self.align}'; {suggest(self.align, AlignMethod)}")
         return AlignMethod(self.align)

@@ -15,6 +15,7 @@ from rilievo.evaluate.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluate.metrics import CERTAINTY, metrics_of
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import DataFacts
+from rilievo.evaluate.rules import find_rule, is_rule
 from rilievo.io.limits import printable
 from rilievo.types import DepthKind
 
@@ -64,6 +65,7 @@ def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOp
     metrics_of(benchmark)
     name = _dataset_name(benchmark, options)
     benchmark = settled(benchmark, name, find_dataset(name).card, options)
+    _find_rules(benchmark)
     dataset = open_dataset(
         name, root, split=benchmark.split, variant=benchmark.variant, list_file=options.list_file
     )
@@ -77,6 +79,20 @@ def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOp
     # With a limit, what comes after it is no part of the selection.
     absent = dataset.absent if options.limit is None else ()
     return Plan(benchmark=benchmark, dataset=dataset, ids=ids, absent=absent)
+
+
+def _find_rules(benchmark: Benchmark) -> None:
+    """Refuse functions of one's own that are not there, before any image is read."""
+    rules = [
+        ("crop", benchmark.input_crop),
+        ("crop", benchmark.crop),
+        ("mask", benchmark.mask or ""),
+        ("interpolation", benchmark.interpolation),
+        *(("fit", each) for each in benchmark.alignment.values()),
+    ]
+    for what, place in rules:
+        if is_rule(place):
+            find_rule(place, what)
 
 
 def settled(
@@ -102,7 +118,11 @@ def settled(
     if method is not None:
         if benchmark.task is not Task.DEPTH:
             raise OptionError(f"the benchmark '{benchmark.name}' aligns nothing; leave --align out")
-        alignment = {**alignment, **{kind: method for kind in DepthKind if method in METHODS[kind]}}
+        own = is_rule(method)
+        alignment = {
+            **alignment,
+            **{kind: method for kind in DepthKind if own or method in METHODS[kind]},
+        }
         changes.append(str(method))
     invalid = options.invalid_pixels or benchmark.invalid
     if invalid is Invalid.FAR and benchmark.task is not Task.DEPTH:

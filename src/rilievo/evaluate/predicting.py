@@ -21,7 +21,7 @@ from rilievo.predicting.ahead import map_ahead
 from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 
-Fill = Callable[[Cache, Model, Dataset, InputCrop, Sequence[str], Tally], Sequence[Unscored]]
+Fill = Callable[[Cache, Model, Dataset, InputCrop | str, Sequence[str], Tally], Sequence[Unscored]]
 """Predicts images into a cache, as ``fill`` does; those that cannot be predicted come back."""
 
 READERS = 2
@@ -49,7 +49,13 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
     normals = benchmark.task is Task.NORMALS
     if normals and not model.card.normals:
         raise OptionError(f"the model '{model.card.name}' predicts no normals")
-    if not normals and model.card.kind is None:
+    camera = benchmark.task in (Task.POINTS, Task.CAMERA)
+    if camera and not model.card.camera:
+        raise OptionError(
+            f"the model '{model.card.name}' sees no camera in a photograph, which the benchmark "
+            f"'{benchmark.name}' judges"
+        )
+    if not normals and benchmark.task is not Task.CAMERA and model.card.kind is None:
         raise OptionError(f"the model '{model.card.name}' predicts no depth")
     confidence = judges_confidence(benchmark)
     if confidence:
@@ -63,14 +69,15 @@ def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
         weights_sha256=made_by.weights_sha256,
         licence=made_by.licence,
         settings=made_by.settings,
-        kind=None if normals else model.card.kind,
+        kind=None if normals or benchmark.task is Task.CAMERA else model.card.kind,
         normals=normals,
         dataset=benchmark.dataset,
         split=benchmark.split,
         variant=benchmark.variant,
-        input_crop=benchmark.input_crop.value,
+        input_crop=str(benchmark.input_crop),
         version=made_by.version,
         confidence=confidence,
+        camera=camera,
     )
 
 
@@ -93,7 +100,7 @@ def fill(
     cache: Cache,
     model: Model,
     dataset: Dataset,
-    crop: InputCrop,
+    crop: InputCrop | str,
     ids: Iterable[str],
     tally: Tally,
 ) -> list[Unscored]:
@@ -131,7 +138,7 @@ def fill(
 
 
 def refuse_other_photographs(
-    cache: Cache, dataset: Dataset, crop: InputCrop, ids: Sequence[str]
+    cache: Cache, dataset: Dataset, crop: InputCrop | str, ids: Sequence[str]
 ) -> None:
     """Refuse predictions of photographs that have the names of these, but are others.
 
@@ -160,7 +167,7 @@ def refuse_other_photographs(
 
 
 def shown_to_model(
-    image: UInt8[np.ndarray, "h w 3"], crop: InputCrop
+    image: UInt8[np.ndarray, "h w 3"], crop: InputCrop | str
 ) -> UInt8[np.ndarray, "a b 3"]:
     """The part of a photograph that the benchmark shows the model.
 

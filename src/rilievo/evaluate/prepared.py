@@ -111,5 +111,5 @@ def predicted(
 
 def _refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
     """Before any work is done, rather than image by image."""
-    if benchmark.task is Task.DEPTH and kind is not None:
+    if benchmark.task in (Task.DEPTH, Task.POINTS) and kind is not None:
         method_for(benchmark, kind)

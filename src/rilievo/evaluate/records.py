@@ -85,6 +85,21 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of the images by itself, such as those indoors.
+
+    Attributes:
+        name: What the ids of its images begin with.
+        images: How many have a score.
+        summaries: One a metric, the leading one first.
+    """
+
+    name: str
+    images: int
+    summaries: tuple[Summary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RangeError:
     """Error of the pixels whose true depth lies in one range.
 
@@ -160,6 +175,7 @@ class Evaluation:
         alignment: Method that brought it to metres; None for normals.
         data: Which images.
         summaries: One a metric, the leading one first.
+        parts: The same of parts of the images, where the benchmark has such.
         ranges: Error against true depth; empty for normals.
         sparsification: AbsRel, or the mean angle, by share of pixels removed; empty where no
             confidence is judged.
@@ -183,6 +199,7 @@ class Evaluation:
     alignment: str | None = None
     data: DataFacts
     summaries: tuple[Summary, ...]
+    parts: tuple[Part, ...] = ()
     ranges: tuple[RangeError, ...] = ()
     sparsification: tuple[Sparsification, ...] = ()
     reliability: tuple[Reliability, ...] = ()

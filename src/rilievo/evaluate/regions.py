@@ -7,6 +7,7 @@ from jaxtyping import Bool, Shaped
 
 from rilievo.errors import InputError
 from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop
+from rilievo.evaluate.rules import cropped, is_rule, masked
 from rilievo.geometry.intrinsics import crop_K
 from rilievo.types import Truth
 
@@ -40,13 +41,16 @@ class Window:
         return array[..., self.top : self.bottom, self.left : self.right]
 
 
-def seen(crop: InputCrop, shape: tuple[int, int]) -> Window:
+def seen(crop: InputCrop | str, shape: tuple[int, int]) -> Window:
     """The part of an image of this size that the model gets to see.
 
     Raises:
         InputError: If the image is smaller than the crop.
     """
     height, width = shape
+    if is_rule(crop):
+        return _by_rule(crop, shape)
+    crop = InputCrop(crop)
     if crop is InputCrop.NONE:
         return Window(top=0, bottom=height, left=0, right=width)
     if crop is InputCrop.NYU_SQUARE:
@@ -60,7 +64,7 @@ def seen(crop: InputCrop, shape: tuple[int, int]) -> Window:
     return Window(top=height - rows, bottom=height, left=left, right=left + columns)
 
 
-def counted(crop: Crop, shape: tuple[int, int]) -> Window:
+def counted(crop: Crop | str, shape: tuple[int, int]) -> Window:
     """The part of a truth of this size in which pixels count.
 
     Fractions of a side are cut to whole pixels with ``int``, as all programs of the literature do.
@@ -69,6 +73,9 @@ def counted(crop: Crop, shape: tuple[int, int]) -> Window:
         InputError: If the crop is meant for another size.
     """
     height, width = shape
+    if is_rule(crop):
+        return _by_rule(crop, shape)
+    crop = Crop(crop)
     if crop is Crop.NONE:
         return Window(top=0, bottom=height, left=0, right=width)
     if crop is Crop.NYU_EIGEN:
@@ -86,7 +93,12 @@ def counted(crop: Crop, shape: tuple[int, int]) -> Window:
     )
 
 
-def cut_truth(truth: Truth, crop: InputCrop) -> Truth:
+def _by_rule(place: str, shape: tuple[int, int]) -> Window:
+    top, bottom, left, right = cropped(place, shape)
+    return Window(top=top, bottom=bottom, left=left, right=right)
+
+
+def cut_truth(truth: Truth, crop: InputCrop | str) -> Truth:
     """The truth of the part that the model gets to see; its camera moves along.
 
     Raises:
@@ -144,7 +156,7 @@ def depth_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
     mask = truth.depth_valid & (truth.depth > benchmark.min_depth)
     if benchmark.max_depth is not None:
         mask &= truth.depth < benchmark.max_depth
-    return _inside(benchmark.crop, mask)
+    return _inside(benchmark, truth, mask)
 
 
 def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
@@ -157,12 +169,16 @@ def normals_mask(benchmark: Benchmark, truth: Truth) -> Bool[np.ndarray, "h w"]:
         raise InputError(
             f"sample {truth.id}: has no true normals, which the benchmark '{benchmark.name}' scores"
         )
-    return _inside(benchmark.crop, truth.normals_valid.copy())
+    return _inside(benchmark, truth, truth.normals_valid.copy())
 
 
-def _inside(crop: Crop, mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def _inside(
+    benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
     height, width = mask.shape
-    window = counted(crop, (height, width))
+    if benchmark.mask is not None:
+        mask = mask & masked(benchmark.mask, truth, (height, width))
+    window = counted(benchmark.crop, (height, width))
     mask[: window.top] = False
     mask[window.bottom :] = False
     mask[:, : window.left] = False

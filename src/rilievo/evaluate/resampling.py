@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError
 from rilievo.evaluate.benchmark import Interpolation
+from rilievo.evaluate.rules import interpolated, is_rule
 
 ASPECT_TOLERANCE = 0.04
 """Networks round sides to multiples of 14 or 32: 320x1024 for 375x1242 is off by 3.5 %. A crop to
@@ -32,7 +33,9 @@ _CUBIC = -0.75
 """The constant of cubic convolution that PyTorch and OpenCV use."""
 
 
-def depth_at(predicted: DepthMap, shape: tuple[int, int], interpolation: Interpolation) -> DepthMap:
+def depth_at(
+    predicted: DepthMap, shape: tuple[int, int], interpolation: Interpolation | str
+) -> DepthMap:
     """A depth map at the truth's size.
 
     A pixel is valid where all the pixels that it is made of are.
@@ -65,7 +68,9 @@ def depth_at(predicted: DepthMap, shape: tuple[int, int], interpolation: Interpo
 
 
 def normals_at(
-    predicted: Float32[np.ndarray, "3 a b"], shape: tuple[int, int], interpolation: Interpolation
+    predicted: Float32[np.ndarray, "3 a b"],
+    shape: tuple[int, int],
+    interpolation: Interpolation | str,
 ) -> Float32[np.ndarray, "3 h w"]:
     """Normals at the truth's size; of unit length only where they were and nothing was resized.
 
@@ -126,8 +131,11 @@ def check_proportions(size: tuple[int, int], shape: tuple[int, int]) -> None:
 
 
 def _resized(
-    values: Float[np.ndarray, "a b"], shape: tuple[int, int], interpolation: Interpolation
+    values: Float[np.ndarray, "a b"], shape: tuple[int, int], interpolation: Interpolation | str
 ) -> Float[np.ndarray, "h w"]:
+    if is_rule(interpolation):
+        return interpolated(interpolation, values, shape)
+    interpolation = Interpolation(interpolation)
     if interpolation is Interpolation.BICUBIC_CORNERS:
         tall = _cubic(values.shape[0], shape[0], values.astype(np.float64))
         return _cubic(values.shape[1], shape[1], tall.T).T
@@ -165,7 +173,7 @@ def _on_corners(old: int, new: int) -> Float64[np.ndarray, "k"]:
     return np.arange(new) * ((old - 1) / (new - 1)) if new > 1 else np.zeros(1)
 
 
-def _taps(old: int, new: int, interpolation: Interpolation) -> _Taps:
+def _taps(old: int, new: int, interpolation: Interpolation | str) -> _Taps:
     """For each new pixel of an axis, its two old neighbours and how much the second weighs."""
     index = np.arange(new)
     if interpolation is Interpolation.NEAREST:

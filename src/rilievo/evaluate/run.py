@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rilievo.alignment import AlignMethod
+from rilievo.alignment.points import PointFit
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.benchmark import (
     Benchmark,
@@ -196,8 +197,8 @@ def _evaluation(
     seconds: float,
 ) -> Evaluation:
     benchmark, kind = plan.benchmark, source.answers.kind
-    method: AlignMethod | None = None
-    if benchmark.task is Task.DEPTH and kind is not None:
+    method: AlignMethod | PointFit | str | None = None
+    if benchmark.task in (Task.DEPTH, Task.POINTS) and kind is not None:
         method = method_for(benchmark, kind)
     words: Mapping[str, Setting] = {
         "title": benchmark.title,
@@ -211,9 +212,10 @@ def _evaluation(
         task=benchmark.task.value,
         made_by=source.answers.made_by,
         kind=None if kind is None or benchmark.task is Task.NORMALS else kind.value,
-        alignment=None if method is None else method.value,
+        alignment=None if method is None else str(method),
         data=plan.facts,
         summaries=tallied.summaries(exact_values(plan, source.answers, tallied)),
+        parts=tallied.parts,
         ranges=tallied.ranges,
         sparsification=tallied.sparsification,
         reliability=tallied.reliability,

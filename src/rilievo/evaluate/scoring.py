@@ -14,12 +14,14 @@ from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.metres import check_answered, in_metres, notes_on_pixels
 from rilievo.evaluate.metrics import metrics_of
+from rilievo.evaluate.points import camera_pair, points_pair
 from rilievo.evaluate.ranges import range_sums
 from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
 from rilievo.metrics.certainty import curves_of, reliability_sums
 from rilievo.metrics.metric import Sums
+from rilievo.metrics.order import OrderPair
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.types import Truth
 
@@ -60,8 +62,16 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
     truth = truth_for(benchmark, truth)
     if benchmark.task is Task.NORMALS:
         return _score_normals(benchmark, answer, truth)
+    if benchmark.task is Task.POINTS:
+        paired = points_pair(benchmark, answer, truth)
+        return _scored(benchmark, paired.pair, paired.facts, None)
+    if benchmark.task is Task.CAMERA:
+        paired = camera_pair(answer, truth)
+        return _scored(benchmark, paired.pair, paired.facts, None)
     if answer.depth is None:
         raise InputError("the prediction has no depth")
+    if benchmark.task is Task.ORDER:
+        return _score_order(benchmark, answer.depth, truth)
     if benchmark.task is Task.PICTURE:
         return _score_picture(benchmark, answer.depth, truth)
     return _score_depth(benchmark, answer.depth, answer.confidence, truth)
@@ -181,6 +191,21 @@ def _score_picture(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> S
         notes=notes,
         scene=truth.scene,
     )
+    return _scored(benchmark, pair, facts, None)
+
+
+def _score_order(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Scored:
+    order = truth.order
+    if order is None:
+        raise InputError(f"sample {truth.id}: has no pairs of points, which the benchmark scores")
+    resized = depth_at(predicted, order.size, benchmark.interpolation)
+    values = resized.values.astype(np.float64)
+    if not resized.kind.is_depth:
+        values = -values
+    values = np.where(resized.valid, values, np.nan)
+    nearer, farther = (values[tuple(points.T)] for points in (order.nearer, order.farther))
+    pair = OrderPair(nearer=nearer, farther=farther)
+    facts = Score(id=truth.id, values={}, pixels=pair.count, true_share=1.0, scene=truth.scene)
     return _scored(benchmark, pair, facts, None)
 
 

@@ -59,14 +59,13 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
             crop = plan.benchmark.input_crop
             refuse_other_photographs(kept, plan.dataset, crop, there)
             return Found(answers=kept)
-    normals = plan.benchmark.task is Task.NORMALS
     if os.path.isfile(options.predictions):
         return _stacked(label, plan, options)
     found = open_foreign(
         options.predictions,
         plan.ids,
         stored=options.stored,
-        normals=normals,
+        task=plan.benchmark.task,
         pattern=options.pattern,
     )
     if label is not None and not found.ours:
@@ -88,7 +87,7 @@ def _stacked(label: str | None, plan: Plan, options: EvaluateOptions) -> Found:
         options.predictions,
         plan.dataset.listed,
         stored=options.stored,
-        normals=plan.benchmark.task is Task.NORMALS,
+        task=plan.benchmark.task,
     )
     if label is not None:
         found = replace(found, made_by=replace(found.made_by, model=label))
@@ -103,14 +102,21 @@ def _kept(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
         raise OptionError(
             f"{where}: says itself what it holds; leave --kind, --scale and --pattern out"
         )
-    wanted = (("dataset", benchmark.dataset), ("input_crop", benchmark.input_crop.value))
+    wanted = (("dataset", benchmark.dataset), ("input_crop", str(benchmark.input_crop)))
     for name, value in wanted:
         if getattr(mark, name) != value:
             raise OptionError(
                 f"{where}: holds predictions for {name} '{getattr(mark, name)}', but the "
                 f"benchmark '{benchmark.name}' has '{value}'; predict anew"
             )
+    if benchmark.task in (Task.POINTS, Task.CAMERA) and not mark.camera:
+        raise OptionError(
+            f"{where}: holds no cameras, which the benchmark '{benchmark.name}' judges; predict "
+            "anew"
+        )
     normals = benchmark.task is Task.NORMALS
+    if benchmark.task is Task.CAMERA:
+        return cache
     if (normals and not mark.normals) or (not normals and mark.kind is None):
         raise OptionError(
             f"{where}: holds {'depth' if normals else 'normals'} alone, but the benchmark "

@@ -9,6 +9,7 @@ from jaxtyping import Shaped
 
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.answers import Answer
+from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.foreign import said_kind, stranger
 from rilievo.evaluate.stored import Stored, depth_of
 from rilievo.io.limits import check_regular, printable, reason
@@ -47,22 +48,22 @@ class Stack:
             raise InputError(f"{place}: {error}") from error
 
 
-def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, normals: bool) -> Stack:
+def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task: Task) -> Stack:
     """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
 
     Args:
         path: An array (images, height, width), or with an axis of length one.
         order: Ids of all images of the split, those without files too; None where it is not known.
         stored: What the numbers are.
-        normals: Whether normals are to be scored.
+        task: What is to be scored.
 
     Raises:
         InputError: If it is no such array, or has another number of maps than the split.
-        OptionError: If the kind is missing, or it is normals that are scored.
+        OptionError: If the kind is missing, or something else than depth is scored.
     """
     shown = printable(path)
-    if normals:
-        raise OptionError(f"{shown}: one array of a whole split holds depth, not normals")
+    if task not in (Task.DEPTH, Task.PICTURE):
+        raise OptionError(f"{shown}: one array of a whole split holds depth, not {task}")
     kind = said_kind(stored, path)
     count = len(_opened(path))
     if order is None:

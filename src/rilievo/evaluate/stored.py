@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from rilievo.errors import InputError, OptionError, suggest
+from rilievo.evaluate.answers import PointMap
 from rilievo.types import DepthKind, DepthMap
 
 DISPARITY = "disparity"
@@ -101,6 +102,26 @@ def _positive(stored: Stored) -> str:
     if stored.said == DISPARITY:
         return f"a disparity without a shift ({WHICH_INVERSE})"
     return f"depth of kind '{stored.kind}'"
+
+
+def points_of(numbers: Shaped[np.ndarray, "..."], kind: DepthKind) -> PointMap:
+    """Points of one file; those that are NaN or infinite are no answer.
+
+    Raises:
+        InputError: If the numbers cannot be points, or none of them is one.
+    """
+    if numbers.ndim != 3 or 3 not in (numbers.shape[0], numbers.shape[2]):
+        raise InputError(f"has shape {numbers.shape}, expected points (height, width, 3)")
+    if numbers.dtype.kind != "f":
+        raise InputError(
+            f"holds {numbers.dtype}; points are floating-point numbers: x right, y down, z forward"
+        )
+    points = np.moveaxis(numbers, 2, 0) if numbers.shape[2] == 3 else numbers
+    points = np.ascontiguousarray(points, dtype=np.float32)
+    valid = np.asarray(np.isfinite(points).all(axis=0))
+    if not valid.any():
+        raise InputError("is NaN or infinite at all pixels")
+    return PointMap(values=points, kind=kind, valid=valid)
 
 
 def normals_of(numbers: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "3 h w"]:

@@ -56,7 +56,9 @@ class SuiteRun:
     @property
     def label(self) -> str:
         """Name of its results, fit for a folder."""
-        parts = (self.benchmark, self.dataset, self.split, self.variant)
+        own = ".py:" in self.benchmark
+        benchmark = self.benchmark.rpartition(":")[2] if own else self.benchmark
+        parts = (benchmark, self.dataset, self.split, self.variant)
         text = self.name or "-".join(part for part in parts if part)
         return re.sub(r"[^\w.+=-]+", "-", text).strip("-.")
 
@@ -138,10 +140,13 @@ def _unknown(kind: type[Suite] | type[SuiteRun], table: object) -> Iterator[str]
 
 
 def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
-    """Its runs, with lists of images that are named from the file's folder."""
+    """Its runs, with lists of images and benchmarks that are files named from its folder."""
     for each in suite.runs:
-        listed = each.list_file
-        yield each if listed is None else replace(each, list_file=str(folder / listed))
+        if each.list_file is not None:
+            each = replace(each, list_file=str(folder / each.list_file))
+        if ".py:" in each.benchmark:
+            each = replace(each, benchmark=str(folder / each.benchmark))
+        yield each
 
 
 def _check(suite: Suite, where: str) -> None:

@@ -1,7 +1,7 @@
 """Numbers over all images, and how far chance alone moves them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,7 @@ from rilievo.evaluate.benchmark import Averaging, Benchmark
 from rilievo.evaluate.intervals import Interval, Reach, Statistic, interval_of, mean_of
 from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.ranges import COUNT, range_errors
-from rilievo.evaluate.records import RangeError, Score, Sparsification, Summary
+from rilievo.evaluate.records import Part, RangeError, Score, Sparsification, Summary
 from rilievo.evaluate.scoring import Scored
 from rilievo.metrics.certainty import Reliability, reliability
 from rilievo.metrics.metric import AnyMetric, Better, Sums, pooled
@@ -34,12 +34,14 @@ class Tallied:
     _sums: dict[str, list[Sums]] = field(default_factory=dict)
     _totals: dict[str, Sums] = field(default_factory=dict)
     _ranges: Float64[np.ndarray, "3 bins"] = field(default_factory=lambda: np.zeros((3, COUNT)))
+    _parts: dict[str, "Tallied"] = field(default_factory=dict)
     _curves: Float64[np.ndarray, "2 steps"] | None = None
     _reliability: Sums | None = None
 
     def add(self, scored: Scored) -> None:
         """Take in one image."""
         self.scores.append(scored.score)
+        self._add_to_part(scored)
         if scored.ranges is not None:
             self._ranges += scored.ranges
         self._curves = _added(self._curves, scored.curves)
@@ -49,6 +51,21 @@ class Tallied:
             self._totals[name] = sums.copy() if total is None else total + sums
             if sums.size <= KEPT_SUMS:
                 self._sums.setdefault(name, []).append(sums)
+
+    def _add_to_part(self, scored: Scored) -> None:
+        for name in self.benchmark.parts:
+            if scored.score.id.startswith(name):
+                whole = replace(self.benchmark, parts=())
+                self._parts.setdefault(name, Tallied(benchmark=whole)).add(scored)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Parts of the images by themselves, in the benchmark's order; those with a score."""
+        found = [(name, self._parts[name]) for name in self.benchmark.parts if name in self._parts]
+        return tuple(
+            Part(name=name, images=len(each.scores), summaries=each.summaries({}))
+            for name, each in found
+        )
 
     @property
     def ranges(self) -> tuple[RangeError, ...]:

@@ -42,6 +42,9 @@ _ALIGNED: Mapping[str, str] = {
     "robust_scale_shift": "after a factor and a shift an image, fitted to its truth",
     "inverse_scale_shift": "after a factor and a shift of inverse depth an image, fitted to its "
     "truth",
+    "point_shift": "after a shift in space an image, fitted to its truth",
+    "point_scale": "after one factor an image, fitted to its truth",
+    "point_scale_shift": "after a factor and a shift in space an image, fitted to its truth",
     "log": "after a factor and a power an image, fitted to its truth",
 }
 

@@ -6,19 +6,24 @@ from rilievo.metrics.metric import AnyMetric, Better, Metric, Sums, measure, poo
 from rilievo.metrics.normals import NORMAL_METRICS, pooled_median
 from rilievo.metrics.pairs import DepthPair, NormalsPair, PicturePair
 from rilievo.metrics.picture import PICTURE_METRICS
+from rilievo.metrics.point_maps import CAMERA_METRICS, POINT_METRICS, FieldOfViewPair, PointsPair
 
 __all__ = [
+    "CAMERA_METRICS",
     "CERTAINTY_METRICS",
     "DEPTH_METRICS",
     "NORMAL_CERTAINTY_METRICS",
     "NORMAL_METRICS",
     "PICTURE_METRICS",
+    "POINT_METRICS",
     "AnyMetric",
     "Better",
     "DepthPair",
+    "FieldOfViewPair",
     "Metric",
     "NormalsPair",
     "PicturePair",
+    "PointsPair",
     "Sums",
     "measure",
     "pooled",

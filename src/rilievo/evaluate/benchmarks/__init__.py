@@ -5,6 +5,7 @@ from dataclasses import replace
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.benchmarks import (
+    da2k,
     diode,
     generic,
     ibims,
@@ -34,6 +35,7 @@ _BENCHMARKS = (
     sunrgbd.ARTICLE,
     ibims.METRIC,
     diode.METRIC,
+    da2k.ORDER,
     probe3d.NYUV2,
     probe3d.NYUV2_SI,
     probe3d.NAVI,
@@ -47,6 +49,12 @@ _BENCHMARKS = (
     moge.AFFINE,
     moge.SCALE,
     moge.DISPARITY,
+    moge.BOUNDARY,
+    moge.POINTS_METRIC,
+    moge.POINTS_SCALE,
+    moge.POINTS_AFFINE,
+    moge.POINTS_LOCAL,
+    moge.FIELD_OF_VIEW,
     generic.DEPTH,
     generic.SURFACES,
     generic.NORMALS,

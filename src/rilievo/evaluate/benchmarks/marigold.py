@@ -96,6 +96,7 @@ DIODE = Benchmark(
     positive_fit=True,
     clip=(0.6, 350.0),
     metrics=PIXEL_METRICS,
+    parts=("indoors", "outdoor"),
     reproduces=(
         f"{_REPRODUCES}; the dataset's own masks alone say which pixels count, and 0.6 to 350 m "
         "only clips predictions"

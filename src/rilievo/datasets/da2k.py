@@ -1,0 +1,141 @@
+"""DA-2K: pairs of points in photographs of eight scenarios, of which one is nearer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from rilievo.datasets.base import Dataset, Request
+from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.files import find_entry, found_in
+from rilievo.datasets.listing import listing
+from rilievo.errors import InputError
+from rilievo.io.json_record import parse_json
+from rilievo.io.limits import printable, read_text
+from rilievo.io.photo import read_photo
+from rilievo.types import OrderedPoints, Truth
+
+ANNOTATIONS = "annotations.json"
+SCENARIOS = (
+    "indoor",
+    "outdoor",
+    "non_real",
+    "transparent_reflective",
+    "adverse_style",
+    "aerial",
+    "underwater",
+    "object",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """A photograph and its pairs of points."""
+
+    image: Path
+    nearer: Int64[np.ndarray, "n 2"]
+    farther: Int64[np.ndarray, "n 2"]
+
+
+class Da2k(Dataset):
+    """Photographs with pairs of points; a split is a scenario, or all of them."""
+
+    card: ClassVar[DatasetCard] = DatasetCard(
+        name="da2k",
+        title="DA-2K (Yang et al. 2024, Depth Anything V2)",
+        summary="1,000 photographs of eight scenarios, 2,000 pairs of points by people",
+        homepage="https://huggingface.co/datasets/depth-anything/DA-2K",
+        licence="as its page states",
+        commercial=False,
+        gigabytes=None,
+        layout=(
+            "annotations.json    photograph to pairs: point1, point2 as [row, column],\n"
+            "                    closer_point\n"
+            "images/SCENARIO/NAME"
+        ),
+        splits=("all", *SCENARIOS),
+        caveats=(
+            "order alone: a model that is right about it may be wrong about every distance",
+            "people chose pairs that they were sure of",
+        ),
+    )
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        path = request.root / ANNOTATIONS
+        if not path.is_file():
+            raise InputError(
+                f"{printable(request.root)}: expected {ANNOTATIONS}, found {found_in(request.root)}"
+            )
+        found = {
+            Path(name).with_suffix("").as_posix(): _entry(request.root / name, pairs, path)
+            for name, pairs in _annotations(path).items()
+            if request.split == "all" or request.split in Path(name).parts
+        }
+        chosen = listing(found, request)
+        self._entries = chosen.entries
+        self.ids, self.absent = tuple(chosen.entries), chosen.absent
+
+    def image(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
+        """The photograph."""
+        entry = find_entry(self._entries, id, self.request.root)
+        return read_photo(entry.image, own_depth=False).pixels
+
+    def truth(self, id: str) -> Truth:
+        """Pairs of points.
+
+        Raises:
+            InputError: If the photograph is broken, or a point lies outside it.
+        """
+        entry = find_entry(self._entries, id, self.request.root)
+        height, width, _ = self.image(id).shape
+        for points in (entry.nearer, entry.farther):
+            if (points < 0).any() or (points >= [height, width]).any():
+                raise InputError(
+                    f"{printable(entry.image)}: a point of {ANNOTATIONS} lies outside its "
+                    f"{height} x {width} pixels"
+                )
+        order = OrderedPoints(size=(height, width), nearer=entry.nearer, farther=entry.farther)
+        return Truth(id=id, order=order)
+
+
+def _annotations(path: Path) -> Mapping[str, Any]:
+    try:
+        found = parse_json(read_text(path))
+    except ValueError as error:
+        raise InputError(f"{printable(path)}: is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{printable(path)}: expected photographs with their pairs of points")
+    return found
+
+
+def _entry(image: Path, pairs: Any, path: Path) -> _Entry:
+    """The pairs of one photograph, the nearer point first."""
+    nearer, farther = [], []
+    try:
+        for pair in pairs:
+            closer = pair["closer_point"]
+            other = {"point1": "point2", "point2": "point1"}[closer]
+            nearer.append(_point(pair[closer]))
+            farther.append(_point(pair[other]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{printable(path)}: the pairs of '{printable(image.name)}' are not point1, point2 "
+            f"and closer_point: {json.dumps(pairs)[:200]}"
+        ) from error
+    return _Entry(
+        image=image,
+        nearer=np.array(nearer, np.int64).reshape(-1, 2),
+        farther=np.array(farther, np.int64).reshape(-1, 2),
+    )
+
+
+def _point(value: Any) -> tuple[int, int]:
+    row, column = value
+    if type(row) is bool or type(column) is bool or int(row) != row or int(column) != column:
+        raise ValueError(f"{value} are no row and column")
+    return int(row), int(column)

@@ -1,0 +1,242 @@
+"""Errors of predicted points, whose directions are the model's own, and of its field of view.
+
+Points of the whole image come here after a fit; the points of an object are fitted by themselves,
+which judges its shape alone (Wang et al. 2025, MoGe: "local points").
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rilievo.alignment.points import PointFit, fit_points
+from rilievo.alignment.subsample import nearest_valid
+from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
+from rilievo.metrics.metric import Better, Metric, Sums, mean
+from rilievo.metrics.pair_checks import check_maps
+
+LEAST_POINTS = 10
+"""Points of the subsample that an object needs."""
+
+_EPS = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PointsPair:
+    """Predicted and true points of one image.
+
+    Attributes:
+        predicted: Fitted [m]; read only where ``valid``.
+        true: Points [m]; read only where ``valid``.
+        valid: Pixels that count.
+        raw: Predicted, before the fit; None where objects are not compared.
+        objects: Number of each pixel's object, 0 for none; None where the dataset has none.
+
+    Raises:
+        InputError: If sizes are wrong, or a point that counts is not finite.
+        NoGroundTruthError: If no pixel is valid.
+    """
+
+    predicted: Float64[np.ndarray, "3 h w"]
+    true: Float64[np.ndarray, "3 h w"]
+    valid: Bool[np.ndarray, "h w"]
+    raw: Float64[np.ndarray, "3 h w"] | None = None
+    objects: Int64[np.ndarray, "h w"] | None = None
+
+    def __post_init__(self) -> None:
+        check_maps(self.predicted, self.true, self.valid)
+        for name in ("predicted", "true"):
+            points = getattr(self, name)[:, self.valid]
+            if not np.isfinite(points).all():
+                bad = int((~np.isfinite(points).all(axis=0)).sum())
+                raise InputError(f"{name} points are NaN or infinite at {bad} valid pixels")
+
+    @property
+    def count(self) -> int:
+        """Pixels that count."""
+        return int(np.count_nonzero(self.valid))
+
+    @cached_property
+    def gap(self) -> Float64[np.ndarray, "n"]:
+        """Distance of each predicted point from the true one [m]."""
+        return _lengths((self.predicted - self.true)[:, self.valid])
+
+    @cached_property
+    def distance(self) -> Float64[np.ndarray, "n"]:
+        """Distance of each true point from the camera [m]."""
+        return _lengths(self.true[:, self.valid])
+
+    @cached_property
+    def by_object(self) -> tuple[tuple[float, float], ...]:
+        """Mean gap of each object's points over its size, and the share below a quarter of it.
+
+        Its size is the longest side of the box around its true points.
+
+        Raises:
+            NoGroundTruthError: If the image has no object with enough points.
+        """
+        if self.objects is None or self.raw is None:
+            raise NoGroundTruthError("the image has no objects to compare by themselves")
+        chosen = nearest_valid(self.valid)
+        sampled = np.repeat(chosen.places, chosen.times)
+        found = []
+        for number in range(1, int(self.objects.max(initial=0)) + 1):
+            places = sampled[self.objects.flat[sampled] == number]
+            if places.size >= LEAST_POINTS:
+                found.append(self._object(self.valid & (self.objects == number), places))
+        if not found:
+            raise NoGroundTruthError(
+                f"no object of the image has {LEAST_POINTS} points of the subsample"
+            )
+        return tuple(found)
+
+    def _object(
+        self, inside: Bool[np.ndarray, "h w"], places: Int64[np.ndarray, "k"]
+    ) -> tuple[float, float]:
+        assert self.raw is not None
+        x, y = (each.reshape(3, -1)[:, places] for each in (self.raw, self.true))
+        true = self.true[:, inside]
+        size = float((true.max(axis=1) - true.min(axis=1)).max())
+        try:
+            weights = np.full(places.size, 1 / size)
+            fitted = fit_points(x, y, weights, PointFit.POINT_SCALE_SHIFT)
+            points = fitted.scale * self.raw[:, inside] + fitted.shift[:, None]
+        except CalibrationError:
+            # A mirrored or flat object is as wrong as one of no size at its middle.
+            points = np.broadcast_to(np.median(y, axis=1)[:, None], true.shape)
+        gap = _lengths(points - true) / size
+        return float(gap.mean()), float(np.mean(gap < 0.25))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldOfViewPair:
+    """Predicted and true field of view of one image.
+
+    Attributes:
+        predicted: Horizontal [°].
+        true: Horizontal [°].
+    """
+
+    predicted: float
+    true: float
+
+    @property
+    def count(self) -> int:
+        """One number an image."""
+        return 1
+
+
+def point_rel(pair: PointsPair) -> Sums:
+    """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6)."""
+    return np.array([(pair.gap / (pair.distance + _EPS)).sum()])
+
+
+def point_delta1(pair: PointsPair) -> Sums:
+    """Count of ‖p̂ - p‖ < 0.25 min(‖p‖, ‖p̂‖)."""
+    predicted = _lengths(pair.predicted[:, pair.valid])
+    near = pair.gap < 0.25 * np.minimum(pair.distance, predicted)
+    return np.array([float(np.count_nonzero(near))])
+
+
+def point_distance(pair: PointsPair) -> Sums:
+    """Sum of ‖p̂ - p‖ [m]."""
+    return np.array([pair.gap.sum()])
+
+
+def _local(place: int) -> Callable[[PointsPair], Sums]:
+    """Mean over the image's objects."""
+    return lambda pair: np.array([np.mean([each[place] for each in pair.by_object])])
+
+
+def _whole(sums: Sums, _count: int) -> float:
+    return float(sums[0])
+
+
+def _lengths(points: Float64[np.ndarray, "3 n"]) -> Float64[np.ndarray, "n"]:
+    return np.sqrt(np.square(points).sum(axis=0))
+
+
+def _metric(
+    name: str,
+    label: str,
+    better: Better,
+    summary: str,
+    sums: Callable[[PointsPair], Sums],
+    *,
+    unit: str = "",
+    pools: bool = True,
+) -> Metric[PointsPair]:
+    return Metric(
+        name=name,
+        label=label,
+        unit=unit,
+        better=better,
+        summary=f"{summary} (MoGe)",
+        sums=sums,
+        finish=mean if pools else _whole,
+        pools=pools,
+    )
+
+
+_POINT_METRICS = (
+    _metric("point_rel", "point rel", Better.LOWER, "mean ‖p̂ - p‖ / ‖p‖ of points", point_rel),
+    _metric("point_delta1", "point δ1", Better.HIGHER, "‖p̂ - p‖ < min(‖p‖, ‖p̂‖) / 4", point_delta1),
+    _metric(
+        "point_distance",
+        "point distance",
+        Better.LOWER,
+        "mean ‖p̂ - p‖ of points",
+        point_distance,
+        unit="m",
+    ),
+    _metric(
+        "local_rel",
+        "local rel",
+        Better.LOWER,
+        "mean ‖p̂ - p‖ over the object's size, each object fitted by itself",
+        _local(0),
+        pools=False,
+    ),
+    _metric(
+        "local_delta1",
+        "local δ1",
+        Better.HIGHER,
+        "share of ‖p̂ - p‖ below a quarter of the object's size, each object fitted by itself",
+        _local(1),
+        pools=False,
+    ),
+)
+# A new metric is one function and one line above.
+POINT_METRICS: Mapping[str, Metric[PointsPair]] = {each.name: each for each in _POINT_METRICS}
+
+
+def fov_error(pair: FieldOfViewPair) -> Sums:
+    """Size of the difference [°]."""
+    return np.array([abs(pair.predicted - pair.true)])
+
+
+def fov_deviation(pair: FieldOfViewPair) -> Sums:
+    """Predicted minus true [°]."""
+    return np.array([pair.predicted - pair.true])
+
+
+CAMERA_METRICS: Mapping[str, Metric[FieldOfViewPair]] = {
+    "fov_error": Metric(
+        name="fov_error",
+        label="FOV error",
+        unit="°",
+        better=Better.LOWER,
+        summary="|predicted - true| horizontal field of view (MoGe)",
+        sums=fov_error,
+    ),
+    "fov_deviation": Metric(
+        name="fov_deviation",
+        label="FOV deviation",
+        unit="°",
+        better=Better.ZERO,
+        summary="predicted - true horizontal field of view: positive where it is too wide (MoGe)",
+        sums=fov_deviation,
+    ),
+}
