@@ -126,11 +126,13 @@ def test_points_and_mesh_are_those_of_python(
         np.testing.assert_allclose(rows["z"], cloud.points[:, 2], rtol=1e-3)
         np.testing.assert_array_equal(rows["red"], cloud.colours[:, 0])  # type: ignore[index]
         np.testing.assert_allclose(rows["ny"], cloud.normals[:, 1], atol=1e-2)
-    surface = mesh(depth.values, K.K, depth.valid, normals=expected.normals, cut=cut)
+    surface = mesh(
+        depth.values, K.K, depth.valid, normals=expected.normals, cut=cut, flatness=0.004
+    )
     scene = trimesh.load(visitor.save("glb", tmp_path))
     [shape] = scene.geometry.values()  # type: ignore[union-attr]
-    assert len(shape.vertices) == pytest.approx(len(surface.points), rel=1e-3)
-    assert len(shape.faces) == pytest.approx(len(surface.triangles), rel=1e-3)
+    assert len(shape.vertices) == pytest.approx(len(surface.points), rel=1e-2)
+    assert len(shape.faces) == pytest.approx(len(surface.triangles), rel=1e-2)
     low, high = shape.bounds
     points = surface.points * np.array([1, -1, -1])
     np.testing.assert_allclose(low, points.min(axis=0), rtol=1e-2)

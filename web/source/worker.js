@@ -3,9 +3,11 @@
 // { id, told } of how far a download is.
 
 import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
-import { glb, ply, png16 } from "./files.js";
+import { glb } from "./glb.js";
 import { fetched, openNetwork } from "./network.js";
 import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
+import { ply } from "./ply.js";
+import { png16 } from "./png16.js";
 import { inMetres, predict } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
 import { meshOf, stepFor } from "./surface.js";
