@@ -133,7 +133,7 @@ def test_points_and_mesh_are_those_of_python(
     [shape] = scene.geometry.values()  # type: ignore[union-attr]
     assert len(shape.vertices) == pytest.approx(len(surface.points), rel=1e-2)
     assert len(shape.faces) == pytest.approx(len(surface.triangles), rel=1e-2)
-    low, high = shape.bounds
+    low, high = scene.bounds
     points = surface.points * np.array([1, -1, -1])
     np.testing.assert_allclose(low, points.min(axis=0), rtol=1e-2)
     np.testing.assert_allclose(high, points.max(axis=0), rtol=1e-2)
@@ -214,6 +214,40 @@ def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
     assert "tiny.onnx" in visitor.page.locator("#model option:checked").inner_text()
     visitor.page.select_option("#model", "rilievo/tiny")
     visitor.page.locator("#state", has_text="Done").wait_for()
+
+
+# Hands a file to the page as a browser does when something is dropped or pasted.
+HAND_OVER = """([kind, name, bytes]) => {
+  const files = new DataTransfer();
+  if (bytes) files.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+  else files.setData("text/plain", "no picture");
+  dispatchEvent(kind === "drop" ? new DragEvent(kind, { dataTransfer: files, cancelable: true })
+    : new ClipboardEvent(kind, { clipboardData: files }));
+}"""
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_photographs_are_dropped_and_pasted(visitor: Visitor, photographs: Path, kind: str) -> None:
+    page, content = visitor.page, (photographs / "person.png").read_bytes()
+    page.evaluate(HAND_OVER, [kind, f"{kind}.png", list(content)])
+    page.locator("#result-title", has_text=f"{kind}.png").wait_for()
+    page.locator("#state", has_text="Done").wait_for()
+    page.evaluate(HAND_OVER, [kind, "", None])
+    page.locator("#state.fault", has_text="first" if kind == "paste" else "no file").wait_for()
+
+
+def test_without_a_camera_the_page_says_so(visitor: Visitor, address: str) -> None:
+    context = visitor.context.browser.new_context()
+    context.add_init_script(
+        "navigator.mediaDevices.getUserMedia = () => "
+        "Promise.reject(new DOMException('', 'NotFoundError'))"
+    )
+    alone = Visitor(context, address)
+    alone.page.click("#camera-start")
+    alone.page.locator("#state.fault", has_text="there is none").wait_for()
+    assert not alone.page.locator("#live").is_visible()
+    assert alone.complaints == []
+    context.close()
 
 
 def test_the_camera_is_live_and_gives_a_photograph(visitor: Visitor) -> None:

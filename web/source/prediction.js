@@ -44,9 +44,10 @@ function embedded(values, box, height, width) {
 }
 
 function madeBy(network, { sharp, trim }, version) {
-  const { name, licence, rule, area } = network.facts;
-  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...(rule === "area" ? { area } : { sizing: rule }),
-    ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
+  const { name, licence, rule, area, height, width, multiple, resampling, precision } = network.facts;
+  const sizing = `${rule} ${height ? `${height}x${width}` : area} /${multiple}`;
+  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...(precision === "fp32" ? {} : { weights: precision }),
+    ...(rule === "area" ? { area } : { sizing, resampling }), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
   return { model: name, weights_sha256: network.sha256, licence, settings, version };
 }
 

@@ -29,7 +29,7 @@ export function factsOf(metadata) {
     rule: version === "1" ? "area" : said("sizing"), height, width,
     area: Number(said("area")), multiple: Number(said("multiple")),
     resampling: said("resampling", "triangle"), padding: Number(said("padding", "0")),
-    fill: Number(said("fill", "1")), inverse: said("back", "values") === "inverse",
+    fill: Number(said("fill", "1")), precision: said("precision", "fp32"), inverse: said("back", "values") === "inverse",
   };
   const numbers = [facts.height, facts.width, facts.area, facts.multiple, facts.padding, facts.fill];
   if (!RULES.includes(facts.rule) || !RESAMPLINGS.includes(facts.resampling)
