@@ -2,7 +2,7 @@
 
 import { made, part } from "viewer";
 import { startCamera } from "./live.js";
-import { showResult } from "./result.js";
+import { showPictures, showRest } from "./result.js";
 import { settings } from "./settings.js";
 import { ask } from "./working.js";
 
@@ -39,7 +39,7 @@ function open(file) {
 let own = null; // the ONNX file that the visitor picked
 
 async function predict(file) {
-  const turn = ++asked, name = file.name || "photograph.png";
+  const turn = ++asked, name = file.name || "photograph.png", began = performance.now();
   last = file;
   say("The network is made ready …");
   document.body.setAttribute("aria-busy", "true");
@@ -49,9 +49,13 @@ async function predict(file) {
     say(`${name}: depth is predicted …`);
     const result = await ask("predict", { file, name, options: options() });
     if (turn !== asked) return;
-    showResult(result, { threads, save });
+    showPictures(result, { threads, save });
+    say(`${name}: the surface is made …`);
+    const rest = await ask("rest");
+    if (turn !== asked) return;
+    showRest(result, rest);
     const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "";
-    say(`Done in ${result.seconds.all.toFixed(2)} s, nothing was uploaded.${notes}`);
+    say(`Done in ${((performance.now() - began) / 1000).toFixed(2)} s, nothing was uploaded.${notes}`);
   } catch (error) {
     if (turn === asked) fault(name, error);
   } finally {
