@@ -18,7 +18,7 @@ function verticesOf(prediction, step) {
   index.set(rest);
   index.set(flat.index, rest.length);
   if (!index.length) throw new Error("nothing is left of the surface");
-  const given = prediction.normalsOn(lattice, triangles(faces, lattice));
+  const given = prediction.normalsOn(lattice, faces);
   const number = new Int32Array(lattice.z.length).fill(-1), used = [];
   for (const at of index) if (number[at] < 0) { number[at] = used.length; used.push(at); }
   const points = new Float32Array(3 * used.length), normals = new Int8Array(4 * used.length);

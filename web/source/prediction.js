@@ -1,5 +1,6 @@
 // From a photograph to depth, normals and a surface at its size, as rilievo.predict does it.
 
+import { triangles } from "relief";
 import { assumedCamera } from "./exif.js";
 import { cropped, inside, marginsOf } from "./margins.js";
 import { atPhotographSize } from "./sharpening.js";
@@ -29,7 +30,7 @@ export async function predict(network, { picture, camera, notes }, name, options
       ? [...notes, "its uniform border was left out and has no depth"] : notes,
     normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box)),
   };
-  return { ...found, normalsOn: (lattice, index) => normalsOn(found, lattice, index) };
+  return { ...found, normalsOn: (lattice, faces) => normalsOn(found, lattice, faces) };
 }
 
 const moved = (camera, right, down) => ({ ...camera, cx: camera.cx + right, cy: camera.cy + down });
@@ -78,9 +79,9 @@ function normalsAt(normal, width, rows, columns, box) {
 
 const steps = (first, count, step) => Array.from({ length: count }, (_, each) => first + each * step);
 
-// Normals on the points of a lattice; those of its triangles `index` where the network gives none.
-function normalsOn({ normalsAt }, lattice, index) {
-  if (!normalsAt) return vertexNormals(lattice, index ?? []);
+// Normals on the points of a lattice; those of its triangles where the network gives none.
+function normalsOn({ normalsAt }, lattice, faces) {
+  if (!normalsAt) return vertexNormals(lattice, triangles(faces, lattice));
   return normalsAt(steps(lattice.firstRow, lattice.rows, lattice.step),
     steps(lattice.firstColumn, lattice.columns, lattice.step));
 }
