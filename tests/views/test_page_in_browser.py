@@ -202,6 +202,24 @@ def test_exif_tells_the_camera(visitor: Visitor, photographs: Path, tmp_path: Pa
     assert f"from EXIF, 35 mm equivalent; {degrees:.1f}° wide" in facts
 
 
+def test_a_field_of_view_is_taken_in_place_of_the_assumed_one(
+    visitor: Visitor, photographs: Path, tmp_path: Path
+) -> None:
+    page = visitor.page
+    page.locator("#fov").fill("300")
+    page.locator("#fov").press("Enter")
+    page.locator("#state.fault", has_text="1 to 170").wait_for()
+    page.locator("#fov").fill("80")
+    visitor.give(photographs / "person.png")
+    found = read_prediction(visitor.save("png16", tmp_path)).camera
+    page.locator("#fov").fill("")
+    expected = rilievo.predict(photographs / "person.png", model="rilievo/tiny", fov=80).camera
+    assert found is not None
+    assert expected is not None
+    np.testing.assert_allclose(found.K, expected.K)
+    assert found.source is expected.source
+
+
 def test_a_network_of_ones_own_is_run_and_what_is_none_is_told(
     visitor: Visitor, photographs: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import { settings } from "./settings.js";
 import { ask } from "./working.js";
 
 const OWN = "own";
-const state = part("state"), models = part("model"), sharp = part("sharp");
+const state = part("state"), models = part("model"), sharp = part("sharp"), view = part("fov");
 let last = null, asked = 0, opened = null;
 
 function say(text, isFault = false) {
@@ -16,7 +16,7 @@ function say(text, isFault = false) {
 }
 
 const fault = (name, error) => say(`${name}: ${error.message}`, true);
-const options = () => ({ sharp: sharp.checked, trim: true });
+const options = () => ({ sharp: sharp.checked, trim: true, fov: view.validity.valid ? view.valueAsNumber : NaN });
 
 function told({ count, whole }) {
   const of = whole ? ` of ${(whole / 1e6).toFixed(1)}` : "";
@@ -113,6 +113,10 @@ function listen() {
   });
   part("model-file").addEventListener("cancel", () => { if (!own) models.value = settings.models[0].name; });
   sharp.addEventListener("change", () => { if (last) predict(last); });
+  view.addEventListener("change", () => {
+    if (!view.validity.valid) say("A field of view is a number of degrees from 1 to 170.", true);
+    else if (last) predict(last);
+  });
   part("example").addEventListener("click", async () => {
     try {
       const blob = await (await fetch(settings.example)).blob();

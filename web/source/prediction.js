@@ -1,7 +1,7 @@
 // From a photograph to depth, normals and a surface at its size, as rilievo.predict does it.
 
 import { triangles } from "relief";
-import { assumedCamera } from "./exif.js";
+import { assumedCamera, cameraFrom } from "./exif.js";
 import { cropped, inside, marginsOf } from "./margins.js";
 import { atPhotographSize } from "./sharpening.js";
 import { vertexNormals } from "./surface.js";
@@ -11,7 +11,8 @@ const ENGINE = "onnxruntime-web";
 // A prediction: { name, height, width, kind, depth, valid (null where all pixels are), camera,
 // photo, madeBy, notes, normalsAt, normalsOn }. `normalsAt(rows, columns)` gives three numbers for
 // every place of a grid of pixels, null without normals.
-export async function predict(network, { picture, camera, notes }, name, options, version) {
+export async function predict(network, { picture, camera: told, notes }, name, options, version) {
+  const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
   const margins = options.trim ? marginsOf(picture) : null, box = margins && inside(picture, margins);
   const seen = box ? cropped(picture, box) : picture;
   const given = camera && box ? moved(camera, -box.left, -box.top) : camera;

@@ -8,7 +8,7 @@ const KINDS = {
   affine: "Depth up to an unknown factor and shift, so there is no surface.",
   affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
 };
-const SOURCES = { exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
+const SOURCES = { fov: "given as a field of view", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
   predicted: "predicted by the model", assumed: "assumed, and may be far off" };
 
 function put(id, bitmap) {
