@@ -148,6 +148,7 @@ def test_a_known_length_gives_the_metres_of_python_in_files_too(
     page.locator("#lines input").fill("0.5")
     page.locator("#lines input").press("Enter")
     assert page.locator("#lines output").all_inner_texts() == ["0.5 m, known"]
+    assert "in files" in page.locator("#measure-words").inner_text()
     found = read_prediction(visitor.save("png16", tmp_path))
     calibration = found.calibration
     assert calibration is not None

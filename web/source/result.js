@@ -67,7 +67,7 @@ export function showRest({ kind, camera, has }, { normals, surface }) {
     dropSurface();
     return;
   }
-  const terms = settings.terms[kind][camera.source === "assumed" ? "assumed" : "known"];
+  const terms = { ...settings.terms[kind][camera.source === "assumed" ? "assumed" : "known"], in_files: true };
   try {
     rule = enliven(document.querySelector(".stage"), surface.data, surface.form, terms, state);
   } catch (error) {
