@@ -75,6 +75,7 @@ format: $(VENV)/test
 docs: $(VENV)/core
 	$(BIN)/pip install --quiet --group docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	$(BIN)/rilievo page --output site/demo
 	@echo "Documentation: site/index.html"
 
 # The scripts of the page that `rilievo page` writes, from web/ into the package. Needs node and npm;

@@ -9,10 +9,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from plyfile import PlyData
 from skimage import data
 
 import rilievo
 from browser import chromium
+from rilievo.geometry.surface import point_cloud
+from rilievo.io.writing import SaveOptions
 from rilievo.models.onnx import OnnxFacts
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.types import DepthKind
@@ -138,7 +141,13 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         assert visitor.complaints == []
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = {"fixed, bicubic, fill", "least change, bilinear, affine", "points, focal, field of view"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CASES],
+)
 def test_a_network_answers_as_in_python(visitor: Visitor, tmp_path: Path, name: str) -> None:
     case = CASES[name]
     network, photograph = tmp_path / "colours.onnx", tmp_path / f"{name.replace(', ', '-')}.png"
@@ -151,5 +160,16 @@ def test_a_network_answers_as_in_python(visitor: Visitor, tmp_path: Path, name: 
     expected = rilievo.predict(photograph, model=str(network), sharp=False)
     scale = np.ptp(expected.depth.values)
     np.testing.assert_allclose(depth, expected.depth.values, rtol=0, atol=1e-3 * scale)
-    surface = visitor.page.locator("button[data-output=glb]")
-    assert surface.count() == (1 if case.kind.is_depth else 0)
+    button = visitor.page.locator("button[data-output=glb]")
+    assert button.count() == (1 if case.kind.is_depth else 0)
+    if not case.kind.is_depth:
+        return
+    # The network gives no normals, so they are those of the triangles.
+    K = expected.camera
+    assert K is not None
+    cloud = point_cloud(expected.depth.values, K.K, expected.depth.valid, cut=SaveOptions().cut)
+    rows = PlyData.read(visitor.save("ply", tmp_path))["vertex"].data
+    assert len(rows) == pytest.approx(len(cloud.points), rel=2e-3)
+    if len(rows) == len(cloud.points):
+        found = np.stack([rows[each] for each in ("nx", "ny", "nz")], axis=1)
+        assert np.mean(np.einsum("nc,nc->n", found, cloud.normals) > 0.999) > 0.999

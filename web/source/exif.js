@@ -95,6 +95,10 @@ export function cameraOf(bytes, size) {
   return null;
 }
 
+// The camera of a horizontal field of view [degrees].
+export const cameraFrom = (degrees, size, source) =>
+  centred(size.width / 2 / Math.tan((degrees * Math.PI) / 360), size, source);
+
 // The camera of a photograph that says nothing of it.
 export function assumedCamera(size) {
   const longer = Math.max(size.height, size.width);

@@ -2,12 +2,12 @@
 
 import { made, part } from "viewer";
 import { startCamera } from "./live.js";
-import { showResult } from "./result.js";
+import { showPictures, showRest } from "./result.js";
 import { settings } from "./settings.js";
 import { ask } from "./working.js";
 
 const OWN = "own";
-const state = part("state"), models = part("model"), sharp = part("sharp");
+const state = part("state"), models = part("model"), sharp = part("sharp"), view = part("fov");
 let last = null, asked = 0, opened = null;
 
 function say(text, isFault = false) {
@@ -16,7 +16,7 @@ function say(text, isFault = false) {
 }
 
 const fault = (name, error) => say(`${name}: ${error.message}`, true);
-const options = () => ({ sharp: sharp.checked, trim: true });
+const options = () => ({ sharp: sharp.checked, trim: true, fov: view.validity.valid ? view.valueAsNumber : NaN });
 
 function told({ count, whole }) {
   const of = whole ? ` of ${(whole / 1e6).toFixed(1)}` : "";
@@ -39,7 +39,7 @@ function open(file) {
 let own = null; // the ONNX file that the visitor picked
 
 async function predict(file) {
-  const turn = ++asked, name = file.name || "photograph.png";
+  const turn = ++asked, name = file.name || "photograph.png", began = performance.now();
   last = file;
   say("The network is made ready …");
   document.body.setAttribute("aria-busy", "true");
@@ -49,9 +49,13 @@ async function predict(file) {
     say(`${name}: depth is predicted …`);
     const result = await ask("predict", { file, name, options: options() });
     if (turn !== asked) return;
-    showResult(result, { threads, save });
+    showPictures(result, { threads, save });
+    say(`${name}: the surface is made …`);
+    const rest = await ask("rest");
+    if (turn !== asked) return;
+    showRest(result, rest);
     const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "";
-    say(`Done in ${result.seconds.all.toFixed(2)} s, nothing was uploaded.${notes}`);
+    say(`Done in ${((performance.now() - began) / 1000).toFixed(2)} s, nothing was uploaded.${notes}`);
   } catch (error) {
     if (turn === asked) fault(name, error);
   } finally {
@@ -109,6 +113,10 @@ function listen() {
   });
   part("model-file").addEventListener("cancel", () => { if (!own) models.value = settings.models[0].name; });
   sharp.addEventListener("change", () => { if (last) predict(last); });
+  view.addEventListener("change", () => {
+    if (!view.validity.valid) say("A field of view is a number of degrees from 1 to 170.", true);
+    else if (last) predict(last);
+  });
   part("example").addEventListener("click", async () => {
     try {
       const blob = await (await fetch(settings.example)).blob();

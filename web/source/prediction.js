@@ -1,6 +1,7 @@
 // From a photograph to depth, normals and a surface at its size, as rilievo.predict does it.
 
-import { assumedCamera } from "./exif.js";
+import { triangles } from "relief";
+import { assumedCamera, cameraFrom } from "./exif.js";
 import { cropped, inside, marginsOf } from "./margins.js";
 import { atPhotographSize } from "./sharpening.js";
 import { vertexNormals } from "./surface.js";
@@ -10,7 +11,8 @@ const ENGINE = "onnxruntime-web";
 // A prediction: { name, height, width, kind, depth, valid (null where all pixels are), camera,
 // photo, madeBy, notes, normalsAt, normalsOn }. `normalsAt(rows, columns)` gives three numbers for
 // every place of a grid of pixels, null without normals.
-export async function predict(network, { picture, camera, notes }, name, options, version) {
+export async function predict(network, { picture, camera: told, notes }, name, options, version) {
+  const camera = options.fov > 0 ? cameraFrom(options.fov, picture, "fov") : told;
   const margins = options.trim ? marginsOf(picture) : null, box = margins && inside(picture, margins);
   const seen = box ? cropped(picture, box) : picture;
   const given = camera && box ? moved(camera, -box.left, -box.top) : camera;
@@ -29,7 +31,7 @@ export async function predict(network, { picture, camera, notes }, name, options
       ? [...notes, "its uniform border was left out and has no depth"] : notes,
     normalsAt: normal && ((rows, columns) => normalsAt(normal, seen.width, rows, columns, box)),
   };
-  return { ...found, normalsOn: (lattice, index) => normalsOn(found, lattice, index) };
+  return { ...found, normalsOn: (lattice, faces) => normalsOn(found, lattice, faces) };
 }
 
 const moved = (camera, right, down) => ({ ...camera, cx: camera.cx + right, cy: camera.cy + down });
@@ -44,9 +46,10 @@ function embedded(values, box, height, width) {
 }
 
 function madeBy(network, { sharp, trim }, version) {
-  const { name, licence, rule, area } = network.facts;
-  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...(rule === "area" ? { area } : { sizing: rule }),
-    ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
+  const { name, licence, rule, area, height, width, multiple, resampling, precision } = network.facts;
+  const sizing = `${rule} ${height ? `${height}x${width}` : area} /${multiple}`;
+  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...(precision === "fp32" ? {} : { weights: precision }),
+    ...(rule === "area" ? { area } : { sizing, resampling }), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
   return { model: name, weights_sha256: network.sha256, licence, settings, version };
 }
 
@@ -77,9 +80,9 @@ function normalsAt(normal, width, rows, columns, box) {
 
 const steps = (first, count, step) => Array.from({ length: count }, (_, each) => first + each * step);
 
-// Normals on the points of a lattice; those of its triangles `index` where the network gives none.
-function normalsOn({ normalsAt }, lattice, index) {
-  if (!normalsAt) return vertexNormals(lattice, index ?? []);
+// Normals on the points of a lattice; those of its triangles where the network gives none.
+function normalsOn({ normalsAt }, lattice, faces) {
+  if (!normalsAt) return vertexNormals(lattice, triangles(faces, lattice));
   return normalsAt(steps(lattice.firstRow, lattice.rows, lattice.step),
     steps(lattice.firstColumn, lattice.columns, lattice.step));
 }

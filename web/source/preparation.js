@@ -1,5 +1,6 @@
 // From a photograph to what a network sees, and back: rilievo.models.preparation and .prepared.
 
+import { cameraFrom } from "./exif.js";
 import { FILTERS, points, resizedField, resizedPicture, shrunk } from "./resample.js";
 
 const KINDS = ["metric", "up_to_scale", "affine", "affine_inverse"];
@@ -29,7 +30,7 @@ export function factsOf(metadata) {
     rule: version === "1" ? "area" : said("sizing"), height, width,
     area: Number(said("area")), multiple: Number(said("multiple")),
     resampling: said("resampling", "triangle"), padding: Number(said("padding", "0")),
-    fill: Number(said("fill", "1")), inverse: said("back", "values") === "inverse",
+    fill: Number(said("fill", "1")), precision: said("precision", "fp32"), inverse: said("back", "values") === "inverse",
   };
   const numbers = [facts.height, facts.width, facts.area, facts.multiple, facts.padding, facts.fill];
   if (!RULES.includes(facts.rule) || !RESAMPLINGS.includes(facts.resampling)
@@ -135,7 +136,7 @@ export function answer(facts, outputs, photo) {
   }
   const [depth] = fields("depth", 1) ?? [];
   if (!depth) throw new Error("it has no output named depth");
-  const fov = outputs.fov?.data[0], camera = photo.camera ?? (fov ? seen(fov, photo) : null);
+  const fov = outputs.fov?.data[0], camera = photo.camera ?? (fov ? cameraFrom(fov, photo, "predicted") : null);
   let near = depth;
   if (facts.needsFocal) {
     if (!camera) throw new Error("it needs the focal length, which this photograph does not say");
@@ -146,9 +147,4 @@ export function answer(facts, outputs, photo) {
   }
   if (facts.inverse) near = inverted(resizedField(inverted(near), [photo.height, photo.width]));
   return { depth: near, normals: fields("normals", 3), confidence: fields("confidence", 1)?.[0] ?? null, camera };
-}
-
-function seen(degrees, { height, width }) {
-  const focal = width / 2 / Math.tan((degrees * Math.PI) / 360);
-  return { fx: focal, fy: focal, cx: (width - 1) / 2, cy: (height - 1) / 2, source: "predicted" };
 }

@@ -8,7 +8,7 @@ const KINDS = {
   affine: "Depth up to an unknown factor and shift, so there is no surface.",
   affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
 };
-const SOURCES = { exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
+const SOURCES = { fov: "given as a field of view", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
   predicted: "predicted by the model", assumed: "assumed, and may be far off" };
 
 function put(id, bitmap) {
@@ -30,35 +30,47 @@ function facts({ name, width, height, camera, madeBy, seconds }, threads) {
     made("div", {}, made("dt", { textContent: key }), made("dd", { textContent: value }))));
 }
 
-// `save(output, metres)` writes a file.
-export function showResult(result, { threads, save }) {
+let rule = null; // how lengths are told, once there is a surface
+
+const dropSurface = () => { for (const each of part("result").querySelectorAll("[data-needs=surface]")) each.remove(); };
+
+// Photograph and depth; `save(output, metres)` writes a file.
+export function showPictures(result, { threads, save }) {
   renew();
-  const main = part("result"), surface = result.surface, state = () => part("surface-state");
+  rule = null;
+  const main = part("result");
   main.replaceChildren(part("result-parts").content.cloneNode(true));
   part("result-title").textContent = result.name;
   part("result-kind").textContent = KINDS[result.kind]
     + (result.camera.source === "assumed" ? " The camera is assumed, so angles of the surface may be off." : "");
   put("photo", result.photo);
   put("depth", result.depth);
-  if (result.normals) put("normals", result.normals);
-  else part("normals").closest("section").remove();
+  if (!result.has.normals) part("normals").closest("section").remove();
   part("ticks").replaceChildren(...result.ticks.map((each) => made("span", { textContent: each })));
+  part("surface-state").textContent = result.has.surface ? "The surface is being made …" : KINDS[result.kind];
+  if (!result.has.surface) dropSurface();
   facts(result, threads);
-  const stage = slide(part("pair"));
-  let rule = null;
-  if (surface) {
-    const source = result.camera.source === "assumed" ? "assumed" : "known";
-    try {
-      rule = enliven(stage, surface.data, surface.form, settings.terms[result.kind][source], state());
-    } catch (error) {
-      state().textContent = `This browser cannot show the surface: ${error.message}`;
-    }
-  } else {
-    state().textContent = KINDS[result.kind] ?? "Nothing is left of the surface.";
-    for (const each of main.querySelectorAll("[data-needs=surface]")) each.remove();
-  }
+  slide(part("pair"));
   for (const button of main.querySelectorAll("button[data-output]")) {
     button.addEventListener("click", () => save(button.dataset.output, rule?.metres ?? { factor: 0 }));
   }
   main.hidden = false;
+}
+
+// Normals, the surface, and all that is measured on it.
+export function showRest({ kind, camera, has }, { normals, surface }) {
+  if (normals) put("normals", normals);
+  if (!has.surface) return;
+  const state = part("surface-state");
+  if (!surface) {
+    state.textContent = "Nothing is left of the surface.";
+    dropSurface();
+    return;
+  }
+  const terms = { ...settings.terms[kind][camera.source === "assumed" ? "assumed" : "known"], in_files: true };
+  try {
+    rule = enliven(document.querySelector(".stage"), surface.data, surface.form, terms, state);
+  } catch (error) {
+    state.textContent = `This browser cannot show the surface: ${error.message}`;
+  }
 }

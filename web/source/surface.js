@@ -141,7 +141,7 @@ export function vertexNormals(lattice, index) {
     }
   }
   for (let at = 0; at < lattice.z.length; at++) {
-    let normal = normals.subarray(3 * at, 3 * at + 3);
+    const normal = normals.subarray(3 * at, 3 * at + 3);
     if (!dot(normal, normal)) normal.set(pointOf(lattice, at).map((each) => -each));
     const length = Math.sqrt(dot(normal, normal));
     for (let axis = 0; axis < 3; axis++) normal[axis] /= length;

@@ -3,9 +3,11 @@
 // { id, told } of how far a download is.
 
 import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
-import { glb, ply, png16 } from "./files.js";
+import { glb } from "./glb.js";
 import { fetched, openNetwork } from "./network.js";
 import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
+import { ply } from "./ply.js";
+import { png16 } from "./png16.js";
 import { inMetres, predict } from "./prediction.js";
 import { isDepth, networkSize } from "./preparation.js";
 import { meshOf, stepFor } from "./surface.js";
@@ -36,13 +38,18 @@ function surfaceOf(prediction) {
 async function predictPhotograph({ file, name, options }) {
   const began = performance.now(), photograph = await readPhotograph(file), read = performance.now();
   latest = await predict(network, photograph, name, options, version);
-  const grid = gridOf(latest), limits = colourRange(latest);
-  const depth = await bitmapOf(depthPicture(latest, limits, table, grid));
-  const normals = latest.normalsAt && await bitmapOf(normalsPicture(latest.normalsAt(grid.rows, grid.columns), grid));
-  const { height, width, kind, camera, madeBy, notes } = latest;
-  return { name, height, width, kind, camera, madeBy, notes, depth, normals, ticks: ticksOf(limits, kind),
-    photo: await bitmapOf(latest.photo, PHOTO_SIDE), surface: surfaceOf(latest),
+  const limits = colourRange(latest), { height, width, kind, camera, madeBy, notes } = latest;
+  const depth = await bitmapOf(depthPicture(latest, limits, table, gridOf(latest)));
+  return { name, height, width, kind, camera, madeBy, notes, depth, ticks: ticksOf(limits, kind),
+    photo: await bitmapOf(latest.photo, PHOTO_SIDE), has: { normals: Boolean(latest.normalsAt), surface: isDepth(kind) },
     seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
+}
+
+// What may come after the picture of depth: that of normals, and the surface.
+async function rest() {
+  const grid = gridOf(latest), surface = surfaceOf(latest);
+  const normals = latest.normalsAt && await bitmapOf(normalsPicture(latest.normalsAt(grid.rows, grid.columns), grid));
+  return { normals, surface };
 }
 
 // One frame of the camera: a picture of its depth, at the network's size.
@@ -71,7 +78,7 @@ function begin({ colours, version: own }) {
   return null;
 }
 
-const ACTS = { begin, open, predict: predictPhotograph, frame, save };
+const ACTS = { begin, open, predict: predictPhotograph, rest, frame, save };
 let turn = Promise.resolve();
 
 self.onmessage = ({ data }) => {

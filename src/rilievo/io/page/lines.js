@@ -132,7 +132,10 @@ function typed(text, terms) {
 
 function words(measured, terms) {
   if (measured.known >= 0) {
-    return `Metres from line ${measured.known + 1}, here; legend, facts and files keep their own numbers.`;
+    // Where files are written when somebody asks for them, they are in these metres.
+    const [where, kept] = terms.in_files ? ["here and in files", "the legend keeps its"]
+      : ["here", "legend, facts and files keep their"];
+    return `Metres from line ${measured.known + 1}, ${where}; ${kept} own numbers.`;
   }
   return measured.metric ? "Eight in ten true lengths lie within such a range."
     : "Metres are not known: type the length of a line that you know.";

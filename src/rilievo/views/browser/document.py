@@ -123,10 +123,14 @@ def _question() -> Iterator[Markup]:
     yield element("p", "Or drop one here, or paste it.", class_="quiet")
     model = element("select", id="model", disabled=True)
     sharp = element("input", type="checkbox", id="sharp", checked=True, disabled=True)
+    view = element(
+        "input", type="number", id="fov", min=1, max=170, step="any", placeholder="as in the file"
+    )
     file = element("input", type="file", id="model-file", accept=".onnx", hidden=True)
     yield element(
         "div",
         element("label", "Model ", model),
+        element("label", "Field of view ", view, " °"),
         element("label", sharp, "Depth follows the photograph's edges"),
         file,
         class_="choices",
