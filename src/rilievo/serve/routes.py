@@ -17,7 +17,6 @@ from rilievo.measure.record import measure_points, measured_record
 from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
-from rilievo.serve.jobs import Job
 from rilievo.serve.openapi import document
 from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, refusal_of
 from rilievo.serve.results import record
@@ -113,7 +112,8 @@ async def _predict(service: Service, request: Request) -> Response:
     except BaseException:
         upload.close()
         raise
-    job, turns = Job(upload, client), service.turns(upload, outputs)
+    job = service.job(upload, client, outputs)
+    turns = service.turns(job)
     if outputs == (JSON,):
         result = await service.jobs.in_turn(
             turns,
@@ -145,9 +145,9 @@ async def _measure(service: Service, request: Request) -> Response:
     except BaseException:
         upload.close()
         raise
-    job = Job(upload, client)
+    job = service.job(upload, client)
     result = await service.jobs.in_turn(
-        service.turns(upload), job, lambda job: service.predict(job, asked), _left(request)
+        service.turns(job), job, lambda job: service.predict(job, asked), _left(request)
     )
     prediction = result.prediction
 
