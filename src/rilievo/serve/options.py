@@ -100,7 +100,7 @@ class ServeOptions:
     """Time in which a client must have taken an answer."""
     streams: int = 8
     """WebSocket streams that may be open at the same time."""
-    disk_megabytes: float = 4000.0
+    disk_megabytes: float = 5000.0
     """Most that requests and results take on disk together; one client has at most half."""
 
     def __post_init__(self) -> None:
