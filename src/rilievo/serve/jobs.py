@@ -43,7 +43,7 @@ class Job:
 class Jobs:
     """Work of requests that goes on, also where nobody waits for it any more."""
 
-    def __init__(self, time_limit: float) -> None:
+    def __init__(self, time_limit: float | int) -> None:
         """Begin without work.
 
         Args:

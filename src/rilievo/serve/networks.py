@@ -70,7 +70,7 @@ class Networks:
         load: Callable[[str], Model],
         *,
         most: int = 8,
-        window: float = 0.0,
+        window: float | int = 0.0,
         observe: Callable[[int], None] = lambda count: None,
     ) -> None:
         """Begin without a model.

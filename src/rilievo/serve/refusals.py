@@ -40,7 +40,7 @@ class GivenUp(Exception):
     """Nobody waits for the result any more: the client left, or its time is over."""
 
 
-def busy(line: str, seconds: float) -> Refusal:
+def busy(line: str, seconds: float | int) -> Refusal:
     """The refusal of a request that may come again later.
 
     Args:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from rilievo.measure.record import measure_points, measured_record
-from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names
+from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_asked
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.openapi import document
@@ -100,12 +100,12 @@ def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable
 
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
-    asked = PredictAsked.of(request.query_params.multi_items(), {})
+    asked = read_asked(PredictAsked, request.query_params.multi_items(), {})
     _outputs(request, asked)
     client = _client(request)
     upload = await _uploaded(service, request, client)
     try:
-        asked = PredictAsked.of(request.query_params.multi_items(), upload.fields)
+        asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
         upload = await _image(service, asked.url, upload, client)
         outputs, points = _outputs(request, asked), asked.points()
         _ = asked.options(), asked.saving(), service.offered.named(asked.model)
@@ -134,11 +134,11 @@ async def _predict(service: Service, request: Request) -> Response:
 
 
 async def _measure(service: Service, request: Request) -> Response:
-    MeasureAsked.of(request.query_params.multi_items(), {})
+    read_asked(MeasureAsked, request.query_params.multi_items(), {})
     client = _client(request)
     upload = await _uploaded(service, request, client)
     try:
-        asked = MeasureAsked.of(request.query_params.multi_items(), upload.fields)
+        asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
         upload = await _image(service, asked.url, upload, client)
         points = asked.points()
         _ = asked.options(), service.offered.named(asked.model)

@@ -13,7 +13,7 @@ from rilievo.serve.results import Result
 _LONGEST_REMARKS = 1000
 
 
-def file_answer(result: Result, written: Written, seconds: float) -> Response:
+def file_answer(result: Result, written: Written, seconds: float | int) -> Response:
     """The answer that sends the outputs of a prediction.
 
     Args:
@@ -38,7 +38,7 @@ def file_answer(result: Result, written: Written, seconds: float) -> Response:
 class _FilesResponse(Response):
     """Files that are removed when they are sent, or when the client leaves or is too slow."""
 
-    def __init__(self, written: Written, headers: dict[str, str], seconds: float) -> None:
+    def __init__(self, written: Written, headers: dict[str, str], seconds: float | int) -> None:
         super().__init__(None, headers=headers, media_type=written.media_type)
         self._written, self._seconds = written, seconds
         if written.size is None:  # a zip is as long as it becomes
