@@ -51,6 +51,11 @@ def busy(line: str, seconds: float | int) -> Refusal:
     return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})
 
 
+def stopping() -> Refusal:
+    """The refusal of a request that the server does not come to any more."""
+    return Refusal(503, "the server is stopping: try again later", {"Retry-After": "10"})
+
+
 _STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
     (MissingExtraError, 501),
     (OptionError, 400),

@@ -1,7 +1,7 @@
 """Routes of the server, and the application around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -17,6 +17,7 @@ from rilievo.measure.record import measure_points, measured_record
 from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_asked
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
+from rilievo.serve.jobs import Job
 from rilievo.serve.openapi import document
 from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, refusal_of
 from rilievo.serve.results import record
@@ -101,9 +102,8 @@ def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
     asked = read_asked(PredictAsked, request.query_params.multi_items(), {})
-    _outputs(request, asked)
     client = _client(request)
-    upload = await _uploaded(service, request, client)
+    upload = await _uploaded(service, request, client, _outputs(request, asked))
     try:
         asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
         upload = await _image(service, asked.url, upload, client)
@@ -112,8 +112,8 @@ async def _predict(service: Service, request: Request) -> Response:
     except BaseException:
         upload.close()
         raise
-    job = service.job(upload, client, outputs)
-    turns = service.turns(job)
+    job = Job(upload, client, is_heavy=service.is_heavy(upload.size, outputs))
+    turns = service.turns(is_heavy=job.is_heavy)
     if outputs == (JSON,):
         result = await service.jobs.in_turn(
             turns,
@@ -145,9 +145,12 @@ async def _measure(service: Service, request: Request) -> Response:
     except BaseException:
         upload.close()
         raise
-    job = service.job(upload, client)
+    job = Job(upload, client, is_heavy=service.is_heavy(upload.size))
     result = await service.jobs.in_turn(
-        service.turns(job), job, lambda job: service.predict(job, asked), _left(request)
+        service.turns(is_heavy=job.is_heavy),
+        job,
+        lambda job: service.predict(job, asked),
+        _left(request),
     )
     prediction = result.prediction
 
@@ -180,9 +183,13 @@ def _client(request: Request) -> str:
     return client_name("" if request.client is None else request.client.host)
 
 
-async def _uploaded(service: Service, request: Request, client: str) -> Upload:
-    service.light.check()
-    service.heavy.check()
+async def _uploaded(
+    service: Service, request: Request, client: str, outputs: Sequence[str] = ()
+) -> Upload:
+    """Read the body, unless its request could not wait for a place anyway."""
+    length = request.headers.get("content-length", "")
+    size = int(length[:20]) if length.isdecimal() else 0
+    service.turns(is_heavy=service.is_heavy(size, outputs)).check()
     return await service.uploads.read(request, client)
 
 

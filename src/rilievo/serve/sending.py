@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from rilievo.errors import one_line
 from rilievo.serve.files import Written
 from rilievo.serve.results import Result
 
@@ -26,7 +27,7 @@ def file_answer(result: Result, written: Written, seconds: float | int) -> Respo
     if depth is not None:
         headers["X-Depth-Kind"] = depth.kind.value
     if result.remarks:
-        remarks = " | ".join(result.remarks).encode("ascii", "replace").decode()
+        remarks = one_line(" | ".join(result.remarks)).encode("ascii", "replace").decode()
         headers["X-Remarks"] = remarks[:_LONGEST_REMARKS]
     if written.content is not None:
         return Response(written.content, media_type=written.media_type, headers=headers)

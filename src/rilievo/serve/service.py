@@ -85,14 +85,14 @@ class Service:
         self._heavy_worker.shutdown(cancel_futures=True)
         self._fetchers.shutdown(cancel_futures=True)
 
-    def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
-        """The work of a request: heavy for surfaces and large files."""
-        is_heavy = upload.size > _HEAVY_BYTES or not SURFACES.isdisjoint((*outputs,))
-        return Job(upload, client, is_heavy=is_heavy or "all" in outputs)
+    def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
+        """Whether a request takes seconds: surfaces, and image files of this many bytes."""
+        has_surface = "all" in outputs or not SURFACES.isdisjoint(outputs)
+        return size > _HEAVY_BYTES or has_surface
 
-    def turns(self, job: Job) -> Turns:
+    def turns(self, *, is_heavy: bool) -> Turns:
         """The places for which a request waits."""
-        return self.heavy if job.is_heavy else self.light
+        return self.heavy if is_heavy else self.light
 
     async def predict(
         self,
