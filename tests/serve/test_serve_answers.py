@@ -1,8 +1,10 @@
 """Answers of the HTTP interface: what ``rilievo.predict`` says, in every form."""
 
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +13,12 @@ import pytest
 from PIL import Image
 
 import rilievo
+from predictions import prediction
 from rilievo.io.output_table import OUTPUTS
+from rilievo.io.writing import SaveOptions
+from rilievo.serve import files
+from rilievo.serve.files import estimated_bytes
+from rilievo.types import DepthKind, DepthMap, Photo
 from served import Served, picture, served
 
 
@@ -74,6 +81,59 @@ def test_several_outputs_are_a_zip_with_the_json_that_explains_them(server: Serv
         files = json.loads(packed.read("my-photo.json"))["files"]
     assert [each["file"] for each in files] == ["my-photo.depth16.png", "my-photo.ply"]
     assert server.files() == []
+
+
+def test_json_beside_a_file_is_in_a_zip(server: Served) -> None:
+    answer = server.client.post("/v1/predict?save=json,png16", content=picture())
+    with zipfile.ZipFile(BytesIO(answer.content)) as packed:
+        assert packed.namelist() == ["image.depth16.png", "image.json"]
+
+
+def test_files_are_no_larger_than_what_is_reserved_for_them(tmp_path: Path) -> None:
+    """Noise is what compresses least."""
+    height, width = 300, 400
+    random = np.random.default_rng(0)
+    normals = random.normal(size=(3, height, width)).astype(np.float32)
+    made = prediction().but(
+        depth_or_none=DepthMap(
+            values=random.uniform(0.5, 60, (height, width)).astype(np.float32),
+            kind=DepthKind.METRIC,
+        ),
+        normals=normals / np.linalg.norm(normals, axis=0),
+        confidence=random.uniform(0, 1, (height, width)).astype(np.float32),
+        photo=Photo(pixels=random.integers(0, 255, (height, width, 3), np.uint8)),
+    )
+    options = SaveOptions(edge=1000.0)  # nothing is cut off the surfaces
+    for name in OUTPUTS.own:
+        if OUTPUTS[name].package is None:
+            paths = rilievo.save(made, tmp_path / name, [name], options)
+            size = sum(path.stat().st_size for path in paths)
+            assert size <= estimated_bytes([name], height * width, options), name
+
+
+def test_heavy_requests_do_not_hold_up_light_ones(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, begun = threading.Event(), threading.Event()
+    save = files.save
+
+    def held(prediction: object, stem: Path, names: list[str], *rest: object, **more: object):
+        if "ply" in names:
+            begun.set()
+            assert release.wait(60)
+        return save(prediction, stem, names, *rest, **more)
+
+    monkeypatch.setattr(files, "save", held)
+    with ThreadPoolExecutor(6) as clients:
+        post = server.client.post
+        heavy = [clients.submit(post, "/v1/predict?save=ply", content=picture()) for _ in range(6)]
+        assert begun.wait(60)
+        for save_as in ("png16", "json"):
+            light = post(f"/v1/predict?save={save_as}", content=picture())
+            assert light.status_code == 200
+        assert not any(each.done() for each in heavy)
+        release.set()
+        assert {each.result(60).status_code for each in heavy} == {200}
 
 
 def test_all_leaves_out_what_the_model_does_not_give(server: Served) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rilievo.errors import ModelError
 from rilievo.models.base import Inference, Model
 from rilievo.serve.networks import Networks, Variant
-from rilievo.serve.refusals import GivenUp
+from rilievo.serve.refusals import GivenUp, Refusal
 from rilievo.types import Photo
 from served import FAULTY, Brightness
 
@@ -142,7 +142,7 @@ def test_the_network_waits_for_what_is_being_decoded_but_not_for_ever() -> None:
     asyncio.run(whole())
 
 
-def test_work_that_goes_on_when_the_server_stops_is_given_up() -> None:
+def test_work_that_goes_on_when_the_server_stops_is_refused() -> None:
     model = Brightness()
 
     async def whole() -> None:
@@ -153,8 +153,8 @@ def test_work_that_goes_on_when_the_server_stops_is_given_up() -> None:
         threading.Timer(0.05, model.gate.set).start()
         await networks.close()
         for each in (first, waits):
-            with pytest.raises(GivenUp):
-                await each
+            with pytest.raises(Refusal, match="stopping"):
+                await asyncio.wait_for(each, 60)
 
     asyncio.run(whole())
 

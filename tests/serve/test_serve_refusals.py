@@ -166,6 +166,7 @@ def test_a_result_that_the_disk_has_no_room_for_is_refused_before_it_is_written(
     with served(tmp_path, disk_megabytes=3) as server:
         large = picture(size=(800, 600), kind="JPEG")
         check_refused(server.client.post("/v1/predict?save=npz", content=large), 413, "MB of disk")
+        assert server.model.batches == []
         assert server.client.post("/v1/predict?save=png16", content=picture()).status_code == 200
         assert server.disk.taken == 0
 
@@ -206,7 +207,7 @@ def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     with served(tmp_path, time_limit=0.3) as server:
         server.model.gate.clear()
         answer = server.client.post("/v1/predict?save=npz", content=picture())
-        check_refused(answer, 429, "no result after 0.3 s")
+        check_refused(answer, 503, "no result after 0.3 s")
         server.model.gate.set()
     assert server.files() == []
     assert server.disk.taken == 0

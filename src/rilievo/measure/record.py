@@ -13,7 +13,10 @@ COVERAGE = 0.8
 
 
 def measure_points(
-    prediction: Prediction, points: Sequence[tuple[float, float]], *, angle: bool = False
+    prediction: Prediction,
+    points: Sequence[tuple[float | int, float | int]],
+    *,
+    angle: bool = False,
 ) -> Measurement:
     """Measure what the number of points stands for.
 

@@ -6,7 +6,7 @@ checks. No parameter names a file of the server.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -58,18 +58,6 @@ class Asked(BaseModel):
     """Take metres from the depth that the photograph's file holds, if no other size is known."""
     trim: Switch = "on"
     """Leave uniform borders out of what the network sees."""
-
-    @classmethod
-    def of(cls, query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]) -> Self:
-        """Read parameters of an address and of a form; those of the form win.
-
-        Raises:
-            Refusal: If one is unknown or has an impossible value; the line names it.
-        """
-        values: dict[str, list[str]] = {}
-        for name, value in query:
-            values.setdefault(name, []).append(value)
-        return _read(cls, {**values, **form})
 
     def options(self) -> PredictOptions:
         """The same as options of ``rilievo predict``, checked by its rules.
@@ -230,13 +218,18 @@ class StreamAsked(BaseModel):
 Record = TypeVar("Record", bound=BaseModel)
 
 
-def read_stream(query: Sequence[tuple[str, str]]) -> StreamAsked:
-    """Read the parameters of a stream.
+def read_asked(
+    into: type[Record], query: Sequence[tuple[str, str]], form: Mapping[str, list[str]]
+) -> Record:
+    """Read parameters of an address and of a form; those of the form win.
 
     Raises:
-        Refusal: If one is unknown or has an impossible value.
+        Refusal: If one is unknown or has an impossible value; the line names it.
     """
-    return _read(StreamAsked, {name: [value] for name, value in query})
+    values: dict[str, list[str]] = {}
+    for name, value in query:
+        values.setdefault(name, []).append(value)
+    return _read(into, {**values, **form})
 
 
 def read_point(text: str, name: str) -> Point:

@@ -10,7 +10,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.request import (
     HTTPDefaultErrorHandler,
@@ -50,7 +49,7 @@ def is_public(address: str, port: int) -> bool:
 
 
 def fetch_public(
-    url: str, *, max_bytes: int, seconds: float, allowed: Allowed = is_public
+    url: str, *, max_bytes: int, seconds: float | int, allowed: Allowed = is_public
 ) -> bytes:
     """The bytes at an address of the internet.
 
@@ -83,7 +82,7 @@ def fetch_public(
         raise Refusal(422, f"url: {shown} cannot be fetched ({reason(error)})") from error
 
 
-def _read(answer: IO[bytes], shown: str, max_bytes: int, end: float) -> bytes:
+def _read(answer: http.client.HTTPResponse, shown: str, max_bytes: int, end: float) -> bytes:
     content = bytearray()
     while chunk := answer.read(_CHUNK):
         content += chunk

@@ -104,11 +104,11 @@ class Written:
         self.folder.remove()
 
 
-def available(prediction: Prediction, names: Sequence[str]) -> tuple[str, ...]:
-    """Outputs to write, without JSON; ``all`` stands for those that this prediction can give."""
-    if "all" not in names:
-        return tuple(name for name in names if name != JSON)
-    return tuple(name for name in OUTPUTS.own if name in names or _can(prediction, name))
+def at_most(outputs: Sequence[str]) -> tuple[str, ...]:
+    """Files that outputs may stand for, without JSON; ``all`` may be fewer."""
+    if "all" in outputs:
+        return tuple(OUTPUTS.own)
+    return tuple(name for name in outputs if name != JSON)
 
 
 def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> int:
@@ -130,31 +130,34 @@ def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> 
 
 def write(
     prediction: Prediction,
-    names: Sequence[str],
+    outputs: Sequence[str],
     options: SaveOptions,
     folder: RequestFolder,
     stem: str,
 ) -> Written:
-    """Write outputs into the folder of a request, which is removed if that fails.
+    """Write outputs into the folder of a request, which has reserved room for them.
+
+    Args:
+        prediction: What to write.
+        outputs: Names in ``OUTPUTS``, ``json``, or ``all``, which are those that it can give.
+        options: How.
+        folder: Folder of the request.
+        stem: Name of the files without suffix.
 
     Raises:
         RilievoError: If the prediction cannot give one of them, or the disk is full.
-        Refusal: If they would take more of the disk than there is for them.
     """
-    try:
-        check_parts(prediction, names)
-        height, width = prediction.shape
-        folder.reserve(estimated_bytes(names, height * width, options))
-        paths = save(prediction, folder.path / stem, names, options, durable=False)
-        sizes = [path.stat().st_size for path in paths]
-        folder.reserve(sum(sizes))
-        if len(names) > 1:
-            kind = _MEDIA_TYPES[".zip"]
-            return Written(name=f"{stem}.zip", media_type=kind, paths=tuple(paths), folder=folder)
+    names = at_most(outputs)
+    if "all" in outputs:
+        names = tuple(name for name in names if _can(prediction, name))
+    check_parts(prediction, names)
+    paths = save(prediction, folder.path / stem, names, options, durable=False)
+    sizes = [path.stat().st_size for path in paths]
+    folder.reserve(sum(sizes))
+    if len(outputs) == len(names) == 1:
         return _alone(paths[0], sizes[0], folder)
-    except BaseException:
-        folder.remove()
-        raise
+    kind = _MEDIA_TYPES[".zip"]
+    return Written(name=f"{stem}.zip", media_type=kind, paths=tuple(paths), folder=folder)
 
 
 def _alone(path: Path, size: int, folder: RequestFolder) -> Written:

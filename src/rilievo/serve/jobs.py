@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rilievo.serve.refusals import GivenUp, busy
+from rilievo.serve.refusals import GivenUp, Refusal
 from rilievo.serve.turns import Turns
 from rilievo.serve.uploads import Upload
 
@@ -19,12 +19,14 @@ class Job:
     Attributes:
         upload: Image and form; closed when the work ends, if not before.
         client: Who asks.
+        is_heavy: Whether its work takes seconds.
         has_place: Whether its work has begun.
         is_given_up: Whether nobody waits for it any more; the next step does not begin then.
     """
 
     upload: Upload
     client: str
+    is_heavy: bool = False
     has_place: bool = False
     is_given_up: bool = False
 
@@ -41,7 +43,7 @@ class Job:
 class Jobs:
     """Work of requests that goes on, also where nobody waits for it any more."""
 
-    def __init__(self, time_limit: float) -> None:
+    def __init__(self, time_limit: float | int) -> None:
         """Begin without work.
 
         Args:
@@ -93,7 +95,11 @@ class Jobs:
                 return task.result()
             if leaving.done():
                 raise GivenUp
-            raise busy(f"no result after {self._time_limit:g} s", turns.seconds_to_wait)
+            raise Refusal(
+                503,
+                f"no result after {self._time_limit:g} s: the server is busy, or the model is slow",
+                {"Retry-After": str(max(1, round(turns.seconds_to_wait)))},
+            )
         finally:
             leaving.cancel()
             if not task.done():

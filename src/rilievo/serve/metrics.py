@@ -41,7 +41,7 @@ class Metrics:
             "rilievo_stream_frames", "Frames of streams.", ("outcome",), registry=registry
         )
 
-    def request(self, route: str, status: int, seconds: float) -> None:
+    def request(self, route: str, status: int, seconds: float | int) -> None:
         """Count an answered request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)

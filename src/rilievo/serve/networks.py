@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.run import refined
-from rilievo.serve.refusals import GivenUp
+from rilievo.serve.refusals import GivenUp, stopping
 from rilievo.types import Photo
 
 _MOST_LOADED = 3
@@ -70,7 +70,7 @@ class Networks:
         load: Callable[[str], Model],
         *,
         most: int = 8,
-        window: float = 0.0,
+        window: float | int = 0.0,
         observe: Callable[[int], None] = lambda count: None,
     ) -> None:
         """Begin without a model.
@@ -142,14 +142,14 @@ class Networks:
         return await future
 
     async def close(self) -> None:
-        """Give up what waits, and finish what runs."""
+        """Refuse what waits, and finish what runs."""
         if self._work is not None:
             self._work.cancel()
             with suppress(asyncio.CancelledError):
                 await self._work
         for each in (*self._waiting, *self._running):
             if not each.future.done():
-                each.future.set_exception(GivenUp())
+                each.future.set_exception(stopping())
         self._waiting.clear()
         self._pool.shutdown(cancel_futures=True)
         self._loader.shutdown(cancel_futures=True)

@@ -25,7 +25,7 @@ _REFUSALS: Mapping[str, str] = {
     "429": "Too many requests; Retry-After says when to come again [s].",
     "500": "The model failed, or the server has a defect.",
     "501": "The server lacks an extra that this needs.",
-    "503": "The server has too little memory, or is stopping.",
+    "503": "No result in time, too little memory, or the server is stopping.",
     "507": "The server cannot write the result.",
 }
 

@@ -80,27 +80,27 @@ class ServeOptions:
     """Threads of the network; by default one per core."""
     batch: int = 8
     """Most photographs of one size that go through the network together."""
-    window: float = 5.0
+    window: float | int = 5.0
     """Milliseconds that the network waits for others of a batch while they are being decoded."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads that decode photographs and write results; by default one per core."""
-    max_megabytes: float = 50.0
+    max_megabytes: float | int = 50.0
     """Largest request body."""
-    max_megapixels: float = 24.0
+    max_megapixels: float | int = 24.0
     """Largest photograph."""
     queue: int = 64
     """Requests that may wait; more are refused with status 429."""
     uploads: int = 256
     """Requests whose bodies may arrive at the same time; one client has at most a quarter."""
-    upload_seconds: float = 30.0
+    upload_seconds: float | int = 30.0
     """Time in which a request must arrive completely."""
-    time_limit: float = 60.0
+    time_limit: float | int = 60.0
     """Seconds after which a request is given up, its wait in the queue included."""
-    download_seconds: float = 600.0
+    download_seconds: float | int = 600.0
     """Time in which a client must have taken an answer."""
     streams: int = 8
     """WebSocket streams that may be open at the same time."""
-    disk_megabytes: float = 2000.0
+    disk_megabytes: float | int = 5000.0
     """Most that requests and results take on disk together; one client has at most half."""
 
     def __post_init__(self) -> None:
@@ -181,15 +181,15 @@ def _listed(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _is_positive(value: float) -> bool:
+def _is_positive(value: float | int) -> bool:
     return 0 < value < math.inf
 
 
-def _is_count(value: float) -> bool:
+def _is_count(value: float | int) -> bool:
     return value >= 1
 
 
-_RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+_RULES: tuple[tuple[str, Callable[[float | int], bool], str], ...] = (
     ("port", lambda value: 0 <= value <= 65535, "between 0 and 65535"),
     ("threads", _is_count, "1 or more"),
     ("batch", lambda value: 1 <= value <= 64, "between 1 and 64"),

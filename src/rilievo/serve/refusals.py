@@ -40,7 +40,7 @@ class GivenUp(Exception):
     """Nobody waits for the result any more: the client left, or its time is over."""
 
 
-def busy(line: str, seconds: float) -> Refusal:
+def busy(line: str, seconds: float | int) -> Refusal:
     """The refusal of a request that may come again later.
 
     Args:
@@ -49,6 +49,11 @@ def busy(line: str, seconds: float) -> Refusal:
     """
     again = max(1, round(seconds))
     return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})
+
+
+def stopping() -> Refusal:
+    """The refusal of a request that the server does not come to any more."""
+    return Refusal(503, "the server is stopping: try again later", {"Retry-After": "10"})
 
 
 _STATUSES: tuple[tuple[type[RilievoError], int], ...] = (

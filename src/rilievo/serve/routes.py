@@ -1,7 +1,7 @@
 """Routes of the server, and the application around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from rilievo.measure.record import measure_points, measured_record
-from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names
+from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_asked
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.jobs import Job
@@ -101,19 +101,19 @@ def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable
 
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
-    asked = PredictAsked.of(request.query_params.multi_items(), {})
-    _outputs(request, asked)
+    asked = read_asked(PredictAsked, request.query_params.multi_items(), {})
     client = _client(request)
-    upload = await _uploaded(service, request, client)
+    upload = await _uploaded(service, request, client, _outputs(request, asked))
     try:
-        asked = PredictAsked.of(request.query_params.multi_items(), upload.fields)
+        asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
         upload = await _image(service, asked.url, upload, client)
         outputs, points = _outputs(request, asked), asked.points()
         _ = asked.options(), asked.saving(), service.offered.named(asked.model)
     except BaseException:
         upload.close()
         raise
-    job, turns = Job(upload, client), service.turns(upload, outputs)
+    job = Job(upload, client, is_heavy=service.is_heavy(upload.size, outputs))
+    turns = service.turns(is_heavy=job.is_heavy)
     if outputs == (JSON,):
         result = await service.jobs.in_turn(
             turns,
@@ -134,20 +134,23 @@ async def _predict(service: Service, request: Request) -> Response:
 
 
 async def _measure(service: Service, request: Request) -> Response:
-    MeasureAsked.of(request.query_params.multi_items(), {})
+    read_asked(MeasureAsked, request.query_params.multi_items(), {})
     client = _client(request)
     upload = await _uploaded(service, request, client)
     try:
-        asked = MeasureAsked.of(request.query_params.multi_items(), upload.fields)
+        asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
         upload = await _image(service, asked.url, upload, client)
         points = asked.points()
         _ = asked.options(), service.offered.named(asked.model)
     except BaseException:
         upload.close()
         raise
-    job = Job(upload, client)
+    job = Job(upload, client, is_heavy=service.is_heavy(upload.size))
     result = await service.jobs.in_turn(
-        service.turns(upload), job, lambda job: service.predict(job, asked), _left(request)
+        service.turns(is_heavy=job.is_heavy),
+        job,
+        lambda job: service.predict(job, asked),
+        _left(request),
     )
     prediction = result.prediction
 
@@ -180,9 +183,13 @@ def _client(request: Request) -> str:
     return client_name("" if request.client is None else request.client.host)
 
 
-async def _uploaded(service: Service, request: Request, client: str) -> Upload:
-    service.light.check()
-    service.heavy.check()
+async def _uploaded(
+    service: Service, request: Request, client: str, outputs: Sequence[str] = ()
+) -> Upload:
+    """Read the body, unless its request could not wait for a place anyway."""
+    length = request.headers.get("content-length", "")
+    size = int(length[:20]) if length.isdecimal() else 0
+    service.turns(is_heavy=service.is_heavy(size, outputs)).check()
     return await service.uploads.read(request, client)
 
 

@@ -7,13 +7,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from rilievo.errors import one_line
 from rilievo.serve.files import Written
 from rilievo.serve.results import Result
 
 _LONGEST_REMARKS = 1000
 
 
-def file_answer(result: Result, written: Written, seconds: float) -> Response:
+def file_answer(result: Result, written: Written, seconds: float | int) -> Response:
     """The answer that sends the outputs of a prediction.
 
     Args:
@@ -26,7 +27,7 @@ def file_answer(result: Result, written: Written, seconds: float) -> Response:
     if depth is not None:
         headers["X-Depth-Kind"] = depth.kind.value
     if result.remarks:
-        remarks = " | ".join(result.remarks).encode("ascii", "replace").decode()
+        remarks = one_line(" | ".join(result.remarks)).encode("ascii", "replace").decode()
         headers["X-Remarks"] = remarks[:_LONGEST_REMARKS]
     if written.content is not None:
         return Response(written.content, media_type=written.media_type, headers=headers)
@@ -38,7 +39,7 @@ def file_answer(result: Result, written: Written, seconds: float) -> Response:
 class _FilesResponse(Response):
     """Files that are removed when they are sent, or when the client leaves or is too slow."""
 
-    def __init__(self, written: Written, headers: dict[str, str], seconds: float) -> None:
+    def __init__(self, written: Written, headers: dict[str, str], seconds: float | int) -> None:
         super().__init__(None, headers=headers, media_type=written.media_type)
         self._written, self._seconds = written, seconds
         if written.size is None:  # a zip is as long as it becomes

@@ -9,7 +9,7 @@ from rilievo.io.output_table import Need
 from rilievo.io.outputs import parts_of
 from rilievo.serve.asked import Asked, PredictAsked
 from rilievo.serve.fetching import fetch_public
-from rilievo.serve.files import JSON, SURFACES, Written, available, write
+from rilievo.serve.files import SURFACES, Written, at_most, estimated_bytes, write
 from rilievo.serve.folders import Folders
 from rilievo.serve.jobs import Job, Jobs
 from rilievo.serve.metrics import Metrics
@@ -24,8 +24,9 @@ from rilievo.types import Photo
 _HEAVY_BYTES = 4_000_000
 """Size of an image file above which its request takes a heavy place."""
 _HEAVY_PIXELS = 4_000_000
-"""Pixels above which results are written by the thread for heavy ones."""
-_HEAVY_PLACES = 3
+"""Pixels of a photograph above which the thread for heavy ones finishes it."""
+_HEAVY_PLACES = 2
+"""One at work, and one that is read or inferred meanwhile; each may take a gigabyte of memory."""
 _FETCHES = 8
 _SPARE = 2
 """Places that one client alone never gets."""
@@ -84,18 +85,31 @@ class Service:
         self._heavy_worker.shutdown(cancel_futures=True)
         self._fetchers.shutdown(cancel_futures=True)
 
-    def turns(self, upload: Upload, outputs: Sequence[str] = ()) -> Turns:
-        """The places for a request: heavy ones for surfaces and large files."""
-        is_heavy = upload.size > _HEAVY_BYTES or not SURFACES.isdisjoint((*outputs,))
-        return self.heavy if is_heavy or "all" in outputs else self.light
+    def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
+        """Whether a request takes seconds: surfaces, and image files of this many bytes."""
+        has_surface = "all" in outputs or not SURFACES.isdisjoint(outputs)
+        return size > _HEAVY_BYTES or has_surface
 
-    async def predict(self, job: Job, asked: Asked, *, without_normals: bool = False) -> Result:
+    def turns(self, *, is_heavy: bool) -> Turns:
+        """The places for which a request waits."""
+        return self.heavy if is_heavy else self.light
+
+    async def predict(
+        self,
+        job: Job,
+        asked: Asked,
+        *,
+        without_normals: bool = False,
+        on_size: Callable[[int], None] = lambda pixels: None,
+    ) -> Result:
         """Predict the image of a request.
 
         Args:
             job: The request.
             asked: Its parameters.
             without_normals: Whether nothing is made of normals.
+            on_size: Function that is called with the pixels of the photograph before the network
+                runs, and may refuse them.
 
         Raises:
             RilievoError: If that cannot be done.
@@ -103,6 +117,9 @@ class Service:
         """
         variant = asked.variant(self.offered.named(asked.model))
         photo = await self._decoded(job, asked)
+        pixels = photo.shape[0] * photo.shape[1]
+        job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
+        on_size(pixels)
         job.check()
         inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
         job.check()
@@ -114,7 +131,7 @@ class Service:
                 model, inference, photo, asked, shown=shown, without_normals=without_normals
             )
 
-        return await self._in_thread(self._pool(photo.shape), work)
+        return await self._in_thread(self._pool(job), work)
 
     async def files(
         self, job: Job, asked: PredictAsked, outputs: Sequence[str]
@@ -124,26 +141,31 @@ class Service:
         Raises:
             RilievoError: If that cannot be done.
             GivenUp: If nobody waits for it any more.
+            Refusal: If there is too little room on the disk.
         """
-        is_plain = "all" not in outputs and Need.NORMALS not in parts_of(
-            [name for name in outputs if name != JSON]
-        )
-        result = await self.predict(job, asked, without_normals=is_plain)
-        job.check()
-        prediction = result.prediction
-        names = available(prediction, outputs)
-        saving, stem = asked.saving(), job.upload.name
+        names, saving, stem = at_most(outputs), asked.saving(), job.upload.name
+        folder = self.folders.make(job.client)
 
-        def work() -> Written:
-            return write(prediction, names, saving, self.folders.make(job.client), stem)
+        def reserve(pixels: int) -> None:
+            folder.reserve(estimated_bytes(names, pixels, saving))
 
-        return result, await self._in_thread(self._pool(prediction.shape, names), work)
+        try:
+            is_plain = Need.NORMALS not in parts_of(names)
+            result = await self.predict(job, asked, without_normals=is_plain, on_size=reserve)
+            job.check()
+            written = await self._in_thread(
+                self._pool(job), lambda: write(result.prediction, outputs, saving, folder, stem)
+            )
+        except BaseException:
+            folder.remove()
+            raise
+        return result, written
 
-    async def decode(self, work: Callable[[], Photo]) -> Photo:
+    async def decode(self, work: Callable[[], Photo], pool: Executor | None = None) -> Photo:
         """Read a photograph in a thread; networks wait a moment for it to fill a batch."""
         self.networks.coming += 1
         try:
-            return await self._in_thread(self._workers, work)
+            return await self._in_thread(pool or self._workers, work)
         finally:
             self.networks.coming -= 1
 
@@ -178,12 +200,11 @@ class Service:
             upload.close()
             return photo
 
-        return await self.decode(work)
+        return await self.decode(work, self._pool(job))
 
-    def _pool(self, shape: tuple[int, int], outputs: Sequence[str] = ()) -> Executor:
-        """The threads that write results of a photograph of this size."""
-        is_heavy = shape[0] * shape[1] > _HEAVY_PIXELS or not SURFACES.isdisjoint(outputs)
-        return self._heavy_worker if is_heavy else self._workers
+    def _pool(self, job: Job) -> Executor:
+        """The threads that do the work of a request."""
+        return self._heavy_worker if job.is_heavy else self._workers
 
     async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from rilievo.errors import one_line
-from rilievo.serve.asked import StreamAsked, read_stream
+from rilievo.serve.asked import StreamAsked, read_asked
 from rilievo.serve.frames import Answer, answer_frame, options_of, read_frame
 from rilievo.serve.guard import Refused
 from rilievo.serve.networks import Variant
@@ -77,7 +77,7 @@ class _Frames:
 async def stream(websocket: WebSocket, service: Service) -> None:
     """Answer the frames of one client until it leaves, or sends none for a minute."""
     try:
-        asked = read_stream(websocket.query_params.multi_items())
+        asked = read_asked(StreamAsked, websocket.query_params.multi_items(), {})
         options_of(asked)
         service.offered.named(asked.model)
         if service.streams >= service.options.streams:

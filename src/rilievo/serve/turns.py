@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from rilievo.serve.refusals import Refusal, busy
+from rilievo.serve.refusals import busy, stopping
 
 _MEMORY = 0.2
 """Weight of the newest duration in the mean one."""
@@ -105,7 +105,7 @@ class Turns:
         for queue in self._waiting.values():
             for future in queue:
                 if not future.done():
-                    future.set_exception(Refusal(503, "the server is stopping: try again later"))
+                    future.set_exception(stopping())
         self._waiting.clear()
 
     def _may_work(self, client: str) -> bool:

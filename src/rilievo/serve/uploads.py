@@ -70,7 +70,7 @@ class Upload:
 class Uploads:
     """Reader of bodies, with bounds on how many arrive at the same time."""
 
-    def __init__(self, disk: Disk, *, most: int, max_bytes: int, seconds: float) -> None:
+    def __init__(self, disk: Disk, *, most: int, max_bytes: int, seconds: float | int) -> None:
         """Begin without any.
 
         Args:

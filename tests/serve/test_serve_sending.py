@@ -1,0 +1,80 @@
+"""Files on their way to a client: removed at the end, however it comes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from predictions import prediction
+from rilievo.io.writing import SaveOptions
+from rilievo.serve.files import write
+from rilievo.serve.folders import Disk, Folders
+from rilievo.serve.results import Result
+from rilievo.serve.sending import file_answer
+from rilievo.types import Prediction
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def send_all(
+    folder: Path, outputs: list[str], send: Send, *, seconds: float = 30.0, leaves: bool = False
+) -> None:
+    """Write outputs and send them; their files are gone then."""
+    disk = Disk(10**9)
+    made: Prediction = prediction()
+    own = Folders(folder, disk).make("a")
+    written = write(made, outputs, SaveOptions(), own, "photo")
+    assert written.content is not None or disk.taken > 0
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0 if leaves else 60)
+        return {"type": "http.disconnect"}
+
+    answer = file_answer(Result(prediction=made, remarks=("a\nb",)), written, seconds)
+    assert answer.headers["x-remarks"] == "a\\nb"
+    asyncio.run(answer({"type": "http", "headers": []}, receive, send))
+    assert list(folder.iterdir()) == []
+    assert disk.taken == 0
+
+
+def test_all_of_a_zip_is_sent_in_pieces(tmp_path: Path) -> None:
+    pieces: list[bytes] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        pieces.append(message.get("body", b""))
+
+    send_all(tmp_path, ["npz", "npy"], send)
+    assert b"".join(pieces).startswith(b"PK")
+    assert len(pieces) > 3
+
+
+def test_a_client_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    send_all(tmp_path, ["npz", "npy"], send, seconds=0.05)
+
+
+def test_nothing_is_read_for_a_client_that_left(tmp_path: Path) -> None:
+    pieces = 0
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal pieces
+        pieces += 1
+        await asyncio.sleep(0.01)
+
+    send_all(tmp_path, ["npz", "npy", "ply", "glb"], send, leaves=True)
+    assert pieces <= 2
+
+
+def test_a_connection_that_breaks_leaves_nothing(tmp_path: Path) -> None:
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        send_all(tmp_path, ["npz", "npy"], send)
+    assert list(tmp_path.iterdir()) == []
