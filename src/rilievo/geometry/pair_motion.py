@@ -15,8 +15,10 @@ import numpy as np
 from jaxtyping import Float, Float64, UInt8
 
 from rilievo.errors import MissingExtraError
+from rilievo.geometry.corner_points import depth_at as depth_at
+from rilievo.geometry.corner_points import rays_at as rays_at
 from rilievo.geometry.tracks import Tracking, Tracks, track_corners
-from rilievo.geometry.transforms import rotation_from_axis_angle
+from rilievo.geometry.transforms import axis_angle_from_rotation, rotation_from_axis_angle
 
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)
 
@@ -114,43 +116,53 @@ def motion_of_tracks(
     Raises:
         MissingExtraError: If OpenCV is not installed.
     """
+    found = _fitted(tracks, depth, K)
+    return UNKNOWN if found is None else _described(*found)
+
+
+class Misfit(NamedTuple):
+    """Misfit of tracked corners to the best motion, for comparing cameras.
+
+    Attributes:
+        across: Median error of all corners across their epipolar lines [px].
+        turn: Angle of the rotation [rad].
+    """
+
+    across: float
+    turn: float
+
+
+def misfit(
+    tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
+) -> Misfit | None:
+    """Compute the misfit of corners under intrinsics; None where too few have depth.
+
+    Raises:
+        MissingExtraError: If OpenCV is not installed.
+    """
+    found = _fitted(tracks, depth, K)
+    if found is None:
+        return None
+    corners, fit, _ = found
+    turn = float(np.linalg.norm(axis_angle_from_rotation(fit.R)))
+    errors = np.linalg.norm(_across(_errors(corners, fit.R, fit.t)), axis=1)
+    return Misfit(across=float(np.median(errors)), turn=turn)
+
+
+def _fitted(
+    tracks: Tracks, depth: Float[np.ndarray, "h w"], K: Float[np.ndarray, "3 3"]
+) -> "tuple[_Corners, _Fit, float] | None":
+    """Corners in the unit of their median depth, the best motion, and that unit."""
     z = depth_at(depth, tracks.start)
     seen = np.isfinite(z)
     if seen.sum() < _FEWEST:
-        return UNKNOWN
+        return None
     unit = float(np.median(z[seen]))
     K = K.astype(np.float64)
     rays = rays_at(tracks.start[seen], K)
     corners = _Corners(points=rays * (z[seen] / unit)[:, None], ends=tracks.end[seen], K=K)
     fits = [_refined(corners, start) for start in _starts(corners)]
-    best = min(fits, key=lambda fit: fit.cost)
-    return _described(corners, best, unit)
-
-
-def depth_at(
-    depth: Float[np.ndarray, "h w"], places: Float64[np.ndarray, "n 2"]
-) -> Float64[np.ndarray, "n"]:
-    """Depth at positions (x, y) [px], linear between pixels; NaN outside and where unknown."""
-    height, width = depth.shape
-    x, y = places[:, 0], places[:, 1]
-    inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
-    left = np.clip(np.floor(x).astype(int), 0, max(width - 2, 0))
-    top = np.clip(np.floor(y).astype(int), 0, max(height - 2, 0))
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    across, down = x - left, y - top
-    with np.errstate(invalid="ignore"):
-        upper = depth[top, left] * (1 - across) + depth[top, right] * across
-        lower = depth[bottom, left] * (1 - across) + depth[bottom, right] * across
-        found = upper * (1 - down) + lower * down
-        return np.where(inside & np.isfinite(found) & (found > 0), found, np.nan)
-
-
-def rays_at(
-    places: Float64[np.ndarray, "n 2"], K: Float[np.ndarray, "3 3"]
-) -> Float64[np.ndarray, "n 3"]:
-    """Points of depth 1 at positions (x, y) [px]."""
-    rays = (places - K[[0, 1], [2, 2]]) / K[[0, 1], [0, 1]]
-    return np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
+    return corners, min(fits, key=lambda fit: fit.cost), unit
 
 
 class _Corners(NamedTuple):

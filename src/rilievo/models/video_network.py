@@ -11,6 +11,7 @@ from rilievo.models.torch_model import Network, TorchModel
 from rilievo.models.video_run import VideoSettings
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.depth import DepthNet, scaled_disparity
+from rilievo.networks.video.embedded import EMBEDDED
 
 _MULTIPLE = 32
 _BORDER = 0.05
@@ -67,8 +68,18 @@ def without_borders(
 
 
 def preparation_of(blueprint: VideoBlueprint) -> Preparation:
-    """How photographs come to the size that a blueprint sees, as the published program's do."""
+    """How photographs come to the size that a blueprint sees.
+
+    Most networks see one size, as the published program's do. Those of the embedded models see
+    every shape, at about as many pixels as in training.
+    """
     height, width = blueprint.size
+    if blueprint.encoder in EMBEDDED:
+        return Preparation(
+            sizing=Sizing(rule=Rule.AREA, area=height * width, multiple=_MULTIPLE),
+            resampling=Resampling.TRIANGLE,
+            inverse=True,
+        )
     return Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=height, width=width, multiple=_MULTIPLE),
         resampling=Resampling.LANCZOS,

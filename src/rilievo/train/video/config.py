@@ -55,6 +55,9 @@ class VideoData:
     """Whether neighbours in time are sources; without them, stereo alone."""
     stride: int | None = None
     """Frames between neighbours; None chooses it from the measured motion."""
+    parallax: float = 2.0
+    """Median parallax between neighbours that the stride is chosen for [px at a width of 640].
+    Motion by geometry allows for more than a pose network."""
     least_motion: float = 1.0
     """Median motion [px at the training size] below which a frame is skipped as static."""
     held_out: float = 0.05
@@ -147,6 +150,8 @@ class VideoConfig:
                 raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise OptionError(f"steps are 1 or more, got {self.steps}")
+        if not 0 < self.data.parallax < float("inf"):
+            raise OptionError(f"parallax is above 0, got {self.data.parallax}")
         for name in ("validations", "patience"):
             if (getattr(self, name) or 1) < 1:
                 raise OptionError(f"{name} is 1 or more, got {getattr(self, name)}")

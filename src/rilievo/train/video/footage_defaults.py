@@ -1,8 +1,10 @@
 """Defaults of a run that follow from the machine and from the footage; needs no torch."""
 
 import importlib.util
+from pathlib import Path
 
 from rilievo.models.embedded_cards import SMALL, TINY
+from rilievo.models.video_run import is_video_run, read_video_run
 from rilievo.train.video.config import VideoData
 from rilievo.train.video.sources import list_sequences
 
@@ -14,6 +16,20 @@ EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
 _AREA = 64512
 """Pixels of a frame that the embedded default is used at."""
 _MULTIPLE, _LEAST = 32, 64
+
+
+def embedded_encoder(start: str) -> str | None:
+    """Encoder of an embedded model, or of a run that refined one; None for any other start.
+
+    Raises:
+        ModelError: If it is the folder of a broken run.
+    """
+    if start in EMBEDDED_STARTS:
+        return start.partition("/")[2]
+    if not is_video_run(Path(start)):
+        return None
+    encoder = read_video_run(Path(start)).blueprint.encoder
+    return encoder if encoder in EMBEDDED_ENCODERS else None
 
 
 def has_gpu(device: str) -> bool:

@@ -175,7 +175,7 @@ def _look(opening: Opening, place: int, sequence: FrameSequence, frames: Frames 
         opening.notes.append(frames.fault)
     moving = _moving(opening, place, sequence, frames)
     opening.moving[place], opening.runs[place] = moving, moving.runs
-    stride = asked or stride_for(moving.parallax, opening.size[1])
+    stride = asked or stride_for(moving.parallax, opening.size[1], opening.data.parallax)
     opening.notes.extend(said_of_motion(sequence, moving, stride, frames.count, opening.size[1]))
     return stride
 

@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.train.video.config import VideoConfig
+from rilievo.train.video.fov_check import fov_notes
 from rilievo.train.video.kept import KeptFrames, VideoFrames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.motion_files import FIRST, FOLDER, Motions, read_motions, write_motions
@@ -102,6 +103,8 @@ class Guide:
             found = find_motions(part, (prior.of(target.place) for target in part.targets))
             judged = judge(part.targets, found)
             self._note(name, part, judged)
+            if name == FIRST:
+                self.notes += fov_notes(part, prior)
             write_motions(path, in_one_scale(judged.motions))
         return part.with_motion(read_motions(path), prior)
 
@@ -115,11 +118,14 @@ class Guide:
         if name == FIRST and kept < max(_FEWEST, self._config.batch_size):
             raise _too_few(part, judged, kept)
         if judged.left_out:
+            reasons = (
+                (judged.turning, "the camera turns or stands and does not travel"),
+                (judged.lost, "too few corners agree on a motion"),
+                (judged.odd, "the motion is far longer or shorter than usual"),
+            )
+            said = "; ".join(f"in {count:,} {why}" for count, why in reasons if count)
             self.notes += (
-                f"{judged.left_out:,} of {len(part):,} {name} targets are left out: in "
-                f"{judged.turning:,} the camera turns or stands and does not travel, in "
-                f"{judged.lost:,} too few corners agree on a motion, in {judged.odd:,} the motion "
-                "is far longer or shorter than usual",
+                f"{judged.left_out:,} of {len(part):,} {name} targets are left out: {said}",
             )
 
     def _learned(self, part: KeptFrames) -> Iterator[Float32[np.ndarray, "h w"]]:

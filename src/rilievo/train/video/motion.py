@@ -18,8 +18,8 @@ METHOD = 1
 """Version of the measurement; raised with every change, so that stored results are not reused."""
 
 ENOUGH_PARALLAX = 2.0
-"""Median parallax between neighbours that the stride is chosen for [px at a width of 640]. A car in
-town has 4 between frames at 10 frames a second, a hand-held camera in a room 0.4 at 30."""
+"""Median parallax between neighbours that the stride is usually chosen for [px at a width of 640].
+A car in town has 4 between frames at 10 frames a second, a hand-held camera in a room 0.4 at 30."""
 LARGEST_STRIDE = 10
 
 _FEWEST = 12
@@ -153,15 +153,16 @@ def find_moving(
     )
 
 
-def stride_for(parallax: float, width: int) -> int:
+def stride_for(parallax: float, width: int, enough: float = ENOUGH_PARALLAX) -> int:
     """Choose the frames between neighbours that give enough parallax.
 
     Args:
         parallax: Median parallax between successive frames [px].
         width: Width of the frames [px].
+        enough: Parallax that is wanted between neighbours [px at a width of 640].
     """
     if not parallax > 0:
         return 1
-    enough = ENOUGH_PARALLAX * width / 640
+    wanted = enough * width / 640
     # If up to a tenth of a frame is missing, the stride is not raised.
-    return min(LARGEST_STRIDE, max(1, math.ceil(enough / parallax - 0.1)))
+    return min(LARGEST_STRIDE, max(1, math.ceil(wanted / parallax - 0.1)))

@@ -16,7 +16,7 @@ from rilievo.train.probe.options import whole_numbers
 from rilievo.train.video.config import SourceKind, VideoConfig, VideoData, VideoRunOptions
 from rilievo.train.video.footage_defaults import (
     EMBEDDED_ENCODERS,
-    EMBEDDED_STARTS,
+    embedded_encoder,
     has_gpu,
     size_of_footage,
 )
@@ -180,6 +180,7 @@ class VideoOptions:
             stereo=self.stereo or self.stereo_only,
             temporal=not self.stereo_only,
             stride=self.stride,
+            parallax=self._or_clip(None, 5.0, 2.0),
             held_out=self._or_clip(self.held_out, 0.1, 0.05),
             limit=self.limit,
         )
@@ -258,7 +259,7 @@ class VideoOptions:
         more = (
             self.pose not in (None, PoseKind.GEOMETRY)
             or self.encoder not in (None, *EMBEDDED_ENCODERS)
-            or (self.start is not None and self.start not in EMBEDDED_STARTS)
+            or (self.start is not None and embedded_encoder(self.start) is None)
             or self.follow_poses
             or self.stereo
             or self.stereo_only
@@ -271,9 +272,8 @@ class VideoOptions:
     def _encoder(self) -> str:
         if self.encoder is not None:
             return self.encoder
-        if self.start in EMBEDDED_STARTS:
-            return self.start.partition("/")[2]
-        return "small" if self.is_clip else "resnet18"
+        begun = None if self.start is None else embedded_encoder(self.start)
+        return begun or ("small" if self.is_clip else "resnet18")
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -1,0 +1,265 @@
+"""Runs with motion by geometry: what they keep, refuse and resume."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from footage import write_frames
+from rilievo.cli import main
+from rilievo.errors import InputError, ModelError, OptionError
+from rilievo.geometry.pair_motion import UNKNOWN, PairMotion
+from rilievo.models import load_model
+from rilievo.models.onnx import embedded_file
+from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.networks.video.depth import depth_of
+from rilievo.networks.video.networks import make_networks
+from rilievo.train.video.config import VideoConfig, VideoData
+from rilievo.train.video.embedded_start import start_from_embedded
+from rilievo.train.video.motion_files import latest_motions, read_motions, write_motions
+from rilievo.train.video.options import VideoOptions
+from rilievo.train.video.pair_motions import in_one_scale, judge
+from rilievo.train.video.presets import preset_config
+from rilievo.train.video.records import read_record
+from rilievo.train.video.run import train_video
+from rilievo.train.video.targets import Place, Target
+from sliding_walls import SIZE, write_walls
+from video_runs import CPU, same, weights_of
+
+PRIOR = "wall_depths:load"
+
+
+@pytest.fixture(scope="module")
+def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_walls(tmp_path_factory.mktemp("walls") / "clip", frames=16)
+
+
+@pytest.fixture(scope="module")
+def whole(walls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose motions are estimated again after half of its steps."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train_video(clip_config(walls, motion_again=(0.5,)), run, CPU)
+    return run
+
+
+def clip_config(root: Path, **changes: object) -> VideoConfig:
+    """Six steps of two targets with the tiny network, on the motions that true depth gives."""
+    plain = VideoConfig(
+        blueprint=VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        data=VideoData(roots=(str(root),), stride=1, held_out=0.2),
+        preset="clip",
+        start="rilievo/tiny",
+        prior=PRIOR,
+        batch_size=2,
+    )
+    config = replace(preset_config(plain), minutes=None, steps=6, warm_up=0, validations=3)
+    return replace(config, **changes)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", ["small", "tiny"])
+def test_a_run_starts_with_the_depth_of_the_embedded_model(name: str) -> None:
+    blueprint = VideoBlueprint(encoder=name, pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,))
+    networks = make_networks(blueprint, offsets=(-1, 1), seed=0)
+    start_from_embedded(networks, f"rilievo/{name}")
+    networks.train()
+    pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(pixels).resize((6, 4)).resize(SIZE[::-1]))
+    seen = torch.from_numpy(smooth.copy()).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        found = depth_of(networks.depth(seen)[0][0, 0], blueprint).numpy()
+    session = onnxruntime.InferenceSession(embedded_file(f"rilievo/{name}"))
+    expected = session.run(None, {"image": smooth[None]})[0][0]
+    ratio = found / expected
+    np.testing.assert_allclose(ratio, np.median(ratio), rtol=2e-3)
+
+
+def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: Path) -> None:
+    record = read_record(whole)
+    assert record.pose_parameters == 0
+    assert record.start_error is not None
+    assert record.best_error is not None
+    assert record.best_error <= record.start_error
+    assert record.kept_start == (record.best_step == 0)
+    assert same(weights_of(whole), weights_of(whole / "best"))
+    found = load_model(whole)(np.zeros((96, 200, 3), np.uint8))
+    assert found.depth.values.shape == (96, 200)
+
+
+def test_motions_of_a_run_are_those_of_the_camera(whole: Path) -> None:
+    """The prior is scaled to the network's unit, so that lengths are told by their ratio alone."""
+    motions = read_motions(whole / "motions" / "training.npz")
+    assert len(motions) >= 12
+    ways = np.array([T[:3, 3] * np.sign(s.frame - t.frame) for (t, s), T in motions.items()])
+    lengths = np.linalg.norm(ways, axis=1)
+    directions = ways / lengths[:, None]
+    assert np.degrees(np.arccos(np.clip(-directions[:, 0], -1, 1))).max() < 8
+    assert lengths.max() / lengths.min() < 1.15
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_goes_on_with_the_same_motions(
+    walls: Path, whole: Path, tmp_path: Path
+) -> None:
+    config = clip_config(walls, motion_again=(0.5,))
+    assert train_video(config, tmp_path / "parts", replace(CPU, stop_at=4)) is None
+    train_video(config, tmp_path / "parts", replace(CPU, resume=True))
+    assert same(weights_of(whole), weights_of(tmp_path / "parts"))
+    names = {path.name for path in (whole / "motions").iterdir()}
+    assert names == {"training.npz", "held-out.npz", "0000003.npz"}
+
+
+def test_the_start_is_kept_where_the_end_is_worse(
+    walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A huge learning rate spoils the network at once."""
+    command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "tiny"]
+    command += ["--device", "cpu", "--workers", "0", "--size", "64,96", "--batch-size", "2"]
+    command += ["--steps", "4", "--stride", "1", "--held-out", "0.2", "--learning-rate", "0.05"]
+    command += ["--prior", PRIOR, "--set", "validations=2", "--set", "warm_up=0"]
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "the start is kept" in said
+    assert "page.html" in said
+    record = read_record(tmp_path / "run")
+    assert record.kept_start
+    expected = make_networks(
+        VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),
+        offsets=(-1, 1),
+        seed=0,
+    )
+    start_from_embedded(expected, "rilievo/tiny")
+    assert same(weights_of(tmp_path / "run"), dict(expected.state_dict()))
+
+
+def turning(folder: Path, count: int = 14) -> Path:
+    """Frames of a camera that turns on the spot."""
+    columns, focal = np.arange(96), 80.0
+    wide = np.random.default_rng(0).integers(0, 256, (16, 100, 3), dtype=np.uint8)
+    scene = np.asarray(Image.fromarray(wide).resize((800, 64), Image.Resampling.BICUBIC))
+    folder.mkdir()
+    for k in range(count):
+        at = 400 + focal * 4 * (np.arctan((columns - 47.5) / focal) + 0.03 * k - 0.2)
+        Image.fromarray(scene[:, np.round(at).astype(int)]).save(folder / f"{k:06d}.png")
+    return folder
+
+
+def test_footage_without_a_travelling_camera_is_refused_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    still = tmp_path / "still"
+    write_frames(still, [0] * 12)
+    with pytest.raises(InputError, match="the camera stands still"):
+        train_video(clip_config(still), tmp_path / "run", CPU)
+    blank = tmp_path / "blank"
+    blank.mkdir()
+    for k in range(12):
+        Image.new("RGB", (96, 64), (90, 90, 90)).save(blank / f"{k:06d}.png")
+    data = VideoData(roots=(str(blank),), stride=1, least_motion=0.0)
+    with pytest.raises(InputError, match="too few corners"):
+        train_video(clip_config(blank, data=data), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_camera_that_turns_on_the_spot_is_refused(tmp_path: Path) -> None:
+    data = VideoData(roots=(str(turning(tmp_path / "turning")),), stride=1, fov=62)
+    with pytest.raises(InputError, match=r"motion is found for \d+ of \d+ frames only"):
+        train_video(clip_config(tmp_path, data=data), tmp_path / "run", CPU)
+
+
+def test_pairs_across_a_cut_teach_nothing(tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    one = write_walls(tmp_path / "one", frames=10)
+    other = write_walls(tmp_path / "other", frames=10, seed=9)
+    clip.mkdir()
+    files = [*sorted((one / "images").iterdir()), *sorted((other / "images").iterdir())]
+    for k, file in enumerate(files):
+        (clip / f"{k:06d}.png").write_bytes(file.read_bytes())
+    data = VideoData(roots=(str(clip),), stride=1, fov=62, held_out=0.1)
+    config = clip_config(clip, data=data, steps=1, validations=1, motion_again=())
+    train_video(config, tmp_path / "run", CPU)
+    pairs = latest_motions(tmp_path / "run")
+    assert pairs
+    assert all((target.frame < 10) == (source.frame < 10) for target, source in pairs)
+
+
+def test_a_model_whose_depth_has_a_shift_is_no_prior(walls: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="metric or up to scale"):
+        train_video(clip_config(walls, prior="wall_depths:load_shifted"), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_geometry_needs_depth_to_begin_with(walls: Path) -> None:
+    with pytest.raises(OptionError, match="needs depth to begin with"):
+        clip_config(walls, start=None, prior=None)
+    with pytest.raises(OptionError, match="follow_poses"):
+        clip_config(walls, data=VideoData(roots=("a",), follow_poses=True))
+
+
+def test_without_a_gpu_a_clip_refines_the_embedded_model(walls: Path) -> None:
+    options = VideoOptions(roots=(walls,), output=Path("run"), device="cpu")
+    config = options.config
+    assert config.preset == "clip"
+    assert config.blueprint.encoder == "small"
+    assert config.blueprint.pose is PoseKind.GEOMETRY
+    assert config.blueprint.size == (192, 320)
+    assert config.start == "rilievo/small"
+    assert config.minutes == 10
+    assert config.data.held_out == 0.1
+    again = replace(options, encoder="tiny", minutes=3.0).config
+    assert (again.start, again.minutes) == ("rilievo/tiny", 3)
+    for more in ({"encoder": "lite"}, {"pose": "cnn"}, {"follow_poses": True, "poses": "auto"}):
+        config = replace(options, **more).config
+        assert config.preset == "default"
+        assert config.blueprint.size == (192, 640)
+        assert config.minutes is None
+
+
+def place(frame: int) -> Place:
+    return Place(0, frame)
+
+
+def pair(length: float, *, inliers: int = 100, direction: float = 2.0) -> PairMotion:
+    T = np.eye(4)
+    T[0, 3] = length
+    return replace(
+        UNKNOWN, source_T_target=T, tracked=100, inliers=inliers, direction_error=direction
+    )
+
+
+def test_targets_are_judged_by_the_worst_of_their_motions() -> None:
+    targets = [Target(place=place(k), sources=(place(k - 1), place(k + 1))) for k in range(1, 11)]
+    found = {(t.place, s): pair(1.0) for t in targets for s in t.sources}
+    found[place(2), place(3)] = pair(1.0, inliers=10)
+    found[place(4), place(5)] = pair(1.0, direction=60)
+    found[place(6), place(7)] = pair(9.0)
+    found[place(8), place(9)] = pair(0.05)
+    judged = judge(targets, found)
+    assert (judged.lost, judged.turning, judged.odd) == (1, 1, 2)
+    assert {target.frame for target, _ in judged.motions} == {1, 3, 5, 7, 9, 10}
+
+
+def test_motions_of_neighbours_get_one_length() -> None:
+    """Depth of every second target is too large by a tenth."""
+    motions = {}
+    for k in range(1, 30):
+        for other in (k - 1, k + 1):
+            motions[place(k), place(other)] = pair(1.1 if k % 2 else 1.0).source_T_target
+    lengths = [float(T[0, 3]) for T in in_one_scale(motions).values()]
+    assert max(lengths) / min(lengths) < 1.02
+    assert np.median(lengths) == pytest.approx(1.05, rel=0.03)
+
+
+def test_stored_motions_come_back_and_broken_ones_are_refused(tmp_path: Path) -> None:
+    motions = {(place(1), place(2)): pair(3.0).source_T_target}
+    write_motions(tmp_path / "motions" / "0000001.npz", motions)
+    back = read_motions(tmp_path / "motions" / "0000001.npz")
+    assert list(back) == list(motions)
+    np.testing.assert_array_equal(back[place(1), place(2)], motions[place(1), place(2)])
+    (tmp_path / "motions" / "0000002.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=re.escape("no motions of a run")):
+        latest_motions(tmp_path)
