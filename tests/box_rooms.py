@@ -26,9 +26,13 @@ def colours_at(points: np.ndarray) -> np.ndarray:
     """Texture of the walls: waves of several lengths, RGB."""
     x, y, z = points
     wave = (
-        np.sin(7 * x + 3 * y) + np.sin(9 * y - 5 * z) + np.sin(8 * z + 4 * x)
-        + 0.7 * np.sin(19 * x - 13 * z) + 0.7 * np.sin(17 * y + 23 * x) + 0.7 * np.sin(21 * z - 11 * y)
-    )  # fmt: skip
+        np.sin(7 * x + 3 * y)
+        + np.sin(9 * y - 5 * z)
+        + np.sin(8 * z + 4 * x)
+        + 0.7 * np.sin(19 * x - 13 * z)
+        + 0.7 * np.sin(17 * y + 23 * x)
+        + 0.7 * np.sin(21 * z - 11 * y)
+    )
     grey = 128 + 24 * wave
     return np.stack([grey, 255 - grey, 0.5 * grey], axis=-1).clip(0, 255).astype(np.uint8)
 
@@ -74,7 +78,9 @@ def sphere_view(world_T_cam: np.ndarray, radius: float) -> View:
     valid = inner > 0
     depth = np.where(valid, (-b - np.sqrt(np.maximum(inner, 0))) / a, 1).astype(np.float32)
     pixels = np.full((*SIZE, 3), (200, 60, 20), np.uint8)
-    return View(name="sphere", pixels=pixels, depth=depth, valid=valid, K=K, world_T_cam=world_T_cam)
+    return View(
+        name="sphere", pixels=pixels, depth=depth, valid=valid, K=K, world_T_cam=world_T_cam
+    )
 
 
 def around(distance: float) -> list[np.ndarray]:
