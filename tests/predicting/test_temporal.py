@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rilievo.predicting.looks import compare, look_at
-from rilievo.predicting.temporal import HELD, SMOOTHED, Correction, ScaleTrack, smooth_path
+from rilievo.predicting.correction import Correction
+from rilievo.predicting.temporal import HELD, SMOOTHED, ScaleTrack, smooth_path
 from rilievo.types import DepthKind, DepthMap, Photo
 
 SIZE = (96, 128)
