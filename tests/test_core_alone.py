@@ -49,6 +49,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "benchmarks": ("benchmarks", None),
     "compare": ("compare small tiny", "evaluate"),
     "trajectory": ("trajectory run set/images", "video"),
+    "fuse": ("fuse set/images", "fuse"),
     "app": ("app", "app"),
     "view": ("view out --photos set/images", "view"),
     "report": ("report out --photos set/images", None),

@@ -63,8 +63,8 @@ class Shot:
 def kitchen(data: Path) -> list[Shot]:
     """Every fourth frame of the kitchen of 7-Scenes."""
     shots, folder = [], data / "7scenes_redkitchen"
-    colour_T_depth = np.eye(4)
-    colour_T_depth[0, 3] = COLOUR_BESIDE_DEPTH
+    depth_T_colour = np.eye(4)
+    depth_T_colour[0, 3] = COLOUR_BESIDE_DEPTH
     for path in sorted(folder.glob("*.color.jpg"))[::STRIDE]:
         stem = path.name.split(".")[0]
         pixels = np.asarray(Image.open(path).convert("RGB"))
@@ -75,7 +75,7 @@ def kitchen(data: Path) -> list[Shot]:
             Shot(
                 pixels=pixels,
                 K=KINECT_COLOUR,
-                world_T_cam=pose @ colour_T_depth,
+                world_T_cam=pose @ depth_T_colour,
                 truth=truth,
             )
         )
@@ -167,7 +167,7 @@ def score(name: str, model: Model, shots: Sequence[Shot]) -> float:
     together = agreed(views, found)
     true = _fused([shot.truth for shot in shots])
     print(
-        f"{name}: {len(shots)} frames, scale {found:.3f} (truth {scale:.3f}), neighbours disagree by "
+        f"{name}: {len(shots)} frames, scale {found:.3f} (truth {scale:.3f}), frames disagree by "
         f"{100 * together.before:.1f} % -> {100 * together.after:.1f} %"
     )
     scores = []
