@@ -52,6 +52,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "benchmarks": ("benchmarks", None),
     "compare": ("compare small tiny", "evaluate"),
     "trajectory": ("trajectory run set/images", "train"),
+    "fuse": ("fuse set/images", "fuse"),
     "app": ("app", "app"),
     "page": ("page -o site", None),
     "serve": ("serve", "serve"),

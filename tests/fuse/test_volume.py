@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from box_rooms import around, colours_at, distance_to_room, pose, room_view, sphere_view, walk
 from rilievo.errors import InputError, OptionError
 from rilievo.fuse.mesh import mesh_of
 from rilievo.fuse.surface import fuse_views, gltf_R_world
 from rilievo.fuse.volume import VOXEL_BYTES, VOXELS, Volume, VolumeOptions
-from scenes import around, colours_at, distance_to_room, pose, room_view, sphere_view, walk
 
 VOXEL = 0.05
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from rilievo.predicting.correction import MOVING, Correction
 from rilievo.predicting.looks import compare, look_at
-from rilievo.predicting.temporal import HELD, SMOOTHED, Correction, ScaleTrack, smooth_path
+from rilievo.predicting.temporal import HELD, SMOOTHED, ScaleTrack, smooth_path
 from rilievo.types import DepthKind, DepthMap, Photo
 
 SIZE = (96, 128)
@@ -239,3 +240,16 @@ def test_half_of_a_wave_of_the_stated_period_is_left() -> None:
     wave = np.sin(2 * np.pi * frames / (SMOOTHED * RATE))
     left = smooth_path(wave, np.zeros(1800, bool), rate=RATE)
     assert np.ptp(left[600:1200]) == pytest.approx(1.0, rel=0.01)
+
+
+def test_stretches_are_those_in_which_the_camera_stands() -> None:
+    random = np.random.default_rng(5)
+    picture, depth = texture("astronaut"), relief()
+    shifts = [*range(0, 40, 4), *[40] * 20, *range(44, 84, 4)]
+    frames = [(noisy(np.roll(view(picture), shift, axis=1), random), depth) for shift in shifts]
+    _, scales = track(DepthKind.UP_TO_SCALE, frames)
+    found = scales.stretches(RATE)
+    assert len(found) == len(frames)
+    assert set(found[:8]) | set(found[32:]) == {MOVING}
+    assert len(set(found[11:29])) == 1
+    assert MOVING not in found[11:29]

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         _Arguments,
         arguments,
         prog="rilievo fuse",
-        description="One coloured surface from the frames of a clip of something that stands still.",
+        description="One coloured surface from the frames of a clip of a place.",
         examples=(
             "rilievo fuse clip.mp4 -o place.glb",
             "rilievo fuse frames/ --poses poses.txt --camera 535,535,320,240 -o place.ply",

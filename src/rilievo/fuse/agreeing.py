@@ -33,6 +33,8 @@ _CLIP = np.arange(-80, 81) * 0.1
 """Log factors from depth to the unit of the poses, around that of a distance of twenty steps."""
 _CLEAR = 0.15
 _TRIED = 12
+_ROWS = 56
+"""About how many rows are enough to find the factor of a clip."""
 _PULL = 1e-2
 """Weight of the surroundings' factor, of a clear peak's."""
 _FEWEST = 0.02
@@ -88,14 +90,24 @@ def clip_scale(views: Sequence[View]) -> float | None:
     best = int(total.argmax())
     if total[best] - np.median(total) < 0.05 * max(1.0, float(np.abs(total).max())):
         return None
-    return float(np.exp(middle + _CLIP[best]))
+    return float(np.exp(middle + _vertex(total, best)))
+
+
+def _vertex(scores: Float64[np.ndarray, "k"], best: int) -> float:
+    """Log factor at the top of the parabola through the best score and its neighbours."""
+    if not 0 < best < len(scores) - 1:
+        return float(_CLIP[best])
+    before, here, after = scores[best - 1 : best + 2]
+    step = 0.5 * (before - after) / min(before - 2 * here + after, -1e-9)
+    return float(_CLIP[best] + np.clip(step, -0.5, 0.5) * (_CLIP[1] - _CLIP[0]))
 
 
 def _alike(views: Sequence[View], index: int, step: int, middle: float) -> Float64[np.ndarray, "k"]:
     """Mean correlation of a view with one later view, for each factor of the clip."""
     if index + step >= len(views):
         return np.zeros(len(_CLIP))
-    view, other = grey_of(views[index]).reduced(4), grey_of(views[index + step]).reduced(4)
+    factor = max(1, min(views[index].depth.shape) // _ROWS)
+    view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
     depth = _resized(views[index].depth, view.values.shape)
     found = correlations(view, [other], depth, middle + _CLIP, best=1)
     return found.mean(axis=(1, 2)).astype(np.float64)
@@ -128,7 +140,8 @@ def agreed(
     after = _compared(moved, around)
     return AgreedViews(
         views=tuple(
-            view.with_valid(_trusted(each)) for view, each in zip(moved, after, strict=True)
+            view.with_valid(_trusted(each)) if others else view
+            for view, each, others in zip(moved, after, around, strict=True)
         ),
         scale=scale,
         scales=np.array([np.exp(np.median(each.logs)) for each in found]),

@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from rilievo.errors import OptionError
 
@@ -39,11 +42,11 @@ class FuseOptions:
     poses: Path | None = None
     """Poses of the frames: a KITTI or TUM file, COLMAP's images.txt or its folder, transforms.json,
     or 'auto' for a file beside the frames; by default the camera's motion is estimated."""
-    camera: tuple[float, float, float, float] | None = None
-    """Intrinsics fx, fy, cx, cy [px] at the frames' own size."""
-    camera_file: Path | None = None
+    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
+    """Intrinsics [px] at the frames' own size."""
+    camera_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """File of intrinsics and lens distortion: YAML, JSON, or K as text."""
-    fov: float | None = None
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view [degrees], where nothing better is known."""
     frames: int = 240
     """Largest number of frames that are fused, evenly spread over the clip."""

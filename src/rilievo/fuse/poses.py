@@ -119,7 +119,7 @@ def read_poses(path: Path) -> PoseFile:
         InputError: If it is missing, broken, or none of these formats.
     """
     if path.is_dir():
-        return _read_colmap(_in_folder(path))
+        return read_poses(_in_folder(path))
     if path.suffix.lower() == ".json":
         return _read_transforms(path)
     if path.suffix.lower() == ".bin":
@@ -127,14 +127,14 @@ def read_poses(path: Path) -> PoseFile:
             f"{printable(path)}: is COLMAP's binary form; write it as text: colmap model_converter "
             "--output_type TXT"
         )
+    if path.name == "images.txt":
+        return _read_colmap(path)
     first = next(text_lines(path), None)
     numbers = () if first is None else numbers_of(first.text) or ()
     if len(numbers) == _KITTI:
         return PoseFile(path=path, by_line=read_kitti_poses(path))
     if len(numbers) == _TUM:
         return PoseFile(path=path, by_time=read_trajectory(path))
-    if path.name == "images.txt":
-        return _read_colmap(path)
     raise InputError(
         f"{printable(path)}: expected poses of KITTI (12 numbers a line), TUM (8), COLMAP "
         "(images.txt) or transforms.json, found "
@@ -147,11 +147,12 @@ def _in_folder(folder: Path) -> Path:
         if (place / "images.txt").is_file():
             return place / "images.txt"
         if (place / "images.bin").is_file():
-            return read_poses(place / "images.bin").path
+            return place / "images.bin"
     if (folder / "transforms.json").is_file():
-        raise InputError(f"{printable(folder)}: name the file: {folder / 'transforms.json'}")
+        return folder / "transforms.json"
     raise InputError(
-        f"{printable(folder)}: has no images.txt; a folder of COLMAP's text files is expected"
+        f"{printable(folder)}: has neither COLMAP's images.txt nor a transforms.json; name the "
+        "file of the poses"
     )
 
 

@@ -27,6 +27,9 @@ from rilievo.types import DepthKind
 
 _DOUBTFUL = 0.06
 """Median disagreement of frames from which something is wrong with camera or poses."""
+_SAME_UNIT = 0.08
+"""Log factor between metric depth and poses up to which both are in metres: a sweep of small
+pictures is no more exact than depth that is measured."""
 _WORLD_AXES = "those of the poses"
 _CAMERA_AXES = "x right, y down, z forward (OpenCV) of the first camera"
 _ESTIMATED = "estimated"
@@ -148,6 +151,8 @@ def _agreed(collected: Collected, options: FuseOptions, report: Report) -> Agree
                 "the scale of depth cannot be found: the camera hardly moves, or its poses are not "
                 "those of these frames; give depth in metres (a model of kind metric)"
             )
+        scale = 1.0
+    if collected.kind is DepthKind.METRIC and abs(math.log(scale)) < _SAME_UNIT:
         scale = 1.0
     if options.agree is Agree.FULL:
         return agreed(views, scale, lambda done, total: report("agreeing", done, total))

@@ -40,8 +40,8 @@ from rilievo.predicting.clip_outputs import (
 )
 from rilievo.predicting.extent import Extent, measure
 from rilievo.predicting.spool import Spool, spooling
+from rilievo.predicting.steady import steady_answers, still_frames
 from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
-from rilievo.predicting.temporal import Correction
 from rilievo.types import DepthMap, Photo, Prediction
 
 _PIXELS_AT_ONCE = 32_000_000
@@ -148,14 +148,18 @@ class _Clip:
         origin = self._origin * self.source.time_base
         return SoundSource(path=self.source.path, origin=origin)
 
-    def _prediction(
-        self, answer: Inference, photo: Photo, by: Correction, model: Model
-    ) -> Prediction:
-        """A frame's answer, its scale corrected, at the size of ``photo``, in metres if known."""
-        if answer.depth is not None:
-            depth = answer.depth * np.float32(by.scale)
-            depth += np.float32(by.shift)
-            answer = replace(answer, depth=depth)
+    def _answers(self) -> Iterator[Inference]:
+        """Yield the answers with the scale of the video, steady while the camera stands still."""
+        kind = self.model.card.kind
+        return steady_answers(
+            self.spool,
+            self.surveyed.corrections,
+            self.surveyed.stretches,
+            is_positive=kind is not None and kind.is_depth,
+        )
+
+    def _prediction(self, answer: Inference, photo: Photo, model: Model) -> Prediction:
+        """Bring a corrected answer to the size of ``photo``, in metres if they are known."""
         # The JSON has one camera for all frames; a camera of the photo still takes precedence.
         answer = replace(answer, camera=self.surveyed.camera)
         prediction = model.finish(answer, photo)
@@ -169,18 +173,18 @@ class _Clip:
         return measure(self._depths(), count=self.spool.count, what=self.options.save.draw)
 
     def _depths(self) -> Iterator[DepthMap]:
-        for answer, by in zip(self.spool, self.surveyed.corrections, strict=True):
+        for answer in self._answers():
             assert answer.depth is not None, "the first frame had depth"
             blank = Photo(pixels=np.zeros((*answer.depth.shape, 3), np.uint8))
             alone = Inference(depth=answer.depth, valid=answer.valid)
-            yield self._prediction(alone, blank, by, within(self.model)).depth
+            yield self._prediction(alone, blank, within(self.model)).depth
 
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         """Yield every frame again, with its network output."""
         changed = InputError(
             f"{printable(self.source.path)}: the video changed while it was being read; try again"
         )
-        answers = iter(self.spool)
+        answers = self._answers()
         for frame in frames_ahead(self.source):
             answer = next(answers, None)
             if answer is None or frame.ticks != self.surveyed.ticks[frame.index]:
@@ -195,8 +199,7 @@ class _Clip:
         def finish(work: tuple[Frame, Inference]) -> tuple[Frame, list[Rendered], int]:
             frame, answer = work
             photo = self.options.prepare(frame.photo)
-            by = self.surveyed.corrections[frame.index]
-            prediction = self._prediction(answer, photo, by, self.model)
+            prediction = self._prediction(answer, photo, self.model)
             rendered = [sink.render(prediction, frame.index) for sink in sinks]
             depth = prediction.depth_or_none
             return frame, rendered, 0 if depth is None else int(np.count_nonzero(depth.valid))
@@ -222,6 +225,7 @@ class _Clip:
             shots=surveyed.shots,
             scales=tuple(each.scale for each in surveyed.corrections),
             shifts=tuple(each.shift for each in surveyed.corrections),
+            still=still_frames(surveyed.stretches),
             sound=self._say_sound(form),
             notes=(*source.notes, *self._notes(form)),
             faults=faults,

@@ -20,6 +20,8 @@ class VideoFacts:
             shots is unknown, unless depth is metric.
         scales: Factor of each frame's numbers from the model, which aligns the frames.
         shifts: Number added after that; all zero except for the affine kinds.
+        still: First and last frame of each stretch in which the camera stands still, and depth is
+            averaged over time.
         sound: Treatment of the sound, in words.
         notes: Treatment of all frames, in words.
         faults: Faults in the source, one line each.
@@ -36,6 +38,7 @@ class VideoFacts:
     sound: str
     notes: tuple[str, ...]
     faults: tuple[str, ...]
+    still: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.models.base import Inference
 
@@ -36,13 +36,17 @@ class Spool:
         self._record = np.dtype([])
         self.count = 0
 
-    def append(self, answer: Inference) -> None:
+    def append(self, answer: Inference, grey: UInt8[np.ndarray, "h w"] | None = None) -> None:
         """Append the output of the next frame; all frames have the same parts and sizes.
+
+        Args:
+            answer: Output of the network.
+            grey: Brightness of the frame at the size of its depth.
 
         Raises:
             OSError: If the disk is full.
         """
-        record = _record_of(answer)
+        record = _record_of(answer, grey)
         assert not self.count or record == self._record, "a video has frames of one size"
         self._record = record
         row = np.zeros((), record)
@@ -56,6 +60,8 @@ class Spool:
             row["depth"] = np.rint((numbers - np.float32(low)) / np.float32(step)).clip(0, _STEPS)
         if answer.normals is not None:
             row["normals"] = np.rint(answer.normals * np.float32(_UNIT))
+        if grey is not None:
+            row["grey"] = grey
         if answer.confidence is not None:
             row["confidence"] = np.rint(answer.confidence * np.float32(_STEPS))
         self._file.seek(self.count * record.itemsize)
@@ -64,16 +70,26 @@ class Spool:
 
     def __iter__(self) -> Iterator[Inference]:
         """Yield the outputs from the first frame on, any number of times."""
+        return (self._answer(row) for row in self._rows())
+
+    def with_greys(self) -> Iterator[tuple[Inference, UInt8[np.ndarray, "h w"] | None]]:
+        """Yield the outputs and the brightness of the frames; None where it was not given."""
+        is_grey = "grey" in (self._record.names or ())
+        return ((self._answer(row), row["grey"] if is_grey else None) for row in self._rows())
+
+    def _rows(self) -> Iterator[np.void]:
         for index in range(self.count):
             self._file.seek(index * self._record.itemsize)
-            row = np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
-            names = self._record.names or ()
-            yield Inference(
-                depth=self._depth(row) if "depth" in names else None,
-                valid=_mask(row) if "depth" in names else None,
-                normals=_scaled(row["normals"], _UNIT) if "normals" in names else None,
-                confidence=_scaled(row["confidence"], _STEPS) if "confidence" in names else None,
-            )
+            yield np.frombuffer(self._file.read(self._record.itemsize), self._record)[0]
+
+    def _answer(self, row: np.void) -> Inference:
+        names = self._record.names or ()
+        return Inference(
+            depth=self._depth(row) if "depth" in names else None,
+            valid=_mask(row) if "depth" in names else None,
+            normals=_scaled(row["normals"], _UNIT) if "normals" in names else None,
+            confidence=_scaled(row["confidence"], _STEPS) if "confidence" in names else None,
+        )
 
     def _depth(self, row: np.void) -> Float32[np.ndarray, "h w"]:
         numbers = row["depth"].astype(np.float32)
@@ -87,7 +103,7 @@ def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
     """Open a spool in an unnamed temporary file, which vanishes however the process ends.
 
     Args:
-        folder: Folder with enough space: three bytes for each pixel of each network output, and
+        folder: Folder with enough space: four bytes for each pixel of each network output, and
             six more with normals.
         is_positive: Whether depth is always positive.
 
@@ -98,13 +114,15 @@ def spooling(folder: Path, *, is_positive: bool) -> Iterator[Spool]:
         yield Spool(file, is_positive=is_positive)
 
 
-def _record_of(answer: Inference) -> np.dtype:
+def _record_of(answer: Inference, grey: UInt8[np.ndarray, "h w"] | None) -> np.dtype:
     """Layout of one frame's record in the file."""
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
     if answer.depth is not None:
         fields += [("low", "f8"), ("step", "f8"), ("depth", "u2", answer.depth.shape)]
         # Always, because some models give a mask only for frames that have a hole.
         fields.append(("valid", "?", answer.depth.shape))
+    if grey is not None:
+        fields.append(("grey", "u1", grey.shape))
     if answer.normals is not None:
         fields.append(("normals", "i2", answer.normals.shape))
     if answer.confidence is not None:

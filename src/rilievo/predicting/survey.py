@@ -4,6 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
 from rilievo.errors import InputError
 from rilievo.io.facts import Sidecar
 from rilievo.io.frames import Frame, FrameSource
@@ -16,9 +20,10 @@ from rilievo.models.sampling import shrink
 from rilievo.models.trimming import seen_by, within
 from rilievo.predicting.ahead import read_ahead
 from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.correction import MOVING, Correction
 from rilievo.predicting.looks import look_at
 from rilievo.predicting.spool import Spool
-from rilievo.predicting.temporal import Correction, ScaleTrack
+from rilievo.predicting.temporal import ScaleTrack
 from rilievo.types import Camera, Photo, Prediction
 
 _PIXELS_AHEAD = 16_000_000
@@ -34,6 +39,8 @@ class Survey:
     Attributes:
         ticks: Time at which each frame is shown, in the source's time [ticks].
         corrections: One correction per frame.
+        stretches: Number of the stretch in which the camera stands still, for each frame;
+            ``MOVING`` elsewhere.
         shots: Indices of the frames at which a shot begins.
         metric: Conversion of depth to metres; None if no size is known.
         camera: Camera of the first frame, which the network may have predicted.
@@ -43,6 +50,7 @@ class Survey:
 
     ticks: tuple[int, ...]
     corrections: tuple[Correction, ...]
+    stretches: tuple[int, ...]
     shots: tuple[int, ...]
     metric: Metric | None
     camera: Camera | None
@@ -72,7 +80,8 @@ def survey(
             seen = seen_by(model, photo).pixels
             small = Photo(pixels=shrink(seen, _size_of(answer)), name=photo.name)
             checked = within(model).finish(_only(answer, parts), small)
-            spool.append(_answer_of(checked))
+            kept = _answer_of(checked)
+            spool.append(kept, None if kept.depth is None else _grey(small))
             if track is not None and checked.depth_or_none is not None:
                 track.watch(look_at(checked.depth, small))
             ticks.append(frame.ticks)
@@ -80,11 +89,14 @@ def survey(
     if first is None:
         raise InputError(f"{printable(source.path)}: no frame of this video could be read")
     corrections = [Correction(scale=1.0)] * len(ticks)
+    stretches = [MOVING] * len(ticks)
     if track is not None and options.temporal:
         corrections = track.corrections(float(source.rate))
+        stretches = track.stretches(float(source.rate))
     return Survey(
         ticks=tuple(ticks),
         corrections=tuple(corrections if first.metric is None else _from_first(corrections)),
+        stretches=tuple(stretches),
         shots=(0,) if track is None else tuple(track.shots),
         metric=first.metric,
         camera=first.camera,
@@ -129,6 +141,10 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     frames = iter(frames)
     while batch := list(islice(frames, size)):
         yield batch
+
+
+def _grey(photo: Photo) -> UInt8[np.ndarray, "h w"]:
+    return np.asarray(Image.fromarray(photo.pixels).convert("L"))
 
 
 def _size_of(answer: Inference) -> tuple[int, int]:

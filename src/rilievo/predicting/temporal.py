@@ -32,6 +32,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from rilievo.predicting.correction import MOVING, Correction
 from rilievo.predicting.looks import Look, compare
 from rilievo.types import DepthKind
 
@@ -46,14 +47,6 @@ _CREEPING = 10.0
 """w between two still stretches: they differ by about 1 %, and a model's frames by a few."""
 _FEWEST_FRAMES = 8
 """Least length of ``SMOOTHED`` in frames: a sequence of few frames per second flickers too."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
-    """Correction of a frame: numbers are multiplied by ``scale``, then ``shift`` is added."""
-
-    scale: float
-    shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +105,24 @@ class ScaleTrack:
     def shots(self) -> list[int]:
         """Indices of the frames at which a shot begins; the first is 0."""
         return [index for index, step in enumerate(self._steps) if step.reference == index]
+
+    def stretches(self, rate: float) -> list[int]:
+        """Number of the stretch in which the camera stands still, for each frame.
+
+        Frames of one stretch show the same view; ``MOVING`` where the camera moves, or stands still
+        for less than ``STILL``.
+
+        Args:
+            rate: Frames per second.
+        """
+        found = [MOVING] * len(self._steps)
+        held = _held(self._steps, max(2, round(STILL * rate)))
+        for index in np.flatnonzero(held).tolist():
+            reference = self._steps[index].reference
+            found[index] = reference
+            if found[reference] == MOVING:
+                found[reference] = reference
+        return found
 
     def corrections(self, rate: float) -> list[Correction]:
         """Compute one correction per frame, from all frames watched.

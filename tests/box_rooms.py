@@ -26,9 +26,13 @@ def colours_at(points: np.ndarray) -> np.ndarray:
     """Texture of the walls: waves of several lengths, RGB."""
     x, y, z = points
     wave = (
-        np.sin(7 * x + 3 * y) + np.sin(9 * y - 5 * z) + np.sin(8 * z + 4 * x)
-        + 0.7 * np.sin(19 * x - 13 * z) + 0.7 * np.sin(17 * y + 23 * x) + 0.7 * np.sin(21 * z - 11 * y)
-    )  # fmt: skip
+        np.sin(7 * x + 3 * y)
+        + np.sin(9 * y - 5 * z)
+        + np.sin(8 * z + 4 * x)
+        + 0.7 * np.sin(19 * x - 13 * z)
+        + 0.7 * np.sin(17 * y + 23 * x)
+        + 0.7 * np.sin(21 * z - 11 * y)
+    )
     grey = 128 + 24 * wave
     return np.stack([grey, 255 - grey, 0.5 * grey], axis=-1).clip(0, 255).astype(np.uint8)
 

@@ -1,0 +1,178 @@
+"""Mean of depth over time, pixel by pixel, while the camera stands still.
+
+A network's errors change from frame to frame with the noise of the picture, so depth flickers even
+where nothing moves. While the camera stands still, the depth of a pixel is replaced by its mean
+over the frames around it, as many before as after, in which the pixel looks as it does now. So
+nothing lags: what moves, and what it uncovers, keeps the depth of its own frame.
+
+Frames of a camera that moves are not changed: there the same pixel shows another point.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from rilievo.models.base import Inference
+from rilievo.predicting.correction import MOVING, Correction
+from rilievo.predicting.spool import Spool
+
+_NOTHING = np.zeros((1, 1), np.float32)
+_DARK = np.zeros((1, 1), np.uint8)
+"""Stand-ins for a frame that is left as it is."""
+
+_WINDOW = 6
+"""Frames before and after that count."""
+_UNMOVED = 0.25
+"""Motion below which a pixel counts as unmoved [px]."""
+_FAINT = 4.0
+"""Largest change of brightness that may be noise [grey levels]."""
+_AROUND = 2
+"""Pixels to each side that have to look the same too."""
+_SAME_SHARE = 0.8
+"""Least share of these that have to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One frame of a video at the network's resolution.
+
+    Attributes:
+        numbers: The model's numbers, with the scale of the video; of depth, their logarithm.
+        valid: Pixels that have an answer.
+        grey: Brightness, 0 to 255.
+        stretch: Number of the stretch in which the camera stands still; ``MOVING`` otherwise.
+    """
+
+    numbers: Float32[np.ndarray, "h w"]
+    valid: Bool[np.ndarray, "h w"]
+    grey: UInt8[np.ndarray, "h w"]
+    stretch: int
+
+
+def steadied(moments: Iterable[Moment]) -> Iterator[Float32[np.ndarray, "h w"]]:
+    """Yield the numbers of each frame, averaged over time where nothing moves.
+
+    At most thirteen frames are held.
+    """
+    window: deque[Moment] = deque()
+    at = 0
+    for moment in moments:
+        window.append(moment)
+        if len(window) - at > _WINDOW:
+            yield _mean(window, at)
+            at += 1
+        if at > _WINDOW:
+            window.popleft()
+            at -= 1
+    while at < len(window):
+        yield _mean(window, at)
+        at += 1
+
+
+def still_frames(stretches: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """First and last frame of each stretch in which the camera stands still."""
+    found = []
+    for number in dict.fromkeys(each for each in stretches if each != MOVING):
+        frames = [index for index, each in enumerate(stretches) if each == number]
+        found.append((frames[0], frames[-1]))
+    return tuple(found)
+
+
+def steady_answers(
+    spool: Spool, corrections: Sequence[Correction], stretches: Sequence[int], *, is_positive: bool
+) -> Iterator[Inference]:
+    """Yield the outputs of a spool with the scale of the video, steady where the camera stands.
+
+    Args:
+        spool: Network outputs of all frames, with their brightness.
+        corrections: Correction of each frame.
+        stretches: Number of the stretch of each frame, see ``Moment``.
+        is_positive: Whether depth is always positive, so that its logarithm is averaged.
+    """
+    waiting: deque[Inference] = deque()
+
+    def moments() -> Iterator[Moment]:
+        for (answer, grey), by, stretch in zip(
+            spool.with_greys(), corrections, stretches, strict=True
+        ):
+            answer = _scaled(answer, by)
+            waiting.append(answer)
+            depth = answer.depth
+            is_still = stretch != MOVING and depth is not None and grey is not None
+            if not is_still:
+                depth, grey, stretch = _NOTHING, _DARK, MOVING
+            assert depth is not None, "checked above"
+            assert grey is not None, "checked above"
+            valid = np.ones(depth.shape, bool) if answer.valid is None else answer.valid
+            yield Moment(
+                numbers=np.log(depth) if is_still and is_positive else depth,
+                valid=valid if is_still else np.ones(depth.shape, bool),
+                grey=grey,
+                stretch=stretch,
+            )
+
+    for numbers in steadied(moments()):
+        answer = waiting.popleft()
+        if numbers is _NOTHING:
+            yield answer
+        else:
+            yield replace(answer, depth=np.exp(numbers) if is_positive else numbers)
+
+
+def _scaled(answer: Inference, by: Correction) -> Inference:
+    if answer.depth is None:
+        return answer
+    depth = answer.depth * np.float32(by.scale)
+    depth += np.float32(by.shift)
+    return replace(answer, depth=depth)
+
+
+def _mean(window: deque[Moment], at: int) -> Float32[np.ndarray, "h w"]:
+    """Mean of the frame at a place of the window and of those around that look the same."""
+    now = window[at]
+    if now.stretch == MOVING:
+        return now.numbers
+    total, count = now.numbers.copy(), np.ones(now.numbers.shape, np.float32)
+    grey = now.grey.astype(np.float32)
+    slope = _slope(grey)
+    for index in range(max(0, at - _WINDOW), min(len(window), at + _WINDOW + 1)):
+        other = window[index]
+        if index == at or other.stretch != now.stretch or other.grey.shape != now.grey.shape:
+            continue
+        same = _same(grey, other.grey.astype(np.float32), slope) & other.valid & now.valid
+        total += np.where(same, other.numbers, np.float32(0))
+        count += same
+    return total / count
+
+
+def _slope(grey: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    down, across = np.gradient(grey)
+    return np.hypot(down, across)
+
+
+def _same(
+    now: Float32[np.ndarray, "h w"],
+    other: Float32[np.ndarray, "h w"],
+    slope: Float32[np.ndarray, "h w"],
+) -> Bool[np.ndarray, "h w"]:
+    """Pixels around which hardly anything changed but noise and the light of the whole frame."""
+    change = other - now
+    sample = np.s_[::3, ::3]
+    change -= np.float32(np.median(change[sample]))
+    np.abs(change, out=change)
+    flat = slope[sample] <= np.quantile(slope[sample], 1 / 3)
+    noise = min(3.0 * float(np.median(change[sample][flat])), _FAINT)
+    return _share_around(change <= _UNMOVED * slope + np.float32(max(noise, 1.0))) >= _SAME_SHARE
+
+
+def _share_around(mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Share of the square around each pixel that is in the mask."""
+    side = 2 * _AROUND + 1
+    padded = np.pad(mask, _AROUND, mode="edge").astype(np.float32)
+    sums = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))
+    rows = sums[side:] - sums[:-side]
+    sums = np.pad(rows.cumsum(axis=1), ((0, 0), (1, 0)))
+    return (sums[:, side:] - sums[:, :-side]) / np.float32(side * side)
