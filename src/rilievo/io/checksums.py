@@ -1,6 +1,6 @@
-"""Size and sha256 of every file of a folder, in a JSON that is written last.
+"""Size and SHA-256 of every file of a folder, in a JSON file that is written last.
 
-For folders that are one result: a training run, an evaluation, the tables of a sweep.
+Used for folders that form one result: a training run, an evaluation, the tables of a sweep.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,11 +26,11 @@ class _Checksums:
 
 
 def write_checksums(folder: Path, names: Iterable[str]) -> None:
-    """Write down size and sha256 of the files of a folder that are there.
+    """Write the size and SHA-256 of those files of a folder that exist.
 
     Args:
-        folder: Of the files.
-        names: Paths in it.
+        folder: Folder that holds the files.
+        names: Paths relative to the folder.
 
     Raises:
         OutputError: If the system refuses.
@@ -44,10 +44,10 @@ def write_checksums(folder: Path, names: Iterable[str]) -> None:
 
 
 def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
-    """Size and sha256 by path in the folder; None where nobody wrote them down.
+    """Read size and SHA-256 by path in the folder; None where there is no list of checksums.
 
     Raises:
-        InputError: If the file is none of ours, or broken otherwise than by a power cut.
+        InputError: If the file is not ours, or broken otherwise than by a power cut.
     """
     path = folder / CHECKSUMS
     if not path.exists() or is_torn(path):
