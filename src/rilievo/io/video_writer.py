@@ -1,6 +1,6 @@
-"""Writing videos: pictures to look at, with the sound of the original, and 16-bit numbers.
+"""Write videos: pictures with the sound of the original, and 16-bit values.
 
-Frames keep their own times. A file is whole or not there.
+Frames keep their own times. Files are written atomically.
 """
 
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ from rilievo.io.sound import Sound
 _BT709 = 1
 _LIMITED_RANGE = 1
 _REPEATABLE = {"fflags": "+bitexact"}
-"""Without it, Matroska files get numbers by chance, and no two runs give the same bytes."""
+"""FFmpeg option that makes Matroska files reproducible; otherwise they get random identifiers."""
 
 
 class Coding(StrEnum):
-    """How frames are stored."""
+    """Coding of the frames."""
 
     PICTURE = "picture"
     """H.264, 8 bits, 4:2:0, nearly without visible loss; plays everywhere."""
@@ -41,13 +41,13 @@ class Coding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """What a video file is like.
+    """Size, rate and coding of a video file.
 
     Attributes:
-        size: (height, width) of its frames.
-        rate: Average frames a second.
-        time_base: Seconds of one tick. Matroska keeps times to the millisecond only.
-        coding: How frames are stored.
+        size: Size (height, width) of the frames.
+        rate: Average frame rate [1/s].
+        time_base: Duration of one tick [s]. Matroska stores times to the millisecond only.
+        coding: Coding of the frames.
     """
 
     size: tuple[int, int]
@@ -57,7 +57,7 @@ class VideoFormat:
 
     @property
     def coded_size(self) -> tuple[int, int]:
-        """``size``, with odd sides one larger where the coding has no odd ones."""
+        """``size``, with odd sides one pixel larger where the coding needs even ones."""
         height, width = self.size
         if self.coding is Coding.PICTURE:
             return height + height % 2, width + width % 2
@@ -65,7 +65,7 @@ class VideoFormat:
 
 
 class VideoWriter:
-    """A video that is being written; made by ``writing_video``."""
+    """A video being written; created by ``writing_video``."""
 
     def __init__(
         self,
@@ -75,14 +75,14 @@ class VideoWriter:
         sound: Sound | None,
         part: Path,
     ) -> None:
-        """Take over a container whose streams are made, and which is written to ``part``."""
+        """Take over a container whose streams exist, and which is written to ``part``."""
         self.part = part
         self._container, self._stream, self._like = container, stream, like
         self._sound, self._finished = sound, False
 
     @property
     def fault(self) -> str | None:
-        """What was broken in the sound, one line; None if nothing."""
+        """Damage found in the sound, in one line; None if there was none."""
         return None if self._sound is None else self._sound.fault
 
     def write(
@@ -91,8 +91,8 @@ class VideoWriter:
         """Add a frame.
 
         Args:
-            pixels: RGB for pictures, 16-bit grey for numbers, of the format's size.
-            ticks: When it is shown; more than for the frame before, and not negative.
+            pixels: RGB for pictures, 16-bit grey for values, of the format's size.
+            ticks: Time of the frame; greater than that of the frame before, and not negative.
         """
         assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
         frame = self._frame(pixels)
@@ -102,7 +102,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds, the rest of the sound, and the end of the file.
+        """Write the frames that the encoder still holds, the rest of the sound, and the file's end.
 
         Raises:
             OSError: If the system refuses.
@@ -132,11 +132,11 @@ class VideoWriter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundSource:
-    """Where sound is copied from.
+    """Video from which sound is copied.
 
     Attributes:
-        path: A video whose sound the file that is written can hold (``sound_suffix``).
-        origin: Time [s] in that video that is zero in the file that is written.
+        path: A video whose sound the written file can hold (see ``sound_suffix``).
+        origin: Time [s] in that video that is zero in the written file.
     """
 
     path: Path
@@ -147,12 +147,12 @@ class SoundSource:
 def writing_video(
     path: Path, like: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write a video that has the name ``path`` once the block ends well; see ``replacing``.
+    """Write a video that is renamed to ``path`` when the block ends without error (``replacing``).
 
     Args:
-        path: ``.mp4`` or ``.mkv``; numbers need ``.mkv``.
-        like: Its format.
-        sound: A sound track to copy as it is, with its times.
+        path: Path ending in ``.mp4`` or ``.mkv``; values need ``.mkv``.
+        like: Format of the video.
+        sound: Sound track to copy unchanged, with its times.
 
     Raises:
         OutputError: If the system refuses, or this build of FFmpeg lacks the encoder.
@@ -165,9 +165,9 @@ def writing_video(
 def writing_part(
     path: Path, part: Path, like: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write a video that will have the name ``path`` to ``part``; else as ``writing_video``."""
+    """Write to ``part`` a video that will be renamed to ``path``, as ``writing_video`` does."""
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
-    # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+    # The prefix "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     container = av.open(
         f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
     )
@@ -206,7 +206,7 @@ def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> Vi
 
 
 def _abandon(container: OutputContainer) -> None:
-    """Close what will be removed; that its end cannot be written any more is no news."""
+    """Close a container that will be removed; errors at its end do not matter."""
     try:
         container.close()
     except (FFmpegError, OSError):

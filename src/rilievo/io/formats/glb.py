@@ -1,12 +1,13 @@
-"""A mesh that wears the photograph, as binary glTF 2.0 (Khronos, 2021; ISO/IEC 12113:2022).
+"""A mesh textured with the photograph, as binary glTF 2.0 (Khronos, 2021; ISO/IEC 12113:2022).
 
-glTF's axes are x right, y up, z towards the viewer, so (x, -y, -z) of ours: a rotation by half a
-turn, which keeps triangles facing as they do. The material is unlit (KHR_materials_unlit), since
-a photograph has its light already, and shows both sides.
+The axes of glTF are x right, y up, z towards the viewer: (x, -y, -z) of ours. That is a rotation by
+180 degrees, so triangles keep their orientation. The material is unlit (KHR_materials_unlit),
+because a photograph contains its lighting, and two-sided.
 
-Positions are integers with their scale in the node (KHR_mesh_quantization), normals have 8 bits.
-Where a step of these integers would be seen near the camera, because something else is very far,
-positions are floats. Texture coordinates are floats: trimesh reads integers as they are.
+Positions are stored as integers with their scale in the node (KHR_mesh_quantization), normals in 8
+bits. Where the integer step would be visible near the camera, because another part is very far
+away, positions are floats. Texture coordinates are floats, because trimesh does not scale integer
+ones.
 """
 
 import io
@@ -35,16 +36,16 @@ _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _BYTE, _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5120, 5123, 5125, 5126
 _LAST = 65535
 _COARSEST = 5e-4
-"""Largest step of integer positions, relative to the nearest vertex."""
+"""Largest step of integer positions, relative to the depth of the nearest vertex."""
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004
-"""Change of depth for the sake of fewer triangles; networks are ten times less exact."""
+"""Relative change of depth allowed for fewer triangles; networks are ten times less exact."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """Bytes of the binary chunk and what they are; None for ``accessor`` where a picture."""
+    """Bytes of the binary chunk and their description; ``accessor`` is None for a picture."""
 
     data: bytes
     target: int | None = None
@@ -54,11 +55,11 @@ class _Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
-    """Vertices as they are written, and the node that brings them to their places.
+    """Encoded vertices, and the node that transforms them to their positions.
 
     Attributes:
         parts: Positions, normals, texture coordinates and triangles, in this order.
-        node: Scale and translation of integer positions; nothing of floats.
+        node: Scale and translation of integer positions; empty for floats.
     """
 
     parts: Sequence[_Part]
@@ -135,9 +136,9 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def _form(surface: Mesh, shape: tuple[int, int], pitch: float) -> _Form:
-    """What is written of the surface, whose neighbours are ``pitch`` apart at a depth of 1."""
+    """Encode a surface whose neighbouring points are ``pitch`` apart at a depth of 1."""
     height, width = shape
-    # The texture's (0, 0) is the outer corner of the top-left pixel, ours its centre.
+    # The (0, 0) of the texture is the outer corner of the top-left pixel; ours is its centre.
     places = (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
     positions, node = _positions(surface.points * _TO_GLTF, min(_COARSEST, pitch / 4))
     normals = np.rint(surface.normals * _TO_GLTF * np.float32(127)).astype(np.int8)
@@ -155,12 +156,12 @@ def _form(surface: Mesh, shape: tuple[int, int], pitch: float) -> _Form:
 def _positions(
     points: Float32[np.ndarray, "n 3"], coarsest: float
 ) -> tuple[_Part, Mapping[str, Any]]:
-    """Positions, and what the node has to say of them.
+    """Encode positions, with the entries that the node needs for them.
 
-    They are integers where a step of these is at most ``coarsest`` times the nearest depth.
+    They are integers where the integer step is at most ``coarsest`` times the nearest depth.
     """
     low = points.min(axis=0).astype(np.float64)
-    # One scale for all axes, so that normals stay as they are.
+    # One scale for all axes, so that normals stay valid.
     scale = float((points.max(axis=0) - low).max()) / _LAST
     nearest = float(-points[:, 2].max())
     if not 0 < scale <= coarsest * nearest:
@@ -171,7 +172,7 @@ def _positions(
 
 
 def _numbers(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
-    """Numbers of vertices in as few bytes as they need; the largest number is kept free."""
+    """Vertex indices in as few bytes as they need; the largest index of a type is reserved."""
     is_short = count <= 65535
     return _Part(
         data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
@@ -187,7 +188,7 @@ def _numbers(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
 def _vectors(
     rows: np.ndarray, kind: str, *, normalized: bool = False, is_bounded: bool = False
 ) -> _Part:
-    """Rows of floats or integers, each at a multiple of four bytes."""
+    """Rows of floats or integers, each aligned to four bytes."""
     stride = -(-rows.shape[1] * rows.itemsize // 4) * 4
     padded = np.zeros((len(rows), stride // rows.itemsize), rows.dtype)
     padded[:, : rows.shape[1]] = rows
@@ -205,7 +206,7 @@ def _vectors(
 
 
 def _camera(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> Mapping[str, Any]:
-    """The photograph's own camera; glTF knows no principal point but the middle."""
+    """The photograph's camera; glTF has no principal point, so the image's centre is taken."""
     height, width = shape
     return {
         "type": "perspective",
@@ -225,7 +226,7 @@ def _document(
     *,
     with_texture: bool,
 ) -> dict[str, Any]:
-    """The JSON chunk of parts that are ordered as ``_Form`` has them, the picture last."""
+    """JSON chunk for parts in the order of ``_Form``, the picture last."""
     views, offset = [], 0
     for part in parts:
         view = {"buffer": 0, "byteOffset": offset, "byteLength": len(part.data)}
