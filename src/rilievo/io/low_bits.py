@@ -48,7 +48,7 @@ def refuse_low_bits_of_grey(image: Image.Image, name: str) -> None:
         strip = image.crop((0, top, width, min(top + rows, height)))
         values = np.asarray(strip)
         if values.min() < 0:
-            return  # beyond 16 bits, which is refused where values are read
+            return  # more than 16 bits, refused later
         highest = max(highest, int(values.max()))
         if highest >= _LEAST:
             return

@@ -1,4 +1,4 @@
-"""The models that rilievo trained itself, as lines of ``MODELS``."""
+"""Cards of the models that rilievo trained itself, as rows of ``MODELS``."""
 
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind
@@ -9,7 +9,7 @@ SEPARATE = "rilievo.models.separate:load"
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """The default first; it and the tiny one lie inside the package."""
+    """Cards with the default first; it and the tiny one are inside the package."""
     return (
         _card(
             SMALL,

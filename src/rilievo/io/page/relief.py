@@ -90,7 +90,7 @@ def pack_relief(
         cut: Thresholds at which the surface is cut.
     """
     if min(depth.shape) < 2 * step:
-        return None  # one row of points has no triangle
+        return None  # a single row of points has no triangle
     lattice = mended(sample_lattice(depth, K, valid, step), cut)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)

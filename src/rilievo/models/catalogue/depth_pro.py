@@ -33,7 +33,7 @@ class DepthProModel(PictureModel):
     needs_focal = True
 
     def read(self, answers: Arrays, count: int) -> Arrays:
-        """Depth of a focal length as long as the photograph is wide, and the field of view."""
+        """Read depth, for a focal length equal to the photograph's width, and the field of view."""
         depth = self.graph.maps(answers, DEPTH, count)
         focal = answers.get(_FOCAL)
         if focal is None or focal.size != count:
