@@ -13,15 +13,15 @@ from rilievo.errors import RilievoError, suggest
 from rilievo.version import VERSION
 
 USAGE_ERROR = 2
-"""Exit code of wrong use, and of anything a ``RilievoError`` ends; 1 is: some inputs failed."""
+"""Exit code for wrong use, and for any ``RilievoError``; 1 means that some inputs failed."""
 
 STOPPED = 130
-"""Exit code when the user stopped it: 128 + SIGINT, as shells know it."""
+"""Exit code when the user stopped the command: 128 + SIGINT, as in shells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One line of ``rilievo --help``; ``module`` has ``main(arguments) -> exit code``."""
+    """One row of ``rilievo --help``; ``module`` has ``main(arguments) -> exit code``."""
 
     summary: str
     module: str
@@ -104,21 +104,22 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def run() -> int:
-    """The program ``rilievo``: one command, after which the process ends."""
+    """Run one command and end the process."""
     open_closed()
-    # From here on, while modules are still loading, being ended is the same as Ctrl-C.
+    # Installed before the other modules are loaded, so that SIGTERM acts like Ctrl-C from the
+    # start.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     exit_code = main()
-    # The interpreter would look for garbage several times before it leaves: 40 ms of a cold
-    # start's 350. What is frozen it leaves to the system, which takes back all memory at once.
-    # triton, which comes with torch on CUDA, would report all that as leaks, line by line.
+    # The interpreter would run the garbage collector several times at exit: 40 ms of a cold start's
+    # 350. Frozen objects are left to the system, which reclaims all memory at once. triton, which
+    # comes with torch on CUDA, would report all of that as leaks, line by line.
     if "triton" not in sys.modules:
         gc.freeze()
     return exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except RilievoError as error:
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Whether the user's Ctrl-C is behind it: Python wraps what happens while a class is made."""
+    """Whether Ctrl-C is the cause; Python wraps exceptions raised while a class is created."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
@@ -155,9 +156,9 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _load(module: str) -> ModuleType:
-    """Import with the collector of garbage at rest, and let it pass over what is there then.
+    """Import with garbage collection paused, and exclude what exists then from later collections.
 
-    Modules are no garbage, and looking for it among them takes 12 ms now and 10 ms once more.
+    Modules are not garbage, and scanning them takes 12 ms now and 10 ms once more.
     """
     at_work = gc.isenabled()
     gc.disable()

@@ -22,16 +22,17 @@ class _Arguments:
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE")] = None
     """Write a .md, .csv, .tex or .html file; without it, tables are printed."""
     baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The model that the others are compared with; by default the best in each metric."""
+    """Model that the others are compared with; by default the best in each metric."""
     metrics: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
-    """Which metrics, in this order, or 'all'; by default the five that are most used, and all of
-    them in a .csv."""
+    """Metrics to show, in this order, or 'all'; by default the five most common, and all of them in
+    a .csv.
+    """
     common: bool = False
-    """Compare only the images that all runs have, where the runs do not have the same."""
+    """Compare only the images that all runs have, if the runs differ."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Put runs of one benchmark side by side."""
+    """Compare runs of one benchmark side by side."""
     given = parse(
         _Arguments,
         arguments,
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _metrics(given: _Arguments) -> Sequence[str] | None:
-    """Those that were asked for; None for all."""
+    """Metrics that were asked for; None for all."""
     if given.metrics and given.metrics != "all":
         return [name.strip() for name in given.metrics.split(",")]
     is_table = given.output is not None and given.output.suffix.lower() == ".csv"

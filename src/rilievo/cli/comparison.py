@@ -1,4 +1,4 @@
-"""A comparison as a terminal shows it."""
+"""Text of a comparison for the terminal."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from rilievo.io.limits import printable
 
 
 def lines_of(comparison: Comparison) -> Iterator[str]:
-    """Values, differences and notes."""
+    """Yield the lines with values, differences and notes."""
     yield f"{comparison.benchmark}: {comparison.title}".removesuffix(": ")
     yield f"{comparison.dataset}: {count(comparison.images)} images"
     yield ""

@@ -23,7 +23,7 @@ from rilievo.metrics.metric import Better
 from rilievo.models import DEFAULT_MODEL
 
 LISTED = 5
-"""Images without a score that are printed; the report has all of them."""
+"""Number of images without a score that are printed; the report has all of them."""
 
 _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
 _SIGNS = {Better.LOWER: "lower", Better.HIGHER: "higher", Better.ZERO: "near 0"}
@@ -38,14 +38,16 @@ class _Arguments:
     }
 
     benchmark: Annotated[str, tyro.conf.arg(aliases=("-b",), metavar="NAME")]
-    """A name that 'rilievo benchmarks' lists, or package.module:NAME."""
+    """Name of the benchmark, as 'rilievo benchmarks' lists it, or package.module:NAME."""
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Where the dataset was unpacked; 'rilievo datasets NAME' says how it lies on disk. Only
-    'synthetic', which makes itself, does without."""
+    """Folder of the dataset; 'rilievo datasets NAME' shows its layout. Only 'synthetic', which is
+    generated, needs none.
+    """
     model: Annotated[str | None, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = None
-    """A name that 'rilievo models' lists, an ONNX file, ORG/NAME of the Hugging Face hub, or the
-    folder of a checkpoint; with --predictions, the name that the results are to have. By default
-    rilievo's own model."""
+    """Name that 'rilievo models' lists, an ONNX file, ORG/NAME of the Hugging Face hub, or the
+    folder of a checkpoint; with --predictions, the name for the results. By default rilievo's own
+    model.
+    """
     options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
     batch: Annotated[ClusterOptions, tyro.conf.arg(name="")]
 
@@ -54,8 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     """Score a model, or a folder of predictions, on a dataset.
 
     Returns:
-        0 when every image of the selection has a score, 1 when some have none, 2 for wrong use,
-        130 when the user stopped it.
+        0 when every selected image has a score, 1 when some have none, 2 for wrong use, 130 when
+        the user stopped it.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(

@@ -1,4 +1,4 @@
-"""``rilievo train``: its subcommands are the kinds of training."""
+"""``rilievo train``, with a subcommand for each kind of training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ KINDS: Mapping[str, str] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a network into a run's folder."""
+    """Train a network into a run folder."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         lines = [f"  {kind:<12}{summary}" for kind, summary in KINDS.items()]

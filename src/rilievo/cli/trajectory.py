@@ -22,20 +22,20 @@ class _Arguments:
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Folder of a run of 'rilievo train video', or of an official checkpoint with pose files."""
     clip: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIP")]
-    """A video, a folder of frames, or a sequence of KITTI odometry (sequences/09)."""
+    """Video, folder of frames, or sequence of KITTI odometry (sequences/09)."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path(
         "rilievo-trajectory"
     )
-    """Folder of poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json."""
+    """Folder for poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json."""
     options: Annotated[TrajectoryOptions, tyro.conf.arg(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write where a camera went, and how right that is where the truth is known.
+    """Write a camera's trajectory, and its error where the truth is known.
 
     Returns:
-        0 when it is written, 1 when it is mirrored against the truth, 2 for wrong use, 130
-        when the user stopped it.
+        0 when it is written, 1 when it is mirrored relative to the truth, 2 for wrong use, 130 when
+        the user stopped it.
     """
     given = parse(
         _Arguments,

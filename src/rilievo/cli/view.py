@@ -13,14 +13,15 @@ from rilievo.views.fiftyone.browse import Viewed, fill_view, open_app
 from rilievo.views.options import SourceOptions, ViewOptions
 
 LISTED = 5
-"""Faults of one sort that are printed."""
+"""Number of faults of one kind that are printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
-    side, or the name of a dataset."""
+    side, or the name of a dataset.
+    """
     source: Annotated[SourceOptions, tyro.conf.arg(name="")]
     options: Annotated[ViewOptions, tyro.conf.arg(name="")]
 

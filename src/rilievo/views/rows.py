@@ -1,6 +1,6 @@
-"""One image as a viewer's table holds it: paths of pictures, ranges of colours, numbers.
+"""One image as a row of a viewer's table: paths of pictures, ranges of colours, numbers.
 
-The pictures are written here, so that a row is all that a viewer needs.
+Pictures are written here, so that a row contains all that a viewer needs.
 """
 
 import mimetypes
@@ -29,12 +29,12 @@ class StoredMap:
     """A heat map on disk.
 
     Attributes:
-        path: Of the 16-bit picture; 0 is no depth.
-        limits: Stored numbers that get the first and the last colour.
-        kind: Of the numbers: number = stored * scale + offset.
-        unit: Of a stored number.
-        scale: Of the coding.
-        offset: Of the coding.
+        path: Path of the 16-bit picture, where 0 means no depth.
+        limits: Stored values that get the first and the last colour.
+        kind: Kind of the values: value = stored * scale + offset.
+        unit: Unit of a stored value.
+        scale: Scale of the coding.
+        offset: Offset of the coding.
     """
 
     path: Path
@@ -50,18 +50,18 @@ class Row:
     """One image.
 
     Attributes:
-        id: Unique.
-        file: The photograph: the original, or a copy without loss.
-        mime: Of the file.
-        width: [px].
-        height: [px].
-        split: Of the dataset; None where there is none.
-        maps: By field.
+        id: Unique name of the image.
+        file: Path of the photograph: the original, or a lossless copy.
+        mime: Media type of the file.
+        width: Width of the photograph [px].
+        height: Height of the photograph [px].
+        split: Split of the dataset; None without one.
+        maps: Heat maps by field.
         pictures: Paths of further pictures, by field.
         numbers: Metrics, intrinsics [px] and disagreement, by field.
-        notes: What deserves a look, and what could not be shown.
-        surfaces: Point clouds; empty where none were asked for.
-        faults: What could not be shown; each is in the notes too.
+        notes: Notes about the image, and what could not be shown.
+        surfaces: Point clouds; empty if none were asked for.
+        faults: Parts that could not be shown, with the reason; included in the notes.
     """
 
     id: str
@@ -80,10 +80,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
-    """Where pictures go, and which.
+    """Options of the pictures to write.
 
     Attributes:
-        folder: For all of them.
+        folder: Folder for all pictures.
         surface_points: Most points of a cloud; None for no clouds.
     """
 
@@ -92,10 +92,11 @@ class Media:
 
 
 def write_row(exhibition: Exhibition, id: str, media: Media) -> Row:
-    """Read one image, write its pictures, and say what a viewer needs.
+    """Read one image, write its pictures, and return its row.
 
     Raises:
-        RilievoError: If the photograph or its truth cannot be read, or a picture not written.
+        RilievoError: If the photograph or its ground truth cannot be read, or a picture not be
+            written.
     """
     exhibit = exhibition.read(id)
     height, width, _ = exhibit.photo.shape
@@ -123,12 +124,12 @@ def write_row(exhibition: Exhibition, id: str, media: Media) -> Row:
 
 
 def metric_field(column: Column, metric: str) -> str:
-    """The field of one model's metric, such as ``dpt_hybrid_rmse``."""
+    """Field of one model's metric, such as ``dpt_hybrid_rmse``."""
     return f"{column.field}_{metric}"
 
 
 def normals_field(column: Column) -> str:
-    """The field of one model's normals."""
+    """Field of one model's normals."""
     return f"{column.field}_normals"
 
 

@@ -1,4 +1,4 @@
-"""The surfaces of one image as point clouds: the true one, and each model's."""
+"""Surfaces of one image as point clouds: the true one, and one a model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Surface:
     """One point cloud.
 
     Attributes:
-        label: Whose it is.
-        path: A PLY in the camera frame, x right, y down, z forward.
+        label: Model that it belongs to, or the ground truth.
+        path: PLY file in the camera frame, x right, y down, z forward.
     """
 
     label: str
@@ -31,7 +31,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surfaces:
-    """All of one image, and why some are missing."""
+    """Surfaces of one image, and the reasons for missing ones."""
 
     surfaces: tuple[Surface, ...]
     faults: tuple[str, ...]
@@ -46,7 +46,7 @@ class _Layer:
 
 
 def write_surfaces(exhibit: Exhibit, folder: Path, most: int) -> Surfaces:
-    """Write what is depth in metres, or up to one factor, as points in the photograph's colours.
+    """Write depth in metres or up to scale as points in the photograph's colours.
 
     Raises:
         OutputError: If the system refuses.

@@ -1,4 +1,4 @@
-"""What the user named, opened: evaluations, folders of predictions, or a dataset."""
+"""Open the targets that the user named: evaluations, folders of predictions, or a dataset."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ from rilievo.views.runs import Run, open_run
 
 
 def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> Exhibition:
-    """Everything that the targets show, models side by side.
+    """Open all targets, with their models side by side.
 
     Args:
         targets: Folders of evaluations, folders of predictions, or the name of a dataset; any
-            number of them, of the same images.
-        options: Where photographs and truth are, if the targets do not say so.
+            number, of the same images.
+        options: Place of photographs and ground truth, if the targets do not state it.
 
     Raises:
-        OptionError: If it is not said where photographs are, or is said twice.
-        InputError: If a target is none, or they are of different images.
+        OptionError: If the place of photographs is missing, or given twice.
+        InputError: If a target is not valid, or they are of different images.
     """
     runs, folders, names = _sorted(targets)
     named_here = [*names, *([] if options.dataset is None else [options.dataset])]

@@ -1,4 +1,4 @@
-"""What a visitor does, step by step: from what is in hand to what is in hand next."""
+"""Actions of visitors: functions from one session state to the next."""
 
 import secrets
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ NO_SURFACE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """An answer as HTML, view by view."""
+    """Views of an answer as HTML."""
 
     summary: str
     depth: str
@@ -35,10 +35,11 @@ class Shown:
 
 
 def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
-    """All views of an answer.
+    """Draw all views of an answer.
 
     Raises:
-        RilievoError: If the colour range is none for this depth, or the answer is gone.
+        RilievoError: If the colour range does not fit this kind of depth, or the answer was
+            deleted.
     """
     prediction = desk.prediction(answer)
     depth = prediction.depth_or_none
@@ -74,14 +75,14 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
 
 
 def pick(visit: Visit, u: float | int, v: float | int) -> Visit:
-    """A click: point A, then point B, then A again."""
+    """Handle a click: it sets point A, then point B, then A again."""
     if visit.first is None or visit.second is not None:
         return replace(visit, first=(u, v), second=None)
     return replace(visit, second=(u, v))
 
 
 def on_photograph(desk: Desk, visit: Visit, column: float | int, row: float | int) -> Point:
-    """(u, v) [px] in the photograph of a pixel of the picture that the page shows.
+    """Pixel (u, v) of the photograph for a pixel of the picture on the page.
 
     Raises:
         InputError: If there is no answer.
@@ -91,10 +92,10 @@ def on_photograph(desk: Desk, visit: Visit, column: float | int, row: float | in
 
 
 def held(desk: Desk, visit: Visit) -> Answer:
-    """The answer in hand.
+    """Current answer of the session.
 
     Raises:
-        InputError: If there is none, or none any more.
+        InputError: If there is none, or it was deleted.
     """
     if visit.token is None:
         raise InputError("give a photograph first")
@@ -102,10 +103,10 @@ def held(desk: Desk, visit: Visit) -> Answer:
 
 
 def measured(desk: Desk, visit: Visit) -> list[str]:
-    """What the points say, one sentence each.
+    """Describe the points and their distance, one sentence each.
 
     Raises:
-        InputError: If a point lies outside, or there is nothing to measure.
+        InputError: If a point lies outside, or there is no depth.
     """
     prediction = desk.prediction(held(desk, visit))
     points = [point for point in (visit.first, visit.second) if point is not None]
@@ -116,11 +117,11 @@ def measured(desk: Desk, visit: Visit) -> list[str]:
 
 
 def mark(desk: Desk, visit: Visit, folder: Path) -> Path:
-    """The photograph with the points on it, as a file that the page may show.
+    """Draw the points on the photograph, as a file that the page may show.
 
     Args:
-        desk: Desk that has the answer.
-        visit: Visit with the points.
+        desk: Store of the answer.
+        visit: Session with the points.
         folder: Folder of files that may be fetched.
     """
     answer = held(desk, visit)
@@ -134,17 +135,17 @@ def mark(desk: Desk, visit: Visit, folder: Path) -> Path:
 
 
 def know(desk: Desk, visit: Visit, metres: float | int | None, along: Along | None) -> Visit:
-    """Take a distance or length for known, and the depth to metres where that determines it.
+    """Add a known distance or length, and convert depth to metres if that determines the scale.
 
     Args:
-        desk: Desk that has the answer.
-        visit: Visit with point A, and B for a length.
+        desk: Store of the answer.
+        visit: Session with point A, and with B for a length.
         metres: Number that was typed.
         along: Direction in which the distance of A was measured; None for the length from A to B.
-            A fact about the same place is replaced.
+            An earlier fact about the same place is replaced.
 
     Raises:
-        RilievoError: If a point or the number is missing, or they contradict the depth.
+        RilievoError: If a point or the number is missing, or the facts contradict the depth.
     """
     answer = held(desk, visit)
     if visit.first is None:
@@ -166,15 +167,15 @@ def know(desk: Desk, visit: Visit, metres: float | int | None, along: Along | No
 
 
 def know_nothing(desk: Desk, visit: Visit) -> Visit:
-    """Forget every known distance and length; depth in the photograph's file counts again."""
+    """Remove every known distance and length; depth in the photograph's file is used again."""
     return _knowing(desk, visit, ())
 
 
 def undo(desk: Desk, visit: Visit) -> Visit:
-    """Return to what was known before the last change.
+    """Undo the last change of the known facts.
 
     Raises:
-        OptionError: If nothing was changed.
+        OptionError: If there was no change.
     """
     if not visit.past:
         raise OptionError("there is nothing to undo: nothing was taken as known yet")
@@ -182,12 +183,13 @@ def undo(desk: Desk, visit: Visit) -> Visit:
 
 
 def _knowing(desk: Desk, visit: Visit, known: tuple[Known, ...]) -> Visit:
-    """Answer the visit's question again with exactly these facts."""
+    """Answer the session's question again with exactly these facts."""
     answer = held(desk, visit)
     kind = desk.networks.model(answer.question.model).card.kind
     new = replace(visit, known=known, past=(*visit.past, visit.known)[-_MOST_UNDONE:])
     if kind is not None and not kind.is_depth and len(known) == 1:
-        # One point is a beginning for depth with an unknown shift, though it gives no metres yet.
+        # One point alone is accepted for depth with an unknown shift, though it gives no metres
+        # yet.
         known = ()
         if not answer.question.known:
             return new
@@ -203,7 +205,7 @@ def _pixels(known: Known) -> frozenset[tuple[int, int]]:
 
 
 def say_known(visit: Visit, answer: Answer) -> list[str]:
-    """What is known, in words."""
+    """Describe the known facts."""
     lines = [f"Known: {_say_fact(each)}." for each in visit.known]
     if visit.known and not answer.question.known:
         lines.append("This model needs a second known point, clearly nearer or farther.")
@@ -220,7 +222,7 @@ def _say_fact(known: Known) -> str:
 
 
 def compared(desk: Desk, answers: Sequence[Answer]) -> list[str]:
-    """In words, how far two answers agree on what is nearer than what."""
+    """Describe how far two answers agree on the order of depth."""
     depths = [prediction.depth_or_none for prediction in map(desk.prediction, answers)]
     found = disagreement([depth for depth in depths if depth is not None])
     if found is None:

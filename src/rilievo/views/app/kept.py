@@ -1,4 +1,4 @@
-"""What a network said, as a file: a megabyte an answer, which memory is too dear for."""
+"""Network outputs stored as files: at a megabyte each, they would take too much memory."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _FIELDS = ("depth", "valid", "normals", "confidence")
 
 
 def keep(inference: Inference, path: Path) -> None:
-    """Write it."""
+    """Write an inference."""
     arrays = {
         name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
     }
@@ -23,10 +23,10 @@ def keep(inference: Inference, path: Path) -> None:
 
 
 def kept(path: Path) -> Inference:
-    """Read it back.
+    """Read an inference.
 
     Raises:
-        InputError: If it was deleted meanwhile.
+        InputError: If the file was deleted.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

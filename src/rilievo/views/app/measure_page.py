@@ -1,4 +1,4 @@
-"""The view to measure in: by clicking, or by typing columns and rows."""
+"""The tab for measuring: by clicks, or by typed columns and rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ LENGTH = "length"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measuring:
-    """The parts of the view."""
+    """Components of the tab."""
 
     picture: Any
     first: Any
@@ -39,12 +39,12 @@ class Measuring:
 
     @property
     def points(self) -> list[Any]:
-        """What changes when points do."""
+        """Components that change with the points."""
         return [self.picture, self.first, self.second, self.words]
 
 
 def measuring_view() -> Measuring:
-    """Lay out the view."""
+    """Lay out the tab."""
     gr.HTML(markup.hint(HOW))
     picture = gr.Image(
         label="Photograph to click on",
@@ -90,7 +90,7 @@ def measuring_view() -> Measuring:
 
 
 def join_measuring(site: Site, visit: Any, view: Measuring) -> None:
-    """Make clicks and typed points measure."""
+    """Connect clicks and typed points to measurements."""
 
     def click(now: Visit, event: gr.SelectData) -> dict[Any, Any]:
         def act() -> dict[Any, Any]:
@@ -123,7 +123,7 @@ def join_measuring(site: Site, visit: Any, view: Measuring) -> None:
 
 
 def fresh(site: Site, now: Visit) -> dict[str, Any]:
-    """The view for a new answer: picture, points and words, by their names in ``Measuring``."""
+    """Contents of the tab for a new answer, by the names of ``Measuring``."""
     answer = acts.held(site.desk, now)
     picture = gr.Image(value=str(acts.mark(site.desk, now, site.uploads)), visible=True)
     depth = site.desk.prediction(answer).depth_or_none
@@ -137,13 +137,13 @@ def fresh(site: Site, now: Visit) -> dict[str, Any]:
 
 
 def empty() -> dict[str, Any]:
-    """The view before there is an answer, by the names in ``Measuring``."""
+    """Contents of the tab before the first answer, by the names of ``Measuring``."""
     picture = gr.Image(value=None, visible=False)
     return {"picture": picture, "first": "", "second": "", "words": markup.NOTHING}
 
 
 def read_along(text: str) -> Along | None:
-    """How a distance was measured; None for a length from A to B."""
+    """Direction in which a distance was measured; None for a length from A to B."""
     if text == LENGTH:
         return None
     return Along.RAY if text == Along.RAY else Along.AXIS

@@ -1,4 +1,4 @@
-"""Addresses of an answer's pictures and files, made when they are asked for."""
+"""HTTP routes of an answer's pictures and files, which are made on request."""
 
 import asyncio
 import math
@@ -31,11 +31,11 @@ _KEPT = {"Cache-Control": "private, max-age=600"}
 
 
 def answer_routes(desk: Desk, pool: Executor) -> list[Route]:
-    """Routes of the pictures and files of answers.
+    """Make the routes of the pictures and files of answers.
 
     Args:
-        desk: That keeps them.
-        pool: Whose threads make them.
+        desk: Store of the answers.
+        pool: Pool whose threads make the files.
     """
 
     def served(make: Callable[[Request], Response]) -> Callable[[Request], Response]:

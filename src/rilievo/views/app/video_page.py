@@ -1,4 +1,4 @@
-"""The video's part of the page: what is asked, how far it is, what came of it."""
+"""The tab for videos: options, progress and results."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _MADE = {
 
 
 def video_tab(site: Site) -> None:
-    """Lay out the part and join it up."""
+    """Lay out the tab and connect its events."""
     with gr.Row(elem_classes="sheet"):
         with gr.Column(scale=4, min_width=300):
             inputs, go, cancel = _given(site)
@@ -29,7 +29,7 @@ def video_tab(site: Site) -> None:
             result = gr.HTML(markup.hint("Give a video to see its depth."), elem_id="video-result")
 
     def make(*asked: Any) -> Iterator[str]:
-        # Gradio tells a function that yields by its own body.
+        # Gradio inspects a function's body to see whether it yields.
         yield from made_videos(site, *asked)
 
     running = go.click(
@@ -54,7 +54,7 @@ def video_tab(site: Site) -> None:
 
 
 def _given(site: Site) -> tuple[list[Any], Any, Any]:
-    """What makes a question, and the buttons that begin and end the work."""
+    """Components of a request, and the buttons that start and stop the work."""
     options = site.options
     video = gr.File(
         label="Video: drop or choose one", file_types=["video"], height=180, elem_id="video"
@@ -79,7 +79,7 @@ def _given(site: Site) -> tuple[list[Any], Any, Any]:
 def made_videos(
     site: Site, video: Any, model: str, made: list[str], colour_map: str
 ) -> Iterator[str]:
-    """The part of the page that tells of a video, again and again until it is done."""
+    """Yield the HTML about a video repeatedly until it is finished."""
     stop = threading.Event()
     token: str | None = None
     finished = False

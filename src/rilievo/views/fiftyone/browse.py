@@ -1,4 +1,4 @@
-"""``view``: targets into FiftyOne, and the app over them."""
+"""``view``: fill a FiftyOne dataset from targets, and open its app."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,22 +21,22 @@ from rilievo.views.rows import Media, Row, write_row
 from rilievo.views.targets import open_targets
 
 MARK = "rilievo-view.txt"
-"""In a folder of media, says that it is ours."""
+"""File that marks a folder of media as ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewed:
-    """What a dataset of FiftyOne got.
+    """Result of filling a FiftyOne dataset.
 
     Attributes:
-        name: Of the dataset.
-        folder: Of the pictures that it shows.
-        images: In it now.
-        models: That it shows.
+        name: Name of the dataset.
+        folder: Folder of the pictures that it shows.
+        images: Number of images in it now.
+        models: Models that it shows.
         views: Names of the saved views.
-        failed: Images that could not be shown, and why; absent ones too.
-        faults: Predictions that could not be shown, and why.
-        exported: Where the dataset was written to.
+        failed: Images that could not be shown or are absent, with the reason.
+        faults: Predictions that could not be shown, with the reason.
+        exported: Path of the exported dataset; None without export.
     """
 
     name: str
@@ -56,14 +56,14 @@ def fill_view(
     *,
     show: bool = True,
 ) -> Viewed:
-    """Put what the targets show into a dataset of FiftyOne; the app stays closed.
+    """Fill a FiftyOne dataset from targets, without opening the app.
 
     Images are read one at a time and written in chunks, so memory does not grow with their number.
 
     Args:
         targets: Folders of evaluations, folders of predictions, or a dataset's name.
-        source: Where photographs and truth are, if the targets do not say so.
-        options: Name and folder, point clouds, export.
+        source: Place of photographs and ground truth, if the targets do not state it.
+        options: Name and folder of the dataset, point clouds, export.
         show: Whether to show progress on standard error.
 
     Raises:
@@ -108,7 +108,7 @@ def _folder(name: str) -> Path:
 
 
 def _rows(exhibition: Exhibition, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
-    """Each image as it is read; those that cannot be are said and counted."""
+    """Yield a row for each image; unreadable ones are reported and counted."""
     for id in exhibition.ids:
         try:
             row = write_row(exhibition, id, media)
@@ -123,7 +123,7 @@ def _rows(exhibition: Exhibition, media: Media, tally: Tally, failed: list[str])
 
 
 def _claim(folder: Path) -> None:
-    """Make the folder, or see that it is ours.
+    """Create the folder, or check that it is ours.
 
     Raises:
         OutputError: If it holds files that are not ours.
@@ -151,10 +151,10 @@ def _check_export(folder: Path | None) -> None:
 
 
 def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
-    """The dataset of this name, as it is or new.
+    """Open the dataset of this name, or create it.
 
     Raises:
-        OptionError: If it is there and is of another sort.
+        OptionError: If it exists with another layout.
     """
     if fiftyone.dataset_exists(name):
         dataset = fiftyone.load_dataset(name)
@@ -188,7 +188,7 @@ def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
 
 
 def open_app(name: str, port: int) -> None:
-    """Open the app on a dataset, and stay until the user ends it with Ctrl-C.
+    """Open the app on a dataset, and wait until the user ends it with Ctrl-C.
 
     Raises:
         OutputError: If the app does not start.

@@ -1,4 +1,4 @@
-"""The fields of a dataset, declared before the first sample, and how the app shows them."""
+"""Fields of the dataset, declared before the first sample, and their display in the app."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -20,7 +20,7 @@ from rilievo.views.rows import (
 )
 
 KEY = "image_id"
-"""The field by which a sample is found again; indexed."""
+"""Field that identifies a sample; indexed."""
 
 _STOPS = 33
 _WHAT = {
@@ -33,12 +33,12 @@ _WHAT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapField:
-    """A field of heat maps: near is bright in all of them.
+    """A field of heat maps; near is always bright.
 
     Attributes:
-        path: Its name.
-        description: For the app.
-        falling: Whether bright is the smallest number, as where numbers are depth.
+        path: Name of the field.
+        description: Description for the app.
+        falling: Whether the smallest value is bright, as where values are depth.
     """
 
     path: str
@@ -47,7 +47,7 @@ class MapField:
 
 
 def map_fields(exhibition: Exhibition) -> Iterator[MapField]:
-    """Of the truth and of all models."""
+    """Yield the heat-map fields of the ground truth and of all models."""
     yield MapField(
         path=TRUE_DEPTH, description="true depth; the pixel's number is mm", falling=True
     )
@@ -61,7 +61,7 @@ def map_fields(exhibition: Exhibition) -> Iterator[MapField]:
 
 
 def picture_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
-    """Fields of pictures to be looked at in place of the photograph, and what they show."""
+    """Yield fields of pictures shown in place of the photograph, with descriptions."""
     axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
     yield TRUE_NORMALS, f"true normals; {axes}"
     for column in exhibition.columns:
@@ -70,7 +70,7 @@ def picture_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
 
 
 def number_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
-    """Fields of numbers, and what they are."""
+    """Yield fields of numbers, with descriptions."""
     for name in ("fx", "fy"):
         yield name, f"focal length {name} [px]"
     for name in ("cx", "cy"):
@@ -82,7 +82,7 @@ def number_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
 
 
 def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
-    """Of one model's metrics."""
+    """Yield the fields of one model's metrics, with descriptions."""
     for each in column.summaries:
         unit = f" [{each.unit}]" if each.unit else ""
         yield (
@@ -94,7 +94,7 @@ def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
 def declare(
     fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, held: AbstractSet[str]
 ) -> None:
-    """Add the fields that some row holds and the dataset has not yet, with what they mean."""
+    """Add the fields that rows hold and the dataset lacks, with descriptions."""
     text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
     heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
     notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
@@ -115,7 +115,7 @@ def declare(
 
 
 def paths_of(exhibition: Exhibition) -> frozenset[str]:
-    """All fields that rows of this exhibition may hold, besides those of every row."""
+    """All fields that rows may hold, besides those of every row."""
     return frozenset(
         [
             *(each.path for each in map_fields(exhibition)),
@@ -126,15 +126,15 @@ def paths_of(exhibition: Exhibition) -> frozenset[str]:
 
 
 def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
-    """Of a heat map: what its stored numbers are."""
+    """Attributes of a heat map: the coding of its stored values."""
     text, number = fiftyone.StringField, fiftyone.FloatField
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
 
 
 def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
-    """Tell the app how to show the fields; what the user set before stays.
+    """Configure how the app shows the fields; settings of the user are kept.
 
-    Heat maps get viridis each by its own entry, so that fields of the user's keep their colours.
+    Every heat map has a viridis entry of its own, so that the user's fields keep their colours.
     """
     config, schema = dataset.app_config, dataset.get_field_schema()
     config.media_fields = [
@@ -147,7 +147,7 @@ def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
     ]
     scheme = config.color_scheme
     if scheme is None:
-        # FiftyOne colours by field, where a heat map is one colour with more or less of it.
+        # FiftyOne colours by field, so a heat map would have one colour in different strengths.
         scheme = fiftyone.ColorScheme(color_by="value", opacity=0.9)
     known = list(scheme.colorscales or [])
     there = {each["path"] for each in known}
@@ -164,7 +164,7 @@ def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
 
 
 def _first_look(exhibition: Exhibition) -> list[str]:
-    """One heat map, since several would hide one another, and the leading metric of each model."""
+    """Fields shown first: one heat map, since several overlap, and each leading metric."""
     columns = exhibition.columns
     maps = [column.field for column in columns if column.kind is not None][:1]
     leading = [
@@ -174,10 +174,10 @@ def _first_look(exhibition: Exhibition) -> list[str]:
 
 
 def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:
-    """Viridis of one field as FiftyOne takes it, bright at 0 where numbers fall towards us.
+    """Viridis for one field in FiftyOne's form, bright at 0 if the smallest value is nearest.
 
-    FiftyOne documents the stops in ``list``. A session hands an entry on as it is stored, and the
-    app paints from ``rgb`` alone, which only the server's own queries add.
+    FiftyOne documents the stops in ``list``. A session passes an entry on as it is stored, and the
+    app draws from ``rgb`` alone, which only the server's own queries add.
     """
     stops = _viridis(_STOPS, falling=falling)
     return {

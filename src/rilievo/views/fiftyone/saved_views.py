@@ -1,4 +1,4 @@
-"""Views that are worth a look: the best, the worst, and where models disagree."""
+"""Saved views: the best and worst images, and those where models disagree."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,10 +11,10 @@ COUNT = 50
 
 
 def save_views(dataset: Any, exhibition: Exhibition) -> list[str]:
-    """Save the views under their names, in place of those of an earlier run.
+    """Save the views under their names, replacing those of an earlier run.
 
     Returns:
-        The names.
+        Names of the views.
     """
     names = []
     for name, view in _views(dataset, exhibition):
@@ -26,7 +26,7 @@ def save_views(dataset: Any, exhibition: Exhibition) -> list[str]:
 
 
 def _views(dataset: Any, exhibition: Exhibition) -> Iterator[tuple[str, Any]]:
-    # Of groups, what is sorted is the active slice, the photographs; their surfaces stay with them.
+    # In groups, the active slice, the photographs, is sorted; their surfaces stay with them.
     everything = dataset.view()
     for column in exhibition.columns:
         if not column.summaries:

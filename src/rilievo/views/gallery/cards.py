@@ -1,4 +1,4 @@
-"""One image on the page: its pictures, its numbers, and what deserves a look."""
+"""Card of one image: its pictures, scores and notes."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,39 +16,39 @@ from rilievo.views.exhibition import Column, Exhibit, Exhibition, notes_of
 from rilievo.views.gallery.pictures import Picture, pictures_of
 
 CAPTIONED = 3
-"""Metrics under a picture; all of them are one click away."""
+"""Number of metrics under a picture; a click shows all."""
 
 
 @runtime_checkable
 class Place(Protocol):
-    """Where pictures are kept."""
+    """Storage for pictures."""
 
     def address(self, name: str, jpeg: bytes) -> str:
-        """Keep a picture, and say how the page names it."""
+        """Store a picture, and return the address that the page uses."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPage:
-    """In the page itself."""
+    """Storage in the page itself."""
 
     def address(self, name: str, jpeg: bytes) -> str:
-        """All of it, as text."""
+        """Address that holds the whole picture (data URL)."""
         return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """In files beside the page.
+    """Storage in files beside the page.
 
     Attributes:
-        folder: Of the page.
+        folder: Folder of the page.
     """
 
     folder: Path
 
     def address(self, name: str, jpeg: bytes) -> str:
-        """A relative path, made of digits alone: ids may hold anything."""
+        """Relative path made of digits only, because ids may contain any characters."""
         path = self.folder / "pictures" / f"{name}.jpg"
         make_folder(path.parent)
         with replacing(path) as part:
@@ -58,14 +58,14 @@ class Beside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sortable:
-    """A number by which images are sorted and sifted.
+    """A quantity by which images can be sorted and filtered.
 
     Attributes:
-        key: Of the attribute that holds it.
-        label: For people.
-        better: Which way is better.
-        column: Whose metric it is; None for what is of all models.
-        metric: Its name; None likewise.
+        key: Name of the attribute that holds it.
+        label: Label for display.
+        better: Whether lower or higher is better.
+        column: Model of the metric; None for quantities of all models.
+        metric: Name of the metric; None for quantities of all models.
     """
 
     key: str
@@ -76,7 +76,7 @@ class Sortable:
 
 
 def sortables(exhibition: Exhibition) -> list[Sortable]:
-    """Every metric of every model, and how much models disagree."""
+    """Every metric of every model, and the disagreement of models."""
     pairs = [(column, each) for column in exhibition.columns for each in column.summaries]
     found = [
         Sortable(
@@ -95,12 +95,12 @@ def sortables(exhibition: Exhibition) -> list[Sortable]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cards:
-    """Makes the cards of one page.
+    """Builder of the cards of one page.
 
     Attributes:
-        exhibition: What is shown.
-        place: Where pictures are kept.
-        sortables: Of the exhibition.
+        exhibition: Images and models to show.
+        place: Storage of pictures.
+        sortables: Quantities to sort by.
     """
 
     exhibition: Exhibition
@@ -108,7 +108,7 @@ class Cards:
     sortables: Sequence[Sortable]
 
     def card(self, exhibit: Exhibit, order: int) -> Markup:
-        """One image; its numbers stand in ``data-`` attributes too, by which the script sorts.
+        """Build the card of one image; its scores are also in ``data-`` attributes, for the script.
 
         Raises:
             OutputError: If a picture cannot be written.

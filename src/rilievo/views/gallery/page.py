@@ -1,4 +1,4 @@
-"""The page around the cards: what is shown, controls to sort and compare, and what is missing."""
+"""The page around the cards: heading, controls for sorting and comparing, and missing images."""
 
 import base64
 import hashlib
@@ -24,13 +24,13 @@ def page(
     sortables: Sequence[Sortable],
     failed: Sequence[str],
 ) -> Iterator[str]:
-    """The page in pieces, in order.
+    """Yield the page in pieces, in order.
 
     Args:
-        exhibition: What is shown.
-        cards: Made while the page is written.
-        sortables: By which cards are sorted.
-        failed: Images that cannot be shown; read after the cards, which add to it.
+        exhibition: Images and models to show.
+        cards: Cards, built while the page is written.
+        sortables: Quantities to sort by.
+        failed: Images that cannot be shown; read after the cards, which append to it.
     """
     script = (_FOLDER / "gallery.js").read_text("utf-8")
     yield '<!DOCTYPE html>\n<html lang="en">\n'
@@ -47,7 +47,7 @@ def page(
 
 
 def title(exhibition: Exhibition) -> str:
-    """Models and images in one line."""
+    """Title with models and number of images."""
     models = ", ".join(column.label for column in exhibition.columns)
     return f"{models} on {exhibition.name}" if models else exhibition.name
 
@@ -88,7 +88,7 @@ def _header(exhibition: Exhibition) -> Markup:
 
 
 def _models(exhibition: Exhibition) -> Markup | None:
-    """What each model is, and its numbers over all images."""
+    """Facts about each model, and its scores over all images."""
     if not exhibition.columns:
         return None
     metrics = {
@@ -121,7 +121,7 @@ def _models(exhibition: Exhibition) -> Markup | None:
 
 
 def _controls(exhibition: Exhibition, sortables: Sequence[Sortable]) -> Markup:
-    """Shown by the script, without which they would do nothing."""
+    """Controls; hidden until the script runs, because they need it."""
     titles = list(_titles(exhibition))
     right = titles[2] if len(titles) > 2 else titles[1]
     modes = [("side", "side by side"), ("slide", "two, with a slider")]
@@ -142,7 +142,7 @@ def _controls(exhibition: Exhibition, sortables: Sequence[Sortable]) -> Markup:
 
 
 def _titles(exhibition: Exhibition) -> Iterator[str]:
-    """Of the pictures that two can be chosen from."""
+    """Titles of the pictures that can be compared."""
     yield from ("Photograph", "True depth")
     yield from (column.label for column in exhibition.columns if column.kind is not None)
     normals = [f"{column.label}, normals" for column in exhibition.columns if column.normals]

@@ -1,4 +1,4 @@
-"""The pictures of one image: photograph, truth, and what each model says."""
+"""Pictures of one image: photograph, ground truth, and predictions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,11 +27,12 @@ class Picture:
     """One picture.
 
     Attributes:
-        title: Over it, the same in all images: by it two are chosen to be compared.
-        words: What it shows, for those who do not see it.
-        pixels: RGB.
-        ends: What the last and the first colour stand for, the near one first; None without.
-        column: Whose it is; None for the photograph and the truth.
+        title: Title above the picture, the same for all images; pictures to compare are chosen by
+            it.
+        words: Description of the picture, for screen readers.
+        pixels: RGB pixels.
+        ends: Values of the last and the first colour, the near one first; None without a scale.
+        column: Model that it belongs to; None for photograph and ground truth.
     """
 
     title: str
@@ -41,13 +42,13 @@ class Picture:
     column: Column | None = None
 
     def jpeg(self) -> bytes:
-        """The picture as a file."""
-        # Without subsampling: colours are the numbers here.
+        """Encode the picture as JPEG."""
+        # No chroma subsampling, because colours stand for values.
         return jpeg_bytes(Image.fromarray(self.pixels), quality=_QUALITY)
 
 
 def pictures_of(exhibit: Exhibit) -> Iterator[Picture]:
-    """All of one image; depth in metres is drawn on one scale, that of the truth."""
+    """Yield all pictures of one image; metric depth is drawn on one scale, that of the truth."""
     small = Image.fromarray(exhibit.photo).reduce(shrinkage(exhibit.photo.shape[1]))
     yield Picture(title="Photograph", words="Photograph", pixels=np.asarray(small))
     yield from _depths(exhibit)

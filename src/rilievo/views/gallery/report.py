@@ -1,4 +1,4 @@
-"""``report``: what the targets show as a page that opens from disk."""
+"""``report``: write a page about targets that opens from disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from rilievo.views.options import SourceOptions
 from rilievo.views.targets import open_targets
 
 MOST_IN_PAGE = 60
-"""Images of a page that holds its pictures itself: some 20 MB, which browsers still like."""
+"""Most images of a single-file page: it has about 20 MB, which browsers handle well."""
 
 INDEX = "index.html"
 _SUFFIXES = (".html", ".htm")
@@ -25,14 +25,14 @@ _OURS = 'name="generator" content="rilievo report '
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What was written.
+    """Result of writing a report.
 
     Attributes:
-        page: To be opened.
-        images: On it.
-        models: Likewise.
-        failed: Images that could not be shown, and why; absent ones too.
-        faults: Predictions that could not be shown, and why.
+        page: Path of the page.
+        images: Number of images on it.
+        models: Models on it.
+        failed: Images that could not be shown or are absent, with the reason.
+        faults: Predictions that could not be shown, with the reason.
     """
 
     page: Path
@@ -49,14 +49,14 @@ def write_gallery(
     *,
     show: bool = True,
 ) -> Reported:
-    """Write a gallery of images, truth and models.
+    """Write a page of images, ground truth and predictions.
 
     Images are read one at a time, while the page is written.
 
     Args:
         targets: Folders of evaluations, folders of predictions, or a dataset's name.
-        output: A file that ends in .html, which then holds all its pictures, or a folder.
-        source: Where photographs and truth are, if the targets do not say so.
+        output: File that ends in .html, which then contains all pictures, or a folder.
+        source: Place of photographs and ground truth, if the targets do not state it.
         show: Whether to show progress on standard error.
 
     Raises:
@@ -79,7 +79,7 @@ def write_gallery(
     with (
         Tally(output=path, total=len(exhibition.ids), show=show) as tally,
         replacing(path) as part,
-        # Names of files may be no Unicode.
+        # File names may not be valid Unicode.
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         tally.part("images")
@@ -123,7 +123,7 @@ def _drawn(
 
 
 def _check_ours(path: Path, *, alone: bool) -> None:
-    """Refuse to replace what no report of ours wrote.
+    """Refuse to replace files that are not of a report of ours.
 
     Raises:
         OutputError: If there is such a file or folder.
