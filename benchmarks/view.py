@@ -130,7 +130,7 @@ def _bulk(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
 
 
 def _save(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
-    """As the tutorials do it; those that are there are met in their order."""
+    """Save as the tutorials do; existing samples are matched in order."""
     there = iter(dataset[part.start : part.stop]) if len(dataset) > part.start else None
     for row in _rows(part, photo):
         if there is None:
