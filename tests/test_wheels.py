@@ -1,4 +1,4 @@
-"""What the wheels of dependencies carry is named, as it is in the environment of the tests."""
+"""Licences of wheels of dependencies are listed, as installed in the environment of the tests."""
 
 import re
 from importlib.util import find_spec

@@ -61,7 +61,7 @@ def write_foreign(
 
 
 def expected(colour: tuple[int, int, int]) -> float:
-    """By hand: each colour to 0..1, normalised, weighted 3, 2, 1."""
+    """Expected value by hand: each colour to 0..1, normalised, weighted 3, 2, 1."""
     parts = [(c / 255 - m) / s for c, m, s in zip(colour, MEAN, STD, strict=True)]
     return 30 + 3 * parts[0] + 2 * parts[1] + parts[2]
 
@@ -154,7 +154,9 @@ def test_of_several_outputs_one_is_named(tmp_path: Path) -> None:
 def test_a_copy_that_answers_otherwise_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the graph that normalises were wrong: the network as it came disagrees."""
+    """The test makes the graph that normalises wrong, so that it disagrees with the original
+    network.
+    """
     right = adoption._normalising
 
     def wrong(foreign: ForeignModel, theirs: str) -> Any:

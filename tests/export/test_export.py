@@ -154,7 +154,7 @@ def test_the_command_writes_a_file_that_predict_takes(
 def test_a_file_that_answers_differently_is_not_kept(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a trace takes for a constant shows at another size: here, everything."""
+    """A constant of the trace shows at another size: here, everything is one."""
     monkeypatch.setattr(trace, "_WITH_INT", ())
     options = ExportOptions(kind="affine_inverse")
     with pytest.raises(ModelError, match="cannot be exported"):

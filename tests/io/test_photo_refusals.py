@@ -1,4 +1,4 @@
-"""What is no photograph is refused with one line that names it and says what to do."""
+"""Files that are not photographs are refused with one line that names them and says what to do."""
 
 import os
 import re

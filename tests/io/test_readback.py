@@ -1,4 +1,4 @@
-"""What was written can be read back, and what is broken is said."""
+"""Written files can be read back, and damage is reported."""
 
 import random
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_a_file_of_another_size_than_the_json_says_is_refused(tmp_path: Path) ->
 
 
 def test_damage_to_the_pixels_of_an_exr_is_noticed(tmp_path: Path) -> None:
-    """Its library fills in zeros for rows that it cannot read, and goes on."""
+    """The library fills in zeros for rows that it cannot read, and continues."""
     [path, _] = save(prediction(DepthKind.AFFINE), tmp_path / "photo", ["exr"])
     broken = bytearray(path.read_bytes())
     broken[-50] ^= 1

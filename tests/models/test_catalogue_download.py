@@ -28,7 +28,7 @@ COMMIT = "a" * 40
 
 @dataclass(kw_only=True)
 class Mirror:
-    """What the server does next; tests change it while it runs."""
+    """Behaviour of the server; tests change it while it runs."""
 
     fault: str | None = None
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Near and far come out the right way round, or the user hears of it once."""
+"""Near and far come out the right way round, or the user is told once."""
 
 from pathlib import Path
 

@@ -194,7 +194,7 @@ def test_the_known_models_run_the_version_of_their_table(service: Service) -> No
 
 
 def test_replicates_own_client_gets_through_the_same_server(service: Service) -> None:
-    """So that what is tested here is the service, and not our idea of it."""
+    """Their client checks that the test server behaves as the service does."""
     from replicate.client import Client
 
     client = Client(api_token=TOKEN, base_url=service.address)

@@ -1,4 +1,4 @@
-"""What replicate.com gets wrong, or we ask wrongly: a clear line each, and no secret in it."""
+"""Errors of replicate.com, or of our requests: a clear line each, without secrets."""
 
 import threading
 import time

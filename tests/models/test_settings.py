@@ -1,4 +1,4 @@
-"""What can be set of a model: names, types and ranges, from Python and from the command line."""
+"""Settings of models: names, types and ranges, from Python and from the command line."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -109,7 +109,7 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a trace would follow from makes another file; made here by a stand-in, to be quick."""
+    """Everything that determines a trace gives another file; a stand-in makes it, to be quick."""
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoint("depth_anything"), folder)
     keys: list[str] = []

@@ -150,7 +150,7 @@ def test_post_processing_takes_each_border_from_the_side_that_sees_it(
 
 
 def test_numbers_spread_over_what_depth_can_be(mono: Path) -> None:
-    """So that what else is said here of them says something."""
+    """A wide spread makes the other tests of these values meaningful."""
     depth = plain_depth(mono, photograph(), unit=1)
     assert depth.max() > 3 * depth.min()
 

@@ -1,4 +1,4 @@
-"""What Python users hand over and what they get: every form of image, camera and distance."""
+"""Inputs and outputs in Python: every form of image, camera and distance."""
 
 import io
 import pickle

@@ -1,4 +1,4 @@
-"""What may be looked at, and how it is named."""
+"""Targets of views, and their names."""
 
 import json
 import shutil

@@ -32,7 +32,7 @@ OVERWRITE = SaveOptions(overwrite=True)
 
 
 class Tags(HTMLParser):
-    """What elements a piece of HTML has."""
+    """Elements in a piece of HTML."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
