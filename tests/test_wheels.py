@@ -1,4 +1,4 @@
-"""Licences of wheels of dependencies are listed, as installed in the environment of the tests."""
+"""Libraries inside the wheels of dependencies are documented, as installed here."""
 
 import re
 from importlib.util import find_spec

@@ -217,7 +217,7 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def _reason(error: OSError) -> str:
-    """What happened and how to mend it; some errors of numpy and Pillow carry no error number."""
+    """Describe an error and how to mend it; some errors of numpy and Pillow have no number."""
     if error.errno in _MENDS:
         return _MENDS[error.errno]
     words = printable(" ".join(str(error).split()))

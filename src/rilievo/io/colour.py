@@ -30,7 +30,7 @@ class Drawn(StrEnum):
     """The quantity that a colour picture shows; the smallest value gets the first colour."""
 
     INVERSE_DEPTH = "inverse_depth"
-    """Near is bright, for every kind of depth: 1/depth, as networks predict it."""
+    """1/depth for every kind of depth, as networks predict it; near is bright."""
     DEPTH = "depth"
     """Far is bright."""
 

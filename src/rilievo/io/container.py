@@ -34,7 +34,7 @@ _MOST_GROWTH = 16
 """A frame may have this many times the pixels that the header announces, or those of ``_UHD``."""
 
 _MAX_FAULTS_IN_A_ROW = 32
-"""After this many failures with no packet in between, the rest of the file is given up."""
+"""Most failures with no packet in between before the rest of the file is given up."""
 
 
 @dataclass(slots=True)

@@ -48,7 +48,7 @@ class _Found:
 
     Attributes:
         folder: Folder of the files.
-        sidecar: Their description.
+        sidecar: Description of the files.
         named: Name of the file that the user asked for; None for the whole set.
     """
 

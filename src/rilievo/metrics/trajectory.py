@@ -21,7 +21,7 @@ class Freedom(StrEnum):
     """Parameters that are fitted before an estimate is compared with the ground truth."""
 
     ORIGIN = "origin"
-    """Only the first pose, position and orientation; for estimates in metres."""
+    """The first pose, position and orientation, and nothing else; for estimates in metres."""
     SCALE = "scale"
     """The first pose, and a scale by least squares."""
     RIGID = "rigid"

@@ -80,7 +80,7 @@ def _with_chosen_taps(
 def _taps(
     source: int, target: int
 ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-    """For every pixel of a line, the two around it in a shorter line, and the second's weight."""
+    """The two pixels of a shorter line around every pixel of a line, and the second's weight."""
     position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     first = np.minimum(position.astype(np.int64), max(source - 2, 0))
     return first, np.minimum(first + 1, source - 1), (position - first).astype(np.float32)

@@ -217,7 +217,7 @@ def _client_error() -> type[Exception]:
 
 
 def _why(error: Exception, repository: str, revision: str) -> str:
-    """What happened and how to mend it; the innermost error that is known knows best."""
+    """Describe an error and how to mend it; the innermost error that is known is used."""
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:

@@ -80,7 +80,7 @@ class SaysNothingError(ModelError):
     """An ONNX file without our metadata.
 
     Attributes:
-        metadata: Its other metadata.
+        metadata: Other metadata of the file.
     """
 
     def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
@@ -107,7 +107,7 @@ class OnnxModel(PreparedModel):
         Args:
             path: The ONNX file.
             options: Options of running it.
-            card: Its row of ``MODELS``; by default a card made from its metadata and outputs.
+            card: Row of ``MODELS``; by default a card made from metadata and outputs.
             weights_sha256: Hash of the weights that the file was made from; by default the file's
                 own.
             settings: Settings recorded in results, besides or in place of those of the session.

@@ -25,7 +25,7 @@ class Rule(StrEnum):
     """Rule by which the size of the network's input follows from that of the photograph."""
 
     AREA = "area"
-    """About ``area`` pixels with about the photograph's aspect ratio: rilievo's own rule."""
+    """Roughly ``area`` pixels with roughly the photograph's aspect ratio: rilievo's own rule."""
     FIXED = "fixed"
     """Always ``height`` x ``width``, whatever the aspect ratio."""
     LEAST_CHANGE = "least-change"

@@ -36,8 +36,7 @@ class ReplicateSettings:
     inputs: str = "{}"
     """The model's other inputs, as a JSON object."""
     output: str | None = None
-    """Which of several results is the depth: its name, or its index from 0; by default the only
-    grey one.
+    """Name of the result that is the depth, or its index from 0; by default the only grey result.
     """
     timeout: int = 600
     """Seconds after which a photograph is given up and its prediction cancelled."""

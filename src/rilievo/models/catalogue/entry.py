@@ -83,7 +83,7 @@ class Entry:
 
     @property
     def card(self) -> ModelCard:
-        """Its row of ``MODELS``."""
+        """Row of the model in ``MODELS``."""
         return ModelCard(
             name=self.name,
             summary=self.summary,

@@ -41,7 +41,7 @@ class Letterbox:
         left: Number of columns left of it.
         height: Number of its rows.
         width: Number of its columns.
-        scale: Its size in the input divided by that of the photograph.
+        scale: Size in the input divided by that of the photograph.
     """
 
     top: int

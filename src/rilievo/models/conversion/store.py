@@ -50,7 +50,7 @@ class Origin:
     """A model in torch, as far as it is known without importing torch.
 
     Attributes:
-        card: Its card.
+        card: Card of the model.
         files: SHA-256 of every file that it is made from, by name.
         weights_sha256: Hash of its weights, as recorded in results.
         settings: Settings recorded in results, besides those of the engine.
