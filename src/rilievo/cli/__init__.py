@@ -30,30 +30,30 @@ class Command:
 # A new command is one file beside this one and one line here.
 COMMANDS: Mapping[str, Command] = {
     "predict": Command(
-        summary="depth, normals and surfaces of photographs, folders and videos",
+        summary="predict depth, normals and surfaces of photographs, folders and videos",
         module="rilievo.cli.predict",
     ),
     "measure": Command(
-        summary="lengths, heights, areas and angles in a photograph, with a range",
+        summary="measure lengths, heights, areas and angles in a photograph, with a range",
         module="rilievo.cli.measure",
     ),
     "markers": Command(
-        summary="a page to print, which gives metres to photographs that show it",
+        summary="write a page to print, which gives metres to photographs that show it",
         module="rilievo.cli.markers",
     ),
     "models": Command(
-        summary="what models there are: kind, size, licence, speed", module="rilievo.cli.models"
+        summary="list models with kind, size, licence and speed", module="rilievo.cli.models"
     ),
     "export": Command(
-        summary="write a model as an ONNX file that needs nothing else",
+        summary="write a model as a self-contained ONNX file",
         module="rilievo.cli.export",
     ),
     "datasets": Command(
-        summary="what datasets can be read: where to get them, licence, layout",
+        summary="list datasets with source, licence and layout",
         module="rilievo.cli.datasets",
     ),
     "check": Command(
-        summary="read a downloaded dataset: what is there, missing, broken",
+        summary="check a downloaded dataset for missing and broken files",
         module="rilievo.cli.check",
     ),
     "verify": Command(
@@ -61,11 +61,11 @@ COMMANDS: Mapping[str, Command] = {
         module="rilievo.cli.verify",
     ),
     "train": Command(
-        summary="train a probe, or a whole network, into a folder that is a model",
+        summary="train a probe or a depth network into a folder that is a model",
         module="rilievo.cli.train",
     ),
     "probe": Command(
-        summary="what backbones know of depth and normals: a sweep of trained probes",
+        summary="train and compare probes of depth and normals on many backbones",
         module="rilievo.cli.probe",
     ),
     "evaluate": Command(
@@ -73,31 +73,31 @@ COMMANDS: Mapping[str, Command] = {
         module="rilievo.cli.evaluate",
     ),
     "benchmarks": Command(
-        summary="what benchmarks there are: what they compute, reproduce and hide",
+        summary="list benchmarks with metrics, published counterparts and masks",
         module="rilievo.cli.benchmarks",
     ),
     "compare": Command(
-        summary="runs of one benchmark side by side, with significance",
+        summary="compare runs of one benchmark, with significance",
         module="rilievo.cli.compare",
     ),
     "trajectory": Command(
-        summary="where the camera of a clip went, by networks trained on video",
+        summary="estimate a camera's trajectory with networks trained on video",
         module="rilievo.cli.trajectory",
     ),
     "app": Command(
-        summary="a page in the browser: photograph in, depth and surface out",
+        summary="serve a page in the browser: photograph in, depth and surface out",
         module="rilievo.cli.app",
     ),
     "view": Command(
-        summary="a dataset, predictions or evaluations in FiftyOne",
+        summary="show a dataset, predictions or evaluations in FiftyOne",
         module="rilievo.cli.view",
     ),
     "report": Command(
-        summary="the same as pages of HTML: no server, nothing to install",
+        summary="write a dataset, predictions or evaluations as HTML pages",
         module="rilievo.cli.report",
     ),
     "completion": Command(
-        summary="a script for bash, zsh or fish that completes commands and options",
+        summary="print a script for bash, zsh or fish that completes commands and options",
         module="rilievo.cli.completion",
     ),
 }
