@@ -1,4 +1,4 @@
-"""Examples of the guides to datasets, evaluation and extending are run, in the order of the page."""
+"""Examples of the guides to datasets, evaluation and extending are run, in page order."""
 
 import os
 import re

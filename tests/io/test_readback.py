@@ -111,7 +111,7 @@ def test_files_that_were_taken_away_are_passed_over(tmp_path: Path) -> None:
 def test_pictures_and_surfaces_hold_no_numbers(tmp_path: Path) -> None:
     save(prediction(), tmp_path / "photo", ["colour", "ply", "glb"])
     for name in ("photo", "photo.depth.png", "photo.ply"):
-        with pytest.raises(InputError, match="holds depth or normals as numbers"):
+        with pytest.raises(InputError, match="contains depth or normals as arrays"):
             read_prediction(tmp_path / name)
 
 
@@ -142,7 +142,7 @@ def test_damage_to_the_pixels_of_an_exr_is_noticed(tmp_path: Path) -> None:
     broken = bytearray(path.read_bytes())
     broken[-50] ^= 1
     path.write_bytes(broken)
-    with pytest.raises(InputError, match="the checksum of its pixels is another"):
+    with pytest.raises(InputError, match="the checksum of its pixels does not match"):
         read_prediction(path)
 
 

@@ -235,8 +235,8 @@ def test_any_pipeline_that_answers_alike_can_be_used() -> None:
     [
         (said(np.full((1, 8, 8, 1), np.nan)), "NaN or infinite values at precision fp32"),
         (said(np.ones((1, 8, 8, 1)), np.full((1, 8, 8, 1), np.inf)), "NaN or infinite values"),
-        (said(np.ones((1, 8, 8, 2))), r"answered with \(1, 8, 8, 2\), expected"),
-        (said(np.ones((3, 8, 8, 3))), r"answered with \(3, 8, 8, 3\), expected"),
+        (said(np.ones((1, 8, 8, 2))), r"returned \(1, 8, 8, 2\), expected"),
+        (said(np.ones((3, 8, 8, 3))), r"returned \(3, 8, 8, 3\), expected"),
         (SimpleNamespace(images=[]), "which has no prediction"),
         (MemoryError(), "too little memory at 64 pixels: give --set resolution below 64"),
         (torch.OutOfMemoryError("CUDA out of memory"), "and --set ensemble below 3"),

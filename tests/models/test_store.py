@@ -89,7 +89,7 @@ def test_a_damaged_file_is_said_and_made_anew(
     path.write_bytes(damaged)
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged and is made anew" in capsys.readouterr().err
+    assert "is damaged; it is made again" in capsys.readouterr().err
     [again] = cache.iterdir()
     assert again.stat().st_size == len(whole)
 
@@ -242,7 +242,7 @@ def test_a_file_that_was_cut_short_is_made_anew(
     path.write_bytes(path.read_bytes()[:1000])
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged and is made anew" in capsys.readouterr().err
+    assert "is damaged; it is made again" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -255,7 +255,7 @@ def test_a_file_of_no_hash_is_none_that_was_written(
     path.rename(cache / f"{path.name.partition('-')[0]}-.onnx")
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged and is made anew" in capsys.readouterr().err
+    assert "is damaged; it is made again" in capsys.readouterr().err
     assert list(cache.iterdir()) == [path]
 
 

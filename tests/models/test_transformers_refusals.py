@@ -125,7 +125,9 @@ def test_preparations_that_make_no_sense_are_refused(
 
 
 def test_a_checkpoint_that_nobody_knows_must_be_given_its_kind(checkpoint: Checkpoints) -> None:
-    with pytest.raises(ModelError, match=r"say what its depth is with --kind .*affine_inverse"):
+    with pytest.raises(
+        ModelError, match=r"give the kind of its depth with --kind .*affine_inverse"
+    ):
         load_model(checkpoint("dpt"))
     with pytest.raises(ModelError, match=r"no model 'someone/thing'.*--kind"):
         load_model("someone/thing")

@@ -44,7 +44,7 @@ def write_checksums(folder: Path, names: Iterable[str]) -> None:
 
 
 def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
-    """Read size and SHA-256 by path in the folder; None where there is no list of checksums.
+    """Read size and SHA-256 by path in the folder; None where there is not a list of checksums.
 
     Raises:
         InputError: If the file is not ours, or broken otherwise than by a power cut.
@@ -55,8 +55,8 @@ def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
     try:
         found = from_json(_Checksums, read_text(path))
     except NotThisRecord as error:
-        raise InputError(f"{printable(path)}: is no list of checksums: {error}") from error
+        raise InputError(f"{printable(path)}: is not a list of checksums: {error}") from error
     for name in found.files:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-            raise InputError(f"{printable(path)}: '{printable(name)}' is no file in its folder")
+            raise InputError(f"{printable(path)}: '{printable(name)}' is not a file in its folder")
     return found.files

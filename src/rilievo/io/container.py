@@ -69,8 +69,8 @@ def opened(path: Path) -> Generator[InputContainer, None, None]:
         )
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: not a video that can be opened ({_said(error)}); "
-            "MP4, MOV, Matroska, WebM, AVI and MPEG files are"
+            f"{printable(path)}: not a video that can be read ({_said(error)}); "
+            "expected MP4, MOV, Matroska, WebM, AVI or MPEG"
         ) from error
     with container:
         yield container

@@ -145,9 +145,11 @@ def _photo_format(head: bytes, name: str) -> PhotoFormat:
     if isinstance(found, PhotoFormat):
         return found
     if isinstance(found, ForeignFormat):
-        raise InputError(f"{name}: is {found.name}, not a photograph that we read; {found.advice}")
+        raise InputError(
+            f"{name}: is {found.name}, not a photograph that we read; {found.advice}"
+        )
     raise InputError(
-        f"{name}: its content is no photograph that we know; "
+        f"{name}: its content is not a photograph in a known format; "
         "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
     )
 
@@ -169,4 +171,6 @@ def _refuse_raw_preview(image: ImageFile, name: str) -> None:
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     kind = tags.get(_NEW_SUBFILE_TYPE)
     if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
-        raise InputError(f"{name}: is {RAW.name}, not a photograph that we read; {RAW.advice}")
+        raise InputError(
+            f"{name}: is {RAW.name}, not a photograph that rilievo reads; {RAW.advice}"
+        )

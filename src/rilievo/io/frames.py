@@ -145,7 +145,7 @@ class FrameFolder(FrameSource):
             index += 1
         if passed:
             self.fault = (
-                f"{printable(self.path)}: {len(passed)} of {len(self._files)} frames passed over, "
+                f"{printable(self.path)}: {len(passed)} of {len(self._files)} frames skipped, "
                 f"the first: {passed[0]}"
             )
 

@@ -152,7 +152,7 @@ def _package(name: str, method: str) -> Any:
 
 def _camera(prediction: Prediction) -> Camera:
     if prediction.camera is None:
-        raise InputError("this prediction has no camera, which a surface needs")
+        raise InputError("this prediction has no camera; a surface needs one")
     return prediction.camera
 
 

@@ -60,7 +60,7 @@ def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _read(kind: Any, data: Any, where: str) -> Any:

@@ -62,7 +62,7 @@ def check_regular(path: Path | str) -> int:
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
         raise InputError(f"{name}: is {kind}; a regular file is expected")
     if not found.st_size:
-        raise InputError(f"{name}: is empty (0 bytes); fetch it again from where it came")
+        raise InputError(f"{name}: is empty (0 bytes); fetch it again")
     return found.st_size
 
 
@@ -76,7 +76,7 @@ def read_text(path: Path) -> str:
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
-            f"{name}: has {size / 2**20:.0f} MiB, but a text of at most "
+            f"{name}: has {size / 2**20:.0f} MiB, expected a text of at most "
             f"{MAX_TEXT_BYTES / 2**20:g} MiB is expected"
         )
     try:
@@ -84,7 +84,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: is no text in UTF-8 (byte {error.start})") from error
+        raise InputError(f"{name}: is not UTF-8 text (byte {error.start})") from error
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:

@@ -57,7 +57,7 @@ def _decoded(
             place, format=form, options=dict(options or {}), timeout=_TIMEOUT
         ) as container:
             if not container.streams.video:
-                raise InputError(f"{name}: has no picture track")
+                raise InputError(f"{name}: has no video track")
             for frame in container.decode(video=0):
                 shape = square_shape(container.streams.video[0])
                 check_size(name, shape)

@@ -38,7 +38,7 @@ def parse_netpbm(
     header = _header(content)
     if content[:2] in (b"Pf", b"PF"):
         if header.last == 0:
-            raise ValueError("its scale is 0, whose sign would be the order of the bytes")
+            raise ValueError("its scale is 0, but its sign has to give the byte order")
         stored = np.dtype("<f4" if header.last < 0 else ">f4")
         return _pixels(content, header, stored)[::-1]
     if not 0 < header.last < 65536:
@@ -65,7 +65,7 @@ def _pixels(content: bytes, header: _Header, stored: np.dtype) -> np.ndarray:
     if not count or there < count * stored.itemsize:
         raise ValueError(
             f"it promises {header.width} x {header.height} pixels, {count * stored.itemsize} "
-            f"bytes, and has {there}"
+            f"bytes, but has {there}"
         )
     values = np.frombuffer(content, stored, count, header.end).astype(stored.newbyteorder("="))
     shape = (header.height, header.width)

@@ -72,7 +72,7 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     if is_netpbm(content[:3]):
         with _told(shown, "PGM or PFM file"):
             return _checked(parse_netpbm(content), shown)
-    raise InputError(f"{shown}: its content is no array of numbers; {_EXPECTED}")
+    raise InputError(f"{shown}: its content is not an array of numbers; {_EXPECTED}")
 
 
 def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w"]:
@@ -197,7 +197,7 @@ def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
     """
     found = archive[name]
     if not isinstance(found, np.ndarray):
-        raise ValueError(f"'{name}' in it is no array")
+        raise ValueError(f"'{name}' in it is not an array")
     return found
 
 

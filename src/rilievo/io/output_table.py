@@ -132,7 +132,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "confidence": Output(
         suffix=".confidence.png",
-        summary="confidence in 8 bits, 255 is surest",
+        summary="confidence in 8 bits, 255 is highest",
         needs=(Need.CONFIDENCE,),
         writer="confidence:write",
         reader="confidence:read",
@@ -147,14 +147,14 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "glb": Output(
         suffix=".glb",
-        summary="mesh that wears the photograph (glTF axes: x right, y up, z backwards)",
+        summary="mesh textured with the photograph (glTF axes: x right, y up, z backwards)",
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.PHOTO),
         writer="glb:write",
     ),
     "html": Output(
         suffix=".html",
-        summary="page to send to somebody: pictures, facts, and the surface to turn",
+        summary="page to share: pictures, facts, and the surface to turn",
         needs=(),
         takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
         writer="html:write",
@@ -168,7 +168,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "stereo": Output(
         suffix=".stereo.png",
-        summary="pictures for two eyes: side by side, above one another, or red and cyan",
+        summary="stereo pictures: side by side, above one another, or red and cyan",
         needs=(Need.DEPTH, Need.PHOTO),
         writer="stereo:write",
     ),
@@ -178,7 +178,7 @@ _OUTPUTS: Mapping[str, Output] = {
 def _offered(found: object, name: str) -> Output:
     if not isinstance(found, Output) or isinstance(found.writer, str):
         raise OptionError(
-            f"output '{name}' of an installed package is no rilievo.io.outputs.Output with a "
+            f"output '{name}' of an installed package is not a rilievo.io.outputs.Output with a "
             "function as its writer"
         )
     return found

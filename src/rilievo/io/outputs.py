@@ -110,7 +110,7 @@ def check_outputs(names: Sequence[str]) -> None:
         MissingExtraError: If a format's package is not installed.
     """
     if not names:
-        raise OptionError(f"nothing to write is named; known: {', '.join(OUTPUTS)}")
+        raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
     for name in names:
         if name not in OUTPUTS:
             raise OptionError(f"no output '{name}'; {suggest(name, OUTPUTS)}")

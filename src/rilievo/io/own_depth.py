@@ -116,7 +116,7 @@ def _item(
     size = file.seek(0, 2)
     item = _named(items, uri, semantic)
     if item is None:
-        raise InputError("its container has no item of that depth map")
+        raise InputError("its container lacks the item of the depth map")
     index = next(index for index, each in enumerate(items) if each is item)
     start, length = size - sum(lengths[index:]), int(item.get("Length", "0"))
     if start <= 0 or not length:
@@ -267,7 +267,7 @@ def _from_base64(text: str) -> bytes:
         bare = "".join(text.split()).rstrip("=")
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError("its map is no base64") from error
+        raise InputError("its map is not valid base64") from error
 
 
 def _number(said: Mapping[str, str], key: str) -> float:

@@ -86,14 +86,14 @@ def read_photo(
     if isinstance(source, Readable):
         return _from_open(source, max_pixels, own_depth)
     raise InputTypeError(
-        f"{type(source).__name__}: is no image; a path, an address, bytes, an open file, a numpy "
-        "array, a tensor or a Pillow image is"
+        f"{type(source).__name__}: is not an image; expected a path, an address, "
+        "bytes, an open file, a numpy array, a tensor or a Pillow image"
     )
 
 
 def _from_bytes(content: bytes, name: str, max_pixels: int, own_depth: bool) -> Photo:
     if not content:
-        raise InputError(f"{name}: holds nothing (0 bytes); a whole file is expected")
+        raise InputError(f"{name}: is empty (0 bytes); a whole file is expected")
     return _from_file(BytesIO(content), name, len(content), max_pixels, own_depth)
 
 

@@ -88,7 +88,7 @@ def read_prediction(path: str | Path) -> Prediction:
     sidecar, stored = found.sidecar, _read_files(found)
     if stored.values is None and stored.normals is None:
         raise InputError(
-            f"{printable(path)}: no file of this prediction holds depth or normals as numbers "
+            f"{printable(path)}: no file of this prediction contains depth or normals as arrays "
             f"(there should be {', '.join(facts.file for facts in sidecar.files)}): "
             "save npz or png16 too"
         )
@@ -126,7 +126,7 @@ def _find(path: Path) -> _Found:
             if output.embedded:
                 return _find_alone(path, output.embedded)
     _refuse_part_of_video(path)
-    raise InputError(f"{printable(path)}: no JSON of rilievo beside this file lists it")
+    raise InputError(f"{printable(path)}: no JSON file of rilievo lists it")
 
 
 def _of_photo(json: Path, named: Path) -> Sidecar:
@@ -134,7 +134,7 @@ def _of_photo(json: Path, named: Path) -> Sidecar:
     sidecar = read_sidecar(json)
     if _is_of_video(json):
         raise InputError(
-            f"{printable(named)}: belongs to the results of a video, which are no single "
+            f"{printable(named)}: belongs to the results of a video, which are not a single "
             "prediction: docs/videos.md ('Numbers of a video') shows how to read them"
         )
     return sidecar

@@ -61,7 +61,9 @@ RAW_SUFFIXES = (
 RAW = ForeignFormat(
     name="a raw photograph", advice="develop it to JPEG, PNG or TIFF first, as cameras also do"
 )
-_VIDEO = ForeignFormat(name="a video", advice="take a frame of it, or hand it to rilievo predict")
+_VIDEO = ForeignFormat(
+    name="a video", advice="take a frame of it, or pass the video to rilievo predict"
+)
 _TEXT = ForeignFormat(name="text", advice="look inside: a failed download often leaves such a file")
 
 # No other decoders are tried: Pillow has some that run programs (EPS) or are little tested.
@@ -110,7 +112,7 @@ _FOREIGN: Mapping[bytes, ForeignFormat] = {
     b"PK\x03\x04": ForeignFormat(name="a zip archive", advice="unpack it first"),
     b"\x1f\x8b": ForeignFormat(name="a gzip archive", advice="unpack it first"),
     b"\x93NUMPY": ForeignFormat(
-        name="a numpy array", advice="load it and hand the array to rilievo.predict"
+        name="a numpy array", advice="load it and pass the array to rilievo.predict"
     ),
     b"version https://git-lfs": ForeignFormat(name="a Git LFS pointer", advice="run git lfs pull"),
 }

@@ -67,6 +67,6 @@ def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
     with plugin(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise ValueError(f"{width}x{height} pixels are more than we write")
+            raise ValueError(f"{width}x{height} pixels are more than rilievo writes")
         load(image)
         yield image

@@ -68,7 +68,7 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
     except OSError:
         return MISSING
     if not path.is_file():
-        return "is no regular file"
+        return "is not a regular file"
     if size == expected.bytes:
         return None
     return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"

@@ -87,7 +87,7 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
             raise MissingFileError(f"{printable(path)}: no such file or folder")
     if not (look.whole or look.faults or look.unknown):
         shown = ", ".join(printable(path) for path in given)
-        raise InputError(f"{shown}: nothing there says what its files were when they were written")
+        raise InputError(f"{shown}: no record of sizes and checksums found there")
     return Verification(
         whole=len(look.whole),
         faults=tuple(Fault(file=str(file), what=what) for file, what in look.faults.items()),

@@ -65,7 +65,7 @@ def parse(packet: bytes, name: str) -> "Element":
     try:
         return fromstring(inside)
     except (ParseError, ValueError) as error:
-        raise InputError(f"{name}: its XMP is no XML ({error})") from error
+        raise InputError(f"{name}: its XMP is not valid XML ({error})") from error
 
 
 def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Element]":

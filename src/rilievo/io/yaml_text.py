@@ -32,7 +32,7 @@ def _refuse_endless(held: Any) -> None:
         each = waiting.pop()
         count += 1
         if count > _MOST:
-            raise ValueError(f"more than {_MOST} values, or one that holds itself")
+            raise ValueError(f"more than {_MOST} values, or one that contains itself")
         if isinstance(each, dict):
             waiting.extend(each.values())
         elif isinstance(each, (list, tuple, set)):

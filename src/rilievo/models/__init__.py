@@ -100,7 +100,7 @@ def _check(
         stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
         raise OptionError(f"model '{name}': {stated}, and {given} was given")
     if settings and (card is None or card.settings is None):
-        raise OptionError(f"model '{name}' has nothing to set, got {', '.join(settings)}")
+        raise OptionError(f"model '{name}' has no settings, got {', '.join(settings)}")
 
 
 def read_kind(kind: str) -> DepthKind:

@@ -182,7 +182,7 @@ def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(
-            f"model '{model.card.name}': its weights changed since it was pickled: load it anew "
+            f"model '{model.card.name}': its weights changed since it was pickled: load it again "
             "and pass that"
         )
     return model
@@ -254,19 +254,19 @@ def check_answer(inference: Inference, card: ModelCard) -> None:
     """
     normals, confidence = inference.normals, inference.confidence
     if normals is not None and not np.isfinite(normals).all():
-        raise ModelError(f"model '{card.name}' answered with NaN or infinite normals")
+        raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
     # NaN fails this comparison as well.
     if confidence is not None and not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ModelError(f"model '{card.name}' answered with confidence outside 0 to 1")
+        raise ModelError(f"model '{card.name}' returned confidence outside 0 to 1")
     depth = inference.depth
     if depth is None:
         return
     if inference.valid is not None:
         depth = depth[inference.valid]
     if not np.isfinite(depth).all():
-        raise ModelError(f"model '{card.name}' answered with NaN or infinite depth")
+        raise ModelError(f"model '{card.name}' returned NaN or infinite depth")
     if card.kind is not None and card.kind.is_depth and (depth <= 0).any():
         raise ModelError(
-            f"model '{card.name}' says its depth is {card.kind}, but answered with values that "
+            f"model '{card.name}' says its depth is {card.kind}, but returned values that "
             "are not positive: is its kind right?"
         )

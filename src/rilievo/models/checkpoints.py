@@ -124,7 +124,9 @@ KINDS: Mapping[str, Checkpoint] = {
         for size, megabytes in (("Small", 99.2), ("Base", 390.0), ("Large", 1341.0))
     },
     "Intel/zoedepth-nyu-kitti": _metric(
-        "zoedepth/nyu-kitti", "ZoeDepth, rooms to 10 m or streets to 80 m, it decides", "MIT"
+        "zoedepth/nyu-kitti",
+        "ZoeDepth, rooms to 10 m or streets to 80 m, chosen by the network",
+        "MIT",
     ),
     "Intel/zoedepth-nyu": _metric("zoedepth/nyu", "ZoeDepth, rooms, up to 10 m (NYU)", "MIT"),
     "Intel/zoedepth-kitti": _metric("zoedepth/kitti", "ZoeDepth, streets, 80 m (KITTI)", "MIT"),

@@ -46,7 +46,7 @@ class DiffusionSettings:
             raise OptionError(f"steps is 1 to 1000, got {self.steps}")
         if not 1 <= self.ensemble <= 100 or self.ensemble == 2:
             raise OptionError(
-                f"ensemble is 1, or 3 to 100 (two answers have no middle), got {self.ensemble}"
+                f"ensemble is 1, or 3 to 100 (two members have no median), got {self.ensemble}"
             )
         if not 0 <= self.seed < 2**63:
             raise OptionError(f"seed is 0 to 2^63 - 1, got {self.seed}")

@@ -13,7 +13,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
     return (
         _card(
             SMALL,
-            "embedded default: MobileNetV2 encoder, light decoder; works offline at once",
+            "embedded default: MobileNetV2 encoder, light decoder; works offline immediately",
             megabytes=11.1,
             speed="fast: ten milliseconds",
         ),

@@ -219,7 +219,7 @@ def user_cache(variable: str) -> Path:
     try:
         return Path(base) if base else Path.home() / ".cache"
     except RuntimeError:
-        text = f"this user has no home folder to keep networks in: name a folder in {variable}"
+        text = f"this user has no home folder for networks: set a folder in {variable}"
         raise ModelError(text) from None
 
 

@@ -166,14 +166,14 @@ def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
     if is_official(folder):
         return monodepth2.folder_card(folder)
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: a folder without config.json is no checkpoint")
+        raise ModelError(f"{folder}: not a checkpoint: the folder has no config.json")
     if is_run(folder):
         return run_card(folder)
     if is_video_run(folder):
         return video_run_card(folder)
     if kind is None:
         raise ModelError(
-            f"{folder}: say what its depth is with --kind (kind=): {', '.join(DepthKind)}"
+            f"{folder}: give the kind of its depth with --kind (kind=): {', '.join(DepthKind)}"
         )
     return unlisted_card(str(folder), kind, local=True)
 

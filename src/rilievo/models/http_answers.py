@@ -58,7 +58,7 @@ def read_answer(
         body = response.read(most + 1)
         expected = response.headers.get("Content-Length")
         if len(body) > most:
-            raise ModelError(f"{host(request)} answered with more than {most / 1e6:.0f} MB")
+            raise ModelError(f"{host(request)} replied with more than {most / 1e6:.0f} MB")
         if expected is not None and expected.isdigit() and len(body) != int(expected):
             raise http.client.IncompleteRead(body, int(expected) - len(body))
         return Answer(content_type=response.headers.get_content_type(), body=body)
@@ -76,11 +76,11 @@ def lost(error: Exception, request: urllib.request.Request, *, costs: bool) -> M
     if isinstance(reason, TimeoutError):
         why = "did not answer in time"
     elif isinstance(reason, http.client.IncompleteRead):
-        why = "broke off in the middle of its answer"
+        why = "broke off the connection during its reply"
     else:
         why = f"cannot be reached ({type(reason).__name__})"
     if costs:
-        why += "; the call may have been taken and paid: see your predictions there"
+        why += "; the call may have been accepted and charged: see your predictions there"
         return DoubtfulError(f"{host(request)} {why}")
     return ModelError(f"{host(request)} {why}")
 

@@ -92,7 +92,7 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
             raise ModelError(f"{printable(folder)}: a local folder has no revision '{revision}'")
         return Snapshot(folder=folder, commit=None, files=_hashes(folder, choose(_listed(folder))))
     if revision is not None and not _REVISION.fullmatch(revision):
-        raise ModelError(f"'{printable(revision)}' is no branch, tag or commit")
+        raise ModelError(f"'{printable(revision)}' is not a branch, tag or commit")
     return _fetch(card, revision or MAIN, choose)
 
 
@@ -221,7 +221,7 @@ def _why(error: Exception, repository: str, revision: str) -> str:
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
-        return "not in the cache, and HF_HUB_OFFLINE forbids to fetch it"
+        return "not in the cache, and HF_HUB_OFFLINE forbids downloads"
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
@@ -238,9 +238,14 @@ def _why(error: Exception, repository: str, revision: str) -> str:
             return f"{constants.ENDPOINT} answered with HTTP {status}: try again later"
     for each in _chain(error):
         if "timed out" in str(each).lower() or "timeout" in type(each).__name__.lower():
-            return f"{constants.ENDPOINT} did not answer in time: try again, what came is kept"
+            return (
+                f"{constants.ENDPOINT} did not answer in time: try again, the part received is kept"
+            )
         if type(each).__name__ == "RemoteProtocolError":
-            return f"{constants.ENDPOINT} broke off ({_brief(each)}): try again, what came is kept"
+            return (
+                f"{constants.ENDPOINT} broke off ({_brief(each)}): try again, the part received "
+                "is kept"
+            )
         if isinstance(each, ConnectionError | _client_error()):
             return (
                 f"{constants.ENDPOINT} cannot be reached ({_brief(each)}), "

@@ -81,7 +81,8 @@ def _alone(path: Path) -> Iterator[None]:
         lock.acquire()
     except OSError as error:
         raise OutputError(
-            f"{printable(path)}: cannot be written ({error.strerror}): set RILIEVO_CACHE to another"
+            f"{printable(path)}: cannot be written ({error.strerror}): set RILIEVO_CACHE "
+            "to another folder"
         ) from error
     try:
         yield
@@ -118,6 +119,5 @@ def _read() -> Mapping[str, Any]:
 
 def _broken() -> ModelError:
     return ModelError(
-        f"{printable(lock_path())}: not the record of what was fetched that rilievo wrote; "
-        "remove it to begin a new one"
+        f"{printable(lock_path())}: not rilievo's record of downloads; remove it to start a new one"
     )

@@ -117,8 +117,8 @@ class DiffusionModel(Model):
         longer, shorter = max(photo.shape), min(photo.shape)
         if self._resolution and shorter * self._resolution < longer:
             raise InputError(
-                f"{printable(photo.name)}: too narrow ({photo.shape[1]} x {photo.shape[0]}) to be "
-                f"seen at {self._resolution} pixels: cut it, or give a larger resolution"
+                f"{printable(photo.name)}: too narrow ({photo.shape[1]} x {photo.shape[0]}) for "
+                f"a resolution of {self._resolution} pixels: crop it, or give a larger resolution"
             )
         # Noise is drawn on the CPU, so that it is the same on every device.
         generator = torch.Generator("cpu").manual_seed(self._seed)
@@ -161,12 +161,12 @@ class DiffusionModel(Model):
         prediction = getattr(output, "prediction", None)
         if not isinstance(prediction, np.ndarray):
             raise ModelError(
-                f"model '{self.card.name}' answered with a {type(output).__name__}, which has no "
+                f"model '{self.card.name}' returned a {type(output).__name__}, which has no "
                 "prediction: expected is a pipeline of depth or normals, such as Marigold's"
             )
         if prediction.ndim != 4 or len(prediction) != 1 or prediction.shape[-1] not in (1, 3):
             raise ModelError(
-                f"model '{self.card.name}' answered with {prediction.shape}, expected (1, height, "
+                f"model '{self.card.name}' returned {prediction.shape}, expected (1, height, "
                 "width, 1) for depth or (1, height, width, 3) for normals"
             )
         answer = prediction[0].astype(np.float32)
@@ -174,7 +174,7 @@ class DiffusionModel(Model):
         for array in (answer, uncertainty):
             if array is not None and not np.isfinite(array).all():
                 raise ModelError(
-                    f"model '{self.card.name}' answered with NaN or infinite values at precision "
+                    f"model '{self.card.name}' returned NaN or infinite values at precision "
                     f"{self.settings['precision']}; fp32 is the safest"
                 )
         confidence = None if uncertainty is None else confidence_of(uncertainty[0, ..., 0])
@@ -182,7 +182,7 @@ class DiffusionModel(Model):
             return Inference(normals=from_viewer_axes(answer), confidence=confidence)
         if self.card.kind is None:
             raise ModelError(
-                f"model '{self.card.name}' answered with depth, and nobody said of which kind: "
+                f"model '{self.card.name}' returned depth of an unknown kind: "
                 f"give --kind (kind=): {', '.join(DepthKind)}"
             )
         return Inference(depth=answer[..., 0], confidence=confidence)

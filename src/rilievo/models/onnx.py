@@ -168,7 +168,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     version = metadata.get("rilievo.format")
     if version not in (FORMAT, FIRST_FORMAT):
         raise SaysNothingError(
-            f"{path}: the file does not say what it is (no metadata rilievo.format = {FORMAT}); "
+            f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
             "writes a copy that does",
             metadata,
@@ -193,7 +193,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     except KeyError as error:
         raise ModelError(f"{path}: metadata {error} is missing") from error
     except (ValueError, ModelError) as error:
-        raise ModelError(f"{path}: metadata makes no sense: {error}") from error
+        raise ModelError(f"{path}: metadata is not valid: {error}") from error
 
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
@@ -239,7 +239,7 @@ def _check_whole(path: Path) -> None:
         raise ModelError(f"{printable(path)}: cannot be read: {error.strerror}") from error
     if found >= 0:
         raise ModelError(
-            f"{printable(path)}: its weights lie in another file; save it as one "
+            f"{printable(path)}: its weights are in another file; save it as one "
             "(onnx.save(onnx.load(FILE), NEW))"
         )
 

@@ -94,18 +94,18 @@ def read_index(folder: Path) -> PipelineIndex:
         raise ModelError(f"{printable(path)}: not the index of a pipeline of diffusers") from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, code of its "
-            "own, which is never run; a class of diffusers is expected"
+            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, custom "
+            "code, which is never run; expected a class of diffusers"
         )
     if class_name in _REFUSED:
         raise ModelError(f"{printable(path)}: a {class_name}: {_REFUSED[class_name]}")
     for name, part in parts.items():
         if not name.isidentifier():
-            raise ModelError(f"{printable(path)}: '{printable(name)}' is no name of a part")
+            raise ModelError(f"{printable(path)}: '{printable(name)}' is not the name of a part")
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
-                f"{printable(path)}: its {printable(name)} is of '{printable(part.library)}', code "
-                f"of its own, which is never run; expected {' or '.join(LIBRARIES)}"
+                f"{printable(path)}: its {printable(name)} is of '{printable(part.library)}', "
+                f"custom code, which is never run; expected {' or '.join(LIBRARIES)}"
             )
     settings = {name: value for name, value in public.items() if name not in parts}
     return PipelineIndex(class_name=class_name, parts=parts, settings=settings)

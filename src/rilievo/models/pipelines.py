@@ -106,7 +106,7 @@ def _pipeline(
     taken = inspect.signature(pipeline_class.__call__).parameters
     if any(name not in taken for name in _ARGUMENTS):
         raise ModelError(
-            f"{where}: a {index.class_name}, which is not called as Marigold is; expected is a "
+            f"{where}: a {index.class_name}, which does not have Marigold's interface; expected a "
             f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
         )
     parts: dict[str, Any] = {}
@@ -117,7 +117,9 @@ def _pipeline(
     try:
         return pipeline_class(**parts, **index.settings)
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{where}: its parts make no pipeline: {first_line(error)}") from error
+        raise ModelError(
+            f"{where}: its parts do not form a pipeline: {first_line(error)}"
+        ) from error
 
 
 def _together(reports: list[TensorReport]) -> TensorReport:

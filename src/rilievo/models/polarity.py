@@ -107,8 +107,8 @@ def doubt(model: Model) -> str | None:
     inverse = DepthKind.AFFINE_INVERSE
     other = "depth (metric, up_to_scale or affine)" if kind is inverse else f"{inverse}"
     return (
-        f"model '{model.card.name}': near and far come out the wrong way round on {len(wrong)} of "
-        f"{len(SCENES)} test pictures: it is said to be {kind} and looks like {other}; if so, "
+        f"model '{model.card.name}': near and far are swapped on {len(wrong)} of "
+        f"{len(SCENES)} test pictures: its kind is stated as {kind} and looks like {other}; if so, "
         "export it again with that --kind"
     )
 

@@ -86,7 +86,7 @@ def _camera(outputs: Arrays, row: int, photo: Photo, name: str) -> Camera | None
     degrees = float(fov[row])
     if not 0 < degrees < 180:
         raise ModelError(
-            f"model '{name}' answered with a field of view of {degrees:g} degrees; "
+            f"model '{name}' returned a field of view of {degrees:g} degrees; "
             "give --fov or --camera"
         )
     return Camera(K=K_from_fov(degrees, photo.shape), source=CameraSource.PREDICTED)

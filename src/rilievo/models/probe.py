@@ -87,7 +87,7 @@ def read_probed(folder: Path, facts: RunFacts) -> "Probed":
     if not facts.backbone_rate and trained_on != weights_sha256(backbone):
         raise ModelError(
             f"{printable(path)}: was trained on a backbone '{facts.blueprint.backbone.name}' with "
-            "other weights than it has now: find the weights of then, or train anew"
+            "other weights than it has now: restore those weights, or train again"
         )
     try:
         (probed if facts.backbone_rate else probed.probe).load_state_dict(state)

@@ -53,7 +53,7 @@ def read_run(folder: Path) -> RunFacts:
     try:
         facts = from_json(RunFacts, read_text(path))
     except (NotThisRecord, InputError) as error:
-        raise ModelError(f"{printable(path)}: is no run of a probe: {error}") from error
+        raise ModelError(f"{printable(path)}: is not a run of a probe: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(
             f"{printable(path)}: is of format '{facts.format}', expected '{FORMAT}': it was "
@@ -71,7 +71,7 @@ def run_card(folder: Path) -> ModelCard:
     facts, weights = read_run(folder), folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(
-            f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end (--resume)"
+            f"{printable(folder)}: has no {WEIGHTS} yet: finish its training (--resume)"
         )
     blueprint = facts.blueprint
     task, backbone = blueprint.task, blueprint.backbone

@@ -37,7 +37,7 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
     path = folder / FILE
     if not os.path.lexists(path):
         raise ModelError(
-            f"{printable(folder)}: no {FILE}, which says how photographs come to the network"
+            f"{printable(folder)}: no {FILE}, which describes the preparation of photographs"
         )
     try:
         entries = parse_json(read_text(path))
@@ -49,7 +49,7 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
         return _READERS[model_type](entries)
     except (KeyError, OverflowError, TypeError, ValueError, ModelError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else reason(error)
-        raise ModelError(f"{printable(path)}: makes no sense: {what}") from error
+        raise ModelError(f"{printable(path)}: is not valid: {what}") from error
 
 
 def _dpt(entries: Mapping[str, Any]) -> Preparation:

@@ -71,13 +71,13 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
             )
         if name == "use_pretrained_backbone" and value:
             raise ModelError(
-                f"{printable(path)}: asks for a backbone that is fetched from elsewhere "
-                "(use_pretrained_backbone); expected are all weights in the checkpoint"
+                f"{printable(path)}: asks for a backbone that is downloaded separately "
+                "(use_pretrained_backbone); expected all weights in the checkpoint"
             )
     if isinstance(config.get("backbone"), str) and not config.get("backbone_config"):
         raise ModelError(
-            f"{printable(path)}: names its backbone, '{printable(config['backbone'])}', in place "
-            "of describing it (backbone_config), so it would be looked up elsewhere"
+            f"{printable(path)}: names its backbone, '{printable(config['backbone'])}', instead "
+            "of describing it (backbone_config), so it would be downloaded"
         )
 
 

@@ -37,8 +37,8 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     provider, package = _PROVIDERS[kind]
     if provider not in available:
         raise OptionError(
-            f"device '{device}' is not available: this onnxruntime has no {provider}, which "
-            f"{package} has; use --device cpu"
+            f"device '{device}' is not available: this onnxruntime has no {provider}; "
+            f"install {package}, or use --device cpu"
         )
     if kind == "cpu":
         return [_CPU]

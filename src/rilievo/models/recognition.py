@@ -84,7 +84,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
         height, width = json.loads(metadata["imgsz"])
         size = int(height), int(width)
     except (KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{path}: its metadata imgsz is no size: {error}") from error
+        raise ModelError(f"{path}: its metadata imgsz is not a size: {error}") from error
     return Statement(
         kind=DepthKind.METRIC,
         mean=(0.0, 0.0, 0.0),

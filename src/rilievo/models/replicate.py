@@ -160,7 +160,8 @@ def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None
     """
     if (options.engine, options.precision) != (AUTO, "fp32") or options.device != AUTO:
         raise OptionError(
-            f"model '{card.name}' runs at replicate.com: device, engine and precision are not ours"
+            f"model '{card.name}' runs at replicate.com: device, engine and precision "
+            "cannot be chosen"
         )
     settings = read_settings(ReplicateSettings, options.settings, card.name)
     return ReplicateModel(card, parse_version(card.name), open_service(patience), settings)
@@ -176,21 +177,21 @@ def _version_id(service: Service, version: Version) -> str:
     id = _text(found, "id")
     # It is recorded in every result, so it has to be correct.
     if not is_version(id) or version.id not in (None, id):
-        raise ModelError("replicate.com answered with a version that is none, or another one")
+        raise ModelError("replicate.com replied with an invalid version, or another one")
     return id
 
 
 def _record(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = answer.get(name)
     if not isinstance(found, dict):
-        raise ModelError(f"replicate.com answered without '{name}'")
+        raise ModelError(f"the reply of replicate.com lacks '{name}'")
     return found
 
 
 def _text(answer: Mapping[str, Any], name: str) -> str:
     found = answer.get(name)
     if not isinstance(found, str) or not found:
-        raise ModelError(f"replicate.com answered without '{name}'")
+        raise ModelError(f"the reply of replicate.com lacks '{name}'")
     return found
 
 
@@ -198,5 +199,5 @@ def _name(answer: Mapping[str, Any]) -> str:
     """Id of an object; it becomes part of a URL, so it has to be a plain word."""
     found = _text(answer, "id")
     if not found.replace("-", "").replace("_", "").isalnum() or not found.isascii():
-        raise ModelError("replicate.com answered with an id that is none")
+        raise ModelError("replicate.com replied with an invalid id")
     return found

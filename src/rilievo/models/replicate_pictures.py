@@ -37,7 +37,7 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
     elif isinstance(output, dict):
         named = output
     else:
-        raise ModelError(f"the result is no picture but {type(output).__name__}")
+        raise ModelError(f"the result is not a picture but {type(output).__name__}")
     found = {name: each for name, each in named.items() if isinstance(each, str)}
     found = {name: each for name, each in found.items() if "://" in each[:8]}
     if which is not None:
@@ -65,8 +65,8 @@ def grey_picture(answers: Sequence[Answer], shape: tuple[int, int]) -> Float32[n
     grey = [each for each in pictures if each is not None]
     if len(grey) != 1:
         raise ModelError(
-            f"{len(grey)} of {len(pictures)} pictures in the result are grey: say which shows the "
-            "depth with --set output=... (coloured ones show none that can be read)"
+            f"{len(grey)} of {len(pictures)} pictures in the result are grey: choose the depth "
+            "with --set output=... (coloured pictures cannot be read)"
         )
     height, width = grey[0].shape
     # Rounding changes the sides of a small picture by at least one pixel.
@@ -96,7 +96,7 @@ def _values(answer: Answer) -> Float32[np.ndarray, "h w"] | None:
             picture.load()
             return _grey(picture)
     except UnidentifiedImageError as error:
-        raise ModelError(f"the result is no picture ({', '.join(_FORMATS)})") from error
+        raise ModelError(f"the result is not a picture ({', '.join(_FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise ModelError("the result has so many pixels that it is too large to be one") from error
     except (OSError, SyntaxError, ValueError) as error:

@@ -155,7 +155,7 @@ class Service:
                 "expected JSON: is something between here and the service?"
             ) from error
         if not isinstance(found, dict):
-            raise ModelError(f"replicate.com answered {method} {path} with no JSON object")
+            raise ModelError(f"replicate.com answered {method} {path} without a JSON object")
         return found
 
     def insist(self, method: str, path: str) -> None:
@@ -244,7 +244,7 @@ class Service:
     ) -> ModelError:
         """Error for an HTTP error status, in one line and without the token."""
         if 300 <= error.code < 400:
-            return ModelError(f"{host(request)} points elsewhere (HTTP {error.code}): refused")
+            return ModelError(f"{host(request)} redirects elsewhere (HTTP {error.code}): refused")
         words = _WORDS.get(error.code) if request.has_header("Authorization") else None
         if words is not None:
             return FinalError(f"replicate.com: {words} (HTTP {error.code})")

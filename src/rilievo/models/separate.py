@@ -34,8 +34,8 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     model = OnnxModel(path, options, card)
     if model.facts.name != card.name:
         raise ModelError(
-            f"{printable(path)}: is to be '{card.name}', but says that it is '{model.facts.name}'; "
-            f"take {card.source} anew"
+            f"{printable(path)}: should be '{card.name}', but its metadata name "
+            f"'{model.facts.name}'; take {card.source} anew"
         )
     return model
 

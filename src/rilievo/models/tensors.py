@@ -67,7 +67,7 @@ def check_tensors(model: str, report: TensorReport) -> None:
             + "; ".join([*wrong, *extra])
         )
     if extra:
-        warnings.warn(f"model '{model}' has tensors of no use, {extra[0]}", stacklevel=4)
+        warnings.warn(f"model '{model}' has unused tensors, {extra[0]}", stacklevel=4)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -36,8 +36,8 @@ _OLD = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.inde
 _OTHER_WEIGHTS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _REFUSED = {
     "prompt_depth_anything": "PromptDepthAnything completes a measured depth (its prompt), which "
-    "predict has no place for",
-    "chmv2": "CHMv2 answers with the height of trees seen from above, not with depth",
+    "predict does not support",
+    "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
 }
 DINOV2_NEAREST = 1e-3
 """Offset that DINOv2's authors add to the output of their depth heads [m]; transformers omits it.
@@ -130,8 +130,8 @@ def _model_type(folder: Path) -> str:
         raise ModelError(f"{printable(path)}: {_REFUSED[model_type]}")
     if model_type not in FAMILIES:
         raise ModelError(
-            f"{printable(path)}: no depth head: its architecture is '{model_type}', and known are "
-            f"{', '.join(FAMILIES)}"
+            f"{printable(path)}: no depth head: its architecture is '{model_type}', expected "
+            f"one of {', '.join(FAMILIES)}"
         )
     if architectures and not any("Depth" in str(each) for each in architectures):
         raise ModelError(

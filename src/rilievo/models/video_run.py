@@ -51,7 +51,7 @@ def read_video_run(folder: Path) -> VideoRunFacts:
     try:
         facts = from_json(VideoRunFacts, read_text(path))
     except (NotThisRecord, OptionError, InputError) as error:
-        raise ModelError(f"{printable(path)}: is no run on video: {error}") from error
+        raise ModelError(f"{printable(path)}: is not a run on video: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(
             f"{printable(path)}: is of format '{facts.format}', expected '{FORMAT}': it was "
@@ -69,7 +69,7 @@ def video_run_card(folder: Path) -> ModelCard:
     blueprint, weights = read_video_run(folder).blueprint, folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(
-            f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end (--resume)"
+            f"{printable(folder)}: has no {WEIGHTS} yet: finish its training (--resume)"
         )
     height, width = blueprint.size
     return ModelCard(

@@ -46,8 +46,8 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
                 files[id] = file
     if not files:
         raise InputError(
-            f"{printable(photos)}: none of the {len(ids)} results has its photograph here; looked "
-            f"for {printable(ids[0])} and the like"
+            f"{printable(photos)}: none of the {len(ids)} results has its photograph here; "
+            f"expected {printable(ids[0])} and the like"
         )
     return files
 

@@ -140,7 +140,7 @@ def test_depth_without_an_answer_anywhere_has_a_page_too(tmp_path: Path) -> None
     )
     page = Reader(written(replace(prediction(), depth_or_none=depth), tmp_path))
     assert "Depth" in page.pictures()
-    assert any("Nothing is left" in text for _, text in page.texts)
+    assert any("surface is empty" in text for _, text in page.texts)
 
 
 def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_a_video_is_cancelled_and_leaves_nothing(page: Any, served: Served, tmp_
     give_video(page, clip)
     page.click("#go-video")
     page.locator("#video-result progress[value]").wait_for()
-    page.locator("#video-result").get_by_text("frames through").wait_for()
+    page.locator("#video-result").get_by_text("frames done").wait_for()
     page.click("#cancel-video")
     page.locator("#video-result").get_by_text("Stopped.").wait_for()
     for _ in range(50):

@@ -50,7 +50,7 @@ def read(path: Path, facts: FileFacts) -> Stored:
         values = np.array(channel.pixels, np.float32)
         # OpenEXR returns zeros for rows that it cannot read.
         if image.header()[_CHECKSUM] != f"{zlib.crc32(values.data):08x}":
-            raise ValueError("the checksum of its pixels is another")
+            raise ValueError("the checksum of its pixels does not match")
     return from_nan(values)
 
 

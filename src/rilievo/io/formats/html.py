@@ -81,9 +81,9 @@ def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
     if depth is None:
         return None, None
     if not depth.is_depth:
-        return None, "Known distances would give one: rilievo predict --known u,v,metres."
+        return None, "Known distances make one possible: rilievo predict --known u,v,metres."
     if camera is None:
         return None, "The camera is not known, and without one there is no surface."
     step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
     relief = pack_relief(depth.depth(), camera.K, job.surface_pixels, step=step, cut=options.cut)
-    return relief, None if relief else "Nothing is left of it: no pixel has a neighbour it meets."
+    return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."

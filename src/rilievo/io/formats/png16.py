@@ -94,7 +94,7 @@ def read(path: Path, facts: FileFacts) -> Stored:
     with opened(PngImageFile, path) as image:
         stored = np.asarray(image)
     if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
-        raise ValueError("it has not 16 bits, or its JSON has no scale")
+        raise ValueError("it does not have 16 bits, or its JSON has no scale")
     # Counted from the first step, which may be a small difference of scale and offset.
     values = (stored - np.float32(1)) * np.float32(facts.scale)
     values += np.float32(facts.offset + facts.scale)

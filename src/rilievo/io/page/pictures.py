@@ -99,7 +99,7 @@ def confidence_picture(prediction: Prediction) -> Picture | None:
     if prediction.confidence is None:
         return None
     grey = np.rint(prediction.confidence[_grid(prediction.shape)] * np.float32(255))
-    words = "How sure the model is: white is surest, black is not sure at all"
+    words = "Confidence of the model: white is highest, black is lowest"
     return Picture(title="Confidence", words=words, jpeg=_map_jpeg(grey.astype(np.uint8)))
 
 
@@ -117,13 +117,13 @@ def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
         DepthKind.METRIC: "depth along the optical axis in metres",
         DepthKind.UP_TO_SCALE: "depth in an unknown unit, not in metres: only ratios hold",
     }
-    caption = captions.get(depth.kind, "without numbers, since these are no depths")
+    caption = captions.get(depth.kind, "without labels, because the values are not depth")
     return Bar(
         facts=colour_facts(depth.kind, limits, options),
         colours=tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist()),
         ticks=_ticks(limits, options.draw, unit) if numbered else ends,
         caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
-        + (f"; {flat} where there is no answer" if not depth.valid.all() else ""),
+        + (f"; {flat} where there is no depth" if not depth.valid.all() else ""),
     )
 
 

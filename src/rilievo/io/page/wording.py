@@ -49,7 +49,7 @@ def facts_of(about: Sidecar, surface: SurfaceFacts | None) -> Iterator[tuple[str
         if about.depth.minimum is not None:
             yield "range", _range(about.depth)
         if about.depth.valid_pixels < source.width * source.height:
-            yield "pixels with an answer", f"{about.depth.valid_pixels:,}"
+            yield "pixels with depth", f"{about.depth.valid_pixels:,}"
     if about.camera is not None:
         yield from _camera(about.camera)
     if about.calibration is not None:

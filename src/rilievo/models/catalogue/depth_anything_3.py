@@ -87,8 +87,7 @@ class DepthAnything3Model(Model):
         K = answers[_INTRINSICS].reshape(-1)
         if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
             raise ModelError(
-                f"model '{self.card.name}' answered with intrinsics that are no camera; "
-                "give --fov or --camera"
+                f"model '{self.card.name}' returned invalid intrinsics; give --fov or --camera"
             )
         whole = resize_K(K.reshape(3, 3).astype(np.float64), size=size, new_size=photo.shape)
         return Camera(K=whole, source=CameraSource.PREDICTED)

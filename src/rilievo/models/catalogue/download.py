@@ -58,7 +58,8 @@ def fetch_files(entry: Entry, *, offline: bool = False) -> list[Path]:
     if offline or hub_cache.is_offline():
         raise ModelError(
             f"model '{entry.name}' is not in the cache ({hub_cache.cache_folder()}), and downloads "
-            f"are switched off; fetch it where they are allowed: rilievo models fetch {entry.name}"
+            f"are switched off; download it where they are allowed: "
+            f"rilievo models fetch {entry.name}"
         )
     _print_licence(entry)
     return [_fetched(entry, file) for file in entry.files]

@@ -78,7 +78,7 @@ class MogeModel(Model):
         self._session = open_session(path, options)
         missing = {_IMAGE, _TOKENS} - set(self._session.input_names)
         if missing:
-            raise ModelError(f"{path}: no MoGe-2 graph: it has no input {sorted(missing)[0]!r}")
+            raise ModelError(f"{path}: not a MoGe-2 graph: it has no input {sorted(missing)[0]!r}")
         self.settings: Mapping[str, Setting] = {
             "engine": options.engine,
             "precision": options.precision,

@@ -43,7 +43,7 @@ class Graph:
         self._session: Session = open_session(path, options)
         if len(self._session.input_names) != 1:
             raise ModelError(
-                f"{path}: a graph of one picture is expected; it has the inputs "
+                f"{path}: expected a graph with one picture as input; it has the inputs "
                 f"{', '.join(self._session.input_names)}"
             )
         self.settings: Mapping[str, Setting] = {

@@ -86,11 +86,11 @@ def failure(error: BaseException, entry: Entry) -> str:
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
         return f"the disk is full ({hub_cache.cache_folder()}, {cause}): make room, or set HF_HOME"
     if isinstance(cause, TimeoutError):
-        return f"{host} did not answer in time: try again, what came is kept"
+        return f"{host} did not answer in time: try again, the part received is kept"
     if isinstance(cause, http.client.HTTPException | ConnectionError) and not isinstance(
         cause, ConnectionRefusedError
     ):
-        return f"{host} broke off the download: try again, what came is kept"
+        return f"{host} broke off the download: try again, the part received is kept"
     if isinstance(error, urllib.error.URLError):
         return f"{host} cannot be reached ({cause}), and the cache does not have the model"
     return f"{getattr(cause, 'filename', None) or hub_cache.cache_folder()}: {cause}"

@@ -64,7 +64,7 @@ def check_agreement(
     most, median = LIMITS[precision]
     if not (found.most <= most and found.median <= median):
         raise ModelError(
-            f"as ONNX in {precision} it answers differently ({found}; allowed are {most:.0e} and "
+            f"as ONNX in {precision} its output differs ({found}; allowed are {most:.0e} and "
             f"{median:.0e})"
         )
     return found
@@ -97,7 +97,7 @@ def _batches(
 def _apart(reference: Arrays, converted: Arrays) -> Agreement:
     if set(reference) != set(converted):
         raise ModelError(
-            f"the converted network answers with {', '.join(converted)} in place of "
+            f"the converted network has the outputs {', '.join(converted)} in place of "
             f"{', '.join(reference)}"
         )
     apart = [_difference(reference[name], converted[name]) for name in reference]
@@ -111,7 +111,7 @@ def _difference(
 ) -> Agreement:
     if reference.shape != converted.shape:
         raise ModelError(
-            f"the converted network's answer is {converted.shape}, not {reference.shape}"
+            f"the converted network's output is {converted.shape}, not {reference.shape}"
         )
     # An output with one number a photograph has no range, and a flat output almost none.
     field = reference.ndim > 1 and np.ptp(reference) > 0

@@ -156,8 +156,8 @@ def _check_quantised(source: Path, target: Path) -> None:
     operators = {node.op_type for node in _onnx().load(str(target)).graph.node}
     if not operators & {"DynamicQuantizeLinear", "QuantizeLinear"}:
         raise ModelError(
-            f"{source}: it has no products of matrices, which alone int8 takes without "
-            "photographs; give some with --calibration"
+            f"{source}: it has no matrix products, and without photographs int8 "
+            "quantises nothing else; give photographs with --calibration"
         )
 
 

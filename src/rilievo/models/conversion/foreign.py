@@ -83,7 +83,7 @@ class ForeignModel(PreparedModel):
         )
         if len(inputs) > 1:
             raise ModelError(
-                f"{printable(path)}: a network of one input is expected, it has {', '.join(inputs)}"
+                f"{printable(path)}: expected a network with one input, it has {', '.join(inputs)}"
             )
         shape = inputs[self.input].shape
         self.dims = tuple(each if isinstance(each, int) else None for each in shape)
@@ -138,7 +138,7 @@ def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
 def _named(path: Path, what: str, names: list[str], given: str | None) -> str:
     if given is None and len(names) > 1:
         raise OptionError(
-            f"{printable(path)}: it has the {what}s {', '.join(names)}; say which with "
+            f"{printable(path)}: it has the {what}s {', '.join(names)}; choose one with "
             f"--onnx-{what}"
         )
     if given is not None and given not in names:
@@ -156,7 +156,7 @@ def _layout(path: Path, dims: tuple[int | None, ...], given: str | None) -> str:
     if given is None and len(told) == 1:
         return told[0]
     if given is None and possible:
-        raise OptionError(f"{printable(path)}: its input is {dims}; say which with --layout")
+        raise OptionError(f"{printable(path)}: its input is {dims}; give it with --layout")
     if given is None or given not in possible:
         wanted = given or "of 3 colours"
         raise OptionError(f"{printable(path)}: its input is {dims}, not {wanted}")
@@ -170,7 +170,8 @@ def _preparation(
     height, width = said.size or own
     if height is None or width is None:
         raise OptionError(
-            f"{printable(path)}: its input is of any size; say at which it was trained with --size"
+            f"{printable(path)}: its input has no fixed size; give the size it was "
+            "trained at with --size"
         )
     if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
         raise OptionError(f"{printable(path)}: its input is {own}, not {height} x {width}")
@@ -183,7 +184,9 @@ def _preparation(
         multiple=said.multiple or 1,
     )
     if not said.resampling.is_rounded:
-        raise OptionError(f"--resampling {said.resampling} is not for adopted networks")
+        raise OptionError(
+            f"--resampling {said.resampling} is not available for third-party networks"
+        )
     return Preparation(
         sizing=sizing,
         resampling=said.resampling,

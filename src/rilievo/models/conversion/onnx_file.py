@@ -145,8 +145,8 @@ def check_precision(precision: str) -> None:
 def _check_exportable(model: "TorchModel") -> None:
     if model.network.mixes_batches:
         raise ModelError(
-            f"model '{model.card.name}' cannot be exported: its network answers one photograph by "
-            "another"
+            f"model '{model.card.name}' cannot be exported: the photographs of a batch "
+            "affect each other in its network"
         )
 
 

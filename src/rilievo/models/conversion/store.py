@@ -94,7 +94,7 @@ def _open_converted(origin: Origin, options: LoadOptions) -> PreparedModel:
         kept = _open_whole(path, origin, options)
         if kept is not None:
             return kept
-        _say(f"{printable(path)} is damaged and is made anew")
+        _say(f"{printable(path)} is damaged; it is made again")
         remove(path)
     return _open(_convert(origin, precision, key), origin, options)
 
@@ -168,7 +168,9 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     where = folder()
     make_folder(where)
     if not os.access(where, os.W_OK):
-        raise OutputError(f"{printable(where)}: cannot be written to: set RILIEVO_CACHE to another")
+        raise OutputError(
+            f"{printable(where)}: cannot be written to: set RILIEVO_CACHE to another folder"
+        )
     sweep_parts(where)
     model = origin.make(LoadOptions(device="cpu", engine=TORCH))
     _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")

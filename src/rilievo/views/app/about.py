@@ -20,10 +20,10 @@ def limits(options: AppOptions) -> list[str]:
         f"{options.max_megapixels:g} million pixels.",
         f"A video has at most {options.max_seconds:g} s and {options.max_frames} frames, "
         f"each of at most {options.max_megapixels / 3:.2g} million pixels.",
-        "Uploads and results lie on the server that shows this page and nowhere else. They are "
+        "Uploads and results are stored only on the server of this page. They are "
         f"deleted when nobody has used them for {options.keep_minutes:g} minutes, and when the "
         "server stops.",
-        "Who has the address of a result can fetch it; nobody can guess one.",
+        "Everybody who has the address of a result can open it; addresses cannot be guessed.",
         "Depth up to scale has estimated proportions and no size: one known distance gives metres.",
     ]
 

@@ -18,7 +18,7 @@ from rilievo.views.disagreement import disagreement
 _MOST_UNDONE = 20
 NO_SURFACE = (
     "There is no surface yet: this model gives no depth, or depth with an unknown shift, which "
-    "would bend it. Two known distances under Measure mend the latter."
+    "would bend it. For the latter, give two known distances under Measure."
 )
 
 
@@ -59,10 +59,13 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
             "Surface normals as colours",
             "Blue faces you, red faces right, green faces up (x right, y up, z towards you).",
         )
-    confidence = markup.hint("This model does not say how sure it is of its depth.")
+    confidence = markup.hint("This model predicts no confidence.")
     if prediction.has("confidence"):
         confidence = "<h2>Confidence</h2>" + markup.picture_view(
-            answer, "confidence", "Confidence in grey", "White is surest, black is least sure."
+            answer,
+            "confidence",
+            "Confidence in grey",
+            "White is the highest confidence, black the lowest.",
         )
     return Shown(
         summary=markup.summary(answer, prediction, model),
@@ -178,7 +181,7 @@ def undo(desk: Desk, visit: Visit) -> Visit:
         OptionError: If there was no change.
     """
     if not visit.past:
-        raise OptionError("there is nothing to undo: nothing was taken as known yet")
+        raise OptionError("there is nothing to undo: no known distance was given yet")
     return replace(_knowing(desk, visit, visit.past[-1]), past=visit.past[:-1])
 
 
@@ -228,7 +231,7 @@ def compared(desk: Desk, answers: Sequence[Answer]) -> list[str]:
     if found is None:
         return ["They cannot be compared: one gives no depth, or a flat one."]
     return [
-        f"They agree on what is nearer than what to {100 * (1 - found):.1f} % "
+        f"They agree on the order of depth to {100 * (1 - found):.1f} % "
         "(rank correlation of their depths; 100 % is the same order everywhere).",
         "Colours stretch each answer by itself, so they compare shapes and not sizes.",
     ]

@@ -44,7 +44,7 @@ class Choice:
         """Licence of the weights, and whether it forbids commercial use."""
         if self.card is None:
             return "the server's own"
-        forbidden = ", not for commerce" if self.card.commercial is False else ""
+        forbidden = ", non-commercial" if self.card.commercial is False else ""
         return self.card.licence + forbidden
 
 
@@ -61,7 +61,9 @@ def choices(start: str, offered: Sequence[str] | None) -> list[Choice]:
     paid = {card.name for card in replicate_cards.listed_cards()}
     for name in (start, *(offered or ())):
         if name in paid:
-            raise ModelError(f"model '{name}' is paid by the call, so the app does not offer it")
+            raise ModelError(
+                f"model '{name}' is charged for each call, so the app does not offer it"
+            )
     for name in offered or ():
         if name not in MODELS:
             raise ModelError(f"--offer has no model '{name}'; {suggest(name, MODELS)}")

@@ -100,7 +100,7 @@ class Desk:
         """
         with self._lock:
             if token not in self._answers:
-                raise InputError("this answer is not kept any more: give the photograph again")
+                raise InputError("this result was deleted: give the photograph again")
             self._used[token] = time.monotonic()
             self._answers.move_to_end(token)
             return self._answers[token]
@@ -138,7 +138,7 @@ class Desk:
             is_kept = token in self._used and token not in self._answers
         path = self.folder / token / name
         if not is_kept or path.name != name or not path.is_file():
-            raise InputError("this video is not kept any more: give it again")
+            raise InputError("this video was deleted: give it again")
         self.touch(token)
         return path
 

@@ -143,7 +143,7 @@ class Guard:
         except (ValueError, RecursionError) as error:
             raise _Refused(400, "no question") from error
         if not all(self._is_uploaded(path) for path in _paths(asked)):
-            raise _Refused(400, "a question that names something else than an upload")
+            raise _Refused(400, "the request names a file that is not an upload")
         return _again(body, receive)
 
     def _is_uploaded(self, path: str) -> bool:

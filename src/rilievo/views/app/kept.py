@@ -32,7 +32,7 @@ def kept(path: Path) -> Inference:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
-        raise InputError("this answer is not kept any more: give the photograph again") from error
+        raise InputError("this result was deleted: give the photograph again") from error
     camera = None
     if "K" in found:
         camera = Camera(K=found["K"], source=CameraSource(found["source"].item()))

@@ -21,7 +21,7 @@ _CAMERAS = {
     CameraSource.PREDICTED: "predicted by the model",
     CameraSource.MARKERS: "from printed markers",
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
-    CameraSource.ASSUMED: "assumed, since the photograph does not say",
+    CameraSource.ASSUMED: "assumed, because the photograph states none",
 }
 
 NOTHING = '<p class="hint">Give a photograph to see this.</p>'
@@ -112,7 +112,7 @@ def surface_view(answer: Answer) -> str:
     return (
         f'<iframe class="surface" src="answers/{answer.token}/surface.html" loading="lazy" '
         'title="Surface in 3-D, to turn and zoom"></iframe>'
-        f"{hint('It is thinned out for the page; the GLB and PLY under Files have every point.')}"
+        f"{hint('It has fewer points on the page; the GLB and PLY under Files have all of them.')}"
     )
 
 

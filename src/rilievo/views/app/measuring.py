@@ -15,7 +15,7 @@ from rilievo.types import CameraSource, DepthKind, DepthMap, Prediction
 
 _LENGTHS = (
     "The focal length is assumed, so lengths across the picture may be off by up to a factor of "
-    "1.45; say the camera for better ones."
+    "1.45; give the camera for better ones."
 )
 
 
@@ -140,7 +140,7 @@ def _in_ratios(relative: float, ratio: float) -> tuple[str, ...]:
     return (
         f"B is {ratio:.2f} times as deep as A.",
         f"A and B are {relative:.2f} times A's depth apart.",
-        "These are ratios: the photograph does not say how large things are. "
+        "These are ratios: the scale of the photograph is unknown. "
         "One known distance or length turns them into metres.",
     )
 
@@ -152,6 +152,6 @@ def _order(depth: DepthMap, first: Spot, second: Spot) -> tuple[str, ...]:
     name, other = ("A", "B") if nearer else ("B", "A")
     return (
         f"{name} is nearer than {other}.",
-        "This model says no more than the order: its numbers have an unknown shift, so they have "
-        "no ratios. Two known distances turn them into metres.",
+        "This model gives only the order: its depth has an unknown shift, so "
+        "ratios are unknown. Two known distances turn them into metres.",
     )

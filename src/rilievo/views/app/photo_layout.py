@@ -14,7 +14,7 @@ from rilievo.views.app.question import CameraFrom
 from rilievo.views.app.site import Site
 
 _CAMERAS = [
-    ("As the photograph says (EXIF), else assumed", CameraFrom.PHOTOGRAPH.value),
+    ("From the photograph (EXIF), else assumed", CameraFrom.PHOTOGRAPH.value),
     ("Horizontal field of view, in degrees", CameraFrom.FOV.value),
     ("Focal length, in pixels", CameraFrom.FOCAL.value),
     ("Focal length, in mm of a 35 mm camera", CameraFrom.FOCAL_35MM.value),
@@ -94,13 +94,11 @@ def chosen_column(site: Site, photo: Any, examples: list[Any], status: Any) -> G
     """Lay out the other inputs, and collect all of them."""
     model, flip = _model_choice(site, "Model (licence)")
     with gr.Accordion("Camera", open=False):
-        camera_from = gr.Radio(
-            _CAMERAS, value=_CAMERAS[0][1], label="Where the focal length comes from"
-        )
+        camera_from = gr.Radio(_CAMERAS, value=_CAMERAS[0][1], label="Source of the focal length")
         number = gr.Textbox(label="Degrees, pixels or millimetres", max_lines=1)
     with gr.Accordion("Colours", open=False):
         colour_map = gr.Dropdown(list(COLOUR_MAPS), value=COLOUR_MAPS[0], label="Colour map")
-        gr.HTML(markup.hint("Range of depths, in the unit of the answer; empty is by itself."))
+        gr.HTML(markup.hint("Range of depths, in the unit of the result; empty for automatic."))
         with gr.Row():
             near = gr.Textbox(label="Near end", max_lines=1, min_width=100)
             far = gr.Textbox(label="Far end", max_lines=1, min_width=100)

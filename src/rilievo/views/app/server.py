@@ -150,7 +150,7 @@ def _listening(options: AppOptions) -> Iterator[socket.socket]:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         raise OutputError(
-            f"--host {options.host} --port {options.port} cannot be listened at "
+            f"--host {options.host} --port {options.port} cannot be used "
             f"({reason(error)}): take another port, or 0 for a free one"
         ) from error
     with listener:

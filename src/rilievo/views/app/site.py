@@ -63,13 +63,13 @@ class Site:
             InputError: If there is none, or it is not an upload.
         """
         if given is None:
-            raise InputError("nothing was given: choose a file, drop one, or take a photograph")
+            raise InputError("no file was given: choose a file, drop one, or take a photograph")
         path = Path(given["path"] if isinstance(given, dict) else given.path)
         resolved = path.resolve()
         if path.is_symlink() or not resolved.is_relative_to(self.uploads.resolve()):
-            raise InputError("this is no uploaded file")
+            raise InputError("this is not an uploaded file")
         if not resolved.is_file():
-            raise InputError("this upload is not kept any more: give it again")
+            raise InputError("this upload was deleted: give it again")
         if resolved.stat().st_size > self.options.max_bytes:
             raise InputError(f"the file is above the limit of {self.options.max_megabytes:g} MB")
         return resolved

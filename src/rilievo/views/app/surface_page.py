@@ -39,7 +39,7 @@ def surface_page(prediction: Prediction) -> str:
     step = surface_step(depth.shape, MOST_POINTS)
     relief = pack_relief(depth.depth(), camera.K, depth.valid, step=step, cut=SaveOptions().cut)
     if relief is None:
-        raise InputError("nothing is left of the surface: no pixel has a neighbour it meets")
+        raise InputError("the surface is empty: no pixel is connected to a neighbour")
     terms = to_json(terms_of(prediction))
     scripts = map(asset, SURFACE_SCRIPTS)
     head = element(

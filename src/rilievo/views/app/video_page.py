@@ -97,7 +97,7 @@ def made_videos(
             colour_map=check_colour_map(colour_map),
             folder=site.desk.folder / token,
         )
-        yield markup.progress_view(0.0, "Looking at the video.")
+        yield markup.progress_view(0.0, "Reading the video.")
         for progress in predict_within(asked, site.options, stop):
             finished = progress.done is not None
             yield _told(token, progress)
@@ -116,7 +116,7 @@ def _told(token: str, progress: ClipProgress) -> str:
         share = "" if progress.share is None else f"{100 * progress.share:.0f} %, "
         left = "" if progress.left is None else f", about {progress.left:.0f} s left"
         return markup.progress_view(
-            progress.share, f"{share}{progress.frames // 2} frames through{left}."
+            progress.share, f"{share}{progress.frames // 2} frames done{left}."
         )
     files = [(facts.file, facts.holds) for facts in done.files]
     words = [f"{done.video.frames} frames, {len(done.video.shots)} shots."]

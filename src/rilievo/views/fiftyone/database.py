@@ -69,7 +69,7 @@ def _address(uri: str) -> str:
         port = f":{place.port}" if place.port else ""
     except ValueError:
         port = ""
-    return f"{place.hostname or 'an address that is none'}{port}"
+    return f"{place.hostname or 'an invalid address'}{port}"
 
 
 def _safe(error: Exception, uri: str) -> str:

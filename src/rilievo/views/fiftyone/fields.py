@@ -101,7 +101,7 @@ def declare(
     known: list[tuple[str, str, dict[str, Any]]] = [
         (KEY, "of the image in its dataset", text),
         ("split", "of the dataset", text),
-        ("notes", "what deserves a look, and what could not be shown", notes),
+        ("notes", "notes, and parts that could not be shown", notes),
         *((each.path, each.description, heat_map) for each in map_fields(exhibition)),
         *((path, about, text) for path, about in picture_fields(exhibition)),
         *((path, about, number) for path, about in number_fields(exhibition)),
