@@ -125,7 +125,7 @@ def _rows(part: range, photo: Path) -> Iterator[Any]:
 def _bulk(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
     from rilievo.views.fiftyone.samples import put_rows
 
-    for _ in put_rows(fiftyone, dataset, _exhibition(), _rows(part, photo)):
+    for _ in put_rows(fiftyone, dataset, _items(), _rows(part, photo)):
         pass
 
 
@@ -148,12 +148,12 @@ def _save(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
         sample.save()
 
 
-def _exhibition() -> Any:
+def _items() -> Any:
     from rilievo.evaluate.records import Summary
     from rilievo.metrics.metric import Better
     from rilievo.types import DepthKind, MadeBy
-    from rilievo.views.exhibition import Column, Exhibition, named
     from rilievo.views.images import FolderImages
+    from rilievo.views.view_items import Column, ViewItems, named
 
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version="")
     nothing: Any = None
@@ -184,7 +184,7 @@ def _exhibition() -> Any:
         )
         for name in MODELS
     ]
-    return Exhibition(
+    return ViewItems(
         name="benchmark",
         images=FolderImages(files={}),
         ids=(),

@@ -151,14 +151,14 @@ def test_a_call_that_may_have_been_paid_is_not_sent_again(service: Service) -> N
     service.next("POST /v1/predictions", Said(status=504))
     assert "HTTP 504" in refusal(service)
     service.next("POST /v1/predictions", Said(status=201, delay=3.5))
-    assert "may have been taken and paid" in refusal(service)
+    assert "may have been accepted and charged" in refusal(service)
     assert service.count("POST /v1/predictions") == 2
 
 
 def test_a_call_in_doubt_counts_as_one_that_was_agreed_to(service: Service) -> None:
     told = model(calls=1)
     service.next("POST /v1/predictions", Said(status=201, delay=3.5))
-    with pytest.raises(ModelError, match="paid"):
+    with pytest.raises(ModelError, match="charged"):
         told.predict([photo()])
     with pytest.raises(ModelError, match="and 0 agreed to"):
         told.predict([photo()])

@@ -145,9 +145,7 @@ def _photo_format(head: bytes, name: str) -> PhotoFormat:
     if isinstance(found, PhotoFormat):
         return found
     if isinstance(found, ForeignFormat):
-        raise InputError(
-            f"{name}: is {found.name}, not a photograph that we read; {found.advice}"
-        )
+        raise InputError(f"{name}: is {found.name}, not a photograph that we read; {found.advice}")
     raise InputError(
         f"{name}: its content is not a photograph in a known format; "
         "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"

@@ -170,7 +170,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
         raise SaysNothingError(
             f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
-            "writes a copy that does",
+            "writes a copy that has it",
             metadata,
         )
     kind = metadata.get("rilievo.kind")

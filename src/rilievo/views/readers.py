@@ -6,7 +6,7 @@ from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.foreign import Foreign
 from rilievo.evaluate.shown import Shown
 from rilievo.io.readback import read_prediction
-from rilievo.views.exhibition import Seen
+from rilievo.views.view_items import Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,8 +21,8 @@ from rilievo.evaluate.table import read_evaluation
 from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
 from rilievo.types import DepthKind
-from rilievo.views.exhibition import Column
 from rilievo.views.readers import ScoredReader
+from rilievo.views.view_items import Column
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from rilievo.io.outputs import save
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Camera, DepthMap, MadeBy, Photo, Prediction
 from rilievo.version import VERSION
-from rilievo.views.exhibition import Exhibit
+from rilievo.views.view_items import ViewItem
 
 _TRUTH = MadeBy(
     model="ground truth", weights_sha256="none", licence="see dataset", settings={}, version=VERSION
@@ -45,33 +45,33 @@ class _Layer:
     made_by: MadeBy
 
 
-def write_surfaces(exhibit: Exhibit, folder: Path, most: int) -> Surfaces:
+def write_surfaces(item: ViewItem, folder: Path, most: int) -> Surfaces:
     """Write depth in metres or up to scale as points in the photograph's colours.
 
     Raises:
         OutputError: If the system refuses.
     """
-    camera = exhibit.camera
+    camera = item.camera
     if camera is None:
         return Surfaces(surfaces=(), faults=("no surfaces: nobody knows the camera",))
     surfaces: list[Surface] = []
     faults: list[str] = []
-    for layer in _layers(exhibit):
-        if layer.depth.shape != exhibit.photo.shape[:2]:
+    for layer in _layers(item):
+        if layer.depth.shape != item.photo.shape[:2]:
             faults.append(f"{layer.label}: no surface: its depth has another size")
             continue
         try:
-            surfaces.append(_write(layer, exhibit, camera, folder, most))
+            surfaces.append(_write(layer, item, camera, folder, most))
         except InputError as error:
             faults.append(f"{layer.label}: no surface: {error}")
     return Surfaces(surfaces=tuple(surfaces), faults=tuple(faults))
 
 
-def _layers(exhibit: Exhibit) -> Iterator[_Layer]:
-    true = exhibit.true_depth
+def _layers(item: ViewItem) -> Iterator[_Layer]:
+    true = item.true_depth
     if true is not None and true.valid.any():
         yield _Layer(label="truth", field="truth", depth=true, made_by=_TRUTH)
-    for each in exhibit.shown:
+    for each in item.shown:
         column, seen = each.column, each.seen
         if seen is not None and seen.depth is not None:
             yield _Layer(
@@ -79,13 +79,13 @@ def _layers(exhibit: Exhibit) -> Iterator[_Layer]:
             )
 
 
-def _write(layer: _Layer, exhibit: Exhibit, camera: Camera, folder: Path, most: int) -> Surface:
+def _write(layer: _Layer, item: ViewItem, camera: Camera, folder: Path, most: int) -> Surface:
     prediction = Prediction(
         depth_or_none=layer.depth,
         camera=camera,
-        photo=Photo(pixels=exhibit.photo, camera=camera, name=exhibit.id),
+        photo=Photo(pixels=item.photo, camera=camera, name=item.id),
         made_by=layer.made_by,
     )
-    stem = folder.absolute() / exhibit.id / layer.field
+    stem = folder.absolute() / item.id / layer.field
     [path, _] = save(prediction, stem, ["ply"], SaveOptions(surface_points=most, overwrite=True))
     return Surface(label=layer.label, path=path)

@@ -29,7 +29,7 @@ def test_a_photograph_is_looked_at_from_all_sides(page: Any, tmp_path: Path):
         page.locator("#normals img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 320
     )
     view(page, "Depth")
-    assert "White is surest" in page.locator("#confidence").inner_text()
+    assert "White is the highest" in page.locator("#confidence").inner_text()
     view(page, "Surface")
     frame = page.frame_locator("iframe.surface")
     canvas = frame.locator("canvas#surface")

@@ -7,11 +7,11 @@ from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.colour import ColourRange
 from rilievo.io.facts import MEANINGS
 from rilievo.types import CameraSource, DepthKind, Prediction
+from rilievo.views.app.answers import Answer
 from rilievo.views.app.choices import Choice
-from rilievo.views.app.desk import Answer
 from rilievo.views.app.files import Offer
 from rilievo.views.app.pictures import colour_bar
-from rilievo.views.app.visit import Colours
+from rilievo.views.app.session import Colours
 
 _CAMERAS = {
     CameraSource.GIVEN: "as you gave it",

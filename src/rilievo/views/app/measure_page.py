@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from rilievo.calibration import Along
-from rilievo.views.app import acts, markup
+from rilievo.views.app import actions, markup
 from rilievo.views.app.question import read_point
+from rilievo.views.app.session import Point, Session
 from rilievo.views.app.site import Site
-from rilievo.views.app.visit import Point, Visit
 
 HOW = (
     "Click two points of the photograph, A and B, or type their column and row. "
@@ -89,50 +89,50 @@ def measuring_view() -> Measuring:
     )
 
 
-def join_measuring(site: Site, visit: Any, view: Measuring) -> None:
+def join_measuring(site: Site, session: Any, view: Measuring) -> None:
     """Connect clicks and typed points to measurements."""
 
-    def click(now: Visit, event: gr.SelectData) -> dict[Any, Any]:
+    def click(now: Session, event: gr.SelectData) -> dict[Any, Any]:
         def act() -> dict[Any, Any]:
             column, row = event.index
-            return drawn(acts.pick(now, *acts.on_photograph(site.desk, now, column, row)))
+            return drawn(actions.pick(now, *actions.on_photograph(site.store, now, column, row)))
 
         return said(act)
 
-    def type_points(now: Visit, first: str, second: str) -> dict[Any, Any]:
+    def type_points(now: Session, first: str, second: str) -> dict[Any, Any]:
         return said(lambda: drawn(replace(now, first=read_point(first), second=read_point(second))))
 
-    def drawn(now: Visit) -> dict[Any, Any]:
-        words = acts.measured(site.desk, now)
+    def drawn(now: Session) -> dict[Any, Any]:
+        words = actions.measured(site.store, now)
         return {
-            visit: now,
-            view.picture: str(acts.mark(site.desk, now, site.uploads)),
+            session: now,
+            view.picture: str(actions.mark(site.store, now, site.uploads)),
             view.first: _typed(now.first),
             view.second: _typed(now.second),
-            view.words: markup.say(*words, *acts.say_known(now, acts.held(site.desk, now))),
+            view.words: markup.say(*words, *actions.say_known(now, actions.held(site.store, now))),
         }
 
     def said(act: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
         return site.told(act, lambda line: {view.words: markup.complain(line)})
 
-    outputs = [visit, *view.points]
+    outputs = [session, *view.points]
     quick: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    view.picture.select(click, [visit], outputs, trigger_mode="multiple", **quick)
+    view.picture.select(click, [session], outputs, trigger_mode="multiple", **quick)
     for trigger in (view.measure.click, view.first.submit, view.second.submit):
-        trigger(type_points, [visit, view.first, view.second], outputs, **quick)
+        trigger(type_points, [session, view.first, view.second], outputs, **quick)
 
 
-def fresh(site: Site, now: Visit) -> dict[str, Any]:
+def fresh(site: Site, now: Session) -> dict[str, Any]:
     """Contents of the tab for a new answer, by the names of ``Measuring``."""
-    answer = acts.held(site.desk, now)
-    picture = gr.Image(value=str(acts.mark(site.desk, now, site.uploads)), visible=True)
-    depth = site.desk.prediction(answer).depth_or_none
-    words = acts.measured(site.desk, now) if depth is not None else []
+    answer = actions.held(site.store, now)
+    picture = gr.Image(value=str(actions.mark(site.store, now, site.uploads)), visible=True)
+    depth = site.store.prediction(answer).depth_or_none
+    words = actions.measured(site.store, now) if depth is not None else []
     return {
         "picture": picture,
         "first": _typed(now.first),
         "second": _typed(now.second),
-        "words": markup.say(*words, *acts.say_known(now, answer)),
+        "words": markup.say(*words, *actions.say_known(now, answer)),
     }
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.views.app import acts, markup
+from rilievo.views.app import actions, markup
+from rilievo.views.app.answers import Answer
 from rilievo.views.app.choices import open_choices
-from rilievo.views.app.desk import Answer
 from rilievo.views.app.examples import EXAMPLES, Example
 from rilievo.views.app.measure_page import LENGTH, empty, fresh, join_measuring, read_along
 from rilievo.views.app.photo_layout import (
@@ -20,8 +20,8 @@ from rilievo.views.app.photo_layout import (
     views_column,
 )
 from rilievo.views.app.question import CameraFrom, Question, read_number, read_point, safe_stem
+from rilievo.views.app.session import Session, read_colours
 from rilievo.views.app.site import Site
-from rilievo.views.app.visit import Visit, read_colours
 
 Changed = dict[Any, Any]
 """Components of the page and their new values."""
@@ -29,7 +29,7 @@ Changed = dict[Any, Any]
 
 def photo_tab(site: Site) -> None:
     """Lay out the tab and connect its events."""
-    visit = gr.State(Visit())
+    session = gr.State(Session())
     with gr.Row(elem_classes="sheet"):
         # In reading order; a wide page shows the third below the first.
         with gr.Column(elem_classes="given"):
@@ -38,22 +38,22 @@ def photo_tab(site: Site) -> None:
             views = views_column(site)
         with gr.Column(elem_classes="chosen"):
             given = chosen_column(site, photo, examples, status)
-    part = _Part(site, visit, given, views)
+    part = _Part(site, session, given, views)
     part.join_answer()
     part.join_examples()
     part.join_colours()
     part.join_known()
     part.join_compare()
-    join_measuring(site, visit, views.measuring)
+    join_measuring(site, session, views.measuring)
 
 
 class _Part:
     """Components of the tab, and their event handlers."""
 
-    def __init__(self, site: Site, visit: Any, given: Given, views: Views) -> None:
-        self.site, self.visit, self.given, self.views = site, visit, given, views
+    def __init__(self, site: Site, session: Any, given: Given, views: Views) -> None:
+        self.site, self.session, self.given, self.views = site, session, given, views
         self.outputs = [
-            *(visit, given.status, views.depth, views.surface, views.normals, views.confidence),
+            *(session, given.status, views.depth, views.surface, views.normals, views.confidence),
             *(views.files, views.pair, *views.measuring.points),
         ]
 
@@ -104,50 +104,50 @@ class _Part:
         """Redraw depth when its colours change."""
         given, views = self.given, self.views
 
-        def draw(now: Visit, *colours: Any) -> Changed:
+        def draw(now: Session, *colours: Any) -> Changed:
             def act() -> Changed:
                 new = replace(now, colours=read_colours(*colours))
                 if new.token is None:
-                    return {self.visit: new}
-                answer = acts.held(self.site.desk, new)
-                shown = acts.show(self.site.desk, answer, new.colours, "")
-                return {self.visit: new, views.depth: shown.depth, views.files: shown.files}
+                    return {self.session: new}
+                answer = actions.held(self.site.store, new)
+                shown = actions.show(self.site.store, answer, new.colours, "")
+                return {self.session: new, views.depth: shown.depth, views.files: shown.files}
 
             return self.said(act)
 
-        outputs = [self.visit, given.status, views.depth, views.files]
+        outputs = [self.session, given.status, views.depth, views.files]
         for trigger in (given.colour_map.input, given.near.submit, given.far.submit):
-            trigger(draw, [self.visit, *given.colours], outputs, api_visibility="private")
+            trigger(draw, [self.session, *given.colours], outputs, api_visibility="private")
 
     def join_known(self) -> None:
         """Convert to metres by a known distance or length; undo and forget revert it."""
         parts = self.views.measuring
 
-        def know(now: Visit, first: str, second: str, typed: str, along: str) -> Changed:
+        def know(now: Session, first: str, second: str, typed: str, along: str) -> Changed:
             def act() -> Changed:
                 # Typed points count even if Measure was not pressed; but half-typed text in B must
                 # not break a distance of A.
                 other = read_point(second) if along == LENGTH else now.second
                 seen = replace(now, first=read_point(first), second=other)
                 metres = read_number(typed, "the known distance or length")
-                return self.shown(acts.know(self.site.desk, seen, metres, read_along(along)))
+                return self.shown(actions.know(self.site.store, seen, metres, read_along(along)))
 
             return self.measured(act)
 
-        def undo(now: Visit) -> Changed:
-            return self.measured(lambda: self.shown(acts.undo(self.site.desk, now)))
+        def undo(now: Session) -> Changed:
+            return self.measured(lambda: self.shown(actions.undo(self.site.store, now)))
 
-        def forget(now: Visit) -> Changed:
-            return self.measured(lambda: self.shown(acts.know_nothing(self.site.desk, now)))
+        def forget(now: Session) -> Changed:
+            return self.measured(lambda: self.shown(actions.know_nothing(self.site.store, now)))
 
         for trigger, act, inputs in (
             (
                 parts.know.click,
                 know,
-                [self.visit, parts.first, parts.second, parts.metres, parts.along],
+                [self.session, parts.first, parts.second, parts.metres, parts.along],
             ),
-            (parts.undo.click, undo, [self.visit]),
-            (parts.forget.click, forget, [self.visit]),
+            (parts.undo.click, undo, [self.session]),
+            (parts.forget.click, forget, [self.session]),
         ):
             trigger(act, inputs, self.outputs, show_progress="hidden", api_visibility="private")
 
@@ -155,14 +155,14 @@ class _Part:
         """Predict the same photograph with a second model."""
         views = self.views
 
-        def compare(now: Visit, model: str, flip: bool) -> Changed:
+        def compare(now: Session, model: str, flip: bool) -> Changed:
             def act() -> Changed:
-                first = acts.held(self.site.desk, now)
+                first = actions.held(self.site.store, now)
                 question = replace(
                     first.question, model=self.choosable(model), flip=bool(flip), known=()
                 )
-                second = self.site.desk.ask(question)
-                words = acts.compared(self.site.desk, (first, second))
+                second = self.site.store.ask(question)
+                words = actions.compared(self.site.store, (first, second))
                 sides = [(self.named(each), each, now.colours) for each in (first, second)]
                 return {views.pair: markup.pair_view(sides, words)}
 
@@ -170,7 +170,7 @@ class _Part:
 
         views.compare.click(
             compare,
-            [self.visit, views.other, views.other_flip],
+            [self.session, views.other, views.other_flip],
             [views.pair],
             show_progress="minimal",
             api_visibility="private",
@@ -185,7 +185,7 @@ class _Part:
         camera_from: str,
         number: str | None,
         *colours: Any,
-    ) -> Visit:
+    ) -> Session:
         """Start a new session with the answer to a question."""
         if camera_from not in list(CameraFrom):
             raise OptionError(f"no camera from '{camera_from}'")
@@ -198,7 +198,7 @@ class _Part:
             camera_from=CameraFrom(camera_from),
             number=read_number(number, "the field of view or focal length"),
         )
-        return Visit(token=self.site.desk.ask(question).token, colours=drawn)
+        return Session(token=self.site.store.ask(question).token, colours=drawn)
 
     def choosable(self, model: str) -> str:
         """Check that the model may be chosen; browsers can send names that are not in the list."""
@@ -206,14 +206,14 @@ class _Part:
             raise ModelError("this model cannot be chosen here")
         return model
 
-    def shown(self, now: Visit) -> Changed:
+    def shown(self, now: Session) -> Changed:
         """Update every component that shows an answer."""
-        answer = acts.held(self.site.desk, now)
-        shown = acts.show(self.site.desk, answer, now.colours, self.named(answer))
+        answer = actions.held(self.site.store, now)
+        shown = actions.show(self.site.store, answer, now.colours, self.named(answer))
         views, measuring = self.views, fresh(self.site, now)
         parts = {getattr(views.measuring, name): value for name, value in measuring.items()}
         return {
-            self.visit: now,
+            self.session: now,
             self.given.status: shown.summary,
             views.depth: shown.depth,
             views.surface: shown.surface,
@@ -228,7 +228,7 @@ class _Part:
         """Reset every component to its initial state, and show a status."""
         views, measuring = self.views, empty()
         return {
-            self.visit: Visit(),
+            self.session: Session(),
             self.given.status: status,
             views.confidence: "",
             **dict.fromkeys((views.depth, views.surface, views.normals), markup.NOTHING),

@@ -14,8 +14,8 @@ from rilievo.errors import MissingExtraError, OutputError
 from rilievo.io.limits import reason
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.views.app.answers import AnswerStore
 from rilievo.views.app.choices import choices
-from rilievo.views.app.desk import Desk
 from rilievo.views.app.guard import Guard
 from rilievo.views.app.network import Networks
 from rilievo.views.app.options import AppOptions
@@ -53,9 +53,9 @@ def made_site(options: AppOptions) -> Iterator[Site]:
         uploads, answers = Path(folder) / "uploads", Path(folder) / "answers"
         uploads.mkdir()
         answers.mkdir()
-        desk = Desk(answers, networks, max_pixels=options.max_pixels)
+        store = AnswerStore(answers, networks, max_pixels=options.max_pixels)
         sweeper = Sweeper(
-            desk,
+            store,
             uploads,
             seconds=60 * options.keep_minutes,
             most_bytes=1e6 * options.keep_megabytes,
@@ -66,7 +66,7 @@ def made_site(options: AppOptions) -> Iterator[Site]:
             yield Site(
                 options=options,
                 listed=listed,
-                desk=desk,
+                store=store,
                 uploads=uploads,
                 pool=pool,
                 make_room=sweeper.make_room,
@@ -88,7 +88,7 @@ def application(site: Site) -> Any:
 
     options = site.options
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes.extend(answer_routes(site.desk, site.pool))
+    app.router.routes.extend(answer_routes(site.store, site.pool))
     app = gr.mount_gradio_app(
         app,
         page(site),

@@ -9,8 +9,8 @@ from typing import Any
 
 from rilievo.errors import InputError, RilievoError
 from rilievo.io.limits import printable, reason
+from rilievo.views.app.answers import AnswerStore
 from rilievo.views.app.choices import Choice
-from rilievo.views.app.desk import Desk
 from rilievo.views.app.options import AppOptions
 
 _LOG = logging.getLogger("rilievo.app")
@@ -23,7 +23,7 @@ class Site:
     Attributes:
         options: Options with the limits.
         listed: Models in the list.
-        desk: Store of answers.
+        store: Store of answers.
         uploads: The only folder whose files visitors may fetch by path.
         pool: Pool for work that takes memory. It has few threads, because each keeps some memory;
             Gradio would use forty.
@@ -32,7 +32,7 @@ class Site:
 
     options: AppOptions
     listed: Sequence[Choice]
-    desk: Desk
+    store: AnswerStore
     uploads: Path
     pool: Executor
     make_room: Callable[[], None]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.views.app.desk import Desk
+from rilievo.views.app.answers import AnswerStore
 
 _EVERY = 30.0
 
@@ -16,16 +16,18 @@ _EVERY = 30.0
 class Sweeper:
     """Cleans the folder of uploads and that of answers."""
 
-    def __init__(self, desk: Desk, uploads: Path, *, seconds: float, most_bytes: float) -> None:
+    def __init__(
+        self, store: AnswerStore, uploads: Path, *, seconds: float, most_bytes: float
+    ) -> None:
         """Start periodic cleaning, until closed.
 
         Args:
-            desk: Store of the answers.
+            store: Store of the answers.
             uploads: Folder of uploads, which are read within minutes, if at all.
             seconds: Time without use after which files are deleted [s].
             most_bytes: Most disk space for all files [bytes].
         """
-        self._desk, self._uploads = desk, uploads
+        self._desk, self._uploads = store, uploads
         self._seconds, self._most = seconds, most_bytes
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)

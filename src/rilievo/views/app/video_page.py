@@ -88,26 +88,26 @@ def made_videos(
         if model not in {choice.name for choice in open_choices(site.listed)}:
             yield markup.complain("this model cannot be chosen here")
             return
-        token = site.desk.begin_clip()
+        token = site.store.begin_clip()
         asked = ClipAsked(
             video=path,
             name=safe_stem(site.named(video)),
-            model=site.desk.networks.model(model),
+            model=site.store.networks.model(model),
             outputs=tuple(made),
             colour_map=check_colour_map(colour_map),
-            folder=site.desk.folder / token,
+            folder=site.store.folder / token,
         )
         yield markup.progress_view(0.0, "Reading the video.")
         for progress in predict_within(asked, site.options, stop):
             finished = progress.done is not None
             yield _told(token, progress)
-            site.desk.touch(token)
+            site.store.touch(token)
     except Exception as error:
         yield markup.complain(line_of(error))
     finally:
         stop.set()
         if token is not None and not finished:
-            site.desk.forget(token)
+            site.store.forget(token)
 
 
 def _told(token: str, progress: ClipProgress) -> str:

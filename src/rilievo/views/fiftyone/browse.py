@@ -11,7 +11,6 @@ from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.predicting.summary import Tally
-from rilievo.views.exhibition import Exhibition
 from rilievo.views.fiftyone.database import connected
 from rilievo.views.fiftyone.fields import arrange
 from rilievo.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
@@ -19,6 +18,7 @@ from rilievo.views.fiftyone.saved_views import save_views
 from rilievo.views.options import SourceOptions, ViewOptions
 from rilievo.views.rows import Media, Row, write_row
 from rilievo.views.targets import open_targets
+from rilievo.views.view_items import ViewItems
 
 MARK = "rilievo-view.txt"
 """File that marks a folder of media as ours."""
@@ -73,29 +73,29 @@ def fill_view(
         InputError: If the targets cannot be read, or no image can be shown.
     """
     options = options or ViewOptions()
-    exhibition = open_targets(targets, source or SourceOptions())
-    name = options.name or f"rilievo {exhibition.name}"
+    items = open_targets(targets, source or SourceOptions())
+    name = options.name or f"rilievo {items.name}"
     folder = options.output or _folder(name)
     _claim(folder)
     _check_export(options.export)
     fiftyone = connected()
     dataset = _dataset(fiftyone, name, points=options.points)
     media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
-    failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
-    with Tally(output=folder, total=len(exhibition.ids), show=show) as tally:
+    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
+    with Tally(output=folder, total=len(items.ids), show=show) as tally:
         tally.part("images")
-        rows = put_rows(fiftyone, dataset, exhibition, _rows(exhibition, media, tally, failed))
+        rows = put_rows(fiftyone, dataset, items, _rows(items, media, tally, failed))
         faults = [f"{printable(row.id)}: {fault}" for row in rows for fault in row.faults]
-    exhibition.check_shown(failed)
-    arrange(fiftyone, dataset, exhibition)
-    views = save_views(dataset, exhibition)
+    items.check_shown(failed)
+    arrange(fiftyone, dataset, items)
+    views = save_views(dataset, items)
     if options.export is not None:
         _export(fiftyone, dataset, options.export)
     return Viewed(
         name=name,
         folder=folder,
         images=len(dataset),
-        models=tuple(column.label for column in exhibition.columns),
+        models=tuple(column.label for column in items.columns),
         views=tuple(views),
         failed=tuple(failed),
         faults=tuple(faults),
@@ -107,11 +107,11 @@ def _folder(name: str) -> Path:
     return Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
-def _rows(exhibition: Exhibition, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
+def _rows(items: ViewItems, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
     """Yield a row for each image; unreadable ones are reported and counted."""
-    for id in exhibition.ids:
+    for id in items.ids:
         try:
-            row = write_row(exhibition, id, media)
+            row = write_row(items, id, media)
         except OutputError:
             raise
         except RilievoError as error:

@@ -10,7 +10,6 @@ import numpy as np
 
 from rilievo.io.colour import ColourRange, Drawn, colourise
 from rilievo.types import DepthKind, DepthMap
-from rilievo.views.exhibition import Column, Exhibition
 from rilievo.views.rows import (
     DISAGREEMENT,
     TRUE_DEPTH,
@@ -18,6 +17,7 @@ from rilievo.views.rows import (
     metric_field,
     normals_field,
 )
+from rilievo.views.view_items import Column, ViewItems
 
 KEY = "image_id"
 """Field that identifies a sample; indexed."""
@@ -46,12 +46,12 @@ class MapField:
     falling: bool
 
 
-def map_fields(exhibition: Exhibition) -> Iterator[MapField]:
+def map_fields(items: ViewItems) -> Iterator[MapField]:
     """Yield the heat-map fields of the ground truth and of all models."""
     yield MapField(
         path=TRUE_DEPTH, description="true depth; the pixel's number is mm", falling=True
     )
-    for column in exhibition.columns:
+    for column in items.columns:
         if column.kind is not None:
             yield MapField(
                 path=column.field,
@@ -60,24 +60,24 @@ def map_fields(exhibition: Exhibition) -> Iterator[MapField]:
             )
 
 
-def picture_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
+def picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     """Yield fields of pictures shown in place of the photograph, with descriptions."""
     axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
     yield TRUE_NORMALS, f"true normals; {axes}"
-    for column in exhibition.columns:
+    for column in items.columns:
         if column.normals:
             yield normals_field(column), f"{column.label}: normals; {axes}"
 
 
-def number_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
+def number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
     """Yield fields of numbers, with descriptions."""
     for name in ("fx", "fy"):
         yield name, f"focal length {name} [px]"
     for name in ("cx", "cy"):
         yield name, f"principal point {name} [px]; the centre of the top-left pixel is 0"
-    if len(exhibition.columns) > 1:
+    if len(items.columns) > 1:
         yield DISAGREEMENT, "1 - least rank correlation of two models' depth; 0 is the same order"
-    for column in exhibition.columns:
+    for column in items.columns:
         yield from metric_fields(column)
 
 
@@ -91,9 +91,7 @@ def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
         )
 
 
-def declare(
-    fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, held: AbstractSet[str]
-) -> None:
+def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: AbstractSet[str]) -> None:
     """Add the fields that rows hold and the dataset lacks, with descriptions."""
     text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
     heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
@@ -102,9 +100,9 @@ def declare(
         (KEY, "of the image in its dataset", text),
         ("split", "of the dataset", text),
         ("notes", "notes, and parts that could not be shown", notes),
-        *((each.path, each.description, heat_map) for each in map_fields(exhibition)),
-        *((path, about, text) for path, about in picture_fields(exhibition)),
-        *((path, about, number) for path, about in number_fields(exhibition)),
+        *((each.path, each.description, heat_map) for each in map_fields(items)),
+        *((path, about, text) for path, about in picture_fields(items)),
+        *((path, about, number) for path, about in number_fields(items)),
     ]
     schema = dataset.get_field_schema()
     for path, about, kind in known:
@@ -114,13 +112,13 @@ def declare(
                 dataset.add_sample_field(f"{path}.{attribute}", ftype)
 
 
-def paths_of(exhibition: Exhibition) -> frozenset[str]:
+def paths_of(items: ViewItems) -> frozenset[str]:
     """All fields that rows may hold, besides those of every row."""
     return frozenset(
         [
-            *(each.path for each in map_fields(exhibition)),
-            *(path for path, _ in picture_fields(exhibition)),
-            *(path for path, _ in number_fields(exhibition)),
+            *(each.path for each in map_fields(items)),
+            *(path for path, _ in picture_fields(items)),
+            *(path for path, _ in number_fields(items)),
         ]
     )
 
@@ -131,7 +129,7 @@ def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
 
 
-def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
+def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
     """Configure how the app shows the fields; settings of the user are kept.
 
     Every heat map has a viridis entry of its own, so that the user's fields keep their colours.
@@ -141,7 +139,7 @@ def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
         *config.media_fields,
         *(
             path
-            for path, _ in picture_fields(exhibition)
+            for path, _ in picture_fields(items)
             if path in schema and path not in config.media_fields
         ),
     ]
@@ -153,19 +151,19 @@ def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
     there = {each["path"] for each in known}
     known += [
         colour_scale(each.path, falling=each.falling)
-        for each in map_fields(exhibition)
+        for each in map_fields(items)
         if each.path in schema and each.path not in there
     ]
     scheme.colorscales = known
     config.color_scheme = scheme
     if config.active_fields is None:
-        config.active_fields = fiftyone.ActiveFields(paths=_first_look(exhibition))
+        config.active_fields = fiftyone.ActiveFields(paths=_first_look(items))
     dataset.save()
 
 
-def _first_look(exhibition: Exhibition) -> list[str]:
+def _first_look(items: ViewItems) -> list[str]:
     """Fields shown first: one heat map, since several overlap, and each leading metric."""
-    columns = exhibition.columns
+    columns = items.columns
     maps = [column.field for column in columns if column.kind is not None][:1]
     leading = [
         metric_field(column, column.summaries[0].metric) for column in columns if column.summaries

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rilievo.views.exhibition import Exhibition
 from rilievo.views.fiftyone.fields import KEY, declare, paths_of
 from rilievo.views.rows import Row, StoredMap
+from rilievo.views.view_items import ViewItems
 
 CHUNK = 256
 """Number of rows written at a time."""
@@ -22,16 +22,16 @@ PHOTO, SURFACE = "photo", "surface"
 
 
 def put_rows(
-    fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, rows: Iterable[Row]
+    fiftyone: ModuleType, dataset: Any, items: ViewItems, rows: Iterable[Row]
 ) -> Iterator[Row]:
     """Write rows to the dataset, and yield each once it is written.
 
     A sample is identified by the image's id (and its slice), so a second run updates it and does
     not add another; fields of other models are kept.
     """
-    rows, paths = iter(rows), paths_of(exhibition)
+    rows, paths = iter(rows), paths_of(items)
     while chunk := list(islice(rows, CHUNK)):
-        declare(fiftyone, dataset, exhibition, set().union(*map(_held, chunk)))
+        declare(fiftyone, dataset, items, set().union(*map(_held, chunk)))
         dataset.create_index(KEY)
         there = _there(dataset, [row.id for row in chunk])
         _add(fiftyone, dataset, [row for row in chunk if row.id not in there])

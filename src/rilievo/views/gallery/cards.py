@@ -12,8 +12,8 @@ from rilievo.io.limits import printable
 from rilievo.io.markup import Markup, element
 from rilievo.metrics.metric import Better
 from rilievo.views.disagreement import disagreement
-from rilievo.views.exhibition import Column, Exhibit, Exhibition, notes_of
 from rilievo.views.gallery.pictures import Picture, pictures_of
+from rilievo.views.view_items import Column, ViewItem, ViewItems, notes_of
 
 CAPTIONED = 3
 """Number of metrics under a picture; a click shows all."""
@@ -75,9 +75,9 @@ class Sortable:
     metric: str | None = None
 
 
-def sortables(exhibition: Exhibition) -> list[Sortable]:
+def sortables(items: ViewItems) -> list[Sortable]:
     """Every metric of every model, and the disagreement of models."""
-    pairs = [(column, each) for column in exhibition.columns for each in column.summaries]
+    pairs = [(column, each) for column in items.columns for each in column.summaries]
     found = [
         Sortable(
             key=f"m{count}",
@@ -88,7 +88,7 @@ def sortables(exhibition: Exhibition) -> list[Sortable]:
         )
         for count, (column, each) in enumerate(pairs)
     ]
-    if sum(column.kind is not None for column in exhibition.columns) > 1:
+    if sum(column.kind is not None for column in items.columns) > 1:
         found.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
     return found
 
@@ -98,46 +98,46 @@ class Cards:
     """Builder of the cards of one page.
 
     Attributes:
-        exhibition: Images and models to show.
+        items: Images and models to show.
         place: Storage of pictures.
         sortables: Quantities to sort by.
     """
 
-    exhibition: Exhibition
+    items: ViewItems
     place: Place
     sortables: Sequence[Sortable]
 
-    def card(self, exhibit: Exhibit, order: int) -> Markup:
+    def card(self, item: ViewItem, order: int) -> Markup:
         """Build the card of one image; its scores are also in ``data-`` attributes, for the script.
 
         Raises:
             OutputError: If a picture cannot be written.
         """
-        values = dict(_values(self.sortables, exhibit))
+        values = dict(_values(self.sortables, item))
         figures = [
-            _figure(exhibit, picture, self.place.address(f"{order:06}-{count}", picture.jpeg()))
-            for count, picture in enumerate(pictures_of(exhibit))
+            _figure(item, picture, self.place.address(f"{order:06}-{count}", picture.jpeg()))
+            for count, picture in enumerate(pictures_of(item))
         ]
         data = {f"data_{key}": repr(value) for key, value in values.items()}
         return element(
             "article",
-            element("h2", printable(exhibit.id)),
+            element("h2", printable(item.id)),
             element("div", *figures, class_="panels"),
-            _notes(exhibit),
-            self._details(exhibit, values),
+            _notes(item),
+            self._details(item, values),
             class_="card",
-            data_name=printable(exhibit.id),
+            data_name=printable(item.id),
             data_order=order,
             **data,
         )
 
-    def _details(self, exhibit: Exhibit, values: Mapping[str, float]) -> Markup:
-        height, width, _ = exhibit.photo.shape
+    def _details(self, item: ViewItem, values: Mapping[str, float]) -> Markup:
+        height, width, _ = item.photo.shape
         facts = [("size", f"{width} × {height} px")]
-        if self.exhibition.images.split is not None:
-            facts.append(("split", self.exhibition.images.split))
-        if exhibit.camera is not None:
-            K = exhibit.camera.K
+        if self.items.images.split is not None:
+            facts.append(("split", self.items.images.split))
+        if item.camera is not None:
+            K = item.camera.K
             facts.append(("fx, fy", f"{K[0, 0]:.1f}, {K[1, 1]:.1f} px"))
             facts.append(("cx, cy", f"{K[0, 2]:.1f}, {K[1, 2]:.1f} px"))
         held = [each for each in self.sortables if each.key in values]
@@ -148,35 +148,35 @@ class Cards:
         )
 
 
-def _values(known: Sequence[Sortable], exhibit: Exhibit) -> Iterator[tuple[str, float]]:
+def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
     for each in known:
         if each.column is not None and each.metric is not None:
-            score = each.column.scores.get(exhibit.id)
+            score = each.column.scores.get(item.id)
             if score is not None and each.metric in score.values:
                 yield each.key, float(score.values[each.metric])
         else:
-            depths = [shown.seen.depth for shown in exhibit.shown if shown.seen is not None]
+            depths = [shown.seen.depth for shown in item.shown if shown.seen is not None]
             differing = disagreement([depth for depth in depths if depth is not None])
             if differing is not None:
                 yield each.key, differing
 
 
-def _figure(exhibit: Exhibit, picture: Picture, address: str) -> Markup:
-    height, width, _ = exhibit.photo.shape
+def _figure(item: ViewItem, picture: Picture, address: str) -> Markup:
+    height, width, _ = item.photo.shape
     return element(
         "figure",
         element("figcaption", picture.title),
         element(
             "img",
             src=address,
-            alt=f"{picture.words} ({printable(exhibit.id)})",
+            alt=f"{picture.words} ({printable(item.id)})",
             width=width,
             height=height,
             loading="lazy",
             decoding="async",
         ),
         _ramp(picture),
-        _numbers(exhibit, picture.column),
+        _numbers(item, picture.column),
         data_title=picture.title,
     )
 
@@ -188,8 +188,8 @@ def _ramp(picture: Picture) -> Markup | None:
     return element("div", element("span", far), element("span", near), class_="ramp")
 
 
-def _numbers(exhibit: Exhibit, column: Column | None) -> Markup | None:
-    score = None if column is None else column.scores.get(exhibit.id)
+def _numbers(item: ViewItem, column: Column | None) -> Markup | None:
+    score = None if column is None else column.scores.get(item.id)
     if column is None or score is None:
         return None
     first = [each for each in column.summaries if each.metric in score.values][:CAPTIONED]
@@ -202,8 +202,8 @@ def _numbers(exhibit: Exhibit, column: Column | None) -> Markup | None:
     return element("p", *spans, class_="numbers")
 
 
-def _notes(exhibit: Exhibit) -> Markup | None:
-    lines = list(notes_of(exhibit))
+def _notes(item: ViewItem) -> Markup | None:
+    lines = list(notes_of(item))
     return (
         element("ul", *(element("li", line) for line in lines), class_="notes") if lines else None
     )

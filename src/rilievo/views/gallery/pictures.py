@@ -17,7 +17,7 @@ from rilievo.io.colour import ColourRange, colourise, invalid_colour, normals_pi
 from rilievo.io.jpeg import jpeg_bytes
 from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.types import DepthKind, DepthMap
-from rilievo.views.exhibition import Column, Exhibit
+from rilievo.views.view_items import Column, ViewItem
 
 _QUALITY = 85
 
@@ -47,15 +47,15 @@ class Picture:
         return jpeg_bytes(Image.fromarray(self.pixels), quality=_QUALITY)
 
 
-def pictures_of(exhibit: Exhibit) -> Iterator[Picture]:
+def pictures_of(item: ViewItem) -> Iterator[Picture]:
     """Yield all pictures of one image; metric depth is drawn on one scale, that of the truth."""
-    small = Image.fromarray(exhibit.photo).reduce(shrinkage(exhibit.photo.shape[1]))
+    small = Image.fromarray(item.photo).reduce(shrinkage(item.photo.shape[1]))
     yield Picture(title="Photograph", words="Photograph", pixels=np.asarray(small))
-    yield from _depths(exhibit)
-    truth = exhibit.truth
+    yield from _depths(item)
+    truth = item.truth
     if truth is not None and truth.normals is not None and truth.normals_valid is not None:
         yield _normals("True normals", truth.normals, truth.normals_valid)
-    for each in exhibit.shown:
+    for each in item.shown:
         if each.seen is not None and each.seen.normals is not None:
             normals = each.seen.normals
             with np.errstate(invalid="ignore"):
@@ -63,13 +63,13 @@ def pictures_of(exhibit: Exhibit) -> Iterator[Picture]:
             yield _normals(f"{each.column.label}, normals", normals, given, each.column)
 
 
-def _depths(exhibit: Exhibit) -> Iterator[Picture]:
-    true, limits = exhibit.true_depth, None
+def _depths(item: ViewItem) -> Iterator[Picture]:
+    true, limits = item.true_depth, None
     if true is not None and true.valid.any():
         small = shrunk_depth(true)
         limits = depth_limits(small)
         yield _depth("True depth", small, limits)
-    for each in exhibit.shown:
+    for each in item.shown:
         if each.seen is None or each.seen.depth is None:
             continue
         small = shrunk_depth(each.seen.depth)

@@ -9,11 +9,11 @@ from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.io.markup import Markup
 from rilievo.predicting.summary import Tally
-from rilievo.views.exhibition import Exhibition
 from rilievo.views.gallery.cards import Beside, Cards, InPage, sortables
 from rilievo.views.gallery.page import page
 from rilievo.views.options import SourceOptions
 from rilievo.views.targets import open_targets
+from rilievo.views.view_items import ViewItems
 
 MOST_IN_PAGE = 60
 """Most images of a single-file page: it has about 20 MB, which browsers handle well."""
@@ -68,57 +68,57 @@ def write_gallery(
     alone = output.suffix.lower() in _SUFFIXES
     path = output if alone else output / INDEX
     _check_ours(path, alone=alone)
-    exhibition = open_targets(targets, source or SourceOptions())
+    items = open_targets(targets, source or SourceOptions())
     if alone:
-        _check_count(exhibition, output)
+        _check_count(items, output)
     make_folder(path.parent)
     place = InPage() if alone else Beside(folder=path.parent)
-    cards = Cards(exhibition=exhibition, place=place, sortables=sortables(exhibition))
-    failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
+    cards = Cards(items=items, place=place, sortables=sortables(items))
+    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
     faults: list[str] = []
     with (
-        Tally(output=path, total=len(exhibition.ids), show=show) as tally,
+        Tally(output=path, total=len(items.ids), show=show) as tally,
         replacing(path) as part,
         # File names may not be valid Unicode.
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         tally.part("images")
-        drawn = _drawn(exhibition, cards, tally, failed, faults)
-        file.writelines(page(exhibition, drawn, cards.sortables, failed))
-        exhibition.check_shown(failed)
+        drawn = _drawn(items, cards, tally, failed, faults)
+        file.writelines(page(items, drawn, cards.sortables, failed))
+        items.check_shown(failed)
     return Reported(
         page=path,
-        images=len(exhibition.ids) + len(exhibition.absent) - len(failed),
-        models=tuple(column.label for column in exhibition.columns),
+        images=len(items.ids) + len(items.absent) - len(failed),
+        models=tuple(column.label for column in items.columns),
         failed=tuple(failed),
         faults=tuple(faults),
     )
 
 
-def _check_count(exhibition: Exhibition, output: Path) -> None:
-    if len(exhibition.ids) > MOST_IN_PAGE:
+def _check_count(items: ViewItems, output: Path) -> None:
+    if len(items.ids) > MOST_IN_PAGE:
         raise OptionError(
-            f"{len(exhibition.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
+            f"{len(items.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
             f"give a folder, -o {printable(output.with_suffix(''))}, or fewer with --limit"
         )
 
 
 def _drawn(
-    exhibition: Exhibition, cards: Cards, tally: Tally, failed: list[str], faults: list[str]
+    items: ViewItems, cards: Cards, tally: Tally, failed: list[str], faults: list[str]
 ) -> Iterator[Markup]:
-    for order, id in enumerate(exhibition.ids):
+    for order, id in enumerate(items.ids):
         try:
-            exhibit = exhibition.read(id)
+            item = items.read(id)
         except RilievoError as error:
             failed.append(f"{printable(id)}: {error}")
             tally.failed(failed[-1])
             continue
         faults += [
             f"{printable(id)}: {each.column.label}: {each.fault}"
-            for each in exhibit.shown
+            for each in item.shown
             if each.fault is not None
         ]
-        yield cards.card(exhibit, order)
+        yield cards.card(item, order)
         tally.done()
 
 

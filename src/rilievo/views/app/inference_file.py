@@ -11,7 +11,7 @@ from rilievo.types import Camera, CameraSource
 _FIELDS = ("depth", "valid", "normals", "confidence")
 
 
-def keep(inference: Inference, path: Path) -> None:
+def write_inference(inference: Inference, path: Path) -> None:
     """Write an inference."""
     arrays = {
         name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
@@ -22,7 +22,7 @@ def keep(inference: Inference, path: Path) -> None:
     np.savez(path, **arrays)
 
 
-def kept(path: Path) -> Inference:
+def read_inference(path: Path) -> Inference:
     """Read an inference.
 
     Raises:

@@ -20,7 +20,7 @@ from rilievo.io.photo import read_photo
 from rilievo.models.base import Inference
 from rilievo.predicting.metres import Metres, with_metres, with_own_depth
 from rilievo.types import Photo, Prediction
-from rilievo.views.app.kept import keep, kept
+from rilievo.views.app.inference_file import read_inference, write_inference
 from rilievo.views.app.network import Networks
 from rilievo.views.app.question import Question
 
@@ -51,7 +51,7 @@ class Answer:
     remark: str | None = None
 
 
-class Desk:
+class AnswerStore:
     """Answers questions, and stores the answers."""
 
     def __init__(self, folder: Path, networks: Networks, *, max_pixels: int) -> None:
@@ -90,7 +90,7 @@ class Desk:
         # A photograph with known facts was read without the depth stored in its file.
         photo = self.prediction(answer).photo if known else self._read(question)
         assert photo is not None, "made by a model"
-        return self._keep(question, kept(answer.folder / _SAID), photo, answer.seconds)
+        return self._keep(question, read_inference(answer.folder / _SAID), photo, answer.seconds)
 
     def answer(self, token: str) -> Answer:
         """Answer for a token, marked as used now.
@@ -117,7 +117,7 @@ class Desk:
                 return self._at_hand[answer.token]
         self.answer(answer.token)
         prediction, _ = self._finish(
-            answer, kept(answer.folder / _SAID), self._read(answer.question)
+            answer, read_inference(answer.folder / _SAID), self._read(answer.question)
         )
         return prediction
 
@@ -188,7 +188,7 @@ class Desk:
                 seconds=seconds,
                 folder=folder,
             )
-            keep(inference, folder / _SAID)
+            write_inference(inference, folder / _SAID)
             _, remark = self._finish(answer, inference, photo)
             answer = replace(answer, remark=remark)
         except BaseException:

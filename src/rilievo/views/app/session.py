@@ -59,7 +59,7 @@ def read_colours(colour_map: str, near: str | None, far: str | None) -> Colours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class Session:
     """Session state: an answer, points on it, and known facts.
 
     Attributes:

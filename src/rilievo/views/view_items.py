@@ -91,7 +91,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibit:
+class ViewItem:
     """One image with all predictions.
 
     Attributes:
@@ -118,7 +118,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibition:
+class ViewItems:
     """Images and models of a view.
 
     Attributes:
@@ -135,7 +135,7 @@ class Exhibition:
     columns: tuple[Column, ...]
     absent: Mapping[str, str]
 
-    def read(self, id: str) -> Exhibit:
+    def read(self, id: str) -> ViewItem:
         """Read one image with all its predictions.
 
         A prediction that cannot be shown is recorded as a fault; the others are shown.
@@ -148,7 +148,7 @@ class Exhibition:
         cameras = [None if truth is None else truth.camera]
         cameras += [each.seen.camera for each in shown if each.seen is not None]
         camera = next((each for each in cameras if each is not None), None)
-        return Exhibit(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
+        return ViewItem(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
 
     def check_shown(self, failed: Sequence[str]) -> None:
         """Raise an error if no image could be shown.
@@ -172,16 +172,16 @@ def _shown(column: Column, id: str) -> Shown:
         return Shown(column=column, seen=None, fault=str(error))
 
 
-def notes_of(exhibit: Exhibit) -> Iterator[str]:
+def notes_of(item: ViewItem) -> Iterator[str]:
     """Yield notes about an image: those of scores, and missing parts with the reason."""
-    for each in exhibit.shown:
-        label, score = each.column.label, each.column.scores.get(exhibit.id)
+    for each in item.shown:
+        label, score = each.column.label, each.column.scores.get(item.id)
         if each.fault is not None:
             yield f"{label}: cannot be shown: {each.fault}"
         elif each.seen is None:
             yield f"{label}: no prediction"
-        if exhibit.id in each.column.unscored:
-            yield f"{label}: no score: {each.column.unscored[exhibit.id]}"
+        if item.id in each.column.unscored:
+            yield f"{label}: no score: {each.column.unscored[item.id]}"
         yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
 
 
