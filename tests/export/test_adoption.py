@@ -118,7 +118,7 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
-        (FREE, {}, "--kind and how its pixels are normalised"),
+        (FREE, {}, "--kind and the normalisation of its pixels"),
         (FREE, SAID, "trained at with --size"),
         ([1, 3, 56, 70], {**SAID, "size": "70,70"}, r"its input is \(56, 70\), not 70 x 70"),
         ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out --multiple"),

@@ -215,7 +215,7 @@ def test_what_does_not_go_with_the_model_is_refused(
             ExportOptions(kind="affine", precision="int8", calibration=tmp_path),
             "no photograph",
         ),
-        (checkpoint("zoedepth_experts"), ExportOptions(kind="metric"), "by another"),
+        (checkpoint("zoedepth_experts"), ExportOptions(kind="metric"), "affect each other"),
     ):
         with pytest.raises(RilievoError, match=words):
             export_model(name, path, options)
