@@ -163,6 +163,7 @@ def _items() -> Any:
             field="",
             made_by=made_by,
             kind=DepthKind.METRIC,
+            shows="metric",
             normals=False,
             reader=nothing,
             summaries=tuple(
