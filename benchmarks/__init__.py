@@ -1,4 +1,4 @@
-"""How fast, how light: each benchmark sets two things side by side in one run.
+"""Benchmarks of speed and size: each compares two programs in one run.
 
 ``python -m benchmarks --help`` says how; README.md says what each of them measures.
 """

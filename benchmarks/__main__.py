@@ -41,20 +41,20 @@ BENCHMARKS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to run and how."""
+    """Benchmarks to run, and options."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Benchmarks; all of them when none is named."""
+    """Benchmarks to run; all if none is named."""
     quick: bool = False
     """Small counts, to see that everything runs; the figures mean little."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
     """Folder for the figures as JSON, one file a benchmark; not written when not given."""
     weights: Annotated[Path, tyro.conf.arg(aliases=("-m",), metavar="FILE.onnx")] = SHIPPED
-    """The network to measure; by default the one inside the package."""
+    """Network to measure; by default the one inside the package."""
 
 
 def main() -> int:
-    """Run what was named; returns the exit code."""
+    """Run the named benchmarks and return the exit code."""
     given = tyro.cli(Arguments, prog="python -m benchmarks", description=_help())
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown or not given.weights.is_file():
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _run(name: str, given: Arguments) -> bool:
-    """Run one benchmark in a folder of its own; whether it got to its end."""
+    """Run one benchmark in a folder of its own; returns whether it finished."""
     machine = this_machine()
     with tempfile.TemporaryDirectory(prefix="rilievo-benchmark-") as work:
         settings = Settings(quick=given.quick, work=Path(work), weights=given.weights.resolve())

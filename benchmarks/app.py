@@ -46,7 +46,7 @@ def run(settings: Settings) -> Report:
     with _server() as (address, pid), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         paints = [_first_paint(browser, address) for _ in range(settings.count(5, quick=2))]
-        # Every thread that works keeps a little memory, so all of them have worked once before.
+        # Every thread keeps some memory, so all of them have to have worked once before.
         _people(browser, address, photo, WARM_UP)
         _at_once(browser, address, photo)
         before = _megabytes(pid)
@@ -138,7 +138,7 @@ def _first_paint(browser: Any, address: str) -> float:
 
 
 def _given(browser: Any, address: str, photo: Path) -> Any:
-    """A page whose photograph is uploaded and answered once."""
+    """Open a page, upload the photograph, and wait for its first answer."""
     page = _opened(browser, address)
     page.set_input_files("#photo input[type=file]", str(photo))
     page.wait_for_function(_SHOWN, arg="")

@@ -13,7 +13,7 @@ HEIGHT, WIDTH, RATE = 480, 640, 30
 
 
 def make_clip(photo: Path, clip: Path, frames: int) -> Path:
-    """Write a clip of so many frames, by a process of its own."""
+    """Write a clip with this many frames, in a separate process."""
     answer_of("clips", photo, clip, str(frames))
     return clip
 
@@ -30,7 +30,7 @@ def _main(photo: Path, clip: Path, frames: int) -> None:
         stream = container.add_stream("mpeg4", rate=RATE)
         stream.width, stream.height = WIDTH, HEIGHT
         for index in range(frames):
-            # Back and forth: a clip of any length shows the same.
+            # Back and forth, so that clips of any length show the same.
             turn = 0.5 + 0.5 * np.sin(2 * np.pi * index / (4 * RATE))
             top, left = (round(length * turn) for length in room)
             pixels = picture[top : top + HEIGHT, left : left + WIDTH]

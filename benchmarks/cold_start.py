@@ -1,4 +1,4 @@
-"""From the command to the written picture: the whole process, one photograph."""
+"""Time from the command to the written picture: the whole process, for one photograph."""
 
 import shutil
 import sys

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 SIDE = 518
-"""Of what the network sees [px]."""
+"""Side of the network's input [px]."""
 _PATCH = 14
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -96,7 +96,7 @@ def _to_onnx(path: Path) -> None:
             return self.network((pixels - self.mean) / self.deviation).predicted_depth
 
     with warnings.catch_warnings():
-        # The exporter that traces is called old, but what it writes runs faster by a third.
+        # The tracing exporter is older, but its files run a third faster.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Wrapped(),

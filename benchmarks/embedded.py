@@ -19,20 +19,20 @@ from benchmarks.settings import SHIPPED, Settings
 
 EMBEDDED = ("rilievo/small", "rilievo/small-int8", "rilievo/tiny")
 MOST = {"rilievo/small": 30.0, "rilievo/tiny": 10.0}
-"""Milliseconds that the network alone was promised to take at most."""
+"""Most milliseconds that the network alone may take."""
 THREADS = 2
 HEIGHT, WIDTH = 480, 640
-"""Of the photograph."""
+"""Size of the photograph [px]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """What one model takes for one photograph.
+    """Times of one model for one photograph.
 
     Attributes:
-        name: Of the model.
-        size: (height, width) at which its network sees the photograph [px].
-        megabytes: Of the file.
+        name: Name of the model.
+        size: Size (height, width) of the network's input [px].
+        megabytes: Size of the file.
         network: The network alone, its input prepared [ms].
         predict: ``rilievo.predict`` from the JPEG file to depth and normals of its size [ms].
     """
@@ -88,7 +88,7 @@ def _bar(times: Times) -> Bar:
 
 
 def _measure(names: Sequence[str], path: Path, rounds: int) -> list[Times]:
-    """Every model in turns; the models are those installed, and others by their files."""
+    """Measure every model in turns: installed ones by name, others by file."""
     import rilievo
     from rilievo.models.onnx import OnnxModel
 
@@ -107,7 +107,7 @@ def _measure(names: Sequence[str], path: Path, rounds: int) -> list[Times]:
     def predict(model: OnnxModel) -> Callable[[], float]:
         return lambda: _milliseconds(lambda: rilievo.predict(path, model=model))
 
-    # By number: two files may say the same name of themselves.
+    # By index, because two files may have the same name.
     alone = in_turns({str(k): network(each) for k, each in enumerate(models)}, rounds=rounds)
     whole = in_turns({str(k): predict(each) for k, each in enumerate(models)}, rounds=rounds)
     return [

@@ -1,4 +1,4 @@
-"""What runs the embedded network: ONNX Runtime against OpenVINO."""
+"""Engines for the embedded network: ONNX Runtime against OpenVINO."""
 
 import json
 import sys
@@ -93,7 +93,7 @@ def _normals_difference(
     one, other = (
         each.astype(np.float64) / np.linalg.norm(each, axis=0) for each in (reference, normals)
     )
-    # By the chord: the cosine of a small angle says nothing of it.
+    # By the chord, because the cosine of a small angle is not accurate.
     chord = np.linalg.norm(one - other, axis=0)
     return f"{np.degrees(2 * np.arcsin(np.minimum(chord / 2, 1))).max():.1e}"
 

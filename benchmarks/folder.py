@@ -28,7 +28,7 @@ class _Found:
 
     @property
     def share(self) -> float:
-        """Of the bare network's speed."""
+        """Share of the bare network's speed."""
         return self.pipeline.median / self.network.median
 
     @property

@@ -41,7 +41,7 @@ LEAST_COLD_RATIO, MOST_MEMORY, MOST_DIFFERENCE = 6.0, 0.5, 1e-4
 
 
 def run(settings: Settings) -> Report:
-    # Every process of this benchmark finds the files that the first of them converts.
+    # All processes of this benchmark use the files that the first of them converts.
     os.environ["RILIEVO_CACHE"] = str(settings.folder("cache"))
     folder = settings.work / "photographs"
     photos = make_photographs(folder, settings.count(20, quick=4))
@@ -96,7 +96,7 @@ def _rates(
 
 
 def _processes(model: Path, photo: Path, settings: Settings) -> Mapping[str, Callable[[], Cost]]:
-    """What whole processes cost."""
+    """Costs of whole processes."""
     script = ROOT / "benchmarks" / "transformers_depth.py"
     output = settings.work / "cold"
 
@@ -221,7 +221,7 @@ def _export(model: str, folder: str, file: str) -> str:
 
 
 def _difference(model: str, path: str, engine: str) -> float:
-    """Of depth at the network's size, the largest, as a share of the range."""
+    """Largest difference of depth at the network's size, as a share of the range."""
     import torch
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 

@@ -1,4 +1,4 @@
-"""Which frameworks a command of rilievo loads; a process of its own.
+"""Frameworks that a command of rilievo loads; run as a separate process.
 
 Usage: python -m benchmarks.imports ARGUMENT...
 """

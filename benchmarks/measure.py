@@ -1,4 +1,4 @@
-"""What a process costs, and how costs are compared: in turns, so that noise meets all alike."""
+"""Costs of processes, measured in turns, so that noise affects all of them alike."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
-"""Of the repository."""
+"""Root of the repository."""
 
 # What users do not have set, and what would put the network into a comparison.
 _UNSET = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
@@ -23,12 +23,12 @@ Answer = TypeVar("Answer")
 
 
 class BenchmarkError(Exception):
-    """A process that was to be measured failed, or its figures mean nothing."""
+    """A measured process failed, or its figures are not valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one process took, from its start until it was gone, its own children included.
+    """Cost of one process with its children, from start to end.
 
     Attributes:
         wall: Time on the clock [s].
@@ -45,7 +45,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Of repeated measurements."""
+    """Summary of repeated measurements."""
 
     median: float
     least: float
@@ -57,12 +57,12 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where and when it was measured.
+    """Machine and load of the measurement.
 
     Attributes:
-        processor: Its name.
-        cores: That this process may use.
-        python: Version.
+        processor: Name of the processor.
+        cores: Number of cores that this process may use.
+        python: Version of Python.
         load: Processes that wanted to run, mean of the last minute; above 0.5 or so, the times
             measured are too long.
     """
@@ -80,7 +80,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The machine as it is now."""
+    """Describe the machine and its present load."""
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)),
@@ -100,8 +100,8 @@ def in_turns(
     """Measure A, B, A, B, ...: what disturbs the machine for a while disturbs both.
 
     Args:
-        sides: What to measure, by name.
-        rounds: Measurements of each.
+        sides: Functions that measure, by name.
+        rounds: Number of measurements of each.
         warm_up: Whether each runs once before, unmeasured, to fill the caches of the system.
     """
     if warm_up:
@@ -145,10 +145,10 @@ def cost_of(command: Sequence[str | Path]) -> Cost:
 
 
 def peak_of(cost: Cost) -> float:
-    """Its peak of memory [MB].
+    """Peak memory [MB].
 
     Raises:
-        BenchmarkError: If it is hidden.
+        BenchmarkError: If it is not known.
     """
     if cost.peak is None:
         raise BenchmarkError("a peak of memory is hidden by that of the measuring process")
@@ -171,7 +171,7 @@ def answer_of(module: str, *arguments: str | Path) -> Any:
 
 
 def rilievo_command(*arguments: str | Path) -> list[str | Path]:
-    """The command as a user types it, of the environment that runs this."""
+    """Command line of the installed ``rilievo``, as a user types it."""
     return [Path(sys.executable).with_name("rilievo"), *arguments]
 
 

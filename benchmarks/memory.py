@@ -10,14 +10,15 @@ from benchmarks.report import Bar, Report, Table
 from benchmarks.settings import Settings
 
 SAME = 1.1
-"""Peaks that differ by less are the same: they differ by half of it from run to run, and the
-longer a run, the likelier all its threads hold most at the same moment."""
+"""Ratio below which peaks count as equal: they differ by half of that from run to run, and in
+longer runs it is more likely that all threads hold most at the same moment.
+"""
 LARGE_SIDE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """One run: what it was given, in words, and what it took."""
+    """One run: a description of its inputs, and its cost."""
 
     name: str
     cost: Cost

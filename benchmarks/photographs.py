@@ -12,18 +12,18 @@ from benchmarks.measure import answer_of
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle_left")
 SIDE = 768
-"""Of a photograph, unless something else is said [px]."""
+"""Side of a photograph unless stated otherwise [px]."""
 QUALITY = 92
-"""Of the JPEG files."""
+"""Quality of the JPEG files."""
 
 
 def make_photographs(folder: Path, count: int, side: int = SIDE) -> list[Path]:
-    """Put some photographs into a folder, by a process of its own.
+    """Put photographs into a folder, in a separate process.
 
-    There are ``len(NAMES)`` of them; the others are the same files under further names.
+    ``len(NAMES)`` of them are different; the others are the same files under other names.
 
     Returns:
-        Their paths, in the order of a folder run.
+        Paths, in the order of a folder run.
     """
     return [Path(path) for path in answer_of("photographs", folder, str(count), str(side))]
 

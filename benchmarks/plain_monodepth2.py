@@ -46,7 +46,7 @@ class PlainConv(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """The same and an ELU."""
+    """Reflection padding, convolution and ELU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def warped(source: Tensor, depth: Tensor, K: Tensor, T: Tensor) -> Tensor:
 
 
 def smoothness(disparity: Tensor, image: Tensor) -> Tensor:
-    """Edge-aware, of the disparity over its mean."""
+    """Edge-aware smoothness of the disparity divided by its mean."""
     disparity = disparity / (disparity.mean(2, True).mean(3, True) + 1e-7)
     across = (disparity[:, :, :, :-1] - disparity[:, :, :, 1:]).abs()
     down = (disparity[:, :, :-1, :] - disparity[:, :, 1:, :]).abs()

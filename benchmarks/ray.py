@@ -42,7 +42,7 @@ class _Course:
 
     Attributes:
         rate: Photographs a second, from the end of the first task to the end of the last.
-        start: Until the end of the first task [s]: processes, cluster and model.
+        start: Time until the end of the first task [s]: processes, cluster and model.
         memory: Resident [MB] of this process and of the largest worker, at each tenth of the run.
     """
 
@@ -124,7 +124,7 @@ def _make_small(folder: Path, count: int) -> None:
 
 
 def _save_means(path: Path) -> Path:
-    """A network that is no work: its depth is the mean of the colours, and 1."""
+    """A network that does no work: its depth is the mean of the colours, plus 1."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -145,7 +145,7 @@ def _save_means(path: Path) -> Path:
 
 
 def _growth(course: _Course) -> float:
-    """Of this process and the largest worker together, from a tenth of the run to its end."""
+    """Growth of this process and the largest worker together, after a tenth of the run."""
     totals = [ours + theirs for _, ours, theirs in course.memory]
     return totals[-1] / totals[0]
 
@@ -181,7 +181,7 @@ def _measure(mode: str, weights: Path, folder: Path, output: Path) -> _Course:
 
 
 def _workers() -> list[int]:
-    """Processes below this one that hold a model."""
+    """Processes below this one that have loaded a model."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():

@@ -1,4 +1,4 @@
-"""What a benchmark found, as Markdown for people and as JSON."""
+"""Results of a benchmark, as Markdown and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from benchmarks.measure import Machine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """What was promised, and whether it holds.
+    """A promise and its measurement.
 
     Attributes:
-        promise: In words, with its number and unit.
-        measured: In words.
+        promise: The promise, with its number and unit.
+        measured: The measured value.
         kept: Whether it holds.
     """
 
@@ -33,13 +33,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a benchmark found.
+    """Results of a benchmark.
 
     Attributes:
-        name: Of the benchmark.
-        about: What was measured, and how, in a sentence or two.
+        name: Name of the benchmark.
+        about: Description of what was measured, and how, in a sentence or two.
         tables: The figures.
-        bars: What was promised of them.
+        bars: Promises about them.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Report:
 
 
 def to_markdown(report: Report, machine: Machine, *, quick: bool) -> str:
-    """A section of a Markdown page."""
+    """Format a section of a Markdown page."""
     parts = [f"## {report.name}", report.about, f"Measured on {machine}."]
     if quick:
         parts.append("**A quick run, to see that everything works: the figures mean little.**")
@@ -62,7 +62,7 @@ def to_markdown(report: Report, machine: Machine, *, quick: bool) -> str:
 
 
 def write_json(report: Report, machine: Machine, path: Path, *, quick: bool) -> None:
-    """The same for programs."""
+    """Write the results as JSON."""
     data = {"quick": quick, "machine": asdict(machine), **asdict(report)}
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 

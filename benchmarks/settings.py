@@ -1,4 +1,4 @@
-"""What every benchmark is told."""
+"""Settings of all benchmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,11 @@ SHIPPED = ROOT / "src" / "rilievo" / "models" / "default" / "small.onnx"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What every benchmark is told.
+    """Settings of all benchmarks.
 
     Attributes:
         quick: Small counts, to see that everything runs; the figures mean little.
-        work: A folder for whatever is made on the way; gone at the end.
+        work: Folder for temporary files; removed at the end.
         weights: The ONNX file that is measured.
     """
 
@@ -25,15 +25,15 @@ class Settings:
 
     @property
     def model_options(self) -> list[str | Path]:
-        """For ``rilievo predict``: nothing where it takes these weights by itself."""
+        """Options of ``rilievo predict`` for these weights; empty if they are its default."""
         return [] if self.weights == SHIPPED else ["--model", self.weights]
 
     def count(self, usual: int, *, quick: int) -> int:
-        """How many to do."""
+        """Number of repetitions."""
         return quick if self.quick else usual
 
     def folder(self, name: str) -> Path:
-        """An empty folder under ``work``."""
+        """Create an empty folder below ``work``."""
         path = self.work / name
         path.mkdir(parents=True)
         return path

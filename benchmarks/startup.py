@@ -1,4 +1,4 @@
-"""What it takes before any work begins, and that none of it loads a framework."""
+"""Start-up time before any work, and a check that no framework is loaded."""
 
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Price of results that outlast a power cut: ``predict`` with and without ``fsync``."""
+"""Cost of results that survive a power cut: ``predict`` with and without ``fsync``."""
 
 import json
 import os

@@ -85,7 +85,7 @@ def _plain(views: Views) -> Callable[[], float]:
 
 
 def _ours(views: Views, side: str) -> Callable[[], float]:
-    """With the published program's numbers: its points behind the camera too."""
+    """Our loss with the published program's options: points behind the camera are included."""
     layout = torch.channels_last
     networks = _networks().to(memory_format=layout)
     target = views.target_seen.to(memory_format=layout)

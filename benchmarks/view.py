@@ -125,12 +125,12 @@ def _rows(part: range, photo: Path) -> Iterator[Any]:
 def _bulk(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
     from rilievo.views.fiftyone.samples import put_rows
 
-    for _ in put_rows(fiftyone, dataset, _exhibition(), _rows(part, photo)):
+    for _ in put_rows(fiftyone, dataset, _items(), _rows(part, photo)):
         pass
 
 
 def _save(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
-    """As the tutorials do it; those that are there are met in their order."""
+    """Save as the tutorials do; existing samples are matched in order."""
     there = iter(dataset[part.start : part.stop]) if len(dataset) > part.start else None
     for row in _rows(part, photo):
         if there is None:
@@ -148,12 +148,12 @@ def _save(fiftyone: Any, dataset: Any, part: range, photo: Path) -> None:
         sample.save()
 
 
-def _exhibition() -> Any:
+def _items() -> Any:
     from rilievo.evaluate.records import Summary
     from rilievo.metrics.metric import Better
     from rilievo.types import DepthKind, MadeBy
-    from rilievo.views.exhibition import Column, Exhibition, named
     from rilievo.views.images import FolderImages
+    from rilievo.views.view_items import Column, ViewItems, named
 
     made_by = MadeBy(model="", weights_sha256="", licence="", settings={}, version="")
     nothing: Any = None
@@ -163,6 +163,7 @@ def _exhibition() -> Any:
             field="",
             made_by=made_by,
             kind=DepthKind.METRIC,
+            shows="metric",
             normals=False,
             reader=nothing,
             summaries=tuple(
@@ -184,7 +185,7 @@ def _exhibition() -> Any:
         )
         for name in MODELS
     ]
-    return Exhibition(
+    return ViewItems(
         name="benchmark",
         images=FolderImages(files={}),
         ids=(),

@@ -1,4 +1,4 @@
-"""Near views: rooms seen over furniture that is cut by the border of the picture.
+"""Close views: rooms seen over furniture that is cut by the border of the picture.
 
 The camera looks down by up to 60°, is at table height, or is near the floor like a robot's.
 """
@@ -17,7 +17,7 @@ from scenes.stage import Stage
 from scenes.venue import Approach, Standpoint, Venue
 
 CLEAR = 0.25
-"""Least height [m] of a camera above the furniture that it is over."""
+"""Least height of a camera above the furniture below it [m]."""
 
 
 def near_view(stage: Stage) -> Venue:
@@ -27,7 +27,7 @@ def near_view(stage: Stage) -> Venue:
     x, y = dice.uniform(-0.5, 0.5) * (width - 0.6), dice.uniform(-0.5, 0.5) * (length - 0.6)
     eye, pitch = eye_and_pitch(dice, height)
     yaw = math.atan2(-y, -x) + dice.normalvariate(0.0, 0.7)
-    # In this frame +y points ahead of the camera.
+    # The y axis of this frame points ahead of the camera.
     with stage.frame((x, y, 0.0), yaw - math.pi / 2):
         stage.claim((0.0, 0.7, 0.0), 1.0)
         if dice.chance(0.75):
@@ -55,7 +55,7 @@ def eye_and_pitch(dice: Dice, ceiling: float) -> tuple[float, float]:
 
 
 def put_ahead(stage: Stage, eye: float) -> None:
-    """Large furniture ahead of a camera at height ``eye`` [m], which may be over its edge."""
+    """Put large furniture ahead of a camera at height ``eye`` [m], which may be over its edge."""
     dice = stage.dice
     kind, wide = dice.randrange(8), dice.uniform(1.0, 2.6)
     deep = dice.uniform(0.55, 1.0)
@@ -87,7 +87,7 @@ def put_ahead(stage: Stage, eye: float) -> None:
 
 
 def put_aside(stage: Stage) -> None:
-    """Furniture to the left or right, near enough to be cut by the border."""
+    """Put furniture to the left or right, near enough to be cut by the border."""
     dice = stage.dice
     at = (dice.sign() * dice.uniform(0.25, 1.0), dice.uniform(0.45, 1.8), 0.0)
     kind = dice.randrange(9)
@@ -107,7 +107,7 @@ def put_aside(stage: Stage) -> None:
 
 
 def door_leaf(stage: Stage) -> None:
-    """An open door, hung at one side of its frame."""
+    """Put an open door at one side of its frame."""
     dice = stage.dice
     wide, tall, board = dice.uniform(0.65, 0.95), dice.uniform(1.95, 2.1), furniture.timber(stage)
     stage.box((wide / 2, 0.0, tall / 2 + 0.01), (wide, 0.04, tall), board)

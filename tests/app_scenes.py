@@ -9,7 +9,7 @@ from PIL import Image
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind, Photo
-from rilievo.views.app.desk import Desk
+from rilievo.views.app.answers import AnswerStore
 from rilievo.views.app.network import Networks
 
 HEIGHT, WIDTH = 48, 64
@@ -76,6 +76,6 @@ def write_scene(path: Path, *, focal_35mm: int | None = None) -> Path:
     return path
 
 
-def make_desk(folder: Path, model: Model, *, limit: float = 20.0) -> Desk:
-    """A desk at which one model answers, whatever its name."""
-    return Desk(folder, Networks(lambda _: model, limit=limit), max_pixels=1_000_000)
+def make_store(folder: Path, model: Model, *, limit: float = 20.0) -> AnswerStore:
+    """A store whose questions one model answers, whatever its name."""
+    return AnswerStore(folder, Networks(lambda _: model, limit=limit), max_pixels=1_000_000)

@@ -37,7 +37,7 @@ class Served(NamedTuple):
 
 
 def lacking() -> str | None:
-    """Why no browser can look at the app here; None where one can."""
+    """Reason why no browser can test the app here; None if one can."""
     for package in ("gradio", "playwright"):
         if find_spec(package) is None:
             return f"{package} is not installed"

@@ -1,4 +1,4 @@
-"""What a visitor of the app does, as Playwright does it."""
+"""Actions of a visitor of the app, performed by Playwright."""
 
 from pathlib import Path
 from typing import Any

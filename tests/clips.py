@@ -15,11 +15,11 @@ _STEP = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """What a clip is like.
+    """Description of a clip.
 
     Attributes:
         pictures: RGB frames; by default 30, told apart by ``number_of``.
-        ticks: Of each frame, in units of ``time_base``; by default one after the other.
+        ticks: Time of each frame, in units of ``time_base``; by default one after the other.
         sound: Codec of a tone, or None.
         turned: Degrees counter-clockwise that a player has to turn the stored frames.
         mirrored: Whether a player has to mirror them as well.
@@ -49,7 +49,7 @@ def numbered(count: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
 
 
 def number_of(pixels: np.ndarray) -> int:
-    """Which of the ``numbered`` frames this is."""
+    """Number of a frame among the ``numbered`` frames."""
     height, width = pixels.shape[:2]
     middle = pixels[height // 2 - 8 : height // 2 + 8, width // 2 - 8 : width // 2 + 8]
     return round((float(middle.mean()) - 20) / _STEP)

@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""Shared fixtures of the tests."""
 
 import os
 import re

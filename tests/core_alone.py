@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def core_distributions() -> set[str]:
-    """What pyproject.toml asks for without any extra, and what those ask for in their turn."""
+    """Requirements in pyproject.toml without extras, and their requirements in turn."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found: set[str] = set()
     waiting = [Requirement(line) for line in project["dependencies"]]

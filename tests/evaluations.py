@@ -100,7 +100,7 @@ def evaluation(
 
 
 def summary(metric: tuple[str, str, str, Better], values: np.ndarray) -> Summary:
-    """Of one metric, with an interval of one standard error twice to either side."""
+    """Summary of one metric, with an interval of one standard error twice to either side."""
     name, label, unit, better = metric
     mean = float(values.mean())
     reach = 2 * float(values.std()) / len(values) ** 0.5

@@ -17,7 +17,7 @@ def texture(seed: int, shape: tuple[int, int] = (400, 900)) -> np.ndarray:
 
 
 def view(x: float, *, seed: int = 0, shape: tuple[int, int] = SHAPE) -> np.ndarray:
-    """What is seen ``x`` px of the backdrop's motion to the right; the wall moves twice as far."""
+    """Frame after ``x`` px of the backdrop's motion to the right; the wall moves twice as far."""
     height, width = shape
     backdrop, wall = texture(seed), texture(seed + 1000)
     at, near = round(x), round(2 * x)

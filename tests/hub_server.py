@@ -21,11 +21,11 @@ def commit_of(number: int) -> str:
 
 @dataclass(kw_only=True)
 class Hub:
-    """What the server has and how it behaves; tests change it while it runs.
+    """Contents and behaviour of the server; tests change them while it runs.
 
     Attributes:
         files: Content of each file of the repository.
-        commit: What its main branch is.
+        commit: Commit of its main branch.
         fault: None, "500", "401", "gated", "truncated", "slow" or "html"; of the files, and of
             the interface where ``fault_everywhere``.
         asked: Method and path of every request.

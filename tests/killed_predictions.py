@@ -11,7 +11,7 @@ from rilievo.predicting.inputs import Job
 
 
 class KilledPredictWork(PredictWork):
-    """As its parent, but the first process to have done a photograph of a task is killed."""
+    """The parent's work, but the first process that finishes a photograph of a task is killed."""
 
     def open(self) -> "KilledPredictHand":  # pyright: ignore[reportIncompatibleMethodOverride]
         hand = PredictWork.open(self)

@@ -16,7 +16,7 @@ LOADER = "toy_dataset:Toy"
 
 
 def true_depth(seed: int) -> np.ndarray:
-    """What ``write_toy`` writes, worked out again: 1 to 4 m, one metre farther each image."""
+    """Depth that ``write_toy`` writes, computed again: 1 to 4 m, one metre farther each image."""
     rows = [4 + seed - 3 * row / 47 for row in range(48)]
     return np.repeat(np.array(rows, np.float32)[:, None], 64, axis=1)
 

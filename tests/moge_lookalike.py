@@ -8,9 +8,9 @@ import onnx
 from onnx import TensorProto, helper
 
 FOCAL = 0.9
-"""Of half the diagonal: what the fit must find."""
+"""Focal length over half the diagonal, which the fit has to find."""
 SHIFT = 0.4
-"""What is missing in the z of the points."""
+"""Shift that is missing in the z of the points."""
 SCALE = 2.5
 
 
@@ -23,7 +23,7 @@ def write_moge(path: Path, *, names: Mapping[str, str] | None = None, normals: b
     """Write the graph: z = 1 + red, valid where green is above a half, normals to the camera.
 
     Args:
-        path: Where to write.
+        path: Path to write to.
         names: Other names of outputs.
         normals: Whether it has normals.
     """

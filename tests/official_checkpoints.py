@@ -172,7 +172,7 @@ def plain_features(state: State, name: str, image: Tensor) -> list[Tensor]:
 def plain_disparities(
     encoder: State, depth: State, image: Tensor, *, name: str, scales: tuple[int, ...]
 ) -> dict[int, Tensor]:
-    """What the depth network's heads say, by scale."""
+    """Output of the depth network's heads, by scale."""
 
     def reflected(x: Tensor, at: str) -> Tensor:
         padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
@@ -192,7 +192,7 @@ def plain_disparities(
 
 
 def plain_motion(pose: State, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """What a pose decoder says of the coarsest map of each frame, or of both frames."""
+    """Output of a pose decoder for the coarsest map of each frame, or of both frames."""
 
     def step(x: Tensor, index: int, padding: int) -> Tensor:
         return F.conv2d(x, pose[f"net.{index}.weight"], pose[f"net.{index}.bias"], 1, padding)
@@ -204,7 +204,7 @@ def plain_motion(pose: State, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def plain_cnn_motion(pose: State, frames: Tensor) -> tuple[Tensor, Tensor]:
-    """What PoseCNN says of two frames behind each other."""
+    """Output of PoseCNN for two concatenated frames."""
     x = frames
     for index in range(7):
         weight = pose[f"net.{index}.weight"]

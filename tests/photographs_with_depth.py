@@ -119,7 +119,7 @@ def dynamic(
     """A JPEG file with Dynamic Depth: its map follows the picture, then some other items.
 
     Args:
-        unit: What it says of its numbers.
+        unit: Unit that the file states.
         cut: Bytes that the file is short of.
         too_much: Bytes that the last item says to have more than there are.
         confidence: Another item, of the map's size.
@@ -185,7 +185,7 @@ def apple_xmp(
     *,
     named: bool = True,
 ) -> bytes:
-    """What describes a map of ``kind``: by name, or by the format of its numbers alone."""
+    """Description of a map of ``kind``: by name, or by its number format alone."""
     native = {"disparity": b"hdis", "depth": b"hdep"}[kind]
     values = {
         "apdi:IntMinValue": 0,

@@ -98,7 +98,7 @@ def _residual(state: State, name: str, x: Tensor) -> Tensor:
 
 
 def plain_scale_invariant(predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:
-    """Over all valid pixels of the batch, one pixel after the other."""
+    """Loss over all valid pixels of the batch, one pixel after the other."""
     terms = [
         torch.log(p + 0.001) - math.log(t + 0.001)
         for p, t, v in zip(

@@ -1,4 +1,4 @@
-"""What tests of probes share: a small dataset, small backbones, runs of a few steps."""
+"""Shared fixtures of tests of probes: a small dataset, small backbones, runs of a few steps."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ class Small(OwnBackbone):
 
 
 class Broken(Small):
-    """Its second layer is NaN."""
+    """A backbone whose second layer is NaN."""
 
     def maps(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         first, second = super().maps(pixels)
@@ -59,7 +59,7 @@ class Greedy(Small):
 
 
 class Heavy(Small):
-    """So many channels that no memory holds a probe of them."""
+    """A backbone with so many channels that no memory holds a probe of them."""
 
     available: ClassVar[tuple[Layer, ...]] = (Layer(channels=10**13, stride=8),)
 

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 WEIGHTS = np.array([0.5, 0.3, 0.1], np.float32)
-"""Of red, green and blue in every weighted sum."""
+"""Weights of red, green and blue in every weighted sum."""
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 MEAN_255, STD_255 = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
 
@@ -35,7 +35,7 @@ def at_centres(field: np.ndarray) -> np.ndarray:
 
 
 def weighted(colours: np.ndarray) -> np.ndarray:
-    """What the graphs sum up: colours (..., 3) as they get them."""
+    """Weighted sum that the graphs compute, of colours (..., 3) as they receive them."""
     return colours @ WEIGHTS.astype(np.float64)
 
 
@@ -88,9 +88,9 @@ def write_inverse_depth(
     """Depth Anything V2's signature; with ``side`` that of MiDaS: a fixed square, a batch of one.
 
     Args:
-        path: Where to write.
-        names: Of the input and the output.
-        side: Of the fixed square.
+        path: Path to write to.
+        names: Names of the input and the output.
+        side: Side of the fixed square.
         precision: fp32, fp16 (weights, input and output) or int8 (weights).
     """
     half = precision == "fp16"

@@ -1,4 +1,4 @@
-"""What the tests of Ray look at, done on a cluster of three machines' processes, one core each.
+"""Work for the tests of Ray, on a cluster of three machines' processes with one core each.
 
 Usage: python ray_cluster.py NETWORK PHOTOS TOY FOLDER. A process of its own, since Ray leaves
 threads, sockets and warnings in the one that it is used in. It writes JSON.

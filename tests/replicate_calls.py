@@ -37,7 +37,7 @@ def photo(height: int = 48, width: int = 64, seed: int = 0) -> Photo:
 
 
 def refusal(service: Service, **settings: Setting) -> str:
-    """What a photograph fails with, after a look that nothing shows the token."""
+    """Error of a photograph, checked not to contain the token."""
     with pytest.raises(RilievoError) as caught:
         model(**settings).predict([photo()])
     shown = "".join(traceback.format_exception(caught.value))

@@ -62,7 +62,7 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked."""
+    """A received request."""
 
     method: str
     path: str

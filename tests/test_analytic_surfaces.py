@@ -1,4 +1,4 @@
-"""From a photograph to a measured surface, with a model that knows the true depth.
+"""A measured surface from a photograph, with a model that knows the true depth.
 
 Whatever the points, normals and triangles are off by is then the geometry's own, and a plane, a
 sphere and a box say by how much.

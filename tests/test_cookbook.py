@@ -42,7 +42,7 @@ def test_what_cannot_be_run_here_is_python_at_least_and_every_script_is_there() 
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 140.0
 SCALE = 3.7
-"""Of the reconstruction, beside the depth that the network gives."""
+"""Scale of the reconstruction, relative to the network's depth."""
 
 
 @pytest.fixture

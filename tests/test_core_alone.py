@@ -100,7 +100,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """Result of a command."""
 
     code: object
     out: str
@@ -130,7 +130,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def ended(core: Run) -> dict[str, Done]:
-    """How every use, and every command's help, ended on the core."""
+    """Results of all uses, and of every command's help, on the core."""
     asked = {
         **{name: use.split() for name, (use, _) in USES.items()},
         **{f"{name} --help": [*name.split(), "--help"] for name in NAMES},
@@ -258,7 +258,7 @@ def test_a_public_function_names_the_extra_that_it_needs(core: Run) -> None:
 
 
 def check_one_line(done: Done, extra: str) -> None:
-    """It ended with exit code 2, and one line that names the extra."""
+    """Check for exit code 2 and one line that names the extra."""
     assert done.code == 2, f"{done.code}: {done.err}"
     lines = done.err.splitlines()
     assert len(lines) == 1, done.err

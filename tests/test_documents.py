@@ -1,4 +1,6 @@
-"""What README and the guides show is run, line by line; what cannot be run here is parsed."""
+"""Examples of README and the guides are run, line by line; those that cannot be run here are
+parsed.
+"""
 
 import re
 import shlex
@@ -165,7 +167,7 @@ def test_the_quick_start_works_in_one_folder_in_its_order(user_folder: Path) -> 
 
 
 def anchors(document: Path) -> set[str]:
-    """Of the headings, as GitHub and the site make them."""
+    """Anchors of the headings, as GitHub and the site make them."""
     titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", document.read_text("utf-8")), re.MULTILINE)
     plain = (re.sub(r"[^\w\s-]", "", title).strip().lower() for title in titles)
     return {re.sub(r"\s+", "-", title) for title in plain}

@@ -1,4 +1,4 @@
-"""What the guides to datasets, evaluation and extending show is run, in the order of the page."""
+"""Examples of the guides to datasets, evaluation and extending are run, in page order."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a message of ours becomes, whatever a file put into it."""
+"""Messages stay on one line, whatever a file contains."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What the package as a whole promises: light, layered, public names that exist."""
+"""Promises of the package as a whole: light, layered, public names that exist."""
 
 import subprocess
 import sys

@@ -56,7 +56,7 @@ def test_nothing_is_in_the_reference_twice() -> None:
 
 
 def test_every_public_name_is_in_the_reference() -> None:
-    """By itself, or as a part of a module that is there as a whole."""
+    """A name may be listed itself, or as a part of a module that is there as a whole."""
     index = (ROOT / "docs/reference/index.md").read_text("utf-8")
     linked = dict(re.findall(r"^\| \[`(\w+)`\]\(\w+\.md#([\w.]+)\) \|", index, re.MULTILINE))
     assert sorted(linked) == sorted(name for name in rilievo.__all__ if name != "__version__")

@@ -1,4 +1,4 @@
-"""What README shows passes pyright in strict mode, as typed users of the package would run it."""
+"""README's examples pass pyright in strict mode, as typed users of the package would run it."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def test_the_python_of_readme_and_guides_is_strictly_typed(tmp_path: Path) -> No
 
 
 def strictly(folder: Path) -> list[str]:
-    """What pyright finds wrong in a folder in strict mode, with its place."""
+    """Errors of pyright for a folder in strict mode, with their place."""
     config = {"strict": ["**"], "extraPaths": [str(ROOT / "src")], "pythonVersion": "3.11"}
     (folder / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
     command = (sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson")

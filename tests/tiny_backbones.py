@@ -68,7 +68,7 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
         "decoder_hidden_size": 8,
     },
 }
-"""Of transformers, by the names of their configurations."""
+"""Configurations of transformers, by their names."""
 
 TIMM = (
     "timm/test_vit",
@@ -80,7 +80,7 @@ TIMM = (
     "timm/test_efficientnet",
     "timm/test_byobnet",
 )
-"""Of timm, which has them for such tests."""
+"""Backbones of timm, which has them for such tests."""
 
 
 def save_config(folder: Path, kind: str, **changes: Any) -> str:

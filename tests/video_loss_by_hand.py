@@ -103,7 +103,9 @@ def loss_of(
     recipe: Recipe,
     masks: list[np.ndarray] | None = None,
 ) -> float:
-    """Of one image; pyramids are the target's, then the sources'; masks are ``h w n`` by scale."""
+    """Loss of one image; pyramids are the target's, then the sources'; masks are ``h w n`` by
+    scale.
+    """
     total = 0.0
     for scale, sigmoid in enumerate(sigmoids):
         times = scale if recipe.native else 0

@@ -1,4 +1,4 @@
-"""What tests of runs on video share: networks small enough to train in a second."""
+"""Shared fixtures of tests of runs on video: networks small enough to train in a second."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def small_config(*roots: Path) -> VideoConfig:
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    """What a run wrote."""
+    """Weights that a run wrote."""
     return load_file(run / "weights.safetensors")
 
 

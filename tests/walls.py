@@ -16,7 +16,7 @@ def paint(x: Tensor, y: Tensor) -> Tensor:
 
 
 def wall_image(depth: float, step: float, refined: int = 1) -> Tensor:
-    """What a camera ``step`` to the right of the middle sees; ``refined`` times the pixels."""
+    """Picture of a camera ``step`` right of the middle, with ``refined`` times the pixels."""
     v, u = torch.meshgrid(
         torch.arange(HEIGHT * refined, dtype=torch.float64),
         torch.arange(WIDTH * refined, dtype=torch.float64),

@@ -39,21 +39,21 @@ SHORTEST, LONGEST = 0.1, 0.6
 METHODS = ("known points", "known lengths", "camera height", "smooth field")
 ONCE = ("known points", "known lengths")
 POINTS = 12
-"""Known at once for a smooth field."""
+"""Number of points known at once for a smooth field."""
 _TARGET = Path(rilievo.__file__).parent / "calibration" / "ranges.json"
 _SOFT = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One number in metres beside its truth."""
+    """One measured quantity in metres beside the truth."""
 
     set: str
     frame: int
     what: str
     given: Circumstances
     error: float
-    """Logarithm of measured over true."""
+    """Logarithm of the measured over the true value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Frame:
 
 
 def frames(data: Path) -> Iterator[Frame]:
-    """Every frame that has true metres and a camera, predicted by the embedded model."""
+    """Yield every frame with true metres and a camera, predicted by the embedded model."""
     model = rilievo.load_model("rilievo/small")
     index = 0
     for name in SETS:
@@ -96,7 +96,7 @@ def _true(sample: Sample) -> DepthMap:
 
 
 def trials(frame: Frame, seed: int = 0) -> Iterator[Trial]:
-    """Numbers in metres by every method, with the true camera and with an assumed one."""
+    """Measure with metres from every method, with the true camera and with an assumed one."""
     for assumed in (False, True):
         chance = np.random.default_rng([seed, frame.index])
         camera = assumed_camera(frame.truth.shape) if assumed else frame.camera
@@ -113,7 +113,7 @@ def trials(frame: Frame, seed: int = 0) -> Iterator[Trial]:
 def _in_metres(
     plain: Prediction, frame: Frame, method: str, chance: np.random.Generator
 ) -> Prediction:
-    """The prediction brought to metres by one thing that the truth tells."""
+    """Convert the prediction to metres by one known fact, taken from the truth."""
     assert plain.camera is not None, "it was given"
     if method == "camera height":
         height = find_floor(frame.truth, frame.camera).height
@@ -140,7 +140,7 @@ def _in_metres(
 
 
 def _compared(metric: Prediction, frame: Frame, chance: np.random.Generator) -> Iterator[Trial]:
-    """Lengths and depths at seeded places, beside the truth."""
+    """Compare lengths and depths at seeded places with the truth."""
     assert metric.camera is not None, "it was given"
     for _ in range(LINES):
         a, b = _pair(frame, chance)
@@ -205,7 +205,7 @@ class Table:
         return weights
 
     def judged(self) -> tuple[float, float, dict[str, float]]:
-        """Coverage on frames kept out, width beside one constant, and coverage of each set."""
+        """Coverage on held-out frames, relative width, and coverage of each set."""
         inside, size = np.zeros(len(self.errors), bool), np.zeros(len(self.errors))
         for fold in range(4):
             out = self.frames % 4 == fold
@@ -219,7 +219,7 @@ class Table:
 
 
 def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterator[float]:
-    """Degrees by which angles between flat patches are off."""
+    """Errors of angles between flat patches [degrees]."""
     from rilievo.measure import angle
 
     true = replace(frame.prediction, depth_or_none=frame.truth, camera=frame.camera)
@@ -234,7 +234,7 @@ def angles(frame: Frame, chance: np.random.Generator, count: int = 20) -> Iterat
 
 
 def main() -> None:
-    """Fit, judge, print and, where asked, write."""
+    """Fit, evaluate, print and, if asked to, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="replace ranges.json")
     write = parser.parse_args().write

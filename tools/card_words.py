@@ -1,4 +1,4 @@
-"""The card of an embedded model, for people."""
+"""Text of the card of an embedded model."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from sureness import Calibration
 from rilievo.calibration.ranges import Circumstances, expected_error
 
 EXACT = "rilievo/small"
-"""What the variant in 8 bits is held against."""
+"""Model that the 8-bit variant is compared with."""
 
 PRIOR = "row prior"
 _EXPECTED = """\
@@ -72,12 +72,12 @@ looks: it is the mean depth and normal of each image row of NYU's training frame
 
 
 def as_text(facts: FileFacts, scores: Scores, milliseconds: float | None) -> str:
-    """The whole card.
+    """Format the whole card.
 
     Args:
-        facts: Of the file.
-        scores: Of this model and of those it is held against.
-        milliseconds: Of the network alone, on two cores; None where it was not measured.
+        facts: Facts about the file.
+        scores: Scores of this model and of those it is compared with.
+        milliseconds: Time of the network alone on two cores; None if not measured.
     """
     own = [row for row in scores.rows if row.model in (facts.name, PRIOR)]
     said = [each for each in scores.calibrations if each.model == facts.name]
@@ -131,7 +131,7 @@ def _confidence(found: Calibration) -> str:
 
 
 def ranges() -> str:
-    """What to expect of metres, in a table made from what was learned."""
+    """Expected errors of metres, in a table made from the learned ranges."""
     near = {"far": 0.1, "deeper": 0.0}
     away = {"far": 0.5, "deeper": math.log(1.5)}
     lines = [
@@ -151,7 +151,7 @@ def ranges() -> str:
 
 
 def _against_exact(facts: FileFacts, rows: Sequence[Row]) -> list[str]:
-    """What 8 bits cost, in one line; nothing of a model that is exact itself."""
+    """Cost in accuracy of 8 bits, in one line; nothing for a model that is exact itself."""
     exact = _means(rows, EXACT)
     if facts.precision != "int8" or exact is None or (own := _means(rows, facts.name)) is None:
         return []
@@ -163,7 +163,7 @@ def _against_exact(facts: FileFacts, rows: Sequence[Row]) -> list[str]:
 
 
 def _means(rows: Sequence[Row], model: str) -> Row | None:
-    """Of a model's sets by the last benchmark of each, every frame counting the same."""
+    """Means over the frames of all sets, by the last benchmark of each set."""
     last = {row.set: row for row in rows if row.model == model}
     if not last:
         return None

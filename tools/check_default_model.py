@@ -1,4 +1,4 @@
-"""Check what the embedded models promise besides accuracy: agreement, stillness, bad input.
+"""Check what the embedded models promise besides accuracy: agreement, stability, bad input.
 
     RILIEVO_DATA=folder python tools/check_default_model.py [MODEL|FILE.onnx ...] [--sheet FILE.jpg]
 
@@ -31,9 +31,9 @@ from rilievo.models.base import Model
 from rilievo.types import Photo, Prediction, Sample
 
 LARGEST_ANGLE = 15.0
-"""Between depth and normals, on average [degrees]."""
+"""Largest mean angle between normals and those from depth [degrees]."""
 LARGEST_FLICKER = 0.03
-"""Of a pixel's depth, in the median; each time [share]."""
+"""Largest median variation of a pixel's depth over time, as a share."""
 _TIMES = 12
 _FOLLOWED = 8
 
@@ -43,9 +43,9 @@ class Finding:
     """One line of the table.
 
     Attributes:
-        what: Was measured, and on what.
-        figures: In words.
-        kept: Whether what was promised holds; None where nothing was.
+        what: Quantity that was measured, and its data.
+        figures: Results in words.
+        kept: Whether the promise holds; None if there is none.
     """
 
     what: str
@@ -58,7 +58,7 @@ class Finding:
 
 
 def agreements(model: Model, data: Path, most: int) -> Iterator[Finding]:
-    """How far predicted normals are from those of predicted depth, by set and over all frames."""
+    """Angles between predicted normals and those of predicted depth, by set and over all frames."""
     means: list[float] = []
     for real in SHOWN:
         angles, shares = [], []
@@ -82,7 +82,7 @@ def agreements(model: Model, data: Path, most: int) -> Iterator[Finding]:
 
 
 def flickers(model: Model, data: Path) -> Iterator[Finding]:
-    """How depth varies over photographs taken again and again, and over a slow clip."""
+    """Variation of depth over repeated photographs, and over a slow clip."""
     indoors = [
         Picture(label=f"{real.label} {sample.id}", pixels=sample.image)
         for real in SHOWN[:4]
@@ -103,7 +103,7 @@ def flickers(model: Model, data: Path) -> Iterator[Finding]:
 
 
 def hard_inputs(model: Model, usual: Sequence[Picture]) -> Iterator[Finding]:
-    """Whether everything is finite where little can be seen, and how sure the model is."""
+    """Whether the output is finite where little can be seen, and the confidence there."""
     sure = [_confidence(_predicted(model, each.pixels)) for each in usual]
     yield Finding(
         what=f"confidence: {len(sure)} photographs",
@@ -124,7 +124,7 @@ def hard_inputs(model: Model, usual: Sequence[Picture]) -> Iterator[Finding]:
 
 
 def main() -> None:
-    """Read the options, check, print; the exit code is 1 where something promised does not hold."""
+    """Read the options, check, print; the exit code is 1 if a promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["rilievo/small"], help="names or ONNX files")
     parser.add_argument("--frames", type=int, default=8, help="of each set, at most")
@@ -154,7 +154,7 @@ def main() -> None:
 
 
 def _angles(model: Model, sample: Sample) -> tuple[np.ndarray, float]:
-    """Of one frame [degrees], and on which share of its pixels."""
+    """Angles of one frame [degrees], and the share of its pixels that they cover."""
     photo = Photo(pixels=sample.image, camera=sample.camera)
     [inference] = model.infer([photo])
     camera = model.finish(inference, photo).camera
@@ -201,7 +201,7 @@ def _whole(prediction: Prediction) -> np.ndarray:
 
 
 def _confidence(prediction: Prediction) -> float:
-    """Mean over the picture; NaN of a model that does not say."""
+    """Mean confidence; NaN for a model without confidence."""
     return float("nan") if prediction.confidence is None else float(prediction.confidence.mean())
 
 

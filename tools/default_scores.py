@@ -1,4 +1,4 @@
-"""What the embedded models score, set by set: rows of a table, kept as JSON."""
+"""Scores of the embedded models, set by set: table rows, stored as JSON."""
 
 import json
 import sys
@@ -19,18 +19,18 @@ class Row:
 
     Attributes:
         set: Title of the set.
-        benchmark: That scored depth.
-        model: What was scored.
-        frames: How many images.
-        abs_rel: As the benchmark aligns: by one factor an image, for depth up to scale.
-        delta1: Likewise.
-        frames_log: How many images have a fit of scale and power in log depth: none where far is
-            taken for near on the whole.
-        abs_rel_log: After that fit; None where no image has one.
-        delta1_log: Likewise.
-        normals_mean: By the benchmark ``normals`` [degrees]; None where the set has none, and in
-            all but the last row of a set.
-        normals_within_30: Share of their pixels, likewise.
+        benchmark: Benchmark of depth.
+        model: Name of the model.
+        frames: Number of images.
+        abs_rel: AbsRel as the benchmark aligns: by one factor an image, for depth up to scale.
+        delta1: δ1 with the same alignment.
+        frames_log: Number of images with a fit of scale and power in log depth; images have none if
+            near and far are mostly confused.
+        abs_rel_log: AbsRel after that fit; None if no image has one.
+        delta1_log: δ1 after that fit; None if no image has one.
+        normals_mean: Mean angle by the benchmark ``normals`` [degrees]; None if the set has none,
+            and in all but the last row of a set.
+        normals_within_30: Share of pixels within 30 degrees, by the same benchmark.
     """
 
     set: str
@@ -48,23 +48,23 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """All that is known of how good the models are.
+    """Accuracy and calibration of the models.
 
     Attributes:
-        rows: Of accuracy.
-        calibrations: Of those models that say how sure they are.
+        rows: Rows of accuracy.
+        calibrations: Calibration of the models that predict a confidence.
     """
 
     rows: tuple[Row, ...]
     calibrations: tuple[Calibration, ...] = ()
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the scores as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 def read_scores(path: Path) -> Scores:
-    """What ``Scores.write`` wrote."""
+    """Read scores that ``Scores.write`` wrote."""
     entries = json.loads(path.read_text(encoding="utf-8"))
     calibrations = [
         Calibration(**{**each, "intervals": tuple(Interval(**part) for part in each["intervals"])})
@@ -81,7 +81,7 @@ def rows_of(
     parts: Sequence[Part],
     judged: Iterable[Judged],
 ) -> list[Row]:
-    """A row for each of a set's benchmarks and each model, in that order.
+    """Make a row for each of a set's benchmarks and each model, in that order.
 
     Raises:
         InputError: If a model has no score on any of the frames.
@@ -134,14 +134,14 @@ def _row(
 
 
 def _values(tallied: Tallied) -> Mapping[str, float]:
-    """Each metric's number to quote; none where nothing was scored."""
+    """Values of each metric; empty if nothing was scored."""
     if not tallied.scores:
         return {}
     return {each.metric: each.value for each in tallied.summaries({})}
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown."""
+    """Format the rows as Markdown."""
     lines = [
         "| set | benchmark | model | frames | AbsRel / δ1 | the same, log-affine "
         "| normals, < 30° |",

@@ -31,11 +31,11 @@ from rilievo.models.embedded_cards import listed_cards
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """Who is scored on what; it travels to other processes.
+    """The models and data of an evaluation; it is sent to other processes.
 
     Attributes:
         models: Names or ONNX files.
-        prior: That never looks.
+        prior: The baseline that ignores the photograph.
         data: Folder of the downloads.
     """
 
@@ -44,7 +44,7 @@ class Contest:
     data: Path
 
     def load(self) -> list[Model]:
-        """The models, on one thread each, and the prior last.
+        """Load the models, with one thread each, and append the prior.
 
         Raises:
             OptionError: If two call themselves the same.
@@ -57,7 +57,7 @@ class Contest:
 
 
 class _Hall:
-    """A process that judges: its models are loaded once, and each set is opened once."""
+    """A scoring process: its models are loaded once, and each set is opened once."""
 
     def __init__(self, contest: Contest) -> None:
         self._contest, self._models = contest, contest.load()
@@ -81,7 +81,7 @@ def _judge(work: tuple[str, str]) -> list[Judged]:
 
 
 def examine(contest: Contest, sets: Mapping[str, RealSet], *, workers: int) -> Scores:
-    """Every model on every set; frames are judged side by side.
+    """Score every model on every set, with frames in parallel.
 
     Raises:
         RilievoError: If a set or a model is not there, or a model has no score on a set.
@@ -103,7 +103,7 @@ def examine(contest: Contest, sets: Mapping[str, RealSet], *, workers: int) -> S
 
 
 def calibrations(names: Sequence[str], judged: Sequence[Judged]) -> tuple[Calibration, ...]:
-    """Of every model that says how sure it is, over all frames."""
+    """Calibration of every model that predicts a confidence, over all frames."""
     kept: dict[int, list[FrameSureness]] = {}
     for each in judged:
         if each.sureness is not None:

@@ -1,4 +1,4 @@
-"""What sharpening changes on true depth: edges, errors beside and away from them, walls, meshes.
+"""Effect of sharpening, against true depth: edges, errors near and away from them, walls, meshes.
 
 ``RILIEVO_DATA=DATA python tools/evaluate_sharpness.py [--model NAME] [--rendered 50]`` prints a
 table in Markdown, a line before and a line after for each set. Depth is scaled by medians. Edges
@@ -33,7 +33,7 @@ FIRST_SEED = 900_000
 BESIDE = 5
 EDGE = 1.1
 WALL = 5.0
-"""Degrees between a pixel's true normal and those within 4 pixels on a flat wall."""
+"""Largest angle [degrees] between true normals within 4 pixels on a flat wall."""
 OFF = 0.02
 _LOCAL = 20
 COLUMNS = (
@@ -64,7 +64,7 @@ def beside_edges(
 def scores(
     predicted: Float32[np.ndarray, "h w"], sample: Sample, walls: Bool[np.ndarray, "h w"]
 ) -> list[float]:
-    """One number a column; NaN where the sample has nothing to score."""
+    """Scores, one a column; NaN where the sample has nothing to score."""
     true, valid, camera = sample.depth, sample.depth_valid, sample.camera
     assert true is not None
     assert valid is not None
@@ -115,11 +115,11 @@ def _area_off(
     valid: Bool[np.ndarray, "h w"],
     K: np.ndarray,
 ) -> float:
-    """Share of the area of the mesh that is farther than 2 % from the true surface.
+    """Share of the mesh's area that is farther than 2 % from the true surface.
 
-    The distance is along the ray, to the true depth of the nearest within 3 pixels, so that what
-    is a little beside an edge counts as right and what lies between two surfaces does not. Depth is
-    first multiplied by the mean true ratio within 20 pixels: this is about edges, not about rooms.
+    The distance is along the ray, to the nearest true depth within 3 pixels, so that a surface
+    slightly off an edge counts as right and one between two surfaces does not. Depth is first
+    multiplied by the mean true ratio within 20 pixels, because edges are tested here, not rooms.
     """
     shown = valid.astype(np.float32)
     local = window(shown * np.log(true / depth), np.add, _LOCAL)

@@ -1,7 +1,7 @@
-"""Several models scored on the same frames; each frame is read once, and shown to each model once.
+"""Score several models on the same frames; each frame is read once and shown to each model once.
 
-What comes out is what ``rilievo evaluate`` gives model by model under the same benchmarks, without
-its reports and its folder of predictions.
+The results equal those of ``rilievo evaluate`` for each model under the same benchmarks, without
+reports and folders of predictions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,10 +28,10 @@ from rilievo.types import Photo, Prediction, Truth
 
 
 class Column(Enum):
-    """What of a row a plan fills."""
+    """Columns of a row that a plan fills."""
 
     PLAIN = auto()
-    """Depth, as the benchmark aligns."""
+    """Depth, with the benchmark's alignment."""
     LOG = auto()
     """Depth, after a fit of scale and power."""
     NORMALS = auto()
@@ -49,11 +49,11 @@ class Part:
     """One way to score a set.
 
     Attributes:
-        benchmark: Its name, before anything of it was changed.
-        column: What of the row it fills.
-        plan: Benchmark and dataset as ``rilievo evaluate`` settles them.
-        takes: The ids that it scores.
-        sure: Whether confidence is held against what came out here.
+        benchmark: Name of the benchmark, before it was modified.
+        column: Columns of the row that it fills.
+        plan: Benchmark and dataset as ``rilievo evaluate`` resolves them.
+        takes: Ids that it scores.
+        sure: Whether confidence is compared with the errors of this benchmark.
     """
 
     benchmark: str
@@ -65,14 +65,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What one model scored on one frame.
+    """Score of one model on one frame.
 
     Attributes:
-        model: Its place among the models.
-        part: The place among the set's parts.
-        scored: None where it has no score.
-        reason: Why it has none.
-        sureness: What its confidence was worth; None where it has none, or is not asked.
+        model: Index of the model.
+        part: Index of the part within the set.
+        scored: The score; None if there is none.
+        reason: Reason for a missing score.
+        sureness: Reliability of its confidence; None if it has none, or it is not asked for.
     """
 
     model: int
@@ -83,7 +83,7 @@ class Judged:
 
 
 def parts_of(real: RealSet, data: Path) -> tuple[Part, ...]:
-    """Every way to score a set, a row's plain depth before its fit in log depth.
+    """Parts that score a set; a row's plain depth comes before its fit in log depth.
 
     Raises:
         RilievoError: If the set is not there.
@@ -122,12 +122,12 @@ def _part(
 
 
 def ids_of(parts: Iterable[Part]) -> tuple[str, ...]:
-    """All frames of a set, each once."""
+    """Ids of all frames of a set, each once."""
     return tuple(dict.fromkeys(id for part in parts for id in part.plan.ids))
 
 
 def judge(models: Sequence[Model], parts: Sequence[Part], id: str) -> list[Judged]:
-    """Every model on one frame, by every part that takes it."""
+    """Score every model on one frame, with every part that includes it."""
     frame = _Frame(id=id, models=models)
     return [
         _judge(frame, model, number, part)
@@ -151,7 +151,7 @@ def _judge(frame: "_Frame", model: int, number: int, part: Part) -> Judged:
 
 @dataclass(slots=True, kw_only=True)
 class _Frame:
-    """One frame: what was read of it, and what each model said of it, kept for the next part."""
+    """One frame: its data, and the models' predictions, cached for the next part."""
 
     id: str
     models: Sequence[Model]

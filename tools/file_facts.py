@@ -1,4 +1,4 @@
-"""What the ONNX file of an embedded model is."""
+"""Facts about the ONNX file of an embedded model."""
 
 import hashlib
 import re
@@ -11,17 +11,18 @@ import onnx.numpy_helper
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
-    """What an ONNX file is.
+    """Facts about an ONNX file.
 
     Attributes:
-        name: As in ``MODELS``.
-        kind: Of its depth.
+        name: Name in ``MODELS``.
+        kind: Kind of its depth.
         licence: SPDX identifier.
-        precision: Of its weights.
-        trained_on: Images, and where the encoder came from.
-        parameters: Numbers in the graph, batch normalisation folded into the convolutions.
-        size_bytes: Of the file.
-        sha256: Of the file.
+        precision: Precision of its weights.
+        trained_on: Training images, and the origin of the encoder.
+        parameters: Number of weights in the graph, with batch normalisation folded into the
+            convolutions.
+        size_bytes: Size of the file.
+        sha256: SHA-256 of the file.
     """
 
     name: str
@@ -35,7 +36,7 @@ class FileFacts:
 
 
 def read_facts(path: Path) -> FileFacts:
-    """What the file says of itself, and what can be counted in it."""
+    """Read the file's metadata, and count its weights."""
     content = path.read_bytes()
     model = onnx.load_from_string(content)
     said = {entry.key: entry.value for entry in model.metadata_props}
@@ -52,7 +53,7 @@ def read_facts(path: Path) -> FileFacts:
 
 
 def _parameters(model: onnx.ModelProto) -> int:
-    """Weights of any precision; steps and zeros of the 8-bit ones are none."""
+    """Number of weights of any precision, without scales and zero points of 8-bit ones."""
     kinds = onnx.TensorProto
     counted = (kinds.FLOAT, kinds.FLOAT16, kinds.INT8, kinds.UINT8, kinds.INT32)
     return sum(

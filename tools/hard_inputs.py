@@ -1,4 +1,4 @@
-"""Pictures that nothing, or not much, can be seen in; always the same ones."""
+"""Test pictures that show little or nothing; always the same ones."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from real_frames import Picture
 SIZE = (480, 640)
 """(height, width) of most of them [px]."""
 LITTLE_TO_SEE = ("black", "white", "noise", "line drawing", "page of text")
-"""Those that show nothing whose depth anybody could tell."""
+"""Pictures whose depth nobody could tell."""
 _PANORAMA = (1000, 8000)
 _THUMBNAIL = (40, 40)
 _LINE = "All rooms have walls, and most have a door, a window and a floor to stand on. "
 
 
 def hard_pictures(photograph: UInt8[np.ndarray, "h w 3"]) -> Iterator[Picture]:
-    """Each of them, some made of ``photograph``."""
+    """Yield the pictures, some made from ``photograph``."""
     random = np.random.default_rng(0)
     height, width = SIZE
     yield Picture(label="black", pixels=np.zeros((*SIZE, 3), np.uint8))
@@ -34,7 +34,7 @@ def hard_pictures(photograph: UInt8[np.ndarray, "h w 3"]) -> Iterator[Picture]:
 
 
 def _drawing() -> UInt8[np.ndarray, "h w 3"]:
-    """A house and a tree in thin lines."""
+    """Draw a house and a tree in thin lines."""
     image = Image.new("RGB", (SIZE[1], SIZE[0]), "white")
     pen = ImageDraw.Draw(image)
     pen.line([(0, 400), (640, 390)], "black", 2)

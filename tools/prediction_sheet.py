@@ -1,4 +1,4 @@
-"""Predictions to be looked at: photograph, depth, normals and confidence side by side."""
+"""Contact sheets of predictions: photograph, depth, normals and confidence side by side."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from rilievo.io.colour import colourise, normals_picture
 from rilievo.models.base import Model
 
 _HEIGHT, _WIDTH = 144, 192
-"""Of one picture at most [px]; its aspect is kept."""
+"""Largest height and width of one picture [px]; the aspect ratio is kept."""
 _LABEL = 14
 _GAP = 8
 
 
 def prediction_sheet(model: Model, pictures: Sequence[Picture], *, columns: int) -> Image.Image:
-    """All pictures with what ``model`` says of them, so many groups side by side."""
+    """Draw all pictures with their predictions, in this many groups side by side."""
     height, width = _HEIGHT + _LABEL, 4 * _WIDTH + _GAP
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * width - _GAP, rows * height), "white")

@@ -1,4 +1,4 @@
-"""Real photographs to look at a model with: frames of sets on disk, and photographs that are free.
+"""Real photographs for inspecting a model: frames of datasets, and free photographs.
 
 The folder of sets is ``RILIEVO_DATA``.
 """
@@ -39,7 +39,7 @@ SHOWN = tuple(
         "kitti-raw",
     )
 )
-"""Sets to look at: of those that are alike, one."""
+"""Sets to show, one of each kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Picture:
 
 
 def samples(real: RealSet, data: Path, most: int) -> list[Sample]:
-    """At most so many frames of a set, evenly taken.
+    """Read a set's frames, at most this many, evenly spread.
 
     Raises:
         RilievoError: If the set is not there.
@@ -72,7 +72,7 @@ def free_pictures() -> list[Picture]:
 
 
 def pictures(data: Path, most: int) -> list[Picture]:
-    """Free photographs, Kodak's, and at most so many frames of each set."""
+    """Free photographs, Kodak's, and at most this many frames of each set."""
     kodak = sorted((data / "photos_kodak24").glob("*.png"))
     shown = [*free_pictures(), *(_read(path, "Kodak ") for path in kodak)]
     for real in SHOWN:
@@ -84,7 +84,7 @@ def pictures(data: Path, most: int) -> list[Picture]:
 
 
 def sequence(real: RealSet, data: Path) -> list[Sample]:
-    """All frames of a set in order, as they are."""
+    """All frames of a set in order."""
     return list(_opened(real, data))
 
 

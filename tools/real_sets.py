@@ -1,4 +1,4 @@
-"""Frames with measured depth that the embedded models were not trained on, and what scores them."""
+"""Frames with measured depth that the embedded models were not trained on, and their benchmarks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,20 +12,21 @@ _YAMLS = Path(__file__).parent / "real"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealSet:
-    """Frames that lie on disk, and what scores them.
+    """Frames on disk, and the benchmarks that score them.
 
     Attributes:
-        title: For the table.
-        dataset: In ``DATASETS``.
-        place: Below the folder of downloads; for the dataset ``folder``, a YAML beside this tool.
-        split: Of the dataset.
-        variant: With depth; None for the benchmark's.
-        benchmarks: That score depth, by name or records of our own.
+        title: Title in the table.
+        dataset: Name in ``DATASETS``.
+        place: Path below the folder of downloads; for the dataset ``folder``, a YAML file beside
+            this tool.
+        split: Split of the dataset.
+        variant: Variant with depth; None for the benchmark's.
+        benchmarks: Benchmarks of depth, by name or as records of our own.
         normals: Variant that has true normals, or those of the depth; None where there are none.
-        normals_benchmark: That scores them.
-        photographs: Whether a camera took them; rendered pictures say nothing of calibration.
-        framed: Whether NYU's white frame is around them.
-        trained: Whether networks were trained on the same rooms, so that scores say nothing of
+        normals_benchmark: Benchmark of normals.
+        photographs: Whether they are photographs; rendered pictures say nothing about calibration.
+        framed: Whether they have NYU's white frame.
+        trained: Whether networks were trained on the same rooms, so that scores say nothing about
             others.
     """
 
@@ -47,12 +48,12 @@ class RealSet:
         return self.title.partition(",")[0]
 
     def root(self, data: Path) -> Path:
-        """Where it lies."""
+        """Folder of the set."""
         return _YAMLS / self.place if self.dataset == "folder" else data / self.place
 
 
 def without_frame(name: str) -> Benchmark:
-    """A benchmark that cuts the white frame of NYU's photographs off before the model sees it."""
+    """Make a benchmark that crops the white frame of NYU's photographs before prediction."""
     return replace(
         find_benchmark(name),
         name=f"{name}-unframed",

@@ -1,4 +1,4 @@
-"""What a model scores that never looks: how far each row of an indoor photograph is on average."""
+"""A baseline that ignores the photograph: mean depth of each row of indoor photographs."""
 
 import hashlib
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class RowPrior(Model):
         self.settings = {"bands": len(depth)}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """The prior, as high and wide as each photograph."""
+        """Return the prior at each photograph's size."""
         return [self._seen(*photo.shape) for photo in photos]
 
     def _seen(self, height: int, width: int) -> Inference:
@@ -51,13 +51,13 @@ class RowPrior(Model):
 
 
 def learn_row_prior(root: Path, *, every: int = 16) -> RowPrior:
-    """The prior of every so manieth training frame of NYU Depth V2, filled depth."""
+    """Learn the prior from every ``every``-th training frame of NYU Depth V2, with filled depth."""
     frames = open_dataset("nyuv2", root, split="train", variant="depth_normals")
     return row_prior_of(frames, every=every)
 
 
 def row_prior_of(frames: Dataset, *, every: int = 1) -> RowPrior:
-    """Mean log depth, its median taken out, and mean normal of each band of rows."""
+    """Mean log depth, minus its median, and mean normal of each band of rows."""
     depths, normals = [], []
     for id in frames.ids[::every]:
         truth = frames.truth(id)

@@ -1,4 +1,4 @@
-"""Whether a model agrees with itself: normals with depth, and one frame of a view with the next."""
+"""Consistency of a model: normals with depth, and successive frames with each other."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ _AHEAD = 2.0  # metres: about where things in a room are
 def smooth(
     depth: Float32[np.ndarray, "h w"], normals: Float32[np.ndarray, "3 h w"]
 ) -> Bool[np.ndarray, "h w"]:
-    """Pixels whose surroundings, 4 pixels far, are one smooth surface.
+    """Mask of pixels whose neighbourhood of 4 pixels is one smooth surface.
 
-    No edge in depth: 1/depth of a plane is linear in the image, however obliquely it is seen, and
-    here it bends nowhere by more than 2 % of itself from one pixel to the next. No crease: unit
+    Without depth edges: 1/depth of a plane is linear in the image, however oblique it is, and here
+    its relative change of slope is at most 2 % from one pixel to the next. Without creases: unit
     normals differ by about 10 degrees at most, so that their mean is no shorter than cos 10°.
     """
     inverse = 1 / depth
@@ -48,9 +48,9 @@ def disagreement(
     """Angles between normals and those that follow from depth, on smooth surfaces [degrees].
 
     Args:
-        depth: Up to a factor.
-        normals: Of any length.
-        K: Of an image of this size [px].
+        depth: Depth up to a factor.
+        normals: Normals of any length.
+        K: Intrinsics of an image of this size [px].
     """
     derived, known = normals_from_depth(depth, K, window=2 * _REACH + 1)
     unit = normals / np.linalg.norm(normals, axis=0)
@@ -60,15 +60,15 @@ def disagreement(
 
 
 def flicker(depths: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, "m"]:
-    """How much the depth of each pixel varies over time: standard deviation by mean.
+    """Variation of each pixel's depth over time: standard deviation divided by mean.
 
-    Every frame is brought to one scale first, by the median of its ratios to the median frame.
+    Every frame is first scaled by the median of its ratios to the median frame.
 
     Args:
-        depths: Of one view, up to a factor a frame; NaN where a pixel is not seen.
+        depths: Depth maps of one view, up to a factor a frame; NaN where a pixel is not seen.
 
     Returns:
-        Of the pixels that are seen in every frame.
+        Variation of the pixels that are seen in every frame.
     """
     seen = depths[:, np.isfinite(depths).all(axis=0)].astype(np.float64)
     seen = seen / np.median(seen, axis=1, keepdims=True)
@@ -79,7 +79,7 @@ def flicker(depths: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, "m"]:
 def disturbed(
     pixels: UInt8[np.ndarray, "h w 3"], count: int
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """One photograph as a still camera would take it again and again; always the same ones.
+    """One photograph as a still camera would take it repeatedly; always the same variants.
 
     Exposure within 2 %, a shift by less than half a pixel, noise of two levels of 255, and JPEG
     of quality 75 to 95.
@@ -100,7 +100,7 @@ def disturbed(
 
 
 def movement(poses: Float64[np.ndarray, "n 4 4"]) -> float:
-    """How far the camera, and what is 2 m ahead of it, move from the first pose at most [m]."""
+    """Largest distance of the camera, and of a point 2 m ahead of it, from the first pose [m]."""
     places = poses[:, :3, 3]
     ahead = places + _AHEAD * poses[:, :3, 2]
     far = [np.linalg.norm(each - each[0], axis=1).max() for each in (places, ahead)]
@@ -108,7 +108,7 @@ def movement(poses: Float64[np.ndarray, "n 4 4"]) -> float:
 
 
 def stillest(poses: Float64[np.ndarray, "n 4 4"], count: int) -> int:
-    """Where the ``count`` consecutive poses begin that move least."""
+    """Index of the first of the ``count`` consecutive poses that move least."""
     starts = range(len(poses) - count + 1)
     return min(starts, key=lambda start: movement(poses[start : start + count]))
 
@@ -119,19 +119,19 @@ def followed(
     poses: Float64[np.ndarray, "n 4 4"],
     K: Float64[np.ndarray, "3 3"],
 ) -> Float64[np.ndarray, "n h w"]:
-    """Predicted by true depth of the first frame's points, followed through the frames.
+    """Predicted divided by true depth of the first frame's points, tracked through the frames.
 
-    Poses and true depth say where a point is seen and how deep it is there, so that the motion
-    of the camera is taken out, and what is left is what ``flicker`` is asked about.
+    Poses and true depth determine where a point is seen and its depth there, so that camera motion
+    is removed and the rest is measured by ``flicker``.
 
     Args:
-        predicted: Up to a factor a frame.
+        predicted: Depth maps, up to a factor a frame.
         true: Measured depth [m]; not positive where there is none.
         poses: Camera to world.
-        K: Of the frames [px].
+        K: Intrinsics of the frames [px].
 
     Returns:
-        NaN where a point is outside or hidden.
+        Ratios; NaN where a point is outside or hidden.
     """
     height, width = true[0].shape
     ratios = np.full((len(predicted), height, width), np.nan)

@@ -1,4 +1,4 @@
-"""What a model's confidence is worth: what it says, against how often depth is right in fact."""
+"""Reliability of a model's confidence: its value, compared with how often depth is right."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSureness:
-    """Of one frame, in each interval of ``EDGES``: sums over its pixels, in shares of them.
+    """Sums over the pixels of one frame, for each interval of ``EDGES``, as shares of all pixels.
 
     Attributes:
         pixels: Share of the pixels.
-        said: Of their confidence.
-        right: Of those whose depth is right within a factor of ``NEAR``.
+        said: Sum of their confidence.
+        right: Share of pixels whose depth is right within a factor of ``NEAR``.
     """
 
     pixels: Float64[np.ndarray, "bins"]
@@ -54,12 +54,12 @@ class Calibration:
     """A model's confidence over many frames, each of which counts the same.
 
     Attributes:
-        model: Its name.
-        frames: How many.
+        model: Name of the model.
+        frames: Number of frames.
         said: Mean confidence.
-        right: Share of pixels whose depth is right within a factor of ``NEAR``, once it was
-            brought to metres as the benchmark does.
-        intervals: The same by confidence; those without a pixel are left out.
+        right: Share of pixels whose depth is right within a factor of ``NEAR``, after the
+            benchmark's alignment.
+        intervals: The same by confidence; intervals without pixels are left out.
     """
 
     model: str
@@ -70,7 +70,7 @@ class Calibration:
 
 
 def sureness(benchmark: Benchmark, prediction: Prediction, truth: Truth) -> FrameSureness | None:
-    """What the confidence of one prediction was worth; None where it has none.
+    """Reliability of the confidence of one prediction; None if it has none.
 
     Raises:
         RilievoError: If the benchmark has no score for it.

@@ -29,8 +29,8 @@ def write_model(recipe: str, run: Path, target: Path, *, half: bool = False) -> 
     """Export the averaged weights of a run's last checkpoint.
 
     Args:
-        recipe: That the run was made by; it says how wide the network is, and its name.
-        run: Its folder.
+        recipe: Recipe of the run; it determines the network's width and name.
+        run: Folder of the run.
         target: The ONNX file to write.
         half: Whether weights are stored in 16 bits; arithmetic is in 32 all the same.
 

@@ -83,7 +83,7 @@ def in_colour(pixels: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "h w 3"]
 
 
 def _fitted(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
-    """On a cell of its own, whole and in its proportions."""
+    """Resize to fit a cell of its own, with its proportions kept."""
     cell = Image.new("RGB", (_WIDTH, _HEIGHT), "white")
     picture = Image.fromarray(pixels)
     picture.thumbnail((_WIDTH, _HEIGHT))

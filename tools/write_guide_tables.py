@@ -51,7 +51,7 @@ def datasets() -> str:
 
 
 def benchmarks() -> str:
-    """What every benchmark computes, reproduces and hides."""
+    """Benchmarks with their metrics, published counterparts and masks."""
     rows = [
         (f"`{each.name}`", each.title, each.reproduces, each.hides) for each in BENCHMARKS.values()
     ]

@@ -25,32 +25,32 @@ PARTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What to run and how."""
+    """Parts to run, and options."""
 
     parts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Parts of the campaign; all of them when none is named."""
+    """Parts to run; all if none is named."""
     minutes: float = 14.0
-    """Longest that all of it may take; what does not fit in is said."""
+    """Longest duration of the whole campaign; what was left out is reported."""
     seed: int = 1
-    """The same seed makes the same inputs and the same moments."""
+    """Seed of inputs and moments."""
     inputs: int = 24_000
-    """Broken files, shared out among the readers."""
+    """Number of broken files, shared among the readers."""
     kills: int = 100
-    """Moments at which work is killed."""
+    """Number of kills."""
     cuts: int = 200
-    """Moments at which the power fails."""
+    """Number of power cuts."""
     workers: int = 2
-    """Processes that read."""
+    """Number of processes that read."""
     only: tuple[str, ...] = ()
-    """Readers or jobs whose name contains one of these words."""
+    """Words of which readers or jobs need at least one in their name."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path("torture-runs")
-    """Where the journal and what went wrong are kept; the same seed goes on where it stopped."""
+    """Folder for the journal and for failures; the same seed continues where it stopped."""
     again: str | None = None
-    """One case once more, as READER#CASE: what it does is printed."""
+    """Single case to repeat, as READER#CASE, with its output."""
 
 
 def main() -> int:
-    """Run the parts; 1 when anything was found."""
+    """Run the parts; the exit code is 1 if anything was found."""
     given = tyro.cli(Arguments, prog="python -m torture", description=_help())
     unknown = [part for part in given.parts if part not in PARTS]
     if unknown:

@@ -27,15 +27,15 @@ _MOST_FAULTS = 10
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What became of one job.
+    """Results of one job.
 
     Attributes:
-        cuts: How often the power failed.
-        ended: How often of these after the work had come to its end.
-        damaged: Files and names that were damaged.
-        refused: How often the work said in one line that it does not go on, crude damage only.
-        found: How often ``rilievo verify`` alone found damage, crude damage only.
-        lost: What was lost, a line each.
+        cuts: Number of power cuts.
+        ended: Number of cuts after the work had finished.
+        damaged: Number of damaged files and names.
+        refused: Number of times the work refused to continue with one line; crude damage only.
+        found: Number of times only ``rilievo verify`` found the damage; crude damage only.
+        lost: Losses, one line each.
     """
 
     cuts: int = 0
@@ -47,7 +47,7 @@ class Tally:
 
 
 def run(settings: Settings) -> bool:
-    """Cut the power of every job, in both ways; whether nothing was lost."""
+    """Cut the power of every job, in both ways; returns whether nothing was lost."""
     jobs = [job for job in JOBS if settings.asks_for(job.name)]
     total = sum(job.share for job in jobs)
     with ThreadPoolExecutor(settings.workers) as pool:
@@ -72,7 +72,7 @@ def run(settings: Settings) -> bool:
 
 
 def _is_refusal(code: int, said: str) -> bool:
-    """Whether work that ended badly said why, and only left alone what nothing says is ours."""
+    """Whether failed work gave a reason, and left alone only files that nothing marks as ours."""
     if code < 0 or not said or "Traceback" in said:
         return False
     failed = [line for line in said.splitlines() if line.startswith("  ")]
@@ -81,7 +81,7 @@ def _is_refusal(code: int, said: str) -> bool:
 
 
 class _Work:
-    """One job on one disk, which loses its power again and again."""
+    """One job on one disk, which loses its power repeatedly."""
 
     def __init__(self, job: Job, settings: Settings, *, crude: bool) -> None:
         self._job, self._settings, self._crude = job, settings, crude
@@ -95,7 +95,7 @@ class _Work:
         self._warm = Warm(self._base)
 
     def tried(self, cuts: int) -> Tally:
-        """Do the work once undisturbed, then under cuts of power."""
+        """Run the work once undisturbed, then with power cuts."""
         self._job.prepare(self._base / "in")
         try:
             self._fresh()
@@ -122,7 +122,7 @@ class _Work:
                 pass
 
     def _one(self, calls: int, wanted: Mapping[str, bytes]) -> bool:
-        """Work until the power fails; whether the next round goes on from there."""
+        """Run until the power fails; returns whether the next round continues from there."""
         self._restarted()
         code, said = self._go(dies_at=self._chance.randint(1, max(calls, 2)))
         died = code == -signal.SIGKILL
@@ -141,7 +141,7 @@ class _Work:
             if wrong:
                 self._lose(f"after the end: {'; '.join(wrong[:3])}", harm)
                 return False
-        # Half of the time the power fails again in the work that goes on.
+        # Half of the time the power fails again in the resumed work.
         if died and self._chance.random() < 0.5:
             return True
         self._resume(wanted, harm)
@@ -162,7 +162,7 @@ class _Work:
         return harm
 
     def _resume(self, wanted: Mapping[str, bytes], harm: list[str]) -> None:
-        """Start the work once more and judge what it leaves."""
+        """Resume the work and check what it leaves."""
         self._restarted()
         code, said = self._go()
         if code and self._crude and _is_refusal(code, said):
@@ -180,8 +180,8 @@ class _Work:
         wrong = faults(found, dict(wanted), self._job.volatile, is_whole=True)
         parts = parts_of(self._output)
         if after_cut:
-            # A mark of files about to get their names: whoever comes next removes it, and a removal
-            # that was not synced may be undone.
+            # A notice of files about to be renamed: the next run removes it, and a removal that was
+            # not synced may be undone.
             parts = [name for name in parts if not name.endswith(".pending")]
         return wrong + [f"{name} was left behind" for name in parts]
 
@@ -194,18 +194,18 @@ class _Work:
     def _fresh(self) -> None:
         remove(self._disk)
         self._disk.mkdir(parents=True)
-        # The folder that some commands need is there before, so it outlasts the cut.
+        # A folder that some commands need exists before, so it survives the cut.
         self._job.command(self._base / "in", self._output)
         self._restarted()
 
     def _restarted(self) -> None:
-        """All that is on the disk now outlasts the next cut."""
+        """Mark everything on the disk as durable."""
         shutil.rmtree(self._journal, ignore_errors=True)
         self._journal.mkdir()
         Recorder(self._disk, self._journal).all()
 
     def _go(self, *, dies_at: int = 0) -> tuple[int, str]:
-        """Start the work and wait for its end: its exit code and what it said."""
+        """Run the work to its end; returns its exit code and its output."""
         environment = {
             "RILIEVO_CACHE": str(self._disk / "cache"),
             ROOT: str(self._disk),

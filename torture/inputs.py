@@ -18,7 +18,7 @@ _CHUNK = 60
 
 
 class Journal:
-    """What happened so far, in a file, so that a campaign that was stopped goes on."""
+    """Results so far, in a file, so that a stopped campaign can be continued."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,7 +45,7 @@ class Journal:
 
 
 def run(settings: Settings) -> bool:
-    """Try all readers; whether nothing was found."""
+    """Try all readers; returns whether nothing was found."""
     readers = [each for each in all_readers().values() if settings.asks_for(each.name)]
     journal = Journal(settings.output / f"inputs-{settings.seed}.jsonl")
     run_all(
@@ -61,7 +61,7 @@ def run(settings: Settings) -> bool:
 
 
 def run_again(case: str, settings: Settings) -> int:
-    """One case once more, by its reader and number; its files are kept and what it does is said."""
+    """Repeat one case by its reader and number, keep its files and print its output."""
     name, _, number = case.rpartition("#")
     reader = all_readers()[name]
     found: list[Outcome] = []

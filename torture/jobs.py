@@ -1,4 +1,4 @@
-"""Long work that is killed on its way: commands of the product, and what they must leave behind."""
+"""Long work to be killed: commands of the product, and the files they must leave."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -21,13 +21,14 @@ class Job:
     """A command that writes into one folder and can be resumed.
 
     Attributes:
-        name: In tables and on the command line.
-        prepare: Writes its input into a folder.
-        command: From input and output folder to what is run first, and after a kill.
+        name: Name in tables and on the command line.
+        prepare: Function that writes its input into a folder.
+        command: Function from input and output folder to the command that is run first, and after a
+            kill.
         volatile: Names of files and, after "#", of entries in JSON that differ between any two
-            runs, such as how long it took.
-        passing: Names of files that are there only until all others are.
-        share: Of the kills.
+            runs, such as durations.
+        passing: Names of files that exist only until all others do.
+        share: Share of the kills.
     """
 
     name: str
@@ -92,7 +93,7 @@ def _nothing(folder: Path) -> None:
 
 
 def _walls(folder: Path) -> None:
-    """Frames of a camera that slides past a wall: its near half goes by twice as fast."""
+    """Frames of a camera that slides past a wall: its near half moves twice as fast."""
     texture = np.asarray(Image.fromarray(colours(0, (16, 40))).resize((160, 64)))
     for k in range(8):
         halves = texture[:32, 2 * k : 2 * k + 96], texture[32:, 4 * k : 4 * k + 96]
@@ -105,7 +106,7 @@ def _train_probe(input: Path, output: Path) -> Sequence[str]:
     return (sys.executable, "-m", "torture.train_probe", str(input), str(output))
 
 
-# Another kind of long work is one line here.
+# A new kind of long work is one line here.
 JOBS: tuple[Job, ...] = (
     Job(name="predict a folder", prepare=_photos, command=_predict("npz", "png16"), share=5),
     Job(name="predict a video", prepare=_video, command=_predict("colour", "png16"), share=2),
@@ -117,7 +118,7 @@ JOBS: tuple[Job, ...] = (
             "report.html",
             "evaluation.json#seconds",
             "evaluation.json#command",
-            # Kept predictions that were broken and made anew are a warning.
+            # Damaged predictions in the cache, which are made again, cause a warning.
             "evaluation.json#warnings",
             "checksums.json",
         ),

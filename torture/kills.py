@@ -23,13 +23,13 @@ from torture.settings import Settings
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What became of one job.
+    """Results of one job.
 
     Attributes:
-        kills: How often it was killed.
-        parts: How often a file was being written at that moment.
-        ends: How often it got to its end.
-        faults: What was wrong, one line each.
+        kills: Number of kills.
+        parts: Number of kills while a file was being written.
+        ends: Number of finished runs.
+        faults: Faults, one line each.
     """
 
     kills: int = 0
@@ -39,7 +39,7 @@ class Tally:
 
 
 def run(settings: Settings) -> bool:
-    """Kill every job; whether nothing was wrong."""
+    """Kill every job; returns whether there were no faults."""
     jobs = [job for job in JOBS if settings.asks_for(job.name)]
     total = sum(job.share for job in jobs)
     wanted = {job.name: round(settings.kills * job.share / total) for job in jobs}
@@ -74,14 +74,14 @@ def _tried(job: Job, kills: int, settings: Settings) -> Tally:
 
 @dataclass(slots=True, kw_only=True)
 class Killer:
-    """When work is killed."""
+    """Random moments of kills."""
 
     chance: Random
     seconds: float
     kills: int
 
     def moment(self) -> float:
-        """Seconds from the start: some before anything is written, most in the midst of it."""
+        """Seconds from the start: some before anything is written, most during the work."""
         return self.chance.uniform(0.1, 1.0) * self.seconds
 
 
@@ -112,7 +112,7 @@ def _one_run(
 
 
 def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:
-    """Start the work and kill it then; None if so, else how it ended before: "" for well."""
+    """Start the work and kill it; returns None, or how it ended before: "" for success."""
     process = _started(job, input, output)
     try:
         _, said = process.communicate(timeout=moment)
@@ -124,7 +124,7 @@ def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:
 
 
 def _whole(job: Job, input: Path, output: Path) -> str:
-    """Let the work come to its end; "" if it ended well."""
+    """Let the work finish; returns "" on success."""
     process = _started(job, input, output)
     _, said = process.communicate()
     return _ending(process.returncode, said)

@@ -1,4 +1,4 @@
-"""What a folder of results holds, against what an undisturbed run leaves."""
+"""Comparison of a folder of results with that of an undisturbed run."""
 
 import io
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder by its path, but parts that were being written."""
+    """Every file of a folder by its path, without part files."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -17,7 +17,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def parts_of(folder: Path) -> list[str]:
-    """What was being written when the work was killed."""
+    """Part files that were being written when the work was killed."""
     return sorted(path.name for path in folder.rglob("*") if _is_part(path))
 
 
@@ -30,13 +30,13 @@ def _is_part(path: Path) -> bool:
 def faults(
     found: dict[str, bytes], wanted: dict[str, bytes], volatile: Sequence[str], *, is_whole: bool
 ) -> list[str]:
-    """What is wrong with the files that a run left, one line each.
+    """Differences of a run's files, one line each.
 
     Args:
-        found: After a kill, or at the end.
-        wanted: Of an undisturbed run.
-        volatile: See ``Job``.
-        is_whole: Whether the run came to its end, so that every file must be there.
+        found: Files after a kill, or at the end.
+        wanted: Files of an undisturbed run.
+        volatile: Volatile names of the job.
+        is_whole: Whether the run finished, so that every file must exist.
     """
     said = [f"{name} is missing" for name in wanted if is_whole and name not in found]
     for name, content in found.items():
@@ -50,7 +50,7 @@ def faults(
 
 
 def _steady(name: str, content: bytes, volatile: Sequence[str]) -> object:
-    """What must be the same in every run."""
+    """Content that has to be the same in every run."""
     entries = [each.partition("#")[2] for each in volatile if each.partition("#")[0] == name]
     if "#" not in "".join(volatile) or not entries:
         return content
@@ -62,7 +62,7 @@ def _steady(name: str, content: bytes, volatile: Sequence[str]) -> object:
 
 
 def _half(name: str, content: bytes) -> list[str]:
-    """Whether a file that cannot be compared is at least whole."""
+    """Check that a file that cannot be compared is at least complete."""
     if name.endswith(".html") and not content.rstrip().endswith(b"</html>"):
         return [f"{name} is cut short"]
     if name.endswith(".pt"):

@@ -51,7 +51,7 @@ def _shrunk(content: bytes, good: bytes, is_bad: Callable[[bytes], bool]) -> byt
 
 
 def _without(content: bytes, good: bytes, size: int) -> Iterator[bytes]:
-    """Such contents with one piece of this size gone, or as in the good file."""
+    """Contents with one piece of this size removed, or replaced by that of the good file."""
     for at in range(0, len(content), size):
         if len(content) == len(good) and content[at : at + size] != good[at : at + size]:
             yield content[:at] + good[at : at + size] + content[at + size :]

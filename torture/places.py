@@ -1,11 +1,11 @@
-"""Where a file should be, and something else is: links, pipes, devices, folders."""
+"""Other objects in the place of a file: links, pipes, devices, folders."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 Place = Callable[[Path, Path], None]
-"""Puts something else where the first path is; the second is a file outside."""
+"""Function that puts something else at the first path; the second is a file outside."""
 
 
 def _gone(path: Path, outside: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a cut of the power does to files: whatever was not synced may be gone, old, cut or zeros.
+"""Model of a power cut: files that were not synced may be gone, old, truncated or zeros.
 
 A recorder in the process under test notes each ``fsync``. After a cut,
 
@@ -41,7 +41,7 @@ class Recorder:
         return isinstance(path, str | os.PathLike) and os.fspath(path).startswith(self._root)
 
     def state(self, path: str) -> dict[str, Any] | None:
-        """What would be durable if this file or folder were synced now; None if it is gone."""
+        """State that would be durable if this path were synced now; None if it is gone."""
         try:
             if os.path.isdir(path):
                 entries = {entry.name: entry.inode() for entry in os.scandir(path)}
@@ -60,19 +60,19 @@ class Recorder:
             os.write(self._synced, json.dumps(state).encode() + b"\n")
 
     def all(self) -> None:
-        """Note that all is durable: what stands on a disk from which the system was started."""
+        """Note that everything is durable, as on a disk from which the system was started."""
         for folder, _, names in os.walk(self._root):
             for path in (folder, *(os.path.join(folder, name) for name in names)):
                 self.write(self.state(path))
 
     def count(self) -> int:
-        """Count a call of any recorded process; how many there were."""
+        """Count a call of any recorded process; returns the number so far."""
         os.write(self._calls, b".")
         return os.fstat(self._calls).st_size
 
     def _keep(self, path: str) -> None:
-        """A second name for a file, so that its bytes can come back under the first."""
-        # Another thread may have kept it, or given it another name, or removed it.
+        """Keep a hard link to a file, so that its bytes can be restored."""
+        # Another thread may have linked, renamed or removed it.
         with suppress(FileExistsError, FileNotFoundError):
             if not os.path.isdir(path):
                 number = os.stat(path, follow_symlinks=False).st_ino
@@ -121,12 +121,12 @@ def record_this_process() -> None:
 
 
 def calls_of(journal: Path) -> int:
-    """How many calls were counted."""
+    """Number of counted calls."""
     return (journal / "calls").stat().st_size
 
 
 def cut(root: Path, journal: Path, chance: Random) -> list[str]:
-    """Leave of a folder what a cut of the power may leave, and say what was changed."""
+    """Leave of a folder what a power cut may leave, and list the changes."""
     disk = _Disk(journal, chance)
     return [f"{path.relative_to(root)}: {what}" for path, what in disk.cut(root)]
 
@@ -183,7 +183,7 @@ class _Disk:
 def _together(
     first: str, changed: set[str], synced: Mapping[str, int], now: Mapping[str, int]
 ) -> set[str]:
-    """Names that one rename, or several, changed together."""
+    """Names that were changed by the same rename, or by several."""
     moved: set[str] = set()
     more = {first}
     while more:

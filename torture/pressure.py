@@ -35,7 +35,7 @@ class Case:
 
     @property
     def output(self) -> Path:
-        """Where the disturbed run writes."""
+        """Folder of the disturbed run."""
         return self.folder / "out"
 
     def start(
@@ -45,7 +45,7 @@ class Case:
         limits: Callable[[], None] | None = None,
         **environment: str,
     ) -> "subprocess.Popen[bytes]":
-        """Begin the job, or go on with it."""
+        """Start or resume the job."""
         usual = {"RILIEVO_CACHE": str(self.input.parent / "cache"), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
             (*prefix, *self.job.command(self.input, self.output)),
@@ -57,7 +57,7 @@ class Case:
         )
 
     def ended(self, process: "subprocess.Popen[bytes]", *, codes: tuple[int, ...]) -> list[str]:
-        """What was wrong with how it ended and with what it said."""
+        """Faults in how it ended and in its output."""
         said = process.communicate()[1].decode(errors="replace")
         wrong = [] if process.returncode in codes else [f"exit code {process.returncode}"]
         if "Traceback" in said:
@@ -65,7 +65,7 @@ class Case:
         return [f"{each}: {said.strip()[-700:]}" for each in wrong]
 
     def differs(self, *, is_whole: bool) -> list[str]:
-        """What is wrong with the files that lie there."""
+        """Differences of its files."""
         found = files_of(self.output) if self.output.exists() else {}
         wrong = faults(found, dict(self.wanted), self.job.volatile, is_whole=is_whole)
         left = parts_of(self.output) if is_whole else []

@@ -1,4 +1,4 @@
-"""What the campaign knows of one reader: good files for it, and how it is called."""
+"""Description of one reader: good files for it, and how it is called."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,15 +10,16 @@ class Reader:
     """One reader of the product and the files that it is tried with.
 
     Attributes:
-        name: In tables and on the command line.
-        write: Writes good files into an empty folder.
-        victims: Which of these files are broken, one at a time, as patterns of their paths, and
-            their form in ``FORMS``.
-        read: Reads the folder by the product's public functions; raises what they raise.
-        share: Of the campaign's inputs, against 1 of the others: less where one is slow.
-        seconds: That one input may take before it counts as a hang.
-        mebibytes: Of address space that one input may take beyond what is taken already.
-        places: Whether victims are also tried as links, pipes and folders.
+        name: Name in tables and on the command line.
+        write: Function that writes good files into an empty folder.
+        victims: Files to break, one at a time, as patterns of their paths, with their format in
+            ``FORMS``.
+        read: Function that reads the folder with the product's public functions; raises what they
+            raise.
+        share: Share of the campaign's inputs, relative to 1 for other readers: less for slow ones.
+        seconds: Time after which one input counts as a hang [s].
+        mebibytes: Address space that one input may take beyond what is in use [MiB].
+        places: Whether these files are also replaced by links, pipes and folders.
     """
 
     name: str

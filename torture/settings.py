@@ -1,4 +1,4 @@
-"""What every part of the campaign is told."""
+"""Settings of all parts of the campaign."""
 
 import time
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What every part of the campaign is told.
+    """Settings of all parts of the campaign.
 
     Attributes:
-        end: When it has to be over, by ``time.monotonic``.
-        seed: Of all chance.
-        inputs: Broken files, of all readers together.
-        kills: Of all jobs together.
-        cuts: Of the power, of all jobs together.
-        workers: Processes at once.
-        only: Parts of names; none for all readers and jobs.
-        output: Folder of what is kept.
-        work: Folder for whatever is made on the way; gone at the end.
+        end: Time at which it has to end, by ``time.monotonic``.
+        seed: Seed of all random numbers.
+        inputs: Number of broken files for all readers together.
+        kills: Number of kills for all jobs together.
+        cuts: Number of power cuts for all jobs together.
+        workers: Number of parallel processes.
+        only: Words of which names need at least one; none for all readers and jobs.
+        output: Folder of the results.
+        work: Folder for temporary files; removed at the end.
     """
 
     end: float

@@ -33,14 +33,14 @@ _PLACED = 0.04
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How one case ended.
+    """Result of one case.
 
     Attributes:
-        case: Its number.
+        case: Number of the case.
         verdict: ``fine``, ``refused`` or ``BAD``.
-        said: The refusal, or what went wrong.
-        where: Of an exception: the last line of ours, which tells defects apart.
-        trace: Of an exception.
+        said: Text of the refusal, or of the fault.
+        where: Last line of ours in an exception's traceback, which tells bugs apart.
+        trace: Traceback of an exception.
     """
 
     case: int
@@ -79,7 +79,7 @@ class Sandbox:
             path.write_bytes(content)
 
     def trespass(self) -> str | None:
-        """What was run or written where nothing may be; None as it should be."""
+        """Files that were run or written where nothing may be; None if there are none."""
         if self.marker.exists():
             self.marker.unlink()
             return "code inside of the file was run"

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from rilievo.types import Prediction as Prediction
     from rilievo.types import Sample as Sample
 
-# Public names and where they live: importing rilievo loads none of them.
+# Public names and their modules; importing rilievo loads none of these.
 _HOMES = {
     "BENCHMARKS": "evaluate.benchmarks",
     "DATASETS": "datasets",

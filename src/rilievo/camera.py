@@ -1,4 +1,4 @@
-"""A pinhole camera's intrinsics; ``rilievo.types`` has the conventions."""
+"""Pinhole camera intrinsics; the conventions are in ``rilievo.types``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ from rilievo.sameness import no_hash, same_record
 
 
 class CameraSource(StrEnum):
-    """Where the intrinsics of a photograph came from."""
+    """Source of a photograph's intrinsics."""
 
     GIVEN = "given"
     FOV = "fov"
@@ -25,11 +25,11 @@ class CameraSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """Pinhole intrinsics of one image, and where they came from.
+    """Pinhole intrinsics of one image, and their source.
 
     Attributes:
         K: ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px]; the top-left pixel's centre is (0, 0).
-        source: Who said so; ``ASSUMED`` is our default and may be far off.
+        source: Source of the intrinsics; ``ASSUMED`` is our default and may be far off.
 
     Raises:
         InputError: If K is not finite or a focal length is not positive.

@@ -1,6 +1,6 @@
-"""Parts of a record that are made when they are first read.
+"""Fields of a record that are computed when first read.
 
-Most callers read the depth of a prediction alone; normals of 12 megapixels take longer than it.
+Most callers read only the depth of a prediction; for 12 megapixels, normals take longer than depth.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from rilievo.depth_map import read_only
 
 @dataclass(frozen=True, slots=True)
 class _Later:
-    """Stand-in for an array until somebody reads it."""
+    """Placeholder for an array that has not been computed yet."""
 
     make: Callable[[], np.ndarray]
 
 
 class DeferredParts:
-    """Mixed into a frozen dataclass, whose fields may then be made later.
+    """Mixin for frozen dataclasses whose fields may be computed later.
 
-    Two threads that read a part at once may both make it; they get the same values.
+    Two threads that read a field at once may both compute it, with the same result.
     """
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # for type checkers the fields are what they are declared to be
+    if not TYPE_CHECKING:  # for type checkers, fields have their declared types
 
         def __getattribute__(self, name: str) -> Any:
             value = object.__getattribute__(self, name)
@@ -37,20 +37,20 @@ class DeferredParts:
             return value
 
     def defer(self, name: str, make: Callable[[], np.ndarray]) -> None:
-        """Have a field made when it is first read.
+        """Register a function that computes a field when it is first read.
 
         Args:
             name: Name of the field.
-            make: Function that makes its array.
+            make: Function that computes the array.
         """
         object.__setattr__(self, name, _Later(make))
 
     def has(self, name: str) -> bool:
-        """Whether a field is not None, without making what is made when it is first read."""
+        """Whether a field is not None, without computing it."""
         return object.__getattribute__(self, name) is not None
 
     def but(self, **changes: Any) -> Self:
-        """A copy with other values of some fields; what is not made yet stays so."""
+        """A copy with some fields changed; fields not computed yet stay so."""
         names = [field.name for field in fields(self)]  # pyright: ignore[reportArgumentType]
         kept = {name: object.__getattribute__(self, name) for name in names}
         later = {name: value for name, value in kept.items() if isinstance(value, _Later)}

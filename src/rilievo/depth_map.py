@@ -1,4 +1,4 @@
-"""A depth map and the kind of its numbers; ``rilievo.types`` has the conventions."""
+"""A depth map and the kind of its values; the conventions are in ``rilievo.types``."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,12 +11,12 @@ from rilievo.sameness import no_hash, same_record
 
 
 class DepthKind(StrEnum):
-    """What the numbers of a depth map are, and so what is missing to have metres."""
+    """Kind of the values of a depth map, which determines what is unknown about their scale."""
 
     METRIC = "metric"
     """Depth in metres."""
     UP_TO_SCALE = "up_to_scale"
-    """Depth times one unknown positive factor: proportions are estimated, sizes are not known."""
+    """Depth times one unknown positive factor: proportions are estimated, sizes are unknown."""
     AFFINE = "affine"
     """Depth times an unknown positive factor, plus an unknown shift."""
     AFFINE_INVERSE = "affine_inverse"
@@ -24,23 +24,23 @@ class DepthKind(StrEnum):
 
     @property
     def is_depth(self) -> bool:
-        """Whether such numbers are depth itself, in metres or up to one factor."""
+        """Whether values of this kind are depth itself, in metres or up to one factor."""
         return self in (DepthKind.METRIC, DepthKind.UP_TO_SCALE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthMap:
-    """The depth of one image, with the kind of its numbers.
+    """The depth of one image, with the kind of its values.
 
-    It is not an array, so that nothing scores or unprojects numbers that are not metres by
-    mistake: ``rilievo.align`` (against ground truth) and ``rilievo.calibrate`` (from known
-    distances) are the doors to metres.
+    It is not an array, so that values that are not metres are never scored or unprojected by
+    mistake. Two functions convert it to metres: ``rilievo.align`` (with ground truth) and
+    ``rilievo.calibrate`` (with known distances).
 
     Attributes:
-        values: Numbers of the given kind. Read them only where ``valid``.
-        kind: What the numbers are.
-        valid: Pixels that have an answer. ``METRIC`` and ``UP_TO_SCALE`` values are positive and
-            all values finite there.
+        values: Values of the given kind, defined only where ``valid``.
+        kind: Kind of the values.
+        valid: Mask of pixels that have depth. There, all values are finite, and those of ``METRIC``
+            and ``UP_TO_SCALE`` positive.
 
     Raises:
         InputError: If a value breaks these rules.
@@ -84,7 +84,7 @@ class DepthMap:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width)."""
+        """Size (height, width)."""
         height, width = self.values.shape
         return height, width
 
@@ -94,10 +94,10 @@ class DepthMap:
         return self.kind.is_depth
 
     def depth(self) -> Float32[np.ndarray, "h w"]:
-        """Depth along the axis, in metres or up to one factor; read it only where ``valid``.
+        """Depth along the axis, in metres or up to one factor; defined only where ``valid``.
 
         Raises:
-            InputError: If the kind is affine, whose numbers are no depth before a calibration.
+            InputError: If the kind is affine, whose values are not depth before calibration.
         """
         if not self.is_depth:
             raise InputError(
@@ -108,7 +108,7 @@ class DepthMap:
 
 
 def read_only(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """The same numbers, which nobody changes by way of the record; the caller's stay writable."""
+    """A read-only view of an array; the caller's array stays writable."""
     view = array.view()
     view.flags.writeable = False
     return view

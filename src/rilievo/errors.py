@@ -1,12 +1,11 @@
-"""Errors that a user can mend: one line each, saying what was found, what was expected, what to do.
+"""Errors that users can fix: one line each, with what was found, what was expected, what to do.
 
-The command line prints a ``RilievoError`` without a traceback and exits with 2; any other
-exception is a defect of ours and keeps its traceback.
+The command line prints a ``RilievoError`` without a traceback and exits with 2; any other exception
+is a bug of ours and keeps its traceback.
 
-Errors are also the built-in that they are: a bad value is a ``ValueError``, a missing file a
-``FileNotFoundError``, a refused write an ``OSError``. So code that turns a library's ``ValueError``
-or ``OSError`` into one of these lets a ``RilievoError`` pass first, which says already what is
-wrong.
+Errors also derive from the matching built-in: a bad value is a ``ValueError``, a missing file a
+``FileNotFoundError``, a refused write an ``OSError``. So code that converts a library's
+``ValueError`` or ``OSError`` to one of these has to let a ``RilievoError`` pass first.
 """
 
 import difflib
@@ -14,17 +13,16 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-_LISTED = 60  # a line that nobody reads to its end helps nobody
+_LISTED = 60  # longer lists are not read to their end
 _LONG_WORD = re.compile(r"\S{401,}")
 _LONGEST = 1000
 _KEPT_END = 200
 
 
 class RilievoError(Exception):
-    """Base of everything a user of rilievo can cause and mend.
+    """Base class of all errors that a user of rilievo can cause and fix.
 
-    A message quotes names and values of files, whatever they hold: it is brought to one line that
-    can be shown.
+    Messages quote names and values from files, so they are reduced to one printable line.
     """
 
     def __init__(self, message: object = "") -> None:
@@ -32,13 +30,13 @@ class RilievoError(Exception):
 
 
 class InputError(RilievoError, ValueError):
-    """A file or array handed to us cannot be used; the work on other inputs goes on."""
+    """A file or array cannot be used; work on other inputs continues."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder that was named does not exist.
+    """A file or folder does not exist.
 
-    It has its message alone: ``errno`` and ``filename`` are None.
+    It has only a message: ``errno`` and ``filename`` are None.
     """
 
 
@@ -54,7 +52,7 @@ class OutputError(RilievoError, OSError):
 
 
 class OptionError(RilievoError, ValueError):
-    """Options that are out of range or do not go together."""
+    """Options are out of range or do not go together."""
 
 
 class ModelError(RilievoError, ValueError):
@@ -62,7 +60,7 @@ class ModelError(RilievoError, ValueError):
 
 
 class UnknownCameraError(ModelError):
-    """A model needs the focal length, and neither the photograph nor the user tells it."""
+    """A model needs the focal length, and neither the photograph nor the user states it."""
 
 
 class MissingExtraError(RilievoError, ImportError):
@@ -73,12 +71,12 @@ class MissingExtraError(RilievoError, ImportError):
         self._asked = (what, extra)
 
     def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
-        # By default the message alone would be handed to ``__init__`` in another process.
+        # By default only the message would be passed to ``__init__`` in another process.
         return MissingExtraError, self._asked
 
 
 class MissingPackageError(RilievoError, ImportError):
-    """A package to whose objects a result is to be converted is not installed."""
+    """A package for the conversion of a result is not installed."""
 
     def __init__(self, what: str, package: str) -> None:
         super().__init__(f"{what} needs the package {package}: pip install {package}")
@@ -89,7 +87,7 @@ class MissingPackageError(RilievoError, ImportError):
 
 
 class NoDepthError(RilievoError, AttributeError):
-    """A prediction has no depth, as its model gives normals alone."""
+    """A prediction has no depth, because its model predicts normals only."""
 
 
 class NoGroundTruthError(RilievoError, ValueError):
@@ -102,7 +100,7 @@ class CalibrationError(RilievoError, ValueError):
 
 @contextmanager
 def needing(what: str, extra: str) -> Iterator[None]:
-    """Imports within that fail for want of a package name the extra that brings it.
+    """Turn failed imports in the block into errors that name the extra with the package.
 
     Raises:
         MissingExtraError: If a package is not installed.
@@ -116,7 +114,7 @@ def needing(what: str, extra: str) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """The text with what cannot be shown spelt out, and without the middle of what is endless."""
+    """Escape unprintable characters, and shorten text that is too long in its middle."""
     if not text.isprintable():
         text = "".join(
             each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
@@ -128,7 +126,7 @@ def one_line(text: str) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest known names, or those there are if none is near."""
+    """End of an error message: the nearest known names, or all of them if none is near."""
     known = list(map(str, known))  # members of a StrEnum would show their class
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:

@@ -1,4 +1,4 @@
-"""One measured number, the range that it should lie in, and how both are written."""
+"""One measured quantity, its expected range, and how both are formatted."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ _UNITS = {"length": "m", "height": "m", "area": "m²", "angle": "°"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A number read off a surface.
+    """A quantity measured on a surface.
 
     Attributes:
         what: "length", "height", "area" or "angle".
-        value: In ``unit``.
-        low: Lower end of the range that eight in ten such measurements lie in.
-        high: Its upper end.
-        remarks: What deserves a look, a sentence each.
+        value: Measured value, in ``unit``.
+        low: Lower end of the range that contains eight in ten such measurements.
+        high: Upper end of that range.
+        remarks: Remarks on the measurement, a sentence each.
     """
 
     what: str
@@ -26,11 +26,11 @@ class Measurement:
 
     @property
     def unit(self) -> str:
-        """Metres, square metres or degrees."""
+        """Unit of the value: metres, square metres or degrees."""
         return _UNITS[self.what]
 
     def __str__(self) -> str:
-        """Value and range with as many digits as mean something, such as 0.82 m (0.71 to 0.95)."""
+        """Value and range with their significant digits, such as 0.82 m (0.71 to 0.95)."""
         digits = _digits(self.high - self.low)
         value, low, high = (f"{each:.{digits}f}" for each in (self.value, self.low, self.high))
         space = "" if self.what == "angle" else " "
@@ -38,7 +38,7 @@ class Measurement:
 
 
 def _digits(width: float) -> int:
-    """Decimal places in which the ends of a range differ by five units or more: 0.71 to 0.95."""
+    """Decimal places at which the ends of a range differ by at least five units: 0.71 to 0.95."""
     if not (width > 0 and math.isfinite(width)):
         return 3
     return min(6, max(0, math.ceil(-math.log10(width / 5))))

@@ -1,10 +1,10 @@
 """Models, datasets, benchmarks, metrics and outputs of packages other than rilievo.
 
-A thing outside is named in three ways: ``package.module:NAME``, found where Python finds modules
+Objects of other packages are named in three ways: ``package.module:NAME``, searched on Python's path
 and in the working folder; ``path/to/file.py:NAME``; or by the name under which an installed package
-offers it, in one of the entry-point groups ``rilievo.models``, ``rilievo.datasets``,
-``rilievo.benchmarks``, ``rilievo.metrics`` and ``rilievo.outputs``. rilievo's own names always come
-first.
+offers them, in one of the entry-point groups ``rilievo.models``, ``rilievo.datasets``,
+``rilievo.benchmarks``, ``rilievo.metrics`` and ``rilievo.outputs``. rilievo's own names take
+precedence.
 """
 
 import os
@@ -31,14 +31,14 @@ def is_place(name: str) -> bool:
 
 
 def load_outside(place: str, what: str) -> object:
-    """Load an object from a module of the user's own.
+    """Load an object from a module of the user.
 
-    The module is looked for where Python finds modules, and then in the working folder, which
-    the ``rilievo`` command does not search by itself.
+    The module is searched on Python's path, and then in the working folder, which the ``rilievo``
+    command does not search otherwise.
 
     Args:
         place: ``package.module:NAME``, or ``path/to/file.py:NAME``.
-        what: The kind of thing, for messages, such as "benchmark".
+        what: Kind of object, for messages, such as "benchmark".
 
     Raises:
         OptionError: If there is no such module or file, or it has no such name.
@@ -60,21 +60,21 @@ def load_outside(place: str, what: str) -> object:
 
 
 def names_offered(what: str) -> tuple[str, ...]:
-    """Names under which installed packages offer things of a kind, such as "model"."""
-    from importlib.metadata import entry_points  # 10 ms, which the common case has no use for
+    """Names under which installed packages offer objects of a kind, such as "model"."""
+    from importlib.metadata import entry_points  # takes 10 ms, so only on demand
 
     return tuple(sorted({each.name for each in entry_points(group=f"rilievo.{what}s")}))
 
 
 def load_offered(name: str, what: str) -> object | None:
-    """Load what an installed package offers under a name.
+    """Load the object that an installed package offers under a name.
 
     Args:
-        name: The name of the entry point.
-        what: The kind of thing: model, dataset, benchmark, metric or output.
+        name: Name of the entry point.
+        what: Kind of object: model, dataset, benchmark, metric or output.
 
     Returns:
-        None where no package offers it.
+        The object; None if no package offers it.
 
     Raises:
         OptionError: If it cannot be imported.
@@ -84,7 +84,7 @@ def load_offered(name: str, what: str) -> object | None:
     for point in entry_points(group=f"rilievo.{what}s", name=name):
         try:
             return point.load()
-        # A module of somebody else's fails in ways of its own.
+        # Modules of other packages may raise any exception.
         except Exception as error:
             package = point.dist.name if point.dist is not None else point.value
             raise OptionError(
@@ -95,20 +95,20 @@ def load_offered(name: str, what: str) -> object | None:
 
 
 class OpenTable(Mapping[str, T], Generic[T]):
-    """A table of rilievo's own to which installed packages add.
+    """A table of rilievo's own entries that installed packages can extend.
 
-    Iterating gives the own names, and those outside that were looked up before; a name that is
-    not there is looked for among the entry points, so that the common case asks nobody.
+    Iteration yields our own names, and outside names that were looked up before. Unknown names are
+    looked up among the entry points, so that the common case does not read these.
     """
 
     def __init__(self, own: Mapping[str, T], what: str, read: Callable[[object, str], T]) -> None:
-        """Make it.
+        """Create a table.
 
         Args:
-            own: rilievo's entries.
-            what: The kind of thing, such as "output".
-            read: Entry of an object and the name that it is offered under; refuses another sort
-                of object by an ``OptionError``.
+            own: Entries of rilievo.
+            what: Kind of object, such as "output".
+            read: Function that makes an entry from an object and the name it is offered under; it
+                refuses objects of another kind with an ``OptionError``.
         """
         self.own: Mapping[str, T] = own
         self._found: dict[str, T] = {}
@@ -134,7 +134,7 @@ class OpenTable(Mapping[str, T], Generic[T]):
         return len(self.own) + len(self._found)
 
     def all(self) -> Mapping[str, T]:
-        """Own entries and those of installed packages; what cannot be loaded is left out."""
+        """Own entries and those of installed packages, without any that cannot be loaded."""
         for name in names_offered(self._what):
             with suppress(OptionError):
                 self.get(name)
@@ -161,9 +161,9 @@ def _beside(file: Path, what: str, place: str) -> str:
 
 
 def _search_working_folder(top: str) -> None:
-    """Let Python find a module here too, behind all other places, where none of those has it.
+    """Append the working folder to the path, if no module of this name is found elsewhere.
 
-    The folder stays on the path: processes that score import the module anew.
+    The folder stays on the path, because scoring processes import the module again.
     """
     folder = os.getcwd()
     if folder in sys.path or not top or top in sys.modules:

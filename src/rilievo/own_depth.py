@@ -1,4 +1,4 @@
-"""Depth that a photograph's file holds beside its pixels, as telephones write it."""
+"""Depth map stored in a photograph's file beside its pixels, as by telephones."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ class OwnDepth:
     """Depth map of a photograph's own file.
 
     Attributes:
-        source: How the file stores it: "GDepth", "Dynamic Depth", "Apple" or "HEIF".
-        metres: Depth [m], upright, stretched over the whole photograph; 0 where there is none.
-            None where it is not used.
-        along_ray: Whether ``metres`` are straight from the camera rather than along its axis.
-        unused: Why there are no metres, in words; None where there are.
-        broken: Whether that is because the file is damaged or contradicts itself.
+        source: Format in the file: "GDepth", "Dynamic Depth", "Apple" or "HEIF".
+        metres: Depth [m], upright, resized to the whole photograph; 0 where there is none. None if
+            it is not used.
+        along_ray: Whether ``metres`` are distances from the camera instead of depth along its axis.
+        unused: Reason why there are no metres; None if there are.
+        broken: Whether the reason is that the file is damaged or contradicts itself.
     """
 
     source: str

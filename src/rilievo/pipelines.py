@@ -1,8 +1,7 @@
-"""``rilievo.pipeline``: the call of transformers' pipelines for depth, on rilievo's models.
+"""``rilievo.pipeline``: the interface of transformers' depth pipelines, for rilievo's models.
 
-Code written for ``transformers.pipeline("depth-estimation")`` takes rilievo by another import. The
-answers have the same keys, and what the models do not know is the same too: the numbers are of the
-model's own kind.
+Code written for ``transformers.pipeline("depth-estimation")`` switches to rilievo by another
+import. Results have the same keys; as there, values are of the model's own kind.
 """
 
 import sys
@@ -22,12 +21,12 @@ TASK = "depth-estimation"
 
 
 class DepthEstimate(TypedDict):
-    """One answer.
+    """Result for one image.
 
     Attributes:
-        predicted_depth: (h, w) float32 numbers of the model's kind, at the image's size; a tensor
-            where torch has been imported, else an array of numpy. 0 where there is none.
-        depth: The same as a grey picture, from the least number, black, to the largest, white.
+        predicted_depth: Values of the model's kind, (h, w) float32 at the image's size; a tensor if
+            torch has been imported, otherwise a numpy array. 0 where invalid.
+        depth: The same as a grey picture, from black for the least value to white for the largest.
     """
 
     predicted_depth: Any
@@ -35,12 +34,12 @@ class DepthEstimate(TypedDict):
 
 
 class DepthPipeline:
-    """A model behind the call that transformers' depth pipelines have."""
+    """A model with the interface of transformers' depth pipelines."""
 
     task = TASK
 
     def __init__(self, model: str | Path | Model | None = None) -> None:
-        """Take a model's name, file or the model itself; the embedded one when None."""
+        """Wrap a model, given by name, file or as an object; the embedded one when None."""
         self.model = model
 
     @overload
@@ -50,14 +49,14 @@ class DepthPipeline:
     def __call__(
         self, inputs: ImageLike | Sequence[ImageLike], **ignored: object
     ) -> DepthEstimate | list[DepthEstimate]:
-        """Estimate the depth of an image, or of each of a list of them.
+        """Estimate the depth of an image, or of each image of a list.
 
         Args:
-            inputs: Paths, addresses, Pillow images, or whatever else ``rilievo.predict`` takes.
-            ignored: Options of transformers, such as ``batch_size``, that change no numbers.
+            inputs: Paths, URLs, Pillow images, or anything else that ``rilievo.predict`` accepts.
+            ignored: Options of transformers, such as ``batch_size``, that do not change the result.
 
         Raises:
-            RilievoError: As ``rilievo.predict``.
+            RilievoError: As for ``rilievo.predict``.
         """
         answers = [_estimate(each) for each in predict(as_list(inputs), model=self.model)]
         return answers if isinstance(inputs, list | tuple) else answers[0]
@@ -71,11 +70,11 @@ def pipeline(
     Args:
         task: "depth-estimation", the only one.
         model: A name in ``MODELS``, an ONNX file, or a loaded model; the embedded one when None.
-        ignored: Options of transformers, such as ``device`` and ``use_fast``, that the model
-            itself decides here.
+        ignored: Options of transformers, such as ``device`` and ``use_fast``, which the model
+            decides here.
 
     Raises:
-        OptionError: If another task is asked for.
+        OptionError: If another task is requested.
     """
     if task != TASK:
         raise OptionError(f"rilievo has the pipeline '{TASK}' alone, not '{task}'")

@@ -1,7 +1,7 @@
-"""Methods of ``Prediction``: measure, show, save, and convert to what other packages take.
+"""Methods of ``Prediction``: measure, show, save, and convert to objects of other packages.
 
-What they call builds on the records, so it is imported by name where it is used, and importing
-the records stays cheap.
+Their implementation depends on the records, so it is imported on demand, and importing the records
+stays fast.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class PredictionMethods:
-    """Mixed into ``rilievo.Prediction``."""
+    """Methods inherited by ``rilievo.Prediction``."""
 
     __slots__ = ()
 
     def measure(self, *points: tuple[float | int, float | int]) -> Measurement:
-        """A height, length or area in the photograph.
+        """Measure a height, length or area in the photograph.
 
         Args:
-            points: (column, row) [px]: one for its height above the floor, two for the length
-                between them, three or more for the area that they go around.
+            points: Points as (column, row) [px]: one for its height above the floor, two for the
+                length between them, three or more for the area inside them.
 
         Raises:
             CalibrationError: If depth is not in metres, or nothing can be measured there.
@@ -49,70 +49,72 @@ class PredictionMethods:
         """Write files, as ``rilievo.save`` does: ``prediction.save("out/cat", ["png16", "glb"])``.
 
         Returns:
-            The files in the order of ``names``, then the JSON that explains them.
+            Paths in the order of ``names``, then that of the JSON file.
         """
         return import_module("rilievo.io.outputs").save(self, stem, names, options)
 
     def show(self) -> None:
-        """Open photograph, depth and normals side by side in the system's viewer of pictures."""
+        """Open photograph, depth and normals side by side in the system's image viewer."""
         import_module("rilievo.io.formats.panel").panel_picture(self).show(title=repr(self))
 
     def colour(self, colour_map: str | None = None) -> "Image":
-        """Depth as an RGB picture in colours; near is bright.
+        """Draw depth as an RGB picture in colours; near is bright.
 
         Args:
-            colour_map: As ``--colour-map`` takes it; viridis when None.
+            colour_map: Name of a colour map, as for ``--colour-map``; viridis when None.
 
         Raises:
-            NoDepthError: If there is no depth.
+            NoDepthError: If the prediction has no depth.
             OptionError: If there is no such colour map.
         """
         return import_module("rilievo.io.in_memory").colour(self, colour_map)
 
     def points(self, *, step: int | None = None) -> "PointCloud":
-        """Points of the surface with normals and colours, in the camera frame.
+        """Make the points of the surface, with normals and colours, in the camera frame.
 
         Args:
-            step: Every which row and column; as few as give a million points when None.
+            step: Step between the pixels that become points; None takes the least that gives at
+                most a million points.
 
         Raises:
-            NoDepthError: If there is no depth.
-            InputError: If the kind of depth is affine, of which no surface can be made.
+            NoDepthError: If the prediction has no depth.
+            InputError: If the depth is of an affine kind, from which no surface can be made.
         """
         return import_module("rilievo.io.in_memory").points(self, step)
 
     def mesh(self, *, step: int | None = None) -> "Mesh":
-        """Triangle mesh of the surface, torn where depth jumps, in the camera frame.
+        """Make a triangle mesh of the surface, cut where depth jumps, in the camera frame.
 
         Args:
-            step: Every which row and column; as few as give a million vertices when None.
+            step: Step between the pixels that become vertices; None takes the least that gives at
+                most a million vertices.
 
         Raises:
-            NoDepthError: If there is no depth.
-            InputError: If the kind of depth is affine, of which no surface can be made.
+            NoDepthError: If the prediction has no depth.
+            InputError: If the depth is of an affine kind, from which no surface can be made.
         """
         return import_module("rilievo.io.in_memory").mesh(self, step)
 
     def to_trimesh(self, *, step: int | None = None) -> Any:
-        """Mesh as a ``trimesh.Trimesh`` that wears the photograph, in the camera frame.
+        """Convert to a ``trimesh.Trimesh`` textured with the photograph, in the camera frame.
 
         Raises:
             MissingPackageError: If trimesh is not installed.
-            InputError: As ``mesh``.
+            InputError: As for ``mesh``.
         """
         return import_module("rilievo.io.in_memory").to_trimesh(self, step)
 
     def to_open3d(self, *, step: int | None = None) -> Any:
-        """Points, normals and colours as an ``open3d.geometry.PointCloud``, in the camera frame.
+        """Convert to an ``open3d.geometry.PointCloud`` with colours, in the camera frame.
 
         Raises:
             MissingPackageError: If Open3D is not installed.
-            InputError: As ``points``.
+            InputError: As for ``points``.
         """
         return import_module("rilievo.io.in_memory").to_open3d(self, step)
 
     def __repr__(self) -> str:
-        """Say in one line what it holds."""
+        """Describe in one line what it contains."""
         return import_module("rilievo.io.in_memory").line(self)
 
     def _repr_png_(self) -> bytes:
@@ -120,5 +122,5 @@ class PredictionMethods:
         return import_module("rilievo.io.in_memory").panel_png(self)
 
     def _repr_html_(self) -> str:
-        """Page with the surface to turn, for notebooks."""
+        """Page with the surface, for notebooks."""
         return import_module("rilievo.io.in_memory").framed_page(self)

@@ -1,4 +1,4 @@
-"""Equality of records that hold arrays: as a whole, one bool, as of any other record."""
+"""Equality of records that contain arrays, as a single bool."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -7,9 +7,9 @@ import numpy as np
 
 
 def same_record(self: object, other: object) -> bool:
-    """``__eq__`` of a record: whether both are of one class and every field is the same.
+    """``__eq__`` of a record: whether both have the same class and equal fields.
 
-    Arrays are the same if shape, type and all values are; NaN is the same as NaN.
+    Arrays are equal if shape, type and all values are; NaN equals NaN.
     """
     if type(self) is not type(other):
         return False
@@ -18,7 +18,7 @@ def same_record(self: object, other: object) -> bool:
 
 
 def no_hash(self: object) -> int:
-    """``__hash__`` of a record that holds arrays: there is none.
+    """``__hash__`` of a record that contains arrays, which is not hashable.
 
     Raises:
         TypeError: Always; the message says what to use as a key.

@@ -5,9 +5,9 @@ from jaxtyping import Float64
 
 
 def dot(a: Float64[np.ndarray, "n"], b: Float64[np.ndarray, "n"]) -> np.float64:
-    """Sum of products, on the thread that asks.
+    """Sum of products, computed on the calling thread.
 
-    BLAS would wake a thread per core for it: they win nothing on sums that wait for memory, and
-    stand in the way of evaluations that run beside each other.
+    BLAS would start a thread per core, which does not speed up sums that wait for memory and slows
+    evaluations that run in parallel.
     """
     return np.einsum("n,n->", a, b)

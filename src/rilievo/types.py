@@ -1,4 +1,4 @@
-"""The records: ``Photo``, ``Truth`` and ``Sample`` go in, ``DepthMap`` and ``Prediction`` come out.
+"""The records: ``Photo``, ``Truth``, ``Sample``, ``Calibration``, ``MadeBy`` and ``Prediction``.
 
 Conventions, the same everywhere:
 
@@ -9,8 +9,8 @@ Conventions, the same everywhere:
 * Images are ``h w 3`` RGB uint8, as image files are; fields of vectors are ``3 h w``, as
   ``rilievo.geometry`` computes them.
 
-Records are frozen, unbatched and numpy; they check themselves when they are made. The arrays of
-depth maps and predictions are read-only: copy one to change it.
+Records are frozen, unbatched and numpy; they validate themselves on creation. The arrays of depth
+maps and predictions are read-only: copy one to change it.
 """
 
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ Setting = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photo:
-    """One photograph, upright, with its camera where the file tells it.
+    """One photograph, upright, with its camera if the file states it.
 
     Attributes:
-        pixels: sRGB, EXIF orientation applied.
-        camera: Intrinsics of ``pixels``; None where neither the user nor the file knows them.
-        own_depth: Depth that the file holds beside the pixels; None where it holds none.
-        name: What messages call it: a path, or "array".
+        pixels: sRGB pixels, with the EXIF orientation applied.
+        camera: Intrinsics of ``pixels``; None if neither the user nor the file states them.
+        own_depth: Depth map stored in the file beside the pixels; None if there is none.
+        name: Name in messages: a path, or "array".
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
@@ -62,7 +62,7 @@ class Photo:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width)."""
+        """Size (height, width)."""
         height, width, _ = self.pixels.shape
         return height, width
 
@@ -87,19 +87,19 @@ class OrderedPoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """What a dataset knows of one image besides its colours.
+    """Ground truth of one image of a dataset.
 
     Attributes:
-        id: Unique in its dataset; parts are joined by "/".
-        depth: True depth [m], read only where ``depth_valid``.
-        depth_valid: Pixels that have true depth.
-        normals: True normals, towards the camera; read only where ``normals_valid``.
-        normals_valid: Pixels that have true normals.
-        sky: Pixels that are known to see no surface at all; disjoint from ``depth_valid``.
+        id: Unique name in its dataset; parts are joined by "/".
+        depth: True depth [m], defined only where ``depth_valid``.
+        depth_valid: Mask of pixels with true depth.
+        normals: True normals, towards the camera; defined only where ``normals_valid``.
+        normals_valid: Mask of pixels with true normals.
+        sky: Mask of pixels known to see no surface at all; disjoint from ``depth_valid``.
         camera: Intrinsics of the image.
-        world_T_cam: Pose: takes points [m] of the camera frame to the world's.
-        scene: Scene or sequence that the image is of, unique in the dataset; None where the
-            dataset does not know. Images of one scene are alike, so intervals draw whole scenes.
+        world_T_cam: Pose, which maps points [m] from the camera frame to the world frame.
+        scene: Scene or sequence of the image, unique in the dataset; None if the dataset does not
+            state it. Images of one scene are alike, so intervals resample whole scenes.
         objects: Number of the object of each pixel, from 1; 0 for none. None where the dataset
             knows no objects.
         is_metric: Whether depth is in metres; otherwise its unit is not known.
@@ -130,7 +130,7 @@ class Truth:
             raise InputError(f"sample {self.id}: normals and normals_valid come together")
 
     def _check_sizes(self, size: tuple[int, ...] | None) -> None:
-        """Refuse maps that differ in size from the image, or from one another without one."""
+        """Refuse maps that differ in size from the image, or without an image from each other."""
         whose = "others" if size is None else "image"
         for name in ("depth", "depth_valid", "normals", "normals_valid", "sky", "objects"):
             array = getattr(self, name)
@@ -146,7 +146,7 @@ class Sample(Truth):
     """One image of a dataset with its ground truth.
 
     Attributes:
-        image: RGB.
+        image: RGB image.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -161,24 +161,24 @@ class Sample(Truth):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """How depth became metres.
+    """The conversion of depth to metres.
 
     Attributes:
-        method: What was known: "known points", "known lengths", both, "camera height",
-            "markers", or "own depth" that the photograph's file holds.
-        asked: What the user said: points as ``u,v,metres``, lengths as ``u1,v1,u2,v2,metres``, or
-            the height.
-        space: Where scale and shift apply: "depth", "inverse" or "log".
-        scale: Fitted.
-        shift: Fitted; 0 where none was.
-        residuals: Fitted minus known, one each of what was asked [m].
-        bend: Largest over smallest factor of the smooth field that depth was multiplied by; None
-            where one factor serves the whole picture.
-        expected_error: Relative error that the depth of eight pixels in ten should keep below, as
-            ``rilievo.calibration.ranges`` learned it; None where it was not estimated.
-        own_depth: How the photograph's file stores the depth that metres came from, such as
-            "GDepth"; None where the user said what is known.
-        warning: What deserves a look; None where nothing does.
+        method: Known facts: "known points", "known lengths", both, "camera height", "markers", or
+            "own depth" from the photograph's file.
+        asked: Facts as the user gave them: points as ``u,v,metres``, lengths as
+            ``u1,v1,u2,v2,metres``, or the height.
+        space: Quantity that scale and shift apply to: "depth", "inverse" or "log".
+        scale: Fitted scale.
+        shift: Fitted shift; 0 where none was fitted.
+        residuals: Fitted minus known value for each fact [m].
+        bend: Largest over smallest factor of the smooth field that depth was multiplied by; None if
+            one factor applies to the whole picture.
+        expected_error: Relative error that eight in ten pixels should stay below, as learned by
+            ``rilievo.calibration.ranges``; None if it was not estimated.
+        own_depth: Format of the depth map in the photograph's file that metres came from, such as
+            "GDepth"; None if the facts came from the user.
+        warning: Warning about the calibration; None if there is none.
     """
 
     method: str
@@ -195,14 +195,14 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeBy:
-    """What made a prediction, enough to make it again.
+    """Origin of a prediction, sufficient to repeat it.
 
     Attributes:
-        model: Its name in ``MODELS``, or the file it was loaded from.
-        weights_sha256: Of the weights' file.
-        licence: SPDX identifier, or what the model's authors say.
-        settings: Every option that changes the numbers.
-        version: Of rilievo.
+        model: Name in ``MODELS``, or the file that the model was loaded from.
+        weights_sha256: Hash of the weights' file.
+        licence: Licence: SPDX identifier, or the words of the model's authors.
+        settings: Every option that changes the output.
+        version: Version of rilievo.
     """
 
     model: str
@@ -214,16 +214,17 @@ class MadeBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Prediction(DeferredParts, PredictionMethods):
-    """What a model says of one image, at that image's resolution.
+    """Prediction of a model for one image, at that image's resolution.
 
     Attributes:
-        depth_or_none: Depth; None where the model gives normals alone. ``depth`` is the same for
-            everybody who knows that there is depth.
-        normals: Unit, camera frame, towards the camera; None where the model gives none.
-        confidence: In [0, 1], larger is surer; None where the model gives none.
-        camera: The intrinsics that go with it.
-        calibration: How depth became metres; None where nobody asked for them.
-        photo: The photograph itself, for coloured surfaces; None when read back from files.
+        depth_or_none: Depth; None if the model predicts normals only. ``depth`` is the same without
+            None.
+        normals: Unit normals in the camera frame, towards the camera; None if the model predicts
+            none.
+        confidence: Confidence in [0, 1], higher is better; None if the model predicts none.
+        camera: Intrinsics of the image.
+        calibration: Conversion of depth to metres; None if none was asked for.
+        photo: The photograph itself, for coloured surfaces; None if read from files.
         made_by: Model, weights and settings.
     """
 
@@ -260,10 +261,10 @@ class Prediction(DeferredParts, PredictionMethods):
 
     @property
     def depth(self) -> DepthMap:
-        """Depth of the image, with the kind of its numbers.
+        """Depth of the image, with the kind of its values.
 
         Raises:
-            NoDepthError: If the model gives normals alone; ``depth_or_none`` is None then.
+            NoDepthError: If the model predicts normals only; ``depth_or_none`` is None then.
         """
         if self.depth_or_none is None:
             raise NoDepthError(
@@ -274,12 +275,12 @@ class Prediction(DeferredParts, PredictionMethods):
         return self.depth_or_none
 
     def _parts(self) -> list[str]:
-        """Names of what there is besides depth."""
+        """Names of the parts besides depth."""
         return [name for name in ("normals", "confidence") if self.has(name)]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width)."""
+        """Size (height, width)."""
         for part in (self.depth_or_none, self.photo):
             if part is not None:
                 return part.shape

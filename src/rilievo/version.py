@@ -1,3 +1,3 @@
-"""The version of rilievo; the package's metadata is made of it."""
+"""The version of rilievo, from which the package's metadata is made."""
 
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""What alignment refuses, because nobody could know the answer."""
+"""Inputs that alignment refuses, because they do not determine an answer."""
 
 import re
 import subprocess
@@ -113,7 +113,7 @@ def test_a_fit_out_of_float32_is_said() -> None:
     ],
 )
 def test_arrays_and_records_of_other_types_are_refused_in_words(call: str, words: str) -> None:
-    """In a process of its own, without the types' checks that these tests run under."""
+    """Run in a separate process, without the type checks of the tests."""
     code = f"""
 import numpy as np
 import rilievo

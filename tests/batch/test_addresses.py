@@ -201,7 +201,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(params=["fsspec", "core"])
 def reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What reads addresses of the web: fsspec, or Python alone as on a core without extras."""
+    """Readers of web addresses: fsspec, or Python alone as on a core without extras."""
     if request.param == "fsspec":
         pytest.importorskip("aiohttp", reason="the extra 'cluster' is not installed")
     else:

@@ -1,4 +1,4 @@
-"""On a real Ray cluster of three machines' processes, with workers killed on the way."""
+"""Work on a real Ray cluster of three machines' processes, with workers killed on the way."""
 
 import json
 import os

@@ -94,7 +94,7 @@ def test_a_models_normals_are_used_where_given() -> None:
 
 
 def test_a_box_on_the_floor_is_not_the_floor() -> None:
-    """Its top, 1 m below the camera, faces up as well."""
+    """The top of the box, 1 m below the camera, faces up as well."""
     view = room(20, 0, block(20, [0.3, HEIGHT - 0.3, 2.6], [0.5, 0.3, 0.5]))
     result = calibrate_height(up_to_scale(view), CAMERA, HEIGHT)
     assert result.fit.scale == pytest.approx(1.0, rel=1e-3)
@@ -109,7 +109,9 @@ def test_a_table_larger_than_the_floor_beside_it_is_not_the_floor() -> None:
 
 
 def test_a_counter_that_hides_the_floor_is_not_taken_for_it() -> None:
-    """It fills the room's width; its front and the walls show that there is more below its top."""
+    """The counter fills the room's width; its front and the walls show that there is more below its
+    top.
+    """
     view = room(20, 0, block(20, [0.0, HEIGHT - 0.4, 2.0], [2.4, 0.4, 0.6]))
     assert (view.part == 0).sum() < 0.03 * view.part.size
     with pytest.raises(CalibrationError, match=r"is a table or the like, with \d+ %"):

@@ -47,7 +47,9 @@ def seen(page: Image.Image, focal: float, rotation: np.ndarray, middle: np.ndarr
 
 
 def true_middles(rotation: np.ndarray, middle: np.ndarray) -> list[np.ndarray]:
-    """Of the six markers: two columns and three rows of 60 mm, 20 mm apart, 15 mm from the edge."""
+    """Centres of the six markers: two columns and three rows of 60 mm, 20 mm apart, 15 mm from the
+    edge.
+    """
     middles = []
     for row in range(3):
         for column in range(2):

@@ -129,7 +129,9 @@ def test_a_slip_among_four_points_moves_no_line_and_is_named(kind: DepthKind) ->
 
 @pytest.mark.parametrize("kind", AFFINE_KINDS)
 def test_hardly_any_line_has_less_absolute_error_in_the_logarithm(kind: DepthKind) -> None:
-    """Against a fine search over slopes and offsets, with errors of up to 25 % in five points."""
+    """Compared with a fine search over slopes and offsets, with errors of up to 25 % in five
+    points.
+    """
     generator = np.random.default_rng(0)
     x = np.linspace(5, 55, 5).astype(int)
     y = (1.0 + 0.2 * ramp()[0, x]) * generator.uniform(0.8, 1.25, 5)

@@ -87,7 +87,9 @@ def test_many_points_are_thinned_evenly_to_medians() -> None:
 
 @pytest.mark.slow
 def test_depth_becomes_the_instruments(motorcycle: tuple[np.ndarray, np.ndarray]) -> None:
-    """Also where it did not see, better than by one point; pixels kept out are scored."""
+    """The depth is better than with one point also where the instrument saw nothing; held-out
+    pixels are scored.
+    """
     photo, true = motorcycle
     sparse = gaps(true, 0.02)
     kept_out = (true > 0) & (sparse == 0)

@@ -1,4 +1,4 @@
-"""What a cut of the power leaves, in the campaign's model: what was synced, and no more."""
+"""The campaign's model of a power cut keeps what was synced, and no more."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def _sync(recorder: Recorder, path: Path) -> None:
 
 
 def left(base: Path, *steps: Step) -> list[dict[str, bytes]]:
-    """What lies there after the steps and a cut, by many draws; at first there is an old ``x``."""
+    """Contents after the steps and a cut, over many draws; at first there is an old ``x``."""
     drawn = []
     for seed in range(120):
         out, journal = base / f"out{seed}", base / f"journal{seed}"

@@ -1,4 +1,4 @@
-"""What commands say of themselves, and of a command line that they do not understand."""
+"""Help texts of commands, and errors about command lines that are not valid."""
 
 import shlex
 from collections.abc import Callable

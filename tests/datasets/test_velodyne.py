@@ -115,7 +115,7 @@ def test_the_end_of_a_row_and_the_start_of_the_next_share_their_minimum_as_in_th
 
 
 def test_a_point_between_laser_and_camera_wipes_out_the_pixel_it_falls_in() -> None:
-    """Its depth is negative, so the least of the pixel, and then brought to 0 by the program."""
+    """The negative depth is the least of the pixel, and the program then sets it to 0."""
     camera_ahead = IMAGE_FROM_LASER.copy()
     camera_ahead[:, 3] = (-2.5, -2, -0.25)
     seen = (4.25, 0.0, 0.0)  # z = 4, u = (42.5 - 2.5) / 4 = 10, v = (34 - 2) / 4 = 8

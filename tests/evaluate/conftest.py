@@ -1,4 +1,4 @@
-"""What tests of whole evaluations share."""
+"""Shared fixtures of tests of whole evaluations."""
 
 from pathlib import Path
 

@@ -62,7 +62,7 @@ def test_charts_have_no_colours_of_their_own_and_no_names_in_common() -> None:
 
 
 def test_ticks_keep_their_digits() -> None:
-    """What is shortened are places of lines, not numbers that are read."""
+    """Only places of lines are shortened, not numbers that are read."""
     summary = evaluation().summaries[0]
     drawn = histogram(summary, np.linspace(0.9921, 0.9999, 100))
     ticks = re.findall(r">(0\.99\d+|1\.0\d*)<", drawn.svg)
@@ -70,7 +70,7 @@ def test_ticks_keep_their_digits() -> None:
 
 
 def test_ticks_of_a_narrow_range_are_whole_numbers_and_no_sums() -> None:
-    """Not "1e-5+9.999e-1" beside an axis."""
+    """An axis never has "1e-5+9.999e-1" beside it."""
     values = np.random.default_rng(0).uniform(0.99990, 0.99992, 40)
     texts = re.findall(
         r"<text[^>]*>([^<]*)</text>", histogram(evaluation().summaries[0], values).svg

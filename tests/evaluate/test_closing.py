@@ -1,4 +1,4 @@
-"""What is said of a whole evaluation."""
+"""Closing remarks about a whole evaluation."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How often a 95 % interval holds the true mean: images by themselves, and frames of scenes.
+"""Coverage of 95 % intervals of the mean: for independent images, and for frames of scenes.
 
 The errors are lognormal, skewed as those of images are. The figures are those of
 docs/evaluation.md; a percentile bootstrap, which is measured beside, is what they are better than.
@@ -15,7 +15,7 @@ TRUE_MEAN = float(np.exp(SPREAD**2 / 2))
 DRAWS = 500
 
 COVERAGE = {3: 0.92, 5: 0.92, 10: 0.91, 20: 0.92, 94: 0.94}
-"""Of independent images, by their number, as the documents state it."""
+"""Coverage for independent images, by their number, as the documents state it."""
 
 
 def errors(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -104,7 +104,7 @@ def test_the_rule_is_a_setting_and_its_default_keeps_older_hashes() -> None:
 def test_a_prediction_with_infinity_where_nothing_is_true_scores(
     root: Path, tmp_path: Path
 ) -> None:
-    """As MoGe's files have it outside its mask, the sky as a rule."""
+    """MoGe's files have infinity outside their mask, usually in the sky."""
     theirs = tmp_path / "theirs"
     write_predictions(root, theirs)
     given = {"predictions": theirs, "kind": "metric"}

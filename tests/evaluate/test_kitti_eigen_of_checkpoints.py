@@ -22,7 +22,7 @@ from rilievo.evaluate.run import evaluate
 from rilievo.networks.video.depth import DepthNet
 
 SIZE = (64, 96)
-"""Of the network; the pictures are larger, as KITTI's are."""
+"""Input size of the network; the pictures are larger, as KITTI's are."""
 SHAPE = (100, 150)
 FOCAL, CENTRE = 120.0, (73.0, 52.0)
 CAMERA = CAMERA_TEXT.replace(
@@ -92,7 +92,7 @@ def true_depth(index: int) -> np.ndarray:
 
 
 def inverse_depth(folder: Path, index: int, *, post_process: bool) -> np.ndarray:
-    """What the network says of a picture at its own size, 1 over the unit of depth."""
+    """Output of the network for a picture at its own size, 1 over the unit of depth."""
     path = folder.parent / "kitti" / DATE / DRIVE / "image_02" / "data" / f"{index:010d}.png"
     small = Image.open(path).resize((SIZE[1], SIZE[0]), Image.Resampling.LANCZOS)
     image = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1)[None].double() / 255
@@ -115,7 +115,7 @@ def inverse_depth(folder: Path, index: int, *, post_process: bool) -> np.ndarray
 
 @dataclass(frozen=True)
 class Errors:
-    """By name, one each."""
+    """Errors by name."""
 
     values: dict[str, float]
 

@@ -30,7 +30,7 @@ class Ours(Rendered):
 
 
 def test_the_command_finds_modules_in_the_folder_that_it_is_run_in(tmp_path: Path) -> None:
-    """With an empty module path, as the console script has it: its own folder and no other."""
+    """The module path is empty, as for the console script, which has only its own folder."""
     (tmp_path / "my_bench.py").write_text(MODULE)
     code = (
         "import sys; sys.path = [each for each in sys.path if each not in ('', sys.argv[1])]; "

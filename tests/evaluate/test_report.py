@@ -27,7 +27,7 @@ ANGLES = (("mean", "mean", "°", Better.LOWER),)
 
 
 class Page(HTMLParser):
-    """What a browser sees of a page, roughly: text, addresses, and tags that do not close."""
+    """A page as a browser sees it, roughly: text, addresses, and tags that do not close."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -184,7 +184,7 @@ def test_what_does_not_go_together_is_refused(root: Path, tmp_path: Path) -> Non
         run_tiny(None, root)
     with pytest.raises(OptionError, match="its kind is up_to_scale, and metric was given"):
         run_tiny("rilievo/small", root, kind="metric")
-    with pytest.raises(OptionError, match="'rilievo/small' has nothing to set, got steps"):
+    with pytest.raises(OptionError, match="'rilievo/small' has no settings, got steps"):
         run_tiny("rilievo/small", root, settings=("steps=4",))
     with pytest.raises(OptionError, match="kind and settings are for a model by its name"):
         run_tiny(load_model("rilievo/small"), root, kind="metric")

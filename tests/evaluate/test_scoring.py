@@ -142,7 +142,7 @@ def test_probe3d_si_keeps_tiny_depths_and_scores_the_middle_square() -> None:
 
 
 def article_pictures(output: np.ndarray, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the tutorial does to MiDaS' answer and to the 16-bit file."""
+    """The tutorial's processing of MiDaS' output and of the 16-bit file."""
     true = (stored.astype(np.int64) * 255 / stored.max()).astype("uint8")
     return (255 - output * 255 / np.max(output)).astype("uint8"), true
 

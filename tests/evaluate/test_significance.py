@@ -77,7 +77,7 @@ def test_an_interval_agrees_with_scipys_t(images: int) -> None:
 
 
 def test_errors_stay_above_zero_and_shares_between_zero_and_one() -> None:
-    """On the logarithm: mean 2, standard error 1 and t 4.3027 reach a factor of exp(2.15)."""
+    """On the logarithm, mean 2, standard error 1 and t 4.3027 reach a factor of exp(2.15)."""
     errors = np.array([1.0, 1.0, 4.0])
     assert scipy.stats.sem(errors) == pytest.approx(1)
     factor = np.exp(4.302653 / 2)

@@ -1,4 +1,4 @@
-"""Per-image tables, and evaluations read back from their file."""
+"""Tables of images, and evaluations read back from their file."""
 
 import csv
 import json

@@ -61,7 +61,7 @@ def write_foreign(
 
 
 def expected(colour: tuple[int, int, int]) -> float:
-    """By hand: each colour to 0..1, normalised, weighted 3, 2, 1."""
+    """Expected value by hand: each colour to 0..1, normalised, weighted 3, 2, 1."""
     parts = [(c / 255 - m) / s for c, m, s in zip(colour, MEAN, STD, strict=True)]
     return 30 + 3 * parts[0] + 2 * parts[1] + parts[2]
 
@@ -118,19 +118,23 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
-        (FREE, {}, "--kind and how its pixels are normalised"),
-        (FREE, SAID, "say at which it was trained with --size"),
+        (FREE, {}, "--kind and the normalisation of its pixels"),
+        (FREE, SAID, "trained at with --size"),
         ([1, 3, 56, 70], {**SAID, "size": "70,70"}, r"its input is \(56, 70\), not 70 x 70"),
         ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out --multiple"),
         ([1, 3, 56, 70], {**SAID, "layout": "nhwc"}, "not nhwc"),
         ([1, 3, 56, 70], {**SAID, "layout": "chw"}, "--layout is nchw or nhwc"),
-        (["b", "c", "h", "w"], SAID, "say which with --layout"),
+        (["b", "c", "h", "w"], SAID, "give it with --layout"),
         ([1, 3, 56, 70], {**SAID, "std": "1,0,1"}, "--std is three positive numbers"),
         ([1, 3, 56, 70], {**SAID, "mean": "1,1"}, "--mean is R,G,B"),
         ([1, 3, 56, 70], {**SAID, "onnx_output": "d"}, "it has no output 'd'; it has depth"),
         ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "wrap it in fp32 first"),
         ([1, 3, 56, 70], {**SAID, "kind": "inverse"}, "no kind 'inverse'"),
-        ([1, 3, 56, 70], {**SAID, "resampling": "bilinear-points"}, "not for adopted"),
+        (
+            [1, 3, 56, 70],
+            {**SAID, "resampling": "bilinear-points"},
+            "not available for third-party",
+        ),
     ],
 )
 def test_what_must_be_said_or_cannot_be_is_one_line(
@@ -145,7 +149,7 @@ def test_what_must_be_said_or_cannot_be_is_one_line(
 
 def test_of_several_outputs_one_is_named(tmp_path: Path) -> None:
     foreign = write_foreign(tmp_path / "f.onnx", [1, 3, 56, 70], extra_output=True)
-    with pytest.raises(RilievoError, match="outputs depth, raw; say which with --onnx-output"):
+    with pytest.raises(RilievoError, match="outputs depth, raw; choose one with --onnx-output"):
         export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID))
     export_model(foreign, tmp_path / "ours.onnx", ExportOptions(**SAID, onnx_output="raw"))
     assert load_model(tmp_path / "ours.onnx").card.normals is False
@@ -154,7 +158,9 @@ def test_of_several_outputs_one_is_named(tmp_path: Path) -> None:
 def test_a_copy_that_answers_otherwise_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the graph that normalises were wrong: the network as it came disagrees."""
+    """The test makes the graph that normalises wrong, so that it disagrees with the original
+    network.
+    """
     right = adoption._normalising
 
     def wrong(foreign: ForeignModel, theirs: str) -> Any:

@@ -87,7 +87,7 @@ def test_int8_without_photographs_quantises_products_alone(
     options = ExportOptions(kind="affine_inverse", precision="int8")
     written = export_model(checkpoint("depth_anything"), tmp_path / "x.onnx", options)
     assert 0 < written.agreement.median < 5e-2
-    with pytest.raises(ModelError, match="no products of matrices"):
+    with pytest.raises(ModelError, match="no matrix products"):
         export_model("rilievo/small", tmp_path / "y.onnx", ExportOptions(precision="int8"))
 
 
@@ -160,7 +160,7 @@ def test_what_a_killed_export_left_behind_is_swept_by_the_next(tmp_path: Path) -
 def test_a_file_that_answers_differently_is_not_kept(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a trace takes for a constant shows at another size: here, everything."""
+    """A constant of the trace shows at another size: here, everything is one."""
     monkeypatch.setattr(trace, "_WITH_INT", ())
     options = ExportOptions(kind="affine_inverse")
     with pytest.raises(ModelError, match="cannot be exported"):
@@ -184,7 +184,7 @@ def test_weights_that_changed_on_the_way_are_noticed(
     path = tmp_path / "x.onnx"
     path.write_bytes(b"what was there")
     options = ExportOptions(kind="affine_inverse", overwrite=True)
-    with pytest.raises(ModelError, match="answers differently"):
+    with pytest.raises(ModelError, match="output differs"):
         export_model(checkpoint("dpt"), path, options)
     assert path.read_bytes() == b"what was there"
     assert list(tmp_path.iterdir()) == [path]
@@ -221,7 +221,7 @@ def test_what_does_not_go_with_the_model_is_refused(
             ExportOptions(kind="affine", precision="int8", calibration=tmp_path),
             "no photograph",
         ),
-        (checkpoint("zoedepth_experts"), ExportOptions(kind="metric"), "by another"),
+        (checkpoint("zoedepth_experts"), ExportOptions(kind="metric"), "affect each other"),
     ):
         with pytest.raises(RilievoError, match=words):
             export_model(name, path, options)

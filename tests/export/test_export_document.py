@@ -1,4 +1,4 @@
-"""What the guide to exporting shows is run, in its order."""
+"""The examples of the guide to exporting are run, in order."""
 
 import re
 import shlex

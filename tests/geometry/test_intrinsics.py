@@ -127,7 +127,7 @@ def test_the_field_of_view_of_k_is_the_one_it_was_made_of(degrees: float, width:
 
 
 def test_a_crop_to_one_side_keeps_its_share_of_the_field_of_view() -> None:
-    """Both halves of an image see together what the whole sees."""
+    """Both halves of an image together have the field of view of the whole."""
     left = horizontal_fov(K, 20)
     right = horizontal_fov(crop_K(K, top=0, left=20), 20)
     assert math.isclose(left + right, horizontal_fov(K, 40))

@@ -112,7 +112,7 @@ def test_windows_stop_at_depth_edges(window: int) -> None:
 
 
 def test_without_edges_the_outline_of_a_box_is_smeared() -> None:
-    """What the edges are for: the same pixels are wrong when no step is one."""
+    """The same pixels are wrong when no step counts as an edge."""
     view = boxes()
     normals, known = normals_from_depth(view.depth, K, window=7, edge=1e9)
     flat = inside_faces(view, 7) & known
@@ -169,7 +169,7 @@ def test_steep_steps_that_go_on_are_no_edges_at_the_border_either() -> None:
 
 
 def test_a_plane_that_would_lie_behind_the_camera_is_no_surface() -> None:
-    """At the first corner the fit to 1/z = 0.001, 1, 1, 9 is (0.003 + 1 + 1 - 9) / 4 < 0."""
+    """The first corner of the fit to 1/z = 0.001, 1, 1, 9 is (0.003 + 1 + 1 - 9) / 4 < 0."""
     depth = 1 / np.array([[0.001, 1.0], [1.0, 9.0]])
     normals, known = normals_from_depth(depth, np.eye(3), edge=1e9)
     np.testing.assert_array_equal(known, [[False, True], [True, True]])
@@ -189,7 +189,8 @@ def rough_box() -> np.ndarray:
 
 
 def rough_crease() -> np.ndarray:
-    """From row 8 on 1/z rises by more than an edge, and by none, because the next step is alike.
+    """1/z rises from row 8 on by more than an edge, and counts as none, because the next step is
+    alike.
 
     Row 8 ends a band of three, so its lower neighbour joins by a row that is beyond the reach.
     """
@@ -277,7 +278,7 @@ def test_replicas_rendered_normals_are_met_within_half_a_degree(data_folder: Pat
 
 
 def test_tartanairs_normals_are_met(data_folder: Path) -> None:
-    """Their axes are x left, y up, z backward: ours with every sign turned. 65504 is sky."""
+    """TartanAir's axes are x left, y up, z backward: ours with every sign changed. 65504 is sky."""
     import cv2
 
     folder = data_folder / "tartanair_dsine"

@@ -91,7 +91,7 @@ def test_a_surface_of_a_few_points_is_no_speck(cut: Cut) -> None:
 
 
 def test_a_pole_of_one_pixel_stays_in_a_cloud() -> None:
-    """It has no triangle, but its points hang together."""
+    """The pole has no triangle, but its points are connected."""
     depth = np.full((480, 640), 5, np.float32)
     depth[:, 10] = 2
     K = np.array([[500.0, 0, 319.5], [0, 500.0, 239.5], [0, 0, 1.0]])
@@ -100,7 +100,7 @@ def test_a_pole_of_one_pixel_stays_in_a_cloud() -> None:
 
 
 def test_a_closed_hole_has_the_normals_of_the_surface_around_it() -> None:
-    """And not those that were given of the speck before it."""
+    """Normals given for the speck in front of the hole are not used."""
     depth, everywhere = wall(), np.ones((HEIGHT, WIDTH), bool)
     # 1/z = A x/z + B y/z + C is the plane A x + B y + C z = 1.
     normal = -np.array([0.0005 * 90, -0.0003 * 90, 0.5 + 0.0005 * 39.5 - 0.0003 * 29.5])

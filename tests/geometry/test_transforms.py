@@ -73,7 +73,7 @@ def test_scipy_computes_the_same_rotation_and_the_same_axis(
 
 @pytest.mark.parametrize("length", [1e-9, 1e-5, 1e-3, 3e-3, 3.16e-3, 3.17e-3, 1e-2])
 def test_small_turns_are_as_exact_as_large_ones(length: float) -> None:
-    """On both sides of where the series ends."""
+    """Angles on both sides of the switch to the series are tested."""
     turn = length * np.array([2.0, -1.0, 2.0]) / 3
     expected = Rotation.from_rotvec(turn).as_matrix()
     np.testing.assert_allclose(rotation_from_axis_angle(turn), expected, rtol=1e-14, atol=1e-16)
@@ -116,7 +116,7 @@ def test_one_transform_serves_a_batch_of_maps() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_gradient_is_finite_and_right_at_no_rotation(dtype: torch.dtype) -> None:
-    """There and back is the identity, whose derivative is 1 along every axis."""
+    """The derivative of the identity is 1 along every axis."""
     turn = torch.zeros(3, dtype=dtype, requires_grad=True)
     axis_angle_from_rotation(rotation_from_axis_angle(turn)).sum().backward()
     assert turn.grad is not None

@@ -1,4 +1,4 @@
-"""Where another camera sees the pixels of this one."""
+"""Pixels of this camera as another camera sees them."""
 
 import numpy as np
 import pytest

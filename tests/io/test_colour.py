@@ -24,7 +24,7 @@ NEAR_TO_FAR = np.linspace(1.0, 5.0, 40, dtype=np.float32).reshape(4, 10)
 
 
 def depth_map(kind: DepthKind, valid: np.ndarray | None = None) -> DepthMap:
-    """Near at the beginning, far at the end, in numbers of any kind."""
+    """Depth map with near values first and far values last, of any kind."""
     values = 3 - 7 * NEAR_TO_FAR if kind is DepthKind.AFFINE_INVERSE else NEAR_TO_FAR
     if valid is None:
         valid = np.ones(values.shape, bool)

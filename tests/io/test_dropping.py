@@ -1,4 +1,4 @@
-"""What ``--drop`` leaves out of surfaces."""
+"""Parts that ``--drop`` leaves out of surfaces."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the EXIF block says of the camera, worked out by hand; what it says wrongly is not heard."""
+"""Cameras from EXIF blocks, computed by hand; implausible tags are ignored."""
 
 import math
 

@@ -192,7 +192,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 def test_what_holds_no_numbers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_numbers(tmp_path / "none.png")
-    with pytest.raises(InputError, match=r"no array of numbers; PNG, TIFF"):
+    with pytest.raises(InputError, match=r"not an array of numbers; PNG, TIFF"):
         read_numbers(written(tmp_path, "a.png", b"\xff\xd8\xff\xe0 a JPEG file"))
     np.save(tmp_path / "text.npy", np.array([["a", "b"]]))
     with pytest.raises(InputError, match="expected whole or floating-point numbers"):

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(text: str) -> dict:
-    """What the names are after the Python of a section; at most three lines, imports apart."""
+    """Variables after the Python of a section, which has at most three lines besides imports."""
     [code] = re.findall(r"```python\n(.*?)```", text, re.S)
     lines = [line for line in code.splitlines() if line and not line.startswith(("import", "from"))]
     assert len(lines) <= 3

@@ -159,7 +159,7 @@ def test_ycck_shows_its_colour() -> None:
 
 
 def test_display_p3_comes_out_in_srgb() -> None:
-    """Against the matrices: P3 to XYZ by its primaries, XYZ (D50) to sRGB, and both curves."""
+    """Compared with matrices: P3 to XYZ by its primaries, XYZ (D50) to sRGB, and both curves."""
     levels = np.array([[120, 60, 60], [60, 110, 70], [70, 80, 140], [128, 128, 128]], np.uint8)
     image = Image.fromarray(np.repeat(levels, 16, axis=0).reshape(1, 64, 3).repeat(32, axis=0))
     data = encode(image, "PNG", icc_profile=p3_profile())

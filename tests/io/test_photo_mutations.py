@@ -1,4 +1,4 @@
-"""Whatever bytes a file has, it is a photograph or it is refused in one line."""
+"""Any bytes in a file are either read as a photograph or refused in one line."""
 
 import warnings
 from pathlib import Path
@@ -11,7 +11,7 @@ from rilievo.errors import InputError
 from rilievo.io.photo import read_photo
 
 MUTATIONS = 25
-"""Of each seed; fifteen thousand were tried by hand with the same functions."""
+"""Number of mutations of each seed; fifteen thousand were tried by hand with the same functions."""
 
 SEEDS = {kind: write for kind, (write, _) in FILES.items()} | {
     name: (FOLDER / name).read_bytes for name in ("coffee.png", "rocket.jpg", "retina.jpg")
@@ -73,7 +73,7 @@ def mutate(seed: bytes, random: np.random.Generator) -> bytes:
 
 
 def outcome(source: bytes | Path) -> str:
-    """What became of it; anything but a sound photograph and a sound refusal fails."""
+    """Outcome of reading; anything but a valid photograph or a valid refusal fails."""
     name = "bytes" if isinstance(source, bytes) else str(source)
     try:
         photo = read_photo(source, max_pixels=4_000_000)

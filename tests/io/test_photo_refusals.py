@@ -1,4 +1,4 @@
-"""What is no photograph is refused with one line that names it and says what to do."""
+"""Files that are not photographs are refused with one line that names them and says what to do."""
 
 import os
 import re
@@ -50,8 +50,8 @@ def refusal(source: object, **options: int) -> str:
         (b"8BPS\0\1", "a Photoshop document"),
         (b"PK\3\4", "a zip archive"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (bytes(range(128, 256)), "no photograph that we know"),
-        (b"RIFF\0\0\0\0WAVE", "no photograph that we know"),
+        (bytes(range(128, 256)), "not a photograph in a known format"),
+        (b"RIFF\0\0\0\0WAVE", "not a photograph in a known format"),
     ],
 )
 def test_other_files_are_called_by_their_name(

@@ -1,4 +1,4 @@
-"""What a power cut leaves: data are on the disk before their names, and the JSON comes last."""
+"""Order of writes for power cuts: data are synced before their names, and the JSON comes last."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
 
 
 def renamed(calls: Sequence[Call], name: str) -> int:
-    """Where a name was given, and that its part was synced before."""
+    """Renamed files, each checked to be synced before."""
     [index] = [i for i, (what, to) in enumerate(calls) if what.startswith("from") and to == name]
     part = calls[index][0].removeprefix("from ")
     assert ("sync", part) in calls[:index], f"{name} was named before it was synced"
@@ -166,7 +166,7 @@ def test_files_of_other_programs_stay_whatever_their_json_is(
 def test_a_link_that_was_planted_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even where the name of a part could be guessed."""
+    """Links are not followed even if the name of a part could be guessed."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     folder = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""What was written can be read back, and what is broken is said."""
+"""Written files can be read back, and damage is reported."""
 
 import random
 from pathlib import Path
@@ -111,7 +111,7 @@ def test_files_that_were_taken_away_are_passed_over(tmp_path: Path) -> None:
 def test_pictures_and_surfaces_hold_no_numbers(tmp_path: Path) -> None:
     save(prediction(), tmp_path / "photo", ["colour", "ply", "glb"])
     for name in ("photo", "photo.depth.png", "photo.ply"):
-        with pytest.raises(InputError, match="holds depth or normals as numbers"):
+        with pytest.raises(InputError, match="contains depth or normals as arrays"):
             read_prediction(tmp_path / name)
 
 
@@ -137,12 +137,12 @@ def test_a_file_of_another_size_than_the_json_says_is_refused(tmp_path: Path) ->
 
 
 def test_damage_to_the_pixels_of_an_exr_is_noticed(tmp_path: Path) -> None:
-    """Its library fills in zeros for rows that it cannot read, and goes on."""
+    """The library fills in zeros for rows that it cannot read, and continues."""
     [path, _] = save(prediction(DepthKind.AFFINE), tmp_path / "photo", ["exr"])
     broken = bytearray(path.read_bytes())
     broken[-50] ^= 1
     path.write_bytes(broken)
-    with pytest.raises(InputError, match="the checksum of its pixels is another"):
+    with pytest.raises(InputError, match="the checksum of its pixels does not match"):
         read_prediction(path)
 
 

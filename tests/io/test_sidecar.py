@@ -225,7 +225,7 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there_are_refused(tmp_pat
     with pytest.raises(InputError, match="no such file"):
         read_sidecar(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="is no text"):
+    with pytest.raises(InputError, match="is not UTF-8 text"):
         read_sidecar(path)
     with pytest.raises(InputError, match="is a directory"):
         read_sidecar(tmp_path)

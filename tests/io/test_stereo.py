@@ -112,7 +112,7 @@ def test_pixels_without_depth_count_as_farthest() -> None:
 
 
 def test_the_range_of_colours_is_that_of_the_shift(tmp_path: Path) -> None:
-    """Of 0.5 to 8 m, the wall at 4 m and the square at 1 m are in the middle."""
+    """The wall at 4 m and the square at 1 m are in the middle of 0.5 to 8 m."""
     pixels, depth = scene()
     given = replace(
         prediction(),

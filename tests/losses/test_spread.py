@@ -1,4 +1,4 @@
-"""What a network says of its own error."""
+"""Loss of a network's estimate of its own error."""
 
 import math
 

@@ -23,7 +23,7 @@ def dice(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def moved(taught: Tensor, factor: float, shift: float) -> Tensor:
-    """What each kind leaves open: of log depth the shift, of the others a factor too."""
+    """Apply the unknowns of each kind: a shift in log depth, for the others a factor too."""
     factors = torch.where(SIGNS == 0, 1.0, factor)[:, None, None]
     return factors * taught + shift
 

@@ -167,7 +167,7 @@ def test_a_predicted_mask_does_not_flatter_the_error_that_is_reported(minimum: b
 
 @pytest.mark.parametrize("scales", list(Scales))
 def test_the_published_unit_of_motion_is_each_scales_own(scales: Scales) -> None:
-    """And what gradient it has reaches the disparities."""
+    """The gradient of that unit reaches the disparities."""
     batch, native = Batch(4), scales is Scales.NATIVE
     options = replace(PLAIN, scales=scales, pixel_centres=False)
     views, motion = batch.views(), batch.source_T_target()
@@ -225,7 +225,7 @@ def test_gradients_are_those_of_small_differences(options: VideoLosses) -> None:
 
 
 def _camera(K: Tensor) -> Tensor:
-    """Its focal lengths and centre alone; the other entries are no parameters of a camera."""
+    """Focal lengths and centre of a camera; the other entries are not parameters."""
     kept = torch.tensor([[1.0, 0, 1], [0, 1, 1], [0, 0, 0]], dtype=K.dtype)
     return K * kept + torch.diag(torch.tensor([0.0, 0, 1], dtype=K.dtype))
 
@@ -245,7 +245,7 @@ def test_noise_is_small_repeatable_and_drawn_from_the_generator() -> None:
 
 
 def test_a_camera_that_does_not_move_is_left_out_half_the_time() -> None:
-    """Its warp is as good as no warp, so the noise on the better source decides."""
+    """A warp without motion equals no warp, so the noise on the better source decides."""
     batch = Batch()
     still = torch.eye(4, dtype=torch.float64).repeat(2, 1, 1)
     generator = torch.Generator().manual_seed(0)

@@ -258,7 +258,7 @@ def test_what_sees_a_picture_as_a_whole_is_not_pooled() -> None:
     ],
 )
 def test_arrays_of_other_sizes_and_types_are_refused_in_words(call: str, words: str) -> None:
-    """In a process of its own, without the types' checks that these tests run under."""
+    """Run in a separate process, without the type checks of the tests."""
     code = f"""
 import re
 import numpy as np

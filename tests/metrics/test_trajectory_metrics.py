@@ -69,7 +69,7 @@ def test_a_snippet_is_scaled_by_itself_and_divided_by_its_frames() -> None:
 
 @given(seed=seeds)
 def test_snippets_agree_with_chained_motions_and_a_search_for_the_scale(seed: int) -> None:
-    """From the motions between neighbours alone, with the scale by least squares of numpy."""
+    """Computed from motions between neighbours alone, with numpy's least squares for scale."""
     true = path(seed)
     estimate = similar(shaken(true, seed), seed)
     expected = []

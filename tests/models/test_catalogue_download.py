@@ -28,7 +28,7 @@ COMMIT = "a" * 40
 
 @dataclass(kw_only=True)
 class Mirror:
-    """What the server does next; tests change it while it runs."""
+    """Behaviour of the server; tests change it while it runs."""
 
     fault: str | None = None
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -153,7 +153,7 @@ def test_the_second_time_nobody_is_asked_and_nothing_is_hashed(
 
 def test_a_download_that_broke_off_goes_on_where_it_was(mirror: Mirror, tmp_path: Path) -> None:
     mirror.fault = "break"
-    assert "what came is kept" in failure(entry())
+    assert "the part received is kept" in failure(entry())
     [part] = left_over(tmp_path)
     size = part.stat().st_size
     assert 0 < size < len(CONTENT)

@@ -150,7 +150,7 @@ def test_without_a_hub_it_is_said(
     [
         ("someone/other", None, "no such repository"),
         (REPOSITORY, "v9", "no revision 'v9'"),
-        (REPOSITORY, "a b", "no branch, tag or commit"),
+        (REPOSITORY, "a b", "not a branch, tag or commit"),
     ],
 )
 def test_what_the_hub_does_not_have_is_said(
@@ -202,7 +202,7 @@ def test_a_full_disk_is_said(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_record_that_is_none_is_said(stocked: Hub) -> None:
     lock_path().parent.mkdir(parents=True)
     lock_path().write_text("[1, 2]")
-    assert "not the record" in failure()
+    assert "not rilievo's record" in failure()
 
 
 def test_no_token_is_in_any_message(stocked: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_real_photographs_have_none(name: str) -> None:
 
 
 def scene(name: str) -> np.ndarray:
-    """What a camera sees and what most resembles a border."""
+    """A camera's picture with content that most resembles a border."""
     chance = np.random.default_rng(1)
     grain = chance.normal(0, 1.5, (480, 640, 1))
     black, white = np.full((480, 640, 3), 5.0), np.full((480, 640, 3), 254.0)

@@ -58,7 +58,7 @@ def photo(seed: int = 0, height: int = 48, width: int = 64) -> Photo:
 
 
 def official(folder: Path, image: Photo, **settings: Any) -> Any:
-    """What the pipeline says when it is loaded and called as its documentation does."""
+    """Output of the pipeline, loaded and called as its documentation says."""
     import diffusers
 
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
@@ -121,7 +121,7 @@ def test_normals_are_the_pipelines_with_y_down_and_z_forward(normals_folder: Pat
 
 
 def test_a_wall_a_floor_and_a_wall_on_the_right_in_diffusers_axes_come_to_ours() -> None:
-    """From the documentation: x points right, y up, z at the viewer; a nose tip is (0, 0, 1)."""
+    """The documentation has x to the right, y up, z to the viewer; a nose tip is (0, 0, 1)."""
     facing, floor, right_wall = [0, 0, 1], [0, 1, 0], [-1, 0, 0]
     theirs = np.array([[facing, floor, right_wall]], np.float32)
     ours = np.moveaxis(from_viewer_axes(theirs), 0, -1)[0]
@@ -239,7 +239,7 @@ def test_the_kind_is_the_one_that_the_pipeline_states(
 @pytest.mark.slow
 def test_a_pipeline_that_states_no_kind_must_be_given_one(folder: Path) -> None:
     edit_index(folder, scale_invariant=False, shift_invariant=False)
-    with pytest.raises(ModelError, match="nobody said of which kind: give --kind"):
+    with pytest.raises(ModelError, match="of an unknown kind: give --kind"):
         answer(photo(), model(folder))
     asked = load_model(folder, kind="affine", device="cpu")
     assert asked.card.kind is DepthKind.AFFINE

@@ -1,4 +1,4 @@
-"""What the guide to models shows is run, each name standing for a small model of its sort."""
+"""The examples of the guide to models are run, with a small model in place of each name."""
 
 import json
 import re
@@ -33,7 +33,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="u
 def small(
     checkpoint: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, list[str]]]:
-    """What a name of the guide is replaced by, in a folder of photographs and with a service."""
+    """Replacement of a name of the guide, in a folder of photographs and with a service."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RILIEVO_CACHE", str(tmp_path / "cache"))
     Path("photos").mkdir()

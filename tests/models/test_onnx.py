@@ -69,13 +69,13 @@ def test_a_batch_answers_as_its_photographs_one_by_one(make_network: MakeNetwork
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"format": None}, "does not say what it is"),
-        ({"format": "3"}, "does not say what it is"),
-        ({"kind": "distance"}, "makes no sense"),
+        ({"format": None}, "has no metadata of rilievo"),
+        ({"format": "3"}, "has no metadata of rilievo"),
+        ({"kind": "distance"}, "is not valid"),
         ({"licence": None}, "'rilievo.licence' is missing"),
-        ({"area": "many"}, "makes no sense"),
-        ({"area": "0"}, "makes no sense"),
-        ({"multiple": "-3"}, "makes no sense"),
+        ({"area": "many"}, "is not valid"),
+        ({"area": "0"}, "is not valid"),
+        ({"multiple": "-3"}, "is not valid"),
     ],
 )
 def test_a_file_that_does_not_say_what_it_is_is_refused(
@@ -283,7 +283,7 @@ def test_weights_in_another_file_which_no_hash_covers_are_refused(
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=place)
     path.write_bytes(network.SerializeToString())
-    with pytest.raises(ModelError, match="its weights lie in another file"):
+    with pytest.raises(ModelError, match="its weights are in another file"):
         load_model(path)
 
 

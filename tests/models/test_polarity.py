@@ -1,4 +1,4 @@
-"""Near and far come out the right way round, or the user hears of it once."""
+"""Near and far come out the right way round, or the user is told once."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_a_kind_is_doubted_where_near_and_far_are_turned_round(
     else:
         assert said is not None
         assert "--kind" in said
-        assert f"is said to be {kind}" in said
+        assert f"is stated as {kind}" in said
 
 
 def adopted(folder: Path, kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""From a photograph to a network's input, by each author's rule."""
+"""Preparation of photographs for a network, by each author's rule."""
 
 import numpy as np
 import pytest

@@ -56,8 +56,8 @@ def test_a_network_out_of_proportion_is_refused_before_it_is_made(
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"use_pretrained_backbone": True}, "fetched from elsewhere"),
-        ({"backbone_config": {"use_pretrained_backbone": True}}, "fetched from elsewhere"),
+        ({"use_pretrained_backbone": True}, "downloaded separately"),
+        ({"backbone_config": {"use_pretrained_backbone": True}}, "downloaded separately"),
         ({"backbone": "resnet50", "backbone_config": None}, "names its backbone, 'resnet50'"),
         ({"_attn_implementation": "org/kernel"}, "code of the hub and is never run"),
         ({"text_config": {"attn_implementation": "org/kernel"}}, "is never run"),

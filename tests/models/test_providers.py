@@ -1,4 +1,4 @@
-"""What ONNX Runtime took in place of the device that was named."""
+"""ONNX Runtime's silent fallback from the device that was named."""
 
 import pytest
 

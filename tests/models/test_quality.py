@@ -60,7 +60,7 @@ def test_fast_is_the_embedded_model(tmp_path: Path) -> None:
 
 
 def on_terminal(arguments: list[str], cache: Path, folder: Path) -> str:
-    """What the command says on a terminal."""
+    """Output of the command on a terminal."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "RILIEVO_CACHE": str(cache)}
     command = [sys.executable, "-m", "rilievo", *arguments]

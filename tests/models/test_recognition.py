@@ -41,7 +41,7 @@ def test_a_published_file_is_recognised_wherever_it_lies(
     network.producer_name = "x" * len(network.producer_name)
     network.doc_string = "another"
     onnx.save(network, path)
-    with pytest.raises(ModelError, match="does not say what it is"):
+    with pytest.raises(ModelError, match="has no metadata of rilievo"):
         load_model(path, device="cpu")
 
 
@@ -73,9 +73,9 @@ def test_a_file_of_ultralytics_gives_metres_as_it_is_and_wrapped(tmp_path: Path)
 
 
 def test_other_tasks_and_broken_sizes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="does not say what it is"):
+    with pytest.raises(ModelError, match="has no metadata of rilievo"):
         load_model(ultralytics(tmp_path / "a.onnx", task="detect"))
-    with pytest.raises(ModelError, match="imgsz is no size"):
+    with pytest.raises(ModelError, match="imgsz is not a size"):
         load_model(ultralytics(tmp_path / "b.onnx", imgsz="large"))
 
 

@@ -151,14 +151,14 @@ def test_a_call_that_may_have_been_paid_is_not_sent_again(service: Service) -> N
     service.next("POST /v1/predictions", Said(status=504))
     assert "HTTP 504" in refusal(service)
     service.next("POST /v1/predictions", Said(status=201, delay=3.5))
-    assert "may have been taken and paid" in refusal(service)
+    assert "may have been accepted and charged" in refusal(service)
     assert service.count("POST /v1/predictions") == 2
 
 
 def test_a_call_in_doubt_counts_as_one_that_was_agreed_to(service: Service) -> None:
     told = model(calls=1)
     service.next("POST /v1/predictions", Said(status=201, delay=3.5))
-    with pytest.raises(ModelError, match="paid"):
+    with pytest.raises(ModelError, match="charged"):
         told.predict([photo()])
     with pytest.raises(ModelError, match="and 0 agreed to"):
         told.predict([photo()])
@@ -194,7 +194,7 @@ def test_the_known_models_run_the_version_of_their_table(service: Service) -> No
 
 
 def test_replicates_own_client_gets_through_the_same_server(service: Service) -> None:
-    """So that what is tested here is the service, and not our idea of it."""
+    """Their client checks that the test server behaves as the service does."""
     from replicate.client import Client
 
     client = Client(api_token=TOKEN, base_url=service.address)

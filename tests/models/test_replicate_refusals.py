@@ -1,4 +1,4 @@
-"""What replicate.com gets wrong, or we ask wrongly: a clear line each, and no secret in it."""
+"""Errors of replicate.com, or of our requests: a clear line each, without secrets."""
 
 import threading
 import time
@@ -73,11 +73,11 @@ def test_who_stops_waiting_cancels_the_prediction(service: Service) -> None:
     ("result", "words"),
     [
         (("text/html", b"<html>sorry</html>"), "the result is text/html, not a picture"),
-        (("image/png", b"<html>sorry</html>"), "the result is no picture"),
+        (("image/png", b"<html>sorry</html>"), "the result is not a picture"),
         (("image/png", grey_png([[7] * 64] * 48)[:-30]), "cut short or broken"),
         (("image/png", grey_png([[7] * 64] * 64)), "64 x 64 pixels, another shape"),
         (("image/png", colour_png(64, 48)), "0 of 1 pictures in the result are grey"),
-        (("image/png", b""), "the result is no picture"),
+        (("image/png", b""), "the result is not a picture"),
     ],
 )
 def test_results_are_checked_before_they_are_believed(
@@ -109,7 +109,7 @@ def test_a_service_that_points_elsewhere_is_not_followed(service: Service) -> No
     service.next(
         "POST /v1/files", Said(status=302, headers={"Location": f"{service.address}/stolen"})
     )
-    assert "points elsewhere" in refusal(service)
+    assert "redirects elsewhere" in refusal(service)
     assert service.count("GET /stolen") == 0
 
 
@@ -241,6 +241,6 @@ def test_a_type_that_is_the_token_is_not_shown(service: Service) -> None:
 @pytest.mark.parametrize("id", [TOKEN, "7a" * 31, "../" + "7a" * 32])
 def test_a_version_that_is_none_gets_into_no_result(service: Service, id: str) -> None:
     service.next("GET /v1/models", Said(body={"latest_version": {"id": id}}))
-    with pytest.raises(ModelError, match="a version that is none") as caught:
+    with pytest.raises(ModelError, match="an invalid version") as caught:
         model()
     assert TOKEN not in "".join(traceback.format_exception(caught.value))

@@ -1,4 +1,4 @@
-"""What can be set of a model: names, types and ranges, from Python and from the command line."""
+"""Settings of models: names, types and ranges, from Python and from the command line."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,7 @@ def test_a_name_longer_than_any_file_may_have_is_one_line(name: str, kind: str |
 
 
 def test_a_model_with_nothing_to_set_says_so() -> None:
-    with pytest.raises(OptionError, match="'rilievo/small' has nothing to set, got steps"):
+    with pytest.raises(OptionError, match="'rilievo/small' has no settings, got steps"):
         load_model(settings={"steps": 4})
-    with pytest.raises(OptionError, match="has nothing to set"):
+    with pytest.raises(OptionError, match="has no settings"):
         load_model("any.onnx", settings={"steps": 4})

@@ -49,7 +49,7 @@ def test_a_ramp_becomes_a_step_at_the_photographs_edge() -> None:
 
 
 def test_a_larger_photograph_has_the_step_too_and_no_depth_between() -> None:
-    """Beyond the pixels that are decided one by one."""
+    """The step is sharp also beyond the pixels that are decided one by one."""
     large = np.repeat(np.repeat(photograph(), 4, axis=0), 4, axis=1)
     depth = depth_of(Inference(depth=ramp()), pixels=large)
     assert depth.shape == large.shape[:2]

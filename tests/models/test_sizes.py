@@ -1,4 +1,4 @@
-"""From the photograph's size to the network's and back: exact whatever the size of a strip."""
+"""Resizing to the network's size and back is exact for any size of strips."""
 
 import numpy as np
 import pytest

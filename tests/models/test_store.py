@@ -89,7 +89,7 @@ def test_a_damaged_file_is_said_and_made_anew(
     path.write_bytes(damaged)
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged and is made anew" in capsys.readouterr().err
+    assert "is damaged; it is made again" in capsys.readouterr().err
     [again] = cache.iterdir()
     assert again.stat().st_size == len(whole)
 
@@ -109,7 +109,7 @@ def test_a_file_is_of_its_checkpoint_and_its_makers(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a trace would follow from makes another file; made here by a stand-in, to be quick."""
+    """Everything that determines a trace gives another file; a stand-in makes it, to be quick."""
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoint("depth_anything"), folder)
     keys: list[str] = []
@@ -242,7 +242,7 @@ def test_a_file_that_was_cut_short_is_made_anew(
     path.write_bytes(path.read_bytes()[:1000])
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged and is made anew" in capsys.readouterr().err
+    assert "is damaged; it is made again" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -255,7 +255,7 @@ def test_a_file_of_no_hash_is_none_that_was_written(
     path.rename(cache / f"{path.name.partition('-')[0]}-.onnx")
     capsys.readouterr()
     load_model(folder, kind="affine_inverse")
-    assert "is damaged and is made anew" in capsys.readouterr().err
+    assert "is damaged; it is made again" in capsys.readouterr().err
     assert list(cache.iterdir()) == [path]
 
 

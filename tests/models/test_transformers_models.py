@@ -49,7 +49,7 @@ def their_model(folder: Path) -> torch.nn.Module:
 def their_answer(
     folder: Path, family: str, photo: np.ndarray = PHOTO
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """What the model says after transformers' own image processor, and its field of view."""
+    """Output of the model after transformers' own image processor, and its field of view."""
     # Their torchvision processors round 4 pixels in 1000 of a bicubic resize the other way.
     backend = "pil" if family.startswith(("dpt", "depth_anything", "glpn")) else "torchvision"
     backend = "torchvision" if family == "dpt_dinov2" else backend
@@ -151,7 +151,7 @@ def test_a_result_says_the_checkpoint_it_came_from(checkpoint: Checkpoints) -> N
 def test_tensors_that_the_network_has_and_never_uses_may_be_missing(
     checkpoint: Checkpoints, tmp_path: Path
 ) -> None:
-    """As in the first DPT checkpoints of the hub."""
+    """The first DPT checkpoints of the hub lack these tensors."""
     folder = copied(checkpoint("dpt"), tmp_path / "dpt")
     tensors = load_file(folder / "model.safetensors")
     unused = [name for name in tensors if ".fusion_stage.layers.0.residual_layer1." in f".{name}"]

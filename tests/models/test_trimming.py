@@ -1,4 +1,4 @@
-"""What a trimmed model says of a bordered photograph: the inside's answer in its place."""
+"""Predictions of a trimmed model for a bordered photograph: those of the inside, in its place."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -150,7 +150,7 @@ def test_post_processing_takes_each_border_from_the_side_that_sees_it(
 
 
 def test_numbers_spread_over_what_depth_can_be(mono: Path) -> None:
-    """So that what else is said here of them says something."""
+    """A wide spread makes the other tests of these values meaningful."""
     depth = plain_depth(mono, photograph(), unit=1)
     assert depth.max() > 3 * depth.min()
 
@@ -207,7 +207,7 @@ def test_a_run_says_what_it_is_and_predicts(tmp_path: Path) -> None:
     [
         ("rilievo-video/1", "rilievo-video/9", "another version of rilievo"),
         ('"encoder": "lite"', '"encoder": "resnet18"', r"missing: depth\.encoder\.encoder\."),
-        ('"min_depth": 0.1', '"min_depth": -1.0', "is no run on video: min_depth is positive"),
+        ('"min_depth": 0.1', '"min_depth": -1.0', "is not a run on video: min_depth is positive"),
         ('"kind": "up_to_scale"', '"kind": "affine"', "up_to_scale or metric, got affine"),
         ('"blueprint"', '"blueprints"', "it has no 'blueprint'"),
     ],

@@ -99,7 +99,7 @@ def test_upsampling_invents_nothing_outside_the_neighbours() -> None:
 def test_each_of_four_pixels_may_follow_each_of_nine_neighbours(
     corner: int, neighbour: int
 ) -> None:
-    """With one large logit the output pixel copies that neighbour (up to 8 weights of e⁻⁶)."""
+    """One large logit makes the output pixel copy that neighbour (up to 8 weights of e⁻⁶)."""
     upsample = ConvexUpsample(4).eval()
     torch.nn.init.zeros_(upsample.weigh.weight)
     assert upsample.weigh.bias is not None

@@ -59,7 +59,7 @@ def pictures(path: Path) -> list[np.ndarray]:
 
 
 def depths(path: Path, scale: float, offset: float) -> np.ndarray:
-    """What a reader of the 16-bit video computes."""
+    """Depth that a reader of the 16-bit video computes."""
     with av.open(str(path)) as container:
         stored = np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
     assert stored.dtype == np.uint16

@@ -1,4 +1,6 @@
-"""Before photographs leave for a paid service: how many, and whether the user agrees."""
+"""Confirmation before photographs are sent to a paid service: how many, and whether the user
+agrees.
+"""
 
 import io
 import signal

@@ -1,4 +1,4 @@
-"""What the user named becomes jobs, each with a target of its own."""
+"""Inputs that the user named become jobs, each with a target of its own."""
 
 from pathlib import Path
 

@@ -188,7 +188,9 @@ class Slowly:
 def test_no_more_are_decoded_at_once_than_memory_is_meant_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], most: int
 ) -> None:
-    """On 64 cores; the size is known from the first photograph on, which comes with seven more."""
+    """The size is known from the first photograph on, which comes with seven more; 64 cores are
+    assumed.
+    """
     read = Slowly(size)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     summary, _ = _run(_jobs(tmp_path, [7] * 40), Brightness(), tmp_path, read=read)

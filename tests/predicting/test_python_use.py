@@ -1,4 +1,4 @@
-"""What Python users hand over and what they get: every form of image, camera and distance."""
+"""Inputs and outputs in Python: every form of image, camera and distance."""
 
 import io
 import pickle
@@ -92,7 +92,7 @@ def test_tensors_are_taken_as_they_are() -> None:
         (PIXELS * 1.0, "outside 0 to 1"),
         (np.full((40, 40), np.nan), "outside 0 to 1"),
         (PIXELS.astype(np.uint16), "divide by 257"),
-        (object(), "is no image"),
+        (object(), "is not an image"),
         (io.StringIO("text"), "binary mode"),
         (io.BytesIO(), "0 bytes"),
     ],

@@ -1,4 +1,4 @@
-"""From an answer to files: what is not written is not made."""
+"""Files from predictions; parts that are not written are not computed."""
 
 from pathlib import Path
 

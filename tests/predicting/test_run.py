@@ -345,7 +345,7 @@ def test_a_sequence_with_a_changed_frame_is_not_finished(
 
 @pytest.mark.parametrize("bad", [{"save": 3}, {"known": "1,2,3"}, {"camera": (1, 2)}])
 def test_options_of_the_wrong_type_are_refused_at_once(bad: dict[str, object]) -> None:
-    """As users meet it: without the type checks of the tests."""
+    """Run without the type checks of the tests, as for users."""
     script = f"import rilievo\nrilievo.PredictOptions(**{bad!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "OptionError" in done.stderr.splitlines()[-1]

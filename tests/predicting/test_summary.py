@@ -1,4 +1,4 @@
-"""What a run says at its end."""
+"""Summary at the end of a run."""
 
 from dataclasses import replace
 from pathlib import Path

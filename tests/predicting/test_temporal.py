@@ -23,7 +23,7 @@ def texture(name: str) -> Image.Image:
 
 
 def view(image: Image.Image, *, zoom: float = 1.0, shift: float = 0.0) -> np.ndarray:
-    """What a camera sees of a picture on a wall: nearer by ``zoom``, moved by ``shift`` pixels."""
+    """View of a picture on a wall: nearer by ``zoom``, moved by ``shift`` pixels."""
     height, width = SIZE
     scale = min(image.width / width, image.height / height) / 2 / zoom
     left = image.width / 2 - scale * width / 2 + shift * scale
@@ -103,7 +103,9 @@ def test_a_person_walking_through_does_not_move_the_room() -> None:
 def test_a_camera_that_comes_nearer_keeps_its_true_change_of_depth(
     frames: int, whim: float
 ) -> None:
-    """From 3 m to 1.5 m of a wall, at one pace; each frame's scale is off by ``whim``."""
+    """The camera moves from 3 m to 1.5 m of a wall, at constant speed; each frame's scale is off by
+    ``whim``.
+    """
     random = np.random.default_rng(4)
     wall, lean = texture("astronaut"), np.linspace(0.9, 1.1, SIZE[1])[None].repeat(SIZE[0], 0)
     true = np.linspace(3.0, 1.5, frames)

@@ -26,7 +26,7 @@ def textures() -> TextureBank:
 
 @pytest.fixture(scope="module")
 def clips(textures: TextureBank) -> list[Clip]:
-    """Without grain, so that what is left to differ is light, gloss and resampling."""
+    """Clips without grain, so that only light, gloss and resampling differ."""
     with pytest.MonkeyPatch.context() as patch:
         choose = clip_module.choose_lens
         patch.setattr(clip_module, "choose_lens", lambda *given: replace(choose(*given), grain=0.0))
@@ -53,7 +53,9 @@ def is_inner(frame: Sample) -> Bool[np.ndarray, "h w"]:
 
 
 class Warp:
-    """Where each pixel of frame a is in frame b, and what b has there; written from the words."""
+    """Position of each pixel of frame a in frame b, and b's content there; implemented from the
+    description.
+    """
 
     def __init__(self, a: Sample, b: Sample) -> None:
         assert a.depth is not None

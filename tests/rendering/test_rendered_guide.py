@@ -1,4 +1,4 @@
-"""What the guide to rendered scenes shows is run, line by line."""
+"""The examples of the guide to rendered scenes are run, line by line."""
 
 import re
 import shlex

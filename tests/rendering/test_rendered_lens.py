@@ -90,7 +90,7 @@ def test_one_camera_in_ten_shakes() -> None:
 
 @pytest.mark.parametrize("is_walled", [False, True])
 def test_nobody_is_photographed_through_a_wall(textures: TextureBank, is_walled: bool) -> None:
-    """From two metres away; the walls stand within one metre on all sides."""
+    """The person is two metres away; the walls are within one metre on all sides."""
     stage = Stage(Dice(0), textures.groups)
     stage.ground(stage.plain())
     stage.ellipsoid((0, 0, 1), (0.3, 0.3, 0.9), stage.plain())

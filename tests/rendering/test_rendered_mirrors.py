@@ -48,7 +48,7 @@ def draw(stage: Stage, textures: TextureBank) -> Buffers:
 
 
 def test_a_mirror_shows_each_thing_where_its_image_stands(textures: TextureBank) -> None:
-    """Behind a mirror in the plane y = 4 the world goes on with y turned into 8 - y."""
+    """The world continues behind a mirror in the plane y = 4, with y replaced by 8 - y."""
     in_mirror, behind = new_stage(textures), new_stage(textures)
     in_mirror.box((0, 5, 1), (60, 2, 60), in_mirror.coat((0.3, 0.3, 0.3), mirror=1.0))
     for (x, y, z), radius, colour in BALLS:
@@ -152,7 +152,7 @@ def test_rooms_have_mirrors_at_times_and_streets_have_panes(textures: TextureBan
 def test_mirrors_leave_the_rest_of_a_scene_as_it_was(
     textures: TextureBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What decides on them draws from a generator of its own."""
+    """Mirrors are drawn from a generator of their own."""
     same = 0
     for seed in range(12):
         stage, without = new_stage(textures, seed), new_stage(textures, seed)

@@ -1,4 +1,4 @@
-"""Near views: rooms over furniture that the border of the picture cuts."""
+"""Close views: rooms over furniture that is cut by the border of the picture."""
 
 import numpy as np
 import pytest

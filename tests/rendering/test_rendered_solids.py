@@ -69,7 +69,9 @@ def check_depth(
 
 
 def test_the_ground_lies_where_the_camera_height_says(textures: TextureBank) -> None:
-    """From one metre up, a ray (x, y, 1) meets the floor at depth 1 / y: y points down."""
+    """The camera is one metre up; a ray (x, y, 1) meets the floor at depth 1 / y, because y points
+    down.
+    """
     stage = new_stage(textures)
     stage.ground(stage.plain(GREY))
     sample = shoot(stage, textures)
@@ -168,7 +170,7 @@ def test_a_cone_narrows_along_its_axis(textures: TextureBank, taper: float) -> N
 
 
 def test_an_open_cylinder_shows_its_inside(textures: TextureBank) -> None:
-    """From above, the lid is missing: the far wall is seen, at the radius, under the rim."""
+    """Seen through the missing lid, the far wall is visible at the radius, under the rim."""
     depths = []
     for holes in (OPEN, 0):
         stage = new_stage(textures)

@@ -47,7 +47,7 @@ def cell(value: float, *, seed: int = 0, title: str = "mine", sha256: str = "0")
 
 
 def test_mean_and_spread_worked_out_by_hand() -> None:
-    """Of 1, 2 and 6: mean 3, deviations 2, 1 and 3, squares 4 + 1 + 9 = 14, half of that is 7."""
+    """Values 1, 2, 6: mean 3, deviations 2, 1 and 3, squares 4 + 1 + 9 = 14, half of it 7."""
     score = spread_of([1.0, 2.0, 6.0])
     assert score.mean == 3
     assert score.spread == pytest.approx(7**0.5)

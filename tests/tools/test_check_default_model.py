@@ -1,4 +1,4 @@
-"""What a model promises besides accuracy: each figure on answers whose own figure is known."""
+"""Promises of a model besides accuracy: each figure on predictions whose figure is known."""
 
 import sys
 from pathlib import Path

@@ -126,7 +126,7 @@ def test_the_numbers_are_those_of_the_program_itself(tmp_path: Path) -> None:
 
 
 def test_confidence_is_held_against_the_share_that_is_right(tmp_path: Path) -> None:
-    """Of geomspace(1, 4) over linspace(1, 3), by its median, some rows are within 1.25."""
+    """Some rows of geomspace(1, 4) over linspace(1, 3), divided by its median, are within 1.25."""
     parts = parts_of(walls(write_frames(tmp_path / "walls")), Path())
     judged = [each for id in ids_of(parts) for each in judge([Slope()], parts, id)]
     (found,) = calibrations(["slope"], judged)

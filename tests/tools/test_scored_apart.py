@@ -1,4 +1,4 @@
-"""What is scored was not trained on: neither the frame nor another of its place."""
+"""Scored frames were not trained on: neither they nor others of their place."""
 
 import sys
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""From a run to a model's file, and from its scores to its card."""
+"""Model files from runs, and cards from scores."""
 
 import sys
 from pathlib import Path

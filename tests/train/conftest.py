@@ -1,4 +1,4 @@
-"""What a small network can learn in a few steps."""
+"""Shared fixtures: tasks that a small network can learn in a few steps."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the file of a run says of where its network comes from."""
+"""Provenance of a network in the file of a run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where training frames come from: shards of rendered ones, NYU's photographs."""
+"""Sources of training frames: shards of rendered ones, NYU's photographs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What several tests of views share; none of them changes it."""
+"""Shared fixtures of tests of views; no test changes them."""
 
 from pathlib import Path
 

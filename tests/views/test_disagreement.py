@@ -1,4 +1,4 @@
-"""How much models disagree, whatever the kinds of their depth."""
+"""Disagreement of models, for any kinds of their depth."""
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ def fiftyone() -> Any:
 
 @pytest.fixture
 def name(fiftyone: Any, tmp_path: Path) -> Iterator[str]:
-    """Of a dataset that is gone after the test."""
+    """Name of a dataset that is deleted after the test."""
     chosen = f"rilievo-test-{os.getpid()}-{tmp_path.name}"
     yield chosen
     if fiftyone.dataset_exists(chosen):
@@ -239,7 +239,7 @@ SAY = "from rilievo.cli import main; import sys; sys.exit(main({words!r}))"
 
 
 def refused(fiftyone_code: str, folder: Path, **environment: str) -> str:
-    """What the command line says when FiftyOne's database is not as it should be."""
+    """Error of the command line when FiftyOne's database is not as it should be."""
     photos, results = map(str, write_results(folder))
     words = ["view", results, "--photos", photos, "--no-app", "-o", str(folder / "media")]
     done = subprocess.run(

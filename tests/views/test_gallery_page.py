@@ -184,7 +184,7 @@ def test_results_of_predict_make_a_page_too(tmp_path: Path) -> None:
 
 
 def test_the_core_alone_writes_it(tmp_path: Path) -> None:
-    """What the extras bring is kept from being imported."""
+    """Modules of the extras cannot be imported."""
     photos, results = write_results(tmp_path)
     missing = ("jinja2", "matplotlib", "scipy", "skimage", "h5py", "pyarrow", "fiftyone")
     script = (

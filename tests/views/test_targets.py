@@ -1,4 +1,4 @@
-"""What may be looked at, and how it is named."""
+"""Targets of views, and their names."""
 
 import json
 import shutil
@@ -33,10 +33,10 @@ def test_an_evaluation_is_shown_in_metres_as_it_was_scored(tmp_path: Path) -> No
     run = write_run(tmp_path, "far", error=0.1, kind="affine_inverse")
 
     shown = open_targets([run], SourceOptions())
-    exhibit = shown.read("a")
+    item = shown.read("a")
 
     assert shown.ids == NAMES
-    [one] = exhibit.shown
+    [one] = item.shown
     assert one.seen is not None
     assert one.seen.depth is not None
     assert one.seen.depth.kind is DepthKind.METRIC
@@ -79,12 +79,12 @@ def test_results_of_predict_find_their_photographs(tmp_path: Path) -> None:
     photos, results = write_results(tmp_path)
 
     shown = open_targets([results], SourceOptions(photos=photos))
-    exhibit = shown.read("room/two")
+    item = shown.read("room/two")
 
     assert shown.ids == ("one", "room/two")
     assert shown.images.photo_file("room/two") == photos.absolute() / "room" / "two.png"
-    assert exhibit.camera is not None
-    assert exhibit.truth is None
+    assert item.camera is not None
+    assert item.truth is None
 
 
 def test_a_photograph_that_changed_since_is_refused(tmp_path: Path) -> None:
@@ -140,10 +140,10 @@ def test_a_broken_prediction_is_a_fault_of_its_own(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far")
     (tmp_path / "from-far" / "c.npy").write_bytes(b"no array")
 
-    exhibit = open_targets([run], SourceOptions()).read("c")
+    item = open_targets([run], SourceOptions()).read("c")
 
-    assert exhibit.shown[0].seen is None
-    assert "c.npy" in str(exhibit.shown[0].fault)
+    assert item.shown[0].seen is None
+    assert "c.npy" in str(item.shown[0].fault)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
-"""How files of each form are broken: blindly, and by what the form means.
+"""Mutators that break files of each format: blindly, or by knowledge of the format.
 
-A mutator takes the bytes of a good file and a source of chance and returns others. One that finds
-nothing to hold on to falls back to blind damage, so that every case is a case.
+A mutator takes the bytes of a good file and a random generator, and returns other bytes. If it
+finds nothing to change, it falls back to blind damage, so that every case is a case.
 """
 
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ FORMS: Mapping[str, tuple[Mutator, ...]] = {
     "gzip-pickle": (*pickles.ALL, *pickles.ALL, *blind.ALL),
     "pt": (*networks.PT, *networks.PT, *arrays.ZIP, *blind.ALL),
 }
-"""What is done to files of a form, each as likely as the other."""
+"""Mutators of each format, chosen with equal probability."""
 
 
 def mutate(form: str, good: bytes, chance: Random) -> bytes:
-    """A broken form of a good file: mostly broken once, at times two or three times over."""
+    """Break a good file: mostly once, sometimes two or three times."""
     broken = good
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         broken = chance.choice(FORMS[form])(broken, chance)

@@ -90,7 +90,7 @@ def png_order(good: bytes, chance: Random) -> bytes:
 
 
 def png_text(good: bytes, chance: Random) -> bytes:
-    """What the file says of itself, broken as text."""
+    """Break the file's embedded text."""
     from torture.forms import trees
 
     chunks = _chunks(good)
@@ -195,7 +195,7 @@ def _segments(jpeg: bytes) -> list[int]:
 
 
 def _entries(tiff: bytes) -> list[int]:
-    """Where the entries of the first directory begin."""
+    """Offsets of the entries of the first directory."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None or len(tiff) < 10:
         return []

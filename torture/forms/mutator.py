@@ -1,4 +1,4 @@
-"""What a mutator is."""
+"""Type of mutators, and extreme values for them."""
 
 from collections.abc import Callable
 from random import Random

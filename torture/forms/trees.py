@@ -132,7 +132,7 @@ def yaml_circle(good: bytes, chance: Random) -> bytes:
 
 
 def yaml_odd(good: bytes, chance: Random) -> bytes:
-    """What YAML also allows: several documents, keys of any type, tabs, deep flows."""
+    """Rarely used features of YAML: several documents, keys of any type, tabs, deep flows."""
     odd = (
         b"---\na: 1\n---\nb: 2\n",
         b"1: 2\nnull: 3\ntrue: 4\n[a]: 5\n",

@@ -1,4 +1,4 @@
-"""What training on video reads and leaves: runs, checkpoints, cameras, poses, lists, frames."""
+"""Files that training on video reads and writes: runs, cameras, poses, lists, frames."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What training leaves behind: run folders, checkpoints, kept features, records of sweeps."""
+"""Files that training writes: run folders, checkpoints, cached features, records of sweeps."""
 
 import json
 from functools import lru_cache

@@ -13,15 +13,15 @@ from rilievo.errors import RilievoError, suggest
 from rilievo.version import VERSION
 
 USAGE_ERROR = 2
-"""Exit code of wrong use, and of anything a ``RilievoError`` ends; 1 is: some inputs failed."""
+"""Exit code for wrong use, and for any ``RilievoError``; 1 means that some inputs failed."""
 
 STOPPED = 130
-"""Exit code when the user stopped it: 128 + SIGINT, as shells know it."""
+"""Exit code when the user stopped the command: 128 + SIGINT, as in shells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One line of ``rilievo --help``; ``module`` has ``main(arguments) -> exit code``."""
+    """One row of ``rilievo --help``; ``module`` has ``main(arguments) -> exit code``."""
 
     summary: str
     module: str
@@ -30,30 +30,30 @@ class Command:
 # A new command is one file beside this one and one line here.
 COMMANDS: Mapping[str, Command] = {
     "predict": Command(
-        summary="depth, normals and surfaces of photographs, folders and videos",
+        summary="predict depth, normals and surfaces of photographs, folders and videos",
         module="rilievo.cli.predict",
     ),
     "measure": Command(
-        summary="lengths, heights, areas and angles in a photograph, with a range",
+        summary="measure lengths, heights, areas and angles in a photograph, with a range",
         module="rilievo.cli.measure",
     ),
     "markers": Command(
-        summary="a page to print, which gives metres to photographs that show it",
+        summary="write a page to print, which gives metres to photographs that show it",
         module="rilievo.cli.markers",
     ),
     "models": Command(
-        summary="what models there are: kind, size, licence, speed", module="rilievo.cli.models"
+        summary="list models with kind, size, licence and speed", module="rilievo.cli.models"
     ),
     "export": Command(
-        summary="write a model as an ONNX file that needs nothing else",
+        summary="write a model as a self-contained ONNX file",
         module="rilievo.cli.export",
     ),
     "datasets": Command(
-        summary="what datasets can be read: where to get them, licence, layout",
+        summary="list datasets with source, licence and layout",
         module="rilievo.cli.datasets",
     ),
     "check": Command(
-        summary="read a downloaded dataset: what is there, missing, broken",
+        summary="check a downloaded dataset for missing and broken files",
         module="rilievo.cli.check",
     ),
     "verify": Command(
@@ -61,11 +61,11 @@ COMMANDS: Mapping[str, Command] = {
         module="rilievo.cli.verify",
     ),
     "train": Command(
-        summary="train a probe, or a whole network, into a folder that is a model",
+        summary="train a probe or a depth network into a folder that is a model",
         module="rilievo.cli.train",
     ),
     "probe": Command(
-        summary="what backbones know of depth and normals: a sweep of trained probes",
+        summary="train and compare probes of depth and normals on many backbones",
         module="rilievo.cli.probe",
     ),
     "evaluate": Command(
@@ -73,15 +73,15 @@ COMMANDS: Mapping[str, Command] = {
         module="rilievo.cli.evaluate",
     ),
     "benchmarks": Command(
-        summary="what benchmarks there are: what they compute, reproduce and hide",
+        summary="list benchmarks with metrics, published counterparts and masks",
         module="rilievo.cli.benchmarks",
     ),
     "compare": Command(
-        summary="runs of one benchmark side by side, with significance",
+        summary="compare runs of one benchmark, with significance",
         module="rilievo.cli.compare",
     ),
     "trajectory": Command(
-        summary="where the camera of a clip went, by networks trained on video",
+        summary="estimate a camera's trajectory with networks trained on video",
         module="rilievo.cli.trajectory",
     ),
     "fuse": Command(
@@ -89,7 +89,7 @@ COMMANDS: Mapping[str, Command] = {
         module="rilievo.cli.fuse",
     ),
     "app": Command(
-        summary="a page in the browser: photograph in, depth and surface out",
+        summary="serve a page in the browser: photograph in, depth and surface out",
         module="rilievo.cli.app",
     ),
     "page": Command(
@@ -101,36 +101,37 @@ COMMANDS: Mapping[str, Command] = {
         module="rilievo.cli.serve",
     ),
     "view": Command(
-        summary="a dataset, predictions or evaluations in FiftyOne",
+        summary="show a dataset, predictions or evaluations in FiftyOne",
         module="rilievo.cli.view",
     ),
     "report": Command(
-        summary="the same as pages of HTML: no server, nothing to install",
+        summary="write a dataset, predictions or evaluations as HTML pages",
         module="rilievo.cli.report",
     ),
     "completion": Command(
-        summary="a script for bash, zsh or fish that completes commands and options",
+        summary="print a script for bash, zsh or fish that completes commands and options",
         module="rilievo.cli.completion",
     ),
 }
 
 
 def run() -> int:
-    """The program ``rilievo``: one command, after which the process ends."""
+    """Run one command and end the process."""
     open_closed()
-    # From here on, while modules are still loading, being ended is the same as Ctrl-C.
+    # Installed before the other modules are loaded, so that SIGTERM acts like Ctrl-C from the
+    # start.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     exit_code = main()
-    # The interpreter would look for garbage several times before it leaves: 40 ms of a cold
-    # start's 350. What is frozen it leaves to the system, which takes back all memory at once.
-    # triton, which comes with torch on CUDA, would report all that as leaks, line by line.
+    # The interpreter would run the garbage collector several times at exit: 40 ms of a cold start's
+    # 350. Frozen objects are left to the system, which reclaims all memory at once. triton, which
+    # comes with torch on CUDA, would report all of that as leaks, line by line.
     if "triton" not in sys.modules:
         gc.freeze()
     return exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except RilievoError as error:
@@ -144,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Whether the user's Ctrl-C is behind it: Python wraps what happens while a class is made."""
+    """Whether Ctrl-C is the cause; Python wraps exceptions raised while a class is created."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
@@ -167,9 +168,9 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _load(module: str) -> ModuleType:
-    """Import with the collector of garbage at rest, and let it pass over what is there then.
+    """Import with garbage collection paused, and exclude what exists then from later collections.
 
-    Modules are no garbage, and looking for it among them takes 12 ms now and 10 ms once more.
+    Modules are not garbage, and scanning them takes 12 ms now and 10 ms once more.
     """
     at_work = gc.isenabled()
     gc.disable()

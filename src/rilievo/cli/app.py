@@ -19,10 +19,10 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the page in which photographs are given and surfaces are looked at.
+    """Serve the app page until it is stopped.
 
     Returns:
-        0 when it was stopped in good order, 2 for wrong use, 130 when the user stopped it.
+        0 when stopped, 2 for wrong use, 130 when the user interrupted it.
     """
     given = parse(
         _Arguments,

@@ -19,7 +19,7 @@ WIDTH = 100
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """A benchmark whose whole card to show; without it, all benchmarks in a table."""
+    """Benchmark whose card to show; without it, all benchmarks are listed."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -26,21 +26,21 @@ _LISTED = 10
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     dataset: tyro.conf.Positional[str]
-    """A name that 'rilievo datasets' lists."""
+    """Name of the dataset; 'rilievo datasets' lists them."""
     root: tyro.conf.Positional[Path | None] = None
-    """The folder of the download."""
+    """Folder of the download."""
     split: str | None = None
-    """The part to read; by default the one that papers score."""
+    """Split to read; by default the one that papers score."""
     variant: str | None = None
-    """Of the ground truth; 'rilievo datasets NAME' lists them."""
+    """Variant of the ground truth; 'rilievo datasets NAME' lists them."""
     list: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Your own list of ids, one a line, in place of the split's."""
+    """List of ids, one a line, to use in place of the split's."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Read only so many images, evenly spread."""
+    """Number of images to read, evenly spread; by default all."""
     sheet: Annotated[Path | None, tyro.conf.arg(metavar="FILE.jpg")] = None
-    """Where to write a contact sheet: photographs, true depth and normals."""
+    """Contact sheet to write, with photographs, true depth and normals."""
     sheet_images: Annotated[int, tyro.conf.arg(metavar="N")] = 24
-    """Images on the contact sheet, evenly spread."""
+    """Number of images on the contact sheet, evenly spread."""
 
     def __post_init__(self) -> None:
         for name, value in (("--limit", self.limit), ("--sheet-images", self.sheet_images)):
@@ -49,10 +49,10 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read a download and say what it holds.
+    """Read a download and report what it contains.
 
     Returns:
-        0 when everything that its list names is there and whole, 1 when something is missing.
+        0 when everything that its list names exists and is undamaged, 1 otherwise.
     """
     given = parse(
         _Arguments,

@@ -29,16 +29,17 @@ class _Arguments:
     """Write a .md, .csv, .tex or .html file; without it, tables are printed. Of several benchmarks,
     .html is a leaderboard."""
     baseline: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The model that the others are compared with; by default the best in each metric."""
+    """Model that the others are compared with; by default the best in each metric."""
     metrics: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
-    """Which metrics, in this order, or 'all'; by default the five that are most used, and all of
-    them in a .csv."""
+    """Metrics to show, in this order, or 'all'; by default the five most common, and all of them in
+    a .csv.
+    """
     common: bool = False
-    """Compare only the images that all runs have, where the runs do not have the same."""
+    """Compare only the images that all runs have, if the runs differ."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Put runs of one benchmark side by side, or those of several into one table."""
+    """Compare runs of one benchmark side by side, or those of several in one table."""
     given = parse(
         _Arguments,
         arguments,

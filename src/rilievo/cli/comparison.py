@@ -1,4 +1,4 @@
-"""Comparisons and standings as a terminal shows them."""
+"""Text of comparisons and standings for the terminal."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ from rilievo.io.limits import printable
 
 
 def lines_of(comparison: Comparison) -> Iterator[str]:
-    """Values, differences and notes."""
+    """Yield the lines with values, differences and notes."""
     yield f"{comparison.benchmark}: {comparison.title}".removesuffix(": ")
     yield f"{comparison.dataset}: {count(comparison.images)} images"
     yield ""

@@ -19,11 +19,11 @@ _FLAG = re.compile(r"--[a-z][a-z0-9.-]*")
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional]
-    """The shell to complete in."""
+    """Shell to complete in."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a script that completes commands and options in a shell."""
+    """Print a script for the shell that completes commands and options."""
     given = parse(
         _Arguments,
         arguments,
@@ -40,17 +40,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _flags() -> Mapping[str, list[str]]:
-    """The options of every command, as its help tells them."""
+    """Options of every command, read from its help."""
     from rilievo.cli import COMMANDS
 
     flags = {}
     for name, command in COMMANDS.items():
-        # Of the kinds of training the one with the most options.
+        # Of the kinds of training, the one with the most options.
         words = ["video", "--help"] if name == "train" else ["--help"]
         said = io.StringIO()
         with redirect_stdout(said), suppress(SystemExit):
             import_module(command.module).main(words)
-        # Options stand before two spaces, what they do behind them.
+        # Options are followed by two spaces and their description.
         heads = (line.strip().split("  ")[0] for line in said.getvalue().splitlines())
         found = (flag for head in heads if head[:1] == "-" for flag in _FLAG.findall(head))
         flags[name] = [*dict.fromkeys(found)]

@@ -18,7 +18,7 @@ _LONGEST_LICENCE = 20
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """A dataset whose whole card to show; without it, all datasets in a table."""
+    """Dataset whose card to show; without it, all datasets are listed."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,7 +70,7 @@ def _licence(card: DatasetCard) -> str:
 
 
 def _short_licence(card: DatasetCard) -> str:
-    """What fits a table: the identifier, or that there is more to read on the card."""
+    """Licence in the width of a table: its identifier, or a reference to the card."""
     known = card.licence if len(card.licence) <= _LONGEST_LICENCE else "see its card"
     return known + ("" if card.commercial else " (NON-COMMERCIAL)")
 

@@ -28,7 +28,7 @@ USAGE_ERROR = 2
 """Exit code where nothing could be scored."""
 
 LISTED = 5
-"""Images without a score that are printed; the report has all of them."""
+"""Number of images without a score that are printed; the report has all of them."""
 
 _HEADER = ("metric", "value", "95 % interval", "median", "images", "better")
 _SUITE_HEADER = ("benchmark", "metric", "value", "95 % interval", "images")
@@ -50,12 +50,14 @@ class _Arguments:
     lists, or a file of your own. --root holds the folders of their datasets, --predictions one
     folder for each of them. What is finished is not done again."""
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Where the dataset was unpacked; 'rilievo datasets NAME' says how it lies on disk. Only
-    'synthetic', which makes itself, does without."""
+    """Folder of the dataset; 'rilievo datasets NAME' shows its layout. Only 'synthetic', which is
+    generated, needs none.
+    """
     model: Annotated[str | None, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = None
-    """A name that 'rilievo models' lists, an ONNX file, ORG/NAME of the Hugging Face hub, or the
-    folder of a checkpoint; with --predictions, the name that the results are to have. By default
-    rilievo's own model."""
+    """Name that 'rilievo models' lists, an ONNX file, ORG/NAME of the Hugging Face hub, or the
+    folder of a checkpoint; with --predictions, the name for the results. By default rilievo's own
+    model.
+    """
     options: Annotated[EvaluateOptions, tyro.conf.arg(name="")]
     batch: Annotated[ClusterOptions, tyro.conf.arg(name="")]
 
@@ -64,8 +66,8 @@ def main(arguments: Sequence[str]) -> int:
     """Score a model, or a folder of predictions, on a dataset.
 
     Returns:
-        0 when every image of the selection has a score, 1 when some have none, 2 for wrong use,
-        130 when the user stopped it.
+        0 when every selected image has a score, 1 when some have none, 2 for wrong use, 130 when
+        the user stopped it.
     """
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(

@@ -18,15 +18,16 @@ class _Arguments:
     model: Annotated[
         str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FOLDER|ORG/NAME|FILE.onnx")
     ]
-    """What to export, as 'predict --model' takes it; or an ONNX file of another program, of which
-    a copy is written that says what it is."""
+    """Model to export, as for 'predict --model'; or an ONNX file of another program, which is
+    copied with rilievo's metadata.
+    """
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.onnx")]
-    """The file to write."""
+    """File to write."""
     options: Annotated[ExportOptions, tyro.conf.arg(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a model as an ONNX file that 'predict --model FILE.onnx' takes."""
+    """Write a model as an ONNX file that 'predict --model FILE.onnx' accepts."""
     given = parse(
         _Arguments,
         arguments,

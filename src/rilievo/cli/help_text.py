@@ -8,17 +8,17 @@ from rilievo.cli.options_of import OptionFacts, options_of
 
 _WIDEST = 100
 _INDENT = 26
-"""Column at which the texts of options begin."""
+"""Column at which the descriptions of options begin."""
 
 
 def help_of(command: type, *, prog: str, description: str, examples: Sequence[str]) -> str:
-    """Usage, arguments, options in groups and examples, as wide as the terminal allows.
+    """Format usage, arguments, options in groups and examples, to the width of the terminal.
 
     Args:
-        command: The dataclass of the command's options.
+        command: Dataclass of the command's options.
         prog: The command, such as ``rilievo predict``.
-        description: One sentence about it.
-        examples: Commands as they are typed.
+        description: Description in one sentence.
+        examples: Example command lines.
     """
     width = max(50, min(_WIDEST, shutil.get_terminal_size((80, 24)).columns))
     options = options_of(command)
@@ -57,7 +57,7 @@ def _head(option: OptionFacts) -> str:
     if not option.flags:
         return _place(option).strip("[]")
     flags = ", ".join(option.flags)
-    # Options without a short name stand below the long ones of the others.
+    # Options without a short name are aligned with the long names of the others.
     aligned = flags if option.flags[0][1] != "-" else f"    {flags}"
     return f"{aligned} {option.metavar}".rstrip()
 

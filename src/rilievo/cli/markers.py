@@ -17,15 +17,15 @@ from rilievo.io.limits import printable
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     page: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PAGE.pdf|PAGE.png")]
-    """The file to write."""
+    """File to write."""
     side: Annotated[float, tyro.conf.arg(metavar="METRES")] = 0.06
     """Side of the black squares in metres."""
     paper: Annotated[str, tyro.conf.arg(metavar="a4|letter")] = "a4"
     """Size of the sheet."""
     first: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Number of the first marker, for several pages that differ."""
+    """Number of the first marker, for several different pages."""
     overwrite: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -25,41 +25,46 @@ _Point = tuple[float, float]
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     photo: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
-    """The photograph."""
+    """Photograph to measure in."""
     points: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="U,V")]
     """Column and row of points: one for a height above the floor, two for a length, three or more
-    around a surface for an area."""
+    around a surface for an area.
+    """
     angle: bool = False
-    """Measure the angle between the surfaces at two points, rather than the length between them."""
+    """Measure the angle between the surfaces at two points instead of the length between them."""
     known: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES")
     ] = ()
-    """A point whose depth is known: column, row, metres along the axis, or U,V,METRES,ray from the
-    camera; for several, repeat the option."""
+    """Point with known depth: column, row, metres along the axis, or U,V,METRES,ray from the
+    camera; for several, repeat the option.
+    """
     known_length: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="U1,V1,U2,V2,METRES|THING"),
     ] = ()
-    """A length that is known: both ends and the metres between them, or a usual thing for the
-    metres: a4, letter, card, door, brick, ...; for several, repeat the option."""
+    """Known length: both ends and the metres between them, or the name of a common object instead
+    of the metres: a4, letter, card, door, brick, ...; for several, repeat the option.
+    """
     markers: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Side of the black squares on a page that 'rilievo markers' wrote and the photograph shows."""
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Height of the camera above the floor in metres, where a floor is seen."""
+    """Height of the camera above the floor in metres, if the floor is visible."""
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
-    """Intrinsics in pixels of the upright photograph; otherwise from EXIF, else assumed."""
+    """Intrinsics in pixels of the upright photograph; by default from EXIF, or else assumed."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
-    """Horizontal field of view in degrees, in place of a camera."""
+    """Horizontal field of view in degrees, instead of intrinsics."""
     vanishing_points: bool = False
-    """Find an unknown focal length from straight edges at right angles, if they are clear."""
+    """Estimate an unknown focal length from straight edges at right angles, if they are clear."""
     own_depth: Literal["on", "off"] = "on"
-    """Take metres from the depth that the photograph's file holds, where nothing else is known;
-    off: leave it unused."""
+    """Take metres from the depth map in the photograph's file, if nothing else is known; off:
+    ignore it.
+    """
     trim: Literal["on", "off"] = "on"
-    """Leave uniform borders (black bars, margins and frames of scans) out of what the network sees;
-    nothing is measured on them then. off: show it the whole picture."""
+    """Hide uniform borders (black bars, margins and frames of scans) from the network; nothing can
+    be measured on them. off: show it the whole picture.
+    """
     model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME|FILE.onnx")] = DEFAULT_MODEL
-    """A name that 'rilievo models' lists, or a model's file or folder."""
+    """Name that 'rilievo models' lists, or a model's file or folder."""
     json: bool = False
     """Print the measurement as JSON."""
 
@@ -68,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measure a length, height, area or angle in one photograph, with the range to expect.
 
     Returns:
-        0 when it was measured, 2 for wrong use or what cannot be measured.
+        0 when it was measured, 2 for wrong use or if it cannot be measured.
     """
     given = parse(
         _Arguments,

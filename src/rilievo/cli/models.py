@@ -20,17 +20,17 @@ from rilievo.models.speeds import Speed, speeds
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """A model whose whole card to show; without it, the six to choose between."""
+    """Model whose card to show; without it, six recommended ones are listed."""
     all: bool = False
-    """All models in a table, those of installed packages included."""
+    """List all models, including those of installed packages."""
     json: bool = False
-    """The same as JSON, for programs: every fact of all models, or of the one that is named."""
+    """Print all facts of all models, or of the one that is named, as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FetchArguments:
     name: Annotated[str, tyro.conf.Positional]
-    """A model of the catalogue, such as moge-2/small."""
+    """Model of the catalogue, such as moge-2/small."""
 
 
 _ACTIONS = {
@@ -40,7 +40,7 @@ _ACTIONS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List the models, show the card of one, or fetch one."""
+    """List the models, show the card of one, or download one."""
     if arguments and arguments[0] in _ACTIONS:
         return _fetch(arguments[0], arguments[1:])
     given = parse(
@@ -81,7 +81,7 @@ def _fetch(action: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-# The ones to choose between; the others are older, larger, slower or narrower.
+# The recommended models; the others are older, larger, slower or narrower.
 _SIX = (
     embedded_cards.SMALL,
     embedded_cards.TINY,
@@ -175,7 +175,7 @@ def _licence(card: ModelCard) -> str:
 
 
 def _facts(card: ModelCard) -> dict[str, object]:
-    """Every fact of a card, and the speed here, as JSON has it."""
+    """All facts of a card, and the measured speed, for JSON."""
     measured = speeds().get(card.name)
     facts = {key: value for key, value in asdict(card).items() if key not in ("loader", "settings")}
     return {**facts, "speed_here": None if measured is None else asdict(measured)}

@@ -1,4 +1,4 @@
-"""Facts about the options of a command, read off its dataclasses."""
+"""Facts about the options of a command, read from its dataclasses."""
 
 import ast
 import inspect
@@ -24,15 +24,14 @@ class OptionFacts:
 
     Attributes:
         name: Name of the field.
-        flags: Flags as they are typed, short ones first; none of an argument that goes by its
-            place.
-        metavar: Placeholder for its value; "" of a switch.
-        takes: Its value in words, for refusals.
+        flags: Flags as they are typed, short ones first; empty for a positional argument.
+        metavar: Placeholder for its value; "" for a switch.
+        takes: Description of its value, for error messages.
         help: Description, as one line.
-        default: Value when it is not given, as text; "" where there is none to show.
+        default: Default value as text; "" if there is none to show.
         required: Whether it has to be given.
         repeats: Whether it takes several values, or may be given again.
-        group: Title of the group that it stands in.
+        group: Title of its group.
     """
 
     name: str
@@ -48,10 +47,10 @@ class OptionFacts:
 
 @cache
 def options_of(command: type) -> tuple[OptionFacts, ...]:
-    """The options of a dataclass and of those in it, in the order of their fields.
+    """List the options of a dataclass and of nested ones, in the order of their fields.
 
-    A dataclass may sort its options into groups by ``GROUPS``, from titles to names of fields; what
-    it does not name there goes under its ``GROUP``.
+    A dataclass may sort its options into groups by ``GROUPS``, a mapping from titles to names of
+    fields; fields that it does not name belong to its ``GROUP``.
     """
     return tuple(_walk(command, prefix=""))
 
@@ -100,7 +99,7 @@ def _facts(
 
 
 def _taken_apart(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A type without what is noted beside it, and the notes."""
+    """Split an annotated type into the type and its annotations."""
     if typing.get_origin(hint) is not Annotated:
         return hint, ()
     kind, *marks = typing.get_args(hint)
@@ -114,7 +113,7 @@ def _first(marks: tuple[Any, ...], name: str) -> Any:
 
 
 def _value_type(kind: Any) -> tuple[Any, bool]:
-    """The type of one value, and whether there may be several."""
+    """Type of one value, and whether several may be given."""
     if typing.get_origin(kind) in (Union, UnionType):
         kind = next(each for each in typing.get_args(kind) if each is not NoneType)
     arguments = typing.get_args(kind)
@@ -151,7 +150,7 @@ def _shown(default: Any) -> str:
 
 @cache
 def _attribute_texts(command: type) -> Mapping[str, str]:
-    """The text below each field of a class, or of a class that it is made of."""
+    """Docstring below each field of a class and of its bases."""
     texts: dict[str, str] = {}
     for each in reversed(command.__mro__):
         if not is_dataclass(each):

@@ -1,4 +1,4 @@
-"""Reading of command lines: tyro reads, and help and refusals are in our own words."""
+"""Parse command lines with tyro, with our own help texts and error messages."""
 
 import io
 from collections.abc import Sequence
@@ -21,24 +21,24 @@ def parse(
     description: str,
     examples: Sequence[str] = (),
 ) -> T:
-    """Read the arguments of a command.
+    """Parse the arguments of a command.
 
-    Options refuse bad values by an ``OptionError``, which is a ``ValueError``; tyro takes that for
-    an error of its own and frames it. Here it is raised as it is.
+    Options refuse bad values with an ``OptionError``, which is a ``ValueError``; tyro would present
+    it as an error of its own. Here it is raised unchanged.
 
     Args:
-        into: A dataclass, the options of the command.
+        into: Dataclass of the command's options.
         arguments: Words after the command's name.
         prog: The command, such as ``rilievo predict``.
-        description: The command in one sentence, for ``--help``.
-        examples: Commands as they are typed, for ``--help``.
+        description: Description in one sentence, for ``--help``.
+        examples: Example command lines, for ``--help``.
 
     Raises:
-        OptionError: If the arguments are not understood.
+        OptionError: If the arguments are not valid.
         RilievoError: If an option refuses its value.
         SystemExit: After ``--help``.
     """
-    # Imported where they are needed: most calls need neither help nor a refusal.
+    # Imported on demand: most calls need neither help nor an error message.
     if any(word in ("-h", "--help") for word in arguments):
         from rilievo.cli.help_text import help_of
 
@@ -62,7 +62,7 @@ def parse(
 
 
 def _british(word: str) -> str:
-    """An option in the spelling that this program uses: --color-map is --colour-map."""
+    """Convert an option to British spelling: --color-map becomes --colour-map."""
     return word.replace("--color", "--colour", 1) if word.startswith("--color") else word
 
 

@@ -32,28 +32,30 @@ class _Arguments:
     inputs: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|FOLDER|VIDEO")
     ] = ()
-    """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'; - is
-    one photograph on standard input, whose results begin with stdin."""
+    """Photographs, folders (recursive), videos, or quoted patterns such as 'photos/**/*.jpg'; -
+    reads one photograph from standard input, whose results begin with stdin.
+    """
     options: Annotated[PredictOptions, tyro.conf.arg(name="")]
     batch: Annotated[BatchOptions, tyro.conf.arg(name="")]
     quiet: Annotated[bool, tyro.conf.arg(aliases=("-q",))] = False
     """Print errors only."""
     live: Annotated[str | None, tyro.conf.arg(metavar="CAMERA|URL|VIDEO")] = None
-    """Show depth live on a local page, in place of inputs; nothing is written. A camera by its
-    number (0 is the first; Linux), a stream's address (http, https, rtsp, rtmp, udp, srt; always
-    its newest frame), or a video file."""
+    """Show depth live on a local page, instead of inputs; nothing is written. Give the number of a
+    camera (0 is the first; Linux), the address of a stream (http, https, rtsp, rtmp, udp, srt;
+    always its newest frame), or a video file.
+    """
     json: bool = False
-    """Print what was done as JSON on standard output: counts, failures, notes, seconds."""
+    """Print a summary as JSON on standard output: counts, failures, notes, seconds."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Predict depth and normals of photographs and videos, and write surfaces.
 
     Returns:
-        0 when everything was done, 1 when some inputs failed, 2 for wrong use, 130 when the
-        user stopped it.
+        0 when everything was done, 1 when some inputs failed, 2 for wrong use, 130 when the user
+        stopped it.
     """
-    # Pillow warns of corrupt metadata that has no bearing on the pixels.
+    # Pillow warns of corrupt metadata that does not affect the pixels.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     given = parse(
         _Arguments,
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     return summary.exit_code
 
 
-# What is asked of a model and of its pictures; whatever else is given would change nothing.
+# Options that apply to --live; all others would have no effect.
 _OF_LIVE = {
     *("live", "options", "batch", "quiet"),
     *("quality", "model", "kind", "settings", "yes", "camera", "fov", "flip", "tile", "sharp"),
@@ -109,7 +111,7 @@ def _live(given: _Arguments, source: str) -> int:
     """Show a camera, stream or video until it ends or the user stops it.
 
     Raises:
-        OptionError: If there are inputs too, or an option asks for what is not live.
+        OptionError: If there are inputs too, or an option does not apply to --live.
     """
     from rilievo.io.writing import SaveOptions
     from rilievo.models.paid import PaidModel
@@ -154,10 +156,10 @@ def _live(given: _Arguments, source: str) -> int:
 
 @contextmanager
 def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The inputs, with a file in place of ``-`` that lasts as long as the context.
+    """Inputs with ``-`` replaced by a temporary file that exists as long as the context.
 
     Raises:
-        InputError: If standard input holds nothing.
+        InputError: If standard input is empty.
     """
     if "-" not in inputs:
         yield inputs
@@ -166,14 +168,14 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
     if not content:
         raise InputError("standard input holds nothing; a photograph is expected: < photo.jpg")
     with TemporaryDirectory(prefix="rilievo-") as folder:
-        # Whatever it is: files are told by their content.
+        # No suffix is needed: formats are recognised by content.
         path = Path(folder, "stdin.jpg")
         path.write_bytes(content)
-        # Whether an earlier run has finished it is told by size and time, here by the content.
+        # Earlier results are recognised by size and time of the file; here by its content.
         os.utime(path, (crc32(content), crc32(content)))
         yield [str(path) if each == "-" else each for each in inputs]
 
 
 def _elsewhere(given: _Arguments) -> bool:
-    """Whether anything is at an address rather than on disk."""
+    """Whether an input or the output is at a URL."""
     return any(":/" in str(name) for name in (*given.inputs, given.options.output))

@@ -16,7 +16,7 @@ from rilievo.sweep.options import SweepOptions
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.toml|FILE.yaml")]
-    """What is swept: backbones, tasks, seeds, probes, data; docs/probes.md says how."""
+    """Sweep to run: backbones, tasks, seeds, probes, data; docs/probes.md describes the format."""
     options: Annotated[SweepOptions, tyro.conf.arg(name="")]
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         0 when every cell is done, also by a probe that learned nothing, which is a result; 1 when
-        some were passed over, 2 for wrong use, 130 when the user stopped it.
+        some were skipped, 2 for wrong use, 130 when the user stopped it.
     """
     given = parse(
         _Arguments,

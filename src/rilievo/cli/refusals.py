@@ -1,4 +1,4 @@
-"""Refusals of command lines that tyro does not understand, in one line."""
+"""One-line error messages for command lines that tyro rejects."""
 
 import re
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ _FRAME = "│╭╮╰╯ "
 
 
 def in_one_line(framed: str, options: Sequence[OptionFacts], prog: str) -> str:
-    """The refusal in our own words where it is of a usual sort, else in tyro's.
+    """Rewrite tyro's message in our own words if its kind is known; otherwise keep its text.
 
     Args:
-        framed: tyro's text in its frame.
-        options: Those of the command.
+        framed: Framed text from tyro.
+        options: Options of the command.
         prog: The command, such as ``rilievo predict``.
     """
     said = _said(framed)
@@ -28,11 +28,11 @@ def in_one_line(framed: str, options: Sequence[OptionFacts], prog: str) -> str:
 
 
 def _said(framed: str) -> str:
-    """The text below the title, up to the next rule or empty line, whatever draws the frame."""
+    """Text below the title, up to the next rule or empty line, for any style of frame."""
     texts = [line.strip(_FRAME) for line in framed.splitlines()[1:]]
     lines: list[str] = []
     for text in texts:
-        is_end = set(text) <= {"-", "─"}  # a rule, or nothing
+        is_end = set(text) <= {"-", "─"}  # a rule, or empty
         if is_end and lines:
             break
         if not is_end:

@@ -19,17 +19,19 @@ from rilievo.views.options import SourceOptions
 class _Arguments:
     targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
-    side, or the name of a dataset."""
+    side, or the name of a dataset.
+    """
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE.html|FOLDER")] = Path(
         "rilievo-report"
     )
-    """A folder, with the pictures beside the page; or, for few images, one file with everything
-    in it."""
+    """Folder for the page and its pictures; or, for few images, a single file with everything in
+    it.
+    """
     source: Annotated[SourceOptions, tyro.conf.arg(name="")]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a page on which models are looked at beside the truth.
+    """Write a page that shows predictions beside the ground truth.
 
     Returns:
         0 when everything is shown, 1 when some images or predictions are not, 2 for wrong use,

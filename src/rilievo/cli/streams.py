@@ -1,4 +1,4 @@
-"""Standard output and standard error, which may be closed, full, or read by nobody any more."""
+"""Standard output and standard error, which may be closed, full, or no longer read."""
 
 import os
 import sys
@@ -9,14 +9,14 @@ from typing import TextIO
 from rilievo.errors import OutputError, RilievoError
 
 NOBODY_READS = 141
-"""Exit code when the reader of standard output left, as shells know it: 128 + SIGPIPE."""
+"""Exit code when the reader of standard output has left: 128 + SIGPIPE, as in shells."""
 
 
 def open_closed() -> None:
-    """Give the program somewhere to write where it was started with a closed stream.
+    """Open replacements for standard streams that were closed at the start.
 
-    Python has None there, which few libraries expect; and the next file that is opened would get
-    the number of the closed stream, and what a library in C says on it.
+    Python sets them to None, which few libraries expect; and the next opened file would get the
+    number of the closed stream, with everything that C libraries print there.
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -26,11 +26,11 @@ def open_closed() -> None:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """What is within may print on standard output, and may end the program as ``--help`` does.
+    """Handle failures of standard output in the block, which may exit as ``--help`` does.
 
     Raises:
-        OutputError: If standard output takes nothing, for instance on a full disk.
-        SystemExit: Without a word, if its reader left.
+        OutputError: If standard output cannot be written, for instance on a full disk.
+        SystemExit: Silently, if its reader has left.
     """
     try:
         try:
@@ -48,7 +48,7 @@ def printing() -> Iterator[None]:
 
 
 def complain(text: str) -> None:
-    """Print on standard error; where that fails too, nothing is left to say it on."""
+    """Print to standard error; if that fails too, the error is ignored."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
@@ -56,7 +56,7 @@ def complain(text: str) -> None:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Let what it still holds go nowhere: the interpreter would fail at it once more, at its end.
+    """Discard buffered output, which the interpreter would otherwise fail to write at exit.
 
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """

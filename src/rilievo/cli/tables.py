@@ -1,4 +1,4 @@
-"""Tables of text for a terminal."""
+"""Plain-text tables for the terminal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ _LISTED = 5
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, a rule under the header."""
+    """Format columns as wide as their widest cell, with a rule under the header."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""``rilievo train``: its subcommands are the kinds of training."""
+"""``rilievo train``, with a subcommand for each kind of training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ KINDS: Mapping[str, str] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train a network into a run's folder.
+    """Train a network into a run folder.
 
     Returns:
         0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Learn depth from videos, into a run's folder.
+    """Train a depth network on videos into a run folder.
 
     Returns:
-        0 when the run came to its end, 1 when it did and learned nothing, 2 for wrong use.
+        0 when training finished, 1 when it finished but did not learn, 2 for wrong use.
     """
     given = parse(
         VideoOptions,

@@ -31,7 +31,7 @@ class _Arguments:
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER|FILE.txt")] = Path(
         "rilievo-trajectory"
     )
-    """Folder of poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
+    """Folder for poses.txt (KITTI), trajectory.txt (TUM), trajectory.png and trajectory.json; or a
     text file: of KITTI's format where it is called poses.txt, else of TUM's."""
     options: Annotated[TrajectoryOptions, tyro.conf.arg(name="")]
 
@@ -54,11 +54,11 @@ class _Arguments:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write where a camera went, and how right that is where the truth is known.
+    """Write a camera's trajectory, and its error where the truth is known.
 
     Returns:
-        0 when it is written, 1 when it is mirrored against the truth, 2 for wrong use, 130
-        when the user stopped it.
+        0 when it is written, 1 when it is mirrored relative to the truth, 2 for wrong use, 130 when
+        the user stopped it.
     """
     given = parse(
         _Arguments,

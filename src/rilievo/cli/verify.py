@@ -19,14 +19,14 @@ class _Arguments:
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
     """Folders of results, runs, evaluations or models, or files in them."""
     json: bool = False
-    """Print what was found as JSON."""
+    """Print the findings as JSON."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare files with the size and sha256 that they were written with.
+    """Compare files with their recorded size and SHA-256.
 
     Returns:
-        0 when every file is what was written, 1 when one is not.
+        0 when every file is unchanged, 1 when one is not.
     """
     given = parse(
         _Arguments,

@@ -18,7 +18,8 @@ from rilievo.views.options import SourceOptions, ViewOptions
 class _Arguments:
     targets: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = ()
     """Folders that 'rilievo evaluate' or 'rilievo predict' wrote, several to see models side by
-    side, or the name of a dataset."""
+    side, or the name of a dataset.
+    """
     source: Annotated[SourceOptions, tyro.conf.arg(name="")]
     options: Annotated[ViewOptions, tyro.conf.arg(name="")]
 

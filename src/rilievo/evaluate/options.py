@@ -44,8 +44,9 @@ class EvaluateOptions:
     """Folder for the results and the predictions; by default runs/MODEL-BENCHMARK. A folder begun
     before is gone on with: predictions that are there are not made anew."""
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """For benchmarks that fit any dataset: a name that 'rilievo datasets' lists, or
-    package.module:Class."""
+    """Dataset for benchmarks that fit any: a name that 'rilievo datasets' lists, or
+    package.module:Class.
+    """
     split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Another split than the benchmark's."""
     variant: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
@@ -95,8 +96,9 @@ class EvaluateOptions:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
-    """What runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models'); auto is the usual one of the model."""
+    """Engine that runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the
+    extra 'models'); auto is the usual one of the model.
+    """
     precision: str = "fp32"
     """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
     'models' with onnxruntime."""

@@ -88,9 +88,9 @@ class ExportOptions:
         """
         if self.kind is None or self.mean is None or self.std is None:
             raise OptionError(
-                f"{printable(path)}: the file does not say what it is; say what its depth is with "
-                "--kind and how its pixels are normalised with --mean R,G,B and --std R,G,B "
-                "(0,0,0 and 1,1,1 for pixels of 0 to 1)"
+                f"{printable(path)}: the file has no metadata of rilievo; give the kind of "
+                "its depth with --kind and the normalisation of its pixels with --mean R,G,B and "
+                "--std R,G,B (0,0,0 and 1,1,1 for pixels of 0 to 1)"
             )
         std = _colours("--std", self.std)
         if min(std) <= 0:

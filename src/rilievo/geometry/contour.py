@@ -1,8 +1,8 @@
-"""Contours of a torn surface: a staircase of pixels becomes the line that it stands for.
+"""Smooth contours of a cut surface, in place of the staircase of pixels.
 
-Points on the rim of a surface slide along the picture to the mean of their two neighbours on the
-rim, a few times and less than half the way to the next point. Each stays in the plane of its own
-triangles, so that a rim never bends towards what lies behind it.
+Points on the rim of a surface move in the image plane towards the mean of their two neighbours on
+the rim, a few times, by less than half the distance to the next point. Each stays in the plane of
+its own triangles, so that a rim never bends towards the surface behind it.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float32, Float64, Int, Int32
 from rilievo.geometry.lattice import Cut, Faces, Lattice
 
 _ROUNDS = 12
-"""Number of times that a point moves half the way to the mean of its neighbours."""
+"""Number of times that a point moves halfway to the mean of its neighbours."""
 _REACH = 0.45
-"""Points of the lattice that one moves at most."""
+"""Largest movement of a point, in steps of the lattice."""
 _LEAST_AREA = 0.2
-"""Share of its size in the picture that every triangle keeps."""
+"""Least share of its area in the picture that every triangle keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Contoured:
     """A lattice whose rims are smooth.
 
     Attributes:
-        lattice: Its points may lie beside their pixels.
+        lattice: Lattice whose points may be away from their pixels.
         columns: Column of each point in the lattice, with a fraction.
         rows: Row of each point in the lattice, with a fraction.
     """
@@ -38,13 +38,13 @@ class Contoured:
 def contoured(
     lattice: Lattice, faces: Faces, triangles: Int32[np.ndarray, "m 3"], cut: Cut
 ) -> Contoured:
-    """The lattice with smooth rims; points on the outermost rows and columns stay.
+    """Smooth the rims of a lattice; points on the outermost rows and columns stay.
 
     Args:
         lattice: Points.
-        faces: Their triangles, which tell the rims.
-        triangles: Those that are kept, of which none turns over.
-        cut: Its ``jump`` bounds by how much the depth of a point changes.
+        faces: Triangles of the points, which determine the rims.
+        triangles: Triangles that are kept; none of them turns over.
+        cut: Thresholds; ``jump`` limits how much the depth of a point changes.
     """
     height, width = lattice.valid.shape
     rows, columns = (each.astype(np.float32) for each in np.mgrid[:height, :width])
@@ -62,7 +62,7 @@ def contoured(
 
 
 def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
-    """Sides of exactly one triangle, by the numbers of the lattice's points."""
+    """Edges of exactly one triangle, as indices of the lattice's points."""
     first, second, falling = faces.first.any(axis=0), faces.second.any(axis=0), faces.falling
     height, width = falling.shape
     number = np.arange((height + 1) * (width + 1)).reshape(height + 1, width + 1)
@@ -86,7 +86,7 @@ def _rims(faces: Faces) -> Int[np.ndarray, "k 2"]:
 def _smooth(
     start: Float32[np.ndarray, "n 2"], ends: Int[np.ndarray, "k 2"], inner: Bool[np.ndarray, "n"]
 ) -> Float32[np.ndarray, "n 2"]:
-    """Move the points of rims; those where several rims meet stay."""
+    """Move the points of rims; points where several rims meet stay."""
     one, other = ends.T
     count = len(start)
     movable = inner & (np.bincount(ends.reshape(-1), minlength=count) == 2)
@@ -112,7 +112,7 @@ def _keep_sides(
     triangles: Int32[np.ndarray, "m 3"],
     places: tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]],
 ) -> None:
-    """Put points back where they were if a triangle would turn over, or become a sliver."""
+    """Undo the movement of points if a triangle would turn over, or become a sliver."""
     rows, columns = places
     index = np.full(rows.size, -1)
     index[rim] = np.arange(len(rim))
@@ -132,7 +132,7 @@ def _keep_sides(
 
 
 def _area(corners: Float32[np.ndarray, "m 3 2"]) -> Float32[np.ndarray, "m"]:
-    """Twice the area in the picture, positive of triangles that face the camera."""
+    """Twice the area in the picture, positive for triangles that face the camera."""
     a, b, c = np.moveaxis(corners, 1, 0)
     one, other = c - a, b - a
     return one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]

@@ -54,10 +54,10 @@ class Mesh:
     """A triangle mesh without unused vertices.
 
     Attributes:
-        points: Camera frame, in the unit of the depth map.
-        normals: Unit, camera frame, towards the camera.
-        pixels: (u, v) [px] of each vertex's colour, for textures: where it is seen, but for those
-            of a backing.
+        points: Points in the camera frame, in the unit of the depth map.
+        normals: Unit normals in the camera frame, towards the camera.
+        pixels: Pixel (u, v) [px] of each vertex's colour, for textures: the pixel that sees it,
+            except for vertices of a backing.
         triangles: Indices of vertices, counter-clockwise as the camera sees them, so that
             (b - a) x (c - a) points towards the camera.
     """
@@ -136,12 +136,12 @@ def point_cloud(
         depth: Depth z along the optical axis.
         K: Intrinsics of this depth map [px].
         valid: Pixels that have depth.
-        colours: Of the same size.
-        normals: Of the same size; those of the surface itself when None, and the direction to the
-            camera where a point has no neighbour.
-        step: 1 takes every pixel.
-        cut: ``Cut()`` when None.
-        backing: As ``mesh``.
+        colours: RGB colours, of the same size.
+        normals: Normals of the same size; if None, those of the surface itself, or the direction to
+            the camera where a point has no neighbour.
+        step: Step between the pixels that become points; 1 uses every pixel.
+        cut: Limits at which the surface is cut; ``Cut()`` if None.
+        backing: Share of the picture's width for a backing, as for ``mesh``.
     """
     cut = cut or Cut()
     lattice = sample_lattice(depth, K, valid, step)
@@ -257,7 +257,7 @@ def _reach(share: float, lattice: Lattice) -> int:
 def _cloud_with(
     front: PointCloud, layer: Backing, cut: Cut, colours: UInt8[np.ndarray, "h w 3"] | None
 ) -> PointCloud:
-    """A cloud and the points of the layer behind it that it does not have itself."""
+    """Add to a cloud the points of the layer behind it that it lacks."""
     rows, columns = np.indices(layer.rows.shape)
     added = layer.lattice.valid & ((layer.rows != rows) | (layer.columns != columns))
     normals = vertex_normals(faces_of(layer.lattice, cut), layer.lattice)
@@ -271,7 +271,7 @@ def _cloud_with(
 
 
 def _mesh_with(front: Mesh, layer: Backing, cut: Cut) -> Mesh:
-    """A mesh and the layer behind it."""
+    """Join a mesh and the layer behind it."""
     lattice = layer.lattice
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)

@@ -1,1 +1,1 @@
-"""Files in and out: photographs, videos, depth, normals and surfaces."""
+"""Reading and writing of photographs, videos, depth, normals and surfaces."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their name, synced, then renamed.
+"""Atomic writes: a file is written under a part name beside its own, synced, then renamed.
 
 Sets of files that belong together are placed by ``rilievo.io.placement``.
 """
@@ -27,7 +27,7 @@ _ABANDONED = 86_400.0  # seconds in which nothing was written to a part
 _LONGEST_NAME = 255
 _swept: set[str] = set()  # folders that this process has swept before it wrote there
 
-# What each failure of the system means to the user, and what mends it.
+# What each error of the system means to the user, and how to mend it.
 _MENDS = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
     errno.EDQUOT: "the disk quota is used up: free some space or choose another folder",
@@ -44,19 +44,20 @@ _MENDS = {
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a part file to write, and give it the name ``path`` when the block ends well.
+    """Yield a part file to write, and rename it to ``path`` when the block ends without error.
 
-    Whatever stands at ``path`` stays as it is until then; if the block raises, or is interrupted,
-    the part is removed. A process that is killed leaves a part behind, which the next process that
-    writes into the folder removes: ``sweep_parts``.
+    A file that stands at ``path`` stays as it is until then. If the block raises or is interrupted,
+    the part is removed. A killed process leaves a part behind; the next process that writes into the
+    folder removes it (``sweep_parts``).
 
     Args:
-        path: The file.
-        durable: Whether it outlasts a power cut, which costs two syncs of the disk; False for what
-            is noticed and made again when it is broken.
+        path: Path of the finished file.
+        durable: Whether the file survives a power cut, which costs two syncs of the disk. False is
+            for files that are checked when read and can be made again.
 
     Raises:
-        OutputError: If the system refuses: disk full, no permission, a folder of that name, ...
+        OutputError: If the system refuses: the disk is full, there is no permission, a folder has
+            that name, ...
     """
     part = None
     try:
@@ -78,10 +79,10 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give an empty part folder to fill, and give it the name ``path`` when the block ends well.
+    """Yield an empty part folder, and rename it to ``path`` when the block ends without error.
 
-    A folder that stands at ``path`` is removed then: ask ``rilievo.io.ownership`` first. If the
-    block raises, or is interrupted, the part is removed and nothing else.
+    A folder that stands at ``path`` is then removed, so check ``rilievo.io.ownership`` first. If
+    the block raises or is interrupted, only the part is removed.
 
     Raises:
         OutputError: If the system refuses.
@@ -102,7 +103,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def new_part(path: Path) -> Path:
-    """Create an empty part file of ``path``; no link that somebody planted is ever followed.
+    """Create an empty part file for ``path``; symbolic links that stand there are never followed.
 
     Raises:
         OSError: If the system refuses, or ``path`` is a folder.
@@ -115,7 +116,7 @@ def new_part(path: Path) -> Path:
 
 
 def rename_folder(part: Path, path: Path) -> None:
-    """Put a folder in the place of another.
+    """Replace a folder by another one.
 
     Raises:
         OSError: If the system refuses.
@@ -126,30 +127,31 @@ def rename_folder(part: Path, path: Path) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """A new part file of ``path``, in the same folder: each call of this process gives another.
+    """Name of a new part file for ``path``, in the same folder; every call gives a different name.
 
-    Two threads that write the same path so never write the same part: the last to end wins. Nobody
-    can guess its name, and so plant something there.
+    Threads that write the same path therefore never write the same part; the last one to finish
+    wins. The name cannot be guessed, so nobody can plant a link there.
     """
     ending = f".{os.getpid()}-{os.urandom(8).hex()}-{_place()}.rilievo-part"
     name = path.name
     if len(os.fsencode(name)) + 1 + len(ending) > _LONGEST_NAME >= len(os.fsencode(name)):
-        # The name itself is allowed, so its part has to be; the checksum keeps parts apart.
+        # ``path`` may have the longest name allowed, so the part needs a short one; the checksum
+        # tells parts apart.
         name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
     return path.with_name(f".{name}{ending}")
 
 
 def is_part(name: str) -> bool:
-    """Whether a file of this name is being written, or was left half-written."""
+    """Whether a name is that of a part file: one being written, or one left half-written."""
     return _PART.fullmatch(name) is not None
 
 
 def sweep_parts(directory: Path) -> list[Path]:
-    """Remove the parts in this folder whose process is no more, and say which.
+    """Remove the parts in this folder whose process has ended, and return their paths.
 
-    A part tells the number of its process and where that process ran. Whether one on another
-    machine, or in another container, is still there cannot be seen: its parts are removed once
-    they have lain untouched for a day.
+    The name of a part holds the number of its process and a checksum of the machine or container.
+    Whether a process on another machine is alive cannot be seen, so parts from elsewhere are
+    removed after a day without writes.
 
     Raises:
         OutputError: If the folder cannot be read or a part cannot be removed.
@@ -171,7 +173,7 @@ def sweep_parts(directory: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there.
+    """Remove a file if it exists.
 
     Raises:
         OutputError: If the system refuses.
@@ -183,19 +185,19 @@ def remove(path: Path) -> None:
 
 
 def discard(part: Path) -> None:
-    """Remove a part, file or folder, that will not get its name."""
+    """Remove a part, file or folder, that will not be renamed."""
     try:
         if part.is_dir() and not part.is_symlink():
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
     except OSError:
-        # The folder is gone or no longer ours; the error under way says so better.
+        # The folder is gone or no longer ours; the error being raised says so better.
         return
 
 
 def make_folder(directory: Path) -> None:
-    """Make a folder and those above it, where they are not there yet.
+    """Make a folder and its parents where they do not exist.
 
     Raises:
         OutputError: If the system refuses.
@@ -214,16 +216,16 @@ def make_folder(directory: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """What it means to the user that the system refused to write here, and what mends it."""
+    """Error for a write that the system refused: what happened and how to mend it."""
     return OutputError(f"{printable(path)}: {_reason(error)}")
 
 
 def _reason(error: OSError) -> str:
-    """What happened and how to mend it; numpy and Pillow raise some errors without a number."""
+    """Describe an error and how to mend it; some errors of numpy and Pillow have no number."""
     if error.errno in _MENDS:
         return _MENDS[error.errno]
     words = printable(" ".join(str(error).split()))
-    # numpy's words for a write that took less than it was given; it keeps no number.
+    # numpy's message for a short write; it keeps no error number.
     if _SHORT_WRITE.search(words):
         return f"cannot be written whole ({words}): free some space or choose another folder"
     return f"cannot be written whole ({words})"
@@ -254,7 +256,7 @@ def _is_left(entry: os.DirEntry[str], part: re.Match[str]) -> bool:
 
 @cache
 def _place() -> str:
-    """Where numbers of processes mean what they mean here: a machine, or a container on one."""
+    """Identifier of the machine or container, within which process numbers are unique."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -263,7 +265,7 @@ def _place() -> str:
 
 
 def _machine() -> str:
-    # Not socket.gethostname: loading that module takes 2 ms of every start.
+    # socket.gethostname would do, but importing that module adds 2 ms to every start.
     return os.environ.get("COMPUTERNAME", "") if sys.platform == "win32" else os.uname().nodename
 
 

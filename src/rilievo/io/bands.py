@@ -1,4 +1,4 @@
-"""Rows of an image a few at a time: temporary arrays stay in the cache, whatever its size."""
+"""Split images into bands of rows, so that temporary arrays stay in the cache at any image size."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ _PIXELS = 1 << 16
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Slices of rows, in order, that cover an image (height, width, ...)."""
+    """Row slices, in order, that cover an image of shape (height, width, ...)."""
     rows = max(1, _PIXELS // shape[1])
     for first in range(0, shape[0], rows):
         yield slice(first, min(first + rows, shape[0]))

@@ -1,7 +1,7 @@
-"""Size and sha256 of every file of a folder, in a JSON that is written last.
+"""Size and SHA-256 of every file of a folder, in a JSON file that is written last.
 
-For folders that are one result: a training run, an evaluation, the tables of a sweep, a report. A
-table or page of a single file has such a JSON beside it, ``NAME.checksums.json``.
+Used for folders that form one result: a training run, an evaluation, the tables of a sweep, a
+report. A table or page of a single file has such a JSON beside it, ``NAME.checksums.json``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,12 +29,12 @@ class _Checksums:
 def write_checksums(
     folder: Path, names: Iterable[str], *, known: Mapping[str, FileSum] | None = None
 ) -> None:
-    """Write down size and sha256 of the files of a folder that are there.
+    """Write the size and SHA-256 of those files of a folder that exist.
 
     Args:
-        folder: Of the files.
-        names: Paths in it.
-        known: Sums of files that were taken when these were written, by path; the files are not
+        folder: Folder that holds the files.
+        names: Paths relative to the folder.
+        known: Sums that were computed when the files were written, by path; these files are not
             read again.
 
     Raises:
@@ -58,10 +58,10 @@ def write_beside(path: Path) -> None:
 
 
 def read_checksums(folder: Path) -> Mapping[str, FileSum] | None:
-    """Size and sha256 by path in the folder; None where nobody wrote them down.
+    """Read size and SHA-256 by path in the folder; None where there is not a list of checksums.
 
     Raises:
-        InputError: If the file is none of ours, or broken otherwise than by a power cut.
+        InputError: If the file is not ours, or broken otherwise than by a power cut.
     """
     return read_sums(folder / CHECKSUMS)
 
@@ -77,10 +77,10 @@ def read_sums(path: Path) -> Mapping[str, FileSum] | None:
     try:
         found = from_json(_Checksums, read_text(path))
     except NotThisRecord as error:
-        raise InputError(f"{printable(path)}: is no list of checksums: {error}") from error
+        raise InputError(f"{printable(path)}: is not a list of checksums: {error}") from error
     for name in found.files:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-            raise InputError(f"{printable(path)}: '{printable(name)}' is no file in its folder")
+            raise InputError(f"{printable(path)}: '{printable(name)}' is not a file in its folder")
     return found.files
 
 

@@ -1,4 +1,4 @@
-"""Depth and normals as pictures for people."""
+"""Colour pictures of depth and normals."""
 
 import math
 from dataclasses import dataclass
@@ -15,33 +15,34 @@ from rilievo.io.bands import bands
 from rilievo.io.palette import DEPTH_COLOURS, LEAST_SPAN
 from rilievo.types import DepthKind, DepthMap
 
-# The rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0.
-# turbo: Mikhailov, Google, Apache-2.0. spectral: Brewer's ColorBrewer "Spectral", Apache-2.0,
-# blue first. The last is a ramp from black to white.
+# Rows of colour_maps.png. viridis, magma, inferno and plasma: Smith and van der Walt, CC0. turbo:
+# Mikhailov, Google, Apache-2.0. spectral: Brewer's ColorBrewer "Spectral", Apache-2.0, blue first.
+# The last is a ramp from black to white.
 COLOUR_MAPS = ("viridis", "magma", "inferno", "plasma", "turbo", "spectral", "grey")
 
 _SAMPLES = 1 << 16
-# Nearer depths are drawn as this one, whose inverse is still a number.
+# Smaller depths are drawn as this one, so that their inverse stays finite.
 _NEAREST = 1e-30
 _CONSTANT = 1e-6
 
 
 class Drawn(StrEnum):
-    """Which numbers a colour picture shows; the first colour stands for the smallest."""
+    """The quantity that a colour picture shows; the smallest value gets the first colour."""
 
     INVERSE_DEPTH = "inverse_depth"
-    """Near is bright, whatever the kind: 1/depth, as models and people see distance."""
+    """1/depth for every kind of depth, as networks predict it; near is bright."""
     DEPTH = "depth"
     """Far is bright."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourRange:
-    """The drawn numbers that get the first and the last colour; beyond them colours stay.
+    """The values that get the first and the last colour; values beyond them are clamped.
 
     Attributes:
-        low: Of the numbers that ``drawn`` gives, so 1/depth when inverse depth is drawn.
-        high: Not below ``low``; equal where a map is constant.
+        low: Smallest value, in the quantity that ``drawn`` returns (1/depth when inverse depth is
+            drawn).
+        high: Largest value; not below ``low``, and equal to it where a map is constant.
 
     Raises:
         OptionError: If they are not finite or out of order.
@@ -58,7 +59,7 @@ class ColourRange:
 
 
 def check_colour_map(name: str) -> str:
-    """The name itself.
+    """Check that a colour map exists, and return its name.
 
     Raises:
         OptionError: If there is no such colour map.
@@ -69,23 +70,23 @@ def check_colour_map(name: str) -> str:
 
 
 def drawn(depth: DepthMap, what: Drawn = Drawn.INVERSE_DEPTH) -> Float32[np.ndarray, "h w"]:
-    """The numbers that a colour picture shows; read them only where ``depth.valid``.
+    """Values that a colour picture shows; they are defined only where ``depth.valid``.
 
-    For ``METRIC`` and ``UP_TO_SCALE``, 1/depth or depth. The shift of the affine kinds is not
-    known, so they have no inverse: they are drawn as they are, or negated to put near and far in
-    the asked order.
+    For ``METRIC`` and ``UP_TO_SCALE`` they are 1/depth or depth. The shift of the affine kinds is
+    unknown, so they cannot be inverted: they are drawn as they are, or negated to put near and far
+    in the order asked for.
     """
     return _drawn(depth.values, depth.kind, what)
 
 
 def range_of(near: float, far: float, kind: DepthKind, what: Drawn) -> ColourRange:
-    """The range of the drawn numbers between two values of a depth map.
+    """Convert a range of depth-map values to a range of drawn values.
 
     Args:
-        near: In the unit of the map; positive where the kind is a depth.
-        far: The other end; which of the two is larger does not matter.
-        kind: Of the map.
-        what: The numbers to draw.
+        near: One end, in the unit of the map; positive where the kind is a depth.
+        far: The other end; it may be smaller or larger than ``near``.
+        kind: Kind of the map.
+        what: Quantity to draw.
 
     Raises:
         OptionError: If a depth is not positive, or the range is empty or not finite.
@@ -108,11 +109,11 @@ def colour_range(
     *,
     percentiles: tuple[float, float] = (2.0, 98.0),
 ) -> ColourRange:
-    """Percentiles of the drawn numbers, so that a few outliers do not take all the colours.
+    """Percentiles of the drawn values, so that a few outliers do not use up all the colours.
 
-    The range of a depth has at least the factor ``LEAST_SPAN`` between its ends, around its middle.
-    Taken from an even grid of at most 65,536 pixels. A map without a valid pixel there has the
-    range 0 to 1.
+    The ends of a depth range differ at least by the factor ``LEAST_SPAN``, around its middle.
+    Percentiles are taken over an even grid of at most 65,536 pixels. A map without a valid pixel
+    there has the range 0 to 1.
     """
     step = max(1, int(np.ceil(np.sqrt(depth.values.size / _SAMPLES))))
     grid = np.s_[step // 2 :: step, step // 2 :: step]
@@ -120,7 +121,7 @@ def colour_range(
     if not valid.any():
         return ColourRange(low=0.0, high=1.0)
     sample = DepthMap(values=depth.values[grid], kind=depth.kind, valid=valid)
-    # np.percentile would import numpy.ma, which takes longer than the whole picture.
+    # np.percentile would import numpy.ma, which takes longer than drawing the picture.
     numbers = np.sort(drawn(sample, what)[valid])
     positions = np.array(percentiles) * ((numbers.size - 1) / 100)
     low, high = np.interp(positions, np.arange(numbers.size), numbers)
@@ -128,9 +129,10 @@ def colour_range(
 
 
 def widened(limits: ColourRange, kind: DepthKind) -> ColourRange:
-    """The range, its ends at least by the factor ``LEAST_SPAN`` apart, as only depths can be.
+    """Widen a range until its ends differ by the factor ``LEAST_SPAN``; only ranges of depths.
 
-    A constant stays one: it has the middle colour, and its rounding is not drawn.
+    The range of a constant map stays as it is: the map gets the middle colour, and its rounding
+    errors are not drawn.
     """
     middle, half = (limits.low + limits.high) / 2, (limits.high - limits.low) / 2
     least = middle * (LEAST_SPAN - 1) / (LEAST_SPAN + 1)
@@ -146,18 +148,18 @@ def colourise(
     limits: ColourRange | None = None,
     what: Drawn = Drawn.INVERSE_DEPTH,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Depth as an RGB picture.
+    """Draw depth as an RGB picture.
 
     Args:
-        depth: Of any kind.
+        depth: Depth map of any kind.
         colour_map: One of ``COLOUR_MAPS``.
-        limits: What gets the first and the last colour; ``colour_range(depth, what)`` when None.
-            Where both are the same number, it gets the middle colour.
-        what: The numbers to draw; near is bright by default.
+        limits: Values that get the first and the last colour; None takes ``colour_range(depth,
+            what)``. Where both ends are equal, that value gets the middle colour.
+        what: Quantity to draw; near is bright by default.
 
     Returns:
-        Colours of the map; invalid pixels are one flat colour that the map does not have, grey
-        (128, 128, 128), or dark red (160, 32, 32) in a grey picture.
+        RGB picture. Invalid pixels get one flat colour that the map does not contain: grey (128,
+        128, 128), or dark red (160, 32, 32) in a grey picture.
 
     Raises:
         OptionError: If there is no such colour map.
@@ -177,15 +179,15 @@ def colourise(
 
 
 def invalid_colour(colour_map: str) -> tuple[int, int, int]:
-    """RGB of invalid pixels: a colour that the map does not have."""
+    """RGB colour of invalid pixels, which the colour map does not contain."""
     return (160, 32, 32) if colour_map == "grey" else (128, 128, 128)
 
 
 def normals_picture(normals: Float32[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Normals as the picture that the field knows: a wall seen head-on is (128, 128, 255).
+    """Draw normals in the usual colours: a wall seen head-on is (128, 128, 255).
 
-    The picture has OpenGL's axes, x right, y up, z towards the viewer, so it shows (x, -y, -z) of
-    ours, each from -1..1 to 0..255.
+    The picture has the axes of OpenGL (x right, y up, z towards the viewer), so it shows (x, -y,
+    -z) of our normals, each mapped from -1..1 to 0..255.
     """
     height, width = normals.shape[1:]
     picture = np.empty((height, width, 3), np.uint8)
@@ -204,22 +206,23 @@ def _drawn(
         return -values if _sign(kind, what) < 0 else values
     if what is Drawn.DEPTH:
         return values
-    # What is invalid may be anything, and warns of nothing.
+    # Invalid values may be anything, and must not raise warnings.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.float32(1) / np.maximum(values, np.float32(_NEAREST))
 
 
 def _sign(kind: DepthKind, what: Drawn) -> int:
-    """Whether numbers of an affine kind already grow in the asked order."""
+    """+1 where values of an affine kind already grow in the order asked for, otherwise -1."""
     grow_when_near = kind is DepthKind.AFFINE_INVERSE
     return 1 if grow_when_near == (what is Drawn.INVERSE_DEPTH) else -1
 
 
 def _levels(numbers: Float32[np.ndarray, "h w"], limits: ColourRange) -> UInt8[np.ndarray, "h w"]:
-    """Rows of the colour table."""
+    """Row of the colour table for each value."""
     span = limits.high - limits.low
     if span <= _CONSTANT * max(abs(limits.low), abs(limits.high), _NEAREST):
-        # Differences this small are rounding; the middle colour says "neither near nor far".
+        # Differences this small are rounding errors; they get the middle colour, neither near nor
+        # far.
         steps = np.full(numbers.shape, 128, np.uint8)
         steps[numbers < np.float32(limits.low - span)] = 0
         steps[numbers > np.float32(limits.high + span)] = 255

@@ -1,18 +1,18 @@
-"""Functions compiled by numba, kept on disk where that is possible."""
+"""Functions compiled by numba, cached on disk where possible."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def compiled(function: Callable[..., Any], *, nogil: bool = False) -> Any:
-    """Compile a function, keeping the result on disk so that other processes start at once.
+    """Compile a function and cache the result on disk, so that later processes start at once.
 
-    The result lies beside the function's file, or in the user's cache. Where neither can be
-    written, every process compiles anew.
+    The cache lies beside the function's file, or in the user's cache folder. Where neither is
+    writable, every process compiles anew.
 
     Args:
-        function: In the part of Python that numba knows.
-        nogil: Whether threads run it side by side, without Python's lock.
+        function: Function in the subset of Python that numba compiles.
+        nogil: Whether to release Python's global lock, so that threads run it in parallel.
     """
     import numba
 

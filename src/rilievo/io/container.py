@@ -1,7 +1,7 @@
-"""Opening video files safely, and getting at their frames whatever is broken in them.
+"""Safe opening of video files, and decoding that recovers the frames of damaged ones.
 
-Only regular files in a short list of containers are opened, and nothing that such a file refers
-to: no network addresses, no playlists, no lists of other files.
+Only regular files in a short list of containers are opened, and nothing that such a file refers to:
+no network addresses, playlists or lists of other files.
 """
 
 import re
@@ -33,20 +33,20 @@ _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
 
 _UHD = 3840 * 2160
 _MOST_GROWTH = 16
-"""A frame may have so many times the pixels that the header announces, or be of ``_UHD``."""
+"""A frame may have this many times the pixels that the header announces, or those of ``_UHD``."""
 
 _MAX_FAULTS_IN_A_ROW = 32
-"""After so many failures with no packet between them, the rest of a file is given up."""
+"""Most failures with no packet in between before the rest of the file is given up."""
 
 
 @dataclass(slots=True)
 class Damage:
-    """What went wrong while decoding; it grows as the reader goes on.
+    """Counts of what went wrong during decoding; updated as the reader advances.
 
     Attributes:
-        frames: Decoded so far.
-        count: Broken places.
-        after: Frames decoded before the first of them.
+        frames: Number of frames decoded so far.
+        count: Number of damaged places.
+        after: Number of frames decoded before the first damaged place.
     """
 
     frames: int = 0
@@ -54,7 +54,7 @@ class Damage:
     after: int = 0
 
     def add(self) -> None:
-        """Count one more broken place."""
+        """Count one more damaged place."""
         if not self.count:
             self.after = self.frames
         self.count += 1
@@ -62,24 +62,24 @@ class Damage:
 
 @contextmanager
 def opened(path: Path) -> Generator[InputContainer, None, None]:
-    """A container open for reading, whose every failure is an ``InputError``."""
+    """Open a container for reading; every failure is raised as an ``InputError``."""
     check_regular(path)
     try:
-        # "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
+        # The prefix "file:" keeps FFmpeg from taking a name such as "tcp:..." for an address.
         container = av.open(
             f"file:{path.absolute()}", options=dict(_OPTIONS), metadata_errors="replace"
         )
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: not a video that can be opened ({_said(error)}); "
-            "MP4, MOV, Matroska, WebM, AVI and MPEG files are"
+            f"{printable(path)}: not a video that can be read ({_said(error)}); "
+            "expected MP4, MOV, Matroska, WebM, AVI or MPEG"
         ) from error
     with container:
         yield container
 
 
 def video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The first picture track that moves (an album's cover is a picture track too)."""
+    """Find the first video track with motion (the cover of an album is a video track too)."""
     moving = [
         stream
         for stream in container.streams.video
@@ -93,14 +93,14 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
         raise InputError(
             f"{printable(path)}: the video's codec is not known; convert it to H.264 first"
         )
-    # Frames may change in size, but a broken file can announce a huge one in its middle.
+    # The size may change between frames, but a damaged file can announce a huge one midway.
     most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
     stream.codec_context.options = {"max_pixels": str(most)}
     return stream
 
 
 def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """When the last frame ends, by the header [s]; None where the header does not say."""
+    """End of the last frame by the header [s]; None where the header does not say."""
     start = (stream.start_time or 0) * (stream.time_base or 0)
     if stream.duration is not None and stream.time_base is not None:
         return start + stream.duration * stream.time_base
@@ -114,11 +114,11 @@ def expected_end(container: InputContainer, stream: VideoStream) -> Fraction | N
 
 
 def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
-    """Every frame of a video that can be decoded, in order of presentation.
+    """Decode every frame of a video that can be decoded, in order of presentation.
 
     Args:
         path: The file.
-        damage: Told of every broken place.
+        damage: Counts every damaged place.
 
     Raises:
         InputError: If it cannot be opened or has no video.
@@ -134,8 +134,8 @@ def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
                     shown += 1
             return
         except (FFmpegError, _BrokenPacketError):
-            # Several threads lose good frames beside a broken packet. One thread does not, so
-            # the file is gone through again from its beginning with one.
+            # With several threads, good frames beside a damaged packet are lost. With one thread
+            # they are not, so the file is read again from its beginning with one.
             pass
     with opened(path) as container:
         stream = video_stream(path, container)
@@ -144,7 +144,7 @@ def pictures(path: Path, damage: Damage) -> Iterator[VideoFrame]:
 
 
 class _BrokenPacketError(Exception):
-    """The container says itself that a packet is not whole."""
+    """The container itself reports a packet as damaged."""
 
 
 def _strict(packet: Packet) -> list[VideoFrame]:
@@ -156,7 +156,7 @@ def _strict(packet: Packet) -> list[VideoFrame]:
 def _salvage(
     container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[VideoFrame]:
-    """Decode what can be decoded, counting what cannot."""
+    """Decode all that can be decoded, and count the damage."""
     for packet in _packets(container, stream, damage):
         if packet.is_corrupt:
             damage.add()
@@ -172,7 +172,7 @@ def _salvage(
 
 
 def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet]:
-    """The packets of one track, going on after a broken place where the container can."""
+    """Packets of one track; continues after a damaged place where the container allows it."""
     faults = 0
     while faults < _MAX_FAULTS_IN_A_ROW:
         try:

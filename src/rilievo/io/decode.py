@@ -1,7 +1,7 @@
-"""Files and bytes to loaded Pillow images, with every failure told in one line.
+"""Decode files and bytes to Pillow images; every failure is a one-line error.
 
-Decoders are chosen by content from ``rilievo.io.signatures`` and called directly: ``Image.open``
-would import all of Pillow's, and warns of images above its own limit, which is lower than ours.
+Decoders are chosen by content (``rilievo.io.signatures``) and called directly. ``Image.open`` would
+import all decoders, and warns of images above its own limit, which is lower than ours.
 """
 
 import struct
@@ -43,9 +43,10 @@ PILLOW_ERRORS = (
     zlib.error,
     UserWarning,
 )
-"""What Pillow raises on broken images: it documents ``OSError``, and its parsers let through
-whatever a hostile header makes them trip over. ``UserWarning`` is for users who turn Pillow's
-complaints about metadata into errors."""
+"""Errors that Pillow raises on broken images. It documents ``OSError``; hostile headers make its
+parsers raise the others. ``UserWarning`` is for users who turn Pillow's warnings about metadata
+into errors.
+"""
 
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 0x00FE, 0xC612
 _PILLOW_LIMIT = threading.Lock()
@@ -54,17 +55,17 @@ _PILLOW_LIMIT = threading.Lock()
 def decode(
     file: BufferedReader | BytesIO, name: str, *, size_bytes: int, max_pixels: int
 ) -> Image.Image:
-    """Decode the first image of a file, in the mode and the orientation it is stored in.
+    """Decode the first image of a file, in its stored mode and orientation.
 
     Args:
-        file: Open for reading, at its beginning; it must stay open while the image is used.
-        name: What messages call it; its suffix helps them.
-        size_bytes: Of the file.
-        max_pixels: The header may promise at most this.
+        file: File open for reading, at its beginning; it must stay open while the image is used.
+        name: Name for messages; for some formats its suffix decides.
+        size_bytes: Size of the file.
+        max_pixels: Largest number of pixels that the header may announce.
 
     Raises:
-        InputError: If the file is not a photograph that we read, is too large, is broken, or has
-            colours of 16 bits of which only the low ones are used.
+        InputError: If the file is not a photograph in a known format, is too large, is broken, or
+            has 16-bit colours of which only the low bits are used.
     """
     kind = _photo_format(file.read(HEAD_BYTES), name)
     if kind.whole and size_bytes > MAX_BYTES:
@@ -75,7 +76,7 @@ def decode(
     decoder = _decoder(kind, name)
     file.seek(0)
     with told_in_one_line(name, f"{kind.name} file"):
-        # A header is refused above twice the limit of Pillow, not above once.
+        # Pillow refuses a header above twice its limit, not above the limit itself.
         with _pillow_takes(max_pixels // 2):
             image = decoder(file)
         width, height = image.size
@@ -97,7 +98,7 @@ def load(image: Image.Image) -> None:
 
 @contextmanager
 def told_in_one_line(name: str, what: str = "image") -> Generator[None, None, None]:
-    """Turn what Pillow raises on a broken image into an ``InputError``."""
+    """Turn the errors that Pillow raises on a broken image into an ``InputError``."""
     try:
         yield
     except RilievoError:
@@ -118,10 +119,11 @@ def told_in_one_line(name: str, what: str = "image") -> Generator[None, None, No
 
 @contextmanager
 def _pillow_takes(pixels: int) -> Generator[None, None, None]:
-    """Let Pillow decode an image of so many pixels without its own refusal or warning.
+    """Let Pillow decode an image of this many pixels without its own error or warning.
 
-    Pillow has one limit for the whole process, so those who raise it take turns; ordinary images
-    are below it and do not wait. It is never lowered, and other threads keep a limit all the time.
+    Pillow has one limit for the whole process, so threads that need to raise it take turns;
+    ordinary images are below it and do not wait. The limit is never lowered or removed, so other
+    threads are always protected.
     """
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or pixels <= limit:
@@ -145,7 +147,7 @@ def _photo_format(head: bytes, name: str) -> PhotoFormat:
     if isinstance(found, ForeignFormat):
         raise InputError(f"{name}: is {found.name}, not a photograph that we read; {found.advice}")
     raise InputError(
-        f"{name}: its content is no photograph that we know; "
+        f"{name}: its content is not a photograph in a known format; "
         "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM and HEIC are read"
     )
 
@@ -156,15 +158,17 @@ def _decoder(kind: PhotoFormat, name: str) -> type[ImageFile]:
     except ImportError as error:
         if kind.extra is None:
             raise
-        # An InputError, since this is about one photograph, and work on the others goes on.
+        # An InputError, because it concerns one photograph and work on the others continues.
         needed = MissingExtraError(f"a {kind.name} photograph", kind.extra)
         raise InputError(f"{name}: {needed}") from error
     return getattr(module, kind.decoder)
 
 
 def _refuse_raw_preview(image: ImageFile, name: str) -> None:
-    """Raw files that call themselves TIFF begin with a thumbnail, which nobody wants predicted."""
+    """Refuse raw files that look like TIFF: their first image is a thumbnail."""
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     kind = tags.get(_NEW_SUBFILE_TYPE)
     if _DNG_VERSION in tags or (isinstance(kind, int) and kind & 1):
-        raise InputError(f"{name}: is {RAW.name}, not a photograph that we read; {RAW.advice}")
+        raise InputError(
+            f"{name}: is {RAW.name}, not a photograph that rilievo reads; {RAW.advice}"
+        )

@@ -1,4 +1,4 @@
-"""Parts that a surface leaves out on demand: the sky, and what is far behind the rest."""
+"""Parts that a surface leaves out on request: the sky, and background far behind the rest."""
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -11,21 +11,21 @@ from rilievo.types import DepthMap, Prediction
 DROPS = ("sky", "background")
 
 _SHARE = 0.5
-"""Where the background begins by default."""
+"""Default share at which the background begins."""
 _SIDE = 192
-"""Longest side of the picture on which the sky is looked for."""
+"""Longest side [px] of the reduced picture in which the sky is searched."""
 _EVEN = 26
-"""Largest difference of grey to a pixel's neighbours in a sky."""
+"""Largest difference in grey between neighbouring pixels of a sky."""
 _BRIGHT = 190
-"""Least red, green and blue of a sky that is not blue."""
+"""Least red, green and blue value of a sky that is not blue."""
 _DARKEST = 45
-"""Least blue of a sky that is blue."""
+"""Least blue value of a blue sky."""
 _WIDE = 0.1
-"""Share of the upper border that a sky takes at least, for a patch of wall is none."""
+"""Least share of the upper border that a sky covers; a smaller bright patch may be a wall."""
 
 
 def parse_drop(text: str) -> tuple[str, ...]:
-    """The parts of ``--drop``: ``sky``, ``background`` or ``background=SHARE``, with commas.
+    """Parse ``--drop``: ``sky``, ``background`` or ``background=SHARE``, separated by commas.
 
     Raises:
         OptionError: If one is unknown, or a share is not between 0 and 1.
@@ -45,12 +45,12 @@ def parse_drop(text: str) -> tuple[str, ...]:
 
 
 def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.ndarray, "h w"]:
-    """The pixels of which a surface is made: those that have depth, without what is dropped."""
+    """Pixels that a surface is made from: those that have depth and are not dropped."""
     depth = prediction.depth
     kept = depth.valid
     for part in drop:
         if part == "sky":
-            # Where the model marks what has no depth, the sky has none already.
+            # Models that mark pixels without depth have left out the sky already.
             if depth.valid.all() and prediction.photo is not None:
                 kept = kept & ~likely_sky(depth, prediction.photo.pixels)
         else:
@@ -59,10 +59,10 @@ def surface_pixels(prediction: Prediction, drop: tuple[str, ...]) -> Bool[np.nda
 
 
 def background(depth: DepthMap, share: float = _SHARE) -> Bool[np.ndarray, "h w"]:
-    """Pixels beyond a share of the way from near to far.
+    """Mask of pixels farther than a share of the way from near to far.
 
-    Near and far are the 2nd and 98th percentile of the depth. The way is measured in its logarithm,
-    so half of it is their geometric mean: between 1 m and 9 m, 3 m.
+    Near and far are the 2nd and 98th percentile of the depth. The way between them is measured in
+    log depth, so half of it is the geometric mean: 3 m between 1 m and 9 m.
     """
     seen = depth.depth()[depth.valid]
     if not seen.size:
@@ -73,7 +73,7 @@ def background(depth: DepthMap, share: float = _SHARE) -> Bool[np.ndarray, "h w"
 
 
 def likely_sky(depth: DepthMap, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels of an even, blue or bright region, farther than most, along the upper border."""
+    """Mask of an even, blue or bright region along the upper border, farther than most pixels."""
     height, width = depth.shape
     factor = min(1.0, _SIDE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -98,13 +98,13 @@ def likely_sky(depth: DepthMap, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.n
     above = np.bincount(found.label[0], minlength=found.size.size)
     above[0] = 0
     sky = (above >= _WIDE * size[0])[found.label]
-    # The pixel beside it is where the photograph changed from sky to something else.
+    # The photograph changes from sky to something else at the neighbouring pixel.
     mask = Image.fromarray(sky.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(3))
     return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) > 127
 
 
 def _share(part: str) -> float:
-    """The number behind ``=``; NaN where it is none."""
+    """The number behind ``=``; NaN where it is not a number."""
     _, equals, number = part.partition("=")
     if not equals:
         return _SHARE

@@ -1,8 +1,8 @@
-"""Syncing: a file and its name outlast a power cut once both have been synced.
+"""Syncing to disk: a file survives a power cut once its data and its name have been synced.
 
-A rename alone does not do it: the system may write the new name to the disk before the data, and
-then the name stands for 0 bytes or zeros. So data are synced before the rename, and the folder
-after it.
+A rename alone is not enough: the system may write the new name to the disk before the data, and
+after a power cut the file has 0 bytes or zeros. So data are synced before the rename, and the
+folder after it.
 """
 
 import errno
@@ -15,13 +15,13 @@ from pathlib import Path
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-"""What file systems answer that know no syncing."""
+"""Errors of file systems that do not support syncing."""
 _AT_ONCE = 32
-"""A disk brings together what is synced at once: 32 files cost little more than one."""
+"""Number of files synced in parallel; the disk merges syncs, so 32 cost little more than one."""
 
 
 def create_new(path: Path) -> None:
-    """Create an empty file; nothing may have this name yet, a link included.
+    """Create an empty file; the name must be free, and links are not followed.
 
     Raises:
         OSError: If the system refuses.
@@ -31,12 +31,12 @@ def create_new(path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Have the data of a regular file on the disk; a link is refused, never followed.
+    """Sync the data of a regular file to the disk; a link is refused, never followed.
 
     Raises:
-        OSError: If the system refuses, or another thing than a file has this name.
+        OSError: If the system refuses, or the name belongs to something other than a file.
     """
-    # Windows syncs only what is open for writing.
+    # Windows syncs only files that are open for writing.
     file = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | _NO_LINKS)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -47,7 +47,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_open_file(file: int) -> None:
-    """Have the data of an open file on the disk.
+    """Sync the data of an open file to the disk.
 
     Raises:
         OSError: If the system refuses.
@@ -56,7 +56,7 @@ def sync_open_file(file: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk.
+    """Sync the names in a folder to the disk.
 
     Raises:
         OSError: If the system refuses.
@@ -74,7 +74,7 @@ def sync_folder(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Have a folder and all that is in it on the disk.
+    """Sync a folder and everything in it to the disk.
 
     Raises:
         OSError: If the system refuses.
@@ -89,7 +89,7 @@ def sync_tree(path: Path) -> None:
 
 
 def sync_files(paths: Sequence[Path]) -> list[OSError | None]:
-    """Sync several files, or folders of files, at once; what failed for each, or None."""
+    """Sync several files, or folders of files, in parallel; returns the error of each, or None."""
 
     def sync(path: Path) -> None:
         (sync_tree if _is_folder(path) else sync_file)(path)
@@ -98,7 +98,7 @@ def sync_files(paths: Sequence[Path]) -> list[OSError | None]:
 
 
 def sync_folders(paths: Iterable[Path]) -> dict[Path, OSError | None]:
-    """Sync several folders at once, each one time; what failed, by folder."""
+    """Sync several folders in parallel, each once; returns the errors by folder."""
     folders = list(dict.fromkeys(paths))
     return dict(zip(folders, _each(sync_folder, folders), strict=True))
 

@@ -1,7 +1,6 @@
-"""What a photograph's EXIF block says of its orientation and its camera.
+"""Orientation and camera of a photograph, read from its EXIF block.
 
-Whatever is odd, broken or missing there counts as not said: EXIF never makes a photograph
-unreadable.
+Odd, broken or missing tags count as absent: EXIF never makes a photograph unreadable.
 """
 
 import math
@@ -14,25 +13,24 @@ from rilievo.io.decode import PILLOW_ERRORS
 from rilievo.types import Camera, CameraSource
 
 FULL_FRAME_DIAGONAL = math.hypot(36.0, 24.0)
-"""Of 35 mm film [mm]: 43.2666."""
+"""Diagonal of 35 mm film [mm]: 43.2666."""
 
 ASSUMED_FOV = 55.0
-"""Field of view along the longer side [degrees] of a photograph that says nothing of its camera.
+"""Field of view along the longer side [degrees], assumed where a photograph names no camera.
 
-A focal length of 35 mm on film, which halves the range in use: telephones have 24 to 28 mm (74 to
-65 degrees), ordinary lenses 50 mm (40 degrees). The focal length that we assume is wrong by a
-factor of at most 1.45 for all of these; another value would do better for some and worse for
-others.
+It is that of a 35 mm lens on film, in the middle of the range in use: telephones have 24 to 28 mm
+(74 to 65 degrees), ordinary lenses 50 mm (40 degrees). The assumed focal length is wrong by a
+factor of at most 1.45 for all of these; another value would suit some better and others worse.
 """
 
 _LEAST_FOV, _GREATEST_FOV = 1.0, 170.0
-"""Along the longer side [degrees]; a focal length that gives another one is a slip of the pen."""
+"""Plausible fields of view along the longer side [degrees]; other values are taken as errors."""
 
 _SAME_ASPECT = 0.02
-"""Relative difference of two aspect ratios up to which an image counts as resized, not cropped."""
+"""Relative difference of aspect ratios up to which an image counts as resized, not cropped."""
 
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
-"""FocalPlaneResolutionUnit: inch and centimetre by the standard, the others by habit."""
+"""Unit of FocalPlaneResolutionUnit [mm]: inch and centimetre are standard, the others common."""
 
 _ORIENTATION, _EXIF_BLOCK = 0x0112, 0x8769
 _FOCAL_LENGTH, _FOCAL_LENGTH_35MM = 0x920A, 0xA405
@@ -42,17 +40,17 @@ _PLANE_X, _PLANE_Y, _PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExifFacts:
-    """The tags that matter here, each None where it is missing or is no positive number.
+    """The tags that determine the camera; None where a tag is missing or not a positive number.
 
     Attributes:
-        orientation: 1 to 8, how the stored rows and columns lie; 1 is upright.
-        focal_35mm: Focal length of the 35 mm camera that sees as much along the diagonal [mm].
+        orientation: Orientation of the stored rows and columns, 1 to 8; 1 is upright.
+        focal_35mm: Focal length of the 35 mm camera with the same diagonal field of view [mm].
         focal: True focal length [mm].
-        plane_x: Pixels of the original along a row, per unit of the sensor.
-        plane_y: Pixels of the original along a column, per unit of the sensor.
-        plane_unit: That unit [mm].
-        width: Of the image that the camera wrote [px].
-        height: Of the image that the camera wrote [px].
+        plane_x: Number of pixels of the original along a row, per ``plane_unit`` of the sensor.
+        plane_y: Number of pixels of the original along a column, per ``plane_unit`` of the sensor.
+        plane_unit: Unit of ``plane_x`` and ``plane_y`` [mm].
+        width: Width of the image that the camera wrote [px].
+        height: Height of the image that the camera wrote [px].
     """
 
     orientation: int = 1
@@ -66,7 +64,7 @@ class ExifFacts:
 
 
 def exif_facts(image: Image.Image) -> ExifFacts:
-    """Read the tags of an image that Pillow has loaded; what cannot be read counts as missing."""
+    """Read the tags of an image that Pillow has loaded; unreadable tags count as missing."""
     try:
         tags = image.getexif()
         block = tags.get_ifd(_EXIF_BLOCK)
@@ -87,18 +85,18 @@ def exif_facts(image: Image.Image) -> ExifFacts:
 
 
 def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
-    """The camera of an upright photograph, as far as its tags tell it.
+    """Camera of an upright photograph, as far as its tags determine it.
 
-    Pixels are taken as square and the principal point as the centre of the image, which holds for
-    every camera but for a few pixels, and not for crops. A photograph whose shape differs from
-    that of the image the camera wrote is a crop, of which the tags no longer say what it sees.
+    Pixels are assumed square and the principal point in the image's centre. That holds for
+    uncropped photographs within a few pixels. A photograph whose aspect ratio differs from that of
+    the camera's image is a crop, and its tags no longer describe its field of view.
 
     Args:
-        facts: Of the file.
-        size: (height, width) of the upright pixels, resized or not.
+        facts: Tags of the file.
+        size: Size (height, width) of the upright pixels, resized or not.
 
     Returns:
-        None where the tags say nothing, or nothing that can be true.
+        The camera; None where the tags give no focal length, or an implausible one.
     """
     if _is_cropped(facts, size):
         return None
@@ -112,7 +110,7 @@ def camera_from_exif(facts: ExifFacts, size: tuple[int, int]) -> Camera | None:
 
 
 def assumed_camera(size: tuple[int, int]) -> Camera:
-    """The camera of a photograph that says nothing of it: ``ASSUMED_FOV`` along its longer side."""
+    """Camera for a photograph without camera tags: ``ASSUMED_FOV`` along its longer side."""
     height, width = size
     longer = max(height, width)
     focal = float(K_from_fov(ASSUMED_FOV, (longer, longer))[0, 0])
@@ -120,9 +118,9 @@ def assumed_camera(size: tuple[int, int]) -> Camera:
 
 
 def _focal_by_diagonal(facts: ExifFacts, size: tuple[int, int]) -> float | None:
-    """Focal length [px] of the 35 mm equivalent, which CIPA DCG-001 defines by the diagonal.
+    """Focal length [px] from the 35 mm equivalent, which CIPA DCG-001 defines by the diagonal.
 
-    By the width, a 4:3 sensor would come out 4 % too long, as film is 3:2.
+    A conversion by the width would be 4 % too long for a 4:3 sensor, because film is 3:2.
     """
     if facts.focal_35mm is None:
         return None
@@ -130,7 +128,7 @@ def _focal_by_diagonal(facts: ExifFacts, size: tuple[int, int]) -> float | None:
 
 
 def _focal_by_sensor(facts: ExifFacts, size: tuple[int, int]) -> float | None:
-    """Focal length [px] from the pitch of the pixels, which is that of the original image."""
+    """Focal length [px] from the pixel pitch, which is that of the original image."""
     if facts.focal is None or facts.plane_unit is None:
         return None
     if (
@@ -155,7 +153,7 @@ def _is_cropped(facts: ExifFacts, size: tuple[int, int]) -> bool:
     original = _original_size(facts)
     if original is None:
         return False
-    # Sides are compared by length: programs that turn a picture often leave these tags as they are.
+    # Sides are compared by length, because programs that rotate a picture often leave these tags.
     aspect = max(size) / min(size)
     return abs(aspect / (max(original) / min(original)) - 1) > _SAME_ASPECT
 
@@ -166,7 +164,7 @@ def _is_plausible(focal: float, size: tuple[int, int]) -> bool:
 
 
 def _positive(value: object) -> float | None:
-    """The number if it is one and positive; rationals over zero are NaN in Pillow."""
+    """The value as a number if it is positive; Pillow gives NaN for rationals over zero."""
     try:
         number = float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, ArithmeticError):

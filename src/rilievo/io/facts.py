@@ -1,4 +1,4 @@
-"""What the JSON beside results says, field by field: its schema."""
+"""Schema of the JSON file beside results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,12 +26,12 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
-    """The photograph.
+    """The photograph that a result was made from.
 
     Attributes:
-        file: Its name, without folders.
-        width: Of the upright photograph, and of every map and picture [px].
-        height: The same.
+        file: File name without folders.
+        width: Width of the upright photograph, and of every map and picture [px].
+        height: Height of the same [px].
     """
 
     file: str
@@ -41,15 +41,15 @@ class SourceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthFacts:
-    """What the numbers of the depth map are.
+    """Kind, unit and range of the depth map.
 
     Attributes:
-        kind: What they are.
+        kind: Kind of depth.
         unit: "metre", or "arbitrary".
         meaning: The kind in words.
-        minimum: Over the valid pixels; None where there are none.
-        maximum: The same.
-        valid_pixels: How many have an answer.
+        minimum: Least value of the valid pixels; None where there are none.
+        maximum: Greatest value of the valid pixels; None where there are none.
+        valid_pixels: Number of valid pixels.
     """
 
     kind: DepthKind
@@ -62,13 +62,13 @@ class DepthFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFacts:
-    """The intrinsics that surfaces are made with.
+    """The camera intrinsics that surfaces are made with.
 
     Attributes:
         K: Rows of the matrix [px]; the centre of the top-left pixel is (0, 0).
-        source: Where they came from; "assumed" may be far off.
-        horizontal_fov: Whole angle of view [degrees].
-        vertical_fov: The same, from top to bottom.
+        source: Origin of the intrinsics; "assumed" may be far off.
+        horizontal_fov: Horizontal field of view [degrees].
+        vertical_fov: Vertical field of view [degrees].
     """
 
     K: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
@@ -79,14 +79,14 @@ class CameraFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourFacts:
-    """How a depth picture was coloured.
+    """Colouring of a depth picture.
 
     Attributes:
         map: Name of the colour map.
-        draws: The numbers that are drawn: "1/depth", "depth", "values" or "-values".
-        low: Of these numbers, gets the first colour.
-        high: Gets the last.
-        invalid: RGB of pixels without an answer.
+        draws: Quantity drawn: "1/depth", "depth", "values" or "-values".
+        low: Value that gets the first colour.
+        high: Value that gets the last colour.
+        invalid: RGB colour of invalid pixels.
     """
 
     map: str
@@ -98,20 +98,20 @@ class ColourFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurfaceFacts:
-    """What was left out of a surface.
+    """Settings and size of a surface.
 
     Attributes:
-        pixel_step: Every ``pixel_step``-th pixel of the photograph, both ways, made a point.
-        points: Points, or vertices.
-        triangles: None for a point cloud.
-        edge_jump: Relative jump between neighbouring pixels at which it is torn.
-        grazing_degrees: Angle to the ray that sees it under which it is left out.
-        texture_width: Of the picture on it [px]; None where there is none.
-        specks: Share of the points up to which a loose patch is left out; of a mesh, and a hole
+        pixel_step: Step between the pixels that became points, along rows and columns.
+        points: Number of points, or of vertices.
+        triangles: Number of triangles; None for a point cloud.
+        edge_jump: Relative jump in depth between neighbouring pixels at which the surface is cut.
+        grazing_degrees: Angle between surface and viewing ray [degrees] below which the surface is
+            left out.
+        texture_width: Width of its texture [px]; None without a texture.
+        specks: Share of the points up to which a loose patch is left out, and in a mesh a hole is
             closed.
-        dropped: Parts of the picture that were left out, as ``--drop`` names them; None where
-            nobody asked.
-        backing: Share of the width by which far surfaces go on behind near ones; None where they
+        dropped: Parts of the picture that were left out, as named by ``--drop``; None if none were.
+        backing: Share of the width by which far surfaces continue behind near ones; None where they
             end at the edge.
     """
 
@@ -128,11 +128,11 @@ class SurfaceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSum:
-    """What a file is known again by.
+    """Size and checksum of a file.
 
     Attributes:
-        bytes: Its size.
-        sha256: Of its content.
+        bytes: Size of the file.
+        sha256: SHA-256 of its content.
     """
 
     bytes: int
@@ -141,24 +141,23 @@ class FileSum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
-    """One file, and how to read its numbers: number = stored * scale + offset, in ``unit``.
+    """Description of one file: value = stored * scale + offset, in ``unit``.
 
     Attributes:
-        file: Its name, in the folder of the JSON.
-        output: Its name in ``OUTPUTS``.
-        holds: In words.
-        unit: Of the numbers; None where they have none.
-        scale: None where the file holds no depth.
-        offset: The same.
-        invalid: What is stored where there is no answer: a number or "nan"; None where every
-            pixel has one.
-        axes: Of normals and points.
-        colour: Of depth pictures.
-        surface: Of points and meshes.
-        bytes: Its size; of a folder, of all its files of this output. None in results of rilievo
-            0.1, and inside of the file itself.
-        sha256: Of its content; None of a folder, and as for ``bytes``.
-        frames: Files of a folder by name; None of a file.
+        file: File name, in the folder of the JSON file.
+        output: Name of the output in ``OUTPUTS``.
+        holds: Content in words.
+        unit: Unit of the values; None where they have none.
+        scale: Factor for stored numbers; None where the file holds no depth.
+        offset: Offset added after scaling; None where the file holds no depth.
+        invalid: Stored value of invalid pixels: a number or "nan"; None where every pixel is valid.
+        axes: Axes of normals and points.
+        colour: Colouring of a depth picture.
+        surface: Settings of points and meshes.
+        bytes: Size of the file, or of all files that this output put into a folder. None in results
+            of rilievo 0.1, and in the copy inside the file itself.
+        sha256: SHA-256 of the content; None for a folder, and wherever ``bytes`` is None.
+        frames: Files of a folder by name; None for a single file.
     """
 
     file: str
@@ -177,7 +176,7 @@ class FileFacts:
 
     @property
     def sums(self) -> Mapping[str, FileSum] | None:
-        """Size and sha256 of its files, by their path from the JSON; None where unknown."""
+        """Size and SHA-256 of the files, by path relative to the JSON file; None where unknown."""
         if self.frames is not None:
             return {f"{self.file}/{name}": each for name, each in self.frames.items()}
         if self.bytes is None or self.sha256 is None:
@@ -187,19 +186,19 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sidecar:
-    """Everything that a reader of the files must know.
+    """Content of the JSON file beside results: everything needed to read them.
 
     Attributes:
-        format: ``FORMAT``.
+        format: Format version, ``FORMAT``.
         source: The photograph.
-        depth: None where there is none.
+        depth: The depth map; None where there is none.
         normals: Axes of the normals; None where there are none.
-        camera: None where there is none.
-        calibration: None where nobody asked for metres.
-        made_by: Model, weights and settings.
-        run: What else was asked of the run, to know a repetition by.
-        files: All there are, each whole.
-        earlier: Files of earlier runs that lie there still and that this JSON does not describe.
+        camera: The camera; None where there is none.
+        calibration: The calibration; None unless one was asked for.
+        made_by: Model, weights and settings that made the prediction.
+        run: Other options of the run; a repeated run is recognised by them.
+        files: Complete files of this result.
+        earlier: Names of files that earlier runs left and that this JSON file does not describe.
     """
 
     format: str = FORMAT
@@ -214,5 +213,5 @@ class Sidecar:
     earlier: tuple[str, ...] = ()
 
     def alone(self, facts: FileFacts) -> str:
-        """JSON of one line for the inside of a file, about this file alone."""
+        """One-line JSON about this file alone, to embed in it."""
         return to_json(replace(self, files=(facts,), earlier=()))

@@ -1,6 +1,7 @@
-"""Header of a file of kept features, and whether such a file is whole.
+"""Header and checksum of cached feature files.
 
-It stands apart from the code that packs features, which needs torch: ``rilievo.verify`` does not.
+Kept apart from the code that packs features, which needs torch, so that ``rilievo.verify`` does
+not.
 """
 
 import struct
@@ -10,25 +11,27 @@ from pathlib import Path
 ENDING = ".features"
 MAGIC = b"rilfeat\0"
 HEADER = struct.Struct("<8sI4s32s32sQ")
-"""Magic, version, storage, identity, image, length of the features."""
+"""Fields: magic, version, storage, identity, image, length of the features."""
 
 HEADER_BYTES = 128
-"""Of these, 4 after the header are a checksum (0 in older files), and the rest is for later."""
+"""Size of the header in the file. The 4 bytes after the fields are a checksum (0 in older files);
+the rest is reserved.
+"""
 
 _CHECKSUM = struct.Struct("<I")
 _CHUNK = 1 << 20
 
 
 def with_checksum(header: bytes, features: bytes) -> bytes:
-    """A whole file: header, crc32 of header and features, features."""
+    """Bytes of a complete file: header, CRC-32 of header and features, features."""
     checksum = _CHECKSUM.pack(zlib.crc32(features, zlib.crc32(header)))
     return (header + checksum).ljust(HEADER_BYTES, b"\0") + features
 
 
 def features_fault(path: Path) -> str | None:
-    """What is wrong with a file of kept features; None if it is as it was written.
+    """Describe the damage to a cached feature file; None if it is undamaged.
 
-    Of a file without a checksum, written before 0.2, the length alone is compared.
+    Files without a checksum, written before 0.2, are checked by their length alone.
     """
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)

@@ -1,6 +1,6 @@
-"""Moving pictures as the pipeline sees them: frames in order, each with its own time.
+"""Sources of video frames: frames in order, each with its time of presentation.
 
-A source can be gone through any number of times, and holds one frame at a time.
+A source can be iterated any number of times, and holds one frame in memory at a time.
 """
 
 import re
@@ -22,16 +22,16 @@ VIDEO_SUFFIXES = frozenset(
         *(".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
     )
 )
-"""Names that say video."""
+"""File suffixes of videos."""
 
 DEFAULT_RATE = Fraction(30)
-"""Frames a second of a folder of frames, when nobody says."""
+"""Default frame rate of a folder of frames [1/s]."""
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a video: by its first bytes, or by its name where these say nothing.
+    """Whether a file is a video: by its first bytes, or by its suffix where these do not decide.
 
-    A broken video is still a video, so that what is said of it is about videos.
+    A broken video still counts as a video, so that errors speak of a video.
     """
     try:
         if not path.is_file():
@@ -47,11 +47,11 @@ def is_video(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame of a moving picture.
+    """One frame of a video.
 
     Attributes:
-        photo: Upright, square pixels, of the size of its source.
-        index: 0 for the first frame that could be read, then one more each.
+        photo: Upright frame with square pixels, of the size that its source states.
+        index: Index of the frame, from 0, counting only frames that could be read.
         ticks: Time of presentation in units of the source's ``time_base``; strictly increasing.
     """
 
@@ -64,15 +64,15 @@ class FrameSource(ABC):
     """A video, or a folder of frames.
 
     Attributes:
-        path: The file or folder.
-        size: (height, width) of every frame.
-        rate: Average frames a second.
-        time_base: Seconds of one tick, exactly.
-        frame_estimate: How many frames to expect, for a progress bar; None where unknown.
-        origin: Time [s] that is zero for picture and sound alike; a frame may come after it.
+        path: Path of the file or folder.
+        size: Size (height, width) of every frame.
+        rate: Average frame rate [1/s].
+        time_base: Exact duration of one tick [s].
+        frame_estimate: Expected number of frames, for a progress bar; None where unknown.
+        origin: Time [s] that is zero for picture and sound alike; frames may start after it.
         has_audio: Whether there is sound to copy.
-        notes: What was done to all frames, such as pixels made square; one line each.
-        fault: What was broken, one line, once all frames were gone through; None if nothing.
+        notes: Changes made to all frames, such as resampling to square pixels; one line each.
+        fault: Damage found, in one line, once all frames were read; None if there was none.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class FrameSource(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """The frames from the first to the last that can be read; never an error after that."""
+        """Yield the readable frames in order; damage after the first frame raises no error."""
 
 
 def open_video(path: Path) -> FrameSource:
@@ -105,11 +105,11 @@ def open_video(path: Path) -> FrameSource:
 class FrameFolder(FrameSource):
     """The photographs of one folder, in natural order (``frame2`` before ``frame10``).
 
-    A frame that is broken, or not of the first one's size, is passed over and named in ``fault``;
+    A frame that is broken, or of another size than the first, is skipped and named in ``fault``;
     its place in time stays empty.
 
     Attributes:
-        own_depth: Depth that the file of the first frame holds; None if it was not asked for.
+        own_depth: Depth map stored in the file of the first frame; None if it was not asked for.
     """
 
     own_depth: OwnDepth | None
@@ -120,13 +120,13 @@ class FrameFolder(FrameSource):
         """List the folder and read its first frame.
 
         Args:
-            path: The folder; what lies in folders inside it is not looked at.
-            rate: Frames a second.
-            own_depth: Read the depth that the file of the first frame holds. Frames are read
-                without theirs.
+            path: Path of the folder; its subfolders are ignored.
+            rate: Frame rate [1/s].
+            own_depth: Whether to read the depth map stored in the file of the first frame. Those of
+                the other frames are not read.
 
         Raises:
-            InputError: If it has no photograph that can be read.
+            InputError: If the folder has no readable photograph.
             OptionError: If the rate is not positive.
         """
         if rate <= 0:
@@ -140,7 +140,7 @@ class FrameFolder(FrameSource):
         self.size, self.own_depth = first.shape, first.own_depth
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames in order; ``ticks`` is the place of the file in the folder."""
+        """Yield the frames in order; ``ticks`` is the position of the file in the folder."""
         self.fault = None
         passed: list[str] = []
         index = 0
@@ -157,7 +157,7 @@ class FrameFolder(FrameSource):
             index += 1
         if passed:
             self.fault = (
-                f"{printable(self.path)}: {len(passed)} of {len(self._files)} frames passed over, "
+                f"{printable(self.path)}: {len(passed)} of {len(self._files)} frames skipped, "
                 f"the first: {passed[0]}"
             )
 
@@ -172,7 +172,7 @@ class FrameFolder(FrameSource):
 
 
 def natural_order(name: str) -> tuple[tuple[int, str], ...]:
-    """A sorting key under which numbers inside names count as numbers."""
+    """Sort key that orders numbers inside names by value."""
     return tuple(
         (int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
     )

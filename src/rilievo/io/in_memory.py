@@ -1,4 +1,4 @@
-"""Results that stay in memory: pictures, points, meshes, objects of other packages, notebooks."""
+"""Conversions of predictions in memory: pictures, points, meshes, other packages, notebooks."""
 
 from html import escape
 from importlib import import_module
@@ -24,7 +24,7 @@ _PANEL_HEIGHT = 480  # px, of a picture in a notebook
 
 
 def line(prediction: Prediction) -> str:
-    """What a prediction holds, in one line."""
+    """Describe in one line what a prediction holds."""
     height, width = prediction.shape
     parts = [f"{width}x{height}"]
     depth = prediction.depth_or_none
@@ -38,10 +38,10 @@ def line(prediction: Prediction) -> str:
 
 
 def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image:
-    """Depth in colours, as ``--save colour`` writes it.
+    """Draw depth in colours, as ``--save colour`` writes it.
 
     Raises:
-        NoDepthError: If there is no depth.
+        NoDepthError: If the prediction has no depth.
         OptionError: If there is no such colour map.
     """
     options = SaveOptions() if colour_map is None else SaveOptions(colour_map=colour_map)
@@ -53,7 +53,7 @@ def colour(prediction: Prediction, colour_map: str | None = None) -> Image.Image
 
 
 def panel_png(prediction: Prediction) -> bytes:
-    """The panel of ``--save panel`` as PNG, small enough for a notebook."""
+    """Draw the panel of ``--save panel`` as a PNG small enough for a notebook."""
     picture = panel_picture(prediction)
     if picture.height > _PANEL_HEIGHT:
         width = max(1, round(picture.width * _PANEL_HEIGHT / picture.height))
@@ -64,7 +64,7 @@ def panel_png(prediction: Prediction) -> bytes:
 
 
 def framed_page(prediction: Prediction) -> str:
-    """The page of ``--save html`` in a frame of its own."""
+    """Make the page of ``--save html``, inside an iframe."""
     with TemporaryDirectory() as folder:
         [page, _] = save(prediction, Path(folder, "page"), ["html"], durable=False)
         text = page.read_text(encoding="utf-8")
@@ -75,10 +75,10 @@ def framed_page(prediction: Prediction) -> str:
 
 
 def points(prediction: Prediction, step: int | None = None) -> PointCloud:
-    """Points as ``--save ply`` writes them.
+    """Make the points that ``--save ply`` writes.
 
     Raises:
-        InputError: If the kind of depth is affine, or the camera is not known.
+        InputError: If the depth is of an affine kind, or the camera is not known.
     """
     options, depth, photo = SaveOptions(), prediction.depth, prediction.photo
     return surfaces.point_cloud(
@@ -93,10 +93,10 @@ def points(prediction: Prediction, step: int | None = None) -> PointCloud:
 
 
 def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
-    """Triangles between all neighbours, as ``--save glb`` has them where nothing is flat.
+    """Make a mesh as ``--save glb`` does, but without merging flat parts.
 
     Raises:
-        InputError: If the kind of depth is affine, or the camera is not known.
+        InputError: If the depth is of an affine kind, or the camera is not known.
     """
     options, depth = SaveOptions(), prediction.depth
     return surfaces.mesh(
@@ -111,13 +111,13 @@ def mesh(prediction: Prediction, step: int | None = None) -> Mesh:
 
 
 def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
-    """Mesh with the photograph as its texture."""
+    """Convert to a trimesh mesh with the photograph as its texture."""
     trimesh = _package("trimesh", "to_trimesh")
     surface, photo = mesh(prediction, step), prediction.photo
     visual = None
     if photo is not None:
         height, width = photo.shape
-        # Texture coordinates of trimesh begin at the lower left corner of the picture.
+        # In trimesh, texture coordinates start at the lower left corner of the picture.
         uv = (surface.pixels + 0.5) / (width, height)
         uv[:, 1] = 1 - uv[:, 1]
         visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.fromarray(photo.pixels))
@@ -131,7 +131,7 @@ def to_trimesh(prediction: Prediction, step: int | None = None) -> Any:
 
 
 def to_open3d(prediction: Prediction, step: int | None = None) -> Any:
-    """Points with normals and colours."""
+    """Convert to an Open3D point cloud with normals and colours."""
     open3d = _package("open3d", "to_open3d")
     cloud = points(prediction, step)
     made, rows = open3d.geometry.PointCloud(), open3d.utility.Vector3dVector
@@ -152,7 +152,7 @@ def _package(name: str, method: str) -> Any:
 
 def _camera(prediction: Prediction) -> Camera:
     if prediction.camera is None:
-        raise InputError("this prediction has no camera, which a surface needs")
+        raise InputError("this prediction has no camera; a surface needs one")
     return prediction.camera
 
 

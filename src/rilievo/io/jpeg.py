@@ -6,16 +6,17 @@ from PIL import Image
 
 
 def jpeg_bytes(image: Image.Image, *, quality: int, subsampling: int = 0) -> bytes:
-    """A picture as a JPEG file, with Huffman tables of its own where Pillow can make them.
+    """Encode a picture as a JPEG file, with optimised Huffman tables where Pillow can make them.
 
-    With such tables, Pillow writes the whole file into a buffer of a byte a pixel, and fails
-    ("broken data stream") where a noisy picture needs more. So the plain file is written first,
-    which has no such bound and is never smaller.
+    To optimise the tables, Pillow writes the whole file into a buffer of one byte a pixel, and
+    fails ("broken data stream") where a noisy picture needs more. So the file is first written
+    without: that has no such limit, and the file is never smaller.
 
     Args:
-        image: RGB or grey.
-        quality: 1 to 95.
-        subsampling: Pillow's number: 0 is 4:4:4, for colours that stand for numbers; 2 is 4:2:0.
+        image: RGB or grey picture.
+        quality: JPEG quality, 1 to 95.
+        subsampling: Chroma subsampling in Pillow's numbers: 0 is 4:4:4, for colours that stand for
+            values; 2 is 4:2:0.
     """
     plain = _written(image, quality, subsampling, own_tables=False)
     if len(plain) >= image.width * image.height:

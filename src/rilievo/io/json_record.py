@@ -1,7 +1,7 @@
-"""Frozen records as JSON and back, by their fields alone.
+"""Frozen dataclasses to JSON and back, driven by their fields.
 
-A file is data from outside: whatever it holds, the answer is a record whose every field has its
-type, or one line that says which field has not.
+Files are untrusted: reading either gives a record whose every field has its type, or raises a
+one-line error that names the field.
 """
 
 import json
@@ -15,39 +15,39 @@ Record = TypeVar("Record")
 
 
 class NotThisRecord(ValueError):
-    """JSON that does not hold the record that was asked for; says where and why."""
+    """JSON that does not hold the expected record; the message says where and why."""
 
 
 def to_json(record: object, *, indent: int | None = None) -> str:
-    """A dataclass of numbers, texts, enums, tuples, mappings and such dataclasses as JSON.
+    """Serialise a dataclass of numbers, strings, enums, tuples, mappings and such dataclasses.
 
-    A field that is None is left out, so it has None as its default.
+    Fields that are None are left out, so None has to be their default.
     """
     assert is_dataclass(record), "a record is a dataclass"
     assert not isinstance(record, type), "an object, not its class"
-    # ASCII fits inside every format, and holds file names that are no Unicode.
+    # ASCII fits inside every format, and can hold file names that are not valid Unicode.
     data = asdict(record, dict_factory=_without_none)
     return json.dumps(data, indent=indent, ensure_ascii=True, allow_nan=False)
 
 
 def from_json(kind: type[Record], text: str) -> Record:
-    """The record that ``to_json`` wrote; fields that ``kind`` does not know are passed over.
+    """Parse a record that ``to_json`` wrote; fields that ``kind`` does not have are ignored.
 
     Raises:
-        NotThisRecord: If the text is no JSON, or a field is missing or of another type.
+        NotThisRecord: If the text is not JSON, or a field is missing or of another type.
     """
     return _read(kind, parse_json(text, parse_constant=_refuse_constant), "it")
 
 
 def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """What a text of JSON holds.
+    """Parse JSON from an untrusted source.
 
     Args:
-        text: From outside.
-        parse_constant: What is made of NaN and infinities, which JSON has not.
+        text: The JSON text.
+        parse_constant: Converter for NaN and infinities, which are not valid JSON.
 
     Raises:
-        NotThisRecord: If it is none, or nested deeper than any record is.
+        NotThisRecord: If it is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_constant=parse_constant)
@@ -60,7 +60,7 @@ def _without_none(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _read(kind: Any, data: Any, where: str) -> Any:
@@ -86,7 +86,7 @@ def _read_union(kind: Any, data: Any, where: str) -> Any:
     for choice in choices:
         if type(data) is choice:
             return data
-    # A number written without a point.
+    # A float written without a decimal point.
     if float in choices and type(data) is int:
         return _read(float, data, where)
     _expect(False, " or ".join(_NAMES[choice] for choice in choices), data, where)

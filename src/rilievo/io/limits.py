@@ -1,4 +1,4 @@
-"""What an input may be, whatever its format: a regular file, of a size that we can work on."""
+"""Limits for all inputs: a regular file, of a size that fits in memory."""
 
 import os
 import stat
@@ -7,18 +7,20 @@ from pathlib import Path
 from rilievo.errors import InputError, MissingFileError
 
 MIN_SIDE = 32
-"""Fewest pixels along either side: below, no network sees a scene."""
+"""Fewest pixels along either side; smaller images show no scene to a network."""
 
 MAX_PIXELS = 100 * 2**20
-"""Most pixels of one image. Counted in binary, so that cameras sold as 100 megapixels
-(11648 x 8736) pass."""
+"""Most pixels of one image. The limit is 100 · 2²⁰, so that cameras sold as 100 megapixels (11648 x
+8736) pass.
+"""
 
 MAX_BYTES = 2**30
-"""Largest file that a decoder is handed which reads it as a whole: above what ``MAX_PIXELS`` take
-uncompressed, at 16 bits and with alpha."""
+"""Largest file given to a decoder that reads files as a whole: above what ``MAX_PIXELS`` take
+uncompressed, at 16 bits and with alpha.
+"""
 
 MAX_TEXT_BYTES = 64 * 2**20
-"""Largest file of text that is read as a whole: hours of video have a JSON of a few megabytes."""
+"""Largest text file that is read as a whole; hours of video have a JSON of a few megabytes."""
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -40,14 +42,14 @@ def printable(path: Path | str) -> str:
 
 
 def check_regular(path: Path | str) -> int:
-    """Refuse what is no regular file before it is opened: opening a pipe would wait for ever.
+    """Check that a path is a regular file before it is opened; opening a pipe would block for ever.
 
     Returns:
-        Its size [bytes], at least 1.
+        Size of the file [bytes], at least 1.
 
     Raises:
         MissingFileError: If the path does not exist.
-        InputError: If it cannot be reached, is empty or is not a file.
+        InputError: If it cannot be reached, is empty or is not a regular file.
     """
     name = printable(path)
     try:
@@ -60,21 +62,21 @@ def check_regular(path: Path | str) -> int:
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
         raise InputError(f"{name}: is {kind}; a regular file is expected")
     if not found.st_size:
-        raise InputError(f"{name}: is empty (0 bytes); fetch it again from where it came")
+        raise InputError(f"{name}: is empty (0 bytes); fetch it again")
     return found.st_size
 
 
 def read_text(path: Path) -> str:
-    """The text of a small file, such as a configuration or a record.
+    """Read a small text file, such as a configuration or a record.
 
     Raises:
-        InputError: If it is no regular file, is larger than ``MAX_TEXT_BYTES``, cannot be read, or
-            is not in UTF-8.
+        InputError: If it is not a regular file, is larger than ``MAX_TEXT_BYTES``, cannot be read,
+            or is not UTF-8.
     """
     name, size = printable(path), check_regular(path)
     if size > MAX_TEXT_BYTES:
         raise InputError(
-            f"{name}: has {size / 2**20:.0f} MiB, but a text of at most "
+            f"{name}: has {size / 2**20:.0f} MiB, expected a text of at most "
             f"{MAX_TEXT_BYTES / 2**20:g} MiB is expected"
         )
     try:
@@ -82,16 +84,16 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({reason(error)})") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: is no text in UTF-8 (byte {error.start})") from error
+        raise InputError(f"{name}: is not UTF-8 text (byte {error.start})") from error
 
 
 def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse images that are too small to see a scene, or too large to hold in memory.
+    """Refuse images that are too small to show a scene, or too large for memory.
 
     Args:
-        name: What messages call the image.
-        size: (height, width), as its header says: nothing has been decoded yet.
-        max_pixels: Height times width may be at most this.
+        name: Name of the image in messages.
+        size: Size (height, width) from the header; nothing has been decoded yet.
+        max_pixels: Largest allowed number of pixels.
 
     Raises:
         InputError: If a side is shorter than ``MIN_SIDE``, or there are more than ``max_pixels``.
@@ -110,18 +112,18 @@ def check_size(name: str, size: tuple[int, int], *, max_pixels: int = MAX_PIXELS
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what an exception says, for the end of a message of ours."""
+    """First line of an exception's message, to append to ours."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = said.strip().splitlines()
     return printable(lines[0])[:160] if lines else type(error).__name__
 
 
 def unreadable(error: OSError, path: Path | str) -> InputError:
-    """A refusal of the system, such as for want of permission, as an error that a user can mend.
+    """Convert an error of the system, such as missing permission, to one that says how to mend it.
 
     Args:
-        error: It names the file itself, where the system said so.
-        path: For the message otherwise.
+        error: The error; its file name is used where it has one.
+        path: File name to use otherwise.
     """
     name = printable(os.fsdecode(error.filename) if error.filename else path)
     shown = name if len(name) <= 1000 else f"{name[:200]}..."

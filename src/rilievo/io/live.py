@@ -1,4 +1,4 @@
-"""Frames as they come: of a camera, a network stream, or a video file as though it were one."""
+"""Frames of a camera, a network stream or a video file, as they arrive."""
 
 import threading
 from collections.abc import Iterator
@@ -16,23 +16,23 @@ from rilievo.io.video import VideoReader
 Pixels = UInt8[np.ndarray, "h w 3"]
 
 _PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt")
-# What those stand on. Not "file": a playlist from elsewhere must not open files here.
+# Protocols below those. "file" is left out: a remote playlist must not open files here.
 _BELOW = ("crypto", "data", "tcp", "rtp", "tls", "httpproxy")
 _OPTIONS: dict[str, str] = {"protocol_whitelist": ",".join((*_PROTOCOLS, *_BELOW))}
 _TIMEOUT = (10.0, 30.0)  # s, to open and to wait for a packet
 
 
 def live_frames(source: str | Path | int, *, newest: bool = False) -> Iterator[Pixels]:
-    """RGB frames of a camera, a stream or a video file, one in memory at a time.
+    """Yield RGB frames of a camera, a stream or a video file, one in memory at a time.
 
     Args:
         source: Number of a camera (0 is /dev/video0), an address (http, https, rtsp, rtmp, udp,
             srt), or a video file.
-        newest: Decode in a thread of its own, and give at each step the latest frame, so that
-            whoever is slower than the camera is not late. Every frame is given when False.
+        newest: Whether to decode in a separate thread and yield the latest frame each time, so that
+            a slow consumer does not fall behind the camera. False yields every frame.
 
     Raises:
-        InputError: If it cannot be opened, or it ends without a frame.
+        InputError: If the source cannot be opened, or ends without a frame.
     """
     frames = _each(source)
     return _latest(frames) if newest else frames
@@ -56,7 +56,7 @@ def _decoded(
             place, format=form, options=dict(options or {}), timeout=_TIMEOUT
         ) as container:
             if not container.streams.video:
-                raise InputError(f"{name}: has no picture track")
+                raise InputError(f"{name}: has no video track")
             for frame in container.decode(video=0):
                 shape = square_shape(container.streams.video[0])
                 check_size(name, shape)
@@ -72,7 +72,7 @@ def _decoded(
 
 
 class _Slot:
-    """Place for one frame between a thread that decodes and one that uses it."""
+    """A single-frame buffer between the decoding thread and the consumer."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -80,7 +80,7 @@ class _Slot:
         self._error: BaseException | None = None
         self._ended = False
         self.left = False
-        """Whether nobody waits for frames any more."""
+        """Whether the consumer has stopped."""
 
     def put(self, frame: Pixels) -> None:
         with self._change:
@@ -93,7 +93,7 @@ class _Slot:
             self._change.notify()
 
     def take(self) -> Pixels | None:
-        """The latest frame that was not taken yet; None where there will be no other."""
+        """Wait for a frame that was not taken yet; None at the end of the source."""
         with self._change:
             self._change.wait_for(lambda: self._frame is not None or self._ended)
             frame, self._frame = self._frame, None

@@ -1,7 +1,7 @@
-"""Images of 16 bits whose numbers use only the low ones: nearly black, so no scene to see.
+"""Refuse 16-bit images that use only the low bits: nearly black, so no scene to see.
 
-Cameras of 8, 10 or 12 bits are often saved so, and neither PNG nor TIFF says it in a way that
-Pillow hands on. Scaling them unasked would be a guess, so they are refused.
+Data of cameras with 8, 10 or 12 bits are often saved so, and Pillow does not pass on how PNG and
+TIFF declare it. Scaling them unasked would be a guess.
 """
 
 import numpy as np
@@ -18,29 +18,29 @@ _ROWS_PIXELS = 2_000_000
 def is_deep_colour(image: ImageFile) -> bool:
     """Whether a colour image that is not loaded yet is stored with 16 bits a channel.
 
-    Loaded, it has the upper 8 of them and no longer says so.
+    After loading, Pillow keeps the upper 8 bits and the original depth is no longer known.
     """
     return image.mode == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
 
 
 def refuse_low_bits_of_colour(image: Image.Image, name: str) -> None:
-    """Refuse a loaded image that ``is_deep_colour``, if its numbers stay below 4096.
+    """Refuse a loaded image for which ``is_deep_colour`` held, if its values stay below 4096.
 
     Raises:
-        InputError: If they do.
+        InputError: If its values stay below 4096.
     """
     highest = int(max(np.ravel(image.getextrema())))
-    # What is left of the number is its upper byte.
+    # Pillow kept the upper byte of each value.
     _refuse(name, 256 * highest + 255)
 
 
 def refuse_low_bits_of_grey(image: Image.Image, name: str) -> None:
-    """Refuse a loaded grey image of 16 bits (or 32, which hold such), if it stays below 4096.
+    """Refuse a loaded grey image of 16 bits (or 32 bits with 16-bit values) below 4096 everywhere.
 
-    One of zeros alone is black, however many bits were meant.
+    An image of zeros alone is accepted as black.
 
     Raises:
-        InputError: If it does.
+        InputError: If its values stay below 4096.
     """
     width, height = image.size
     rows, highest = max(1, _ROWS_PIXELS // width), 0
@@ -48,7 +48,7 @@ def refuse_low_bits_of_grey(image: Image.Image, name: str) -> None:
         strip = image.crop((0, top, width, min(top + rows, height)))
         values = np.asarray(strip)
         if values.min() < 0:
-            return  # beyond 16 bits, which is refused where values are read
+            return  # more than 16 bits, refused later
         highest = max(highest, int(values.max()))
         if highest >= _LEAST:
             return

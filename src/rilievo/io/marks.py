@@ -1,4 +1,4 @@
-"""Files that say by themselves that rilievo wrote them, where the JSON beside them is lost."""
+"""Recognise files that rilievo wrote when the JSON file beside them is lost."""
 
 import re
 import zipfile
@@ -8,7 +8,7 @@ from rilievo.io.json_record import NotThisRecord, parse_json
 from rilievo.io.sums import is_blank
 
 _LOOKED_AT = 1 << 16
-"""Bytes of each end of a file that are searched."""
+"""Number of bytes searched at each end of a file."""
 _MARKS = (b"rilievo", "rilievo".encode("utf-32-le"), b"about.npy")
 _FIRST = {
     ".depth.npy": b"\x93NUMPY",
@@ -19,14 +19,14 @@ _FIRST = {
     ".normals.mkv": b"\x1aE\xdf\xa3",
     ".depth16.mkv": b"\x1aE\xdf\xa3",
 }
-"""Arrays and videos say nothing of themselves, but only rilievo gives such names."""
+"""First bytes of files that carry no mark, by their suffix, which only rilievo gives."""
 _FIRST_BYTES = re.compile(rb'\{\s*"format": "rilievo')
 
 
 def is_torn(record: Path) -> bool:
-    """Whether a JSON is what a power cut left of one that rilievo wrote.
+    """Whether a JSON file was written by rilievo and damaged by a power cut.
 
-    That is one without content, with zeros alone, or one that begins as ours and is no JSON.
+    Such a file is empty, has zeros alone, or begins as ours do and is not valid JSON.
     """
     if is_blank(record):
         return True
@@ -43,7 +43,7 @@ def is_torn(record: Path) -> bool:
 
 
 def is_marked(path: Path) -> bool:
-    """Whether a file, whole or cut, is one that rilievo wrote, or one without content.
+    """Whether a file, whole or truncated, was written by rilievo, or is empty.
 
     Raises:
         OSError: If a folder cannot be read.

@@ -1,17 +1,17 @@
-"""HTML put together from elements: every text is escaped, and only elements are not.
+"""HTML built from elements: all text is escaped, only elements are not.
 
-The core has no template engine, and a page of cards needs none.
+The core has no template engine, and pages of cards need none.
 """
 
 from html import escape
 from typing import NamedTuple
 
 VOID = frozenset({"img", "input", "link", "meta", "br"})
-"""Elements without an end."""
+"""Elements without an end tag."""
 
 
 class Markup(NamedTuple):
-    """HTML that is safe as it is."""
+    """HTML that needs no escaping."""
 
     text: str
 
@@ -21,13 +21,13 @@ Attribute = str | float | int | bool | None
 
 
 def element(name: str, *children: Child, **attributes: Attribute) -> Markup:
-    """One element.
+    """Build one element.
 
     Args:
-        name: Of the element.
-        children: Texts are escaped; None is nothing.
-        attributes: ``class_`` and the like lose their last underscore, other underscores become
-            hyphens; True is an attribute without a value, False and None are left out.
+        name: Tag name of the element.
+        children: Content; text is escaped, None is left out.
+        attributes: Attributes. ``class_`` and the like lose the last underscore, other underscores
+            become hyphens; True gives an attribute without a value, False and None are left out.
     """
     opening = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in VOID:
@@ -36,7 +36,7 @@ def element(name: str, *children: Child, **attributes: Attribute) -> Markup:
 
 
 def joined(*children: Child) -> Markup:
-    """Several, one after another."""
+    """Concatenate several elements or texts."""
     return Markup("".join(_child(child) for child in children))
 
 

@@ -1,7 +1,7 @@
-"""Results that are there already: whether another run may add to them, or must leave them alone.
+"""Existing results: whether another run may add to them, or must not touch them.
 
-Two runs agree if photograph, model and options are the same. Then what the second writes stands
-beside what the first wrote, in one JSON; mixing anything else would describe files wrongly.
+Two runs agree if photograph, model and options are the same. Outputs of the second are then added
+to those of the first in one JSON file; mixing anything else would describe files wrongly.
 """
 
 import json
@@ -21,21 +21,21 @@ from rilievo.types import MadeBy, Setting
 
 MEND = "--overwrite (overwrite=True) makes it anew, or take another --output"
 
-# Alike on every machine; networks differ between processors in the seventh digit.
+# Relative tolerance for values; across processors, networks differ in the seventh digit.
 _ALIKE = 1e-3
 
 
 def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> Sidecar | None:
-    """What an earlier run says of results that this one may add to; None where there are none.
+    """JSON of an earlier run to which this one may add; None where there are no results yet.
 
     Args:
         stem: Path of the results without suffix.
-        about: What this run says.
-        run: What else was asked of this run, the source's size and time with it; None where
-            nothing is known of that, and the depths themselves tell photographs apart.
+        about: JSON of this run.
+        run: Other options of this run, with size and time of the source; None where these are not
+            known, and photographs are then told apart by their depth values.
 
     Raises:
-        OutputError: If the earlier run was another.
+        OutputError: If the earlier run differs from this one.
     """
     path = sidecar_path(stem)
     try:
@@ -45,19 +45,19 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
     words = told_apart(before, about.made_by, run) or (_contents(before, about) if not run else "")
     if words:
         raise OutputError(f"{printable(path)} is of {words}: {MEND}")
-    # A JSON lists whole files alone.
+    # The JSON file lists complete files only.
     whole = tuple(each for each in before.files if fault_of(stem.parent, each) is None)
     return replace(before, files=whole)
 
 
 def told_apart(before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | None) -> str | None:
-    """What tells an earlier run's model and options from this one's, in words."""
+    """First difference between an earlier run's model and options and this one's, in words."""
     if before.made_by.weights_sha256 != made_by.weights_sha256:
         return f"another model ({before.made_by.model})"
     was = {**before.made_by.settings, **({} if run is None else before.run)}
     now = {**made_by.settings, **(run or {})}
     for name in was | now:
-        # What is not recorded was not asked for: no flip is no key.
+        # Options that are not recorded were not asked for: without flip there is no key.
         if was.get(name) != now.get(name):
             if name.startswith("source_"):
                 return "another photograph, or one that has changed"
@@ -68,13 +68,13 @@ def told_apart(before: Sidecar, made_by: MadeBy, run: Mapping[str, Setting] | No
 def merged(
     about: Sidecar, written: tuple[FileFacts, ...], before: Sidecar | None, earlier: tuple[str, ...]
 ) -> Sidecar:
-    """The JSON of what this run wrote and of what an agreeing one wrote before.
+    """Combine the JSON of this run with that of an earlier run that agrees with it.
 
     Args:
-        about: What this run says.
-        written: Its files.
-        before: What the earlier run says; None where there was none.
-        earlier: Names of our files that are there and that this run did not write.
+        about: JSON of this run.
+        written: Files that this run wrote.
+        before: JSON of the earlier run; None where there was none.
+        earlier: Names of our files that exist and that this run did not write.
 
     Raises:
         OutputError: If a file was written before in another way, such as in other colours.
@@ -102,14 +102,14 @@ def fault_of(folder: Path, facts: FileFacts) -> str | None:
     sums, path = facts.sums, folder / facts.file
     if sums is not None:
         return size_fault(folder, sums)
-    # Of rilievo 0.1, which kept no sizes.
+    # Results of rilievo 0.1 have no sizes.
     if path.is_file() and not path.stat().st_size:
         return f"{facts.file} {EMPTY}"
     return None if path.exists() else f"{facts.file} is missing"
 
 
 def _check_same(before: FileFacts, now: FileFacts) -> None:
-    """Refuse to replace a file by one that was drawn otherwise."""
+    """Refuse to replace a file by one written with other options."""
     for part in ("colour", "surface"):
         old, new = getattr(before, part), getattr(now, part)
         if old is not None and new is not None and (words := _first(old, new)):
@@ -117,7 +117,7 @@ def _check_same(before: FileFacts, now: FileFacts) -> None:
 
 
 def _contents(before: Sidecar, about: Sidecar) -> str | None:
-    """What tells the photographs or the metres of two runs apart, in words."""
+    """First difference between the photographs or the metres of two runs, in words."""
     for name, what in (
         ("source", "another photograph"),
         ("calibration", "other metres"),
@@ -135,7 +135,7 @@ def _contents(before: Sidecar, about: Sidecar) -> str | None:
 
 
 def _first(before: object, now: object) -> str | None:
-    """The first field in which two records differ, in words."""
+    """First field in which two records differ, in words."""
     was, found = (dict(_leaves(json.loads(to_json(each)))) for each in (before, now))
     for name in was | found:
         if not _is_alike(was.get(name), found.get(name)):

@@ -1,4 +1,4 @@
-"""Reading numpy's files in several threads under Python 3.11."""
+"""Work-around for a race in Python 3.11 when several threads read numpy files."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,11 +11,11 @@ _TRIES = 20
 
 
 def retry_miscounted(read: Callable[Given, Read]) -> Callable[Given, Read]:
-    """Read again where Python miscounted.
+    """Retry a read that failed because Python miscounted the parser's depth.
 
     numpy parses the header of an array with ``ast``. Python 3.11 counts the depth of syntax trees
-    in one place for all threads (CPython issue 106905), so that now and then one of two threads
-    that parse at once ends with a ``SystemError``, though its file is whole.
+    in one counter for all threads (CPython issue 106905), so a thread that parses beside another
+    one sometimes raises ``SystemError`` though its file is whole.
     """
 
     @wraps(read)

@@ -1,4 +1,4 @@
-"""Pictures that follow the first one in a JPEG file, by its index (CIPA DC-007, MPF)."""
+"""Further pictures in a JPEG file, found by its index (CIPA DC-007, MPF)."""
 
 import struct
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from PIL import Image
 
 _ENTRIES, _ENTRY_BYTES = 0xB002, 16
 _MOST_PICTURES = 16
-"""Cameras write two to four; a hostile index names thousands."""
+"""Most pictures read from an index. Cameras write two to four; a hostile index lists thousands."""
 
 
 def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterator[bytes]:
-    """Content of every picture but the first; nothing where the index is broken.
+    """Yield the content of every picture but the first; nothing where the index is broken.
 
     Args:
-        image: As Pillow opened it, with the index.
-        file: Where it was read from.
+        image: Image with the index, as Pillow opened it.
+        file: File that the image was read from.
     """
     index, start = image.info["mp"], image.info["mpoffset"]
     try:
         places = _places(index)
     except struct.error:
-        # Editors copy the index of a file whose other pictures they drop.
+        # Editors copy the index even when they drop the other pictures.
         return
     size = file.seek(0, 2)
     for offset, length in places[1:_MOST_PICTURES]:
@@ -33,7 +33,7 @@ def other_pictures(image: Image.Image, file: BufferedReader | BytesIO) -> Iterat
 
 
 def _places(index: bytes) -> list[tuple[int, int]]:
-    """Offset from the index's own beginning, and length, of every picture."""
+    """Offset from the start of the index, and length, of every picture."""
     order = ">" if index[:2] == b"MM" else "<"
     [directory] = struct.unpack_from(f"{order}L", index, 4)
     [count] = struct.unpack_from(f"{order}H", index, directory)

@@ -1,7 +1,7 @@
-"""Numbers from PGM, PPM and PFM files, as they are stored.
+"""Read PGM, PPM and PFM files without rescaling.
 
-Pillow stretches a PGM file whose largest value is not 255 or 65535, and knows PFM in part.
-Formats: netpbm's documentation of PGM and PPM; P. Debevec's of PFM (rows from the bottom up).
+Pillow rescales PGM files whose largest value is not 255 or 65535, and reads PFM in part. Formats:
+netpbm's documentation of PGM and PPM; P. Debevec's of PFM (rows from the bottom up).
 """
 
 import re
@@ -23,22 +23,22 @@ class _Header:
 
 
 def is_netpbm(head: bytes) -> bool:
-    """Whether a file that begins so is a binary PGM, PPM or PFM file."""
+    """Whether the first bytes are those of a binary PGM, PPM or PFM file."""
     return head[:2] in (b"P5", b"P6", b"Pf", b"PF") and head[2:3].isspace()
 
 
 def parse_netpbm(
     content: bytes,
 ) -> UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w *c"] | Float32[np.ndarray, "h w *c"]:
-    """The numbers of a whole file; grey has no last axis, colour has one of three.
+    """Parse the content of a file; grey has no channel axis, colour has a last axis of three.
 
     Raises:
-        ValueError: If it is cut short, or its header makes no sense.
+        ValueError: If the file is truncated, or its header is not valid.
     """
     header = _header(content)
     if content[:2] in (b"Pf", b"PF"):
         if header.last == 0:
-            raise ValueError("its scale is 0, whose sign would be the order of the bytes")
+            raise ValueError("its scale is 0, but its sign has to give the byte order")
         stored = np.dtype("<f4" if header.last < 0 else ">f4")
         return _pixels(content, header, stored)[::-1]
     if not 0 < header.last < 65536:
@@ -65,7 +65,7 @@ def _pixels(content: bytes, header: _Header, stored: np.dtype) -> np.ndarray:
     if not count or there < count * stored.itemsize:
         raise ValueError(
             f"it promises {header.width} x {header.height} pixels, {count * stored.itemsize} "
-            f"bytes, and has {there}"
+            f"bytes, but has {there}"
         )
     values = np.frombuffer(content, stored, count, header.end).astype(stored.newbyteorder("="))
     shape = (header.height, header.width)

@@ -1,6 +1,6 @@
-"""Numbers from files of other programs: depth, disparity, normals and masks as they are stored.
+"""Read arrays from files of other programs: depth, disparity, normals and masks.
 
-Nothing is scaled and nothing unpickled. What the numbers mean is for the caller to know.
+Values are not scaled and nothing is unpickled; the caller knows what they mean.
 """
 
 import lzma
@@ -27,34 +27,34 @@ from rilievo.io.miscounted import retry_miscounted
 from rilievo.io.netpbm import is_netpbm, parse_netpbm
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")
-"""Usual suffixes of files that ``read_numbers`` reads; it looks at the content alone."""
+"""Usual suffixes of files that ``read_numbers`` reads. The format is recognised by content."""
 
 _BROKEN = (*PILLOW_ERRORS, MemoryError, zipfile.BadZipFile, tokenize.TokenError, Warning)
 _BROKEN += (lzma.LZMAError,)
 _EXPECTED = "PNG, TIFF, npy, npz, EXR, PFM and PGM hold numbers"
 
-# Modes whose arrays are the numbers of the file; others are colours of a palette or converted.
+# Modes whose arrays hold the file's own values; others are palettes or converted.
 _PLAIN_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "RGB", "RGBA"})
 
 
 def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w *c"]:
-    """The numbers of a file, in their own type, native byte order.
+    """Read the array of a file, in its own type and native byte order.
 
-    Files are told by their content: PNG (grey and colour, 8 and 16 bits; 1 bit as 0 and 1), TIFF
+    Formats are recognised by content: PNG (grey and colour, 8 and 16 bits; 1 bit as 0 and 1), TIFF
     (grey of 8, 16 or 32 bits and float32; colour of 8 bits), npy, npz, OpenEXR with the extra
     ``exr``, PFM, binary PGM and PPM.
 
     Args:
-        path: Of the file.
-        name: Which array of an npz file or channel of an EXR file; by default the only one, or
-            the channels R, G and B.
+        path: Path of the file.
+        name: Name of the array in an npz file or of the channel in an EXR file; by default the only
+            one, or the channels R, G and B.
 
     Returns:
-        Axes of length one are gone. Colour comes last, but arrays of npy and npz files have their
-        axes in the order in which they were saved.
+        Array without axes of length one. Channels are the last axis, but arrays of npy and npz
+        files keep the order of axes in which they were saved.
 
     Raises:
-        InputError: If the file is missing, cut short, damaged, or holds no numbers.
+        InputError: If the file is missing, truncated, damaged, or holds no array.
         MissingExtraError: If it is an EXR file and OpenEXR is not installed.
     """
     shown, size = printable(path), check_regular(path)
@@ -72,14 +72,14 @@ def read_numbers(path: Path | str, *, name: str | None = None) -> Shaped[np.ndar
     if is_netpbm(content[:3]):
         with _told(shown, "PGM or PFM file"):
             return _checked(parse_netpbm(content), shown)
-    raise InputError(f"{shown}: its content is no array of numbers; {_EXPECTED}")
+    raise InputError(f"{shown}: its content is not an array of numbers; {_EXPECTED}")
 
 
 def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray, "h w"]:
-    """The same for one number a pixel: depth, disparity, a mask.
+    """Read an array with one value a pixel: depth, disparity, a mask.
 
     Raises:
-        InputError: Also if there are several.
+        InputError: If ``read_numbers`` raises it, or there are several values a pixel.
     """
     numbers = read_numbers(path, name=name)
     if numbers.ndim != 2:
@@ -92,7 +92,7 @@ def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray,
 
 @contextmanager
 def _told(shown: str, what: str) -> Generator[None, None, None]:
-    """Turn what the decoders raise on a broken file into one line."""
+    """Turn the errors that decoders raise on a broken file into a one-line ``InputError``."""
     try:
         yield
     except RilievoError:
@@ -137,13 +137,13 @@ def _from_tiff(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def _raw_mode(image: ImageFile) -> str:
-    """How the pixels are stored, as Pillow's decoders call it."""
+    """Storage mode of the pixels, in the terms of Pillow's decoders."""
     arguments = image.tile[0][3]
     return str(arguments if isinstance(arguments, str) or not arguments else arguments[0])
 
 
 def _refuse_other_than_plain(image: ImageFile, stored: str, shown: str) -> None:
-    """Refuse what Pillow would convert: palettes, 2 or 4 bits, colour of 16 bits."""
+    """Refuse modes that Pillow would convert: palettes, 2 or 4 bits, colour of 16 bits."""
     converted = stored in ("L;2", "L;4") or (image.mode.startswith(("RGB", "LA")) and ";" in stored)
     if image.mode not in _PLAIN_MODES or converted:
         raise InputError(
@@ -161,9 +161,9 @@ def _loaded(image: ImageFile) -> np.ndarray:
 
 
 def _deep_colour(content: bytes, image: ImageFile, stored: str) -> np.ndarray:
-    """Colour of 16 bits, of which Pillow gives the upper 8.
+    """Colour of 16 bits, of which Pillow returns the upper 8.
 
-    Read once more as though its bytes were in the other order, the lower 8 take their place.
+    The lower 8 bits come from a second read, with the byte order of the file reversed.
     """
     upper = _loaded(image).astype(np.uint16)
     with PngImageFile(BytesIO(content)) as again:
@@ -190,14 +190,14 @@ def _from_npz(content: bytes, path: Path, name: str | None) -> np.ndarray:
 
 
 def array_of(archive: Mapping[str, Any], name: str) -> np.ndarray:
-    """An array of an open npz file; of what is no array numpy gives the bytes.
+    """Get an array of an open npz file; for other members numpy returns bytes.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the member is not an array.
     """
     found = archive[name]
     if not isinstance(found, np.ndarray):
-        raise ValueError(f"'{name}' in it is no array")
+        raise ValueError(f"'{name}' in it is not an array")
     return found
 
 
@@ -207,7 +207,7 @@ def _from_exr(content: bytes, path: Path, name: str | None) -> np.ndarray:
         import OpenEXR
     except ImportError as error:
         raise MissingExtraError(f"{shown}, an OpenEXR file,", "formats") from error
-    # Of texts it takes Unicode only, and it reads files, not bytes.
+    # OpenEXR reads files, not bytes, and takes their names in Unicode only.
     with _told(shown, "EXR file"), OpenEXR.File(os.fsencode(path)) as image:
         channels = image.channels()
         together = [key for key in ("RGB", "RGBA") if list(channels) == [key]]

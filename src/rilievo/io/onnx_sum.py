@@ -1,7 +1,7 @@
-"""The sha256 that an ONNX file of ours has at its end, of all that stands before it.
+"""SHA-256 at the end of our ONNX files, over everything before it.
 
-A protocol buffer may be followed by more of its fields: the sum is one more entry of the file's
-metadata, which every program that reads ONNX passes over.
+Further fields may be appended to a protocol buffer: the checksum is one more entry of the file's
+metadata, which programs that read ONNX ignore.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _METADATA_FIELD = 14  # metadata_props of onnx.ModelProto
 
 
 def append_sum(path: Path) -> None:
-    """Write the sum at the end of an ONNX file, in place of one that is there.
+    """Append the checksum to an ONNX file, replacing one that is there.
 
     Raises:
         OSError: If the system refuses.
@@ -29,7 +29,7 @@ def append_sum(path: Path) -> None:
 
 
 def has_sum(path: Path) -> bool:
-    """Whether an ONNX file ends in a sum."""
+    """Whether an ONNX file ends in a checksum."""
     length = len(_entry("0" * _DIGITS))
     try:
         with path.open("rb") as file:
@@ -40,7 +40,7 @@ def has_sum(path: Path) -> bool:
 
 
 def onnx_fault(path: Path) -> str | None:
-    """How a file differs from the sum at its end; None if it does not."""
+    """Describe how a file differs from its checksum; None if it agrees."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What can be written of a prediction: one line a format."""
+"""Table of output formats."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from rilievo.outside import OpenTable
 
 
 class Need(StrEnum):
-    """A part of a prediction that an output is made of."""
+    """A part of a prediction that an output needs."""
 
     DEPTH = "depth"
     NORMALS = "normals"
@@ -22,23 +22,23 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One format.
+    """One output format.
 
     Attributes:
-        suffix: Comes after the stem.
+        suffix: Suffix of the file, after the stem.
         summary: One line for help texts.
-        needs: Parts of the prediction that it cannot do without.
-        takes: Parts that it also holds, where the prediction has them.
-        writer: ``module:function`` in ``rilievo.io.formats``, from ``WriteJob`` to ``FileFacts``;
-            of an output outside rilievo the function itself.
-        reader: ``module:function`` that reads numbers back as ``Stored``; None for pictures and
-            surfaces.
-        gives: The parts that can be read back.
-        exact: Whether they come back bit for bit.
-        embedded: ``module:function`` that reads the JSON inside, by which the file can be read
-            alone.
-        extra: The extra of rilievo that it needs.
-        package: The package that this extra brings.
+        needs: Parts of the prediction that are required.
+        takes: Parts that are also stored, where the prediction has them.
+        writer: Function from ``WriteJob`` to ``FileFacts``, as ``module:function`` in
+            ``rilievo.io.formats``; for outputs of other packages the function itself.
+        reader: Function that reads values back as ``Stored``, as ``module:function``; None for
+            pictures and surfaces.
+        gives: Parts that can be read back.
+        exact: Whether values are read back bit for bit.
+        embedded: Function that reads the embedded JSON, as ``module:function``; with it the file
+            can be read on its own.
+        extra: The extra of rilievo that the format needs.
+        package: The package that this extra installs.
     """
 
     suffix: str
@@ -132,7 +132,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "confidence": Output(
         suffix=".confidence.png",
-        summary="confidence in 8 bits, 255 is surest",
+        summary="confidence in 8 bits, 255 is highest",
         needs=(Need.CONFIDENCE,),
         writer="confidence:write",
         reader="confidence:read",
@@ -147,14 +147,14 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "glb": Output(
         suffix=".glb",
-        summary="mesh that wears the photograph (glTF axes: x right, y up, z backwards)",
+        summary="mesh textured with the photograph (glTF axes: x right, y up, z backwards)",
         needs=(Need.DEPTH, Need.CAMERA),
         takes=(Need.NORMALS, Need.PHOTO),
         writer="glb:write",
     ),
     "html": Output(
         suffix=".html",
-        summary="page to send to somebody: pictures, facts, and the surface to turn",
+        summary="page to share: pictures, facts, and the surface to turn",
         needs=(),
         takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
         writer="html:write",
@@ -168,7 +168,7 @@ _OUTPUTS: Mapping[str, Output] = {
     ),
     "stereo": Output(
         suffix=".stereo.png",
-        summary="pictures for two eyes: side by side, above one another, or red and cyan",
+        summary="stereo pictures: side by side, above one another, or red and cyan",
         needs=(Need.DEPTH, Need.PHOTO),
         writer="stereo:write",
     ),
@@ -178,7 +178,7 @@ _OUTPUTS: Mapping[str, Output] = {
 def _offered(found: object, name: str) -> Output:
     if not isinstance(found, Output) or isinstance(found.writer, str):
         raise OptionError(
-            f"output '{name}' of an installed package is no rilievo.io.outputs.Output with a "
+            f"output '{name}' of an installed package is not a rilievo.io.outputs.Output with a "
             "function as its writer"
         )
     return found
@@ -188,7 +188,7 @@ OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _offered)
 
 
 def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
-    """The function ``module:function`` of ``rilievo.io.formats``, imported now."""
+    """Import the function ``module:function`` of ``rilievo.io.formats``."""
     if not isinstance(place, str):
         return place
     module, function = place.split(":")

@@ -1,4 +1,4 @@
-"""``save``, which writes a prediction in some of the formats of the table."""
+"""Save a prediction in formats of the output table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,30 +26,30 @@ def save(
     run: Mapping[str, Setting] | None = None,
     durable: bool = True,
 ) -> list[Path]:
-    """Write a prediction in some formats, and last the JSON that explains them.
+    """Write a prediction in some formats, and last the JSON file that describes them.
 
-    Every file is written whole or not at all, and the JSON stands only beside complete files. If
-    writing fails, whatever was there before is untouched. Saving the same prediction again adds
-    formats to those that are there; another prediction is refused, unless it is to overwrite.
+    Every file is written whole or not at all, and the JSON file lists only complete files. If
+    writing fails, existing files are untouched. Saving the same prediction again adds formats;
+    another prediction is refused unless ``options.overwrite`` is set.
 
     Args:
-        prediction: What to write.
+        prediction: Prediction to save.
         stem: Path of the files without their suffixes; its folder is made when missing.
-        names: In ``OUTPUTS``.
-        options: How; ``SaveOptions()`` when None.
-        run: What else was asked, for the JSON.
-        durable: Whether the files outlast a power cut; False for temporary ones.
+        names: Names in ``OUTPUTS``.
+        options: Settings of the formats; ``SaveOptions()`` when None.
+        run: Other options of the run, recorded in the JSON file.
+        durable: Whether the files survive a power cut; False for temporary ones.
 
     Returns:
-        The files in the order of ``names``, then the JSON.
+        Paths in the order of ``names``, then that of the JSON file.
 
     Raises:
-        OptionError: If a name is unknown, or needs what the prediction has not.
+        OptionError: If a name is unknown, or its format needs a part that the prediction does not
+            have.
         MissingExtraError: If a format needs a package that is not installed.
-        InputError: If depth of an affine kind is asked for as a surface.
-        OutputError: If the system refuses, or a file is in the way: one that rilievo did not
-            write, or did of another prediction or in other colours and ``options.overwrite`` is not
-            set.
+        InputError: If a surface is asked for and the depth is of an affine kind.
+        OutputError: If the system refuses, or a file is in the way: one that rilievo did not write,
+            or one of another prediction or other options while ``options.overwrite`` is not set.
     """
     stem = Path(stem)
     names = list(dict.fromkeys(names))
@@ -65,10 +65,10 @@ def write_parts(
     *,
     run: Mapping[str, Setting] | None = None,
 ) -> Placement:
-    """Write what ``save`` writes, as part files that ``place`` gives their names.
+    """Write the files of ``save`` as part files, which ``Placement.place`` renames.
 
     Raises:
-        RilievoError: As ``save``; nothing is left then.
+        RilievoError: As for ``save``; no part files remain then.
     """
     options = options or SaveOptions()
     check_outputs(names)
@@ -106,11 +106,11 @@ def check_outputs(names: Sequence[str]) -> None:
     """Refuse names that are not in ``OUTPUTS``, and formats whose extra is not installed.
 
     Raises:
-        OptionError: If a name is unknown, or there is none.
+        OptionError: If a name is unknown, or there are no names.
         MissingExtraError: If a format's package is not installed.
     """
     if not names:
-        raise OptionError(f"nothing to write is named; known: {', '.join(OUTPUTS)}")
+        raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
     for name in names:
         if name not in OUTPUTS:
             raise OptionError(f"no output '{name}'; {suggest(name, OUTPUTS)}")
@@ -120,11 +120,11 @@ def check_outputs(names: Sequence[str]) -> None:
 
 
 def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
-    """Refuse outputs that this prediction cannot give.
+    """Refuse outputs that need parts this prediction does not have.
 
     Raises:
         OptionError: If a part is missing.
-        InputError: If a surface is asked for of depth that has an unknown shift.
+        InputError: If a surface is asked for and the depth has an unknown shift.
     """
     for name in names:
         for need in OUTPUTS[name].needs:
@@ -138,5 +138,5 @@ def check_parts(prediction: Prediction, names: Sequence[str]) -> None:
 
 
 def parts_of(names: Sequence[str]) -> set[Need]:
-    """Parts of a prediction that some outputs are made of; the others need not be there."""
+    """Parts of a prediction that these outputs are made of; others may be missing."""
     return {part for name in names for part in (*OUTPUTS[name].needs, *OUTPUTS[name].takes)}

@@ -1,4 +1,4 @@
-"""Depth maps that photographs carry: GDepth, Dynamic Depth, and Apple's in JPEG and HEIC files.
+"""Depth maps stored in photographs: GDepth, Dynamic Depth, and Apple's in JPEG and HEIC files.
 
 Formats: Google's depth map metadata (developers.google.com/depthmap-metadata), Dynamic Depth 1.0
 (2019), multi-picture files (CIPA DC-007), auxiliary images of HEIF (ISO/IEC 23008-12) and the
@@ -33,7 +33,7 @@ PIXEL_DATA = "http://ns.apple.com/pixeldatainfo/1.0/"
 DEPTH_DATA = "http://ns.apple.com/depthData/1.0/"
 
 MOST_PIXELS = 24 * 2**20
-"""Larger depth maps are not read."""
+"""Largest number of pixels of a depth map; larger ones are not read."""
 _KEPT_PIXELS = 400_000
 _METRES = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1.0),
@@ -49,12 +49,12 @@ _Map = Float64[np.ndarray, "h w"]
 def own_depth_of(
     image: Image.Image, file: BufferedReader | BytesIO | None, orientation: int
 ) -> OwnDepth | None:
-    """The depth map of a loaded photograph; None where it has none.
+    """Read the depth map of a loaded photograph; None where it has none.
 
     Args:
-        image: As Pillow opened and loaded it.
-        file: Where it was read from; what is appended to the picture is looked for there.
-        orientation: The EXIF tag 0x0112 of the photograph.
+        image: Image that Pillow opened and loaded.
+        file: File that the image was read from; pictures appended to it are searched there.
+        orientation: EXIF orientation of the photograph (tag 0x0112).
     """
     packet = xmp.packet_of(image)
     if xmp.speaks_of(image, DEPTH_MAP):
@@ -69,7 +69,7 @@ def own_depth_of(
 
 
 def _told(source: str, read: Callable[[], OwnDepth | None]) -> OwnDepth | None:
-    """What a reader gives; a file that is broken is told, and never fails the photograph."""
+    """Result of a reader; a broken depth map is reported, and never fails the photograph."""
     try:
         return read()
     except (InputError, MemoryError, *PILLOW_ERRORS) as error:
@@ -80,7 +80,7 @@ def _gdepth(image: Image.Image, packet: bytes, orientation: int) -> OwnDepth | N
     roots = xmp.with_extension(image, xmp.parse(packet, "GDepth"), "GDepth")
     said = xmp.properties(roots, GDEPTH)
     if "Data" not in said:
-        # Editors leave the range behind and drop the map.
+        # Editors keep the range and drop the map.
         return None
     codes = _codes(_from_base64(said["Data"]))
     sure = _codes(_from_base64(said["Confidence"])) if said.get("Confidence") else None
@@ -97,7 +97,7 @@ def _dynamic(
         return None
     roots = xmp.with_extension(image, xmp.parse(packet, "Dynamic Depth"), "Dynamic Depth")
     said = xmp.properties(roots, DEPTH_MAP)
-    # A file may have a directory of each kind, which both count all that follows the picture.
+    # A file may have a directory of each kind; both list everything after the first picture.
     each = [xmp.structures(roots, space) for space in ITEMS]
     items = next((found for found in each if _named(found, said.get("DepthURI"), "Depth")), [])
     codes = _codes(_item(file, items, said.get("DepthURI"), "Depth"))
@@ -109,14 +109,14 @@ def _dynamic(
 def _item(
     file: BufferedReader | BytesIO, items: list[Mapping[str, str]], uri: str | None, semantic: str
 ) -> bytes:
-    """Content of the item that an address names; they lie one after the other up to the end."""
+    """Content of the item that a URI names; items are stored one after the other up to the end."""
     lengths = [int(item.get("Length", "0")) + int(item.get("Padding", "0")) for item in items]
     if any(length < 0 for length in lengths):
         raise InputError("an item of its container has a negative length")
     size = file.seek(0, 2)
     item = _named(items, uri, semantic)
     if item is None:
-        raise InputError("its container has no item of that depth map")
+        raise InputError("its container lacks the item of the depth map")
     index = next(index for index, each in enumerate(items) if each is item)
     start, length = size - sum(lengths[index:]), int(item.get("Length", "0"))
     if start <= 0 or not length:
@@ -128,7 +128,7 @@ def _item(
 def _named(
     items: Sequence[Mapping[str, str]], uri: str | None, semantic: str
 ) -> Mapping[str, str] | None:
-    """The item of an address, or of a meaning where there is no address."""
+    """The item with a URI, or with a semantic where there is no URI."""
     for item in items:
         if uri and item.get("DataURI") == uri:
             return item
@@ -144,7 +144,7 @@ def _ranged(
     confidence: _Map | None,
     orientation: int,
 ) -> OwnDepth:
-    """Depth from codes between Near and Far, as both formats of Google define it."""
+    """Decode depth from codes between Near and Far, as both formats of Google define it."""
     stated = said.get("Units", "")
     unit = _METRES.get(stated.lower())
     if unit is None:
@@ -188,7 +188,7 @@ def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth
         file.seek(0)
         for packet in xmp.packets_in(file.read()):
             if PIXEL_DATA.encode() in packet:
-                # The decoder has turned the map as it did the photograph.
+                # The decoder has rotated the map together with the photograph.
                 found = _apple(picture, [xmp.parse(packet, "Apple")], 1)
                 if found is not None:
                     return found
@@ -196,7 +196,7 @@ def _heif(image: Image.Image, file: BufferedReader | BytesIO | None) -> OwnDepth
 
 
 def _apple(picture: Image.Image, roots: list, orientation: int) -> OwnDepth | None:
-    """Depth or disparity [1/m] of an auxiliary image; None where it is another, such as a matte."""
+    """Depth or disparity [1/m] of an auxiliary image; None for other images, such as mattes."""
     said = {**xmp.properties(roots, PIXEL_DATA), **xmp.properties(roots, DEPTH_DATA)}
     kind = said.get("AuxiliaryImageType", "").lower()
     if kind not in ("disparity", "depth"):
@@ -222,7 +222,7 @@ _CODES = (("IntMinValue", "0"), ("IntMaxValue", "255"))
 
 
 def _own(source: str, metres: _Map, orientation: int, *, along_ray: bool = False) -> OwnDepth:
-    """The record of a map as it is stored, made upright."""
+    """Make the record of a stored map, rotated upright."""
     with np.errstate(over="ignore"):
         kept = metres.astype(np.float32)
     kept = np.where(np.isfinite(kept) & (kept > 0), kept, np.float32(0))
@@ -248,9 +248,10 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _grey(picture: Image.Image) -> _Map:
-    """Brightness of a picture, 0 to 1, at as many pixels as calibration needs."""
+    """Brightness of a picture, 0 to 1, reduced to the number of pixels that calibration needs."""
     _check_pixels(*picture.size)
-    # Before it becomes numbers of eight times the memory; each pixel is one of the map's.
+    # Reduced before conversion to float64, which takes eight times the memory; pixels are sampled,
+    # not averaged.
     thinner = max(1.0, math.sqrt(picture.width * picture.height / _KEPT_PIXELS))
     size = (max(1, round(picture.width / thinner)), max(1, round(picture.height / thinner)))
     if size != picture.size:
@@ -262,11 +263,11 @@ def _grey(picture: Image.Image) -> _Map:
 
 def _from_base64(text: str) -> bytes:
     try:
-        # Some writers leave the padding out.
+        # Some writers leave out the padding.
         bare = "".join(text.split()).rstrip("=")
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError("its map is no base64") from error
+        raise InputError("its map is not valid base64") from error
 
 
 def _number(said: Mapping[str, str], key: str) -> float:

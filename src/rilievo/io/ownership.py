@@ -1,12 +1,12 @@
-"""Which files of an output folder are ours to replace.
+"""Ownership of files in an output folder: which ones rilievo may replace.
 
-A file is ours if the JSON beside it lists it. Before the first file of a set is written, its list
-goes to ``.STEM.json.pending``, so that a run that is killed between two files leaves files that
-are known as ours; then the JSON of an older set is removed, so that a JSON never lists what is
-not whole.
+A file is ours if the JSON file beside it lists it. Before the first file of a set is written, the
+list of its files is saved as ``.STEM.json.pending``, so that files left by a killed run are still
+known as ours. Then the JSON file of an older set is removed, so that no JSON file ever lists
+incomplete files.
 
-A power cut can leave a list without content, of which the results of rilievo 0.1 had no protection.
-Beside such a one, files count as ours that say so themselves.
+A power cut can leave an empty list; results of rilievo 0.1 were not protected from that. Beside an
+empty list, files that carry a mark of rilievo count as ours.
 """
 
 import os
@@ -26,7 +26,7 @@ from rilievo.io.sidecar import read_sidecar, sidecar_path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pending:
-    """Names of the files that a run was about to write, and of those that were there before."""
+    """Names of the files that a run is about to write, and of those that were there before."""
 
     format: str = FORMAT
     files: tuple[str, ...]
@@ -34,11 +34,11 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to put a set of files in place.
+    """Permission to put a set of files in place.
 
     Attributes:
         stem: Path of the files without their suffixes.
-        files: Their names.
+        files: Names of the files.
         earlier: Our files of earlier runs that this set does not replace.
     """
 
@@ -47,7 +47,7 @@ class Claim:
     earlier: tuple[str, ...]
 
     def placement(self) -> Placement:
-        """The set, to be filled and placed: the list is there before the first of its files."""
+        """Placement to fill and place; it writes the list of files before the first of them."""
         return Placement(
             record=sidecar_path(self.stem),
             notice=pending_path(self.stem),
@@ -55,7 +55,7 @@ class Claim:
         )
 
     def begin(self) -> None:
-        """Say which files are ours, before the first of them is in place.
+        """Save the list of our files before the first of them is in place.
 
         Raises:
             OutputError: If the system refuses.
@@ -69,13 +69,13 @@ class Claim:
 
 
 def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
-    """See whether a set of files may be written; changes nothing yet.
+    """Check whether a set of files may be written, without changing anything.
 
     Args:
         stem: Path of the files without their suffixes.
-        files: Their names; the JSON comes of itself.
-        overwrite: Whether files of a complete earlier run may be replaced. What a run that was
-            killed left behind may always.
+        files: Names of the files, without the JSON file.
+        overwrite: Whether files of a complete earlier run may be replaced. Files left by a killed
+            run always may.
 
     Raises:
         OutputError: If a file is in the way.
@@ -107,12 +107,12 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
 
 
 def pending_path(stem: Path) -> Path:
-    """The list of files that a run is about to write."""
+    """Path of the list of files that a run is about to write."""
     return stem.with_name(f".{sidecar_path(stem).name}.pending")
 
 
 def _finished(stem: Path) -> set[str]:
-    """What a complete run wrote, with the JSON itself."""
+    """Names of the files that a complete run wrote, with the JSON file itself."""
     path = sidecar_path(stem)
     try:
         sidecar = read_sidecar(path)
@@ -122,7 +122,7 @@ def _finished(stem: Path) -> set[str]:
 
 
 def _left_behind(stem: Path) -> set[str]:
-    """What a run that did not end was about to write."""
+    """Names of the files that an unfinished run was about to write."""
     try:
         text = read_text(pending_path(stem))
         return set(from_json(_Pending, text).files)

@@ -1,14 +1,14 @@
-"""The colours of maps, the same in files, pages, reports and training pictures.
+"""Colour maps for each quantity, shared by files, pages, reports and training pictures.
 
-Depth is bright where it is near, everywhere; errors and angles have maps of their own, so that
-nobody takes one for the other.
+Near depth is bright everywhere. Errors and angles have colour maps of their own, so that they are
+not taken for depth.
 """
 
 DEPTH_COLOURS = "viridis"
-"""Depth; yellow is near, violet is far."""
+"""Colour map of depth; yellow is near, violet is far."""
 SIGNED_COLOURS = "spectral"
-"""Errors that have a sign; the middle is none."""
+"""Colour map of signed errors; the middle is zero."""
 ANGLE_COLOURS = "magma"
-"""Angles between normals; black is none."""
+"""Colour map of angles between normals; black is zero."""
 LEAST_SPAN = 1.5
-"""Farthest over nearest depth of a colour range at least: a flat wall is not a landscape."""
+"""Least ratio of farthest to nearest depth in a colour range, so that a flat wall looks flat."""

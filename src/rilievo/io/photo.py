@@ -1,4 +1,4 @@
-"""Photographs in: files, addresses, bytes, arrays and Pillow images, all to one ``Photo``."""
+"""Read photographs from paths, URLs, bytes, arrays and Pillow images into a ``Photo``."""
 
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -19,21 +19,21 @@ from rilievo.types import Photo
 
 @runtime_checkable
 class Readable(Protocol):
-    """An open file, or whatever else gives bytes when it is read."""
+    """An open file, or another object that returns bytes when read."""
 
     def read(self) -> Any:
-        """The rest of it."""
+        """Read the rest of the content."""
 
 
 @runtime_checkable
 class Tensor(Protocol):
-    """A tensor of torch, which is not imported to know one."""
+    """A tensor of torch, recognised without importing torch."""
 
     def detach(self) -> Any:
-        """The same numbers without their gradient."""
+        """The same values without their gradient."""
 
     def cpu(self) -> Any:
-        """The same numbers in the main memory."""
+        """The same values in main memory."""
 
 
 PhotoSource = (
@@ -44,29 +44,31 @@ PhotoSource = (
 def read_photo(
     source: PhotoSource, *, max_pixels: int = MAX_PIXELS, own_depth: bool = True
 ) -> Photo:
-    """Read one photograph, upright and in sRGB, with the camera that its EXIF block tells.
+    """Read one photograph, upright and in sRGB, with the camera from its EXIF block.
 
-    Files are told by their content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
-    extra ``formats``; of several images in a file the first is read. What becomes of alpha, 16
-    bits, floats and colour profiles stands at ``rilievo.io.pixels.upright_pixels``.
+    Formats are recognised by content: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, PNM, and HEIC with the
+    extra ``formats``. Of several images in a file the first is read. The handling of alpha, 16
+    bits, floats and colour profiles is described at ``rilievo.io.pixels.upright_pixels``.
 
     Args:
-        source: A path; an address that begins with http:// or https://; the bytes of a file, or
-            a file opened in binary mode; a Pillow image; an array, RGB (h, w, 3), RGBA (h, w, 4)
-            or grey (h, w), of uint8 or of floats in 0 to 1; or a tensor of torch of such numbers,
-            channels first or last. OpenCV reads BGR, which an array does not show: turn it with
+        source: A path; a URL that begins with http:// or https://; the bytes of a file, or a file
+            opened in binary mode; a Pillow image; an array, RGB (h, w, 3), RGBA (h, w, 4) or grey
+            (h, w), of uint8 or of floats in 0 to 1; or a tensor of torch with such values, channels
+            first or last. Arrays from OpenCV are BGR, which cannot be detected: convert them with
             ``image[..., ::-1]``.
-        max_pixels: Larger images are refused by their header, before they are decoded.
-        own_depth: Read the depth map that the file holds, if any. Without, none of the further
-            pictures in a file is decoded.
+        max_pixels: Largest number of pixels; larger images are refused by their header, before they
+            are decoded.
+        own_depth: Whether to read the depth map that the file holds, if any. If False, no further
+            pictures of the file are decoded.
 
     Returns:
-        Its ``camera`` is None where the file does not tell it. An RGB array is not copied.
+        The photograph. Its ``camera`` is None where the file does not name one. RGB arrays are not
+        copied.
 
     Raises:
         MissingFileError: If the path does not exist.
         InputTypeError: If ``source`` is of another type.
-        InputError: If it is not a photograph that we read, is broken, or is smaller than 32
+        InputError: If it is not a photograph in a known format, is broken, or is smaller than 32
             pixels on a side. The message is one line and begins with the path.
     """
     if isinstance(source, np.ndarray):
@@ -84,14 +86,14 @@ def read_photo(
     if isinstance(source, Readable):
         return _from_open(source, max_pixels, own_depth)
     raise InputTypeError(
-        f"{type(source).__name__}: is no image; a path, an address, bytes, an open file, a numpy "
-        "array, a tensor or a Pillow image is"
+        f"{type(source).__name__}: is not an image; expected a path, an address, "
+        "bytes, an open file, a numpy array, a tensor or a Pillow image"
     )
 
 
 def _from_bytes(content: bytes, name: str, max_pixels: int, own_depth: bool) -> Photo:
     if not content:
-        raise InputError(f"{name}: holds nothing (0 bytes); a whole file is expected")
+        raise InputError(f"{name}: is empty (0 bytes); a whole file is expected")
     return _from_file(BytesIO(content), name, len(content), max_pixels, own_depth)
 
 
@@ -112,7 +114,7 @@ def _from_open(file: Readable, max_pixels: int, own_depth: bool) -> Photo:
 
 
 def _array_of(tensor: Tensor) -> np.ndarray:
-    """Numbers of a tensor, one image, channels last."""
+    """Values of a tensor of one image, channels last."""
     values = tensor.detach().cpu()
     if values.is_floating_point():
         values = values.float()  # numpy has no bfloat16

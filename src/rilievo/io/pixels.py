@@ -1,7 +1,7 @@
-"""Pillow images of any mode to upright sRGB pixels.
+"""Convert Pillow images of any mode to upright sRGB pixels.
 
-The image is worked on in strips, so that besides the decoded image and the result nothing of the
-image's size is held in memory.
+Images are converted in strips: besides the decoded image and the result, nothing of the image's
+size is held in memory.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from rilievo.io.low_bits import refuse_low_bits_of_grey
 from rilievo.io.profile import converter_to_srgb
 
 STRIP_PIXELS = 2_000_000
-"""What is converted at a time."""
+"""Number of pixels converted at a time."""
 
 _GREY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _FULL_16 = 65535
@@ -26,21 +26,21 @@ _WHITE = (255, 255, 255)
 def upright_pixels(
     image: Image.Image, *, orientation: int, name: str
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels of a loaded image as RGB in sRGB.
+    """Convert a loaded image to RGB pixels in sRGB.
 
-    Alpha is laid over white, on which cut-outs are shown. Grey of 16 bits (and the modes of 32,
-    which hold such images) is divided by 257, so that the full range stays the full range; colour
-    of 16 bits comes from Pillow as its upper 8. Floats are read as 0 to 1. Embedded profiles are
-    applied; CMYK without one is converted by Pillow's plain formula.
+    Alpha is composited over white. Grey of 16 bits (and modes of 32 bits with 16-bit values) is
+    divided by 257, so that the full range is kept; of colour with 16 bits Pillow delivers the upper
+    8. Floats are read as 0 to 1. Embedded profiles are applied; CMYK without a profile is converted
+    by Pillow's simple formula.
 
     Args:
-        image: Loaded, in any mode of Pillow.
-        orientation: The EXIF tag 0x0112, 1 to 8.
-        name: What messages call the image.
+        image: Loaded image, in any mode of Pillow.
+        orientation: EXIF orientation (tag 0x0112), 1 to 8.
+        name: Name of the image in messages.
 
     Raises:
-        InputError: If numbers are outside of these ranges, those of 16 bits all stay below 4096,
-            or the mode is none that we know.
+        InputError: If values are outside these ranges, 16-bit values all stay below 4096, or the
+            mode is not known.
     """
     width, height = image.size
     size = (width, height) if orientation >= 5 else (height, width)
@@ -60,7 +60,7 @@ def upright_pixels(
 
 
 def over_white(image: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
-    """RGBA pixels laid over white, rounded."""
+    """Composite RGBA pixels over white, with rounding."""
     pixels = np.empty((*image.shape[:2], 3), np.uint8)
     rows = max(1, STRIP_PIXELS // image.shape[1])
     for top in range(0, image.shape[0], rows):
@@ -72,7 +72,7 @@ def over_white(image: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
 def as_stored(
     upright: Shaped[np.ndarray, "h w *c"], orientation: int
 ) -> Shaped[np.ndarray, "stored_h stored_w *c"]:
-    """A view of upright pixels whose rows and columns lie as those of the stored image."""
+    """View of upright pixels with the rows and columns of the stored image."""
     match orientation:
         case 2:
             return upright[:, ::-1]
@@ -92,7 +92,7 @@ def as_stored(
 
 
 def _converter(image: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
-    """What turns strips of an image into mode RGB, in sRGB."""
+    """Function that converts strips of an image to mode RGB in sRGB."""
     mode, to_base = _to_base(image, name)
     in_srgb = converter_to_srgb(mode, image.info.get("icc_profile"))
     if in_srgb is not None:
@@ -107,7 +107,7 @@ def _rgb(strip: Image.Image) -> Image.Image:
 
 
 def _to_base(image: Image.Image, name: str) -> tuple[str, Callable[[Image.Image], Image.Image]]:
-    """The mode, of those that a profile can speak of, that strips come to, and what brings them."""
+    """Base mode that colour profiles apply to, and the function that converts strips to it."""
     transparent = "transparency" in image.info
     match image.mode:
         case "RGBA" | "RGBa" | "PA":
@@ -142,7 +142,7 @@ def _flat(strip: Image.Image) -> Image.Image:
 
 def _grey(strip: Image.Image, top: int, name: str) -> Image.Image:
     values = np.asarray(strip, np.float32)
-    # NaN fails every comparison, so it is found too.
+    # NaN fails every comparison, so it is found as well.
     wrong = values[~((values >= 0) & (values <= top))]
     if wrong.size:
         raise InputError(

@@ -1,9 +1,9 @@
-"""Sets of files that get their names together, one record last.
+"""Sets of files that are renamed into place together, with their record last.
 
-The record (the JSON beside results) tells that a set is whole. So it gets its name when all other
-files have theirs and are on the disk, and a power cut at any moment leaves either a record with
-whole files or no record. Sets that are placed at once share their syncs: of 32 photographs they
-cost little more than of one.
+The record (the JSON file beside results) states that a set is complete. It is renamed after all
+other files are in place and synced, so a power cut at any moment leaves either a record with
+complete files or no record. Sets placed together share their syncs: for 32 photographs these cost
+little more than for one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,14 +37,14 @@ class _Part:
 
 @dataclass(slots=True, kw_only=True)
 class Placement:
-    """Part files on their way to their names.
+    """Part files that are to be renamed together.
 
     Attributes:
-        record: Tells that the set is whole.
-        notice: Stands in the folder from before the first file gets its name until the record
-            has its own; its text says which files are coming.
-        notice_text: Of the notice.
-        latest: The file that was begun last.
+        record: Path of the record, which states that the set is complete.
+        notice: Path of the notice, which exists from before the first rename until the record is in
+            place; its text lists the files to come.
+        notice_text: Text of the notice.
+        latest: The file begun last; errors name it.
     """
 
     record: Path
@@ -56,11 +56,11 @@ class Placement:
 
     @property
     def folder(self) -> Path:
-        """Where the record lies."""
+        """Folder of the record."""
         return self.record.parent
 
     def record_part(self) -> Path:
-        """A new part file of the record.
+        """Create a part file for the record.
 
         Raises:
             OSError: If the system refuses.
@@ -70,7 +70,7 @@ class Placement:
         return self._record.part
 
     def part(self, path: Path) -> Path:
-        """A new part file of a file of the set.
+        """Create a part file for a file of the set.
 
         Raises:
             OSError: If the system refuses.
@@ -80,7 +80,7 @@ class Placement:
         return self._parts[-1].part
 
     def part_folder(self, path: Path) -> Path:
-        """A new part folder of a folder of the set.
+        """Create a part folder for a folder of the set.
 
         Raises:
             OSError: If the system refuses.
@@ -91,7 +91,7 @@ class Placement:
         return self._parts[-1].part
 
     def discard(self) -> None:
-        """Remove all parts; what stood at their names before is as it was."""
+        """Remove all parts; existing files are unchanged."""
         for each in (*self._parts, *([self._record] if self._record else [])):
             discard(each.part)
 
@@ -100,14 +100,14 @@ class Placement:
         return self._parts
 
     def commit(self) -> _Part:
-        """The part of the record."""
+        """Part of the record."""
         assert self._record is not None, "a set without a record is not placed"
         return self._record
 
 
 @contextmanager
 def filling(placement: Placement) -> Iterator[Placement]:
-    """Fill a set's parts, to be placed later; discard them unless the block ends well.
+    """Fill the parts of a set, to be placed later; discard them if the block raises.
 
     Raises:
         OutputError: If the system refuses.
@@ -122,14 +122,14 @@ def filling(placement: Placement) -> Iterator[Placement]:
 
 
 def place_one(placement: Placement, *, durable: bool = True) -> None:
-    """Give the parts of a set their names.
+    """Rename the parts of a set into place.
 
     Args:
         placement: The set.
-        durable: See ``place``.
+        durable: Whether the set survives a power cut, as for ``place``.
 
     Raises:
-        OutputError: If the system refuses; the set's parts are gone then.
+        OutputError: If the system refuses; the set's parts have been removed then.
     """
     [error] = place([placement], durable=durable)
     if error is not None:
@@ -137,21 +137,21 @@ def place_one(placement: Placement, *, durable: bool = True) -> None:
 
 
 def place(placements: Sequence[Placement], *, durable: bool = True) -> list[OutputError | None]:
-    """Give the parts of some sets their names, data first and records last, in shared syncs.
+    """Rename the parts of several sets into place, data first and records last, with shared syncs.
 
     Args:
         placements: The sets.
-        durable: Whether they outlast a power cut; False for temporary files, which need no syncs.
+        durable: Whether they survive a power cut; False for temporary files, which need no syncs.
 
     Returns:
-        Why a set could not be placed, for each; None where it stands whole.
+        Error of each set that could not be placed; None for those that are complete.
     """
     sets = [_Set(each) for each in placements]
     try:
         _in_step(sets, _Set.announce)
         if durable:
             _sync_files(sets)
-        # What each step did is on the disk before the next begins.
+        # The result of each step is on the disk before the next begins.
         for step in (_Set.place_notice, _Set.place_data, _Set.place_record):
             _in_step(sets, step)
             if durable:
@@ -163,7 +163,7 @@ def place(placements: Sequence[Placement], *, durable: bool = True) -> list[Outp
 
 
 class _Set:
-    """One placement on its way."""
+    """One placement in progress."""
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
@@ -172,41 +172,41 @@ class _Set:
         self._is_placed = False
 
     def announce(self) -> None:
-        """Write the notice, still as a part."""
+        """Write the notice as a part file."""
         notice = self.placement.notice
         self._notice = _Part(new_part(notice), notice)
         self._notice.part.write_text(self.placement.notice_text, encoding="utf-8")
 
     def parts(self) -> list[_Part]:
-        """All that has to be on the disk before the first name is given."""
+        """All parts that have to be synced before the first rename."""
         assert self._notice is not None, "announced"
         return [self._notice, *self.placement.data(), self.placement.commit()]
 
     def place_notice(self) -> None:
-        """Say which files are coming."""
+        """Rename the notice into place."""
         assert self._notice is not None, "announced"
         self._notice.place()
 
     def place_data(self) -> None:
-        """Give all files but the record their names."""
-        # A record of older files must not stand beside newer ones.
+        """Rename all files but the record."""
+        # A record of older files must not remain beside newer ones.
         remove(self.placement.record)
         for each in reversed(self.placement.data()):
             each.place()
 
     def place_record(self) -> None:
-        """Tell that the set is whole."""
+        """Rename the record, which states that the set is complete."""
         self.placement.commit().place()
         self._is_placed = True
 
     def fail(self, path: Path, error: OSError | OutputError) -> None:
-        """Leave the set as it is from here on."""
+        """Stop working on this set after an error."""
         self.error = error if isinstance(error, OutputError) else unwritable(path, error)
 
     def end(self) -> None:
-        """Remove what is not needed any more; a notice stays where files may have been placed."""
+        """Remove what is no longer needed; the notice stays where files may have been placed."""
         if self.error is None and self._is_placed:
-            # Beside a record it says nothing any more, and the next run removes it.
+            # The notice is redundant beside a record, and the next run removes it.
             discard(self.placement.notice)
             return
         self.placement.discard()

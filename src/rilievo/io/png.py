@@ -1,7 +1,7 @@
-"""PNG files of arrays, written a few times faster than a general encoder does.
+"""Write arrays as PNG files, a few times faster than a general encoder.
 
 Maps of depth, normals and colour are smooth, so one filter (the difference to the row above) and
-the fastest deflate come within a few per cent of the size of a search over all filters. PNG
+the fastest deflate give files within a few per cent of the size from a search over all filters. PNG
 (Portable Network Graphics) Specification, third edition, W3C 2025.
 """
 
@@ -25,12 +25,12 @@ def write_png(
     pixels: UInt8[np.ndarray, "h w *c"] | UInt16[np.ndarray, "h w"],
     text: Mapping[str, str],
 ) -> None:
-    """Write a grey (h, w) or RGB (h, w, 3) picture of 8 bits, or a grey one of 16.
+    """Write an 8-bit grey (h, w) or RGB (h, w, 3) picture, or a 16-bit grey one.
 
     Args:
-        path: Where to; the suffix does not matter.
-        pixels: Grey or RGB.
-        text: Keywords (Latin-1, 1 to 79 characters) and what they say, in UTF-8, before the
+        path: Path of the file; the suffix does not matter.
+        pixels: Grey or RGB pixels.
+        text: Keywords (Latin-1, 1 to 79 characters) and their texts, stored in UTF-8 before the
             pixels.
 
     Raises:
@@ -50,8 +50,8 @@ def write_png(
 
 
 def _write_pixels(file: BinaryIO, pixels: np.ndarray) -> None:
-    # Runs alone (no search for matches) suit 8-bit pictures better; of 16 bits, every second
-    # byte is noise to them.
+    # Run lengths alone (no search for matches) suit 8-bit pictures better; in 16-bit pictures every
+    # second byte is noise to them.
     strategy = zlib.Z_RLE if pixels.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
     deflate = zlib.compressobj(1, zlib.DEFLATED, 15, 9, strategy)
     above = np.zeros(pixels[0].nbytes, np.uint8)

@@ -1,4 +1,4 @@
-"""Predictions from the files that ``save`` wrote."""
+"""Read predictions from the files that ``save`` wrote."""
 
 import lzma
 import os
@@ -22,8 +22,8 @@ from rilievo.io.sidecar import SUFFIX, camera_of, parse_sidecar, read_sidecar, s
 from rilievo.io.stored import Stored
 from rilievo.types import DepthMap, Prediction
 
-# What zip, numpy (which tokenizes headers), Pillow (which warns of some damage; whoever makes
-# warnings errors gets them here) and OpenEXR raise for files that are not what their name says.
+# Errors that zip, numpy (which tokenises headers), Pillow and OpenEXR raise for damaged files.
+# Pillow warns of some damage; users who turn warnings into errors get them here.
 BROKEN_FILE = (
     OSError,
     ValueError,
@@ -44,12 +44,12 @@ BROKEN_FILE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """A set of files.
+    """Files of one prediction.
 
     Attributes:
-        folder: Where they are.
-        sidecar: What they are.
-        named: The one that the user named; None if he named the set.
+        folder: Folder of the files.
+        sidecar: Description of the files.
+        named: Name of the file that the user asked for; None for the whole set.
     """
 
     folder: Path
@@ -64,23 +64,23 @@ class _Video:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _VideoHead:
-    """What the JSON of a video has beside that of a photograph."""
+    """The field by which the JSON of a video differs from that of a photograph."""
 
     video: _Video
 
 
 def read_prediction(path: str | Path) -> Prediction:
-    """Read a prediction back, with all but its photograph.
+    """Read a prediction, without its photograph.
 
-    What several files hold is read from the one that is named, or else the most exact one. A file
-    that says inside what it is (npz, 16-bit PNG, TIFF, EXR) needs no JSON beside it.
+    A part that several files hold is read from the file that was named, or else from the most exact
+    one. Files with embedded JSON (npz, 16-bit PNG, TIFF, EXR) need no JSON file beside them.
 
     Args:
-        path: The stem given to ``save``, the JSON, or any of the files.
+        path: The stem given to ``save``, the JSON file, or any of the files.
 
     Raises:
-        InputError: If a file is broken, rilievo did not write it, none holds numbers, or they are
-            the results of a video.
+        InputError: If a file is broken, was not written by rilievo, or belongs to a video, or if no
+            file holds values.
         MissingExtraError: If a package is needed that is not installed.
     """
     path = Path(path)
@@ -88,7 +88,7 @@ def read_prediction(path: str | Path) -> Prediction:
     sidecar, stored = found.sidecar, _read_files(found)
     if stored.values is None and stored.normals is None:
         raise InputError(
-            f"{printable(path)}: no file of this prediction holds depth or normals as numbers "
+            f"{printable(path)}: no file of this prediction contains depth or normals as arrays "
             f"(there should be {', '.join(facts.file for facts in sidecar.files)}): "
             "save npz or png16 too"
         )
@@ -126,15 +126,15 @@ def _find(path: Path) -> _Found:
             if output.embedded:
                 return _find_alone(path, output.embedded)
     _refuse_part_of_video(path)
-    raise InputError(f"{printable(path)}: no JSON of rilievo beside this file lists it")
+    raise InputError(f"{printable(path)}: no JSON file of rilievo lists it")
 
 
 def _of_photo(json: Path, named: Path) -> Sidecar:
-    """The sidecar of a photograph's results; those of a video are refused."""
+    """Read the sidecar of a photograph's results; refuse that of a video."""
     sidecar = read_sidecar(json)
     if _is_of_video(json):
         raise InputError(
-            f"{printable(named)}: belongs to the results of a video, which are no single "
+            f"{printable(named)}: belongs to the results of a video, which are not a single "
             "prediction: docs/videos.md ('Numbers of a video') shows how to read them"
         )
     return sidecar
@@ -163,7 +163,7 @@ def _lists(json: Path, file: str) -> bool:
 
 
 def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _Found:
-    """A file by what it says of itself."""
+    """Find a file by its embedded JSON."""
     try:
         text = load(embedded)(path)
     except RilievoError:
@@ -173,13 +173,13 @@ def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _Found:
             f"{printable(path)}: not a file of rilievo, or broken ({_line(error)})"
         ) from error
     sidecar = parse_sidecar(text, printable(path))
-    # It may have another name by now.
+    # The file may have been renamed.
     files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
     return _Found(folder=path.parent, sidecar=replace(sidecar, files=files))
 
 
 def _read_files(found: _Found) -> Stored:
-    """Every part from the best file that has it; files that were taken away are passed over."""
+    """Read every part from the most exact file that has it; missing files are skipped."""
     order = list(OUTPUTS)
     readable = [
         facts
@@ -196,7 +196,8 @@ def _read_files(found: _Found) -> Stored:
     have = Stored()
     for facts in readable:
         path = found.folder / facts.file
-        # Unlike Path.exists, this takes for absent what the system refuses, such as a long name.
+        # Unlike Path.exists, this takes a name that the system refuses, such as a long one, as
+        # missing.
         if os.path.exists(path) and any(have.lacks(part) for part in OUTPUTS[facts.output].gives):
             stored = _read_file(path, facts)
             _check(path, stored, found.sidecar.source)
@@ -217,7 +218,7 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
 
 
 def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
-    """Refuse arrays that are not of the photograph's size, or not of our types."""
+    """Refuse arrays of another size than the photograph, or of another type."""
     size = (source.height, source.width)
     for name, array, shape, kind in (
         ("depth", stored.values, size, np.float32),

@@ -1,4 +1,4 @@
-"""The JSON beside the results of one photograph: what their numbers are and what made them."""
+"""The JSON file beside the results of one photograph: meaning and origin of their values."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class _Head:
 
 
 def sidecar_path(stem: Path) -> Path:
-    """The JSON of the results whose path without suffix is ``stem``."""
+    """Path of the JSON file for results whose path without suffix is ``stem``."""
     return stem.with_name(stem.name + SUFFIX)
 
 
@@ -40,7 +40,7 @@ def describe(
     *,
     run: Mapping[str, Setting] | None = None,
 ) -> Sidecar:
-    """The sidecar of a prediction, before any file is written."""
+    """Make the sidecar of a prediction, before any file is written."""
     height, width = prediction.shape
     photo, camera, made_by = prediction.photo, prediction.camera, prediction.made_by
     return Sidecar(
@@ -57,7 +57,7 @@ def describe(
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write the JSON; give a part file (``replacing``) to have it whole or not at all.
+    """Write the JSON; use a part file (``replacing``) to make the write atomic.
 
     Raises:
         OSError: If the system refuses.
@@ -66,19 +66,19 @@ def write_sidecar(path: Path, sidecar: Sidecar) -> None:
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Read the JSON that stands beside results.
+    """Read the JSON file beside results.
 
     Raises:
-        InputError: If it cannot be read or rilievo did not write it.
+        InputError: If it cannot be read, or was not written by rilievo.
     """
     return parse_sidecar(read_text(path), printable(path))
 
 
 def parse_sidecar(text: str, name: str) -> Sidecar:
-    """A sidecar from its JSON; ``name`` is what an error calls it.
+    """Parse a sidecar; errors call it ``name``.
 
     Raises:
-        InputError: If rilievo did not write it.
+        InputError: If it was not written by rilievo.
     """
     try:
         found = from_json(_Head, text).format
@@ -97,10 +97,10 @@ def parse_sidecar(text: str, name: str) -> Sidecar:
 
 
 def camera_of(facts: CameraFacts) -> Camera:
-    """The camera that the facts describe.
+    """Make the camera that the facts describe.
 
     Raises:
-        InputError: If they describe none.
+        InputError: If they do not describe a valid camera.
     """
     return Camera(K=np.array(facts.K, np.float64), source=facts.source)
 
@@ -129,6 +129,6 @@ def _camera_facts(camera: Camera, width: int, height: int) -> CameraFacts:
 
 
 def _angle(focal: float, centre: float, length: int) -> float:
-    """Between the rays through the two outer edges; pixels reach half a pixel past centres."""
+    """Angle between the rays through the two outer edges, half a pixel beyond the outer centres."""
     before, after = centre + 0.5, length - 0.5 - centre
     return math.degrees(math.atan(before / focal) + math.atan(after / focal))

@@ -1,4 +1,4 @@
-"""What a file is, told by how it begins: the name of a file says nothing that we trust."""
+"""Recognise files by their first bytes; file names are not trusted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoFormat:
-    """A kind of file that we read, and the Pillow class that decodes it.
+    """An image format that can be read, and the Pillow class that decodes it.
 
     Attributes:
-        name: As messages call it.
-        module: Where the decoder is, imported at its first use.
-        decoder: A subclass of ``PIL.ImageFile.ImageFile``.
-        extra: What must be installed for it besides the core.
+        name: Name in messages.
+        module: Module of the decoder, imported at first use.
+        decoder: Name of a subclass of ``PIL.ImageFile.ImageFile``.
+        extra: Extra of rilievo that the decoder needs; None for the core.
         whole: Whether the decoder reads the whole file into memory.
     """
 
@@ -25,11 +25,11 @@ class PhotoFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignFormat:
-    """A kind of file that we know and do not read.
+    """A format that is recognised but not read.
 
     Attributes:
-        name: As messages call it, with its article.
-        advice: What the user can do.
+        name: Name in messages, with its article.
+        advice: Advice for the user.
     """
 
     name: str
@@ -49,22 +49,24 @@ HEIC = PhotoFormat(name="HEIC", module="pillow_heif", decoder="HeifImageFile", e
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"}) | frozenset(
     {".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif", ".ppm", ".pgm"}
 )
-"""Names that a walk through folders takes for photographs; a file named by itself may have any."""
+"""Suffixes of photographs in a folder walk; a file given by name may have any suffix."""
 
 RAW_SUFFIXES = (
     frozenset({".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"})
     | frozenset({".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl"})
     | frozenset({".sr2", ".srf", ".srw", ".x3f"})
 )
-"""Sensor data of cameras. Many of them are TIFF files, whose first image is a thumbnail."""
+"""Suffixes of raw camera files. Many are TIFF files whose first image is a thumbnail."""
 
 RAW = ForeignFormat(
     name="a raw photograph", advice="develop it to JPEG, PNG or TIFF first, as cameras also do"
 )
-_VIDEO = ForeignFormat(name="a video", advice="take a frame of it, or hand it to rilievo predict")
+_VIDEO = ForeignFormat(
+    name="a video", advice="take a frame of it, or pass the video to rilievo predict"
+)
 _TEXT = ForeignFormat(name="text", advice="look inside: a failed download often leaves such a file")
 
-# Only these decoders are ever tried: Pillow has others that run programs (EPS) or that few test.
+# No other decoders are tried: Pillow has some that run programs (EPS) or are little tested.
 _SIGNATURES: Mapping[bytes, PhotoFormat] = {
     b"\xff\xd8\xff": JPEG,
     b"\x89PNG\r\n\x1a\n": PNG,
@@ -79,7 +81,7 @@ _SIGNATURES: Mapping[bytes, PhotoFormat] = {
     b"P5": PNM,
     b"P6": PNM,
 }
-# Asked first: raw files of several makers begin as TIFF files do.
+# Checked first, because the raw files of several makers begin like TIFF files.
 _FOREIGN: Mapping[bytes, ForeignFormat] = {
     b"II*\0\x10\0\0\0CR": RAW,
     b"IIRO": RAW,
@@ -110,7 +112,7 @@ _FOREIGN: Mapping[bytes, ForeignFormat] = {
     b"PK\x03\x04": ForeignFormat(name="a zip archive", advice="unpack it first"),
     b"\x1f\x8b": ForeignFormat(name="a gzip archive", advice="unpack it first"),
     b"\x93NUMPY": ForeignFormat(
-        name="a numpy array", advice="load it and hand the array to rilievo.predict"
+        name="a numpy array", advice="load it and pass the array to rilievo.predict"
     ),
     b"version https://git-lfs": ForeignFormat(name="a Git LFS pointer", advice="run git lfs pull"),
 }
@@ -133,11 +135,11 @@ _MARKUP: Mapping[bytes, ForeignFormat] = {
 }
 
 HEAD_BYTES = 512
-"""How much of a file ``identify`` wants to see."""
+"""Number of first bytes that ``identify`` needs."""
 
 
 def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
-    """What a file is that begins with ``head``; None if nothing we know begins so."""
+    """Format of a file that begins with ``head``; None if it is not recognised."""
     for table in (_FOREIGN, _SIGNATURES):
         for signature, found in table.items():
             if head.startswith(signature):
@@ -154,7 +156,7 @@ def identify(head: bytes) -> PhotoFormat | ForeignFormat | None:
 
 
 def _identify_brand(head: bytes) -> PhotoFormat | ForeignFormat:
-    """Tell the members of the MP4 family apart by their brands: the major one, then the others."""
+    """Tell formats of the MP4 family apart by their brands: the major one, then the others."""
     end = int.from_bytes(head[:4], "big")
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4))]
     for brand in brands:

@@ -1,4 +1,4 @@
-"""Copying the sound of one video into another, packet by packet, without coding it anew."""
+"""Copy the sound of one video into another, packet by packet, without re-encoding."""
 
 import io
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from rilievo.io.container import opened
 from rilievo.io.limits import printable
 from rilievo.io.pyav import FFmpegError, OutputContainer, Packet, Stream, av
 
-# What players expect in MP4. FFmpeg would write others too, which few programs then play.
+# Codecs that players expect in MP4. FFmpeg would write others, which few programs play.
 _IN_MP4 = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"})
 
 
 def sound_suffix(path: Path) -> str | None:
-    """The suffix of a file that can hold this video's sound: .mp4 or .mkv; None if neither can.
+    """Suffix of a file that can hold this video's sound: .mp4 or .mkv; None if neither can.
 
     Raises:
         InputError: If the video cannot be opened.
@@ -28,18 +28,18 @@ def sound_suffix(path: Path) -> str | None:
 
 
 class Sound:
-    """The first sound track of a video, on its way into another file.
+    """The first sound track of a video, copied into another file as that is written.
 
     Attributes:
-        fault: What was broken, one line; None if nothing.
+        fault: Damage found, in one line; None if there was none.
     """
 
     def __init__(self, path: Path, target: OutputContainer, *, origin: Fraction) -> None:
-        """Add the track to ``target``, before anything is written there.
+        """Add the track to ``target``, before anything is written to it.
 
         Args:
-            path: The video; ``sound_suffix`` says that ``target`` can hold its sound.
-            target: The file that is being written.
+            path: The video; ``target`` has to be able to hold its sound (see ``sound_suffix``).
+            target: The file being written.
             origin: Time [s] in the video that becomes zero.
         """
         self.fault: str | None = None
@@ -48,13 +48,13 @@ class Sound:
         self._waiting = next(self._packets, None)
 
     def copy_until(self, time: Fraction | None) -> None:
-        """Copy what is heard before ``time`` [s]; everything that is left if None."""
+        """Copy the sound before ``time`` [s], or all that is left if None."""
         while self._waiting is not None and (time is None or _time(self._waiting) < time):
             self._target.mux(self._waiting)
             self._waiting = next(self._packets, None)
 
     def _read(self, path: Path, origin: Fraction) -> Iterator[Packet]:
-        """Packets in rising order, with times from ``origin``, meant for the target."""
+        """Yield packets in ascending order, with times relative to ``origin``, for the target."""
         with opened(path) as source:
             track = source.streams.audio[0]
             copy: Stream = self._target.add_stream_from_template(track)

@@ -1,8 +1,8 @@
-"""A photograph and its depth as the pair of pictures that two eyes see.
+"""Stereo pairs from a photograph and its depth.
 
 Each pixel shifts by a share of the picture's width that is linear in inverse depth, as between two
-parallel cameras. What comes to light behind a near thing was never photographed: it is filled with
-the background beside it, mirrored, and never with the near thing.
+parallel cameras. Background uncovered behind a near object was never photographed: it is filled
+with the background beside it, mirrored, and never with the near object.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from rilievo.types import DepthMap
 LAYOUTS = ("side-by-side", "top-bottom", "anaglyph")
 
 _STEP = 1.5
-"""Difference of parallax [px] between neighbours from which there is an edge between them."""
+"""Difference in parallax [px] between neighbours above which there is an edge between them."""
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Field = Float32[np.ndarray, "h w"]
@@ -26,19 +26,20 @@ Field = Float32[np.ndarray, "h w"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StereoOptions:
-    """How the pair is made.
+    """Layout and amount of depth of a stereo pair.
 
     Raises:
         OptionError: If a number is out of range.
     """
 
     layout: str = "side-by-side"
-    """One of ``LAYOUTS``; the left eye's picture is left, above, or red."""
+    """One of ``LAYOUTS``; the left eye's picture is left, on top, or red."""
     strength: float = 0.03
-    """Shift between the two eyes from the farthest to the nearest, as a share of the width."""
+    """Difference in shift between the farthest and the nearest point, as a share of the width."""
     convergence: float = 0.5
-    """What lies in the plane of the screen: 0 the farthest, so that all stands before it; 1 the
-    nearest."""
+    """Depth that lies in the screen plane: 0 for the farthest, so that everything stands out; 1 for
+    the nearest.
+    """
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -50,10 +51,10 @@ class StereoOptions:
 
 
 def parse_stereo(text: str) -> StereoOptions:
-    """The options of ``--stereo``: a layout, ``strength=SHARE`` and ``convergence=SHARE``.
+    """Parse ``--stereo``: a layout, ``strength=SHARE`` and ``convergence=SHARE``.
 
     Raises:
-        OptionError: If a part is unknown or no number.
+        OptionError: If a part is unknown or not a number.
     """
     usual = StereoOptions()
     layout = usual.layout
@@ -77,13 +78,13 @@ def parse_stereo(text: str) -> StereoOptions:
 def stereo_picture(
     pixels: Picture, depth: DepthMap, options: StereoOptions, limits: ColourRange | None = None
 ) -> Picture:
-    """Both eyes' pictures in one.
+    """Draw both eyes' pictures in one.
 
     Args:
         pixels: The photograph.
-        depth: Of any kind, of the same size; where it is not valid it counts as farthest.
+        depth: Depth map of any kind, of the photograph's size; invalid pixels count as farthest.
         options: Layout and amount.
-        limits: Inverse depths of the farthest and the nearest; of the map itself when None.
+        limits: Inverse depth of the farthest and the nearest point; None takes those of the map.
     """
     parallax = _parallax(depth, options, limits or colour_range(depth))
     left, right = (seen_by(pixels, parallax, side) for side in (0.5, -0.5))
@@ -93,7 +94,7 @@ def stereo_picture(
 
 
 def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, int]:
-    """(height, width) of the picture for a photograph of this shape."""
+    """Size (height, width) of the stereo picture for a photograph of this shape."""
     height, width = shape
     return {
         "side-by-side": (height, 2 * width),
@@ -103,7 +104,7 @@ def stereo_size(shape: tuple[int, int], options: StereoOptions) -> tuple[int, in
 
 
 def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> Field:
-    """Column of each pixel in the left eye less that in the right [px]; large is near."""
+    """Column of each pixel in the left picture minus that in the right [px]; large is near."""
     span = limits.high - limits.low
     if span <= 0:
         return np.zeros(depth.shape, np.float32)
@@ -114,13 +115,13 @@ def _parallax(depth: DepthMap, options: StereoOptions, limits: ColourRange) -> F
 
 
 def seen_by(pixels: Picture, parallax: Field, side: float) -> Picture:
-    """The photograph as an eye sees it.
+    """Draw the photograph as one eye sees it.
 
     Args:
         pixels: The photograph.
-        parallax: Column in the left eye less that in the right [px]; what is nearest hides the
-            rest.
-        side: Share of the parallax that pixels move to the right by: 0.5 for the left eye.
+        parallax: Column in the left eye's picture minus that in the right [px]; near pixels hide
+            others.
+        side: Share of the parallax by which pixels move to the right: 0.5 for the left eye.
     """
     if parallax.shape[1] < 2:
         return pixels
@@ -137,7 +138,7 @@ def _seen_band(pixels: Picture, parallax: Field, side: float) -> Picture:
     source = np.clip(columns - moved * np.float32(side), 0, width - 1)
     first = np.minimum(source.astype(np.intp), width - 2)
     part = source - first
-    # Between the two sides of an edge there is no colour: that of one of them.
+    # Colours are not interpolated across an edge: the nearer pixel is taken.
     torn = np.abs(parallax[rows, first] - parallax[rows, first + 1]) > _STEP
     part = np.where(torn, np.rint(part), part)[..., None]
     colours = pixels[rows, first] * (1 - part) + pixels[rows, first + 1] * part
@@ -145,18 +146,18 @@ def _seen_band(pixels: Picture, parallax: Field, side: float) -> Picture:
 
 
 def _moved(parallax: Field, side: np.float32) -> tuple[Field, Bool[np.ndarray, "h w"]]:
-    """The parallax of what is seen at each pixel of an eye's picture, and where something is."""
+    """Parallax seen at each pixel of an eye's picture, and the mask of pixels where it is known."""
     width = parallax.shape[1]
     order = np.argsort(parallax, axis=None, kind="stable")
     rows, columns = np.divmod(order, width)
     amount = parallax.reshape(-1)[order]
-    # Halves go up, as to the even neighbour they would leave out every second column.
+    # Halves round up; rounding to even would leave out every second column.
     target = np.floor(columns + amount * side + 0.5).astype(np.intp)
     inside = (target >= 0) & (target < width)
     moved = np.full(parallax.shape, np.nan, np.float32)
-    # Of several, the last and so the nearest stays.
+    # The last one written stays, which is the nearest.
     moved[rows[inside], target[inside]] = amount[inside]
-    # Slopes are stretched: a pixel between two that belong together has their mean.
+    # Slopes are stretched: a pixel between two of the same surface gets their mean.
     before, after = moved[:, :-2], moved[:, 2:]
     gap = np.isnan(moved[:, 1:-1]) & (np.abs(before - after) <= 2 * _STEP)
     moved[:, 1:-1][gap] = ((before + after) / 2)[gap]

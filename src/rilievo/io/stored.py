@@ -1,4 +1,4 @@
-"""What one file gives back of a prediction."""
+"""Content read back from one file of a prediction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +15,13 @@ from rilievo.io.limits import MAX_PIXELS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """The arrays of one file; None for what it does not hold.
+    """Arrays of one file; None for parts that it does not hold.
 
     Attributes:
-        values: Of the depth map; NaN or anything else where not ``valid``.
-        valid: Comes with ``values``.
-        normals: Unit, our axes.
-        confidence: In [0, 1].
+        values: Values of the depth map; undefined where not ``valid``.
+        valid: Mask of valid values; given together with ``values``.
+        normals: Unit normals in our axes.
+        confidence: Confidence in [0, 1].
     """
 
     values: Float32[np.ndarray, "h w"] | None = None
@@ -30,11 +30,11 @@ class Stored:
     confidence: Float32[np.ndarray, "h w"] | None = None
 
     def lacks(self, part: str) -> bool:
-        """Whether "depth", "normals" or "confidence" is not here."""
+        """Whether "depth", "normals" or "confidence" is missing."""
         return getattr(self, "values" if part == "depth" else part) is None
 
     def completed_by(self, other: "Stored") -> "Stored":
-        """These arrays, and those of ``other`` for what is not here."""
+        """Fill in missing parts from ``other``."""
         completed = self
         if self.values is None:
             completed = replace(completed, values=other.values, valid=other.valid)
@@ -48,12 +48,12 @@ class Stored:
 def with_nan(
     values: Float32[np.ndarray, "h w"], valid: Bool[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "h w"]:
-    """The values, NaN where they are invalid: how every float file is written."""
+    """Values with NaN where they are invalid, as in every float file."""
     return values if valid.all() else np.where(valid, values, np.float32(np.nan))
 
 
 def from_nan(values: Float32[np.ndarray, "h w"]) -> Stored:
-    """The other way round."""
+    """Inverse of ``with_nan``."""
     return Stored(values=values, valid=~np.isnan(values))
 
 
@@ -62,11 +62,11 @@ def opened(plugin: type[ImageFile], path: Path) -> Iterator[ImageFile]:
     """Open and decode an image that we wrote; ``Image.open`` would warn of the largest ones.
 
     Raises:
-        ValueError: If it promises more pixels than any photograph that we take.
+        ValueError: If its header announces more pixels than any photograph may have.
     """
     with plugin(path) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise ValueError(f"{width}x{height} pixels are more than we write")
+            raise ValueError(f"{width}x{height} pixels are more than rilievo writes")
         load(image)
         yield image

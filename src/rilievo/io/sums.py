@@ -1,4 +1,4 @@
-"""Size and sha256 of files, by which they are known again."""
+"""Size and SHA-256 of files, to check later that they are unchanged."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ EMPTY, MISSING = "is empty (0 bytes)", "is missing"
 
 
 def sum_of(path: Path) -> FileSum:
-    """Of one file, read from its beginning to its end.
+    """Compute size and SHA-256 of one file.
 
     Raises:
         OSError: If it cannot be read.
@@ -22,16 +22,16 @@ def sum_of(path: Path) -> FileSum:
 
 
 def sums_of(folder: Path, names: Iterable[str]) -> dict[str, FileSum]:
-    """Of files of a folder, by name; those that are not there are left out.
+    """Compute size and SHA-256 of files of a folder, by name; missing files are left out.
 
     Raises:
-        OSError: If one cannot be read.
+        OSError: If a file cannot be read.
     """
     return {name: sum_of(folder / name) for name in names if (folder / name).is_file()}
 
 
 def size_fault(folder: Path, sums: Mapping[str, FileSum]) -> str | None:
-    """The first file that has another size than was written, and what is wrong; None if none."""
+    """Describe the first file whose size differs from what was written; None if there is none."""
     for name, expected in sums.items():
         fault = _size_fault(folder / name, expected)
         if fault is not None:
@@ -40,7 +40,7 @@ def size_fault(folder: Path, sums: Mapping[str, FileSum]) -> str | None:
 
 
 def content_fault(path: Path, expected: FileSum) -> str | None:
-    """How a file differs from what was written, by its size and sha256; None if it does not."""
+    """Describe how a file differs in size or SHA-256 from what was written; None if it does not."""
     fault = _size_fault(path, expected)
     if fault is not None:
         return fault
@@ -52,7 +52,7 @@ def content_fault(path: Path, expected: FileSum) -> str | None:
 
 
 def is_blank(path: Path) -> bool:
-    """Whether a file is all that a power cut leaves of some: 0 bytes, or zeros alone."""
+    """Whether a file has 0 bytes or only zeros, as after a power cut."""
     try:
         if not path.is_file():
             return False
@@ -68,7 +68,7 @@ def _size_fault(path: Path, expected: FileSum) -> str | None:
     except OSError:
         return MISSING
     if not path.is_file():
-        return "is no regular file"
+        return "is not a regular file"
     if size == expected.bytes:
         return None
     return EMPTY if not size else f"has {size:,} bytes, {expected.bytes:,} were written"

@@ -1,4 +1,4 @@
-"""Frames of a video as they are meant to be seen: upright, with square pixels, in RGB."""
+"""Convert video frames to what viewers see: upright, with square pixels, in RGB."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,22 +9,24 @@ from jaxtyping import UInt8
 from rilievo.io.pyav import Colorspace, VideoFrame, VideoStream
 
 _UNSPECIFIED = 2
-"""FFmpeg's number for "no colour space is stated"."""
+"""FFmpeg's number for an unspecified colour space."""
 
 _MAX_PIXEL_ASPECT = 8
-"""Pixels said to be more oblong than this are taken for square: the file is wrong."""
+"""Largest plausible aspect ratio of a pixel; beyond it the file is wrong and pixels count as
+square.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """How stored pixels become upright: first transposed, then mirrored."""
+    """Transposition and mirroring that make stored pixels upright, in this order."""
 
     transpose: bool
     mirror_rows: bool
     mirror_columns: bool
 
     def apply(self, pixels: UInt8[np.ndarray, "a b 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        """Pixels as they are meant to be seen."""
+        """Apply it to the pixels of a frame."""
         if self.transpose:
             pixels = pixels.transpose(1, 0, 2)
         if self.mirror_rows:
@@ -35,9 +37,9 @@ class Turn:
 
 
 def rgb(picture: VideoFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """Pixels of one frame, all frames at one size."""
+    """Convert one frame to RGB, all frames to one size."""
     height, width = shape
-    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players take it.
+    # Untagged YCbCr is BT.709 in high definition and BT.601 below, as players assume.
     untagged_hd = picture.colorspace == _UNSPECIFIED and picture.height >= 720
     return picture.to_ndarray(
         format="rgb24",
@@ -48,7 +50,7 @@ def rgb(picture: VideoFrame, shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3
 
 
 def turn_of(picture: VideoFrame) -> Turn:
-    """How to make frames upright, from the display matrix (a b u; c d v; x y w) of 16.16 numbers.
+    """Rotation of the frames, from the display matrix (a b u; c d v; x y w) in 16.16 fixed point.
 
     A stored pixel (p, q) is shown at (a p + c q, b p + d q), up to a translation.
     """
@@ -62,7 +64,7 @@ def turn_of(picture: VideoFrame) -> Turn:
 
 
 def square_shape(stream: VideoStream) -> tuple[int, int]:
-    """(height, width) with square pixels; the side that is short of samples is stretched."""
+    """Size (height, width) with square pixels; the side with too few samples is stretched."""
     height, width = stream.height, stream.width
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:

@@ -1,4 +1,4 @@
-"""``rilievo.verify``: whether files are still what was written, by their size and sha256."""
+"""``rilievo.verify``: check files against the size and SHA-256 recorded when they were written."""
 
 import os
 import re
@@ -30,11 +30,11 @@ _NO_CONTENT = "has no content, as after a power cut: make its results anew with 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One file that is not what was written.
+    """One file that differs from what was written.
 
     Attributes:
-        file: Its path.
-        what: What is wrong, and what to do where that is more than to make it anew.
+        file: Path of the file.
+        what: Fault, and how to mend it unless making the file anew is enough.
     """
 
     file: str
@@ -46,13 +46,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What ``verify`` found.
+    """Result of ``verify``.
 
     Attributes:
-        whole: Number of files that are what was written.
-        faults: Files that are not.
-        unknown: Records of rilievo 0.1, which kept neither sizes nor sums: nothing is known of
-            their files but that they are there.
+        whole: Number of files that are as they were written.
+        faults: Files that are not as they were written.
+        unknown: Records of rilievo 0.1, which have neither sizes nor checksums; only the existence
+            of their files was checked.
     """
 
     whole: int
@@ -61,22 +61,22 @@ class Verification:
 
     @property
     def is_whole(self) -> bool:
-        """Whether no file is bad."""
+        """Whether there are no faults."""
         return not self.faults
 
 
 def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
-    """Compare files with the size and sha256 that were written down when they were made.
+    """Compare files with the size and SHA-256 that were recorded when they were written.
 
-    Takes results of photographs and videos, training runs, evaluations with their predictions,
-    tables of sweeps, comparisons and reports, exported and converted models, kept features and
-    frames, and rendered shards. Reads every file, and changes none.
+    Covers results of photographs and videos, training runs, evaluations with their predictions,
+    tables of sweeps, comparisons and reports, exported and converted models, cached features and
+    frames, and rendered shards. Every file is read, and none is changed.
 
     Args:
-        paths: Folders, which are gone through with all below them, or a JSON or model in one.
+        paths: Folders, which are searched recursively, or single JSON files or models.
 
     Raises:
-        InputError: If a path does not exist, or nothing of rilievo's is there.
+        InputError: If a path does not exist, or holds nothing that rilievo wrote.
     """
     given = [paths] if isinstance(paths, str | Path) else paths
     look = _Look()
@@ -92,7 +92,7 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
             raise MissingFileError(f"{printable(path)}: no such file or folder")
     if not (look.whole or look.faults or look.unknown):
         shown = ", ".join(printable(path) for path in given)
-        raise InputError(f"{shown}: nothing there says what its files were when they were written")
+        raise InputError(f"{shown}: no record of sizes and checksums found there")
     return Verification(
         whole=len(look.whole),
         faults=tuple(Fault(file=str(file), what=what) for file, what in look.faults.items()),
@@ -108,14 +108,14 @@ def _files(folder: Path) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class _Look:
-    """What was found so far; a file that two records list counts once."""
+    """Findings so far; a file that two records list counts once."""
 
     whole: set[Path] = field(default_factory=set)
     faults: dict[Path, str] = field(default_factory=dict)
     unknown: list[Path] = field(default_factory=list)
 
     def at(self, path: Path) -> None:
-        """Look at all that a file knows of itself or of others."""
+        """Check a file, and the files that it lists."""
         name = path.name
         if name == CHECKSUMS or name.endswith(f".{CHECKSUMS}"):
             self._checksums(path)
@@ -186,7 +186,7 @@ class _Look:
     def _onnx(self, path: Path) -> None:
         match = _CONVERTED.fullmatch(path.name)
         if match is not None:
-            # The file's name ends in its own sum.
+            # The file's name ends in its own checksum.
             is_same = sum_of(path).sha256.startswith(match[1])
             self._note(path, None if is_same else "differs from what was written (sha256)")
         elif has_sum(path):
@@ -195,7 +195,7 @@ class _Look:
             self._note(path, "has no content")
 
     def _archive(self, path: Path) -> None:
-        """Kept predictions and shards: zip archives have a checksum of every array."""
+        """Check cached predictions and shards: zip archives have a checksum of every array."""
         is_shard = path.name.startswith(_ARCHIVES[1])
         if is_shard or any((above / _ARCHIVES[0]).exists() for above in path.parents):
             self._note(path, _archive_fault(path))
@@ -230,7 +230,7 @@ class _FramesHead:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a JSON is one beside results; others are none of our business."""
+    """Whether a JSON file is one of ours; others are ignored."""
     try:
         return from_json(_Head, read_text(path)).format == FORMAT
     except (InputError, NotThisRecord):
@@ -247,5 +247,5 @@ def _archive_fault(path: Path) -> str | None:
 
 
 def _literal(name: str) -> str:
-    """A name as a pattern that nothing else fits."""
+    """A pattern that matches this name only."""
     return re.sub(r"([*?[])", r"[\1]", name)

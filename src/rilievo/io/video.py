@@ -1,4 +1,4 @@
-"""Reading videos, frame by frame, with PyAV."""
+"""Read videos frame by frame with PyAV."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,18 +14,18 @@ from rilievo.types import Photo
 
 
 class VideoReader(FrameSource):
-    """The frames of a video file: upright, of square pixels, with their own times.
+    """Frames of a video file: upright, with square pixels and their own times.
 
-    Frames are decoded as they are asked for, anew each time the reader is gone through. Packets
-    that cannot be decoded are passed over and said in ``fault``.
+    Every iteration decodes the file anew, frame by frame. Packets that cannot be decoded are
+    skipped and named in ``fault``.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file and decode its first frame.
 
         Raises:
-            InputError: If it is not a video, or no frame can be decoded, or frames are too large
-                or too small.
+            InputError: If it is not a video, no frame can be decoded, or frames are too large or
+                too small.
         """
         self.path, self.fault, self.notes = path, None, ()
         with opened(path) as container:
@@ -53,7 +53,7 @@ class VideoReader(FrameSource):
         self.size = (width, height) if self._turn.transpose else (height, width)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Decode the file from its first frame to the last that can be decoded."""
+        """Yield the frames that can be decoded, from first to last."""
         self.fault = None
         damage = Damage()
         step = max(1, round(1 / (self.rate * self.time_base)))
@@ -69,7 +69,7 @@ class VideoReader(FrameSource):
         self.fault = self._describe(damage, index, end)
 
     def _describe(self, damage: Damage, frames: int, end: Fraction) -> str | None:
-        """One line about what was broken, or None."""
+        """Describe the damage in one line; None if there was none."""
         faults: list[str] = []
         if damage.count:
             faults.append(
@@ -87,7 +87,7 @@ class VideoReader(FrameSource):
 
 
 def _next_ticks(picture: VideoFrame, previous: int | None, step: int) -> int:
-    """The frame's own time, or, where a broken file has none or goes back, the next possible."""
+    """Time of the frame; where a broken file has none or goes back, the next possible one."""
     if picture.pts is None:
         return 0 if previous is None else previous + step
     return picture.pts if previous is None else max(picture.pts, previous + 1)

@@ -1,6 +1,6 @@
-"""Writing videos: pictures to look at, with the sound of the original, and 16-bit numbers.
+"""Write videos: pictures with the sound of the original, and 16-bit values.
 
-Frames keep their own times. A file is whole or not there.
+Frames keep their own times. Files are written atomically.
 """
 
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ from rilievo.io.video_format import Coding, SoundSource, VideoFormat
 _BT709 = 1
 _LIMITED_RANGE = 1
 _REPEATABLE = {"fflags": "+bitexact"}
-"""Without it, Matroska files get numbers by chance, and no two runs give the same bytes."""
+"""FFmpeg option that makes Matroska files reproducible; otherwise they get random identifiers."""
 
 
 class VideoWriter:
-    """A video that is being written; made by ``writing_video``."""
+    """A video being written; created by ``writing_video``."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class VideoWriter:
         sound: Sound | None,
         part: Path,
     ) -> None:
-        """Take over a container whose streams are made, and which is written to ``part``."""
+        """Take over a container whose streams exist, and which is written to ``part``."""
         self.part = part
         self._container, self._stream, self._like = container, stream, like
         self._sound, self._finished = sound, False
 
     @property
     def fault(self) -> str | None:
-        """What was broken in the sound, one line; None if nothing."""
+        """Damage found in the sound, in one line; None if there was none."""
         return None if self._sound is None else self._sound.fault
 
     def write(
@@ -58,8 +58,8 @@ class VideoWriter:
         """Add a frame.
 
         Args:
-            pixels: RGB for pictures, 16-bit grey for numbers, of the format's size.
-            ticks: When it is shown; more than for the frame before, and not negative.
+            pixels: RGB for pictures, 16-bit grey for values, of the format's size.
+            ticks: Time of the frame; greater than that of the frame before, and not negative.
         """
         assert pixels.shape[:2] == self._like.size, "a video has frames of one size"
         frame = self._frame(pixels)
@@ -69,7 +69,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds, the rest of the sound, and the end of the file.
+        """Write the frames that the encoder still holds, the rest of the sound, and the file's end.
 
         Raises:
             OSError: If the system refuses.
@@ -101,12 +101,12 @@ class VideoWriter:
 def writing_video(
     path: Path, like: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write a video that has the name ``path`` once the block ends well; see ``replacing``.
+    """Write a video that is renamed to ``path`` when the block ends without error (``replacing``).
 
     Args:
-        path: ``.mp4`` or ``.mkv``; numbers need ``.mkv``.
-        like: Its format.
-        sound: A sound track to copy as it is, with its times.
+        path: Path ending in ``.mp4`` or ``.mkv``; values need ``.mkv``.
+        like: Format of the video.
+        sound: Sound track to copy unchanged, with its times.
 
     Raises:
         OutputError: If the system refuses, or this build of FFmpeg lacks the encoder.
@@ -119,9 +119,9 @@ def writing_video(
 def writing_part(
     path: Path, part: Path, like: VideoFormat, *, sound: SoundSource | None = None
 ) -> Iterator[VideoWriter]:
-    """Write a video that will have the name ``path`` to ``part``; else as ``writing_video``."""
+    """Write to ``part`` a video that will be renamed to ``path``, as ``writing_video`` does."""
     container_name = {".mp4": "mp4", ".mkv": "matroska"}[path.suffix]
-    # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+    # The prefix "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     container = av.open(
         f"file:{part.absolute()}", "w", format=container_name, options=dict(_REPEATABLE)
     )
@@ -160,7 +160,7 @@ def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> Vi
 
 
 def _abandon(container: OutputContainer) -> None:
-    """Close what will be removed; that its end cannot be written any more is no news."""
+    """Close a container that will be removed; errors at its end do not matter."""
     try:
         container.close()
     except (FFmpegError, OSError):

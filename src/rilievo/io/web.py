@@ -1,4 +1,4 @@
-"""Fetching one file over HTTP."""
+"""Download one file over HTTP."""
 
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
@@ -15,20 +15,20 @@ _KEPT = "%/:=&?~#+!$,;'@()*[]"  # of an address as people paste it, spaces and a
 
 
 def is_url(source: object) -> bool:
-    """Whether it is a text that begins with http:// or https://."""
+    """Whether a source is a string that begins with http:// or https://."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
 def asked_for(url: str) -> Request:
-    """The request for an address as people paste it."""
+    """Make the request for an address as users paste it."""
     return Request(quote(url, safe=_KEPT), headers={"User-Agent": f"rilievo/{VERSION}"})
 
 
 def fetch(url: str) -> bytes:
-    """The bytes at an address; the system's proxies are used.
+    """Download the bytes at an address, through the system's proxies.
 
     Raises:
-        InputError: If there is no answer, an answer of failure, or more than 256 MiB.
+        InputError: If there is no reply, a failure status, or more than 256 MiB.
     """
     shown = printable(url)
     try:

@@ -1,4 +1,4 @@
-"""What every writer of a format gets."""
+"""Options of saving, and the job that every format writer receives."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,41 +19,44 @@ from rilievo.types import Camera, DepthMap, Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveOptions:
-    """How results are written.
+    """Options of saving.
 
     Raises:
         OptionError: If an option is out of range.
     """
 
     colour_map: str = DEPTH_COLOURS
-    """Colours of depth pictures."""
+    """Colour map of depth pictures."""
     colour_limits: tuple[float, float] | None = None
-    """Values of the depth map that get the ends of the colour map, the near one first; by default
-    the 2nd and 98th percentile of each map."""
+    """Values of the depth map at the ends of the colour map, the near one first; by default the 2nd
+    and 98th percentile of each map.
+    """
     draw: Drawn = Drawn.INVERSE_DEPTH
     """Whether depth pictures show inverse depth (near is bright) or depth."""
     surface_points: int = 1_000_000
-    """Most points of a cloud or vertices of a mesh; larger photographs are thinned out evenly."""
+    """Most points of a cloud, or vertices of a mesh; larger photographs are subsampled evenly."""
     edge: float = 0.08
-    """Relative jump in depth between neighbours at which a surface is torn."""
+    """Relative jump in depth between neighbours at which a surface is cut."""
     grazing: float = 3.0
-    """Angle [degrees] to the ray that sees it under which a surface is left out."""
+    """Angle between surface and viewing ray [degrees] below which a surface is left out."""
     specks: float = 2e-4
-    """Share of a surface's points up to which a loose patch is left out, and a hole closed."""
+    """Share of a surface's points up to which a loose patch is left out, and a hole is closed."""
     drop: tuple[str, ...] = ()
-    """What surfaces leave out, as ``--drop`` takes it: sky, background, background=SHARE."""
+    """Parts that surfaces leave out, as in ``--drop``: sky, background, background=SHARE."""
     backing: float = 0.0
-    """Share of the photograph's width by which meshes and point clouds carry far surfaces on behind
-    near ones; 0 for none."""
+    """Share of the photograph's width by which meshes and point clouds extend far surfaces behind
+    near ones; 0 for none.
+    """
     stereo: StereoOptions = field(default_factory=StereoOptions)
-    """Layout, strength and convergence of pictures for two eyes."""
+    """Layout, strength and convergence of stereo pictures."""
     texture_side: int = 4096
-    """Longest side in pixels of the photograph inside a mesh; many viewers take no more."""
+    """Longest side of the photograph inside a mesh [px]; many viewers accept no more."""
     compress: bool = False
     """Whether npz, tiff and exr files are compressed: a fifth smaller, many times slower."""
     overwrite: bool = False
-    """Replace what rilievo wrote of another photograph, model or option. Other programs' files are
-    never replaced."""
+    """Replace what rilievo wrote for another photograph, model or option. Files of other programs
+    are never replaced.
+    """
 
     def __post_init__(self) -> None:
         check_colour_map(self.colour_map)
@@ -69,12 +72,12 @@ class SaveOptions:
 
     @property
     def cut(self) -> Cut:
-        """Where surfaces are torn."""
+        """Thresholds at which surfaces are cut."""
         return Cut(jump=self.edge, grazing=self.grazing, specks=self.specks)
 
     @property
     def dropped(self) -> str | None:
-        """What surfaces leave out, as one text."""
+        """Parts that surfaces leave out, in one string."""
         return ",".join(self.drop) or None
 
 
@@ -83,12 +86,12 @@ class WriteJob:
     """One file to write.
 
     Attributes:
-        path: Where to write; a part file, whose name says nothing.
-        file: The name it will have.
-        output: Its name in ``OUTPUTS``.
-        prediction: What to write of; it has everything that the output needs.
-        options: How.
-        about: What to say inside the file, where the format can.
+        path: Path to write to: a part file, whose name carries no meaning.
+        file: Final name of the file.
+        output: Name of the output in ``OUTPUTS``.
+        prediction: Prediction to write; it has every part that the output needs.
+        options: Options of saving.
+        about: Description to embed in the file, where the format allows it.
     """
 
     path: Path
@@ -100,28 +103,28 @@ class WriteJob:
 
     @property
     def depth(self) -> DepthMap:
-        """The depth map of an output that needs one."""
+        """Depth map of the prediction; only for outputs that need one."""
         return self.prediction.depth
 
     @property
     def depth_facts(self) -> DepthFacts:
-        """What its numbers are."""
+        """Description of the depth map."""
         assert self.about.depth is not None, "described from the same prediction"
         return self.about.depth
 
     @property
     def camera(self) -> Camera:
-        """The camera of an output that needs one."""
+        """Camera of the prediction; only for outputs that need one."""
         assert self.prediction.camera is not None, "save checks what an output needs"
         return self.prediction.camera
 
     @property
     def surface_pixels(self) -> Bool[np.ndarray, "h w"]:
-        """The pixels of which a surface is made."""
+        """Mask of the pixels that a surface is made from."""
         return surface_pixels(self.prediction, self.options.drop)
 
     def float_depth_facts(self, holds: str) -> FileFacts:
-        """What there is to say of a file that has the values as they are, NaN where invalid."""
+        """Description of a file that holds float values, NaN where invalid."""
         return FileFacts(
             file=self.file,
             output=self.output,

@@ -1,4 +1,4 @@
-"""XMP packets: metadata as XML, inside of JPEG, PNG, WebP, TIFF and HEIC files.
+"""XMP packets: XML metadata in JPEG, PNG, WebP, TIFF and HEIC files.
 
 Only what depth maps need is read: properties by namespace, and the parts of the extended packet
 that JPEG files have where 64 KB do not suffice (XMP specification, part 3, section 1.1.3.1).
@@ -19,20 +19,20 @@ _NOTE = "http://ns.adobe.com/xmp/note/"
 _GUID_BYTES, _HEADER_BYTES = 32, 40
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 MOST_BYTES = 64 * 2**20
-"""Largest packet that is read."""
+"""Size of the largest packet that is read [bytes]."""
 
 
 def packet_of(image: Image.Image) -> bytes:
-    """The main XMP packet of an image that Pillow opened; empty where there is none."""
+    """Main XMP packet of an image that Pillow opened; empty where there is none."""
     packet = image.info.get("xmp", b"")
     if isinstance(packet, str):
         return packet.encode()
-    # Of TIFF, whatever type the file states.
+    # TIFF stores it under a tag, of whatever type the file states.
     return packet if isinstance(packet, bytes) else b""
 
 
 def packets_in(content: bytes) -> Iterator[bytes]:
-    """Every packet in the bytes of a file, found by its first and last tag."""
+    """Yield every packet in the bytes of a file, found by its first and last tag."""
     end = 0
     while (start := content.find(_BEGIN, end)) >= 0:
         end = content.find(_END, start)
@@ -43,16 +43,16 @@ def packets_in(content: bytes) -> Iterator[bytes]:
 
 
 def speaks_of(image: Image.Image, namespace: str) -> bool:
-    """Whether the XMP of an image mentions a namespace, at no more cost than a search."""
+    """Whether the XMP of an image mentions a namespace; a plain text search, so it costs little."""
     wanted = namespace.encode()
     return wanted in packet_of(image) or any(wanted in part for part in _extensions(image))
 
 
 def parse(packet: bytes, name: str) -> "Element":
-    """The XML of a packet.
+    """Parse the XML of a packet.
 
     Raises:
-        InputError: If it is no XML, too large, or declares entities.
+        InputError: If it is not XML, too large, or declares entities.
     """
     from xml.etree.ElementTree import ParseError, fromstring
 
@@ -65,7 +65,7 @@ def parse(packet: bytes, name: str) -> "Element":
     try:
         return fromstring(inside)
     except (ParseError, ValueError) as error:
-        raise InputError(f"{name}: its XMP is no XML ({error})") from error
+        raise InputError(f"{name}: its XMP is not valid XML ({error})") from error
 
 
 def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Element]":
@@ -82,7 +82,7 @@ def with_extension(image: Image.Image, root: "Element", name: str) -> "list[Elem
 
 
 def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
-    """Simple properties of a namespace by name, wherever they stand; of several, the first."""
+    """Simple properties of a namespace by name, at any depth; the first of several is taken."""
     found: dict[str, str] = {}
     for root in roots:
         for element in root.iter():
@@ -92,7 +92,7 @@ def properties(roots: "Sequence[Element]", namespace: str) -> Mapping[str, str]:
 
 
 def structures(roots: "Sequence[Element]", namespace: str) -> list[Mapping[str, str]]:
-    """Every element that has properties of a namespace, in the order of the file."""
+    """Every element that has properties of a namespace, in file order."""
     each = (dict(_own_properties(element, namespace)) for root in roots for element in root.iter())
     return [found for found in each if found]
 
@@ -107,7 +107,7 @@ def _extensions(image: Image.Image) -> list[bytes]:
 
 
 def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, str]]:
-    """Properties of one element: attributes, and children that hold text alone."""
+    """Properties of one element: attributes, and children that contain only text."""
     prefix = f"{{{namespace}}}"
     for key, value in element.attrib.items():
         if key.startswith(prefix):
@@ -118,7 +118,7 @@ def _own_properties(element: "Element", namespace: str) -> Iterator[tuple[str, s
 
 
 def _joined(parts: Sequence[bytes], name: str) -> bytes:
-    """The extended packet from its parts: GUID, whole length, offset, content."""
+    """Assemble the extended packet from its parts: GUID, whole length, offset, content."""
     if not parts or any(len(part) < _HEADER_BYTES for part in parts):
         raise InputError(f"{name}: its extended XMP is missing")
     length = int.from_bytes(parts[0][32:36], "big")

@@ -1,19 +1,19 @@
-"""YAML of files that users write, read without making objects and without unfolding for ever."""
+"""Parse YAML that users write, without creating objects and with a bound on its expansion."""
 
 from typing import Any
 
 _MOST = 100_000
-"""Values of one file, each counted as often as it is referred to."""
+"""Most values of one file, each counted as often as it is referenced."""
 
 
 def parse_yaml(text: str) -> Any:
-    """What a text of YAML holds: texts, numbers, dates, lists and tables.
+    """Parse YAML into strings, numbers, dates, lists and mappings.
 
-    A few lines can refer to each other so that they stand for billions of values, or for
-    themselves; such a text is refused before anybody goes through them.
+    With references, a few lines can stand for billions of values, or for themselves. Such a file is
+    refused before its values are visited.
 
     Raises:
-        ValueError: If it is no YAML, is nested too deep, or holds more than 100,000 values.
+        ValueError: If it is not YAML, is nested too deeply, or holds more than 100,000 values.
         ModuleNotFoundError: If PyYAML is not installed.
     """
     import yaml
@@ -32,7 +32,7 @@ def _refuse_endless(held: Any) -> None:
         each = waiting.pop()
         count += 1
         if count > _MOST:
-            raise ValueError(f"more than {_MOST} values, or one that holds itself")
+            raise ValueError(f"more than {_MOST} values, or one that contains itself")
         if isinstance(each, dict):
             waiting.extend(each.values())
         elif isinstance(each, (list, tuple, set)):

@@ -1,4 +1,4 @@
-"""Lengths, heights, areas and angles in a photograph, each with a range that it should lie in."""
+"""Lengths, heights, areas and angles in a photograph, each with an expected range."""
 
 from rilievo.measure.quantities import angle as angle
 from rilievo.measure.quantities import area as area

@@ -1,4 +1,4 @@
-"""Circumstances of a measurement: where it lies, and how its metres came about."""
+"""Circumstances of a measurement: its place, and the origin of its metres."""
 
 import math
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from rilievo.errors import RilievoError
 from rilievo.types import CameraSource, Prediction
 
 Place = tuple[float, float, float, float]
-"""Column, row, depth, and share that points away from the camera, of what was known."""
+"""Column, row, depth, and share of a known length that points away from the camera."""
 
 UNKNOWN_FAR = 0.5
-"""Distance in widths that is taken where nothing in the picture was known."""
+"""Distance, in widths of the photograph, that is assumed if nothing in the picture was known."""
 
 
 def expected_of_line(
     prediction: Prediction, first: Float64[np.ndarray, "3"], second: Float64[np.ndarray, "3"]
 ) -> float:
-    """Error of the logarithm to expect of the distance between two points in the camera frame."""
+    """Expected error of the logarithm of the distance between two points in the camera frame."""
     return expected_error("length", circumstances_of_line(prediction, first, second))
 
 
 def with_expected_error(metric: Prediction) -> Prediction:
-    """The same prediction, whose calibration says how far to believe it."""
+    """Add the expected error to a prediction's calibration."""
     if metric.calibration is None:
         return metric
     error = expected_of_depth(metric)
@@ -48,11 +48,11 @@ def circumstances_of_line(
 
 
 def expected_of_depth(prediction: Prediction, places: int = 7) -> float:
-    """Error of the logarithm to expect of depth: the median over a grid of the picture.
+    """Expected error of the logarithm of depth: the median over a grid in the picture.
 
     Args:
-        prediction: In metres, with its camera.
-        places: Along each side of the grid.
+        prediction: Prediction in metres, with its camera.
+        places: Number of places along each side of the grid.
     """
     depth, camera = prediction.depth, prediction.camera
     assert camera is not None, "every finished prediction has a camera"
@@ -75,13 +75,14 @@ def circumstances_at(
     along: float = 0.0,
     facts: Sequence[Place] | None = None,
 ) -> Circumstances:
-    """Circumstances of a number at a point in the camera frame.
+    """Circumstances of a quantity at a point in the camera frame.
 
     Args:
-        prediction: In metres, with its camera.
-        at: The point [m].
+        prediction: Prediction in metres, with its camera.
+        at: Point in the camera frame [m].
         along: Share of a measured line that points away from the camera.
-        facts: ``known_places`` of the prediction, for many points; found anew when None.
+        facts: Result of ``known_places`` for the prediction, to reuse for many points; computed if
+            None.
     """
     camera, method = prediction.camera, method_of(prediction)
     assert camera is not None, "every finished prediction has a camera"
@@ -106,25 +107,25 @@ def circumstances_at(
 
 
 def method_of(prediction: Prediction) -> str:
-    """How metres came about, as ``Circumstances.method`` has it."""
+    """Method that gave the metres, as in ``Circumstances.method``."""
     calibration = prediction.calibration
     if calibration is None:
         return "model"
     if calibration.bend is not None:
         return "smooth field"
-    # Their depth becomes points that are known.
+    # Depth stored in the file is converted to known points.
     from_points = calibration.method in ("own depth", "markers")
     return "known points" if from_points else calibration.method
 
 
 def known_places(prediction: Prediction) -> list[Place]:
-    """Places in the picture of everything that was known of it."""
+    """Places in the picture of all known facts."""
     found = []
     for text in () if prediction.calibration is None else prediction.calibration.asked:
         try:
             found.append(_place(prediction, parse_known(text)))
         except RilievoError:
-            # The height of a camera is no place in the picture.
+            # The height of a camera has no place in the picture.
             continue
     return found
 

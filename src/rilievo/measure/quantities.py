@@ -21,18 +21,18 @@ Point = tuple[float | int, float | int]
 """Column and row [px]; the centre of the top-left pixel is (0, 0)."""
 
 _PATCH = 0.04
-"""Radius of the patch that a plane is fitted to, as a share of the picture's width."""
+"""Radius of the patch for fitting a plane, as a share of the picture's width."""
 _LEAST_PATCH = 12
 _FLAT = 0.05
-"""Plane and depth agree within this share where a surface is flat."""
+"""Share within which plane and depth agree on a flat surface."""
 
 
 def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
-    """Distance between two points of the photograph, straight through space.
+    """Measure the straight distance in space between two points of the photograph.
 
     Raises:
         CalibrationError: If depth is not in metres, or a point has none.
-        OptionError: If both points lie on one pixel.
+        OptionError: If both points are on one pixel.
     """
     camera = _metric(prediction)
     a, b = _pixels((first, second))
@@ -45,10 +45,10 @@ def length(prediction: Prediction, first: Point, second: Point) -> Measurement:
 
 
 def height(prediction: Prediction, point: Point) -> Measurement:
-    """Height of a point of the photograph above the floor that it shows.
+    """Measure the height of a point of the photograph above the visible floor.
 
     Raises:
-        CalibrationError: If depth is not in metres, the point has none, or no floor is seen.
+        CalibrationError: If depth is not in metres, the point has none, or no floor is visible.
     """
     camera = _metric(prediction)
     [at] = _pixels((point,))
@@ -70,18 +70,18 @@ def height(prediction: Prediction, point: Point) -> Measurement:
 
 
 def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
-    """Area of a flat polygon that is seen in the photograph.
+    """Measure the area of a flat polygon in the photograph.
 
-    A plane is fitted to all depth inside of the outline, and the corners are taken on it.
+    A plane is fitted to all depth inside the outline, and the corners are placed on it.
 
     Args:
-        prediction: In metres.
-        corners: Three or more, in order around it.
+        prediction: Prediction in metres.
+        corners: Three or more corners, in order around the polygon.
 
     Raises:
         OptionError: If there are fewer than three corners.
-        CalibrationError: If depth is not in metres, a corner lies outside, or the outline holds
-            too little depth for a plane.
+        CalibrationError: If depth is not in metres, a corner lies outside, or there is too little
+            depth inside the outline for a plane.
     """
     camera = _metric(prediction)
     if len(corners) < 3:
@@ -100,7 +100,7 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
         expected_of_line(prediction, one, other)
         for one, other in zip(places, [*places[1:], places[0]], strict=True)
     ]
-    # An area has two sides, whose errors come from the same factor.
+    # An area is a product of two lengths, whose errors come from the same factor.
     measured = _with_range("area", metres, 2 * float(np.median(sides)), camera)
     if miss <= _FLAT:
         return measured
@@ -109,13 +109,13 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
 
 
 def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
-    """Angle between the normals of the surfaces at two points, 0 to 180 degrees.
+    """Measure the angle between the normals of the surfaces at two points, 0 to 180 degrees.
 
-    It needs proportions and no metres. Two walls of a room that meet in a right angle give 90.
+    Depth up to scale is enough. Two walls of a room that meet at a right angle give 90.
 
     Raises:
-        InputError: If the kind of depth has an unknown shift.
-        CalibrationError: If a point has no depth, or too little of it around.
+        InputError: If the depth has an unknown shift.
+        CalibrationError: If a point has no depth, or too little around it.
     """
     prediction.depth.depth()
     camera = _camera(prediction)
@@ -144,7 +144,7 @@ def _metric(prediction: Prediction) -> Camera:
     """Camera of a prediction in metres.
 
     Raises:
-        CalibrationError: If its depth is of another kind.
+        CalibrationError: If its depth is not in metres.
     """
     if prediction.depth.kind is not DepthKind.METRIC:
         raise CalibrationError(
@@ -195,7 +195,7 @@ def _remarked(measured: Measurement, remark: str) -> Measurement:
 
 
 def _inside(shape: tuple[int, int], corners: Sequence[Point]) -> Bool[np.ndarray, "h w"]:
-    """Pixels inside of an outline."""
+    """Mask of the pixels inside an outline."""
     height, width = shape
     mask = Image.new("1", (width, height))
     ImageDraw.Draw(mask).polygon([(float(u), float(v)) for u, v in corners], fill=1)
@@ -211,10 +211,10 @@ def _disc(shape: tuple[int, int], at: Pixel) -> Bool[np.ndarray, "h w"]:
 def _plane(
     prediction: Prediction, mask: Bool[np.ndarray, "h w"]
 ) -> tuple[Float64[np.ndarray, "3"], float]:
-    """The plane m·p = 1 through the points of a mask, and the median share they are off it by.
+    """Fit the plane m·p = 1 to the points of a mask; returns m and the median relative residual.
 
     Raises:
-        CalibrationError: If the mask holds too few pixels with depth.
+        CalibrationError: If the mask has too few pixels with depth.
     """
     depth, camera = prediction.depth, _camera(prediction)
     inside = mask & depth.valid
@@ -230,7 +230,8 @@ def _plane(
     points = unproject(values, K)[:, inside[box]].T
     weight = np.ones(len(points))
     m = np.zeros(3)
-    # Least absolute misses of inverse depth, by weights: what stands before a wall tilts it little.
+    # Least absolute residuals of inverse depth, by reweighting: objects before a wall tilt it
+    # little.
     for _ in range(10):
         m = np.linalg.lstsq(points * weight[:, None], weight, rcond=None)[0]
         weight = 1 / np.sqrt(np.maximum(np.abs(points @ m - 1), 1e-4))

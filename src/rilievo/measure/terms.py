@@ -1,4 +1,4 @@
-"""Numbers with which a page measures as ``rilievo.measure.length`` does."""
+"""Parameters with which a page measures as ``rilievo.measure.length`` does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ from rilievo.types import CameraSource, DepthKind, Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Terms of the ranges of lengths in one photograph; see ``rilievo.calibration.ranges``.
+    """Parameters for the ranges of lengths in one photograph; see ``rilievo.calibration.ranges``.
 
     Attributes:
-        metric: True if depth is in metres.
-        own: Base of the photograph's own metres.
-        known_length: Base once a length is known.
-        far: Weight of the distance to what is known.
+        metric: Whether depth is in metres.
+        own: Base of the range with the photograph's own metres.
+        known_length: Base of the range once a length is known.
+        far: Weight of the distance to known places.
         along: Weight of the share of a line that points away from the camera.
         deeper: Weight of the ratio of depths.
         fact_along: Weight of the share of a known length that points away from the camera.
-        unknown_far: Distance in widths of the photograph that is taken where nothing is known.
-        places: Places whose distance or length was known already.
-        things: Lengths of usual things by name [m].
-        most_metres: Longest length that is taken.
-        window_radius: Pixels to each side of a point whose median is its depth.
-        line_samples: Number of samples of a line.
-        line_ends: Share of a line at each end that has no sample.
-        line_miss: Share by which samples of a straight surface may miss it.
+        unknown_far: Distance, in widths of the photograph, that is assumed if nothing is known.
+        places: Places of known distances and lengths.
+        things: Lengths of common objects by name [m].
+        most_metres: Longest length that is accepted.
+        window_radius: Radius of the window around a point whose median is its depth [px].
+        line_samples: Number of samples along a line.
+        line_ends: Share of a line at each end that is not sampled.
+        line_miss: Relative residual that samples of a straight surface may have.
         line_least_pixels: Shortest line that is sampled [px].
     """
 
@@ -58,7 +58,7 @@ class Terms:
 
 
 def terms_of(prediction: Prediction) -> Terms:
-    """Terms of a prediction that has depth and a camera."""
+    """Parameters for a prediction with depth and a camera."""
     camera = prediction.camera
     assert camera is not None, "every finished prediction has a camera"
     more = weight_of("length", "assumed") * (camera.source is CameraSource.ASSUMED)

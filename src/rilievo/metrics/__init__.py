@@ -1,4 +1,4 @@
-"""Errors of depth, normals and surfaces: one function and one line each."""
+"""Errors of depth, normals and surfaces: one function and one table row each."""
 
 from rilievo.metrics.certainty import CERTAINTY_METRICS, NORMAL_CERTAINTY_METRICS
 from rilievo.metrics.depth import DEPTH_METRICS

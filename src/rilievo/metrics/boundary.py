@@ -1,8 +1,8 @@
-"""How well a prediction has the occluding edges of a scene, whatever its scale.
+"""Accuracy of a prediction at the occluding edges of a scene, at any scale.
 
-Two neighbours lie on different objects if their depths differ by more than a factor; which of them
-is nearer is the edge's direction. Every factor of ``FACTORS`` gives a score, and the scores are
-averaged with the factors as weights. From Bochkovskii et al. 2024, "Depth Pro: Sharp Monocular
+Two neighbours belong to different objects if their depths differ by more than a factor; the edge
+points from the nearer to the farther one. Every factor of ``FACTORS`` gives a score, and the scores
+are averaged with the factors as weights. From Bochkovskii et al. 2024, "Depth Pro: Sharp Monocular
 Metric Depth in Less Than a Second", section 4.
 """
 
@@ -18,10 +18,10 @@ _WEIGHTS = FACTORS / FACTORS.sum()
 
 
 def boundary_counts(pair: DepthPair) -> Sums:
-    """Edges found, edges of the truth and edges of the prediction, by direction and factor.
+    """Number of edges found, of true edges and of predicted edges, by direction and factor.
 
-    Neighbours of which one does not count are no edge. The published computation knows no mask;
-    where all pixels are valid the two agree.
+    Pairs with an invalid pixel are not edges. The published computation has no mask; where all
+    pixels are valid, both agree.
     """
     counts = []
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -40,7 +40,7 @@ def boundary_counts(pair: DepthPair) -> Sums:
 def boundary_f1(sums: Sums, _count: int) -> float:
     """F1 of recall and precision, each the mean over four directions; averaged over the factors.
 
-    A direction without any edge counts as missed, as published: a scene without edges scores 0.
+    A direction without edges counts as missed, as published: a scene without edges scores 0.
     """
     found, true, predicted = np.moveaxis(sums.reshape(4, 3, FACTORS.size), 1, 0)
     recall = np.mean(found / np.maximum(true, 1), axis=0)
@@ -53,15 +53,15 @@ def boundary_f1(sums: Sums, _count: int) -> float:
 def boundary_recall(
     predicted: Float[np.ndarray, "h w"], foreground: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Share of a mask's outline where the prediction steps back, in [0, 1].
+    """Share of a mask's outline at which the predicted depth increases, in [0, 1].
 
-    For scenes whose truth is an alpha matte or a segmentation, not depth, and so in no table. The
-    prediction's edges are thinned first: of neighbouring edges in line, the steepest alone stays,
-    so that a blurred prediction does not score by thick edges.
+    For scenes whose ground truth is an alpha matte or a segmentation, not depth; it is therefore in
+    no table. The prediction's edges are thinned first: of adjacent edges in line only the steepest
+    is kept, so that blurred predictions gain nothing from thick edges.
 
     Args:
-        predicted: Depth, of any scale; positive and finite everywhere.
-        foreground: The object in front; the paper takes alpha > 0.1.
+        predicted: Depth at any scale; positive and finite everywhere.
+        foreground: Mask of the object in front; the paper takes alpha > 0.1.
 
     Raises:
         InputError: If sizes differ, or a depth is not positive and finite.
@@ -92,7 +92,7 @@ def boundary_recall(
 
 
 def _neighbours() -> tuple[tuple[tuple[slice, slice], tuple[slice, slice]], ...]:
-    """Pixels and their right neighbours; pixels and their lower neighbours."""
+    """Slices for pixels and their right neighbours, and for pixels and their lower neighbours."""
     whole, head, tail = slice(None), slice(None, -1), slice(1, None)
     return ((whole, head), (whole, tail)), ((head, whole), (tail, whole))
 
@@ -104,10 +104,10 @@ def _count(
     t_second: Float64[np.ndarray, "h w"],
     usable: Bool[np.ndarray, "h w"],
 ) -> list[Int[np.ndarray, "3 f"]]:
-    """Edges found, true and predicted, by factor: where the first is nearer, then the second."""
+    """Edges found, true and predicted, by factor: with the first pixel nearer, then the second."""
     p_step = np.maximum(p_first, p_second) / np.minimum(p_first, p_second)
     t_step = np.maximum(t_first, t_second) / np.minimum(t_first, t_second)
-    # Few neighbours are edges at all: what follows looks at those alone.
+    # Few pairs are edges, so only these are examined further.
     edges = ((p_step > FACTORS[0]) | (t_step > FACTORS[0])) & usable
     p_level, t_level = (np.searchsorted(FACTORS, step[edges]) for step in (p_step, t_step))
     p_ahead, t_ahead = (p_second > p_first)[edges], (t_second > t_first)[edges]
@@ -119,13 +119,13 @@ def _count(
 
 
 def _exceeding(levels: Int[np.ndarray, "n"]) -> Int[np.ndarray, "f"]:
-    """How many steps exceed each factor, of steps that exceed the first ``level`` factors."""
+    """Number of steps that exceed each factor, given how many factors each step exceeds."""
     histogram = np.bincount(levels, minlength=FACTORS.size + 1)
     return histogram[::-1].cumsum()[::-1][1:]
 
 
 def _thin(step: Float64[np.ndarray, "h w"], factor: float) -> Int[np.ndarray, "n"]:
-    """The steepest of each run of steps along a row above the factor, the first if several are."""
+    """Keep the steepest of each run of steps above the factor along a row, the first of ties."""
     places = np.flatnonzero(step > factor)
     if not places.size:
         return places

@@ -1,8 +1,8 @@
-"""Depth errors of one image, of metres against metres.
+"""Depth errors of one image, both maps in metres.
 
-With p predicted and t true depth at the pixels that count, and e = ln p - ln t. A prediction that
-is not metric goes through ``rilievo.alignment`` first; crops, caps and clipping belong to the
-benchmark.
+The formulas use p for predicted and t for true depth at the valid pixels, and e = ln p - ln t. A
+prediction that is not metric goes through ``rilievo.alignment`` first; crops, caps and clipping
+belong to the benchmark.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,22 +58,22 @@ def log10_error(pair: DepthPair) -> Sums:
 
 
 def log_moments(pair: DepthPair) -> Sums:
-    """What every form of the scale-invariant log error is made of."""
+    """Sums from which every form of the scale-invariant log error is computed."""
     return pair.log_moments
 
 
 def silog(sums: Sums, count: int) -> float:
-    """100 times the standard deviation of e, by n."""
+    """100 times the standard deviation of e, with divisor n."""
     return 100 * float(np.sqrt(_variation(sums, count) / count))
 
 
 def silog_unbiased(sums: Sums, count: int) -> float:
-    """100 times the standard deviation of e, by n - 1; one pixel alone does not vary: 0."""
+    """100 times the standard deviation of e, with divisor n - 1; 0 for a single pixel."""
     return 100 * float(np.sqrt(_variation(sums, count) / max(count - 1, 1)))
 
 
 def silog_half(sums: Sums, count: int) -> float:
-    """Root of (mean of e² minus half the squared mean of e), without a factor."""
+    """Root of (mean of e² minus half the squared mean of e), without the factor 100."""
     mean = sums[1] / count
     return float(np.sqrt(_variation(sums, count) / count + mean * mean / 2))
 
@@ -85,7 +85,7 @@ def _variation(sums: Sums, count: int) -> float:
 
 
 def _within(bound: float) -> Callable[[DepthPair], Sums]:
-    """Counts pixels with max(p / t, t / p) under the bound, strictly."""
+    """Count pixels with max(p / t, t / p) strictly below the bound."""
     return lambda pair: np.array([float(np.count_nonzero(pair.factor < bound))])
 
 

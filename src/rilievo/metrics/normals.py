@@ -10,7 +10,7 @@ from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
 from rilievo.metrics.pairs import NormalsPair
 from rilievo.sums import dot
 
-# Angles are counted as whole multiples of this many degrees, a 2³¹st of 180: 31 bits, in two parts.
+# Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
 _STEP = 180 / (1 << 31)
 _LOW_BITS = 17
 _COARSE = (1 << (31 - _LOW_BITS)) + 1
@@ -28,15 +28,15 @@ def squared_angle(pair: NormalsPair) -> Sums:
 
 
 def median_sums(pair: NormalsPair) -> Sums:
-    """The image's median [°], 1 for the image, and a histogram of its angles by 0.011°."""
+    """Median of the image [°], 1 for the image, and a histogram of its angles by 0.011°."""
     histogram = np.bincount(_whole(pair.angles) >> _LOW_BITS, minlength=_COARSE)
     return np.concatenate([[np.median(pair.angles), 1.0], histogram.astype(np.float64)])
 
 
 def median(sums: Sums, count: int) -> float:
-    """The median [°]: exact of one image, to 0.006° of several.
+    """Median [°]: exact for one image, within 0.006° for several.
 
-    ``pooled_median`` is exact of several too, and reads them twice for it.
+    ``pooled_median`` is exact for several too, and reads them twice.
     """
     if sums[1] == 1:
         return float(sums[0])
@@ -45,16 +45,17 @@ def median(sums: Sums, count: int) -> float:
 
 
 def pooled_median(angles: Callable[[], Iterable[Float[np.ndarray, "n"]]]) -> float:
-    """Median [°] of the angles of many images, to 1e-7°, in a megabyte however many there are.
+    """Median [°] of the angles of many images, within 1e-7°, in a megabyte of memory.
 
-    The first pass counts angles by 0.011°, the second those near the middle by 1e-7°.
+    The first pass counts angles in bins of 0.011°, the second those near the middle in bins of
+    1e-7°.
 
     Args:
-        angles: Called once for each pass; gives the angles [°] image by image, the same each time,
-            such as ``NormalsPair.angles``.
+        angles: Function that yields the angles [°] image by image, such as ``NormalsPair.angles``;
+            called once for each pass, with the same result.
 
     Raises:
-        NoGroundTruthError: If there are none.
+        NoGroundTruthError: If there are no angles.
     """
     coarse = np.zeros(_COARSE, np.int64)
     for part in angles():
@@ -78,19 +79,19 @@ def _whole(angles: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
 
 
 def _middle(count: int) -> tuple[int, int]:
-    """Ranks, from 0, whose mean is the median: the same twice where the count is odd."""
+    """Ranks, from 0, whose mean is the median; both are equal if the count is odd."""
     return (count - 1) // 2, count // 2
 
 
 def _place(histogram: Shaped[np.ndarray, "bins"], rank: int) -> tuple[int, int]:
-    """The bin that holds the rank, and the rank within that bin."""
+    """Bin that contains a rank, and the rank within that bin."""
     upto = histogram.cumsum()
     place = int(np.searchsorted(upto, rank, side="right"))
     return place, int(rank - (upto[place] - histogram[place]))
 
 
 def _within(bound: float) -> Callable[[NormalsPair], Sums]:
-    """Counts angles under the bound [°], strictly."""
+    """Count angles strictly below the bound [°]."""
     return lambda pair: np.array([float(np.count_nonzero(pair.angles < bound))])
 
 

@@ -1,6 +1,6 @@
-"""Relative pose errors: how wrong the motion between two moments of a path is.
+"""Relative pose errors: errors of the motion between two frames of a trajectory.
 
-Unlike where a camera is in the end, they do not grow with what went wrong at the beginning.
+Unlike errors of absolute position, they do not grow with earlier errors.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from rilievo.errors import InputError
 from rilievo.metrics.trajectory import check_same_length, known_poses
 
 KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
-"""Of the parts of a path that KITTI's benchmark measures [m]."""
+"""Lengths of the segments that KITTI's benchmark measures [m]."""
 
 _EVERY = 10
-"""KITTI's benchmark starts a part at every tenth frame."""
+"""Frames between the starts of segments in KITTI's benchmark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MotionErrors:
-    """Errors of several motions, one each.
+    """Errors of several motions, one entry each.
 
     Attributes:
-        translation: Of the position, in the truth's unit.
-        rotation: Angle between the estimated and the true rotation [degrees].
+        translation: Errors of position, in the unit of the ground truth.
+        rotation: Angles between the estimated and the true rotation [degrees].
     """
 
     translation: Float64[np.ndarray, "m"]
@@ -34,11 +34,11 @@ class MotionErrors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthErrors:
-    """Errors of parts of a path, by KITTI's protocol.
+    """Errors of segments of a trajectory, by KITTI's protocol.
 
     Attributes:
-        parts: How many there are; the means are over all of them, whatever their length.
-        translation: Mean error of position, as a share of the part's length (0.01 is 1 %).
+        parts: Number of segments; the means are over all of them, whatever their length.
+        translation: Mean error of position, as a share of the segment's length (0.01 is 1 %).
         rotation: Mean error of rotation [degrees per metre].
     """
 
@@ -81,18 +81,18 @@ def direction_errors(
 def motion_errors(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, apart: int = 1
 ) -> MotionErrors:
-    """Relative pose error of all pairs of frames a number of frames apart (Sturm et al. 2012).
+    """Relative pose errors of all pairs of frames ``apart`` frames apart (Sturm et al. 2012).
 
-    The motion that is left when the true one is taken from the estimated one. Scale the estimate
-    first (``fit_similarity``): neither of the two numbers is free of it otherwise.
+    The error is the motion that remains after the true one is removed from the estimated one. Scale
+    the estimate first (``fit_similarity``): both numbers depend on its scale.
 
     Args:
         estimate: ``world_T_cam``.
-        true: NaN where unknown: pairs with such a frame are left out.
-        apart: Frames from the one to the other.
+        true: ``world_T_cam``, NaN where unknown; pairs with such a frame are left out.
+        apart: Number of frames between the two of a pair.
 
     Raises:
-        InputError: If the paths differ in length, or a pose of the estimate is not finite.
+        InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
     """
     check_same_length(estimate, true)
     known = known_poses(true)
@@ -111,22 +111,22 @@ def length_errors(
     lengths: Sequence[float] = KITTI_LENGTHS,
     every: int = _EVERY,
 ) -> LengthErrors | None:
-    """Translation and rotation error over parts of given lengths (Geiger et al., CVPR 2012).
+    """Translation and rotation errors over segments of given lengths (Geiger et al., CVPR 2012).
 
-    A part begins at every tenth frame and ends with the first frame that lies farther away along
-    the true path than the length. Scale the estimate first where it has none.
+    A segment begins at every tenth frame, and ends with the first frame whose distance along the
+    true trajectory exceeds the length. Scale the estimate first if it has no scale.
 
     Args:
-        estimate: ``world_T_cam``, of the same unit as the truth.
+        estimate: ``world_T_cam``, in the unit of the ground truth.
         true: ``world_T_cam`` [m], all known.
-        lengths: Of the parts [m].
-        every: Frames between the beginnings of parts.
+        lengths: Lengths of the segments [m].
+        every: Frames between the starts of segments.
 
     Returns:
-        None where the path is shorter than all lengths.
+        Mean errors; None if the trajectory is shorter than all lengths.
 
     Raises:
-        InputError: If the paths differ in length, or a pose is not finite.
+        InputError: If the trajectories differ in length, or a pose is not finite.
     """
     check_same_length(estimate, true)
     if not known_poses(true).all():
@@ -150,12 +150,12 @@ def length_errors(
 
 
 def path_length(poses: Float[np.ndarray, "n 4 4"]) -> float:
-    """How far a camera went, in the poses' unit."""
+    """Length of a trajectory, in the poses' unit."""
     return float(_way(poses)[-1])
 
 
 def _way(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n"]:
-    """How far the camera went until each frame."""
+    """Length of the trajectory up to each frame."""
     steps = np.linalg.norm(np.diff(poses[:, :3, 3].astype(np.float64), axis=0), axis=1)
     return np.concatenate(([0.0], np.cumsum(steps)))
 
@@ -163,7 +163,7 @@ def _way(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n"]:
 def _left_over(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "n 4 4"], start: int, end: int
 ) -> Float64[np.ndarray, "4 4"]:
-    """The estimated motion from one frame to another, followed by the true one back."""
+    """Estimated motion from one frame to another, followed by the inverse of the true one."""
     found = _motion(estimate[start].astype(np.float64), estimate[end].astype(np.float64))
     right = _motion(true[start].astype(np.float64), true[end].astype(np.float64))
     return _motion(found, right)
@@ -176,6 +176,6 @@ def _motion(
 
 
 def _degrees(R: Float64[np.ndarray, "3 3"]) -> float:
-    """The angle of a rotation, exact near zero where an arc cosine is not."""
+    """Angle of a rotation; exact near zero, where an arc cosine is not."""
     sine = np.linalg.norm(R - R.T) / np.sqrt(2.0)
     return float(np.degrees(np.arctan2(sine, np.trace(R) - 1)))

@@ -1,8 +1,8 @@
-"""A prediction beside its truth: what the metrics of one image share is computed once, here.
+"""A prediction and its ground truth, with the quantities that metrics of one image share.
 
-Quantities are lazy and kept, at the pixels that count alone, flattened and in float64; so a pair
-serves one image and is then let go. The classes have no slots, because that is where kept
-quantities live.
+Quantities are computed on demand and cached, only for valid pixels, flattened and in float64; a
+pair is used for one image and then discarded. The classes have no slots, because cached properties
+need ``__dict__``.
 """
 
 from collections.abc import Mapping
@@ -26,19 +26,19 @@ class DepthPair:
     """Predicted and true depth of one image.
 
     Attributes:
-        predicted: Depth [m], after alignment and clipping; read only where ``valid``.
-        true: Depth [m]; read only where ``valid``.
-        valid: Pixels that count: with truth, inside crop and cap.
-        camera: Of the maps; None where nothing in space is measured.
-        predicted_camera: The model's own, where its points are to be judged with it; None for
+        predicted: Predicted depth [m], after alignment and clipping; read only where ``valid``.
+        true: True depth [m]; read only where ``valid``.
+        valid: Mask of pixels to compare: with ground truth, inside crop and cap.
+        camera: Camera of the maps; None if no metric needs points in space.
+        predicted_camera: The model's own camera, if its points are to be judged with it; None takes
             ``camera``.
-        confidence: Of the prediction, in [0, 1]; None where it is not judged. Read only where
-            ``valid``.
-        p: Predicted depth [m] at the pixels that count.
-        t: True depth [m] there.
+        confidence: Confidence of the prediction, in [0, 1]; None where it is not judged. Read
+            only where ``valid``.
+        p: Predicted depth at the valid pixels [m].
+        t: True depth at the valid pixels [m].
 
     Raises:
-        InputError: If sizes or types are wrong, or a depth that counts is not positive and finite.
+        InputError: If sizes or types are wrong, or a valid depth is not positive and finite.
         NoGroundTruthError: If no pixel is valid.
     """
 
@@ -77,12 +77,12 @@ class DepthPair:
 
     @property
     def count(self) -> int:
-        """Pixels that count."""
+        """Number of valid pixels."""
         return self.t.size
 
     @cached_property
     def places(self) -> Int[np.ndarray, "n"]:
-        """Which pixels count, as indices of the flattened map."""
+        """Indices of the valid pixels in the flattened map."""
         return np.flatnonzero(self.valid)
 
     @cached_property
@@ -92,12 +92,12 @@ class DepthPair:
 
     @cached_property
     def relative(self) -> Float64[np.ndarray, "n"]:
-        """Difference over true depth."""
+        """Difference divided by true depth."""
         return self.difference / self.t
 
     @cached_property
     def factor(self) -> Float64[np.ndarray, "n"]:
-        """The larger depth over the smaller: max(p / t, t / p), at least 1."""
+        """The larger depth divided by the smaller: max(p / t, t / p), at least 1."""
         return np.maximum(self.p, self.t) / np.minimum(self.p, self.t)
 
     @cached_property
@@ -107,10 +107,10 @@ class DepthPair:
 
     @cached_property
     def log_moments(self) -> Sums:
-        """With e = ln p - ln t: sums of (e - mean)² and of e, and the square of the latter over n.
+        """Sums of (e - mean)² and of e, and the square of the latter over n, with e = ln p - ln t.
 
-        Unlike the sums of e² and e, these lose no digits where e is large and hardly varies. Those
-        of several images may be added: the sum of e² is the first plus the last.
+        Unlike the sums of e² and e, these lose no digits where e is large and hardly varies. They
+        may be added over images: the sum of e² is the first plus the last.
         """
         e = np.copysign(self.log_factor, self.difference)
         total = e.sum()
@@ -142,7 +142,7 @@ class DepthPair:
 
     @cached_property
     def true_points(self) -> Float64[np.ndarray, "3 n"]:
-        """True surface in the camera frame [m].
+        """Points of the true surface in the camera frame [m].
 
         Raises:
             InputError: If the pair has no camera.
@@ -151,7 +151,7 @@ class DepthPair:
 
     @cached_property
     def predicted_points(self) -> Float64[np.ndarray, "3 n"]:
-        """Predicted surface in the camera frame [m].
+        """Points of the predicted surface in the camera frame [m].
 
         Raises:
             InputError: If the pair has no camera.
@@ -160,7 +160,7 @@ class DepthPair:
 
     @cached_property
     def point_gap(self) -> Float64[np.ndarray, "n"]:
-        """Distance between the predicted point and the true one of the same pixel [m].
+        """Distance between the predicted and the true point of each pixel [m].
 
         Raises:
             InputError: If the pair has no camera.
@@ -179,14 +179,14 @@ class NormalsPair:
     """Predicted and true normals of one image.
 
     Attributes:
-        predicted: Towards the camera, of any length but zero; read only where ``valid``.
-        true: Likewise.
-        valid: Pixels that count.
-        confidence: Of the predicted normals, in [0, 1]; None where it is not judged.
-        angles: Between the two, 0 to 180 [°], at the pixels that count.
+        predicted: Normals towards the camera, of any length but zero; read only where ``valid``.
+        true: Normals towards the camera, of any length but zero; read only where ``valid``.
+        valid: Mask of pixels to compare.
+        confidence: Confidence of the predicted normals, in [0, 1]; None where it is not judged.
+        angles: Angles between the two at the valid pixels, 0 to 180 [°].
 
     Raises:
-        InputError: If sizes or types are wrong, or a normal that counts has no direction.
+        InputError: If sizes or types are wrong, or a valid normal has no direction.
         NoGroundTruthError: If no pixel is valid.
     """
 
@@ -210,7 +210,7 @@ class NormalsPair:
 
     @property
     def count(self) -> int:
-        """Pixels that count."""
+        """Number of valid pixels."""
         return self.angles.size
 
     @cached_property
@@ -229,8 +229,9 @@ class PicturePair:
     """Two depth maps as 8-bit pictures.
 
     Attributes:
-        predicted: Each map is scaled by its own maximum, so these are no lengths.
-        true: Likewise.
+        predicted: Predicted depth as grey levels, scaled by its own maximum, so they are not
+            lengths.
+        true: True depth as grey levels, scaled by its own maximum.
 
     Raises:
         InputError: If sizes or types are wrong.
@@ -253,5 +254,5 @@ class PicturePair:
 
     @property
     def count(self) -> int:
-        """Pixels of the picture: all of them."""
+        """Number of all pixels of the picture."""
         return self.true.size

@@ -1,7 +1,7 @@
-"""Depth maps compared as 8-bit pictures, by scikit-image itself with ``data_range=255``.
+"""Comparison of depth maps as 8-bit pictures, with scikit-image and ``data_range=255``.
 
-For agreement with what is published so; each map is scaled by its own maximum before, and so these
-numbers are no errors in metres.
+This protocol agrees with published numbers. Each map is scaled by its own maximum first, so the
+results are not errors in metres.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _SSIM_WINDOW = 7
 
 
 def squared_error(pair: PicturePair) -> Sums:
-    """Sum of squared differences of the grey levels, as signed numbers."""
+    """Sum of squared differences of the grey levels, in signed arithmetic."""
     return np.array([_skimage().mean_squared_error(pair.true, pair.predicted) * pair.count])
 
 

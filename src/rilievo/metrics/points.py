@@ -1,4 +1,4 @@
-"""Errors in space: of the points of one image, and of one cloud of points against another."""
+"""Errors in space: between the points of one image, and between two point clouds."""
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -11,8 +11,8 @@ from rilievo.metrics.pairs import DepthPair
 def point_rel(pair: DepthPair) -> Sums:
     """Sum of ‖p̂ - p‖ / (‖p‖ + 1e-6), with points p [m] of the same pixel (Wang et al. 2025, MoGe).
 
-    Under one camera for both, a point's error is along its ray and this is nearly AbsRel; with
-    ``predicted_camera`` it counts what the model believes of its camera too.
+    With one camera for both, a point's error is along its ray, and this is nearly AbsRel; with
+    ``predicted_camera`` it includes the error of the model's own camera.
     """
     true = np.sqrt(np.square(pair.true_points).sum(axis=0))
     return np.array([(pair.point_gap / (true + 1e-6)).sum()])
@@ -68,10 +68,10 @@ def cloud_completeness(
 def cloud_f_score(
     predicted: Float[np.ndarray, "n 3"], true: Float[np.ndarray, "m 3"], threshold: float
 ) -> float:
-    """Harmonic mean of precision and recall, in [0, 1]; 0 where nothing lies close.
+    """Harmonic mean of precision and recall, in [0, 1]; 0 if no points are close.
 
-    Precision is the share of predicted points nearer than the threshold [m] to a true one, recall
-    the share of true points nearer than that to a predicted one (Knapitsch et al. 2017).
+    Precision is the share of predicted points nearer than the threshold [m] to a true one; recall
+    is the share of true points nearer than that to a predicted one (Knapitsch et al. 2017).
 
     Raises:
         OptionError: If the threshold is not positive.

@@ -1,7 +1,8 @@
-"""Errors of a whole path of a camera: where it was, after what an estimate cannot know is fitted.
+"""Errors of a camera's whole trajectory, after fitting what an estimate cannot determine.
 
 Poses are ``world_T_cam``, one a frame. Depth and motion learned from video alone have no scale, and
-each path has a world of its own, so a similarity is fitted first; ``Freedom`` says how much of one.
+every trajectory has a world frame of its own, so a similarity is fitted first; ``Freedom`` selects
+its free parameters.
 """
 
 import itertools
@@ -17,27 +18,27 @@ _LEAST = 1e-12
 
 
 class Freedom(StrEnum):
-    """What of an estimate is fitted to the truth before they are compared."""
+    """Parameters that are fitted before an estimate is compared with the ground truth."""
 
     ORIGIN = "origin"
-    """Nothing but the first pose, position and orientation: of estimates in metres."""
+    """The first pose, position and orientation, and nothing else; for estimates in metres."""
     SCALE = "scale"
-    """The first pose, and one scale by least squares."""
+    """The first pose, and a scale by least squares."""
     RIGID = "rigid"
     """Rotation and translation by least squares (SE(3))."""
     SIMILARITY = "similarity"
-    """Rotation, translation and one scale by least squares (Sim(3))."""
+    """Rotation, translation and scale by least squares (Sim(3))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Similarity:
-    """The map p ↦ s R p + t from an estimate's world to the true one.
+    """The map p ↦ s R p + t from an estimate's world frame to the true one.
 
     Attributes:
-        scale: s; 1 where the estimate stands still; negative where, of all scales, one that turns
-            the path round is the nearest.
-        R: A rotation.
-        t: In the truth's unit.
+        scale: Scale s; 1 if the estimate does not move; negative if the best scale reverses the
+            trajectory.
+        R: Rotation R.
+        t: Translation t, in the unit of the ground truth.
     """
 
     scale: float
@@ -45,7 +46,7 @@ class Similarity:
     t: Float64[np.ndarray, "3"]
 
     def apply(self, poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 4 4"]:
-        """Poses of the estimate's world in the true one; their rotations stay rotations."""
+        """Transform poses to the true world frame; rotations stay rotations."""
         moved = np.array(poses, dtype=np.float64)
         moved[:, :3, :3] = self.R @ moved[:, :3, :3]
         moved[:, :3, 3] = self.scale * moved[:, :3, 3] @ self.R.T + self.t
@@ -55,13 +56,13 @@ class Similarity:
 def fit_similarity(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], freedom: Freedom
 ) -> Similarity:
-    """What brings an estimated path nearest to the true one, as far as it is free.
+    """Fit an estimated trajectory to the true one, with the parameters that ``freedom`` allows.
 
-    With rotation free, the least squares of Umeyama ("Least-squares estimation of transformation
-    parameters between two point patterns", TPAMI 1991) over the positions.
+    If rotation is free, this is the least-squares solution of Umeyama ("Least-squares estimation of
+    transformation parameters between two point patterns", TPAMI 1991) for the positions.
 
     Raises:
-        InputError: If there are fewer than two poses, of different number, or one is not finite.
+        InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
     """
     check_paths(estimate, true)
     first, true_first = estimate[0].astype(np.float64), true[0].astype(np.float64)
@@ -83,11 +84,12 @@ def position_rmse(
 ) -> float:
     """Absolute trajectory error: sqrt(mean ‖p̂ - p‖²) over all positions, after the fit.
 
-    Sturm et al., "A benchmark for the evaluation of RGB-D SLAM systems", IROS 2012. In the truth's
-    unit. Not what odometry of depth networks calls ATE: see ``snippet_errors``.
+    Sturm et al., "A benchmark for the evaluation of RGB-D SLAM systems", IROS 2012. In the unit of
+    the ground truth. Papers on odometry with depth networks use ATE for another quantity: see
+    ``snippet_errors``.
 
     Raises:
-        InputError: If there are fewer than two poses, of different number, or one is not finite.
+        InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
     """
     fitted = fit_similarity(estimate, true, freedom).apply(estimate)
     gaps = fitted[:, :3, 3] - true[:, :3, 3]
@@ -97,23 +99,24 @@ def position_rmse(
 def snippet_errors(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, length: int = 5
 ) -> Float64[np.ndarray, "k"]:
-    """The "ATE" of the positions of each snippet: sqrt(Σ ‖s p̂ - p‖²) / N.
+    """Error of the positions of each snippet, called "ATE": sqrt(Σ ‖s p̂ - p‖²) / N.
 
     Zhou et al. (CVPR 2017) describe its mean and deviation over all snippets of five frames.
-    Positions are those in the snippet's first camera, and each snippet has a scale s of its own,
-    by least squares. Not an RMSE: the root is divided by N, not the sum, so it is sqrt(N) times
-    smaller. Monodepth2's program computes something else: ``monodepth2_snippet_errors``.
+    Positions are relative to the snippet's first camera, and each snippet has a scale s of its own,
+    by least squares. This is not an RMSE: the root is divided by N, not the sum, so it is sqrt(N)
+    times smaller. Monodepth2's program computes something else: ``monodepth2_snippet_errors``.
 
     Args:
-        estimate: ``world_T_cam`` in a world and scale of its own.
-        true: In metres; NaN where unknown: snippets with such a frame are left out.
-        length: N, frames of a snippet.
+        estimate: ``world_T_cam`` in a world frame and scale of its own.
+        true: ``world_T_cam`` [m], NaN where unknown; snippets with such a frame are left out.
+        length: Number N of frames of a snippet.
 
     Returns:
-        In the truth's unit, one for each snippet in their order; empty if there is none.
+        Errors in the unit of the ground truth, one for each snippet in order; empty if there are
+        none.
 
     Raises:
-        InputError: If the paths differ in length, or a pose of the estimate is not finite.
+        InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
     if length < 2:
@@ -131,25 +134,26 @@ def snippet_errors(
 def monodepth2_snippet_errors(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"], *, length: int = 5
 ) -> Float64[np.ndarray, "k"]:
-    """The "ATE" that Monodepth2's program reports of each snippet.
+    """Error of each snippet as Monodepth2's program reports it, also called "ATE".
 
-    As ``snippet_errors``, but of points that are no positions: each motion takes points of a frame
-    into the next one, and these, inverse to the steps of a camera, are multiplied in forward order;
-    the translations of the products are compared, of both paths alike. And every frame but the last
-    begins a snippet: the last ones are shorter, three of them where N is 5. Papers of Monodepth2's
-    lineage print this number. Single snippets differ by up to 90 % from ``snippet_errors``, means
-    by up to 2 %.
+    As ``snippet_errors``, but of points that are not positions: each motion maps points of a frame
+    to the next one, and these matrices, inverse to the steps of the camera, are multiplied in
+    forward order; the translations of the products are compared, for both trajectories alike. And
+    every frame but the last begins a snippet: the last ones are shorter, three of them for N = 5.
+    Papers in the tradition of Monodepth2 print this number. Single snippets differ by up to 90 %
+    from ``snippet_errors``, means by up to 2 %.
 
     Args:
-        estimate: ``world_T_cam`` in a world and scale of its own.
-        true: In metres; NaN where unknown: snippets with such a frame are left out.
-        length: N, frames of a snippet.
+        estimate: ``world_T_cam`` in a world frame and scale of its own.
+        true: ``world_T_cam`` [m], NaN where unknown; snippets with such a frame are left out.
+        length: Number N of frames of a snippet.
 
     Returns:
-        In the truth's unit, one for each snippet in their order; empty if there is none.
+        Errors in the unit of the ground truth, one for each snippet in order; empty if there are
+        none.
 
     Raises:
-        InputError: If the paths differ in length, or a pose of the estimate is not finite.
+        InputError: If the trajectories differ in length, or a pose of the estimate is not finite.
         OptionError: If a snippet has fewer than two frames.
     """
     if length < 2:
@@ -165,7 +169,7 @@ def monodepth2_snippet_errors(
 
 
 def _forward_products(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "n 3"]:
-    """The origin and translations of M₁, M₁ M₂, ...; Mₖ takes points of frame k-1 to frame k."""
+    """The origin and translations of M₁, M₁ M₂, ...; Mₖ maps points of frame k-1 to frame k."""
     product, points = np.eye(4), [np.zeros(3)]
     for before, after in itertools.pairwise(poses.astype(np.float64)):
         product = product @ np.linalg.solve(after, before)
@@ -174,17 +178,17 @@ def _forward_products(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, 
 
 
 def known_poses(poses: Float[np.ndarray, "n 4 4"]) -> Bool[np.ndarray, "n"]:
-    """Which poses have no NaN."""
+    """Mask of poses without NaN."""
     return np.asarray(np.isfinite(poses).all(axis=(1, 2)))
 
 
 def check_same_length(
     estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]
 ) -> None:
-    """Refuse paths that do not go together, and estimates that are no numbers.
+    """Refuse trajectories of different lengths, and estimates that are not finite.
 
     Raises:
-        InputError: If so.
+        InputError: If they are refused.
     """
     if len(estimate) != len(true):
         raise InputError(f"{len(estimate)} poses are estimated, but {len(true)} are true")
@@ -193,10 +197,10 @@ def check_same_length(
 
 
 def check_paths(estimate: Float[np.ndarray, "n 4 4"], true: Float[np.ndarray, "m 4 4"]) -> None:
-    """Refuse what no similarity can be fitted to.
+    """Refuse trajectories to which no similarity can be fitted.
 
     Raises:
-        InputError: If there are fewer than two poses, of different number, or one is not finite.
+        InputError: If there are fewer than two poses, their numbers differ, or one is not finite.
     """
     check_same_length(estimate, true)
     if len(true) < 2 or not known_poses(true).all():
@@ -223,7 +227,7 @@ def _seen_from_first(poses: Float[np.ndarray, "n 4 4"]) -> Float64[np.ndarray, "
 
 
 def _least_squares_scale(p: Float64[np.ndarray, "n 3"], q: Float64[np.ndarray, "n 3"]) -> float:
-    """The s that minimises Σ ‖s p - q‖²; 1 where p stands still, as every scale is as good."""
+    """Scale s that minimises Σ ‖s p - q‖²; 1 if p does not move, when all scales are equal."""
     square = float(np.sum(p * p))
     return float(np.sum(p * q)) / square if square > _LEAST**2 else 1.0
 

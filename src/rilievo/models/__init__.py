@@ -1,4 +1,4 @@
-"""The models and how to load one. The table is data: reading it imports no model."""
+"""Loading of models, and the table of those that are known. Reading the table imports no model."""
 
 import os
 from collections.abc import Mapping
@@ -29,31 +29,29 @@ def load_model(
     threads: int | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> "Model":
-    """Make a model ready to predict.
+    """Load a model, ready to predict.
 
     Args:
-        name: A name in ``MODELS``; the path of an ONNX file that says what it is; a repository of
-            the Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path
-            of a folder as transformers or diffusers saves one, of a run that ``rilievo train``
-            wrote, or of a checkpoint of Monodepth2; ``replicate:owner/name``; or
-            ``package.module:load``, a function of your own (docs/extending.md).
-            A name in ``MODELS`` or a repository may be followed by ``@`` and a branch, tag or
-            commit.
-        kind: What the numbers of a checkpoint are that nobody here knows: metric, up_to_scale,
-            affine or affine_inverse.
-        device: Where it runs: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: What runs it: onnxruntime, openvino (extra 'fast') or torch. ONNX files are not run
-            by torch; models of transformers are by all three, converted once and kept for the
-            first two. auto is the usual one: onnxruntime, or torch on a GPU and for what has no
-            ONNX file.
-        precision: Arithmetic: fp32; bf16 (openvino, torch), fp16 (torch on cuda) or int8 (models
-            of transformers with onnxruntime), which are faster and less exact.
-        threads: Threads of one inference; None for one a core.
-        settings: What is set of this model, by name, such as steps and seed of Marigold's;
-            ``rilievo models NAME`` lists them.
+        name: A name in ``MODELS``; the path of an ONNX file with our metadata; a repository of the
+            Hugging Face hub, ``org/name``, or ``diffusers:org/name`` for a pipeline; the path of a
+            folder that transformers or diffusers saved, of a run of ``rilievo train``, or of a
+            checkpoint of Monodepth2; ``replicate:owner/name``; or ``package.module:load``, a
+            function of your own (docs/extending.md). A name in ``MODELS`` or a repository may be
+            followed by ``@`` and a branch, tag or commit.
+        kind: Kind of depth of an unknown checkpoint: metric, up_to_scale, affine or affine_inverse.
+        device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
+        engine: Engine to run with: onnxruntime, openvino (extra 'fast') or torch. ONNX files do not
+            run on torch; models of transformers run on all three, converted once and cached for the
+            first two. auto is onnxruntime, or torch on a GPU and for models without an ONNX file.
+        precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
+            cuda) and int8 (models of transformers with onnxruntime), which are faster and less
+            exact.
+        threads: Threads of one inference; None takes one per core.
+        settings: Settings of this model by name, such as steps and seed of Marigold; ``rilievo
+            models NAME`` lists them.
 
     Raises:
-        ModelError: If there is no such model, its files are broken or cannot be fetched, or its
+        ModelError: If there is no such model, its files are broken or cannot be downloaded, or its
             kind is neither known nor given.
         MissingExtraError: If it needs a package that is not installed.
         OptionError: If the device, engine, precision, kind or a setting is not available.
@@ -76,8 +74,8 @@ def load_model(
     else:
         assert found.card is not None, "what has no card says how it is loaded"
         model = loader(found.card)(found.card, options)
-    # A path means the same file in a process that works in another folder; a listed name that is
-    # a string is no path, whatever lies here.
+    # Stored as an absolute path, so that a process in another folder finds the same file. A string
+    # that is a name of the table is not a path, whatever files exist here.
     is_path = os.path.exists(name) and (isinstance(name, Path) or name not in MODELS.own)
     place = Path(name).absolute() if is_path else name
     model.again = partial(
@@ -102,11 +100,11 @@ def _check(
         stated = "the file states its kind itself" if card is None else f"its kind is {card.kind}"
         raise OptionError(f"model '{name}': {stated}, and {given} was given")
     if settings and (card is None or card.settings is None):
-        raise OptionError(f"model '{name}' has nothing to set, got {', '.join(settings)}")
+        raise OptionError(f"model '{name}' has no settings, got {', '.join(settings)}")
 
 
 def read_kind(kind: str) -> DepthKind:
-    """A kind of depth from its name.
+    """Parse the name of a kind of depth.
 
     Raises:
         OptionError: If there is no such kind.

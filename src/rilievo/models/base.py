@@ -1,7 +1,7 @@
-"""What every model is: photographs in, one ``Prediction`` each out.
+"""Interface of all models: photographs in, one ``Prediction`` each out.
 
-An adapter implements ``infer``, at the network's own resolution and in our conventions; this
-module brings the answer to the photograph's size and writes down what made it.
+An adapter implements ``infer``, at the network's own resolution and in our conventions. This module
+resizes the output to the photograph and records what made it.
 """
 
 from abc import ABC, abstractmethod
@@ -23,13 +23,13 @@ from rilievo.sameness import no_hash, same_record
 from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Photo, Prediction, Setting
 from rilievo.version import VERSION
 
-# A picture as users have it: all that ``rilievo.read_photo`` reads, or read already.
+# An image in any form that ``rilievo.read_photo`` accepts, or one that was read already.
 ImageLike = Photo | PhotoSource
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
-    """A list of the images of a list or tuple, or of the one image."""
-    # A type checker cannot tell that a list is no open file, which is whatever has a ``read``.
+    """Wrap a single image in a list; lists and tuples become lists."""
+    # Type checkers cannot see that a list is not an open file, which is anything with ``read``.
     return list(images) if isinstance(images, list | tuple) else [cast("ImageLike", images)]
 
 
@@ -39,15 +39,16 @@ Enlarge = Callable[[Float32[np.ndarray, "n a b"]], Float32[np.ndarray, "n h w"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
-    """A network's answer for one photograph, at the network's own resolution.
+    """Output of a network for one photograph, at the network's own resolution.
 
     Attributes:
-        depth: Numbers of the card's kind; read only where ``valid``.
-        valid: Pixels that have depth; None where all have.
-        normals: Camera frame, towards the camera; need not be unit yet.
-        confidence: In [0, 1].
-        camera: Intrinsics of the photograph that the network saw in it; None where it says none.
-        enlarge: Resizes normals and confidence when they are first read; bilinear when None.
+        depth: Depth values of the card's kind; defined only where ``valid``.
+        valid: Mask of pixels that have depth; None if all have.
+        normals: Normals in the camera frame, towards the camera; not necessarily of unit length.
+        confidence: Confidence in [0, 1].
+        camera: Intrinsics of the photograph as estimated by the network; None if it estimates none.
+        enlarge: Function that resizes normals and confidence when they are first read; bilinear
+            when None.
     """
 
     depth: Float32[np.ndarray, "h w"] | None = None
@@ -62,42 +63,44 @@ class Inference:
 
 
 class Model(ABC):
-    """A depth or normals model behind the one verb ``predict``."""
+    """A model of depth or normals; ``predict`` is its one method for users."""
 
     card: ModelCard
     weights_sha256: str
     settings: Mapping[str, Setting]
-    """Every option of this model that changes its numbers."""
+    """Every option of this model that changes its output."""
     concurrent: bool = False
-    """Whether several threads may use it at once."""
+    """Whether several threads may use the model at once."""
     again: "Callable[[], Model] | None" = None
-    """Function that loads it in another process; None for a model made without ``load_model``."""
+    """Function that loads the model in another process; None for models made without
+    ``load_model``.
+    """
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        """A loaded model is pickled by its name and options, and loaded again where it arrives."""
+        """Pickle a loaded model by its name and options; it is loaded again when unpickled."""
         if self.again is None:
             return super().__reduce_ex__(protocol)
         return _loaded_again, (self.again, self.weights_sha256)
 
     @abstractmethod
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network; one answer a photograph, in the same order."""
+        """Run the network; returns one output per photograph, in the same order."""
 
     def interrupt(self) -> None:  # noqa: B027
-        """Stop waiting for work that goes on elsewhere; called from another thread than ``infer``.
+        """Stop waiting for work on another machine; called from another thread than ``infer``.
 
-        Most models have none: what runs here is finished.
+        Most models run locally, and ignore it.
         """
 
     def predict(self, images: Sequence[ImageLike]) -> list[Prediction]:
-        """Depth and normals of some photographs, at their own resolution.
+        """Predict depth and normals of photographs, at their own resolution.
 
         Args:
-            images: A list of what ``rilievo.read_photo`` reads, or of ``Photo`` records.
-                They are held in memory together: for a folder use ``rilievo.predict_files``.
+            images: List of images in any form that ``rilievo.read_photo`` accepts, or of ``Photo``
+                records. All are held in memory at once; for folders use ``rilievo.predict_files``.
 
         Raises:
-            InputError: If one of them cannot be read.
+            InputError: If an image cannot be read.
         """
         if not isinstance(images, list | tuple):
             raise TypeError("predict takes a list of images: predict([image]), or call the model")
@@ -112,19 +115,19 @@ class Model(ABC):
     @overload
     def __call__(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
     def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
-        """``predict`` of one image, or of a list or tuple of them.
+        """Predict one image, or a list or tuple of images.
 
         Raises:
-            InputError: If one of them cannot be read.
+            InputError: If an image cannot be read.
         """
         predictions = self.predict(as_list(images))
         return predictions if isinstance(images, list | tuple) else predictions[0]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Bring a network's answer to the photograph's size, and say what made it.
+        """Resize a network's output to the photograph, and record what made it.
 
         Raises:
-            ModelError: If the network's numbers are not what its kind promises.
+            ModelError: If the values are not valid for the model's kind of depth.
         """
         check_answer(inference, self.card)
         depth = None
@@ -146,7 +149,7 @@ class Model(ABC):
 
     @property
     def made_by(self) -> MadeBy:
-        """What stands on every result of this model."""
+        """Model, weights and settings, as recorded in every result of this model."""
         return MadeBy(
             model=self.card.name,
             weights_sha256=self.weights_sha256,
@@ -171,15 +174,15 @@ def _confidence(
 
 
 def _loaded_again(load: Callable[[], Model], weights_sha256: str) -> Model:
-    """The model that was pickled.
+    """Load the model that was pickled.
 
     Raises:
-        ModelError: If its weights are not those of then.
+        ModelError: If its weights have changed since then.
     """
     model = load()
     if model.weights_sha256 != weights_sha256:
         raise ModelError(
-            f"model '{model.card.name}': its weights changed since it was pickled: load it anew "
+            f"model '{model.card.name}': its weights changed since it was pickled: load it again "
             "and pass that"
         )
     return model
@@ -191,7 +194,7 @@ def _depth_map(
     shape: tuple[int, int],
     kind: DepthKind,
 ) -> DepthMap:
-    """Depth at the photograph's size; pixels without depth do not blend into those that have it."""
+    """Resize depth to the photograph; invalid pixels are not blended into their neighbours."""
     if valid is None or valid.all():
         return DepthMap(values=resize(depth, shape), kind=kind)
     weight = resize(valid.astype(np.float32), shape)
@@ -202,11 +205,11 @@ def _depth_map(
 
 
 def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-    """Bilinear, half-pixel centres: nothing overshoots, so depth stays positive and in range."""
+    """Resize bilinearly with half-pixel centres; nothing overshoots, so depth stays positive."""
     if field.shape == shape:
         return field
     image = Image.fromarray(np.ascontiguousarray(field))
-    # In bands, because Pillow hands its pixels over in a way that takes three times their memory.
+    # Converted in bands, because Pillow's export of pixels takes three times their memory.
     resized = np.empty(shape, np.float32)
     for rows in bands(shape):
         resized[rows] = _resized_rows(image, shape, rows)
@@ -216,7 +219,7 @@ def resize(field: Float32[np.ndarray, "a b"], shape: tuple[int, int]) -> Float32
 def unit(
     normals: Float32[np.ndarray, "3 a b"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "3 h w"]:
-    """Normals at another size, of unit length; where they cancel, one that faces the camera."""
+    """Resize normals and scale them to unit length; where they cancel, they face the camera."""
     images = [Image.fromarray(np.ascontiguousarray(channel)) for channel in normals]
     resized = np.empty((3, *shape), np.float32)
     for rows in bands(shape):
@@ -235,35 +238,35 @@ def unit(
 def _resized_rows(
     image: Image.Image, shape: tuple[int, int], rows: slice
 ) -> Float32[np.ndarray, "rows w"]:
-    """Some rows of a field in Pillow's mode F resized to ``shape``."""
+    """Resize a field in Pillow's mode F to ``shape``, and return some rows."""
     height, width = shape
-    # Only the grid is cut to the box; pixels beyond it still count at its edges.
+    # The box crops only the output grid; pixels beyond it still count at its edges.
     top, bottom = (row * image.height / height for row in (rows.start, rows.stop))
     size, box = (width, rows.stop - rows.start), (0.0, top, float(image.width), bottom)
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box))
 
 
 def check_answer(inference: Inference, card: ModelCard) -> None:
-    """Refuse NaN and what the kind excludes, in words that name the model.
+    """Refuse NaN, and values that the kind excludes.
 
     Raises:
-        ModelError: If there are such numbers.
+        ModelError: If there are such values.
     """
     normals, confidence = inference.normals, inference.confidence
     if normals is not None and not np.isfinite(normals).all():
-        raise ModelError(f"model '{card.name}' answered with NaN or infinite normals")
-    # A NaN is not between anything either.
+        raise ModelError(f"model '{card.name}' returned NaN or infinite normals")
+    # NaN fails this comparison as well.
     if confidence is not None and not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ModelError(f"model '{card.name}' answered with confidence outside 0 to 1")
+        raise ModelError(f"model '{card.name}' returned confidence outside 0 to 1")
     depth = inference.depth
     if depth is None:
         return
     if inference.valid is not None:
         depth = depth[inference.valid]
     if not np.isfinite(depth).all():
-        raise ModelError(f"model '{card.name}' answered with NaN or infinite depth")
+        raise ModelError(f"model '{card.name}' returned NaN or infinite depth")
     if card.kind is not None and card.kind.is_depth and (depth <= 0).any():
         raise ModelError(
-            f"model '{card.name}' says its depth is {card.kind}, but answered with values that "
+            f"model '{card.name}' says its depth is {card.kind}, but returned values that "
             "are not positive: is its kind right?"
         )

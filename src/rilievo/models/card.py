@@ -1,4 +1,4 @@
-"""What a user must know to choose a model."""
+"""Model cards: the facts for choosing a model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,28 +8,28 @@ from rilievo.types import DepthKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What a user must know to choose a model; one line of ``MODELS``.
+    """Facts for choosing a model; one row of ``MODELS``.
 
     Attributes:
-        name: ``family/variant``.
-        summary: One line.
-        kind: What its depth is; None for a model of normals alone.
-        normals: Whether it gives surface normals.
-        confidence: Whether it says how sure it is, pixel by pixel.
-        camera: Whether it sees the focal length in the photograph.
-        licence: SPDX identifier, or the authors' words; of the weights.
-        commercial: Whether the licence allows commercial use; None where it is not known.
-        megabytes: Size of the weights on disk; None where it is not known.
+        name: Name, ``family/variant``.
+        summary: One-line description.
+        kind: Kind of its depth; None for a model that predicts normals only.
+        normals: Whether it predicts surface normals.
+        confidence: Whether it predicts a confidence for each pixel.
+        camera: Whether it estimates the focal length.
+        licence: Licence of the weights: SPDX identifier, or the authors' words.
+        commercial: Whether the licence allows commercial use; None if unknown.
+        megabytes: Size of the weights on disk; None if unknown.
         extra: The extra of rilievo that it needs; None for the core.
-        speed: What one 640x480 photograph costs on two CPU cores, in words.
-        published: Accuracy that others published, with its protocol and source; None where none
-            is known here.
-        loader: ``module:function`` that makes it; not needed of a model outside rilievo.
-        source: Where the weights come from: a repository of the hub, or the absolute path of a
-            folder, or the page of a service that keeps them; None where they ship inside the
-            package or are the file itself.
-        settings: ``module:class`` of the dataclass of what can be set of it
-            (``rilievo.models.settings``); None where nothing can.
+        speed: Time for one 640x480 photograph on two CPU cores, in words.
+        published: Published accuracy, with protocol and source; None if none is known.
+        loader: Function that makes the model, ``module:function``; optional for models of other
+            packages.
+        source: Origin of the weights: a repository of the hub, the absolute path of a folder, or
+            the page of a hosted service; None for weights inside the package, or a file given by
+            path.
+        settings: Dataclass of its settings, ``module:class`` (``rilievo.models.settings``); None if
+            it has none.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ModelCard:
 
 
 def read_details(card: ModelCard) -> str | None:
-    """The longer card that ships beside embedded weights, as text; None where there is none."""
+    """Read the long card beside embedded weights; None if there is none."""
     family, _, variant = card.name.partition("/")
     if family != "rilievo":
         return None

@@ -1,7 +1,7 @@
-"""Depth checkpoints of the Hugging Face hub that are known, and what each one's numbers are.
+"""Known depth checkpoints of the Hugging Face hub, and the kind of depth of each.
 
-A network does not say whether its numbers are metres or inverse depth up to scale and shift, so
-this table does. Kinds and ranges are those of the papers and model cards; licences those that
+A checkpoint does not state whether its output is metric or inverse depth up to scale and shift, so
+this table does. Kinds and ranges are those of the papers and model cards. Licences are those that
 the authors state for the weights, and ``UNKNOWN`` where that was not certain.
 """
 
@@ -18,17 +18,17 @@ EXTRA = "models"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """One line of ``KINDS``.
+    """One row of ``KINDS``.
 
     Attributes:
-        name: Its name in ``MODELS``; None for one that goes by its repository alone, as does the
-            twin of a published ONNX file (``catalogue.table``).
-        kind: What its numbers are.
-        summary: What it is, and its range in metres where it has one.
-        licence: SPDX identifier or the authors' name for it; of the weights.
-        commercial: Whether that allows commercial use; None where it is not known.
-        megabytes: Of the weights; None where it is not known.
-        speed: What one 640x480 photograph costs on two CPU cores, in words.
+        name: Name in ``MODELS``; None for a checkpoint that is loaded by its repository only, such
+            as the twin of a published ONNX file (``catalogue.table``).
+        kind: Kind of its depth.
+        summary: Description, and its range in metres if it has one.
+        licence: Licence of the weights: SPDX identifier, or the authors' name for it.
+        commercial: Whether the licence allows commercial use; None if unknown.
+        megabytes: Size of the weights; None if unknown.
+        speed: Time for one 640x480 photograph on two CPU cores, in words.
     """
 
     name: str | None = None
@@ -124,7 +124,9 @@ KINDS: Mapping[str, Checkpoint] = {
         for size, megabytes in (("Small", 99.2), ("Base", 390.0), ("Large", 1341.0))
     },
     "Intel/zoedepth-nyu-kitti": _metric(
-        "zoedepth/nyu-kitti", "ZoeDepth, rooms to 10 m or streets to 80 m, it decides", "MIT"
+        "zoedepth/nyu-kitti",
+        "ZoeDepth, rooms to 10 m or streets to 80 m, chosen by the network",
+        "MIT",
     ),
     "Intel/zoedepth-nyu": _metric("zoedepth/nyu", "ZoeDepth, rooms, up to 10 m (NYU)", "MIT"),
     "Intel/zoedepth-kitti": _metric("zoedepth/kitti", "ZoeDepth, streets, 80 m (KITTI)", "MIT"),
@@ -137,11 +139,11 @@ KINDS: Mapping[str, Checkpoint] = {
     ),
     "google/tipsv2-b14-dpt": _metric(None, "TIPSv2 with a DPT head, rooms, up to 10 m", UNKNOWN),
 }
-"""What the numbers of each known repository are."""
+"""Known repositories, with the kind of their depth."""
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """The cards of all checkpoints that have a short name."""
+    """Cards of all checkpoints that have a short name."""
     return tuple(
         checkpoint_card(repository)
         for repository, checkpoint in KINDS.items()
@@ -150,7 +152,7 @@ def listed_cards() -> tuple[ModelCard, ...]:
 
 
 def checkpoint_card(repository: str) -> ModelCard:
-    """The card of a known repository."""
+    """Card of a known repository."""
     checkpoint = KINDS[repository]
     return ModelCard(
         name=checkpoint.name or repository,
@@ -168,12 +170,12 @@ def checkpoint_card(repository: str) -> ModelCard:
 
 
 def unlisted_card(source: str, kind: DepthKind, *, local: bool) -> ModelCard:
-    """The card of a checkpoint that nobody here knows; its kind is the user's word.
+    """Card of an unknown checkpoint, whose kind the user states.
 
     Args:
-        source: The repository, or the absolute path of a folder.
-        kind: What its numbers are.
-        local: Whether it is a folder.
+        source: Repository, or the absolute path of a folder.
+        kind: Kind of its depth.
+        local: Whether ``source`` is a folder.
     """
     return ModelCard(
         name=source,

@@ -1,4 +1,4 @@
-"""The diffusion models that are known, and what can be set of one; data, read without torch."""
+"""Known diffusion models and their settings, readable without torch."""
 
 import os
 from collections.abc import Mapping
@@ -11,40 +11,42 @@ from rilievo.models.pipeline_index import FILE
 from rilievo.types import DepthKind
 
 PREFIX = "diffusers:"
-"""Before a repository of the hub that holds a pipeline nobody here knows."""
+"""Prefix for a repository of the hub that holds an unknown pipeline."""
 LOADER = "rilievo.models.pipelines:load"
 SETTINGS = "rilievo.models.diffusion_cards:DiffusionSettings"
 EXTRA = "models"
 MEGABYTES = 5160.0
-"""Of the weights of Stable Diffusion 2 in full precision, which every Marigold has."""
+"""Size of the weights of Stable Diffusion 2 in full precision, which every Marigold has."""
 _SLOW = "minutes; a GPU is expected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionSettings:
-    """What can be set of Marigold, and of any pipeline of diffusers that is called as it is.
+    """Settings of Marigold, and of other pipelines of diffusers with the same interface.
 
     Raises:
         OptionError: If a number is out of range.
     """
 
     steps: int | None = None
-    """Steps that take the noise away; by default what the checkpoint's authors recommend."""
+    """Number of denoising steps; by default what the checkpoint's authors recommend."""
     ensemble: int = 1
-    """Answers from different noise that are aligned and merged, 1 or from 3 on; more than one
-    gives a confidence too. Time grows with it, memory hardly."""
+    """Number of predictions from different noise that are aligned and merged, 1 or at least 3; more
+    than one also gives a confidence. Time grows with it, memory hardly.
+    """
     seed: int = 0
-    """Of the noise. The same seed gives the same answer, whatever else is predicted."""
+    """Seed of the noise. The same seed gives the same result, whatever else is predicted."""
     resolution: int | None = None
-    """Longer side in pixels at which a photograph is seen; 0 for its own; by default what the
-    checkpoint's authors recommend (768). Memory grows with its square."""
+    """Longer side [px] to which photographs are resized; 0 keeps their own; by default what the
+    checkpoint's authors recommend (768). Memory grows with its square.
+    """
 
     def __post_init__(self) -> None:
         if self.steps is not None and not 1 <= self.steps <= 1000:
             raise OptionError(f"steps is 1 to 1000, got {self.steps}")
         if not 1 <= self.ensemble <= 100 or self.ensemble == 2:
             raise OptionError(
-                f"ensemble is 1, or 3 to 100 (two answers have no middle), got {self.ensemble}"
+                f"ensemble is 1, or 3 to 100 (two members have no median), got {self.ensemble}"
             )
         if not 0 <= self.seed < 2**63:
             raise OptionError(f"seed is 0 to 2^63 - 1, got {self.seed}")
@@ -56,7 +58,7 @@ class DiffusionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """One line of ``REPOSITORIES``; licences are what the authors state for the weights."""
+    """One row of ``REPOSITORIES``; licences are those that the authors state for the weights."""
 
     name: str
     summary: str
@@ -64,7 +66,7 @@ class _Known:
     normals: bool = False
 
 
-# The RAIL++-M licence allows commercial use, and forbids some harmful ones.
+# The RAIL++-M licence allows commercial use, and forbids some harmful uses.
 _RAIL = "OpenRAIL++-M"
 _DEPTH, _NORMALS = "Marigold depth", "Marigold normals"
 
@@ -96,12 +98,12 @@ REPOSITORIES: Mapping[str, _Known] = {
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """The cards of all known repositories."""
+    """Cards of all known repositories."""
     return tuple(repository_card(repository) for repository in REPOSITORIES)
 
 
 def repository_card(repository: str) -> ModelCard:
-    """The card of a known repository: depth in [0, 1], the nearest surface 0; or normals."""
+    """Card of a known repository: depth in [0, 1] with the nearest surface at 0, or normals."""
     known = REPOSITORIES[repository]
     return ModelCard(
         name=known.name,
@@ -121,12 +123,12 @@ def repository_card(repository: str) -> ModelCard:
 
 
 def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelCard:
-    """The card of a pipeline that nobody here knows, before it says itself what it is.
+    """Card of an unknown pipeline, before its files have been read.
 
     Args:
-        source: The repository, or the absolute path of a folder.
-        kind: What its depth is, if the user says so.
-        local: Whether it is a folder.
+        source: Repository, or the absolute path of a folder.
+        kind: Kind of its depth, if the user states it.
+        local: Whether ``source`` is a folder.
     """
     return ModelCard(
         name=source if local else PREFIX + source,
@@ -146,15 +148,15 @@ def unlisted_card(source: str, kind: DepthKind | None, *, local: bool) -> ModelC
 
 
 def find_pipeline(name: str, kind: DepthKind | None) -> tuple[ModelCard, str | None] | None:
-    """The card of a pipeline, and its revision, by a name that is none of the short ones.
+    """Find the card and the revision of a pipeline that has no short name.
 
     Args:
-        name: A folder that diffusers saved, ``diffusers:org/name`` or a known repository, either
-            followed by ``@`` and a revision or not.
-        kind: What its depth is, if the user says so.
+        name: A folder that diffusers saved, ``diffusers:org/name`` or a known repository; the
+            latter two may be followed by ``@`` and a revision.
+        kind: Kind of its depth, if the user states it.
 
     Returns:
-        None for the name of something else.
+        Card and revision; None if the name is not that of a pipeline.
     """
     if os.path.isfile(Path(name) / FILE):
         return unlisted_card(str(Path(name).resolve()), kind, local=True), None

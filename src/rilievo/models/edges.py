@@ -1,11 +1,12 @@
-"""Ramps of a field turned into steps at the edges of a photograph.
+"""Sharpen a low-resolution field: its ramps become steps at the edges of a photograph.
 
-A network answers at a low resolution, so its depth runs smoothly from one object to the next. Such
-a ramp is told from a slope by its ends: a window twice as wide sees no larger difference. In a
-window around it, what is clearly near has one mean colour and what is clearly far another; every
-pixel of the photograph goes to the side whose colour is the more likely (two normal distributions
-of one variance). Where colours do not tell, the field itself decides. A wrong far pixel costs more
-relative error than a wrong near one, so it needs more proof: the log-odds of the ratio of the two.
+The output of a network has a low resolution, so its depth changes smoothly from one object to the
+next. Such a ramp differs from a slope by its ends: a window twice as wide has no larger range. In a
+window around it, clearly near pixels have one mean colour and clearly far pixels another; every
+pixel of the photograph is assigned to the side whose colour is more likely (two normal
+distributions with the same variance). Where colours are not conclusive, the field itself decides. A
+wrong far pixel costs more relative error than a wrong near one, so it needs more evidence: the
+log-odds of the ratio of the two depths.
 """
 
 from collections.abc import Callable
@@ -16,41 +17,43 @@ from jaxtyping import Float32
 Field = Float32[np.ndarray, "h w"]
 
 REACH = 5
-"""Pixels from the middle of a ramp to either end, and half of the window of colours."""
+"""Pixels from the middle of a ramp to either end, and half of the window for colours."""
 _STEP = 0.02
-"""Half of the least step that is one; of depth the field is the logarithm."""
+"""Half of the least difference that counts as a step; for depth the field is its logarithm."""
 _NOISE = 3e-3
-"""Variance that any colour in 0..1 has."""
+"""Least variance of colours in 0..1."""
 _NEAR = 0.4
-"""Share of a ramp's height that still belongs to its near end, wholly so up to 0.05."""
+"""Share of a ramp's height up to which pixels count as near, fully so up to 0.05."""
 _MOST_PROOF = 2.0
-"""Log-odds that colours give at most."""
+"""Largest log-odds from colours."""
 _PRIOR = 2.0
-"""Log-odds that the field itself gives at the ends of a ramp."""
+"""Log-odds from the field itself at the ends of a ramp."""
 _HARDNESS = 2.0
-"""Share of the far side per log-odds, from 1/2; between 0 and 1 pixels are in doubt."""
+"""Share of the far side per log-odds, starting at 1/2; pixels strictly between 0 and 1 are
+uncertain.
+"""
 _TINY = np.float32(1e-6)
 
 
 def sides(
     values: Float32[np.ndarray, "c h w"], colours: Float32[np.ndarray, "3 h w"]
 ) -> Float32[np.ndarray, "d h w"]:
-    """The near and the far side of every ramp, as smooth fields for ``decide``.
+    """Compute the near and the far side of every ramp, as smooth fields for ``decide``.
 
     Args:
-        values: The first is the field whose ramps are looked for, near being less; the others go
-            with it.
+        values: Fields. The ramps are those of the first, whose near side has smaller values; the
+            others follow it.
         colours: Photograph of the same size, in 0..1.
 
     Returns:
-        How much of a ramp there is, in 0..1; the log-odds of the far side that the field gives, and
-        of the colours an offset and three weights; the values of the near and of the far side.
+        Strength of the ramp in 0..1; log-odds of the far side from the field; an offset and three
+        weights for log-odds from the colours; the values of the near and of the far side.
     """
     field = values[0]
     low, high = (window(field, join) for join in (np.minimum, np.maximum))
     wide = window(high, np.maximum) - window(low, np.minimum)
     height = high - low
-    # A slope is twice as high in a window twice as wide, a step is not.
+    # A slope is twice as high in a window twice as wide; a step is not.
     gate = np.clip((height - wide / 2) / np.float32(_STEP) - 1, 0, 1)
     gate = window(gate, np.add, 2) / 25
     share = (field - low) / np.maximum(height, _TINY)
@@ -60,7 +63,7 @@ def sides(
     weights = apart / variance
     offset = -np.einsum("chw,chw->hw", weights, far[1:4] + near[1:4]) / 2
     belief = np.float32(_PRIOR) * (2 * share - 1) - (far[4] - near[4])
-    # Colours that hardly differ tell nothing, whatever their noise says.
+    # Colours that hardly differ carry no evidence, whatever their noise.
     gate *= np.clip(np.einsum("chw,chw->hw", weights, apart), 0, 1)
     return np.concatenate([gate[None], belief[None], offset[None], weights, near[4:], far[4:]])
 
@@ -70,12 +73,12 @@ def decide(
     colours: Float32[np.ndarray, "3 *n"],
     values: Float32[np.ndarray, "c *n"],
 ) -> Float32[np.ndarray, "c *n"]:
-    """The values with every pixel of a ramp on one of its sides.
+    """Assign every pixel of a ramp to one of its sides, and return the values.
 
     Args:
-        fields: From ``sides``, there or brought to where ``colours`` are.
-        colours: In 0..1.
-        values: What stays where there is no ramp.
+        fields: Output of ``sides``, at its pixels or resized to those of ``colours``.
+        colours: Photograph in 0..1.
+        values: Values to keep where there is no ramp.
     """
     gate, belief, offset = fields[:3]
     proof = offset + np.einsum("c...,c...->...", fields[3:6], colours)
@@ -86,7 +89,7 @@ def decide(
 
 
 def calm(field: Field, gate: Field) -> Field:
-    """The field without ripples of two and three pixels where there is no ramp."""
+    """Smooth ripples of two and three pixels where there is no ramp."""
     smooth = field
     for _ in range(2):
         smooth = _binomial(_binomial(smooth, 0), 1)
@@ -104,7 +107,7 @@ def window(
         part = np.moveaxis(np.pad(field, _margins(axis, reach), mode="edge"), axis, 0)
         total, start, size = None, 0, 1
         while True:
-            # The parts of powers of two that make up the window.
+            # The windows, with power-of-two lengths, that make up the whole.
             if count & size:
                 piece = part[start : start + length]
                 total = piece if total is None else join(total, piece)
@@ -130,12 +133,12 @@ def _binomial(field: Field, axis: int) -> Field:
 def _side(
     share: Field, values: Float32[np.ndarray, "c h w"], colours: Float32[np.ndarray, "3 h w"]
 ) -> Float32[np.ndarray, "4+c h w"]:
-    """Variance and mean of the colours, and mean values, of the pixels of small ``share``."""
+    """Variance and mean of the colours, and mean values, of the pixels with small ``share``."""
     weight = np.clip((np.float32(_NEAR) - share) / np.float32(_NEAR - 0.05), 0, 1)
     power = np.einsum("chw,chw->hw", colours, colours)
     total = window(weight, np.add) + _TINY
     mean = np.stack([window(weight * each, np.add) / total for each in colours])
     spread = window(weight * power, np.add) / total - np.einsum("chw,chw->hw", mean, mean)
-    # Where no pixel is on this side, values stay as they are.
+    # Values stay as they are where no pixel is on this side.
     kept = [(window(weight * each, np.add) + _TINY * each) / total for each in values]
     return np.concatenate([np.maximum(spread, 0)[None] / 3, mean, np.stack(kept)])

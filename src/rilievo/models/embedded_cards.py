@@ -1,4 +1,4 @@
-"""The models that rilievo trained itself, as lines of ``MODELS``."""
+"""Cards of the models that rilievo trained itself, as rows of ``MODELS``."""
 
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind
@@ -9,11 +9,11 @@ SEPARATE = "rilievo.models.separate:load"
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """The default first; it and the tiny one lie inside the package."""
+    """Cards with the default first; it and the tiny one are inside the package."""
     return (
         _card(
             SMALL,
-            "embedded default: MobileNetV2 encoder, light decoder; works offline at once",
+            "embedded default: MobileNetV2 encoder, light decoder; works offline immediately",
             megabytes=11.1,
             speed="fast: ten milliseconds",
         ),

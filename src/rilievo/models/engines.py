@@ -1,4 +1,4 @@
-"""What runs an ONNX file: one image batch in, named arrays out."""
+"""Engines that run ONNX files: a batch of images in, named arrays out."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -29,16 +29,16 @@ PRECISIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
-    """How a model is run; what changes its numbers is recorded in every prediction.
+    """Options of running a model; those that change its output are recorded in every prediction.
 
     Attributes:
-        device: Where it runs: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: What runs it: onnxruntime, openvino or torch; auto is the first that fits.
-        precision: Arithmetic: fp32, or bf16 (openvino, torch), fp16 (torch on cuda) or int8, which
-            are faster and less exact.
-        threads: Threads of one inference; None for one a core.
-        revision: Of the hub's repository: a branch, tag or commit; None for its main branch.
-        settings: What is set of this model, by name (``rilievo.models.settings``).
+        device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
+        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits.
+        precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
+            cuda) and int8, which are faster and less exact.
+        threads: Threads of one inference; None takes one per core.
+        revision: Branch, tag or commit of the repository on the hub; None takes its main branch.
+        settings: Settings of this model, by name (``rilievo.models.settings``).
     """
 
     device: str = "auto"
@@ -51,13 +51,13 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A network made ready to run.
+    """A network ready to run.
 
     Attributes:
-        feed: Runs the network on inputs by name; returns every output by name.
-        metadata: What the file says of itself.
-        device: Where it runs in fact: cpu, cuda:N, coreml or directml.
-        one_by_one: Whether it takes batches of one photograph alone.
+        feed: Function that runs the network on inputs by name, and returns every output by name.
+        metadata: Metadata of the file.
+        device: Device that is used: cpu, cuda:N, coreml or directml.
+        one_by_one: Whether it accepts only batches of one photograph.
     """
 
     feed: Callable[[Arrays], Arrays]
@@ -73,12 +73,12 @@ class Session:
 
 
 def open_session(path: Path, options: LoadOptions) -> Session:
-    """Make the engine that ``options`` names ready for one file.
+    """Open one file with the engine that ``options`` name.
 
     Raises:
         OptionError: If the engine, its precision or the device is not available.
         MissingExtraError: If its package is not installed.
-        ModelError: If the file is no network that it can run.
+        ModelError: If the file is not a network that the engine can run.
     """
     options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
     open_engine = _onnxruntime if options.engine == "onnxruntime" else _openvino
@@ -95,17 +95,17 @@ def checked(
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """The options with an engine that fits, ``auto`` being the first of ``engines``.
+    """Check the options and replace the engine ``auto`` by the first of ``engines``.
 
     Args:
-        options: As given.
-        engines: What can run the model, the usual one first.
-        what: The model in messages.
-        precisions: Of each engine, for this kind of model.
+        options: Options as the user gave them.
+        engines: Engines that can run the model, the default first.
+        what: Name of the model in messages.
+        precisions: Precisions of each engine, for this kind of model.
 
     Raises:
-        OptionError: If the engine is unknown or does not fit, or lacks the precision, or the
-            threads are not positive.
+        OptionError: If the engine is unknown or does not fit, or lacks the precision, or
+            ``threads`` is not positive.
     """
     if options.engine not in (AUTO, *PRECISIONS):
         known = suggest(options.engine, [AUTO, *PRECISIONS])
@@ -159,7 +159,7 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
     if options.device not in ("auto", "cpu"):
         raise OptionError(f"the engine openvino runs on cpu here, not on '{options.device}'")
     settings: dict[str, object] = {
-        # OpenVINO takes bf16 by itself where the processor has it; what is exact is said.
+        # OpenVINO takes bf16 by default where the processor has it, so fp32 is set explicitly.
         "INFERENCE_PRECISION_HINT": "f32" if options.precision == "fp32" else "bf16",
         "PERFORMANCE_HINT": "LATENCY",
     }
@@ -194,26 +194,26 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
 
 
 def _output_name(output: Any) -> str:
-    """The contract's name of an output; OpenVINO knows it by those of tensors before it too."""
+    """Name of an output; in OpenVINO an output also has the names of tensors before it."""
     names = output.get_names()
     return next((name for name in OUTPUTS if name in names), output.get_any_name())
 
 
 def cache_directory() -> Path:
-    """Folder of compiled networks: ``$RILIEVO_CACHE``, else one in the user's cache.
+    """Folder of compiled networks: ``$RILIEVO_CACHE``, or else one in the user's cache.
 
     Raises:
-        ModelError: If the user has no home folder and names no other.
+        ModelError: If the user has no home folder and ``RILIEVO_CACHE`` is not set.
     """
     given = os.environ.get("RILIEVO_CACHE")
     return Path(given) if given else user_cache("RILIEVO_CACHE") / "rilievo"
 
 
 def user_cache(variable: str) -> Path:
-    """The folder that all programs of this user keep their caches in.
+    """Folder of the user's caches for all programs.
 
     Args:
-        variable: The environment variable that the user can name another folder in.
+        variable: Environment variable that sets another folder; named in the error.
 
     Raises:
         ModelError: If the user has no home folder.
@@ -222,12 +222,12 @@ def user_cache(variable: str) -> Path:
     try:
         return Path(base) if base else Path.home() / ".cache"
     except RuntimeError:
-        text = f"this user has no home folder to keep networks in: name a folder in {variable}"
+        text = f"this user has no home folder for networks: set a folder in {variable}"
         raise ModelError(text) from None
 
 
 def _writable_cache() -> Path | None:
-    """OpenVINO's folder of compiled networks, made; None where none can be, and it does without."""
+    """OpenVINO's folder of compiled networks, created; None if it cannot be, and is not used."""
     try:
         folder = cache_directory() / "openvino"
         folder.mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,7 @@ def _writable_cache() -> Path | None:
 
 
 def _openvino_metadata(network: Any) -> Mapping[str, str]:
-    """The ONNX metadata, which OpenVINO keeps under ``framework`` in its run-time information."""
+    """ONNX metadata, which OpenVINO stores under ``framework`` in its run-time information."""
     if not network.has_rt_info(["framework"]):
         return {}
     keys = network.get_rt_info(["framework"]).value

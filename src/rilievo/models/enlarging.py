@@ -1,4 +1,4 @@
-"""Fields brought to a larger picture: bilinear, but for the pixels at steps."""
+"""Enlarge fields bilinearly, except for pixels at steps, which stay sharp."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,25 +10,26 @@ from rilievo.models.base import resize
 from rilievo.models.edges import window
 
 JUMP = 0.04
-"""Least step between neighbours that is kept sharp when a field is enlarged."""
+"""Least step between neighbours that is kept sharp."""
 
-# Of any size: most functions here take one and return another.
+# The sizes are free: most functions here take one size and return another.
 Field = Float32[np.ndarray, "_ _"]
 Stack = Float32[np.ndarray, "_ _ _"]
 
 
 def flat(values: Stack) -> Float32[np.ndarray, "_ _"]:
-    """Each field of a stack as one row."""
+    """Flatten each field of a stack to one row."""
     return values.reshape(len(values), -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Some pixels of a fine picture, and their four neighbours each on a coarse one.
+    """Some pixels of a fine picture, each with its four neighbours in a coarse one.
 
     Attributes:
-        flat: Numbers of the pixels in the fine picture.
-        corners: Numbers of the neighbours in the coarse one, and their bilinear weights.
+        flat: Indices of the pixels in the flattened fine picture.
+        corners: Indices of the neighbours in the flattened coarse picture, with their bilinear
+            weights.
     """
 
     flat: Int[np.ndarray, "n"]
@@ -36,7 +37,7 @@ class Place:
 
     @classmethod
     def of(cls, chosen: Bool[np.ndarray, "a b"], size: tuple[int, int]) -> "Place":
-        """The pixels of a picture of this ``size`` with a chosen pixel among their neighbours."""
+        """Pixels of a picture of this ``size`` with a chosen pixel among their neighbours."""
         ups, downs, falls = _taps(chosen.shape[0], size[0])
         lefts, rights, slides = _taps(chosen.shape[1], size[1])
         flat = _with_chosen_taps(chosen, (ups, downs), (lefts, rights))
@@ -50,7 +51,7 @@ class Place:
         return cls(flat=flat, corners=corners)
 
     def sample(self, fields: Stack) -> Float32[np.ndarray, "_ _"]:
-        """Bilinear values of the coarse picture at the pixels."""
+        """Sample fields of the coarse picture bilinearly at the pixels."""
         points = np.ascontiguousarray(flat(fields).T)
         total = np.zeros((self.flat.size, len(fields)), np.float32)
         for index, weight in self.corners:
@@ -63,7 +64,7 @@ def _with_chosen_taps(
     vertical: tuple[Int[np.ndarray, "h"], Int[np.ndarray, "h"]],
     horizontal: tuple[Int[np.ndarray, "w"], Int[np.ndarray, "w"]],
 ) -> Int[np.ndarray, "n"]:
-    """Numbers of the pixels of which at least one neighbour is chosen."""
+    """Indices of the pixels with at least one chosen neighbour."""
     (ups, downs), (lefts, rights) = vertical, horizontal
     parts: list[np.ndarray] = []
     last, found = (-1, -1), np.zeros(0, np.int64)
@@ -79,7 +80,7 @@ def _with_chosen_taps(
 def _taps(
     source: int, target: int
 ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
-    """For every pixel of a line the two of a shorter one around it, and the second's weight."""
+    """The two pixels of a shorter line around every pixel of a line, and the second's weight."""
     position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     first = np.minimum(position.astype(np.int64), max(source - 2, 0))
     return first, np.minimum(first + 1, source - 1), (position - first).astype(np.float32)
@@ -87,12 +88,12 @@ def _taps(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """Pixels of a larger picture that lie on a step, with weights of neighbours on their own side.
+    """Pixels of a larger picture at steps, with weights for neighbours on their own side only.
 
     Attributes:
-        size: (height, width) of the larger picture.
+        size: Size (height, width) of the larger picture.
         place: The pixels at steps.
-        shares: Of each one's four neighbours; 0 of those on the other side.
+        shares: Weights of each pixel's four neighbours; 0 for those on the other side.
     """
 
     size: tuple[int, int]
@@ -101,7 +102,7 @@ class Steps:
 
     @classmethod
     def of(cls, field: Field, ramp: Bool[np.ndarray, "a b"], size: tuple[int, int]) -> "Steps":
-        """Pixels of the larger picture on steps of a field, where it was a ramp."""
+        """Find the pixels of the larger picture at steps of a field, where it was a ramp."""
         is_step = np.zeros_like(ramp)
         if field.shape != size:
             low, high = (window(field, join, 1) for join in (np.minimum, np.maximum))
@@ -118,7 +119,7 @@ class Steps:
         return cls(size=size, place=place, shares=[share / total for share in own])
 
     def enlarge(self, values: Stack) -> Stack:
-        """Bilinear, but for the pixels at steps."""
+        """Enlarge bilinearly, except for the pixels at steps."""
         if values.shape[1:] == self.size:
             return values
         result = np.empty((len(values), *self.size), np.float32)

@@ -1,4 +1,4 @@
-"""How a model is found by what the user calls it: one ordered table of finders."""
+"""Find the model for a name or path that the user gives: one ordered table of finders."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the user says of a model.
+    """A request for a model.
 
     Attributes:
-        name: Its name, or the path of a file or folder.
-        kind: Kind of its depth, where the user says so.
-        options: How it is to be run.
+        name: Name of the model, or the path of a file or folder.
+        kind: Kind of its depth, if the user states it.
+        options: Options of running it.
     """
 
     name: str | Path
@@ -40,7 +40,7 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """The name as text."""
+        """The name as a string."""
         return str(self.name)
 
 
@@ -49,9 +49,9 @@ class Found:
     """A model that was found.
 
     Attributes:
-        card: Its card; None where the file says itself what it is.
-        revision: Revision of its repository that the user names.
-        load: Makes it; by default the loader that its card names.
+        card: Card of the model; None if the file contains the facts itself.
+        revision: Revision of its repository that the user asked for.
+        load: Function that loads it; None takes the loader that its card names.
     """
 
     card: ModelCard | None
@@ -60,11 +60,12 @@ class Found:
 
 
 def find(asked: Asked) -> Found:
-    """The model that a name means: the answer of the first finder that knows it.
+    """Find the model for a request with the first finder that recognises it.
 
     Raises:
-        ModelError: If none does, or the kind of a checkpoint is neither known nor given.
-        OptionError: If a module or package that should hold it cannot be used.
+        ModelError: If no finder recognises it, or the kind of a checkpoint is neither known nor
+            given.
+        OptionError: If the module or package of the model cannot be used.
     """
     for finder in FINDERS:
         found = finder(asked)
@@ -74,7 +75,7 @@ def find(asked: Asked) -> Found:
 
 
 def loader(card: ModelCard) -> "Callable[[ModelCard, LoadOptions], Model]":
-    """The function that a card names."""
+    """Import the loader that a card names."""
     module, _, function = card.loader.partition(":")
     return getattr(import_module(module), function)
 
@@ -89,7 +90,7 @@ def _onnx_file(asked: Asked) -> Found | None:
 
 
 def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
-    """A file by what it says of itself, else by what others publish."""
+    """Open a file by its metadata, or else as a known published file."""
     from rilievo.models.onnx import OnnxModel, SaysNothingError
 
     try:
@@ -115,7 +116,7 @@ def _listed(asked: Asked) -> Found | None:
 
 
 def _revised(asked: Asked) -> Found | None:
-    """A name of the table with a revision, or a repository that the table knows."""
+    """A name of the table with a revision, or a repository of the table."""
     known = asked.text.partition("@")[0]
     return _of_table(asked) if known in MODELS.own or known in KINDS else None
 
@@ -132,7 +133,7 @@ def _of_table(asked: Asked) -> Found:
 
 
 def _needs_twin(options: "LoadOptions", revision: str) -> bool:
-    """Whether what is asked for is done by transformers and not by a published ONNX file."""
+    """Whether the request needs transformers, because the published ONNX file cannot do it."""
     if revision or options.engine == "torch" or options.precision in ("int8", "fp16"):
         return True
     return options.device.startswith("cuda") and not _onnxruntime_has_cuda()
@@ -155,7 +156,7 @@ def _paid(asked: Asked) -> Found | None:
 
 
 def _folder(asked: Asked) -> Found | None:
-    # Unlike Path.is_dir, this takes for no folder what the system refuses, such as a long name.
+    # Unlike Path.is_dir, this takes names that the system refuses, such as long ones, as missing.
     if not os.path.isdir(asked.name):
         return None
     return Found(card=_folder_card(Path(asked.name).resolve(), asked.kind))
@@ -165,14 +166,14 @@ def _folder_card(folder: Path, kind: DepthKind | None) -> ModelCard:
     if is_official(folder):
         return monodepth2.folder_card(folder)
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: a folder without config.json is no checkpoint")
+        raise ModelError(f"{folder}: not a checkpoint: the folder has no config.json")
     if is_run(folder):
         return run_card(folder)
     if is_video_run(folder):
         return video_run_card(folder)
     if kind is None:
         raise ModelError(
-            f"{folder}: say what its depth is with --kind (kind=): {', '.join(DepthKind)}"
+            f"{folder}: give the kind of its depth with --kind (kind=): {', '.join(DepthKind)}"
         )
     return unlisted_card(str(folder), kind, local=True)
 
@@ -191,7 +192,7 @@ def _python(asked: Asked) -> Found | None:
 
 
 def _installed(asked: Asked) -> Found | None:
-    """What an installed package offers under this name."""
+    """A model that an installed package offers under this name."""
     if os.path.exists(asked.name):
         return None
     from rilievo.models.outside import found_outside
@@ -210,7 +211,7 @@ def _repository(asked: Asked) -> Found | None:
     return Found(card=unlisted_card(known, asked.kind, local=False), revision=revision or None)
 
 
-# Another way to name a model is one function above and one line here; the first that knows wins.
+# A new way to name a model is one function above and one line here; the first match is taken.
 FINDERS: Sequence[Callable[[Asked], Found | None]] = (
     _onnx_file,
     _listed,

@@ -1,4 +1,4 @@
-"""What a server answered, or why it did not; in words that show no secret."""
+"""HTTP responses and failures of a service, in messages that contain no secrets."""
 
 import http.client
 import socket
@@ -15,20 +15,20 @@ from rilievo.io.limits import printable
 
 
 class StoppedError(ModelError):
-    """The user gave up waiting."""
+    """The user interrupted the wait."""
 
 
 class DoubtfulError(ModelError):
-    """Something that costs money was sent, and whether it was taken is not known."""
+    """A paid request was sent, and it is unknown whether it was accepted."""
 
 
 class FinalError(ModelError):
-    """No other photograph would fare better: the token, the account or the model is wrong."""
+    """An error that all photographs would meet: wrong token, account or model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a server said."""
+    """Type and body of a response."""
 
     content_type: str
     body: bytes
@@ -40,58 +40,58 @@ def read_answer(
     most: int,
     seconds: float,
 ) -> Answer:
-    """Send a request and read its answer whole.
+    """Send a request and read the whole response.
 
     Args:
-        opener: What sends it.
-        request: What is sent.
-        most: Bytes that the answer may have.
-        seconds: For the connection, and for every part of the answer.
+        opener: Opener that sends it.
+        request: Request to send.
+        most: Most bytes that the body may have.
+        seconds: Timeout for the connection, and for every part of the response.
 
     Raises:
-        ModelError: If the answer is larger.
-        OSError: If there is none; ``HTTPError`` if it is an error.
-        HTTPException: If it breaks off.
+        ModelError: If the response is larger.
+        OSError: If there is no response; ``HTTPError`` for an error status.
+        HTTPException: If it is cut off.
     """
     with opener.open(request, timeout=seconds) as response:
-        # A body shorter than its header says raises IncompleteRead.
+        # A body shorter than its header states raises IncompleteRead.
         body = response.read(most + 1)
         expected = response.headers.get("Content-Length")
         if len(body) > most:
-            raise ModelError(f"{host(request)} answered with more than {most / 1e6:.0f} MB")
+            raise ModelError(f"{host(request)} replied with more than {most / 1e6:.0f} MB")
         if expected is not None and expected.isdigit() and len(body) != int(expected):
             raise http.client.IncompleteRead(body, int(expected) - len(body))
         return Answer(content_type=response.headers.get_content_type(), body=body)
 
 
 def is_unsent(error: Exception) -> bool:
-    """Whether there was no connection at all, so that nothing was sent."""
+    """Whether no connection was made, so that nothing was sent."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     return isinstance(reason, ConnectionRefusedError | socket.gaierror)
 
 
 def lost(error: Exception, request: urllib.request.Request, *, costs: bool) -> ModelError:
-    """Why there is no answer; with ``costs``, that it may have to be paid for all the same."""
+    """Error for a missing response; with ``costs`` it warns that it may still be charged."""
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, TimeoutError):
         why = "did not answer in time"
     elif isinstance(reason, http.client.IncompleteRead):
-        why = "broke off in the middle of its answer"
+        why = "broke off the connection during its reply"
     else:
         why = f"cannot be reached ({type(reason).__name__})"
     if costs:
-        why += "; the call may have been taken and paid: see your predictions there"
+        why += "; the call may have been accepted and charged: see your predictions there"
         return DoubtfulError(f"{host(request)} {why}")
     return ModelError(f"{host(request)} {why}")
 
 
 def host(request: urllib.request.Request) -> str:
-    """The server of a request; addresses of results are secret, so no more of them is shown."""
+    """Host name of a request; addresses of results are secret, so the rest is not shown."""
     return printable(urlsplit(request.full_url).hostname or "the server")
 
 
 def detail(error: urllib.error.HTTPError) -> str:
-    """What the API says of an error, as it says it; nothing of an error page."""
+    """Error text of the API; empty for an HTML error page."""
     try:
         said = parse_json(error.read(10**5))["detail"]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
@@ -100,7 +100,7 @@ def detail(error: urllib.error.HTTPError) -> str:
 
 
 def seconds_asked(asked: str) -> float | None:
-    """What ``Retry-After`` asks for [s], given as seconds or as a date; None if it is neither."""
+    """Delay that ``Retry-After`` asks for [s], in seconds or as a date; None if it is neither."""
     text = asked.strip()
     if text.isdigit():
         return float(text)

@@ -1,10 +1,10 @@
-"""Checkpoints of the Hugging Face hub: fetched once, written down, and checked ever after.
+"""Checkpoints of the Hugging Face hub: downloaded once, recorded, and checked at every load.
 
-What ``org/name`` (or ``org/name@revision``) is at the first fetch it stays: its commit and the
-sha256 of its files are recorded (``rilievo.models.hub_lock``), later loads take that commit from
-the cache without asking the hub, and refuse files that have changed. The cache is the one that
+``org/name`` (or ``org/name@revision``) stays what it was at its first download: its commit and the
+SHA-256 of its files are recorded (``rilievo.models.hub_lock``). Later loads take that commit from
+the cache without contacting the hub, and refuse files that have changed. The cache is the one that
 huggingface_hub shares between programs; ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and
-``HF_TOKEN`` work as everywhere. Nothing that is fetched is ever run as code.
+``HF_TOKEN`` work as usual. Downloaded files are never run as code.
 """
 
 import errno
@@ -27,7 +27,9 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _REVISION = re.compile(r"[\w./-]+", re.ASCII)
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
-"""Which of a repository's files are needed; raises ``ModelError`` where some are not there."""
+"""Function that selects the needed files of a repository; raises ``ModelError`` if some are
+missing.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +37,9 @@ class Snapshot:
     """Files of a checkpoint on disk.
 
     Attributes:
-        folder: Where they lie.
-        commit: Of the repository; None for a local folder.
-        files: sha256 of each, by its path in the folder.
+        folder: Folder of the files.
+        commit: Commit of the repository; None for a local folder.
+        files: SHA-256 of each file, by its path in the folder.
     """
 
     folder: Path
@@ -46,7 +48,7 @@ class Snapshot:
 
     @property
     def weights_sha256(self) -> str:
-        """Of the one file of weights; of the lines ``hash  name``, sorted, where there are more."""
+        """SHA-256 of the weights; of the sorted lines ``hash  name`` if there are several files."""
         weights = {name: each for name, each in self.files.items() if _is_weight(name)}
         if len(weights) == 1:
             [only] = weights.values()
@@ -56,7 +58,7 @@ class Snapshot:
 
     @property
     def weights_bytes(self) -> int:
-        """Size of all files of weights."""
+        """Total size of the files of weights."""
         return sum((self.folder / name).stat().st_size for name in self.files if _is_weight(name))
 
 
@@ -65,22 +67,22 @@ def _is_weight(name: str) -> bool:
 
 
 def is_repository(name: str) -> bool:
-    """Whether a name could be that of a repository: ``org/name``."""
+    """Whether a name has the form of a repository, ``org/name``."""
     return _REPOSITORY.fullmatch(name) is not None
 
 
 def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snapshot:
-    """The files of a checkpoint: a local folder's, or fetched from the hub and checked.
+    """Files of a checkpoint, from a local folder, or downloaded from the hub and checked.
 
-    The licence is said on standard error when a repository is fetched for the first time.
+    The licence is printed to standard error when a repository is downloaded for the first time.
 
     Args:
-        card: Its ``source`` is a repository or the absolute path of a folder.
+        card: Card whose ``source`` is a repository or the absolute path of a folder.
         revision: Branch, tag or commit of the repository; None for its main branch.
-        choose: Which of its files are needed.
+        choose: Function that selects the needed files.
 
     Raises:
-        ModelError: If they cannot be had, or are not what they were when they were first fetched.
+        ModelError: If files are not available, or differ from the first download.
         MissingExtraError: If huggingface_hub is not installed.
     """
     assert card.source is not None, "a checkpoint's card says where it is"
@@ -90,7 +92,7 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
             raise ModelError(f"{printable(folder)}: a local folder has no revision '{revision}'")
         return Snapshot(folder=folder, commit=None, files=_hashes(folder, choose(_listed(folder))))
     if revision is not None and not _REVISION.fullmatch(revision):
-        raise ModelError(f"'{printable(revision)}' is no branch, tag or commit")
+        raise ModelError(f"'{printable(revision)}' is not a branch, tag or commit")
     return _fetch(card, revision or MAIN, choose)
 
 
@@ -125,11 +127,11 @@ def _fetch(card: ModelCard, revision: str, choose: Choose) -> Snapshot:
 
 
 def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
-    """Fetch a repository that is not on record: ask what it has, take what is needed of it."""
+    """Download a repository that is not recorded yet: list its files, then take the needed ones."""
     from huggingface_hub import HfApi, constants, snapshot_download
 
     if constants.HF_HUB_OFFLINE:
-        # Another program may have fetched it.
+        # Another program may have downloaded it.
         return Path(snapshot_download(repository, revision=revision, allow_patterns=["*.json"]))
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = HfApi().model_info(repository, revision=revision, timeout=timeout)
@@ -138,7 +140,7 @@ def _first_folder(repository: str, revision: str, choose: Choose) -> Path:
 
 
 def _folder(repository: str, commit: str, files: Sequence[str]) -> Path:
-    """The folder of one commit with these files, from the cache where it has them."""
+    """Folder of one commit with these files, from the cache if it has them."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -183,7 +185,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _say_licence(card: ModelCard) -> None:
-    """Say under what licence the weights are; once, as a first fetch happens once."""
+    """Print the licence of the weights, once, because a first download happens once."""
     where = f"https://huggingface.co/{card.source}"
     if card.commercial is False:
         text = f"NON-COMMERCIAL LICENCE: the weights of {card.name} are {card.licence} ({where})"
@@ -203,23 +205,23 @@ def _brief(error: BaseException) -> str:
 
 
 def _without_passwords(text: str) -> str:
-    """A text whose addresses name no user: HF_ENDPOINT of a mirror may have a password."""
+    """Remove user names and passwords from addresses in a text; HF_ENDPOINT may contain them."""
     return re.sub(r"(https?://)[^/@\s]+@", r"\1", text)
 
 
 def _client_error() -> type[Exception]:
-    """The base of what the HTTP client of huggingface_hub raises, whichever client it is."""
+    """Base class of the errors of huggingface_hub's HTTP client, whichever client it uses."""
     from huggingface_hub import errors
 
     return errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _why(error: Exception, repository: str, revision: str) -> str:
-    """What happened and how to mend it; the innermost error that is known knows best."""
+    """Describe an error and how to mend it; the innermost error that is known is used."""
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
-        return "not in the cache, and HF_HUB_OFFLINE forbids to fetch it"
+        return "not in the cache, and HF_HUB_OFFLINE forbids downloads"
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk is full ({constants.HF_HUB_CACHE}): make room, or set HF_HOME"
@@ -236,9 +238,14 @@ def _why(error: Exception, repository: str, revision: str) -> str:
             return f"{constants.ENDPOINT} answered with HTTP {status}: try again later"
     for each in _chain(error):
         if "timed out" in str(each).lower() or "timeout" in type(each).__name__.lower():
-            return f"{constants.ENDPOINT} did not answer in time: try again, what came is kept"
+            return (
+                f"{constants.ENDPOINT} did not answer in time: try again, the part received is kept"
+            )
         if type(each).__name__ == "RemoteProtocolError":
-            return f"{constants.ENDPOINT} broke off ({_brief(each)}): try again, what came is kept"
+            return (
+                f"{constants.ENDPOINT} broke off ({_brief(each)}): try again, the part received "
+                "is kept"
+            )
         if isinstance(each, ConnectionError | _client_error()):
             return (
                 f"{constants.ENDPOINT} cannot be reached ({_brief(each)}), "

@@ -1,7 +1,7 @@
-"""What was fetched from the hub, written down once and checked at every later load.
+"""Record of what was downloaded from the hub, written once and checked at every later load.
 
-One small JSON in our cache folder: for each ``repository@revision`` the commit that it was and
-the sha256 of every file. Hashes are those of the files that came, never others.
+One small JSON file in our cache folder has, for each ``repository@revision``, its commit and the
+SHA-256 of every file. Hashes are computed from the files that arrived, not taken from the hub.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ NAME = "hub.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """What one name of the hub was when it was first fetched.
+    """Commit and files of one name of the hub at its first download.
 
     Attributes:
         commit: Full hash of the commit.
-        files: sha256 of each file that was fetched, by its path in the repository.
+        files: SHA-256 of each downloaded file, by its path in the repository.
     """
 
     commit: str
@@ -36,12 +36,12 @@ class Locked:
 
 
 def lock_path() -> Path:
-    """Where the record lies."""
+    """Path of the record."""
     return cache_directory() / NAME
 
 
 def read_locked(name: str) -> Locked | None:
-    """What ``repository@revision`` was at first; None if it was never fetched.
+    """Commit and files of ``repository@revision`` at its first download; None if there was none.
 
     Raises:
         ModelError: If the record cannot be read.
@@ -57,11 +57,11 @@ def read_locked(name: str) -> Locked | None:
 
 
 def write_locked(name: str, locked: Locked) -> None:
-    """Write down what ``repository@revision`` is, beside what others write down meanwhile.
+    """Record what ``repository@revision`` is, keeping what other processes record meanwhile.
 
     Raises:
         ModelError: If the record cannot be read.
-        OutputError: If it cannot be written.
+        OutputError: If the record cannot be written.
     """
     path = lock_path()
     make_folder(path.parent)
@@ -73,7 +73,7 @@ def write_locked(name: str, locked: Locked) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from reading and writing the record between our two."""
+    """Lock out other processes between our read and our write of the record."""
     from filelock import FileLock  # huggingface_hub needs it, so it is there
 
     lock = FileLock(f"{path}.lock")
@@ -81,7 +81,8 @@ def _alone(path: Path) -> Iterator[None]:
         lock.acquire()
     except OSError as error:
         raise OutputError(
-            f"{printable(path)}: cannot be written ({error.strerror}): set RILIEVO_CACHE to another"
+            f"{printable(path)}: cannot be written ({error.strerror}): set RILIEVO_CACHE "
+            "to another folder"
         ) from error
     try:
         yield
@@ -90,10 +91,10 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content.
+    """SHA-256 of a file's content.
 
     Raises:
-        ModelError: If it cannot be read.
+        ModelError: If the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -118,6 +119,5 @@ def _read() -> Mapping[str, Any]:
 
 def _broken() -> ModelError:
     return ModelError(
-        f"{printable(lock_path())}: not the record of what was fetched that rilievo wrote; "
-        "remove it to begin a new one"
+        f"{printable(lock_path())}: not rilievo's record of downloads; remove it to start a new one"
     )

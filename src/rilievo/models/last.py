@@ -1,4 +1,4 @@
-"""The model that was asked for last by its name, kept so that a loop does not load it anew."""
+"""The most recently used model, kept so that a loop does not load it again."""
 
 import os
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ _Key = tuple[object, ...]
 
 
 class _Last:
-    """The one model that is kept.
+    """The model that is kept.
 
     Attributes:
-        lock: Held while it is looked up or loaded, so that threads that ask at once load once.
-        key: Name and files of the model; None where none is kept.
-        model: With the lock of its use, for those that one thread may use at a time.
+        lock: Lock held during look-up and loading, so that threads that ask at once load it once.
+        key: Name and files of the model; None if none is kept.
+        model: The model, with a lock for models that only one thread may use at a time.
     """
 
     def __init__(self) -> None:
@@ -32,12 +32,12 @@ _last = _Last()
 
 @contextmanager
 def last_model(name: str | Path) -> Iterator[Model]:
-    """The model of this name: the one kept if it was the last that was asked for, else loaded.
+    """Yield the model of this name: the kept one if it is the same, otherwise newly loaded.
 
-    A file or folder that changed since is another model.
+    A file or folder that has changed since counts as another model.
 
     Raises:
-        RilievoError: As ``load_model``.
+        RilievoError: As for ``load_model``.
     """
     key = _key(name)
     with _last.lock:
@@ -51,13 +51,13 @@ def last_model(name: str | Path) -> Iterator[Model]:
 
 
 def unload_model() -> None:
-    """Drop the model that ``rilievo.predict`` keeps for the next call, and with it its memory."""
+    """Release the model that ``rilievo.predict`` keeps for the next call, and its memory."""
     with _last.lock:
         _last.key, _last.model = None, None
 
 
 def _key(name: str | Path) -> _Key:
-    """What a model is loaded from: its name, or its files as they are now."""
+    """Identity of a model: its name, or its files with their sizes and times."""
     if not os.path.exists(name):
         return (type(name), name)
     path = os.path.abspath(name)

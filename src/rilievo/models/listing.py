@@ -1,4 +1,4 @@
-"""The models that rilievo knows by name. The table is data: reading it imports no model."""
+"""Table of the models that have a name. The table is data: reading it imports no model."""
 
 import difflib
 import re
@@ -38,10 +38,10 @@ MODELS: OpenTable[ModelCard] = OpenTable({card.name: card for card in _CARDS}, "
 
 
 def find_card(name: str) -> ModelCard:
-    """The card of a model by its name, or by its repository of the hub.
+    """Find the card of a model by its name, or by its repository on the hub.
 
     Raises:
-        ModelError: If there is no such model; the message offers the nearest names.
+        ModelError: If there is no such model; the message suggests similar names.
     """
     if name in KINDS:
         return checkpoint_card(name)
@@ -55,10 +55,10 @@ def find_card(name: str) -> ModelCard:
 
 
 def unknown(name: str) -> ModelError:
-    """Error for a name that nothing answers to: the nearest names, all of them, one's own."""
+    """Error for an unknown name: similar names, how to list all, and how to add one."""
     asked = name.partition("@")[0].lower()
     names = [*MODELS, *KINDS]
-    # As people abbreviate: da3, dav2.
+    # Common abbreviations: da3, dav2.
     short = re.sub(r"[^a-z0-9]", "", asked)
     near = [each for each in names if _initials(each).startswith(short or "?")][:2]
     near = near or difflib.get_close_matches(asked, names, n=2, cutoff=0.45)

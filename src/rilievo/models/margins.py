@@ -1,8 +1,8 @@
-"""Borders of a photograph that show nothing: black bars, the white of a scanned page, thin frames.
+"""Borders of a photograph without content: black bars, white margins of scans, thin frames.
 
-A border is told from a dark sky or a white backdrop by its inner edge, which is one straight line
-from side to side: on it most pixels leave the border's colour at once. Few things that a camera
-sees do this on two sides. What remains in doubt is kept.
+A border differs from a dark sky or a white backdrop by its inner edge, which is one straight line
+from side to side: most pixels change colour exactly there. Real scenes rarely do so on two sides.
+Uncertain borders are kept in the picture.
 """
 
 import math
@@ -17,36 +17,37 @@ from rilievo.geometry.intrinsics import crop_K
 
 _SIDES = ("top", "right", "bottom", "left")
 _SAMPLES = 512
-"""Pixels of a line that are looked at, evenly spread."""
+"""Number of pixels examined in a line, evenly spread."""
 _BLACK, _WHITE = 40, 215
-"""Levels of 0..255 that a black border keeps below and a white one above."""
+"""Levels of 0..255 below which a border is black, and above which it is white."""
 _ALIKE = 14
-"""Levels by which a border differs from its own colour: compression, and the grain of paper."""
+"""Largest deviation of a border from its own colour [levels]: compression, and paper grain."""
 _SHARE = 0.985
-"""Share of a border's line that is of its colour; the rest is dust, and other borders' corners."""
+"""Least share of a border's line in its colour; the rest is dust, or corners of other borders."""
 _BLURRED = 8
-"""Lines from the last clean one of a border to the edge: a block of a JPEG."""
+"""Most lines between the last clean one of a border and the edge: a block of a JPEG."""
 _LEAVING = 0.6
-"""Share of the pixels inside an edge that differ from the border."""
+"""Least share of the pixels just inside an edge that differ from the border."""
 _WIDEST = 0.4
 """Largest share of a side: bars beside an upright video on a wide screen have 0.34."""
 _THICKEST, _FRAME_ALIKE = 0.015, 3
-"""Largest share of a side of thin frames, and the levels by which one differs from its colour."""
+"""Largest share of a side for thin frames, and their largest deviation from one colour [levels]."""
 _CORNER = 0.015
-"""Share of a side that is looked at in a corner, which things on a white backdrop have round."""
+"""Share of a side examined at a corner; objects on a white backdrop have round ones."""
 _LEAST_INSIDE = 32
-"""Pixels of either side that are left."""
+"""Least number of pixels that remain along either side."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Least step of levels at a border's edge, and the largest share of it two lines before."""
+    """Least step at a border's edge [levels], and the share of it allowed two lines before."""
 
     levels: int
     before: float
 
 
-# A skyline climbs, an edge steps; a frame is so thin and so clean that it may be blurred.
+# A skyline climbs gradually, an edge is a step; frames are so thin and clean that theirs may be
+# blurred.
 _BAR_EDGE = _Step(24, _LEAVING / 2)
 _FRAME_EDGE = _Step(8, 1.0)
 
@@ -55,7 +56,7 @@ _Lines = Int16[np.ndarray, "n m 3"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margins:
-    """Rows and columns that are border [px]."""
+    """Number of border rows and columns on each side [px]."""
 
     top: int = 0
     right: int = 0
@@ -70,32 +71,32 @@ class Margins:
         return ", ".join(f"{name} {getattr(self, name)}" for name in there)
 
     def inside(self, shape: tuple[int, int]) -> tuple[slice, slice]:
-        """Rows and columns of a photograph of this shape that are no border."""
+        """Slices of the rows and columns of a photograph of this shape that are not border."""
         height, width = shape
         return slice(self.top, height - self.bottom), slice(self.left, width - self.right)
 
     def cropped(self, camera: Camera) -> Camera:
-        """The camera of the inside, from that of the whole."""
+        """Camera of the inside, from that of the whole photograph."""
         return replace(camera, K=crop_K(camera.K, top=self.top, left=self.left))
 
     def uncropped(self, camera: Camera) -> Camera:
-        """The camera of the whole, from that of the inside."""
+        """Camera of the whole photograph, from that of the inside."""
         return replace(camera, K=crop_K(camera.K, top=-self.top, left=-self.left))
 
 
 def find_margins(pixels: UInt8[np.ndarray, "h w 3"]) -> Margins:
-    """Uniform borders of a photograph; none where it is not clear that there are any.
+    """Find the uniform borders of a photograph; none where it is not clear that there are any.
 
-    Black or white borders count where two sides at least have them in one colour; thin frames of
-    any colour where all four sides have one.
+    Black or white borders count if at least two sides have the same colour; thin frames of any
+    colour count if all four sides have one.
     """
     return _enough(pixels, _bars(pixels, (False, True)) or _frame(pixels))
 
 
 def find_black_bars(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> Margins:
-    """Black borders in which nothing is lit in any of the frames, so that no dark scene has them.
+    """Find black borders that stay black in all frames, so that dark scenes are not cropped.
 
-    Frames are read only as long as there may be some.
+    Frames are read only while there may still be borders.
     """
     brightest: UInt8[np.ndarray, "h w 3"] | None = None
     for pixels in frames:
@@ -110,19 +111,20 @@ def _is_dark(line: UInt8[np.ndarray, "m 3"]) -> bool:
 
 
 def _enough(pixels: UInt8[np.ndarray, "h w 3"], found: Margins) -> Margins:
-    """The margins, if they leave enough of the picture."""
+    """The margins, if enough of the picture remains inside."""
     rows, columns = found.inside(pixels.shape[:2])
     is_small = min(rows.stop - rows.start, columns.stop - columns.start) < _LEAST_INSIDE
     return Margins() if is_small else found
 
 
 def _bars(pixels: UInt8[np.ndarray, "h w 3"], colours: tuple[bool, ...]) -> Margins:
-    """Black or white borders; those at the sides are looked for between those above and below."""
+    """Find black or white borders; first those at top and bottom, then those between them."""
     for is_white in colours:
         depths = {name: _bar(pixels, name, is_white) for name in ("top", "bottom")}
         between = pixels[Margins(**depths).inside(pixels.shape[:2])[0]]
         depths |= {name: _bar(between, name, is_white) for name in ("left", "right")}
-        # Beside a border, the lines above and below are partly border and leave too few inside.
+        # Beside a border, the lines above and below are partly border, and too few of their pixels
+        # are inside.
         across = pixels[:, Margins(**depths).inside(pixels.shape[:2])[1]]
         depths |= {name: _bar(across, name, is_white) for name in ("top", "bottom")}
         found = Margins(**depths)
@@ -132,7 +134,7 @@ def _bars(pixels: UInt8[np.ndarray, "h w 3"], colours: tuple[bool, ...]) -> Marg
 
 
 def _has_corners(pixels: UInt8[np.ndarray, "h w 3"], margins: Margins) -> bool:
-    """Tell whether the inside fills its corners where two borders meet."""
+    """Whether the inside fills its corners where two borders meet."""
     rows, columns = margins.inside(pixels.shape[:2])
     inside = pixels[rows, columns]
     down, across = (max(4, math.floor(_CORNER * length)) for length in inside.shape[:2])
@@ -153,7 +155,7 @@ def _has_corners(pixels: UInt8[np.ndarray, "h w 3"], margins: Margins) -> bool:
 
 
 def _bar(pixels: UInt8[np.ndarray, "h w 3"], side: str, is_white: bool) -> int:
-    """Lines of the border at one side; 0 where there is none."""
+    """Number of border lines on one side; 0 without a border."""
     lines = _lines(pixels, side)
     most = math.floor(_WIDEST * len(lines))
     colour = np.median(lines[0], axis=0).astype(np.int16)
@@ -177,7 +179,7 @@ def _frame(pixels: UInt8[np.ndarray, "h w 3"]) -> Margins:
 
 
 def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
-    """Lines of a thin frame, each of one colour; 0 where there is none."""
+    """Number of lines of a thin frame, each of one colour; 0 without a frame."""
     most = max(4, math.floor(_THICKEST * len(lines)))
     first = lines[: most + 1].astype(np.int16)
     colours = np.median(first, axis=1, keepdims=True).astype(np.int16)
@@ -187,7 +189,7 @@ def _thin(lines: UInt8[np.ndarray, "n m 3"]) -> int:
 
 
 def _edge(lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, step: _Step) -> int:
-    """Find the picture's first line, a few past ``first`` at most; 0 without an edge."""
+    """Index of the picture's first line, at most a few past ``first``; 0 without an edge."""
     start, blurred = max(0, first - 2), max(_BLURRED, math.ceil(0.006 * len(lines)))
     after = lines[start : first + blurred].astype(np.int16)
     share = _share(np.abs(after - colour).max(axis=2) > step.levels)
@@ -199,14 +201,14 @@ def _edge(lines: UInt8[np.ndarray, "n m 3"], first: int, colour: np.ndarray, ste
 
 
 def _lines(pixels: UInt8[np.ndarray, "h w 3"], side: str) -> UInt8[np.ndarray, "n m 3"]:
-    """Rows or columns from one side inwards, thinned out along themselves."""
+    """Rows or columns from one side inwards, subsampled along their length."""
     lines = pixels if side in ("top", "bottom") else pixels.swapaxes(0, 1)
     thinned = lines[:, :: max(1, lines.shape[1] // _SAMPLES)]
     return thinned if side in ("top", "left") else thinned[::-1]
 
 
 def _chunks(lines: UInt8[np.ndarray, "n m 3"], most: int) -> Iterator[tuple[int, _Lines]]:
-    """The first lines in growing parts, for most photographs end at the first."""
+    """Yield lines in growing chunks, because most photographs are decided by the first."""
     start, count = 0, 1
     while start < most:
         stop = min(start + count, most)

@@ -1,8 +1,8 @@
-"""Marigold, and pipelines of diffusers that are called as it is, behind ``predict``.
+"""Adapter for Marigold, and other pipelines of diffusers with the same interface.
 
-Ke et al., "Marigold: Affordable Adaptation of Diffusion-Based Image Generators for Image
-Analysis" (2025). The pipelines are those of diffusers, unchanged; this module gives them
-photographs and brings their answers to our conventions:
+Ke et al., "Marigold: Affordable Adaptation of Diffusion-Based Image Generators for Image Analysis"
+(2025). The pipelines are those of diffusers, unchanged; this module calls them and converts their
+output to our conventions:
 
 * Depth is in [0, 1] up to scale and shift; 0 is the nearest surface, and a valid answer.
 * Normals come with x right, y up, z towards the viewer; ours have y down and z forward.
@@ -29,13 +29,13 @@ from rilievo.models.torch_model import ENGINE, find_device
 from rilievo.types import DepthKind, Photo, Setting
 
 HALVING = 0.1
-"""The uncertainty at which confidence is one half."""
+"""Uncertainty at which confidence is one half."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class DiffusionModel(Model):
-    """A pipeline of diffusers that answers with ``prediction``, and maybe ``uncertainty``."""
+    """A pipeline of diffusers whose output has ``prediction``, and maybe ``uncertainty``."""
 
     def __init__(
         self,
@@ -47,20 +47,20 @@ class DiffusionModel(Model):
         weights_sha256: str,
         facts: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Put a pipeline where it runs.
+        """Move a pipeline to its device and check its settings.
 
         Args:
-            card: What it is.
-            pipeline: With its weights in the type of ``precision_dtype``; it is moved to the
-                device.
-            options: How to run it. Threads are those of the whole process.
+            card: Card of the model.
+            pipeline: Pipeline whose weights have the type of ``precision_dtype``; it is moved to
+                the device.
+            options: Options of running it. The number of threads applies to the whole process.
             settings: Steps, ensemble, seed and resolution.
-            weights_sha256: Of the weights' files.
-            facts: What else changes its numbers.
+            weights_sha256: Hash of the files of weights.
+            facts: Further facts that change its output.
 
         Raises:
-            OptionError: If the device or precision is not available, or the pipeline has no
-                default for a setting that was not given.
+            OptionError: If the device or precision is not available, or the pipeline has no default
+                for a setting that is not given.
         """
         options = checked(options, engines=(ENGINE,), what=f"model '{card.name}'")
         self.card = replace(card, confidence=settings.ensemble > 1)
@@ -81,7 +81,7 @@ class DiffusionModel(Model):
         self.settings = {**self._facts(options.precision), **(facts or {})}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Answer for one photograph after the other: each starts from the same noise."""
+        """Predict one photograph after the other; each starts from the same noise."""
         return [self._infer_one(photo) for photo in photos]
 
     def _facts(self, precision: str) -> dict[str, Setting]:
@@ -117,10 +117,10 @@ class DiffusionModel(Model):
         longer, shorter = max(photo.shape), min(photo.shape)
         if self._resolution and shorter * self._resolution < longer:
             raise InputError(
-                f"{printable(photo.name)}: too narrow ({photo.shape[1]} x {photo.shape[0]}) to be "
-                f"seen at {self._resolution} pixels: cut it, or give a larger resolution"
+                f"{printable(photo.name)}: too narrow ({photo.shape[1]} x {photo.shape[0]}) for "
+                f"a resolution of {self._resolution} pixels: crop it, or give a larger resolution"
             )
-        # Noise is drawn on the CPU, so that every device starts from the same.
+        # Noise is drawn on the CPU, so that it is the same on every device.
         generator = torch.Generator("cpu").manual_seed(self._seed)
         try:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
@@ -143,7 +143,7 @@ class DiffusionModel(Model):
         return self._inference(output)
 
     def _failure(self, error: Exception, photo: Photo) -> str:
-        """Why the pipeline failed, in one line."""
+        """Reason why the pipeline failed, in one line."""
         if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
             return self._too_large(photo)
         height, width = photo.shape
@@ -161,12 +161,12 @@ class DiffusionModel(Model):
         prediction = getattr(output, "prediction", None)
         if not isinstance(prediction, np.ndarray):
             raise ModelError(
-                f"model '{self.card.name}' answered with a {type(output).__name__}, which has no "
+                f"model '{self.card.name}' returned a {type(output).__name__}, which has no "
                 "prediction: expected is a pipeline of depth or normals, such as Marigold's"
             )
         if prediction.ndim != 4 or len(prediction) != 1 or prediction.shape[-1] not in (1, 3):
             raise ModelError(
-                f"model '{self.card.name}' answered with {prediction.shape}, expected (1, height, "
+                f"model '{self.card.name}' returned {prediction.shape}, expected (1, height, "
                 "width, 1) for depth or (1, height, width, 3) for normals"
             )
         answer = prediction[0].astype(np.float32)
@@ -174,7 +174,7 @@ class DiffusionModel(Model):
         for array in (answer, uncertainty):
             if array is not None and not np.isfinite(array).all():
                 raise ModelError(
-                    f"model '{self.card.name}' answered with NaN or infinite values at precision "
+                    f"model '{self.card.name}' returned NaN or infinite values at precision "
                     f"{self.settings['precision']}; fp32 is the safest"
                 )
         confidence = None if uncertainty is None else confidence_of(uncertainty[0, ..., 0])
@@ -182,31 +182,31 @@ class DiffusionModel(Model):
             return Inference(normals=from_viewer_axes(answer), confidence=confidence)
         if self.card.kind is None:
             raise ModelError(
-                f"model '{self.card.name}' answered with depth, and nobody said of which kind: "
+                f"model '{self.card.name}' returned depth of an unknown kind: "
                 f"give --kind (kind=): {', '.join(DepthKind)}"
             )
         return Inference(depth=answer[..., 0], confidence=confidence)
 
 
 def from_viewer_axes(normals: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 h w"]:
-    """Normals with x right, y up, z towards the viewer, in our axes: y down, z forward."""
+    """Convert normals with x right, y up, z towards the viewer to our axes: y down, z forward."""
     x, y, z = np.moveaxis(normals, -1, 0)
     return np.stack([x, -y, -z])
 
 
 def confidence_of(uncertainty: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """Confidence in (0, 1] of an ensemble's uncertainty, which is 0 or more."""
+    """Convert an ensemble's uncertainty, which is at least 0, to a confidence in (0, 1]."""
     return (1 / (1 + uncertainty / HALVING)).astype(np.float32)
 
 
 def precision_dtype(options: LoadOptions, device: torch.device) -> torch.dtype:
-    """The type of the weights: that of the arithmetic, save for bf16 on a CPU.
+    """Type of the weights: that of the arithmetic, except for bf16 on a CPU.
 
-    There, torch has no bf16 for some of what pipelines do to pictures; weights stay fp32, and the
-    arithmetic that gains by it is bf16.
+    torch lacks bf16 on CPUs for some picture operations of the pipelines. There, weights stay in
+    fp32, and autocast uses bf16 where it helps.
 
     Raises:
-        OptionError: If the device cannot compute in it.
+        OptionError: If the device does not support it.
     """
     if device.type != "cpu":
         return _DTYPES[options.precision]

@@ -1,6 +1,7 @@
-"""Checkpoints of Monodepth2 (Godard et al., ICCV 2019) as their authors publish them, as models.
+"""Models from checkpoints of Monodepth2 (Godard et al., ICCV 2019), as published by its authors.
 
-They are not fetched: their licence forbids to pass them on, so a user unpacks them into a folder.
+They are not downloaded, because their licence forbids redistribution: users unpack them into a
+folder.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ _LICENCE = (
 
 
 def family_card() -> ModelCard:
-    """What is true of all of them; none is at hand until its folder is given."""
+    """Card for all of them; a specific one needs its folder."""
     return ModelCard(
         name=NAME,
         summary=f"depth learned from driving; --model FOLDER of its {ENCODER} and {DEPTH}, "
@@ -46,7 +47,7 @@ def family_card() -> ModelCard:
 
 
 def folder_card(folder: Path) -> ModelCard:
-    """The card of a folder: metric where it learned from stereo pairs, as ``encoder.pth`` says.
+    """Card of a folder: metric if ``encoder.pth`` was trained on stereo pairs.
 
     Raises:
         ModelError: If a file is missing or broken.
@@ -72,11 +73,11 @@ def folder_card(folder: Path) -> ModelCard:
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Make a checkpoint ready to predict (``ModelCard.loader``); its licence is said.
+    """Load a checkpoint (``ModelCard.loader``), and print its licence.
 
     Raises:
-        ModelError: If a file is missing, broken, holds more than tensors, or is of another
-            network; or if no folder was named.
+        ModelError: If a file is missing, broken, contains more than tensors, or is of another
+            network; or if no folder was given.
         MissingExtraError: If torch is not installed.
         OptionError: If the device, engine, precision or a setting is not available.
     """
@@ -101,7 +102,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
 
 
 def _official(name: str):
-    """What reads the files; it needs torch."""
+    """The module that reads the files; it needs torch."""
     try:
         from rilievo.networks.video import official
     except ModuleNotFoundError as error:
@@ -112,7 +113,7 @@ def _official(name: str):
 
 
 def _sha256(folder: Path) -> str:
-    """Of the lines ``hash  name`` of the files that depth is made of."""
+    """SHA-256 of the lines ``hash  name`` of the files that determine depth."""
     lines = "".join(
         f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
         for name in (DEPTH, ENCODER)

@@ -1,22 +1,22 @@
-"""Networks in ONNX files that say of themselves what they are.
+"""Networks in ONNX files with our metadata.
 
-The contract, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or
-float32 where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32
-(batch, height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both;
-optionally ``confidence`` float32 (batch, height, width), at any one size, and ``fov`` float32
-(batch,) [degrees]. Normalisation and the like are inside the graph. Metadata: ``rilievo.format`` =
-2, ``rilievo.name``, ``rilievo.kind`` (``none`` where there is no depth), ``rilievo.licence``,
-``rilievo.focal`` (``width`` where depth is that of a camera whose focal length is the photograph's
-width, else ``none``) and what ``rilievo.models.preparation`` writes: ``rilievo.sizing``,
-``rilievo.size``, ``rilievo.area``, ``rilievo.multiple``, ``rilievo.resampling``,
-``rilievo.padding``, ``rilievo.fill``. Optional: ``rilievo.back`` (``inverse`` where depth comes
-back to the photograph's size by way of its inverse, else ``values``), ``rilievo.precision`` of the
-weights (fp32 where it is not said), ``rilievo.weights_sha256`` of what the file was made of, and
-``rilievo.adopted`` = ``yes`` where it is another program's and its user said what it is.
+The format, version 2. Input: ``image``, (batch, height, width, 3), RGB in 0..255, uint8; or float32
+where the resampling does not round; the batch may be fixed to 1. Outputs: ``depth`` float32 (batch,
+height, width), ``normals`` float32 (batch, 3, height, width) in our axes, or both; optionally
+``confidence`` float32 (batch, height, width), at any one size, and ``fov`` float32 (batch,)
+[degrees]. Normalisation is part of the graph. Metadata: ``rilievo.format`` = 2, ``rilievo.name``,
+``rilievo.kind`` (``none`` without depth), ``rilievo.licence``, ``rilievo.focal`` (``width`` if
+depth is that of a camera whose focal length is the photograph's width, otherwise ``none``) and the
+entries of ``rilievo.models.preparation``: ``rilievo.sizing``, ``rilievo.size``, ``rilievo.area``,
+``rilievo.multiple``, ``rilievo.resampling``, ``rilievo.padding``, ``rilievo.fill``. Optional:
+``rilievo.back`` (``inverse`` if depth is resized to the photograph as inverse depth, otherwise
+``values``), ``rilievo.precision`` of the weights (fp32 by default), ``rilievo.weights_sha256`` of
+the weights that the file was made from, and ``rilievo.adopted`` = ``yes`` for another program's
+network that the user described.
 
-Version 1 always has depth, but no ``fov``, and of the metadata only the first four,
-``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (what both sides must be a
-multiple of).
+Version 1 always has depth and never ``fov``. Of the metadata it has only the first four,
+``rilievo.area`` (pixels that it was trained at) and ``rilievo.multiple`` (both sides are multiples
+of it).
 """
 
 import mmap
@@ -42,16 +42,16 @@ FOCAL_IS_WIDTH = "width"
 _NO_DEPTH = "none"
 
 _LONGEST = 4096
-"""Characters of a model's name, which may be the path of a folder, or of its licence."""
+"""Most characters of a model's name, which may be the path of a folder, or of its licence."""
 _EXTERNAL = b"\x0a\x08location\x12"
-"""The entry of a tensor that says in which file its numbers are (``StringStringEntryProto``)."""
+"""Entry of a tensor that names the file with its values (``StringStringEntryProto``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFacts:
-    """What a file's metadata says of its network; ``kind`` is None where it gives no depth.
+    """Metadata of a file; ``kind`` is None if the network predicts no depth.
 
-    ``adopted``: it came from another program, and its user said what it is.
+    ``adopted`` is True for a network of another program, described by its user.
     """
 
     name: str
@@ -63,7 +63,7 @@ class OnnxFacts:
     adopted: bool = False
 
     def metadata(self) -> Mapping[str, str]:
-        """What to write into a file that says the same."""
+        """Metadata entries for a file with these facts."""
         return {
             "rilievo.format": FORMAT,
             "rilievo.name": self.name,
@@ -77,10 +77,10 @@ class OnnxFacts:
 
 
 class SaysNothingError(ModelError):
-    """An ONNX file does not say what it is in rilievo's words.
+    """An ONNX file without our metadata.
 
     Attributes:
-        metadata: What it says in other words.
+        metadata: Other metadata of the file.
     """
 
     def __init__(self, message: str, metadata: Mapping[str, str]) -> None:
@@ -106,13 +106,14 @@ class OnnxModel(PreparedModel):
 
         Args:
             path: The ONNX file.
-            options: How to run it.
-            card: Its line of ``MODELS``; by default one made of its metadata and outputs.
-            weights_sha256: Of the weights that the file was made of; by default the file's own.
-            settings: What results say besides how it is run, or in place of that.
+            options: Options of running it.
+            card: Row of ``MODELS``; by default a card made from metadata and outputs.
+            weights_sha256: Hash of the weights that the file was made from; by default the file's
+                own.
+            settings: Settings recorded in results, besides or in place of those of the session.
 
         Raises:
-            ModelError: If it cannot be read, or does not keep the contract of this module.
+            ModelError: If it cannot be read, or does not have the format of this module.
         """
         options = checked(options, engines=ONNX_ENGINES, what=f"{path}: an ONNX file")
         if card is None:
@@ -140,7 +141,7 @@ class OnnxModel(PreparedModel):
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """The session's answers."""
+        """Run the session."""
         if not self._session.one_by_one:
             return self._session.run(batch)
         each = [self._session.run(part) for part in np.split(batch, len(batch))]
@@ -148,28 +149,28 @@ class OnnxModel(PreparedModel):
 
 
 def says_what_it_is(path: Path) -> bool:
-    """Whether an ONNX file has the metadata of some version of the contract.
+    """Whether an ONNX file has our metadata, in any version of the format.
 
     Raises:
-        ModelError: If it cannot be read.
+        ModelError: If the file cannot be read.
     """
     _check_file(path)
     return "rilievo.format" in open_session(path, LoadOptions(device="cpu")).metadata
 
 
 def read_facts(path: Path, session: Session) -> OnnxFacts:
-    """Read and check what the file says of itself.
+    """Read and check the metadata of a file.
 
     Raises:
-        ModelError: If something is missing or makes no sense; the message says what.
+        ModelError: If an entry is missing or not valid; the message names it.
     """
     metadata = session.metadata
     version = metadata.get("rilievo.format")
     if version not in (FORMAT, FIRST_FORMAT):
         raise SaysNothingError(
-            f"{path}: the file does not say what it is (no metadata rilievo.format = {FORMAT}); "
+            f"{path}: the file has no metadata of rilievo (rilievo.format = {FORMAT}); "
             f"'rilievo export {printable(path)} --kind KIND --mean R,G,B --std R,G,B -o NEW.onnx' "
-            "writes a copy that does",
+            "writes a copy that has it",
             metadata,
         )
     kind = metadata.get("rilievo.kind")
@@ -192,7 +193,7 @@ def read_facts(path: Path, session: Session) -> OnnxFacts:
     except KeyError as error:
         raise ModelError(f"{path}: metadata {error} is missing") from error
     except (ValueError, ModelError) as error:
-        raise ModelError(f"{path}: metadata makes no sense: {error}") from error
+        raise ModelError(f"{path}: metadata is not valid: {error}") from error
 
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
@@ -206,7 +207,7 @@ def embedded_file(name: str) -> Path:
 
 
 def _line(metadata: Mapping[str, str], name: str) -> str:
-    """One of the texts that go into messages and results, on one line."""
+    """A text for messages and results, on one line."""
     text = metadata[name]
     if not 0 < len(text) <= _LONGEST:
         raise ModelError(f"{name} has 1 to {_LONGEST} characters, got {len(text)}")
@@ -217,7 +218,7 @@ def _check_file(path: Path) -> None:
     """Refuse a pipe or a folder before an engine opens it.
 
     Raises:
-        ModelError: If it is no regular file.
+        ModelError: If it is not a regular file.
     """
     try:
         check_regular(path)
@@ -226,10 +227,10 @@ def _check_file(path: Path) -> None:
 
 
 def _check_whole(path: Path) -> None:
-    """Refuse a file whose weights lie in another one, which its hash says nothing of.
+    """Refuse a file whose weights are in another one, because its hash does not cover them.
 
     Raises:
-        ModelError: If so, or if it cannot be read.
+        ModelError: If they are, or if the file cannot be read.
     """
     _check_file(path)
     try:
@@ -242,7 +243,7 @@ def _check_whole(path: Path) -> None:
         raise ModelError(f"{printable(path)}: cannot be read: {error.strerror}") from error
     if found >= 0:
         raise ModelError(
-            f"{printable(path)}: its weights lie in another file; save it as one "
+            f"{printable(path)}: its weights are in another file; save it as one "
             "(onnx.save(onnx.load(FILE), NEW))"
         )
 
@@ -255,7 +256,7 @@ def _preparation(metadata: Mapping[str, str], version: str | None) -> Preparatio
 
 
 def _size_settings(preparation: Preparation) -> Mapping[str, Setting]:
-    """How photographs come to the network's size, as results say it."""
+    """Settings of the resizing, as recorded in results."""
     if preparation.sizing.rule is Rule.AREA:
         return {"area": preparation.sizing.area}
     return {"sizing": str(preparation.sizing), "resampling": preparation.resampling.value}

@@ -1,6 +1,6 @@
-"""Models that stay outside rilievo: one function and a card.
+"""Models of other packages: one function and a card.
 
-``docs/extending.md`` shows how; ``-m package.module:load`` and the entry-point group
+``docs/extending.md`` shows how to write one; ``-m package.module:load`` and the entry-point group
 ``rilievo.models`` find them.
 """
 
@@ -22,20 +22,20 @@ from rilievo.models.hub_lock import sha256
 from rilievo.types import Photo, Setting
 
 Answer = Callable[[Photo], Inference]
-"""A network made ready: its answer for one photograph, in rilievo's conventions."""
+"""Function from one photograph to its inference, in rilievo's conventions."""
 Load = Callable[[LoadOptions], Any]
 
 
 def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Callable[[Load], Load]:
-    """Decorator that makes a function into a model.
+    """Decorator that turns a function into a model.
 
-    The function makes the network ready and returns what answers for one photograph: a function
-    from ``Photo`` to ``Inference``, or a ``Model``.
+    The function loads the network and returns either a function from ``Photo`` to ``Inference``, or
+    a ``Model``.
 
     Args:
-        card: What a user must know of it.
-        weights: File of its weights, whose sha256 results carry; by default they carry that of
-            the function's source.
+        card: Card of the model.
+        weights: File of its weights, whose SHA-256 is recorded in results; by default that of the
+            function's source is.
     """
 
     def attach(load: Load) -> Load:
@@ -46,7 +46,7 @@ def outside_model(card: ModelCard, *, weights: str | Path | None = None) -> Call
 
 
 class OutsideModel(Model):
-    """A function from a photograph to an answer, behind the verbs of every model."""
+    """A model made from a function of one photograph."""
 
     def __init__(
         self,
@@ -56,22 +56,22 @@ class OutsideModel(Model):
         weights_sha256: str,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Make it.
+        """Wrap the function.
 
         Args:
-            card: What a user must know of it.
-            answer: Its answer for one photograph.
-            weights_sha256: Hash that results carry.
-            settings: What results say of how it is run.
+            card: Card of the model.
+            answer: Function that predicts one photograph.
+            weights_sha256: Hash recorded in results.
+            settings: Settings recorded in results.
         """
         self.card, self.weights_sha256, self.settings = card, weights_sha256, settings or {}
         self._answer = answer
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Call the function, one photograph after the other.
+        """Call the function for one photograph after the other.
 
         Raises:
-            ModelError: If it returns something else than an ``Inference`` of arrays.
+            ModelError: If it returns anything but an ``Inference`` with arrays.
         """
         return [self._checked(self._answer(photo)) for photo in photos]
 
@@ -104,11 +104,11 @@ class OutsideModel(Model):
 
 
 def found_outside(thing: object, name: str) -> Found:
-    """The model that an object of somebody else's is.
+    """Make a model from an object of another package.
 
     Args:
-        thing: A function with a card (``outside_model``), or a class derived from ``Model``.
-        name: How the user calls it.
+        thing: A function with a card (``outside_model``), or a subclass of ``Model``.
+        name: Name that the user gave.
 
     Raises:
         OptionError: If it is neither.
@@ -136,7 +136,7 @@ def _loaded(load: Callable[..., Any], card: ModelCard, options: LoadOptions) -> 
 
 
 def _hash(load: Callable[..., Any]) -> str:
-    """Hash of the weights where the function names them, else of its source."""
+    """Hash of the weights if the function names them, otherwise of its source."""
     weights = getattr(load, "weights", None)
     if weights is not None:
         return sha256(Path(weights))

@@ -1,4 +1,4 @@
-"""Models elsewhere whose answers cost money: no more calls than the user agreed to."""
+"""Models of services that charge for each call, limited to the calls that the user agreed to."""
 
 from abc import abstractmethod
 
@@ -6,11 +6,11 @@ from rilievo.models.base import Model
 
 
 class PaidModel(Model):
-    """A model that sends photographs to a service, each as a call that is paid."""
+    """A model that sends each photograph to a service as a paid call."""
 
     service: str
-    """Who is paid, in words."""
+    """Name of the service that is paid."""
 
     @abstractmethod
     def allow(self, calls: int) -> None:
-        """Let it send so many photographs from now on; the user has agreed."""
+        """Allow this many more calls, to which the user has agreed."""

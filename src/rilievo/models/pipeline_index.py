@@ -1,6 +1,7 @@
-"""What a saved pipeline of diffusers says of itself, and which of its files are needed.
+"""Index of a saved pipeline of diffusers, and the files that are needed of it.
 
-Read before torch is: ``model_index.json`` names the pipeline's class and its parts.
+The index, ``model_index.json``, names the pipeline's class and its parts. It is read before torch
+is imported.
 """
 
 import fnmatch
@@ -44,12 +45,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineIndex:
-    """``model_index.json``, checked.
+    """Content of ``model_index.json``, checked.
 
     Attributes:
-        class_name: Of the pipeline.
-        parts: By name, which is their folder's too; None for one that was saved as none.
-        settings: Everything else that the pipeline is made with.
+        class_name: Class of the pipeline.
+        parts: Parts by name, which is also the name of their folder; None for a part saved as null.
+        settings: All other arguments of the pipeline.
     """
 
     class_name: str
@@ -58,7 +59,7 @@ class PipelineIndex:
 
     @property
     def kind(self) -> DepthKind | None:
-        """What its depth is, where it says so."""
+        """Kind of its depth, if the index states it."""
         said = self.settings.get("prediction_type")
         if self.class_name != DEPTH or said not in ("depth", "disparity"):
             return None
@@ -72,7 +73,7 @@ class PipelineIndex:
 
     @property
     def normals(self) -> bool:
-        """Whether it is known to answer with normals."""
+        """Whether the pipeline is known to predict normals."""
         return self.class_name == NORMALS
 
 
@@ -80,8 +81,8 @@ def read_index(folder: Path) -> PipelineIndex:
     """Read and check the index of a saved pipeline.
 
     Raises:
-        ModelError: If it cannot be read, is of a pipeline that gives neither depth nor normals, or
-            names code that does not come with diffusers or transformers.
+        ModelError: If it cannot be read, is of a pipeline that predicts neither depth nor normals,
+            or names classes outside diffusers and transformers.
     """
     path = folder / FILE
     try:
@@ -93,31 +94,30 @@ def read_index(folder: Path) -> PipelineIndex:
         raise ModelError(f"{printable(path)}: not the index of a pipeline of diffusers") from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, code of its "
-            "own, which is never run; a class of diffusers is expected"
+            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, custom "
+            "code, which is never run; expected a class of diffusers"
         )
     if class_name in _REFUSED:
         raise ModelError(f"{printable(path)}: a {class_name}: {_REFUSED[class_name]}")
     for name, part in parts.items():
         if not name.isidentifier():
-            raise ModelError(f"{printable(path)}: '{printable(name)}' is no name of a part")
+            raise ModelError(f"{printable(path)}: '{printable(name)}' is not the name of a part")
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
-                f"{printable(path)}: its {printable(name)} is of '{printable(part.library)}', code "
-                f"of its own, which is never run; expected {' or '.join(LIBRARIES)}"
+                f"{printable(path)}: its {printable(name)} is of '{printable(part.library)}', "
+                f"custom code, which is never run; expected {' or '.join(LIBRARIES)}"
             )
     settings = {name: value for name, value in public.items() if name not in parts}
     return PipelineIndex(class_name=class_name, parts=parts, settings=settings)
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """The files of a repository that are needed: each part's configuration and weights.
+    """Files of a repository that are needed: each part's configuration and weights.
 
-    Weights are those of full precision, where there are such: they serve every precision.
+    Weights in full precision are preferred, because they serve every precision.
 
     Raises:
-        ModelError: If it is no pipeline of diffusers, or a part has no weights that can be read
-            safely.
+        ModelError: If it is not a pipeline of diffusers, or a part has no weights in a safe format.
     """
     if FILE not in files:
         raise ModelError(f"no {FILE} among its files: not a pipeline of diffusers")
@@ -133,7 +133,7 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
 
 
 def variant(files: Sequence[str], part: str) -> str | None:
-    """Which weights of a part are there: None for the plain ones, else ``fp16``."""
+    """Variant of a part's weights: None for the plain ones, otherwise ``fp16``."""
     inside = [name.partition("/")[2] for name in files if name.startswith(f"{part}/")]
     if _matching(inside, _PLAIN) or not _matching(inside, _HALF):
         return None

@@ -1,4 +1,4 @@
-"""Saved pipelines of diffusers made ready to predict, part by part, each part checked."""
+"""Load saved pipelines of diffusers part by part, and check each part."""
 
 import inspect
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rilievo.models.marigold import DiffusionModel
 
-# What a pipeline must take to be called as Marigold is.
+# Arguments that a pipeline needs to be called like Marigold.
 _ARGUMENTS = (
     "image",
     "num_inference_steps",
@@ -40,12 +40,12 @@ _PACKAGES = ("torch", "diffusers", "transformers")
 
 
 def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
-    """Make a pipeline ready to predict (``ModelCard.loader``).
+    """Load a pipeline (``ModelCard.loader``).
 
     Raises:
-        ModelError: If it cannot be had, is of another class, or does not fit its configuration.
+        ModelError: If it is not available, is of another class, or does not fit its configuration.
         MissingExtraError: If torch, diffusers or transformers is not installed, or scipy for an
-            ensemble of depths.
+            ensemble of depth maps.
         OptionError: If the device, engine, precision or a setting is not available.
     """
     settings = read_settings(DiffusionSettings, options.settings, card.name)
@@ -71,17 +71,17 @@ def load(card: ModelCard, options: LoadOptions) -> "DiffusionModel":
 
 
 def _check_installed(card: ModelCard, settings: DiffusionSettings) -> None:
-    # diffusers aligns the members of an ensemble with scipy, and says so only when it does.
+    # diffusers aligns the members of an ensemble with scipy, and checks for it only then.
     needed = (*_PACKAGES, "scipy") if settings.ensemble > 1 else _PACKAGES
     if any(find_spec(name) is None for name in needed):
         raise MissingExtraError(f"model '{card.name}'", EXTRA)
 
 
 def _stated(card: ModelCard, index: PipelineIndex) -> ModelCard:
-    """The card with what the pipeline says of itself.
+    """Card with the facts from the pipeline's index.
 
     Raises:
-        ModelError: If it says another kind than the card, or nobody says any.
+        ModelError: If it states another kind than the card, or neither states one.
     """
     if index.normals:
         if card.kind is not None:
@@ -106,7 +106,7 @@ def _pipeline(
     taken = inspect.signature(pipeline_class.__call__).parameters
     if any(name not in taken for name in _ARGUMENTS):
         raise ModelError(
-            f"{where}: a {index.class_name}, which is not called as Marigold is; expected is a "
+            f"{where}: a {index.class_name}, which does not have Marigold's interface; expected a "
             f"pipeline of depth or normals, such as MarigoldDepthPipeline or {NORMALS}"
         )
     parts: dict[str, Any] = {}
@@ -117,7 +117,9 @@ def _pipeline(
     try:
         return pipeline_class(**parts, **index.settings)
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{where}: its parts make no pipeline: {first_line(error)}") from error
+        raise ModelError(
+            f"{where}: its parts do not form a pipeline: {first_line(error)}"
+        ) from error
 
 
 def _together(reports: list[TensorReport]) -> TensorReport:
@@ -131,7 +133,7 @@ def _together(reports: list[TensorReport]) -> TensorReport:
 def _part(
     snapshot: Snapshot, name: str, part: Part, dtype: "torch.dtype", reports: list[TensorReport]
 ) -> Any:
-    """One part with its weights; what does not fit is added to ``reports``."""
+    """Load one part with its weights; tensors that do not fit are added to ``reports``."""
     import diffusers
     import transformers
     from torch import nn
@@ -146,7 +148,7 @@ def _part(
     with _loading(folder):
         check_config(read_config(folder / "config.json"), folder / "config.json")
         check_size(lambda: _empty(part_class, folder), snapshot.weights_bytes, folder)
-    # Without accelerate, diffusers would say that loading takes more memory than with it.
+    # Without accelerate, diffusers would print that loading takes more memory.
     theirs = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     typed = theirs if library is diffusers else {"dtype": dtype}
     network, info = _loaded(
@@ -170,7 +172,7 @@ def _part(
 
 
 def _empty(part_class: Any, folder: Path) -> Any:
-    """The network that a part's configuration describes, with tensors of any content."""
+    """The network of a part's configuration, with uninitialised tensors."""
     from transformers import PreTrainedModel
     from transformers.initialization import no_init_weights
 
@@ -188,7 +190,7 @@ def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def _loading(folder: Path) -> Iterator[None]:
-    """Say in one line which part it is that cannot be loaded, and why."""
+    """Turn errors of loading a part into one line that names it."""
     if not folder.is_dir():
         raise ModelError(f"{printable(folder)}: cannot be loaded: there is no such folder")
     try:
@@ -196,6 +198,6 @@ def _loading(folder: Path) -> Iterator[None]:
             yield
     except ModelError:
         raise
-    # A configuration or a file of weights can be broken in as many ways as there are classes.
+    # Broken configurations and weights raise as many types of errors as there are classes.
     except Exception as error:
         raise ModelError(f"{printable(folder)}: cannot be loaded: {first_line(error)}") from error

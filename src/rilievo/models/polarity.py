@@ -1,8 +1,8 @@
 """Self-test of polarity: whether near and far come out the right way round.
 
-A network does not say whether its numbers grow or shrink with depth, and who says it for a file of
-another program may err. On three small pictures inside the package, all rendered by ``scenes``,
-it is plain which part is near and which is far.
+A network does not state whether its values grow or shrink with depth, and users may err about files
+of other programs. The test uses three small pictures inside the package, rendered by
+``scenes``, in which it is obvious what is near and what is far.
 """
 
 import sys
@@ -21,12 +21,12 @@ from rilievo.models.engines import cache_directory
 from rilievo.types import Camera, CameraSource, DepthKind, Photo
 
 _FOLDER = Path(__file__).parent / "near_and_far"
-_FOV = 55.0  # degrees; for networks that need a focal length, and of no other effect
+_FOV = 55.0  # degrees; only used by networks that need a focal length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """A part of a picture, its edges in shares of height and width."""
+    """A rectangle in a picture, its edges as shares of height and width."""
 
     top: float
     bottom: float
@@ -34,7 +34,7 @@ class Region:
     right: float
 
     def median(self, values: np.ndarray, valid: np.ndarray) -> float | None:
-        """Median of what is valid there; None where nothing is."""
+        """Median of the valid values in it; None if there are none."""
         height, width = values.shape
         rows = slice(int(self.top * height), int(self.bottom * height))
         columns = slice(int(self.left * width), int(self.right * width))
@@ -44,7 +44,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A picture with a part that is near and one that is far."""
+    """A picture with a near and a far region."""
 
     file: str
     near: Region
@@ -71,10 +71,10 @@ SCENES = (
 
 
 def turned_round(model: Model) -> list[str]:
-    """The pictures of which a model gives near and far the wrong way round.
+    """Names of the pictures in which a model confuses near and far.
 
     Raises:
-        RilievoError: If it does not answer.
+        RilievoError: If the model fails.
     """
     return [scene.file for scene in SCENES if _is_turned(model, scene)]
 
@@ -88,33 +88,33 @@ def _is_turned(model: Model, scene: Scene) -> bool:
     depth = prediction.depth
     valid = np.isfinite(depth.values) & depth.valid
     near, far = (part.median(depth.values, valid) for part in (scene.near, scene.far))
-    if near is None or far is None:  # as sky, which is far
+    if near is None or far is None:  # as for sky, which is far
         return False
     return near < far if depth.kind is DepthKind.AFFINE_INVERSE else near > far
 
 
 def doubt(model: Model) -> str | None:
-    """What looks wrong about the kind of a model's depth, in one line; None where nothing does."""
+    """Describe in one line what looks wrong about a model's kind of depth; None if nothing does."""
     kind = model.card.kind
     if kind is None:
         return None
     try:
         wrong = turned_round(model)
     except RilievoError:
-        return None  # what it cannot do is said when it is asked to
+        return None  # failures are reported when the model is used
     if 2 * len(wrong) < len(SCENES):
         return None
     inverse = DepthKind.AFFINE_INVERSE
     other = "depth (metric, up_to_scale or affine)" if kind is inverse else f"{inverse}"
     return (
-        f"model '{model.card.name}': near and far come out the wrong way round on {len(wrong)} of "
-        f"{len(SCENES)} test pictures: it is said to be {kind} and looks like {other}; if so, "
+        f"model '{model.card.name}': near and far are swapped on {len(wrong)} of "
+        f"{len(SCENES)} test pictures: its kind is stated as {kind} and looks like {other}; if so, "
         "export it again with that --kind"
     )
 
 
 def doubt_once(model: Model) -> None:
-    """Print the doubt on standard error at the first use of a file on this machine."""
+    """Print the doubt to standard error, at the first use of a file on this machine."""
     place = None
     with suppress(ModelError):
         place = cache_directory() / "polarity" / model.weights_sha256

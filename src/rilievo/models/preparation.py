@@ -1,8 +1,8 @@
-"""From a photograph to what a network sees, and back: size, filter, padding; numpy and Pillow.
+"""Preparation of photographs for a network, and the way back: size, filter, padding.
 
-Every model's authors resize in their own way, and a network answers best what it was trained
-on. The rules here are theirs, exactly; a file that states its rule (``rilievo.models.onnx``)
-needs nothing else to be run.
+The authors of every model resize in their own way, and a network is most accurate with the method
+it was trained on. The rules here follow them exactly; a file that states its rule
+(``rilievo.models.onnx``) needs nothing else to be run.
 """
 
 import math
@@ -22,62 +22,68 @@ _BACK = ("values", "inverse")
 
 
 class Rule(StrEnum):
-    """How the size at which a network sees a photograph follows from the photograph's."""
+    """Rule by which the size of the network's input follows from that of the photograph."""
 
     AREA = "area"
-    """Nearly ``area`` pixels, nearly the photograph's aspect: rilievo's own rule."""
+    """Roughly ``area`` pixels with roughly the photograph's aspect ratio: rilievo's own rule."""
     FIXED = "fixed"
-    """Always ``height`` x ``width``, whatever the aspect."""
+    """Always ``height`` x ``width``, whatever the aspect ratio."""
     LEAST_CHANGE = "least-change"
-    """The aspect is kept; of the scales to ``height`` and to ``width`` the one nearer to 1 is
-    taken, and each side is rounded to the nearest multiple (halves to even). DPT, Depth
-    Anything, ZoeDepth."""
+    """The aspect ratio is kept: of the scales to ``height`` and to ``width`` the one nearer to 1 is
+    taken, and each side is rounded to the nearest multiple (halves to even). DPT, Depth Anything,
+    ZoeDepth.
+    """
     SHORTEST_EDGE = "shortest-edge"
-    """The aspect is kept; the shorter side becomes ``height``, each is rounded to a multiple."""
+    """The aspect ratio is kept; the shorter side becomes ``height``, each is rounded to a multiple.
+    """
     LONGEST_EDGE = "longest-edge"
-    """The aspect is kept; the longer side becomes ``height``, each is rounded to a multiple.
-    Depth Anything 3."""
+    """The aspect ratio is kept; the longer side becomes ``height``, each is rounded to a multiple.
+    Depth Anything 3.
+    """
     FLOOR = "floor"
     """The photograph's own size, each side rounded down to a multiple; photographs of more than
-    ``area`` pixels are first brought to that. GLPN."""
+    ``area`` pixels are first reduced to that. GLPN.
+    """
 
 
 class Resampling(StrEnum):
-    """The filter that brings a photograph to the network's size."""
+    """Filter that resizes a photograph to the network's size."""
 
     TRIANGLE = "triangle"
-    """Antialiased bilinear, after whole-number boxes on large photographs; to whole numbers."""
+    """Antialiased bilinear, after a box filter on large photographs; rounded."""
     BILINEAR = "bilinear"
-    """Antialiased bilinear, as Pillow's, to whole numbers."""
+    """Antialiased bilinear, as in Pillow; rounded."""
     BICUBIC = "bicubic"
-    """Antialiased bicubic (a = -0.5), as Pillow's, to whole numbers."""
+    """Antialiased bicubic (a = -0.5), as in Pillow; rounded."""
     LANCZOS = "lanczos"
-    """Antialiased Lanczos of three lobes, as Pillow's, to whole numbers."""
+    """Antialiased Lanczos with three lobes, as in Pillow; rounded."""
     BILINEAR_POINTS = "bilinear-points"
     """Bilinear between the four nearest pixels, no antialiasing, pixel centres at halves; not
-    rounded. Depth Pro."""
+    rounded. Depth Pro.
+    """
     BILINEAR_CORNERS = "bilinear-corners"
-    """The same with the corner pixels' centres laid on each other; not rounded. ZoeDepth."""
+    """Bilinear between the four nearest pixels with corner centres aligned; not rounded. ZoeDepth.
+    """
 
     @property
     def is_rounded(self) -> bool:
-        """Whether the network gets whole numbers, as uint8; otherwise float32 of 0 to 255."""
+        """Whether the network's input is uint8; otherwise it is float32 in 0 to 255."""
         return self not in (Resampling.BILINEAR_POINTS, Resampling.BILINEAR_CORNERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """A rule with its numbers; those that the rule does not read stay 0.
+    """A rule with its parameters; those that the rule does not use stay 0.
 
     Attributes:
-        rule: How the size follows.
-        height: Of the network's input [px].
-        width: Of the network's input [px].
-        area: Pixels.
-        multiple: What both sides are a multiple of.
+        rule: The rule.
+        height: Height of the network's input [px].
+        width: Width of the network's input [px].
+        area: Number of pixels.
+        multiple: Number that both sides are multiples of.
 
     Raises:
-        ModelError: If a number that the rule needs is missing or out of range.
+        ModelError: If a parameter that the rule needs is missing or out of range.
     """
 
     rule: Rule
@@ -102,7 +108,7 @@ class Sizing:
         return f"{self.rule} {numbers} /{self.multiple}"
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """The (height, width) at which the network sees a photograph of ``shape``."""
+        """Size (height, width) of the network's input for a photograph of ``shape``."""
         height, width = shape
         if self.rule is Rule.AREA:
             return network_size(shape, area=self.area, multiple=self.multiple)
@@ -121,7 +127,7 @@ class Sizing:
         return self._nearest(scale * height), self._nearest(scale * width)
 
     def _nearest(self, length: float) -> int:
-        # A strip of a photograph would come to no rows at all; one multiple is the least.
+        # A thin strip would be rounded to no rows at all, so one multiple is the least.
         return max(1, round(length / self.multiple)) * self.multiple
 
     def _down(self, length: float) -> int:
@@ -130,20 +136,21 @@ class Sizing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
-    """Everything between a photograph's pixels and the tensor that a network was trained on.
+    """All steps between a photograph's pixels and the tensor that a network was trained on.
 
     Attributes:
-        sizing: At what size the network sees it.
-        resampling: The filter that brings it there.
-        padding: A border of int(padding * sqrt(side / 2)) pixels is reflected around the
-            photograph before, and taken off the answer: 3 for ZoeDepth; 0 is none.
-        fill: The network itself surrounds its input evenly with its mean colour until both sides
-            are a multiple of this; that border is taken off the answer too. 14 for DPT on DINOv2.
-        inverse: Whether depth comes back to the photograph's size by way of its inverse, as that
-            of networks that learned from video does.
-        rescale: Factor from 0..255, before the mean is taken off; inside the network's graph.
-        mean: Of red, green, blue, after ``rescale``; inside the network's graph.
-        std: Of red, green, blue, after ``rescale``; inside the network's graph.
+        sizing: Size of the network's input.
+        resampling: Filter for resizing.
+        padding: Reflected border: int(padding * sqrt(side / 2)) pixels are added around the
+            photograph, and cropped from the output. 3 for ZoeDepth; 0 for none.
+        fill: Multiple to which the network itself pads its input with its mean colour, evenly on
+            both sides; that border is cropped from the output too. 14 for DPT on DINOv2.
+        inverse: Whether depth is resized to the photograph as inverse depth, as for networks
+            trained on video.
+        rescale: Factor for pixels of 0..255, before the mean is subtracted; applied inside the
+            graph.
+        mean: Mean of red, green, blue, after ``rescale``; applied inside the graph.
+        std: Standard deviation of red, green, blue, after ``rescale``; applied inside the graph.
     """
 
     sizing: Sizing
@@ -168,13 +175,13 @@ class Preparation:
             raise ModelError(f"std is positive, got {self.std}")
 
     def size(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """The (height, width) at which the network sees a photograph of ``shape``."""
+        """Size (height, width) of the network's input for a photograph of ``shape``."""
         return self.sizing.size(self._padded(shape))
 
     def pixels(
         self, photo: UInt8[np.ndarray, "h w 3"]
     ) -> UInt8[np.ndarray, "a b 3"] | Float32[np.ndarray, "a b 3"]:
-        """The photograph at the network's size, in 0..255; normalising is the network's."""
+        """Resize the photograph to the network's size, in 0..255; the network normalises."""
         height, width, _ = photo.shape
         size = self.size((height, width))
         if self.resampling is Resampling.TRIANGLE:
@@ -188,19 +195,19 @@ class Preparation:
         return bilinear_points(photo, size, grid=grid, border=self.border((height, width)))
 
     def border(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Rows above and below, columns left and right, that are reflected around [px]."""
+        """Size of the reflected border [px]: rows above and below, columns left and right."""
         height, width = (int(math.sqrt(side / 2) * self.padding) for side in shape)
         return height, width
 
     def unpadded(
         self, field: Float32[np.ndarray, "a b"], shape: tuple[int, int]
     ) -> Float32[np.ndarray, "h w"]:
-        """The part of an answer that shows the photograph, without the reflected border.
+        """Crop an output to the photograph, without the reflected border.
 
-        A border does not end between two of the answer's pixels, so where there is one the
-        field comes at the photograph's size, resized once.
+        The border need not end on a pixel edge of the output, so with a border the field is resized
+        once, to the photograph's size.
         """
-        # In the pixels that the network gets; a reflected border is part of its input.
+        # In pixels of the network's input, of which a reflected border is a part.
         size = shape if self.padding else self.size(shape)
         down, across = self.border(shape)
         lengths = [
@@ -214,7 +221,7 @@ class Preparation:
         return triangle_in_box(field, shape, rows=lengths[0], columns=lengths[1])
 
     def metadata(self) -> Mapping[str, str]:
-        """What a file must say so that it can be run without anything else; all but the graph's."""
+        """Metadata with which a file can be run; all but the steps inside the graph."""
         sizing = self.sizing
         return {
             f"{PREFIX}sizing": sizing.rule.value,
@@ -233,11 +240,11 @@ class Preparation:
 
 
 def read_preparation(metadata: Mapping[str, str]) -> Preparation:
-    """The preparation that ``Preparation.metadata`` wrote down.
+    """Parse the metadata that ``Preparation.metadata`` wrote.
 
     Raises:
         KeyError: If an entry is missing.
-        ValueError: If one makes no sense.
+        ValueError: If an entry is not valid.
     """
     height, _, width = metadata[f"{PREFIX}size"].partition("x")
     try:
@@ -252,7 +259,7 @@ def read_preparation(metadata: Mapping[str, str]) -> Preparation:
             resampling=Resampling(metadata[f"{PREFIX}resampling"]),
             padding=float(metadata[f"{PREFIX}padding"]),
             fill=int(metadata[f"{PREFIX}fill"]),
-            # Files of before it was said come back by their values.
+            # Older files lack the entry; their depth is resized as values.
             inverse=bool(_BACK.index(metadata.get(f"{PREFIX}back", _BACK[0]))),
         )
     except ModelError as error:
@@ -260,10 +267,10 @@ def read_preparation(metadata: Mapping[str, str]) -> Preparation:
 
 
 def network_size(shape: tuple[int, int], *, area: int, multiple: int) -> tuple[int, int]:
-    """The (height, width) at which a network of this ``area`` [px] sees a photograph.
+    """Size (height, width) at which a network trained at ``area`` [px] receives a photograph.
 
-    Both sides are multiples of ``multiple``; the aspect is kept as well as that allows, and the
-    area is nearly the trained one, because a network knows the size of things in pixels.
+    Both sides are multiples of ``multiple``. The aspect ratio is kept as well as that allows, and
+    the area is close to that of training, because a network learns the size of things in pixels.
     """
     height, width = shape
     ideal_height = math.sqrt(area * height / width)

@@ -1,9 +1,9 @@
-"""Models whose photographs are brought to a network's size first: grouped, run, brought back.
+"""Models whose photographs are resized to a network's size, run in batches, and resized back.
 
-A network is a function of one batch of equal sizes. What it answers, by name: ``depth`` float32
-(batch, height, width); optionally ``normals`` (batch, 3, height, width) in our axes,
-``confidence`` (batch, height, width), and ``fov`` (batch,), the horizontal field of view of the
-photograph [degrees].
+A network is a function of one batch of images of equal size. Its outputs by name: ``depth`` float32
+(batch, height, width); optionally ``normals`` (batch, 3, height, width) in our axes, ``confidence``
+(batch, height, width), and ``fov`` (batch,), the horizontal field of view of the photograph
+[degrees].
 """
 
 from abc import abstractmethod
@@ -23,19 +23,20 @@ Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
 class PreparedModel(Model):
-    """A network behind a ``Preparation``, whatever runs it."""
+    """A network with its ``Preparation``, on any engine."""
 
     preparation: Preparation
     needs_focal: bool = False
-    """Whether the network's depth is that of a camera whose focal length is the photograph's
-    width, as Depth Pro's: true depth is fx / width times it."""
+    """Whether depth is that of a camera whose focal length is the photograph's width, as in Depth
+    Pro: true depth is fx / width times it.
+    """
 
     @abstractmethod
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """What the network answers for photographs at its size, uint8 or float32 in 0..255."""
+        """Run the network on photographs at its size, uint8 or float32 in 0..255."""
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network, in batches of photographs that come to one size."""
+        """Run the network on batches of photographs that are resized to the same size."""
         groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for index, photo in enumerate(photos):
             groups[self.preparation.size(photo.shape)].append(index)
@@ -66,7 +67,7 @@ class PreparedModel(Model):
                 )
             depth = depth * np.float32(known.K[0, 0] / photo.shape[1])
         if depth is not None and self.preparation.inverse:
-            # What is not positive comes back as it is, and is refused there.
+            # Values that are not positive are kept, and refused when the inference is checked.
             with np.errstate(divide="ignore"):
                 depth = np.float32(1) / resize(np.float32(1) / depth, photo.shape)
         if normals is not None:
@@ -78,14 +79,14 @@ class PreparedModel(Model):
 
 
 def _camera(outputs: Arrays, row: int, photo: Photo, name: str) -> Camera | None:
-    """The camera that the network sees in the photograph; None where it says none."""
+    """Camera estimated by the network; None if it estimates none."""
     fov = outputs.get("fov")
     if fov is None or photo.camera is not None:
         return None
     degrees = float(fov[row])
     if not 0 < degrees < 180:
         raise ModelError(
-            f"model '{name}' answered with a field of view of {degrees:g} degrees; "
+            f"model '{name}' returned a field of view of {degrees:g} degrees; "
             "give --fov or --camera"
         )
     return Camera(K=K_from_fov(degrees, photo.shape), source=CameraSource.PREDICTED)

@@ -1,4 +1,4 @@
-"""A training run's folder as a model: backbone and probe behind ``predict``."""
+"""Models from training runs of probes: a backbone and its probe."""
 
 import hashlib
 from pathlib import Path
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rilievo.networks.probed import Probed
 
 BACKBONE = "backbone_sha256"
-"""In the header of the weights: which backbone they were trained on."""
+"""Entry in the header of the weights: hash of the backbone that they were trained on."""
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Make a run ready to predict (``ModelCard.loader``).
+    """Load a run (``ModelCard.loader``).
 
     Raises:
         ModelError: If the folder is broken, or its backbone is not the one it was trained on.
@@ -54,7 +54,7 @@ def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
 
 
 def preparation_of(blueprint: Blueprint) -> Preparation:
-    """How photographs come to the size that a blueprint sees; the same in training and after."""
+    """Preparation that resizes photographs to a blueprint's size, the same as in training."""
     height, width = blueprint.size
     return Preparation(
         sizing=Sizing(rule=Rule.FIXED, height=height, width=width),
@@ -63,12 +63,12 @@ def preparation_of(blueprint: Blueprint) -> Preparation:
 
 
 def read_probed(folder: Path, facts: RunFacts) -> "Probed":
-    """The network of a run with its weights.
+    """Build the network of a run with its weights.
 
-    A frozen backbone is not stored: it is made anew, and has to be the same.
+    A frozen backbone is not stored: it is built anew, and its weights have to be the same.
 
     Raises:
-        ModelError: If weights are missing or broken, or of another network or backbone.
+        ModelError: If weights are missing, broken, or of another network or backbone.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -87,7 +87,7 @@ def read_probed(folder: Path, facts: RunFacts) -> "Probed":
     if not facts.backbone_rate and trained_on != weights_sha256(backbone):
         raise ModelError(
             f"{printable(path)}: was trained on a backbone '{facts.blueprint.backbone.name}' with "
-            "other weights than it has now: find the weights of then, or train anew"
+            "other weights than it has now: restore those weights, or train again"
         )
     try:
         (probed if facts.backbone_rate else probed.probe).load_state_dict(state)

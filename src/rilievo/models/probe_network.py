@@ -1,4 +1,4 @@
-"""A probed backbone as a ``Network``: photographs in, named answers out, exportable."""
+"""A probed backbone as an exportable ``Network``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from rilievo.networks.probed import Probed
 
 
 class ProbeNetwork(Network):
-    """Depth, normals, or both; with kappa / (1 + kappa) as the confidence of normals."""
+    """Depth, normals, or both; the confidence of normals is kappa / (1 + kappa)."""
 
     def __init__(self, preparation: Preparation, probed: Probed) -> None:
         super().__init__(preparation)
@@ -29,7 +29,7 @@ class ProbeNetwork(Network):
         self.outputs = tuple(name for name, has in there.items() if has)
 
     def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        """What the probe reads; the backbone normalises pixels of 0 to 1 itself."""
+        """Run the probe; the backbone itself normalises pixels of 0 to 1."""
         with _positions_as_constants():
             depth, normals, kappa = self.probed(pixels)
         confidence = None if kappa is None else kappa / (1 + kappa)
@@ -38,10 +38,10 @@ class ProbeNetwork(Network):
 
 @contextmanager
 def _positions_as_constants() -> Iterator[None]:
-    """Keep the resampling of positional embeddings out of an ONNX file.
+    """Make resampled positional embeddings constants of an ONNX file.
 
-    It is antialiased, which no operator of ONNX is in the same way, and at a network's one size it
-    always gives the same numbers. Images themselves are nowhere resampled so.
+    Their resampling is antialiased, for which ONNX has no equal operator; at a network's fixed size
+    it always gives the same values. Images are not resampled this way.
     """
     if not torch.onnx.is_in_onnx_export():
         yield

@@ -1,4 +1,4 @@
-"""The folder of a training run, as far as a model is made of it; needs no torch."""
+"""Folder of a training run of a probe, as far as a model needs it; without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ FORMAT = "rilievo-probe/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What ``config.json`` of a run says that a model needs.
+    """Facts in a run's ``config.json`` that a model needs.
 
     Attributes:
-        format: Of the folder.
-        blueprint: What was trained.
-        backbone_rate: Of the backbone's training; 0 where it is as its own weights have it.
+        format: Format of the folder.
+        blueprint: Blueprint of the trained network.
+        backbone_rate: Learning rate of the backbone; 0 if the backbone kept its own weights.
     """
 
     format: str = ""
@@ -29,11 +29,11 @@ class RunFacts:
 
 
 def is_run(folder: Path, format: str = FORMAT) -> bool:
-    """Whether a folder is that of a run: its ``config.json`` says so in its first words.
+    """Whether a folder is that of a run: its ``config.json`` begins with the format.
 
     Args:
-        folder: Of the run, if it is one.
-        format: Of its kind of run, of any version.
+        folder: Folder to check.
+        format: Format of this kind of run; its version does not matter.
     """
     try:
         check_regular(folder / CONFIG)
@@ -44,7 +44,7 @@ def is_run(folder: Path, format: str = FORMAT) -> bool:
 
 
 def read_run(folder: Path) -> RunFacts:
-    """What a run's folder holds.
+    """Read the folder of a run.
 
     Raises:
         ModelError: If it is broken, or of another version.
@@ -53,7 +53,7 @@ def read_run(folder: Path) -> RunFacts:
     try:
         facts = from_json(RunFacts, read_text(path))
     except (NotThisRecord, InputError) as error:
-        raise ModelError(f"{printable(path)}: is no run of a probe: {error}") from error
+        raise ModelError(f"{printable(path)}: is not a run of a probe: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(
             f"{printable(path)}: is of format '{facts.format}', expected '{FORMAT}': it was "
@@ -63,15 +63,15 @@ def read_run(folder: Path) -> RunFacts:
 
 
 def run_card(folder: Path) -> ModelCard:
-    """The card of a run as a model.
+    """Card of a run as a model.
 
     Raises:
-        ModelError: If the folder is broken, or training has not ended.
+        ModelError: If the folder is broken, or training has not finished.
     """
     facts, weights = read_run(folder), folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(
-            f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end (--resume)"
+            f"{printable(folder)}: has no {WEIGHTS} yet: finish its training (--resume)"
         )
     blueprint = facts.blueprint
     task, backbone = blueprint.task, blueprint.backbone

@@ -1,7 +1,7 @@
-"""What a checkpoint's ``preprocessor_config.json`` says, as our ``Preparation``.
+"""Convert a checkpoint's ``preprocessor_config.json`` to a ``Preparation``.
 
-The names and defaults are those of the image processors of transformers; an entry that would
-change the pixels and is not known is refused, rather than passed over.
+Names and defaults are those of the image processors of transformers. Unknown entries that would
+change the pixels are refused, not ignored.
 """
 
 import os
@@ -16,27 +16,28 @@ from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 
 FILE = "preprocessor_config.json"
 LARGEST_NATIVE = 1280 * 960
-"""Pixels above which networks that see photographs at their own size get them smaller: both
-families were trained on 480 x 640, and memory grows with the area."""
+"""Most pixels for networks that take photographs at their own size; larger ones are reduced. Both
+families were trained on 480 x 640, and memory grows with the area.
+"""
 
 _FILTERS = {1: Resampling.LANCZOS, 2: Resampling.BILINEAR, 3: Resampling.BICUBIC}
 _HALF = (0.5, 0.5, 0.5)
 
 
 def read_processor(folder: Path, model_type: str) -> Preparation:
-    """How a checkpoint's authors bring photographs to its network.
+    """Read the preparation that a checkpoint's authors use.
 
     Args:
-        folder: Of the checkpoint.
-        model_type: Of its ``config.json``.
+        folder: Folder of the checkpoint.
+        model_type: Architecture in its ``config.json``.
 
     Raises:
-        ModelError: If the file is missing, or says something that cannot be done.
+        ModelError: If the file is missing, or has entries that are not supported.
     """
     path = folder / FILE
     if not os.path.lexists(path):
         raise ModelError(
-            f"{printable(folder)}: no {FILE}, which says how photographs come to the network"
+            f"{printable(folder)}: no {FILE}, which describes the preparation of photographs"
         )
     try:
         entries = parse_json(read_text(path))
@@ -48,11 +49,11 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
         return _READERS[model_type](entries)
     except (KeyError, OverflowError, TypeError, ValueError, ModelError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else reason(error)
-        raise ModelError(f"{printable(path)}: makes no sense: {what}") from error
+        raise ModelError(f"{printable(path)}: is not valid: {what}") from error
 
 
 def _dpt(entries: Mapping[str, Any]) -> Preparation:
-    """DPT and Depth Anything: bicubic, with antialiasing."""
+    """DPT and Depth Anything: bicubic with antialiasing."""
     normalising = _normalising(entries, mean=_HALF, std=_HALF)
     fill = _positive(entries, "size_divisor", 1) if entries.get("do_pad", False) else 1
     if not entries.get("do_resize", True):
@@ -68,7 +69,7 @@ def _dpt(entries: Mapping[str, Any]) -> Preparation:
 
 
 def _zoedepth(entries: Mapping[str, Any]) -> Preparation:
-    """ZoeDepth: bilinear with corners aligned and no antialiasing, on a reflected border."""
+    """ZoeDepth: bilinear with corners aligned and no antialiasing, with a reflected border."""
     if entries.get("resample", 2) != 2 or not entries.get("do_resize", True):
         raise ModelError("ZoeDepth is resized bilinearly (do_resize true, resample 2)")
     height, width = _size(entries, (384, 512))
@@ -82,7 +83,7 @@ def _zoedepth(entries: Mapping[str, Any]) -> Preparation:
 
 
 def _glpn(entries: Mapping[str, Any]) -> Preparation:
-    """GLPN: the photograph's own size, rounded down to multiples of 32; no mean is taken off."""
+    """GLPN: the photograph's own size, rounded down to multiples of 32; no mean is subtracted."""
     plain = _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF)
     multiple = _positive(entries, "size_divisor", 32) if entries.get("do_resize", True) else 1
     return _replaced(plain, _native(multiple), _filter(entries, 2))
@@ -101,7 +102,7 @@ def _depth_pro(entries: Mapping[str, Any]) -> Preparation:
 
 
 def _tips(entries: Mapping[str, Any]) -> Preparation:
-    """TIPSv2: a square, bilinear with antialiasing; no mean is taken off."""
+    """TIPSv2: a square, bilinear with antialiasing; no mean is subtracted."""
     height, width = _size(entries, (448, 448))
     return _replaced(
         _normalising({"do_normalize": False, **entries}, mean=_HALF, std=_HALF),
@@ -119,7 +120,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Preparation]] = {
     "zoedepth": _zoedepth,
 }
 FAMILIES = tuple(_READERS)
-"""Architectures that can be run, by ``model_type``."""
+"""Supported architectures, by ``model_type``."""
 
 
 def _replaced(
@@ -144,7 +145,7 @@ def _replaced(
 def _normalising(
     entries: Mapping[str, Any], *, mean: Sequence[float], std: Sequence[float]
 ) -> Preparation:
-    """Rescaling, mean and deviation, with a size to be replaced."""
+    """Rescaling, mean and standard deviation; the size is a placeholder."""
     rescale = float(entries.get("rescale_factor", 1 / 255))
     normalises = entries.get("do_normalize", True)
     return Preparation(

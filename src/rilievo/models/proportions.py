@@ -1,7 +1,7 @@
-"""Whether a configuration can be that of its weights; asked before memory is taken for it.
+"""Check that a configuration fits the size of its weights, before memory is allocated.
 
-A configuration is a page of text, and a wrong number in it makes a network that fills the memory,
-or takes for ever to be built, before its tensors are compared with those of the files.
+A wrong number in a configuration can make a network that fills the memory, or takes for ever to
+build, before its tensors are compared with those of the files.
 """
 
 import re
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 MOST_LAYERS = 1000
-"""Layers, blocks or stages of one kind; the deepest networks of depth have some 50."""
+"""Most layers, blocks or stages of one kind; the deepest depth networks have about 50."""
 SPARE = 2**31
-"""Bytes that a network may have beyond what its files could hold: what is missing from small
-files is better listed by name."""
+"""Bytes by which a network may exceed its files; tensors missing from small files are better listed
+by name.
+"""
 BYTES, PACKED = 4, 8
-"""Bytes of a number in memory; and how much smaller its file may be, as one of 4 bits."""
+"""Bytes of a number in memory, and by what factor its file may be smaller (4-bit weights)."""
 
 _ATTENTIONS = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _COUNTS = re.compile(r"num_\w*(layers|blocks|stages)|depths")
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """A configuration as it stands.
+    """Read a configuration.
 
     Raises:
         ModelError: If it cannot be read.
@@ -44,17 +45,17 @@ def read_config(path: Path) -> Mapping[str, Any]:
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
-    """Refuse a configuration of more layers than any network has, or that fetches something.
+    """Refuse a configuration with too many layers, or one that triggers downloads.
 
-    transformers fetches a backbone that a configuration only names, and takes an attention with
-    an organisation before its name for compiled code of the hub, which it would run.
+    transformers downloads a backbone that a configuration only names, and takes an attention name
+    with an organisation for compiled code of the hub, which it would run.
 
     Args:
-        config: As read from JSON.
-        path: Its file, for messages.
+        config: Configuration parsed from JSON.
+        path: Path of its file, for messages.
 
     Raises:
-        ModelError: If so.
+        ModelError: If it is refused.
     """
     for name, value in _entries(config):
         numbers = value if isinstance(value, list) else [value]
@@ -70,26 +71,26 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
             )
         if name == "use_pretrained_backbone" and value:
             raise ModelError(
-                f"{printable(path)}: asks for a backbone that is fetched from elsewhere "
-                "(use_pretrained_backbone); expected are all weights in the checkpoint"
+                f"{printable(path)}: asks for a backbone that is downloaded separately "
+                "(use_pretrained_backbone); expected all weights in the checkpoint"
             )
     if isinstance(config.get("backbone"), str) and not config.get("backbone_config"):
         raise ModelError(
-            f"{printable(path)}: names its backbone, '{printable(config['backbone'])}', in place "
-            "of describing it (backbone_config), so it would be looked up elsewhere"
+            f"{printable(path)}: names its backbone, '{printable(config['backbone'])}', instead "
+            "of describing it (backbone_config), so it would be downloaded"
         )
 
 
 def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
-    """Refuse a network much larger than its files of weights can hold.
+    """Refuse a network that is much larger than its files of weights.
 
     Args:
-        make: Builds it, here without taking memory for its tensors.
-        held: Bytes of its files of weights.
-        path: Of the checkpoint, for messages.
+        make: Function that builds it, called without allocating memory for its tensors.
+        held: Size of its files of weights [bytes].
+        path: Path of the checkpoint, for messages.
 
     Raises:
-        ModelError: If so.
+        ModelError: If it is refused.
     """
     import torch
 
@@ -104,7 +105,7 @@ def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
 
 
 def _entries(config: Any) -> Iterator[tuple[str, Any]]:
-    """Every name and value of a configuration and of those inside it."""
+    """Yield every name and value of a configuration, including nested ones."""
     if isinstance(config, dict):
         for name, value in config.items():
             yield str(name), value

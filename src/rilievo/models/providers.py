@@ -1,4 +1,4 @@
-"""ONNX Runtime: what it runs a network on, and its sessions."""
+"""Execution providers and sessions of ONNX Runtime."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from rilievo.io.limits import printable
 from rilievo.models.messages import first_line
 
 _CPU = "CPUExecutionProvider"
-# The provider of each device, and the package that has it. Without such hardware only cpu and the
-# choice among the others are tested.
+# The provider of each device, and the package that contains it. Without such hardware, only cpu and
+# the choice among the others are tested.
 _PROVIDERS = {
     "cpu": (_CPU, "onnxruntime"),
     "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
@@ -19,11 +19,12 @@ _PROVIDERS = {
 
 
 def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """ONNX Runtime's providers for a device name, best first.
+    """Providers of ONNX Runtime for a device name, best first.
 
     Args:
-        device: auto (cuda where there is one, else cpu), cpu, cuda, cuda:N, coreml or directml.
-        available: The providers of this installation.
+        device: Device name: auto (cuda if present, otherwise cpu), cpu, cuda, cuda:N, coreml or
+            directml.
+        available: Providers of this installation.
 
     Raises:
         OptionError: If the device is unknown or this installation cannot use it.
@@ -36,8 +37,8 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
     provider, package = _PROVIDERS[kind]
     if provider not in available:
         raise OptionError(
-            f"device '{device}' is not available: this onnxruntime has no {provider}, which "
-            f"{package} has; use --device cpu"
+            f"device '{device}' is not available: this onnxruntime has no {provider}; "
+            f"install {package}, or use --device cpu"
         )
     if kind == "cpu":
         return [_CPU]
@@ -45,7 +46,7 @@ def providers(device: str, available: list[str]) -> list[str | tuple[str, dict[s
 
 
 def device_of(provider: str, asked: str) -> str:
-    """The device of the provider that a session got, as results say it: cpu, cuda:N, coreml ..."""
+    """Device of a session's provider, as recorded in results: cpu, cuda:N, coreml ..."""
     [kind] = [kind for kind, (name, _) in _PROVIDERS.items() if name == provider] or ["cpu"]
     return f"cuda:{asked.partition(':')[2] or 0}" if kind == "cuda" else kind
 
@@ -56,10 +57,10 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     Args:
         path: The ONNX file.
         device: Device name, see ``providers``.
-        threads: Threads of one inference; None for one a core.
+        threads: Threads of one inference; None takes one per core.
 
     Raises:
-        ModelError: If the file is no network that it can run.
+        ModelError: If the file is not a network that it can run.
         OptionError: If the device is not available.
     """
     import onnxruntime
@@ -68,12 +69,12 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4
-    # Threads that spin between two small networks take the cores from decoding and encoding.
+    # Threads that spin between two small networks take cores from decoding and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The runtime's own exceptions derive from Exception alone and are not exported.
+    # The runtime's exceptions derive directly from Exception and are not exported.
     try:
         session = onnxruntime.InferenceSession(path, options, providers=chosen, enable_fallback=0)
-        _ = session.get_modelmeta().custom_metadata_map  # fails where it is no UTF-8
+        _ = session.get_modelmeta().custom_metadata_map  # fails if not UTF-8
     except Exception as error:
         if device == "auto" and chosen != [_CPU]:
             return inference_session(path, "cpu", threads)
@@ -85,7 +86,7 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
 
 
 def _check_provider(provider: str, device: str) -> None:
-    """Refuse the CPU where another device was named: ONNX Runtime goes on there without a word."""
+    """Refuse a silent fallback to the CPU where another device was asked for."""
     kind = device.partition(":")[0]
     if kind != "auto" and provider != _PROVIDERS[kind][0]:
         raise OptionError(

@@ -1,4 +1,4 @@
-"""One word for a model: how good the answer is to be, and what that costs."""
+"""Quality words for choosing a model: more accuracy for more time."""
 
 import sys
 from contextlib import suppress
@@ -9,18 +9,18 @@ from rilievo.models import DEFAULT_MODEL, MODELS
 from rilievo.models.engines import cache_directory
 
 QUALITIES = {"fast": DEFAULT_MODEL, "good": "moge-2/small", "best": "moge-2/large"}
-"""The model of each word: the embedded one, the small strong one, the large one."""
+"""Model of each word: the embedded one, the small strong one, the large one."""
 
 
 def model_of(quality: str | None, model: str | None = None) -> str:
-    """Name of the model that a word, a name or neither asks for.
+    """Name of the model for a quality word, a model name, or neither.
 
     Args:
         quality: A word of ``QUALITIES``.
-        model: A model by its name; empty or None where it is not named.
+        model: Name of a model; empty or None if not given.
 
     Raises:
-        OptionError: If there is no such word, or the name is that of another model.
+        OptionError: If there is no such word, or both are given and disagree.
     """
     if quality is None:
         return model or DEFAULT_MODEL
@@ -33,7 +33,7 @@ def model_of(quality: str | None, model: str | None = None) -> str:
 
 
 def recommend() -> str | None:
-    """A line that says what is better than the embedded model; once a machine, on a terminal."""
+    """Hint at a better model than the embedded one; once per machine, on a terminal."""
     if sys.stderr is None or not sys.stderr.isatty() or not _is_first():
         return None
     good, best = MODELS[QUALITIES["good"]], MODELS[QUALITIES["best"]]
@@ -45,7 +45,7 @@ def recommend() -> str | None:
 
 
 def _is_first() -> bool:
-    """Whether nothing was recommended on this machine before; without a cache folder, False."""
+    """Whether this is the first hint on this machine; False without a cache folder."""
     with suppress(OSError, ModelError, OutputError):
         folder = cache_directory()
         make_folder(folder)

@@ -1,4 +1,4 @@
-"""ONNX files of others that need nothing said: published ones by hash, Ultralytics' by metadata."""
+"""Recognise ONNX files of others: published ones by hash, Ultralytics' by metadata."""
 
 import json
 import os
@@ -17,18 +17,18 @@ from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub_lock import sha256
 from rilievo.types import DepthKind
 
-_NEARLY = 0.5  # MB, of sizes that are not known to the byte
+_NEARLY = 0.5  # MB, for sizes that are not known exactly
 
 
 def open_published(path: Path, options: LoadOptions) -> Model | None:
-    """A graph of the catalogue that lies anywhere, recognised by its hash; None for another file.
+    """Open a graph of the catalogue, in any folder, recognised by its hash; None for other files.
 
-    Weights that a graph names lie beside it.
+    Weights that the graph names have to be beside it.
 
     Raises:
         ModelError: If it cannot be opened.
     """
-    if not os.path.isfile(path):  # which a name that is too long is not, either
+    if not os.path.isfile(path):  # also False for a name that is too long
         return None
     nearby = [entry for entry in table.ENTRIES.values() if _could_be(entry, path.stat().st_size)]
     if not nearby:
@@ -43,10 +43,10 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
 
 
 def _beside(graph: Path, file: RemoteFile) -> str:
-    """Hash of a file of weights that lies beside its graph.
+    """Check a file of weights beside its graph, and return its hash.
 
     Raises:
-        ModelError: If it is missing, or another file than the published one.
+        ModelError: If it is missing, or differs from the published one.
     """
     path = graph.parent / PurePosixPath(file.path).name
     if not path.is_file():
@@ -70,12 +70,13 @@ def _could_be(entry: Entry, size: int) -> bool:
 
 
 def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement | None:
-    """What an export of Ultralytics for depth says of itself; None for another file.
+    """Facts from the metadata of a depth export of Ultralytics; None for other files.
 
-    Its networks answer in metres, and get pixels of 0 to 1 squeezed to ``imgsz``.
+    Its networks predict metres, from pixels of 0 to 1 resized to ``imgsz`` without keeping the
+    aspect ratio.
 
     Raises:
-        ModelError: If its size makes no sense.
+        ModelError: If its size is not valid.
     """
     if metadata.get("author") != "Ultralytics" or metadata.get("task") != "depth":
         return None
@@ -83,7 +84,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
         height, width = json.loads(metadata["imgsz"])
         size = int(height), int(width)
     except (KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{path}: its metadata imgsz is no size: {error}") from error
+        raise ModelError(f"{path}: its metadata imgsz is not a size: {error}") from error
     return Statement(
         kind=DepthKind.METRIC,
         mean=(0.0, 0.0, 0.0),
@@ -97,7 +98,7 @@ def ultralytics_statement(path: Path, metadata: Mapping[str, str]) -> Statement 
 def open_ultralytics(
     path: Path, metadata: Mapping[str, str], options: LoadOptions
 ) -> ForeignModel | None:
-    """An export of Ultralytics for depth, run as it is; None for another file.
+    """Open a depth export of Ultralytics, unchanged; None for other files.
 
     Raises:
         ModelError: If it cannot be opened.

@@ -1,7 +1,7 @@
-"""Better answers of the same network for more time: mirrored averages and tiles.
+"""Better predictions of the same network for more time: mirrored averages and tiles.
 
-Both wrap a model and are models themselves, so they go together with each other and with
-everything that takes a model. They work at network resolution, in bounded memory.
+Both wrap a model and are models themselves, so they can be combined with each other and with all
+code that takes a model. They work at network resolution, in bounded memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,20 +21,20 @@ Mask = Bool[np.ndarray, "h w"]
 
 
 class FlipAveraged(Model):
-    """The average of a photograph's answer and that of its mirror image, mirrored back."""
+    """The average of a photograph's prediction and that of its mirror image, mirrored back."""
 
     def __init__(self, model: Model) -> None:
-        """Wrap ``model``; twice the work."""
+        """Wrap ``model``; takes twice the time."""
         self._model = model
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, "flip": True}
 
     def interrupt(self) -> None:
-        """As the model within."""
+        """Interrupt the wrapped model."""
         self._model.interrupt()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Answer for both sides and average them."""
+        """Predict both the photograph and its mirror image, and average."""
         straight = self._model.infer(photos)
         mirrored = self._model.infer([_mirror(photo) for photo in photos])
         return [
@@ -48,7 +48,8 @@ class FlipAveraged(Model):
             space = _space(self.card.kind)
             ours, theirs = _entered(one, space), _entered(other, space)
             inside = np.ones(ours.shape, bool) if valid is None else valid
-            # Two answers of one network may differ in scale (and shift); only shape is averaged.
+            # Two predictions of one network may differ in scale (and shift); only shape is
+            # averaged.
             depth = space.leave((ours + space.match(theirs, ours, inside)) / 2)
         return Inference(
             depth=depth,
@@ -60,15 +61,14 @@ class FlipAveraged(Model):
 
 
 class Tiled(Model):
-    """Detail from overlapping tiles on the large shapes of one look at the whole photograph.
+    """Detail from overlapping tiles, on the coarse shape of a prediction of the whole photograph.
 
-    A tile alone cannot know how far away it is nor how it leans, so each gives only what is finer
-    than the whole look can see: the coarse part of a tile's answer is replaced by that of the
-    whole. Tiles overlap by half and fade into each other.
+    A tile alone has no reliable distance or slope, so it contributes fine detail only: the coarse
+    part of its prediction is replaced by that of the whole. Tiles overlap by half and are blended.
     """
 
     def __init__(self, model: Model, side: int) -> None:
-        """Wrap ``model``; ``side`` is that of a tile, in pixels of the photograph.
+        """Wrap ``model``; tiles have ``side`` pixels of the photograph.
 
         Raises:
             OptionError: If tiles are smaller than 64 pixels.
@@ -80,11 +80,11 @@ class Tiled(Model):
         self.settings = {**model.settings, "tile": side}
 
     def interrupt(self) -> None:
-        """As the model within."""
+        """Interrupt the wrapped model."""
         self._model.interrupt()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Answer for one photograph after the other: each is a batch of tiles by itself."""
+        """Predict one photograph after the other; each is a batch of tiles."""
         return [self._infer_one(photo) for photo in photos]
 
     def _infer_one(self, photo: Photo) -> Inference:
@@ -104,7 +104,7 @@ class Tiled(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Box:
-    """A tile in the photograph's pixels."""
+    """Rectangle of a tile in the photograph [px]."""
 
     top: int
     left: int
@@ -114,7 +114,7 @@ class _Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Space:
-    """Numbers in which answers may be added: logarithm of depth, or affine values themselves."""
+    """Space in which predictions can be added: logarithm of depth, or affine values themselves."""
 
     enter: Callable[[Field], Field]
     leave: Callable[[Field], Field]
@@ -122,13 +122,14 @@ class _Space:
 
 
 class _Canvas:
-    """Tiles summed with weights, as finely as the network saw them or the photograph is."""
+    """Weighted sum of tiles, at the resolution of the network or, if lower, of the photograph."""
 
     def __init__(
         self, shape: tuple[int, int], box: _Box, tile: Inference, space: _Space, whole: Inference
     ) -> None:
         rows, columns = _size(tile)
-        # A network may see a small tile enlarged; the canvas is never larger than the photograph.
+        # Small tiles may be enlarged for the network; the canvas is never larger than the
+        # photograph.
         self._scale = (min(1.0, rows / box.height), min(1.0, columns / box.width))
         self._shape = (round(shape[0] * self._scale[0]), round(shape[1] * self._scale[1]))
         self._space = space
@@ -138,7 +139,7 @@ class _Canvas:
         self._has_depth, self._has_normals = whole.depth is not None, whole.normals is not None
 
     def add(self, box: _Box, tile: Inference) -> None:
-        """Add one tile, its coarse part replaced by the whole look's."""
+        """Add one tile, with its coarse part replaced by that of the whole."""
         top, left = round(box.top * self._scale[0]), round(box.left * self._scale[1])
         bottom = min(self._shape[0], top + round(box.height * self._scale[0]))
         right = min(self._shape[1], left + round(box.width * self._scale[1]))
@@ -149,13 +150,13 @@ class _Canvas:
         if self._has_depth:
             fields[0] = self._space.match(fields[0], reference[0], seen)
         mended = fields + _coarse(reference - fields, seen)
-        mended[0] = np.where(seen, mended[0], reference[0])  # what no tile tells, the whole does
+        mended[0] = np.where(seen, mended[0], reference[0])  # unseen pixels: the whole
         weight = _fade(reference.shape[1:])
         self._sum[:, *inside] += weight * mended
         self._weight[inside] += weight
 
     def result(self) -> Inference:
-        """The weighted mean; every pixel is under at least one tile."""
+        """The weighted mean; every pixel is covered by at least one tile."""
         mean = self._sum / self._weight
         first = int(self._has_depth)
         return Inference(
@@ -177,7 +178,7 @@ def _shift_to(values: Field, reference: Field, inside: Mask) -> Field:
 
 
 def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
-    """Least squares of scale and shift; a shift alone where the scale would not be positive."""
+    """Least-squares scale and shift; only a shift if the scale would not be positive."""
     if not inside.any():
         return values
     middle, level = values[inside].mean(), reference[inside].mean()
@@ -188,7 +189,7 @@ def _fit_to(values: Field, reference: Field, inside: Mask) -> Field:
 
 
 def _entered(inference: Inference, space: _Space) -> Field:
-    """Depth in numbers that may be added; finite where it is not valid, but nothing else."""
+    """Depth in the additive space; finite, but meaningless, where it is not valid."""
     depth, valid = inference.depth, inference.valid
     assert depth is not None, "asked for depth alone"
     if valid is None or valid.all():
@@ -198,7 +199,7 @@ def _entered(inference: Inference, space: _Space) -> Field:
 
 
 def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np.ndarray, Mask]:
-    """Everything additive of an answer as channels (depth, normals, confidence); where valid."""
+    """Stack depth, normals and confidence as channels to add, with the mask of valid pixels."""
     size = (shape[0], shape[1])
     fields = [] if answer.depth is None else [_entered(answer, space)]
     fields += [] if answer.normals is None else list(answer.normals)
@@ -206,7 +207,7 @@ def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np
     stack, valid = np.stack([resize(field, size) for field in fields]), answer.valid
     if answer.depth is None or valid is None:
         return stack, np.ones(size, bool)
-    # As when an answer is finished: what is not valid does not blend into what is.
+    # As in ``Model.finish``: invalid pixels are not blended into valid ones.
     weight = resize(valid.astype(np.float32), size)
     known = resize(np.where(valid, fields[0], np.float32(0)), size)
     np.divide(known, weight, out=stack[0], where=weight > 0.5)
@@ -214,7 +215,7 @@ def _stack(answer: Inference, space: _Space, shape: tuple[int, ...]) -> tuple[np
 
 
 def _coarse(fields: np.ndarray, inside: Mask) -> np.ndarray:
-    """What a look at the whole photograph can tell inside one tile: a 4x4 grid, smooth."""
+    """Coarse part of a tile that a prediction of the whole also resolves: a 4x4 grid, smooth."""
     size = (fields.shape[2], fields.shape[1])
     grids = [_boxed(field) for field in fields]
     if not inside.all():
@@ -228,7 +229,7 @@ def _boxed(field: Field) -> Field:
 
 
 def _boxed_inside(field: Field, inside: Mask) -> Field:
-    """Means of what is inside each box; of all boxes where one has hardly anything inside."""
+    """Means over the inside of each box; over the whole box where hardly anything is inside."""
     weight = _boxed(inside.astype(np.float32))
     total = _boxed(np.where(inside, field, np.float32(0)))
     mean = total.sum() / max(float(weight.sum()), 1e-6)
@@ -242,7 +243,7 @@ def _fade(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _boxes(shape: tuple[int, int], side: int) -> Iterator[_Box]:
-    """Tiles of one size that overlap by at least half and cover the photograph."""
+    """Yield tiles of one size that overlap by at least half and cover the photograph."""
     height, width = (min(side, length) for length in shape)
     for top in _starts(shape[0], height):
         for left in _starts(shape[1], width):

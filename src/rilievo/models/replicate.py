@@ -1,8 +1,8 @@
-"""Models at replicate.com: a photograph is sent, a picture of its depth comes back.
+"""Models at replicate.com: a photograph is sent, and a picture of its depth is returned.
 
-What they answer is a grey picture, stretched to its own range and mostly of 8 bits, so its depth
-is affine (or affine inverse) and has steps of 1/255. The photograph's pixels are sent and nothing
-else of its file, and are deleted there afterwards.
+The result is a grey picture, stretched to its own range and mostly of 8 bits, so its depth is
+affine (or affine inverse) and has steps of 1/255. Only the photograph's pixels are sent, nothing
+else of its file, and they are deleted there afterwards.
 """
 
 import json
@@ -29,7 +29,7 @@ from rilievo.types import Photo
 
 _RUNNING = ("starting", "processing", "queued")
 UNKNOWN = "unknown"
-"""The weights are elsewhere: their hash is not known, the version stands for them."""
+"""The weights are not on this machine: their hash is unknown, and the version identifies them."""
 
 
 class ReplicateModel(PaidModel):
@@ -40,10 +40,10 @@ class ReplicateModel(PaidModel):
     def __init__(
         self, card: ModelCard, version: Version, service: Service, settings: ReplicateSettings
     ) -> None:
-        """Check token and version; nothing is sent or paid yet.
+        """Check token and version; nothing is sent or charged yet.
 
         Raises:
-            ModelError: If the service does not know one of them.
+            ModelError: If the service does not accept one of them.
         """
         self.card, self.weights_sha256 = card, UNKNOWN
         self._service, self._options = service, settings
@@ -58,19 +58,19 @@ class ReplicateModel(PaidModel):
         }
 
     def allow(self, calls: int) -> None:
-        """Let it send so many photographs from now on, unless ``calls`` was set."""
+        """Allow this many more calls, unless ``calls`` was set."""
         self._calls = self._options.calls or calls
 
     def interrupt(self) -> None:
-        """Stop waiting; the prediction that runs is cancelled."""
+        """Stop waiting, and cancel the running prediction."""
         self._service.stop()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
         """Send one photograph after the other.
 
         Raises:
-            ModelError: If the service cannot be had or answers with something else, or more calls
-                are asked for than were agreed to.
+            ModelError: If the service is not available or its reply is not valid, or there are more
+                photographs than agreed calls.
             InputError: If a photograph is too large to be sent.
         """
         if len(photos) > self._calls:
@@ -102,17 +102,17 @@ class ReplicateModel(PaidModel):
         except ModelError as error:
             if isinstance(error, FinalError):
                 raise
-            # What the service chose goes into messages: names of results, servers, types.
+            # Messages may contain text of the service: names of results, servers, types.
             words = self._service.without_token(str(error))
             raise ModelError(f"model '{self.card.name}': {words}") from None
         finally:
             self._forget(sent)
 
     def _run(self, address: str) -> Mapping[str, Any]:
-        """One prediction, from start to end; cancelled if the user or the time says so.
+        """Run one prediction to its end; it is cancelled on interruption or time-out.
 
         Raises:
-            ModelError: If it fails or takes too long.
+            ModelError: If it fails or times out.
         """
         inputs = {**self._options.read_inputs(), self._options.image: address}
         body = json.dumps({"version": self._version, "input": inputs}).encode()
@@ -147,56 +147,57 @@ class ReplicateModel(PaidModel):
         self._service.insist("POST", f"{place}/cancel")
 
     def _forget(self, sent: Mapping[str, Any]) -> None:
-        """Delete the photograph there; that it cannot be is no reason to lose the answer."""
+        """Delete the photograph at the service; a failure must not lose the result."""
         self._service.insist("DELETE", f"/v1/files/{_name(sent)}")
 
 
 def load(card: ModelCard, options: LoadOptions, patience: Patience | None = None) -> ReplicateModel:
-    """Make a model at replicate.com ready to predict (``ModelCard.loader``).
+    """Load a model at replicate.com (``ModelCard.loader``).
 
     Raises:
-        ModelError: If there is no token, or the service knows no such version.
-        OptionError: If a setting, or an option of models that run here, is not available.
+        ModelError: If there is no token, or the service does not know the version.
+        OptionError: If a setting is not available, or an option applies only to local models.
     """
     if (options.engine, options.precision) != (AUTO, "fp32") or options.device != AUTO:
         raise OptionError(
-            f"model '{card.name}' runs at replicate.com: device, engine and precision are not ours"
+            f"model '{card.name}' runs at replicate.com: device, engine and precision "
+            "cannot be chosen"
         )
     settings = read_settings(ReplicateSettings, options.settings, card.name)
     return ReplicateModel(card, parse_version(card.name), open_service(patience), settings)
 
 
 def _version_id(service: Service, version: Version) -> str:
-    """The version's hash, after the service has confirmed it."""
+    """Hash of the version, confirmed by the service."""
     place = f"/v1/models/{version.owner}/{version.name}"
     if version.id is not None:
         found = service.ask("GET", f"{place}/versions/{version.id}")
     else:
         found = _record(service.ask("GET", place), "latest_version")
     id = _text(found, "id")
-    # It is written into every result, so it must be what it says.
+    # It is recorded in every result, so it has to be correct.
     if not is_version(id) or version.id not in (None, id):
-        raise ModelError("replicate.com answered with a version that is none, or another one")
+        raise ModelError("replicate.com replied with an invalid version, or another one")
     return id
 
 
 def _record(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = answer.get(name)
     if not isinstance(found, dict):
-        raise ModelError(f"replicate.com answered without '{name}'")
+        raise ModelError(f"the reply of replicate.com lacks '{name}'")
     return found
 
 
 def _text(answer: Mapping[str, Any], name: str) -> str:
     found = answer.get(name)
     if not isinstance(found, str) or not found:
-        raise ModelError(f"replicate.com answered without '{name}'")
+        raise ModelError(f"the reply of replicate.com lacks '{name}'")
     return found
 
 
 def _name(answer: Mapping[str, Any]) -> str:
-    """The id of something, which goes into addresses and so must be a plain word."""
+    """Id of an object; it becomes part of a URL, so it has to be a plain word."""
     found = _text(answer, "id")
     if not found.replace("-", "").replace("_", "").isalnum() or not found.isascii():
-        raise ModelError("replicate.com answered with an id that is none")
+        raise ModelError("replicate.com replied with an invalid id")
     return found

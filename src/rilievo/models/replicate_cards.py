@@ -1,4 +1,4 @@
-"""The models at replicate.com that are known, and what can be set of one there; plain data."""
+"""Known models at replicate.com, and their settings; plain data."""
 
 import re
 from collections.abc import Mapping
@@ -21,22 +21,23 @@ _NAME = re.compile(rf"({_PART})/({_PART})(?::({_ID}))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicateSettings:
-    """What can be set of a model at replicate.com.
+    """Settings of a model at replicate.com.
 
     Raises:
-        OptionError: If a value is out of range, or ``inputs`` is no JSON object.
+        OptionError: If a value is out of range, or ``inputs`` is not a JSON object.
     """
 
     calls: int | None = None
-    """Most photographs that are sent, each a paid call; by default one, and what is agreed to
-    before a folder is sent."""
+    """Most photographs to send, each a paid call; by default one, or as many as were confirmed for
+    a folder.
+    """
     image: str = "image"
-    """Name of the model's input that takes the photograph."""
+    """Name of the model's input for the photograph."""
     inputs: str = "{}"
     """The model's other inputs, as a JSON object."""
     output: str | None = None
-    """Which of several results is the depth: its name, or its place from 0; by default the only
-    one that is grey."""
+    """Name of the result that is the depth, or its index from 0; by default the only grey result.
+    """
     timeout: int = 600
     """Seconds after which a photograph is given up and its prediction cancelled."""
 
@@ -66,9 +67,9 @@ class Version:
     """One model at replicate.com.
 
     Attributes:
-        owner: Whose it is.
-        name: What it is called.
-        id: 64 hex digits; None for the latest one.
+        owner: Owner of the model.
+        name: Name of the model.
+        id: Hash of the version, 64 hex digits; None for the latest one.
     """
 
     owner: str
@@ -78,12 +79,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """One line of ``VERSIONS``.
+    """One row of ``VERSIONS``.
 
     Attributes:
-        version: That is run where the user names none.
-        kind: What the numbers of its grey picture are.
-        summary: One line.
+        version: Version that is run if the user names none.
+        kind: Kind of depth in its grey picture.
+        summary: One-line description.
     """
 
     version: str
@@ -106,23 +107,23 @@ VERSIONS: Mapping[str, _Known] = {
 
 
 def listed_cards() -> tuple[ModelCard, ...]:
-    """The cards of all known models."""
+    """Cards of all known models."""
     return tuple(_card(name, known.kind, known.summary) for name, known in VERSIONS.items())
 
 
 def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | None:
-    """The card of a model at replicate.com: ``replicate:owner/name``, maybe with ``:version``.
+    """Find the card for ``replicate:owner/name``, with or without ``:version``.
 
     Args:
-        name: As the user gives it.
-        kind: What its numbers are, if the user says so.
+        name: Name that the user gave.
+        kind: Kind of its depth, if the user states it.
 
     Returns:
-        None for the name of something else.
+        The card; None if the name is not of this form.
 
     Raises:
-        ModelError: If the name makes no sense, or nobody says what the numbers are.
-        OptionError: If the kind is one that no picture can have.
+        ModelError: If the name is not valid, or its kind is neither known nor given.
+        OptionError: If a picture cannot have this kind.
     """
     if not name.startswith(PREFIX):
         return None
@@ -130,7 +131,7 @@ def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | 
     known = VERSIONS.get(f"{version.owner}/{version.name}")
     summary = "a model at replicate.com" if known is None else known.summary
     if known is not None:
-        # Another kind that the user gave is refused where the card is taken.
+        # A different kind given by the user is refused where the card is used.
         kind = known.kind
     if kind is None:
         raise ModelError(
@@ -146,15 +147,15 @@ def find_version(name: str, kind: DepthKind | None) -> tuple[ModelCard, None] | 
 
 
 def is_version(text: str) -> bool:
-    """Whether a text could be the hash of a version: 64 hex digits."""
+    """Whether a string has the form of a version's hash: 64 hex digits."""
     return re.fullmatch(_ID, text) is not None
 
 
 def parse_version(name: str) -> Version:
-    """The model that ``replicate:owner/name`` or ``replicate:owner/name:version`` names.
+    """Parse ``replicate:owner/name`` or ``replicate:owner/name:version``.
 
     Raises:
-        ModelError: If it names none.
+        ModelError: If it is neither.
     """
     match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if match is None:

@@ -1,4 +1,4 @@
-"""Results of replicate.com, checked before they are believed, as numbers in [0, 1]."""
+"""Results of replicate.com, validated and converted to values in [0, 1]."""
 
 import io
 import math
@@ -14,21 +14,21 @@ from rilievo.io.limits import MAX_PIXELS, printable
 from rilievo.models.http_answers import Answer
 
 ASPECT = 0.03
-"""How far the aspect of a result may be from the photograph's: models round their sizes."""
+"""Largest difference in aspect ratio to the photograph; models round their sizes."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
-# As files of unknown content are served.
+# Types of files with unknown content.
 _TYPES = ("application/octet-stream", "binary/octet-stream")
 
 
 def addresses(output: Any, which: str | None) -> Sequence[str]:
-    """Where the pictures of a prediction are.
+    """URLs of the pictures of a prediction.
 
     Args:
-        output: As the service gives it: one address, a list of them, or an object of them.
-        which: The name or place of the one that is wanted; None for all.
+        output: Output of the service: one URL, a list, or an object of URLs.
+        which: Name or index of the wanted one; None for all.
 
     Raises:
-        ModelError: If there is none, or not the one that is wanted.
+        ModelError: If there is none, or the wanted one is missing.
     """
     if isinstance(output, str):
         named: Mapping[str, Any] = {"0": output}
@@ -37,7 +37,7 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
     elif isinstance(output, dict):
         named = output
     else:
-        raise ModelError(f"the result is no picture but {type(output).__name__}")
+        raise ModelError(f"the result is not a picture but {type(output).__name__}")
     found = {name: each for name, each in named.items() if isinstance(each, str)}
     found = {name: each for name, each in found.items() if "://" in each[:8]}
     if which is not None:
@@ -51,25 +51,25 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
 
 
 def grey_picture(answers: Sequence[Answer], shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-    """The one grey picture among some results, in [0, 1].
+    """Find the one grey picture among some results, and convert it to [0, 1].
 
     Args:
-        answers: As they were downloaded.
-        shape: (height, width) of the photograph, whose aspect it has.
+        answers: Downloaded results.
+        shape: Size (height, width) of the photograph, whose aspect ratio the picture has to have.
 
     Raises:
-        ModelError: If one of them is no whole picture, or not exactly one is grey, or its shape is
-            not the photograph's.
+        ModelError: If one of them is not a complete picture, or not exactly one is grey, or its
+            aspect ratio differs from the photograph's.
     """
     pictures = [_values(answer) for answer in answers]
     grey = [each for each in pictures if each is not None]
     if len(grey) != 1:
         raise ModelError(
-            f"{len(grey)} of {len(pictures)} pictures in the result are grey: say which shows the "
-            "depth with --set output=... (coloured ones show none that can be read)"
+            f"{len(grey)} of {len(pictures)} pictures in the result are grey: choose the depth "
+            "with --set output=... (coloured pictures cannot be read)"
         )
     height, width = grey[0].shape
-    # The least rounding of a small picture's sides is one pixel each.
+    # Rounding changes the sides of a small picture by at least one pixel.
     allowed = ASPECT + 1 / min(height, width)
     if abs(math.log(height / width) - math.log(shape[0] / shape[1])) > allowed:
         raise ModelError(
@@ -80,10 +80,10 @@ def grey_picture(answers: Sequence[Answer], shape: tuple[int, int]) -> Float32[n
 
 
 def _values(answer: Answer) -> Float32[np.ndarray, "h w"] | None:
-    """A picture's numbers in [0, 1]; None if it has colours.
+    """Values of a picture in [0, 1]; None if it has colours.
 
     Raises:
-        ModelError: If it is none, or not whole.
+        ModelError: If it is not a complete picture.
     """
     if not answer.content_type.startswith("image/") and answer.content_type not in _TYPES:
         raise ModelError(f"the result is {printable(answer.content_type)}, not a picture")
@@ -98,7 +98,7 @@ def _values(answer: Answer) -> Float32[np.ndarray, "h w"] | None:
     except ModelError:
         raise
     except UnidentifiedImageError as error:
-        raise ModelError(f"the result is no picture ({', '.join(_FORMATS)})") from error
+        raise ModelError(f"the result is not a picture ({', '.join(_FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise ModelError("the result has so many pixels that it is too large to be one") from error
     except (OSError, SyntaxError, ValueError) as error:
@@ -117,7 +117,7 @@ def _grey(picture: Image.Image) -> Float32[np.ndarray, "h w"] | None:
 
 
 def encode(pixels: np.ndarray, name: str, most: int) -> bytes:
-    """A photograph as it is sent: a PNG of its pixels alone, without place, time or camera.
+    """Encode a photograph for sending: a PNG of its pixels, without place, time or camera.
 
     Raises:
         InputError: If it has more than ``most`` bytes.

@@ -1,9 +1,9 @@
-"""The HTTP API of replicate.com: what is asked of it, how long is waited, what is believed.
+"""Client of replicate.com's HTTP API: requests, retries, and validation of replies.
 
-Only the standard library speaks here, so that one place decides which request carries the token
-(those to the API's own host, over https, never one that an answer names), which are sent again
-(reads always; what may cost money only where the service says that it was not taken), and what a
-message may show. Reference: https://replicate.com/docs/reference/http.
+It uses only the standard library, so that one place decides which requests carry the token (those
+to the API's own host, over https, never to a URL from a reply), which are repeated (reads always;
+paid requests only if the service states that they were not accepted), and what a message may show.
+Reference: https://replicate.com/docs/reference/http.
 """
 
 import http.client
@@ -38,14 +38,14 @@ from rilievo.version import VERSION
 
 TOKEN = "REPLICATE_API_TOKEN"
 BASE = "REPLICATE_BASE_URL"
-"""Names another address of the API, as for replicate's own client."""
+"""Variable with another URL of the API, as in replicate's own client."""
 LARGEST_UPLOAD = 100 * 10**6
 LARGEST_RESULT = 100 * 10**6
 _LARGEST_ANSWER = 10**7
 
 _BUSY = 429
-# The service says of these that the request was not carried out, or that it broke on the way in.
-# 504 is not among them: behind a gateway's time-out a prediction may be running, and be paid.
+# Statuses by which the service states that a request was not carried out, or failed on the way in.
+# 504 is not among them: behind a gateway's time-out a prediction may be running, and be charged.
 _NOT_TAKEN = (_BUSY, 500, 502, 503)
 _WORDS = {
     401: f"{TOKEN} is not accepted: is it whole, and not revoked?",
@@ -57,15 +57,16 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How often and how long is waited [s].
+    """Retries and time-outs [s].
 
     Attributes:
-        attempts: Most times that one request is sent.
-        first: Before the second attempt; each further wait is twice as long, give or take half.
-        longest: Most that is waited at once, also where the service asks for a wait.
-        request: For one answer.
-        poll: Between two looks at a prediction that runs; the first come sooner.
-        farewell: For an answer that nothing depends on.
+        attempts: Most attempts of one request.
+        first: Wait before the second attempt; each further wait is twice as long, plus or minus
+            half.
+        longest: Longest single wait, also where the service asks for one.
+        request: Time-out of one reply.
+        poll: Interval between polls of a running prediction; the first are shorter.
+        farewell: Time-out of a reply that nothing depends on.
     """
 
     attempts: int = 6
@@ -77,20 +78,20 @@ class Patience:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The token goes where it was sent, and not where that server points."""
+    """Handler that refuses redirects, so that the token is not sent to another server."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class Service:
-    """The API with a token, and with patience."""
+    """Client with a token."""
 
     def __init__(self, token: str, base: str, patience: Patience) -> None:
-        """Speak for the owner of ``token``.
+        """Create a client for the owner of ``token``.
 
         Raises:
-            ModelError: If the token is none, or would be sent in the open.
+            ModelError: If the token is not valid, or would be sent unencrypted.
         """
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             raise ModelError(f"{TOKEN} has spaces or other characters that no token has")
@@ -103,14 +104,14 @@ class Service:
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def stop(self) -> None:
-        """Give up whatever is waited for, from another thread."""
+        """Interrupt all waits, from another thread."""
         self._stopped.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait, unless the user gives up.
+        """Wait, unless interrupted.
 
         Raises:
-            StoppedError: If so.
+            StoppedError: If interrupted.
         """
         if self._stopped.wait(seconds):
             raise StoppedError("stopped while waiting for replicate.com")
@@ -124,17 +125,18 @@ class Service:
         content_type: str = "application/json",
         costs: bool = False,
     ) -> Mapping[str, Any]:
-        """Send a request until it is answered, and read the answer as a JSON object.
+        """Send a request, with retries, and parse the reply as a JSON object.
 
         Args:
-            method: Of HTTP.
-            path: Under the API's address.
-            data: Body.
-            content_type: Of the body.
-            costs: Whether it may be paid for, so that it is not sent again in doubt.
+            method: HTTP method.
+            path: Path below the API's URL.
+            data: Body of the request.
+            content_type: Media type of the body.
+            costs: Whether the request may be charged, so that it is not repeated when its fate is
+                unknown.
 
         Raises:
-            ModelError: If there is no answer, or another than the API documents.
+            ModelError: If there is no reply, or one that the API does not document.
         """
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         if data is not None:
@@ -153,11 +155,11 @@ class Service:
                 "expected JSON: is something between here and the service?"
             ) from error
         if not isinstance(found, dict):
-            raise ModelError(f"replicate.com answered {method} {path} with no JSON object")
+            raise ModelError(f"replicate.com answered {method} {path} without a JSON object")
         return found
 
     def insist(self, method: str, path: str) -> None:
-        """Say something once, also after a stop; nothing depends on whether it is heard."""
+        """Send a request once, also after a stop; failures are ignored."""
         request = urllib.request.Request(
             f"{self._base}{path}",
             headers={"Authorization": f"Bearer {self._token}"},
@@ -170,7 +172,7 @@ class Service:
                 error.close()
 
     def upload(self, name: str, content: bytes, content_type: str) -> Mapping[str, Any]:
-        """Put a file where predictions find it."""
+        """Upload a file for predictions."""
         mark = secrets.token_hex(16)
         head = (
             f'--{mark}\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n'
@@ -181,10 +183,10 @@ class Service:
         return self.ask("POST", "/v1/files", data=body, content_type=kind)
 
     def download(self, address: str) -> Answer:
-        """Fetch a result, without the token.
+        """Download a result, without sending the token.
 
         Raises:
-            ModelError: If the address is no place for one, or it does not come whole.
+            ModelError: If the URL is not valid for a result, or the download is not complete.
         """
         parts = urlsplit(address)
         is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
@@ -225,7 +227,7 @@ class Service:
             attempt += 1
 
     def _pause(self, attempt: int, asked: str | None) -> float:
-        """How long to wait before the next attempt [s]."""
+        """Delay before the next attempt [s]."""
         seconds = None if asked is None else seconds_asked(asked)
         if seconds is None:
             jitter = random.uniform(0.5, 1.5)
@@ -240,9 +242,9 @@ class Service:
     def _refusal(
         self, error: urllib.error.HTTPError, request: urllib.request.Request
     ) -> ModelError:
-        """An answer of HTTP that is an error, in one line and without the token."""
+        """Error for an HTTP error status, in one line and without the token."""
         if 300 <= error.code < 400:
-            return ModelError(f"{host(request)} points elsewhere (HTTP {error.code}): refused")
+            return ModelError(f"{host(request)} redirects elsewhere (HTTP {error.code}): refused")
         words = _WORDS.get(error.code) if request.has_header("Authorization") else None
         if words is not None:
             return FinalError(f"replicate.com: {words} (HTTP {error.code})")
@@ -251,23 +253,23 @@ class Service:
         return ModelError(f"{host(request)} answered with HTTP {error.code}{said}")
 
     def without_token(self, text: str) -> str:
-        """A text that shows no token; names of servers have it in small letters."""
+        """Remove the token from a text; names of servers contain it in lower case."""
         return re.sub(re.escape(self._token), "***", text, flags=re.IGNORECASE)
 
     def said(self, text: object) -> str:
-        """What the service says, fit for a message: one line, not long, without the token.
+        """Text of the service for a message: one line, short, without the token.
 
-        It is cut short only when the token is out of it: half a token is a secret too.
+        It is shortened only after the token has been removed, because half a token is a secret too.
         """
         lines = self.without_token(str(text)).strip().splitlines() or ["nothing"]
         return printable(lines[0])[:200]
 
 
 def open_service(patience: Patience | None = None) -> Service:
-    """The service, with the token that the environment has.
+    """Create a client with the token from the environment.
 
     Raises:
-        ModelError: If it has none.
+        ModelError: If there is none.
     """
     token = os.environ.get(TOKEN, "").strip()
     if not token:

@@ -1,4 +1,4 @@
-"""Filters that bring a photograph to a network's size, and a part of an answer back."""
+"""Filters for resizing photographs to a network's size, and for cropping outputs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,26 +10,26 @@ from PIL import Image
 from rilievo.io.pixels import STRIP_PIXELS
 
 GAP = 3.0
-"""What is left for the triangle filter to shrink by, at least, where boxes go first."""
+"""Least factor that is left for the triangle filter after a box filter."""
 
 
 class Grid(StrEnum):
-    """Which points of a small and a large picture are the same."""
+    """Alignment of the pixel grids of a small and a large picture."""
 
     CENTRES = "centres"
-    """Their edges: centres of pixels are at halves."""
+    """Outer edges are aligned: pixel centres are at halves."""
     CORNERS = "corners"
-    """The centres of their corner pixels."""
+    """Centres of the corner pixels are aligned."""
 
 
 def shrink(pixels: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "a b 3"]:
-    """Resize without aliasing: triangle filter, after whole-number boxes on large photographs."""
+    """Resize without aliasing: triangle filter, after a box filter on large photographs."""
     if pixels.shape[:2] == size:
         return pixels
     height, width, _ = pixels.shape
     down, across = max(1, int(height / size[0] / GAP)), max(1, int(width / size[1] / GAP))
     image = Image.fromarray(_reduce(pixels, down, across))
-    # Boxes at the right and lower edge may reach beyond the photograph.
+    # The last boxes may extend beyond the photograph.
     box = (0.0, 0.0, width / across, height / down)
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
 
@@ -45,16 +45,17 @@ def bilinear_points(
 
     Args:
         pixels: The photograph.
-        size: (height, width) asked for.
-        grid: Which points of the two are the same.
-        border: Rows and columns of the photograph reflected around it before; they are read
-            where they come from, not copied.
+        size: Size (height, width) of the result.
+        grid: Alignment of the two grids.
+        border: Number of rows and columns to reflect around the photograph; they are sampled in
+            place, not copied.
     """
     rows = _Taps(pixels.shape[0], size[0], grid, border[0])
     columns = _Taps(pixels.shape[1], size[1], grid, border[1])
     result = np.empty((*size, 3), np.float32)
     across = columns.fraction[:, None]
-    # A band of rows at a time: four float copies of a large photograph would not fit.
+    # Computed in bands of rows, because four float copies of a large photograph would not fit in
+    # memory.
     step = max(1, STRIP_PIXELS // size[1])
     for first in range(0, size[0], step):
         band = slice(first, min(first + step, size[0]))
@@ -68,14 +69,14 @@ def bilinear_points(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One side of what a network saw: the photograph between two borders, in any one unit."""
+    """One side of a network's input: the photograph between two borders, in any unit."""
 
     before: int
     inside: int
     after: int
 
     def box(self, length: int) -> tuple[float, float]:
-        """Where the photograph begins and ends along ``length`` pixels that show all of it."""
+        """Begin and end of the photograph along ``length`` pixels that show the whole side."""
         scale = length / (self.before + self.inside + self.after)
         return self.before * scale, length - self.after * scale
 
@@ -83,13 +84,13 @@ class Span:
 def triangle_in_box(
     field: Float32[np.ndarray, "a b"], shape: tuple[int, int], *, rows: Span, columns: Span
 ) -> Float32[np.ndarray, "h w"]:
-    """Bilinear to ``shape``, of what lies between the borders.
+    """Resize the part between the borders bilinearly to ``shape``.
 
     Args:
-        field: What stands for the photograph with its borders.
-        shape: (height, width) of the photograph without them.
-        rows: The borders above and below.
-        columns: The borders left and right.
+        field: Field over the photograph with its borders.
+        shape: Size (height, width) of the photograph without borders.
+        rows: Borders above and below.
+        columns: Borders left and right.
     """
     (top, bottom), (left, right) = rows.box(field.shape[0]), columns.box(field.shape[1])
     image = Image.fromarray(np.ascontiguousarray(field))
@@ -98,7 +99,7 @@ def triangle_in_box(
 
 
 class _Taps:
-    """For each place along one side: the two pixels around it and how far it is past the first."""
+    """The two source pixels around each target pixel along one side, and the second's weight."""
 
     def __init__(self, length: int, count: int, grid: Grid, border: int) -> None:
         whole = length + 2 * border
@@ -115,7 +116,7 @@ class _Taps:
 
 
 def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray, " count"]:
-    """Where a pixel beyond the edge comes from: mirrored at the outermost pixels' centres."""
+    """Source index of a pixel beyond the edge: mirrored at the outermost pixel's centre."""
     if length == 1:
         return np.zeros_like(index)
     period = 2 * (length - 1)
@@ -126,7 +127,7 @@ def _reflected(index: Int[np.ndarray, " count"], length: int) -> Int[np.ndarray,
 def _reduce(
     pixels: UInt8[np.ndarray, "h w 3"], down: int, across: int
 ) -> UInt8[np.ndarray, "a b 3"]:
-    """Means of boxes of pixels, in strips: Pillow would copy the whole photograph, and larger."""
+    """Means over boxes of pixels, in strips; Pillow would copy the whole photograph, enlarged."""
     if down == across == 1:
         return pixels
     height, width, _ = pixels.shape

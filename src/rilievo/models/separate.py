@@ -1,4 +1,4 @@
-"""A network of rilievo's own whose file is not inside the package: where it is looked for."""
+"""Networks of rilievo whose file is not inside the package: search and loading."""
 
 import os
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from rilievo.models.engines import LoadOptions, cache_directory
 from rilievo.models.onnx import OnnxModel
 
 FOLDER = "weights"
-"""In the repository, and below the cache folder."""
+"""Folder in the repository, and below the cache folder."""
 
 VARIABLE = "RILIEVO_WEIGHTS"
 
 
 def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
-    """Load a network from where its file was put (``ModelCard.loader``).
+    """Load a network from its own file (``ModelCard.loader``).
 
     Raises:
-        ModelError: If the file is nowhere, is another network's, or a revision is asked for.
+        ModelError: If the file is not found, is of another network, or a revision is asked for.
     """
     if options.revision is not None:
         raise ModelError(f"model '{card.name}' is one file, so it has no '@{options.revision}'")
@@ -34,14 +34,14 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     model = OnnxModel(path, options, card)
     if model.facts.name != card.name:
         raise ModelError(
-            f"{printable(path)}: is to be '{card.name}', but says that it is '{model.facts.name}'; "
-            f"take {card.source} anew"
+            f"{printable(path)}: should be '{card.name}', but its metadata name "
+            f"'{model.facts.name}'; take {card.source} anew"
         )
     return model
 
 
 def find_file(card: ModelCard) -> Path | None:
-    """The file of a network, in the first folder that has it; None where none has."""
+    """Find the file of a network in the first folder that has it; None if there is none."""
     file = f"{card.name.partition('/')[2]}.onnx"
     return next((folder / file for folder in _folders() if (folder / file).is_file()), None)
 

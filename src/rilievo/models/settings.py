@@ -1,8 +1,8 @@
-"""What can be set of a model besides how it is run: one dataclass each, named by its card.
+"""Settings of models: one dataclass each, named by the model's card.
 
-The fields are the settings, their types and defaults; the docstring under each is its help. Each
-is given by name: ``settings={"steps": 4}`` to ``load_model``, ``--set steps=4`` on the command
-line, where the text is read as the type that the field has.
+The fields are the settings, with their types and defaults; the docstring under each is its help.
+Settings are given by name: ``settings={"steps": 4}`` to ``load_model``, ``--set steps=4`` on the
+command line, where the text is converted to the field's type.
 """
 
 import ast
@@ -25,13 +25,13 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingFacts:
-    """What a user must know of one setting.
+    """Description of one setting.
 
     Attributes:
-        name: As it is given.
-        type: In words.
-        default: As text; None where the model itself decides.
-        help: One sentence or two.
+        name: Name of the setting.
+        type: Type in words.
+        default: Default as a string; None if the model itself decides.
+        help: Help text, one or two sentences.
     """
 
     name: str
@@ -41,10 +41,10 @@ class SettingFacts:
 
 
 def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
-    """Settings from the texts ``name=value`` of the command line.
+    """Parse the strings ``name=value`` of the command line.
 
     Raises:
-        OptionError: If one has no ``=``, or a name comes twice.
+        OptionError: If one has no ``=``, or a name is given twice.
     """
     pairs: dict[str, str] = {}
     for text in texts:
@@ -59,7 +59,7 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
 
 
 def settings_class(place: str) -> type[Any]:
-    """The dataclass that a card names as ``module:class``."""
+    """Import the dataclass that a card names as ``module:class``."""
     module, _, name = place.partition(":")
     found = getattr(import_module(module), name)
     assert is_dataclass(found), "settings are a dataclass"
@@ -68,15 +68,16 @@ def settings_class(place: str) -> type[Any]:
 
 
 def read_settings(record: type[Record], given: Mapping[str, Setting], model: str) -> Record:
-    """A model's settings as the user gives them, the others at their defaults.
+    """Settings of a model from the user's values, with defaults for the others.
 
     Args:
-        record: The dataclass of the model's settings; it checks its own ranges.
-        given: By name; texts are read as the types of the fields.
-        model: What messages call the model.
+        record: Dataclass of the model's settings; it checks its own ranges.
+        given: Values by name; strings are converted to the types of the fields.
+        model: Name of the model in messages.
 
     Raises:
-        OptionError: If there is no such setting, or its value is none of its type or range.
+        OptionError: If there is no such setting, or its value has the wrong type or is out of
+            range.
     """
     types = _types(record)
     values: dict[str, Setting] = {}
@@ -91,7 +92,7 @@ def read_settings(record: type[Record], given: Mapping[str, Setting], model: str
 
 
 def describe_settings(record: type[Any]) -> tuple[SettingFacts, ...]:
-    """Every setting of a model, in the order of the fields."""
+    """Describe every setting of a model, in the order of the fields."""
     types, helps = _types(record), _helps(record)
     return tuple(
         SettingFacts(
@@ -110,7 +111,7 @@ def _types(record: type[Any]) -> Mapping[str, Any]:
 
 
 def _plain(kind: Any) -> type:
-    """The one type that is not None."""
+    """The field's type without None."""
     if isinstance(kind, UnionType):
         [kind] = [each for each in get_args(kind) if each is not NoneType]
     return kind
@@ -122,7 +123,7 @@ def _converted(what: str, kind: Any, value: Setting) -> Setting:
         return None
     if isinstance(value, str) and plain is not str:
         return _read(what, plain, value)
-    # A truth value is a whole number to Python, and none to anybody else.
+    # bool is a subclass of int in Python, but true is not a number here.
     exact = type(value) is plain or (plain is float and type(value) is int)
     if not exact:
         raise OptionError(f"{what} is {_WORDS[plain]}, got {value!r}")

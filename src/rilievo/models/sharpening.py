@@ -1,7 +1,8 @@
-"""Answers as sharp as the photograph: a network's answer enlarged along the photograph's edges.
+"""Sharp predictions: a network's output enlarged along the photograph's edges.
 
-Sides of ramps are looked for on a coarse grid, pixels are decided at up to ``_FINE`` pixels, and a
-larger photograph is filled from there, its edges drawn as lines between those pixels.
+The sides of ramps are searched on a coarse grid, pixels are assigned to them at up to ``_FINE``
+pixels, and larger photographs are filled from there, with edges drawn as lines between those
+pixels.
 """
 
 from collections.abc import Sequence
@@ -19,21 +20,23 @@ from rilievo.models.speeds import infer_timed
 from rilievo.types import DepthKind, Photo, Prediction
 
 _COARSE = 72_000
-"""Pixels of the grid on which sides are looked for."""
+"""Number of pixels of the grid on which sides are searched."""
 _FINE = 400_000
-"""Pixels that are decided one by one."""
+"""Most pixels that are assigned one by one."""
 _PASSES = 3
 _ENLARGED = 1.2
-"""Least ratio of the photograph's sides to the network's for which there is anything to gain."""
+"""Least ratio of the photograph's sides to the network's at which sharpening is worthwhile."""
 _AFFINE_SPAN = 1.5
-"""Height that the middle 96 % of affine values are given; of depth it is the logarithm's."""
+"""Height to which the middle 96 % of affine values are scaled; for depth it is that of the
+logarithm.
+"""
 
 
 class Sharpened(Model):
-    """A model whose answers are brought to the photograph's size along the photograph's edges."""
+    """A model whose output is enlarged along the photograph's edges."""
 
     def __init__(self, model: Model) -> None:
-        """Wrap ``model``; its network answers as before."""
+        """Wrap ``model``; its network is unchanged."""
         self._model = model
         self.card, self.weights_sha256 = model.card, model.weights_sha256
         self.settings = {**model.settings, "sharp": True}
@@ -44,14 +47,14 @@ class Sharpened(Model):
         self._model.interrupt()
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the wrapped model, at the network's resolution; its speed is that model's."""
+        """Run the wrapped model, at the network's resolution; recorded speeds are that model's."""
         return infer_timed(self._model, photos)
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Bring a network's answer to the photograph's size, and say what made it.
+        """Resize a network's output to the photograph, and record what made it.
 
         Raises:
-            ModelError: If the network's numbers are not what its kind promises.
+            ModelError: If the values are not valid for the model's kind of depth.
         """
         check_answer(inference, self.card)
         return super().finish(sharpen(inference, photo.pixels, self.card.kind), photo)
@@ -60,19 +63,19 @@ class Sharpened(Model):
 def sharpen(
     inference: Inference, pixels: UInt8[np.ndarray, "h w 3"], kind: DepthKind | None
 ) -> Inference:
-    """The answer at the photograph's size, its ramps turned into steps at the photograph's edges.
+    """Enlarge an inference to the photograph's size, with ramps turned into steps at its edges.
 
     Args:
-        inference: At the network's resolution. Without depth, or hardly smaller than the
-            photograph, it comes back as it is.
-        pixels: The photograph, sRGB.
-        kind: Of the depth.
+        inference: Output at the network's resolution. Without depth, or hardly smaller than the
+            photograph, it is returned unchanged.
+        pixels: Pixels of the photograph, sRGB.
+        kind: Kind of the depth.
     """
     height, width, _ = pixels.shape
     depth = inference.depth
     if depth is None or kind is None or min(depth.shape) < 8:
         return inference
-    if depth.size > _FINE:  # finer than what is decided here, which would coarsen it
+    if depth.size > _FINE:  # sharpening would coarsen it
         return inference
     if height < _ENLARGED * depth.shape[0] or width < _ENLARGED * depth.shape[1]:
         return inference
@@ -96,17 +99,17 @@ def sharpen(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Space:
-    """Numbers in which a step of 4 % is one, near being less: the logarithm of depth, for one."""
+    """Space in which near is less and a step of 4 % has the same height everywhere."""
 
     scale: float
-    """Factor of affine values, negative where large is near; 0 of depth."""
+    """Factor for affine values, negative where large is near; 0 for depth."""
     shift: float
 
     @classmethod
     def of(
         cls, depth: Field, valid: Bool[np.ndarray, "h w"] | None, kind: DepthKind
     ) -> "_Space | None":
-        """The space of an answer; None where it is one number or none."""
+        """Space for an inference; None if it has a single value or none."""
         seen = depth if valid is None else depth[valid]
         if not seen.size:
             return None
@@ -119,7 +122,7 @@ class _Space:
         return cls(scale=sign * _AFFINE_SPAN / float(high - low), shift=float(middle))
 
     def enter(self, depth: Field, valid: Bool[np.ndarray, "h w"] | None) -> Field:
-        """Values where ``valid``, and those of their neighbours elsewhere."""
+        """Convert to the space; invalid pixels get the values of their neighbours."""
         inside = np.ones(depth.shape, bool) if valid is None else valid
         given = np.where(inside, depth, np.float32(self.shift if self.scale else 1))
         if self.scale:
@@ -129,14 +132,14 @@ class _Space:
         return _filled(field, inside)
 
     def leave(self, field: Field) -> Field:
-        """The numbers of the answer."""
+        """Convert back to depth values."""
         if self.scale:
             return field / np.float32(self.scale) + np.float32(self.shift)
         return np.exp(field + np.float32(self.shift))
 
 
 def _filled(field: Field, valid: Bool[np.ndarray, "h w"]) -> Field:
-    """The field, with the means of what is near where it is not valid."""
+    """Fill invalid pixels with the means of their surroundings."""
     while not valid.all():
         weight = window(valid.astype(np.float32), np.add)
         total = window(np.where(valid, field, np.float32(0)), np.add)
@@ -159,7 +162,7 @@ def _colours(pixels: UInt8[np.ndarray, "h w 3"]) -> Stack:
 
 
 def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Stack, Enlarge]:
-    """The values on the fine grid, of which the first decides; and how they are enlarged."""
+    """The values on the fine grid, with ramps decided by the first; and how to enlarge them."""
     whole = (pixels.shape[0], pixels.shape[1])
     fine = _size_within(whole, _FINE)
     photo = shrink(pixels, fine)
@@ -172,7 +175,7 @@ def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Stack, Enl
     for _ in range(_PASSES - 1):
         values = decide(fields, colours, values)
         fields = sides(values, colours)
-    # A finer answer than the grid keeps its detail where there is no ramp.
+    # An output finer than the grid keeps its detail where there is no ramp.
     source = values if given.shape[1:] == coarse else given
     values = np.stack(_of_size(list(source), fine))
     place = Place.of(fields[0] > 0, fine)
@@ -188,7 +191,7 @@ def _sharp(given: Stack, pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[Stack, Enl
 
 
 def _remove_specks(values: Stack) -> None:
-    """Give pixels that at most one of eight neighbours is like the values of the median one."""
+    """Replace pixels that resemble at most one of eight neighbours by the median neighbour."""
     height, width = values.shape[1:]
     if min(height, width) < 3:
         return

@@ -1,4 +1,4 @@
-"""How fast each model runs on this machine: measured at its first use, and kept."""
+"""Speed of each model on this machine: measured at its first use, and recorded."""
 
 import json
 import math
@@ -17,20 +17,20 @@ from rilievo.types import Photo
 if TYPE_CHECKING:
     from rilievo.models.base import Inference, Model
 
-_CALLS = 3  # the first is slower than those after it
+_CALLS = 3  # the first call is slower than later ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """What one photograph took.
+    """Time for one photograph.
 
     Attributes:
         seconds: Wall time of the network with its resizing; the least of the first calls.
-        calls: Number of calls that were timed.
+        calls: Number of timed calls.
         pixels: Width x height of the photograph.
-        device: Where it ran.
-        engine: What ran it.
-        precision: Its arithmetic.
+        device: Device that ran it.
+        engine: Engine that ran it.
+        precision: Precision of the arithmetic.
     """
 
     seconds: float
@@ -42,7 +42,7 @@ class Speed:
 
 
 def speeds() -> Mapping[str, Speed]:
-    """The speeds that were measured on this machine, by the model's name."""
+    """Recorded speeds of this machine, by the model's name."""
     try:
         entries = json.loads(_place().read_text(encoding="utf-8"))
         found = {str(name): Speed(**entry) for name, entry in entries.items()}
@@ -52,15 +52,15 @@ def speeds() -> Mapping[str, Speed]:
 
 
 class _Left:
-    """Calls that are still to be timed in this process, by the model's name."""
+    """Number of calls still to be timed in this process, by the model's name."""
 
     calls: dict[str, int] = {}  # noqa: RUF012
 
 
 def infer_timed(model: "Model", photos: Sequence[Photo]) -> "list[Inference]":
-    """``model.infer``, timed where this machine does not know the model's speed yet."""
+    """``model.infer``, timed if the model's speed is not recorded yet."""
     name = model.card.name
-    # What is refined, as by tiles, runs the network several times; it cannot be loaded again.
+    # Refinements such as tiles run the network several times; such models cannot be loaded by name.
     if model.again is None or not photos or _Left.calls.get(name) == 0:
         return model.infer(photos)
     if name not in _Left.calls:
@@ -75,7 +75,7 @@ def infer_timed(model: "Model", photos: Sequence[Photo]) -> "list[Inference]":
 
 
 def _keep(model: "Model", photos: Sequence[Photo], seconds: float) -> None:
-    """Write a speed down; without a cache folder that can be written nothing is kept."""
+    """Record a speed; skipped without a writable cache folder."""
     name, known = model.card.name, dict(speeds())
     before = known.get(name)
     if before is not None and before.seconds <= seconds:

@@ -1,4 +1,4 @@
-"""Whether the tensors of a checkpoint are those of its network."""
+"""Check the tensors of a checkpoint against those of its network."""
 
 import warnings
 from collections.abc import Collection, Iterable, Sequence
@@ -11,12 +11,12 @@ from rilievo.io.limits import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorReport:
-    """Tensors that did not come from a checkpoint as its network has them, by name.
+    """Differences between a checkpoint's tensors and those of its network, by name.
 
     Attributes:
-        missing: The network has them, the checkpoint has not.
-        extra: The checkpoint has them, the network has not.
-        misshapen: Both have them, with their two shapes.
+        missing: Tensors that only the network has.
+        extra: Tensors that only the checkpoint has.
+        misshapen: Tensors of both with different shapes, which are listed too.
     """
 
     missing: Sequence[str]
@@ -31,13 +31,13 @@ def tensor_report(
     *,
     prefix: str = "",
 ) -> TensorReport:
-    """What the loaders of transformers and diffusers tell, sorted.
+    """Make a sorted report from the output of transformers' and diffusers' loaders.
 
     Args:
-        missing: Names.
-        extra: Names.
-        misshapen: Of each its name, the shape found and the shape expected.
-        prefix: What goes before the names: the part of a pipeline.
+        missing: Names of missing tensors.
+        extra: Names of extra tensors.
+        misshapen: Name, found shape and expected shape of each tensor with the wrong shape.
+        prefix: Prefix for the names: the part of a pipeline.
     """
     return TensorReport(
         missing=sorted(prefix + name for name in missing),
@@ -50,7 +50,7 @@ def tensor_report(
 
 
 def check_tensors(model: str, report: TensorReport) -> None:
-    """Refuse a checkpoint that leaves some of the network at random; tell of what is left over.
+    """Refuse a checkpoint that leaves tensors uninitialised; print a note about unused ones.
 
     Raises:
         ModelError: If a tensor is missing or has another shape.
@@ -67,7 +67,7 @@ def check_tensors(model: str, report: TensorReport) -> None:
             + "; ".join([*wrong, *extra])
         )
     if extra:
-        warnings.warn(f"model '{model}' has tensors of no use, {extra[0]}", stacklevel=4)
+        warnings.warn(f"model '{model}' has unused tensors, {extra[0]}", stacklevel=4)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
-"""What all models in torch share: the network with its normalisation as one module, and its runs.
+"""Base classes of models in torch: a network with its normalisation as one module, and running it.
 
-``Network`` is closed under export: everything from the photograph at the network's size to the
-answer is in its graph, so that an ONNX file of it (``rilievo.models.onnx``) needs nothing else.
+``Network`` is complete for export: everything from the photograph at the network's size to the
+output is in its graph, so that an ONNX file of it (``rilievo.models.onnx``) needs nothing else.
 """
 
 from abc import ABC, abstractmethod
@@ -25,17 +25,17 @@ _AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float1
 
 
 class Network(nn.Module, ABC):
-    """A photograph at the network's size in, named answers out; all of it exportable.
+    """An exportable network from a photograph at its input size to named outputs.
 
     Attributes:
-        outputs: Names of what ``forward`` returns, in its order; ``rilievo.models.prepared`` says
-            what each is.
-        preparation: How photographs come to its input.
-        mixes_batches: Whether photographs of one batch change each other's answers, so that they
-            have to go one by one. Such a network takes another way for another photograph, so
-            that no trace of it is the network: it cannot be exported.
-        counts_photos: Whether it takes the photographs of a batch apart by counting them, which
-            a trace of it sees done once: it is exported for one photograph at a time.
+        outputs: Names of the outputs of ``forward``, in order; their meaning is given in
+            ``rilievo.models.prepared``.
+        preparation: Preparation of photographs for its input.
+        mixes_batches: Whether photographs in one batch affect each other's output, so that they
+            have to be run one by one. Such a network branches on its input, which a trace cannot
+            capture, so it cannot be exported.
+        counts_photos: Whether the code loops over the photographs of a batch, which a trace
+            captures for one batch size only: it is exported for one photograph at a time.
     """
 
     outputs: tuple[str, ...] = ("depth",)
@@ -52,23 +52,23 @@ class Network(nn.Module, ABC):
             self.register_buffer(name, constant, persistent=False)
 
     def forward(self, image: Shaped[Tensor, "b h w 3"]) -> tuple[Tensor, ...]:
-        """Answers for RGB in 0..255, uint8 or float32; float32, in the order of ``outputs``."""
+        """Outputs for RGB in 0..255, uint8 or float32; float32, in the order of ``outputs``."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) * self.preparation.rescale
         answers = self.answer((pixels - self.mean) / self.std)
         return tuple(each.to(torch.float32) for each in answers)
 
     @abstractmethod
     def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        """What the network says of normalised pixels, in the order of ``outputs``."""
+        """Run the network on normalised pixels; outputs in the order of ``outputs``."""
 
     def example(self, shape: tuple[int, int] = (480, 640)) -> Shaped[Tensor, "1 h w 3"]:
-        """A black input of the type and size that a photograph of ``shape`` comes to."""
+        """A black input of the type and size that a photograph of ``shape`` is prepared to."""
         black = self.preparation.pixels(np.zeros((*shape, 3), np.uint8))
         return torch.from_numpy(np.array(black))[None]
 
 
 class TorchModel(PreparedModel):
-    """A network in torch behind ``predict``."""
+    """A model with a network in torch."""
 
     def __init__(
         self,
@@ -80,15 +80,16 @@ class TorchModel(PreparedModel):
         needs_focal: bool = False,
         settings: Mapping[str, Setting] | None = None,
     ) -> None:
-        """Put a network where it runs.
+        """Move a network to its device.
 
         Args:
-            card: What it is.
-            network: With its weights; it is moved to the device and set to answer.
-            options: How to run it. Threads are those of the whole process.
-            weights_sha256: Of the weights' file.
-            needs_focal: Whether depth is that of a camera whose focal length is the width.
-            settings: What else changes its numbers.
+            card: Card of the model.
+            network: Network with its weights; it is moved to the device and put in evaluation mode.
+            options: Options of running it. The number of threads applies to the whole process.
+            weights_sha256: Hash of the file of weights.
+            needs_focal: Whether depth is that of a camera whose focal length is the photograph's
+                width.
+            settings: Further facts that change its output.
 
         Raises:
             OptionError: If the device, engine or precision is not available.
@@ -113,7 +114,7 @@ class TorchModel(PreparedModel):
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """The network's answers, computed in the precision that was asked for."""
+        """Run the network in the requested precision."""
         parts = np.split(batch, len(batch)) if self.network.mixes_batches else [batch]
         try:
             with torch.inference_mode(), self._arithmetic():
@@ -135,10 +136,10 @@ class TorchModel(PreparedModel):
 
 
 def find_device(name: str) -> torch.device:
-    """The torch device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """Find the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        OptionError: If there is none of that name, or this machine has no such.
+        OptionError: If there is no such name, or this machine has no such device.
     """
     kind, _, index = name.partition(":")
     if name in ("coreml", "directml"):
@@ -159,7 +160,7 @@ def find_device(name: str) -> torch.device:
 
 
 def _failure(error: RuntimeError, batch: Shaped[np.ndarray, "b h w 3"]) -> str:
-    """Why the network failed, in one line."""
+    """Reason why the network failed, in one line."""
     count, height, width, _ = batch.shape
     if is_out_of_memory(error):
         return (

@@ -1,6 +1,6 @@
 """Depth models of transformers, from the hub or a folder: their weights, our preparation.
 
-Photographs are resized as each model's authors do (``rilievo.models.processors``), and answers
+Photographs are resized as each model's authors do (``rilievo.models.processors``), and outputs
 bilinearly, which does not overshoot. Code that comes with a checkpoint is never run, and weights
 are read as safetensors, or with ``weights_only``.
 """
@@ -28,25 +28,26 @@ from rilievo.types import DepthKind, Setting
 if TYPE_CHECKING:
     from rilievo.models.torch_model import Network, TorchModel
 
-# Tensors that the first fusion layer has and never uses: it has nothing to fuse with.
+# Tensors of the first fusion layer that are never used, because it has nothing to fuse with.
 _UNUSED = re.compile(r"fusion_stage\.layers\.0\.residual_layer1\.")
 _SAFE = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 _OLD = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 _OTHER_WEIGHTS = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _REFUSED = {
     "prompt_depth_anything": "PromptDepthAnything completes a measured depth (its prompt), which "
-    "predict has no place for",
-    "chmv2": "CHMv2 answers with the height of trees seen from above, not with depth",
+    "predict does not support",
+    "chmv2": "CHMv2 predicts the height of trees seen from above, not depth",
 }
 DINOV2_NEAREST = 1e-3
-"""What DINOv2's authors add to their depth heads' answers [m]; transformers leaves it out."""
+"""Offset that DINOv2's authors add to the output of their depth heads [m]; transformers omits it.
+"""
 
 
 def load(card: ModelCard, options: LoadOptions) -> PreparedModel:
-    """Make a checkpoint ready to predict (``ModelCard.loader``).
+    """Load a checkpoint (``ModelCard.loader``).
 
     Raises:
-        ModelError: If it cannot be had, has no depth head, or does not fit its own architecture.
+        ModelError: If it is not available, has no depth head, or does not fit its own architecture.
         MissingExtraError: If a package that it needs is not installed.
         OptionError: If the device, engine or precision is not available.
     """
@@ -90,10 +91,10 @@ def _in_torch(
 
 
 def wanted(files: Sequence[str]) -> Sequence[str]:
-    """The files of a repository that are needed: configuration, and weights in one format.
+    """Files of a repository that are needed: configuration, and weights in one format.
 
     Raises:
-        ModelError: If it has no configuration, or no weights that can be read safely.
+        ModelError: If it has no configuration, or no weights in a safe format.
     """
     if "config.json" not in files:
         raise ModelError("no config.json among its files: not a checkpoint of transformers")
@@ -112,10 +113,10 @@ def wanted(files: Sequence[str]) -> Sequence[str]:
 
 
 def _model_type(folder: Path) -> str:
-    """The architecture that ``config.json`` names.
+    """Architecture named in ``config.json``.
 
     Raises:
-        ModelError: If it cannot be read, or names one that has no depth.
+        ModelError: If it cannot be read, or names an architecture without depth.
     """
     path = folder / "config.json"
     config = read_config(path)
@@ -128,8 +129,8 @@ def _model_type(folder: Path) -> str:
         raise ModelError(f"{printable(path)}: {_REFUSED[model_type]}")
     if model_type not in FAMILIES:
         raise ModelError(
-            f"{printable(path)}: no depth head: its architecture is '{model_type}', and known are "
-            f"{', '.join(FAMILIES)}"
+            f"{printable(path)}: no depth head: its architecture is '{model_type}', expected "
+            f"one of {', '.join(FAMILIES)}"
         )
     if architectures and not any("Depth" in str(each) for each in architectures):
         raise ModelError(
@@ -152,7 +153,7 @@ def _network(card: ModelCard, snapshot: Snapshot, model_type: str) -> "Network":
         preparation,
         body,
         offset=DINOV2_NEAREST if metric_dpt else 0.0,
-        # Two heads, and all photographs of a batch vote on which of them answers.
+        # It has two heads, and all photographs of a batch vote on which one is used.
         mixes_batches=len(getattr(body.config, "bin_configurations", None) or ()) > 1,
         counts_photos=model_type == "zoedepth",
     )
@@ -178,7 +179,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
             )
     except ModelError:
         raise
-    # A configuration or a file of weights can be broken in as many ways as there are classes.
+    # Broken configurations and weights raise as many types of errors as there are classes.
     except Exception as error:
         raise ModelError(
             f"{printable(snapshot.folder)}: cannot be loaded: {first_line(error)}"
@@ -190,7 +191,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
 
 
 def _bodiless(folder: Path) -> Any:
-    """The network that the configuration describes, with tensors of any content."""
+    """The network of the configuration, with uninitialised tensors."""
     from transformers import AutoConfig, AutoModelForDepthEstimation
     from transformers.initialization import no_init_weights
 

@@ -1,7 +1,7 @@
-"""Photographs without their borders: a network sees the inside, and the border has no depth.
+"""Photographs without their borders: the network sees the inside, and the border has no depth.
 
-Black bars and the white of a page mislead a network about distance and field of view, and the frame
-of a scan becomes a ridge around the surface.
+Black bars and white margins mislead a network about distance and field of view, and the frame of a
+scan would become a ridge around the surface.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,17 +25,17 @@ _WORTH_A_WORD = 0.97
 
 
 class Trimmed(Model):
-    """A model that is shown photographs without their uniform borders (``find_margins``).
+    """A model that receives photographs without their uniform borders (``find_margins``).
 
-    Answers of ``infer`` are of the inside, their cameras of the whole photograph.
+    Inferences are of the inside, with cameras of the whole photograph.
     """
 
     def __init__(self, model: Model, margins: Margins | None = None) -> None:
         """Wrap ``model``.
 
         Args:
-            model: Model that answers for the insides.
-            margins: Margins of all photographs; each one's own when None.
+            model: Model that predicts the inside.
+            margins: Margins of all photographs; None finds those of each one.
         """
         self.model, self.same_margins = model, margins
         self.card, self.weights_sha256 = model.card, model.weights_sha256
@@ -47,16 +47,16 @@ class Trimmed(Model):
         self.model.interrupt()
 
     def margins(self, photo: Photo) -> Margins:
-        """The borders that are trimmed of a photograph."""
+        """Borders that are trimmed from a photograph."""
         return find_margins(photo.pixels) if self.same_margins is None else self.same_margins
 
     def seen(self, photo: Photo) -> Photo:
-        """The part of a photograph that the network sees."""
+        """Part of a photograph that the network sees."""
         margins = self.margins(photo)
         return _inside(photo, margins) if margins else photo
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Answers for the insides, at the network's resolution."""
+        """Predict the insides, at the network's resolution."""
         every = [self.margins(photo) for photo in photos]
         answers = infer_timed(
             self.model,
@@ -73,10 +73,10 @@ class Trimmed(Model):
         ]
 
     def finish(self, inference: Inference, photo: Photo) -> Prediction:
-        """Bring an answer to the photograph's size; its borders are not valid.
+        """Resize an output to the photograph; its borders are not valid.
 
         Raises:
-            ModelError: If the network's numbers are not what its kind promises.
+            ModelError: If the values are not valid for the model's kind of depth.
         """
         margins = self.margins(photo)
         if not margins:
@@ -88,7 +88,7 @@ class Trimmed(Model):
 
 
 def for_frames(model: Model, frames: Iterable[np.ndarray], count: int | None) -> Model:
-    """Make the model trim the same borders of all frames of a video, if it trims any.
+    """Make the model trim the same borders from all frames of a video, if it trims any.
 
     Only black borders are searched for (``find_black_bars``), in frames from the whole video: it
     may begin with a narrower shot, or a logo on black.
@@ -116,12 +116,12 @@ def frames_note(model: Model, size: tuple[int, int]) -> str | None:
 
 
 def seen_by(model: Model, photo: Photo) -> Photo:
-    """The part of a photograph that a model's network sees."""
+    """Part of a photograph that a model's network sees."""
     return model.seen(photo) if isinstance(model, Trimmed) else photo
 
 
 def within(model: Model) -> Model:
-    """The model that answers for what ``seen_by`` gives."""
+    """The model that predicts the result of ``seen_by``."""
     return model.model if isinstance(model, Trimmed) else model
 
 
@@ -142,7 +142,7 @@ def _inside(photo: Photo, margins: Margins) -> Photo:
 
 
 def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
-    """A prediction of the inside as one of the whole photograph."""
+    """Embed a prediction of the inside into the whole photograph."""
     place = margins.inside(photo.shape)
     depth = inner.depth_or_none
     if depth is not None:
@@ -154,7 +154,7 @@ def _embedded(inner: Prediction, photo: Photo, margins: Margins) -> Prediction:
 
     def normals() -> Float32[np.ndarray, "3 h w"]:
         field = np.zeros((3, *photo.shape), np.float32)
-        field[2] = -1  # what is no surface faces the camera
+        field[2] = -1  # pixels without surface face the camera
         assert inner.normals is not None, "asked for only where there are some"
         field[:, *place] = inner.normals
         return field

@@ -1,4 +1,4 @@
-"""The folder of a training run on video as a model: its depth network behind ``predict``."""
+"""Models from training runs on video: their depth network."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def load(card: ModelCard, options: LoadOptions) -> "TorchModel":
-    """Make a run ready to predict (``ModelCard.loader``).
+    """Load a run (``ModelCard.loader``).
 
     Raises:
         ModelError: If the folder is broken.

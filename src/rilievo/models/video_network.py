@@ -1,4 +1,4 @@
-"""A depth network that learned from video as a ``Network``: photographs in, depth out."""
+"""A depth network trained on video, as an exportable ``Network``."""
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from rilievo.networks.video.embedded import EMBEDDED
 
 _MULTIPLE = 32
 _BORDER = 0.05
-"""Share of the width over which the one answer's weight falls to nothing."""
+"""Share of the width over which one prediction's weight falls to zero."""
 
 
 class VideoNetwork(Network):
@@ -27,15 +27,15 @@ class VideoNetwork(Network):
         """Wrap a depth network.
 
         Args:
-            blueprint: What it is made of.
-            depth: With its weights.
-            post_process: Whether the mirrored photograph is asked too.
+            blueprint: Blueprint of the network.
+            depth: Depth network with its weights.
+            post_process: Whether the mirrored photograph is predicted too.
         """
         super().__init__(preparation_of(blueprint))
         self.blueprint, self.depth, self.post_process = blueprint, depth, post_process
 
     def answer(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        """Depth of RGB in 0..1; the network normalises it itself."""
+        """Depth for RGB in 0..1; the network normalises it itself."""
         inverse = self._inverse(pixels)
         if self.post_process:
             mirrored = self._inverse(pixels.flip(-1)).flip(-1)
@@ -43,23 +43,23 @@ class VideoNetwork(Network):
         return (self.blueprint.unit / inverse,)
 
     def _inverse(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b _ _"]:
-        """Inverse depth, at the finest scale there is."""
+        """Inverse depth at the finest scale."""
         return scaled_disparity(self.depth(pixels)[0][:, 0].float(), self.blueprint)
 
 
 def without_borders(
     plain: Float[Tensor, "b h w"], mirrored: Float[Tensor, "b h w"]
 ) -> Float[Tensor, "b h w"]:
-    """Two answers for one photograph put together (Godard et al., CVPR 2017, post-processing).
+    """Combine two predictions of one photograph (Godard et al., CVPR 2017, post-processing).
 
-    What learned from stereo pairs knows little of the photograph's left border, where the other
-    eye never looked; in a mirrored photograph that is the right one. At the left border the
-    mirrored answer counts alone, at the right the plain one, and between their mean; weights
-    change linearly over the second twentieth of the width.
+    A network trained on stereo pairs is inaccurate at the photograph's left border, which the other
+    camera never saw; in a mirrored photograph that is the right border. The left border is taken
+    from the mirrored prediction, the right one from the plain prediction, and the rest is their
+    mean; weights change linearly over the second twentieth of the width.
 
     Args:
         plain: Inverse depth of the photograph.
-        mirrored: Of the mirrored photograph, mirrored back.
+        mirrored: Inverse depth of the mirrored photograph, mirrored back.
     """
     place = torch.linspace(0, 1, plain.shape[-1], dtype=plain.dtype, device=plain.device)
     left = 1 - ((place - _BORDER) / _BORDER).clamp(0, 1)
@@ -68,7 +68,7 @@ def without_borders(
 
 
 def preparation_of(blueprint: VideoBlueprint) -> Preparation:
-    """How photographs come to the size that a blueprint sees.
+    """Preparation that resizes photographs to the size that a blueprint sees.
 
     Most networks see one size, as the published program's do. Those of the embedded models see
     every shape, at about as many pixels as in training.
@@ -96,15 +96,15 @@ def video_model(
     *,
     weights_sha256: str,
 ) -> TorchModel:
-    """A depth network behind ``predict``.
+    """Make a model from a depth network.
 
     Args:
-        card: What it is.
-        blueprint: What it is made of.
-        depth: With its weights.
-        options: How to run it.
-        settings: What was set of it.
-        weights_sha256: Of its files.
+        card: Card of the model.
+        blueprint: Blueprint of the network.
+        depth: Depth network with its weights.
+        options: Options of running it.
+        settings: Settings of the model.
+        weights_sha256: Hash of its files.
 
     Raises:
         OptionError: If the device, engine or precision is not available.

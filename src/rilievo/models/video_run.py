@@ -1,4 +1,4 @@
-"""The folder of a training run on video, as far as a model is made of it; needs no torch."""
+"""Folder of a training run on video, as far as a model needs it; without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +15,21 @@ FORMAT = "rilievo-video/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSettings:
-    """What can be set of a network that learned depth from video."""
+    """Settings of a network trained on video."""
 
     post_process: bool = False
-    """Whether depth is averaged with that of the mirrored photograph, each alone at the border
-    that the other sees better (Godard et al. 2017); twice the time."""
+    """Whether to average depth with that of the mirrored photograph, each used alone at the border
+    where it is better (Godard et al. 2017); takes twice the time.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoRunFacts:
-    """What ``config.json`` of a run says that a model needs.
+    """Facts in a run's ``config.json`` that a model needs.
 
     Attributes:
-        format: Of the folder.
-        blueprint: What was trained.
+        format: Format of the folder.
+        blueprint: Blueprint of the trained network.
     """
 
     format: str = ""
@@ -36,12 +37,12 @@ class VideoRunFacts:
 
 
 def is_video_run(folder: Path) -> bool:
-    """Whether a folder is that of a run: its ``config.json`` says so in its first words."""
+    """Whether a folder is that of a run: its ``config.json`` begins with the format."""
     return is_run(folder, FORMAT)
 
 
 def read_video_run(folder: Path) -> VideoRunFacts:
-    """What a run's folder says of its networks.
+    """Read the folder of a run.
 
     Raises:
         ModelError: If it is broken, or of another version.
@@ -50,7 +51,7 @@ def read_video_run(folder: Path) -> VideoRunFacts:
     try:
         facts = from_json(VideoRunFacts, read_text(path))
     except (NotThisRecord, OptionError, InputError) as error:
-        raise ModelError(f"{printable(path)}: is no run on video: {error}") from error
+        raise ModelError(f"{printable(path)}: is not a run on video: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(
             f"{printable(path)}: is of format '{facts.format}', expected '{FORMAT}': it was "
@@ -60,15 +61,15 @@ def read_video_run(folder: Path) -> VideoRunFacts:
 
 
 def video_run_card(folder: Path) -> ModelCard:
-    """The card of a run as a model.
+    """Card of a run as a model.
 
     Raises:
-        ModelError: If the folder is broken, or training has written no weights yet.
+        ModelError: If the folder is broken, or training has not written weights yet.
     """
     blueprint, weights = read_video_run(folder).blueprint, folder / WEIGHTS
     if not weights.is_file():
         raise ModelError(
-            f"{printable(folder)}: has no {WEIGHTS} yet: let its training come to an end (--resume)"
+            f"{printable(folder)}: has no {WEIGHTS} yet: finish its training (--resume)"
         )
     height, width = blueprint.size
     return ModelCard(

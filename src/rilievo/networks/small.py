@@ -18,7 +18,7 @@ from rilievo.networks.depthwise import DepthwiseConv
 from rilievo.networks.mobilenet_v2 import MobileNetV2
 
 MULTIPLE = 32
-"""Both sides of an input image are multiples of this."""
+"""Number that both sides of an input image are multiples of."""
 
 _LARGEST_LOGIT = 6.0  # a neighbour outweighs another by 160,000 at most
 _SPREAD_WIDTH = 24

@@ -1,4 +1,4 @@
-"""The options of ``rilievo predict``: their names, defaults, help and checks, in one place."""
+"""Options of ``rilievo predict``: names, defaults, help and checks."""
 
 import math
 from collections.abc import Mapping
@@ -41,8 +41,10 @@ class PredictOptions:
     )
     """Folder for the results; made when missing. Trees of input folders are kept."""
     quality: Annotated[str | None, tyro.conf.arg(metavar="fast|good|best")] = None
-    """One word in place of a model. fast: the embedded one, offline and at once. good: MoGe-2 small
-    (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324 MB)."""
+    """Quality in one word, instead of a model. fast: the embedded model, immediate and offline.
+    good: MoGe-2 small (141 MB, downloaded once; metres, normals, camera). best: MoGe-2 large (1,324
+    MB).
+    """
     model: Annotated[
         str,
         tyro.conf.arg(
@@ -51,8 +53,9 @@ class PredictOptions:
             help_behavior_hint=f"(default: {DEFAULT_MODEL})",
         ),
     ] = ""
-    """A name that 'rilievo models' lists, an ONNX file that says what it is, ORG/NAME of the
-    Hugging Face hub (@REVISION may follow), or a folder as transformers saves one."""
+    """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME
+    of the Hugging Face hub (@REVISION may follow), or a folder that transformers saved.
+    """
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
     """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
     affine_inverse."""
@@ -60,93 +63,111 @@ class PredictOptions:
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(name="set", metavar="NAME=VALUE"),
     ] = ()
-    """A setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
-    option for several."""
+    """Setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
+    option for several.
+    """
     yes: bool = False
     """Agree in advance to the cost of a paid model."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
     """Outputs to write, separated by commas: colour, png16, npy, npz, tiff, exr, normals,
-    normals-npy, confidence, ply, glb, html, panel, stereo; or all. A JSON that explains the
-    numbers is always beside them."""
+    normals-npy, confidence, ply, glb, html, panel, stereo; or all. A JSON file that describes them
+    is always added.
+    """
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
-    """Intrinsics in pixels of the upright photograph; the centre of its top-left
-    pixel is (0, 0). Otherwise from EXIF, else assumed, and the JSON says so."""
+    """Intrinsics in pixels of the upright photograph; the centre of its top-left pixel is (0, 0).
+    By default from EXIF, or else assumed; the JSON file says which.
+    """
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
-    """Horizontal field of view in degrees, in place of a camera."""
+    """Horizontal field of view in degrees, instead of intrinsics."""
     vanishing_points: bool = False
-    """Find an unknown focal length from straight edges at right angles (rooms, houses); it is
-    assumed if they are not clear. Photographs only."""
+    """Estimate an unknown focal length from straight edges at right angles (rooms, houses); it is
+    assumed if they are not clear. Photographs only.
+    """
     known: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="U,V,METRES|FILE.csv")
     ] = ()
-    """A point of one photograph whose depth is known: column, row, metres along the axis (or
-    U,V,METRES,ray for a distance straight from the camera); for several, repeat the option. Points
-    of many photographs are read from a table with the header file,u,v,metres. It makes depth
-    metric."""
+    """Point of one photograph with known depth: column, row, metres along the axis (or
+    U,V,METRES,ray for the straight distance from the camera); for several, repeat the option.
+    Points of many photographs are read from a table with the header file,u,v,metres. Makes depth
+    metric.
+    """
     known_length: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="U1,V1,U2,V2,METRES|THING"),
     ] = ()
-    """A length in one photograph: column and row of both ends and the metres between them, or a
-    usual thing for the metres: a4, letter, card, door, brick, ... It makes depth metric, alone or
-    with --known; for several, repeat the option."""
+    """Known length in one photograph: column and row of both ends and the metres between them, or
+    the name of a common object instead of the metres: a4, letter, card, door, brick, ... Makes
+    depth metric, alone or with --known; for several, repeat the option.
+    """
     markers: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Side of the black squares on a page that 'rilievo markers' wrote and that is seen in every
-    photograph. They make depth metric, and several give the focal length where it is not known."""
+    """Side of the black squares on a page that 'rilievo markers' wrote and that every photograph
+    shows. Markers make depth metric, and several of them give an unknown focal length.
+    """
     sparse: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None
-    """Depth of another instrument at some pixels (lidar, COLMAP, a phone's depth camera), which
-    makes depth metric: a map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text
-    with lines u v metres; of many photographs, a folder of files with their names."""
+    """Depth from another instrument at some pixels (lidar, COLMAP, a phone's depth camera), which
+    makes depth metric: a map as PNG, npy, npz, TIFF, EXR or PFM in which 0 is a gap, or a text with
+    lines u v metres; for many photographs, a folder of files with their names.
+    """
     sparse_unit: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Metres that one count of sparse depth stands for: 0.001 for millimetres."""
+    """Metres of one count of sparse depth: 0.001 for millimetres."""
     same_camera: bool = False
-    """Take all photographs as of one camera that does not move: what is known of one (points,
-    lengths or sparse depth) is known of all, at the same pixels."""
+    """Treat all photographs as taken by one camera that does not move: facts about one (points,
+    lengths or sparse depth) apply to all, at the same pixels.
+    """
     own_depth: Literal["on", "off"] = "on"
-    """Take metres from the depth that a photograph's file holds (GDepth, Dynamic Depth, Apple's
-    with absolute accuracy), where nothing else is known; off: leave it unused."""
+    """Take metres from the depth map in a photograph's file (GDepth, Dynamic Depth, Apple's with
+    absolute accuracy), if nothing else is known; off: ignore it.
+    """
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Height of the camera above the floor in metres, for metres where a floor is seen."""
+    """Height of the camera above the floor in metres; makes depth metric if the floor is visible.
+    """
     flip: bool = False
-    """Average with the answer for the mirror image; twice the time."""
+    """Average with the prediction for the mirror image; takes twice the time."""
     tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
     sharp: Literal["on", "off"] = "on"
-    """Enlarge the network's answer along the edges of the photograph; off: smoothly."""
+    """Enlarge the network's output along the edges of the photograph; off: smoothly."""
     trim: Literal["on", "off"] = "on"
-    """Leave uniform borders (black bars, margins and frames of scans) out of what the network sees;
-    they have no depth then. off: show it the whole picture."""
+    """Hide uniform borders (black bars, margins and frames of scans) from the network; they have no
+    depth then. off: show it the whole picture.
+    """
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N, coreml or directml."""
+    """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
-    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto is the usual one of the model."""
+    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra 'models',
+    which the others run too, converted once); auto takes the model's default.
+    """
     precision: str = "fp32"
-    """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
-    'models' with onnxruntime: faster, less exact; it is recorded with the result. In 8 bits the
-    embedded network is a model of its own, rilievo/small-int8."""
+    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
+    fp16 with torch on cuda, int8 for models of the extra 'models' with onnxruntime. It is recorded in
+    the results. The embedded network in 8 bits is a model of its own, rilievo/small-int8.
+    """
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one per core."""
     batch_size: int = 1
-    """Photographs that go through the network together; more than one pays on a GPU."""
+    """Photographs that go through the network together; more than one is faster on a GPU."""
     colour_map: str = DEPTH_COLOURS
-    """Colours of depth pictures: viridis, turbo, magma, inferno, plasma, spectral, grey."""
+    """Colour map of depth pictures: viridis, turbo, magma, inferno, plasma, spectral, grey."""
     colour_range: Annotated[str | None, tyro.conf.arg(metavar="NEAR,FAR")] = None
-    """Depths that get the ends of the colour map, in the units of the result; by default
-    the 2nd and 98th percentile of each photograph, or of a whole video."""
+    """Depths at the ends of the colour map, in the units of the result; by default the 2nd and 98th
+    percentile of each photograph, or of a whole video.
+    """
     surface_points: int = 1_000_000
-    """Most points of a cloud or vertices of a mesh; larger photographs are thinned out."""
+    """Most points of a cloud, or vertices of a mesh; larger photographs are subsampled."""
     edge: float = 0.08
     """Relative jump in depth between neighbours at which a surface is cut."""
     drop: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
-    """Parts to leave out of surfaces: sky, background, or background=SHARE, with commas. The
-    background lies beyond that share of the way from near to far; by default beyond half of it."""
+    """Parts to leave out of surfaces: sky, background, or background=SHARE, separated by commas.
+    The background is beyond that share of the way from near to far; by default beyond half of
+    it."""
     backing: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.0
-    """Share of the photograph's width by which far surfaces go on behind near ones in glb and ply,
-    in mirrored colours, for views from the side, such as 0.1; 0 for none."""
+    """Share of the photograph's width by which far surfaces continue behind near ones in glb and
+    ply, in mirrored colours, for views from the side, such as 0.1; 0 for none.
+    """
     stereo: Annotated[str | None, tyro.conf.arg(metavar="LAYOUT,...")] = None
-    """Layout of the pictures for two eyes: side-by-side, top-bottom or anaglyph; with commas,
-    strength=SHARE of the width (0.03) and convergence=SHARE (0.5; 1 has nothing stand out)."""
+    """Layout of stereo pictures: side-by-side, top-bottom or anaglyph; after commas, strength=SHARE
+    of the width (0.03) and convergence=SHARE (0.5; at 1 nothing is in front of the screen).
+    """
     sequence: bool = False
     """Take a folder of frames as one clip, in the order of their names."""
     fps: float = 30.0
@@ -154,11 +175,13 @@ class PredictOptions:
     independent: bool = False
     """Keep each frame's own scale; by default scales are aligned to avoid flicker."""
     resume: bool = False
-    """Has no effect here: every run skips what an earlier run with the same options has finished,
-    and adds missing formats."""
+    """No effect here: every run skips what an earlier run with the same options has finished, and
+    adds missing formats.
+    """
     overwrite: bool = False
-    """Replace what rilievo wrote before, with the same options or others. Other programs' files are
-    never replaced."""
+    """Replace what rilievo wrote before, with the same options or others. Files of other programs
+    are never replaced.
+    """
 
     def __post_init__(self) -> None:
         for name, kinds, words in TYPES:
@@ -208,7 +231,7 @@ class PredictOptions:
 
     @property
     def asks_for_all(self) -> bool:
-        """Whether outputs that cannot be made are left out, rather than refused."""
+        """Whether outputs that cannot be made are left out instead of refused."""
         return ALL in (name.strip() for name in self.save.split(","))
 
     @property
@@ -245,22 +268,22 @@ class PredictOptions:
 
     @property
     def model_settings(self) -> Mapping[str, str]:
-        """The settings of ``--set``, by name."""
+        """Settings of ``--set``, by name."""
         return parse_pairs(self.settings)
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The parts of ``--drop``."""
+        """Parts of ``--drop``."""
         return () if self.drop is None else parse_drop(self.drop)
 
     @property
     def stereo_options(self) -> StereoOptions:
-        """The parts of ``--stereo``."""
+        """Parts of ``--stereo``."""
         return StereoOptions() if self.stereo is None else parse_stereo(self.stereo)
 
     @property
     def limits(self) -> tuple[float, float] | None:
-        """(near, far) of ``--colour-range``."""
+        """Range (near, far) of ``--colour-range``."""
         if self.colour_range is None:
             return None
         near, far = _numbers("--colour-range", self.colour_range, ("NEAR", "FAR"))

@@ -1,1 +1,1 @@
-"""Datasets, predictions and evaluations in front of people's eyes: FiftyOne, or a page of HTML."""
+"""Views of datasets, predictions and evaluations: in FiftyOne, or as an HTML page."""

@@ -1,4 +1,4 @@
-"""How much models disagree on one image, whatever the kinds of their depth."""
+"""Disagreement between models on one image, for any kinds of depth."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ _SIDE = 96
 
 
 def disagreement(depths: Sequence[DepthMap]) -> float | None:
-    """1 - the least rank correlation of any two maps, on a grid of at most 96 x 96 pixels.
+    """1 - the least rank correlation between any two maps, on a grid of at most 96 x 96 pixels.
 
-    Ranks compare what is nearer than what, which every kind of depth says: scale, shift and the
-    turn from depth to inverse depth change nothing. 0: the same order everywhere; 1: nothing in
-    common; 2: near and far exchanged.
+    Ranks compare the order of depth, which every kind determines: scale, shift and inversion change
+    nothing. 0: the same order everywhere; 1: nothing in common; 2: near and far exchanged.
 
     Returns:
-        None where there are not two maps, or two share too few pixels or are flat.
+        The disagreement; None if there are fewer than two maps, or two share too few pixels or are
+        flat.
 
     Source: Spearman, The proof and measurement of association between two things, 1904; ties get
     their mean rank.
@@ -30,7 +30,7 @@ def disagreement(depths: Sequence[DepthMap]) -> float | None:
 
 
 def _grid(depth: DepthMap) -> Float64[np.ndarray, "n"]:
-    """Numbers that grow with distance, at the same places in maps of any size; NaN for none."""
+    """Values that grow with distance, at the same places in maps of any size; NaN where invalid."""
     rows, columns = ((np.arange(_SIDE) + 0.5) / _SIDE * side for side in depth.shape)
     places = np.ix_(rows.astype(int), columns.astype(int))
     values = depth.values[places].astype(np.float64)
@@ -52,7 +52,7 @@ def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> flo
 
 
 def _ranks(values: Float[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    """From 0; equal values share the mean of theirs."""
+    """Ranks from 0; equal values share their mean rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return ((last - counts + last - 1) / 2)[place]

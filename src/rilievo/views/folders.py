@@ -10,10 +10,10 @@ from rilievo.io.sidecar import SUFFIX, read_sidecar
 
 
 def ids_of(folder: Path) -> list[str]:
-    """Relative paths without suffix of the results of photographs, sorted.
+    """Paths of photographs' results, relative and without suffix, sorted.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are no results.
     """
     found = [_id(path, folder) for path, _ in _sidecars(folder)]
     if not found:
@@ -25,14 +25,14 @@ def ids_of(folder: Path) -> list[str]:
 
 
 def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapping[str, Path]:
-    """The photograph of each id, where there is one.
+    """Find the photograph of each id; ids without one are left out.
 
-    Results keep the tree of the folder that was predicted, below its own name where several
-    folders were predicted at once.
+    Results keep the tree of the folder that was predicted, below its own name if several folders
+    were predicted at once.
 
     Raises:
-        InputError: If the folder is not there, fits no id, or a photograph is not the one that was
-            predicted.
+        InputError: If the folder does not exist or fits no id, or a photograph is not the one that
+            was predicted.
     """
     if not photos.is_dir():
         raise InputError(f"{printable(photos)}: there is no such folder of photographs")
@@ -46,8 +46,8 @@ def photos_of(ids: Sequence[str], folders: Sequence[Path], photos: Path) -> Mapp
                 files[id] = file
     if not files:
         raise InputError(
-            f"{printable(photos)}: none of the {len(ids)} results has its photograph here; looked "
-            f"for {printable(ids[0])} and the like"
+            f"{printable(photos)}: none of the {len(ids)} results has its photograph here; "
+            f"expected {printable(ids[0])} and the like"
         )
     return files
 
@@ -61,7 +61,7 @@ def _photo(parent: Path, sidecar: Sidecar, photos: Path) -> Path | None:
 
 
 def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
-    """Refuse a photograph that has changed since, or is another of the same name."""
+    """Refuse a photograph that has changed, or is another one of the same name."""
     size = sidecar.run.get("source_bytes")
     if isinstance(size, int) and file.stat().st_size != size:
         raise InputError(
@@ -71,14 +71,14 @@ def _check_same(file: Path, sidecar: Sidecar, json: Path) -> None:
 
 
 def _sidecars(folder: Path) -> Iterator[tuple[Path, Sidecar]]:
-    """The JSON files of photographs; those of videos list no numbers of one image."""
+    """Yield the JSON files of photographs; those of videos have no values of single images."""
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         try:
             sidecar = read_sidecar(path)
         except InputError:
             if _says_ours(path):
                 raise
-            continue  # JSON of other programs may lie beside
+            continue  # JSON files of other programs may be in the folder
         if "independent" not in sidecar.run:
             yield path, sidecar
 

@@ -1,9 +1,9 @@
-"""Depth as 16-bit grey pictures whose numbers a viewer colours, and between which it does so.
+"""Depth as 16-bit grey pictures, for viewers that colour values between two limits.
 
-A stored 0 is a pixel without depth, which viewers leave clear; every pixel with depth is stored as
-1 or more. Metres are stored in whole millimetres, so that the number under the pointer can be
-read; where they reach beyond 65.5 m in centimetres, then in decimetres. Other kinds of numbers are
-stretched over all 16 bits. In any case number = stored * scale + offset.
+A stored 0 is a pixel without depth, which viewers show transparent; pixels with depth are stored as
+1 or more. Metres are stored in whole millimetres, so that the value under the pointer is readable;
+beyond 65.5 m in centimetres, then in decimetres. Other kinds are stretched over 16 bits. In all
+cases value = stored * scale + offset.
 """
 
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ from rilievo.types import DepthKind, DepthMap
 
 LARGEST = 65535
 PERCENTILE = 98.0
-"""Of the stored numbers, gets the last colour; what is larger keeps it."""
+"""Percentile of the stored values that gets the last colour; larger values get it too."""
 
-# Sizes of a step, in which a number on the screen is easily read as metres.
+# Sizes of a step at which a stored value is easily read as metres.
 _STEPS = {0.001: "mm", 0.01: "cm", 0.1: "dm"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatMap:
-    """A depth map as it is stored.
+    """A depth map in stored form.
 
     Attributes:
-        stored: 0 where there is no depth, else 1 or more.
-        coding: From stored numbers to the map's.
-        kind: Of the map's numbers.
+        stored: Stored values: 0 without depth, otherwise 1 or more.
+        coding: Conversion from stored values to those of the map.
+        kind: Kind of the map's values.
     """
 
     stored: UInt16[np.ndarray, "h w"]
@@ -43,18 +43,19 @@ class HeatMap:
 
     @property
     def unit(self) -> str:
-        """Of a stored number: "mm", "cm" or "dm", else "step"."""
+        """Unit of a stored value: "mm", "cm" or "dm", otherwise "step"."""
         metric = self.kind is DepthKind.METRIC and self.coding.offset == 0
         return _STEPS.get(self.coding.scale, "step") if metric else "step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Stored numbers that get the first and the last colour.
+    """Stored values that get the first and the last colour.
 
     Attributes:
-        low: None is smaller: FiftyOne leaves what is smaller clear.
-        high: Above ``low``.
+        low: Lower limit; no stored value is smaller, because FiftyOne shows smaller ones
+            transparent.
+        high: Upper limit, above ``low``.
     """
 
     low: int
@@ -62,7 +63,7 @@ class Limits:
 
 
 def heat_maps(depths: Sequence[DepthMap]) -> list[HeatMap]:
-    """Depth maps of one image; those in metres share one coding, so that numbers compare."""
+    """Encode the depth maps of one image; those in metres share one coding, to be comparable."""
     farthest = [_ends(each)[1] for each in depths if each.kind is DepthKind.METRIC]
     shared = _metric_coding(max(farthest)) if farthest else None
     return [_heat_map(each, shared) for each in depths]
@@ -83,29 +84,30 @@ def _metric_coding(farthest: float) -> Coding:
 
 
 def _ends(depth: DepthMap) -> tuple[float, float]:
-    """Smallest and largest valid number."""
+    """Smallest and largest valid value."""
     inside = depth.values[depth.valid]
     return (float(inside.min()), float(inside.max())) if inside.size else (1.0, 1.0)
 
 
 def limits_of(maps: Sequence[HeatMap], first: HeatMap | None = None) -> Limits:
-    """Of maps that share a coding, so that one colour means one depth in all of them.
+    """Limits for maps with the same coding, so that a colour means the same depth in all of them.
 
     Args:
-        maps: All of them; the smallest number of any is the lower limit.
-        first: Whose percentile is the upper limit, as of the truth; None for the largest of all.
+        maps: The maps; the smallest value of any is the lower limit.
+        first: Map whose percentile is the upper limit, such as the ground truth; None takes the
+            largest percentile of all.
     """
     held = [each.stored[each.stored > 0] for each in maps]
     lows = [int(each.min()) for each in held if each.size]
     tops = held if first is None else [first.stored[first.stored > 0]]
     highs = [float(np.percentile(each, PERCENTILE)) for each in tops if each.size]
     low = min(lows, default=1)
-    # A constant map has no range, and a viewer would divide by it.
+    # A constant map has no range, by which viewers would divide.
     return Limits(low=low, high=max(low + 1, round(max(highs, default=1.0))))
 
 
 def write_heat_map(path: Path, heat_map: HeatMap) -> None:
-    """Write the picture; inside it says what its numbers are.
+    """Write the picture, with its coding embedded.
 
     Raises:
         OutputError: If the system refuses.

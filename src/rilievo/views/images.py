@@ -1,4 +1,4 @@
-"""Photographs and truth of what is looked at: of a dataset, or of a folder of photographs."""
+"""Photographs and ground truth of a view, from a dataset or a folder of photographs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from rilievo.types import Truth
 
 @runtime_checkable
 class Images(Protocol):
-    """Read one at a time; an image that cannot be read raises a ``RilievoError``."""
+    """Reader of single images; an image that cannot be read raises a ``RilievoError``."""
 
     @property
     def split(self) -> str | None:
-        """The part of the dataset; None where there is none."""
+        """Split of the dataset; None without one."""
         ...
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """RGB, as the models saw it."""
+        """RGB photograph, as the models saw it."""
         ...
 
     def photo_file(self, id: str) -> Path | None:
-        """The file that shows just that; None where there is no such file."""
+        """File with exactly these pixels; None if there is none."""
         ...
 
     def truth(self, id: str) -> Truth | None:
@@ -40,11 +40,11 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetImages:
-    """Of a dataset.
+    """Images of a dataset.
 
     Attributes:
-        dataset: Opened.
-        crop: What the models got to see of each photograph.
+        dataset: The opened dataset.
+        crop: Part of each photograph that the models saw.
     """
 
     dataset: Dataset
@@ -52,15 +52,15 @@ class DatasetImages:
 
     @property
     def split(self) -> str | None:
-        """The part of the dataset."""
+        """Split of the dataset."""
         return self.dataset.request.split
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """RGB, as the models saw it."""
+        """RGB photograph, as the models saw it."""
         return shown_to_model(self.dataset.image(id), self.crop)
 
     def photo_file(self, id: str) -> Path | None:
-        """The file that shows just that; None where there is no such file."""
+        """File with exactly these pixels; None if there is none."""
         file = self.dataset.photo_file(id) if self.crop is InputCrop.NONE else None
         return None if file is None else file.absolute()
 
@@ -71,17 +71,17 @@ class DatasetImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderImages:
-    """Of photographs that were predicted from a folder, without truth.
+    """Photographs of a folder, without ground truth.
 
     Attributes:
-        files: Of each id.
+        files: Path of each id's photograph.
     """
 
     files: Mapping[str, Path]
     split: str | None = None
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
-        """RGB, upright."""
+        """RGB photograph, upright."""
         return read_photo(self.files[id], own_depth=False).pixels
 
     def photo_file(self, id: str) -> Path | None:
@@ -89,5 +89,5 @@ class FolderImages:
         return self.files[id].absolute()
 
     def truth(self, id: str) -> Truth | None:
-        """None."""
+        """None, because folders have no ground truth."""
         return None

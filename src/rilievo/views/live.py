@@ -1,4 +1,4 @@
-"""Depth of a camera, stream or video as it comes, on a page of this machine.
+"""Live depth of a camera, stream or video, on a page served to this machine.
 
 The page shows motion JPEG (multipart/x-mixed-replace), which every browser has shown for decades.
 """
@@ -24,7 +24,7 @@ from rilievo.types import Prediction
 
 _BOUNDARY = "frame"
 _CALM = 0.9
-"""Share of the former colour range that a frame keeps, so that colours do not flicker."""
+"""Weight of the previous colour range in each frame, so that colours do not flicker."""
 _PAGE = b"""<!doctype html><meta charset="utf-8"><title>rilievo live</title>
 <meta name="viewport" content="width=device-width">
 <style>body{margin:0;background:#111;display:grid;place-items:center;height:100vh}
@@ -34,12 +34,12 @@ img{max-width:100%;max-height:100vh}</style>
 
 @dataclass(slots=True)
 class Newest:
-    """The newest picture, for any number of browsers that wait for it.
+    """The latest picture, for any number of waiting browsers.
 
     Attributes:
         number: Number of pictures so far.
         jpeg: The picture; empty before the first.
-        over: Whether there will be no other.
+        over: Whether the stream has ended.
     """
 
     number: int = 0
@@ -48,33 +48,33 @@ class Newest:
     _change: threading.Condition = field(default_factory=threading.Condition)
 
     def put(self, jpeg: bytes) -> None:
-        """Show another picture."""
+        """Set the next picture."""
         with self._change:
             self.number, self.jpeg = self.number + 1, jpeg
             self._change.notify_all()
 
     def end(self) -> None:
-        """Let everybody go who waits."""
+        """Release all waiting browsers."""
         with self._change:
             self.over = True
             self._change.notify_all()
 
     def after(self, number: int) -> tuple[int, bytes] | None:
-        """The newest picture once it is another than the one of this number; None at the end."""
+        """Wait for a picture newer than this number; None at the end."""
         with self._change:
             self._change.wait_for(lambda: self.number > number or self.over)
             return None if self.number <= number else (self.number, self.jpeg)
 
 
 class LivePage:
-    """A web server of this machine alone that shows predictions as they are made.
+    """Web server, reachable from this machine only, that shows predictions as they are made.
 
     Attributes:
         address: Address of the page.
     """
 
     def __init__(self) -> None:
-        """Begin to serve, at any free port."""
+        """Start to serve on any free port."""
         self._newest = Newest()
         handler = partial(_Handler, newest=self._newest)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -86,14 +86,14 @@ class LivePage:
         """Show predictions until they end, or the user stops them.
 
         Args:
-            predictions: As ``rilievo.stream`` gives them.
-            options: Colours that they are drawn in.
+            predictions: Predictions, such as those of ``rilievo.stream``.
+            options: Colours of the pictures.
 
         Returns:
             Number of predictions, and predictions per second.
         """
         begin, shown = time.monotonic(), None
-        with suppress(KeyboardInterrupt):  # the way in which a camera ends
+        with suppress(KeyboardInterrupt):  # how users end a camera
             for prediction in predictions:
                 shown = _calmer(picture_range(prediction.depth, options), shown)
                 self._newest.put(_jpeg(_beside(prediction, options, shown)))
@@ -101,7 +101,7 @@ class LivePage:
         return self._newest.number, self._newest.number / max(seconds, 1e-9)
 
     def close(self) -> None:
-        """End the page."""
+        """Stop the server."""
         self._newest.end()
         self._server.shutdown()
         self._server.server_close()
@@ -135,14 +135,14 @@ def _jpeg(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The page at /, its pictures at /frames."""
+    """Handler for the page at / and its pictures at /frames."""
 
     def __init__(self, *arguments: object, newest: Newest) -> None:
         self._newest = newest
         super().__init__(*arguments)  # pyright: ignore[reportArgumentType]
 
     def do_GET(self) -> None:
-        """Answer one request; a browser that is gone ends it."""
+        """Handle one request; it ends when the browser disconnects."""
         with suppress(ConnectionError):
             if self.path == "/":
                 self._head("text/html; charset=utf-8")
@@ -168,5 +168,5 @@ class _Handler(BaseHTTPRequestHandler):
         while (found := self._newest.after(number)) is not None:
             number, jpeg = found
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-            # Browsers draw a picture when they see the boundary behind it.
+            # Browsers show a picture once they receive the boundary after it.
             self.wfile.write(head + jpeg + b"\r\n" + boundary)

@@ -1,4 +1,4 @@
-"""The options of ``rilievo view`` and ``rilievo report``: names, defaults, help and checks."""
+"""Options of ``rilievo view`` and ``rilievo report``: names, defaults, help and checks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,32 +12,34 @@ from rilievo.evaluate.stored import Stored, stored_as
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """Where photographs and truth come from, besides what the targets say themselves.
+    """Place of photographs and ground truth, as far as the targets do not state it.
 
     Raises:
-        OptionError: If an option is out of range or two do not go together.
+        OptionError: If an option is out of range, or two do not go together.
     """
 
     dataset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """For folders of predictions: the dataset of their photographs, as 'rilievo datasets' lists
-    it. Evaluations know theirs."""
+    """Dataset of the photographs, for folders of predictions; 'rilievo datasets' lists the names.
+    Evaluations know theirs.
+    """
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Where the dataset lies; for evaluations, where it lies now, if it was moved."""
+    """Folder of the dataset; for evaluations, its present folder if it was moved."""
     split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Of the dataset; by default the one that papers score."""
+    """Split of the dataset; by default the one that papers score."""
     variant: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Of the dataset's ground truth."""
+    """Variant of the dataset's ground truth."""
     list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
-    """Your own list of images in place of the split's."""
+    """List of images to use in place of the split's."""
     photos: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """For results of 'rilievo predict' without a dataset: the folder that was predicted."""
+    """Folder that was predicted, for results of 'rilievo predict' without a dataset."""
     kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """Meaning of the numbers of other programs' predictions: metric, up_to_scale, affine,
-    affine_inverse or disparity, as 'rilievo evaluate --help' explains them."""
+    """Meaning of the values in other programs' predictions: metric, up_to_scale, affine,
+    affine_inverse or disparity, as 'rilievo evaluate --help' explains them.
+    """
     scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Metres of one stored unit of predictions of other programs, such as 0.001."""
+    """Metres of one stored unit in other programs' predictions, such as 0.001."""
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """The first N images alone."""
+    """Number of images to show, from the first; by default all."""
 
     def __post_init__(self) -> None:
         for name in ("root", "list_file", "photos"):
@@ -53,7 +55,7 @@ class SourceOptions:
 
     @property
     def stored(self) -> Stored:
-        """What the numbers of other programs' predictions are.
+        """Meaning of the values in other programs' predictions.
 
         Raises:
             OptionError: If there is no such kind.
@@ -63,28 +65,30 @@ class SourceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewOptions:
-    """How things are shown in FiftyOne.
+    """Options of the view in FiftyOne.
 
     Raises:
         OptionError: If an option is out of range.
     """
 
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Of the dataset in FiftyOne; by default made of the targets. One that is there gets what is
-    new, and nothing twice."""
+    """Name of the dataset in FiftyOne; by default made from the targets. An existing dataset is
+    updated, without duplicates.
+    """
     output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = None
-    """Folder for heat maps and other pictures, which FiftyOne reads as long as the dataset lives;
-    by default rilievo-view/NAME."""
+    """Folder for heat maps and other pictures, which FiftyOne reads as long as the dataset exists;
+    by default rilievo-view/NAME.
+    """
     points: bool = False
-    """Surfaces as point clouds too, each image in a group with its 3-D scene."""
+    """Add surfaces as point clouds, each image in a group with its 3-D scene."""
     surface_points: int = 200_000
     """Most points of a cloud."""
     export: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Write the dataset in FiftyOne's own format, with all its media."""
+    """Folder to export the dataset to, in FiftyOne's own format with all its media."""
     app: bool = True
-    """Leave the app closed; by default it opens, and Ctrl-C ends it."""
+    """Leave the app closed. By default it opens, and Ctrl-C ends it."""
     port: int = 5151
-    """Of the app."""
+    """Port of the app."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:

@@ -1,4 +1,4 @@
-"""Predictions as they are looked at: those of an evaluation, and those in a folder."""
+"""Readers of predictions: from an evaluation, or from a folder."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.foreign import Foreign
 from rilievo.evaluate.shown import Shown
 from rilievo.io.readback import read_prediction
-from rilievo.views.exhibition import Seen
+from rilievo.views.view_items import Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +14,8 @@ class ScoredReader:
     """Predictions of an evaluation, as they were scored.
 
     Attributes:
-        shown: Under the benchmark.
-        ids: That were asked for.
+        shown: Predictions under the benchmark's settings.
+        ids: Ids to read.
     """
 
     shown: Shown
@@ -24,7 +24,7 @@ class ScoredReader:
     def read(self, id: str) -> Seen | None:
         """Depth in metres, as aligned and clipped; normals of unit length.
 
-        Where depth was scored as a picture, it is the model's own.
+        Depth that was scored as a picture is returned in the model's own values.
         """
         if id not in self.ids:
             return None
@@ -44,7 +44,7 @@ class FolderReader:
     found: Foreign
 
     def read(self, id: str) -> Seen | None:
-        """The model's own numbers; with results of rilievo, their camera too."""
+        """Depth in the model's own values; results of rilievo also have their camera."""
         if id not in self.found.files:
             return None
         if not self.found.ours:

@@ -1,6 +1,6 @@
-"""One image as a viewer's table holds it: paths of pictures, ranges of colours, numbers.
+"""One image as a row of a viewer's table: paths of pictures, ranges of colours, numbers.
 
-The pictures are written here, so that a row is all that a viewer needs.
+Pictures are written here, so that a row contains all that a viewer needs.
 """
 
 import mimetypes
@@ -17,9 +17,9 @@ from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.png import write_png
 from rilievo.types import DepthMap
 from rilievo.views.disagreement import disagreement
-from rilievo.views.exhibition import Column, Exhibit, Exhibition, notes_of
 from rilievo.views.heat_maps import HeatMap, Limits, heat_maps, limits_of, write_heat_map
 from rilievo.views.surfaces import Surface, write_surfaces
+from rilievo.views.view_items import Column, ViewItem, ViewItems, notes_of
 
 TRUE_DEPTH, TRUE_NORMALS, DISAGREEMENT = "true_depth", "true_normals", "disagreement"
 
@@ -29,12 +29,12 @@ class StoredMap:
     """A heat map on disk.
 
     Attributes:
-        path: Of the 16-bit picture; 0 is no depth.
-        limits: Stored numbers that get the first and the last colour.
-        kind: Of the numbers: number = stored * scale + offset.
-        unit: Of a stored number.
-        scale: Of the coding.
-        offset: Of the coding.
+        path: Path of the 16-bit picture, where 0 means no depth.
+        limits: Stored values that get the first and the last colour.
+        kind: Kind of the values: value = stored * scale + offset.
+        unit: Unit of a stored value.
+        scale: Scale of the coding.
+        offset: Offset of the coding.
     """
 
     path: Path
@@ -50,18 +50,18 @@ class Row:
     """One image.
 
     Attributes:
-        id: Unique.
-        file: The photograph: the original, or a copy without loss.
-        mime: Of the file.
-        width: [px].
-        height: [px].
-        split: Of the dataset; None where there is none.
-        maps: By field.
+        id: Unique name of the image.
+        file: Path of the photograph: the original, or a lossless copy.
+        mime: Media type of the file.
+        width: Width of the photograph [px].
+        height: Height of the photograph [px].
+        split: Split of the dataset; None without one.
+        maps: Heat maps by field.
         pictures: Paths of further pictures, by field.
         numbers: Metrics, intrinsics [px] and disagreement, by field.
-        notes: What deserves a look, and what could not be shown.
-        surfaces: Point clouds; empty where none were asked for.
-        faults: What could not be shown; each is in the notes too.
+        notes: Notes about the image, and what could not be shown.
+        surfaces: Point clouds; empty if none were asked for.
+        faults: Parts that could not be shown, with the reason; included in the notes.
     """
 
     id: str
@@ -80,10 +80,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
-    """Where pictures go, and which.
+    """Options of the pictures to write.
 
     Attributes:
-        folder: For all of them.
+        folder: Folder for all pictures.
         surface_points: Most points of a cloud; None for no clouds.
     """
 
@@ -91,20 +91,21 @@ class Media:
     surface_points: int | None = None
 
 
-def write_row(exhibition: Exhibition, id: str, media: Media) -> Row:
-    """Read one image, write its pictures, and say what a viewer needs.
+def write_row(items: ViewItems, id: str, media: Media) -> Row:
+    """Read one image, write its pictures, and return its row.
 
     Raises:
-        RilievoError: If the photograph or its truth cannot be read, or a picture not written.
+        RilievoError: If the photograph or its ground truth cannot be read, or a picture not be
+            written.
     """
-    exhibit = exhibition.read(id)
-    height, width, _ = exhibit.photo.shape
-    file = exhibition.images.photo_file(id) or _write_photo(exhibit, media)
-    faults = [f"{each.column.label}: {each.fault}" for each in exhibit.shown if each.fault]
+    item = items.read(id)
+    height, width, _ = item.photo.shape
+    file = items.images.photo_file(id) or _write_photo(item, media)
+    faults = [f"{each.column.label}: {each.fault}" for each in item.shown if each.fault]
     surfaces: tuple[Surface, ...] = ()
     lost: tuple[str, ...] = ()
     if media.surface_points is not None:
-        found = write_surfaces(exhibit, media.folder / "points", media.surface_points)
+        found = write_surfaces(item, media.folder / "points", media.surface_points)
         surfaces, lost = found.surfaces, found.faults
     return Row(
         id=id,
@@ -112,23 +113,23 @@ def write_row(exhibition: Exhibition, id: str, media: Media) -> Row:
         mime=mimetypes.guess_type(file.name)[0] or "image/png",
         width=width,
         height=height,
-        split=exhibition.images.split,
-        maps=_write_maps(exhibit, media.folder),
-        pictures=dict(_write_normals(exhibit, media.folder)),
-        numbers=dict(_numbers(exhibit)),
-        notes=(*lost, *notes_of(exhibit)),
+        split=items.images.split,
+        maps=_write_maps(item, media.folder),
+        pictures=dict(_write_normals(item, media.folder)),
+        numbers=dict(_numbers(item)),
+        notes=(*lost, *notes_of(item)),
         surfaces=surfaces,
         faults=(*faults, *lost),
     )
 
 
 def metric_field(column: Column, metric: str) -> str:
-    """The field of one model's metric, such as ``dpt_hybrid_rmse``."""
+    """Field of one model's metric, such as ``dpt_hybrid_rmse``."""
     return f"{column.field}_{metric}"
 
 
 def normals_field(column: Column) -> str:
-    """The field of one model's normals."""
+    """Field of one model's normals."""
     return f"{column.field}_normals"
 
 
@@ -138,17 +139,17 @@ def _path(folder: Path, field: str, id: str, suffix: str) -> Path:
     return path
 
 
-def _write_photo(exhibit: Exhibit, media: Media) -> Path:
-    path = _path(media.folder, "photographs", exhibit.id, ".png")
+def _write_photo(item: ViewItem, media: Media) -> Path:
+    path = _path(media.folder, "photographs", item.id, ".png")
     with replacing(path) as part:
-        write_png(part, exhibit.photo, {"Software": "rilievo"})
+        write_png(part, item.photo, {"Software": "rilievo"})
     return path
 
 
-def _write_maps(exhibit: Exhibit, folder: Path) -> Mapping[str, StoredMap]:
-    depths = dict(_depths(exhibit))
+def _write_maps(item: ViewItem, folder: Path) -> Mapping[str, StoredMap]:
+    depths = dict(_depths(item))
     coded = dict(zip(depths, heat_maps(list(depths.values())), strict=True))
-    return {field: _write_map(field, coded, exhibit.id, folder) for field in coded}
+    return {field: _write_map(field, coded, item.id, folder) for field in coded}
 
 
 def _write_map(field: str, coded: Mapping[str, HeatMap], id: str, folder: Path) -> StoredMap:
@@ -170,25 +171,25 @@ def _write_map(field: str, coded: Mapping[str, HeatMap], id: str, folder: Path) 
     )
 
 
-def _depths(exhibit: Exhibit) -> Iterator[tuple[str, DepthMap]]:
-    true = exhibit.true_depth
+def _depths(item: ViewItem) -> Iterator[tuple[str, DepthMap]]:
+    true = item.true_depth
     if true is not None and true.valid.any():
         yield TRUE_DEPTH, true
-    for each in exhibit.shown:
+    for each in item.shown:
         if each.seen is not None and each.seen.depth is not None:
             yield each.column.field, each.seen.depth
 
 
-def _write_normals(exhibit: Exhibit, folder: Path) -> Iterator[tuple[str, Path]]:
-    truth = exhibit.truth
+def _write_normals(item: ViewItem, folder: Path) -> Iterator[tuple[str, Path]]:
+    truth = item.truth
     if truth is not None and truth.normals is not None and truth.normals_valid is not None:
         picture = normals_picture(truth.normals)
         picture[~truth.normals_valid] = invalid_colour(DEPTH_COLOURS)
-        yield TRUE_NORMALS, _write_picture(picture, folder, TRUE_NORMALS, exhibit.id)
-    for each in exhibit.shown:
+        yield TRUE_NORMALS, _write_picture(picture, folder, TRUE_NORMALS, item.id)
+    for each in item.shown:
         if each.seen is not None and each.seen.normals is not None:
             field, picture = normals_field(each.column), normals_picture(each.seen.normals)
-            yield field, _write_picture(picture, folder, field, exhibit.id)
+            yield field, _write_picture(picture, folder, field, item.id)
 
 
 def _write_picture(picture: UInt8[np.ndarray, "h w 3"], folder: Path, field: str, id: str) -> Path:
@@ -198,16 +199,16 @@ def _write_picture(picture: UInt8[np.ndarray, "h w 3"], folder: Path, field: str
     return path
 
 
-def _numbers(exhibit: Exhibit) -> Iterator[tuple[str, float]]:
-    if exhibit.camera is not None:
-        K = exhibit.camera.K
+def _numbers(item: ViewItem) -> Iterator[tuple[str, float]]:
+    if item.camera is not None:
+        K = item.camera.K
         for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):
             yield name, float(K[place])
-    depths = [each.seen.depth for each in exhibit.shown if each.seen is not None]
+    depths = [each.seen.depth for each in item.shown if each.seen is not None]
     differing = disagreement([each for each in depths if each is not None])
     if differing is not None:
         yield DISAGREEMENT, differing
-    for each in exhibit.shown:
-        score = each.column.scores.get(exhibit.id)
+    for each in item.shown:
+        score = each.column.scores.get(item.id)
         for metric, value in {} if score is None else score.values.items():
             yield metric_field(each.column, metric), float(value)

@@ -1,4 +1,4 @@
-"""Evaluations opened again: their dataset, their benchmark and their predictions."""
+"""Open evaluations again: their dataset, benchmark and predictions."""
 
 import shlex
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from rilievo.evaluate.table import read_evaluation
 from rilievo.evaluate.wording import aligned
 from rilievo.io.limits import printable
 from rilievo.types import DepthKind
-from rilievo.views.exhibition import Column
 from rilievo.views.readers import ScoredReader
+from rilievo.views.view_items import Column
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Command:
-    """What ``rilievo evaluate`` was told, as the evaluation records it."""
+    """Command line of ``rilievo evaluate``, as the evaluation records it."""
 
     benchmark: str
     root: str
@@ -40,10 +40,10 @@ class Run:
     """One evaluation.
 
     Attributes:
-        folder: Where it is.
-        evaluation: Its results.
-        plan: Its dataset and benchmark, as they were.
-        column: Its model.
+        folder: Folder of the evaluation.
+        evaluation: Results of the evaluation.
+        plan: Dataset and benchmark, with the settings of the evaluation.
+        column: Model of the evaluation.
     """
 
     folder: Path
@@ -53,15 +53,15 @@ class Run:
 
 
 def open_run(path: Path, root: Path | None) -> Run:
-    """An evaluation with everything that it was made of.
+    """Open an evaluation with everything that it was made from.
 
     Args:
-        path: Its folder, or its ``evaluation.json``.
-        root: Where its dataset lies now; None for where it lay.
+        path: Path of its folder, or of its ``evaluation.json``.
+        root: Present folder of its dataset; None if it was not moved.
 
     Raises:
-        InputError: If it is broken, its dataset or its predictions are gone, or its benchmark has
-            other settings by now.
+        InputError: If it is broken, its dataset or its predictions are missing, or its benchmark
+            has changed settings.
     """
     evaluation = read_evaluation(path)
     folder = path if path.is_dir() else path.parent
@@ -144,6 +144,6 @@ def _column(evaluation: Evaluation, shown: Shown, plan: Plan) -> Column:
 
 
 def _shows(evaluation: Evaluation) -> str:
-    """The kind of the model's own depth, which stays what it is once its scale is the truth's."""
+    """Kind of the model's own depth; alignment does not change it."""
     how = aligned(evaluation.alignment)
     return ", ".join(filter(None, (evaluation.kind or "normals", how)))

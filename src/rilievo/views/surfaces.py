@@ -1,4 +1,4 @@
-"""The surfaces of one image as point clouds: the true one, and each model's."""
+"""Surfaces of one image as point clouds: the true one, and one a model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from rilievo.io.outputs import save
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Camera, DepthMap, MadeBy, Photo, Prediction
 from rilievo.version import VERSION
-from rilievo.views.exhibition import Exhibit
+from rilievo.views.view_items import ViewItem
 
 _TRUTH = MadeBy(
     model="ground truth", weights_sha256="none", licence="see dataset", settings={}, version=VERSION
@@ -21,8 +21,8 @@ class Surface:
     """One point cloud.
 
     Attributes:
-        label: Whose it is.
-        path: A PLY in the camera frame, x right, y down, z forward.
+        label: Model that it belongs to, or the ground truth.
+        path: PLY file in the camera frame, x right, y down, z forward.
     """
 
     label: str
@@ -31,7 +31,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surfaces:
-    """All of one image, and why some are missing."""
+    """Surfaces of one image, and the reasons for missing ones."""
 
     surfaces: tuple[Surface, ...]
     faults: tuple[str, ...]
@@ -45,33 +45,33 @@ class _Layer:
     made_by: MadeBy
 
 
-def write_surfaces(exhibit: Exhibit, folder: Path, most: int) -> Surfaces:
-    """Write what is depth in metres, or up to one factor, as points in the photograph's colours.
+def write_surfaces(item: ViewItem, folder: Path, most: int) -> Surfaces:
+    """Write depth in metres or up to scale as points in the photograph's colours.
 
     Raises:
         OutputError: If the system refuses.
     """
-    camera = exhibit.camera
+    camera = item.camera
     if camera is None:
         return Surfaces(surfaces=(), faults=("no surfaces: nobody knows the camera",))
     surfaces: list[Surface] = []
     faults: list[str] = []
-    for layer in _layers(exhibit):
-        if layer.depth.shape != exhibit.photo.shape[:2]:
+    for layer in _layers(item):
+        if layer.depth.shape != item.photo.shape[:2]:
             faults.append(f"{layer.label}: no surface: its depth has another size")
             continue
         try:
-            surfaces.append(_write(layer, exhibit, camera, folder, most))
+            surfaces.append(_write(layer, item, camera, folder, most))
         except InputError as error:
             faults.append(f"{layer.label}: no surface: {error}")
     return Surfaces(surfaces=tuple(surfaces), faults=tuple(faults))
 
 
-def _layers(exhibit: Exhibit) -> Iterator[_Layer]:
-    true = exhibit.true_depth
+def _layers(item: ViewItem) -> Iterator[_Layer]:
+    true = item.true_depth
     if true is not None and true.valid.any():
         yield _Layer(label="truth", field="truth", depth=true, made_by=_TRUTH)
-    for each in exhibit.shown:
+    for each in item.shown:
         column, seen = each.column, each.seen
         if seen is not None and seen.depth is not None:
             yield _Layer(
@@ -79,13 +79,13 @@ def _layers(exhibit: Exhibit) -> Iterator[_Layer]:
             )
 
 
-def _write(layer: _Layer, exhibit: Exhibit, camera: Camera, folder: Path, most: int) -> Surface:
+def _write(layer: _Layer, item: ViewItem, camera: Camera, folder: Path, most: int) -> Surface:
     prediction = Prediction(
         depth_or_none=layer.depth,
         camera=camera,
-        photo=Photo(pixels=exhibit.photo, camera=camera, name=exhibit.id),
+        photo=Photo(pixels=item.photo, camera=camera, name=item.id),
         made_by=layer.made_by,
     )
-    stem = folder.absolute() / exhibit.id / layer.field
+    stem = folder.absolute() / item.id / layer.field
     [path, _] = save(prediction, stem, ["ply"], SaveOptions(surface_points=most, overwrite=True))
     return Surface(label=layer.label, path=path)

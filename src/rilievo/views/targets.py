@@ -1,4 +1,4 @@
-"""What the user named, opened: evaluations, folders of predictions, or a dataset."""
+"""Open the targets that the user named: evaluations, folders of predictions, or a dataset."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,25 +10,25 @@ from rilievo.evaluate.cache import FINGERPRINT
 from rilievo.evaluate.foreign import open_foreign
 from rilievo.evaluate.table import FILE_NAME
 from rilievo.io.limits import printable
-from rilievo.views.exhibition import Column, Exhibition, named
 from rilievo.views.folders import ids_of, photos_of
 from rilievo.views.images import DatasetImages, FolderImages, Images
 from rilievo.views.options import SourceOptions
 from rilievo.views.readers import FolderReader
 from rilievo.views.runs import Run, open_run
+from rilievo.views.view_items import Column, ViewItems, named
 
 
-def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> Exhibition:
-    """Everything that the targets show, models side by side.
+def open_targets(targets: Sequence[str | Path], options: SourceOptions) -> ViewItems:
+    """Open all targets, with their models side by side.
 
     Args:
         targets: Folders of evaluations, folders of predictions, or the name of a dataset; any
-            number of them, of the same images.
-        options: Where photographs and truth are, if the targets do not say so.
+            number, of the same images.
+        options: Place of photographs and ground truth, if the targets do not state it.
 
     Raises:
-        OptionError: If it is not said where photographs are, or is said twice.
-        InputError: If a target is none, or they are of different images.
+        OptionError: If the place of photographs is missing, or given twice.
+        InputError: If a target is not valid, or they are of different images.
     """
     runs, folders, names = _sorted(targets)
     named_here = [*names, *([] if options.dataset is None else [options.dataset])]
@@ -83,7 +83,7 @@ def _opened(name: str, options: SourceOptions) -> Dataset:
     )
 
 
-def _of_runs(runs: Sequence[Run], folders: Sequence[Path], options: SourceOptions) -> Exhibition:
+def _of_runs(runs: Sequence[Run], folders: Sequence[Path], options: SourceOptions) -> ViewItems:
     first = runs[0]
     for run in runs[1:]:
         _check_same_images(first, run)
@@ -93,7 +93,7 @@ def _of_runs(runs: Sequence[Run], folders: Sequence[Path], options: SourceOption
     hints = [(f"on {run.evaluation.benchmark}", f"({printable(run.folder.name)})") for run in runs]
     columns = [run.column for run in runs]
     data = first.evaluation.data
-    return _exhibition(
+    return _items(
         name=f"{data.dataset} {data.split}",
         images=DatasetImages(dataset=dataset, crop=first.plan.benchmark.input_crop),
         ids=ids,
@@ -119,14 +119,14 @@ def _check_same_images(one: Run, other: Run) -> None:
             )
 
 
-def _of_dataset(dataset: Dataset, folders: Sequence[Path], options: SourceOptions) -> Exhibition:
+def _of_dataset(dataset: Dataset, folders: Sequence[Path], options: SourceOptions) -> ViewItems:
     if not dataset.ids:
         missing = f"; the first that is missing: {dataset.absent[0].reason}"
         raise InputError(
             f"{printable(dataset.request.root)}: no image of split '{dataset.request.split}' is "
             "here" + (missing if dataset.absent else "")
         )
-    return _exhibition(
+    return _items(
         name=f"{dataset.card.name} {dataset.request.split}",
         images=DatasetImages(dataset=dataset, crop=InputCrop.NONE),
         ids=dataset.ids,
@@ -138,7 +138,7 @@ def _of_dataset(dataset: Dataset, folders: Sequence[Path], options: SourceOption
     )
 
 
-def _of_folders(folders: Sequence[Path], options: SourceOptions) -> Exhibition:
+def _of_folders(folders: Sequence[Path], options: SourceOptions) -> ViewItems:
     if options.photos is None:
         raise OptionError(
             "where are the photographs? --photos FOLDER is the folder that was predicted, or "
@@ -146,7 +146,7 @@ def _of_folders(folders: Sequence[Path], options: SourceOptions) -> Exhibition:
         )
     ids = list(dict.fromkeys(id for folder in folders for id in ids_of(folder)))
     files = photos_of(ids, folders, options.photos)
-    return _exhibition(
+    return _items(
         name=printable(options.photos.resolve().name),
         images=FolderImages(files=files),
         ids=[id for id in ids if id in files],
@@ -162,7 +162,7 @@ def _of_folders(folders: Sequence[Path], options: SourceOptions) -> Exhibition:
     )
 
 
-def _exhibition(
+def _items(
     *,
     name: str,
     images: Images,
@@ -172,11 +172,11 @@ def _exhibition(
     folders: Sequence[Path],
     absent: Mapping[str, str],
     options: SourceOptions,
-) -> Exhibition:
+) -> ViewItems:
     shown = tuple(ids if options.limit is None else ids[: options.limit])
     of_folders = [_column(folder, ids, options) for folder in folders]
     hints = [*hints, *((f"({printable(folder.resolve().name)})",) for folder in folders)]
-    return Exhibition(
+    return ViewItems(
         name=name,
         images=images,
         ids=shown,

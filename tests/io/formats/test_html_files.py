@@ -69,7 +69,7 @@ class Reader(HTMLParser):
         return [text for name, text in self.texts if name == tag]
 
     def pictures(self) -> dict[str, Image.Image]:
-        """By their captions."""
+        """Pictures by their captions."""
         captions = self.text_of("figcaption")
         sources = [str(each["src"]) for name, each in self.elements if name == "img"]
         files = [base64.b64decode(each.removeprefix("data:image/jpeg;base64,")) for each in sources]
@@ -140,7 +140,7 @@ def test_depth_without_an_answer_anywhere_has_a_page_too(tmp_path: Path) -> None
     )
     page = Reader(written(replace(prediction(), depth_or_none=depth), tmp_path))
     assert "Depth" in page.pictures()
-    assert any("Nothing is left" in text for _, text in page.texts)
+    assert any("surface is empty" in text for _, text in page.texts)
 
 
 def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shown(browser: Any, page_path: Path) -> Iterator[Opened]:
-    """That page on a desktop without a network, when the surface is there."""
+    """Open the page on a desktop without a network, and wait for the surface."""
     viewport = {"width": 960, "height": 800}
     with context_of(browser, viewport=viewport, reduced_motion="reduce") as context:
         yield opened(context, page_path)

@@ -143,7 +143,7 @@ def test_a_large_photograph_is_thinned_out_and_that_is_said(tmp_path: Path, name
 
 @pytest.mark.parametrize("name", ["ply", "glb"])
 def test_a_backing_is_written_and_said(tmp_path: Path, name: str) -> None:
-    """Behind the edge between two walls."""
+    """The backing is behind the edge between two walls."""
     given = prediction(holes=False)
     height, width = given.shape
     values = np.full(given.shape, 2, np.float32)

@@ -1,4 +1,4 @@
-"""What a page carries of a surface, read back by another route than its script's."""
+"""Surfaces in pages, decoded independently of the page's script."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""What a page says in words of where its numbers came from."""
+"""Text of a page about the origin of its values."""
 
 from dataclasses import replace
 

@@ -163,7 +163,7 @@ def test_files_of_a_torch_that_did_not_count_batches_are_read(copied: Path) -> N
 
 
 class _Payload:
-    """What an unpickler that runs code would touch a file for."""
+    """Payload with which an unpickler that runs code would create a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -76,7 +76,7 @@ def test_every_encoder_gives_a_disparity_at_each_scale_from_0_to_1(
 
 @pytest.mark.slow
 def test_maps_with_their_channels_last_are_turned() -> None:
-    """Of Swin's family; by way of what the model itself says of an image."""
+    """Swin's features are compared with those of the model's own forward pass."""
     encoder = TimmEncoder("timm/swin_tiny_patch4_window7_224", (64, 64)).eval()
     found = encoder(image((64, 64)))
     direct = encoder.body((image((64, 64)) - 0.45) / 0.225)
@@ -165,7 +165,9 @@ def test_disparity_and_motion_come_in_float32_whatever_computes_them(encoder: st
 
 @pytest.mark.parametrize("pose", [PoseKind.SEPARATE, PoseKind.SHARED, PoseKind.CNN])
 def test_the_motion_of_each_source_is_that_of_its_pair_in_time(pose: PoseKind) -> None:
-    """By hand: the pose network over (earlier, later), inverted where the source is earlier."""
+    """Computed by hand: the pose network over (earlier, later), inverted where the source is
+    earlier.
+    """
     blueprint = replace(SMALL, pose=pose, mask=True)
     networks = make_networks(blueprint, offsets=(-1, 2, 0), seed=0).eval()
     target, before, after, eye = (image(seed=each) for each in range(4))
@@ -189,7 +191,7 @@ def test_the_motion_of_each_source_is_that_of_its_pair_in_time(pose: PoseKind) -
 
 @pytest.mark.slow
 def test_a_shared_encoder_sees_all_frames_of_a_step_in_one_batch() -> None:
-    """As published: statistics of a batch are those of the target and all its sources at once."""
+    """Batch statistics are those of the target and all its sources at once, as published."""
     blueprint = replace(SMALL, encoder="resnet18", pose=PoseKind.SHARED)
     networks = make_networks(blueprint, offsets=(-1, 1, 0), seed=0).train()
     alone = make_networks(blueprint, offsets=(-1, 1, 0), seed=0).train()

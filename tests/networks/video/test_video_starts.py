@@ -1,4 +1,4 @@
-"""What networks of video start from: ImageNet, a run, an official checkpoint, or nothing at all."""
+"""Initial weights of video networks: ImageNet, a run, an official checkpoint, or none."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is minimised of normals, against plain computations."""
+"""Loss of normals, compared with plain computations."""
 
 import math
 

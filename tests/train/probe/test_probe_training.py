@@ -68,7 +68,7 @@ def test_a_start_that_is_refused_leaves_nothing_behind(root: Path, tmp_path: Pat
 def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(
     root: Path, tmp_path: Path, stop: int, rate: float
 ) -> None:
-    """With a tuned backbone its dropout has to draw the same numbers too."""
+    """The dropout of a tuned backbone has to draw the same numbers too."""
     config = replace(
         small_config(root), backbone_rate=rate, augmentation=Augmentation(flip=0.5, jitter=0.8)
     )

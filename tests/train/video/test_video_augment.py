@@ -39,7 +39,7 @@ def sample(K: np.ndarray, motion: np.ndarray | None = None) -> OneViews:
 def test_a_mirrored_sample_is_what_a_mirrored_scene_looks_like(
     point: tuple[float, float, float], motion: tuple[float, ...], cx: float
 ) -> None:
-    """Where a point is seen in either view, the mirrored point is seen in the mirrored view."""
+    """A point seen in either view is seen, mirrored, in the mirrored view."""
     K = np.array([[50.0, 0, cx], [0, 52.0, 14.0], [0, 0, 1]])
     x, y, z = motion[:3]
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

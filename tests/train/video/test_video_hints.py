@@ -20,7 +20,7 @@ from stereo_walls import write_stereo_walls
 from video_runs import CPU, small_config, weights_of
 
 INNER = (slice(2, -2), slice(20, -20))
-"""Where both eyes see, away from the borders of the frame."""
+"""Region that both cameras see, away from the borders of the frame."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def eyes(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
 
 
 def share_right(depth: np.ndarray) -> float:
-    """Of the inner pixels, those within a tenth of the depth of their wall."""
+    """Share of the inner pixels within a tenth of the depth of their wall."""
     true = np.full(SIZE, FAR)
     true[SIZE[0] // 2 :] = NEAR
     return float(np.mean(np.abs(depth - true)[INNER] < 0.1 * true[INNER]))

@@ -29,7 +29,7 @@ def test_a_photograph_is_looked_at_from_all_sides(page: Any, tmp_path: Path):
         page.locator("#normals img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 320
     )
     view(page, "Depth")
-    assert "White is surest" in page.locator("#confidence").inner_text()
+    assert "White is the highest" in page.locator("#confidence").inner_text()
     view(page, "Surface")
     frame = page.frame_locator("iframe.surface")
     canvas = frame.locator("canvas#surface")
@@ -267,7 +267,7 @@ def test_a_video_is_cancelled_and_leaves_nothing(page: Any, served: Served, tmp_
     give_video(page, clip)
     page.click("#go-video")
     page.locator("#video-result progress[value]").wait_for()
-    page.locator("#video-result").get_by_text("frames through").wait_for()
+    page.locator("#video-result").get_by_text("frames done").wait_for()
     page.click("#cancel-video")
     page.locator("#video-result").get_by_text("Stopped.").wait_for()
     for _ in range(50):

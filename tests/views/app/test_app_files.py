@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app_scenes import HEIGHT, WIDTH, WallModel, make_desk, write_photo
+from app_scenes import HEIGHT, WIDTH, WallModel, make_store, write_photo
 from predictions import prediction
 from rilievo.errors import InputError, MissingExtraError, ModelError, OptionError
 from rilievo.io.outputs import OUTPUTS, save
@@ -19,20 +19,20 @@ from rilievo.io.readback import read_prediction
 from rilievo.io.writing import SaveOptions
 from rilievo.models import MODELS
 from rilievo.types import DepthKind, DepthMap
-from rilievo.views.app import acts, markup, server
+from rilievo.views.app import actions, markup, server
 from rilievo.views.app.choices import Choice, choices, open_choices
 from rilievo.views.app.files import offers, write_file, write_zip
 from rilievo.views.app.options import AppOptions
 from rilievo.views.app.pictures import SIDE, depth_limits, depth_picture, jpeg, marked, shrinking
 from rilievo.views.app.question import Question
+from rilievo.views.app.session import Colours, Session
 from rilievo.views.app.surface_page import surface_page
-from rilievo.views.app.visit import Colours, Visit
 
 OVERWRITE = SaveOptions(overwrite=True)
 
 
 class Tags(HTMLParser):
-    """What elements a piece of HTML has."""
+    """Elements in a piece of HTML."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -117,21 +117,21 @@ def test_points_are_drawn_where_they_are():
 
 def test_nothing_that_a_file_brings_becomes_html(tmp_path: Path):
     (tmp_path / "answers").mkdir()
-    desk = make_desk(tmp_path / "answers", WallModel(DepthKind.UP_TO_SCALE))
+    store = make_store(tmp_path / "answers", WallModel(DepthKind.UP_TO_SCALE))
     evil = '"><script>x</script>'
     question = Question(photo=write_photo(tmp_path / "a.jpg"), name=evil, model="m")
-    answer = desk.ask(question)
-    shown = acts.show(desk, answer, Colours(), evil)
+    answer = store.ask(question)
+    shown = actions.show(store, answer, Colours(), evil)
     for text in (shown.summary, shown.depth, shown.files, markup.complain(evil)):
         assert "script" not in [tag for tag, _ in Tags(text).found]
 
 
 def test_every_picture_has_words_and_the_slider_a_name(tmp_path: Path):
     (tmp_path / "answers").mkdir()
-    desk = make_desk(tmp_path / "answers", WallModel(DepthKind.METRIC))
+    store = make_store(tmp_path / "answers", WallModel(DepthKind.METRIC))
     photo = write_photo(tmp_path / "a.jpg")
-    answer = desk.ask(Question(photo=photo, name="a", model="m"))
-    shown = acts.show(desk, answer, Colours(), "wall")
+    answer = store.ask(Question(photo=photo, name="a", model="m"))
+    shown = actions.show(store, answer, Colours(), "wall")
     tags = Tags(shown.depth).found
     assert all(each["alt"] for tag, each in tags if tag == "img")
     [slider] = [each for tag, each in tags if tag == "input"]
@@ -157,23 +157,23 @@ def test_the_surface_page_loads_nothing_but_the_photograph():
 
 def test_two_answers_of_one_model_agree_wholly(tmp_path: Path):
     (tmp_path / "answers").mkdir()
-    desk = make_desk(tmp_path / "answers", WallModel(DepthKind.METRIC))
+    store = make_store(tmp_path / "answers", WallModel(DepthKind.METRIC))
     question = Question(photo=write_photo(tmp_path / "a.jpg"), name="a", model="m")
-    answers = (desk.ask(question), desk.ask(question))
-    assert "to 100.0 %" in acts.compared(desk, answers)[0]
+    answers = (store.ask(question), store.ask(question))
+    assert "to 100.0 %" in actions.compared(store, answers)[0]
 
 
 def test_the_marked_picture_lies_where_it_may_be_fetched(tmp_path: Path):
     (tmp_path / "answers").mkdir()
     (tmp_path / "uploads").mkdir()
-    desk = make_desk(tmp_path / "answers", WallModel(DepthKind.METRIC))
-    answer = desk.ask(Question(photo=write_photo(tmp_path / "a.jpg"), name="a", model="m"))
-    path = acts.mark(desk, Visit(token=answer.token, first=(3, 4)), tmp_path / "uploads")
+    store = make_store(tmp_path / "answers", WallModel(DepthKind.METRIC))
+    answer = store.ask(Question(photo=write_photo(tmp_path / "a.jpg"), name="a", model="m"))
+    path = actions.mark(store, Session(token=answer.token, first=(3, 4)), tmp_path / "uploads")
     assert path.is_relative_to(tmp_path / "uploads")
     with Image.open(path) as image:
         assert image.size == (WIDTH, HEIGHT)
     with pytest.raises(InputError, match="give a photograph first"):
-        acts.mark(desk, Visit(), tmp_path / "uploads")
+        actions.mark(store, Session(), tmp_path / "uploads")
 
 
 def test_paid_models_are_not_listed_and_others_say_why_they_cannot_be_chosen():

@@ -1,4 +1,4 @@
-"""What of the server is reachable, asked of the guard alone."""
+"""Requests that the guard passes on, tested on the guard alone."""
 
 import asyncio
 import json

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app_scenes import WallModel, make_desk
+from app_scenes import WallModel, make_store
 from rilievo.errors import InputError
 from rilievo.types import DepthKind
 from rilievo.views.app.options import AppOptions
@@ -20,11 +20,11 @@ def site(tmp_path: Path) -> Site:
     uploads.mkdir()
     (uploads / "photo.jpg").write_bytes(bytes(2000))
     (uploads / "link.jpg").symlink_to("/etc/passwd")
-    desk = make_desk(tmp_path / "answers", WallModel(DepthKind.METRIC))
+    store = make_store(tmp_path / "answers", WallModel(DepthKind.METRIC))
     return Site(
         options=AppOptions(max_megabytes=0.001),
         listed=(),
-        desk=desk,
+        store=store,
         uploads=uploads,
         pool=ThreadPoolExecutor(1),
         make_room=lambda: None,
@@ -34,12 +34,12 @@ def site(tmp_path: Path) -> Site:
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("/etc/passwd", "no uploaded file"),
-        ("{uploads}/../answers", "no uploaded file"),
-        ("{uploads}/link.jpg", "no uploaded file"),
-        ("{uploads}/gone.jpg", "not kept any more"),
+        ("/etc/passwd", "not an uploaded file"),
+        ("{uploads}/../answers", "not an uploaded file"),
+        ("{uploads}/link.jpg", "not an uploaded file"),
+        ("{uploads}/gone.jpg", "was deleted"),
         ("{uploads}/photo.jpg", r"above the limit of 0\.001 MB"),
-        (None, "nothing was given"),
+        (None, "no file was given"),
     ],
 )
 def test_only_what_was_uploaded_is_opened(site: Site, path: str | None, why: str):

@@ -1,4 +1,4 @@
-"""Depth as a picture in colour: 8-bit RGB PNG."""
+"""Depth as a colour picture: 8-bit RGB PNG."""
 
 from rilievo.io.colour import (
     ColourRange,
@@ -37,7 +37,7 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def picture_range(depth: DepthMap, options: SaveOptions) -> ColourRange:
-    """The range that the options ask for, or that of the map itself."""
+    """Colour range from the options, or else that of the map itself."""
     if options.colour_limits is None:
         return colour_range(depth, options.draw)
     near, far = options.colour_limits
@@ -45,7 +45,7 @@ def picture_range(depth: DepthMap, options: SaveOptions) -> ColourRange:
 
 
 def colour_facts(kind: DepthKind, limits: ColourRange, options: SaveOptions) -> ColourFacts:
-    """How a map of this kind is drawn, in words and numbers."""
+    """Describe how a map of this kind is drawn."""
     is_depth = kind.is_depth
     draws = _DRAWS[is_depth, options.draw]
     if kind is DepthKind.AFFINE:

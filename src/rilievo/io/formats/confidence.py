@@ -31,6 +31,6 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """The confidence, to within 1/510."""
+    """Read the confidence; rounding errors are at most 1/510."""
     with opened(PngImageFile, path) as image:
         return Stored(confidence=np.asarray(image.convert("L")) / np.float32(255))

@@ -17,7 +17,7 @@ _CHECKSUM = "crc32"
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write the values in channel Z, or Y where they are no depth yet; NaN where invalid."""
+    """Write the values into channel Z, or Y for affine kinds; NaN where invalid."""
     OpenEXR = _package()
     depth = job.depth
     channel = "Z" if depth.is_depth else "Y"
@@ -37,25 +37,25 @@ def write(job: WriteJob) -> FileFacts:
         with OpenEXR.File(header, {channel: values}) as image:
             image.write(_name(job.path))
     except (RuntimeError, ValueError, TypeError) as error:
-        # How it says that the disk is full, or that it takes no such name.
+        # OpenEXR raises these where the disk is full or the name is not allowed.
         raise OSError(str(error).replace(job.path.name, job.file)) from error
     return facts
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """The values, bit for bit."""
+    """Read the values, bit for bit."""
     OpenEXR = _package()
     with OpenEXR.File(_name(path)) as image:
         [channel] = image.channels().values()
         values = np.array(channel.pixels, np.float32)
-        # OpenEXR gives zeros for rows that it cannot read.
+        # OpenEXR returns zeros for rows that it cannot read.
         if image.header()[_CHECKSUM] != f"{zlib.crc32(values.data):08x}":
-            raise ValueError("the checksum of its pixels is another")
+            raise ValueError("the checksum of its pixels does not match")
     return from_nan(values)
 
 
 def embedded(path: Path) -> str:
-    """The JSON inside."""
+    """Read the embedded JSON."""
     OpenEXR = _package()
     with OpenEXR.File(_name(path), header_only=True) as image:
         text = image.header()[KEY]
@@ -65,7 +65,7 @@ def embedded(path: Path) -> str:
 
 
 def _name(path: Path) -> bytes:
-    """The path as OpenEXR takes it, whatever its bytes; of texts it takes Unicode only."""
+    """Encode the path for OpenEXR, which accepts str only in Unicode but bytes of any kind."""
     return os.fsencode(path)
 
 

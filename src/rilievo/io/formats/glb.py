@@ -1,8 +1,8 @@
-"""A mesh that wears the photograph, as binary glTF 2.0 (Khronos, 2021; ISO/IEC 12113:2022).
+"""A mesh textured with the photograph, as binary glTF 2.0 (Khronos, 2021; ISO/IEC 12113:2022).
 
-glTF's axes are x right, y up, z towards the viewer, so (x, -y, -z) of ours: a rotation by half a
-turn, which keeps triangles facing as they do. The material is unlit (KHR_materials_unlit), since
-a photograph has its light already, and shows both sides.
+The axes of glTF are x right, y up, z towards the viewer: (x, -y, -z) of ours. That is a rotation by
+180 degrees, so triangles keep their orientation. The material is unlit (KHR_materials_unlit),
+because a photograph contains its lighting, and two-sided.
 """
 
 import io
@@ -28,7 +28,7 @@ AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks
 
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004
-"""Change of depth for the sake of fewer triangles; networks are ten times less exact."""
+"""Relative change of depth allowed for fewer triangles; networks are ten times less exact."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
 
 
@@ -104,7 +104,7 @@ def _jpeg(image: Image.Image) -> bytes:
 def _geometry(surface: Mesh, shape: tuple[int, int]) -> list[Part]:
     """Positions, normals, texture coordinates and triangles, in this order."""
     height, width = shape
-    # The texture's (0, 0) is the outer corner of the top-left pixel, ours its centre.
+    # The (0, 0) of the texture is the outer corner of the top-left pixel; ours is its centre.
     places = (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
     return [
         vectors(surface.points * _TO_GLTF, is_bounded=True),
@@ -115,7 +115,7 @@ def _geometry(surface: Mesh, shape: tuple[int, int]) -> list[Part]:
 
 
 def _camera(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> Mapping[str, Any]:
-    """The photograph's own camera; glTF knows no principal point but the middle."""
+    """The photograph's camera; glTF has no principal point, so the image's centre is taken."""
     height, width = shape
     return {
         "type": "perspective",

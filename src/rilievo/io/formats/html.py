@@ -1,7 +1,8 @@
-"""A page to send to somebody: one file that shows everything, and needs no server and no network.
+"""A single-file page that shows a whole prediction, without server or network.
 
-It opens from disk in any browser with WebGL 2. OGL (public domain) draws the surface: a ninth of
-the size of three.js, bundled for the same few classes, which every page would carry.
+It opens from disk in any browser with WebGL 2. The surface is drawn by OGL (public domain), because
+every page carries the library: bundled for the same few classes, it has a ninth of the size of
+three.js.
 """
 
 from rilievo.geometry.surface import surface_step
@@ -20,7 +21,7 @@ from rilievo.io.writing import WriteJob
 from rilievo.types import Prediction
 
 MOST_POINTS = 250_000
-"""Of a surface on a page: phones turn it without a stutter, and the file stays small."""
+"""Most points of a surface on a page, so that telephones turn it smoothly."""
 
 
 def write(job: WriteJob) -> FileFacts:
@@ -66,23 +67,23 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def _terms(prediction: Prediction) -> str:
-    """Numbers with which the page measures, as JSON."""
-    # Imported here: it builds on calibration, which imports this package.
+    """Values that the page measures with, as JSON."""
+    # Imported here because calibration imports this package.
     from rilievo.measure.terms import terms_of
 
     return to_json(terms_of(prediction))
 
 
 def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
-    """The surface, or why there is none."""
+    """The surface, or the reason why there is none."""
     prediction, options = job.prediction, job.options
     depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None:
         return None, None
     if not depth.is_depth:
-        return None, "Known distances would give one: rilievo predict --known u,v,metres."
+        return None, "Known distances make one possible: rilievo predict --known u,v,metres."
     if camera is None:
         return None, "The camera is not known, and without one there is no surface."
     step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
     relief = pack_relief(depth.depth(), camera.K, job.surface_pixels, step=step, cut=options.cut)
-    return relief, None if relief else "Nothing is left of it: no pixel has a neighbour it meets."
+    return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."

@@ -1,4 +1,4 @@
-"""Normals as a picture: 8-bit RGB PNG in OpenGL's axes, as the field is used to."""
+"""Normals as a picture: 8-bit RGB PNG in the usual OpenGL axes."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """The normals in our axes, to within half a degree."""
+    """Read the normals in our axes; rounding errors are below half a degree."""
     with opened(PngImageFile, path) as image:
         picture = np.asarray(image.convert("RGB"))
     normals = np.moveaxis(picture, 2, 0) * np.float32(1 / 127.5) - np.float32(1)

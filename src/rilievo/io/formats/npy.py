@@ -18,7 +18,7 @@ def write_depth(job: WriteJob) -> FileFacts:
 
 
 def read_depth(path: Path, facts: FileFacts) -> Stored:
-    """The values, bit for bit."""
+    """Read the values, bit for bit."""
     return from_nan(_load(path))
 
 
@@ -32,7 +32,7 @@ def write_normals(job: WriteJob) -> FileFacts:
 
 
 def read_normals(path: Path, facts: FileFacts) -> Stored:
-    """The normals, bit for bit."""
+    """Read the normals, bit for bit."""
     return Stored(normals=np.ascontiguousarray(np.moveaxis(_load(path), 2, 0)))
 
 

@@ -1,4 +1,4 @@
-"""Everything in one numpy archive: arrays by name, and the JSON as text."""
+"""A whole prediction in one numpy archive: arrays by name, and the JSON as text."""
 
 import zipfile
 from pathlib import Path
@@ -14,7 +14,7 @@ KEY = "about"
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write what there is of depth, valid, kind, normals (3, h, w), confidence, K and the JSON."""
+    """Write the parts that exist (depth, normals (3, h, w), confidence, K), and the JSON."""
     prediction, about = job.prediction, job.about
     depth = prediction.depth_or_none
     facts = FileFacts(
@@ -39,7 +39,7 @@ def write(job: WriteJob) -> FileFacts:
     if prediction.camera is not None:
         arrays["K"] = prediction.camera.K
     arrays[KEY] = np.array(about.alone(facts))
-    # numpy compresses at level 6, five times slower for a tenth of the size.
+    # numpy compresses at level 6: five times slower, and only a tenth smaller.
     method = zipfile.ZIP_DEFLATED if job.options.compress else zipfile.ZIP_STORED
     with zipfile.ZipFile(job.path, "w", method, allowZip64=True, compresslevel=1) as archive:
         for name, array in arrays.items():
@@ -49,7 +49,7 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """The arrays, bit for bit."""
+    """Read the arrays, bit for bit."""
     arrays = _arrays(path, ("depth", "valid", "normals", "confidence"))
     return Stored(
         values=arrays.get("depth"),
@@ -60,13 +60,13 @@ def read(path: Path, facts: FileFacts) -> Stored:
 
 
 def embedded(path: Path) -> str:
-    """The JSON inside."""
+    """Read the embedded JSON."""
     return _arrays(path, (KEY,))[KEY].item()
 
 
 @retry_miscounted
 def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Those of the named arrays that are there; np.load would leave a broken archive open."""
+    """Load those of the named arrays that exist; np.load would leave a broken archive open."""
     found = {}
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         for name in names:

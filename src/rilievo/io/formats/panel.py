@@ -15,14 +15,14 @@ from rilievo.io.writing import SaveOptions, WriteJob
 from rilievo.types import DepthMap, Prediction
 
 _WIDEST = 1280
-"""Most pixels of one picture's width; larger photographs are thinned out."""
+"""Largest width of one picture [px]; larger photographs are subsampled."""
 _INK, _PAPER = (29, 33, 37), (255, 255, 255)
 _NORMALS = "right red, up green, to the camera blue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sizes:
-    """Lengths in pixels, in proportion to one picture."""
+    """Lengths [px], in proportion to the size of one picture."""
 
     font: int
     margin: int
@@ -33,12 +33,12 @@ class _Sizes:
 
     @property
     def top(self) -> int:
-        """Height above the pictures: a margin and the titles."""
+        """Height above the pictures: margin and titles."""
         return self.margin + self.line
 
     @property
     def bottom(self) -> int:
-        """Height below them: a bar, its numbers, what they are, and a margin."""
+        """Height below the pictures: colour bar, its labels, its caption and a margin."""
         return self.margin // 2 + 3 * self.line + self.margin
 
 
@@ -57,7 +57,7 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def panel_picture(prediction: Prediction, options: SaveOptions | None = None) -> Image.Image:
-    """The panel: photograph, depth and normals, those of them that there are."""
+    """Draw the panel from whichever of photograph, depth and normals the prediction has."""
     options = options or SaveOptions()
     pictures = _pictures(prediction, options)
     width, height = next(iter(pictures.values())).size
@@ -82,7 +82,7 @@ def panel_picture(prediction: Prediction, options: SaveOptions | None = None) ->
 
 
 def _pictures(prediction: Prediction, options: SaveOptions) -> dict[str, Image.Image]:
-    """By their titles, all of one size; pixels are taken, not averaged."""
+    """Pictures by title, all of one size; pixels are sampled, not averaged."""
     step = -(-prediction.shape[1] // _WIDEST)
     rows, columns = (slice(places(side, step).start, None, step) for side in prediction.shape)
     pictures = {}
@@ -112,7 +112,7 @@ def _legend(
     sizes: _Sizes,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> None:
-    """The colours as a bar, numbers under it, and what they are."""
+    """Draw the colours as a bar, with labels and a caption below."""
     left, top, width = box
     draw = ImageDraw.Draw(sheet)
     ramp = Image.new("RGB", (len(bar.colours), 1))
@@ -125,13 +125,13 @@ def _legend(
         draw.text((x, top + height + sizes.line // 5), tick, _INK, font)
     _, _, words = bar.caption.partition("; ")
     while words and draw.textlength(words, font) > width:
-        # Whole statements where there are several.
+        # Captions of several lines are broken between sentences.
         words = words.rpartition("; " if "; " in words else " ")[0]
     draw.text((left, top + height + sizes.line + sizes.line // 5), words, _INK, font)
 
 
 def _ball(side: int) -> Image.Image:
-    """A ball in the colours of normals."""
+    """Draw a sphere in the colours of its normals."""
     radius = 2 * side  # drawn larger and shrunk, so that its rim is smooth
     v, u = (np.mgrid[: 2 * radius, : 2 * radius].astype(np.float32) + 0.5) / radius - 1
     inside = u * u + v * v < 1

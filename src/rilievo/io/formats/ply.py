@@ -1,7 +1,7 @@
 """A point cloud as a binary PLY: x y z, nx ny nz, red green blue.
 
-Points stay in the camera frame, x right, y down, z forward, as rilievo computes them, and in the
-unit of the depth map; the comments in the header say so.
+Points stay in our camera frame (x right, y down, z forward) and in the unit of the depth map;
+comments in the header state both.
 
 No line of the header is longer than ``_LONGEST``: readers built on rply, such as Open3D's, take at
 most 1024 bytes a line and fail, or crash, on more.
@@ -22,10 +22,10 @@ _LONGEST = 200
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write the points that do not fly.
+    """Write the points, without flying points at depth edges.
 
     Raises:
-        InputError: If none is left.
+        InputError: If no point is left.
     """
     from plyfile import PlyData, PlyElement
 

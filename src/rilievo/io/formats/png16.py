@@ -1,8 +1,8 @@
-"""Depth as a 16-bit grey PNG that says inside what its numbers are.
+"""Depth as a 16-bit grey PNG with its scale embedded.
 
-number = stored * scale + offset where stored > 0; 0 is invalid, always. Metric depth is stored in
-millimetres, as depth cameras do, if it fits; everything else with the scale (and offset) that fits
-its own range.
+value = stored * scale + offset where stored > 0; 0 always means invalid. Metric depth is stored in
+millimetres, as depth cameras do, if it fits; other depth with a scale (and offset) that fits its
+range.
 """
 
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ _MILLIMETRE = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coding:
-    """number = stored * scale + offset, for stored from 1 to 65535."""
+    """Scale and offset: value = stored * scale + offset, for stored from 1 to 65535."""
 
     scale: float
     offset: float
 
 
 def coding_of(kind: DepthKind, low: float, high: float) -> Coding:
-    """How numbers between ``low`` and ``high`` are stored.
+    """Choose the coding for values between ``low`` and ``high``.
 
-    Depth has no offset, unless its nearest point would come to lie below the first step.
+    Depth has no offset, unless the nearest point would fall below the first step.
     """
     if kind is DepthKind.METRIC and low >= _MILLIMETRE and high <= _LARGEST * _MILLIMETRE:
         return Coding(scale=_MILLIMETRE, offset=0.0)
@@ -44,13 +44,13 @@ def coding_of(kind: DepthKind, low: float, high: float) -> Coding:
         return Coding(scale=high / _LARGEST, offset=0.0)
     scale = (high - low) / (_LARGEST - 1) or abs(low) or 1.0
     if is_depth:
-        # The first step has to stay positive when it is computed in 32 bits.
+        # The first step has to stay positive in float32 arithmetic.
         low = max(low, scale * 1e-6)
     return Coding(scale=scale, offset=low - scale)
 
 
 def encode(depth: DepthMap, coding: Coding) -> UInt16[np.ndarray, "h w"]:
-    """Stored numbers, 0 where invalid; what lies outside the coding's range stops at its ends."""
+    """Stored numbers, 0 where invalid; values outside the coding's range are clamped."""
     stored = np.empty(depth.shape, np.uint16)
     for rows in bands(depth.shape):
         valid = depth.valid[rows]
@@ -90,11 +90,11 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """The numbers, to within half a ``scale``."""
+    """Read the values; rounding errors are at most half a ``scale``."""
     with opened(PngImageFile, path) as image:
         stored = np.asarray(image)
     if stored.dtype != np.uint16 or facts.scale is None or facts.offset is None:
-        raise ValueError("it has not 16 bits, or its JSON has no scale")
+        raise ValueError("it does not have 16 bits, or its JSON has no scale")
     # Counted from the first step, which may be a small difference of scale and offset.
     values = (stored - np.float32(1)) * np.float32(facts.scale)
     values += np.float32(facts.offset + facts.scale)
@@ -102,6 +102,6 @@ def read(path: Path, facts: FileFacts) -> Stored:
 
 
 def embedded(path: Path) -> str:
-    """The JSON inside."""
+    """Read the embedded JSON."""
     with opened(PngImageFile, path) as image:
         return image.info[KEY]

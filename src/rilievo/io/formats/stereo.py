@@ -1,4 +1,4 @@
-"""Pictures for two eyes, for headsets, 3-D screens and coloured glasses: 8-bit RGB PNG."""
+"""Stereo pictures for headsets, 3-D screens and coloured glasses: 8-bit RGB PNG."""
 
 from rilievo.io.colour import ColourRange, Drawn, range_of
 from rilievo.io.facts import FileFacts
@@ -20,14 +20,14 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def stereo_range(kind: DepthKind, options: SaveOptions) -> ColourRange | None:
-    """Inverse depths of the farthest and the nearest, where the options name them."""
+    """Range of inverse depth, where the options name the nearest and farthest depth."""
     if options.colour_limits is None:
         return None
     return range_of(*options.colour_limits, kind, Drawn.INVERSE_DEPTH)
 
 
 def holds(options: StereoOptions) -> str:
-    """Content of a file of these options, in words."""
+    """Describe the content of a file written with these options."""
     return (
         f"pictures for two eyes, {options.layout}; strength {options.strength:g}, "
         f"convergence {options.convergence:g}"

@@ -15,7 +15,7 @@ _SOFTWARE = 305
 
 
 def write(job: WriteJob) -> FileFacts:
-    """Write the values, NaN where invalid, with the JSON as the image's description."""
+    """Write the values, NaN where invalid, with the JSON as the image description."""
     depth, facts = job.depth, job.float_depth_facts(job.depth_facts.meaning)
     tags = ImageFileDirectory_v2()
     tags[_IMAGE_DESCRIPTION] = job.about.alone(facts)
@@ -27,13 +27,13 @@ def write(job: WriteJob) -> FileFacts:
 
 
 def read(path: Path, facts: FileFacts) -> Stored:
-    """The values, bit for bit."""
+    """Read the values, bit for bit."""
     with opened(TiffImageFile, path) as image:
         return from_nan(np.array(image, np.float32))
 
 
 def embedded(path: Path) -> str:
-    """The JSON inside."""
+    """Read the embedded JSON."""
     with opened(TiffImageFile, path) as image:
         description = image.getexif()[_IMAGE_DESCRIPTION]
     return description

@@ -1,1 +1,1 @@
-"""One prediction as a page of HTML to send to somebody: pictures, a surface to turn, the facts."""
+"""One prediction as an HTML page to share: pictures, a surface to turn, and the facts."""

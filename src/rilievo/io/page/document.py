@@ -1,4 +1,4 @@
-"""The page around the pictures: it holds its script, its style and its data, and loads nothing."""
+"""The HTML document. Scripts, style and data are embedded, and nothing is loaded from elsewhere."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ class Contents:
 
     Attributes:
         about: Facts about the prediction.
-        json: The same for machines, in one line.
+        json: The same facts as one-line JSON.
         photo: Picture of the photograph; None where the prediction has none.
         depth: Picture of depth; None where the prediction has none.
         bar: Colour bar of the depth picture.
@@ -69,7 +69,7 @@ def document(contents: Contents) -> str:
 
 
 def _head(about: Sidecar, style: str, scripts: list[str]) -> Markup:
-    """Only the scripts and the style that were written here may run, and nothing may be loaded."""
+    """Head whose content policy allows only the embedded scripts and style, and no loading."""
     allowed = " ".join(_digest(script) for script in scripts)
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {allowed}; "
@@ -139,7 +139,7 @@ def _surface_and_facts(contents: Contents) -> Iterator[Markup]:
 
 
 def _pair(photo: Picture, depth: Picture, bar: Bar | None) -> Iterator[Markup | None]:
-    """Side by side; the script lays one over the other, with a slider."""
+    """Photograph and depth side by side; the script overlays them with a slider."""
     yield element("h2", "Photograph and depth", id="pair-title")
     yield element("div", _figure(photo, id="photo"), _figure(depth, id="depth"), id="pair")
     yield _bar(bar, depth)

@@ -1,4 +1,4 @@
-"""Parts of a page that its scripts work on: the surface, lines to measure with, and their data."""
+"""Parts of a page that its scripts use: the surface, measuring lines, and their data."""
 
 import base64
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ SURFACE_SCRIPTS = (
     "pair.js",
     "page.js",
 )
-"""Scripts of a page with a surface, in the order in which they stand there."""
+"""Scripts of a page with a surface, in loading order."""
 
 _FOLDER = Path(__file__).parent
 _LOOKS = (("photograph", "Photograph"), ("shape", "Shape"), ("points", "Points"))
@@ -33,11 +33,11 @@ _MEASURE_HELP = (
 
 
 def surface_parts(relief: Relief, label: str) -> Iterator[Markup]:
-    """Surface, its controls, and its data.
+    """Build the surface, its controls and its data.
 
     Args:
         relief: Surface to draw.
-        label: Name of the surface, for those who do not see it.
+        label: Description of the surface, for screen readers.
     """
     yield from surface_controls(label)
     yield data("application/json", "surface-form", to_json(relief.form))
@@ -81,7 +81,7 @@ def surface_controls(label: str) -> Iterator[Markup]:
 
 
 def measure_parts(terms: str) -> Iterator[Markup]:
-    """Section in which lines are added, read and undone.
+    """Build the section in which lines are added, read and undone.
 
     Args:
         terms: A ``rilievo.measure.terms.Terms`` as JSON.
@@ -105,11 +105,11 @@ def measure_controls() -> Iterator[Markup]:
 
 
 def data(kind: str, id: str, text: str) -> Markup:
-    """Data for scripts; in JSON and base64, "<" is nothing but a part of a text."""
+    """Embed data for scripts; in JSON and base64, "<" occurs only inside strings."""
     safe = text.replace("<", "\\u003c")
     return Markup(f'<script type="{kind}" id="{id}">{safe}</script>\n')
 
 
 def asset(name: str) -> str:
-    """Text of a script, style or licence that pages hold."""
+    """Text of a script, style or licence that pages embed."""
     return (_FOLDER / name).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The pictures of a page: JPEG files of a side that screens can show."""
+"""Pictures of a page: JPEG files, reduced to sizes that suit screens."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ class Picture:
     """One picture.
 
     Attributes:
-        title: Over it.
-        words: What it shows, for those who do not see it.
-        jpeg: The file.
+        title: Title above the picture.
+        words: Description of the picture, for screen readers.
+        jpeg: Content of the JPEG file.
     """
 
     title: str
@@ -46,10 +46,10 @@ class Bar:
     """The colour bar of a depth picture.
 
     Attributes:
-        facts: How the picture is coloured.
-        colours: Of the bar from left to right, evenly spaced, as CSS has them.
-        ticks: What stands under the bar from left to right, evenly spaced.
-        caption: What the numbers are.
+        facts: Colouring of the picture.
+        colours: CSS colours of the bar from left to right, evenly spaced.
+        ticks: Labels under the bar from left to right, evenly spaced.
+        caption: Meaning of the labels.
     """
 
     facts: ColourFacts
@@ -59,7 +59,7 @@ class Bar:
 
 
 def photo_picture(photo: Photo, options: SaveOptions) -> Picture:
-    """The photograph, which the surface wears too."""
+    """The photograph, which is also the texture of the surface."""
     image = Image.fromarray(photo.pixels)
     side = min(_PHOTO_SIDE, options.texture_side)
     if max(image.size) > side:
@@ -68,7 +68,7 @@ def photo_picture(photo: Photo, options: SaveOptions) -> Picture:
 
 
 def depth_picture(depth: DepthMap, options: SaveOptions) -> Picture:
-    """Depth in the colours that the options ask for."""
+    """Depth in the colours of the options."""
     grid = _grid(depth.shape)
     small = DepthMap(values=depth.values[grid], kind=depth.kind, valid=depth.valid[grid])
     picture = colourise(
@@ -83,7 +83,7 @@ def depth_picture(depth: DepthMap, options: SaveOptions) -> Picture:
 
 
 def normals_pictures(prediction: Prediction) -> Picture | None:
-    """The normals, where there are any."""
+    """The normals; None if there are none."""
     if prediction.normals is None:
         return None
     grid = _grid(prediction.shape)
@@ -95,16 +95,16 @@ def normals_pictures(prediction: Prediction) -> Picture | None:
 
 
 def confidence_picture(prediction: Prediction) -> Picture | None:
-    """The confidence, where there is one."""
+    """The confidence; None if there is none."""
     if prediction.confidence is None:
         return None
     grey = np.rint(prediction.confidence[_grid(prediction.shape)] * np.float32(255))
-    words = "How sure the model is: white is surest, black is not sure at all"
+    words = "Confidence of the model: white is highest, black is lowest"
     return Picture(title="Confidence", words=words, jpeg=_map_jpeg(grey.astype(np.uint8)))
 
 
 def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
-    """The bar to the picture of a depth map; numbers on it only where they are depths."""
+    """Colour bar of a depth map; it has labels only where values are depths."""
     limits = picture_range(depth, options)
     ramp = DepthMap(values=np.linspace(0, 1, _STOPS, dtype=np.float32)[None], kind=DepthKind.AFFINE)
     whole = ColourRange(low=0.0, high=1.0)
@@ -117,25 +117,25 @@ def colour_bar(depth: DepthMap, options: SaveOptions) -> Bar:
         DepthKind.METRIC: "depth along the optical axis in metres",
         DepthKind.UP_TO_SCALE: "depth in an unknown unit, not in metres: only ratios hold",
     }
-    caption = captions.get(depth.kind, "without numbers, since these are no depths")
+    caption = captions.get(depth.kind, "without labels, because the values are not depth")
     return Bar(
         facts=colour_facts(depth.kind, limits, options),
         colours=tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist()),
         ticks=_ticks(limits, options.draw, unit) if numbered else ends,
         caption=f"{ends[0]} on the left, {ends[1]} on the right; {caption}"
-        + (f"; {flat} where there is no answer" if not depth.valid.all() else ""),
+        + (f"; {flat} where there is no depth" if not depth.valid.all() else ""),
     )
 
 
 def _ticks(limits: ColourRange, what: Drawn, unit: str) -> tuple[str, ...]:
-    """Depths at even places of the bar, which may be a bar of inverse depths."""
+    """Depths at even steps of the bar, also where the bar shows inverse depth."""
     numbers = np.linspace(limits.low, limits.high, _TICKS)
     depths = 1 / numbers if what is Drawn.INVERSE_DEPTH else numbers
     return tuple(f"{depth:.3g}{unit}" for depth in depths)
 
 
 def _grid(shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Every so many-th pixel; an average over an edge would show what is not there."""
+    """Subsample evenly; averages across depth edges would show depths that do not exist."""
     step = -(-max(shape) // _MAP_SIDE)
     first, second = (slice(places(length, step).start, None, step) for length in shape)
     return first, second
@@ -146,5 +146,5 @@ def _photo_jpeg(image: Image.Image) -> bytes:
 
 
 def _map_jpeg(pixels: UInt8[np.ndarray, "h w *c"]) -> bytes:
-    # Without subsampling: colours are the numbers here.
+    # No chroma subsampling, because colours stand for values.
     return jpeg_bytes(Image.fromarray(pixels), quality=_MAP_QUALITY)

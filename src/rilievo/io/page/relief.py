@@ -1,8 +1,8 @@
-"""A surface in as few bytes as a page can carry: depths on a lattice, and which triangles are torn.
+"""Compact encoding of a surface for pages: depths on a lattice, and flags of missing triangles.
 
-Points follow from depth and K, so neither they nor texture coordinates nor indices are stored. The
-logarithm of depth takes 16 bits, which is the same relative exactness near and far: over a range of
-1 to 100 it is 0.004 %. Differences along the rows, high bytes and low bytes apart, deflate well.
+Points follow from depth and K, so neither points nor texture coordinates nor indices are stored.
+The logarithm of depth takes 16 bits, which gives the same relative precision near and far: 0.004 %
+over a range of 1 to 100. Differences along the rows, with high and low bytes apart, compress well.
 """
 
 import zlib
@@ -19,22 +19,22 @@ _LAST_CODE = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliefForm:
-    """What the script of the page must know to make points of the bytes.
+    """Parameters with which the page's script decodes the points.
 
     Attributes:
-        rows: Of the lattice.
-        columns: Of the lattice.
-        first_row: Of the photograph, that the lattice's first row stands for [px].
-        first_column: The same of columns [px].
-        step: Between two rows, and two columns [px].
-        width: Of the photograph [px].
-        height: The same.
-        fx: Of K [px], and so on.
-        fy: Of K [px].
-        cx: Of K [px].
-        cy: Of K [px].
-        nearest: Natural logarithm of the depth that has code 1; code 0 is no depth.
-        spacing: Of the logarithm, from one code to the next.
+        rows: Number of rows of the lattice.
+        columns: Number of columns of the lattice.
+        first_row: Row of the photograph at the lattice's first row [px].
+        first_column: Column of the photograph at the lattice's first column [px].
+        step: Distance between two rows, or two columns, of the lattice [px].
+        width: Width of the photograph [px].
+        height: Height of the photograph [px].
+        fx: Focal length fx of K [px].
+        fy: Focal length fy of K [px].
+        cx: Principal point cx of K [px].
+        cy: Principal point cy of K [px].
+        nearest: Natural logarithm of the depth with code 1; code 0 means no depth.
+        spacing: Difference in the logarithm between neighbouring codes.
     """
 
     rows: int
@@ -54,15 +54,16 @@ class ReliefForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relief:
-    """A surface as a page carries it.
+    """An encoded surface.
 
     Attributes:
-        form: How to read the bytes.
-        data: zlib: high bytes, then low bytes of the codes' differences along each row, modulo
-            65536; then one byte for every four neighbours: 1 where they are split from the top
-            left to the bottom right, plus 2 and 4 where their left and right triangle is there.
-        points: How many belong to a triangle.
-        triangles: How many there are.
+        form: Parameters for decoding.
+        data: zlib stream. First the differences of codes along each row, modulo 65536: high bytes,
+            then low bytes. Then one byte for every cell of four neighbours: 1 if the cell is split
+            from the top left to the bottom right, plus 2 and 4 if its left and right triangle
+            exist.
+        points: Number of points that belong to a triangle.
+        triangles: Number of triangles.
     """
 
     form: ReliefForm
@@ -79,17 +80,17 @@ def pack_relief(
     step: int,
     cut: Cut,
 ) -> Relief | None:
-    """The surface of a depth map, torn as ``rilievo.geometry.mesh`` tears it; None if none is left.
+    """Encode the surface of a depth map, cut as in ``rilievo.geometry.mesh``; None if it is empty.
 
     Args:
-        depth: z along the optical axis, of any positive unit.
-        K: Of this depth map [px].
+        depth: z along the optical axis, in any positive unit.
+        K: Intrinsics of this depth map [px].
         valid: Pixels that have depth.
-        step: 1 makes a point of every pixel.
-        cut: Where it is torn.
+        step: Step between the pixels that become points; 1 uses every pixel.
+        cut: Thresholds at which the surface is cut.
     """
     if min(depth.shape) < 2 * step:
-        return None  # one row of points has no triangle
+        return None  # a single row of points has no triangle
     lattice = mended(sample_lattice(depth, K, valid, step), cut)
     faces = faces_of(lattice, cut)
     triangles = triangles_of(faces)
@@ -142,7 +143,7 @@ def _form(
 
 
 def _differences(codes: UInt16[np.ndarray, "h w"]) -> bytes:
-    """From the left neighbour, modulo 65536; of the first column from 0."""
+    """Differences to the left neighbour, modulo 65536; the first column is relative to 0."""
     steps = codes.copy()
     steps[:, 1:] -= codes[:, :-1]
     return (steps >> 8).astype(np.uint8).tobytes() + (steps & 255).astype(np.uint8).tobytes()

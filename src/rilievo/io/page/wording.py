@@ -1,4 +1,4 @@
-"""What the page says in words: what the numbers are, and where they came from."""
+"""Text of a page: meaning of the values, and their origin."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ _SOURCES = {
 
 
 def statement(about: Sidecar) -> str:
-    """What matters most of the numbers, in a sentence or two."""
+    """State the most important facts about the values in a sentence or two."""
     if about.depth is None:
         return "Surface normals; this model gives no depth, so there is no surface."
     words = _STATEMENTS[about.depth.kind]
@@ -40,7 +40,7 @@ def statement(about: Sidecar) -> str:
 
 
 def facts_of(about: Sidecar, surface: SurfaceFacts | None) -> Iterator[tuple[str, str]]:
-    """Names and values, for a list."""
+    """Yield the names and values of a list of facts."""
     source, made_by = about.source, about.made_by
     yield "photograph", f"{printable(source.file)}, {source.width} × {source.height} px"
     if about.depth is not None:
@@ -49,7 +49,7 @@ def facts_of(about: Sidecar, surface: SurfaceFacts | None) -> Iterator[tuple[str
         if about.depth.minimum is not None:
             yield "range", _range(about.depth)
         if about.depth.valid_pixels < source.width * source.height:
-            yield "pixels with an answer", f"{about.depth.valid_pixels:,}"
+            yield "pixels with depth", f"{about.depth.valid_pixels:,}"
     if about.camera is not None:
         yield from _camera(about.camera)
     if about.calibration is not None:

@@ -1,1 +1,1 @@
-"""Strong models published as ONNX files, run by the core alone: table, download, adapters."""
+"""Strong models published as ONNX files, which the core runs: table, downloads, adapters."""

@@ -1,10 +1,10 @@
 """Depth Anything 3, small and base (Lin et al. 2025): depth up to scale, and the camera.
 
-Input of the published graphs: ``pixel_values`` (n, views, 3, h, w), normalised as for ImageNet;
+Input of the published graphs: ``pixel_values`` (n, views, 3, h, w), with ImageNet normalisation;
 the longer side is 504 pixels and both are multiples of 14. A photograph is one view. Outputs:
-``predicted_depth`` (n, views, h, w), depth up to scale and not its inverse; where the graph has
-them, ``confidence`` (n, views, h, w), 1 and above, and ``intrinsics`` (n, views, 3, 3) in pixels of
-the network's image. The weights lie in a second file beside the graph.
+``predicted_depth`` (n, views, h, w), depth up to scale, not inverse depth; in some graphs also
+``confidence`` (n, views, h, w), 1 and above, and ``intrinsics`` (n, views, 3, 3) in pixels of the
+network's input. The weights are in a second file beside the graph.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,8 @@ class DepthAnything3Model(Model):
         """Open the file.
 
         Raises:
-            ModelError: If it is no graph of one picture, or its weights are not beside it.
+            ModelError: If the file is not a graph with one picture as input, or its weights are not
+                beside it.
             OptionError: If the engine, precision or device is not available.
         """
         self.card, self.weights_sha256 = card, weights_sha256
@@ -55,7 +56,7 @@ class DepthAnything3Model(Model):
         self.settings = {**self.graph.settings, "sizing": str(PREPARATION.sizing)}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network, one photograph after the other."""
+        """Run the network on one photograph after the other."""
         return [self._infer(photo) for photo in photos]
 
     def _infer(self, photo: Photo) -> Inference:
@@ -72,7 +73,7 @@ class DepthAnything3Model(Model):
         )
 
     def _confidence(self, answers: Arrays) -> Float32[np.ndarray, "h w"] | None:
-        """Confidence in 0..1: the network's is 1 and above, where 1 is no confidence at all."""
+        """Map the network's confidence, which is 1 (none) and above, to 0..1."""
         name = next((name for name in _CONFIDENCE if name in answers), None)
         if name is None:
             return None
@@ -80,14 +81,13 @@ class DepthAnything3Model(Model):
         return 1 - 1 / np.maximum(confidence, 1)
 
     def _camera(self, answers: Arrays, size: tuple[int, int], photo: Photo) -> Camera | None:
-        """The camera that the network sees, in pixels of the photograph."""
+        """Camera estimated by the network, in pixels of the photograph."""
         if _INTRINSICS not in answers or photo.camera is not None:
             return None
         K = answers[_INTRINSICS].reshape(-1)
         if K.size != 9 or not (np.isfinite(K).all() and min(K[0], K[4]) > 0):
             raise ModelError(
-                f"model '{self.card.name}' answered with intrinsics that are no camera; "
-                "give --fov or --camera"
+                f"model '{self.card.name}' returned invalid intrinsics; give --fov or --camera"
             )
         whole = resize_K(K.reshape(3, 3).astype(np.float64), size=size, new_size=photo.shape)
         return Camera(K=whole, source=CameraSource.PREDICTED)

@@ -1,6 +1,6 @@
 """Depth Anything V2 (Yang et al. 2024): inverse depth up to scale and shift.
 
-Input of the published graphs: ``pixel_values`` (n, 3, h, w), normalised as for ImageNet; the
+Input of the published graphs: ``pixel_values`` (n, 3, h, w), with ImageNet normalisation; the
 shorter side is 518 pixels and both are multiples of 14, resized bicubically. Output:
 ``predicted_depth`` (n, h, w).
 """

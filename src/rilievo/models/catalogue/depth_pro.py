@@ -33,7 +33,7 @@ class DepthProModel(PictureModel):
     needs_focal = True
 
     def read(self, answers: Arrays, count: int) -> Arrays:
-        """Depth of a focal length as long as the photograph is wide, and the field of view."""
+        """Read depth, for a focal length equal to the photograph's width, and the field of view."""
         depth = self.graph.maps(answers, DEPTH, count)
         focal = answers.get(_FOCAL)
         if focal is None or focal.size != count:
@@ -43,7 +43,7 @@ class DepthProModel(PictureModel):
         focal = focal.reshape(count)
         if not (np.isfinite(focal) & (focal > 0)).all():
             raise ModelError(
-                f"model '{self.card.name}' answered with a focal length of {focal.min():g} pixels"
+                f"model '{self.card.name}' returned a focal length of {focal.min():g} pixels"
             )
         fov = np.degrees(2 * np.arctan(_SIDE / 2 / focal)).astype(np.float32)
         return {"depth": depth / (focal / np.float32(_SIDE))[:, None, None], "fov": fov}

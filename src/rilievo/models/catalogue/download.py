@@ -1,8 +1,8 @@
-"""Download of published files: once, resumed where it broke off, checked by size and sha256.
+"""Downloads of published files: done once, resumed after a break, checked by size and SHA-256.
 
-A file is fetched over HTTPS with the standard library, so proxies (``HTTPS_PROXY``) work as
-everywhere, and kept in the cache that huggingface_hub shares between programs. Two processes that
-want the same file share one download.
+Files are downloaded over HTTPS with the standard library, so proxies (``HTTPS_PROXY``) work as
+usual, and are kept in the cache that huggingface_hub shares between programs. Two processes that
+need the same file share one download.
 """
 
 import errno
@@ -31,26 +31,26 @@ _CHUNK = 1 << 20
 
 
 def find_files(entry: Entry) -> list[Path] | None:
-    """The files of a model in the cache, the graph first; None where one is missing.
+    """Find the files of a model in the cache, the graph first; None if one is missing.
 
     Raises:
-        ModelError: If a file is there and is not the published one.
+        ModelError: If a cached file differs from the published one.
     """
     found = [_in_cache(entry, file) for file in entry.files]
     return None if None in found else [path for path in found if path is not None]
 
 
 def fetch_files(entry: Entry, *, offline: bool = False) -> list[Path]:
-    """The files of a model, the graph first; those that the cache lacks are downloaded.
+    """Files of a model, the graph first; missing ones are downloaded.
 
-    The licence is printed on standard error before the first download.
+    The licence is printed to standard error before the first download.
 
     Args:
-        entry: The model.
-        offline: Refuse to download, as ``HF_HUB_OFFLINE=1`` does.
+        entry: Catalogue entry of the model.
+        offline: Whether to refuse downloads, as ``HF_HUB_OFFLINE=1`` does.
 
     Raises:
-        ModelError: If a file cannot be fetched, or is not the published one.
+        ModelError: If a file cannot be downloaded, or differs from the published one.
     """
     found = find_files(entry)
     if found is not None:
@@ -58,7 +58,8 @@ def fetch_files(entry: Entry, *, offline: bool = False) -> list[Path]:
     if offline or hub_cache.is_offline():
         raise ModelError(
             f"model '{entry.name}' is not in the cache ({hub_cache.cache_folder()}), and downloads "
-            f"are switched off; fetch it where they are allowed: rilievo models fetch {entry.name}"
+            f"are switched off; download it where they are allowed: "
+            f"rilievo models fetch {entry.name}"
         )
     _print_licence(entry)
     return [_fetched(entry, file) for file in entry.files]
@@ -73,13 +74,13 @@ def _in_cache(entry: Entry, file: RemoteFile) -> Path | None:
 
 
 def _link(entry: Entry, file: RemoteFile) -> Path:
-    """The path of a file below the snapshot of its commit."""
+    """Path of a file below the snapshot of its commit."""
     folder = hub_cache.repository_folder(entry.repository) / "snapshots"
     return folder / _commit(entry) / file.path
 
 
 def _commit(entry: Entry) -> str:
-    """The commit that a branch was at its first download; the revision itself before that."""
+    """Commit of a branch at its first download; before that, the revision itself."""
     path = hub_cache.repository_folder(entry.repository) / "refs" / entry.revision
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8").strip() or entry.revision
@@ -155,10 +156,10 @@ def _check_room(folder: Path, size: int) -> None:
 
 
 def _place(blob: Path, link: Path, *, alone: bool) -> None:
-    """Give a blob its name in the snapshot: a relative link, or the file itself without links.
+    """Link a blob into the snapshot: by a relative link, or as the file itself without links.
 
-    Engines look for a graph's weights beside the graph and refuse links that lead out of its
-    folder, so files that belong together are hard links.
+    Engines look for a graph's weights beside the graph, and refuse links that leave its folder, so
+    files that belong together are hard links.
     """
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
@@ -179,7 +180,7 @@ class _Received:
 
 
 def _receive(entry: Entry, file: RemoteFile, part: Path) -> _Received:
-    """Write the rest of a file behind what an earlier try left, and hash the whole."""
+    """Append the rest of a file to what an earlier attempt left, and hash the whole."""
     with part.open("ab") as out:
         start = out.tell()
         if file.size is not None and start > file.size:

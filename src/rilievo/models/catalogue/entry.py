@@ -1,4 +1,4 @@
-"""What the catalogue says of one published model."""
+"""Records of published models in the catalogue."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,8 @@ class RemoteFile:
 
     Attributes:
         path: Path in the repository.
-        size: Number of bytes; None where it is not known.
-        sha256: Hash of the content, or the part of its beginning that is known; None where it is
-            not known.
+        size: Size of the file; None if unknown.
+        sha256: SHA-256 of the content, or its known first digits; None if unknown.
     """
 
     path: str
@@ -24,7 +23,7 @@ class RemoteFile:
     sha256: str | None = None
 
     def is_same(self, sha256: str) -> bool:
-        """Whether content of this hash is the published one, as far as that is known."""
+        """Whether a hash agrees with that of the published file, as far as that is known."""
         return sha256.startswith(self.sha256 or "")
 
 
@@ -34,21 +33,22 @@ class Entry:
 
     Attributes:
         name: ``family/variant``.
-        summary: One line.
-        repository: ``org/name`` on the hub, or the address of a folder of files (https://...).
-        revision: Commit of the repository; its main branch where none is known.
-        files: The graph first, then the files of weights that it names.
-        adapter: Module of this folder whose ``open_model`` makes the model.
+        summary: One-line description.
+        repository: Repository of the hub, ``org/name``, or the URL of a folder of files
+            (https://...).
+        revision: Commit of the repository; its main branch if unknown.
+        files: Files: the graph first, then the files of weights that it names.
+        adapter: Module of this package whose ``open_model`` makes the model.
         kind: Kind of its depth.
         normals: Whether it predicts surface normals.
         confidence: Whether it predicts a confidence.
-        camera: Whether it predicts the focal length.
+        camera: Whether it estimates the focal length.
         licence: Licence of the weights, as the original authors state it.
-        commercial: Whether that licence allows commercial use; None where it is not clear.
-        speed: Time of one 640x480 photograph on two processor cores, in words.
-        published: Accuracy that others published, with its protocol and source.
-        about_megabytes: Size of all files where the bytes are not known.
-        twin: Repository of the same network for transformers, for what the core cannot do.
+        commercial: Whether that licence allows commercial use; None if unclear.
+        speed: Time for one 640x480 photograph on two CPU cores, in words.
+        published: Published accuracy, with protocol and source.
+        about_megabytes: Size of all files where exact sizes are unknown.
+        twin: Repository of the same network for transformers, used for what the core cannot do.
     """
 
     name: str
@@ -70,12 +70,12 @@ class Entry:
 
     @property
     def is_on_hub(self) -> bool:
-        """Whether its files come from the hub rather than from an address of their own."""
+        """Whether its files come from the hub, not from another address."""
         return "://" not in self.repository
 
     @property
     def megabytes(self) -> float | None:
-        """Size of all files; None where it is not known."""
+        """Size of all files; None if unknown."""
         sizes = [file.size for file in self.files]
         if None in sizes:
             return self.about_megabytes
@@ -83,7 +83,7 @@ class Entry:
 
     @property
     def card(self) -> ModelCard:
-        """Its line of ``MODELS``."""
+        """Row of the model in ``MODELS``."""
         return ModelCard(
             name=self.name,
             summary=self.summary,

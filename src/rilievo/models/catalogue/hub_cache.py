@@ -1,8 +1,8 @@
 """Place and settings of the Hugging Face hub's cache, read from the environment at every call.
 
-The layout is that of huggingface_hub, so what one program downloaded the other finds:
-``models--ORG--NAME/blobs/SHA256`` holds a file, ``models--ORG--NAME/snapshots/COMMIT/PATH`` leads
-to it.
+The layout is that of huggingface_hub, so programs share downloads:
+``models--ORG--NAME/blobs/SHA256`` holds a file, and ``models--ORG--NAME/snapshots/COMMIT/PATH``
+links to it.
 """
 
 import os
@@ -15,7 +15,7 @@ _TRUE = frozenset(("1", "on", "yes", "true"))
 
 
 def endpoint() -> str:
-    """The address of the hub or of a mirror (``HF_ENDPOINT``), without a slash at its end."""
+    """URL of the hub or of a mirror (``HF_ENDPOINT``), without a trailing slash."""
     return (os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
 
 
@@ -25,7 +25,7 @@ def is_offline() -> bool:
 
 
 def token() -> str | None:
-    """The user's token for the hub: ``HF_TOKEN``, else the file that logging in wrote."""
+    """The user's token for the hub: ``HF_TOKEN``, or else the file written by logging in."""
     if given := os.environ.get("HF_TOKEN", "").strip():
         return given
     if _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
@@ -38,13 +38,13 @@ def token() -> str | None:
 
 
 def cache_folder() -> Path:
-    """The folder of the cache: ``HF_HUB_CACHE``, else ``hub`` in ``HF_HOME``."""
+    """Folder of the cache: ``HF_HUB_CACHE``, or else ``hub`` in ``HF_HOME``."""
     given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     return Path(given) if given else _home() / "hub"
 
 
 def repository_folder(repository: str) -> Path:
-    """The folder of one repository, ``org/name`` or an address, in the cache."""
+    """Folder of one repository, ``org/name`` or a URL, in the cache."""
     name = repository.partition("://")[2] or repository
     return cache_folder() / f"models--{name.replace('/', '--').replace(':', '-')}"
 

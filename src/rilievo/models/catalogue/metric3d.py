@@ -1,10 +1,11 @@
-"""Metric3D v2 (Hu et al. 2024): metres and normals of a photograph whose focal length is known.
+"""Metric3D v2 (Hu et al. 2024): metric depth and normals for a known focal length.
 
 Input of the published graphs: ``pixel_values`` (1, 3, 616, 1064); the photograph keeps its aspect
-and is surrounded by the mean colour. Official exports normalise inside and take 0..255, others take
-what is normalised as for ImageNet: a file that holds the mean colour normalises itself. Outputs:
-``predicted_depth`` in metres of a camera of 1000 pixels focal length, ``predicted_normal`` in
-OpenCV's axes, towards the camera. Depth ends at 200 m of that camera, where sky lies: it has none.
+ratio and is padded with the mean colour. Official exports normalise inside the graph and take
+0..255; others take pixels with ImageNet normalisation. A file that contains the mean colour
+normalises itself. Outputs: ``predicted_depth`` in metres for a camera with a focal length of 1000
+pixels, ``predicted_normal`` in OpenCV's axes, towards the camera. Depth ends at 200 m of that
+camera; pixels there are sky and have no depth.
 """
 
 import mmap
@@ -33,14 +34,14 @@ _STD = tuple(255 * each for each in IMAGENET_STD)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterbox:
-    """Place of a photograph in the network's input [px].
+    """Position of a photograph in the network's input [px].
 
     Attributes:
-        top: Rows above it.
-        left: Columns left of it.
-        height: Rows of it.
-        width: Columns of it.
-        scale: Its size over the photograph's.
+        top: Number of rows above it.
+        left: Number of columns left of it.
+        height: Number of its rows.
+        width: Number of its columns.
+        scale: Size in the input divided by that of the photograph.
     """
 
     top: int
@@ -59,7 +60,7 @@ class Metric3DModel(Model):
         """Open the file.
 
         Raises:
-            ModelError: If it is no graph of one picture.
+            ModelError: If the file is not a graph with one picture as input.
             OptionError: If the engine, precision or device is not available.
         """
         self.card, self.weights_sha256 = card, weights_sha256
@@ -68,7 +69,7 @@ class Metric3DModel(Model):
         self.settings = {**self.graph.settings, "normalised": not self.normalises}
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network, one photograph after the other.
+        """Run the network on one photograph after the other.
 
         Raises:
             ModelError: If a photograph's focal length is not known.
@@ -109,7 +110,7 @@ class Metric3DModel(Model):
     def _inside(
         self, field: Float32[np.ndarray, "*c h w"], place: Letterbox
     ) -> Float32[np.ndarray, "*c a b"]:
-        """The part of an answer that shows the photograph."""
+        """Crop an output to the photograph."""
         if field.shape[-2:] != (HEIGHT, WIDTH):
             raise ModelError(
                 f"model '{self.card.name}': an output is {field.shape}, expected {HEIGHT} x {WIDTH}"
@@ -118,7 +119,7 @@ class Metric3DModel(Model):
         return field[..., rows, place.left : place.left + place.width]
 
     def _normals(self, answers: Arrays, place: Letterbox) -> Float32[np.ndarray, "3 a b"] | None:
-        """Normals, without the fourth channel that some files have for their uncertainty."""
+        """Normals, without the fourth channel (uncertainty) that some files have."""
         if _NORMAL not in answers:
             return None
         found = answers[_NORMAL]
@@ -131,7 +132,7 @@ class Metric3DModel(Model):
 
 
 def letterbox(shape: tuple[int, int]) -> Letterbox:
-    """Where a photograph of (height, width) lies in the network's input."""
+    """Compute the position of a photograph of (height, width) in the network's input."""
     scale = min(HEIGHT / shape[0], WIDTH / shape[1])
     height, width = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
     return Letterbox(
@@ -144,7 +145,7 @@ def letterbox(shape: tuple[int, int]) -> Letterbox:
 
 
 def holds_mean(path: Path) -> bool:
-    """Whether a graph takes off ImageNet's mean of 0..255 itself: it holds these three numbers."""
+    """Whether a graph normalises 0..255 itself: it contains the three values of ImageNet's mean."""
     wanted = [np.array(MEAN).astype(kind).tobytes() for kind in ("<f4", "<f2", "<f8")]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return any(content.find(each) >= 0 for each in wanted)

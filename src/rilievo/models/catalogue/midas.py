@@ -1,8 +1,8 @@
 """MiDaS 2.1 small and DPT (Ranftl et al. 2020, 2021): inverse depth up to scale and shift.
 
-The small graph takes (1, 3, 256, 256), normalised as for ImageNet, and answers with (1, 256, 256).
-DPT's take ``pixel_values`` (n, 3, 384, 384) in -1..1 and answer with ``predicted_depth``
-(n, 384, 384). Photographs are squeezed to the square bicubically, as transformers does.
+The small graph takes (1, 3, 256, 256) with ImageNet normalisation, and returns (1, 256, 256). The
+DPT graphs take ``pixel_values`` (n, 3, 384, 384) in -1..1 and return ``predicted_depth`` (n, 384,
+384). Photographs are resized bicubically to the square, as transformers does.
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""MoGe-2 (Wang et al. 2025): metres, normals, valid pixels and the camera from one ONNX file.
+"""MoGe-2 (Wang et al. 2025): metric depth, normals, valid pixels and camera from one ONNX file.
 
 Inputs of the published graph: ``image`` float32 (n, 3, h, w), RGB in 0..1, and ``num_tokens``
-int64. It resizes inside to ``num_tokens`` patches of 14 pixels and answers at the image's size:
+int64. The graph resizes to ``num_tokens`` patches of 14 pixels; its outputs have the image's size:
 ``points`` (n, h, w, 3) up to a shift in z, ``normal`` (n, h, w, 3), ``mask`` (n, h, w) in 0..1 and
-the metric ``scale`` (n), in OpenCV's axes. The shift and the focal length are fitted afterwards
-(``rilievo.geometry.focal``); a focal length that the photograph's file or the user gives is kept.
+the metric ``scale`` (n), in OpenCV's axes. Shift and focal length are fitted afterwards
+(``rilievo.geometry.focal``); a focal length from the photograph's file or the user is kept.
 """
 
 import math
@@ -33,15 +33,16 @@ _SCALE_NAMES = ("scale", "metric_scale")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MogeSettings:
-    """What can be set of MoGe-2.
+    """Settings of MoGe-2.
 
     Raises:
         OptionError: If a number is out of range.
     """
 
     tokens: int = 1200
-    """Number of image patches, 1200 (fast) to 3600 (sharp, the authors' default); time grows a
-    little faster than the number."""
+    """Number of image patches, 1200 (fast) to 3600 (sharp, the authors' default). Time grows
+    slightly faster than linearly with it.
+    """
 
     def __post_init__(self) -> None:
         if not 100 <= self.tokens <= 10_000:
@@ -50,7 +51,7 @@ class MogeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """The outputs for one image."""
+    """Outputs for one image."""
 
     points: Float32[np.ndarray, "h w 3"]
     normals: Float32[np.ndarray, "h w 3"] | None
@@ -67,7 +68,7 @@ class MogeModel(Model):
         """Open the file.
 
         Raises:
-            ModelError: If it is no MoGe-2 graph.
+            ModelError: If the file is not a MoGe-2 graph.
             OptionError: If the engine, precision, device or a setting is not available.
         """
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
@@ -77,7 +78,7 @@ class MogeModel(Model):
         self._session = open_session(path, options)
         missing = {_IMAGE, _TOKENS} - set(self._session.input_names)
         if missing:
-            raise ModelError(f"{path}: no MoGe-2 graph: it has no input {sorted(missing)[0]!r}")
+            raise ModelError(f"{path}: not a MoGe-2 graph: it has no input {sorted(missing)[0]!r}")
         self.settings: Mapping[str, Setting] = {
             "engine": options.engine,
             "precision": options.precision,
@@ -86,7 +87,7 @@ class MogeModel(Model):
         }
 
     def infer(self, photos: Sequence[Photo]) -> list[Inference]:
-        """Run the network, one photograph after the other."""
+        """Run the network on one photograph after the other."""
         return [self._infer(photo) for photo in photos]
 
     def _infer(self, photo: Photo) -> Inference:
@@ -97,7 +98,7 @@ class MogeModel(Model):
         answer = self._read(outputs, size)
         inside = answer.mask > 0.5
         known = photo.camera
-        # The same in every size: a focal length over half the diagonal.
+        # Focal length relative to half the diagonal, which does not depend on the size.
         focal = None if known is None else float(known.K[0, 0]) * 2 / math.hypot(*photo.shape)
         fit = fit_focal_shift(
             answer.points, inside & np.isfinite(answer.points).all(-1), focal=focal
@@ -122,7 +123,7 @@ class MogeModel(Model):
         return Camera(K=K, source=CameraSource.PREDICTED)
 
     def _read(self, outputs: Arrays, size: tuple[int, int]) -> _Answer:
-        """The outputs by their names; by order and rank where a file names them otherwise."""
+        """Read the outputs by name, or by order and rank where a file names them otherwise."""
         named = _named(outputs)
         shapes = {
             "points": (1, *size, 3),
@@ -152,10 +153,10 @@ open_model = MogeModel
 
 
 def image_size(shape: tuple[int, int], tokens: int) -> tuple[int, int]:
-    """The (height, width) at which the graph gets a photograph.
+    """Size (height, width) at which the graph receives a photograph.
 
-    The graph resizes without antialiasing, so larger photographs are shrunk to the area of its
-    patches first, with their aspect kept; smaller ones are left alone.
+    The graph resizes without antialiasing, so larger photographs are first reduced to the area of
+    its patches, with their aspect ratio kept; smaller ones are left alone.
     """
     scale = math.sqrt(tokens * _PATCH**2 / (shape[0] * shape[1]))
     if scale >= 1:
@@ -168,14 +169,14 @@ def _named(outputs: Arrays) -> Mapping[str, np.ndarray]:
     known = {("scale" if name in _SCALE_NAMES else name): each for name, each in outputs.items()}
     if set(_RANKS) & set(known) >= {"points", "mask", "scale"}:
         return known
-    # Published order: points, normal where there is one, mask, scale.
+    # Published order: points, normal if present, mask, scale.
     wanted = list(_RANKS) if len(outputs) == len(_RANKS) else [n for n in _RANKS if n != "normal"]
     arrays = list(outputs.values())
     return dict(zip(wanted, arrays, strict=False)) if len(arrays) >= len(wanted) else known
 
 
 def _upright(normals: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "3 h w"]:
-    """Normals as ``rilievo`` orders them; what is not finite faces the camera."""
+    """Transpose normals to our layout; values that are not finite are set to face the camera."""
     channels = np.ascontiguousarray(normals.transpose(2, 0, 1))
     lost = ~np.isfinite(channels).all(0)
     channels[:, lost] = np.array([[0.0], [0.0], [-1.0]], np.float32)

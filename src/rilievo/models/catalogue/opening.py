@@ -1,4 +1,4 @@
-"""A model of the catalogue from its name: its files, then the adapter of its family."""
+"""Load a model of the catalogue: find its files, then call the adapter of its family."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     """Load a model from the cache, downloading it first where needed (``ModelCard.loader``).
 
     Raises:
-        ModelError: If a file cannot be fetched, or is another one.
+        ModelError: If a file cannot be downloaded, or differs from the published one.
         OptionError: If the engine, precision, device or a setting is not available.
     """
     if options.revision is not None:
@@ -39,7 +39,7 @@ def _digest(entry: Entry, paths: list[Path]) -> str:
 
 
 def combined(digests: Sequence[str]) -> str:
-    """Hash of a model of several files: the hash of their hashes, in the order of its entry."""
+    """Hash of a model with several files: the hash of their hashes, in the order of its entry."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

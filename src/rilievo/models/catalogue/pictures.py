@@ -1,4 +1,4 @@
-"""What published graphs of one normalised picture share: input, outputs, pixels."""
+"""Shared code for published graphs with one normalised picture as input."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,14 +28,14 @@ class Graph:
     """A published graph with one picture as its input.
 
     Attributes:
-        settings: How it is run, as results say it.
+        settings: Settings of the session, as recorded in results.
     """
 
     def __init__(self, path: Path, options: LoadOptions, card: ModelCard) -> None:
         """Open the file.
 
         Raises:
-            ModelError: If it has not one input.
+            ModelError: If it does not have exactly one input.
             OptionError: If the engine, precision or device is not available.
         """
         options = checked(options, engines=ONNX_ENGINES, what=f"model '{card.name}'")
@@ -43,7 +43,7 @@ class Graph:
         self._session: Session = open_session(path, options)
         if len(self._session.input_names) != 1:
             raise ModelError(
-                f"{path}: a graph of one picture is expected; it has the inputs "
+                f"{path}: expected a graph with one picture as input; it has the inputs "
                 f"{', '.join(self._session.input_names)}"
             )
         self.settings: Mapping[str, Setting] = {
@@ -53,7 +53,7 @@ class Graph:
         }
 
     def run(self, pixels: Float32[np.ndarray, "b ..."]) -> Arrays:
-        """Its outputs by name, as float32; one photograph at a time where its batch is 1."""
+        """Run the graph; outputs by name, float32. Graphs with a batch of 1 run one by one."""
         [name] = self._session.input_names
         parts = np.split(pixels, len(pixels)) if self._session.one_by_one else [pixels]
         answers = [self._session.feed({name: np.ascontiguousarray(part)}) for part in parts]
@@ -63,7 +63,7 @@ class Graph:
         }
 
     def maps(self, answers: Arrays, name: str, count: int) -> Float32[np.ndarray, "b h w"]:
-        """An output of one number a pixel, whatever axes of length 1 it has besides.
+        """Get an output with one value a pixel, dropping axes of length 1.
 
         Raises:
             ModelError: If it is missing or of another shape.
@@ -82,7 +82,7 @@ class Graph:
 def planes(
     pixels: Shaped[np.ndarray, "b h w 3"], preparation: Preparation
 ) -> Float32[np.ndarray, "b 3 h w"]:
-    """Pixels of 0 to 255 as networks get them: rescaled, normalised, channels first."""
+    """Rescale and normalise pixels of 0 to 255, and move the channels first."""
     scale = np.float32(preparation.rescale) / np.array(preparation.std, np.float32)
     shift = np.array(preparation.mean, np.float32) / np.array(preparation.std, np.float32)
     return (pixels.astype(np.float32) * scale - shift).transpose(0, 3, 1, 2)
@@ -103,7 +103,7 @@ class PictureModel(PreparedModel):
         """Open the file.
 
         Raises:
-            ModelError: If it is no graph of one picture.
+            ModelError: If the file is not a graph with one picture as input.
             OptionError: If the engine, precision or device is not available.
         """
         self.card, self.weights_sha256, self.preparation = card, weights_sha256, preparation
@@ -115,10 +115,10 @@ class PictureModel(PreparedModel):
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """The depth that the graph answers with."""
+        """Run the graph and return its depth."""
         return self.read(self.graph.run(planes(batch, self.preparation)), len(batch))
 
     def read(self, answers: Arrays, count: int) -> Arrays:
-        """Depth from the graph's outputs: the one of that name, else its only one."""
+        """Read depth from the graph's outputs: the one of that name, or else the only one."""
         name = DEPTH if DEPTH in answers or len(answers) > 1 else next(iter(answers))
         return {"depth": self.graph.maps(answers, name, count)}

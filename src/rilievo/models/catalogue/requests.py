@@ -1,4 +1,4 @@
-"""Requests for published files: addresses, the hub's token and commit, and failures in words."""
+"""HTTP requests for published files: addresses, token and commit of the hub, error messages."""
 
 import errno
 import http.client
@@ -19,13 +19,13 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
-    """The server's answer for the bytes from ``start`` on."""
+    """Open the response for the bytes from ``start`` on."""
     request = urllib.request.Request(_address(entry, file))
     request.add_header("User-Agent", f"rilievo/{VERSION}")
     if start:
         request.add_header("Range", f"bytes={start}-")
     if (token := hub_cache.token()) is not None and entry.is_on_hub:
-        # Not sent along when the hub redirects to a host of files.
+        # Not sent along when the hub redirects to a file host.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     opener = urllib.request.build_opener(_KeepCommit)
     with opener.open(request, timeout=_TIMEOUT) as answer:
@@ -33,7 +33,7 @@ def opened(entry: Entry, file: RemoteFile, start: int) -> Iterator[Any]:
 
 
 class _KeepCommit(urllib.request.HTTPRedirectHandler):
-    """Redirects that hand on the commit, which only the hub's first answer names."""
+    """Redirect handler that keeps the commit, which only the hub's first response names."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -53,7 +53,7 @@ class _KeepCommit(urllib.request.HTTPRedirectHandler):
 
 
 def known_commit(answer: Any) -> str | None:
-    """Hash of the commit that an answer of the hub belongs to; None where it names none."""
+    """Hash of the commit in a response of the hub; None if it names none."""
     commit = getattr(answer, "commit", None)
     return commit if commit and commit.isalnum() else None
 
@@ -65,14 +65,14 @@ def _address(entry: Entry, file: RemoteFile) -> str:
 
 
 def without_password(address: str) -> str:
-    """Address to be shown: without the user and password that it may hold."""
+    """Remove user and password from an address, for display."""
     scheme, sign, rest = address.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{sign}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def failure(error: BaseException, entry: Entry) -> str:
-    """What went wrong, and what mends it, in one line."""
+    """Describe an error and how to mend it, in one line."""
     server = hub_cache.endpoint() if entry.is_on_hub else entry.repository
     host = without_password(server)
     if isinstance(error, urllib.error.HTTPError):
@@ -86,11 +86,11 @@ def failure(error: BaseException, entry: Entry) -> str:
     if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
         return f"the disk is full ({hub_cache.cache_folder()}, {cause}): make room, or set HF_HOME"
     if isinstance(cause, TimeoutError):
-        return f"{host} did not answer in time: try again, what came is kept"
+        return f"{host} did not answer in time: try again, the part received is kept"
     if isinstance(cause, http.client.HTTPException | ConnectionError) and not isinstance(
         cause, ConnectionRefusedError
     ):
-        return f"{host} broke off the download: try again, what came is kept"
+        return f"{host} broke off the download: try again, the part received is kept"
     if isinstance(error, urllib.error.URLError):
         return f"{host} cannot be reached ({cause}), and the cache does not have the model"
     return f"{getattr(cause, 'filename', None) or hub_cache.cache_folder()}: {cause}"

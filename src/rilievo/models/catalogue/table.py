@@ -1,8 +1,9 @@
-"""The catalogue: strong models whose authors, or a mirror, publish ONNX files.
+"""The catalogue: strong models for which the authors, or a mirror, publish ONNX files.
 
-The table is data: reading it imports no model and asks no server. Sizes and sha256 are those of
-the published files; where none is known here, the first download's hash is kept and later
-downloads of the same commit are checked against it. A mirror's licence never widens the authors'.
+The table is data: reading it imports no model and contacts no server. Sizes and SHA-256 are those
+of the published files. Where none is known, the hash of the first download is kept, and later
+downloads of the same commit are checked against it. The licence is always the authors': a mirror
+cannot grant more.
 """
 
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ _MOGE = (
 
 
 def _zipdepth_table(*scores: tuple[float, float]) -> str:
-    """AbsRel and δ1 of one row of ZipDepth's Table 1 on NYUv2, KITTI and ETH3D."""
+    """Format AbsRel and δ1 of one row of ZipDepth's Table 1, on NYUv2, KITTI and ETH3D."""
     named = zip(("NYUv2", "KITTI", "ETH3D"), scores, strict=True)
     figures = ", ".join(f"{name} {absrel:.3f}/{delta:.3f}" for name, (absrel, delta) in named)
     return (
@@ -180,7 +181,7 @@ def _metric3d(variant: str, file: RemoteFile, **rest: Any) -> Entry:
         adapter="metric3d",
         kind=DepthKind.METRIC,
         normals=True,
-        # The mirror says CC0, which the authors do not; parts of the training data forbid it.
+        # The mirror states CC0, which the authors do not; parts of the training data forbid it.
         licence="not stated (code BSD-2-Clause; training data partly non-commercial)",
         commercial=None,
         **rest,
@@ -276,13 +277,13 @@ _DEPTH_PRO = Entry(
     twin="apple/DepthPro-hf",
 )
 
-# A new model is one line here, and one file beside this one where its family is new.
+# A new model is one line here, and one file beside this one if its family is new.
 _ENTRIES = (*_MOGE, *_ANYTHING_V2, *_ANYTHING_3, *_METRIC3D, *_MIDAS, _DEPTH_PRO)
 ENTRIES: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_entry(name: str) -> Entry:
-    """A model of the catalogue by its name.
+    """Find a model of the catalogue by name.
 
     Raises:
         ModelError: If there is no such model.

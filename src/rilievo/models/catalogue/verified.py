@@ -1,7 +1,7 @@
-"""Files of the cache whose hash was compared once, so that a start does not hash them anew.
+"""Records of cached files whose hash has been checked, so that a start does not hash them again.
 
-Beside a file's name ours keeps its size, its time of change and its sha256; a file that differs in
-one of them is hashed again.
+A record holds a file's size, modification time and SHA-256; a file that differs in one of them is
+hashed again.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from rilievo.models.engines import cache_directory
 
 
 def check(path: Path, file: RemoteFile, model: str) -> str:
-    """Compare a file of the cache with what was published, or with its first download.
+    """Compare a cached file with the published one, or with its first download.
 
     Returns:
-        Its sha256.
+        SHA-256 of the file.
 
     Raises:
-        ModelError: If it is another file.
+        ModelError: If it differs.
     """
     size = path.stat().st_size
     if file.size is not None and size != file.size:
@@ -49,7 +49,7 @@ def check(path: Path, file: RemoteFile, model: str) -> str:
 
 
 def remember(path: Path, sha256: str) -> None:
-    """Keep the hash of a file; without a cache folder that can be written it is hashed again."""
+    """Record the hash of a file; without a writable cache folder it is hashed again next time."""
     record = {"path": str(path), "sha256": sha256, "stamp": _stamp(path)}
     place = _place(path)
     with suppress(OutputError):

@@ -1,1 +1,1 @@
-"""Networks of other kinds as ONNX files that keep the contract of ``rilievo.models.onnx``."""
+"""Conversion of other networks to ONNX files in the format of ``rilievo.models.onnx``."""

@@ -1,7 +1,7 @@
-"""ONNX files of anyone, wrapped so that they keep the contract of ``rilievo.models.onnx``.
+"""ONNX files of other programs, wrapped into the format of ``rilievo.models.onnx``.
 
-What a network of unknown origin cannot say itself, its user says once: what its numbers are, how
-pixels are normalised, at what size it sees photographs. Normalising becomes part of the graph.
+The user states once what the file does not: the kind of its depth, the normalisation of its pixels,
+the size of its input. Normalisation becomes part of the graph.
 """
 
 from pathlib import Path
@@ -22,21 +22,21 @@ from rilievo.models.providers import first_line
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-_PREFIX = "network/"  # so that no name of theirs is one of ours
+_PREFIX = "network/"  # avoids clashes between the network's names and ours
 _SQUEEZE_HAS_INPUT = 13  # operator set from which axes are an input rather than an attribute
 
 
 def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
-    """Write a copy of a network that says what it is and takes photographs as they are.
+    """Write a copy of a network with our metadata that takes photographs without preparation.
 
     Args:
-        source: The network as it came.
-        part: Where; it is worth keeping only if this returns.
-        statement: What is not in the file.
+        source: The original ONNX file.
+        part: Path to write to; the file is valid only if this function returns.
+        statement: Facts that the file does not contain.
 
     Raises:
-        ModelError: If it is no network from pictures to maps, or the copy answers differently.
-        OptionError: If it needs to be told something, or was told something that it is not.
+        ModelError: If it is not a network from pictures to maps, or the copy gives other results.
+        OptionError: If a needed fact is missing, or contradicts the file.
         MissingExtraError: If the package onnx is not installed.
     """
     try:
@@ -49,7 +49,7 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
     _wrap(network, foreign, axis)
     try:
         part.write_bytes(network.SerializeToString())
-    # A message above 2 GB is refused with a ValueError of its own.
+    # Messages above 2 GB are refused with an unspecific ValueError.
     except ValueError as error:
         raise ModelError(f"{printable(source)}: {first_line(error)}") from error
     assert foreign.card.kind is not None, "its user says it"
@@ -129,7 +129,7 @@ def _operator_set(network: "ModelProto") -> int:
 
 
 def _squeezed_axis(path: Path, foreign: ForeignModel) -> int | None:
-    """Where the one channel of its answer is; None where there is none."""
+    """Index of the output's channel axis; None if it has none."""
     shape = foreign.answer_shape()
     if len(shape) == 3 and shape[0] == 1:
         return None

@@ -1,4 +1,4 @@
-"""Whether a converted network answers as the one that it was made of."""
+"""Comparison of a converted network's output with the original's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,22 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "fp16": (5e-1, 1e-2),
     "int8": (1.0, 5e-2),
 }
-"""What a file of each precision may differ by: at most, and in the median, as shares of the range
-of the answer. A network with rounded weights errs far at a few edges and is of use all the same,
-so it is the median that decides there."""
+"""Tolerances for each precision: largest and median difference, as shares of the output's range. A
+network with rounded weights can be far off at a few edges and still be useful, so there the median
+is what decides.
+"""
 
 SHAPES = ((480, 640), (400, 300))
-"""(height, width) of photographs that a file of free size is tried on [px]."""
+"""Sizes (height, width) of the photographs that a file with free input size is tested on [px]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far two networks' answers are apart, as shares of the answers' range.
+    """Differences between two networks' outputs, as shares of the outputs' range.
 
     Attributes:
-        most: At the pixel where it is largest, of all that were compared.
-        median: Over pixels; of the worst photograph.
+        most: Largest difference over all pixels and photographs.
+        median: Median difference over the pixels of the worst photograph.
     """
 
     most: float
@@ -44,13 +45,13 @@ def check_agreement(
     precision: str,
     photos: Sequence[UInt8[np.ndarray, "_ _ 3"]] = (),
 ) -> Agreement:
-    """Compare the answers to photographs of several sizes, one by one and as a batch.
+    """Compare the outputs for photographs of several sizes, one by one and as a batch.
 
     Args:
-        reference: What it was made of.
-        converted: What was made.
-        precision: Of what was made; says what it may differ by.
-        photos: To compare on; by default pictures drawn here.
+        reference: The original model.
+        converted: The converted model.
+        precision: Precision of the converted model, which determines the tolerance.
+        photos: Photographs to compare on; by default pictures drawn here.
 
     Raises:
         ModelError: If they differ by more than ``LIMITS``, or one of them fails.
@@ -63,14 +64,14 @@ def check_agreement(
     most, median = LIMITS[precision]
     if not (found.most <= most and found.median <= median):
         raise ModelError(
-            f"as ONNX in {precision} it answers differently ({found}; allowed are {most:.0e} and "
+            f"as ONNX in {precision} its output differs ({found}; allowed are {most:.0e} and "
             f"{median:.0e})"
         )
     return found
 
 
 def picture(shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """Something like a scene: a sky, a floor, boxes, and a grain; always the same."""
+    """Draw a picture like a scene: sky, floor, boxes and grain; always the same."""
     height, width = shape
     rng = np.random.default_rng(height * 10007 + width)
     rows = np.linspace(0, 1, height)[:, None, None]
@@ -86,7 +87,7 @@ def picture(shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
 def _batches(
     model: PreparedModel, photos: Sequence[UInt8[np.ndarray, "_ _ 3"]]
 ) -> Iterator[Shaped[np.ndarray, "b h w 3"]]:
-    """Each photograph at the network's size, the last with its mirror image."""
+    """Each photograph at the network's size, the last one together with its mirror image."""
     for index, photo in enumerate(photos):
         pixels = model.preparation.pixels(photo)
         last = index == len(photos) - 1
@@ -96,7 +97,7 @@ def _batches(
 def _apart(reference: Arrays, converted: Arrays) -> Agreement:
     if set(reference) != set(converted):
         raise ModelError(
-            f"the converted network answers with {', '.join(converted)} in place of "
+            f"the converted network has the outputs {', '.join(converted)} in place of "
             f"{', '.join(reference)}"
         )
     apart = [_difference(reference[name], converted[name]) for name in reference]
@@ -110,9 +111,9 @@ def _difference(
 ) -> Agreement:
     if reference.shape != converted.shape:
         raise ModelError(
-            f"the converted network's answer is {converted.shape}, not {reference.shape}"
+            f"the converted network's output is {converted.shape}, not {reference.shape}"
         )
-    # One number a photograph has no range, and a flat answer next to none.
+    # An output with one number a photograph has no range, and a flat output almost none.
     field = reference.ndim > 1 and np.ptp(reference) > 0
     scale = np.ptp(reference) if field else np.abs(reference).max()
     apart = np.abs(reference.astype(np.float64) - converted) / max(float(scale), 1e-30)

@@ -1,9 +1,9 @@
-"""Which engine runs a model in torch, and in which precisions.
+"""Choice of engine and precision for models in torch.
 
-On two cores of an AMD EPYC, Depth Anything V2 small takes torch 590 ms a photograph and
-ONNX Runtime 316 ms (OpenVINO 272 ms), and a whole process that loads torch and transformers for
-one photograph takes six seconds instead of one. So on a CPU the usual engine is ONNX Runtime,
-with a file that is converted at the first use; on a GPU it is torch, which drives it as it is.
+On two cores of an AMD EPYC, Depth Anything V2 small takes 590 ms a photograph in torch and 316 ms
+in ONNX Runtime (272 ms in OpenVINO), and a process that loads torch and transformers for a single
+photograph takes six seconds, against one. So the default on a CPU is ONNX Runtime, with a file
+converted at first use; on a GPU it is torch.
 """
 
 import sys
@@ -25,11 +25,11 @@ PRECISIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What runs a model in torch.
+    """The engine chosen for a model in torch.
 
     Attributes:
-        options: With an engine that is not ``auto``.
-        usual: Whether it was chosen here, so that another may take its place.
+        options: Options with an engine other than ``auto``.
+        usual: Whether the engine is a default, which another one may replace.
     """
 
     options: LoadOptions
@@ -37,11 +37,11 @@ class Choice:
 
 
 def chosen(options: LoadOptions, what: str) -> Choice:
-    """The engine that runs a model in torch, which has the precision that was asked for.
+    """Choose the engine for a model in torch, among those with the requested precision.
 
     Args:
-        options: As given.
-        what: The model in messages.
+        options: Options as the user gave them.
+        what: Name of the model in messages.
 
     Raises:
         OptionError: If the engine is unknown, or lacks the precision.
@@ -67,7 +67,7 @@ def _usual(options: LoadOptions) -> str:
 
 
 def may_have_cuda() -> bool:
-    """Whether the system has the driver of an NVIDIA GPU; asked without loading torch."""
+    """Whether the system has an NVIDIA driver; checked without loading torch."""
     if sys.platform == "win32":
         return Path("C:/Windows/System32/nvcuda.dll").exists()
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()

@@ -1,4 +1,4 @@
-"""ONNX files with smaller weights: fp16 to store, int8 to compute with."""
+"""ONNX files with smaller weights: fp16 for storage, int8 for computation."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ LARGEST_FP16 = 65504.0
 
 
 def halve(source: Path, target: Path) -> None:
-    """Store a network's weights in 16 bits; whoever runs it computes in 32 as before.
+    """Store a network's weights in 16 bits; they are converted to 32 bits when it runs.
 
-    Arithmetic in 16 bits would overflow in some networks, and no processor is faster by it;
-    ``precision="bf16"`` is the faster arithmetic when a network is run.
+    Arithmetic in 16 bits would overflow in some networks, and is no faster on CPUs; use
+    ``precision="bf16"`` at run time for faster arithmetic.
 
     Raises:
-        ModelError: If a weight is beyond what 16 bits hold.
+        ModelError: If a weight is too large for 16 bits.
         MissingExtraError: If the package onnx is not installed.
     """
     onnx = _onnx()
@@ -38,7 +38,7 @@ def halve(source: Path, target: Path) -> None:
     graph = model.graph
     casts = []
     for weight in graph.initializer:
-        # Biases and norms are short, and the ones that rounding is seen of most.
+        # Biases and norms are small arrays, and the most sensitive to rounding.
         if weight.data_type != onnx.TensorProto.FLOAT or len(weight.dims) < 2:
             continue
         values = onnx.numpy_helper.to_array(weight)
@@ -63,17 +63,17 @@ def quantise(
     preparation: Preparation,
     photos: Sequence[Path],
 ) -> None:
-    """Bring weights, and with photographs activations too, to 8 bits.
+    """Quantise weights, and with photographs also activations, to 8 bits.
 
-    Without photographs, the products of matrices alone are quantised, with the ranges of
-    activations found anew for every photograph (dynamic). With them, convolutions too, with the
-    ranges that these photographs had (static).
+    Without photographs only matrix products are quantised, with activation ranges computed anew for
+    every photograph (dynamic). With them convolutions are too, with the ranges measured on these
+    photographs (static).
 
     Args:
         source: The network in fp32.
-        target: Where to write.
-        preparation: Of the network.
-        photos: Files, for calibration.
+        target: Path to write to.
+        preparation: Input preparation of the network.
+        photos: Image files for calibration.
 
     Raises:
         ModelError: If the network cannot be quantised.
@@ -88,7 +88,7 @@ def quantise(
         _check_quantised(source, target)
     except RilievoError:
         raise
-    # Its own exceptions are those of a script: ValueError, RuntimeError, AssertionError.
+    # The quantiser raises general exceptions: ValueError, RuntimeError, AssertionError.
     except Exception as error:
         raise ModelError(f"{source}: cannot be quantised: {first_line(error)}") from error
 
@@ -100,17 +100,17 @@ def quantise_between(
     *,
     kept: Sequence[str],
 ) -> None:
-    """Bring convolutions and what stands between them to 8 bits, for ONNX Runtime on a CPU.
+    """Quantise convolutions and the operators between them to 8 bits, for ONNX Runtime on a CPU.
 
-    Between two such convolutions nothing goes back to floats: additions and resizing are done in
-    8 bits too, and a ReLU is the lower end of the range. So ranges have two unlike ends, other
-    than those of ``quantise``, which are OpenVINO's.
+    No conversion to floats remains between two such convolutions: additions and resizing are done
+    in 8 bits too, and a ReLU becomes the lower end of the range. Ranges are therefore asymmetric,
+    unlike those of ``quantise``, which suit OpenVINO.
 
     Args:
         source: The network in fp32.
-        target: Where to write.
-        batches: What the network sees, for calibration.
-        kept: Parts of the names of nodes that stay fp32.
+        target: Path to write to.
+        batches: Inputs of the network, for calibration.
+        kept: Substrings of the names of nodes that stay in fp32.
 
     Raises:
         ModelError: If the network cannot be quantised.
@@ -119,7 +119,7 @@ def quantise_between(
     nodes = [node.name for node in _onnx().load(str(source)).graph.node]
     from onnxruntime import quantization
 
-    # It is asked for ``get_next`` alone, but declared as a class of theirs.
+    # The quantiser only calls ``get_next``, but its signature declares a class of onnxruntime.
     reader: Any = _Reader(batches)
     try:
         with _quiet():
@@ -141,7 +141,7 @@ def quantise_between(
 
 
 def set_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Let an ONNX file say this of itself, and nothing else.
+    """Replace the metadata of an ONNX file.
 
     Raises:
         MissingExtraError: If the package onnx is not installed.
@@ -156,8 +156,8 @@ def _check_quantised(source: Path, target: Path) -> None:
     operators = {node.op_type for node in _onnx().load(str(target)).graph.node}
     if not operators & {"DynamicQuantizeLinear", "QuantizeLinear"}:
         raise ModelError(
-            f"{source}: it has no products of matrices, which alone int8 takes without "
-            "photographs; give some with --calibration"
+            f"{source}: it has no matrix products, and without photographs int8 "
+            "quantises nothing else; give photographs with --calibration"
         )
 
 
@@ -190,8 +190,8 @@ def _quantise(
         activation_type=quantization.QuantType.QInt8,
         weight_type=quantization.QuantType.QInt8,
         extra_options={
-            # OpenVINO takes 284 ms of a processor for a photograph with symmetric ranges, and
-            # 590 without; and it computes in int8 only where the bias is left as it is.
+            # OpenVINO takes 284 ms of CPU time a photograph with symmetric ranges, and 590 ms
+            # without; and it computes in int8 only if the bias is left unquantised.
             "ActivationSymmetric": True,
             "WeightSymmetric": True,
             "MatMulConstBOnly": True,
@@ -215,7 +215,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Reader:
-    """What a network sees as ONNX Runtime's calibration asks for it, one by one."""
+    """Inputs of a network, one by one, in the interface of ONNX Runtime's calibration."""
 
     def __init__(self, batches: Iterable[Shaped[np.ndarray, "1 h w 3"]]) -> None:
         self._batches = iter(batches)

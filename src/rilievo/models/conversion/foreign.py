@@ -1,4 +1,4 @@
-"""A network in an ONNX file of another program, fed as its user says."""
+"""A network in another program's ONNX file, run with the preparation that the user states."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,23 +18,23 @@ from rilievo.types import DepthKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What a user says of a network.
+    """Facts about a network, as stated by the user.
 
     Attributes:
-        kind: What its numbers are.
-        mean: Of red, green, blue, taken off after dividing by ``scale``.
-        std: Of red, green, blue, divided by after that.
-        scale: What pixels of 0 to 255 are divided by first.
-        size: (height, width) at which it sees photographs; None for that of its input.
-        multiple: With it the aspect is kept: of the scales to height and to width the one nearer
-            to 1 is taken, and both sides are rounded to multiples of this. None for always
+        kind: Kind of its depth.
+        mean: Mean of red, green and blue, subtracted after division by ``scale``.
+        std: Standard deviation of red, green and blue, the divisor after that.
+        scale: First divisor of pixels, which are 0 to 255.
+        size: Size (height, width) of the input; None takes that of the graph.
+        multiple: Multiple to which both sides are rounded, with the aspect ratio kept: of the
+            scales to height and to width the one nearer to 1 is taken. None always resizes to
             ``size``.
-        resampling: The filter that brings photographs there.
-        layout: nchw or nhwc; None where its input tells.
-        input: Which input photographs go to; None where it has one.
-        output: Which output is depth; None where it has one.
-        licence: Of the weights.
-        name: What results call it; None for the file's name.
+        resampling: Filter for resizing photographs.
+        layout: Layout of the input, nchw or nhwc; None reads it from the graph.
+        input: Name of the input for photographs; None if there is only one.
+        output: Name of the depth output; None if there is only one.
+        licence: Licence of the weights.
+        name: Name of the model in results; None takes the file's name.
     """
 
     kind: DepthKind
@@ -52,7 +52,7 @@ class Statement:
 
 
 class ForeignModel(PreparedModel):
-    """A network as it came, fed as its user says: what the wrapped one is compared with."""
+    """The network in its original form: the reference that the wrapped one is compared with."""
 
     def __init__(
         self,
@@ -66,13 +66,13 @@ class ForeignModel(PreparedModel):
 
         Args:
             path: The ONNX file.
-            statement: What its user says of it.
+            statement: Facts stated by the user.
             device: Device name, see ``rilievo.models.providers.providers``.
-            threads: Threads of one inference; None for one a core.
+            threads: Threads of one inference; None takes one per core.
 
         Raises:
-            ModelError: If it cannot be opened, or is no network from pictures to maps.
-            OptionError: If it needs to be told something, or was told something that it is not.
+            ModelError: If it cannot be opened, or is not a network from pictures to maps.
+            OptionError: If a needed fact is missing, or contradicts the file.
         """
         session = inference_session(path, device, threads)
         self._session, self.statement = session, statement
@@ -83,7 +83,7 @@ class ForeignModel(PreparedModel):
         )
         if len(inputs) > 1:
             raise ModelError(
-                f"{printable(path)}: a network of one input is expected, it has {', '.join(inputs)}"
+                f"{printable(path)}: expected a network with one input, it has {', '.join(inputs)}"
             )
         shape = inputs[self.input].shape
         self.dims = tuple(each if isinstance(each, int) else None for each in shape)
@@ -105,12 +105,12 @@ class ForeignModel(PreparedModel):
         }
 
     def run(self, batch: Shaped[np.ndarray, "b h w 3"]) -> Arrays:
-        """Its answers, one photograph at a time where its batch is 1."""
+        """Run the network, one photograph at a time if its batch is 1."""
         parts = np.split(batch, len(batch)) if self.dims[0] == 1 else [batch]
         return {"depth": _as_maps(np.concatenate([self._fed(part) for part in parts]))}
 
     def answer_shape(self) -> tuple[int, ...]:
-        """Of what it answers for one photograph."""
+        """Shape of the output for one photograph."""
         black = self.preparation.pixels(np.zeros((480, 640, 3), np.uint8))
         return self._fed(black[None]).shape
 
@@ -138,7 +138,7 @@ def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
 def _named(path: Path, what: str, names: list[str], given: str | None) -> str:
     if given is None and len(names) > 1:
         raise OptionError(
-            f"{printable(path)}: it has the {what}s {', '.join(names)}; say which with "
+            f"{printable(path)}: it has the {what}s {', '.join(names)}; choose one with "
             f"--onnx-{what}"
         )
     if given is not None and given not in names:
@@ -156,7 +156,7 @@ def _layout(path: Path, dims: tuple[int | None, ...], given: str | None) -> str:
     if given is None and len(told) == 1:
         return told[0]
     if given is None and possible:
-        raise OptionError(f"{printable(path)}: its input is {dims}; say which with --layout")
+        raise OptionError(f"{printable(path)}: its input is {dims}; give it with --layout")
     if given is None or given not in possible:
         wanted = given or "of 3 colours"
         raise OptionError(f"{printable(path)}: its input is {dims}, not {wanted}")
@@ -170,7 +170,8 @@ def _preparation(
     height, width = said.size or own
     if height is None or width is None:
         raise OptionError(
-            f"{printable(path)}: its input is of any size; say at which it was trained with --size"
+            f"{printable(path)}: its input has no fixed size; give the size it was "
+            "trained at with --size"
         )
     if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
         raise OptionError(f"{printable(path)}: its input is {own}, not {height} x {width}")
@@ -183,7 +184,9 @@ def _preparation(
         multiple=said.multiple or 1,
     )
     if not said.resampling.is_rounded:
-        raise OptionError(f"--resampling {said.resampling} is not for adopted networks")
+        raise OptionError(
+            f"--resampling {said.resampling} is not available for third-party networks"
+        )
     return Preparation(
         sizing=sizing,
         resampling=said.resampling,

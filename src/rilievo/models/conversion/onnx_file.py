@@ -1,4 +1,4 @@
-"""A model in torch as an ONNX file: traced, made smaller, described, compared, and then kept."""
+"""Export of a model in torch to an ONNX file: traced, compressed, described and compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 
 MOST_COMPARED = 8
-"""Of the photographs that are given, how many the answers are compared on."""
+"""Most photographs on which outputs are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxFile:
-    """What was written.
+    """Properties of the written file.
 
     Attributes:
-        free_size: Whether it takes photographs of every height and width that its rule gives.
-        free_batch: Whether it takes several photographs at once.
-        agreement: How far it is from the model that it was made of.
+        free_size: Whether it accepts every height and width that its resizing rule gives.
+        free_batch: Whether it accepts several photographs at once.
+        agreement: Difference to the model that it was made from.
     """
 
     free_size: bool
@@ -58,20 +58,20 @@ def write_onnx(
     photos: Sequence[Path] = (),
     size: tuple[int, int] | None = None,
 ) -> OnnxFile:
-    """Write a model in torch as an ONNX file that needs nothing else.
+    """Write a model in torch as a self-contained ONNX file.
 
     Args:
-        model: In fp32.
-        part: Where; it is worth keeping only if this returns.
-        precision: fp32; fp16, half the file; or int8.
-        photos: Files to calibrate int8 on, and to compare on.
-        size: (height, width) at which the network shall see every photograph, whatever its
-            aspect; by default as the model's own rule says.
+        model: The model in fp32.
+        part: Path to write to; the file is valid only if this function returns.
+        precision: fp32; fp16, which halves the file; or int8.
+        photos: Image files to calibrate int8 with, and to compare on.
+        size: Size (height, width) of the network's input for every photograph, whatever its aspect
+            ratio; by default given by the model's own rule.
 
     Raises:
-        ModelError: If the network cannot be traced, or the file answers differently.
+        ModelError: If the network cannot be traced, or the file gives other results.
         OSError: If the file cannot be written.
-        OptionError: If there is no such precision, or the size is none of the network's.
+        OptionError: If there is no such precision, or the network does not accept the size.
         MissingExtraError: If the package onnx is not installed.
     """
     check_precision(precision)
@@ -92,7 +92,7 @@ def write_onnx(
 
 
 def describe(part: Path, model: PreparedModel, facts: OnnxFacts) -> None:
-    """Let a file that says nothing yet say what it is, and what it was made of."""
+    """Add our metadata, with what the file was made from, to a file that has none."""
     append_metadata(part, _metadata(model, facts))
 
 
@@ -103,7 +103,7 @@ def compress(
     preparation: Preparation,
     photos: Sequence[Path],
 ) -> None:
-    """Write a file in fp32 in another precision; in fp32 it is itself the target."""
+    """Convert an fp32 file to another precision; nothing is written for fp32."""
     if precision == FP16:
         halve(source, target)
     elif precision != FP32:
@@ -116,17 +116,17 @@ def compare(
     precision: str,
     photos: Sequence[Path] = (),
 ) -> Agreement:
-    """Open a file that was made of a model, and compare their answers.
+    """Open a file made from a model, and compare their outputs.
 
     Raises:
-        ModelError: If they differ by more than its precision allows.
+        ModelError: If they differ by more than the precision allows.
     """
     try:
         converted = OnnxModel(part, LoadOptions(device="cpu", engine="onnxruntime"))
         pixels = [read_photo(each, own_depth=False).pixels for each in photos[:MOST_COMPARED]]
         return check_agreement(model, converted, precision, pixels)
     except ModelError as error:
-        # The file has no name yet that would say anything to anybody.
+        # The part file's name would mean nothing to users.
         words = str(error).replace(f"{part}: ", "")
         raise ModelError(f"model '{model.card.name}' cannot be exported: {words}") from error
 
@@ -135,7 +135,7 @@ def check_precision(precision: str) -> None:
     """Refuse a precision that no file has.
 
     Raises:
-        OptionError: If there is no such.
+        OptionError: If there is no such precision.
     """
     if precision not in FILE_PRECISIONS:
         known = suggest(precision, FILE_PRECISIONS)
@@ -145,8 +145,8 @@ def check_precision(precision: str) -> None:
 def _check_exportable(model: "TorchModel") -> None:
     if model.network.mixes_batches:
         raise ModelError(
-            f"model '{model.card.name}' cannot be exported: its network answers one photograph by "
-            "another"
+            f"model '{model.card.name}' cannot be exported: the photographs of a batch "
+            "affect each other in its network"
         )
 
 
@@ -155,8 +155,8 @@ def _metadata(model: PreparedModel, facts: OnnxFacts) -> Mapping[str, str]:
 
 
 def _trace(model: "TorchModel", facts: OnnxFacts, path: Path) -> OnnxFile:
-    """Write the network in fp32, and compare it; for single photographs if it goes no other way."""
-    # A fixed size is traced as such: what follows from it becomes constants.
+    """Write the network in fp32 and compare it; for single photographs if batches do not work."""
+    # A fixed size is traced as such: values computed from it become constants.
     free_size = facts.preparation.sizing.rule is not Rule.FIXED
     facts = replace(facts, precision=FP32)
     free_batch = not model.network.counts_photos

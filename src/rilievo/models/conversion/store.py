@@ -1,10 +1,10 @@
-"""Converted models, kept: made once, found again without torch.
+"""Cache of converted models: made once, and found again without torch.
 
-A model in torch that is run by ONNX Runtime or OpenVINO is written as an ONNX file once, into
-``converted/`` of our cache folder. The file's name is ``KEY-HASH.onnx``: the key is of
-everything that the file follows from (the checkpoint's files by their sha256, what its numbers
-are, the precision, the versions of the packages that made it), all of which can be known without
-importing any of them; the hash is of the file's own content, so that a damaged one is noticed.
+A model in torch that ONNX Runtime or OpenVINO runs is written once as an ONNX file into
+``converted/`` of our cache folder. The file's name is ``KEY-HASH.onnx``. The key covers everything
+that determines the file: the SHA-256 of the checkpoint's files, the kind of depth, the precision,
+and the versions of the packages that made it; all of these are known without importing the
+packages. The hash is that of the file's content, so that damage is noticed.
 """
 
 import hashlib
@@ -42,19 +42,19 @@ _REVISION = 1  # of what is traced; another number makes every file anew
 
 
 class _NotConvertedError(ModelError):
-    """A model loads, but no file can be made of it."""
+    """The model loads, but cannot be converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A model in torch, as far as it is known without torch.
+    """A model in torch, as far as it is known without importing torch.
 
     Attributes:
-        card: What it is.
-        files: sha256 of every file that it is made of, by name.
-        weights_sha256: What results say of its weights.
-        settings: What results say besides how it is run.
-        make: Loads it in torch.
+        card: Card of the model.
+        files: SHA-256 of every file that it is made from, by name.
+        weights_sha256: Hash of its weights, as recorded in results.
+        settings: Settings recorded in results, besides those of the engine.
+        make: Function that loads it in torch.
     """
 
     card: ModelCard
@@ -65,12 +65,13 @@ class Origin:
 
 
 def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
-    """The model, run by what was chosen; by torch where that was ours to choose and does not go.
+    """Open the model with the chosen engine, or with torch if a default engine cannot run it.
 
     Raises:
-        ModelError: If it cannot be loaded, or not be converted for the engine that was asked for.
+        ModelError: If it cannot be loaded, or not be converted for the engine that the user asked
+            for.
         MissingExtraError: If a package that it needs is not installed.
-        OutputError: If the converted file cannot be kept.
+        OutputError: If the converted file cannot be saved.
     """
     options = choice.options
     if options.engine == TORCH:
@@ -93,15 +94,15 @@ def _open_converted(origin: Origin, options: LoadOptions) -> PreparedModel:
         kept = _open_whole(path, origin, options)
         if kept is not None:
             return kept
-        _say(f"{printable(path)} is damaged and is made anew")
+        _say(f"{printable(path)} is damaged; it is made again")
         remove(path)
     return _open(_convert(origin, precision, key), origin, options)
 
 
 def _open_whole(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel | None:
-    """The model of a kept file; None if the file is not what was written."""
+    """Open a cached file; None if it is damaged."""
     with ThreadPoolExecutor(1) as aside:
-        # Looking at every byte takes as long as opening, and neither needs the other.
+        # Hashing takes as long as opening and both are independent, so they run in parallel.
         digest = aside.submit(sha256, path)
         try:
             model = _open(path, origin, options)
@@ -132,12 +133,12 @@ def _file_precision(options: LoadOptions) -> str:
 
 
 def folder() -> Path:
-    """Where converted files lie."""
+    """Folder of the converted files."""
     return cache_directory() / FOLDER
 
 
 def _key(origin: Origin, precision: str) -> str:
-    """Of everything that the converted file follows from."""
+    """Hash of everything that determines the converted file."""
     facts = {
         "files": dict(origin.files),
         "kind": _kind(origin.card.kind),
@@ -167,7 +168,9 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     where = folder()
     make_folder(where)
     if not os.access(where, os.W_OK):
-        raise OutputError(f"{printable(where)}: cannot be written to: set RILIEVO_CACHE to another")
+        raise OutputError(
+            f"{printable(where)}: cannot be written to: set RILIEVO_CACHE to another folder"
+        )
     sweep_parts(where)
     model = origin.make(LoadOptions(device="cpu", engine=TORCH))
     _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")
@@ -192,7 +195,7 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
 
 
 def _refusal(key: str) -> Path:
-    """Where stands why an earlier attempt to convert failed."""
+    """Path of the file that records why an earlier conversion failed."""
     return folder() / f"{key}.txt"
 
 

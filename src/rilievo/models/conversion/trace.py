@@ -1,7 +1,7 @@
-"""Networks in torch written as ONNX files, by the exporter that traces.
+"""Export of networks in torch to ONNX by tracing.
 
-The exporter that traces is the older of torch's two, but ONNX Runtime runs what it writes faster:
-Depth Anything V2 small takes 316 ms a photograph, against 549 ms (two cores of an AMD EPYC).
+The tracing exporter is the older of torch's two, but ONNX Runtime runs its files faster: Depth
+Anything V2 small takes 316 ms a photograph, against 549 ms (two cores of an AMD EPYC).
 """
 
 import sys
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 OPSET = 17
 LARGEST = 2**31 - 2**24
-"""Bytes of weights that one ONNX file can hold: its format counts in 31 bits."""
+"""Most bytes of weights in one ONNX file, whose format counts in 31 bits."""
 
-# A trace takes what int() makes of a size for a constant; these modules call it on sizes.
+# Tracing takes int() of a size as a constant; these modules call it on sizes.
 _WITH_INT = ("transformers.models.depth_anything.modeling_depth_anything",)
-# Where the batch, the height and the width of each input and output are; elsewhere 0, 1, 2.
+# Axes of batch, height and width of each input and output; the default is 0, 1, 2.
 _AXES = {"normals": (0, 2, 3), "fov": (0,)}
 
 
@@ -40,12 +40,13 @@ def write_traced(
     """Write a network as an ONNX file.
 
     Args:
-        network: From photographs (batch, height, width, 3) to a tuple of answers, in evaluation.
-        example: What it is traced with.
-        path: Written in place; give a part file.
-        outputs: Names of the answers, as ``rilievo.models.prepared`` has them.
-        free_size: Whether height and width are free, or those of the example.
-        free_batch: Whether the batch is free, or 1.
+        network: Network in evaluation mode, from photographs (batch, height, width, 3) to a tuple
+            of outputs.
+        example: Example input for the trace.
+        path: Path, written in place; give a part file.
+        outputs: Names of the outputs, as in ``rilievo.models.prepared``.
+        free_size: Whether height and width are free, or fixed to those of the example.
+        free_batch: Whether the batch size is free, or 1.
 
     Raises:
         MissingExtraError: If the package onnx is not installed.
@@ -76,9 +77,9 @@ def write_traced(
                 dynamo=False,
             )
     except OSError:
-        # A full disk says nothing of the network.
+        # A full disk is not the network's fault.
         raise
-    # What a network does that no graph can say ends in as many ways as there are operators.
+    # Unsupported operators raise many types of exceptions.
     except Exception as error:
         raise ModelError(f"the network cannot be traced: {first_line(error)}") from error
 
@@ -92,9 +93,9 @@ def _check_size(network: "nn.Module") -> None:
 
 
 def append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Add entries to what an ONNX file says of itself, without reading it.
+    """Append entries to the metadata of an ONNX file, without reading it.
 
-    Two protocol buffers one after the other are one, with the lists of both.
+    Two concatenated protocol buffers are one message, with their lists joined.
     """
     import onnx
 
@@ -113,7 +114,7 @@ def _free_axes(name: str, *, free_size: bool, free_batch: bool) -> Mapping[int, 
 
 @contextmanager
 def _sizes_kept() -> Iterator[None]:
-    """Let ``int`` in the modules that need it leave traced numbers as they are."""
+    """Make ``int`` in the modules that need it keep traced numbers."""
     modules: list[Any] = [sys.modules[name] for name in _WITH_INT if name in sys.modules]
     for module in modules:
         module.int = _whole

@@ -38,7 +38,7 @@ _EXTRA = "models"
 
 
 class DiffusionBackbone(Backbone):
-    """Up-blocks of the U-Net on noisy latents, with an empty prompt that is encoded once."""
+    """The U-Net's up-blocks on noisy latents, with an empty prompt that is encoded once."""
 
     prompt: Tensor
     resampling = "nearest"

@@ -1,1 +1,1 @@
-"""The page in a browser: photographs and videos in, depth, normals and surfaces out."""
+"""The browser app: photographs and videos in, depth, normals and surfaces out."""

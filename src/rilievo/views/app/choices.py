@@ -1,4 +1,4 @@
-"""Which models visitors may choose, and why not the others."""
+"""Models that visitors may choose, and reasons against the others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ _PACKAGES = {"models": ("torch", "transformers", "diffusers")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One model as the page lists it.
+    """One model in the app's list.
 
     Attributes:
-        name: In ``MODELS``, or the path that the server was started with.
-        card: Its facts; None of a file or run of the server's own.
-        refusal: Why it cannot be chosen, in words; None where it can.
+        name: Name in ``MODELS``, or the path that the server was started with.
+        card: Card of the model; None for a file or run of the server's owner.
+        refusal: Reason why it cannot be chosen; None if it can.
     """
 
     name: str
@@ -28,37 +28,39 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """Name and licence, for a list to choose from."""
+        """Name and licence, for a drop-down list."""
         return f"{self.shown} ({self.licence})"
 
     @property
     def shown(self) -> str:
-        """The name, without the folders of a file on the server."""
+        """The name, without folders for a file on the server."""
         return self.name if self.card is not None else self.name.rstrip("/").rpartition("/")[2]
 
     @property
     def licence(self) -> str:
-        """Of the weights, and what it forbids."""
+        """Licence of the weights, and whether it forbids commercial use."""
         if self.card is None:
             return "the server's own"
-        forbidden = ", not for commerce" if self.card.commercial is False else ""
+        forbidden = ", non-commercial" if self.card.commercial is False else ""
         return self.card.licence + forbidden
 
 
 def choices(start: str, offered: Sequence[str] | None) -> list[Choice]:
-    """The models of the table that cost nothing, the one of the start first.
+    """Models of the table that are free of charge, the initial one first.
 
     Args:
-        start: The one that is chosen when the page opens.
+        start: Model that is selected when the page opens.
         offered: Names of others that may be chosen; None for all whose extra is installed.
 
     Raises:
-        ModelError: If a name that is offered is not in the table, or costs money.
+        ModelError: If an offered name is not in the table, or its calls are charged.
     """
     paid = {card.name for card in replicate_cards.listed_cards()}
     for name in (start, *(offered or ())):
         if name in paid:
-            raise ModelError(f"model '{name}' is paid by the call, so the app does not offer it")
+            raise ModelError(
+                f"model '{name}' is charged for each call, so the app does not offer it"
+            )
     for name in offered or ():
         if name not in MODELS:
             raise ModelError(f"--offer has no model '{name}'; {suggest(name, MODELS)}")
@@ -68,7 +70,7 @@ def choices(start: str, offered: Sequence[str] | None) -> list[Choice]:
 
 
 def open_choices(listed: Sequence[Choice]) -> Iterator[Choice]:
-    """Those that can be chosen."""
+    """Yield the models that can be chosen."""
     return (choice for choice in listed if choice.refusal is None)
 
 

@@ -1,4 +1,4 @@
-"""A video in, videos of depth out: within limits, with progress, and stopped when asked."""
+"""Predict an uploaded video within limits, with progress and cancellation."""
 
 import queue
 import threading
@@ -18,27 +18,27 @@ from rilievo.predicting.clip_options import ClipOptions
 from rilievo.views.app.options import AppOptions
 
 OUTPUTS = ("colour", "normals", "png16")
-"""What a visitor may have of a video; a folder of files for every frame is left to predict."""
+"""Outputs that visitors may choose; folders with a file for every frame are left to ``predict``."""
 
 _FRAME_SHARE = 3
 _TICK = 0.4
 
 
 class _Stopped(Exception):
-    """The work is not wanted any more."""
+    """The work was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipAsked:
-    """A video and what is asked of it.
+    """A video and the outputs to make from it.
 
     Attributes:
-        video: The uploaded file.
-        name: What visitors call it, and results are called, without suffix.
-        model: That predicts; ready to run.
+        video: Path of the uploaded file.
+        name: Name of the video and of the results, without suffix.
+        model: Model that predicts it, ready to run.
         outputs: Some of ``OUTPUTS``.
-        colour_map: Of the depth video.
-        folder: For the results; ours alone.
+        colour_map: Colour map of the depth video.
+        folder: Folder for the results, used by nobody else.
     """
 
     video: Path
@@ -58,13 +58,13 @@ class ClipAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipProgress:
-    """How far the work is.
+    """Progress of the work.
 
     Attributes:
-        share: Done, 0 to 1; None where it is not known how long the video is.
-        frames: Looked at so far, every one twice.
-        left: Seconds to go; None where not known.
-        done: What the JSON says, once all is written.
+        share: Finished share, 0 to 1; None if the length of the video is unknown.
+        frames: Number of frames processed so far; every frame counts twice.
+        left: Remaining time [s]; None if unknown.
+        done: Content of the JSON, once everything is written.
     """
 
     share: float | None
@@ -74,10 +74,10 @@ class ClipProgress:
 
 
 def open_clip(path: Path, name: str, limits: AppOptions) -> FrameSource:
-    """Open an uploaded video that keeps the limits.
+    """Open an uploaded video that is within the limits.
 
     Raises:
-        InputError: If it is no video, or larger or longer than allowed.
+        InputError: If it is not a video, or larger or longer than allowed.
     """
     try:
         reader = open_video(path)
@@ -98,15 +98,15 @@ def open_clip(path: Path, name: str, limits: AppOptions) -> FrameSource:
 def predict_within(
     asked: ClipAsked, limits: AppOptions, stop: threading.Event
 ) -> Iterator[ClipProgress]:
-    """Predict a video in a thread of its own, and say how far it is.
+    """Predict a video in a separate thread, and yield its progress.
 
     Args:
-        asked: What to do.
-        limits: On length and time.
-        stop: Set to end the work; closing the iterator does the same.
+        asked: Video and outputs.
+        limits: Limits on length and time.
+        stop: Event that cancels the work; closing the iterator does the same.
 
     Raises:
-        RilievoError: If it cannot be done; nothing half-written is left.
+        RilievoError: If the work fails; no incomplete files remain.
     """
     reader = open_clip(asked.video, asked.name, limits)
     told: queue.Queue[ClipProgress | Exception] = queue.Queue()
@@ -151,7 +151,7 @@ def _follow(
 
 
 class _Meter:
-    """Counts frames, tells of them now and then, and ends the work where a limit is met."""
+    """Counts frames, reports progress at intervals, and ends the work at a limit."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class _Meter:
                 f"{self._name}: not done after {self._limits.video_limit:g} s, which is the limit; "
                 "make it shorter or smaller first"
             )
-        # What the file says of its length need not be true.
+        # The length in the file's header need not be true.
         if done > 2 * self._limits.max_frames:
             raise InputError(
                 f"{self._name}: has more than {self._limits.max_frames} frames; "

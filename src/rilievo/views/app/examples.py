@@ -1,4 +1,4 @@
-"""Photographs to begin with, where a visitor has none at hand."""
+"""Example photographs inside the package."""
 
 import secrets
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A picture of the package.
+    """An example photograph.
 
     Attributes:
-        name: Of its file, without suffix.
-        title: On its button.
+        name: Name of its file, without suffix.
+        title: Label of its button.
     """
 
     name: str
     title: str
 
     def uploaded_to(self, uploads: Path) -> Path:
-        """A copy among the uploads, which is deleted as they are."""
+        """Copy it to the uploads, from where it is deleted like them."""
         folder = uploads / secrets.token_hex(16)
         folder.mkdir(mode=0o700)
         path = folder / f"{self.name}.jpg"
@@ -39,4 +39,4 @@ EXAMPLES = (
 EXAMPLES_HINT = (
     "No photograph at hand? Take an example. In the room, the bottle stands 1.73 m from the camera."
 )
-"""With the truth of column 215, row 270, to try a known distance with."""
+"""Hint with the true distance at column 215, row 270, for trying a known distance."""

@@ -1,6 +1,6 @@
-"""Files to take home: what ``rilievo predict`` writes, made by the same code.
+"""Files for download, written by the code of ``rilievo predict``.
 
-The app removes them soon, so they are not synced to the disk.
+The app deletes them soon, so they are not synced to the disk.
 """
 
 import zipfile
@@ -19,13 +19,13 @@ from rilievo.types import Prediction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """One format that the page lists.
+    """One format in the page's list.
 
     Attributes:
-        output: In ``OUTPUTS``.
-        file: What it will be called.
-        summary: One line.
-        refusal: Why it cannot be had, in words; None where it can.
+        output: Name in ``OUTPUTS``.
+        file: Name of the file.
+        summary: One-line description.
+        refusal: Reason why it is not available; None if it is.
     """
 
     output: str
@@ -35,7 +35,7 @@ class Offer:
 
 
 def offers(prediction: Prediction, stem: str) -> list[Offer]:
-    """Every format, those that this prediction cannot give with the reason."""
+    """List every format; those that this prediction cannot give have a reason."""
     return [
         Offer(
             output=name,
@@ -50,21 +50,21 @@ def offers(prediction: Prediction, stem: str) -> list[Offer]:
 def write_file(
     prediction: Prediction, folder: Path, stem: str, output: str, options: SaveOptions
 ) -> Path:
-    """Write one format and give its path.
+    """Write one format and return its path.
 
     Raises:
-        RilievoError: If the prediction cannot give it.
+        RilievoError: If the prediction lacks a part that the format needs.
     """
     path, _ = save(prediction, folder / output / stem, [output], options, durable=False)
     return path
 
 
 def write_zip(prediction: Prediction, folder: Path, stem: str, options: SaveOptions) -> Path:
-    """Write all that the prediction can give, and pack it with the JSON that explains it."""
+    """Write all formats that the prediction can give, and pack them with their JSON."""
     names = [offer.output for offer in offers(prediction, stem) if offer.refusal is None]
     paths = save(prediction, folder / "all" / stem, names, options, durable=False)
     target = folder / f"{stem}.zip"
-    # Only the JSON is worth compressing; pictures are so already, and numbers hardly shrink.
+    # Only the JSON is compressed: pictures are already, and arrays hardly shrink.
     with (
         replacing(target, durable=False) as part,
         zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as packed,
@@ -76,7 +76,7 @@ def write_zip(prediction: Prediction, folder: Path, stem: str, options: SaveOpti
 
 
 def remove(paths: Sequence[Path]) -> None:
-    """Delete files that are packed; the zip has them."""
+    """Delete files that have been packed."""
     for path in paths:
         path.unlink(missing_ok=True)
 

@@ -1,10 +1,10 @@
-"""What of the server is reachable: what the page needs, and nothing else.
+"""Access control: only what the page needs is reachable.
 
-Gradio serves much that this page has no use for: other people's addresses fetched on request,
-figures of its visitors, tools for developers. All of that is answered as not found here, before
-Gradio sees it, and so is every file that a visitor did not upload or was not given. A question that
-names a file must name an upload: Gradio checks that only of pages that it serves by itself, and
-would copy any file that this process can read for a page that is mounted, as ours is.
+Gradio serves much that the page does not need: a proxy for foreign URLs, statistics about visitors,
+developer tools. Requests for these, and for files that a visitor neither uploaded nor was given,
+are answered with 404 before Gradio sees them. A question that names a file has to name an upload:
+Gradio checks this only when it serves a page itself, and for a mounted page like ours it would copy
+any file that the process can read.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ _READ = re.compile(
 _WRITTEN = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset)/?")
 
 _MOST_WORDS = 256 * 1024
-"""Most bytes of a request that is no upload."""
+"""Most bytes of a request other than an upload."""
 _ENVELOPE = 64 * 1024
-"""What a form adds to the file within."""
+"""Bytes that a form adds to the uploaded file."""
 _MOST_UPLOADS = 16
-"""At the same time: what the disk may hold more than its limit for a moment."""
+"""Most uploads at the same time; by so much the disk limit may be exceeded for a moment."""
 _UPLOAD_SECONDS = 600
-"""After which an upload is given up, so that slow ones leave their place to others."""
+"""Time after which an upload is aborted [s], so that slow ones free their slot."""
 
 _HEADERS = (
     (
@@ -54,7 +54,7 @@ _HEADERS = (
 
 
 class _Refused(Exception):
-    """A request that is not passed on, or not to its end."""
+    """A request that is refused, or aborted."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -62,7 +62,7 @@ class _Refused(Exception):
 
 
 class Guard:
-    """An ASGI application around another, which sees only what the page needs."""
+    """ASGI middleware that passes on only the requests that the page needs."""
 
     def __init__(
         self,
@@ -73,21 +73,22 @@ class Guard:
         root_path: str,
         make_room: Callable[[], None] = lambda: None,
     ) -> None:
-        """Guard an application.
+        """Wrap an application.
 
         Args:
-            app: The page.
-            uploads: The one folder whose files may be fetched by their path.
-            max_bytes: Of an upload.
-            root_path: Where a proxy shows the page; it may or may not have cut it off.
-            make_room: Called before an upload, to bring the disk within its limit.
+            app: Application of the page.
+            uploads: The only folder whose files may be fetched by path.
+            max_bytes: Most bytes of an upload.
+            root_path: Path under which a proxy serves the page; it may or may not have been removed
+                from requests.
+            make_room: Function called before an upload, to bring disk use below its limit.
         """
         self._app, self._uploads = app, uploads.resolve()
         self._max_bytes, self._root_path = max_bytes, root_path.rstrip("/")
         self._make_room, self._uploading = make_room, 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Refuse a request, or pass it on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -101,7 +102,7 @@ class Guard:
         await self._pass_on(scope, self._counted(receive, most), send)
 
     def is_open(self, method: str, path: str) -> bool:
-        """Whether a request is one that the page makes."""
+        """Whether the page makes requests of this kind."""
         if ".." in path or "\\" in path or "\0" in path:
             return False
         if method == "POST":
@@ -113,7 +114,7 @@ class Guard:
         return _READ.fullmatch(path) is not None
 
     def _counted(self, receive: Receive, most: int) -> Receive:
-        """The same request, which ends where it has more bytes than it said or may have."""
+        """The same request, aborted if it has more bytes than announced or allowed."""
         seen = 0
 
         async def counted() -> Message:
@@ -127,10 +128,10 @@ class Guard:
         return counted
 
     async def _questioned(self, receive: Receive) -> Receive:
-        """The same request, read and looked through.
+        """Read and check the body of a question.
 
         Raises:
-            _Refused: If it names what is no upload, or is no question at all.
+            _Refused: If it names a file that is not an upload, or is not valid.
         """
         body, more = b"", True
         while more:
@@ -142,11 +143,11 @@ class Guard:
         except (ValueError, RecursionError) as error:
             raise _Refused(400, "no question") from error
         if not all(self._is_uploaded(path) for path in _paths(asked)):
-            raise _Refused(400, "a question that names something else than an upload")
+            raise _Refused(400, "the request names a file that is not an upload")
         return _again(body, receive)
 
     def _is_uploaded(self, path: str) -> bool:
-        """Whether it is a file of the folder of uploads, by no link out of it."""
+        """Whether a path is that of a file in the upload folder, without links out of it."""
         try:
             return Path(path).resolve().is_relative_to(self._uploads)
         except (OSError, ValueError, RuntimeError):
@@ -186,10 +187,10 @@ class Guard:
                 await _refuse(send, refused.status, refused.why)
 
     async def _take(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass on an upload, where there is room for it.
+        """Pass on an upload if there is a free slot.
 
         Raises:
-            _Refused: If too many come in already, or it takes too long.
+            _Refused: If there are too many uploads already, or it takes too long.
         """
         if self._uploading >= _MOST_UPLOADS:
             raise _Refused(503, "too many uploads at once: try again in a minute")
@@ -205,7 +206,7 @@ class Guard:
 
 
 def _paths(asked: Any) -> Iterator[str]:
-    """Every path that a question names, however deep."""
+    """Yield every path that a question names, at any depth."""
     waiting = [asked]
     while waiting:
         each = waiting.pop()
@@ -218,7 +219,7 @@ def _paths(asked: Any) -> Iterator[str]:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """A request that was read already, once more."""
+    """Replay a request whose body was read."""
     told = False
 
     async def again() -> Message:

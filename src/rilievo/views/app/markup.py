@@ -1,4 +1,4 @@
-"""Pieces of the page as HTML. Every text that a visitor or a file brings is escaped."""
+"""Parts of the page as HTML. All text from visitors and files is escaped."""
 
 from collections.abc import Sequence
 from html import escape
@@ -7,11 +7,11 @@ from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.io.colour import ColourRange
 from rilievo.io.facts import MEANINGS
 from rilievo.types import CameraSource, DepthKind, Prediction
+from rilievo.views.app.answers import Answer
 from rilievo.views.app.choices import Choice
-from rilievo.views.app.desk import Answer
 from rilievo.views.app.files import Offer
 from rilievo.views.app.pictures import colour_bar
-from rilievo.views.app.visit import Colours
+from rilievo.views.app.session import Colours
 
 _CAMERAS = {
     CameraSource.GIVEN: "as you gave it",
@@ -21,30 +21,30 @@ _CAMERAS = {
     CameraSource.PREDICTED: "predicted by the model",
     CameraSource.MARKERS: "from printed markers",
     CameraSource.VANISHING_POINTS: "from vanishing points of straight edges",
-    CameraSource.ASSUMED: "assumed, since the photograph does not say",
+    CameraSource.ASSUMED: "assumed, because the photograph states none",
 }
 
 NOTHING = '<p class="hint">Give a photograph to see this.</p>'
-"""What stands in a view before there is an answer."""
+"""Placeholder of a view before the first answer."""
 
 
 def say(*lines: str) -> str:
-    """A message that screen readers tell by themselves."""
+    """A message that screen readers announce."""
     return f'<div class="say" role="status">{_paragraphs(lines)}</div>' if lines else ""
 
 
 def complain(line: str) -> str:
-    """What went wrong, in one line that begins with a word and not with a colour."""
+    """An error in one line; it begins with a word, and does not rely on colour."""
     return f'<div class="say wrong" role="alert"><p><b>Error:</b> {escape(line)}</p></div>'
 
 
 def hint(line: str) -> str:
-    """A quiet remark."""
+    """A subdued remark."""
     return f'<p class="hint">{escape(line)}</p>'
 
 
 def summary(answer: Answer, prediction: Prediction, shown: str) -> str:
-    """What an answer is, in words."""
+    """Describe an answer."""
     height, width = answer.shape
     lines = [f"{shown} answered for {width} × {height} pixels in {answer.seconds:.2f} s."]
     if prediction.depth_or_none is not None:
@@ -78,7 +78,7 @@ def summary(answer: Answer, prediction: Prediction, shown: str) -> str:
 
 
 def depth_view(answer: Answer, kind: DepthKind, colours: Colours, limits: ColourRange) -> str:
-    """Depth over the photograph, with a slider that uncovers one or the other, and a legend."""
+    """Depth over the photograph, with a slider between the two, and a legend."""
     base = f"answers/{answer.token}"
     height, width = answer.shape
     return (
@@ -108,16 +108,16 @@ def picture_view(answer: Answer, name: str, alt: str, caption: str) -> str:
 
 
 def surface_view(answer: Answer) -> str:
-    """The surface in a frame of its own, fetched when it is looked at."""
+    """The surface in an iframe, loaded when it becomes visible."""
     return (
         f'<iframe class="surface" src="answers/{answer.token}/surface.html" loading="lazy" '
         'title="Surface in 3-D, to turn and zoom"></iframe>'
-        f"{hint('It is thinned out for the page; the GLB and PLY under Files have every point.')}"
+        f"{hint('It has fewer points on the page; the GLB and PLY under Files have all of them.')}"
     )
 
 
 def pair_view(sides: Sequence[tuple[str, Answer, Colours]], words: Sequence[str]) -> str:
-    """Depth of two models side by side; each with its name."""
+    """Depth of two models side by side, each with its name."""
     figures = "".join(
         f'<figure class="view"><figcaption><b>{escape(name)}</b>, '
         f"{answer.seconds:.2f} s</figcaption>"
@@ -129,7 +129,7 @@ def pair_view(sides: Sequence[tuple[str, Answer, Colours]], words: Sequence[str]
 
 
 def files_view(answer: Answer, colours: Colours, offers: Sequence[Offer]) -> str:
-    """All formats as links; those that cannot be had, with the reason."""
+    """All formats as links; unavailable ones with the reason."""
     base, query = f"answers/{answer.token}", escape(colours.query)
     rows = "".join(
         f"<tr><td>{_file_link(offer, base, query)}</td>"
@@ -148,7 +148,7 @@ def files_view(answer: Answer, colours: Colours, offers: Sequence[Offer]) -> str
 
 
 def models_view(listed: Sequence[Choice]) -> str:
-    """The models, their licences, and which can be chosen."""
+    """Table of the models, their licences, and whether they can be chosen."""
     rows = "".join(
         f"<tr><td>{escape(choice.shown)}</td><td>{_kind(choice)}</td>"
         f"<td>{escape(choice.licence)}</td>"
@@ -162,7 +162,7 @@ def models_view(listed: Sequence[Choice]) -> str:
 
 
 def progress_view(share: float | None, line: str) -> str:
-    """A bar for a video, with the same in words."""
+    """Progress bar of a video, with the same in words."""
     value = "" if share is None else f' value="{share:.3f}"'
     return (
         f'<div class="say"><progress max="1"{value} aria-label="Progress of the video"></progress>'
@@ -171,7 +171,7 @@ def progress_view(share: float | None, line: str) -> str:
 
 
 def clip_view(token: str, files: Sequence[tuple[str, str]], words: Sequence[str]) -> str:
-    """The videos that were made: to play where a browser can, and to take home."""
+    """Finished videos, to play where a browser can, and to download."""
     playable = [name for name, _ in files if name.endswith(".mp4")]
     players = "".join(
         f'<video controls preload="metadata" src="answers/{token}/clip/{escape(name)}" '
@@ -200,7 +200,7 @@ def _kind(choice: Choice) -> str:
 
 
 def _legend(kind: DepthKind, colours: Colours, limits: ColourRange) -> str:
-    """The colour map with its ends in the unit of the map, as far as there is one."""
+    """The colour map with the values of its ends, as far as they have a meaning."""
     far, near = "far", "near"
     if kind is DepthKind.METRIC and limits.low > 0:
         far, near = f"far, {1 / limits.low:.2f} m", f"near, {1 / limits.high:.2f} m"

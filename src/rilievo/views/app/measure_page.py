@@ -1,4 +1,4 @@
-"""The view to measure in: by clicking, or by typing columns and rows."""
+"""The tab for measuring: by clicks, or by typed columns and rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from rilievo.calibration import Along
-from rilievo.views.app import acts, markup
+from rilievo.views.app import actions, markup
 from rilievo.views.app.question import read_point
+from rilievo.views.app.session import Point, Session
 from rilievo.views.app.site import Site
-from rilievo.views.app.visit import Point, Visit
 
 HOW = (
     "Click two points of the photograph, A and B, or type their column and row. "
@@ -24,7 +24,7 @@ LENGTH = "length"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measuring:
-    """The parts of the view."""
+    """Components of the tab."""
 
     picture: Any
     first: Any
@@ -39,12 +39,12 @@ class Measuring:
 
     @property
     def points(self) -> list[Any]:
-        """What changes when points do."""
+        """Components that change with the points."""
         return [self.picture, self.first, self.second, self.words]
 
 
 def measuring_view() -> Measuring:
-    """Lay out the view."""
+    """Lay out the tab."""
     gr.HTML(markup.hint(HOW))
     picture = gr.Image(
         label="Photograph to click on",
@@ -89,61 +89,61 @@ def measuring_view() -> Measuring:
     )
 
 
-def join_measuring(site: Site, visit: Any, view: Measuring) -> None:
-    """Make clicks and typed points measure."""
+def join_measuring(site: Site, session: Any, view: Measuring) -> None:
+    """Connect clicks and typed points to measurements."""
 
-    def click(now: Visit, event: gr.SelectData) -> dict[Any, Any]:
+    def click(now: Session, event: gr.SelectData) -> dict[Any, Any]:
         def act() -> dict[Any, Any]:
             column, row = event.index
-            return drawn(acts.pick(now, *acts.on_photograph(site.desk, now, column, row)))
+            return drawn(actions.pick(now, *actions.on_photograph(site.store, now, column, row)))
 
         return said(act)
 
-    def type_points(now: Visit, first: str, second: str) -> dict[Any, Any]:
+    def type_points(now: Session, first: str, second: str) -> dict[Any, Any]:
         return said(lambda: drawn(replace(now, first=read_point(first), second=read_point(second))))
 
-    def drawn(now: Visit) -> dict[Any, Any]:
-        words = acts.measured(site.desk, now)
+    def drawn(now: Session) -> dict[Any, Any]:
+        words = actions.measured(site.store, now)
         return {
-            visit: now,
-            view.picture: str(acts.mark(site.desk, now, site.uploads)),
+            session: now,
+            view.picture: str(actions.mark(site.store, now, site.uploads)),
             view.first: _typed(now.first),
             view.second: _typed(now.second),
-            view.words: markup.say(*words, *acts.say_known(now, acts.held(site.desk, now))),
+            view.words: markup.say(*words, *actions.say_known(now, actions.held(site.store, now))),
         }
 
     def said(act: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
         return site.told(act, lambda line: {view.words: markup.complain(line)})
 
-    outputs = [visit, *view.points]
+    outputs = [session, *view.points]
     quick: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    view.picture.select(click, [visit], outputs, trigger_mode="multiple", **quick)
+    view.picture.select(click, [session], outputs, trigger_mode="multiple", **quick)
     for trigger in (view.measure.click, view.first.submit, view.second.submit):
-        trigger(type_points, [visit, view.first, view.second], outputs, **quick)
+        trigger(type_points, [session, view.first, view.second], outputs, **quick)
 
 
-def fresh(site: Site, now: Visit) -> dict[str, Any]:
-    """The view for a new answer: picture, points and words, by their names in ``Measuring``."""
-    answer = acts.held(site.desk, now)
-    picture = gr.Image(value=str(acts.mark(site.desk, now, site.uploads)), visible=True)
-    depth = site.desk.prediction(answer).depth_or_none
-    words = acts.measured(site.desk, now) if depth is not None else []
+def fresh(site: Site, now: Session) -> dict[str, Any]:
+    """Contents of the tab for a new answer, by the names of ``Measuring``."""
+    answer = actions.held(site.store, now)
+    picture = gr.Image(value=str(actions.mark(site.store, now, site.uploads)), visible=True)
+    depth = site.store.prediction(answer).depth_or_none
+    words = actions.measured(site.store, now) if depth is not None else []
     return {
         "picture": picture,
         "first": _typed(now.first),
         "second": _typed(now.second),
-        "words": markup.say(*words, *acts.say_known(now, answer)),
+        "words": markup.say(*words, *actions.say_known(now, answer)),
     }
 
 
 def empty() -> dict[str, Any]:
-    """The view before there is an answer, by the names in ``Measuring``."""
+    """Contents of the tab before the first answer, by the names of ``Measuring``."""
     picture = gr.Image(value=None, visible=False)
     return {"picture": picture, "first": "", "second": "", "words": markup.NOTHING}
 
 
 def read_along(text: str) -> Along | None:
-    """How a distance was measured; None for a length from A to B."""
+    """Direction in which a distance was measured; None for a length from A to B."""
     if text == LENGTH:
         return None
     return Along.RAY if text == Along.RAY else Along.AXIS

@@ -1,4 +1,4 @@
-"""Distances between points of a photograph, in metres where they are known, else as ratios."""
+"""Distances between points of a photograph, in metres if known, otherwise as ratios."""
 
 import math
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from rilievo.types import CameraSource, DepthKind, DepthMap, Prediction
 
 _LENGTHS = (
     "The focal length is assumed, so lengths across the picture may be off by up to a factor of "
-    "1.45; say the camera for better ones."
+    "1.45; give the camera for better ones."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """A point of the photograph and of the surface.
+    """A point of the photograph and its place on the surface.
 
     Attributes:
         u: Column [px].
         v: Row [px].
-        value: Number of the depth map there, the median of 5 x 5 pixels.
-        place: In the camera frame, in the unit of the map; None where the kind is affine.
+        value: Value of the depth map there, as median over 5 x 5 pixels.
+        place: Position in the camera frame, in the unit of the map; None for affine kinds.
     """
 
     u: float | int
@@ -38,13 +38,13 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What two points say.
+    """Distance and ratio of two points.
 
     Attributes:
-        metres: Between them in space; None where metres are not known.
-        relative: The same in units of the first one's depth; None where the kind is affine.
-        ratio: Depth of the second, of the first one's; None where the kind is affine.
-        words: All of it for people, one sentence each.
+        metres: Distance between them in space [m]; None if metres are not known.
+        relative: The same divided by the depth of the first; None for affine kinds.
+        ratio: Depth of the second divided by that of the first; None for affine kinds.
+        words: Description in sentences.
     """
 
     metres: float | None
@@ -54,15 +54,15 @@ class Measured:
 
 
 def spot(prediction: Prediction, u: float | int, v: float | int) -> Spot:
-    """What lies at a point of the photograph.
+    """Measure one point of the photograph.
 
     Args:
-        prediction: With depth.
+        prediction: Prediction with depth.
         u: Column [px]; the centre of the top-left pixel is (0, 0).
         v: Row [px].
 
     Raises:
-        InputError: If there is no depth, or the point lies outside or where none is valid.
+        InputError: If there is no depth, or the point lies outside, or no pixel around it is valid.
     """
     depth = prediction.depth_or_none
     if depth is None:
@@ -78,7 +78,7 @@ def spot(prediction: Prediction, u: float | int, v: float | int) -> Spot:
 
 
 def measure(prediction: Prediction, first: Spot, second: Spot) -> Measured:
-    """Distance and ratio of two spots of a prediction."""
+    """Measure distance and ratio of two spots of a prediction."""
     depth = prediction.depth
     if first.place is None or second.place is None:
         return Measured(metres=None, relative=None, ratio=None, words=_order(depth, first, second))
@@ -97,7 +97,7 @@ def measure(prediction: Prediction, first: Spot, second: Spot) -> Measured:
 
 
 def say_spot(prediction: Prediction, name: str, at: Spot) -> str:
-    """One sentence of one spot."""
+    """Describe one spot in a sentence."""
     depth = prediction.depth
     where = f"Point {name} is at column {at.u:.0f}, row {at.v:.0f}"
     if depth.kind is DepthKind.METRIC:
@@ -115,7 +115,7 @@ def _median_at(depth: DepthMap, u: float | int, v: float | int) -> float:
         )
     if not depth.valid[row, column]:
         raise InputError(f"there is no depth at {u:g}, {v:g}: choose a point beside it")
-    # Even to all sides, so that the median of a slope is its middle at the border too.
+    # The window is symmetric, so that on a slope the median is the centre, at the border too.
     reach = min(WINDOW_RADIUS, row, column, height - 1 - row, width - 1 - column)
     window = np.s_[row - reach : row + reach + 1, column - reach : column + reach + 1]
     return float(np.median(depth.values[window][depth.valid[window]].astype(np.float64)))
@@ -140,7 +140,7 @@ def _in_ratios(relative: float, ratio: float) -> tuple[str, ...]:
     return (
         f"B is {ratio:.2f} times as deep as A.",
         f"A and B are {relative:.2f} times A's depth apart.",
-        "These are ratios: the photograph does not say how large things are. "
+        "These are ratios: the scale of the photograph is unknown. "
         "One known distance or length turns them into metres.",
     )
 
@@ -152,6 +152,6 @@ def _order(depth: DepthMap, first: Spot, second: Spot) -> tuple[str, ...]:
     name, other = ("A", "B") if nearer else ("B", "A")
     return (
         f"{name} is nearer than {other}.",
-        "This model says no more than the order: its numbers have an unknown shift, so they have "
-        "no ratios. Two known distances turn them into metres.",
+        "This model gives only the order: its depth has an unknown shift, so "
+        "ratios are unknown. Two known distances turn them into metres.",
     )

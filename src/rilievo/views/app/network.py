@@ -1,4 +1,4 @@
-"""Loaded models, each once, and one run of a network at a time."""
+"""Loaded models, each once, with one run of a network at a time."""
 
 import threading
 from collections import OrderedDict
@@ -13,20 +13,20 @@ from rilievo.predicting.run import refined
 from rilievo.types import Photo
 
 _MOST_LOADED = 3
-"""Models that stay in memory; the one that was not used for longest goes first."""
+"""Most models in memory; the least recently used one is dropped first."""
 
 Result = TypeVar("Result")
 
 
 class Networks:
-    """Models by name. Two runs of one network take the cores from each other, so all take turns."""
+    """Models by name. Parallel runs would compete for the cores, so runs are queued."""
 
     def __init__(self, load: Callable[[str], Model], *, limit: float) -> None:
-        """Nothing is loaded yet.
+        """Start without models.
 
         Args:
-            load: Makes a model by its name.
-            limit: Seconds after which an answer is not waited for any more.
+            load: Function that loads a model by name.
+            limit: Time-out of an answer [s].
         """
         self._load, self._limit = load, limit
         self._loaded: OrderedDict[str, Model] = OrderedDict()
@@ -34,10 +34,10 @@ class Networks:
         self._lock = threading.Lock()
 
     def infer(self, name: str, photo: Photo, *, flip: bool) -> Inference:
-        """One photograph's answer.
+        """Run a model on one photograph.
 
         Raises:
-            ModelError: If it took longer than the limit, its turn included.
+            ModelError: If it took longer than the limit, waiting included.
             RilievoError: If the model cannot be loaded or fails.
         """
 
@@ -48,7 +48,7 @@ class Networks:
         return self._wait(work)
 
     def model(self, name: str, *, flip: bool = False) -> Model:
-        """A model by its name, every run of which waits for its turn.
+        """Get a model whose runs are queued.
 
         Raises:
             RilievoError: If it cannot be loaded.
@@ -58,7 +58,7 @@ class Networks:
         return refined(waiting, flip=flip, tile=None, sharp=True, trim=True)
 
     def close(self) -> None:
-        """Finish what runs, and begin nothing more."""
+        """Finish running work, and accept no more."""
         self._pool.shutdown(cancel_futures=True)
 
     def _known(self, name: str) -> Model | None:
@@ -68,7 +68,7 @@ class Networks:
             return self._loaded.get(name)
 
     def _model(self, name: str) -> Model:
-        """Called in the pool's one thread, so that nothing is loaded twice."""
+        """Load a model; runs in the pool's single thread, so that nothing is loaded twice."""
         if (known := self._known(name)) is not None:
             return known
         loaded = self._load(name)
@@ -93,7 +93,7 @@ class Networks:
 
 
 class _InTurn(Model):
-    """A model that waits for its turn, batch by batch, so that a video leaves room for others."""
+    """A model whose batches are queued one by one, so that a video leaves room for others."""
 
     def __init__(
         self, model: Model, wait: Callable[[Callable[[], list[Inference]]], list[Inference]]

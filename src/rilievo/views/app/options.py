@@ -1,4 +1,4 @@
-"""The options of ``rilievo app``: names, defaults, help and checks."""
+"""Options of ``rilievo app``: names, defaults, help and checks."""
 
 import ipaddress
 import math
@@ -14,49 +14,51 @@ from rilievo.models import DEFAULT_MODEL
 
 @dataclass(frozen=True, kw_only=True)
 class AppOptions:
-    """Where the page is served, and what its visitors may ask.
+    """Address of the page, and limits for its visitors.
 
     Raises:
         OptionError: If an option is out of range.
     """
 
     host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 lets other machines in."""
+    """Address to listen at; 0.0.0.0 admits other machines."""
     port: int = 7860
-    """Of the page; 0 takes a free one."""
+    """Port of the page; 0 takes a free one."""
     root_path: Annotated[str, tyro.conf.arg(metavar="/PATH")] = ""
-    """Path under which a proxy shows the page, such as /depth."""
+    """Path under which a proxy serves the page, such as /depth."""
     open: bool = False
     """Open the page in this machine's browser."""
     model: Annotated[str, tyro.conf.arg(aliases=("-m",), metavar="NAME")] = DEFAULT_MODEL
-    """The one that is chosen when the page opens: a name that 'rilievo models' lists, an ONNX
-    file, or a run of 'rilievo train'."""
+    """Model that is selected when the page opens: a name that 'rilievo models' lists, an ONNX file,
+    or a run of 'rilievo train'.
+    """
     offer: Annotated[str | None, tyro.conf.arg(metavar="NAME,...|all")] = None
-    """Other models that visitors may choose, with commas; weights are fetched at their first use.
-    'all' is every one whose extra is installed, which is the default where only this machine
-    sees the page; elsewhere it is none. Paid models are never offered."""
+    """Other models that visitors may choose, separated by commas; weights are downloaded at first
+    use. 'all' is every model whose extra is installed, which is the default if only this machine
+    can reach the page; otherwise the default is none. Paid models are never offered.
+    """
     device: str = "auto"
-    """auto, cpu, cuda, cuda:N, coreml or directml."""
+    """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     max_megabytes: float = 50.0
-    """Largest upload."""
+    """Largest upload [MB]."""
     max_megapixels: float = 24.0
-    """Largest photograph; a frame of a video may have a third of it."""
+    """Largest photograph [megapixels]; frames of a video may have a third of it."""
     max_seconds: float = 60.0
-    """Longest video."""
+    """Longest video [s]."""
     max_frames: int = 1800
     """Most frames of a video."""
     time_limit: float = 60.0
-    """Seconds after which a photograph's answer is not waited for any more."""
+    """Time-out of a photograph's prediction [s]."""
     video_limit: float = 900.0
-    """Seconds after which work on a video stops."""
+    """Time after which work on a video stops [s]."""
     queue: int = 20
-    """Requests of one sort that may wait; more are turned away."""
+    """Requests of one kind that may wait; more are refused."""
     workers: int = 2
-    """Photographs that are read and drawn at the same time; the network runs one after another."""
+    """Photographs that are read and drawn in parallel; the network runs on one at a time."""
     keep_minutes: float = 60.0
-    """After so long without use, uploads and results are deleted."""
+    """Minutes without use after which uploads and results are deleted."""
     keep_megabytes: float = 2000.0
-    """Most that uploads and results take on disk together; the oldest are deleted first."""
+    """Most disk space for uploads and results together [MB]; the oldest are deleted first."""
 
     def __post_init__(self) -> None:
         for name, rule, words in _RULES:
@@ -68,7 +70,7 @@ class AppOptions:
 
     @property
     def is_private(self) -> bool:
-        """Whether only this machine sees the page."""
+        """Whether only this machine can reach the page."""
         if self.host == "localhost":
             return True
         try:
@@ -78,19 +80,19 @@ class AppOptions:
 
     @property
     def offered(self) -> tuple[str, ...] | None:
-        """Names of ``--offer``, without the model of the start; None stands for all."""
+        """Names of ``--offer``, without the initial model; None stands for all."""
         asked = ("all" if self.is_private else "") if self.offer is None else self.offer
         names = [name.strip() for name in asked.split(",") if name.strip()]
         return None if "all" in names else tuple(names)
 
     @property
     def max_bytes(self) -> int:
-        """Largest upload [bytes]."""
+        """Size of the largest upload [bytes]."""
         return int(self.max_megabytes * 1e6)
 
     @property
     def max_pixels(self) -> int:
-        """Largest photograph [px]."""
+        """Size of the largest photograph [px]."""
         return int(self.max_megapixels * 1e6)
 
 

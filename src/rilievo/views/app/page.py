@@ -1,4 +1,4 @@
-"""The page: a photograph and its views, a video, and what there is to know of both."""
+"""The page: tabs for photographs, videos, and information."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from rilievo.views.app.video_page import video_tab
 
 TITLE = "rilievo"
 MOST_SESSIONS = 100
-"""Open pages that are remembered; Gradio keeps 10,000 by default, until the server stops."""
+"""Most open pages that are remembered; Gradio's default is 10,000 until the server stops."""
 
 
 def page(site: Site) -> Any:
-    """The page as Gradio's blocks."""
+    """Build the page from Gradio's blocks."""
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.HTML(
             "<header><h1>rilievo</h1><p>One photograph in; depth, surface normals and a measured "
@@ -39,7 +39,7 @@ def page(site: Site) -> Any:
 
 
 def theme() -> Any:
-    """Quiet, and with the fonts that are there: nothing is fetched from elsewhere."""
+    """Theme with system fonts, so that nothing is loaded from elsewhere."""
     base = Base(
         primary_hue=colors.teal,
         neutral_hue=colors.stone,
@@ -47,7 +47,7 @@ def theme() -> Any:
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
     )
-    # Every text stands out from its ground by 4.5 to 1 or more, as WCAG 2.2 asks (1.4.3).
+    # All text has a contrast of at least 4.5 to 1, as WCAG 2.2 asks (1.4.3).
     return base.set(
         color_accent="*primary_700",
         link_text_color="*primary_700",

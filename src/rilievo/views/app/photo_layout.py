@@ -1,4 +1,4 @@
-"""How the photograph's part of the page is laid out: what is given, and what is seen."""
+"""Layout of the tab for photographs: inputs and views."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from rilievo.views.app.question import CameraFrom
 from rilievo.views.app.site import Site
 
 _CAMERAS = [
-    ("As the photograph says (EXIF), else assumed", CameraFrom.PHOTOGRAPH.value),
+    ("From the photograph (EXIF), else assumed", CameraFrom.PHOTOGRAPH.value),
     ("Horizontal field of view, in degrees", CameraFrom.FOV.value),
     ("Focal length, in pixels", CameraFrom.FOCAL.value),
     ("Focal length, in mm of a 35 mm camera", CameraFrom.FOCAL_35MM.value),
@@ -23,7 +23,7 @@ _CAMERAS = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """Where visitors say what they want."""
+    """Input components."""
 
     photo: Any
     examples: list[Any]
@@ -39,18 +39,18 @@ class Given:
 
     @property
     def asked(self) -> list[Any]:
-        """What makes a question."""
+        """Components that make up a question."""
         return [self.photo, self.model, self.flip, self.camera_from, self.number]
 
     @property
     def colours(self) -> list[Any]:
-        """How depth is drawn."""
+        """Components that determine how depth is drawn."""
         return [self.colour_map, self.near, self.far]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """Where visitors see the answer."""
+    """Output components."""
 
     depth: Any
     normals: Any
@@ -65,10 +65,10 @@ class Views:
 
 
 def photo_column() -> tuple[Any, list[Any], Any]:
-    """Lay out where a photograph is given.
+    """Lay out the input of a photograph.
 
     Returns:
-        The photograph, a button for each of ``EXAMPLES``, and where the answer is told.
+        The photograph, a button for each of ``EXAMPLES``, and the status line.
     """
     photo = gr.Image(
         label="Photograph",
@@ -91,16 +91,14 @@ def photo_column() -> tuple[Any, list[Any], Any]:
 
 
 def chosen_column(site: Site, photo: Any, examples: list[Any], status: Any) -> Given:
-    """Lay out what may be chosen besides, and gather all that is given."""
+    """Lay out the other inputs, and collect all of them."""
     model, flip = _model_choice(site, "Model (licence)")
     with gr.Accordion("Camera", open=False):
-        camera_from = gr.Radio(
-            _CAMERAS, value=_CAMERAS[0][1], label="Where the focal length comes from"
-        )
+        camera_from = gr.Radio(_CAMERAS, value=_CAMERAS[0][1], label="Source of the focal length")
         number = gr.Textbox(label="Degrees, pixels or millimetres", max_lines=1)
     with gr.Accordion("Colours", open=False):
         colour_map = gr.Dropdown(list(COLOUR_MAPS), value=COLOUR_MAPS[0], label="Colour map")
-        gr.HTML(markup.hint("Range of depths, in the unit of the answer; empty is by itself."))
+        gr.HTML(markup.hint("Range of depths, in the unit of the result; empty for automatic."))
         with gr.Row():
             near = gr.Textbox(label="Near end", max_lines=1, min_width=100)
             far = gr.Textbox(label="Far end", max_lines=1, min_width=100)
@@ -127,7 +125,7 @@ def _model_choice(site: Site, label: str) -> tuple[Any, Any]:
 
 
 def views_column(site: Site) -> Views:
-    """Lay out what is seen."""
+    """Lay out the views."""
     with gr.Tabs(elem_id="views", overflow_behavior="wrap"):
         with gr.Tab("Depth"):
             depth = gr.HTML(markup.NOTHING, elem_id="depth")

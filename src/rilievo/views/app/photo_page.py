@@ -1,4 +1,4 @@
-"""The photograph's part of the page, joined up: what happens when something is given or pressed."""
+"""Behaviour of the tab for photographs: events and their handlers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.views.app import acts, markup
+from rilievo.views.app import actions, markup
+from rilievo.views.app.answers import Answer
 from rilievo.views.app.choices import open_choices
-from rilievo.views.app.desk import Answer
 from rilievo.views.app.examples import EXAMPLES, Example
 from rilievo.views.app.measure_page import LENGTH, empty, fresh, join_measuring, read_along
 from rilievo.views.app.photo_layout import (
@@ -20,45 +20,45 @@ from rilievo.views.app.photo_layout import (
     views_column,
 )
 from rilievo.views.app.question import CameraFrom, Question, read_number, read_point, safe_stem
+from rilievo.views.app.session import Session, read_colours
 from rilievo.views.app.site import Site
-from rilievo.views.app.visit import Visit, read_colours
 
 Changed = dict[Any, Any]
-"""Parts of the page and what they show next."""
+"""Components of the page and their new values."""
 
 
 def photo_tab(site: Site) -> None:
-    """Lay out the part and join it up."""
-    visit = gr.State(Visit())
+    """Lay out the tab and connect its events."""
+    session = gr.State(Session())
     with gr.Row(elem_classes="sheet"):
-        # In the order in which they are read; a wide page shows the third below the first.
+        # In reading order; a wide page shows the third below the first.
         with gr.Column(elem_classes="given"):
             photo, examples, status = photo_column()
         with gr.Column(elem_classes="views"):
             views = views_column(site)
         with gr.Column(elem_classes="chosen"):
             given = chosen_column(site, photo, examples, status)
-    part = _Part(site, visit, given, views)
+    part = _Part(site, session, given, views)
     part.join_answer()
     part.join_examples()
     part.join_colours()
     part.join_known()
     part.join_compare()
-    join_measuring(site, visit, views.measuring)
+    join_measuring(site, session, views.measuring)
 
 
 class _Part:
-    """The parts of the page, and what becomes of them."""
+    """Components of the tab, and their event handlers."""
 
-    def __init__(self, site: Site, visit: Any, given: Given, views: Views) -> None:
-        self.site, self.visit, self.given, self.views = site, visit, given, views
+    def __init__(self, site: Site, session: Any, given: Given, views: Views) -> None:
+        self.site, self.session, self.given, self.views = site, session, given, views
         self.outputs = [
-            *(visit, given.status, views.depth, views.surface, views.normals, views.confidence),
+            *(session, given.status, views.depth, views.surface, views.normals, views.confidence),
             *(views.files, views.pair, *views.measuring.points),
         ]
 
     def join_answer(self) -> None:
-        """A photograph that is given is answered at once, and again when asked."""
+        """Predict a photograph when it is given, and again on request."""
         given = self.given
 
         def ask(*asked: Any) -> Changed:
@@ -67,7 +67,7 @@ class _Part:
         def ask_at_once(*asked: Any) -> Changed:
             if asked[0] is None:
                 return self.emptied("")
-            # What is still shown would be taken for an answer to what was given now.
+            # Old results would be taken for those of the new photograph.
             return self.site.told(
                 lambda: self.shown(self.answered(*asked)),
                 lambda line: self.emptied(markup.complain(line)),
@@ -75,7 +75,7 @@ class _Part:
 
         inputs = [*given.asked, *given.colours]
         for trigger, act in ((given.photo.change, ask_at_once), (given.go.click, ask)):
-            # Gradio would open pictures by itself, and say less clearly what is wrong with one.
+            # Gradio would open pictures itself, with less clear errors.
             trigger(
                 act,
                 inputs,
@@ -85,12 +85,12 @@ class _Part:
                 show_progress_on=[given.status],
                 api_visibility="private",
                 concurrency_id="answer",
-                # What changes while an answer is on its way is answered after it.
+                # Changes made while a prediction runs are handled after it.
                 trigger_mode="always_last",
             )
 
     def join_examples(self) -> None:
-        """An example that is picked becomes the photograph."""
+        """Use an example as the photograph."""
         for example, button in zip(EXAMPLES, self.given.examples, strict=True):
 
             def pick(example: Example = example) -> str:
@@ -101,68 +101,68 @@ class _Part:
             )
 
     def join_colours(self) -> None:
-        """Depth is drawn anew when its colours change."""
+        """Redraw depth when its colours change."""
         given, views = self.given, self.views
 
-        def draw(now: Visit, *colours: Any) -> Changed:
+        def draw(now: Session, *colours: Any) -> Changed:
             def act() -> Changed:
                 new = replace(now, colours=read_colours(*colours))
                 if new.token is None:
-                    return {self.visit: new}
-                answer = acts.held(self.site.desk, new)
-                shown = acts.show(self.site.desk, answer, new.colours, "")
-                return {self.visit: new, views.depth: shown.depth, views.files: shown.files}
+                    return {self.session: new}
+                answer = actions.held(self.site.store, new)
+                shown = actions.show(self.site.store, answer, new.colours, "")
+                return {self.session: new, views.depth: shown.depth, views.files: shown.files}
 
             return self.said(act)
 
-        outputs = [self.visit, given.status, views.depth, views.files]
+        outputs = [self.session, given.status, views.depth, views.files]
         for trigger in (given.colour_map.input, given.near.submit, given.far.submit):
-            trigger(draw, [self.visit, *given.colours], outputs, api_visibility="private")
+            trigger(draw, [self.session, *given.colours], outputs, api_visibility="private")
 
     def join_known(self) -> None:
-        """A known distance or length brings everything to metres; undo and forget, back."""
+        """Convert to metres by a known distance or length; undo and forget revert it."""
         parts = self.views.measuring
 
-        def know(now: Visit, first: str, second: str, typed: str, along: str) -> Changed:
+        def know(now: Session, first: str, second: str, typed: str, along: str) -> Changed:
             def act() -> Changed:
-                # What was typed counts, also where nobody pressed Measure; but half-typed text in
-                # B is no fault of a distance of A.
+                # Typed points count even if Measure was not pressed; but half-typed text in B must
+                # not break a distance of A.
                 other = read_point(second) if along == LENGTH else now.second
                 seen = replace(now, first=read_point(first), second=other)
                 metres = read_number(typed, "the known distance or length")
-                return self.shown(acts.know(self.site.desk, seen, metres, read_along(along)))
+                return self.shown(actions.know(self.site.store, seen, metres, read_along(along)))
 
             return self.measured(act)
 
-        def undo(now: Visit) -> Changed:
-            return self.measured(lambda: self.shown(acts.undo(self.site.desk, now)))
+        def undo(now: Session) -> Changed:
+            return self.measured(lambda: self.shown(actions.undo(self.site.store, now)))
 
-        def forget(now: Visit) -> Changed:
-            return self.measured(lambda: self.shown(acts.know_nothing(self.site.desk, now)))
+        def forget(now: Session) -> Changed:
+            return self.measured(lambda: self.shown(actions.know_nothing(self.site.store, now)))
 
         for trigger, act, inputs in (
             (
                 parts.know.click,
                 know,
-                [self.visit, parts.first, parts.second, parts.metres, parts.along],
+                [self.session, parts.first, parts.second, parts.metres, parts.along],
             ),
-            (parts.undo.click, undo, [self.visit]),
-            (parts.forget.click, forget, [self.visit]),
+            (parts.undo.click, undo, [self.session]),
+            (parts.forget.click, forget, [self.session]),
         ):
             trigger(act, inputs, self.outputs, show_progress="hidden", api_visibility="private")
 
     def join_compare(self) -> None:
-        """A second model answers for the same photograph."""
+        """Predict the same photograph with a second model."""
         views = self.views
 
-        def compare(now: Visit, model: str, flip: bool) -> Changed:
+        def compare(now: Session, model: str, flip: bool) -> Changed:
             def act() -> Changed:
-                first = acts.held(self.site.desk, now)
+                first = actions.held(self.site.store, now)
                 question = replace(
                     first.question, model=self.choosable(model), flip=bool(flip), known=()
                 )
-                second = self.site.desk.ask(question)
-                words = acts.compared(self.site.desk, (first, second))
+                second = self.site.store.ask(question)
+                words = actions.compared(self.site.store, (first, second))
                 sides = [(self.named(each), each, now.colours) for each in (first, second)]
                 return {views.pair: markup.pair_view(sides, words)}
 
@@ -170,7 +170,7 @@ class _Part:
 
         views.compare.click(
             compare,
-            [self.visit, views.other, views.other_flip],
+            [self.session, views.other, views.other_flip],
             [views.pair],
             show_progress="minimal",
             api_visibility="private",
@@ -185,8 +185,8 @@ class _Part:
         camera_from: str,
         number: str | None,
         *colours: Any,
-    ) -> Visit:
-        """A new visit with the answer to what was asked."""
+    ) -> Session:
+        """Start a new session with the answer to a question."""
         if camera_from not in list(CameraFrom):
             raise OptionError(f"no camera from '{camera_from}'")
         drawn = read_colours(*colours)
@@ -198,22 +198,22 @@ class _Part:
             camera_from=CameraFrom(camera_from),
             number=read_number(number, "the field of view or focal length"),
         )
-        return Visit(token=self.site.desk.ask(question).token, colours=drawn)
+        return Session(token=self.site.store.ask(question).token, colours=drawn)
 
     def choosable(self, model: str) -> str:
-        """The model, where it may be chosen: what a browser sends need not be in the list."""
+        """Check that the model may be chosen; browsers can send names that are not in the list."""
         if model not in {choice.name for choice in open_choices(self.site.listed)}:
             raise ModelError("this model cannot be chosen here")
         return model
 
-    def shown(self, now: Visit) -> Changed:
-        """Every part that shows an answer."""
-        answer = acts.held(self.site.desk, now)
-        shown = acts.show(self.site.desk, answer, now.colours, self.named(answer))
+    def shown(self, now: Session) -> Changed:
+        """Update every component that shows an answer."""
+        answer = actions.held(self.site.store, now)
+        shown = actions.show(self.site.store, answer, now.colours, self.named(answer))
         views, measuring = self.views, fresh(self.site, now)
         parts = {getattr(views.measuring, name): value for name, value in measuring.items()}
         return {
-            self.visit: now,
+            self.session: now,
             self.given.status: shown.summary,
             views.depth: shown.depth,
             views.surface: shown.surface,
@@ -225,10 +225,10 @@ class _Part:
         }
 
     def emptied(self, status: str) -> Changed:
-        """Every part as before the first answer, and what is said of it."""
+        """Reset every component to its initial state, and show a status."""
         views, measuring = self.views, empty()
         return {
-            self.visit: Visit(),
+            self.session: Session(),
             self.given.status: status,
             views.confidence: "",
             **dict.fromkeys((views.depth, views.surface, views.normals), markup.NOTHING),
@@ -237,15 +237,15 @@ class _Part:
         }
 
     def named(self, answer: Answer) -> str:
-        """Which model answered, for people."""
+        """Name of the model that answered, for display."""
         mirrored = " with mirror image" if answer.question.flip else ""
         return self.site.shown(answer.question.model) + mirrored
 
     def said(self, act: Callable[[], Changed]) -> Changed:
-        """What an act changes, or what went wrong, beside the photograph."""
+        """Result of a handler, or its error beside the photograph."""
         return self.site.told(act, lambda line: {self.given.status: markup.complain(line)})
 
     def measured(self, act: Callable[[], Changed]) -> Changed:
-        """What an act changes, or what went wrong, beside the measurements."""
+        """Result of a handler, or its error beside the measurements."""
         words = self.views.measuring.words
         return self.site.told(act, lambda line: {words: markup.complain(line)})

@@ -1,4 +1,4 @@
-"""Pictures of an answer for the page, no larger than screens are."""
+"""Pictures of an answer, no larger than the page shows them."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 
 
 def shrinking(shape: tuple[int, int]) -> int:
-    """Of how many pixels of the photograph, each way, the page shows one."""
+    """Step between the pixels of the photograph that the page shows, along rows and columns."""
     return max(1, math.ceil(max(shape) / SIDE))
 
 
@@ -44,7 +44,7 @@ def photo_picture(prediction: Prediction) -> Picture:
 
 
 def small_depth(depth: DepthMap) -> DepthMap:
-    """Every n-th pixel, as many as the page shows."""
+    """Subsample depth to the pixels that the page shows."""
     step = shrinking(depth.shape)
     if step == 1:
         return depth
@@ -56,15 +56,15 @@ def small_depth(depth: DepthMap) -> DepthMap:
 
 
 def depth_picture(depth: DepthMap, colour_map: str, limits: ColourRange) -> Picture:
-    """Depth in colour, near is bright."""
+    """Draw depth in colour; near is bright."""
     return colourise(small_depth(depth), colour_map=colour_map, limits=limits)
 
 
 def depth_limits(depth: DepthMap, near_far: tuple[float, float] | None) -> ColourRange:
-    """The range that a visitor asked for, or that of the map itself.
+    """Colour range that a visitor asked for, or that of the map itself.
 
     Raises:
-        OptionError: If what was asked for is no range.
+        OptionError: If the range is not valid.
     """
     if near_far is None:
         return colour_range(small_depth(depth))
@@ -72,14 +72,14 @@ def depth_limits(depth: DepthMap, near_far: tuple[float, float] | None) -> Colou
 
 
 def normals_of(prediction: Prediction) -> Picture:
-    """Normals in the field's colours."""
+    """Draw normals in the usual colours."""
     assert prediction.normals is not None, "asked for only where there are some"
     step = shrinking(prediction.shape)
     return normals_picture(np.ascontiguousarray(prediction.normals[:, ::step, ::step]))
 
 
 def confidence_of(prediction: Prediction) -> Picture:
-    """Confidence in grey, white is surest."""
+    """Draw confidence in grey; white is the highest."""
     assert prediction.confidence is not None, "asked for only where there is some"
     step = shrinking(prediction.shape)
     grey = np.rint(prediction.confidence[::step, ::step] * np.float32(255)).astype(np.uint8)
@@ -89,12 +89,12 @@ def confidence_of(prediction: Prediction) -> Picture:
 def marked(
     picture: Picture, spots: list[tuple[str, float | int, float | int]], step: int
 ) -> Picture:
-    """A picture with named points on it, and a line between the first two.
+    """Draw named points on a picture, and a line between the first two.
 
     Args:
-        picture: Of the page.
-        spots: Name, column and row [px] of the photograph.
-        step: Pixels of the photograph, each way, that one of the picture stands for.
+        picture: Picture of the page.
+        spots: Name, column and row of each point, in pixels of the photograph.
+        step: Step of the picture's pixels in the photograph [px].
     """
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
@@ -110,7 +110,7 @@ def marked(
             box = (x - reach, y - reach, x + reach, y + reach)
             draw.ellipse(box, outline=colour, width=2 + extra)
         draw.point((x, y), fill="white")
-        # Beside the point, and inside the picture.
+        # Labels are beside the point, and inside the picture.
         left = x + 1.5 * radius if x < image.width - 4 * radius else x - 3 * radius
         top = min(max(y - 2.6 * radius, 0), image.height - 2.6 * radius)
         draw.text((left, top), name, "white", font, stroke_width=2, stroke_fill="black")
@@ -118,14 +118,14 @@ def marked(
 
 
 def jpeg(picture: Picture) -> bytes:
-    """The picture as a file to look at."""
+    """Encode a picture as JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 
 def colour_bar(colour_map: str) -> str:
-    """The colour map from far to near as an address that holds its own picture."""
+    """Draw the colour map from far to near, as a data URL."""
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
     values = DepthMap(values=ramp, kind=DepthKind.AFFINE_INVERSE)
     picture = colourise(values, colour_map=colour_map, limits=ColourRange(low=0.0, high=1.0))

@@ -1,4 +1,4 @@
-"""What a visitor asks of a photograph, checked where it comes in."""
+"""Questions of visitors about a photograph, validated on arrival."""
 
 import math
 from dataclasses import dataclass
@@ -17,30 +17,30 @@ _LONGEST_NAME = 60
 
 
 class CameraFrom(StrEnum):
-    """How a visitor says what the camera was."""
+    """Source of the camera's focal length."""
 
     PHOTOGRAPH = "photograph"
-    """Its EXIF block, else assumed."""
+    """EXIF block of the photograph, or else an assumed field of view."""
     FOV = "fov"
     """Horizontal field of view [degrees]."""
     FOCAL = "focal"
     """Focal length [px]."""
     FOCAL_35MM = "focal_35mm"
-    """Focal length [mm] of the 35 mm camera that sees as much along the diagonal."""
+    """Focal length [mm] of the 35 mm camera with the same diagonal field of view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A photograph and what is asked of it.
+    """A photograph and the options of its prediction.
 
     Attributes:
-        photo: The uploaded file.
-        name: What results are called, without suffix.
-        model: That answers.
+        photo: Path of the uploaded file.
+        name: Name of the results, without suffix.
+        model: Name of the model.
         flip: Whether to average with the mirror image.
-        camera_from: What ``number`` is.
-        number: Field of view or focal length; None where the photograph is to tell.
-        known: Points whose distance is known, and lengths.
+        camera_from: Meaning of ``number``.
+        number: Field of view or focal length; None to read it from the photograph.
+        known: Known points and lengths.
 
     Raises:
         OptionError: If the number is missing or out of range.
@@ -64,10 +64,10 @@ class Question:
             raise OptionError(f"{what} is {unit}, found {found}")
 
     def camera(self, shape: tuple[int, int]) -> Camera | None:
-        """The camera that the visitor described; None where the photograph is to tell.
+        """Camera that the visitor described; None to read it from the photograph.
 
         Args:
-            shape: (height, width) of the upright photograph.
+            shape: Size (height, width) of the upright photograph.
         """
         if self.number is None or self.camera_from is CameraFrom.PHOTOGRAPH:
             return None
@@ -87,14 +87,14 @@ _ASKED = {
 
 
 def safe_stem(name: str | None) -> str:
-    """What files made of an upload are called: letters, digits, '-', '_' and '.', never hidden."""
+    """Safe file name for results of an upload: letters, digits, '-', '_' and '.', never hidden."""
     stem = Path((name or "").replace("\\", "/")).stem
     kept = "".join(each if each.isalnum() or each in "-_." else "-" for each in stem)
     return kept.strip("-.")[:_LONGEST_NAME] or "photo"
 
 
 def read_point(text: str) -> tuple[float, float] | None:
-    """(u, v) [px] from 'column, row'; None of an empty text.
+    """Parse 'column, row' as (u, v) [px]; None for an empty text.
 
     Raises:
         OptionError: If the text is anything else.
@@ -112,11 +112,11 @@ def read_point(text: str) -> tuple[float, float] | None:
 
 
 def read_number(text: str | None, what: str) -> float | None:
-    """A number as people type it, with a point or a comma; None of an empty text.
+    """Parse a number with a decimal point or comma; None for an empty text.
 
     Args:
-        text: As typed.
-        what: It is, for the message.
+        text: The typed text.
+        what: Name of the quantity, for the message.
 
     Raises:
         OptionError: If the text is anything else.

@@ -1,4 +1,4 @@
-"""Addresses of an answer's pictures and files, made when they are asked for."""
+"""HTTP routes of an answer's pictures and files, which are made on request."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from rilievo.io.colour import check_colour_map
 from rilievo.io.output_table import OUTPUTS
 from rilievo.io.writing import SaveOptions
 from rilievo.types import Prediction
-from rilievo.views.app.desk import Desk
+from rilievo.views.app.answers import AnswerStore
 from rilievo.views.app.files import write_file, write_zip
 from rilievo.views.app.pictures import (
     Picture,
@@ -30,12 +30,12 @@ from rilievo.views.app.surface_page import surface_page
 _KEPT = {"Cache-Control": "private, max-age=600"}
 
 
-def answer_routes(desk: Desk, pool: Executor) -> list[Route]:
-    """Routes of the pictures and files of answers.
+def answer_routes(store: AnswerStore, pool: Executor) -> list[Route]:
+    """Make the routes of the pictures and files of answers.
 
     Args:
-        desk: That keeps them.
-        pool: Whose threads make them.
+        store: Store of the answers.
+        pool: Pool whose threads make the files.
     """
 
     def served(make: Callable[[Request], Response]) -> Callable[[Request], Response]:
@@ -56,22 +56,22 @@ def answer_routes(desk: Desk, pool: Executor) -> list[Route]:
         return Route("/answers/{token}/" + path, endpoint, methods=["GET"])
 
     return [
-        route("{name}.jpg", lambda request: _picture(desk, request)),
-        route("surface.html", lambda request: _surface(desk, request)),
-        route("files/{output}", lambda request: _file(desk, request)),
-        route("all.zip", lambda request: _zip(desk, request)),
-        route("clip/{name}", lambda request: _clip(desk, request)),
+        route("{name}.jpg", lambda request: _picture(store, request)),
+        route("surface.html", lambda request: _surface(store, request)),
+        route("files/{output}", lambda request: _file(store, request)),
+        route("all.zip", lambda request: _zip(store, request)),
+        route("clip/{name}", lambda request: _clip(store, request)),
     ]
 
 
-def _picture(desk: Desk, request: Request) -> Response:
-    prediction = desk.prediction(desk.answer(request.path_params["token"]))
+def _picture(store: AnswerStore, request: Request) -> Response:
+    prediction = store.prediction(store.answer(request.path_params["token"]))
     picture = _drawn(prediction, request)
     return Response(jpeg(picture), media_type="image/jpeg", headers=_KEPT)
 
 
-def _surface(desk: Desk, request: Request) -> Response:
-    prediction = desk.prediction(desk.answer(request.path_params["token"]))
+def _surface(store: AnswerStore, request: Request) -> Response:
+    prediction = store.prediction(store.answer(request.path_params["token"]))
     return HTMLResponse(surface_page(prediction), headers=_KEPT)
 
 
@@ -90,26 +90,26 @@ def _drawn(prediction: Prediction, request: Request) -> Picture:
     raise InputError(f"this answer has no picture '{name}'")
 
 
-def _file(desk: Desk, request: Request) -> Response:
-    answer = desk.answer(request.path_params["token"])
+def _file(store: AnswerStore, request: Request) -> Response:
+    answer = store.answer(request.path_params["token"])
     output = request.path_params["output"]
     if output not in OUTPUTS:
         raise OptionError(f"no output '{output}'; there are {', '.join(OUTPUTS)}")
     stem = answer.question.name
-    prediction = desk.prediction(answer)
+    prediction = store.prediction(answer)
     path = write_file(prediction, answer.folder, stem, output, _save_options(request))
     return FileResponse(path, filename=path.name)
 
 
-def _zip(desk: Desk, request: Request) -> Response:
-    answer = desk.answer(request.path_params["token"])
-    prediction = desk.prediction(answer)
+def _zip(store: AnswerStore, request: Request) -> Response:
+    answer = store.answer(request.path_params["token"])
+    prediction = store.prediction(answer)
     path = write_zip(prediction, answer.folder, answer.question.name, _save_options(request))
     return FileResponse(path, filename=path.name)
 
 
-def _clip(desk: Desk, request: Request) -> Response:
-    path = desk.clip_file(request.path_params["token"], request.path_params["name"])
+def _clip(store: AnswerStore, request: Request) -> Response:
+    path = store.clip_file(request.path_params["token"], request.path_params["name"])
     inline = "inline" if path.suffix == ".mp4" else "attachment"
     return FileResponse(path, filename=path.name, content_disposition_type=inline)
 

@@ -1,4 +1,4 @@
-"""The server of the page: made, guarded, run, and its folder removed at the end."""
+"""Server of the app: set-up, access control, running, and removal of its folder."""
 
 import os
 import socket
@@ -14,8 +14,8 @@ from rilievo.errors import MissingExtraError, OutputError
 from rilievo.io.limits import reason
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.views.app.answers import AnswerStore
 from rilievo.views.app.choices import choices
-from rilievo.views.app.desk import Desk
 from rilievo.views.app.guard import Guard
 from rilievo.views.app.network import Networks
 from rilievo.views.app.options import AppOptions
@@ -34,11 +34,11 @@ _QUIET = {
 
 @contextmanager
 def made_site(options: AppOptions) -> Iterator[Site]:
-    """What the page is made for, in a folder of its own that is removed at the end.
+    """Create the app's state in a folder of its own, which is removed at the end.
 
     Raises:
         MissingExtraError: If Gradio is not installed.
-        RilievoError: If the model of the start cannot be loaded, or one that is offered is none.
+        RilievoError: If the initial model cannot be loaded, or an offered model is not valid.
     """
     if find_spec("gradio") is None:
         raise MissingExtraError("the app", "app")
@@ -53,20 +53,20 @@ def made_site(options: AppOptions) -> Iterator[Site]:
         uploads, answers = Path(folder) / "uploads", Path(folder) / "answers"
         uploads.mkdir()
         answers.mkdir()
-        desk = Desk(answers, networks, max_pixels=options.max_pixels)
+        store = AnswerStore(answers, networks, max_pixels=options.max_pixels)
         sweeper = Sweeper(
-            desk,
+            store,
             uploads,
             seconds=60 * options.keep_minutes,
             most_bytes=1e6 * options.keep_megabytes,
         )
-        # So many may wait for the network at once; two more look after clicks and files.
+        # As many threads as requests may wait for the network; two more handle clicks and files.
         pool = ThreadPoolExecutor(options.workers + 2, "work")
         try:
             yield Site(
                 options=options,
                 listed=listed,
-                desk=desk,
+                store=store,
                 uploads=uploads,
                 pool=pool,
                 make_room=sweeper.make_room,
@@ -78,7 +78,7 @@ def made_site(options: AppOptions) -> Iterator[Site]:
 
 
 def application(site: Site) -> Any:
-    """The page as a guarded ASGI application."""
+    """Make the ASGI application of the page, with access control."""
     os.environ.update(_QUIET, GRADIO_TEMP_DIR=str(site.uploads))
     import gradio as gr
     from fastapi import FastAPI
@@ -88,7 +88,7 @@ def application(site: Site) -> Any:
 
     options = site.options
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes.extend(answer_routes(site.desk, site.pool))
+    app.router.routes.extend(answer_routes(site.store, site.pool))
     app = gr.mount_gradio_app(
         app,
         page(site),
@@ -116,11 +116,11 @@ def application(site: Site) -> Any:
 
 
 def serve(options: AppOptions, ready: Callable[[str], None]) -> None:
-    """Serve the page until it is stopped.
+    """Serve the page until stopped.
 
     Args:
-        options: Where, and within which limits.
-        ready: Told the address once it can be opened.
+        options: Address and limits.
+        ready: Function that is given the address once it can be opened.
 
     Raises:
         MissingExtraError: If Gradio is not installed.
@@ -136,7 +136,7 @@ def serve(options: AppOptions, ready: Callable[[str], None]) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
-            # The page keeps a connection open for as long as it is shown.
+            # The page keeps a connection open as long as it is shown.
             timeout_graceful_shutdown=2,
         )
         ready(_address(options, listener.getsockname()[1]))
@@ -150,7 +150,7 @@ def _listening(options: AppOptions) -> Iterator[socket.socket]:
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         raise OutputError(
-            f"--host {options.host} --port {options.port} cannot be listened at "
+            f"--host {options.host} --port {options.port} cannot be used "
             f"({reason(error)}): take another port, or 0 for a free one"
         ) from error
     with listener:

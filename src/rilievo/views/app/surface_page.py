@@ -1,7 +1,7 @@
-"""The surface to turn, zoom and measure on, as a small page that the app shows in a frame.
+"""A small page with the surface to turn, zoom and measure on, shown in an iframe.
 
-It is drawn by the script of the page that ``--save html`` writes, keyboard included. Gradio's own
-viewer weighs seven times as much and says nothing to a screen reader.
+It uses the script of the page that ``--save html`` writes, with keyboard control. Gradio's own
+viewer is seven times as large and is silent to screen readers.
 """
 
 from rilievo.errors import InputError
@@ -15,7 +15,7 @@ from rilievo.measure.terms import terms_of
 from rilievo.types import Prediction
 
 MOST_POINTS = 150_000
-"""Of the surface on the page: what a phone turns without a stutter."""
+"""Most points of the surface on the page, so that telephones turn it smoothly."""
 
 _STYLE = """
 body { background: transparent; }
@@ -28,10 +28,10 @@ body { background: transparent; }
 
 
 def surface_page(prediction: Prediction) -> str:
-    """The page; the photograph is fetched from beside it.
+    """Build the page; the photograph is loaded from a neighbouring address.
 
     Raises:
-        InputError: If there is no depth to make a surface of, or nothing is left of it.
+        InputError: If there is no depth for a surface, or the surface is empty.
     """
     depth, camera = prediction.depth_or_none, prediction.camera
     if depth is None or camera is None:
@@ -39,7 +39,7 @@ def surface_page(prediction: Prediction) -> str:
     step = surface_step(depth.shape, MOST_POINTS)
     relief = pack_relief(depth.depth(), camera.K, depth.valid, step=step, cut=SaveOptions().cut)
     if relief is None:
-        raise InputError("nothing is left of the surface: no pixel has a neighbour it meets")
+        raise InputError("the surface is empty: no pixel is connected to a neighbour")
     terms = to_json(terms_of(prediction))
     scripts = map(asset, SURFACE_SCRIPTS)
     head = element(

@@ -1,4 +1,4 @@
-"""Deletes what nobody has used for a while, and the oldest where it is too much."""
+"""Deletion of unused uploads and results, and of the oldest when space runs out."""
 
 import os
 import threading
@@ -8,36 +8,38 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.views.app.desk import Desk
+from rilievo.views.app.answers import AnswerStore
 
 _EVERY = 30.0
 
 
 class Sweeper:
-    """Looks after the folder of uploads and that of answers."""
+    """Cleans the folder of uploads and that of answers."""
 
-    def __init__(self, desk: Desk, uploads: Path, *, seconds: float, most_bytes: float) -> None:
-        """Begin to look after them, now and then, until closed.
+    def __init__(
+        self, store: AnswerStore, uploads: Path, *, seconds: float, most_bytes: float
+    ) -> None:
+        """Start periodic cleaning, until closed.
 
         Args:
-            desk: Of the answers.
-            uploads: Files that are read within minutes, if at all.
-            seconds: After which what is not used goes.
-            most_bytes: That all of it may take on disk.
+            store: Store of the answers.
+            uploads: Folder of uploads, which are read within minutes, if at all.
+            seconds: Time without use after which files are deleted [s].
+            most_bytes: Most disk space for all files [bytes].
         """
-        self._desk, self._uploads = desk, uploads
+        self._desk, self._uploads = store, uploads
         self._seconds, self._most = seconds, most_bytes
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop looking after them."""
+        """Stop cleaning."""
         self._end.set()
         self._thread.join()
 
     def sweep(self) -> None:
-        """Look once."""
+        """Clean once."""
         self._desk.sweep(self._seconds)
         now = time.time()
         for each in _files(self._uploads):
@@ -47,12 +49,12 @@ class Sweeper:
             continue
 
     def make_room(self) -> None:
-        """Look at once where the disk holds more than it may."""
+        """Clean now if disk use is above its limit."""
         if self.bytes() > self._most:
             self.sweep()
 
     def bytes(self) -> int:
-        """What uploads and results take on disk; a file with two names counts once."""
+        """Disk use of uploads and results; a file with two names counts once."""
         folders = (self._uploads, self._desk.folder)
         found = {each.number: each.size for folder in folders for each in _files(folder)}
         return sum(found.values())
@@ -71,7 +73,7 @@ class Sweeper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """What is known of a file: size [bytes], number on its disk, time of change [s]."""
+    """Path, size [bytes], inode and time of change [s] of a file."""
 
     path: Path
     size: int
@@ -80,7 +82,7 @@ class _File:
 
 
 def _files(folder: Path) -> Iterator[_File]:
-    """Every file; one that goes meanwhile is no news, nor is a folder."""
+    """Yield every file; folders, and files that vanish meanwhile, are skipped."""
     for root, _, names in os.walk(folder):
         for name in names:
             path = Path(root, name)
@@ -92,7 +94,7 @@ def _files(folder: Path) -> Iterator[_File]:
 
 
 def _delete(path: Path, folder: Path) -> None:
-    """Delete a file, and the folder that it leaves empty unless another upload came in."""
+    """Delete a file, and its folder if that is empty now."""
     path.unlink(missing_ok=True)
     if path.parent != folder:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The video's part of the page: what is asked, how far it is, what came of it."""
+"""The tab for videos: options, progress and results."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _MADE = {
 
 
 def video_tab(site: Site) -> None:
-    """Lay out the part and join it up."""
+    """Lay out the tab and connect its events."""
     with gr.Row(elem_classes="sheet"):
         with gr.Column(scale=4, min_width=300):
             inputs, go, cancel = _given(site)
@@ -29,7 +29,7 @@ def video_tab(site: Site) -> None:
             result = gr.HTML(markup.hint("Give a video to see its depth."), elem_id="video-result")
 
     def make(*asked: Any) -> Iterator[str]:
-        # Gradio tells a function that yields by its own body.
+        # Gradio inspects a function's body to see whether it yields.
         yield from made_videos(site, *asked)
 
     running = go.click(
@@ -54,7 +54,7 @@ def video_tab(site: Site) -> None:
 
 
 def _given(site: Site) -> tuple[list[Any], Any, Any]:
-    """What makes a question, and the buttons that begin and end the work."""
+    """Components of a request, and the buttons that start and stop the work."""
     options = site.options
     video = gr.File(
         label="Video: drop or choose one", file_types=["video"], height=180, elem_id="video"
@@ -79,7 +79,7 @@ def _given(site: Site) -> tuple[list[Any], Any, Any]:
 def made_videos(
     site: Site, video: Any, model: str, made: list[str], colour_map: str
 ) -> Iterator[str]:
-    """The part of the page that tells of a video, again and again until it is done."""
+    """Yield the HTML about a video repeatedly until it is finished."""
     stop = threading.Event()
     token: str | None = None
     finished = False
@@ -88,26 +88,26 @@ def made_videos(
         if model not in {choice.name for choice in open_choices(site.listed)}:
             yield markup.complain("this model cannot be chosen here")
             return
-        token = site.desk.begin_clip()
+        token = site.store.begin_clip()
         asked = ClipAsked(
             video=path,
             name=safe_stem(site.named(video)),
-            model=site.desk.networks.model(model),
+            model=site.store.networks.model(model),
             outputs=tuple(made),
             colour_map=check_colour_map(colour_map),
-            folder=site.desk.folder / token,
+            folder=site.store.folder / token,
         )
-        yield markup.progress_view(0.0, "Looking at the video.")
+        yield markup.progress_view(0.0, "Reading the video.")
         for progress in predict_within(asked, site.options, stop):
             finished = progress.done is not None
             yield _told(token, progress)
-            site.desk.touch(token)
+            site.store.touch(token)
     except Exception as error:
         yield markup.complain(line_of(error))
     finally:
         stop.set()
         if token is not None and not finished:
-            site.desk.forget(token)
+            site.store.forget(token)
 
 
 def _told(token: str, progress: ClipProgress) -> str:
@@ -116,7 +116,7 @@ def _told(token: str, progress: ClipProgress) -> str:
         share = "" if progress.share is None else f"{100 * progress.share:.0f} %, "
         left = "" if progress.left is None else f", about {progress.left:.0f} s left"
         return markup.progress_view(
-            progress.share, f"{share}{progress.frames // 2} frames through{left}."
+            progress.share, f"{share}{progress.frames // 2} frames done{left}."
         )
     files = [(facts.file, facts.holds) for facts in done.files]
     words = [f"{done.video.frames} frames, {len(done.video.shots)} shots."]

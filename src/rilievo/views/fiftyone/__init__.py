@@ -1,1 +1,1 @@
-"""Images, truth and predictions as a dataset of FiftyOne (extra ``view``)."""
+"""Images, ground truth and predictions as a dataset of FiftyOne (extra ``view``)."""

@@ -1,4 +1,4 @@
-"""``view``: targets into FiftyOne, and the app over them."""
+"""``view``: fill a FiftyOne dataset from targets, and open its app."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,6 @@ from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.limits import printable
 from rilievo.predicting.summary import Tally
-from rilievo.views.exhibition import Exhibition
 from rilievo.views.fiftyone.database import connected
 from rilievo.views.fiftyone.fields import arrange
 from rilievo.views.fiftyone.samples import PHOTO, SURFACE, is_grouped, put_rows
@@ -19,24 +18,25 @@ from rilievo.views.fiftyone.saved_views import save_views
 from rilievo.views.options import SourceOptions, ViewOptions
 from rilievo.views.rows import Media, Row, write_row
 from rilievo.views.targets import open_targets
+from rilievo.views.view_items import ViewItems
 
 MARK = "rilievo-view.txt"
-"""In a folder of media, says that it is ours."""
+"""File that marks a folder of media as ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewed:
-    """What a dataset of FiftyOne got.
+    """Result of filling a FiftyOne dataset.
 
     Attributes:
-        name: Of the dataset.
-        folder: Of the pictures that it shows.
-        images: In it now.
-        models: That it shows.
+        name: Name of the dataset.
+        folder: Folder of the pictures that it shows.
+        images: Number of images in it now.
+        models: Models that it shows.
         views: Names of the saved views.
-        failed: Images that could not be shown, and why; absent ones too.
-        faults: Predictions that could not be shown, and why.
-        exported: Where the dataset was written to.
+        failed: Images that could not be shown or are absent, with the reason.
+        faults: Predictions that could not be shown, with the reason.
+        exported: Path of the exported dataset; None without export.
     """
 
     name: str
@@ -56,14 +56,14 @@ def fill_view(
     *,
     show: bool = True,
 ) -> Viewed:
-    """Put what the targets show into a dataset of FiftyOne; the app stays closed.
+    """Fill a FiftyOne dataset from targets, without opening the app.
 
     Images are read one at a time and written in chunks, so memory does not grow with their number.
 
     Args:
         targets: Folders of evaluations, folders of predictions, or a dataset's name.
-        source: Where photographs and truth are, if the targets do not say so.
-        options: Name and folder, point clouds, export.
+        source: Place of photographs and ground truth, if the targets do not state it.
+        options: Name and folder of the dataset, point clouds, export.
         show: Whether to show progress on standard error.
 
     Raises:
@@ -73,29 +73,29 @@ def fill_view(
         InputError: If the targets cannot be read, or no image can be shown.
     """
     options = options or ViewOptions()
-    exhibition = open_targets(targets, source or SourceOptions())
-    name = options.name or f"rilievo {exhibition.name}"
+    items = open_targets(targets, source or SourceOptions())
+    name = options.name or f"rilievo {items.name}"
     folder = options.output or _folder(name)
     _claim(folder)
     _check_export(options.export)
     fiftyone = connected()
     dataset = _dataset(fiftyone, name, points=options.points)
     media = Media(folder=folder, surface_points=options.surface_points if options.points else None)
-    failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
-    with Tally(output=folder, total=len(exhibition.ids), show=show) as tally:
+    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
+    with Tally(output=folder, total=len(items.ids), show=show) as tally:
         tally.part("images")
-        rows = put_rows(fiftyone, dataset, exhibition, _rows(exhibition, media, tally, failed))
+        rows = put_rows(fiftyone, dataset, items, _rows(items, media, tally, failed))
         faults = [f"{printable(row.id)}: {fault}" for row in rows for fault in row.faults]
-    exhibition.check_shown(failed)
-    arrange(fiftyone, dataset, exhibition)
-    views = save_views(dataset, exhibition)
+    items.check_shown(failed)
+    arrange(fiftyone, dataset, items)
+    views = save_views(dataset, items)
     if options.export is not None:
         _export(fiftyone, dataset, options.export)
     return Viewed(
         name=name,
         folder=folder,
         images=len(dataset),
-        models=tuple(column.label for column in exhibition.columns),
+        models=tuple(column.label for column in items.columns),
         views=tuple(views),
         failed=tuple(failed),
         faults=tuple(faults),
@@ -107,11 +107,11 @@ def _folder(name: str) -> Path:
     return Path("rilievo-view") / re.sub(r"[^\w.+=-]+", "-", name).strip("-.")
 
 
-def _rows(exhibition: Exhibition, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
-    """Each image as it is read; those that cannot be are said and counted."""
-    for id in exhibition.ids:
+def _rows(items: ViewItems, media: Media, tally: Tally, failed: list[str]) -> Iterator[Row]:
+    """Yield a row for each image; unreadable ones are reported and counted."""
+    for id in items.ids:
         try:
-            row = write_row(exhibition, id, media)
+            row = write_row(items, id, media)
         except OutputError:
             raise
         except RilievoError as error:
@@ -123,7 +123,7 @@ def _rows(exhibition: Exhibition, media: Media, tally: Tally, failed: list[str])
 
 
 def _claim(folder: Path) -> None:
-    """Make the folder, or see that it is ours.
+    """Create the folder, or check that it is ours.
 
     Raises:
         OutputError: If it holds files that are not ours.
@@ -151,10 +151,10 @@ def _check_export(folder: Path | None) -> None:
 
 
 def _dataset(fiftyone: ModuleType, name: str, *, points: bool) -> Any:
-    """The dataset of this name, as it is or new.
+    """Open the dataset of this name, or create it.
 
     Raises:
-        OptionError: If it is there and is of another sort.
+        OptionError: If it exists with another layout.
     """
     if fiftyone.dataset_exists(name):
         dataset = fiftyone.load_dataset(name)
@@ -188,7 +188,7 @@ def _export(fiftyone: ModuleType, dataset: Any, folder: Path) -> None:
 
 
 def open_app(name: str, port: int) -> None:
-    """Open the app on a dataset, and stay until the user ends it with Ctrl-C.
+    """Open the app on a dataset, and wait until the user ends it with Ctrl-C.
 
     Raises:
         OutputError: If the app does not start.

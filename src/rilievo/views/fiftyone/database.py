@@ -1,4 +1,4 @@
-"""FiftyOne itself, and the MongoDB that it keeps its datasets in."""
+"""Connection to FiftyOne and its MongoDB database."""
 
 import os
 from importlib import import_module
@@ -18,15 +18,15 @@ _ELSEWHERE = f"or name one that runs elsewhere with {URI}=mongodb://HOST:PORT"
 
 
 def connected() -> ModuleType:
-    """The module ``fiftyone``, whose database answers.
+    """Import ``fiftyone`` with a database that responds.
 
-    A database that runs elsewhere is taken where ``FIFTYONE_DATABASE_URI`` names it; else
-    FiftyOne's own is started, or joined where it runs. FiftyOne's reports on its use to its makers
-    are turned off, unless ``FIFTYONE_DO_NOT_TRACK`` says otherwise.
+    A database named by ``FIFTYONE_DATABASE_URI`` is used; otherwise FiftyOne's own is started, or
+    joined if it runs. FiftyOne's usage reports are turned off, unless ``FIFTYONE_DO_NOT_TRACK``
+    says otherwise.
 
     Raises:
         MissingExtraError: If FiftyOne is not installed.
-        OutputError: If the database cannot be started or does not answer.
+        OutputError: If the database cannot be started or does not respond.
     """
     if find_spec("fiftyone") is None:
         raise MissingExtraError("a view in FiftyOne", "view")
@@ -63,17 +63,17 @@ def _failure(error: Exception) -> str:
 
 
 def _address(uri: str) -> str:
-    """Host and port alone: the rest may hold a password."""
+    """Host and port of the address, without a password."""
     place = urlsplit(uri)
     try:
         port = f":{place.port}" if place.port else ""
     except ValueError:
         port = ""
-    return f"{place.hostname or 'an address that is none'}{port}"
+    return f"{place.hostname or 'an invalid address'}{port}"
 
 
 def _safe(error: Exception, uri: str) -> str:
-    """What was said, unless it repeats what the address holds besides the host."""
+    """Text of an error, unless it repeats secret parts of the address."""
     said, place = reason(error), urlsplit(uri)
     secrets = [part for part in (place.username, place.password, place.query) if part]
     return type(error).__name__ if any(part in said for part in secrets) else said

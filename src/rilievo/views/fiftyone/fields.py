@@ -1,4 +1,4 @@
-"""The fields of a dataset, declared before the first sample, and how the app shows them."""
+"""Fields of the dataset, declared before the first sample, and their display in the app."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -10,7 +10,6 @@ import numpy as np
 
 from rilievo.io.colour import ColourRange, Drawn, colourise
 from rilievo.types import DepthKind, DepthMap
-from rilievo.views.exhibition import Column, Exhibition
 from rilievo.views.rows import (
     DISAGREEMENT,
     TRUE_DEPTH,
@@ -18,9 +17,10 @@ from rilievo.views.rows import (
     metric_field,
     normals_field,
 )
+from rilievo.views.view_items import Column, ViewItems
 
 KEY = "image_id"
-"""The field by which a sample is found again; indexed."""
+"""Field that identifies a sample; indexed."""
 
 _STOPS = 33
 _WHAT = {
@@ -33,12 +33,12 @@ _WHAT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapField:
-    """A field of heat maps: near is bright in all of them.
+    """A field of heat maps; near is always bright.
 
     Attributes:
-        path: Its name.
-        description: For the app.
-        falling: Whether bright is the smallest number, as where numbers are depth.
+        path: Name of the field.
+        description: Description for the app.
+        falling: Whether the smallest value is bright, as where values are depth.
     """
 
     path: str
@@ -46,12 +46,12 @@ class MapField:
     falling: bool
 
 
-def map_fields(exhibition: Exhibition) -> Iterator[MapField]:
-    """Of the truth and of all models."""
+def map_fields(items: ViewItems) -> Iterator[MapField]:
+    """Yield the heat-map fields of the ground truth and of all models."""
     yield MapField(
         path=TRUE_DEPTH, description="true depth; the pixel's number is mm", falling=True
     )
-    for column in exhibition.columns:
+    for column in items.columns:
         if column.kind is not None:
             yield MapField(
                 path=column.field,
@@ -60,29 +60,29 @@ def map_fields(exhibition: Exhibition) -> Iterator[MapField]:
             )
 
 
-def picture_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
-    """Fields of pictures to be looked at in place of the photograph, and what they show."""
+def picture_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+    """Yield fields of pictures shown in place of the photograph, with descriptions."""
     axes = "x right, y up, z towards the viewer: a wall head-on is light blue"
     yield TRUE_NORMALS, f"true normals; {axes}"
-    for column in exhibition.columns:
+    for column in items.columns:
         if column.normals:
             yield normals_field(column), f"{column.label}: normals; {axes}"
 
 
-def number_fields(exhibition: Exhibition) -> Iterator[tuple[str, str]]:
-    """Fields of numbers, and what they are."""
+def number_fields(items: ViewItems) -> Iterator[tuple[str, str]]:
+    """Yield fields of numbers, with descriptions."""
     for name in ("fx", "fy"):
         yield name, f"focal length {name} [px]"
     for name in ("cx", "cy"):
         yield name, f"principal point {name} [px]; the centre of the top-left pixel is 0"
-    if len(exhibition.columns) > 1:
+    if len(items.columns) > 1:
         yield DISAGREEMENT, "1 - least rank correlation of two models' depth; 0 is the same order"
-    for column in exhibition.columns:
+    for column in items.columns:
         yield from metric_fields(column)
 
 
 def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
-    """Of one model's metrics."""
+    """Yield the fields of one model's metrics, with descriptions."""
     for each in column.summaries:
         unit = f" [{each.unit}]" if each.unit else ""
         yield (
@@ -91,20 +91,18 @@ def metric_fields(column: Column) -> Iterator[tuple[str, str]]:
         )
 
 
-def declare(
-    fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, held: AbstractSet[str]
-) -> None:
-    """Add the fields that some row holds and the dataset has not yet, with what they mean."""
+def declare(fiftyone: ModuleType, dataset: Any, items: ViewItems, held: AbstractSet[str]) -> None:
+    """Add the fields that rows hold and the dataset lacks, with descriptions."""
     text, number = {"ftype": fiftyone.StringField}, {"ftype": fiftyone.FloatField}
     heat_map = {"ftype": fiftyone.EmbeddedDocumentField, "embedded_doc_type": fiftyone.Heatmap}
     notes = {"ftype": fiftyone.ListField, "subfield": fiftyone.StringField}
     known: list[tuple[str, str, dict[str, Any]]] = [
         (KEY, "of the image in its dataset", text),
         ("split", "of the dataset", text),
-        ("notes", "what deserves a look, and what could not be shown", notes),
-        *((each.path, each.description, heat_map) for each in map_fields(exhibition)),
-        *((path, about, text) for path, about in picture_fields(exhibition)),
-        *((path, about, number) for path, about in number_fields(exhibition)),
+        ("notes", "notes, and parts that could not be shown", notes),
+        *((each.path, each.description, heat_map) for each in map_fields(items)),
+        *((path, about, text) for path, about in picture_fields(items)),
+        *((path, about, number) for path, about in number_fields(items)),
     ]
     schema = dataset.get_field_schema()
     for path, about, kind in known:
@@ -114,58 +112,58 @@ def declare(
                 dataset.add_sample_field(f"{path}.{attribute}", ftype)
 
 
-def paths_of(exhibition: Exhibition) -> frozenset[str]:
-    """All fields that rows of this exhibition may hold, besides those of every row."""
+def paths_of(items: ViewItems) -> frozenset[str]:
+    """All fields that rows may hold, besides those of every row."""
     return frozenset(
         [
-            *(each.path for each in map_fields(exhibition)),
-            *(path for path, _ in picture_fields(exhibition)),
-            *(path for path, _ in number_fields(exhibition)),
+            *(each.path for each in map_fields(items)),
+            *(path for path, _ in picture_fields(items)),
+            *(path for path, _ in number_fields(items)),
         ]
     )
 
 
 def _attributes(fiftyone: ModuleType) -> tuple[tuple[str, Any], ...]:
-    """Of a heat map: what its stored numbers are."""
+    """Attributes of a heat map: the coding of its stored values."""
     text, number = fiftyone.StringField, fiftyone.FloatField
     return (("kind", text), ("unit", text), ("scale", number), ("offset", number))
 
 
-def arrange(fiftyone: ModuleType, dataset: Any, exhibition: Exhibition) -> None:
-    """Tell the app how to show the fields; what the user set before stays.
+def arrange(fiftyone: ModuleType, dataset: Any, items: ViewItems) -> None:
+    """Configure how the app shows the fields; settings of the user are kept.
 
-    Heat maps get viridis each by its own entry, so that fields of the user's keep their colours.
+    Every heat map has a viridis entry of its own, so that the user's fields keep their colours.
     """
     config, schema = dataset.app_config, dataset.get_field_schema()
     config.media_fields = [
         *config.media_fields,
         *(
             path
-            for path, _ in picture_fields(exhibition)
+            for path, _ in picture_fields(items)
             if path in schema and path not in config.media_fields
         ),
     ]
     scheme = config.color_scheme
     if scheme is None:
-        # FiftyOne colours by field, where a heat map is one colour with more or less of it.
+        # FiftyOne colours by field, so a heat map would have one colour in different strengths.
         scheme = fiftyone.ColorScheme(color_by="value", opacity=0.9)
     known = list(scheme.colorscales or [])
     there = {each["path"] for each in known}
     known += [
         colour_scale(each.path, falling=each.falling)
-        for each in map_fields(exhibition)
+        for each in map_fields(items)
         if each.path in schema and each.path not in there
     ]
     scheme.colorscales = known
     config.color_scheme = scheme
     if config.active_fields is None:
-        config.active_fields = fiftyone.ActiveFields(paths=_first_look(exhibition))
+        config.active_fields = fiftyone.ActiveFields(paths=_first_look(items))
     dataset.save()
 
 
-def _first_look(exhibition: Exhibition) -> list[str]:
-    """One heat map, since several would hide one another, and the leading metric of each model."""
-    columns = exhibition.columns
+def _first_look(items: ViewItems) -> list[str]:
+    """Fields shown first: one heat map, since several overlap, and each leading metric."""
+    columns = items.columns
     maps = [column.field for column in columns if column.kind is not None][:1]
     leading = [
         metric_field(column, column.summaries[0].metric) for column in columns if column.summaries
@@ -174,10 +172,10 @@ def _first_look(exhibition: Exhibition) -> list[str]:
 
 
 def colour_scale(path: str, *, falling: bool) -> dict[str, Any]:
-    """Viridis of one field as FiftyOne takes it, bright at 0 where numbers fall towards us.
+    """Viridis for one field in FiftyOne's form, bright at 0 if the smallest value is nearest.
 
-    FiftyOne documents the stops in ``list``. A session hands an entry on as it is stored, and the
-    app paints from ``rgb`` alone, which only the server's own queries add.
+    FiftyOne documents the stops in ``list``. A session passes an entry on as it is stored, and the
+    app draws from ``rgb`` alone, which only the server's own queries add.
     """
     stops = _viridis(_STOPS, falling=falling)
     return {

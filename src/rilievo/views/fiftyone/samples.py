@@ -1,4 +1,4 @@
-"""Rows as samples: new ones added, those that are there brought up to date, in bulk."""
+"""Rows as FiftyOne samples: new ones are inserted, existing ones updated, in bulk."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -8,12 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rilievo.views.exhibition import Exhibition
 from rilievo.views.fiftyone.fields import KEY, declare, paths_of
 from rilievo.views.rows import Row, StoredMap
+from rilievo.views.view_items import ViewItems
 
 CHUNK = 256
-"""Rows that are held and written at a time."""
+"""Number of rows written at a time."""
 
 _ALWAYS = (KEY, "split", "notes")
 
@@ -22,16 +22,16 @@ PHOTO, SURFACE = "photo", "surface"
 
 
 def put_rows(
-    fiftyone: ModuleType, dataset: Any, exhibition: Exhibition, rows: Iterable[Row]
+    fiftyone: ModuleType, dataset: Any, items: ViewItems, rows: Iterable[Row]
 ) -> Iterator[Row]:
-    """Write rows into the dataset, and give each back when it is there.
+    """Write rows to the dataset, and yield each once it is written.
 
-    A sample is found again by the image's id (and its slice), so that a second time changes it
-    rather than adding another; what other models put there stays.
+    A sample is identified by the image's id (and its slice), so a second run updates it and does
+    not add another; fields of other models are kept.
     """
-    rows, paths = iter(rows), paths_of(exhibition)
+    rows, paths = iter(rows), paths_of(items)
     while chunk := list(islice(rows, CHUNK)):
-        declare(fiftyone, dataset, exhibition, set().union(*map(_held, chunk)))
+        declare(fiftyone, dataset, items, set().union(*map(_held, chunk)))
         dataset.create_index(KEY)
         there = _there(dataset, [row.id for row in chunk])
         _add(fiftyone, dataset, [row for row in chunk if row.id not in there])
@@ -44,7 +44,7 @@ def _held(row: Row) -> set[str]:
 
 
 def is_grouped(dataset: Any) -> bool:
-    """Whether its images stand in groups with their surfaces."""
+    """Whether its images are in groups with their surfaces."""
     return dataset.media_type == "group"
 
 
@@ -54,9 +54,9 @@ def _there(dataset: Any, ids: Sequence[str]) -> set[str]:
 
 
 def _add(fiftyone: ModuleType, dataset: Any, rows: Sequence[Row]) -> None:
-    """Insert new samples, as ``add_samples`` does but for reading each one back at once.
+    """Insert new samples like ``add_samples``, but without reading each one back.
 
-    That takes two thirds of its time, and nobody here keeps the samples.
+    Reading back takes two thirds of the time, and the samples are not used here.
     """
     if not rows:
         return
@@ -86,9 +86,9 @@ def _new_documents(
 
 
 class Fields:
-    """Rows as the database holds them, made from patterns of FiftyOne's own.
+    """Converter of rows to database documents, from templates that FiftyOne makes.
 
-    A heat map is an object of many checks: to make one for each image takes most of the time.
+    A heat map is an object with many checks; making one for each image takes most of the time.
 
     Args:
         fiftyone: The module.
@@ -102,7 +102,7 @@ class Fields:
         self._metadata: dict[str, Any] = fiftyone.ImageMetadata(num_channels=3).to_dict()
 
     def of(self, row: Row) -> dict[str, Any]:
-        """What a row says of its photograph, field by field."""
+        """Fields of a row's photograph."""
         metadata = {
             "width": row.width,
             "height": row.height,
@@ -135,9 +135,9 @@ class Fields:
 def _change(
     fiftyone: ModuleType, dataset: Any, rows: Sequence[Row], paths: AbstractSet[str]
 ) -> None:
-    """Set the fields of samples that are there, all of a chunk at once; what is gone is emptied.
+    """Update existing samples, a chunk at a time; missing values are emptied.
 
-    Tags stay, since the user may have given some.
+    Tags are kept, because they may be the user's.
     """
     if not rows:
         return
@@ -156,9 +156,9 @@ def _change(
 
 
 def write_scene(fiftyone: ModuleType, row: Row) -> Path:
-    """Write the scene of one image: its surfaces seen from where the camera stood.
+    """Write the 3-D scene of one image: its surfaces seen from the camera.
 
-    Surfaces stay as their files have them; the scene turns them upright, y up and z backwards.
+    Files of surfaces stay as they are; the scene rotates them upright, y up and z backwards.
     """
     path = row.surfaces[0].path.parent / "scene.fo3d"
     scene = fiftyone.Scene(

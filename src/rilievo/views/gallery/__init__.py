@@ -1,1 +1,1 @@
-"""Images, truth and predictions as a page of HTML that needs no server and nothing installed."""
+"""Images, ground truth and predictions as an HTML page without server or installation."""

@@ -1,4 +1,4 @@
-"""One image on the page: its pictures, its numbers, and what deserves a look."""
+"""Card of one image: its pictures, scores and notes."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,40 +12,40 @@ from rilievo.io.limits import printable
 from rilievo.io.markup import Markup, element
 from rilievo.metrics.metric import Better
 from rilievo.views.disagreement import disagreement
-from rilievo.views.exhibition import Column, Exhibit, Exhibition, notes_of
 from rilievo.views.gallery.pictures import Picture, pictures_of
+from rilievo.views.view_items import Column, ViewItem, ViewItems, notes_of
 
 PICTURES = "pictures"
 """Folder of the pictures beside a page."""
 
 CAPTIONED = 3
-"""Metrics under a picture; all of them are one click away."""
+"""Number of metrics under a picture; a click shows all."""
 
 
 @runtime_checkable
 class Place(Protocol):
-    """Where pictures are kept."""
+    """Storage for pictures."""
 
     def address(self, name: str, jpeg: bytes) -> str:
-        """Keep a picture, and say how the page names it."""
+        """Store a picture, and return the address that the page uses."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPage:
-    """In the page itself."""
+    """Storage in the page itself."""
 
     def address(self, name: str, jpeg: bytes) -> str:
-        """All of it, as text."""
+        """Address that holds the whole picture (data URL)."""
         return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """In files beside the page.
+    """Storage in files beside the page.
 
     Attributes:
-        folder: Of the page.
+        folder: Folder of the page.
         written: Paths of the pictures, relative to the folder.
     """
 
@@ -64,14 +64,14 @@ class Beside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sortable:
-    """A number by which images are sorted and sifted.
+    """A quantity by which images can be sorted and filtered.
 
     Attributes:
-        key: Of the attribute that holds it.
-        label: For people.
-        better: Which way is better.
-        column: Whose metric it is; None for what is of all models.
-        metric: Its name; None likewise.
+        key: Name of the attribute that holds it.
+        label: Label for display.
+        better: Whether lower or higher is better.
+        column: Model of the metric; None for quantities of all models.
+        metric: Name of the metric; None for quantities of all models.
     """
 
     key: str
@@ -81,9 +81,9 @@ class Sortable:
     metric: str | None = None
 
 
-def sortables(exhibition: Exhibition) -> list[Sortable]:
-    """Every metric of every model, and how much models disagree."""
-    pairs = [(column, each) for column in exhibition.columns for each in column.summaries]
+def sortables(items: ViewItems) -> list[Sortable]:
+    """Every metric of every model, and the disagreement of models."""
+    pairs = [(column, each) for column in items.columns for each in column.summaries]
     found = [
         Sortable(
             key=f"m{count}",
@@ -94,56 +94,56 @@ def sortables(exhibition: Exhibition) -> list[Sortable]:
         )
         for count, (column, each) in enumerate(pairs)
     ]
-    if sum(column.kind is not None for column in exhibition.columns) > 1:
+    if sum(column.kind is not None for column in items.columns) > 1:
         found.append(Sortable(key="disagreement", label="disagreement", better=Better.LOWER))
     return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cards:
-    """Makes the cards of one page.
+    """Builder of the cards of one page.
 
     Attributes:
-        exhibition: What is shown.
-        place: Where pictures are kept.
-        sortables: Of the exhibition.
+        items: Images and models to show.
+        place: Storage of pictures.
+        sortables: Quantities to sort by.
     """
 
-    exhibition: Exhibition
+    items: ViewItems
     place: Place
     sortables: Sequence[Sortable]
 
-    def card(self, exhibit: Exhibit, order: int) -> Markup:
-        """One image; its numbers stand in ``data-`` attributes too, by which the script sorts.
+    def card(self, item: ViewItem, order: int) -> Markup:
+        """Build the card of one image; its scores are also in ``data-`` attributes, for the script.
 
         Raises:
             OutputError: If a picture cannot be written.
         """
-        values = dict(_values(self.sortables, exhibit))
+        values = dict(_values(self.sortables, item))
         figures = [
-            _figure(exhibit, picture, self.place.address(f"{order:06}-{count}", picture.jpeg()))
-            for count, picture in enumerate(pictures_of(exhibit))
+            _figure(item, picture, self.place.address(f"{order:06}-{count}", picture.jpeg()))
+            for count, picture in enumerate(pictures_of(item))
         ]
         data = {f"data_{key}": repr(value) for key, value in values.items()}
         return element(
             "article",
-            element("h2", printable(exhibit.id)),
+            element("h2", printable(item.id)),
             element("div", *figures, class_="panels"),
-            _notes(exhibit),
-            self._details(exhibit, values),
+            _notes(item),
+            self._details(item, values),
             class_="card",
-            data_name=printable(exhibit.id),
+            data_name=printable(item.id),
             data_order=order,
             **data,
         )
 
-    def _details(self, exhibit: Exhibit, values: Mapping[str, float]) -> Markup:
-        height, width, _ = exhibit.photo.shape
+    def _details(self, item: ViewItem, values: Mapping[str, float]) -> Markup:
+        height, width, _ = item.photo.shape
         facts = [("size", f"{width} × {height} px")]
-        if self.exhibition.images.split is not None:
-            facts.append(("split", self.exhibition.images.split))
-        if exhibit.camera is not None:
-            K = exhibit.camera.K
+        if self.items.images.split is not None:
+            facts.append(("split", self.items.images.split))
+        if item.camera is not None:
+            K = item.camera.K
             facts.append(("fx, fy", f"{K[0, 0]:.1f}, {K[1, 1]:.1f} px"))
             facts.append(("cx, cy", f"{K[0, 2]:.1f}, {K[1, 2]:.1f} px"))
         held = [each for each in self.sortables if each.key in values]
@@ -154,35 +154,35 @@ class Cards:
         )
 
 
-def _values(known: Sequence[Sortable], exhibit: Exhibit) -> Iterator[tuple[str, float]]:
+def _values(known: Sequence[Sortable], item: ViewItem) -> Iterator[tuple[str, float]]:
     for each in known:
         if each.column is not None and each.metric is not None:
-            score = each.column.scores.get(exhibit.id)
+            score = each.column.scores.get(item.id)
             if score is not None and each.metric in score.values:
                 yield each.key, float(score.values[each.metric])
         else:
-            depths = [shown.seen.depth for shown in exhibit.shown if shown.seen is not None]
+            depths = [shown.seen.depth for shown in item.shown if shown.seen is not None]
             differing = disagreement([depth for depth in depths if depth is not None])
             if differing is not None:
                 yield each.key, differing
 
 
-def _figure(exhibit: Exhibit, picture: Picture, address: str) -> Markup:
-    height, width, _ = exhibit.photo.shape
+def _figure(item: ViewItem, picture: Picture, address: str) -> Markup:
+    height, width, _ = item.photo.shape
     return element(
         "figure",
         element("figcaption", picture.title),
         element(
             "img",
             src=address,
-            alt=f"{picture.words} ({printable(exhibit.id)})",
+            alt=f"{picture.words} ({printable(item.id)})",
             width=width,
             height=height,
             loading="lazy",
             decoding="async",
         ),
         _ramp(picture),
-        _numbers(exhibit, picture.column),
+        _numbers(item, picture.column),
         data_title=picture.title,
     )
 
@@ -194,8 +194,8 @@ def _ramp(picture: Picture) -> Markup | None:
     return element("div", element("span", far), element("span", near), class_="ramp")
 
 
-def _numbers(exhibit: Exhibit, column: Column | None) -> Markup | None:
-    score = None if column is None else column.scores.get(exhibit.id)
+def _numbers(item: ViewItem, column: Column | None) -> Markup | None:
+    score = None if column is None else column.scores.get(item.id)
     if column is None or score is None:
         return None
     first = [each for each in column.summaries if each.metric in score.values][:CAPTIONED]
@@ -208,8 +208,8 @@ def _numbers(exhibit: Exhibit, column: Column | None) -> Markup | None:
     return element("p", *spans, class_="numbers")
 
 
-def _notes(exhibit: Exhibit) -> Markup | None:
-    lines = list(notes_of(exhibit))
+def _notes(item: ViewItem) -> Markup | None:
+    lines = list(notes_of(item))
     return (
         element("ul", *(element("li", line) for line in lines), class_="notes") if lines else None
     )

@@ -1,4 +1,4 @@
-"""The page around the cards: what is shown, controls to sort and compare, and what is missing."""
+"""The page around the cards: heading, controls for sorting and comparing, and missing images."""
 
 import base64
 import hashlib
@@ -11,33 +11,33 @@ from rilievo.io.markup import Markup, element, joined
 from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.metrics.metric import Better
 from rilievo.version import VERSION
-from rilievo.views.exhibition import Exhibition
 from rilievo.views.gallery.cards import Sortable
+from rilievo.views.view_items import ViewItems
 
 GENERATOR = f"rilievo report {VERSION}"
 _FOLDER = Path(__file__).parent
 
 
 def page(
-    exhibition: Exhibition,
+    items: ViewItems,
     cards: Iterable[Markup],
     sortables: Sequence[Sortable],
     failed: Sequence[str],
 ) -> Iterator[str]:
-    """The page in pieces, in order.
+    """Yield the page in pieces, in order.
 
     Args:
-        exhibition: What is shown.
-        cards: Made while the page is written.
-        sortables: By which cards are sorted.
-        failed: Images that cannot be shown; read after the cards, which add to it.
+        items: Images and models to show.
+        cards: Cards, built while the page is written.
+        sortables: Quantities to sort by.
+        failed: Images that cannot be shown; read after the cards, which append to it.
     """
     script = (_FOLDER / "gallery.js").read_text("utf-8")
     yield '<!DOCTYPE html>\n<html lang="en">\n'
-    yield _head(exhibition, script).text
+    yield _head(items, script).text
     yield '\n<body>\n<a class="skip" href="#cards">Skip to the images</a>\n'
-    yield _header(exhibition).text
-    yield _controls(exhibition, sortables).text
+    yield _header(items).text
+    yield _controls(items, sortables).text
     yield '\n<main id="cards">\n'
     for each in cards:
         yield f"{each.text}\n"
@@ -46,13 +46,13 @@ def page(
     yield f"\n<script>{script}</script>\n</body>\n</html>\n"
 
 
-def title(exhibition: Exhibition) -> str:
-    """Models and images in one line."""
-    models = ", ".join(column.label for column in exhibition.columns)
-    return f"{models} on {exhibition.name}" if models else exhibition.name
+def title(items: ViewItems) -> str:
+    """Title with models and number of images."""
+    models = ", ".join(column.label for column in items.columns)
+    return f"{models} on {items.name}" if models else items.name
 
 
-def _head(exhibition: Exhibition, script: str) -> Markup:
+def _head(items: ViewItems, script: str) -> Markup:
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     policy = (
         "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; "
@@ -66,41 +66,41 @@ def _head(exhibition: Exhibition, script: str) -> Markup:
         Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name_="generator", content=GENERATOR),
-        element("title", title(exhibition)),
+        element("title", title(items)),
         Markup(f"<style>\n{ramp}{style}</style>"),
     )
 
 
-def _header(exhibition: Exhibition) -> Markup:
-    images = count(len(exhibition.ids))
+def _header(items: ViewItems) -> Markup:
+    images = count(len(items.ids))
     return element(
         "header",
         element("p", "Gallery", class_="eyebrow"),
-        element("h1", title(exhibition)),
+        element("h1", title(items)),
         element(
             "p",
             f"{images} images. Near is bright in every depth picture; depth in metres of one image "
             "shares one scale, that of the truth. Grey: no depth.",
             class_="quiet",
         ),
-        _models(exhibition),
+        _models(items),
     )
 
 
-def _models(exhibition: Exhibition) -> Markup | None:
-    """What each model is, and its numbers over all images."""
-    if not exhibition.columns:
+def _models(items: ViewItems) -> Markup | None:
+    """Facts about each model, and its scores over all images."""
+    if not items.columns:
         return None
     metrics = {
         (each.metric, head(each.label, each.unit), each.better): None
-        for column in exhibition.columns
+        for column in items.columns
         for each in column.summaries
     }
     heads = (
         element("th", f"{label} {ARROWS[better]}", scope="col") for _, label, better in metrics
     )
     rows = []
-    for column in exhibition.columns:
+    for column in items.columns:
         own = {each.metric: each.value for each in column.summaries}
         rows.append(
             element(
@@ -120,9 +120,9 @@ def _models(exhibition: Exhibition) -> Markup | None:
     return element("div", table, class_="scroll", tabindex=0, role="region", aria_label="Models")
 
 
-def _controls(exhibition: Exhibition, sortables: Sequence[Sortable]) -> Markup:
-    """Shown by the script, without which they would do nothing."""
-    titles = list(_titles(exhibition))
+def _controls(items: ViewItems, sortables: Sequence[Sortable]) -> Markup:
+    """Controls; hidden until the script runs, because they need it."""
+    titles = list(_titles(items))
     right = titles[2] if len(titles) > 2 else titles[1]
     modes = [("side", "side by side"), ("slide", "two, with a slider")]
     return element(
@@ -141,11 +141,11 @@ def _controls(exhibition: Exhibition, sortables: Sequence[Sortable]) -> Markup:
     )
 
 
-def _titles(exhibition: Exhibition) -> Iterator[str]:
-    """Of the pictures that two can be chosen from."""
+def _titles(items: ViewItems) -> Iterator[str]:
+    """Titles of the pictures that can be compared."""
     yield from ("Photograph", "True depth")
-    yield from (column.label for column in exhibition.columns if column.kind is not None)
-    normals = [f"{column.label}, normals" for column in exhibition.columns if column.normals]
+    yield from (column.label for column in items.columns if column.kind is not None)
+    normals = [f"{column.label}, normals" for column in items.columns if column.normals]
     if normals:
         yield from ("True normals", *normals)
 

@@ -1,4 +1,4 @@
-"""The pictures of one image: photograph, truth, and what each model says."""
+"""Pictures of one image: photograph, ground truth, and predictions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from rilievo.io.colour import ColourRange, colourise, invalid_colour, normals_pi
 from rilievo.io.jpeg import jpeg_bytes
 from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.types import DepthKind, DepthMap
-from rilievo.views.exhibition import Column, Exhibit
+from rilievo.views.view_items import Column, ViewItem
 
 _QUALITY = 85
 
@@ -27,11 +27,12 @@ class Picture:
     """One picture.
 
     Attributes:
-        title: Over it, the same in all images: by it two are chosen to be compared.
-        words: What it shows, for those who do not see it.
-        pixels: RGB.
-        ends: What the last and the first colour stand for, the near one first; None without.
-        column: Whose it is; None for the photograph and the truth.
+        title: Title above the picture, the same for all images; pictures to compare are chosen by
+            it.
+        words: Description of the picture, for screen readers.
+        pixels: RGB pixels.
+        ends: Values of the last and the first colour, the near one first; None without a scale.
+        column: Model that it belongs to; None for photograph and ground truth.
     """
 
     title: str
@@ -41,20 +42,20 @@ class Picture:
     column: Column | None = None
 
     def jpeg(self) -> bytes:
-        """The picture as a file."""
-        # Without subsampling: colours are the numbers here.
+        """Encode the picture as JPEG."""
+        # No chroma subsampling, because colours stand for values.
         return jpeg_bytes(Image.fromarray(self.pixels), quality=_QUALITY)
 
 
-def pictures_of(exhibit: Exhibit) -> Iterator[Picture]:
-    """All of one image; depth in metres is drawn on one scale, that of the truth."""
-    small = Image.fromarray(exhibit.photo).reduce(shrinkage(exhibit.photo.shape[1]))
+def pictures_of(item: ViewItem) -> Iterator[Picture]:
+    """Yield all pictures of one image; metric depth is drawn on one scale, that of the truth."""
+    small = Image.fromarray(item.photo).reduce(shrinkage(item.photo.shape[1]))
     yield Picture(title="Photograph", words="Photograph", pixels=np.asarray(small))
-    yield from _depths(exhibit)
-    truth = exhibit.truth
+    yield from _depths(item)
+    truth = item.truth
     if truth is not None and truth.normals is not None and truth.normals_valid is not None:
         yield _normals("True normals", truth.normals, truth.normals_valid)
-    for each in exhibit.shown:
+    for each in item.shown:
         if each.seen is not None and each.seen.normals is not None:
             normals = each.seen.normals
             with np.errstate(invalid="ignore"):
@@ -62,13 +63,13 @@ def pictures_of(exhibit: Exhibit) -> Iterator[Picture]:
             yield _normals(f"{each.column.label}, normals", normals, given, each.column)
 
 
-def _depths(exhibit: Exhibit) -> Iterator[Picture]:
-    true, limits = exhibit.true_depth, None
+def _depths(item: ViewItem) -> Iterator[Picture]:
+    true, limits = item.true_depth, None
     if true is not None and true.valid.any():
         small = shrunk_depth(true)
         limits = depth_limits(small)
         yield _depth("True depth", small, limits)
-    for each in exhibit.shown:
+    for each in item.shown:
         if each.seen is None or each.seen.depth is None:
             continue
         small = shrunk_depth(each.seen.depth)

@@ -1,4 +1,4 @@
-"""``report``: what the targets show as a page that opens from disk."""
+"""``report``: write a page about targets that opens from disk."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from rilievo.io.checksums import CHECKSUMS, beside, write_beside, write_checksum
 from rilievo.io.limits import printable
 from rilievo.io.markup import Markup
 from rilievo.predicting.summary import Tally
-from rilievo.views.exhibition import Exhibition
 from rilievo.views.gallery.cards import PICTURES, Beside, Cards, InPage, sortables
 from rilievo.views.gallery.page import page
 from rilievo.views.options import SourceOptions
 from rilievo.views.targets import open_targets
+from rilievo.views.view_items import ViewItems
 
 MOST_IN_PAGE = 60
-"""Images of a page that holds its pictures itself: some 20 MB, which browsers still like."""
+"""Most images of a single-file page: it has about 20 MB, which browsers handle well."""
 
 INDEX = "index.html"
 _SUFFIXES = (".html", ".htm")
@@ -28,14 +28,14 @@ _OURS = 'name="generator" content="rilievo report '
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What was written.
+    """Result of writing a report.
 
     Attributes:
-        page: To be opened.
-        images: On it.
-        models: Likewise.
-        failed: Images that could not be shown, and why; absent ones too.
-        faults: Predictions that could not be shown, and why.
+        page: Path of the page.
+        images: Number of images on it.
+        models: Models on it.
+        failed: Images that could not be shown or are absent, with the reason.
+        faults: Predictions that could not be shown, with the reason.
     """
 
     page: Path
@@ -52,14 +52,14 @@ def write_gallery(
     *,
     show: bool = True,
 ) -> Reported:
-    """Write a gallery of images, truth and models.
+    """Write a page of images, ground truth and predictions.
 
     Images are read one at a time, while the page is written.
 
     Args:
         targets: Folders of evaluations, folders of predictions, or a dataset's name.
-        output: A file that ends in .html, which then holds all its pictures, or a folder.
-        source: Where photographs and truth are, if the targets do not say so.
+        output: File that ends in .html, which then contains all pictures, or a folder.
+        source: Place of photographs and ground truth, if the targets do not state it.
         show: Whether to show progress on standard error.
 
     Raises:
@@ -71,28 +71,28 @@ def write_gallery(
     alone = output.suffix.lower() in _SUFFIXES
     path = output if alone else output / INDEX
     _check_ours(path, alone=alone)
-    exhibition = open_targets(targets, source or SourceOptions())
+    items = open_targets(targets, source or SourceOptions())
     if alone:
-        _check_count(exhibition, output)
+        _check_count(items, output)
     place = _place_of(path, alone=alone)
-    cards = Cards(exhibition=exhibition, place=place, sortables=sortables(exhibition))
-    failed = [f"{printable(id)}: {why}" for id, why in exhibition.absent.items()]
+    cards = Cards(items=items, place=place, sortables=sortables(items))
+    failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
     faults: list[str] = []
     with (
-        Tally(output=path, total=len(exhibition.ids), show=show) as tally,
+        Tally(output=path, total=len(items.ids), show=show) as tally,
         replacing(path) as part,
-        # Names of files may be no Unicode.
+        # File names may not be valid Unicode.
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         tally.part("images")
-        drawn = _drawn(exhibition, cards, tally, failed, faults)
-        file.writelines(page(exhibition, drawn, cards.sortables, failed))
-        exhibition.check_shown(failed)
+        drawn = _drawn(items, cards, tally, failed, faults)
+        file.writelines(page(items, drawn, cards.sortables, failed))
+        items.check_shown(failed)
     _write_sums(path, place)
     return Reported(
         page=path,
-        images=len(exhibition.ids) + len(exhibition.absent) - len(failed),
-        models=tuple(column.label for column in exhibition.columns),
+        images=len(items.ids) + len(items.absent) - len(failed),
+        models=tuple(column.label for column in items.columns),
         failed=tuple(failed),
         faults=tuple(faults),
     )
@@ -113,35 +113,35 @@ def _write_sums(path: Path, place: InPage | Beside) -> None:
         write_beside(path)
 
 
-def _check_count(exhibition: Exhibition, output: Path) -> None:
-    if len(exhibition.ids) > MOST_IN_PAGE:
+def _check_count(items: ViewItems, output: Path) -> None:
+    if len(items.ids) > MOST_IN_PAGE:
         raise OptionError(
-            f"{len(exhibition.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
+            f"{len(items.ids)} images are too many for one file (at most {MOST_IN_PAGE}): "
             f"give a folder, -o {printable(output.with_suffix(''))}, or fewer with --limit"
         )
 
 
 def _drawn(
-    exhibition: Exhibition, cards: Cards, tally: Tally, failed: list[str], faults: list[str]
+    items: ViewItems, cards: Cards, tally: Tally, failed: list[str], faults: list[str]
 ) -> Iterator[Markup]:
-    for order, id in enumerate(exhibition.ids):
+    for order, id in enumerate(items.ids):
         try:
-            exhibit = exhibition.read(id)
+            item = items.read(id)
         except RilievoError as error:
             failed.append(f"{printable(id)}: {error}")
             tally.failed(failed[-1])
             continue
         faults += [
             f"{printable(id)}: {each.column.label}: {each.fault}"
-            for each in exhibit.shown
+            for each in item.shown
             if each.fault is not None
         ]
-        yield cards.card(exhibit, order)
+        yield cards.card(item, order)
         tally.done()
 
 
 def _check_ours(path: Path, *, alone: bool) -> None:
-    """Refuse to replace what no report of ours wrote.
+    """Refuse to replace files that are not of a report of ours.
 
     Raises:
         OutputError: If there is such a file or folder.

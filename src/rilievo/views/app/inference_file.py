@@ -1,4 +1,4 @@
-"""What a network said, as a file: a megabyte an answer, which memory is too dear for."""
+"""Network outputs stored as files: at a megabyte each, they would take too much memory."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from rilievo.types import Camera, CameraSource
 _FIELDS = ("depth", "valid", "normals", "confidence")
 
 
-def keep(inference: Inference, path: Path) -> None:
-    """Write it."""
+def write_inference(inference: Inference, path: Path) -> None:
+    """Write an inference."""
     arrays = {
         name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
     }
@@ -22,17 +22,17 @@ def keep(inference: Inference, path: Path) -> None:
     np.savez(path, **arrays)
 
 
-def kept(path: Path) -> Inference:
-    """Read it back.
+def read_inference(path: Path) -> Inference:
+    """Read an inference.
 
     Raises:
-        InputError: If it was deleted meanwhile.
+        InputError: If the file was deleted.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
-        raise InputError("this answer is not kept any more: give the photograph again") from error
+        raise InputError("this result was deleted: give the photograph again") from error
     camera = None
     if "K" in found:
         camera = Camera(K=found["K"], source=CameraSource(found["source"].item()))

@@ -1,8 +1,8 @@
-"""Where questions are answered, and answers kept for a while.
+"""Store of answers: runs the network for a question, and keeps the result for a while.
 
-Of an answer two files are kept: the photograph, and what the network said, at the network's size.
-The full prediction is made of them when something is asked of it, and the last ones stay at hand,
-so that memory does not grow with the number of visitors.
+Two files are kept of an answer: the photograph, and the network's output at its own resolution.
+Full predictions are computed from them on demand, and the most recent ones are cached, so that
+memory does not grow with the number of visitors.
 """
 
 import os
@@ -20,7 +20,7 @@ from rilievo.io.photo import read_photo
 from rilievo.models.base import Inference
 from rilievo.predicting.metres import Metres, with_metres, with_own_depth
 from rilievo.types import Photo, Prediction
-from rilievo.views.app.kept import keep, kept
+from rilievo.views.app.inference_file import read_inference, write_inference
 from rilievo.views.app.network import Networks
 from rilievo.views.app.question import Question
 
@@ -31,16 +31,16 @@ _SAID = "said.npz"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a network said of a photograph.
+    """A network's answer to a question about a photograph.
 
     Attributes:
-        token: Names it in addresses; nobody can guess it.
-        question: What was asked.
-        shape: (height, width) of the photograph.
-        seconds: From the file to the answer.
-        folder: Of the files made of it.
-        remark: Why the depth in the photograph's file is not used; None where it is, or there is
-            none.
+        token: Unguessable identifier, used in addresses.
+        question: The question.
+        shape: Size (height, width) of the photograph.
+        seconds: Time from the file to the answer [s].
+        folder: Folder of the files made from it.
+        remark: Reason why depth stored in the photograph's file is not used; None if it is, or
+            there is none.
     """
 
     token: str
@@ -51,16 +51,16 @@ class Answer:
     remark: str | None = None
 
 
-class Desk:
-    """Answers questions, and keeps the answers."""
+class AnswerStore:
+    """Answers questions, and stores the answers."""
 
     def __init__(self, folder: Path, networks: Networks, *, max_pixels: int) -> None:
-        """Begin without an answer.
+        """Create an empty store.
 
         Args:
-            folder: For the files of answers; ours alone.
-            networks: That answer.
-            max_pixels: Of a photograph.
+            folder: Folder for the files of answers, used by nobody else.
+            networks: Networks that answer.
+            max_pixels: Most pixels of a photograph.
         """
         self.folder, self.networks, self._max_pixels = folder, networks, max_pixels
         self._answers: OrderedDict[str, Answer] = OrderedDict()
@@ -72,8 +72,8 @@ class Desk:
         """Answer a question.
 
         Raises:
-            RilievoError: If the photograph cannot be read, the model fails or is too slow, or
-                what is known does not determine metres.
+            RilievoError: If the photograph cannot be read, the model fails or is too slow, or the
+                known facts do not determine metres.
         """
         start = time.perf_counter()
         photo = self._read(question)
@@ -81,35 +81,35 @@ class Desk:
         return self._keep(question, inference, photo, time.perf_counter() - start)
 
     def calibrated(self, answer: Answer, known: tuple[Known, ...]) -> Answer:
-        """What the network said before, with other facts known; the old answer stays.
+        """Recompute an answer with other known facts, from the stored output; the old answer stays.
 
         Raises:
-            CalibrationError: If they do not determine metres.
+            CalibrationError: If the facts do not determine metres.
         """
         question = replace(answer.question, known=known)
-        # The photograph of an answer with facts was read without the depth in its file.
+        # A photograph with known facts was read without the depth stored in its file.
         photo = self.prediction(answer).photo if known else self._read(question)
         assert photo is not None, "made by a model"
-        return self._keep(question, kept(answer.folder / _SAID), photo, answer.seconds)
+        return self._keep(question, read_inference(answer.folder / _SAID), photo, answer.seconds)
 
     def answer(self, token: str) -> Answer:
-        """The answer of a token, which counts as used now.
+        """Answer for a token, marked as used now.
 
         Raises:
-            InputError: If there is none any more.
+            InputError: If it was deleted.
         """
         with self._lock:
             if token not in self._answers:
-                raise InputError("this answer is not kept any more: give the photograph again")
+                raise InputError("this result was deleted: give the photograph again")
             self._used[token] = time.monotonic()
             self._answers.move_to_end(token)
             return self._answers[token]
 
     def prediction(self, answer: Answer) -> Prediction:
-        """What the network said, at the photograph's size, in metres where known.
+        """Prediction at the photograph's size, in metres if known.
 
         Raises:
-            InputError: If the answer is not kept any more.
+            InputError: If the answer was deleted.
         """
         with self._lock:
             if answer.token in self._at_hand:
@@ -117,38 +117,38 @@ class Desk:
                 return self._at_hand[answer.token]
         self.answer(answer.token)
         prediction, _ = self._finish(
-            answer, kept(answer.folder / _SAID), self._read(answer.question)
+            answer, read_inference(answer.folder / _SAID), self._read(answer.question)
         )
         return prediction
 
     def begin_clip(self) -> str:
-        """A token for the results of a video, whose folder it names."""
+        """Create a token for the results of a video, which names their folder."""
         token = secrets.token_urlsafe(16)
         (self.folder / token).mkdir(mode=0o700, parents=True)
         self.touch(token)
         return token
 
     def clip_file(self, token: str, name: str) -> Path:
-        """A file of a video's results.
+        """Path of a file of a video's results.
 
         Raises:
-            InputError: If it is not kept any more, or never was there.
+            InputError: If it was deleted, or never existed.
         """
         with self._lock:
             is_kept = token in self._used and token not in self._answers
         path = self.folder / token / name
         if not is_kept or path.name != name or not path.is_file():
-            raise InputError("this video is not kept any more: give it again")
+            raise InputError("this video was deleted: give it again")
         self.touch(token)
         return path
 
     def touch(self, token: str) -> None:
-        """Count something as used now."""
+        """Mark an answer as used now."""
         with self._lock:
             self._used[token] = time.monotonic()
 
     def sweep(self, seconds: float) -> None:
-        """Forget what was not used for so long."""
+        """Delete answers that were not used for this many seconds."""
         now = time.monotonic()
         with self._lock:
             old = [token for token, used in self._used.items() if now - used > seconds]
@@ -164,7 +164,7 @@ class Desk:
         shutil.rmtree(self.folder / token, ignore_errors=True)
 
     def forget_oldest(self) -> bool:
-        """Delete what was not used for longest; False where nothing is kept."""
+        """Delete the least recently used answer; False if there is none."""
         with self._lock:
             oldest = min(self._used, key=self._used.__getitem__, default=None)
         if oldest is not None:
@@ -174,12 +174,12 @@ class Desk:
     def _keep(
         self, question: Question, inference: Inference, photo: Photo, seconds: float
     ) -> Answer:
-        """Make an answer, with its photograph in its own folder, and finish it once."""
+        """Create an answer with its photograph in a folder of its own, and finish it once."""
         token = secrets.token_urlsafe(16)
         folder = self.folder / token
         folder.mkdir(mode=0o700, parents=True)
         try:
-            # A second name of the same file costs nothing, and outlives the upload.
+            # A hard link costs nothing, and outlives the upload.
             os.link(question.photo, folder / "photo")
             answer = Answer(
                 token=token,
@@ -188,7 +188,7 @@ class Desk:
                 seconds=seconds,
                 folder=folder,
             )
-            keep(inference, folder / _SAID)
+            write_inference(inference, folder / _SAID)
             _, remark = self._finish(answer, inference, photo)
             answer = replace(answer, remark=remark)
         except BaseException:
@@ -205,7 +205,7 @@ class Desk:
     def _finish(
         self, answer: Answer, inference: Inference, photo: Photo
     ) -> tuple[Prediction, str | None]:
-        """Finish a prediction and keep it at hand; return why own depth is not used, if so."""
+        """Finish and cache a prediction; return also why stored depth is not used, if so."""
         question, remark = answer.question, None
         model = self.networks.model(question.model, flip=question.flip)
         prediction = model.finish(inference, photo)
@@ -216,7 +216,7 @@ class Desk:
             self._at_hand[answer.token] = prediction
             while len(self._at_hand) > 1 and self._bytes_at_hand() > _AT_HAND_BYTES:
                 self._at_hand.popitem(last=False)
-        # A doubt about depth that is used stands with its calibration.
+        # Doubts about stored depth that is used are part of its calibration.
         return prediction, remark if prediction.calibration is None else None
 
     def _bytes_at_hand(self) -> int:
@@ -228,7 +228,7 @@ class Desk:
                 question.photo, max_pixels=self._max_pixels, own_depth=not question.known
             )
         except InputError as error:
-            # Visitors know their file by its own name, and none of the server's folders.
+            # Messages name the visitor's file, without folders of the server.
             said = str(error).replace(str(question.photo), question.name)
             raise InputError(said) from error
         camera = question.camera(photo.shape)

@@ -1,4 +1,4 @@
-"""What a visitor does, step by step: from what is in hand to what is in hand next."""
+"""Actions of visitors: functions from one session state to the next."""
 
 import secrets
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from pathlib import Path
 from rilievo.calibration import Along, Known, KnownLength, KnownPoint
 from rilievo.errors import InputError, OptionError
 from rilievo.views.app import markup
-from rilievo.views.app.desk import Answer, Desk
+from rilievo.views.app.answers import Answer, AnswerStore
 from rilievo.views.app.files import offers
 from rilievo.views.app.measuring import measure, say_spot, spot
 from rilievo.views.app.pictures import depth_limits, jpeg, marked, photo_picture, shrinking
-from rilievo.views.app.visit import Colours, Point, Visit
+from rilievo.views.app.session import Colours, Point, Session
 from rilievo.views.disagreement import disagreement
 
 _MOST_UNDONE = 20
 NO_SURFACE = (
     "There is no surface yet: this model gives no depth, or depth with an unknown shift, which "
-    "would bend it. Two known distances under Measure mend the latter."
+    "would bend it. For the latter, give two known distances under Measure."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """An answer as HTML, view by view."""
+    """Views of an answer as HTML."""
 
     summary: str
     depth: str
@@ -34,13 +34,14 @@ class Shown:
     files: str
 
 
-def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
-    """All views of an answer.
+def show(store: AnswerStore, answer: Answer, colours: Colours, model: str) -> Shown:
+    """Draw all views of an answer.
 
     Raises:
-        RilievoError: If the colour range is none for this depth, or the answer is gone.
+        RilievoError: If the colour range does not fit this kind of depth, or the answer was
+            deleted.
     """
-    prediction = desk.prediction(answer)
+    prediction = store.prediction(answer)
     depth = prediction.depth_or_none
     if depth is None:
         pictures = markup.hint("This model gives no depth.")
@@ -58,10 +59,13 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
             "Surface normals as colours",
             "Blue faces you, red faces right, green faces up (x right, y up, z towards you).",
         )
-    confidence = markup.hint("This model does not say how sure it is of its depth.")
+    confidence = markup.hint("This model predicts no confidence.")
     if prediction.has("confidence"):
         confidence = "<h2>Confidence</h2>" + markup.picture_view(
-            answer, "confidence", "Confidence in grey", "White is surest, black is least sure."
+            answer,
+            "confidence",
+            "Confidence in grey",
+            "White is the highest confidence, black the lowest.",
         )
     return Shown(
         summary=markup.summary(answer, prediction, model),
@@ -73,59 +77,61 @@ def show(desk: Desk, answer: Answer, colours: Colours, model: str) -> Shown:
     )
 
 
-def pick(visit: Visit, u: float | int, v: float | int) -> Visit:
-    """A click: point A, then point B, then A again."""
-    if visit.first is None or visit.second is not None:
-        return replace(visit, first=(u, v), second=None)
-    return replace(visit, second=(u, v))
+def pick(session: Session, u: float | int, v: float | int) -> Session:
+    """Handle a click: it sets point A, then point B, then A again."""
+    if session.first is None or session.second is not None:
+        return replace(session, first=(u, v), second=None)
+    return replace(session, second=(u, v))
 
 
-def on_photograph(desk: Desk, visit: Visit, column: float | int, row: float | int) -> Point:
-    """(u, v) [px] in the photograph of a pixel of the picture that the page shows.
+def on_photograph(
+    store: AnswerStore, session: Session, column: float | int, row: float | int
+) -> Point:
+    """Pixel (u, v) of the photograph for a pixel of the picture on the page.
 
     Raises:
         InputError: If there is no answer.
     """
-    step = shrinking(held(desk, visit).shape)
+    step = shrinking(held(store, session).shape)
     return (column + 0.5) * step - 0.5, (row + 0.5) * step - 0.5
 
 
-def held(desk: Desk, visit: Visit) -> Answer:
-    """The answer in hand.
+def held(store: AnswerStore, session: Session) -> Answer:
+    """Current answer of the session.
 
     Raises:
-        InputError: If there is none, or none any more.
+        InputError: If there is none, or it was deleted.
     """
-    if visit.token is None:
+    if session.token is None:
         raise InputError("give a photograph first")
-    return desk.answer(visit.token)
+    return store.answer(session.token)
 
 
-def measured(desk: Desk, visit: Visit) -> list[str]:
-    """What the points say, one sentence each.
+def measured(store: AnswerStore, session: Session) -> list[str]:
+    """Describe the points and their distance, one sentence each.
 
     Raises:
-        InputError: If a point lies outside, or there is nothing to measure.
+        InputError: If a point lies outside, or there is no depth.
     """
-    prediction = desk.prediction(held(desk, visit))
-    points = [point for point in (visit.first, visit.second) if point is not None]
+    prediction = store.prediction(held(store, session))
+    points = [point for point in (session.first, session.second) if point is not None]
     spots = [spot(prediction, u, v) for u, v in points]
     if len(spots) == 2:
         return list(measure(prediction, *spots).words)
     return [say_spot(prediction, "A", each) for each in spots]
 
 
-def mark(desk: Desk, visit: Visit, folder: Path) -> Path:
-    """The photograph with the points on it, as a file that the page may show.
+def mark(store: AnswerStore, session: Session, folder: Path) -> Path:
+    """Draw the points on the photograph, as a file that the page may show.
 
     Args:
-        desk: Desk that has the answer.
-        visit: Visit with the points.
+        store: Store of the answer.
+        session: Session with the points.
         folder: Folder of files that may be fetched.
     """
-    answer = held(desk, visit)
-    picture = photo_picture(desk.prediction(answer))
-    pairs = (("A", visit.first), ("B", visit.second))
+    answer = held(store, session)
+    picture = photo_picture(store.prediction(answer))
+    pairs = (("A", session.first), ("B", session.second))
     spots = [(name, *point) for name, point in pairs if point is not None]
     path = folder / "pictures" / f"{secrets.token_hex(16)}.jpg"
     path.parent.mkdir(exist_ok=True)
@@ -133,65 +139,68 @@ def mark(desk: Desk, visit: Visit, folder: Path) -> Path:
     return path
 
 
-def know(desk: Desk, visit: Visit, metres: float | int | None, along: Along | None) -> Visit:
-    """Take a distance or length for known, and the depth to metres where that determines it.
+def know(
+    store: AnswerStore, session: Session, metres: float | int | None, along: Along | None
+) -> Session:
+    """Add a known distance or length, and convert depth to metres if that determines the scale.
 
     Args:
-        desk: Desk that has the answer.
-        visit: Visit with point A, and B for a length.
+        store: Store of the answer.
+        session: Session with point A, and with B for a length.
         metres: Number that was typed.
         along: Direction in which the distance of A was measured; None for the length from A to B.
-            A fact about the same place is replaced.
+            An earlier fact about the same place is replaced.
 
     Raises:
-        RilievoError: If a point or the number is missing, or they contradict the depth.
+        RilievoError: If a point or the number is missing, or the facts contradict the depth.
     """
-    answer = held(desk, visit)
-    if visit.first is None:
+    answer = held(store, session)
+    if session.first is None:
         raise OptionError("click a point of the photograph first: it becomes point A")
-    if along is None and visit.second is None:
+    if along is None and session.second is None:
         raise OptionError("a length goes from A to B: click a second point")
     if metres is None:
         raise OptionError("type the distance or length that you know, in metres")
-    (u, v), second = visit.first, visit.second
-    spot(desk.prediction(answer), u, v)
+    (u, v), second = session.first, session.second
+    spot(store.prediction(answer), u, v)
     fact: Known
     if along is None and second is not None:
-        spot(desk.prediction(answer), *second)
+        spot(store.prediction(answer), *second)
         fact = KnownLength(u1=u, v1=v, u2=second[0], v2=second[1], metres=metres)
     else:
         fact = KnownPoint(u=u, v=v, metres=metres, along=along or Along.RAY)
-    others = tuple(each for each in visit.known if _pixels(each) != _pixels(fact))
-    return _knowing(desk, visit, (*others, fact))
+    others = tuple(each for each in session.known if _pixels(each) != _pixels(fact))
+    return _knowing(store, session, (*others, fact))
 
 
-def know_nothing(desk: Desk, visit: Visit) -> Visit:
-    """Forget every known distance and length; depth in the photograph's file counts again."""
-    return _knowing(desk, visit, ())
+def know_nothing(store: AnswerStore, session: Session) -> Session:
+    """Remove every known distance and length; depth in the photograph's file is used again."""
+    return _knowing(store, session, ())
 
 
-def undo(desk: Desk, visit: Visit) -> Visit:
-    """Return to what was known before the last change.
+def undo(store: AnswerStore, session: Session) -> Session:
+    """Undo the last change of the known facts.
 
     Raises:
-        OptionError: If nothing was changed.
+        OptionError: If there was no change.
     """
-    if not visit.past:
-        raise OptionError("there is nothing to undo: nothing was taken as known yet")
-    return replace(_knowing(desk, visit, visit.past[-1]), past=visit.past[:-1])
+    if not session.past:
+        raise OptionError("there is nothing to undo: no known distance was given yet")
+    return replace(_knowing(store, session, session.past[-1]), past=session.past[:-1])
 
 
-def _knowing(desk: Desk, visit: Visit, known: tuple[Known, ...]) -> Visit:
-    """Answer the visit's question again with exactly these facts."""
-    answer = held(desk, visit)
-    kind = desk.networks.model(answer.question.model).card.kind
-    new = replace(visit, known=known, past=(*visit.past, visit.known)[-_MOST_UNDONE:])
+def _knowing(store: AnswerStore, session: Session, known: tuple[Known, ...]) -> Session:
+    """Answer the session's question again with exactly these facts."""
+    answer = held(store, session)
+    kind = store.networks.model(answer.question.model).card.kind
+    new = replace(session, known=known, past=(*session.past, session.known)[-_MOST_UNDONE:])
     if kind is not None and not kind.is_depth and len(known) == 1:
-        # One point is a beginning for depth with an unknown shift, though it gives no metres yet.
+        # One point alone is accepted for depth with an unknown shift, though it gives no metres
+        # yet.
         known = ()
         if not answer.question.known:
             return new
-    return replace(new, token=desk.calibrated(answer, known).token)
+    return replace(new, token=store.calibrated(answer, known).token)
 
 
 def _pixels(known: Known) -> frozenset[tuple[int, int]]:
@@ -202,10 +211,10 @@ def _pixels(known: Known) -> frozenset[tuple[int, int]]:
     return frozenset((round(u), round(v)) for u, v in ends)
 
 
-def say_known(visit: Visit, answer: Answer) -> list[str]:
-    """What is known, in words."""
-    lines = [f"Known: {_say_fact(each)}." for each in visit.known]
-    if visit.known and not answer.question.known:
+def say_known(session: Session, answer: Answer) -> list[str]:
+    """Describe the known facts."""
+    lines = [f"Known: {_say_fact(each)}." for each in session.known]
+    if session.known and not answer.question.known:
         lines.append("This model needs a second known point, clearly nearer or farther.")
     return lines
 
@@ -219,14 +228,14 @@ def _say_fact(known: Known) -> str:
     return f"column {known.u:.0f}, row {known.v:.0f} is {known.metres:g} m away ({way})"
 
 
-def compared(desk: Desk, answers: Sequence[Answer]) -> list[str]:
-    """In words, how far two answers agree on what is nearer than what."""
-    depths = [prediction.depth_or_none for prediction in map(desk.prediction, answers)]
+def compared(store: AnswerStore, answers: Sequence[Answer]) -> list[str]:
+    """Describe how far two answers agree on the order of depth."""
+    depths = [prediction.depth_or_none for prediction in map(store.prediction, answers)]
     found = disagreement([depth for depth in depths if depth is not None])
     if found is None:
         return ["They cannot be compared: one gives no depth, or a flat one."]
     return [
-        f"They agree on what is nearer than what to {100 * (1 - found):.1f} % "
+        f"They agree on the order of depth to {100 * (1 - found):.1f} % "
         "(rank correlation of their depths; 100 % is the same order everywhere).",
         "Colours stretch each answer by itself, so they compare shapes and not sizes.",
     ]

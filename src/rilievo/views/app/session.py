@@ -1,4 +1,4 @@
-"""What one visitor has in hand."""
+"""Session state of one visitor."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -10,19 +10,19 @@ from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.views.app.question import read_number
 
 Point = tuple[float | int, float | int]
-"""(u, v) [px] of a photograph."""
+"""Pixel (u, v) of a photograph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colours:
-    """How depth is drawn.
+    """Colours of depth pictures.
 
     Attributes:
-        colour_map: In ``COLOUR_MAPS``.
-        near_far: Values of the depth map that get the ends; None for the picture's own.
+        colour_map: Name in ``COLOUR_MAPS``.
+        near_far: Values of the depth map at the ends; None for the picture's own range.
 
     Raises:
-        OptionError: If the range is none.
+        OptionError: If the range is not valid.
     """
 
     colour_map: str = DEPTH_COLOURS
@@ -35,7 +35,7 @@ class Colours:
 
     @property
     def query(self) -> str:
-        """For the address of a picture or file."""
+        """Query string for the address of a picture or file."""
         words: dict[str, str | float] = {"map": self.colour_map}
         if self.near_far is not None:
             words |= {"near": self.near_far[0], "far": self.near_far[1]}
@@ -43,10 +43,10 @@ class Colours:
 
 
 def read_colours(colour_map: str, near: str | None, far: str | None) -> Colours:
-    """Colours as a visitor typed them.
+    """Parse colours as a visitor typed them.
 
     Raises:
-        OptionError: If one end of the range is missing or no number, or they are the same.
+        OptionError: If one end of the range is missing or not a number, or both are the same.
     """
     ends = (read_number(near, "the near end"), read_number(far, "the far end"))
     if ends == (None, None):
@@ -59,16 +59,16 @@ def read_colours(colour_map: str, near: str | None, far: str | None) -> Colours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """What one visitor has in hand: an answer, points on it, and what is known.
+class Session:
+    """Session state: an answer, points on it, and known facts.
 
     Attributes:
-        token: Token of the answer; None before the first.
-        colours: How its depth is drawn.
+        token: Token of the answer; None before the first one.
+        colours: Colours of its depth.
         first: Point A (u, v) [px] of the photograph.
-        second: Point B.
+        second: Point B (u, v) [px] of the photograph.
         known: Distances and lengths that the visitor typed.
-        past: Facts that were known before each change, the latest last.
+        past: Facts known before each change, the latest last.
     """
 
     token: str | None = None

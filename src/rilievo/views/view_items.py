@@ -1,4 +1,4 @@
-"""What is looked at: images with their truth, and what each model says of them."""
+"""Data for views: images with their ground truth, and the predictions of each model."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,18 +14,18 @@ from rilievo.types import Camera, DepthKind, DepthMap, MadeBy, Truth
 from rilievo.views.images import Images
 
 FIELDS = ("true_depth", "true_normals", "image_id", "split", "disagreement")
-"""Names of what every image has, which no model's may be."""
+"""Names of fields that every image has; models may not use them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What a model says of one image, as it is shown.
+    """Prediction of a model for one image, as it is shown.
 
     Attributes:
-        depth: In metres as it was scored, where it was scored in metres; else the model's own
-            numbers.
-        normals: Unit, camera frame, towards the camera.
-        camera: That the model assumed or was given.
+        depth: Depth in metres as it was scored; if it was not scored in metres, the model's own
+            values.
+        normals: Unit normals in the camera frame, towards the camera.
+        camera: Camera that the model assumed or was given.
     """
 
     depth: DepthMap | None = None
@@ -35,13 +35,13 @@ class Seen:
 
 @runtime_checkable
 class Reader(Protocol):
-    """Predictions of one model, read when asked for."""
+    """Reader of one model's predictions, on demand."""
 
     def read(self, id: str) -> Seen | None:
-        """What is said of one image; None where there is no prediction of it.
+        """Read the prediction for one image; None if there is none.
 
         Raises:
-            RilievoError: If it is broken, or cannot be brought to metres.
+            RilievoError: If it is broken, or cannot be converted to metres.
         """
         ...
 
@@ -51,16 +51,16 @@ class Column:
     """One model.
 
     Attributes:
-        label: As people read it, unique.
-        field: As a field is named, unique: ``dpt_hybrid``.
+        label: Unique name for display.
+        field: Unique name of its field: ``dpt_hybrid``.
         made_by: Model, weights and settings.
-        kind: Of the depth that is shown; None where there is none.
-        shows: What that depth is, in words: the model's own kind, and what was fitted.
+        kind: Kind of the depth that is shown; None without depth.
+        shows: Description of that depth: the model's own kind, and the fit.
         normals: Whether it has normals.
-        reader: Of its predictions.
-        summaries: Of its metrics, the leading one first; empty without an evaluation.
-        scores: By image.
-        unscored: Reasons, by image.
+        reader: Reader of its predictions.
+        summaries: Summaries of its metrics, the leading one first; empty without an evaluation.
+        scores: Scores by image.
+        unscored: Reasons for missing scores, by image.
     """
 
     label: str
@@ -77,12 +77,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One model on one image.
+    """Prediction of one model for one image, or the reason why it is missing.
 
     Attributes:
         column: The model.
-        seen: What it says; None where there is no prediction, or it cannot be shown.
-        fault: Why it cannot be shown.
+        seen: The prediction; None if there is none, or it cannot be shown.
+        fault: Reason why it cannot be shown.
     """
 
     column: Column
@@ -91,15 +91,15 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibit:
-    """One image.
+class ViewItem:
+    """One image with all predictions.
 
     Attributes:
-        id: Unique.
-        photo: RGB.
-        truth: None where there is none.
-        camera: The dataset's, or else the first model's; None where nobody knows it.
-        shown: One a model, in their order.
+        id: Unique name of the image.
+        photo: RGB photograph.
+        truth: Ground truth; None without one.
+        camera: Camera of the dataset, or else of the first model; None if unknown.
+        shown: Predictions, one a model, in their order.
     """
 
     id: str
@@ -110,7 +110,7 @@ class Exhibit:
 
     @property
     def true_depth(self) -> DepthMap | None:
-        """True depth [m]; None where there is none."""
+        """True depth [m]; None without ground truth."""
         truth = self.truth
         if truth is None or truth.depth is None or truth.depth_valid is None:
             return None
@@ -118,15 +118,15 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibition:
-    """Images and models.
+class ViewItems:
+    """Images and models of a view.
 
     Attributes:
-        name: For a heading, and as a dataset's name.
-        images: Photographs and truth.
-        ids: In the dataset's order.
+        name: Name for headings and for the FiftyOne dataset.
+        images: Reader of photographs and ground truth.
+        ids: Names of the images, in the dataset's order.
         columns: The models.
-        absent: Images of the selection that are not on disk, and why.
+        absent: Images of the selection that are not on disk, with the reason.
     """
 
     name: str
@@ -135,29 +135,29 @@ class Exhibition:
     columns: tuple[Column, ...]
     absent: Mapping[str, str]
 
-    def read(self, id: str) -> Exhibit:
-        """One image with all that belongs to it.
+    def read(self, id: str) -> ViewItem:
+        """Read one image with all its predictions.
 
-        A prediction that cannot be shown is a fault of its own; the others are shown.
+        A prediction that cannot be shown is recorded as a fault; the others are shown.
 
         Raises:
-            RilievoError: If the photograph or its truth cannot be read.
+            RilievoError: If the photograph or its ground truth cannot be read.
         """
         photo, truth = self.images.photo(id), self.images.truth(id)
         shown = tuple(_shown(column, id) for column in self.columns)
         cameras = [None if truth is None else truth.camera]
         cameras += [each.seen.camera for each in shown if each.seen is not None]
         camera = next((each for each in cameras if each is not None), None)
-        return Exhibit(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
+        return ViewItem(id=id, photo=photo, truth=truth, camera=camera, shown=shown)
 
     def check_shown(self, failed: Sequence[str]) -> None:
-        """Refuse to have shown nothing.
+        """Raise an error if no image could be shown.
 
         Args:
-            failed: Images that are not shown, and why.
+            failed: Images that cannot be shown, with the reason.
 
         Raises:
-            InputError: If these are all.
+            InputError: If these are all images.
         """
         if len(failed) == len(self.ids) + len(self.absent):
             raise InputError(
@@ -172,25 +172,25 @@ def _shown(column: Column, id: str) -> Shown:
         return Shown(column=column, seen=None, fault=str(error))
 
 
-def notes_of(exhibit: Exhibit) -> Iterator[str]:
-    """What deserves a look: notes of scores, and what is missing and why."""
-    for each in exhibit.shown:
-        label, score = each.column.label, each.column.scores.get(exhibit.id)
+def notes_of(item: ViewItem) -> Iterator[str]:
+    """Yield notes about an image: those of scores, and missing parts with the reason."""
+    for each in item.shown:
+        label, score = each.column.label, each.column.scores.get(item.id)
         if each.fault is not None:
             yield f"{label}: cannot be shown: {each.fault}"
         elif each.seen is None:
             yield f"{label}: no prediction"
-        if exhibit.id in each.column.unscored:
-            yield f"{label}: no score: {each.column.unscored[exhibit.id]}"
+        if item.id in each.column.unscored:
+            yield f"{label}: no score: {each.column.unscored[item.id]}"
         yield from (f"{label}: {note}" for note in (() if score is None else score.notes))
 
 
 def named(columns: Sequence[Column], hints: Sequence[Sequence[str]]) -> tuple[Column, ...]:
-    """The columns with labels and fields of which no two are the same.
+    """Make labels and fields of models unique.
 
     Args:
-        columns: Labelled by their models.
-        hints: For each, what tells it from others of the same label, the best first.
+        columns: Models labelled by their names.
+        hints: Distinguishing facts of each model, in order of preference.
     """
     labels = [column.label for column in columns]
     for level in range(max((len(each) for each in hints), default=0)):
@@ -207,7 +207,7 @@ def named(columns: Sequence[Column], hints: Sequence[Sequence[str]]) -> tuple[Co
 
 
 def _field(label: str) -> str:
-    """A label as a name that programs take."""
+    """Turn a label into a field name."""
     name = re.sub(r"[^0-9a-z]+", "_", label.lower()).strip("_")
     return f"model_{name}" if not name or name[0].isdigit() or name in FIELDS else name
 
