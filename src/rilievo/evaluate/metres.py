@@ -200,9 +200,10 @@ def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarra
             "like millimetres read as metres; give the dataset its scale"
         )
     cap = "" if farthest is None else f" and {farthest:g}"
+    where = "crop and the mask" if benchmark.mask else "crop"
     return (
         f"none of the {true.size} pixels with true depth (median {middle:.3g} m) lies inside the "
-        f"crop{' and the mask' if benchmark.mask else ''} and between {benchmark.min_depth:g}{cap} m"
+        f"{where} and between {benchmark.min_depth:g}{cap} m"
     )
 
 

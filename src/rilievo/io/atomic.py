@@ -47,8 +47,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a part file to write, and rename it to ``path`` when the block ends without error.
 
     A file that stands at ``path`` stays as it is until then. If the block raises or is interrupted,
-    the part is removed. A killed process leaves a part behind; the next process that writes into the
-    folder removes it (``sweep_parts``).
+    the part is removed. A killed process leaves a part behind; the next process that writes into
+    the folder removes it (``sweep_parts``).
 
     Args:
         path: Path of the finished file.

@@ -134,13 +134,13 @@ class PredictOptions:
     device: str = "auto"
     """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
-    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra 'models',
-    which the others run too, converted once); auto takes the model's default.
+    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
+    'models', which the others run too, converted once); auto takes the model's default.
     """
     precision: str = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
-    fp16 with torch on cuda, int8 for models of the extra 'models' with onnxruntime. It is recorded in
-    the results. The embedded network in 8 bits is a model of its own, rilievo/small-int8.
+    fp16 with torch on cuda, int8 for models of the extra 'models' with onnxruntime. It is recorded
+    in the results. The embedded network in 8 bits is a model of its own, rilievo/small-int8.
     """
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one per core."""
