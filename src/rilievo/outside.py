@@ -1,8 +1,8 @@
 """Models, datasets, benchmarks, metrics and outputs of packages other than rilievo.
 
 Objects of other packages are named in three ways: ``package.module:NAME``, searched on Python's
-path and in the working folder; ``path/to/file.py:NAME``; or by the name under which an installed package
-offers them, in one of the entry-point groups ``rilievo.models``, ``rilievo.datasets``,
+path and in the working folder; ``path/to/file.py:NAME``; or by the name under which an installed
+package offers them, in one of the entry-point groups ``rilievo.models``, ``rilievo.datasets``,
 ``rilievo.benchmarks``, ``rilievo.metrics`` and ``rilievo.outputs``. rilievo's own names take
 precedence.
 """
