@@ -19,6 +19,7 @@ from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_ind
 from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.settings import read_settings
 from rilievo.models.tensors import TensorReport, check_tensors, tensor_report
+from rilievo.networks.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
