@@ -5,11 +5,14 @@ Most callers read only the depth of a prediction; for 12 megapixels, normals tak
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from rilievo.depth_map import read_only
+
+# Not typing.Self, which beartype refuses in a class that it does not decorate.
+_Parts = TypeVar("_Parts", bound="DeferredParts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class DeferredParts:
         """Whether a field is not None, without computing it."""
         return object.__getattribute__(self, name) is not None
 
-    def but(self, **changes: Any) -> Self:
+    def but(self: _Parts, **changes: Any) -> _Parts:
         """A copy with some fields changed; fields not computed yet stay so."""
         names = [field.name for field in fields(self)]  # pyright: ignore[reportArgumentType]
         kept = {name: object.__getattribute__(self, name) for name in names}
