@@ -27,13 +27,19 @@ THOUSANDTHS = 1000
 
 def read_points(path: Path) -> dict[int, np.ndarray]:
     """Places of the points of ``points3D.txt``, by id."""
-    rows = (line.split() for line in path.read_text().splitlines() if not line.startswith("#"))
+    rows = (
+        line.split()
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
     return {int(row[0]): np.array(row[1:4], float) for row in rows if row}
 
 
 def read_sightings(path: Path) -> Iterator[tuple[str, list[int]]]:
     """Every image's name in ``images.txt`` and the ids of the points that are seen in it."""
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
     for about, points in zip(lines[::2], lines[1::2], strict=True):
         yield about.split(maxsplit=9)[9], [int(id) for id in points.split()[2::3] if id != "-1"]
 

@@ -28,6 +28,8 @@ class Job:
         volatile: Names of files and, after "#", of entries in JSON that differ between any two
             runs, such as durations.
         passing: Names of files that exist only until all others do.
+        replaced: Patterns of paths of files that grow or are written anew on the way, so that only
+            the last of each is that of an undisturbed run.
         share: Share of the kills.
     """
 
@@ -36,6 +38,7 @@ class Job:
     command: Callable[[Path, Path], Sequence[str]]
     volatile: tuple[str, ...] = ()
     passing: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     share: float = 1.0
 
 
@@ -136,8 +139,15 @@ JOBS: tuple[Job, ...] = (
         name="train video",
         prepare=_walls,
         command=_train_video,
-        volatile=("log.csv", "record.json#seconds", "checkpoint.pt", "checksums.json"),
+        volatile=(
+            "log.csv",
+            "record.json#seconds",
+            "record.json#notes",  # they name the run's folder
+            "checkpoint.pt",
+            "checksums.json",
+        ),
         passing=("checkpoint.pt",),
+        replaced=("*weights.safetensors", "validation.csv", "frames/*"),
         share=1,
     ),
     Job(name="export", prepare=_nothing, command=_export, share=0.5),

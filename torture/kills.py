@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
 
@@ -99,7 +100,8 @@ def _one_run(
         tally.kills += 1
         tally.parts += bool(output.exists() and parts_of(output))
         found = files_of(output) if output.exists() else {}
-        tally.faults += faults(found, dict(wanted), job.volatile, is_whole=False)
+        placed = {name: each for name, each in found.items() if not _is_replaced(name, job)}
+        tally.faults += faults(placed, dict(wanted), job.volatile, is_whole=False)
         passing = job.passing if wanted.keys() <= found.keys() else ()
         lost = before.keys() - found.keys() - set(passing)
         tally.faults += [f"{name} was there and is lost" for name in sorted(lost)]
@@ -109,6 +111,10 @@ def _one_run(
     tally.ends += 1
     tally.faults += faults(files_of(output), dict(wanted), job.volatile, is_whole=True)
     tally.faults += [f"{name} was left behind" for name in parts_of(output)]
+
+
+def _is_replaced(name: str, job: Job) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in job.replaced)
 
 
 def _killed(job: Job, input: Path, output: Path, moment: float) -> str | None:

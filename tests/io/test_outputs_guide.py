@@ -19,7 +19,7 @@ from rilievo.predicting.clip_facts import ClipSidecar
 from rilievo.types import Prediction
 
 GUIDE = Path(__file__).parents[2] / "docs" / "outputs.md"
-SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.M | re.S))
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE.read_text("utf-8"), re.M | re.S))
 GIVEN = prediction()
 
 
@@ -50,7 +50,7 @@ def run(text: str) -> dict:
 
 def test_the_guide_has_a_section_and_a_line_for_every_output() -> None:
     assert [name for name in SECTIONS if name in OUTPUTS] == list(OUTPUTS)
-    table = re.findall(r"^\| `([\w-]+)` \| `([.\w]+)` \|", GUIDE.read_text(), re.M)
+    table = re.findall(r"^\| `([\w-]+)` \| `([.\w]+)` \|", GUIDE.read_text("utf-8"), re.M)
     assert table == [(name, output.suffix) for name, output in OUTPUTS.items()]
     for name in COLOUR_MAPS:
         assert name in SECTIONS["colour"]
@@ -72,7 +72,7 @@ def test_null_stands_in_the_json_only_where_the_guide_says(folder: Path) -> None
 
     asked = {"camera": None, "known": ""}
     save(dataclasses.replace(GIVEN, camera=None), folder / "other", ["npy"], run=asked)
-    found = nulls(json.loads((folder / "other.json").read_text()))
+    found = nulls(json.loads((folder / "other.json").read_text("utf-8")))
     assert found == {".run", ".made_by.settings"}
     assert all(f"`{where[1:]}`" in SECTIONS["The JSON"] for where in found)
 
@@ -139,6 +139,6 @@ def test_the_reader_of_the_json_prints_it(folder: Path, capsys: pytest.CaptureFi
 
 
 def test_the_first_example_copies_a_prediction(folder: Path) -> None:
-    names = run(GUIDE.read_text().split("\n## ")[0])
+    names = run(GUIDE.read_text("utf-8").split("\n## ")[0])
     assert isinstance(names["prediction"], Prediction)
     assert (folder / "copies" / "photo.json").exists()

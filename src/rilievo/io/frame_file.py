@@ -45,7 +45,7 @@ def read_records(frames: Path) -> np.ndarray:
 def damaged_frames(
     frames: Path, records: np.ndarray, indices: Iterable[int], bytes_each: int
 ) -> Iterator[int]:
-    """Of these frames, the ones whose pixels are not those that were written."""
+    """Frames among these whose pixels are not those that were written."""
     with frames.open("rb") as file:
         for index in indices:
             file.seek(index * bytes_each)
@@ -54,7 +54,7 @@ def damaged_frames(
 
 
 def frames_fault(frames: Path, count: int, bytes_each: int) -> str | None:
-    """What is wrong with a complete file of frames; None if it is as it was written.
+    """Name what is wrong with a complete file of frames; None if it is as it was written.
 
     Args:
         frames: The file.

@@ -10,6 +10,7 @@ PROBES = ("linear", "multiscale", "dpt", "bnhead", "light")
 TREATMENTS = ("default", "probe3d", "probe3d-old")
 PRETRAINED, RANDOM = "pretrained", "random"
 _LARGEST = 8192
+_MOST_CHANNELS = 65_536  # of bins or hidden channels: more are a slip, or no memory holds them
 
 
 class Task(StrEnum):
@@ -75,8 +76,10 @@ class ProbeChoice:
     def __post_init__(self) -> None:
         if self.kind not in PROBES:
             raise OptionError(f"no probe '{self.kind}'; {suggest(self.kind, PROBES)}")
-        if self.hidden is not None and self.hidden < 1:
-            raise OptionError(f"a probe's hidden channels are 1 or more, got {self.hidden}")
+        if self.hidden is not None and not 1 <= self.hidden <= _MOST_CHANNELS:
+            raise OptionError(
+                f"a probe's hidden channels are 1 to {_MOST_CHANNELS:,}, got {self.hidden}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +105,8 @@ class DepthChoice:
             raise OptionError(
                 f"depth lies between two positive numbers, got {self.least} to {self.largest}"
             )
-        if self.bins < 2:
-            raise OptionError(f"depth has 2 bins or more, got {self.bins}")
+        if not 2 <= self.bins <= _MOST_CHANNELS:
+            raise OptionError(f"depth has 2 to {_MOST_CHANNELS:,} bins, got {self.bins}")
         for what, given, known in (
             ("spacing", self.spacing, ("linear", "log")),
             ("normalisation", self.normalisation, ("linear", "softmax", "sigmoid")),

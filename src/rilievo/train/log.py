@@ -44,7 +44,7 @@ def append_row(path: Path, row: StepRow | ValidationRow) -> None:
         for name, value in asdict(row).items()
     }
     is_new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, cells)
         if is_new:
             writer.writeheader()
