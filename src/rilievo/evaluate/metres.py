@@ -162,6 +162,7 @@ def _fitted(
     benchmark: Benchmark, resized: DepthMap, both: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
     """The pixels that the fit rests on, of those that are scored."""
+    both = _thinned(benchmark, both)
     if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
         return both
     above = both & (resized.values > 0)
@@ -171,6 +172,28 @@ def _fitted(
             f"benchmark '{benchmark.name}' fits inverse depth above zero alone"
         )
     return above
+
+
+def _thinned(benchmark: Benchmark, both: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Every so manyth row and column, as PyTorch takes the nearest where it shrinks a map."""
+    side = benchmark.fit_side
+    if side is None or max(both.shape) <= side:
+        return both
+    factor = min(side / each for each in both.shape)
+    chosen = np.zeros(both.shape, bool)
+    step = np.float32(1 / factor)
+    rows, columns = (
+        np.minimum((np.arange(int(each * factor)) * step).astype(np.int64), each - 1)
+        for each in both.shape
+    )
+    chosen[np.ix_(rows, columns)] = True
+    thinned = both & chosen
+    if not thinned.any():
+        raise NoGroundTruthError(
+            f"no pixel with truth lies on the grid of {rows.size} x {columns.size} pixels that "
+            f"the benchmark '{benchmark.name}' fits to"
+        )
+    return thinned
 
 
 def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> None:
@@ -202,7 +225,8 @@ def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarra
     cap = "" if farthest is None else f" and {farthest:g}"
     return (
         f"none of the {true.size} pixels with true depth (median {middle:.3g} m) lies inside the "
-        f"crop{' and the mask' if benchmark.mask else ''} and between {benchmark.min_depth:g}{cap} m"
+        f"crop{' and the mask' if benchmark.mask else ''} and between "
+        f"{benchmark.min_depth:g}{cap} m"
     )
 
 
