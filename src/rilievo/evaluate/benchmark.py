@@ -22,6 +22,8 @@ class Task(StrEnum):
     """Depth maps as 8-bit pictures, each scaled by its own maximum."""
     POINTS = "points"
     """Points in space, whose directions are the model's own."""
+    STABILITY = "stability"
+    """Agreement of the depth of a video's neighbouring frames."""
     CAMERA = "camera"
     """The field of view that a model sees in a photograph."""
     ORDER = "order"
@@ -134,6 +136,9 @@ class Benchmark:
             zero (Marigold): many networks end in zeros where they see no end.
         fit_side: Longest side of the grid of pixels that a fit rests on (Marigold's ETH3D); None
             for all pixels.
+        fit_scene: Whether one fit serves all images of a scene or sequence.
+        least_predicted: Predicted inverse depth below it is set to it, before the fit (Video Depth
+            Anything); None for as it is.
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
         interpolation: Of predictions of another size; or a function of one's own.
         invalid: What becomes of pixels that count but have no prediction.
@@ -167,6 +172,8 @@ class Benchmark:
     min_inverse: float | None = 1e-3
     positive_fit: bool = False
     fit_side: int | None = None
+    fit_scene: bool = False
+    least_predicted: float | None = None
     clip: tuple[float, float] | None = None
     interpolation: Interpolation | str = Interpolation.BILINEAR
     invalid: Invalid = Invalid.SKIP
@@ -189,6 +196,8 @@ _LATER = {
     "least_pixels": 1,
     "mask": None,
     "fit_side": None,
+    "fit_scene": False,
+    "least_predicted": None,
     "invalid": Invalid.SKIP,
 }
 

@@ -18,6 +18,7 @@ from rilievo.evaluate.benchmarks import (
     probe3d,
     probe3d_normals,
     sunrgbd,
+    video,
 )
 from rilievo.outside import OpenTable, load_outside
 
@@ -62,6 +63,8 @@ _BENCHMARKS = (
     moge.POINTS_AFFINE,
     moge.POINTS_LOCAL,
     moge.FIELD_OF_VIEW,
+    video.DEPTH,
+    video.STABILITY,
     generic.DEPTH,
     generic.SURFACES,
     generic.NORMALS,
