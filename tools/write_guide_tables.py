@@ -23,6 +23,7 @@ from rilievo.metrics import (
 )
 from rilievo.metrics.metric import AnyMetric, Better
 from rilievo.metrics.order import ORDER_METRICS
+from rilievo.metrics.stability import STABILITY_METRICS
 from rilievo.metrics.window_edges import WINDOW_METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -64,7 +65,8 @@ def metrics() -> str:
     tables = (
         *(DEPTH_METRICS, WINDOW_METRICS, CERTAINTY_METRICS),
         *(NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),
-        *(PICTURE_METRICS, POINT_METRICS, CAMERA_METRICS, ORDER_METRICS),
+        *(PICTURE_METRICS, POINT_METRICS, CAMERA_METRICS),
+        *(ORDER_METRICS, STABILITY_METRICS),
     )
     for table in tables:
         rows += [_metric_row(metric) for metric in table.values()]

@@ -8,6 +8,7 @@ from rilievo.datasets import DATASETS, find_dataset
 from rilievo.errors import OptionError
 from rilievo.evaluate.benchmark import Averaging, Benchmark, Task, benchmark_sha256
 from rilievo.evaluate.benchmarks import BENCHMARKS, find_benchmark
+from rilievo.evaluate.metres import FITTED
 from rilievo.evaluate.metrics import TABLES, metrics_of
 
 MINE = replace(BENCHMARKS["depth"], name="mine")
@@ -64,7 +65,7 @@ def test_a_benchmark_names_what_exists(benchmark: Benchmark) -> None:
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=str)
 def test_a_benchmark_of_depth_says_how_it_aligns(benchmark: Benchmark) -> None:
-    assert bool(benchmark.alignment) == (benchmark.task in (Task.DEPTH, Task.POINTS))
+    assert bool(benchmark.alignment) == (benchmark.task in FITTED)
 
 
 def test_hashes_tell_benchmarks_apart_and_words_change_none() -> None:

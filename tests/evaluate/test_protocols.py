@@ -1,5 +1,7 @@
 """Protocols that differ by a mask, a cap or a crop, against the programs' descriptions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,33 @@ def test_sunrgbd_scores_what_lies_beyond_8_m_as_8_m() -> None:
 def test_cards_say_whose_program_it_is(name: str, words: tuple[str, ...]) -> None:
     for each in words:
         assert each in find_benchmark(name).reproduces
+
+
+@pytest.mark.parametrize("kind", [DepthKind.AFFINE, DepthKind.AFFINE_INVERSE])
+@pytest.mark.parametrize("size", [(61, 90), (45, 37), (20, 31)])
+def test_marigolds_eth3d_fits_on_a_grid_that_pytorch_would_take(
+    kind: DepthKind, size: tuple[int, int]
+) -> None:
+    """Upsample with a factor below one takes the nearest; here to 32 pixels at most."""
+    torch = pytest.importorskip("torch")
+    truth = scene(size, far=30.0)
+    predicted = guess(truth, kind)
+    benchmark = replace(BENCHMARKS["marigold-eth3d"], fit_side=32)
+    found = scored(benchmark, predicted, truth).score
+    mask = depth_of(truth) > 1e-5
+    t, x = depth_of(truth).astype(np.float64), predicted.values.astype(np.float64)
+    factor = min(32 / np.array(size))
+    small = [t, x, mask.astype(np.float64)]
+    if factor < 1:
+        shrink = torch.nn.Upsample(scale_factor=float(factor), mode="nearest")
+        small = [shrink(torch.as_tensor(each)[None, None]).numpy()[0, 0] for each in small]
+    t_small, x_small, inside = small[0], small[1], small[2] > 0
+    if kind is DepthKind.AFFINE:
+        line = np.polyfit(x_small[inside], t_small[inside], 1)
+        p = np.maximum(np.polyval(line, x), 1e-5)
+    else:
+        inside &= x_small > 0
+        line = np.polyfit(x_small[inside], 1 / t_small[inside], 1)
+        p = 1 / np.maximum(np.polyval(line, x), 1e-3)
+    assert found.pixels == mask.sum()
+    check(dict(found.values), errors(p[mask], t[mask]))

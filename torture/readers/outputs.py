@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.cache import Cache, Fingerprint, open_cache, read_cache
 from rilievo.evaluate.compare import compare
 from rilievo.evaluate.foreign import open_foreign
@@ -91,7 +92,7 @@ def _write_foreign(folder: Path) -> None:
 
 def _read_foreign(folder: Path) -> object:
     found = open_foreign(
-        folder / "theirs", ["a/1", "a/2"], stored=stored_as("metric", None), normals=False
+        folder / "theirs", ["a/1", "a/2"], stored=stored_as("metric", None), task=Task.DEPTH
     )
     return found.read("a/1"), found.read("a/2")
 

@@ -81,8 +81,26 @@ def align(
             raise OptionError(f"{name} is a positive number, not {least}")
     both = _usable(predicted, true, valid)
     fit = _fit(predicted, true, both, method)
-    depth = to_depth(predicted, fit)
     farthest = float(true[valid].max()) if min_inverse is None else 1 / min_inverse
+    return apply_fit(predicted, fit, method, min_depth=min_depth, farthest=farthest)
+
+
+def apply_fit(
+    predicted: DepthMap, fit: Fit, method: AlignMethod, *, min_depth: float, farthest: float
+) -> Aligned:
+    """Bring a prediction to metres by a fit that is known, such as that of a whole sequence.
+
+    Args:
+        predicted: Depth map of the kind that was fitted.
+        fit: The line.
+        method: That made it.
+        min_depth: Least depth [m] that a shift in depth may give.
+        farthest: Largest depth [m] that a shift in inverse depth may give.
+
+    Raises:
+        CalibrationError: If the fit takes pixels out of range.
+    """
+    depth = to_depth(predicted, fit)
     clamped = _clamp(depth, predicted.valid, method, min_depth, farthest)
     lost = int((predicted.valid & ~(np.isfinite(depth) & (depth > 0))).sum())
     if lost:

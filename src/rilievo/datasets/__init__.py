@@ -13,11 +13,13 @@ from rilievo.outside import OpenTable, load_outside
 _DATASETS: Mapping[str, str] = {
     "da2k": "rilievo.datasets.da2k:Da2k",
     "diode": "rilievo.datasets.diode:Diode",
+    "dsine": "rilievo.datasets.dsine:Dsine",
     "eth3d": "rilievo.datasets.eth3d:Eth3d",
     "folder": "rilievo.datasets.folder:Folder",
     "ibims": "rilievo.datasets.ibims:Ibims",
     "kitti-depth": "rilievo.datasets.kitti_depth:KittiDepth",
     "kitti-raw": "rilievo.datasets.kitti_raw:KittiRaw",
+    "marigold-scannet": "rilievo.datasets.marigold_scannet:MarigoldScannet",
     "middlebury": "rilievo.datasets.middlebury:Middlebury",
     "moge-bundle": "rilievo.datasets.moge_bundle:MogeBundle",
     "navi": "rilievo.datasets.navi:Navi",

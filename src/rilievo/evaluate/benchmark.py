@@ -22,6 +22,8 @@ class Task(StrEnum):
     """Depth maps as 8-bit pictures, each scaled by its own maximum."""
     POINTS = "points"
     """Points in space, whose directions are the model's own."""
+    STABILITY = "stability"
+    """Agreement of the depth of a video's neighbouring frames."""
     CAMERA = "camera"
     """The field of view that a model sees in a photograph."""
     ORDER = "order"
@@ -132,6 +134,11 @@ class Benchmark:
             inverse of the image's largest true depth (MoGe).
         positive_fit: Whether a fit of inverse depth rests on pixels alone whose prediction is above
             zero (Marigold): many networks end in zeros where they see no end.
+        fit_side: Longest side of the grid of pixels that a fit rests on (Marigold's ETH3D); None
+            for all pixels.
+        fit_scene: Whether one fit serves all images of a scene or sequence.
+        least_predicted: Predicted inverse depth below it is set to it, before the fit (Video Depth
+            Anything); None for as it is.
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
         interpolation: Of predictions of another size; or a function of one's own.
         invalid: What becomes of pixels that count but have no prediction.
@@ -164,6 +171,9 @@ class Benchmark:
     least_depth: float = 1e-3
     min_inverse: float | None = 1e-3
     positive_fit: bool = False
+    fit_side: int | None = None
+    fit_scene: bool = False
+    least_predicted: float | None = None
     clip: tuple[float, float] | None = None
     interpolation: Interpolation | str = Interpolation.BILINEAR
     invalid: Invalid = Invalid.SKIP
@@ -181,7 +191,15 @@ class Benchmark:
 _WORDS = ("name", "title", "reproduces", "hides", "published", "parts")
 
 # Fields that came later: at their default they are left out, so that older results still compare.
-_LATER = {"truth_ceiling": None, "least_pixels": 1, "mask": None, "invalid": Invalid.SKIP}
+_LATER = {
+    "truth_ceiling": None,
+    "least_pixels": 1,
+    "mask": None,
+    "fit_side": None,
+    "fit_scene": False,
+    "least_predicted": None,
+    "invalid": Invalid.SKIP,
+}
 
 
 def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:

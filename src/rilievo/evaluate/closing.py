@@ -9,7 +9,7 @@ from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Averaging, Invalid, Task
 from rilievo.evaluate.intervals import FEWEST, scene_count
-from rilievo.evaluate.metres import FEW, OTHER_UNIT, UNANSWERED
+from rilievo.evaluate.notes import FEW, OTHER_UNIT, UNANSWERED
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.scoring import angles

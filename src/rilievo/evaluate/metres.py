@@ -1,24 +1,25 @@
 """A prediction in the metres in which a benchmark scores it: resized, aligned, clipped."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from rilievo.alignment import Aligned, AlignMethod, align
+from rilievo.alignment.aligned import apply_fit
 from rilievo.alignment.fit import Fit, FitSpace
 from rilievo.alignment.points import PointFit
-from rilievo.datasets.plausibility import unit_doubt
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
-from rilievo.evaluate.benchmark import Benchmark, Invalid
+from rilievo.evaluate.benchmark import Benchmark, Invalid, Task
+from rilievo.evaluate.notes import OTHER_UNIT, notes_on, why_nothing_counts
 from rilievo.evaluate.regions import counted, depth_mask
 from rilievo.evaluate.resampling import depth_at
 from rilievo.evaluate.rules import fitted, is_rule
 from rilievo.types import Truth
 
-OFF = 50.0
-"""Times that no model of metric depth errs in the mean: its numbers are of another unit."""
+FITTED = (Task.DEPTH, Task.POINTS, Task.STABILITY)
+"""Tasks of which a prediction is fitted to the truth first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,16 @@ class Metres:
     notes: tuple[str, ...] = field(default=())
 
 
-def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres:
+def in_metres(
+    benchmark: Benchmark, predicted: DepthMap, truth: Truth, fit: Fit | None = None
+) -> Metres:
     """Bring a prediction to the truth's size and to metres, as the benchmark does.
+
+    Args:
+        benchmark: How.
+        predicted: At any size.
+        truth: Of what the benchmark shows the model.
+        fit: Of the whole scene, where the benchmark makes one; None for the image's own.
 
     Raises:
         OptionError: If the benchmark does not take depth of this kind.
@@ -60,14 +69,14 @@ def in_metres(benchmark: Benchmark, predicted: DepthMap, truth: Truth) -> Metres
             "one that fits a scale"
         )
     if np.count_nonzero(mask) < benchmark.least_pixels:
-        raise NoGroundTruthError(_why_nothing_counts(benchmark, truth, mask))
+        raise NoGroundTruthError(why_nothing_counts(benchmark, truth, mask))
     height, width = mask.shape
     _refuse_cropped(benchmark, predicted, (height, width))
-    resized = depth_at(predicted, (height, width), benchmark.interpolation)
+    resized = resized_for(benchmark, predicted, (height, width))
     both = mask & resized.valid
     unanswered = check_answered(benchmark, mask, both)
-    aligned = _aligned(benchmark, resized, truth, both, method)
-    notes = _notes(benchmark, truth, both, resized, aligned, unanswered)
+    aligned = _aligned(benchmark, resized, truth, both, method, fit)
+    notes = notes_on(benchmark, truth, both, resized, aligned, unanswered)
     if is_rule(method):
         notes = [each for each in notes if each != OTHER_UNIT]
     depth, scored = aligned.depth.values, both
@@ -96,9 +105,20 @@ def _aligned(
     truth: Truth,
     both: Bool[np.ndarray, "h w"],
     method: AlignMethod | PointFit | str,
+    fit: Fit | None,
 ) -> Aligned:
     """The prediction in metres, by the benchmark's fit or a function of one's own."""
     assert truth.depth is not None
+    if fit is not None:
+        least = benchmark.min_inverse
+        farthest = float(truth.depth[both].max()) if least is None else 1 / least
+        return apply_fit(
+            resized,
+            fit,
+            AlignMethod(method),
+            min_depth=benchmark.least_depth,
+            farthest=farthest,
+        )
     if is_rule(method):
         values = fitted(method, resized, truth.depth, both)
         none = Fit(space=FitSpace.DEPTH, scale=1.0, shift=0.0, residual=0.0, pixels=int(both.sum()))
@@ -112,6 +132,19 @@ def _aligned(
         min_depth=benchmark.least_depth,
         min_inverse=benchmark.min_inverse,
     )
+
+
+def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> DepthMap:
+    """A prediction at the truth's size, as the benchmark interpolates it.
+
+    Raises:
+        InputError: If it cannot be brought to that size.
+    """
+    resized = depth_at(predicted, shape, benchmark.interpolation)
+    least = benchmark.least_predicted
+    if least is None or resized.kind is not DepthKind.AFFINE_INVERSE:
+        return resized
+    return replace(resized, values=np.maximum(resized.values, np.float32(least)))
 
 
 def check_answered(
@@ -162,6 +195,7 @@ def _fitted(
     benchmark: Benchmark, resized: DepthMap, both: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
     """The pixels that the fit rests on, of those that are scored."""
+    both = _thinned(benchmark, both)
     if not benchmark.positive_fit or resized.kind is not DepthKind.AFFINE_INVERSE:
         return both
     above = both & (resized.values > 0)
@@ -173,84 +207,31 @@ def _fitted(
     return above
 
 
+def _thinned(benchmark: Benchmark, both: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Every so manyth row and column, as PyTorch takes the nearest where it shrinks a map."""
+    side = benchmark.fit_side
+    if side is None or max(both.shape) <= side:
+        return both
+    factor = min(side / each for each in both.shape)
+    chosen = np.zeros(both.shape, bool)
+    step = np.float32(1 / factor)
+    rows, columns = (
+        np.minimum((np.arange(int(each * factor)) * step).astype(np.int64), each - 1)
+        for each in both.shape
+    )
+    chosen[np.ix_(rows, columns)] = True
+    thinned = both & chosen
+    if not thinned.any():
+        raise NoGroundTruthError(
+            f"no pixel with truth lies on the grid of {rows.size} x {columns.size} pixels that "
+            f"the benchmark '{benchmark.name}' fits to"
+        )
+    return thinned
+
+
 def _refuse_cropped(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int]) -> None:
     if predicted.shape != shape and predicted.shape == counted(benchmark.crop, shape).shape:
         raise InputError(
             f"the prediction is {predicted.shape[0]} x {predicted.shape[1]}, as if cut already to "
             f"the crop '{benchmark.crop}': give it whole, {shape[0]} x {shape[1]}"
         )
-
-
-def _why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
-    assert truth.depth is not None
-    assert truth.depth_valid is not None
-    if mask.any():
-        return (
-            f"{np.count_nonzero(mask)} pixels have truth that counts, and the benchmark "
-            f"'{benchmark.name}' passes over images with fewer than {benchmark.least_pixels}"
-        )
-    true = truth.depth[truth.depth_valid]
-    if not true.size:
-        return "no pixel has true depth"
-    middle = float(np.median(true))
-    farthest = benchmark.max_depth
-    if farthest is not None and true.min() >= farthest and middle / 1000 < farthest:
-        return (
-            f"all true depth lies beyond the cap of {farthest:g} m (median {middle:.0f}): it looks "
-            "like millimetres read as metres; give the dataset its scale"
-        )
-    cap = "" if farthest is None else f" and {farthest:g}"
-    where = "crop and the mask" if benchmark.mask else "crop"
-    return (
-        f"none of the {true.size} pixels with true depth (median {middle:.3g} m) lies inside the "
-        f"{where} and between {benchmark.min_depth:g}{cap} m"
-    )
-
-
-def _notes(
-    benchmark: Benchmark,
-    truth: Truth,
-    both: Bool[np.ndarray, "h w"],
-    resized: DepthMap,
-    aligned: Aligned,
-    unanswered: int,
-) -> list[str]:
-    notes = []
-    assert truth.depth is not None
-    if aligned.clamped:
-        notes.append(f"{aligned.clamped} pixels taken out of range by the fit, and put at its end")
-    notes += notes_on_pixels(benchmark, int(np.count_nonzero(both)), unanswered)
-    x = resized.values[both]
-    if x.min() == x.max():
-        notes.append(f"the prediction is constant ({x[0]:g}) over all pixels that are scored")
-    # The mean is as good here as the median, which would cost a tenth of the whole score.
-    true = float(truth.depth[both].mean(dtype=np.float64))
-    doubt = unit_doubt(true)
-    if doubt is not None:
-        notes.append(doubt)
-    predicted = float(x.mean(dtype=np.float64))
-    if aligned.method is AlignMethod.NONE and not 1 / OFF < predicted / true < OFF:
-        notes.append(OTHER_UNIT)
-    return notes
-
-
-def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
-    """What is to be said of how many pixels a score rests on."""
-    notes = []
-    if unanswered:
-        notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")
-    if scored < FEW:
-        notes.append(f"its score rests on {scored} pixels: fewer than {FEW}")
-    return notes
-
-
-FEW = 100
-"""Pixels: a score that rests on fewer weighs as much as any in a mean over images, and says so."""
-
-UNANSWERED = {
-    Invalid.SKIP: "pixels with truth have no prediction and are not scored",
-    Invalid.FAR: "pixels with truth have no prediction and are scored as far",
-}
-OTHER_UNIT = (
-    f"metric depth is off by a factor of more than {OFF:g} in the mean: is its unit metres?"
-)

@@ -12,6 +12,7 @@ from rilievo.metrics.normals import NORMAL_METRICS
 from rilievo.metrics.order import ORDER_METRICS
 from rilievo.metrics.picture import PICTURE_METRICS
 from rilievo.metrics.point_maps import CAMERA_METRICS, POINT_METRICS
+from rilievo.metrics.stability import STABILITY_METRICS
 from rilievo.metrics.window_edges import WINDOW_METRICS
 from rilievo.outside import load_offered, load_outside
 
@@ -20,6 +21,7 @@ TABLES: Mapping[Task, Mapping[str, AnyMetric]] = {
     Task.NORMALS: ChainMap({}, NORMAL_METRICS, NORMAL_CERTAINTY_METRICS),  # pyright: ignore
     Task.PICTURE: PICTURE_METRICS,
     Task.POINTS: POINT_METRICS,
+    Task.STABILITY: STABILITY_METRICS,
     Task.CAMERA: CAMERA_METRICS,
     Task.ORDER: ORDER_METRICS,
 }

@@ -11,7 +11,8 @@ from rilievo.depth_map import DepthKind
 from rilievo.errors import InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark
-from rilievo.evaluate.metres import check_answered, method_for, notes_on_pixels
+from rilievo.evaluate.metres import check_answered, method_for
+from rilievo.evaluate.notes import notes_on_pixels
 from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import depth_mask
 from rilievo.evaluate.resampling import depth_at

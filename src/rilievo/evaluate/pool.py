@@ -7,18 +7,19 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from rilievo.alignment.fit import Fit
 from rilievo.datasets.base import Dataset
 from rilievo.errors import RilievoError
 from rilievo.evaluate.answers import Answers
-from rilievo.evaluate.benchmark import Benchmark
+from rilievo.evaluate.benchmark import Benchmark, Task
 from rilievo.evaluate.records import Unscored
-from rilievo.evaluate.scoring import Scored, score
+from rilievo.evaluate.scoring import Scored, score, score_stability
 from rilievo.io.limits import unreadable
 
 CHUNK = 8
@@ -36,18 +37,33 @@ class ScoreJob:
         benchmark: How.
         dataset: Gives the truth.
         answers: Give the prediction.
+        fits: Of each scene, where the benchmark makes one fit for each.
+        scenes: Of each image, where that matters.
+        following: The next frame of each one, where neighbours are compared.
     """
 
     benchmark: Benchmark
     dataset: Dataset
     answers: Answers
+    fits: Mapping[str, Fit] = field(default_factory=dict)
+    scenes: Mapping[str, str] = field(default_factory=dict)
+    following: Mapping[str, str] = field(default_factory=dict)
+
+    def fit_of(self, id: str) -> Fit | None:
+        """The fit of the image's scene; None where images have fits of their own."""
+        return self.fits.get(self.scenes[id]) if id in self.scenes else None
 
 
 def score_one(job: ScoreJob, id: str) -> Scored | Unscored:
     """The score of one image, or why it has none."""
     try:
-        answer = job.answers.read(id)
-        return score(job.benchmark, answer, job.dataset.truth(id))
+        answer, truth = job.answers.read(id), job.dataset.truth(id)
+        if job.benchmark.task is Task.STABILITY:
+            next_id = job.following[id]
+            frames = answer, job.answers.read(next_id)
+            truths = truth, job.dataset.truth(next_id)
+            return score_stability(job.benchmark, frames, truths, job.fit_of(id))
+        return score(job.benchmark, answer, truth, job.fit_of(id))
     except RilievoError as error:
         return Unscored(id=id, reason=str(error))
     except OSError as error:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rilievo.errors import OptionError
 from rilievo.evaluate.answers import Answers
-from rilievo.evaluate.benchmark import Benchmark, Task
+from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.cache import Cache
 from rilievo.evaluate.folder import check_results, run_folder
-from rilievo.evaluate.metres import method_for
+from rilievo.evaluate.metres import FITTED, method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.predicting import Fill, fingerprint_of, refuse_other_photographs
@@ -111,5 +111,5 @@ def predicted(
 
 def _refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
     """Before any work is done, rather than image by image."""
-    if benchmark.task in (Task.DEPTH, Task.POINTS) and kind is not None:
+    if benchmark.task in FITTED and kind is not None:
         method_for(benchmark, kind)

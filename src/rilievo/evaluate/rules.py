@@ -51,10 +51,9 @@ def cropped(place: str, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     found = _called(place, "crop", shape)
     try:
         top, bottom, left, right = (int(each) for each in found)
-        fits = 0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]
     except (TypeError, ValueError):
-        fits = False
-    if not fits:
+        top = bottom = left = right = 0
+    if not (0 <= top < bottom <= shape[0] and 0 <= left < right <= shape[1]):
         raise InputError(
             f"the crop '{place}' gives {found} of {shape[0]} x {shape[1]} pixels, expected (top, "
             "bottom, left, right) inside them"

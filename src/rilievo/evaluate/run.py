@@ -18,13 +18,14 @@ from rilievo.evaluate.benchmark import (
 from rilievo.evaluate.benchmarks import find_benchmark
 from rilievo.evaluate.closing import exact_values, remarks
 from rilievo.evaluate.folder import write_results
-from rilievo.evaluate.metres import method_for
+from rilievo.evaluate.metres import FITTED, method_for
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan, command_line, make_plan
 from rilievo.evaluate.pool import ScoreJob, score_all
 from rilievo.evaluate.predicting import Fill, fill
 from rilievo.evaluate.prepared import Source, called, load_asked, predicted, source_of
 from rilievo.evaluate.records import Evaluation, Unscored
+from rilievo.evaluate.scene_fits import with_scenes
 from rilievo.evaluate.shown import Shown
 from rilievo.evaluate.summaries import Tallied
 from rilievo.io.limits import printable
@@ -120,10 +121,12 @@ def score_plan(
     """
     start = time.perf_counter()
     source = source_of(name, load, plan, options, show=show, filling=filling)
-    tallied, unscored = _scored(plan, source, options, show=show)
+    tallied, unscored, job = _scored(plan, source, options, show=show)
     seconds = time.perf_counter() - start
     evaluation = _evaluation(plan, source, tallied, unscored, command=command, seconds=seconds)
-    shown = Shown(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
+    shown = Shown(
+        benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers, fit_of=job.fit_of
+    )
     return write_results(evaluation, source.folder, shown)
 
 
@@ -162,13 +165,13 @@ def keep_predictions(
 
 def _scored(
     plan: Plan, source: Source, options: EvaluateOptions, *, show: bool
-) -> tuple[Tallied, tuple[Unscored, ...]]:
+) -> tuple[Tallied, tuple[Unscored, ...], ScoreJob]:
     """Every image of the selection, with its score or without."""
     unscored = [Unscored(id=each.id, reason=each.reason) for each in plan.absent]
     unscored += source.failed
     lost = {each.id for each in source.failed}
     ids = [id for id in plan.ids if id not in lost]
-    job = ScoreJob(benchmark=plan.benchmark, dataset=plan.dataset, answers=source.answers)
+    job, ids = with_scenes(plan, source.answers, ids)
     tallied = Tallied(benchmark=plan.benchmark)
     with Tally(output=source.folder, total=len(ids), show=show) as tally:
         tally.part("score")
@@ -184,7 +187,7 @@ def _scored(
             f"none of the {len(unscored)} images could be scored; the first, "
             f"{printable(unscored[0].id)}: {unscored[0].reason}"
         )
-    return tallied, tuple(unscored)
+    return tallied, tuple(unscored), job
 
 
 def _evaluation(
@@ -198,7 +201,7 @@ def _evaluation(
 ) -> Evaluation:
     benchmark, kind = plan.benchmark, source.answers.kind
     method: AlignMethod | PointFit | str | None = None
-    if benchmark.task in (Task.DEPTH, Task.POINTS) and kind is not None:
+    if benchmark.task in FITTED and kind is not None:
         method = method_for(benchmark, kind)
     words: Mapping[str, Setting] = {
         "title": benchmark.title,

@@ -6,19 +6,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, UInt8
+from jaxtyping import Float, Float64, UInt8
 
+from rilievo.alignment.fit import Fit
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.errors import InputError, NoGroundTruthError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Benchmark, Task
-from rilievo.evaluate.metres import check_answered, in_metres, notes_on_pixels
+from rilievo.evaluate.metres import check_answered, in_metres
 from rilievo.evaluate.metrics import metrics_of
+from rilievo.evaluate.notes import notes_on_pixels
 from rilievo.evaluate.points import camera_pair, points_pair
 from rilievo.evaluate.ranges import range_sums
 from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
+from rilievo.evaluate.stability import stability_pair
 from rilievo.metrics.certainty import curves_of, reliability_sums
 from rilievo.metrics.metric import Sums
 from rilievo.metrics.order import OrderPair
@@ -48,13 +51,14 @@ class Scored:
     reliability: Sums | None = None
 
 
-def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
+def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = None) -> Scored:
     """Score one image.
 
     Args:
         benchmark: How.
         answer: The prediction of what the benchmark shows the model, at any size.
         truth: Of the whole photograph, at its size.
+        fit: Of the image's scene, where the benchmark makes one fit for each.
 
     Raises:
         RilievoError: If it has no score: the reason in one line.
@@ -74,17 +78,14 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth) -> Scored:
         return _score_order(benchmark, answer.depth, truth)
     if benchmark.task is Task.PICTURE:
         return _score_picture(benchmark, answer.depth, truth)
-    return _score_depth(benchmark, answer.depth, answer.confidence, truth)
+    return _score_depth(benchmark, answer, truth, fit)
 
 
-def _score_depth(
-    benchmark: Benchmark,
-    predicted: DepthMap,
-    confidence: Float32[np.ndarray, "a b"] | None,
-    truth: Truth,
-) -> Scored:
-    metres = in_metres(benchmark, predicted, truth)
+def _score_depth(benchmark: Benchmark, answer: Answer, truth: Truth, given: Fit | None) -> Scored:
+    assert answer.depth is not None
+    metres = in_metres(benchmark, answer.depth, truth, given)
     assert truth.depth_valid is not None
+    confidence = answer.confidence
     if confidence is not None:
         confidence = confidence_at(confidence, size_of(truth))
         # Pixels that are charged as far have no answer, and nobody is sure of them.
@@ -218,6 +219,21 @@ def eight_bits(values: Float[np.ndarray, "h w"], *, turned: bool) -> UInt8[np.nd
     """
     scaled = values * 255 / values.max()
     return (255 - scaled if turned else scaled).astype(np.uint8)
+
+
+def score_stability(
+    benchmark: Benchmark,
+    frames: tuple[Answer, Answer],
+    truths: tuple[Truth, Truth],
+    fit: Fit | None = None,
+) -> Scored:
+    """Score one frame of a video against the next one.
+
+    Raises:
+        RilievoError: If it has no score.
+    """
+    paired = stability_pair(benchmark, frames, truths, fit)
+    return _scored(benchmark, paired.pair, paired.facts, None)
 
 
 def _scored(

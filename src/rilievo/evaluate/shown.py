@@ -1,10 +1,12 @@
 """The images that a report shows, as they were scored."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from rilievo.alignment.fit import Fit
 from rilievo.datasets.base import Dataset
 from rilievo.depth_map import DepthKind, DepthMap
 from rilievo.evaluate.answers import Answers
@@ -24,11 +26,13 @@ class Shown:
         benchmark: How they were scored.
         dataset: Photographs and truth.
         answers: Predictions.
+        fit_of: Fit of an image's scene, where it has no fit of its own.
     """
 
     benchmark: Benchmark
     dataset: Dataset
     answers: Answers
+    fit_of: Callable[[str], Fit | None] = lambda _: None
 
     def photo(self, id: str) -> UInt8[np.ndarray, "h w 3"]:
         """The photograph as the model saw it, RGB."""
@@ -40,7 +44,7 @@ class Shown:
             return None
         answer = self.answers.read(id)
         assert answer.depth is not None, "an image with a score of depth has depth"
-        metres = in_metres(self.benchmark, answer.depth, self._cut(id))
+        metres = in_metres(self.benchmark, answer.depth, self._cut(id), self.fit_of(id))
         # Pixels that were charged as far have no answer, but were scored.
         valid = metres.aligned.depth.valid | metres.mask
         return DepthMap(values=metres.depth, kind=DepthKind.METRIC, valid=valid)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.datasets import DATASETS, Dataset, open_dataset
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluate.benchmark import InputCrop
+from rilievo.evaluate.benchmark import InputCrop, Task
 from rilievo.evaluate.cache import FINGERPRINT
 from rilievo.evaluate.foreign import open_foreign
 from rilievo.evaluate.table import FILE_NAME
@@ -186,7 +186,7 @@ def _items(
 
 
 def _column(folder: Path, ids: Sequence[str], options: SourceOptions) -> Column:
-    found = open_foreign(folder, ids, stored=options.stored, normals=False)
+    found = open_foreign(folder, ids, stored=options.stored, task=Task.DEPTH)
     return Column(
         label=printable(found.made_by.model),
         field="",

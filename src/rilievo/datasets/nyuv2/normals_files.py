@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Float32
 
 from rilievo.datasets.mat_file import MatSlices
 from rilievo.datasets.nyuv2.layout import SIZE, K, NormalsTruth
-from rilievo.datasets.nyuv2.safe_pickle import read_gzip_pickle
+from rilievo.datasets.safe_pickle import read_gzip_pickle
 from rilievo.errors import InputError
 from rilievo.geometry.pinhole import rays
 from rilievo.io.limits import printable

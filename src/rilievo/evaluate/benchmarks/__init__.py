@@ -7,6 +7,7 @@ from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.benchmarks import (
     da2k,
     diode,
+    dsine,
     generic,
     ibims,
     kitti,
@@ -17,6 +18,7 @@ from rilievo.evaluate.benchmarks import (
     probe3d,
     probe3d_normals,
     sunrgbd,
+    video,
 )
 from rilievo.outside import OpenTable, load_outside
 
@@ -44,8 +46,14 @@ _BENCHMARKS = (
     probe3d_normals.NAVI_NORMALS,
     marigold.NYUV2,
     marigold.KITTI,
+    marigold.ETH3D,
+    marigold.SCANNET,
     marigold.DIODE,
     marigold.NYUV2_NORMALS,
+    dsine.SCANNET,
+    dsine.IBIMS,
+    dsine.SINTEL,
+    dsine.OASIS,
     moge.AFFINE,
     moge.SCALE,
     moge.DISPARITY,
@@ -55,6 +63,8 @@ _BENCHMARKS = (
     moge.POINTS_AFFINE,
     moge.POINTS_LOCAL,
     moge.FIELD_OF_VIEW,
+    video.DEPTH,
+    video.STABILITY,
     generic.DEPTH,
     generic.SURFACES,
     generic.NORMALS,

@@ -1,6 +1,6 @@
 """Marigold's evaluations of affine-invariant depth, and of normals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rilievo.evaluate.benchmark import Benchmark, Crop, InputCrop, Published, Task
 from rilievo.evaluate.benchmarks.blocks import AFFINE, NORMALS_METRICS, PIXEL_METRICS
@@ -31,6 +31,19 @@ def _rows(rows: Sequence[tuple[str, float, float | None, str]]) -> tuple[Publish
     )
 
 
+_ZIPDEPTH = "ZipDepth, Table 1"
+_RETRAINED = "ZipDepth, Table 1; retrained by its authors"
+
+
+def _small_rows(
+    errors: Sequence[float], shares: Sequence[float]
+) -> Iterator[tuple[str, float, float, str]]:
+    """The five small models of ZipDepth's table, in its order."""
+    names = ("PyDNet", "FastDepth", "GuideDepth", "ZipDepth", "Lite-Mono")
+    for name, error, share in zip(names, errors, shares, strict=True):
+        yield name, error, share, _ZIPDEPTH if name == "ZipDepth" else _RETRAINED
+
+
 NYUV2 = Benchmark(
     name="marigold-nyuv2",
     title="NYUv2 test, 654 images, raw depth to 10 m, Eigen crop, least-squares scale and shift",
@@ -54,6 +67,9 @@ NYUV2 = Benchmark(
             ("Depth Anything V2 S", 0.053, None, "paper, Table 2; its own fit in inverse depth"),
             ("Depth Anything V2 B", 0.049, None, "paper, Table 2; its own fit in inverse depth"),
             ("Depth Anything V2 L", 0.045, None, "paper, Table 2; its own fit in inverse depth"),
+            *_small_rows((0.114, 0.103, 0.092, 0.084, 0.087), (0.871, 0.898, 0.918, 0.933, 0.927)),
+            ("MiDaS v2.1 small", 0.115, 0.868, _ZIPDEPTH),
+            ("Depth Anything V2 S", 0.061, 0.962, _ZIPDEPTH),
         )
     ),
 )
@@ -83,8 +99,49 @@ KITTI = Benchmark(
             ("Depth Anything V2 S", 0.078, None, "paper, Table 2; its own fit in inverse depth"),
             ("Depth Anything V2 B", 0.078, None, "paper, Table 2; its own fit in inverse depth"),
             ("Depth Anything V2 L", 0.074, None, "paper, Table 2; its own fit in inverse depth"),
+            *_small_rows((0.129, 0.168, 0.149, 0.123, 0.109), (0.849, 0.743, 0.806, 0.864, 0.895)),
+            ("MiDaS v2.1 small", 0.259, 0.543, _ZIPDEPTH),
+            ("Depth Anything V2 S", 0.084, 0.934, _ZIPDEPTH),
         )
     ),
+)
+
+ETH3D = Benchmark(
+    name="marigold-eth3d",
+    title="ETH3D training, 454 images, laser depth, least-squares scale and shift",
+    dataset="eth3d",
+    min_depth=1e-5,
+    alignment=AFFINE,
+    positive_fit=True,
+    fit_side=1024,
+    least_depth=1e-5,
+    metrics=PIXEL_METRICS,
+    reproduces=(
+        f"{_REPRODUCES}; the fit rests on every so manyth row and column, 1024 at most "
+        "(--alignment_max_res 1024), the score on all pixels with truth; no cap"
+    ),
+    hides=f"{_FORGIVES}; the photographs are distorted; a tenth of the pixels have truth",
+    published=_rows(
+        (
+            *_small_rows((0.104, 0.123, 0.102, 0.100, 0.087), (0.906, 0.872, 0.919, 0.922, 0.936)),
+            ("MiDaS v2.1 small", 0.134, 0.837, _ZIPDEPTH),
+            ("Depth Anything V2 S", 0.063, 0.967, _ZIPDEPTH),
+        )
+    ),
+)
+
+SCANNET = Benchmark(
+    name="marigold-scannet",
+    title="ScanNet validation, 800 images, depth to 10 m, least-squares scale and shift",
+    dataset="marigold-scannet",
+    split="val",
+    max_depth=10.0,
+    alignment=AFFINE,
+    positive_fit=True,
+    clip=(1e-3, 10.0),
+    metrics=PIXEL_METRICS,
+    reproduces=_REPRODUCES,
+    hides=f"{_FORGIVES}; the sensor says nothing of dark and shiny things",
 )
 
 DIODE = Benchmark(

@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,29 @@ def read_gzip_pickle(path: Path) -> Any:
     Raises:
         InputError: If the file is broken, or refers to any other class or function.
     """
+    return _read(path, "gzip-compressed pickle", lambda: gzip.open(path, "rb"))
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a pickle of arrays and plain containers of them.
+
+    Raises:
+        InputError: If the file is broken, or refers to any other class or function.
+    """
+    return _read(path, "pickle", lambda: path.open("rb"))
+
+
+def _read(path: Path, what: str, opened: Callable[[], Any]) -> Any:
     check_regular(path)
     broken = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError)
     broken += (ArithmeticError, RuntimeError, zlib.error)
     try:
-        with gzip.open(path, "rb") as file:
+        with opened() as file:
             # Pickles of Python 2 hold bytes that are not ASCII.
-            return _ArraysOnly(file, encoding="latin1").load()  # pyright: ignore[reportArgumentType]
+            return _ArraysOnly(file, encoding="latin1").load()
     except MemoryError as error:
         raise InputError(f"{printable(path)}: there is not enough memory to unpack it") from error
     except (*broken, pickle.UnpicklingError) as error:
         raise InputError(
-            f"{printable(path)}: is no whole gzip-compressed pickle of arrays ({reason(error)})"
+            f"{printable(path)}: is no whole {what} of arrays ({reason(error)})"
         ) from error
