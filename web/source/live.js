@@ -10,6 +10,7 @@ const REASONS = {
   NotReadableError: "another program uses it",
 };
 
+// Gives the function that turns it off.
 export function startCamera({ open, say, take }) {
   const section = part("live"), video = part("video"), shown = part("live-depth"), rate = part("rate");
   let stream = null;
@@ -66,4 +67,5 @@ export function startCamera({ open, say, take }) {
     stop();
     canvas.toBlob((blob) => take(new File([blob], "camera.png", { type: "image/png" })), "image/png");
   });
+  return stop;
 }
