@@ -2,12 +2,13 @@
 
 import gzip
 import json
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -63,12 +64,15 @@ class _Visit:
         first: From the first photograph to its depth.
         surface: From the first photograph to its surface and normals.
         next: From the next photograph to its depth.
+        cpu: CPU time of the tab for the first photograph's depth; other work on the machine
+            hardly changes it.
     """
 
     ready: float
     first: float
     surface: float
     next: float
+    cpu: float
 
 
 def _report(megabytes: float, visits: Sequence[_Visit], rates: Sequence[float]) -> Report:
@@ -77,6 +81,7 @@ def _report(megabytes: float, visits: Sequence[_Visit], rates: Sequence[float]) 
         ("compressed files of a first answer [MB]", f"{megabytes:.2f}"),
         ("network ready [s]", str(spread([each.ready for each in visits]))),
         ("first answer, 768x768 JPEG [s]", str(spread([each.first for each in visits]))),
+        ("CPU time of the tab for it [s]", str(spread([each.cpu for each in visits]))),
         ("its normals and surface too [s]", str(spread([each.surface for each in visits]))),
         ("next answer [s]", str(spread([each.next for each in visits]))),
         ("live [frames a second]", str(spread(rates))),
@@ -142,18 +147,40 @@ def _visit(browser: Any, address: str, photo: Path) -> _Visit:
     start = time.perf_counter()
     page = _opened(browser, address)
     ready = time.perf_counter() - start
-    depths, surfaces = [], []
+    depths, surfaces, spent = [], [], []
     for again in range(2):
         copy = photo.with_name(f"{again}-{photo.name}")
         shutil.copyfile(photo, copy)
-        start = time.perf_counter()
+        start, before = time.perf_counter(), _cpu_of_tabs()
         page.set_input_files("#photo-file", str(copy))
         page.locator("#result-title", has_text=copy.name).wait_for()
         depths.append(time.perf_counter() - start)
+        spent.append(_cpu_of_tabs() - before)
         page.locator("#surface-state").wait_for(state="hidden")
         surfaces.append(time.perf_counter() - start)
     page.context.close()
-    return _Visit(ready=ready, first=depths[0], surface=surfaces[0], next=depths[1])
+    return _Visit(ready=ready, first=depths[0], surface=surfaces[0], next=depths[1], cpu=spent[0])
+
+
+def _cpu_of_tabs() -> float:
+    """CPU time [s] of the browser's processes for pages, which are descendants of this one."""
+    parents, times = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text("ascii", "replace").rpartition(") ")[2].split()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended
+        parents[folder.name] = fields[1]
+        if b"--type=renderer" in command:
+            times[folder.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(each for pid, each in times.items() if str(os.getpid()) in _above(pid, parents))
+
+
+def _above(pid: str, parents: Mapping[str, str]) -> Iterator[str]:
+    while pid in parents:
+        pid = parents[pid]
+        yield pid
 
 
 def _live(browser: Any, address: str) -> float:
