@@ -2,12 +2,13 @@
 
 import gzip
 import json
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -49,9 +50,9 @@ def run(settings: Settings) -> Report:
             args=["--no-sandbox", "--enable-unsafe-swiftshader", *_CAMERA],
         )
         visits = [_visit(browser, address, photo) for _ in range(settings.count(7, quick=2))]
-        rates = [_live(browser, address) for _ in range(settings.count(3, quick=1))]
+        lives = [_live(browser, address) for _ in range(settings.count(3, quick=1))]
         browser.close()
-    return _report(_megabytes(folder), visits, rates)
+    return _report(_megabytes(folder), visits, lives)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +64,37 @@ class _Visit:
         first: From the first photograph to its depth.
         surface: From the first photograph to its surface and normals.
         next: From the next photograph to its depth.
+        cpu: CPU time of the tab for the first photograph's depth; other work on the machine
+            hardly changes it.
     """
 
     ready: float
     first: float
     surface: float
     next: float
+    cpu: float
 
 
-def _report(megabytes: float, visits: Sequence[_Visit], rates: Sequence[float]) -> Report:
-    answer, rate = statistics.median(each.first for each in visits), statistics.median(rates)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Live:
+    """Frames a second of the camera, and CPU time [s] of the tab for one."""
+
+    rate: float
+    cpu: float
+
+
+def _report(megabytes: float, visits: Sequence[_Visit], lives: Sequence[_Live]) -> Report:
+    answer = statistics.median(each.first for each in visits)
+    rate = statistics.median(each.rate for each in lives)
     rows = (
         ("compressed files of a first answer [MB]", f"{megabytes:.2f}"),
         ("network ready [s]", str(spread([each.ready for each in visits]))),
         ("first answer, 768x768 JPEG [s]", str(spread([each.first for each in visits]))),
+        ("CPU time of the tab for it [s]", str(spread([each.cpu for each in visits]))),
         ("its normals and surface too [s]", str(spread([each.surface for each in visits]))),
         ("next answer [s]", str(spread([each.next for each in visits]))),
-        ("live [frames a second]", str(spread(rates))),
+        ("live [frames a second]", str(spread([each.rate for each in lives]))),
+        ("CPU time of the tab for a frame [s]", str(spread([each.cpu for each in lives]))),
     )
     return Report(
         name="page",
@@ -142,28 +157,53 @@ def _visit(browser: Any, address: str, photo: Path) -> _Visit:
     start = time.perf_counter()
     page = _opened(browser, address)
     ready = time.perf_counter() - start
-    depths, surfaces = [], []
+    depths, surfaces, spent = [], [], []
     for again in range(2):
         copy = photo.with_name(f"{again}-{photo.name}")
         shutil.copyfile(photo, copy)
-        start = time.perf_counter()
+        start, before = time.perf_counter(), _cpu_of_tabs()
         page.set_input_files("#photo-file", str(copy))
         page.locator("#result-title", has_text=copy.name).wait_for()
         depths.append(time.perf_counter() - start)
+        spent.append(_cpu_of_tabs() - before)
         page.locator("#surface-state").wait_for(state="hidden")
         surfaces.append(time.perf_counter() - start)
     page.context.close()
-    return _Visit(ready=ready, first=depths[0], surface=surfaces[0], next=depths[1])
+    return _Visit(ready=ready, first=depths[0], surface=surfaces[0], next=depths[1], cpu=spent[0])
 
 
-def _live(browser: Any, address: str) -> float:
+def _cpu_of_tabs() -> float:
+    """CPU time [s] of the browser's processes for pages, which are descendants of this one."""
+    parents, times = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text("ascii", "replace").rpartition(") ")[2].split()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended
+        parents[folder.name] = fields[1]
+        if b"--type=renderer" in command:
+            times[folder.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(each for pid, each in times.items() if str(os.getpid()) in _above(pid, parents))
+
+
+def _above(pid: str, parents: Mapping[str, str]) -> Iterator[str]:
+    while pid in parents:
+        pid = parents[pid]
+        yield pid
+
+
+def _live(browser: Any, address: str) -> _Live:
     page = _opened(browser, address)
     page.click("#camera-start")
     page.locator("#rate", has_text="second").wait_for()
-    page.wait_for_timeout(6000)
+    page.wait_for_timeout(2000)
+    start, before = time.perf_counter(), _cpu_of_tabs()
+    page.wait_for_timeout(5000)
+    share = (_cpu_of_tabs() - before) / (time.perf_counter() - start)
     rate = float(page.locator("#rate").inner_text().split()[0])
     page.context.close()
-    return rate
+    return _Live(rate=rate, cpu=share / rate)
 
 
 def _megabytes(folder: Path) -> float:

@@ -10,6 +10,7 @@ const REASONS = {
   NotReadableError: "another program uses it",
 };
 
+// Gives the function that turns it off.
 export function startCamera({ open, say, take }) {
   const section = part("live"), video = part("video"), shown = part("live-depth"), rate = part("rate");
   let stream = null;
@@ -23,7 +24,13 @@ export function startCamera({ open, say, take }) {
 
   async function frames(mine) {
     const times = [];
+    let seen = -1;
     while (stream === mine) {
+      if (video.currentTime === seen) {
+        await new Promise((done) => requestAnimationFrame(done));
+        continue;
+      }
+      seen = video.currentTime;
       const { depth } = await ask("frame", { bitmap: await createImageBitmap(video) });
       if (stream !== mine) return;
       [shown.width, shown.height] = [depth.width, depth.height];
@@ -32,7 +39,6 @@ export function startCamera({ open, say, take }) {
       if (times.length > 20) times.shift();
       const seconds = (times.at(-1) - times[0]) / 1000;
       if (seconds > 0) rate.value = `${((times.length - 1) / seconds).toFixed(1)} frames a second`;
-      await new Promise((done) => requestAnimationFrame(done));
     }
   }
 
@@ -66,4 +72,5 @@ export function startCamera({ open, say, take }) {
     stop();
     canvas.toBlob((blob) => take(new File([blob], "camera.png", { type: "image/png" })), "image/png");
   });
+  return stop;
 }

@@ -37,6 +37,7 @@ function open(file) {
 }
 
 let own = null; // the ONNX file that the visitor picked
+let stopCamera = () => {};
 
 async function predict(file) {
   const turn = ++asked, name = file.name || "photograph.png", began = performance.now();
@@ -79,7 +80,13 @@ function given(files) {
   const [file] = files;
   if (!file) return;
   if (file.name.toLowerCase().endsWith(".onnx")) take(file);
-  else predict(file);
+  else show(file);
+}
+
+// A photograph in place of the camera's view.
+function show(file) {
+  stopCamera();
+  predict(file);
 }
 
 // Another network: the photograph that is shown is predicted anew.
@@ -120,7 +127,7 @@ function listen() {
   part("example").addEventListener("click", async () => {
     try {
       const blob = await (await fetch(settings.example)).blob();
-      predict(new File([blob], settings.example, { type: blob.type }));
+      show(new File([blob], settings.example, { type: blob.type }));
     } catch (error) {
       fault(settings.example, error);
     }
@@ -139,7 +146,7 @@ function listen() {
     if (files.length) given(files);
     else say("What was pasted is no picture; copy a picture first.", true);
   });
-  startCamera({ open: () => open(models.value === OWN ? own : null), say, take: predict });
+  stopCamera = startCamera({ open: () => open(models.value === OWN ? own : null), say, take: predict });
 }
 
 // Keeps what a visit without a network needs; private windows and plain http allow none of it.

@@ -5,19 +5,19 @@ import { cameraOf } from "./exif.js";
 const MOST_PIXELS = 12_600_000; // 4096 x 3072 of a phone is 12.58 million
 const LEAST_SIDE = 32;
 
-function drawn(bitmap, height, width) {
+function drawn(bitmap, height, width, quality) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
-  context.imageSmoothingQuality = "high";
+  context.imageSmoothingQuality = quality;
   context.drawImage(bitmap, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
 }
 
-// The pixels of a bitmap at a size.
-export function pixelsOf(bitmap, [height, width]) {
-  const { data } = drawn(bitmap, height, width);
+// The pixels of a bitmap at a size; `quality` of making it smaller is low, medium or high.
+export function pixelsOf(bitmap, [height, width], quality = "high") {
+  const { data } = drawn(bitmap, height, width, quality);
   return { height, width, values: data };
 }
 

@@ -54,7 +54,7 @@ async function rest() {
 
 // One frame of the camera: a picture of its depth, at the network's size.
 async function frame({ bitmap }) {
-  const size = networkSize(network.facts, bitmap), picture = pixelsOf(bitmap, size);
+  const size = networkSize(network.facts, bitmap), picture = pixelsOf(bitmap, size, "medium");
   bitmap.close();
   const { depth } = await network.infer({ ...picture, camera: null });
   const seen = { depth: depth.values, valid: null, height: depth.height, width: depth.width, kind: network.facts.kind };
