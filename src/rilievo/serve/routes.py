@@ -19,7 +19,7 @@ from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.jobs import Job
 from rilievo.serve.openapi import document
-from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, refusal_of
+from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
 from rilievo.serve.results import record
 from rilievo.serve.sending import file_answer
 from rilievo.serve.service import Service
@@ -94,7 +94,7 @@ def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable
         except GivenUp:
             return Response(status_code=_CLIENT_LEFT)
         except Exception as error:
-            return Refused(refusal_of(error))
+            return Refused(service.refusal_of(error))
 
     return told
 

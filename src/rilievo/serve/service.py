@@ -16,6 +16,7 @@ from rilievo.serve.metrics import Metrics
 from rilievo.serve.networks import Networks
 from rilievo.serve.offered import Offered
 from rilievo.serve.options import ServeOptions
+from rilievo.serve.refusals import Refusal, refusal_of
 from rilievo.serve.results import Result, finish, read_image
 from rilievo.serve.turns import Turns
 from rilievo.serve.uploads import Upload, Uploads
@@ -84,6 +85,12 @@ class Service:
         self._workers.shutdown(cancel_futures=True)
         self._heavy_worker.shutdown(cancel_futures=True)
         self._fetchers.shutdown(cancel_futures=True)
+
+    def refusal_of(self, error: Exception) -> Refusal:
+        """The refusal that tells a client of an error, without a path of the server."""
+        refusal = refusal_of(error)
+        line = self.offered.without_places(refusal.line)
+        return Refusal(refusal.status, line, refusal.headers)
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
         """Whether a request takes seconds: surfaces, and image files of this many bytes."""
