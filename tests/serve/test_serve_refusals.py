@@ -124,6 +124,11 @@ def test_a_form_that_cannot_be_read(server: Served, kind: str, body: bytes, word
     assert server.disk.taken == 0
 
 
+def test_a_form_without_an_image(server: Served) -> None:
+    form = {"fov": (None, "60")}
+    check_refused(server.client.post("/v1/predict", files=form), 400, "no image")
+
+
 def test_a_type_that_no_output_has(server: Served) -> None:
     answer = server.client.post("/v1/predict", headers={"Accept": "video/mp4"}, content=picture())
     check_refused(answer, 406, "application/x-npz")
