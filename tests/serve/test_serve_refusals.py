@@ -49,6 +49,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/measure?at=1,1&at=9,9", 422, "known_length"),
         ("/v1/measure?save=npz", 400, "save"),
         ("/nothing", 404, "no such address"),
+        ("/v1/predict/", 404, "no such address"),
         ("/v1/models", 405, "no such method"),
     ],
 )

@@ -64,6 +64,7 @@ def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
     app = Starlette(
         routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown_route}
     )
+    app.router.redirect_slashes = False
     guarded: ASGIApp = Guard(
         app,
         tokens=tokens,
