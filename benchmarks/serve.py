@@ -1,6 +1,8 @@
 """``rilievo serve`` under load: requests a second against a folder, errors, memory."""
 
 import http.client
+import os
+import resource
 import subprocess
 import threading
 import time
@@ -40,17 +42,27 @@ def run(settings: Settings) -> Report:
     photos = [path.read_bytes() for path in make_photographs(folder, count)]
     folder_rate = pipeline_rate(settings.weights, folder, settings.folder("output"))
     folders, loads, memory = [], [], []
+    folder_cpu = server_cpu = 0.0
     with _server(settings) as (port, pid):
         _ask_all(port, photos[:CLIENTS])
         for _ in range(rounds):
+            before = _cpu_seconds_of_children()
             folders.append(folder_rate())
+            folder_cpu += _cpu_seconds_of_children() - before
+            before = _cpu_seconds(pid)
             loads.append(_ask_all(port, photos))
+            server_cpu += _cpu_seconds(pid) - before
             memory.append(_megabytes(pid))
-    return _report(count, folders, loads, memory)
+    cpu = tuple(1000 * each / (rounds * count) for each in (folder_cpu, server_cpu))
+    return _report(count, folders, loads, memory, cpu)
 
 
 def _report(
-    count: int, folders: Sequence[float], loads: Sequence[_Load], memory: Sequence[float]
+    count: int,
+    folders: Sequence[float],
+    loads: Sequence[_Load],
+    memory: Sequence[float],
+    cpu: tuple[float, ...],
 ) -> Report:
     rate, folder = spread([load.rate for load in loads]), spread(folders)
     failures = sum(load.failures for load in loads)
@@ -72,6 +84,8 @@ def _report(
                     ("server [answers a second]", str(rate)),
                     ("an answer [s]", str(spread(seconds))),
                     ("95 of 100 answers within [s]", f"{seconds[int(0.95 * len(seconds))]:.3g}"),
+                    ("CPU time of the folder, its start included [ms]", f"{cpu[0]:.0f}"),
+                    ("CPU time of the server for an answer [ms]", f"{cpu[1]:.0f}"),
                     ("memory, round by round [MB]", ", ".join(f"{each:.0f}" for each in memory)),
                 ),
             ),
@@ -137,3 +151,15 @@ def _megabytes(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in lines if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1024
+
+
+def _cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far, of all its threads [s]."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_seconds_of_children() -> float:
+    """CPU time of the processes that were started here and have ended [s]."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

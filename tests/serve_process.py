@@ -23,6 +23,8 @@ class ServeProcess:
     process: "subprocess.Popen[str]"
     port: int
     temporary: Path
+    log: list[str]
+    """Lines that it has written so far."""
 
     @property
     def folders(self) -> list[Path]:
@@ -49,24 +51,24 @@ def serve_process(temporary: Path, *options: str) -> Iterator[ServeProcess]:
     ) as process:
         try:
             assert process.stdout is not None
-            yield ServeProcess(process, _port(process.stdout), temporary)
+            log: list[str] = []
+            yield ServeProcess(process, _port(process.stdout, log), temporary, log)
         finally:
             process.terminate()
             process.wait(_PATIENCE)
 
 
-def _port(output: IO[str]) -> int:
+def _port(output: IO[str], log: list[str]) -> int:
     said: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(output, said), daemon=True).start()
-    lines: list[str] = []
-    while True:
-        lines.append(said.get(timeout=_PATIENCE))
-        assert lines[-1], f"the server did not start: {''.join(lines)}"
-        if lines[-1].startswith("serving: "):
-            return int(lines[-1].partition(";")[0].rstrip("/").rpartition(":")[2])
+    threading.Thread(target=_listen, args=(output, said, log), daemon=True).start()
+    while (line := said.get(timeout=_PATIENCE)) and not line.startswith("serving: "):
+        continue
+    assert line, f"the server did not start: {''.join(log)}"
+    return int(line.partition(";")[0].rstrip("/").rpartition(":")[2])
 
 
-def _listen(output: IO[str], said: "queue.Queue[str]") -> None:
+def _listen(output: IO[str], said: "queue.Queue[str]", log: list[str]) -> None:
     for line in output:
+        log.append(line)
         said.put(line)
     said.put("")

@@ -30,8 +30,9 @@ FAULTY = 255
 class Brightness(FixedDepth):
     """Depth is a slope, farther away in brighter photographs; fails at white ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "") -> None:
         super().__init__(np.ones((8, 8)))
+        self.place = place
         self.batches: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -42,7 +43,7 @@ class Brightness(FixedDepth):
         self.begun.set()
         assert self.gate.wait(PATIENCE)
         if any(photo.pixels.min() == FAULTY for photo in photos):
-            raise ModelError("a white photograph")
+            raise ModelError(f"{self.place}: a white photograph")
         slope = np.linspace(1, 2, 12 * 16, dtype=np.float32).reshape(12, 16)
         return [Inference(depth=slope * float(photo.pixels.mean())) for photo in photos]
 
@@ -86,7 +87,9 @@ def served(folder: Path, *, tokens: tuple[str, ...] = (), **options: Any) -> Ite
 
     model = Brightness()
     MODELS.clear()
-    MODELS.update({"test/model": model, "secret/place/other.onnx": Brightness()})
+    MODELS.update(
+        {"test/model": model, "secret/place/other.onnx": Brightness("secret/place/other.onnx")}
+    )
     given = ServeOptions(**{"workers": 2, "window": 0.0, **options})
     disk = Disk(int(given.disk_megabytes * 1e6))
     names = {"test/model": "test/model", "other": "secret/place/other.onnx"}

@@ -30,6 +30,7 @@ PATIENCE = 60.0
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
     with serve_process(tmp_path_factory.mktemp("tmp"), "--max-megabytes", "2") as found:
         yield found
+    assert len(found.log) <= 2, "only its address, and that it was stopped"
     assert found.folders == [], "a server that is stopped removes its folder"
 
 
@@ -124,6 +125,11 @@ def test_garbage_gets_400_and_nothing_else(server: ServeProcess) -> None:
             answer = client.recv(4096)
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert b"Traceback" not in answer
+    form = {"Content-Type": "multipart/form-data; boundary=a"}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    connection.request("POST", "/v1/predict", b"no form", form)
+    assert connection.getresponse().status == 400
+    connection.close()
 
 
 def test_what_a_killed_server_left_is_removed_at_the_next_start(tmp_path: Path) -> None:

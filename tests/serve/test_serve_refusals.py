@@ -1,5 +1,6 @@
 """Refusals of the HTTP interface: one line each, with a status, and nothing of the server in it."""
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rilievo.errors import OutputError
+from rilievo.errors import OutputError, UnknownCameraError
 from served import FAULTY, PATIENCE, Served, check_refused, picture, served
 
 
@@ -48,6 +49,7 @@ def server(tmp_path: Path) -> Iterator[Served]:
         ("/v1/measure?at=1,1&at=9,9", 422, "known_length"),
         ("/v1/measure?save=npz", 400, "save"),
         ("/nothing", 404, "no such address"),
+        ("/v1/predict/", 404, "no such address"),
         ("/v1/models", 405, "no such method"),
     ],
 )
@@ -123,15 +125,33 @@ def test_a_form_that_cannot_be_read(server: Served, kind: str, body: bytes, word
     assert server.disk.taken == 0
 
 
+def test_a_form_without_an_image(server: Served) -> None:
+    form = {"fov": (None, "60")}
+    check_refused(server.client.post("/v1/predict", files=form), 400, "no image")
+
+
 def test_a_type_that_no_output_has(server: Served) -> None:
     answer = server.client.post("/v1/predict", headers={"Accept": "video/mp4"}, content=picture())
     check_refused(answer, 406, "application/x-npz")
 
 
 def test_a_model_that_fails_says_so(server: Served) -> None:
-    check_refused(
-        server.client.post("/v1/predict", content=picture(FAULTY)), 500, "a white photograph"
-    )
+    for model in ("test/model", "other"):
+        answer = server.client.post(f"/v1/predict?model={model}", content=picture(FAULTY))
+        check_refused(answer, 500, "a white photograph")
+    with server.stream("?model=other") as socket:
+        socket.send_bytes(picture(FAULTY))
+        assert json.loads(socket.receive_text())["error"] == "other: a white photograph"
+
+
+def test_a_model_that_needs_the_camera_says_so(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(photos: object) -> None:
+        raise UnknownCameraError("it needs the focal length: give --fov")
+
+    monkeypatch.setattr(server.model, "infer", unknown)
+    check_refused(server.client.post("/v1/predict", content=picture()), 422, "give fov")
 
 
 def test_a_defect_is_told_once_to_the_operator_and_never_to_the_client(

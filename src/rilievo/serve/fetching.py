@@ -19,7 +19,6 @@ from urllib.request import (
     HTTPSHandler,
     OpenerDirector,
     Request,
-    UnknownHandler,
 )
 
 from rilievo.errors import one_line
@@ -105,7 +104,7 @@ def _opener(allowed: Allowed) -> OpenerDirector:
             return self.do_open(_encrypted(allowed), req)
 
     opener = OpenerDirector()
-    for handler in (Plain, Encrypted, HTTPRedirectHandler, HTTPErrorProcessor, UnknownHandler):
+    for handler in (Plain, Encrypted, HTTPRedirectHandler, HTTPErrorProcessor):
         opener.add_handler(handler())
     opener.add_handler(HTTPDefaultErrorHandler())
     return opener

@@ -45,6 +45,14 @@ class Offered:
         """What clients call a model that a request names, or the default one."""
         return asked or next(iter(self.names))
 
+    def without_places(self, line: str) -> str:
+        """A message with clients' names of models in place of the server's paths."""
+        for shown, name in self.names.items():
+            if shown != name:
+                for place in (os.path.abspath(name), name):
+                    line = line.replace(place, shown)
+        return line
+
     def load(self, name: str) -> Model:
         """Load a model by the server's name.
 

@@ -83,7 +83,7 @@ class ServeOptions:
     window: float | int = 5.0
     """Milliseconds that the network waits for others of a batch while they are being decoded."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Threads that decode photographs and write results; by default one per core."""
+    """Threads that decode photographs, and as many that write results; by default one per core."""
     max_megabytes: float | int = 50.0
     """Largest request body."""
     max_megapixels: float | int = 24.0

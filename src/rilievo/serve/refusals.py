@@ -15,6 +15,7 @@ from rilievo.errors import (
     OptionError,
     OutputError,
     RilievoError,
+    UnknownCameraError,
     one_line,
 )
 
@@ -62,6 +63,7 @@ _STATUSES: tuple[tuple[type[RilievoError], int], ...] = (
     (CalibrationError, 422),
     (NoDepthError, 422),
     (InputError, 422),
+    (UnknownCameraError, 422),
     (ModelError, 500),
 )
 

@@ -19,7 +19,7 @@ from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
 from rilievo.serve.jobs import Job
 from rilievo.serve.openapi import document
-from rilievo.serve.refusals import GivenUp, Refusal, in_request_words, refusal_of
+from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
 from rilievo.serve.results import record
 from rilievo.serve.sending import file_answer
 from rilievo.serve.service import Service
@@ -64,6 +64,7 @@ def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
     app = Starlette(
         routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unknown_route}
     )
+    app.router.redirect_slashes = False
     guarded: ASGIApp = Guard(
         app,
         tokens=tokens,
@@ -94,7 +95,7 @@ def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable
         except GivenUp:
             return Response(status_code=_CLIENT_LEFT)
         except Exception as error:
-            return Refused(refusal_of(error))
+            return Refused(service.refusal_of(error))
 
     return told
 

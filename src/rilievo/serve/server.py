@@ -1,6 +1,8 @@
 """The server: made, run by uvicorn, and tidied up at the end."""
 
+import logging
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +41,7 @@ def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
         from rilievo.serve.connections import ImpatientProtocol
         from rilievo.serve.folders import own_folder
 
+    _keep_quiet()
     tokens = options.tokens()
     with _listening(options) as listener, own_folder() as folder:
         app = _application(options, folder, tokens)
@@ -49,7 +52,6 @@ def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
             ws_max_size=options.max_bytes,
             ws_max_queue=2,
             ws_per_message_deflate=False,
-            # What clients send wrongly is answered, and not written down: the log would be theirs.
             log_level="critical",
             access_log=False,
             server_header=False,
@@ -61,6 +63,13 @@ def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
         )
         ready(_address(options, listener.getsockname()[1]))
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _keep_quiet() -> None:
+    """Keep what clients send wrongly out of the log, as its size would be in their hands."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=RuntimeWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def _application(options: ServeOptions, folder: Path, tokens: tuple[str, ...]) -> Any:

@@ -16,6 +16,7 @@ from rilievo.serve.metrics import Metrics
 from rilievo.serve.networks import Networks
 from rilievo.serve.offered import Offered
 from rilievo.serve.options import ServeOptions
+from rilievo.serve.refusals import Refusal, refusal_of
 from rilievo.serve.results import Result, finish, read_image
 from rilievo.serve.turns import Turns
 from rilievo.serve.uploads import Upload, Uploads
@@ -60,6 +61,8 @@ class Service:
         # Heavy requests have places and a thread of their own, so that light ones pass them.
         self.light = Turns(places, waiting=options.queue, spare=_SPARE)
         self.heavy = Turns(_HEAVY_PLACES, waiting=options.queue, spare=1)
+        # Those that read keep the network busy while others write.
+        self._readers = ThreadPoolExecutor(workers, "read")
         self._workers = ThreadPoolExecutor(workers, "work")
         self._heavy_worker = ThreadPoolExecutor(1, "heavy")
         self._fetches = Turns(_FETCHES, waiting=options.queue, spare=_SPARE)
@@ -81,9 +84,16 @@ class Service:
         self._fetches.close()
         await self.networks.close()
         await self.jobs.finish()
+        self._readers.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
         self._heavy_worker.shutdown(cancel_futures=True)
         self._fetchers.shutdown(cancel_futures=True)
+
+    def refusal_of(self, error: Exception) -> Refusal:
+        """The refusal that tells a client of an error, without a path of the server."""
+        refusal = refusal_of(error)
+        line = self.offered.without_places(refusal.line)
+        return Refusal(refusal.status, line, refusal.headers)
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
         """Whether a request takes seconds: surfaces, and image files of this many bytes."""
@@ -165,7 +175,7 @@ class Service:
         """Read a photograph in a thread; networks wait a moment for it to fill a batch."""
         self.networks.coming += 1
         try:
-            return await self._in_thread(pool or self._workers, work)
+            return await self._in_thread(pool or self._readers, work)
         finally:
             self.networks.coming -= 1
 
@@ -200,7 +210,7 @@ class Service:
             upload.close()
             return photo
 
-        return await self.decode(work, self._pool(job))
+        return await self.decode(work, self._heavy_worker if job.is_heavy else None)
 
     def _pool(self, job: Job) -> Executor:
         """The threads that do the work of a request."""

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from rilievo.errors import one_line
 from rilievo.serve.asked import StreamAsked, read_asked
 from rilievo.serve.frames import Answer, answer_frame, options_of, read_frame
 from rilievo.serve.guard import Refused
 from rilievo.serve.networks import Variant
-from rilievo.serve.refusals import GivenUp, busy, refusal_of
+from rilievo.serve.refusals import GivenUp, busy
 from rilievo.serve.service import Service
 
 _IDLE_SECONDS = 60.0
@@ -83,7 +82,7 @@ async def stream(websocket: WebSocket, service: Service) -> None:
         if service.streams >= service.options.streams:
             raise busy(f"{service.streams} streams are open already", 10)
     except Exception as error:
-        await Refused(refusal_of(error))(websocket.scope, websocket.receive, websocket.send)
+        await Refused(service.refusal_of(error))(websocket.scope, websocket.receive, websocket.send)
         return
     service.streams += 1
     try:
@@ -151,7 +150,7 @@ class _Stream:
         except GivenUp:
             raise WebSocketDisconnect from None
         except Exception as error:
-            said["error"] = one_line(refusal_of(error).line)
+            said["error"] = self._service.refusal_of(error).line
         else:
             said |= answer.facts
             said["seconds"] = round(time.monotonic() - start, 4)

@@ -44,7 +44,7 @@ class Upload:
 
     def __init__(
         self,
-        file: IO[bytes],
+        file: IO[bytes] | BytesIO,
         *,
         name: str = "image",
         fields: Fields | None = None,
@@ -228,7 +228,7 @@ async def _from_form(headers: Headers, body: IO[bytes], held: _Held) -> Upload:
     except (MultiPartException, ValueError, KeyError) as error:
         said = getattr(error, "message", "it is no multipart form")
         raise Refusal(400, f"the form cannot be read ({said})") from error
-    file: IO[bytes] = BytesIO()
+    file: IO[bytes] | BytesIO = BytesIO()
     name, fields = "image", {}
     for key, value in form.multi_items():
         if isinstance(value, UploadFile):
