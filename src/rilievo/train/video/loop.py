@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rilievo.io.atomic import replacing
 from rilievo.models.video_run import WEIGHTS
@@ -28,7 +28,14 @@ from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.failures import failures
 from rilievo.train.video.frames import VideoFrames
 from rilievo.train.video.guide import Guide
-from rilievo.train.video.learner import Explained, Learner, check_finite, noise_of, random_of
+from rilievo.train.video.learner import (
+    Explained,
+    Learner,
+    check_finite,
+    noise_of,
+    parameter_groups,
+    random_of,
+)
 from rilievo.train.video.loader import batches
 from rilievo.train.video.log import Log, StepRow, ValidationRow
 from rilievo.train.video.measures import Measures, measure
@@ -60,26 +67,14 @@ class Loop:
         guide: Guide | None = None,
         began: float | None = None,
     ) -> None:
-        """Prepare a run.
-
-        Args:
-            config: Configuration of the run.
-            run: Folder of the run.
-            options: Options that do not change the result.
-            fabric: Fabric that the networks run on.
-            frames: Frames of the run.
-            learner: Networks with their losses.
-            fingerprint: sha256 of what a checkpoint must agree with.
-            guide: Source of motion by geometry; None where there is none.
-            began: Time of ``time.monotonic`` at which the run's minutes began.
-        """
+        """Prepare a run, whose minutes began at ``began`` (``time.monotonic``), by default now."""
         self._guide = guide
         self._began = time.monotonic() if began is None else began
         self._config, self._run, self._options = config, run, options
         self._fabric, self._frames, self._fingerprint = fabric, frames, fingerprint
         self.course = Course.of(config, len(frames.training), processes=fabric.world_size)
         self._learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        optimizer = torch.optim.Adam(_groups(learner), weight_decay=config.weight_decay)
+        optimizer = torch.optim.Adam(parameter_groups(learner), weight_decay=config.weight_decay)
         self._stepped: Any
         self._stepped, self._optimizer = fabric.setup(learner, optimizer)
         scaler = fabric.strategy.precision
@@ -308,14 +303,3 @@ class Loop:
         start = time.perf_counter()
         yield
         self.state.seconds += time.perf_counter() - start
-
-
-def _groups(learner: Learner) -> list[dict[str, Any]]:
-    """Parameter groups: the networks, and the focal lengths with their own learning rate."""
-    config = learner.config
-    groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
-    if learner.camera is not None:
-        groups.append((learner.camera, config.camera_rate))
-    return [
-        {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in groups
-    ]

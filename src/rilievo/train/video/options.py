@@ -1,6 +1,5 @@
 """Options of ``rilievo train video``."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import tyro
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
-from rilievo.train.number_lists import four_numbers, numbers
+from rilievo.train.option_texts import field_setting, four_numbers, numbers
 from rilievo.train.probe.options import whole_numbers
 from rilievo.train.video.config import SourceKind, VideoConfig, VideoData, VideoRunOptions
 from rilievo.train.video.footage_defaults import (
@@ -195,7 +194,7 @@ class VideoOptions:
         pose = self.pose or (PoseKind.NONE if known else usual)
         if pose not in list(PoseKind):
             raise OptionError(f"no source of motion '{pose}'; {suggest(pose, PoseKind)}")
-        in_metres = known or self.stereo or bool(dict(map(_setting, self.set)).get(_VELOCITY))
+        in_metres = known or self.stereo or bool(dict(map(field_setting, self.set)).get(_VELOCITY))
         scales = {"scales": (0,)} if self._encoder in EMBEDDED_ENCODERS else {}
         return VideoBlueprint(
             encoder=self._encoder,
@@ -232,7 +231,7 @@ class VideoOptions:
         given = {name: value for name, value in changes.items() if value is not None}
         if self.minutes is None and (self.epochs or self.steps):
             given["minutes"] = None
-        return overridden(preset_config(plain), given | dict(map(_setting, self.set)))
+        return overridden(preset_config(plain), given | dict(map(field_setting, self.set)))
 
     @property
     def run_options(self) -> VideoRunOptions:
@@ -295,14 +294,3 @@ class VideoOptions:
         if given is not None:
             return given
         return clip if self.is_clip else usual
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """Split a field and its value; a value that is not JSON is text."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise OptionError(f"--set takes FIELD=VALUE, such as losses.consistency=0.1, got '{text}'")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
