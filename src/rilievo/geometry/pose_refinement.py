@@ -85,7 +85,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
         import cv2
     except ImportError as missing:
         raise MissingExtraError("estimating motion", "video") from missing
-    starts = [(np.eye(3), np.zeros(3))]
+    starts: list[tuple[np.ndarray, np.ndarray]] = [(np.eye(3), np.zeros(3))]
     rays = rays_at(corners.ends, corners.K)
     ways = corners.K[0, 0] * (rays[:, :2] - corners.points[:, :2] / corners.points[:, 2:])
     allowed = max(1.0, _DEPTH * float(np.median(np.linalg.norm(ways, axis=1))))
@@ -99,7 +99,7 @@ def _starts(corners: Corners) -> list[tuple[np.ndarray, np.ndarray]]:
         flags=cv2.SOLVEPNP_EPNP,
     )
     if found and np.isfinite(turn).all() and np.isfinite(way).all():
-        starts.append((cv2.Rodrigues(turn)[0], way[:, 0]))
+        starts.append((np.array(cv2.Rodrigues(turn)[0]), np.array(way[:, 0])))
     return starts
 
 

@@ -195,12 +195,12 @@ class VideoOptions:
         if pose not in list(PoseKind):
             raise OptionError(f"no source of motion '{pose}'; {suggest(pose, PoseKind)}")
         in_metres = known or self.stereo or bool(dict(map(field_setting, self.set)).get(_VELOCITY))
-        scales = {"scales": (0,)} if self._encoder in EMBEDDED_ENCODERS else {}
+        single = self._encoder in EMBEDDED_ENCODERS
         return VideoBlueprint(
             encoder=self._encoder,
             pose=PoseKind(pose),
             size=(height, width),
-            **scales,
+            scales=(0,) if single else (0, 1, 2, 3),
             min_depth=near,
             max_depth=far,
             kind=DepthKind.METRIC if in_metres else DepthKind.UP_TO_SCALE,
@@ -228,7 +228,9 @@ class VideoOptions:
             "milestones": milestones,
             "precision": self.precision,
         }
-        given = {name: value for name, value in changes.items() if value is not None}
+        given: dict[str, object] = {
+            name: value for name, value in changes.items() if value is not None
+        }
         if self.minutes is None and (self.epochs or self.steps):
             given["minutes"] = None
         return overridden(preset_config(plain), given | dict(map(field_setting, self.set)))
