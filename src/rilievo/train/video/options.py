@@ -194,7 +194,7 @@ class VideoOptions:
         pose = self.pose or (PoseKind.NONE if known else usual)
         if pose not in list(PoseKind):
             raise OptionError(f"no source of motion '{pose}'; {suggest(pose, PoseKind)}")
-        in_metres = known or self.stereo or bool(dict(map(field_setting, self.set)).get(_VELOCITY))
+        in_metres = known or self.stereo or self._learns_speed
         single = self._encoder in EMBEDDED_ENCODERS
         return VideoBlueprint(
             encoder=self._encoder,
@@ -261,13 +261,16 @@ class VideoOptions:
             self.pose not in (None, PoseKind.GEOMETRY)
             or self.encoder not in (None, *EMBEDDED_ENCODERS)
             or (self.start is not None and embedded_encoder(self.start) is None)
-            or self.follow_poses
-            or self.stereo
-            or self.stereo_only
-            or self.learn_camera
+            or any((self.follow_poses, self.stereo, self.stereo_only, self.learn_camera))
             or self.devices * self.nodes > 1
+            or self._learns_speed
         )
         return "default" if more or has_gpu(self.device) else "clip"
+
+    @property
+    def _learns_speed(self) -> bool:
+        """Whether metres are learned from the distances of known poses."""
+        return bool(dict(map(field_setting, self.set)).get(_VELOCITY))
 
     @property
     def _encoder(self) -> str:
