@@ -112,8 +112,7 @@ class Loop:
                 progress.step(self._measured[-1][0], share=self._share if state.planned else None)
                 if state.step % STEPS_A_ROW == 0 or state.step == self.course.steps:
                     self._write_row(log, progress)
-                if self._estimates_motion:
-                    assert self._guide is not None
+                if self._guide is not None and self.course.estimates_motion(state.step):
                     self._frames = self._guide.again(self._frames, state.step)
                     given = self._batches()
                 if self._is_planned and self.course.is_validated(state.step):
@@ -137,10 +136,6 @@ class Loop:
     @property
     def _is_planned(self) -> bool:
         return self._config.minutes is None or self.state.planned > 0
-
-    @property
-    def _estimates_motion(self) -> bool:
-        return self._guide is not None and self.course.estimates_motion(self.state.step)
 
     @property
     def _is_over(self) -> bool:
