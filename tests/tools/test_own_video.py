@@ -9,7 +9,7 @@ import pytest
 from fixed_depth import FixedDepth
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-import own_video  # noqa: E402
+import own_video
 
 K = np.array([[200.0, 0, 79.5], [0, 210.0, 59.5], [0, 0, 1]])
 
