@@ -115,7 +115,9 @@ def test_options_come_to_where_they_belong() -> None:
 
 
 def test_imagenet_is_the_start_of_encoders_that_have_it() -> None:
-    assert config().start == "imagenet"
+    assert config(preset="default").start == "imagenet"
+    assert config(encoder="small").start == "rilievo/small"
+    assert config(encoder="tiny").start == "rilievo/tiny"
     assert config(encoder="lite").start is None
     assert config(start="scratch").start is None
     assert config(start="runs/before").start == "runs/before"

@@ -13,7 +13,7 @@ from rilievo.evaluate.thumbnails import photo_uri
 from rilievo.geometry.transforms import invert
 from rilievo.io.limits import printable
 from rilievo.train.video.log import VALIDATIONS
-from rilievo.train.video.motion_files import latest_motions
+from rilievo.train.video.motion_files import Motions, latest_motions
 from rilievo.train.video.records import VideoRecord, read_record
 
 PAGE = "page.html"
@@ -48,16 +48,14 @@ def write_video_run_page(run: Path) -> Path:
     return run / PAGE
 
 
-def positions(
-    motions: dict[tuple[tuple[int, int], tuple[int, int]], Float64[np.ndarray, "4 4"]],
-) -> list[Float64[np.ndarray, "n 3"]]:
-    """Positions of the camera along each unbroken row of targets, the longest row alone.
+def positions(motions: Motions) -> list[Float64[np.ndarray, "n 3"]]:
+    """Positions of the camera along the longest unbroken row of targets of each sequence.
 
     Motions are chained from each target to its later source. Targets that are ``stride`` frames
     apart make several rows side by side, of which one shows the way.
 
     Args:
-        motions: ``source_T_target`` by the places (sequence, frame) of target and source.
+        motions: ``source_T_target`` by the places of target and source.
 
     Returns:
         The row of each sequence.
@@ -72,8 +70,8 @@ def positions(
             world_T_cam = world_T_cam @ invert(motions[at, later[at]])
             row.append(world_T_cam[:3, 3])
             at = later[at]
-        if len(row) > len(rows.get(place[0], [])):
-            rows[place[0]] = row
+        if len(row) > len(rows.get(place.sequence, [])):
+            rows[place.sequence] = row
     return [np.array(row) for row in rows.values()]
 
 

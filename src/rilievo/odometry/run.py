@@ -29,7 +29,7 @@ from rilievo.odometry.records import (
 )
 from rilievo.odometry.scoring import score_trajectory
 from rilievo.odometry.walk import Walk
-from rilievo.train.number_lists import four_numbers
+from rilievo.train.option_texts import four_numbers
 
 if TYPE_CHECKING:
     from rilievo.odometry.motion import MotionModel

@@ -85,3 +85,25 @@ def test_steps_take_the_place_of_epochs() -> None:
 def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         replace(CONFIG, **change)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
+    config = replace(CONFIG, cosine=True, warm_up=2)
+    found = [learning_rate(config, step=9, epoch=0.0, share=share) for share in (0, 0.5, 1)]
+    assert found == pytest.approx([1e-4, 0.5e-4, 0])
+    assert learning_rate(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5e-4)
+
+
+def test_a_run_of_minutes_counts_its_steps_from_its_pace() -> None:
+    """A tenth of the time that is left is kept for validation."""
+    course = Course.of(replace(CONFIG, validations=4), 120, processes=1)
+    planned = course.planned(step=15, left=100.0, pace=0.5)
+    assert planned.steps == 15 + 180
+    assert course.planned(step=15, left=-3.0, pace=0.5).steps == 16
+    assert sum(planned.is_validated(step) for step in range(1, planned.steps + 1)) == 4
+    assert planned.is_validated(planned.steps)
+
+
+def test_motion_is_estimated_again_at_shares_of_the_run() -> None:
+    course = Course.of(replace(CONFIG, steps=40, motion_again=(0.25, 0.5)), 120, processes=1)
+    assert [step for step in range(1, 41) if course.estimates_motion(step)] == [10, 20]

@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+from rilievo.errors import InputError
 from rilievo.models.embedded_cards import SMALL, TINY
 from rilievo.models.video_run import is_video_run, read_video_run
 from rilievo.train.video.config import VideoData
@@ -46,10 +47,12 @@ def has_gpu(device: str) -> bool:
 def size_of_footage(data: VideoData) -> tuple[int, int]:
     """Size (height, width) of about ``_AREA`` pixels in the shape of the first sequence's frames.
 
-    Raises:
-        InputError: If the footage is missing or cannot be used.
+    Footage that cannot be used is refused when it is opened; here it counts as 4:3.
     """
-    height, width = list_sequences(data)[0].shape
+    try:
+        height, width = list_sequences(data)[0].shape
+    except InputError:
+        height, width = 3, 4
     longer = (_AREA * width / height) ** 0.5
     return _side(_AREA / longer), _side(longer)
 

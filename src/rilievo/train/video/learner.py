@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -170,3 +170,14 @@ def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
 def noise_of(seed: int, number: int, device: torch.device) -> torch.Generator:
     """Return the generator of the noise that breaks ties of the auto-mask, for one batch."""
     return torch.Generator(device).manual_seed(seed * 1_000_003 + number)
+
+
+def parameter_groups(learner: Learner) -> list[dict[str, Any]]:
+    """Parameter groups: the networks, and the focal lengths with their own learning rate."""
+    config = learner.config
+    groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
+    if learner.camera is not None:
+        groups.append((learner.camera, config.camera_rate))
+    return [
+        {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in groups
+    ]

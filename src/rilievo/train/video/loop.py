@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rilievo.io.atomic import replacing
 from rilievo.io.sums import sum_of
@@ -29,7 +29,14 @@ from rilievo.train.video.config import VideoConfig, VideoRunOptions
 from rilievo.train.video.failures import failures
 from rilievo.train.video.frames import VideoFrames
 from rilievo.train.video.guide import Guide
-from rilievo.train.video.learner import Explained, Learner, check_finite, noise_of, random_of
+from rilievo.train.video.learner import (
+    Explained,
+    Learner,
+    check_finite,
+    noise_of,
+    parameter_groups,
+    random_of,
+)
 from rilievo.train.video.loader import batches
 from rilievo.train.video.log import Log, StepRow, ValidationRow
 from rilievo.train.video.measures import Measures, measure
@@ -61,26 +68,14 @@ class Loop:
         guide: Guide | None = None,
         began: float | None = None,
     ) -> None:
-        """Prepare a run.
-
-        Args:
-            config: Configuration of the run.
-            run: Folder of the run.
-            options: Options that do not change the result.
-            fabric: Fabric that the networks run on.
-            frames: Frames of the run.
-            learner: Networks with their losses.
-            fingerprint: sha256 of what a checkpoint must agree with.
-            guide: Source of motion by geometry; None where there is none.
-            began: Time of ``time.monotonic`` at which the run's minutes began.
-        """
+        """Prepare a run, whose minutes began at ``began`` (``time.monotonic``), by default now."""
         self._guide = guide
         self._began = time.monotonic() if began is None else began
         self._config, self._run, self._options = config, run, options
         self._fabric, self._frames, self._fingerprint = fabric, frames, fingerprint
         self.course = Course.of(config, len(frames.training), processes=fabric.world_size)
         self._learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        optimizer = torch.optim.Adam(_groups(learner), weight_decay=config.weight_decay)
+        optimizer = torch.optim.Adam(parameter_groups(learner), weight_decay=config.weight_decay)
         self._stepped: Any
         self._stepped, self._optimizer = fabric.setup(learner, optimizer)
         scaler = fabric.strategy.precision
@@ -124,8 +119,7 @@ class Loop:
                 progress.step(self._measured[-1][0], share=self._share if state.planned else None)
                 if state.step % STEPS_A_ROW == 0 or state.step == self.course.steps:
                     self._write_row(log, progress)
-                if self._estimates_motion:
-                    assert self._guide is not None
+                if self._guide is not None and self.course.estimates_motion(state.step):
                     self._frames = self._guide.again(self._frames, state.step)
                     given = self._batches()
                 if self._is_planned and self.course.is_validated(state.step):
@@ -149,10 +143,6 @@ class Loop:
     @property
     def _is_planned(self) -> bool:
         return self._config.minutes is None or self.state.planned > 0
-
-    @property
-    def _estimates_motion(self) -> bool:
-        return self._guide is not None and self.course.estimates_motion(self.state.step)
 
     @property
     def _is_over(self) -> bool:
@@ -325,14 +315,3 @@ class Loop:
         start = time.perf_counter()
         yield
         self.state.seconds += time.perf_counter() - start
-
-
-def _groups(learner: Learner) -> list[dict[str, Any]]:
-    """Parameter groups: the networks, and the focal lengths with their own learning rate."""
-    config = learner.config
-    groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
-    if learner.camera is not None:
-        groups.append((learner.camera, config.camera_rate))
-    return [
-        {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in groups
-    ]

@@ -1,6 +1,5 @@
 """Options of ``rilievo train video``."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import tyro
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
-from rilievo.train.number_lists import four_numbers, numbers
+from rilievo.train.option_texts import field_setting, four_numbers, numbers
 from rilievo.train.probe.options import whole_numbers
 from rilievo.train.video.config import SourceKind, VideoConfig, VideoData, VideoRunOptions
 from rilievo.train.video.footage_defaults import (
@@ -100,16 +99,15 @@ class VideoOptions:
     limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Train on the first N targets only."""
     preset: str | None = None
-    """Preset: clip, which refines an embedded model on your own footage in minutes; default, which
-    trains all networks; or faithful, which trains as the authors of Monodepth2 did. By default clip
-    where there is no GPU and no option asks for more, else default."""
+    """Preset: clip refines an embedded model in minutes; default trains all networks; faithful
+    trains as the authors of Monodepth2 did. By default clip where there is no GPU and no option
+    asks for more, else default."""
     encoder: str | None = None
     """Encoder: small or tiny (those of the embedded models), resnet18, resnet34, resnet50, lite, or
     timm/NAME; by default small with preset clip, else resnet18."""
     pose: str | None = None
-    """Source of the camera's motion: geometry (tracked corners and depth; the default with preset
-    clip), or a pose network: separate, shared or cnn; none where poses or the baseline are known.
-    """
+    """Source of motion: geometry (tracked corners and depth; the default with preset clip), or a
+    pose network: separate, shared or cnn; none where poses or the baseline are known."""
     size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
     """Size at which the networks see frames [px]; multiples of 32. By default 192,640, and about
     65,000 pixels of the footage's shape with preset clip."""
@@ -117,11 +115,10 @@ class VideoOptions:
     """Range of depth that can be predicted, in its unit."""
     start: str | None = None
     """Initial weights: rilievo/small or rilievo/tiny (the default for those encoders), imagenet
-    (the default where the encoder has such weights), scratch, or the folder of a run or of an
-    official checkpoint."""
+    (the default for encoders that have it), scratch, or the folder of a run or of a checkpoint."""
     prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
-    """With --pose geometry: model of 'rilievo models' whose depth gives the first motion and
-    teaches; by default the initial weights."""
+    """With --pose geometry: model whose depth gives the first motion and teaches; by default the
+    initial weights."""
     minutes: float | None = None
     """Time for the whole run, in place of epochs; with preset clip 10."""
     epochs: int | None = None
@@ -129,7 +126,7 @@ class VideoOptions:
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of steps, in place of epochs."""
     batch_size: int | None = None
-    """Targets per forward pass on each device; by default 12, and 4 with preset clip."""
+    """Targets per forward pass on each device; by default 12, with preset clip 4."""
     accumulate: int | None = None
     """Batches whose gradients are added before a step."""
     learning_rate: float | None = None
@@ -195,16 +192,14 @@ class VideoOptions:
         pose = self.pose or (PoseKind.NONE if known else usual)
         if pose not in list(PoseKind):
             raise OptionError(f"no source of motion '{pose}'; {suggest(pose, PoseKind)}")
-        in_metres = known or self.stereo or bool(dict(map(_setting, self.set)).get(_VELOCITY))
-        scales = {"scales": (0,)} if self._encoder in EMBEDDED_ENCODERS else {}
         return VideoBlueprint(
             encoder=self._encoder,
             pose=PoseKind(pose),
             size=(height, width),
-            **scales,
+            scales=(0,) if self._encoder in EMBEDDED_ENCODERS else (0, 1, 2, 3),
             min_depth=near,
             max_depth=far,
-            kind=DepthKind.METRIC if in_metres else DepthKind.UP_TO_SCALE,
+            kind=DepthKind.METRIC if self._in_metres else DepthKind.UP_TO_SCALE,
         )
 
     @property
@@ -229,10 +224,12 @@ class VideoOptions:
             "milestones": milestones,
             "precision": self.precision,
         }
-        given = {name: value for name, value in changes.items() if value is not None}
+        given: dict[str, object] = {
+            name: value for name, value in changes.items() if value is not None
+        }
         if self.minutes is None and (self.epochs or self.steps):
             given["minutes"] = None
-        return overridden(preset_config(plain), given | dict(map(_setting, self.set)))
+        return overridden(preset_config(plain), given | dict(map(field_setting, self.set)))
 
     @property
     def run_options(self) -> VideoRunOptions:
@@ -260,13 +257,19 @@ class VideoOptions:
             self.pose not in (None, PoseKind.GEOMETRY)
             or self.encoder not in (None, *EMBEDDED_ENCODERS)
             or (self.start is not None and embedded_encoder(self.start) is None)
-            or self.follow_poses
-            or self.stereo
-            or self.stereo_only
-            or self.learn_camera
+            or (self._in_metres or self.learn_camera)
             or self.devices * self.nodes > 1
         )
         return "default" if more or has_gpu(self.device) else "clip"
+
+    @property
+    def _in_metres(self) -> bool:
+        return self.follow_poses or self.stereo or self.stereo_only or self._learns_speed
+
+    @property
+    def _learns_speed(self) -> bool:
+        """Whether metres are learned from the distances of known poses."""
+        return bool(dict(map(field_setting, self.set)).get(_VELOCITY))
 
     @property
     def _encoder(self) -> str:
@@ -295,14 +298,3 @@ class VideoOptions:
         if given is not None:
             return given
         return clip if self.is_clip else usual
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """Split a field and its value; a value that is not JSON is text."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise OptionError(f"--set takes FIELD=VALUE, such as losses.consistency=0.1, got '{text}'")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

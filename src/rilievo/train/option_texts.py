@@ -1,5 +1,6 @@
-"""Options that are several numbers with commas between."""
+"""Options that are several numbers with commas between, or a field and its value."""
 
+import json
 import math
 
 from rilievo.errors import OptionError
@@ -35,3 +36,18 @@ def four_numbers(flag: str, text: str | None) -> tuple[float, float, float, floa
         return None
     fx, fy, cx, cy = numbers(flag, text, 4)
     return fx, fy, cx, cy
+
+
+def field_setting(text: str) -> tuple[str, object]:
+    """Split a field and its value; a value that is not JSON is text.
+
+    Raises:
+        OptionError: If there is no value.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise OptionError(f"--set takes FIELD=VALUE, such as losses.consistency=0.1, got '{text}'")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
