@@ -144,7 +144,7 @@ def agreed(
             for view, each, others in zip(moved, after, around, strict=True)
         ),
         scale=scale,
-        scales=np.array([np.exp(np.median(each.logs)) for each in found]),
+        scales=np.exp([float(np.median(each.logs)) for each in found]),
         before=_median([each.apart for each in before]),
         after=_median([each.apart for each in after]),
         kept=sum(each.is_one_factor for each in found),
