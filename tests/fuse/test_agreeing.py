@@ -106,3 +106,14 @@ def test_agreement_counts_who_sees_the_same(true: list[View]) -> None:
     assert (found.seeing[middle] == 3).all()
     assert (found.agreeing[middle] == 2).all()
     assert found.apart < 0.01
+
+
+def test_wrong_poses_make_nothing_worse() -> None:
+    views = walk(7, STEP)
+    turns = [0.0, 0.05, -0.04, 0.05, -0.05, 0.04, 0.0]
+    moved = []
+    for view, turn in zip(views, turns, strict=True):
+        moved.append(view.with_pose(view.world_T_cam @ pose((0, 0, 0), turn)))
+    found = agreed(moved, 1.0)
+    assert found.after <= found.before
+    assert max(view.valid.mean() for view in found.views) > 0.3

@@ -81,7 +81,7 @@ def test_the_unit_of_depth_is_brought_to_that_of_the_poses(tmp_path: Path) -> No
     record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
     assert record.scale * np.median(record.scales) == pytest.approx(5, rel=0.03)
     points = trimesh.load(tmp_path / "place.ply").vertices
-    assert np.median(distance_to_room(np.asarray(points))) < 0.03
+    assert np.median(distance_to_room(np.asarray(points))) < 0.06
 
 
 def test_depth_that_is_right_can_be_left_alone(room: Path, tmp_path: Path) -> None:

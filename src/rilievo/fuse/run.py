@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
-from rilievo.fuse.agreeing import AgreedViews, agreed, clip_scale
+from rilievo.fuse.agreeing import AgreedViews, Correction, agreed, clip_scale
 from rilievo.fuse.collecting import Collected, Report, collect
 from rilievo.fuse.depths import depth_of_options
 from rilievo.fuse.footage import Footage
@@ -162,7 +162,7 @@ def _agreed(collected: Collected, options: FuseOptions, report: Report) -> Agree
         scales=np.ones(len(views)),
         before=math.nan,
         after=math.nan,
-        kept=len(views),
+        correction=Correction.NONE,
     )
 
 
@@ -192,6 +192,7 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         scale=found.scale,
         scales=tuple(float(each) for each in found.scales),
         names=tuple(view.name for view in found.views),
+        correction=str(found.correction),
         disagreement_before=_finite(found.before),
         disagreement=_finite(found.after),
         notes=(*(done.poses.notes if done.poses else ()), *_notes(done, options)),
