@@ -199,3 +199,12 @@ def test_the_command_prints_what_it_did(
     assert str(tmp_path / "a.ply") in said
     assert main([*words[:3], str(tmp_path / "a.obj"), *words[4:]]) == 2
     assert ".glb or .ply" in capsys.readouterr().err
+
+
+def test_a_camera_that_stands_still_needs_no_poses(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", [room_view(pose((0, 0, 0)), str(k)) for k in range(4)])
+    record = fuse_clip(folder / "rgb", tmp_path / "place.ply", options(folder, poses=None))
+    assert record.frames == 4
+    assert any("stands still" in note for note in record.notes)
+    points = np.asarray(trimesh.load(tmp_path / "place.ply").vertices)
+    assert np.quantile(distance_to_room(points), 0.99) < 0.06
