@@ -200,6 +200,7 @@ def test_pydoc_shows_the_package(core: Run) -> None:
 CALLS = {
     "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "probe"),
     "train_probe": ('rilievo.train_probe(None, Path("run"))', "probe"),
+    "fuse_clip": ('rilievo.fuse_clip("set/images", "place.glb")', "fuse"),
     "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "hub"),
     "load_model": ('rilievo.load_model("zoedepth/nyu")', "hub"),
     "save": ('rilievo.save(rilievo.predict("set/images/0.png"), "s/0", ["exr"])', "exr"),

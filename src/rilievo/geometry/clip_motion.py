@@ -7,7 +7,7 @@ weak pull towards the scale that the depth came with keeps the chain from drifti
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ class FrameMotion:
         key: Index of the key frame; the frame's own index where a part of the clip begins.
         pair: Motion ``frame_T_key`` in the unit of the key frame's depth, with its quality.
         ratio: Depth of the key frame, moved to this frame, over this frame's own depth: the median
-            over common corners. 1 where too few are seen.
+            over common corners. 1 where too few are seen, or this frame's depth was not needed.
     """
 
     key: int
@@ -94,13 +94,32 @@ def clip_motion(
     return tracker.motion()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """A frame that later frames may be compared with."""
+DepthSource = Callable[[], Float[np.ndarray, "h w"]]
+"""Function that computes the depth of a frame when it is needed."""
 
-    index: int
-    grey: UInt8[np.ndarray, "h w"]
-    depth: Float[np.ndarray, "h w"]
+
+class _Seen:
+    """A frame that later frames may be compared with; its depth is computed when it is needed."""
+
+    def __init__(
+        self,
+        index: int,
+        grey: UInt8[np.ndarray, "h w"],
+        depth: Float[np.ndarray, "h w"] | DepthSource,
+    ) -> None:
+        self.index, self.grey, self._depth = index, grey, depth
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether depth is there already."""
+        return isinstance(self._depth, np.ndarray)
+
+    @property
+    def depth(self) -> Float[np.ndarray, "h w"]:
+        """Depth of the frame."""
+        if not isinstance(self._depth, np.ndarray):
+            self._depth = self._depth()
+        return self._depth
 
 
 class ClipTracker:
@@ -112,12 +131,22 @@ class ClipTracker:
         self._last: _Seen | None = None
         self._frames: list[FrameMotion] = []
 
-    def add(self, frame: UInt8[np.ndarray, "h w 3"], depth: Float[np.ndarray, "h w"]) -> None:
-        """Add the next frame and its depth."""
-        now = _Seen(index=len(self._frames), grey=grey(frame), depth=depth)
+    def add(
+        self,
+        frame: UInt8[np.ndarray, "h w 3"],
+        depth: Float[np.ndarray, "h w"] | DepthSource,
+    ) -> FrameMotion:
+        """Add the next frame and its depth, and return its motion.
+
+        Args:
+            frame: RGB pixels.
+            depth: Depth, or a function that computes it, which is called for key frames alone.
+        """
+        now = _Seen(len(self._frames), grey(frame), depth)
         found = self._found(now)
         self._frames.append(found)
         self._last = now
+        return found
 
     def motion(self) -> ClipMotion:
         """Return the motion of all frames so far."""
@@ -149,7 +178,9 @@ class ClipTracker:
             if pair.known:
                 far = _is_far(tracks, now.grey.shape[1])
                 self._key = now if far else key
-                ratio = _ratio(key, now, tracks, pair, self._K)
+                ratio = 1.0
+                if far or now.has_depth:
+                    ratio = _ratio(key, now, tracks, pair, self._K)
                 return FrameMotion(key=key.index, pair=pair, ratio=ratio)
         self._key = now
         return FrameMotion(key=now.index, pair=UNKNOWN, ratio=1.0)
