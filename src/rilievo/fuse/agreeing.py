@@ -85,10 +85,11 @@ def clip_scale(views: Sequence[View]) -> float | None:
         apart, as of a camera that stands still or only turns.
     """
     places = np.stack([view.world_T_cam[:3, 3] for view in views])
-    depth = float(np.median([np.median(view.depth[view.valid]) for view in views]))
+    known = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
+    depth = float(np.median(known)) if known else 0.0
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     way = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
-    if way == 0:
+    if way == 0 or depth == 0:
         return None
     middle = np.log(20 * way / depth)
     chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
