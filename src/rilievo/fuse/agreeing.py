@@ -38,6 +38,11 @@ _CLEAR = 0.15
 _TRIED = 12
 _ROWS = 56
 """About how many rows are enough to find the factor of a clip."""
+_BIN, _AROUND = 0.05, 0.4
+"""Width of the bins in which votes for the factor are counted, and how far from the fullest of them
+votes count."""
+_LEAST_VOTES = 0.01
+"""Mean clearness of all pixels under which nothing is known."""
 _PULL = 1e-2
 """Weight of the surroundings' factor, of a clear peak's."""
 _FEWEST = 0.02
@@ -80,9 +85,12 @@ Report = Callable[[int, int], None]
 def clip_scale(views: Sequence[View]) -> float | None:
     """Find the factor from the depth of all views to the unit of their poses.
 
+    Each pixel of some views votes for the factor under which a later view looks like it, with its
+    clearness as weight: pixels without texture or parallax have no say.
+
     Returns:
-        The factor under which neighbours look most alike; None where no two views are far enough
-        apart, as of a camera that stands still or only turns.
+        The median vote around the factor with the most votes; None where there are hardly any, as
+        of a camera that stands still or only turns.
     """
     places = np.stack([view.world_T_cam[:3, 3] for view in views])
     known = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
@@ -93,36 +101,40 @@ def clip_scale(views: Sequence[View]) -> float | None:
         return None
     middle = np.log(20 * way / depth)
     chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
-    total = np.zeros(len(_CLIP))
-    for index in dict.fromkeys(chosen.tolist()):
-        for step in (1, 3, 9):
-            total += _alike(views, index, step, middle)
-    if not total.any():
+    votes = [
+        _votes(views, index, step, middle)
+        for index in dict.fromkeys(chosen.tolist())
+        for step in (1, 3, 9)
+    ]
+    logs, weights = (np.concatenate([each[k] for each in votes]) for k in (0, 1))
+    if weights.sum() < _LEAST_VOTES * max(1, len(logs)):
         return None
-    best = int(total.argmax())
-    if total[best] - np.median(total) < 0.05 * max(1.0, float(np.abs(total).max())):
-        return None
-    return float(np.exp(middle + _vertex(total, best)))
+    bins = np.arange(_CLIP[0] - _BIN / 2, _CLIP[-1] + _BIN, _BIN)
+    counts, _ = np.histogram(logs, bins, weights=weights)
+    smooth = np.convolve(counts, np.ones(5), mode="same")
+    mode = bins[int(smooth.argmax())] + _BIN / 2
+    near = np.abs(logs - mode) < _AROUND
+    return float(np.exp(middle + _weighted_median(logs[near], weights[near])))
 
 
-def _vertex(scores: Float64[np.ndarray, "k"], best: int) -> float:
-    """Log factor at the top of the parabola through the best score and its neighbours."""
-    if not 0 < best < len(scores) - 1:
-        return float(_CLIP[best])
-    before, here, after = scores[best - 1 : best + 2]
-    step = 0.5 * (before - after) / min(before - 2 * here + after, -1e-9)
-    return float(_CLIP[best] + np.clip(step, -0.5, 0.5) * (_CLIP[1] - _CLIP[0]))
-
-
-def _alike(views: Sequence[View], index: int, step: int, middle: float) -> Float64[np.ndarray, "k"]:
-    """Mean correlation of a view with one later view, for each factor of the clip."""
+def _votes(
+    views: Sequence[View], index: int, step: int, middle: float
+) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    """Log factor of each valid pixel by one later view, and its weight."""
     if index + step >= len(views):
-        return np.zeros(len(_CLIP))
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
     factor = max(1, min(views[index].depth.shape) // _ROWS)
     view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
     depth = _resized(views[index].depth, view.values.shape)
-    found = correlations(view, [other], depth, middle + _CLIP, best=1)
-    return found.mean(axis=(1, 2)).astype(np.float64)
+    valid = _resized(views[index].valid.astype(np.float32), view.values.shape) > 0.5
+    found, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
+    return found[valid], clear[valid]
+
+
+def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarray, "n"]) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def agreed(
