@@ -233,6 +233,7 @@ def test_pydoc_shows_the_package(core: Run) -> None:
 CALLS = {
     "sweep_probes": ('rilievo.sweep_probes(Path("sweep.toml"))', "train"),
     "train_probe": ('rilievo.train_probe(None, Path("run"))', "train"),
+    "fuse_clip": ('rilievo.fuse_clip("set/images", "place.glb")', "fuse"),
     "export_model": ('rilievo.export_model("depth-anything-v2/small", Path("x.onnx"))', "models"),
     "load_model": ('rilievo.load_model("zoedepth/nyu")', "models"),
     "stream": ('next(rilievo.stream("clip.mp4"))', "video"),

@@ -17,6 +17,7 @@ from jaxtyping import Float64, UInt8
 from PIL import Image
 
 from rilievo.datasets.synthetic.clip import render_clip
+from rilievo.datasets.synthetic.venue import Kind
 from rilievo.fuse.agreeing import agreed, clip_scale
 from rilievo.fuse.collecting import small_size
 from rilievo.fuse.surface import fuse_views
@@ -83,9 +84,9 @@ def kitchen(data: Path) -> list[Shot]:
 
 
 def rendered(seed: int) -> list[Shot]:
-    """A rendered walk."""
+    """A walk through a rendered room."""
     shots = []
-    for frame in render_clip(seed, frames=RENDERED_FRAMES).frames:
+    for frame in render_clip(seed, frames=RENDERED_FRAMES, kind=Kind.ROOMS).frames:
         assert frame.camera is not None, "frames of a clip have all"
         assert frame.world_T_cam is not None, "the same"
         assert frame.depth is not None, "the same"

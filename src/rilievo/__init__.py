@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rilievo.evaluate.run import evaluate as evaluate
     from rilievo.export.options import ExportOptions as ExportOptions
     from rilievo.export.run import export_model as export_model
+    from rilievo.fuse.options import FuseOptions as FuseOptions
+    from rilievo.fuse.run import fuse_clip as fuse_clip
     from rilievo.io.outputs import save as save
     from rilievo.io.photo import read_photo as read_photo
     from rilievo.io.readback import read_prediction as read_prediction
@@ -61,6 +63,7 @@ _HOMES = {
     "DepthMap": "types",
     "EvaluateOptions": "evaluate.options",
     "ExportOptions": "export.options",
+    "FuseOptions": "fuse.options",
     "InputError": "errors",
     "KnownLength": "calibration",
     "KnownPoint": "calibration",
@@ -82,6 +85,7 @@ _HOMES = {
     "calibrate_height": "calibration",
     "evaluate": "evaluate",
     "export_model": "export.run",
+    "fuse_clip": "fuse.run",
     "load_model": "models",
     "open_dataset": "datasets",
     "pipeline": "pipelines",

@@ -91,6 +91,14 @@ def test_cameras_that_stand_still_or_only_turn_have_no_neighbours() -> None:
     assert all(view.valid.all() for view in found.views)
 
 
+def test_views_without_valid_depth_are_no_help_and_no_harm(true: list[View]) -> None:
+    blind = replace(true[2], valid=np.zeros(SIZE, bool))
+    assert clip_scale([blind] * 3) is None
+    found = agreed([*true[:2], blind, *true[3:]], 1.0)
+    assert not found.views[2].valid.any()
+    assert found.views[3].valid.mean() > 0.6
+
+
 def test_the_neighbour_at_a_fitting_distance_comes_first(true: list[View]) -> None:
     found = neighbours_of(true, 3)
     assert {each.index for each in found} == {0, 1, 2, 4, 5, 6}
@@ -106,3 +114,14 @@ def test_agreement_counts_who_sees_the_same(true: list[View]) -> None:
     assert (found.seeing[middle] == 3).all()
     assert (found.agreeing[middle] == 2).all()
     assert found.apart < 0.01
+
+
+def test_wrong_poses_make_nothing_worse() -> None:
+    views = walk(7, STEP)
+    turns = [0.0, 0.05, -0.04, 0.05, -0.05, 0.04, 0.0]
+    moved = []
+    for view, turn in zip(views, turns, strict=True):
+        moved.append(view.with_pose(view.world_T_cam @ pose((0, 0, 0), turn)))
+    found = agreed(moved, 1.0)
+    assert found.after <= found.before
+    assert max(view.valid.mean() for view in found.views) > 0.3

@@ -1,6 +1,7 @@
 """The command from files to files: surfaces, units, axes, records, what is refused and said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_the_unit_of_depth_is_brought_to_that_of_the_poses(tmp_path: Path) -> No
     record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
     assert record.scale * np.median(record.scales) == pytest.approx(5, rel=0.03)
     points = trimesh.load(tmp_path / "place.ply").vertices
-    assert np.median(distance_to_room(np.asarray(points))) < 0.03
+    assert np.median(distance_to_room(np.asarray(points))) < 0.06
 
 
 def test_depth_that_is_right_can_be_left_alone(room: Path, tmp_path: Path) -> None:
@@ -145,6 +146,15 @@ def test_broken_frames_and_missing_depth_are_passed_over(tmp_path: Path) -> None
     assert [each for each in record.notes if "000004.png" in each]
 
 
+def test_frames_beyond_the_limit_are_said(room: Path, tmp_path: Path) -> None:
+    asked = options(room, agree=Agree.NONE, stride=1, frames=4)
+    record = fuse_clip(room, tmp_path / "a.ply", asked)
+    assert record.names == tuple(f"{k:06d}.png" for k in range(4))
+    assert any("last 3 frames" in note for note in record.notes)
+    spread = fuse_clip(room, tmp_path / "b.ply", replace(asked, stride=None))
+    assert spread.names == tuple(f"{k:06d}.png" for k in (0, 2, 4, 6))
+
+
 def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
     views = [room_view(pose((0.1 * k, 0, -1), 0.12 * k)) for k in range(7)]
     folder = write_room(tmp_path / "clip", views)
@@ -154,15 +164,20 @@ def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
 
 
 def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_path: Path) -> None:
+    asked = options(room, agree=Agree.NONE)
     (tmp_path / "mine.ply").write_text("mine")
     with pytest.raises(OutputError, match=r"mine\.ply.*did not write"):
-        fuse_clip(room, tmp_path / "mine.ply", options(room, overwrite=True))
-    fuse_clip(room, tmp_path / "place.ply", options(room))
+        fuse_clip(room, tmp_path / "mine.ply", replace(asked, overwrite=True))
+    fuse_clip(room, tmp_path / "place.ply", asked)
     with pytest.raises(OutputError, match="--overwrite"):
-        fuse_clip(room, tmp_path / "place.ply", options(room))
+        fuse_clip(room, tmp_path / "place.ply", asked)
     first = (tmp_path / "place.ply").read_bytes()
-    fuse_clip(room, tmp_path / "place.ply", options(room, overwrite=True))
+    fuse_clip(room, tmp_path / "place.ply", replace(asked, overwrite=True))
     assert (tmp_path / "place.ply").read_bytes() == first
+    (tmp_path / "place.ply.json").unlink()
+    with pytest.raises(OutputError, match="--overwrite"):
+        fuse_clip(room, tmp_path / "place.ply", asked)
+    fuse_clip(room, tmp_path / "place.ply", replace(asked, overwrite=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "mine.ply",
         "place.ply",
@@ -199,3 +214,12 @@ def test_the_command_prints_what_it_did(
     assert str(tmp_path / "a.ply") in said
     assert main([*words[:3], str(tmp_path / "a.obj"), *words[4:]]) == 2
     assert ".glb or .ply" in capsys.readouterr().err
+
+
+def test_a_camera_that_stands_still_needs_no_poses(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", [room_view(pose((0, 0, 0)), str(k)) for k in range(4)])
+    record = fuse_clip(folder / "rgb", tmp_path / "place.ply", options(folder, poses=None))
+    assert record.frames == 4
+    assert any("stands still" in note for note in record.notes)
+    points = np.asarray(trimesh.load(tmp_path / "place.ply").vertices)
+    assert np.quantile(distance_to_room(points), 0.99) < 0.06

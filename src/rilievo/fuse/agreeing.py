@@ -6,11 +6,13 @@ unit of the poses. Then each view is swept (``sweep``) around its depth at half 
 at its size: peaks give log factors, which are smoothed with their clearness as weights. Where
 nothing is clear, as on a blank wall, the factor of the surroundings or of the view stands.
 
-A view keeps one factor where the correction does not make it look more like its neighbours.
+Views that do not look more alike under the smooth factors keep one each. If the depth of neighbours
+agrees less with a correction than without, as where poses are wrong, there is none.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -19,6 +21,7 @@ from rilievo.fuse.neighbours import (
     AGREEING,
     COMPARED,
     SWEPT,
+    TOLERANCE,
     Agreement,
     agreement,
     neighbours_of,
@@ -35,10 +38,23 @@ _CLEAR = 0.15
 _TRIED = 12
 _ROWS = 56
 """About how many rows are enough to find the factor of a clip."""
+_BIN, _AROUND = 0.05, 0.4
+"""Width of the bins in which votes for the factor are counted, and how far from the fullest of them
+votes count."""
+_LEAST_VOTES = 0.01
+"""Mean clearness of all pixels under which nothing is known."""
 _PULL = 1e-2
 """Weight of the surroundings' factor, of a clear peak's."""
 _FEWEST = 0.02
 """Share of a view that must be clear for its own scale to be taken."""
+
+
+class Correction(StrEnum):
+    """Correction of the depth of views, beside the one factor for all."""
+
+    NONE = "none"
+    SCALES = "a factor a frame"
+    SMOOTH = "a smooth factor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +68,7 @@ class AgreedViews:
         scales: Further factor of each view: the median of its correction.
         before: Median relative difference of depth between neighbours with the one scale alone.
         after: The same at the end.
-        kept: Number of views whose correction did not help, so that they have one factor.
+        correction: Correction that was made: the one under which the views agree most.
     """
 
     views: tuple[View, ...]
@@ -60,7 +76,7 @@ class AgreedViews:
     scales: Float64[np.ndarray, "n"]
     before: float
     after: float
-    kept: int
+    correction: Correction
 
 
 Report = Callable[[int, int], None]
@@ -69,48 +85,56 @@ Report = Callable[[int, int], None]
 def clip_scale(views: Sequence[View]) -> float | None:
     """Find the factor from the depth of all views to the unit of their poses.
 
+    Each pixel of some views votes for the factor under which a later view looks like it, with its
+    clearness as weight: pixels without texture or parallax have no say.
+
     Returns:
-        The factor under which neighbours look most alike; None where no two views are far enough
-        apart, as of a camera that stands still or only turns.
+        The median vote around the factor with the most votes; None where there are hardly any, as
+        of a camera that stands still or only turns.
     """
     places = np.stack([view.world_T_cam[:3, 3] for view in views])
-    depth = float(np.median([np.median(view.depth[view.valid]) for view in views]))
+    known = [np.median(view.depth[view.valid]) for view in views if view.valid.any()]
+    depth = float(np.median(known)) if known else 0.0
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     way = float(steps[steps > 0].mean()) if (steps > 0).any() else 0.0
-    if way == 0:
+    if way == 0 or depth == 0:
         return None
     middle = np.log(20 * way / depth)
     chosen = np.linspace(0, len(views) - 1, min(_TRIED, len(views))).round().astype(int)
-    total = np.zeros(len(_CLIP))
-    for index in dict.fromkeys(chosen.tolist()):
-        for step in (1, 3, 9):
-            total += _alike(views, index, step, middle)
-    if not total.any():
+    votes = [
+        _votes(views, index, step, middle)
+        for index in dict.fromkeys(chosen.tolist())
+        for step in (1, 3, 9)
+    ]
+    logs, weights = (np.concatenate([each[k] for each in votes]) for k in (0, 1))
+    if weights.sum() < _LEAST_VOTES * max(1, len(logs)):
         return None
-    best = int(total.argmax())
-    if total[best] - np.median(total) < 0.05 * max(1.0, float(np.abs(total).max())):
-        return None
-    return float(np.exp(middle + _vertex(total, best)))
+    bins = np.arange(_CLIP[0] - _BIN / 2, _CLIP[-1] + _BIN, _BIN)
+    counts, _ = np.histogram(logs, bins, weights=weights)
+    smooth = np.convolve(counts, np.ones(5), mode="same")
+    mode = bins[int(smooth.argmax())] + _BIN / 2
+    near = np.abs(logs - mode) < _AROUND
+    return float(np.exp(middle + _weighted_median(logs[near], weights[near])))
 
 
-def _vertex(scores: Float64[np.ndarray, "k"], best: int) -> float:
-    """Log factor at the top of the parabola through the best score and its neighbours."""
-    if not 0 < best < len(scores) - 1:
-        return float(_CLIP[best])
-    before, here, after = scores[best - 1 : best + 2]
-    step = 0.5 * (before - after) / min(before - 2 * here + after, -1e-9)
-    return float(_CLIP[best] + np.clip(step, -0.5, 0.5) * (_CLIP[1] - _CLIP[0]))
-
-
-def _alike(views: Sequence[View], index: int, step: int, middle: float) -> Float64[np.ndarray, "k"]:
-    """Mean correlation of a view with one later view, for each factor of the clip."""
+def _votes(
+    views: Sequence[View], index: int, step: int, middle: float
+) -> tuple[Float32[np.ndarray, "n"], Float32[np.ndarray, "n"]]:
+    """Log factor of each valid pixel by one later view, and its weight."""
     if index + step >= len(views):
-        return np.zeros(len(_CLIP))
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
     factor = max(1, min(views[index].depth.shape) // _ROWS)
     view, other = (grey_of(views[k]).reduced(factor) for k in (index, index + step))
     depth = _resized(views[index].depth, view.values.shape)
-    found = correlations(view, [other], depth, middle + _CLIP, best=1)
-    return found.mean(axis=(1, 2)).astype(np.float64)
+    valid = _resized(views[index].valid.astype(np.float32), view.values.shape) > 0.5
+    found, clear = peaks(correlations(view, [other], depth, middle + _CLIP, best=1), _CLIP)
+    return found[valid], clear[valid]
+
+
+def _weighted_median(values: Float32[np.ndarray, "n"], weights: Float32[np.ndarray, "n"]) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def agreed(
@@ -128,32 +152,46 @@ def agreed(
         [each.index for each in neighbours_of(scaled, index)][:COMPARED]
         for index in range(len(scaled))
     ]
-    before = _compared(scaled, around)
     found = []
     for index, view in enumerate(scaled):
         found.append(_corrected(view, [scaled[other] for other in around[index][:SWEPT]]))
         report(index + 1, len(scaled))
-    moved = [
-        view.with_depth(view.depth * np.exp(each.logs))
-        for view, each in zip(scaled, found, strict=True)
-    ]
-    after = _compared(moved, around)
+    tried = {
+        Correction.NONE: scaled,
+        Correction.SCALES: [_multiplied(v, f.scale) for v, f in zip(scaled, found, strict=True)],
+        Correction.SMOOTH: [_multiplied(v, f.logs) for v, f in zip(scaled, found, strict=True)],
+    }
+    apart = {kind: _apart(_compared(views, around)) for kind, views in tried.items()}
+    best = min(apart, key=lambda kind: apart[kind] if np.isfinite(apart[kind]) else np.inf)
+    chosen = tried[best]
+    compared = _compared(chosen, around, tolerance=max(TOLERANCE, apart[best]))
     return AgreedViews(
         views=tuple(
             view.with_valid(_trusted(each)) if others else view
-            for view, each, others in zip(moved, after, around, strict=True)
+            for view, each, others in zip(chosen, compared, around, strict=True)
         ),
         scale=scale,
-        scales=np.array([np.exp(np.median(each.logs)) for each in found]),
-        before=_median([each.apart for each in before]),
-        after=_median([each.apart for each in after]),
-        kept=sum(each.is_one_factor for each in found),
+        scales=np.array(
+            [
+                float(np.median(view.depth / first.depth))
+                for view, first in zip(chosen, scaled, strict=True)
+            ]
+        ),
+        before=apart[Correction.NONE],
+        after=apart[best],
+        correction=best,
     )
 
 
-def _compared(views: Sequence[View], around: Sequence[Sequence[int]]) -> list[Agreement]:
+def _multiplied(view: View, logs: Float32[np.ndarray, "h w"] | float) -> View:
+    return view.with_depth((view.depth * np.exp(logs)).astype(np.float32))
+
+
+def _compared(
+    views: Sequence[View], around: Sequence[Sequence[int]], *, tolerance: float = TOLERANCE
+) -> list[Agreement]:
     return [
-        agreement(view, [views[other] for other in others])
+        agreement(view, [views[other] for other in others], tolerance)
         for view, others in zip(views, around, strict=True)
     ]
 
@@ -163,40 +201,40 @@ def _trusted(found: Agreement) -> np.ndarray:
     return found.agreeing >= np.minimum(np.maximum(found.seeing, 1), AGREEING)
 
 
-def _median(values: Sequence[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
+def _apart(found: Sequence[Agreement]) -> float:
+    """Median over the views of their median difference; NaN where nothing is compared."""
+    known = [each.apart for each in found if np.isfinite(each.apart)]
     return float(np.median(known)) if known else float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Correction:
-    """Correction of one view.
+class _Found:
+    """Correction of one view, as its neighbours show it.
 
     Attributes:
         logs: Log factor of each pixel.
-        is_one_factor: Whether it is the same everywhere.
+        scale: Log factor of the whole view.
     """
 
     logs: Float32[np.ndarray, "h w"]
-    is_one_factor: bool
+    scale: float
 
 
-def _corrected(view: View, others: Sequence[View]) -> _Correction:
+def _corrected(view: View, others: Sequence[View]) -> _Found:
     nothing = np.zeros(view.depth.shape, np.float32)
     if not others:
-        return _Correction(logs=nothing, is_one_factor=True)
+        return _Found(logs=nothing, scale=0.0)
     grey, around = grey_of(view), [grey_of(each) for each in others]
     middle = _field(grey.reduced(2), [each.reduced(2) for each in around], view.depth, _COARSE, 4.0)
-    one = np.full_like(nothing, middle.median)
     coarse = _resized(middle.logs, view.depth.shape)
     fine = _field(grey, around, view.depth * np.exp(coarse), _FINE, 2.5, towards=0.0)
-    logs = coarse + fine.logs
+    tried = (nothing, np.full_like(nothing, middle.median), coarse + fine.logs)
     scores = [
         float(correlations(grey, around, view.depth * np.exp(each), np.zeros(1)).mean())
-        for each in (nothing, one, logs)
+        for each in tried
     ]
-    best = int(np.argmax(scores))
-    return _Correction(logs=(nothing, one, logs)[best], is_one_factor=best < 2)
+    scale = middle.median if scores[1] > scores[0] else 0.0
+    return _Found(logs=tried[int(np.argmax(scores))], scale=scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

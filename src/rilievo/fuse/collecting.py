@@ -77,6 +77,10 @@ def collect(
         without = len(seen.views) - len(views)
         if without:
             notes.append(f"{without} frames have no pose and are left out")
+    if seen.unused:
+        notes.append(
+            f"the last {seen.unused} frames at this stride are not used: raise --stride or --frames"
+        )
     notes += [f"passed over: {each}" for each in problems[:_NAMED]]
     if len(problems) > _NAMED:
         notes.append(f"passed over: {len(problems) - _NAMED:,} more frames")
@@ -101,6 +105,7 @@ class _Read:
     kind: DepthKind
     tracker: ClipTracker | None
     problems: list[str]
+    unused: int
 
 
 def _is_tracked(footage: Footage, poses: PoseFile | None) -> bool:
@@ -118,9 +123,11 @@ def _read(
     keys: list[FrameKey] = []
     problems: list[str] = []
     kind, tracker = DepthKind.UP_TO_SCALE, ClipTracker(K) if track else None
+    unused = 0
     for frame in footage.walk(stride):
         if len(views) == options.frames:
-            continue  # a video is read to its end, since its poses may be one a frame
+            unused += 1  # a video is read to its end, since its poses may be one a frame
+            continue
         if frame.pixels is None:
             problems.append(str(frame.problem))
             continue
@@ -143,7 +150,9 @@ def _read(
         views.append(view)
         keys.append(frame.key)
         report("depth", len(views), total)
-    return _Read(views=views, keys=keys, kind=kind, tracker=tracker, problems=problems)
+    return _Read(
+        views=views, keys=keys, kind=kind, tracker=tracker, problems=problems, unused=unused
+    )
 
 
 def _posed(seen: _Read, footage: Footage, poses: PoseFile | None) -> list[View]:

@@ -27,7 +27,7 @@ _WINDOW = 40
 _OVERLAP = 0.4
 """Least share of a view that its neighbour sees."""
 _GRID = 12
-_AGREEING = 0.025
+TOLERANCE = 0.025
 """Relative difference of depth up to which two views agree on a point."""
 
 
@@ -123,8 +123,14 @@ class Agreement:
     apart: float
 
 
-def agreement(view: View, others: Sequence[View]) -> Agreement:
-    """Compare the depth of a view with that of others, in the unit of the poses."""
+def agreement(view: View, others: Sequence[View], tolerance: float = TOLERANCE) -> Agreement:
+    """Compare the depth of a view with that of others, in the unit of the poses.
+
+    Args:
+        view: The view.
+        others: Other views.
+        tolerance: Relative difference of depth up to which two views agree on a point.
+    """
     agreeing, seeing = (np.zeros(view.depth.shape, np.int64) for _ in range(2))
     differences: list[np.ndarray] = []
     depth = np.where(view.valid, view.depth, 1).astype(np.float64)
@@ -139,7 +145,7 @@ def agreement(view: View, others: Sequence[View]) -> Agreement:
         seeing += inside
         differences.append(apart[here])
         near = np.zeros_like(inside)
-        near[inside] = apart[here] < _AGREEING
+        near[inside] = apart[here] < tolerance
         agreeing += near
     joined = np.concatenate([np.zeros(0), *differences])
     apart = float(np.median(joined)) if len(joined) else float("nan")

@@ -113,6 +113,7 @@ class FuseRecord:
         scale: Factor from the depth of all frames to the unit of the surface.
         scales: Further factor of each fused frame.
         names: Names of the fused frames.
+        correction: Correction of the depth of frames beside the one factor.
         disagreement_before: Median relative difference of depth between neighbouring frames with
             one scale; None where it is unknown.
         disagreement: The same as fused.
@@ -136,6 +137,7 @@ class FuseRecord:
     scale: float
     scales: tuple[float, ...]
     names: tuple[str, ...]
+    correction: str
     disagreement_before: float | None = None
     disagreement: float | None = None
     notes: tuple[str, ...] = ()

@@ -225,14 +225,21 @@ def _matrix(frame: Any, path: Path, number: int) -> Float64[np.ndarray, "4 4"]:
 
 def _camera(entries: Mapping[str, Any]) -> Calibration | None:
     """Camera of a transforms.json; the centre of its first pixel is (0.5, 0.5)."""
-    values = [entries.get(name) for name in ("w", "h", "fl_x", "fl_y", "cx", "cy")]
-    w, h, fx, fy, cx, cy = values
-    if isinstance(entries.get("camera_angle_x"), int | float) and fx is None and w is not None:
-        fx = w / 2 / math.tan(entries["camera_angle_x"] / 2)
-    if not all(isinstance(each, int | float) and each > 0 for each in (w, h, fx)):
+    known = {
+        name: float(value)
+        for name, value in entries.items()
+        if isinstance(value, int | float) and value > 0
+    }
+    if "w" not in known or "h" not in known:
         return None
-    fy = fx if fy is None else fy
-    cx, cy = (w / 2 if cx is None else cx), (h / 2 if cy is None else cy)
+    w, h = known["w"], known["h"]
+    if "fl_x" in known:
+        fx = known["fl_x"]
+    elif "camera_angle_x" in known:
+        fx = w / 2 / math.tan(known["camera_angle_x"] / 2)
+    else:
+        return None
+    fy, cx, cy = known.get("fl_y", fx), known.get("cx", w / 2), known.get("cy", h / 2)
     return Calibration(K=pinhole_K(fx, fy, cx - 0.5, cy - 0.5), shape=(int(h), int(w)))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.errors import InputError, OptionError, OutputError, needing
-from rilievo.fuse.agreeing import AgreedViews, agreed, clip_scale
+from rilievo.fuse.agreeing import AgreedViews, Correction, agreed, clip_scale
 from rilievo.fuse.collecting import Collected, Report, collect
 from rilievo.fuse.depths import depth_of_options
 from rilievo.fuse.footage import Footage
@@ -21,6 +21,7 @@ from rilievo.io.atomic import make_folder, remove, replacing
 from rilievo.io.formats.coloured_mesh import SUFFIXES, write_coloured_glb, write_coloured_ply
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
 from rilievo.io.limits import printable, read_text
+from rilievo.io.marks import is_marked
 from rilievo.models.quality import model_of
 from rilievo.train.video.trajectory import AUTO
 from rilievo.types import DepthKind
@@ -115,7 +116,9 @@ def _check_output(output: Path, options: FuseOptions) -> None:
 
 
 def _is_ours(path: Path, output: Path) -> bool:
-    """Whether the JSON beside a surface says that it is of an earlier run of this command."""
+    """Whether a file is of an earlier run, as the JSON beside it says, or it says itself."""
+    if path == output and not os.path.lexists(_record_path(output)):
+        return is_marked(path)  # the run was ended before its JSON was written
     try:
         earlier = from_json(FuseRecord, read_text(_record_path(output)))
     except (InputError, NotThisRecord):
@@ -162,7 +165,7 @@ def _agreed(collected: Collected, options: FuseOptions, report: Report) -> Agree
         scales=np.ones(len(views)),
         before=math.nan,
         after=math.nan,
-        kept=len(views),
+        correction=Correction.NONE,
     )
 
 
@@ -192,6 +195,7 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         scale=found.scale,
         scales=tuple(float(each) for each in found.scales),
         names=tuple(view.name for view in found.views),
+        correction=str(found.correction),
         disagreement_before=_finite(found.before),
         disagreement=_finite(found.after),
         notes=(*(done.poses.notes if done.poses else ()), *_notes(done, options)),

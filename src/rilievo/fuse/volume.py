@@ -199,7 +199,7 @@ class Volume:
         x, y, z = cam_T_world[:3, :3] @ centres.T + cam_T_world[:3, 3:]
         height, width = view.depth.shape
         farthest = float(view.depth[view.valid].max())
-        kept = (z > -radius) & (z < farthest + float(self._reach(np.array(farthest))) + radius)
+        kept = (z > -radius) & (z < farthest + float(self._reach(np.full(1, farthest))[0]) + radius)
         # A block is in the view if its centre is nearer than its radius to the frustum's sides.
         for axis, focal, centre, size in (
             (x, view.K[0, 0], view.K[0, 2], width),
