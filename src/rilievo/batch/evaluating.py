@@ -44,7 +44,7 @@ class KeepWork:
     options: EvaluateOptions
     cache: Cache
     dataset: Dataset
-    crop: InputCrop
+    crop: InputCrop | str
 
     def open(self) -> "KeepHand":
         """Load the model.
@@ -143,7 +143,7 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
         cache: Cache,
         loaded: Model,
         dataset: Dataset,
-        crop: InputCrop,
+        crop: InputCrop | str,
         ids: Sequence[str],
         tally: Tally,
     ) -> list[Unscored]:

@@ -146,7 +146,7 @@ def score_model(model: Model, benchmarks: Sequence[Benchmark], images: TestImage
     Raises:
         RilievoError: If a dataset is missing, or no image could be scored.
     """
-    groups: dict[tuple[str | None, str | None, InputCrop], list[Benchmark]] = {}
+    groups: dict[tuple[str | None, str | None, InputCrop | str], list[Benchmark]] = {}
     for each in benchmarks:
         groups.setdefault((each.split, each.variant, each.input_crop), []).append(each)
     parts = [_score(model, alike, images.of(alike[0])) for alike in groups.values()]

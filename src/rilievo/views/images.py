@@ -48,7 +48,7 @@ class DatasetImages:
     """
 
     dataset: Dataset
-    crop: InputCrop = InputCrop.NONE
+    crop: InputCrop | str = InputCrop.NONE
 
     @property
     def split(self) -> str | None:
