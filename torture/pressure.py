@@ -210,7 +210,7 @@ def _disk(folder: Path, room: int) -> Iterator[Callable[[], None] | None]:
     if os.getuid() != 0 or subprocess.run(command, capture_output=True).returncode:
         yield None
         return
-    larger = ["mount", "-o", "remount,size=256m", str(folder)]
+    larger = ["mount", "-o", "remount,size=1g", str(folder)]
     try:
         yield lambda: subprocess.run(larger, check=True) and None
     finally:

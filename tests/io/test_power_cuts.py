@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from predictions import prediction
 from rilievo.errors import OutputError
 from rilievo.io.atomic import part_of, replacing, replacing_folder
+from rilievo.io.durable import sync_files
 from rilievo.io.outputs import OUTPUTS, save, write_parts
 from rilievo.io.ownership import pending_path
 from rilievo.io.placement import place
@@ -118,6 +120,24 @@ def test_a_sync_that_fails_leaves_what_was_there(
     with pytest.raises(OutputError, match=r"photo\.\S+: cannot be written whole"):
         save(prediction(), tmp_path / "photo", ["npy", "npz"], SaveOptions(overwrite=True))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_files_are_synced_one_by_one_where_no_thread_can_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{number}.txt" for number in range(3)]
+    for path in paths:
+        path.write_text("text")
+    started: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        started.append(thread)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert sync_files([*paths, tmp_path / "absent"])[:3] == [None, None, None]
+    assert started
+    assert isinstance(sync_files([*paths, tmp_path / "absent"])[3], FileNotFoundError)
 
 
 def test_a_file_system_that_knows_no_syncing_is_written_to_all_the_same(

@@ -113,8 +113,11 @@ def _each(sync: Callable[[Path], None], paths: Sequence[Path]) -> list[OSError |
 
     if len(paths) < 2:
         return [attempt(path) for path in paths]
-    with ThreadPoolExecutor(min(_AT_ONCE, len(paths)), thread_name_prefix="sync") as pool:
-        return list(pool.map(attempt, paths))
+    try:
+        with ThreadPoolExecutor(min(_AT_ONCE, len(paths)), thread_name_prefix="sync") as pool:
+            return list(pool.map(attempt, paths))
+    except RuntimeError:  # no memory for another thread
+        return [attempt(path) for path in paths]
 
 
 def _is_folder(path: Path) -> bool:
