@@ -80,11 +80,7 @@ class Jobs:
             Refusal: If there are too many requests, or the time is over.
             GivenUp: If the client left.
         """
-        task = asyncio.create_task(_placed(turns, job, work))
-        leaving = asyncio.ensure_future(left)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda ended: job.upload.close())
+        task, leaving = self._started(turns, job, work), asyncio.ensure_future(left)
         try:
             await asyncio.wait(
                 {task, leaving},
@@ -107,6 +103,15 @@ class Jobs:
                 task.add_done_callback(lambda ended: _tidy(ended, unused))
                 if not job.has_place:
                     task.cancel()
+
+    def _started(
+        self, turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]
+    ) -> "asyncio.Task[T]":
+        task = asyncio.create_task(_placed(turns, job, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: job.upload.close())
+        return task
 
 
 async def _placed(turns: Turns, job: Job, work: Callable[[Job], Awaitable[T]]) -> T:
