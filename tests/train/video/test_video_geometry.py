@@ -232,6 +232,17 @@ def test_of_long_footage_blocks_of_targets_are_used(walls: Path, tmp_path: Path)
     assert len(frames.training.some(99)) == 14
 
 
+def test_a_run_that_nothing_could_judge_is_refused(tmp_path: Path) -> None:
+    """The last frames, which are held out, show a blank wall."""
+    clip = write_walls(tmp_path / "clip", frames=16)
+    for k in (13, 14, 15):
+        Image.new("RGB", (96, 64), (90, 90, 90)).save(clip / "images" / f"{k:06d}.png")
+    data = VideoData(roots=(str(clip),), stride=1, least_motion=0.0, held_out=0.1)
+    with pytest.raises(InputError, match="nothing could judge the run"):
+        train_video(clip_config(clip, data=data), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
+
+
 def place(frame: int) -> Place:
     return Place(0, frame)
 

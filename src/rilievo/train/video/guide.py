@@ -27,6 +27,8 @@ from rilievo.train.video.prior import model_depths, network_depths, stored_prior
 
 _FEWEST = 8
 """Smallest number of targets that a run begins with."""
+_FEW_JUDGES = 5
+"""Number of held-out targets below which their verdict is said to be weak."""
 _A_MINUTE, _TOGETHER = 100, 50
 """Targets for each minute of the run, and the length of the blocks that are chosen of more."""
 
@@ -124,7 +126,24 @@ class Guide:
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
             write_motions(path, in_one_scale(judged.motions))
-        return part.with_motion(read_motions(path), prior)
+        kept = part.with_motion(read_motions(path), prior)
+        if name != FIRST:
+            self._check_judges(part, len(kept))
+        return kept
+
+    def _check_judges(self, part: KeptFrames, kept: int) -> None:
+        """Say, or refuse, where too few held-out targets are left to judge a run by."""
+        if not kept:
+            raise InputError(
+                f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets "
+                "has a motion that can be trusted, so nothing could judge the run: take a larger "
+                "--held-out, or cut the end of the footage off"
+            )
+        if kept < _FEW_JUDGES:
+            self.notes += (
+                f"only {kept} held-out targets judge the run, which is little: film longer, or "
+                "take a larger --held-out",
+            )
 
     def _middle(self, part: KeptFrames) -> float:
         """Median depth of the network that the run starts from, over some targets."""

@@ -18,6 +18,10 @@ from rilievo.train.video.targets import Place, Target
 _SHORTEST, _LONGEST = 0.1, 5.0
 """Limits of the length of a motion, as shares of the median length."""
 
+_STEADY = 10.0
+"""Largest standard error of a direction [degrees] that training follows; less than what a
+trajectory takes, since depth learns from every error."""
+
 Pair = tuple[Place, Place]
 """Places of a target and of its source."""
 
@@ -126,7 +130,7 @@ def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
     """Reason to leave a target out; empty without one."""
     if not all(each.known for each in pairs):
         return "lost"
-    if not all(each.travels for each in pairs):
+    if not all(each.travels and each.direction_error < _STEADY for each in pairs):
         return "turning"
     usual = all(_SHORTEST * middle < _length(each) < _LONGEST * middle for each in pairs)
     return "" if usual else "odd"
