@@ -13,6 +13,8 @@ from rilievo.geometry.tracks import Tracks
 _FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 _BETTER = 0.15
 """Share by which another focal length has to fit better."""
+_AGREE = 0.8
+"""Share of the pairs that it has to fit better."""
 _TURNING = 0.4
 """Share of the pairs that count: those that turn most."""
 _LEAST_TURN = math.radians(0.5)
@@ -44,9 +46,11 @@ def better_focal_factor(pairs: Sequence[CornerPair], K: Float[np.ndarray, "3 3"]
     told = sorted(told, key=lambda each: each.turn)[int((1 - _TURNING) * len(told)) :]
     if len(told) < _FEWEST:
         return None
-    means = np.mean([each.errors for each in told], axis=0)
+    errors = np.array([each.errors for each in told])
+    means = errors.mean(axis=0)
     best, own = int(np.argmin(means)), _FACTORS.index(1.0)
-    return _FACTORS[best] if means[best] < (1 - _BETTER) * means[own] else None
+    agree = (errors[:, best] < errors[:, own]).mean() >= _AGREE
+    return _FACTORS[best] if agree and means[best] < (1 - _BETTER) * means[own] else None
 
 
 class _Told(NamedTuple):

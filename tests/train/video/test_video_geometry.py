@@ -1,5 +1,6 @@
 """Runs with motion by geometry: what they keep, refuse and resume."""
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from rilievo.networks.video.depth import depth_of
 from rilievo.networks.video.networks import make_networks
 from rilievo.train.video.config import VideoConfig, VideoData
 from rilievo.train.video.embedded_start import start_from_embedded
+from rilievo.train.video.frames import open_frames
 from rilievo.train.video.motion_files import latest_motions, read_motions, write_motions
 from rilievo.train.video.options import VideoOptions
 from rilievo.train.video.pair_motions import in_one_scale, judge
@@ -217,6 +219,28 @@ def test_without_a_gpu_a_clip_refines_the_embedded_model(walls: Path) -> None:
         assert config.preset == "default"
         assert config.blueprint.size == (192, 640)
         assert config.minutes is None
+
+
+def test_of_long_footage_blocks_of_targets_are_used(walls: Path, tmp_path: Path) -> None:
+    data = VideoData(roots=(str(walls),), stride=1, held_out=0.0)
+    frames = open_frames(data, size=SIZE, offsets=(-1, 1), cache=tmp_path)
+    places = [target.place.frame for target in frames.training.some(6, together=3).targets]
+    assert len(places) == 6
+    assert places[0] == 1
+    assert places[-1] > 10
+    assert [b - a for a, b in itertools.pairwise(places)].count(1) == 4
+    assert len(frames.training.some(99)) == 14
+
+
+def test_a_run_that_nothing_could_judge_is_refused(tmp_path: Path) -> None:
+    """The last frames, which are held out, show a blank wall."""
+    clip = write_walls(tmp_path / "clip", frames=16)
+    for k in (13, 14, 15):
+        Image.new("RGB", (96, 64), (90, 90, 90)).save(clip / "images" / f"{k:06d}.png")
+    data = VideoData(roots=(str(clip),), stride=1, least_motion=0.0, held_out=0.1)
+    with pytest.raises(InputError, match="nothing could judge the run"):
+        train_video(clip_config(clip, data=data), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
 
 
 def place(frame: int) -> Place:

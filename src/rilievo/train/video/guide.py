@@ -7,6 +7,7 @@ a resumed run goes on with the same.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jaxtyping import Float32
 
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
+from rilievo.train.progress import Decoding
 from rilievo.train.video.config import VideoConfig
 from rilievo.train.video.fov_check import fov_notes
 from rilievo.train.video.kept import KeptFrames, VideoFrames
@@ -25,6 +27,10 @@ from rilievo.train.video.prior import model_depths, network_depths, stored_prior
 
 _FEWEST = 8
 """Smallest number of targets that a run begins with."""
+_FEW_JUDGES = 5
+"""Number of held-out targets below which their verdict is said to be weak."""
+_A_MINUTE, _TOGETHER = 100, 50
+"""Targets for each minute of the run, and the length of the blocks that are chosen of more."""
 
 
 class Guide:
@@ -40,6 +46,7 @@ class Guide:
         self._config, self._run, self._cache = config, run, cache
         self._learner, self._fabric = learner, fabric
         self.notes: tuple[str, ...] = ()
+        self._progress = partial(Decoding(shown=fabric.is_global_zero), "motion by geometry")
 
     def begin(self, frames: VideoFrames) -> VideoFrames:
         """Return the frames whose motion can be trusted, with their first motion and prior depth.
@@ -47,7 +54,7 @@ class Guide:
         Raises:
             InputError: If motion is found for too few frames.
         """
-        parts = {FIRST: frames.training, "held-out": frames.held_out}
+        parts = {FIRST: self._affordable(frames.training), "held-out": frames.held_out}
         with self._fabric.rank_zero_first():
             changed = {name: self._begun(name, part) for name, part in parts.items()}
         return replace(
@@ -56,6 +63,18 @@ class Guide:
             held_out=changed["held-out"],
             notes=(*frames.notes, *self.notes),
         )
+
+    def _affordable(self, training: KeptFrames) -> KeptFrames:
+        """Targets whose motion can be estimated in the time of the run."""
+        most = round(_A_MINUTE * (self._config.minutes or 0))
+        if not most or len(training) <= most:
+            return training
+        chosen = training.some(max(most, _TOGETHER), together=_TOGETHER)
+        self.notes += (
+            f"{len(chosen):,} of {len(training):,} targets are used, spread over the footage: more "
+            "need more --minutes",
+        )
+        return chosen
 
     def restore(self, frames: VideoFrames, step: int) -> VideoFrames:
         """Return the frames with the last motions that were estimated up to a step."""
@@ -69,7 +88,7 @@ class Guide:
         Pairs whose motion cannot be trusted any more keep the one before.
         """
         if self._fabric.is_global_zero:
-            found = find_motions(frames.training, self._learned(frames.training))
+            found = find_motions(frames.training, self._learned(frames.training), self._progress)
             judged = judge(frames.training.targets, found)
             write_motions(self._path(step), in_one_scale(judged.motions))
         self._fabric.barrier()
@@ -100,13 +119,31 @@ class Guide:
         )
         path = self._run / FOLDER / f"{name}.npz"
         if not path.exists():
-            found = find_motions(part, (prior.of(target.place) for target in part.targets))
+            depths = (prior.of(target.place) for target in part.targets)
+            found = find_motions(part, depths, self._progress)
             judged = judge(part.targets, found)
             self._note(name, part, judged)
             if name == FIRST:
                 self.notes += fov_notes(part, prior)
             write_motions(path, in_one_scale(judged.motions))
-        return part.with_motion(read_motions(path), prior)
+        kept = part.with_motion(read_motions(path), prior)
+        if name != FIRST:
+            self._check_judges(part, len(kept))
+        return kept
+
+    def _check_judges(self, part: KeptFrames, kept: int) -> None:
+        """Say, or refuse, where too few held-out targets are left to judge a run by."""
+        if not kept:
+            raise InputError(
+                f"{printable(part.ids[0])} and after: none of the {len(part):,} held-out targets "
+                "has a motion that can be trusted, so nothing could judge the run: take a larger "
+                "--held-out, or cut the end of the footage off"
+            )
+        if kept < _FEW_JUDGES:
+            self.notes += (
+                f"only {kept} held-out targets judge the run, which is little: film longer, or "
+                "take a larger --held-out",
+            )
 
     def _middle(self, part: KeptFrames) -> float:
         """Median depth of the network that the run starts from, over some targets."""

@@ -121,10 +121,12 @@ class KeptFrames:
         """Return the same targets; pairs without a newer motion keep the one before."""
         return self.with_motion({**(self._given or {}), **motions})
 
-    def some(self, count: int) -> "KeptFrames":
-        """Return ``count`` targets at most, spread over all."""
+    def some(self, count: int, *, together: int = 1) -> "KeptFrames":
+        """Return ``count`` targets at most, in blocks of ``together``, spread over all."""
+        blocks = np.array_split(np.arange(len(self)), max(1, len(self) // together))
+        picked = np.linspace(0, len(blocks) - 1, max(1, count // together)).round().astype(int)
+        chosen = np.concatenate([blocks[index] for index in np.unique(picked)])[:count]
         changed = copy.copy(self)
-        chosen = np.unique(np.linspace(0, len(self) - 1, count).round().astype(int))
         changed.targets = tuple(self.targets[index] for index in chosen)
         changed.ids = tuple(self.ids[index] for index in chosen)
         return changed

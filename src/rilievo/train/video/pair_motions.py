@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,10 @@ from rilievo.train.video.targets import Place, Target
 
 _SHORTEST, _LONGEST = 0.1, 5.0
 """Limits of the length of a motion, as shares of the median length."""
+
+_STEADY = 10.0
+"""Largest standard error of a direction [degrees] that training follows; less than what a
+trajectory takes, since depth learns from every error."""
 
 Pair = tuple[Place, Place]
 """Places of a target and of its source."""
@@ -46,20 +50,25 @@ class Judged:
 
 
 def find_motions(
-    frames: KeptFrames, depths: Iterable[Float[np.ndarray, "h w"]]
+    frames: KeptFrames,
+    depths: Iterable[Float[np.ndarray, "h w"]],
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[Pair, PairMotion]:
     """Estimate the motion from each target to each of its sources.
 
     Args:
         frames: Targets.
         depths: Depth of each target in order, in units that are about the same for all.
+        progress: Called with the number of targets that are done, and their total.
     """
     found: dict[Pair, PairMotion] = {}
-    for target, depth in zip(frames.targets, depths, strict=True):
+    for done, (target, depth) in enumerate(zip(frames.targets, depths, strict=True), start=1):
         now, K = grey(frames.frame_of(target.place)), frames.K_of(target)
         for source in target.sources:
             tracks = track_corners(now, grey(frames.frame_of(source)), TRACKING)
             found[target.place, source] = motion_of_tracks(tracks, depth, K)
+        if progress is not None:
+            progress(done, len(frames))
     return found
 
 
@@ -121,7 +130,7 @@ def _doubt(pairs: Sequence[PairMotion], middle: float) -> str:
     """Reason to leave a target out; empty without one."""
     if not all(each.known for each in pairs):
         return "lost"
-    if not all(each.travels for each in pairs):
+    if not all(each.travels and each.direction_error < _STEADY for each in pairs):
         return "turning"
     usual = all(_SHORTEST * middle < _length(each) < _LONGEST * middle for each in pairs)
     return "" if usual else "odd"
