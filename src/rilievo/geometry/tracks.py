@@ -71,7 +71,7 @@ def track_corners(
         MissingExtraError: If OpenCV is not installed.
     """
     start, end = follow_corners((first, second), tracking or Tracking())
-    good: np.ndarray = np.isfinite(end).all(axis=1)
+    good = np.isfinite(end[:, 0])
     share = float(good.mean()) if len(good) else 0.0
     return Tracks(start=start[good], way=(end - start)[good], share=share)
 
