@@ -226,7 +226,6 @@ def _write(output: Path, surface: FusedSurface, found: AgreedViews, record: Fuse
                 part,
                 surface.mesh.turned(R),
                 name=output.stem,
-                coarsest=surface.voxel / 64,
                 about={**about, "gltf_R_world": R.tolist()},
             )
         else:

@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 from rilievo.geometry.coloured_mesh import ColouredMesh
-from rilievo.io.formats.gltf import Part, chunk_of, corners, positions, vectors, write_glb
+from rilievo.io.formats.gltf import Part, chunk_of, corners, vectors, write_glb
 
 SUFFIXES = (".glb", ".ply")
 
 
 def write_coloured_glb(
-    path: Path, mesh: ColouredMesh, *, name: str, coarsest: float, about: Mapping[str, Any]
+    path: Path, mesh: ColouredMesh, *, name: str, about: Mapping[str, Any]
 ) -> None:
     """Write a mesh, unlit, since its colours are those of photographs.
 
@@ -22,18 +22,15 @@ def write_coloured_glb(
         path: File to write.
         mesh: Mesh in glTF's axes: x right, y up, z towards the viewer.
         name: Name of the mesh in viewers.
-        coarsest: Largest rounding step of positions, in their unit.
         about: Facts for ``asset.extras.rilievo``.
     """
-    placed, node = positions(mesh.points, coarsest)
-    normals = np.rint(mesh.normals * np.float32(127)).astype(np.int8)
     parts = [
-        placed,
-        vectors(normals, "VEC3", normalized=True),
-        vectors(_linear(mesh.colours), "VEC4", normalized=True),
+        vectors(mesh.points, is_bounded=True),
+        vectors(mesh.normals),
+        vectors(_linear(mesh.colours)),
         corners(mesh.triangles, len(mesh.points)),
     ]
-    write_glb(path, parts, _document(parts, node, name, about))
+    write_glb(path, parts, _document(parts, name, about))
 
 
 def write_coloured_ply(path: Path, mesh: ColouredMesh, comments: list[str]) -> None:
@@ -70,9 +67,7 @@ def _linear(colours: UInt8[np.ndarray, "n 3"]) -> UInt16[np.ndarray, "n 4"]:
     return np.rint(np.concatenate([linear, opaque], axis=1) * 65535).astype(np.uint16)
 
 
-def _document(
-    parts: list[Part], node: Mapping[str, Any], name: str, about: Mapping[str, Any]
-) -> dict[str, Any]:
+def _document(parts: list[Part], name: str, about: Mapping[str, Any]) -> dict[str, Any]:
     chunk = chunk_of(parts)
     attributes = {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}
     surface = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
@@ -83,11 +78,10 @@ def _document(
     }
     return {
         "asset": {"version": "2.0", "generator": "rilievo", "extras": {"rilievo": about}},
-        "extensionsUsed": ["KHR_materials_unlit", "KHR_mesh_quantization"],
-        "extensionsRequired": ["KHR_mesh_quantization"],
+        "extensionsUsed": ["KHR_materials_unlit"],
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": name, **node}],
+        "nodes": [{"mesh": 0, "name": name}],
         "meshes": [{"primitives": [{"attributes": attributes, "indices": 3, "material": 0}]}],
         "materials": [material],
         "accessors": chunk.accessors,

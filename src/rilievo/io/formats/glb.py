@@ -12,31 +12,44 @@ positions are floats. Texture coordinates are floats: trimesh reads integers as 
 import io
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64, Int32
 from PIL import Image
 
 from rilievo.errors import InputError
 from rilievo.geometry.surface import Mesh, mesh, surface_step
 from rilievo.io.facts import FileFacts, SurfaceFacts
-from rilievo.io.formats.gltf import Part, chunk_of, corners, positions, vectors, write_glb
 from rilievo.io.limits import printable
 from rilievo.io.writing import WriteJob
 from rilievo.types import Photo
 
 AXES = "x right, y up, z backwards (glTF); the camera is at the origin and looks along -z"
 
+_ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
+_BYTE, _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5120, 5123, 5125, 5126
+_LAST = 65535
 _COARSEST = 5e-4
 """Largest step of integer positions, relative to the nearest vertex."""
 _JPEG_QUALITY = 90
 _FLATNESS = 0.004
 """Change of depth for the sake of fewer triangles; networks are ten times less exact."""
 _TO_GLTF = np.array([1, -1, -1], np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Bytes of the binary chunk and what they are; None for ``accessor`` where a picture."""
+
+    data: bytes
+    target: int | None = None
+    accessor: Mapping[str, Any] | None = None
+    stride: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +61,7 @@ class _Form:
         node: Scale and translation of integer positions; nothing of floats.
     """
 
-    parts: Sequence[Part]
+    parts: Sequence[_Part]
     node: Mapping[str, Any]
 
 
@@ -95,7 +108,7 @@ def write(job: WriteJob) -> FileFacts:
         ),
     )
     form = _form(surface, depth.shape, step / float(job.camera.K[0, 0]))
-    parts = [*form.parts, *([] if texture is None else [Part(data=_jpeg(texture))])]
+    parts = [*form.parts, *([] if texture is None else [_Part(data=_jpeg(texture))])]
     about = json.loads(job.about.alone(facts))
     document = _document(
         parts,
@@ -104,7 +117,7 @@ def write(job: WriteJob) -> FileFacts:
         form.node,
         with_texture=texture is not None,
     )
-    write_glb(job.path, parts, document)
+    _write_glb(job.path, parts, document)
     return facts
 
 
@@ -126,19 +139,69 @@ def _form(surface: Mesh, shape: tuple[int, int], pitch: float) -> _Form:
     height, width = shape
     # The texture's (0, 0) is the outer corner of the top-left pixel, ours its centre.
     places = (surface.pixels + np.float32(0.5)) / np.array([width, height], np.float32)
-    points = surface.points * _TO_GLTF
-    nearest = float(-points[:, 2].max())
-    placed, node = positions(points, min(_COARSEST, pitch / 4) * nearest)
+    positions, node = _positions(surface.points * _TO_GLTF, min(_COARSEST, pitch / 4))
     normals = np.rint(surface.normals * _TO_GLTF * np.float32(127)).astype(np.int8)
     return _Form(
         parts=[
-            placed,
-            vectors(normals, "VEC3", normalized=True),
-            vectors(places, "VEC2"),
-            corners(surface.triangles, len(surface.points)),
+            positions,
+            _vectors(normals, "VEC3", normalized=True),
+            _vectors(places, "VEC2"),
+            _numbers(surface.triangles, len(surface.points)),
         ],
         node=node,
     )
+
+
+def _positions(
+    points: Float32[np.ndarray, "n 3"], coarsest: float
+) -> tuple[_Part, Mapping[str, Any]]:
+    """Positions, and what the node has to say of them.
+
+    They are integers where a step of these is at most ``coarsest`` times the nearest depth.
+    """
+    low = points.min(axis=0).astype(np.float64)
+    # One scale for all axes, so that normals stay as they are.
+    scale = float((points.max(axis=0) - low).max()) / _LAST
+    nearest = float(-points[:, 2].max())
+    if not 0 < scale <= coarsest * nearest:
+        return _vectors(points, "VEC3", is_bounded=True), {}
+    steps = np.clip(np.rint((points - low) / scale), 0, _LAST).astype("<u2")
+    node = {"translation": low.tolist(), "scale": [scale] * 3}
+    return _vectors(steps, "VEC3", is_bounded=True), node
+
+
+def _numbers(triangles: Int32[np.ndarray, "m 3"], count: int) -> _Part:
+    """Numbers of vertices in as few bytes as they need; the largest number is kept free."""
+    is_short = count <= 65535
+    return _Part(
+        data=triangles.astype("<u2" if is_short else "<u4").tobytes(),
+        target=_ELEMENT_ARRAY_BUFFER,
+        accessor={
+            "componentType": _UNSIGNED_SHORT if is_short else _UNSIGNED_INT,
+            "count": triangles.size,
+            "type": "SCALAR",
+        },
+    )
+
+
+def _vectors(
+    rows: np.ndarray, kind: str, *, normalized: bool = False, is_bounded: bool = False
+) -> _Part:
+    """Rows of floats or integers, each at a multiple of four bytes."""
+    stride = -(-rows.shape[1] * rows.itemsize // 4) * 4
+    padded = np.zeros((len(rows), stride // rows.itemsize), rows.dtype)
+    padded[:, : rows.shape[1]] = rows
+    types = {"b": _BYTE, "H": _UNSIGNED_SHORT, "f": _FLOAT}
+    accessor: dict[str, Any] = {
+        "componentType": types[rows.dtype.char],
+        "count": len(rows),
+        "type": kind,
+    }
+    if normalized:
+        accessor["normalized"] = True
+    if is_bounded:
+        accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
+    return _Part(data=padded.tobytes(), target=_ARRAY_BUFFER, accessor=accessor, stride=stride)
 
 
 def _camera(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> Mapping[str, Any]:
@@ -155,7 +218,7 @@ def _camera(K: Float64[np.ndarray, "3 3"], shape: tuple[int, int]) -> Mapping[st
 
 
 def _document(
-    parts: Sequence[Part],
+    parts: Sequence[_Part],
     about: Any,
     camera: Mapping[str, Any],
     node: Mapping[str, Any],
@@ -163,7 +226,17 @@ def _document(
     with_texture: bool,
 ) -> dict[str, Any]:
     """The JSON chunk of parts that are ordered as ``_Form`` has them, the picture last."""
-    chunk = chunk_of(parts)
+    views, offset = [], 0
+    for part in parts:
+        view = {"buffer": 0, "byteOffset": offset, "byteLength": len(part.data)}
+        for name, value in (("byteStride", part.stride), ("target", part.target)):
+            if value is not None:
+                view[name] = value
+        views.append(view)
+        offset += len(part.data) + -len(part.data) % 4
+    accessors = [
+        {"bufferView": i, **part.accessor} for i, part in enumerate(parts) if part.accessor
+    ]
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
     if with_texture:
         surface["baseColorTexture"] = {"index": 0}
@@ -196,13 +269,25 @@ def _document(
                 "extensions": {"KHR_materials_unlit": {}},
             }
         ],
-        "accessors": chunk.accessors,
-        "bufferViews": chunk.views,
-        "buffers": [{"byteLength": chunk.length}],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": offset}],
     }
     if with_texture:
         clamp = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}
-        document["images"] = [{"bufferView": len(chunk.views) - 1, "mimeType": "image/jpeg"}]
+        document["images"] = [{"bufferView": len(views) - 1, "mimeType": "image/jpeg"}]
         document["samplers"] = [clamp]
         document["textures"] = [{"source": 0, "sampler": 0}]
     return document
+
+
+def _write_glb(path: Path, parts: Sequence[_Part], document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    length = document["buffers"][0]["byteLength"]
+    with path.open("wb") as file:
+        file.write(struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + length))
+        file.write(struct.pack("<I4s", len(text), b"JSON") + text)
+        file.write(struct.pack("<I4s", length, b"BIN\0"))
+        for part in parts:
+            file.write(part.data + b"\0" * (-len(part.data) % 4))

@@ -1,6 +1,7 @@
 """Parts of a binary glTF 2.0 file (Khronos, 2021; ISO/IEC 12113:2022).
 
-glTF's axes are x right, y up, z towards the viewer.
+glTF's axes are x right, y up, z towards the viewer. Positions are floats: programs read integers
+(KHR_mesh_quantization) wrongly.
 """
 
 import json
@@ -11,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, UInt16
 
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
-_BYTE, _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5120, 5123, 5125, 5126
-_LAST = 65535
+_UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5123, 5125, 5126
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,24 +25,6 @@ class Part:
     data: bytes
     target: int | None = None
     accessor: Mapping[str, Any] | None = None
-    stride: int | None = None
-
-
-def positions(
-    points: Float32[np.ndarray, "n 3"], coarsest: float
-) -> tuple[Part, Mapping[str, Any]]:
-    """Positions, and what the node has to say of them (KHR_mesh_quantization).
-
-    They are integers where a step of these is at most ``coarsest``, and floats elsewhere.
-    """
-    low = points.min(axis=0).astype(np.float64)
-    # One scale for all axes, so that normals stay as they are.
-    scale = float((points.max(axis=0) - low).max()) / _LAST
-    if not 0 < scale <= coarsest:
-        return vectors(points, "VEC3", is_bounded=True), {}
-    steps = np.clip(np.rint((points - low) / scale), 0, _LAST).astype("<u2")
-    node = {"translation": low.tolist(), "scale": [scale] * 3}
-    return vectors(steps, "VEC3", is_bounded=True), node
 
 
 def corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> Part:
@@ -60,23 +42,21 @@ def corners(triangles: Int32[np.ndarray, "m 3"], count: int) -> Part:
 
 
 def vectors(
-    rows: np.ndarray, kind: str, *, normalized: bool = False, is_bounded: bool = False
+    rows: Float32[np.ndarray, "n k"] | UInt16[np.ndarray, "n k"], *, is_bounded: bool = False
 ) -> Part:
-    """Rows of floats or integers, each at a multiple of four bytes."""
-    stride = -(-rows.shape[1] * rows.itemsize // 4) * 4
-    padded = np.zeros((len(rows), stride // rows.itemsize), rows.dtype)
-    padded[:, : rows.shape[1]] = rows
-    types = {"b": _BYTE, "H": _UNSIGNED_SHORT, "f": _FLOAT}
+    """Rows of floats, or of integers that stand for 0 to 1."""
+    is_float = rows.dtype == np.float32
     accessor: dict[str, Any] = {
-        "componentType": types[rows.dtype.char],
+        "componentType": _FLOAT if is_float else _UNSIGNED_SHORT,
         "count": len(rows),
-        "type": kind,
+        "type": f"VEC{rows.shape[1]}",
     }
-    if normalized:
+    if not is_float:
         accessor["normalized"] = True
     if is_bounded:
         accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
-    return Part(data=padded.tobytes(), target=_ARRAY_BUFFER, accessor=accessor, stride=stride)
+    data = rows.astype("<f4" if is_float else "<u2").tobytes()
+    return Part(data=data, target=_ARRAY_BUFFER, accessor=accessor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +80,8 @@ def chunk_of(parts: Sequence[Part]) -> Chunk:
     offset = 0
     for part in parts:
         view: dict[str, Any] = {"buffer": 0, "byteOffset": offset, "byteLength": len(part.data)}
-        for name, value in (("byteStride", part.stride), ("target", part.target)):
-            if value is not None:
-                view[name] = value
+        if part.target is not None:
+            view["target"] = part.target
         views.append(view)
         offset += len(part.data) + -len(part.data) % 4
     accessors = [
