@@ -19,8 +19,8 @@ from rilievo.fuse.surface import FusedSurface, fuse_views, gltf_R_world
 from rilievo.fuse.sweep import opencv
 from rilievo.io.atomic import make_folder, remove, replacing
 from rilievo.io.formats.coloured_mesh import SUFFIXES, write_coloured_glb, write_coloured_ply
-from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.json_record import to_json
+from rilievo.io.limits import printable
 from rilievo.io.marks import is_marked
 from rilievo.models.quality import model_of
 from rilievo.train.video.trajectory import AUTO
@@ -104,7 +104,7 @@ def _check_output(output: Path, options: FuseOptions) -> None:
     for path in (output, record):
         if not os.path.lexists(path):
             continue
-        if not _is_ours(path, output):
+        if not is_marked(path):
             raise OutputError(
                 f"{printable(path)}: rilievo fuse did not write this file, so it is not replaced: "
                 "move it or choose another name"
@@ -113,17 +113,6 @@ def _check_output(output: Path, options: FuseOptions) -> None:
             raise OutputError(
                 f"{printable(path)}: exists from an earlier run; pass --overwrite to replace it"
             )
-
-
-def _is_ours(path: Path, output: Path) -> bool:
-    """Whether a file is of an earlier run, as the JSON beside it says, or it says itself."""
-    if path == output and not os.path.lexists(_record_path(output)):
-        return is_marked(path)  # the run was ended before its JSON was written
-    try:
-        earlier = from_json(FuseRecord, read_text(_record_path(output)))
-    except (InputError, NotThisRecord):
-        return False
-    return path.name in (earlier.file, _record_path(output).name)
 
 
 def _record_path(output: Path) -> Path:
