@@ -355,7 +355,7 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path) -> None:
     assert sidecar.source.file == "frames"
     assert sidecar.video.frames == 11
     assert sidecar.video.ticks == (0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11)
-    assert "1 of 12 frames passed over" in sidecar.video.faults[0]
+    assert "1 of 12 frames skipped" in sidecar.video.faults[0]
     assert len(names(tmp_path / "out.frames")) == 11
 
 

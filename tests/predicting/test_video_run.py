@@ -102,7 +102,7 @@ def test_a_folder_of_frames_is_one_clip_by_request(
     (folder / "3.png").write_bytes(b"broken")
     summary = run(make_network(), tmp_path / "out", folder, sequence=True, fps=12.5)
     assert (summary.done, summary.failed) == (1, 0)
-    assert any("1 of 6 frames passed over" in note for note in summary.notes)
+    assert any("1 of 6 frames skipped" in note for note in summary.notes)
     text = (tmp_path / "out" / "frames.json").read_text()
     video = from_json(ClipSidecar, text).video
     assert (video.frames, video.rate, video.time_base) == (5, 12.5, "2/25")

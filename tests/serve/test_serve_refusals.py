@@ -66,7 +66,7 @@ def test_a_request_that_makes_no_sense(
     [
         (b"", 400, "no image"),
         (b"hello", 422, "is text"),
-        (b"\0\1\2\3" * 99, 422, "content is no photograph"),
+        (b"\0\1\2\3" * 99, 422, "content is not a photograph"),
         (b"\xff\xd8\xff" + bytes(500), 422, "damaged"),
         (picture()[:60], 422, "PNG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422, "image"),

@@ -69,7 +69,7 @@ class Dsine(Dataset):
         ),
         splits=("scannet", "ibims", "sintel", "oasis", "nyuv2"),
         normals="those of the files",
-        extra="exr",
+        extra="formats",
         caveats=(
             "true normals of iBims-1 and Sintel are fitted to depth by DSINE's authors",
             "OASIS has normals by people, of one object or surface a picture",
