@@ -1,5 +1,6 @@
 """Runs with motion by geometry: what they keep, refuse and resume."""
 
+import csv
 import itertools
 import re
 from dataclasses import replace
@@ -101,6 +102,18 @@ def test_motions_of_a_run_are_those_of_the_camera(whole: Path) -> None:
     directions = ways / lengths[:, None]
     assert np.degrees(np.arccos(np.clip(-directions[:, 0], -1, 1))).max() < 8
     assert lengths.max() / lengths.min() < 1.15
+
+
+@pytest.mark.slow
+def test_depth_comes_nearer_the_truth_without_seeing_it(tmp_path: Path) -> None:
+    """The start thinks that both walls are one; the truth beside the frames only scores."""
+    clip = write_walls(tmp_path / "clip", frames=30)
+    config = clip_config(clip, prior=None, batch_size=4, steps=40, validations=4)
+    train_video(config, tmp_path / "run", CPU)
+    with (tmp_path / "run" / "validation.csv").open(newline="") as table:
+        errors = [float(row["abs_rel"]) for row in csv.DictReader(table)]
+    assert errors[0] > 0.25
+    assert errors[-1] < 0.7 * errors[0]
 
 
 @pytest.mark.slow

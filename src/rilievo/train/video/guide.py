@@ -5,7 +5,7 @@ estimated again with the depth learned so far. Each estimate is stored in the ru
 a resumed run goes on with the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,6 @@ class Guide:
         self._config, self._run, self._cache = config, run, cache
         self._learner, self._fabric = learner, fabric
         self.notes: tuple[str, ...] = ()
-        self._progress = partial(Decoding(shown=fabric.is_global_zero), "motion by geometry")
 
     def begin(self, frames: VideoFrames) -> VideoFrames:
         """Return the frames whose motion can be trusted, with their first motion and prior depth.
@@ -144,6 +143,10 @@ class Guide:
                 f"only {kept} held-out targets judge the run, which is little: film longer, or "
                 "take a larger --held-out",
             )
+
+    @property
+    def _progress(self) -> Callable[[int, int], None]:
+        return partial(Decoding(shown=self._fabric.is_global_zero), "motion by geometry")
 
     def _middle(self, part: KeptFrames) -> float:
         """Median depth of the network that the run starts from, over some targets."""
