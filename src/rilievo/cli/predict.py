@@ -38,12 +38,14 @@ class _Arguments:
     batch: Annotated[BatchOptions, tyro.conf.arg(name="")]
     quiet: Annotated[bool, tyro.conf.arg(aliases=("-q",))] = False
     """Print errors only."""
+    verbose: Annotated[bool, tyro.conf.arg(aliases=("-v",))] = False
+    """Print also what the model ran with, the size of its answers, and the time of every stage."""
     live: Annotated[str | None, tyro.conf.arg(metavar="CAMERA|URL|VIDEO")] = None
     """Show depth live on a local page, in place of inputs; nothing is written. A camera by its
     number (0 is the first; Linux), a stream's address (http, https, rtsp, rtmp, udp, srt; always
     its newest frame), or a video file."""
     json: bool = False
-    """Print what was done as JSON on standard output: counts, failures, notes, seconds."""
+    """Print what was done as JSON on standard output: counts, failures, notes, model, seconds."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,6 +67,8 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo predict photos/ -o results --save png16 --quality good",
         ),
     )
+    if given.quiet and given.verbose:
+        raise OptionError("--quiet and --verbose do not go together; give one")
     if given.live is not None:
         return _live(given, given.live)
     if not given.inputs:
@@ -78,6 +82,8 @@ def main(arguments: Sequence[str]) -> int:
             summary = predict_across(inputs, given.options, given.batch, show=not given.quiet)
     if summary.exit_code or not given.quiet:
         complain(str(summary))
+    if given.verbose:
+        complain(str(summary.spent))
     if given.json:
         with printing():
             print(json.dumps(asdict(summary) | {"exit_code": summary.exit_code}, default=str))
