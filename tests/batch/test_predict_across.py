@@ -67,6 +67,8 @@ def test_two_processes_write_the_files_of_one(
         (spread.done, spread.failed, spread.exit_code) == (plain.done, plain.failed, 1) == (6, 1, 1)
     )
     assert spread.failures == plain.failures
+    assert sum(spread.spent.answers.values()) == 6
+    assert spread.spent.answers == plain.spent.answers
 
 
 @pytest.mark.slow

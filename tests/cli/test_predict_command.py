@@ -65,6 +65,25 @@ def test_quiet_says_nothing_but_what_went_wrong(
     assert "broken.png" in found.err
 
 
+def test_verbose_tells_engine_sizes_and_stages(
+    photo: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ["predict", str(photo), "-m", "rilievo/tiny", "-o", f"{photo.parent}/out"]
+    assert main([*command, "-v", "--json"]) == 0
+    found = capfd.readouterr()
+    spent = json.loads(found.out)["spent"]
+    assert "rilievo/tiny" in spent["model"]
+    assert "engine onnxruntime" in found.err
+    assert [*spent["answers"].values()] == [1]
+    assert {"load", "read", "network", "finish and write"} <= {*spent["seconds"]}
+    [size] = spent["answers"]
+    width, height = map(int, size.split("x"))
+    assert width > height > 0
+    assert f"{size} (1)" in found.err
+    assert main([*command, "-q", "-v"]) == 2
+    assert "--verbose" in capfd.readouterr().err
+
+
 def test_what_was_done_is_told_as_json(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (photo.parent / "broken.png").write_bytes(b"no picture")
     command = ["predict", str(photo.parent), "--json", "-m", "rilievo/tiny"]

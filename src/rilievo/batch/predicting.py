@@ -15,6 +15,7 @@ from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
 from rilievo.predicting.run import load, make_ready, predict_jobs, refined_by
+from rilievo.predicting.stages import LOAD, Spent, Stages
 from rilievo.predicting.summary import Tally
 
 
@@ -36,7 +37,10 @@ class PredictWork:
         """
         # Pillow warns of corrupt metadata that does not affect the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        hand = PredictHand(_loaded(self.options), self.options)
+        stages = Stages()
+        model = stages.timed(LOAD, _loaded)(self.options)
+        stages.watch(model)
+        hand = PredictHand(model, self.options, stages.spent)
         hand.check()
         return hand
 
@@ -48,8 +52,9 @@ class PredictWork:
 class PredictHand:
     """A loaded model that predicts tasks of photographs and clips."""
 
-    def __init__(self, model: Model, options: PredictOptions) -> None:
-        self._model, self._options = model, options
+    def __init__(self, model: Model, options: PredictOptions, spent: Spent) -> None:
+        """Take a loaded model; ``spent`` is what loading took, told with the first report."""
+        self._model, self._options, self._spent = model, options, spent
         self._folders: set[Path] = set()
 
     def check(self) -> None:
@@ -65,6 +70,8 @@ class PredictHand:
         options = self._options
         stage = Stage()
         tally = Told(said=stage.said)
+        tally.stages.add(self._spent)
+        self._spent = Spent()
         jobs = [stage.enter(job) for job in items]
         results = StagedResults(model=self._model, options=options, note=tally.note, stage=stage)
         try:
@@ -122,6 +129,7 @@ class Told(Tally):
             finished_before=counted.finished_before,
             failures=tuple(self.failures),
             notes=tuple(self.remarks),
+            spent=counted.spent,
         )
 
 

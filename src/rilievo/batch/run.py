@@ -112,6 +112,7 @@ def _name(job: Job, options: PredictOptions) -> str:
 
 
 def _tell(tally: Tally, report: Report) -> None:
+    tally.stages.add(report.spent)
     for _ in range(report.done):
         tally.done()
     for _ in range(report.finished_before):

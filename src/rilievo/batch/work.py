@@ -7,10 +7,11 @@ files.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from rilievo.errors import RilievoError
+from rilievo.predicting.stages import Spent, Stages
 from rilievo.version import VERSION
 
 Item = TypeVar("Item")
@@ -47,6 +48,7 @@ class Report:
         failures: Inputs that failed.
         notes: Warnings about inputs that were done, one line each.
         refusal: Reason why no input can be done at all, one line; else empty.
+        spent: Model, sizes of the network's answers, and time by stage.
     """
 
     done: int = 0
@@ -54,6 +56,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     refusal: str = ""
+    spent: Spent = field(default_factory=Spent)
 
 
 @runtime_checkable
@@ -143,13 +146,16 @@ def killed_twice(work: Work[Item], item: Item) -> Failure:
 
 def joined(reports: Iterable[Report]) -> Report:
     """Merge several reports into one; the first refusal is kept."""
-    every = tuple(reports)
+    every, stages = tuple(reports), Stages()
+    for each in every:
+        stages.add(each.spent)
     return Report(
         done=sum(each.done for each in every),
         finished_before=sum(each.finished_before for each in every),
         failures=tuple(failure for each in every for failure in each.failures),
         notes=tuple(note for each in every for note in each.notes),
         refusal=next((each.refusal for each in every if each.refusal), ""),
+        spent=stages.spent,
     )
 
 

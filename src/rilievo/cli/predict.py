@@ -39,13 +39,15 @@ class _Arguments:
     batch: Annotated[BatchOptions, tyro.conf.arg(name="")]
     quiet: Annotated[bool, tyro.conf.arg(aliases=("-q",))] = False
     """Print errors only."""
+    verbose: Annotated[bool, tyro.conf.arg(aliases=("-v",))] = False
+    """Print also what the model ran with, the size of its answers, and the time of every stage."""
     live: Annotated[str | None, tyro.conf.arg(metavar="CAMERA|URL|VIDEO")] = None
     """Show depth live on a local page, instead of inputs; nothing is written. Give the number of a
     camera (0 is the first; Linux), the address of a stream (http, https, rtsp, rtmp, udp, srt;
     always its newest frame), or a video file.
     """
     json: bool = False
-    """Print a summary as JSON on standard output: counts, failures, notes, seconds."""
+    """Print a summary as JSON on standard output: counts, failures, notes, model, seconds."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,6 +69,8 @@ def main(arguments: Sequence[str]) -> int:
             "rilievo predict photos/ -o results --save png16 --quality good",
         ),
     )
+    if given.quiet and given.verbose:
+        raise OptionError("--quiet and --verbose do not go together; give one")
     if given.live is not None:
         return _live(given, given.live)
     if not given.inputs:
@@ -80,6 +84,8 @@ def main(arguments: Sequence[str]) -> int:
             summary = predict_across(inputs, given.options, given.batch, show=not given.quiet)
     if summary.exit_code or not given.quiet:
         complain(str(summary))
+    if given.verbose:
+        complain(str(summary.spent))
     if given.json:
         with printing():
             print(json.dumps(asdict(summary) | {"exit_code": summary.exit_code}, default=str))

@@ -40,6 +40,7 @@ from rilievo.predicting.clip_outputs import (
 )
 from rilievo.predicting.extent import Extent, measure
 from rilievo.predicting.spool import Spool, spooling
+from rilievo.predicting.stages import FINISH
 from rilievo.predicting.steady import steady_answers, still_frames
 from rilievo.predicting.survey import Report, Survey, frames_ahead, survey
 from rilievo.types import DepthMap, Photo, Prediction
@@ -207,7 +208,8 @@ class _Clip:
         height, width = self.source.size
         workers = max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // (height * width)))
         total, valid_pixels = self.spool.count, 0
-        for frame, rendered, valid in map_ahead(finish, self._work(), workers=workers):
+        finish_timed = self.options.stages.timed(FINISH, finish)
+        for frame, rendered, valid in map_ahead(finish_timed, self._work(), workers=workers):
             for sink, each in zip(sinks, rendered, strict=True):
                 sink.write(each, frame.ticks - self._origin)
             valid_pixels += valid

@@ -7,6 +7,7 @@ import numpy as np
 
 from rilievo.alignment import Fit, to_depth
 from rilievo.io.writing import SaveOptions
+from rilievo.predicting.stages import Stages
 from rilievo.types import Calibration, DepthKind, DepthMap, Photo, Prediction, Setting
 
 
@@ -54,6 +55,7 @@ class ClipOptions:
         prepare: Function that gives a frame the camera that the user named.
         calibrate: Function from the first frame to metres; returns None if no size is known.
         run: Other options of the run, for the JSON.
+        stages: Stopwatch of the stages.
     """
 
     outputs: tuple[str, ...]
@@ -63,3 +65,4 @@ class ClipOptions:
     prepare: Callable[[Photo], Photo] = _same
     calibrate: Callable[[Prediction], Metric | None] = _unknown
     run: Mapping[str, Setting] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)

@@ -13,8 +13,8 @@ from rilievo.errors import InputError, OutputError, RilievoError
 from rilievo.io.limits import printable, reason
 from rilievo.io.placement import Placement, place
 from rilievo.models.base import Inference, Model
-from rilievo.models.speeds import infer_timed
 from rilievo.predicting.inputs import Job
+from rilievo.predicting.stages import PLACE
 from rilievo.predicting.summary import Tally
 from rilievo.types import Photo
 
@@ -135,7 +135,7 @@ class _Placers:
     """
 
     def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+        self._tally, self._place = tally, tally.stages.timed(PLACE, place)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="place")
         self._waiting: list[tuple[Job, Placement]] = []
         self._under_way: list[tuple[Job, Placement]] = []
@@ -163,7 +163,7 @@ class _Placers:
                     fail(job, error, self._tally)
         self._under_way, self._waiting, self._future = self._waiting, [], None
         if self._under_way:
-            self._future = self._pool.submit(place, [each for _, each in self._under_way])
+            self._future = self._pool.submit(self._place, [each for _, each in self._under_way])
 
 
 class _Writers(_Queue[_Writing]):
@@ -235,7 +235,7 @@ def predict_photos(
     writers = _Writers(save, tally, workers)
     try:
         while batch := readers.next_batch(batch_size):
-            future = network.pool.submit(infer_timed, model, [photo for _, photo in batch])
+            future = network.pool.submit(tally.stages.answer, model, [photo for _, photo in batch])
             network.waiting.append(_Inferring(batch, future))
             while network.is_full:
                 writers.write(_answers(network.waiting.popleft(), model, tally))

@@ -19,6 +19,7 @@ from rilievo.predicting.inputs import Job, LeftOut, Medium, find_jobs
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.photos import fail, predict_photos
 from rilievo.predicting.results import Results
+from rilievo.predicting.stages import FINISH, LOAD, READ, Stages
 from rilievo.predicting.summary import Summary, Tally
 
 
@@ -47,10 +48,12 @@ def predict_files(
     if not total:
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options, total)
-    model = load(options)
+    stages = Stages()
+    model = stages.timed(LOAD, load)(options)
     agree_to_pay(model, _jobs(inputs, options), options)
     model = refined_by(options, model)
-    with Tally(output=options.output, total=total, show=show) as tally:
+    stages.watch(model)
+    with Tally(output=options.output, total=total, show=show, stages=stages) as tally:
         results = Results(model=model, options=options, note=tally.note)
         results.check()
         if options.same_camera:
@@ -139,8 +142,8 @@ def predict_jobs(
         results.model,
         tally,
         batch_size=results.options.batch_size,
-        read=results.read,
-        save=results.write,
+        read=tally.stages.timed(READ, results.read),
+        save=tally.stages.timed(FINISH, results.write),
     )
     for job in clips:
         _predict_clip(job, results, tally)

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rilievo.predicting.stages import Spent, Stages
+
 LISTED = 20
 """Largest number of failures, and of notes, in the summary; failures are also reported at once."""
 
@@ -32,6 +34,7 @@ class Summary:
         begins_anew: The video that was being predicted when the user stopped the run, if any.
         frames: Number of frames of the videos that were done.
         frame_seconds: Wall time of those videos alone.
+        spent: Model, sizes of the network's answers, and time by stage.
     """
 
     done: int
@@ -47,6 +50,7 @@ class Summary:
     begins_anew: Path | None = None
     frames: int = 0
     frame_seconds: float = 0.0
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def exit_code(self) -> int:
@@ -96,6 +100,7 @@ class Tally:
         output: Folder of the results.
         total: Number of inputs, if it is known.
         show: Whether to show progress; failures are reported in any case.
+        stages: Stopwatch of the run's stages.
     """
 
     output: Path
@@ -103,6 +108,7 @@ class Tally:
     show: bool = True
     interrupted: bool = False
     begins_anew: Path | None = None
+    stages: Stages = field(default_factory=Stages)
     _frames: int = 0
     _frame_seconds: float = 0.0
     _wrote: Path | None = None
@@ -212,6 +218,7 @@ class Tally:
             begins_anew=self.begins_anew,
             frames=self._frames,
             frame_seconds=self._frame_seconds,
+            spent=self.stages.spent,
         )
 
     def _advance(self) -> None:

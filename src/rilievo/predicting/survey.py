@@ -73,7 +73,7 @@ def survey(
     ticks: list[int] = []
     for batch in _batches(frames_ahead(source), options.batch_size):
         photos = [options.prepare(frame.photo) for frame in batch]
-        answers = model.infer(photos)
+        answers = options.stages.answer(model, photos)
         for frame, photo, answer in zip(batch, photos, answers, strict=True):
             if first is None:
                 first = _begin(model.finish(answer, photo), options)

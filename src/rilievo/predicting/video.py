@@ -36,11 +36,12 @@ def predict_video(job: Job, results: Results, tally: Tally) -> None:
     make_folder(folder)
     sweep_parts(folder)
     source = _open(job, results)
+    own = source.own_depth if isinstance(source, FrameFolder) else None
     sidecar = predict_clip(
         source,
         results.model,
         job.target,
-        _options(job, results, source.own_depth if isinstance(source, FrameFolder) else None),
+        replace(_options(job, results, own), stages=tally.stages),
         _Meter(job.source, tally),
     )
     doubt = None if sidecar.calibration is None else sidecar.calibration.warning

@@ -1,0 +1,105 @@
+"""Wall time of each stage of a run, and the sizes at which its network answered."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from rilievo.models.base import Inference, Model
+from rilievo.models.speeds import infer_timed
+from rilievo.types import Photo
+
+LOAD, READ, NETWORK, FINISH, PLACE = "load", "read", "network", "finish and write", "rename"
+STAGES = (LOAD, READ, NETWORK, FINISH, PLACE)
+"""Names of the stages, in the order in which a photograph passes them."""
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Where the time of a run went.
+
+    Attributes:
+        model: Name of the model and all settings that it ran with; empty if none ran.
+        answers: Number of answers of the network by their size, ``WIDTHxHEIGHT`` [px].
+        seconds: Wall time of each stage, summed over threads and processes.
+    """
+
+    model: str = ""
+    answers: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{size} ({count})" for size, count in self.answers.items())
+        times = ", ".join(
+            f"{name} {self.seconds[name]:.2f} s" for name in STAGES if name in self.seconds
+        )
+        return "\n".join(
+            (
+                f"model: {self.model or 'none ran'}",
+                f"answers of the network, by size: {sizes or 'none'}",
+                f"time by stage, summed over threads: {times or 'none'}",
+            )
+        )
+
+
+class Stages:
+    """Stopwatch of a run's stages, which several threads may use at once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._model = ""
+        self._answers: dict[str, int] = {}
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def spent(self) -> Spent:
+        """What was measured so far."""
+        with self._lock:
+            return Spent(
+                model=self._model, answers=dict(self._answers), seconds=dict(self._seconds)
+            )
+
+    def add(self, other: Spent) -> None:
+        """Count what another process measured."""
+        with self._lock:
+            self._model = self._model or other.model
+            for size, count in other.answers.items():
+                self._answers[size] = self._answers.get(size, 0) + count
+            for name, seconds in other.seconds.items():
+                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def timed(self, stage: str, function: Callable[Given, Result]) -> Callable[Given, Result]:
+        """The function, whose calls count for a stage, also those that fail."""
+
+        def call(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.add(Spent(seconds={stage: time.perf_counter() - start}))
+
+        return call
+
+    def watch(self, model: Model) -> None:
+        """Take down what a model ran with."""
+        settings = ", ".join(f"{name} {value}" for name, value in model.settings.items())
+        self.add(Spent(model=f"{model.card.name} ({settings})" if settings else model.card.name))
+
+    def answer(self, model: Model, photos: Sequence[Photo]) -> list[Inference]:
+        """Answers of a model, which count for the stage ``NETWORK`` with their sizes."""
+        answers = self.timed(NETWORK, infer_timed)(model, photos)
+        for answer in answers:
+            self.add(Spent(answers={_size(answer): 1}))
+        return answers
+
+
+def _size(answer: Inference) -> str:
+    parts = (answer.depth, answer.normals, answer.confidence)
+    height, width = next((np.shape(part)[-2:] for part in parts if part is not None), (0, 0))
+    return f"{width}x{height}"
