@@ -52,7 +52,7 @@ def test_every_extra_that_the_source_names_exists() -> None:
     for path in [*ROOT.glob("src/rilievo/**/*.py"), *ROOT.glob("scenes/*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             values: list[ast.expr] = []
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) != "ConfigDict":
                 values = [each.value for each in node.keywords if each.arg == "extra"]
                 if getattr(node.func, "id", None) in ("needing", "MissingExtraError"):
                     values += node.args[1:2]

@@ -53,6 +53,7 @@ def _turned(each: nyu.Scene) -> tuple[np.ndarray, ...]:
 LAYOUTS: list[Callable[[Path, nyu.Scene], Dataset]] = [_dsine, _geonet, _ladicky, _geonet_truth]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", LAYOUTS)
 def test_a_tilted_plane_comes_back_in_our_frame_from_every_file(
     write: Callable[[Path, nyu.Scene], Dataset], tmp_path: Path, plane: nyu.Scene
@@ -86,6 +87,7 @@ def test_depth_lies_beside_the_normals_where_the_layout_has_it(
     assert _dsine(tmp_path / "dsine", plane).truth("test/000045").depth is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", LAYOUTS)
 def test_normals_that_face_the_other_way_are_refused(
     write: Callable[[Path, nyu.Scene], Dataset], tmp_path: Path, plane: nyu.Scene

@@ -22,6 +22,7 @@ from scenes_to_score import depth_of, guess, scene
 from tiny_evaluation import run_tiny, write_predictions
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("with_report")
 def test_a_model_is_judged_by_its_confidence(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -48,6 +48,7 @@ def test_a_peak_is_that_of_the_parabola() -> None:
     assert at_the_end[0, 0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.02, 1.0, 40.0])
 def test_the_unit_of_the_poses_is_found(true: list[View], factor: float) -> None:
     views = [view.with_depth(view.depth / np.float32(factor)) for view in true]

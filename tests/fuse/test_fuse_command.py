@@ -43,6 +43,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_room(tmp_path_factory.mktemp("room") / "clip", walk(7, 0.12))
 
 
+@pytest.mark.slow
 def test_a_glb_holds_the_room_in_gltfs_axes(room: Path, tmp_path: Path) -> None:
     record = fuse_clip(room, tmp_path / "place.glb", options(room))
     assert record.unit == "that of the poses"
@@ -66,6 +67,7 @@ def _about(path: Path) -> dict:
     return json.loads(data[20 : 20 + length])["asset"]["extras"]["rilievo"]
 
 
+@pytest.mark.slow
 def test_a_ply_stays_in_the_world_of_the_poses(room: Path, tmp_path: Path) -> None:
     fuse_clip(room, tmp_path / "place.ply", options(room))
     data = PlyData.read(tmp_path / "place.ply")
@@ -77,6 +79,7 @@ def test_a_ply_stays_in_the_world_of_the_poses(room: Path, tmp_path: Path) -> No
     assert any("unit: that of the poses" in each for each in data.comments)
 
 
+@pytest.mark.slow
 def test_the_unit_of_depth_is_brought_to_that_of_the_poses(tmp_path: Path) -> None:
     folder = write_room(tmp_path / "clip", walk(7, 0.12), factor=0.2)
     record = fuse_clip(folder, tmp_path / "place.ply", options(folder))
@@ -93,6 +96,7 @@ def test_depth_that_is_right_can_be_left_alone(room: Path, tmp_path: Path) -> No
     assert distance_to_room(np.asarray(points)).max() < 0.05
 
 
+@pytest.mark.slow
 def test_a_video_is_fused_without_poses(tmp_path: Path) -> None:
     views = walk(9, 0.06)
     folder = write_room(tmp_path / "clip", views)
@@ -109,6 +113,7 @@ def test_a_video_is_fused_without_poses(tmp_path: Path) -> None:
     assert np.median(distance_to_room(world)) < 0.1
 
 
+@pytest.mark.slow
 def test_after_a_cut_the_longest_part_is_fused_and_it_is_said(tmp_path: Path) -> None:
     other = [room_view(pose((0.05 * k, 0.4, 0.5), np.pi)) for k in range(4)]
     folder = write_room(tmp_path / "clip", [*walk(8, 0.06), *other])

@@ -1,6 +1,7 @@
 """A focal length that is wrong by far is told from turns of the camera."""
 
 import numpy as np
+import pytest
 from test_pair_motion import K, motion, relief, tracks_of
 
 from rilievo.geometry.focal_check import CornerPair, better_focal_factor
@@ -17,10 +18,12 @@ def pairs(turn: float) -> list[CornerPair]:
     return found
 
 
+@pytest.mark.slow
 def test_the_right_focal_length_has_no_better_one() -> None:
     assert better_focal_factor(pairs(0.15), K) is None
 
 
+@pytest.mark.slow
 def test_focal_lengths_that_are_wrong_by_a_factor_of_two_are_told() -> None:
     for factor in (0.5, 2.0):
         wrong = K.copy()
@@ -28,5 +31,6 @@ def test_focal_lengths_that_are_wrong_by_a_factor_of_two_are_told() -> None:
         assert better_focal_factor(pairs(0.15), wrong) == factor
 
 
+@pytest.mark.slow
 def test_without_turns_nothing_is_said() -> None:
     assert better_focal_factor(pairs(0.0), K / np.array([[2], [2], [1]])) is None

@@ -85,6 +85,7 @@ def test_each_card_tells_licence_training_data_accuracy_and_limits(
     assert ("training frames of NYU Depth V2's labelled set" in details) == (name != RENDERED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EMBEDDED)
 @pytest.mark.parametrize("picture", ODD)
 def test_odd_pictures_get_a_finite_answer(

@@ -94,6 +94,7 @@ def test_a_photograph_without_a_border_is_predicted_as_before() -> None:
     assert "top 40" in str(border_note(Trimmed(model), Photo(pixels=boxed(textured()))))
 
 
+@pytest.mark.slow
 def test_trimming_goes_with_tiles_the_mirror_sharp_edges_and_smaller_sizes() -> None:
     model = rilievo.load_model("rilievo/tiny")
     inside = np.asarray(textured(200, 300))

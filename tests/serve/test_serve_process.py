@@ -54,6 +54,7 @@ def ask(server: ServeProcess, path: str, body: bytes | None = None) -> tuple[int
     return answer.status, content
 
 
+@pytest.mark.slow
 def test_many_at_once_each_get_what_predict_says(server: ServeProcess) -> None:
     photographs = parts()
     expected = [rilievo.predict(each, model="rilievo/tiny").depth.values for each in photographs]
@@ -132,6 +133,7 @@ def test_garbage_gets_400_and_nothing_else(server: ServeProcess) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
     with serve_process(tmp_path) as first:
         [left] = first.folders

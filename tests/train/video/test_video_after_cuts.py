@@ -32,6 +32,7 @@ def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_walls(tmp_path_factory.mktemp("footage") / "walls")
 
 
+@pytest.mark.slow
 def test_logs_that_were_lost_come_back_and_a_picture_that_was_cut_is_told(
     walls: Path, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_logs_that_were_lost_come_back_and_a_picture_that_was_cut_is_told(
     assert verify(run).is_whole
 
 
+@pytest.mark.slow
 def test_sums_of_a_checkpoint_that_are_none_are_refused(walls: Path, tmp_path: Path) -> None:
     config = small_config(walls)
     train_video(config, tmp_path, replace(CPU, stop_at=1))

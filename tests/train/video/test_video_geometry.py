@@ -186,6 +186,7 @@ def test_a_camera_that_turns_on_the_spot_is_refused(tmp_path: Path) -> None:
         train_video(clip_config(tmp_path, data=data), tmp_path / "run", CPU)
 
 
+@pytest.mark.slow
 def test_pairs_across_a_cut_teach_nothing(tmp_path: Path) -> None:
     clip = tmp_path / "clip"
     one = write_walls(tmp_path / "one", frames=10)
