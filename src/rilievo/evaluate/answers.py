@@ -30,7 +30,7 @@ class PointMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is predicted of one image, at any size.
+    """Prediction for one image, at any size.
 
     Attributes:
         depth: None where there is none.
@@ -59,12 +59,12 @@ class Answers(Protocol):
 
     @property
     def made_by(self) -> MadeBy:
-        """What made them."""
+        """Model, weights and settings that made the predictions."""
         ...
 
     @property
     def kind(self) -> DepthKind | None:
-        """Of their depth; None where they have normals alone."""
+        """Kind of their depth; None for normals only."""
         ...
 
     def read(self, id: str) -> Answer:

@@ -34,7 +34,7 @@ class ScoreJob:
     """All that scoring an image takes besides its id; it travels to other processes.
 
     Attributes:
-        benchmark: How.
+        benchmark: Benchmark that scores.
         dataset: Gives the truth.
         answers: Give the prediction.
         fits: Of each scene, where the benchmark makes one fit for each.
