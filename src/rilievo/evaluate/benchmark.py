@@ -27,7 +27,7 @@ class Task(StrEnum):
     CAMERA = "camera"
     """The field of view that a model sees in a photograph."""
     ORDER = "order"
-    """Which of two points is nearer."""
+    """The choice of the nearer of two points."""
 
 
 class Crop(StrEnum):
@@ -121,8 +121,8 @@ class Benchmark:
         dataset: Name in ``DATASETS``; None if the protocol fits any dataset.
         split: Split of the dataset; None for its first.
         variant: Variant of the dataset; None for its first.
-        input_crop: Before the model; or a function of one's own (``rilievo.evaluate.rules``).
-        crop: Before the fit and the score; or a function of one's own.
+        input_crop: Crop before the model; or a function of one's own (``rilievo.evaluate.rules``).
+        crop: Crop before the fit and the score; or a function of one's own.
         mask: A function of one's own that says which pixels with truth count; None for all.
         min_depth: True depth [m] counts if it is larger.
         max_depth: Largest depth that is scored; None for no cap.
@@ -141,7 +141,7 @@ class Benchmark:
         least_predicted: Predicted inverse depth below it is set to it, before the fit (Video Depth
             Anything); None for as it is.
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
-        interpolation: Of predictions of another size; or a function of one's own.
+        interpolation: Resizing of predictions of another size; or a function of one's own.
         invalid: Treatment of scored pixels without a prediction.
         averaging: Averaging that its authors use; the other is reported beside it where it exists.
         rounding: Decimals that an image's metrics are rounded to before they are averaged, those

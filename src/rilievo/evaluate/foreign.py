@@ -26,8 +26,8 @@ class Foreign:
         folder: Folder as the user gave it.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
         stored: Meaning of the values in its files, if they do not state it.
-        kind: Of the depth or the points; None for normals.
-        task: What is scored.
+        kind: Kind of the depth or the points; None for normals.
+        task: Quantity that is scored.
         made_by: Known facts about the model.
         files: File of each id that has one.
         extra: Files of no image that is to be scored.
@@ -103,7 +103,7 @@ def open_foreign(
         folder: Any tree of files that ``read_numbers`` reads, or the output of ``rilievo predict``.
         ids: To be scored.
         stored: Meaning of the values. Results of ``rilievo predict`` state it themselves.
-        task: What is to be scored.
+        task: Quantity that is to be scored.
         pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
 
     Raises:

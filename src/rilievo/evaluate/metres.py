@@ -49,10 +49,10 @@ def in_metres(
     """Bring a prediction to the truth's size and to metres, as the benchmark does.
 
     Args:
-        benchmark: How.
-        predicted: At any size.
-        truth: Of what the benchmark shows the model.
-        fit: Of the whole scene, where the benchmark makes one; None for the image's own.
+        benchmark: Benchmark whose mask, resizing and fit are used.
+        predicted: Predicted depth, at any size.
+        truth: Ground truth of what the benchmark shows the model.
+        fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
 
     Raises:
         OptionError: If the benchmark does not take depth of this kind.

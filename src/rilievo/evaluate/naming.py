@@ -16,7 +16,7 @@ KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
 """File names of other programs: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
 
 POINT_PATTERNS = ("{id}/points.exr",)
-"""As other programs name their files of points: MoGe's infer."""
+"""File names of points of other programs: MoGe's infer."""
 
 
 def matched(
@@ -32,9 +32,9 @@ def matched(
         folder: Folder with the files.
         paths: All of them.
         ids: Ids of the images.
-        pattern: Of a file's path in the folder, with ``{id}``; without a ``/`` it is of the name
-            alone, and folders around it belong to the id. None for the id itself with any suffix,
-            or, where no file has such a name, one of ``known``.
+        pattern: Pattern of a file's path in the folder, with ``{id}``; without a ``/`` it is of
+            the name alone, and folders around it belong to the id. None for the id itself with any
+            suffix, or, where no file has such a name, one of ``known``.
         known: Patterns of other programs.
 
     Raises:

@@ -37,8 +37,8 @@ class ScoreJob:
         benchmark: Benchmark that scores.
         dataset: Gives the truth.
         answers: Give the prediction.
-        fits: Of each scene, where the benchmark makes one fit for each.
-        scenes: Of each image, where that matters.
+        fits: Fit of each scene, where the benchmark makes one fit for each.
+        scenes: Scene of each image, where that matters.
         following: The next frame of each one, where neighbours are compared.
     """
 

@@ -89,8 +89,8 @@ class Part:
     """A part of the images by itself, such as those indoors.
 
     Attributes:
-        name: What the ids of its images begin with.
-        images: How many have a score.
+        name: Beginning of the ids of its images.
+        images: Number of its images that have a score.
         summaries: One a metric, the leading one first.
     """
 

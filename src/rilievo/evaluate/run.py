@@ -108,11 +108,11 @@ def score_plan(
     """Do what a plan says: ``evaluate``, once everything is settled.
 
     Args:
-        plan: Which images are scored how.
+        plan: Images to score, and the benchmark that scores them.
         options: All else.
-        name: What the user calls the model, or the predictions; None for nothing.
+        name: The user's name of the model, or of the predictions; None for nothing.
         load: Makes the model ready; called only where there are no predictions.
-        command: That repeats it.
+        command: Command that repeats it.
         show: Whether to show progress on standard error.
         filling: Predicts what is not kept yet.
 

@@ -58,7 +58,7 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = 
         benchmark: Benchmark that scores.
         answer: The prediction of what the benchmark shows the model, at any size.
         truth: Ground truth of the whole photograph, at its size.
-        fit: Of the image's scene, where the benchmark makes one fit for each.
+        fit: Fit of the image's scene, where the benchmark makes one fit for each.
 
     Raises:
         RilievoError: If it has no score: the reason in one line.

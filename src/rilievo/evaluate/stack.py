@@ -55,7 +55,7 @@ def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task:
         path: An array (images, height, width), or with an axis of length one.
         order: Ids of all images of the split, those without files too; None where it is not known.
         stored: Meaning of the values.
-        task: What is to be scored.
+        task: Quantity that is to be scored.
 
     Raises:
         InputError: If it is no such array, or has another number of maps than the split.
