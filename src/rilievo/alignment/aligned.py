@@ -93,7 +93,7 @@ def apply_fit(
     Args:
         predicted: Depth map of the kind that was fitted.
         fit: The line.
-        method: That made it.
+        method: Method that made it.
         min_depth: Least depth [m] that a shift in depth may give.
         farthest: Largest depth [m] that a shift in inverse depth may give.
 

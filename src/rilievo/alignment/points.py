@@ -19,7 +19,7 @@ _SCALES += (*(2 - each for each in _SCALES[-2:0:-1]), 2.0, 8.0)
 
 
 class PointFit(StrEnum):
-    """What is fitted to bring points to the true ones."""
+    """Transformation that is fitted to bring points to the true ones."""
 
     POINT_SHIFT = "point_shift"
     """A shift in space: for points in metres, whose distance to the camera's centre is not
@@ -54,8 +54,8 @@ def fit_points(
     Args:
         x: Predicted points.
         y: True points of the same pixels [m].
-        weights: Of the points, above zero.
-        fit: What is fitted.
+        weights: Weights of the points, above zero.
+        fit: Transformation that is fitted.
 
     Raises:
         CalibrationError: If the points do not determine the fit, or it mirrors them.

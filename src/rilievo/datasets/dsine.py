@@ -39,10 +39,10 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
-    """How one of the sets stores its normals.
+    """Form in which one of the sets stores its normals.
 
     Attributes:
-        suffix: Of the files.
+        suffix: Suffix of the files.
         read: Normals (height, width, 3) that point away from the camera, and where there are any.
     """
 

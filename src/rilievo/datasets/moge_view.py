@@ -19,12 +19,12 @@ _LARGEST = 16384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How an image becomes the one that is scored.
+    """View of an image that is scored in its place.
 
     Attributes:
         shape: (height, width) of the view.
-        raw_K: Of the image, in shares of its sides.
-        K: Of the view, in shares of its sides.
+        raw_K: Intrinsics of the image, in shares of its sides.
+        K: Intrinsics of the view, in shares of its sides.
         shrunk: (height, width) of the image once its pixels are as large as the view's.
         source: Column and row [px] in the shrunk image of each pixel of the view.
     """
@@ -48,7 +48,7 @@ def view_of(K: Float64[np.ndarray, "3 3"], raw: tuple[int, int], shape: tuple[in
     """The view of an image.
 
     Args:
-        K: Of the image, in shares of its sides.
+        K: Intrinsics of the image, in shares of its sides.
         raw: (height, width) of the image.
         shape: (height, width) of the view.
 

@@ -26,7 +26,7 @@ class _Verb(ModuleType):
         *,
         show: bool = True,
     ) -> "Evaluation":
-        """As ``rilievo.evaluate.run.evaluate``, which this calls."""
+        """Call ``rilievo.evaluate.run.evaluate``."""
         from rilievo.evaluate.run import evaluate
 
         return evaluate(model, benchmark, root, options, show=show)

@@ -1,4 +1,4 @@
-"""What several evaluations must share before their numbers stand side by side."""
+"""Conditions under which the numbers of several evaluations may be compared."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
     """Refuse runs of different benchmarks, or of different data under one benchmark.
 
     Args:
-        runs: By name.
+        runs: Evaluations by name.
 
     Raises:
         InputError: Naming what differs.
@@ -52,7 +52,7 @@ def shared_images(runs: Mapping[str, Evaluation], *, common: bool) -> tuple[str,
     """The ids that are compared, in the order of the first run.
 
     Args:
-        runs: By name.
+        runs: Evaluations by name.
         common: Whether to take those that all runs have, where they do not have the same.
 
     Raises:

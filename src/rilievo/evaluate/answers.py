@@ -16,7 +16,7 @@ class PointMap:
 
     Attributes:
         values: x right, y down, z forward.
-        kind: What separates them from metres: nothing, a scale, or a scale and a shift in space.
+        kind: Difference from metres: nothing, a scale, or a scale and a shift in space.
         valid: Pixels that have a point.
     """
 
@@ -30,14 +30,14 @@ class PointMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is predicted of one image, at any size.
+    """Prediction for one image, at any size.
 
     Attributes:
         depth: None where there is none.
         normals: Camera frame, towards the camera; None where there are none.
-        confidence: Of the depth, or of the normals of a model of normals alone, in [0, 1]; None
-            where there is none.
-        points: Where they are given as such; else they follow from depth and ``K``.
+        confidence: Confidence of the depth, or of the normals of a model of normals alone, in
+            [0, 1]; None where there is none.
+        points: Points, where they are given as such; else they follow from depth and ``K``.
         K: Intrinsics [px] that the model saw in the photograph; None where it saw none.
         size: (height, width) that ``K`` is of.
     """
@@ -59,12 +59,12 @@ class Answers(Protocol):
 
     @property
     def made_by(self) -> MadeBy:
-        """What made them."""
+        """Model, weights and settings that made the predictions."""
         ...
 
     @property
     def kind(self) -> DepthKind | None:
-        """Of their depth; None where they have normals alone."""
+        """Kind of their depth; None for normals only."""
         ...
 
     def read(self, id: str) -> Answer:

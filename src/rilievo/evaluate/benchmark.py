@@ -12,7 +12,7 @@ from rilievo.types import DepthKind, Setting
 
 
 class Task(StrEnum):
-    """What is scored."""
+    """Quantity that is scored."""
 
     DEPTH = "depth"
     """Depth in metres, after alignment."""
@@ -27,11 +27,11 @@ class Task(StrEnum):
     CAMERA = "camera"
     """The field of view that a model sees in a photograph."""
     ORDER = "order"
-    """Which of two points is nearer."""
+    """The choice of the nearer of two points."""
 
 
 class Crop(StrEnum):
-    """Which pixels of the truth count."""
+    """Pixels of the ground truth that are scored."""
 
     NONE = "none"
     NYU_EIGEN = "nyu_eigen"
@@ -43,7 +43,7 @@ class Crop(StrEnum):
 
 
 class InputCrop(StrEnum):
-    """What the model gets to see of the image; the truth is cut alike."""
+    """Part of the image that the model sees; the ground truth is cropped alike."""
 
     NONE = "none"
     KITTI_BENCHMARK = "kitti_benchmark"
@@ -55,29 +55,30 @@ class InputCrop(StrEnum):
 
 
 class Interpolation(StrEnum):
-    """How a prediction of another size comes to the truth's; the truth itself is never resized."""
+    """Resizing of predictions to the ground truth's size; the truth itself is never resized."""
 
     BILINEAR = "bilinear"
-    """Of the prediction's own numbers, half-pixel centres."""
+    """Bilinear in the prediction's own values, half-pixel centres."""
     BILINEAR_CORNERS = "bilinear_corners"
-    """Of the prediction's own numbers, corners on corners."""
+    """Bilinear in the prediction's own values, corners aligned."""
     BILINEAR_INVERSE = "bilinear_inverse"
-    """Of inverse depth, half-pixel centres (Monodepth2)."""
+    """Bilinear in inverse depth, half-pixel centres (Monodepth2)."""
     BICUBIC_CORNERS = "bicubic_corners"
-    """Of the prediction's own numbers by cubic convolution with a = -0.75, as PyTorch has it,
-    corners on corners."""
+    """Cubic convolution of the prediction's own values with a = -0.75, as in PyTorch, corners
+    aligned.
+    """
     NEAREST = "nearest"
 
 
 class Invalid(StrEnum):
-    """What becomes of pixels that count but have no prediction.
+    """Treatment of scored pixels without a prediction.
 
     Those are NaN, infinite, zero in files of whole numbers, or normals of length zero. Where the
     truth does not count, nothing is asked of a prediction.
     """
 
     SKIP = "skip"
-    """They are left out of the image's score, and counted."""
+    """Leave them out of the image's score, and count them."""
     REFUSE = "refuse"
     """The image has no score."""
     FAR = "far"
@@ -86,7 +87,7 @@ class Invalid(StrEnum):
 
 
 class Averaging(StrEnum):
-    """How the numbers of many images become one."""
+    """Averaging of the numbers of many images."""
 
     PER_IMAGE = "per_image"
     """Every image counts the same: the mean of its metrics."""
@@ -99,9 +100,9 @@ class Published:
     """A row of somebody's table.
 
     Attributes:
-        model: As they call it.
+        model: Name of the model in the source.
         values: Metric's name in our tables to their number, in our unit.
-        source: Where it stands, and what is known to differ from this benchmark.
+        source: Place of the number, and its known differences to this benchmark.
     """
 
     model: str
@@ -111,20 +112,20 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """What is scored, on which images, how.
+    """A protocol: what is scored, on which images, and how.
 
     Attributes:
-        name: In ``BENCHMARKS``.
+        name: Name in ``BENCHMARKS``.
         title: A line.
-        task: What is scored.
-        dataset: In ``DATASETS``; None where the protocol fits any dataset.
-        split: Of the dataset; None for its first.
-        variant: Of the dataset; None for its first.
-        input_crop: Before the model; or a function of one's own (``rilievo.evaluate.rules``).
-        crop: Before the fit and the score; or a function of one's own.
+        task: Quantity that is scored.
+        dataset: Name in ``DATASETS``; None if the protocol fits any dataset.
+        split: Split of the dataset; None for its first.
+        variant: Variant of the dataset; None for its first.
+        input_crop: Crop before the model; or a function of one's own (``rilievo.evaluate.rules``).
+        crop: Crop before the fit and the score; or a function of one's own.
         mask: A function of one's own that says which pixels with truth count; None for all.
         min_depth: True depth [m] counts if it is larger.
-        max_depth: And smaller; None for no cap.
+        max_depth: Largest depth that is scored; None for no cap.
         truth_ceiling: True depth [m] beyond it is set to it, and counts as such; None for as it is.
         least_pixels: An image with fewer pixels that count has no score.
         alignment: The fit for each kind of depth, or a function of one's own; a kind that is not
@@ -140,15 +141,15 @@ class Benchmark:
         least_predicted: Predicted inverse depth below it is set to it, before the fit (Video Depth
             Anything); None for as it is.
         clip: Predicted depth [m] is brought between these after the fit; None for no clipping.
-        interpolation: Of predictions of another size; or a function of one's own.
-        invalid: What becomes of pixels that count but have no prediction.
-        averaging: What its authors do; the other is reported beside it where it exists.
+        interpolation: Resizing of predictions of another size; or a function of one's own.
+        invalid: Treatment of scored pixels without a prediction.
+        averaging: Averaging that its authors use; the other is reported beside it where it exists.
         rounding: Decimals that an image's metrics are rounded to before they are averaged, those
             of shares in %, so two more of ours; None for no rounding.
         metrics: Names in the task's table, or ``package.module:NAME`` of metrics of one's own; the
             leading one first.
-        reproduces: Whose numbers it gives, from which program.
-        hides: What its numbers do not say: noise of its truth, what the alignment forgives.
+        reproduces: Numbers that it reproduces, and their program.
+        hides: Limits of its numbers: noise of its ground truth, errors that the alignment removes.
         published: Others' results under this protocol, or nearly.
         parts: Beginnings of ids that tables also give by themselves, such as indoors and outdoors.
         version: Raised whenever its numbers would change.
@@ -222,6 +223,6 @@ def settings_of(benchmark: Benchmark) -> Mapping[str, Setting]:
 
 
 def benchmark_sha256(benchmark: Benchmark) -> str:
-    """Of its settings: two results compare where these agree, whatever their names."""
+    """Hash of a benchmark's settings: results are comparable only where these agree."""
     text = json.dumps(dict(settings_of(benchmark)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

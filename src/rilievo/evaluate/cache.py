@@ -32,23 +32,24 @@ FINGERPRINT = "fingerprint.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What the predictions of a folder have in common.
+    """Facts that all predictions of a folder share.
 
     Attributes:
-        format: Of the folder.
-        model: As the model calls itself.
-        weights_sha256: Of its weights.
-        licence: Of its weights.
-        settings: Of the model, that change its numbers.
-        kind: Of its depth; None where normals alone are kept.
+        format: Format of the folder.
+        model: Name of the model.
+        weights_sha256: Hash of its weights.
+        licence: Licence of its weights.
+        settings: Settings of the model that change its output.
+        kind: Kind of its depth; None if only normals are stored.
         normals: Whether normals are kept.
         confidence: Whether the confidence is kept.
         camera: Whether the camera is kept that the model saw.
-        dataset: That the photographs are of.
-        split: Of the dataset.
-        variant: Of the dataset: some cut photographs.
-        input_crop: Of photographs, before the model.
-        version: Of rilievo, when the folder was begun; predictions of several may lie together.
+        dataset: Dataset of the photographs.
+        split: Split of the dataset.
+        variant: Variant of the dataset; some crop photographs.
+        input_crop: Crop of photographs before the model.
+        version: Version of rilievo that began the folder; predictions of several versions may be in
+            it.
     """
 
     format: str = FORMAT
@@ -72,8 +73,8 @@ class Cache:
     """A folder of predictions; ``open_cache`` and ``read_cache`` make it.
 
     Attributes:
-        folder: Where they are.
-        fingerprint: What they have in common.
+        folder: Folder of the predictions.
+        fingerprint: Facts that all of them share.
     """
 
     folder: Path
@@ -81,12 +82,12 @@ class Cache:
 
     @property
     def kind(self) -> DepthKind | None:
-        """Of the depth."""
+        """Kind of the depth."""
         return self.fingerprint.kind
 
     @property
     def made_by(self) -> MadeBy:
-        """What made the predictions."""
+        """Model, weights and settings that made the predictions."""
         mark = self.fingerprint
         return MadeBy(
             model=mark.model,
@@ -286,7 +287,7 @@ def _broken(path: Path, error: BaseException) -> InputError:
 
 
 def _checksum(photo: UInt8[np.ndarray, "h w 3"]) -> int:
-    """Of a photograph's pixels, rows and columns."""
+    """Checksum of a photograph's pixels and size."""
     return zlib.crc32(photo.tobytes(), zlib.crc32(repr(photo.shape).encode()))
 
 

@@ -36,8 +36,8 @@ class Chart:
 
     Attributes:
         svg: Inline, without names of its own.
-        words: What it shows, for those who do not see it.
-        caption: Under it.
+        words: Description, for screen readers.
+        caption: Caption below the chart.
     """
 
     svg: str
@@ -49,8 +49,8 @@ class Canvas:
     """A figure under way.
 
     Attributes:
-        axes: Of its plots, from top to bottom.
-        svg: Once the block of ``drawing`` is over.
+        axes: Axes of its plots, from top to bottom.
+        svg: SVG text, available after the block of ``drawing``.
     """
 
     def __init__(self, axes: tuple[Any, ...]) -> None:
@@ -138,7 +138,7 @@ def _for_page(svg: str) -> str:
 
 
 def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
-    """How many images have which value of a metric; lines at mean and median.
+    """Histogram of a metric over images, with lines at mean and median.
 
     The first and the last bar take what lies far beyond the bulk, and the caption says how many.
     """

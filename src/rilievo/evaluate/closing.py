@@ -1,4 +1,4 @@
-"""What there is to say of an evaluation once every image has its score."""
+"""Remarks on an evaluation once every image has its score."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -34,7 +34,7 @@ def exact_values(plan: Plan, answers: Answers, tallied: Tallied) -> dict[str, fl
 
 
 def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Iterator[str]:
-    """What deserves a look, one line each."""
+    """Remarks on the evaluation, one line each."""
     facts, count = plan.facts, len(tallied.scores)
     if facts.official is not None and facts.found != facts.official:
         yield f"the split has {facts.official} images in the papers; {facts.found} were found"
@@ -52,7 +52,7 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
 
 
 def _pixels(plan: Plan, tallied: Tallied) -> Iterator[str]:
-    """How many pixels have no prediction, and which images rest on next to nothing."""
+    """Number of pixels without a prediction, and images scored on very few pixels."""
     invalid = plan.benchmark.invalid
     unanswered = [score.unanswered for score in tallied.scores]
     lost = sum(unanswered)

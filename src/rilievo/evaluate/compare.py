@@ -33,7 +33,7 @@ def compare(
         runs: Evaluations, their files, or the folders that hold them.
         baseline: Name of the run that the others are compared with: its model's, as the rows call
             it. By default the best run in each metric.
-        metrics: Which, in this order; by default all that every run has.
+        metrics: Metrics to show, in this order; by default all that every run has.
         common: Whether to score anew, as means over images, those that all runs have, where the
             runs do not have the same.
 

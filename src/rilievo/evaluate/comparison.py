@@ -12,12 +12,12 @@ class Difference:
     """One run against the reference, in one metric, image by image.
 
     Attributes:
-        mean: Of run minus reference, over the images of the column.
+        mean: Mean of run minus reference, over the images of the column.
         low: Lower end of its paired 95 % confidence interval; None of fewer than three images or
             scenes.
         high: Upper end.
-        p: Of Wilcoxon's signed-rank test on images, or on means of scenes where those are known,
-            with Holm's correction for all runs of the column.
+        p: P-value of Wilcoxon's signed-rank test on images, or on means of scenes where those are
+            known, with Holm's correction for all runs of the column.
     """
 
     mean: float
@@ -44,7 +44,7 @@ class Cell:
         value: The number to quote.
         low: Lower end of its 95 % confidence interval; None where it is not known.
         high: Upper end.
-        rank: Among the runs, 1 for the best; None for published rows.
+        rank: Rank among the runs, 1 for the best; None for published rows.
         difference: To the column's reference; None for the reference itself and published rows.
         is_best: Whether it is better than every other run, each time significantly.
     """
@@ -69,9 +69,9 @@ class Row:
     Attributes:
         name: Unique among the rows.
         is_published: Whether others say so, and we did not measure it.
-        cells: By metric; what is not there is not known.
-        alignment: What brought the predictions to metres; None where it is not known.
-        source: Of a published row.
+        cells: Cells by metric; a missing one is unknown.
+        alignment: Alignment of the predictions; None if unknown.
+        source: Source of a published row.
     """
 
     name: str
@@ -86,10 +86,10 @@ class Column:
     """One metric.
 
     Attributes:
-        metric: Its name.
-        label: For tables.
+        metric: Name of the metric.
+        label: Label for tables.
         unit: "" for none.
-        better: Which way it improves.
+        better: Direction in which it improves.
         reference: Name of the run that the others are compared with.
         ids: Images that the differences rest on.
         values: Name of a run to what is compared, one for each of ``ids``: the run's values, or
@@ -110,15 +110,15 @@ class Comparison:
     """Runs of one benchmark, side by side.
 
     Attributes:
-        benchmark: Its name.
-        benchmark_sha256: Of its settings.
+        benchmark: Name of the benchmark.
+        benchmark_sha256: Hash of its settings.
         title: A line; empty where it is not known.
-        dataset: Its name, and the split.
-        images: How many the numbers rest on.
+        dataset: Name of the dataset, and the split.
+        images: Number of images that were compared.
         baseline: The run that the user chose as reference; None for the best of each metric.
         columns: The leading metric first.
         rows: Runs, the best in the leading metric first; then published rows.
-        notes: What to know before the numbers are believed.
+        notes: Notes to read before the numbers.
     """
 
     benchmark: str
@@ -138,7 +138,7 @@ class Comparison:
 
     @property
     def sources(self) -> Mapping[str, int]:
-        """Where published rows stand, numbered from 1."""
+        """Sources of published rows, numbered from 1."""
         found = dict.fromkeys(row.source for row in self.rows if row.source)
         return {source: index for index, source in enumerate(found, start=1)}
 

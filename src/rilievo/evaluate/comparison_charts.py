@@ -78,7 +78,7 @@ def sorted_differences(column: Column, name: str) -> Chart:
 
 
 def _thinned(size: int) -> np.ndarray:
-    """Which of so many dots are drawn."""
+    """Indices of the dots that are drawn."""
     if size <= _MOST_DOTS:
         return np.arange(size)
     return np.sort(np.random.default_rng(0).choice(size, _MOST_DOTS, replace=False))

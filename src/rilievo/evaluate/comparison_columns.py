@@ -21,8 +21,8 @@ class LineUp:
     """One metric of all runs.
 
     Attributes:
-        column: What it is, and its values image by image.
-        cells: By name of the run.
+        column: Column of the table, and its values image by image.
+        cells: Cells by name of the run.
     """
 
     column: Column
@@ -40,8 +40,8 @@ def line_up(
     """Rank the runs in one metric, and test them against the reference.
 
     Args:
-        runs: By name.
-        metric: That all of them have.
+        runs: Evaluations by name.
+        metric: Metric that all of them have.
         ids: Images that are compared.
         baseline: Name of the reference; None for the best run.
         is_cut: Whether some run has more images, so that its own number does not count.

@@ -1,4 +1,4 @@
-"""What to know before the numbers of a comparison are believed."""
+"""Notes to read before the numbers of a comparison."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -16,12 +16,12 @@ from rilievo.metrics.metric import Better
 def notes_of(
     runs: Mapping[str, Evaluation], columns: Sequence[Column], *, images: int, is_cut: bool
 ) -> tuple[str, ...]:
-    """Of a comparison, one sentence or two each.
+    """Notes on a comparison, one sentence or two each.
 
     Args:
-        runs: By name.
-        columns: Of the table.
-        images: How many are compared.
+        runs: Evaluations by name.
+        columns: Columns of the table.
+        images: Number of images that are compared.
         is_cut: Whether some run has more.
     """
     return (

@@ -20,8 +20,8 @@ class Disagreement:
     """One image.
 
     Attributes:
-        id: In its dataset.
-        values: Of the leading metric, in the order of the runs' rows.
+        id: Name of the image in its dataset.
+        values: Values of the leading metric, in the order of the runs' rows.
         spread: Largest minus smallest of them.
     """
 
@@ -51,7 +51,7 @@ def write_comparison_page(comparison: Comparison, path: Path) -> None:
 
 
 def alignments(comparison: Comparison) -> tuple[str, ...]:
-    """What was done to the runs' predictions, each once."""
+    """Alignments of the runs' predictions, each once."""
     said = [aligned(row.alignment) for row in comparison.runs]
     return tuple(dict.fromkeys(each for each in said if each is not None))
 

@@ -63,7 +63,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write a comparison in the format that the file's ending names, and its checksum beside it.
 
     Args:
-        comparison: What to write.
+        comparison: Comparison to write.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
 
     Raises:

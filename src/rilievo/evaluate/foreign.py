@@ -23,13 +23,13 @@ class Foreign:
     """A folder of predictions; ``open_foreign`` makes it.
 
     Attributes:
-        folder: As the user gave it.
+        folder: Folder as the user gave it.
         ours: Whether they are results of ``rilievo predict``, which say what they are.
-        stored: What the numbers of its files are, where they do not say it.
-        kind: Of the depth or the points; None for normals.
-        task: What is scored.
-        made_by: What is known.
-        files: Of each id that has one.
+        stored: Meaning of the values in its files, if they do not state it.
+        kind: Kind of the depth or the points; None for normals.
+        task: Quantity that is scored.
+        made_by: Known facts about the model.
+        files: File of each id that has one.
         extra: Files of no image that is to be scored.
     """
 
@@ -102,9 +102,9 @@ def open_foreign(
     Args:
         folder: Any tree of files that ``read_numbers`` reads, or the output of ``rilievo predict``.
         ids: To be scored.
-        stored: What the numbers are. Results of ``rilievo predict`` say it themselves.
-        task: What is to be scored.
-        pattern: Of the files' names, with ``{id}``; None for the ids themselves.
+        stored: Meaning of the values. Results of ``rilievo predict`` state it themselves.
+        task: Quantity that is to be scored.
+        pattern: Pattern of the files' names, with ``{id}``; None for the ids themselves.
 
     Raises:
         InputError: If there is no such folder, no file fits, or two fit one image.
@@ -174,7 +174,7 @@ def _own_facts(path: Path, stored: Stored) -> tuple[DepthKind | None, MadeBy]:
 
 
 def stranger(place: Path, kind: DepthKind | None, stored: Stored) -> MadeBy:
-    """What is known of the maker of predictions that do not say it."""
+    """Known facts about the maker of predictions that do not state it."""
     return MadeBy(
         model=printable(place.resolve().name),
         weights_sha256="unknown",

@@ -35,11 +35,11 @@ _USUAL_END = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legend:
-    """What the colours of a picture stand for.
+    """Meaning of the colours of a picture.
 
     Attributes:
         gradient: A background of CSS.
-        marks: At even distances, the first at the left end.
+        marks: Labels at even distances, the first at the left end.
     """
 
     gradient: str
@@ -51,9 +51,9 @@ class Panel:
     """One picture of an image.
 
     Attributes:
-        title: Over it.
+        title: Title above the picture.
         uri: The picture itself.
-        words: What it shows, for those who do not see it.
+        words: Description of the picture, for screen readers.
         legend: None where its colours are no numbers.
     """
 
@@ -68,10 +68,10 @@ class Exhibit:
     """One image.
 
     Attributes:
-        score: Its numbers.
-        rank: Among all images, 1 for the best.
-        panels: Its pictures.
-        fault: Why it cannot be shown; None where it can.
+        score: Score of the image.
+        rank: Rank among all images, 1 for the best.
+        panels: Pictures of the image.
+        fault: Reason why it cannot be shown; None if it can.
     """
 
     score: Score

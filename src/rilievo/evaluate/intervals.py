@@ -34,7 +34,7 @@ class Interval(NamedTuple):
 
 
 class Reach(Enum):
-    """Which numbers a statistic can be."""
+    """Range of values that a statistic can have."""
 
     ANY = auto()
     """Differences and biases."""
@@ -49,9 +49,9 @@ class Statistic:
     """A number that follows from sums over images.
 
     Attributes:
-        parts: What is summed, a row an image.
-        finish: From rows of sums to a number each.
-        reach: Which numbers it can be.
+        parts: Summands, a row an image.
+        finish: Function from rows of sums to a number each.
+        reach: Range of values that it can have.
     """
 
     parts: Float64[np.ndarray, "n k"]
@@ -72,8 +72,8 @@ def interval_of(statistic: Statistic, scenes: Sequence[str | None]) -> Interval 
     """The interval of a number.
 
     Args:
-        statistic: Over images.
-        scenes: Of each image; an image without one stands for itself.
+        statistic: Statistic over images.
+        scenes: Scene of each image; an image without one counts as its own scene.
 
     Returns:
         None of fewer than ``FEWEST`` scenes: chance has no measure then.

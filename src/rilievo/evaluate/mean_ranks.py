@@ -11,7 +11,7 @@ from rilievo.evaluate.intervals import FEWEST, grouped, scene_count
 from rilievo.metrics.metric import Better
 
 DRAWS = 2000
-"""Of images, for the intervals of mean ranks."""
+"""Draws of images for the intervals of mean ranks."""
 _AT_ONCE = 50
 
 
@@ -46,12 +46,12 @@ def drawn_ranks(
     """Ranks in the first column over images drawn anew, the same ones for all models.
 
     Args:
-        comparison: Of one benchmark.
-        scenes: Of the images of its first column; whole scenes are drawn where they are known.
+        comparison: Comparison of runs on one benchmark.
+        scenes: Scenes of the images of its first column; whole scenes are drawn where known.
         seed: Tells the draws of benchmarks apart.
 
     Returns:
-        By model; None where there are fewer than three images or scenes.
+        Ranks by model; None where there are fewer than three images or scenes.
     """
     column = comparison.columns[0]
     count = scene_count(scenes)

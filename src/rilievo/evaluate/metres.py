@@ -30,9 +30,9 @@ class Metres:
         depth: Predicted [m], clipped; read only where ``mask``.
         true: True [m]; read only where ``mask``.
         mask: Pixels that are scored.
-        aligned: What the fit made of the prediction, before it was clipped.
+        aligned: Prediction after the fit, before it was clipped.
         unanswered: Pixels that count but have no prediction.
-        notes: What deserves a look.
+        notes: Notes on the alignment.
     """
 
     depth: Float32[np.ndarray, "h w"]
@@ -49,10 +49,10 @@ def in_metres(
     """Bring a prediction to the truth's size and to metres, as the benchmark does.
 
     Args:
-        benchmark: How.
-        predicted: At any size.
-        truth: Of what the benchmark shows the model.
-        fit: Of the whole scene, where the benchmark makes one; None for the image's own.
+        benchmark: Benchmark whose mask, resizing and fit are used.
+        predicted: Predicted depth, at any size.
+        truth: Ground truth of what the benchmark shows the model.
+        fit: Fit of the whole scene, where the benchmark makes one; None for the image's own.
 
     Raises:
         OptionError: If the benchmark does not take depth of this kind.
@@ -150,7 +150,7 @@ def resized_for(benchmark: Benchmark, predicted: DepthMap, shape: tuple[int, int
 def check_answered(
     benchmark: Benchmark, mask: Bool[np.ndarray, "h w"], answered: Bool[np.ndarray, "h w"]
 ) -> int:
-    """How many of the pixels that count have no prediction, once the benchmark allows for it.
+    """Count the scored pixels without a prediction, if the benchmark allows any.
 
     Raises:
         InputError: If it allows for none, or all are without.
@@ -167,7 +167,7 @@ def check_answered(
 
 
 def _far_end(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> float:
-    """Where pixels without an answer are put that are charged as far [m]."""
+    """Depth [m] assigned to pixels without a prediction that are scored as far."""
     assert truth.depth is not None
     if benchmark.clip is not None:
         return benchmark.clip[1]

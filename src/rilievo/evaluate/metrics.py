@@ -37,9 +37,9 @@ def find_metric(task: Task, name: str) -> AnyMetric:
     """A metric by its name.
 
     Args:
-        task: Whose table has it; a metric of one's own takes the pairs of this task.
-        name: In that table, that of an installed package, or ``package.module:NAME`` of a
-            ``Metric`` of one's own.
+        task: Task whose table has it; a metric of one's own takes the pairs of this task.
+        name: Name in that table, name offered by an installed package, or ``package.module:NAME``
+            of a ``Metric`` of one's own.
 
     Raises:
         OptionError: If there is none, or one's own has a name of the table.

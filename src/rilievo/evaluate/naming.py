@@ -13,10 +13,10 @@ LISTED = 10
 """Names that a message lists."""
 
 KNOWN_PATTERNS = ("pred_{id}.npy", "{id}_pred.npy", "{id}/depth.exr")
-"""As other programs name their files: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
+"""File names of other programs: Marigold's evaluation, Marigold's run.py, MoGe's infer."""
 
 POINT_PATTERNS = ("{id}/points.exr",)
-"""As other programs name their files of points: MoGe's infer."""
+"""File names of points of other programs: MoGe's infer."""
 
 
 def matched(
@@ -29,12 +29,12 @@ def matched(
     """The file of each image that has one, and the files of no image.
 
     Args:
-        folder: That holds the files.
+        folder: Folder with the files.
         paths: All of them.
-        ids: Of the images.
-        pattern: Of a file's path in the folder, with ``{id}``; without a ``/`` it is of the name
-            alone, and folders around it belong to the id. None for the id itself with any suffix,
-            or, where no file has such a name, one of ``known``.
+        ids: Ids of the images.
+        pattern: Pattern of a file's path in the folder, with ``{id}``; without a ``/`` it is of
+            the name alone, and folders around it belong to the id. None for the id itself with any
+            suffix, or, where no file has such a name, one of ``known``.
         known: Patterns of other programs.
 
     Raises:
@@ -67,7 +67,7 @@ def listed(paths: Sequence[Path], folder: Path) -> str:
 
 
 def _keys(folder: Path, paths: Sequence[Path], pattern: str | None) -> dict[Path, str]:
-    """What stands in each file's path in the place of an id; files that do not fit have nothing."""
+    """Text in the place of the id in each file's path; files that do not match are left out."""
     if pattern is None:
         return {path: path.relative_to(folder).with_suffix("").as_posix() for path in paths}
     before, _, after = pattern.removeprefix("./").partition("{id}")

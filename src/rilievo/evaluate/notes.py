@@ -1,4 +1,4 @@
-"""What deserves a look in the scores of one image, and why an image has none."""
+"""Notes on what deserves a look in the scores of one image, and on why an image has none."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -25,7 +25,7 @@ OTHER_UNIT = (
 
 
 def why_nothing_counts(benchmark: Benchmark, truth: Truth, mask: Bool[np.ndarray, "h w"]) -> str:
-    """What keeps an image from a score whose truth has too few pixels that count."""
+    """Reason why an image has no score whose truth has too few pixels that count."""
     assert truth.depth is not None
     assert truth.depth_valid is not None
     if mask.any():
@@ -59,7 +59,7 @@ def notes_on(
     aligned: Aligned,
     unanswered: int,
 ) -> list[str]:
-    """What is to be said of the depth of one image that was aligned."""
+    """Notes on the depth of one image that was aligned."""
     notes = []
     assert truth.depth is not None
     if aligned.clamped:
@@ -80,7 +80,7 @@ def notes_on(
 
 
 def notes_on_pixels(benchmark: Benchmark, scored: int, unanswered: int) -> list[str]:
-    """What is to be said of how many pixels a score rests on."""
+    """Notes on the number of pixels that a score rests on."""
     notes = []
     if unanswered:
         notes.append(f"{unanswered} {UNANSWERED[benchmark.invalid]}")

@@ -140,7 +140,7 @@ class EvaluateOptions:
 
     @property
     def depth_kind(self) -> DepthKind | None:
-        """Of the predictions that are given, once they are depth, or of the model.
+        """Kind of depth of the given predictions, once they are depth, or of the model.
 
         Raises:
             OptionError: If there is no such kind.
@@ -149,7 +149,7 @@ class EvaluateOptions:
 
     @property
     def stored(self) -> Stored:
-        """What the numbers of files of predictions are.
+        """Meaning of the values in files of predictions.
 
         Raises:
             OptionError: If there is no such kind.

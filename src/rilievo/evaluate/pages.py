@@ -20,7 +20,7 @@ def write_page(path: Path, template: str, **content: Any) -> None:
     Args:
         path: The file.
         template: One of ours.
-        content: What it names; all text in it is escaped.
+        content: Variables of the template; all text in it is escaped.
 
     Raises:
         MissingExtraError: If Jinja is not installed.
@@ -73,6 +73,6 @@ def _environment() -> Any:
 
 
 def _hash(script: str) -> str:
-    """How the page's policy names the one script that it allows."""
+    """Hash with which the page's policy allows its one script."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

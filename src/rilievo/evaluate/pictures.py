@@ -1,4 +1,4 @@
-"""What a report may look at: photographs, truth and predictions of the images it shows."""
+"""Pictures of a report: photographs, ground truth and predictions of the images it shows."""
 
 from typing import Protocol, runtime_checkable
 

@@ -1,4 +1,4 @@
-"""What an evaluation is going to do, settled before any picture is read."""
+"""Plan of an evaluation, settled before any picture is read."""
 
 import hashlib
 import shlex
@@ -22,10 +22,10 @@ from rilievo.types import DepthKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Which images are scored how.
+    """Images to score, and the benchmark that scores them.
 
     Attributes:
-        benchmark: With dataset, split, variant and alignment as they are in fact.
+        benchmark: Benchmark with the dataset, split, variant and alignment that are used.
         dataset: Opened.
         ids: To be scored.
         absent: Images of the selection whose files are missing.
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def facts(self) -> DataFacts:
-        """Which images these are."""
+        """Facts about the images."""
         request, card = self.dataset.request, self.dataset.card
         asked = [*self.ids, *(each.id for each in self.absent)]
         return DataFacts(

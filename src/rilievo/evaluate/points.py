@@ -28,7 +28,7 @@ class Paired:
 
     Attributes:
         pair: Prediction and truth.
-        facts: Of the image, without values.
+        facts: Record of the image, without values of metrics.
     """
 
     pair: PointsPair | FieldOfViewPair

@@ -41,7 +41,7 @@ class _Read:
 
 
 def fingerprint_of(model: Model, benchmark: Benchmark) -> Fingerprint:
-    """What predictions of this model for this benchmark have in common.
+    """Facts that predictions of this model for this benchmark share.
 
     Raises:
         OptionError: If the model does not predict what the benchmark scores.
@@ -144,9 +144,9 @@ def refuse_other_photographs(
 
     Args:
         cache: Holds the predictions.
-        dataset: Whose photographs they ought to be of.
-        crop: Of the photographs, before the model.
-        ids: With a prediction; some of them, evenly spread, are compared.
+        dataset: Dataset whose photographs they should be of.
+        crop: Crop of the photographs before the model.
+        ids: Ids with a prediction; some of them, evenly spread, are compared.
 
     Raises:
         OptionError: Naming the first that differs.

@@ -55,7 +55,7 @@ def source_of(
 
 
 def called(model: Model | str | Path | None) -> str | None:
-    """What the user calls the model; None where there is none."""
+    """The user's name of the model; None where there is none."""
     if isinstance(model, Model):
         return model.card.name
     return None if model is None else str(model)
@@ -110,6 +110,6 @@ def predicted(
 
 
 def _refuse_other_kinds(benchmark: Benchmark, kind: DepthKind | None) -> None:
-    """Before any work is done, rather than image by image."""
+    """Refuse a kind of depth before any work is done, rather than image by image."""
     if benchmark.task in FITTED and kind is not None:
         method_for(benchmark, kind)

@@ -27,7 +27,7 @@ def range_sums(
 
 
 def range_errors(sums: Float64[np.ndarray, "3 bins"]) -> tuple[RangeError, ...]:
-    """Of the sums of all images, ranges without pixels left out."""
+    """Errors by range from the sums of all images, without ranges that have no pixels."""
     edges = 2.0 ** ((NEAREST + np.arange(COUNT + 1)) / PER_OCTAVE)
     return tuple(
         RangeError(

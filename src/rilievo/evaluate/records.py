@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind; ``evaluation.json`` holds it, and reports are made of it."""
+"""Records of an evaluation; ``evaluation.json`` holds them, and reports are made from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ class Score:
     """One image.
 
     Attributes:
-        id: In its dataset.
+        id: Name of the image in its dataset.
         values: Metric's name to value.
-        pixels: How many the values rest on.
+        pixels: Number of pixels that were scored.
         true_share: Share of the image's pixels with truth, before crop and cap.
         scale: Fitted by the alignment; None where none was.
         shift: Likewise.
         unanswered: Pixels that count but have no prediction; what became of them, the benchmark
             says.
-        notes: What deserves a look, such as pixels that the fit took out of range.
+        notes: Notes, such as pixels that the fit took out of range.
         scene: Scene or sequence, as the dataset has it; None where it knows none.
     """
 
@@ -41,7 +41,7 @@ class Unscored:
     """An image of the split that has no score.
 
     Attributes:
-        id: In its dataset.
+        id: Name of the image in its dataset.
         reason: One line.
     """
 
@@ -54,20 +54,20 @@ class Summary:
     """One metric over all images.
 
     Attributes:
-        metric: Its name.
-        label: For tables.
+        metric: Name of the metric.
+        label: Label for tables.
         unit: "" for none.
-        better: Which way it improves.
-        value: By the benchmark's averaging: the number to quote.
+        better: Direction in which it improves.
+        value: Value by the benchmark's averaging: the number to quote.
         low: Lower end of the 95 % confidence interval of ``value``, as
             ``rilievo.evaluate.intervals`` makes it; None of fewer than three images or scenes,
             and for a median over the pixels of all images.
         high: Upper end.
         per_image: Mean over images.
-        pooled: Over the pixels of all images; None where the metric has no such form.
-        median: Over images.
-        images: How many it rests on.
-        pixels: How many it rests on.
+        pooled: Value over the pixels of all images; None if the metric has no such form.
+        median: Median over images.
+        images: Number of images.
+        pixels: Number of pixels.
     """
 
     metric: str
@@ -89,8 +89,8 @@ class Part:
     """A part of the images by itself, such as those indoors.
 
     Attributes:
-        name: What the ids of its images begin with.
-        images: How many have a score.
+        name: Beginning of the ids of its images.
+        images: Number of its images that have a score.
         summaries: One a metric, the leading one first.
     """
 
@@ -106,7 +106,7 @@ class RangeError:
     Attributes:
         near: Lower end [m].
         far: Upper end [m].
-        pixels: How many there are.
+        pixels: Number of pixels.
         abs_rel: Mean of |predicted - true| / true.
         bias: Mean of (predicted - true) / true.
     """
@@ -135,17 +135,17 @@ class Sparsification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """Which images were scored.
+    """Images that were scored.
 
     Attributes:
-        dataset: Its name.
-        root: As the user gave it.
+        dataset: Name of the dataset.
+        root: Folder as the user gave it.
         split: Scored.
-        variant: Of the ground truth.
-        official: How many images the papers score; None where the user decides.
-        found: How many were on disk.
-        asked: How many were to be scored: fewer with ``--limit``.
-        ids_sha256: Of the ids that were to be scored, one a line: tells selections apart.
+        variant: Variant of the ground truth.
+        official: Number of images that papers score; None if the user decides.
+        found: Number of images on disk.
+        asked: Number of images to score: fewer with ``--limit``.
+        ids_sha256: Hash of the ids to score, one a line: tells selections apart.
         list_file: The user's own list; None for the official one.
     """
 
@@ -165,15 +165,15 @@ class Evaluation:
     """One model on one benchmark.
 
     Attributes:
-        format: Of this file.
-        benchmark: Its name.
-        benchmark_sha256: Of all its settings: results with another one do not compare.
-        settings: Of the benchmark, in words, for the reader.
-        task: What was scored.
+        format: Format of this file.
+        benchmark: Name of the benchmark.
+        benchmark_sha256: Hash of all its settings: results with another one are not comparable.
+        settings: Settings of the benchmark in words, for the reader.
+        task: Quantity that was scored.
         made_by: Model, weights and settings.
-        kind: Of the predicted depth; None for normals.
+        kind: Kind of the predicted depth; None for normals.
         alignment: Method that brought it to metres; None for normals.
-        data: Which images.
+        data: Images that were scored.
         summaries: One a metric, the leading one first.
         parts: The same of parts of the images, where the benchmark has such.
         ranges: Error against true depth; empty for normals.
@@ -183,10 +183,10 @@ class Evaluation:
             images; empty likewise, and for normals.
         scores: One an image, in the dataset's order.
         unscored: Every image of the split without a score, and why.
-        warnings: Of the whole run, such as truth that looks to be in millimetres.
+        warnings: Warnings about the whole run, such as ground truth that looks like millimetres.
         command: The command line that repeats it.
-        version: Of rilievo.
-        seconds: It took, without predictions that lay in the cache.
+        version: Version of rilievo.
+        seconds: Duration of the run [s], without predictions from the cache.
     """
 
     format: str = "rilievo-evaluation/1"

@@ -1,4 +1,4 @@
-"""Which part of an image the model sees, and which of its pixels count."""
+"""Regions of an image: the part that the model sees, and the pixels that are scored."""
 
 from dataclasses import dataclass, replace
 
@@ -21,9 +21,9 @@ class Window:
 
     Attributes:
         top: First row.
-        bottom: Behind the last row.
+        bottom: End of the rows, exclusive.
         left: First column.
-        right: Behind the last column.
+        right: End of the columns, exclusive.
     """
 
     top: int

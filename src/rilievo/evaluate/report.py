@@ -46,7 +46,7 @@ Facts = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
-    """What the template shows besides the evaluation itself."""
+    """Content of the template besides the evaluation itself."""
 
     title: str
     subtitle: str
@@ -81,9 +81,9 @@ def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None =
     Of the images, only the fifteen that are shown are read, one at a time.
 
     Args:
-        evaluation: What to report.
+        evaluation: Evaluation to report.
         path: The file, ``report.html`` by custom.
-        pictures: What to show of the best, the middle and the worst images; None for none.
+        pictures: Pictures of the best, the middle and the worst images; None for none.
 
     Raises:
         MissingExtraError: If Jinja or matplotlib is not installed.
@@ -148,7 +148,7 @@ def _histograms(evaluation: Evaluation, short: Sequence[str], *, among: bool) ->
 
 
 def _counts(evaluation: Evaluation) -> str:
-    """Which images the numbers rest on."""
+    """Numbers of images."""
     data, scored = evaluation.data, len(evaluation.scores)
     text = f"{data.dataset}, {data.split}: {count(scored)} of {count(data.asked)} images scored"
     if data.asked < data.found:
@@ -159,7 +159,7 @@ def _counts(evaluation: Evaluation) -> str:
 
 
 def _reading(evaluation: Evaluation, leading: Summary | None) -> str:
-    """How to read the number that heads the page."""
+    """Explanation of the number that heads the page."""
     if leading is None:
         return "No image has a score."
     text = f"{DIRECTIONS[leading.better].capitalize()}."
@@ -177,7 +177,7 @@ def _reading(evaluation: Evaluation, leading: Summary | None) -> str:
 
 
 def _formulas(evaluation: Evaluation) -> Facts:
-    """What the metrics compute, of those that rilievo knows."""
+    """Formulas of the metrics that rilievo knows."""
     # The settings say where metrics of one's own are.
     names = setting_value(evaluation.settings.get("metrics", "")).split()
     names += [each.metric for each in evaluation.summaries]

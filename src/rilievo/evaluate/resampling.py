@@ -22,7 +22,7 @@ KITTI's benchmark size is off by 4.3 %, and is another picture."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taps:
-    """Where the numbers of one axis come from: ``(1 - weight) · [low] + weight · [high]``."""
+    """Source of the values along one axis: ``(1 - weight) · [low] + weight · [high]``."""
 
     low: Int[np.ndarray, "n"]
     high: Int[np.ndarray, "n"]
@@ -109,7 +109,7 @@ def confidence_at(
 
 
 def directed(normals: Float32[np.ndarray, "3 h w"]) -> Bool[np.ndarray, "h w"]:
-    """Which vectors have a direction: finite and longer than zero."""
+    """Mask of vectors that have a direction: finite and longer than zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("chw,chw->hw", normals, normals, dtype=np.float64)
     return np.isfinite(squares) & (squares > 0)
@@ -174,7 +174,7 @@ def _on_corners(old: int, new: int) -> Float64[np.ndarray, "k"]:
 
 
 def _taps(old: int, new: int, interpolation: Interpolation | str) -> _Taps:
-    """For each new pixel of an axis, its two old neighbours and how much the second weighs."""
+    """The two old neighbours of each new pixel along an axis, and the weight of the second."""
     index = np.arange(new)
     if interpolation is Interpolation.NEAREST:
         nearest = np.minimum(((index + 0.5) * old / new).astype(np.int64), old - 1)

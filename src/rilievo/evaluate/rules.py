@@ -31,7 +31,7 @@ def find_rule(place: str, what: str) -> Callable[..., Any]:
 
     Args:
         place: ``package.module:name``.
-        what: What it is, for messages, such as "crop".
+        what: Kind of the function, for messages, such as "crop".
 
     Raises:
         OptionError: If there is no such function.
@@ -115,7 +115,7 @@ def interpolated(
 
 
 def _called(place: str, what: str, *given: object) -> Any:
-    """What the function returns; what it raises is one line, and concerns one image."""
+    """Result of the function; an error of it becomes one line, and concerns one image."""
     rule = find_rule(place, what)
     try:
         return rule(*given)

@@ -40,8 +40,8 @@ class Kept:
     """Predictions of a part of a benchmark's images.
 
     Attributes:
-        folder: Of the evaluation; scores come later.
-        images: Of the part.
+        folder: Folder of the evaluation; scores are added later.
+        images: Number of images of the part.
         failed: Those that could not be predicted.
     """
 
@@ -68,13 +68,13 @@ def evaluate(
         model: A name in ``MODELS``, a file, or a model loaded before. With
             ``options.predictions``, None, or the name that their rows are to have.
         benchmark: A name in ``BENCHMARKS``, ``package.module:NAME``, or the record itself.
-        root: Where the dataset is on disk; None for one that makes itself.
+        root: Folder of the dataset on disk; None for one that is generated.
         options: All else.
         show: Whether to show progress on standard error.
         filling: Predicts what is not kept yet; in this process, unless another way is given.
 
     Returns:
-        What ``evaluation.json`` holds. Images without a score are in ``unscored``, with reasons.
+        Content of ``evaluation.json``. Images without a score are in ``unscored``, with reasons.
 
     Raises:
         OptionError: If names are unknown or options do not go together.
@@ -108,11 +108,11 @@ def score_plan(
     """Do what a plan says: ``evaluate``, once everything is settled.
 
     Args:
-        plan: Which images are scored how.
+        plan: Images to score, and the benchmark that scores them.
         options: All else.
-        name: What the user calls the model, or the predictions; None for nothing.
+        name: The user's name of the model, or of the predictions; None for nothing.
         load: Makes the model ready; called only where there are no predictions.
-        command: That repeats it.
+        command: Command that repeats it.
         show: Whether to show progress on standard error.
         filling: Predicts what is not kept yet.
 
@@ -143,10 +143,10 @@ def keep_predictions(
     """Predict a part of a benchmark's images, to be scored by ``evaluate`` once all are there.
 
     Args:
-        model: As ``evaluate`` has it.
-        benchmark: As ``evaluate`` has it.
-        root: Where the dataset is on disk.
-        options: As ``evaluate`` will have them.
+        model: Model, as for ``evaluate``.
+        benchmark: Benchmark, as for ``evaluate``.
+        root: Folder of the dataset on disk.
+        options: Options, as for ``evaluate``.
         takes: Whether an image, by its id, belongs to the part.
         show: Whether to show progress on standard error.
         filling: Predicts what is not kept yet.

@@ -14,7 +14,7 @@ from rilievo.io.limits import printable
 
 
 class GroupKey(NamedTuple):
-    """What runs share whose numbers compare."""
+    """Facts that runs share whose numbers compare."""
 
     benchmark_sha256: str
     dataset: str
@@ -27,7 +27,7 @@ class Run:
     """Results on disk.
 
     Attributes:
-        folder: That holds them.
+        folder: Folder that holds them.
         evaluation: The results.
     """
 

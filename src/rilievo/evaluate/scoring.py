@@ -34,8 +34,8 @@ class Scored:
     """The score of one image, and what pooled numbers are made of.
 
     Attributes:
-        score: For the per-image table.
-        sums: Of each metric that pools.
+        score: Score for the per-image table.
+        sums: Sums of each metric that pools.
         ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
             ``rilievo.evaluate.ranges`` has it. None for what is not metres.
         curves: Leading error by share of pixels removed, by confidence and by the error itself;
@@ -55,10 +55,10 @@ def score(benchmark: Benchmark, answer: Answer, truth: Truth, fit: Fit | None = 
     """Score one image.
 
     Args:
-        benchmark: How.
+        benchmark: Benchmark that scores.
         answer: The prediction of what the benchmark shows the model, at any size.
-        truth: Of the whole photograph, at its size.
-        fit: Of the image's scene, where the benchmark makes one fit for each.
+        truth: Ground truth of the whole photograph, at its size.
+        fit: Fit of the image's scene, where the benchmark makes one fit for each.
 
     Raises:
         RilievoError: If it has no score: the reason in one line.
@@ -214,7 +214,7 @@ def eight_bits(values: Float[np.ndarray, "h w"], *, turned: bool) -> UInt8[np.nd
     """A map without negative values as a picture: its maximum is 255, fractions are cut off.
 
     Args:
-        values: At least one is positive. The arithmetic is that of their type.
+        values: Values, of which at least one is positive. The arithmetic is that of their type.
         turned: Whether 255 minus that is wanted, which makes far what was near.
     """
     scaled = values * 255 / values.max()

@@ -13,7 +13,7 @@ _USUAL = (
 
 
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
-    """At most ``SHOWN`` of the metrics, in their order: the leading one and the usual ones."""
+    """Choose at most ``SHOWN`` metrics, in order: the leading one and the usual ones."""
     ranked = sorted(metrics[1:], key=lambda name: (name not in _USUAL, _place(name)))
     chosen = {*metrics[:1], *ranked[: SHOWN - 1]}
     return tuple(name for name in metrics if name in chosen)

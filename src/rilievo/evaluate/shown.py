@@ -23,7 +23,7 @@ class Shown:
     """Pictures of a dataset under a benchmark, read when asked for.
 
     Attributes:
-        benchmark: How they were scored.
+        benchmark: Benchmark that scored them.
         dataset: Photographs and truth.
         answers: Predictions.
         fit_of: Fit of an image's scene, where it has no fit of its own.

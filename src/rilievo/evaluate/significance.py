@@ -21,8 +21,8 @@ def mean_interval(
 
     Args:
         values: One an image; paired differences give the paired interval.
-        scenes: Of each image; None where no image has one.
-        reach: Which numbers the values can be.
+        scenes: Scene of each image; None if no image has one.
+        reach: Range of values that the statistic can have.
 
     Returns:
         None of fewer than three images or scenes.

@@ -1,4 +1,4 @@
-"""Where predictions come from that are not made now: an earlier evaluation, or another program."""
+"""Sources of predictions that are not made now: an earlier evaluation, or another program."""
 
 import os
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class Found:
 
     Attributes:
         answers: To be scored.
-        warnings: What deserves a look.
+        warnings: Warnings about the predictions.
     """
 
     answers: Answers
@@ -43,8 +43,8 @@ def find_predictions(label: str | None, plan: Plan, options: EvaluateOptions) ->
     """The predictions that the user gives.
 
     Args:
-        label: What made them, where they do not say so themselves.
-        plan: What is scored.
+        label: Name of their model, if they do not state it.
+        plan: Plan of the evaluation.
         options: Folder, kind and scale.
 
     Raises:

@@ -20,8 +20,8 @@ class PairedFrames:
     """Two frames to be compared, and what there is to be said of them.
 
     Attributes:
-        pair: Their depth.
-        facts: Of the first, without values.
+        pair: Depth of both frames.
+        facts: Record of the first frame, without values of metrics.
     """
 
     pair: StabilityPair

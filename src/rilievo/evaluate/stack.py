@@ -22,9 +22,9 @@ class Stack:
 
     Attributes:
         path: The file.
-        stored: What its numbers are.
-        kind: Of the depth.
-        made_by: What is known.
+        stored: Meaning of its values.
+        kind: Kind of the depth.
+        made_by: Known facts about the model.
         places: Index of each image's map.
     """
 
@@ -54,8 +54,8 @@ def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task:
     Args:
         path: An array (images, height, width), or with an axis of length one.
         order: Ids of all images of the split, those without files too; None where it is not known.
-        stored: What the numbers are.
-        task: What is to be scored.
+        stored: Meaning of the values.
+        task: Quantity that is to be scored.
 
     Raises:
         InputError: If it is no such array, or has another number of maps than the split.

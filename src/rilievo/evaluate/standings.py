@@ -33,7 +33,7 @@ class Event:
 
     Attributes:
         label: Unique among the benchmarks: its name, and its data where that does not suffice.
-        comparison: Its rows, the leading metric first.
+        comparison: Rows of the benchmark, the leading metric first.
         reports: The report beside each model's results, where there is one.
     """
 
@@ -54,9 +54,9 @@ class Standing:
     """One model over all benchmarks.
 
     Attributes:
-        name: Of the model.
-        ranks: Its rank by label of the benchmark, on those where it was scored.
-        mean_rank: Over the benchmarks that all models have; None where there is none.
+        name: Name of the model.
+        ranks: Rank of the model by label of the benchmark, on those where it was scored.
+        mean_rank: Mean over the benchmarks that all models have; None where there is none.
         low: Lower end of the 95 % interval of the mean rank; None where images are too few.
         high: Upper end.
     """
@@ -76,7 +76,7 @@ class Standings:
         events: The benchmarks, in the order in which their first runs were given.
         models: The best mean rank first.
         shared: Labels of the benchmarks that mean ranks rest on.
-        notes: What to know before the numbers are believed.
+        notes: Notes to read before the numbers are believed.
     """
 
     events: tuple[Event, ...]
@@ -91,9 +91,9 @@ def standings(
     """Put runs of several benchmarks into one table.
 
     Args:
-        runs: Of any models and benchmarks, one of each pair.
-        metrics: Which to show, of each benchmark those that it has; by default the leading one
-            and the one that papers print beside it. Ranks are by the first.
+        runs: Runs of any models and benchmarks, one of each pair.
+        metrics: Metrics to show, of each benchmark those that it has; by default the leading
+            one and the one that papers print beside it. Ranks are by the first.
         common: Whether to score anew, on each benchmark, the images that all its runs have.
 
     Raises:

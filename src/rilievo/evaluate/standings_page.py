@@ -16,7 +16,7 @@ _LONGEST_NAME = 28
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
-    """What the template shows besides the standings."""
+    """Contents that the template shows besides the standings."""
 
     has_ranks: bool
     chart: Chart | None

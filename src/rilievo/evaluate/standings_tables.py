@@ -43,7 +43,7 @@ def write_standings(standings: Standings, path: Path) -> None:
     """Write standings in the format that the file's ending names.
 
     Args:
-        standings: What to write.
+        standings: Standings to write.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``; the last is a leaderboard.
 
     Raises:
@@ -169,7 +169,7 @@ def latex(standings: Standings) -> str:
 
 
 def _marks(event: Event, column: Column) -> Mapping[str, str]:
-    """How the best and the second number of a column are printed; one alone is neither."""
+    """LaTeX marks of the best and the second number of a column; one alone is neither."""
     rows = event.comparison.runs
     values = {
         row.name: badness(row.cells[column.metric].value, column.better)

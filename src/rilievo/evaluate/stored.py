@@ -20,7 +20,7 @@ WHICH_INVERSE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What the numbers of files are, as the user says it.
+    """Meaning of the values in files, as the user states it.
 
     Attributes:
         said: The user's word: a kind of depth, or ``DISPARITY``; None where nothing is said.
@@ -32,14 +32,14 @@ class Stored:
 
     @property
     def kind(self) -> DepthKind | None:
-        """Of the depth that they become; None where nothing is said."""
+        """Kind of the depth that they become; None if nothing is stated."""
         if self.said == DISPARITY:
             return DepthKind.UP_TO_SCALE if self.scale is None else DepthKind.METRIC
         return None if self.said is None else DepthKind(self.said)
 
 
 def stored_as(said: str | None, scale: float | None) -> Stored:
-    """What the user says of files.
+    """Meaning of the values in files from the user's words.
 
     Raises:
         OptionError: If there is no such kind.

@@ -36,13 +36,13 @@ class SuiteRun:
     """One benchmark of a suite.
 
     Attributes:
-        benchmark: As ``--benchmark`` takes it.
-        folder: Of the dataset, below ``--root`` or absolute; None for ``--root`` itself.
-        dataset: For a benchmark that fits any.
+        benchmark: Benchmark as ``--benchmark`` takes it.
+        folder: Folder of the dataset, below ``--root`` or absolute; None for ``--root`` itself.
+        dataset: Name of the dataset, for a benchmark that fits any.
         split: Another than the benchmark's.
         variant: Another than the benchmark's.
         list_file: The user's own list of images, beside the suite's file or absolute.
-        name: Of the folder of its results; None for benchmark and dataset.
+        name: Name of the folder of its results; None for benchmark and dataset.
     """
 
     benchmark: str
@@ -69,8 +69,8 @@ class Suite:
 
     Attributes:
         title: A line.
-        runs: In the order in which they are scored.
-        name: In ``suites``, or the file's own.
+        runs: Runs in the order in which they are scored.
+        name: Name in ``suites``, or the file's own.
     """
 
     title: str
@@ -140,7 +140,7 @@ def _unknown(kind: type[Suite] | type[SuiteRun], table: object) -> Iterator[str]
 
 
 def _beside(suite: Suite, folder: Path) -> Iterator[SuiteRun]:
-    """Its runs, with lists of images and benchmarks that are files named from its folder."""
+    """Runs of a suite, with lists of images and benchmarks that are files named from its folder."""
     for each in suite.runs:
         if each.list_file is not None:
             each = replace(each, list_file=str(folder / each.list_file))

@@ -29,10 +29,10 @@ class SuiteRow:
     """One benchmark of a suite that was run.
 
     Attributes:
-        label: Of the run in its suite.
-        folder: Of its results.
-        evaluation: Its results; None where it has none.
-        reason: Why it has none, in one line.
+        label: Label of the run in its suite.
+        folder: Folder of its results.
+        evaluation: Results of the run; None where it has none.
+        reason: Reason why it has none, in one line.
         was_finished: Whether the results lay there before.
     """
 
@@ -53,7 +53,7 @@ class SuiteResult:
     """A suite that was run.
 
     Attributes:
-        suite: Which.
+        suite: Suite that was run.
         folder: Holds a folder for each of its benchmarks.
         rows: One a benchmark.
     """

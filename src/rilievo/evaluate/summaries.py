@@ -23,10 +23,10 @@ KEPT_SUMS = 64
 
 @dataclass(slots=True, kw_only=True)
 class Tallied:
-    """What scores of images add up to; memory per image is some hundred bytes.
+    """Sums of the scores of images; memory per image is some hundred bytes.
 
     Attributes:
-        benchmark: Of the scores.
+        benchmark: Benchmark of the scores.
     """
 
     benchmark: Benchmark
@@ -151,7 +151,7 @@ def _statistics(
     sums: Mapping[str, Float64[np.ndarray, "n k"]],
     pixels: Float64[np.ndarray, "n"],
 ) -> Iterable[tuple[str, Statistic]]:
-    """What is quoted, as it follows from sums over images; not of sums that were not kept."""
+    """Statistics to quote, computed from sums over images; not for sums that were not kept."""
     for name, metric in metrics.items():
         reach = reach_of(metric.better, metric.unit, values[name])
         if benchmark.averaging is Averaging.PER_IMAGE or not metric.pools:
@@ -166,7 +166,7 @@ def _finished(metric: AnyMetric, sums: Float64[np.ndarray, "m k"]) -> Float64[np
 
 
 def reach_of(better: Better, unit: str, values: Sequence[float]) -> Reach:
-    """Which numbers a metric can be, as far as it and its values tell."""
+    """Range of values that a metric can have, as far as it and its values tell."""
     if better is Better.ZERO or min(values) < 0:
         return Reach.ANY
     if better is Better.LOWER:

@@ -21,7 +21,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """What an evaluation left behind.
+    """Read the results of an evaluation.
 
     Args:
         path: ``evaluation.json``, or the folder that holds it.
@@ -50,7 +50,7 @@ def read_evaluation(path: Path) -> Evaluation:
 
 
 def _fault(evaluation: Evaluation) -> str | None:
-    """What types alone do not say: format, unique ids, finite numbers."""
+    """Fault that types alone do not show: format, unique ids, finite numbers."""
     if evaluation.format != FORMAT:
         return f"its format is '{printable(evaluation.format)}', expected '{FORMAT}'"
     if not evaluation.summaries:
@@ -173,7 +173,7 @@ def _metadata(evaluation: Evaluation) -> dict[str, str]:
 
 
 def metric_names(evaluation: Evaluation) -> tuple[str, ...]:
-    """Of all metrics, the leading one first."""
+    """Names of all metrics, the leading one first."""
     return tuple(summary.metric for summary in evaluation.summaries)
 
 

@@ -72,7 +72,7 @@ def depth_uri(depth: DepthMap, limits: ColourRange) -> str:
 
 
 def depth_limits(depth: DepthMap) -> ColourRange:
-    """Of inverse depth, for all maps of one image."""
+    """Limits of inverse depth, for all maps of one image."""
     return colour_range(depth)
 
 

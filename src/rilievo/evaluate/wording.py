@@ -6,7 +6,7 @@ from rilievo.evaluate.records import Evaluation, Summary
 from rilievo.metrics.metric import Better
 
 NOTHING = "–"
-"""In the cell of a number that is not there."""
+"""Text in the cell of a missing number."""
 
 ARROWS: Mapping[Better, str] = {Better.LOWER: "↓", Better.HIGHER: "↑", Better.ZERO: "→0"}
 
@@ -50,7 +50,7 @@ _ALIGNED: Mapping[str, str] = {
 
 
 def aligned(method: str | None) -> str | None:
-    """What was done to predictions before they were scored; None where nothing is known.
+    """Describe the alignment of predictions; None if it is unknown.
 
     Args:
         method: Name of an alignment, as evaluations record it.
@@ -79,7 +79,7 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def interval(summary: Summary) -> str:
-    """Its 95 % confidence interval; a dash where there are too few images for one."""
+    """Format the 95 % confidence interval; a dash if there are too few images for one."""
     return bounds(summary.low, summary.high)
 
 
@@ -111,25 +111,25 @@ def count(amount: int) -> str:
 
 
 def head(label: str, unit: str) -> str:
-    """Of a column."""
+    """Heading of a column."""
     return f"{label} [{unit}]" if unit else label
 
 
 def column_head(label: str, unit: str, better: Better) -> str:
-    """Of a column of one metric, with the arrow that says which way is better."""
+    """Heading of a column of one metric, with an arrow for the better direction."""
     return f"{head(label, unit)} {ARROWS[better]}"
 
 
 def full_name(task: str, summary: Summary) -> str:
-    """Of a metric, where it stands alone: a mean of normals is one of angles."""
+    """Name of a metric that stands alone: a mean of normals is one of angles."""
     return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
 
 
 def meaning(task: str, summary: Summary, alignment: str | None = None) -> str | None:
-    """What the number says of the model, as a sentence; None for a metric that has none.
+    """Meaning of the number in a sentence; None for a metric that has none.
 
     Args:
-        task: What was scored.
+        task: Quantity that was scored.
         summary: The number.
         alignment: Method that brought depth to metres; None where there was none.
     """
@@ -149,7 +149,7 @@ def setting_name(name: str) -> str:
 
 
 def setting_value(value: object) -> str:
-    """What a setting is set to."""
+    """Value of a setting in words."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:

@@ -37,7 +37,7 @@ _CLIP = np.arange(-80, 81) * 0.1
 _CLEAR = 0.15
 _TRIED = 12
 _ROWS = 56
-"""About how many rows are enough to find the factor of a clip."""
+"""Approximate shorter side [px] of the reduced views by which the factor of a clip is found."""
 _BIN, _AROUND = 0.05, 0.4
 """Width of the bins in which votes for the factor are counted, and how far from the fullest of them
 votes count."""
@@ -256,7 +256,7 @@ def _field(
 
     Args:
         view: The view.
-        others: Its neighbours.
+        others: Neighbours of the view.
         depth: Depth of the view, at any size.
         logs: Log factors to try.
         blur: Standard deviation by which scores are blurred [px]; factors are by twice as much.

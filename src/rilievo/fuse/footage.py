@@ -29,7 +29,7 @@ class FuseFrame:
     """One frame of the clip at its own size, without lens distortion.
 
     Attributes:
-        key: How files of poses and depth name it.
+        key: Names of the frame in files of poses and depth.
         pixels: RGB; None for a broken frame.
         problem: Error message, one line; None for a good frame.
     """

@@ -36,7 +36,7 @@ class Neighbour:
     """A neighbour of a view.
 
     Attributes:
-        index: Its number.
+        index: Number of the neighbour.
         parallax: Median displacement that its distance causes [share of the width].
     """
 

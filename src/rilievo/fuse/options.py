@@ -15,7 +15,7 @@ LARGEST_MEMORY = 64.0
 
 
 class Agree(StrEnum):
-    """How far the depth of frames is changed to agree with that of their neighbours."""
+    """Extent to which the depth of frames is changed to agree with that of their neighbours."""
 
     FULL = "full"
     """A scale and a smooth correction of each frame; points on which few frames agree are left

@@ -32,12 +32,12 @@ _KITTI, _TUM = 12, 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameKey:
-    """How files of poses may name a frame.
+    """Names by which files of poses may mean a frame.
 
     Attributes:
-        index: Its number in the clip.
+        index: Number of the frame in the clip.
         name: Name of its file; its number for a video.
-        seconds: Its time [s]; None where it is unknown.
+        seconds: Time of the frame [s]; None where it is unknown.
     """
 
     index: int

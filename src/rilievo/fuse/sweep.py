@@ -82,7 +82,7 @@ def correlations(
 
     Args:
         view: The view.
-        neighbours: At least one other view.
+        neighbours: Other views, at least one.
         depth: Depth of the view, in the unit of the poses.
         logs: Logarithms of the factors.
         best: Number of neighbours that count for a pixel, those that agree most: a point may be

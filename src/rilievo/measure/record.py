@@ -36,7 +36,7 @@ def measure_points(
 
 
 def measured_record(measured: Measurement, prediction: Prediction) -> dict[str, object]:
-    """What ``rilievo measure --json`` prints."""
+    """Record that ``rilievo measure --json`` prints."""
     calibration = prediction.calibration
     return {
         **asdict(measured),

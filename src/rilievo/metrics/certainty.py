@@ -23,7 +23,7 @@ NEAR = 1.25
 """Factor within which a depth is right, as a confidence of rilievo means it."""
 
 BINS = 15
-"""Of equal width, as Guo et al. 2017 take them."""
+"""Number of bins of equal width, as Guo et al. 2017 take them."""
 
 LEVEL = 0.9
 """Share of pixels that the range of ``coverage90_gap`` should hold."""
@@ -35,8 +35,8 @@ class Reliability:
 
     Attributes:
         low: Confidence is above it.
-        high: And not above this one.
-        pixels: How many there are.
+        high: Confidence is not above it.
+        pixels: Number of pixels.
         said: Mean confidence.
         right: Share whose depth is right within a factor of ``NEAR``.
     """
@@ -56,7 +56,7 @@ def reliability_sums(pair: DepthPair) -> Sums:
 
 
 def reliability(sums: Sums) -> tuple[Reliability, ...]:
-    """What the sums of one or several images say; bins without a pixel are left out."""
+    """Reliability by the sums of one or several images; bins without a pixel are left out."""
     return tuple(
         Reliability(
             low=index / BINS,

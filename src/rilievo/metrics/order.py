@@ -16,7 +16,7 @@ class OrderPair:
 
     Attributes:
         nearer: Depth of any scale, at one point of each pair.
-        farther: At the other.
+        farther: Depth at the other point of each pair.
 
     Raises:
         InputError: If their numbers differ, or one is not finite.

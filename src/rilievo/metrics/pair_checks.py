@@ -1,4 +1,4 @@
-"""What a pair of prediction and truth refuses."""
+"""Checks of pairs of prediction and truth."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64

@@ -47,9 +47,9 @@ def sparsify(
     Pixels of equal confidence leave together, at the first threshold above them.
 
     Args:
-        confidence: Of each pixel; its order alone counts.
-        error: Of each pixel; the oracle's order.
-        indicator: What is averaged, where that is not ``error`` itself.
+        confidence: Confidence of each pixel; its order alone counts.
+        error: Error of each pixel; the oracle's order.
+        indicator: Values that are averaged, where that is not ``error`` itself.
         root: Whether the curves are of the root of the mean.
     """
     averaged = error if indicator is None else indicator

@@ -40,7 +40,7 @@ class ClipFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipCamera:
-    """What the user says about the camera of a clip; at most one of the three.
+    """Camera of a clip as the user gives it; at most one of the three.
 
     Attributes:
         numbers: fx, fy, cx, cy [px] at the clip's own size.

@@ -200,7 +200,7 @@ class StreamAsked(BaseModel):
     model: Text = ""
     """Model that answers, one that /v1/models lists; by default the first of them."""
     format: Literal["npy", "png16", "jpeg"] = "npy"
-    """What comes back for a frame: npy, depth as float32 in which NaN is invalid; png16, depth in
+    """Answer to a frame: npy, depth as float32 in which NaN is invalid; png16, depth in
     16 bits; jpeg, depth in colours."""
     frames: Literal["newest", "all"] = "newest"
     """Whether frames that arrive while another is worked on are passed over but for the newest, or

@@ -55,7 +55,7 @@ def fetch_public(
     Args:
         url: http or https.
         max_bytes: More are refused.
-        seconds: In which all of them must come.
+        seconds: Time in which all of them must come.
         allowed: Whether an IP address and port may be connected to.
 
     Raises:

@@ -81,7 +81,7 @@ class Written:
 
     Attributes:
         name: Name of what is sent.
-        media_type: Its type.
+        media_type: Media type of what is sent.
         content: All of it where it is small; its files are removed already then.
         paths: One file to be sent as it is, or several to be packed.
         size: Bytes that are sent; None of a zip.
@@ -116,8 +116,8 @@ def estimated_bytes(names: Sequence[str], pixels: int, options: SaveOptions) -> 
 
     Args:
         names: Outputs.
-        pixels: Of the photograph.
-        options: How they are written.
+        pixels: Pixels of the photograph.
+        options: Settings with which they are written.
     """
     points = min(pixels, options.surface_points)
     each = (
@@ -138,9 +138,9 @@ def write(
     """Write outputs into the folder of a request, which has reserved room for them.
 
     Args:
-        prediction: What to write.
+        prediction: Prediction to write.
         outputs: Names in ``OUTPUTS``, ``json``, or ``all``, which are those that it can give.
-        options: How.
+        options: Settings with which they are written.
         folder: Folder of the request.
         stem: Name of the files without suffix.
 
@@ -187,7 +187,7 @@ def _read(path: Path) -> Iterator[bytes]:
 
 
 class _Pipe(RawIOBase):
-    """What a zip is written to: pieces that are taken out as they come."""
+    """File to which a zip is written; its pieces are taken out as they come."""
 
     def __init__(self) -> None:
         super().__init__()

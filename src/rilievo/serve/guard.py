@@ -137,7 +137,7 @@ def route_of(scope: Scope) -> str:
 
 
 class Body:
-    """What a client sends, as ASGI's ``receive``.
+    """Messages that a client sends, as ASGI's ``receive``.
 
     Attributes:
         is_over: Whether all of it has been received.

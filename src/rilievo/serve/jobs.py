@@ -18,7 +18,7 @@ class Job:
 
     Attributes:
         upload: Image and form; closed when the work ends, if not before.
-        client: Who asks.
+        client: Name of the client that asks.
         is_heavy: Whether its work takes seconds.
         has_place: Whether its work has begun.
         is_given_up: Whether nobody waits for it any more; the next step does not begin then.
@@ -72,7 +72,7 @@ class Jobs:
         Args:
             turns: Places.
             job: The request.
-            work: Its work.
+            work: Function that does its work.
             left: Ends when the client leaves.
             unused: Function that tidies up a result that nobody waits for any more.
 

@@ -19,7 +19,7 @@ class Offered:
     """Models of a server.
 
     Attributes:
-        names: What the server calls each model, which may be a path, by what clients call it; the
+        names: The server's name of each model, which may be a path, by its name for clients; the
             default one is first.
         options: Device, engine and precision.
     """
@@ -42,7 +42,7 @@ class Offered:
         return self.names[asked]
 
     def shown(self, asked: str) -> str:
-        """What clients call a model that a request names, or the default one."""
+        """The clients' name of a model that a request names, or of the default one."""
         return asked or next(iter(self.names))
 
     def without_places(self, line: str) -> str:

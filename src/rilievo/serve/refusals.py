@@ -27,8 +27,8 @@ class Refusal(Exception):
     """An answer in place of a result.
 
     Attributes:
-        status: Of HTTP.
-        line: What was found, what was expected, what to do.
+        status: HTTP status.
+        line: Message: what was found, what was expected, what to do.
         headers: Besides the usual ones.
     """
 
@@ -45,8 +45,8 @@ def busy(line: str, seconds: float | int) -> Refusal:
     """The refusal of a request that may come again later.
 
     Args:
-        line: What there is too much of.
-        seconds: After which it may come again.
+        line: Message that says what there is too much of.
+        seconds: Time after which it may come again.
     """
     again = max(1, round(seconds))
     return Refusal(429, f"{line}: try again in {again} s", {"Retry-After": str(again)})

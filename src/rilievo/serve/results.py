@@ -24,7 +24,7 @@ class Result:
 
     Attributes:
         prediction: Depth, normals, camera.
-        remarks: What deserves a look, a sentence each.
+        remarks: Sentences about what deserves a look.
     """
 
     prediction: Prediction
@@ -62,7 +62,7 @@ def finish(
 
     Args:
         model: Model that answered.
-        inference: Its answer.
+        inference: Answer of the model.
         photo: Photograph of the request.
         asked: Parameters of the request.
         shown: Name of the model for clients; that of a file may be a path of the server.

@@ -36,7 +36,7 @@ def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
     """The server as an ASGI application.
 
     Args:
-        service: That does the work.
+        service: Service that does the work.
         tokens: Secrets of which requests must send one; none lets everybody in.
     """
     options = service.options

@@ -19,8 +19,8 @@ def file_answer(result: Result, written: Written, seconds: float | int) -> Respo
 
     Args:
         result: The prediction, whose kind of depth and remarks stand in headers.
-        written: Its outputs.
-        seconds: In which the client must have taken them.
+        written: Outputs of the prediction.
+        seconds: Time in which the client must have taken them.
     """
     headers = {"Content-Disposition": f'attachment; filename="{written.name}"'}
     depth = result.prediction.depth_or_none

@@ -46,7 +46,7 @@ class Service:
         Args:
             options: Limits.
             offered: Models.
-            folders: For the files of requests.
+            folders: Folders for the files of requests.
             metrics: Counters.
         """
         self.options, self.offered, self.folders, self.metrics = options, offered, folders, metrics
@@ -116,7 +116,7 @@ class Service:
 
         Args:
             job: The request.
-            asked: Its parameters.
+            asked: Parameters of the request.
             without_normals: Whether nothing is made of normals.
             on_size: Function that is called with the pixels of the photograph before the network
                 runs, and may refuse them.

@@ -13,7 +13,7 @@ _MEMORY = 0.2
 
 
 def client_name(address: str) -> str:
-    """What counts as one client: an address, or the network of 64 bits of an IPv6 address."""
+    """Name of one client: its address, or the network of 64 bits of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -76,8 +76,8 @@ class Uploads:
         Args:
             disk: Bounds the bytes of all bodies that have not been worked on.
             most: Bodies that may arrive at the same time; one client has at most a quarter.
-            max_bytes: Of one body.
-            seconds: In which it must be complete.
+            max_bytes: Largest size of one body.
+            seconds: Time in which it must be complete.
         """
         self._disk, self._most = disk, most
         self._max_bytes, self._seconds = max_bytes, seconds

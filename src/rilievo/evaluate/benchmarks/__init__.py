@@ -93,8 +93,8 @@ def find_benchmark(name: str) -> Benchmark:
     """A benchmark by its name.
 
     Args:
-        name: In ``BENCHMARKS``, that of an installed package, or ``package.module:NAME`` of a
-            record of one's own.
+        name: Name in ``BENCHMARKS``, name offered by an installed package, or
+            ``package.module:NAME`` of a record of one's own.
 
     Raises:
         OptionError: If there is none.

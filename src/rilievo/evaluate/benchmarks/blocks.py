@@ -1,4 +1,4 @@
-"""What several benchmarks have in common."""
+"""Shared parts of several benchmarks."""
 
 from rilievo.alignment import AlignMethod
 from rilievo.types import DepthKind

@@ -66,7 +66,7 @@ def vectors(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """What the JSON chunk says of the parts of the binary chunk.
+    """Description of the parts of the binary chunk, for the JSON chunk.
 
     Attributes:
         views: Buffer views, one a part.

@@ -117,7 +117,7 @@ class VideoOptions:
     """Initial weights: rilievo/small or rilievo/tiny (the default for those encoders), imagenet
     (the default for encoders that have it), scratch, or the folder of a run or of a checkpoint."""
     prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
-    """With --pose geometry: model whose depth gives the first motion and teaches; by default the
+    """Model whose depth gives the first motion and teaches, with --pose geometry; by default the
     initial weights."""
     minutes: float | None = None
     """Time for the whole run, in place of epochs; with preset clip 10."""

@@ -50,7 +50,7 @@ class WrittenPage:
     """The folder that was written.
 
     Attributes:
-        folder: Its path.
+        folder: Path of the folder.
         models: Names and licences of its networks.
         bytes: Size of all its files.
     """
