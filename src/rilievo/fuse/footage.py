@@ -10,8 +10,8 @@ from jaxtyping import Float64, UInt8
 from rilievo.errors import InputError
 from rilievo.fuse.options import FuseOptions
 from rilievo.fuse.poses import FrameKey, PoseFile
+from rilievo.io.frames import open_video
 from rilievo.io.limits import printable
-from rilievo.io.video import VideoReader
 from rilievo.odometry.frames import seconds_of
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
@@ -79,7 +79,7 @@ class Footage:
         self.fault: str | None = None
         self.count = len(self._sequence.files)
         if self._sequence.video is not None:
-            self.count = VideoReader(self._sequence.video).frame_estimate or 0
+            self.count = open_video(self._sequence.video).frame_estimate or 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,7 +115,7 @@ class Footage:
         return self._beside
 
     def _of_video(self, video: Path, stride: int) -> Iterator[FuseFrame]:
-        reader, how = VideoReader(video), how_straight(self._sequence)
+        reader, how = open_video(video), how_straight(self._sequence)
         count = 0
         for frame in reader:
             count = frame.index + 1
