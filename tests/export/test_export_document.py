@@ -42,8 +42,9 @@ def test_every_command_of_the_guide_works(
     onnx.save(network, "theirs.onnx")
     commands = [
         line.split(" #")[0]
-        for block in re.findall(r"^```\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
         for line in block.splitlines()
+        if not language
     ]
     assert len(commands) == 7
     for command in commands:

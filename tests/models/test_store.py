@@ -143,7 +143,7 @@ def test_what_cannot_be_converted_is_run_by_torch_and_tried_once(
 ) -> None:
     folder = checkpoint("zoedepth_experts")
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
-    assert "answers one photograph by another: torch runs it" in capsys.readouterr().err
+    assert "affect each other in its network: torch runs it" in capsys.readouterr().err
     monkeypatch.setattr(store, "_convert", None)
     assert isinstance(load_model(folder, kind="metric"), TorchModel)
     assert capsys.readouterr().err == ""

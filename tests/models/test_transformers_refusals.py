@@ -38,7 +38,7 @@ def test_extra_tensors_alone_are_told_of(checkpoint: Checkpoints, tmp_path: Path
     tensors = load_file(folder / "model.safetensors")
     tensors["something.else"] = torch.zeros(2)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.warns(UserWarning, match=r"of no use, extra: something\.else"):
+    with pytest.warns(UserWarning, match=r"unused tensors, extra: something\.else"):
         load_model(folder, kind="affine_inverse")
 
 
