@@ -246,8 +246,11 @@ def _camera(entries: Mapping[str, Any]) -> Calibration | None:
 
 
 def stem_of(name: str) -> str:
-    """Part of a file's name that a frame shares with its depth and its pose: no folders, no
-    endings, points within it kept (``1305031102.175304`` of ``1305031102.175304.depth.png``)."""
+    """Take from a file's name the part that a frame shares with its depth and its pose.
+
+    Folders and endings go, other points stay: ``1305031102.175304`` of
+    ``1305031102.175304.depth.png``.
+    """
     return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
 
