@@ -16,8 +16,6 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from rilievo.datasets.synthetic.clip import render_clip
-from rilievo.datasets.synthetic.venue import Kind
 from rilievo.fuse.agreeing import agreed, clip_scale
 from rilievo.fuse.collecting import small_size
 from rilievo.fuse.surface import fuse_views
@@ -29,6 +27,8 @@ from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Model
 from rilievo.models.sampling import shrink
 from rilievo.types import Photo
+from scenes.clip import render_clip
+from scenes.venue import Kind
 
 VOXEL = 0.02
 FARTHEST = 6.0

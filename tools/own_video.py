@@ -146,7 +146,7 @@ def kitchen(data: Path) -> Iterator[Frame]:
 
 
 def rendered(folder: Path) -> Iterator[Frame]:
-    """The last quarter of a clip of ``rilievo.datasets.synthetic --clips``."""
+    """The last quarter of a clip of ``python -m scenes --clips``."""
     files = sorted((folder / "images").glob("*.png"))
     for file in files[3 * len(files) // 4 :]:
         depth = depth_beside(file)

@@ -273,6 +273,12 @@ def test_published_rows_stand_below_with_their_sources() -> None:
         assert not any(row.is_published for row in compare([changed]).rows)
 
 
+def test_a_part_of_a_split_is_said() -> None:
+    made = [evaluation(model=name, images=12, seed=seed) for seed, name in enumerate("ab")]
+    assert made[0].data.official == 17
+    assert any("split has 17 images, not 12" in note for note in compare(made).notes)
+
+
 def test_notes_say_where_runs_were_treated_differently() -> None:
     lost = (Unscored(id="z", reason="broken"),)
     a = run_of("a", random_errors(), unscored=lost, warnings=("looks like mm",))

@@ -78,7 +78,7 @@ def test_an_image_whose_truth_is_missing_is_listed(root: Path, tmp_path: Path) -
     found = run_tiny("rilievo/small", root, output=tmp_path / "out")
     assert found.unscored == (Unscored(id="room0/002", reason="depth/room0/002.npy is missing"),)
     assert (found.data.found, found.data.asked) == (5, 6)
-    assert "the split has 6 images in the papers; 5 were found" in found.warnings
+    assert "the whole split has 6 images; 5 were found" in found.warnings
     first = run_tiny("rilievo/small", root, output=tmp_path / "first", limit=2)
     assert "1 images of the split have no files, and --limit passes over them" in first.warnings
 

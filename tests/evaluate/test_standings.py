@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from rilievo.evaluate.standings_tables import (
     markdown,
     write_standings,
 )
+from rilievo.io.verification import verify
+from rilievo.metrics.metric import Better
 
 ABS_REL, _, DELTA1 = METRICS
 GAINS = {"good": 0.0, "fair": 0.01, "poor": 0.05}
@@ -136,6 +139,46 @@ def test_images_of_one_scene_are_drawn_together() -> None:
     assert any("too few images or scenes" in note for note in found.notes)
 
 
+def with_numbers(made: Evaluation, value: float) -> Evaluation:
+    """An evaluation whose quoted number is another than the mean over images."""
+    leading, *others = made.summaries
+    return replace(made, summaries=(replace(leading, value=value, low=None, high=None), *others))
+
+
+def test_numbers_that_are_no_means_of_images_have_no_interval() -> None:
+    pooled = [
+        with_numbers(run_on("pooled", model, gain), value)
+        for model, gain, value in (("x", 0.0, 0.2), ("y", 0.1, 0.1))
+    ]
+    plain = [run_on("plain", model, gain) for model, gain in (("x", 0.0), ("y", 0.1))]
+    found = standings(runs_of(*pooled, *plain))
+    assert by_name(found) == {"x": 1.5, "y": 1.5}
+    assert all(each.low is None and each.high is None for each in found.models)
+    [note] = [note for note in found.notes if "no interval" in note]
+    assert "pooled" in note
+    assert "plain" not in note
+    assert not any("too few" in note for note in found.notes)
+
+
+def test_a_bias_of_both_signs_has_no_interval() -> None:
+    bias = ("bias", "bias", "", Better.ZERO)
+    made = [
+        evaluation(
+            model=model,
+            benchmark=benchmark,
+            sha256=benchmark * 64,
+            values={"bias": np.linspace(-reach, reach, 12) + at},
+            metrics=(bias,),
+        )
+        for benchmark in "ab"
+        # By the mean the first is better, by the mean size of each image the second.
+        for model, reach, at in (("wide", 0.5, 0.01), ("narrow", 0.01, 0.1))
+    ]
+    found = standings(runs_of(*made))
+    assert by_name(found) == {"wide": 1, "narrow": 2}
+    assert all(each.low is None for each in found.models)
+
+
 def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:
     runs = three_by_two()[:-1]
     found = standings(runs)
@@ -146,8 +189,6 @@ def test_a_benchmark_that_a_model_lacks_is_shown_but_not_ranked() -> None:
 
 
 def test_bias_is_ranked_by_its_size() -> None:
-    from rilievo.metrics.metric import Better
-
     bias = ("bias", "bias", "", Better.ZERO)
     made = [
         evaluation(
@@ -212,6 +253,16 @@ def test_tables_have_every_number(tmp_path: Path) -> None:
     html = page.read_text()
     assert html.count("rank ") >= 6
     assert "://" not in html
+
+
+@pytest.mark.parametrize("ending", [".md", ".csv", ".tex", ".html"])
+def test_a_table_has_its_checksum_beside_it(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"board{ending}"
+    write_standings(standings(three_by_two()), path)
+    assert (tmp_path / f"board{ending}.checksums.json").exists()
+    assert verify(path).whole == 1
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [fault.file for fault in verify(path).faults] == [str(path)]
 
 
 def test_latex_has_the_best_bold_and_the_second_underlined() -> None:

@@ -14,10 +14,13 @@ from box_rooms import SIZE, distance_to_room, pose, room_view, walk
 from clips import Clip, write_clip
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
+from rilievo.fuse.depths import depth_of_options
 from rilievo.fuse.options import Agree, FuseOptions
+from rilievo.fuse.poses import FrameKey
 from rilievo.fuse.run import fuse_clip
 from rilievo.fuse.view import View
 from rilievo.odometry.files import write_kitti
+from rilievo.types import Camera
 
 CAMERA = "80,80,47.5,35.5"
 
@@ -151,6 +154,43 @@ def test_broken_frames_and_missing_depth_are_passed_over(tmp_path: Path) -> None
     assert [each for each in record.notes if "000004.png" in each]
 
 
+def test_frames_named_by_times_have_depth_of_their_own(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", walk(3, 0.12))
+    for kind, ending in (("rgb", "png"), ("depth", "npy")):
+        for k in range(3):
+            (folder / kind / f"{k:06d}.{ending}").rename(
+                folder / kind / f"1305031102.{k + 1}.{ending}"
+            )
+    depth_of = depth_of_options(options(folder))
+    for k in range(3):
+        true = np.load(folder / "depth" / f"1305031102.{k + 1}.npy")
+        found = depth_of(
+            FrameKey(index=k, name=f"1305031102.{k + 1}.png"),
+            np.zeros((*SIZE, 3), np.uint8),
+            Camera(K=np.eye(3)),
+            SIZE,
+        )
+        assert not isinstance(found, str)
+        np.testing.assert_array_equal(found.values, true)
+
+
+def test_depth_files_may_have_endings_in_capitals(tmp_path: Path) -> None:
+    folder = write_room(tmp_path / "clip", walk(3, 0.12))
+    for path in sorted((folder / "depth").iterdir()):
+        millimetres = (1000 * np.load(path)).astype(np.uint16)
+        Image.fromarray(millimetres).save(path.with_suffix(".PNG"))
+        path.unlink()
+    record = fuse_clip(folder, tmp_path / "place.ply", options(folder, agree=Agree.NONE))
+    assert record.frames == 3
+
+
+def test_the_files_name_no_folders_of_the_machine(room: Path, tmp_path: Path) -> None:
+    record = fuse_clip(room, tmp_path / "place.ply", options(room, agree=Agree.NONE))
+    assert (record.clip, record.depth, record.poses) == ("clip", "depth", "poses.txt")
+    for path in (tmp_path / "place.ply", tmp_path / "place.ply.json"):
+        assert str(room).encode() not in path.read_bytes()
+
+
 def test_frames_beyond_the_limit_are_said(room: Path, tmp_path: Path) -> None:
     asked = options(room, agree=Agree.NONE, stride=1, frames=4)
     record = fuse_clip(room, tmp_path / "a.ply", asked)
@@ -193,7 +233,7 @@ def test_files_of_others_and_earlier_results_are_not_replaced(room: Path, tmp_pa
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"frames": 1}, "frames is 2 to"),
+        ({"frames": 2}, "frames is 3 to"),
         ({"side": 10}, "side is 64 to"),
         ({"voxel": 0.0}, "voxel is a positive"),
         ({"memory": 0.0}, "memory is"),

@@ -73,6 +73,8 @@ def test_a_stride_takes_the_poses_of_its_frames(tmp_path: Path) -> None:
     [
         ("{:06d}.png", "{:06d}.png", 0),
         ("images/{:06d}.png", "{:06d}.jpg", 0),
+        ("rgb/1305031102.{}.png", "1305031102.{}.png", 0),
+        ("frame-{:06d}.color.png", "frame-{:06d}.color.jpg", 0),
         ("frame_{:04d}.jpg", "{:06d}", 0),
         ("frame_{:04d}.jpg", "{:06d}", 1),
     ],
@@ -85,6 +87,12 @@ def test_colmap_is_read_by_name_or_number(
     assert found.camera is not None
     assert found.camera.shape == (480, 640)
     np.testing.assert_allclose(found.camera.K, [[500, 0, 319.5], [0, 510, 239.5], [0, 0, 1]])
+
+
+def test_poses_by_name_tell_times_with_a_dot_apart(tmp_path: Path) -> None:
+    found = read_poses(write_transforms(tmp_path / "transforms.json", "rgb/1305031102.{}.png"))
+    last = FrameKey(index=0, name=f"1305031102.{COUNT - 1}.png")
+    np.testing.assert_allclose(found.of([last], COUNT), poses()[-1:], atol=1e-12)
 
 
 def test_transforms_have_opengls_axes_and_a_camera(tmp_path: Path) -> None:

@@ -78,6 +78,15 @@ def test_weights_decide_between_views_that_differ() -> None:
     assert abs(np.median(ahead) - 2.4625) < 0.005
 
 
+def test_views_of_one_colour_give_this_colour() -> None:
+    view = room_view(pose((0, 0, 0)))
+    view = replace(view, pixels=np.full_like(view.pixels, 200))
+    views = [view.with_depth(view.depth * np.float32(1.1)), *[view] * 4]
+    colours = mesh_of(filled(views)).colours
+    assert len(colours) > 100
+    assert np.abs(colours.astype(float) - 200).max() <= 1
+
+
 def test_memory_stays_below_its_limit() -> None:
     limit = 300 * VOXELS * VOXEL_BYTES
     views = walk(5)

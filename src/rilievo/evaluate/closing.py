@@ -37,7 +37,7 @@ def remarks(plan: Plan, tallied: Tallied, unscored: Iterable[Unscored]) -> Itera
     """Remarks on the evaluation, one line each."""
     facts, count = plan.facts, len(tallied.scores)
     if facts.official is not None and facts.found != facts.official:
-        yield f"the split has {facts.official} images in the papers; {facts.found} were found"
+        yield f"the whole split has {facts.official} images; {facts.found} were found"
     passed = len(plan.dataset.absent) - len(plan.absent)
     if passed:
         yield f"{passed} images of the split have no files, and --limit passes over them"

@@ -82,7 +82,7 @@ def _on_images(
             yield f"{column.label}: what is compared is how far it is from zero, image by image."
     official = next(iter(runs.values())).data.official
     if official is not None and official != images:
-        yield f"The papers score {count(official)} images, not {count(images)}."
+        yield f"The whole split has {count(official)} images, not {count(images)}."
 
 
 def _on_runs(runs: Mapping[str, Evaluation]) -> Iterator[str]:

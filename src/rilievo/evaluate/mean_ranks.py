@@ -40,6 +40,20 @@ def mean_ranks(values: Float64[np.ndarray, "draws models"]) -> Float64[np.ndarra
     return below + (equal + 1) / 2
 
 
+def is_mean_of_images(comparison: Comparison) -> bool:
+    """Whether the numbers in the first column are means over its images.
+
+    Those of pooled benchmarks are not, nor are biases of both signs, of which the sizes are
+    compared: drawing images anew would move another number than the one that is ranked.
+    """
+    column = comparison.columns[0]
+    values = np.array([column.values[row.name] for row in comparison.runs], np.float64)
+    quoted = np.array([row.cells[column.metric].value for row in comparison.runs], np.float64)
+    if column.better is Better.ZERO:
+        quoted = np.abs(quoted)
+    return bool(values.size) and np.allclose(values.mean(axis=1), quoted, rtol=1e-6, atol=1e-12)
+
+
 def drawn_ranks(
     comparison: Comparison, scenes: Sequence[str | None], seed: str
 ) -> Mapping[str, Float64[np.ndarray, "draws"]] | None:
@@ -51,11 +65,12 @@ def drawn_ranks(
         seed: Tells the draws of benchmarks apart.
 
     Returns:
-        Ranks by model; None where there are fewer than three images or scenes.
+        Ranks by model; None where there are fewer than three images or scenes, or where the
+        numbers that are quoted are no means over images.
     """
     column = comparison.columns[0]
     count = scene_count(scenes)
-    if count < FEWEST:
+    if count < FEWEST or not is_mean_of_images(comparison):
         return None
     groups = grouped(scenes)
     values = np.array([column.values[row.name] for row in comparison.runs])

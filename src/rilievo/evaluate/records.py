@@ -142,7 +142,7 @@ class DataFacts:
         root: Folder as the user gave it.
         split: Scored.
         variant: Variant of the ground truth.
-        official: Number of images that papers score; None if the user decides.
+        official: Number of images of the whole split; None if the user decides.
         found: Number of images on disk.
         asked: Number of images to score: fewer with ``--limit``.
         ids_sha256: Hash of the ids to score, one a line: tells selections apart.

@@ -154,7 +154,7 @@ def _counts(evaluation: Evaluation) -> str:
     if data.asked < data.found:
         text += f", {count(data.found)} on disk"
     if data.official is not None and data.official != scored:
-        text += f"; the papers score {count(data.official)}"
+        text += f"; the whole split has {count(data.official)} images"
     return text
 
 

@@ -19,7 +19,7 @@ from rilievo.errors import OptionError
 from rilievo.evaluate.compare import compare, shared_metrics
 from rilievo.evaluate.comparison import Cell, Comparison
 from rilievo.evaluate.comparison_columns import scenes_of
-from rilievo.evaluate.mean_ranks import drawn_ranks, ranks_of
+from rilievo.evaluate.mean_ranks import drawn_ranks, is_mean_of_images, ranks_of
 from rilievo.evaluate.run_groups import Run, grouped_runs, labels_of, refuse_other_settings
 from rilievo.io.limits import printable
 
@@ -57,7 +57,8 @@ class Standing:
         name: Name of the model.
         ranks: Rank of the model by label of the benchmark, on those where it was scored.
         mean_rank: Mean over the benchmarks that all models have; None where there is none.
-        low: Lower end of the 95 % interval of the mean rank; None where images are too few.
+        low: Lower end of the 95 % interval of the mean rank; None where images are too few, or
+            the numbers of a benchmark are no means over images.
         high: Upper end.
     """
 
@@ -110,21 +111,20 @@ def standings(
     names = dict.fromkeys(run.evaluation.made_by.model for run in runs)
     ranks = {event.label: ranks_of(event.comparison) for event in events}
     shared = tuple(label for label, each in ranks.items() if len(each) == len(names))
-    drawn = [
-        _drawn(event, group)
+    by_label = {
+        event.label: _drawn(event, group)
         for event, group in zip(events, groups.values(), strict=True)
         if event.label in shared
-    ]
-    models = [
-        _standing(name, ranks, shared, [each[name] for each in drawn if each is not None])
-        for name in names
-    ]
+    }
+    drawn = [each for each in by_label.values() if each is not None]
+    without = [label for label, each in by_label.items() if each is None]
+    models = [_standing(name, ranks, shared, [each[name] for each in drawn]) for name in names]
     models.sort(key=lambda each: (each.mean_rank is None, each.mean_rank or 0.0, each.name))
     return Standings(
         events=events,
         models=tuple(models),
         shared=shared,
-        notes=tuple(_notes(events, shared, len(names), sum(each is None for each in drawn))),
+        notes=tuple(_notes(events, shared, len(names), without)),
     )
 
 
@@ -182,20 +182,36 @@ def _standing(
     return Standing(name=name, ranks=own, mean_rank=mean, low=float(low), high=float(high))
 
 
-def _notes(events: Sequence[Event], shared: Sequence[str], models: int, few: int) -> Iterator[str]:
+def _notes(
+    events: Sequence[Event], shared: Sequence[str], models: int, without: Sequence[str]
+) -> Iterator[str]:
     if models > 1 and shared:
         yield (
             f"Mean ranks are over the {len(shared)} benchmarks that all {models} models have, by "
-            "the first metric of each; 95 % intervals by drawing images, or scenes, anew."
+            "the first metric of each"
+            + ("." if without else "; 95 % intervals by drawing images, or scenes, anew.")
         )
     left = [event.label for event in events if event.label not in shared]
     if left and models > 1:
         yield f"Not in the mean ranks, as a model is missing there: {', '.join(left)}."
-    if few and models > 1:
-        yield f"{few} benchmarks have too few images or scenes for an interval of mean ranks."
+    if models > 1:
+        yield from _on_intervals([event for event in events if event.label in without])
     said: dict[str, list[str]] = {}
     for event in events:
         for note in event.comparison.notes:
             said.setdefault(note, []).append(event.label)
     for note, labels in said.items():
         yield note if len(labels) == len(events) else f"{', '.join(labels)}: {note}"
+
+
+def _on_intervals(without: Sequence[Event]) -> Iterator[str]:
+    """Why mean ranks have no interval."""
+    other = [event.label for event in without if not is_mean_of_images(event.comparison)]
+    few = len(without) - len(other)
+    if few:
+        yield f"{few} benchmarks have too few images or scenes for an interval of mean ranks."
+    if other:
+        yield (
+            "Mean ranks have no interval, as numbers are ranked that are no means over the "
+            f"compared images (pooled pixels, or a bias of both signs): {', '.join(other)}."
+        )

@@ -18,7 +18,8 @@ from rilievo.evaluate.standings import Event, Standing, Standings
 from rilievo.evaluate.standings_page import write_leaderboard
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import ARROWS, NOTHING, column_head, head, number
-from rilievo.io.atomic import replacing
+from rilievo.io.atomic import remove, replacing
+from rilievo.io.checksums import beside, write_beside
 from rilievo.io.limits import printable
 
 _CSV_HEADER = (
@@ -40,7 +41,7 @@ _CSV_HEADER = (
 
 
 def write_standings(standings: Standings, path: Path) -> None:
-    """Write standings in the format that the file's ending names.
+    """Write standings in the format that the file's ending names, and their checksum beside them.
 
     Args:
         standings: Standings to write.
@@ -51,17 +52,19 @@ def write_standings(standings: Standings, path: Path) -> None:
         MissingExtraError: If a page is asked for, and Jinja or matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
+    check_ending(path)
     ending = path.suffix.lower()
+    remove(beside(path))  # of what is replaced now
     if ending == ".html":
         write_leaderboard(standings, path)
-        return
-    check_ending(path)
-    with (
-        replacing(path) as part,
-        # Names of models may be files' names, which may be no Unicode.
-        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        file.write(_TEXTS[ending](standings))
+    else:
+        with (
+            replacing(path) as part,
+            # Names of models may be files' names, which may be no Unicode.
+            part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+        ):
+            file.write(_TEXTS[ending](standings))
+    write_beside(path)
 
 
 def has_ranks(standings: Standings) -> bool:

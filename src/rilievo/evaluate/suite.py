@@ -114,7 +114,10 @@ def _read(path: Path) -> Suite:
             raise ValueError("it is longer than any suite")
         table = tomllib.loads(text)
         faults = [*_unknown(Suite, table)]
-        for each in table.get("runs", ()):
+        runs = table.get("runs", [])
+        if not isinstance(runs, list) or not all(isinstance(each, dict) for each in runs):
+            raise ValueError(f"runs is a list of tables [[runs]], not {printable(str(runs)[:40])}")
+        for each in runs:
             faults += _unknown(SuiteRun, each)
         if faults:
             raise ValueError(faults[0])

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from rilievo.datasets.files import found_in, names_in
 from rilievo.errors import InputError, OptionError
 from rilievo.fuse.options import FuseOptions
-from rilievo.fuse.poses import FrameKey
+from rilievo.fuse.poses import FrameKey, stem_of
 from rilievo.fuse.sweep import opencv
 from rilievo.io.limits import printable
 from rilievo.io.numbers import read_numbers
@@ -69,8 +69,8 @@ class _FileDepth:
         self._folder, self._unit = folder, unit
         self._files: dict[str, str] = {}
         # Where a frame has several files, npz is the most exact.
-        for name in sorted(depths or names, key=lambda name: _SUFFIXES.index(Path(name).suffix)):
-            self._files.setdefault(name.split(".")[0], name)
+        for name in sorted(depths or names, key=_exactness):
+            self._files.setdefault(stem_of(name), name)
         if not self._files:
             raise InputError(
                 f"{printable(folder)}: has no depth files ({', '.join(_SUFFIXES)}), found "
@@ -84,7 +84,7 @@ class _FileDepth:
         camera: Camera,
         size: tuple[int, int],
     ) -> DepthMap | str:
-        name = self._files.get(key.name.split(".")[0], self._files.get(f"{key.index:06d}"))
+        name = self._files.get(stem_of(key.name), self._files.get(f"{key.index:06d}"))
         if name is None:
             return f"{key.name}: has no depth file in {printable(self._folder)}"
         depth = self._read(self._folder / name)
@@ -114,6 +114,10 @@ class _FileDepth:
         if stored.dtype == np.uint16:
             valid &= stored < np.iinfo(np.uint16).max
         return DepthMap(values=np.where(valid, values, 1), kind=DepthKind.METRIC, valid=valid)
+
+
+def _exactness(name: str) -> int:
+    return _SUFFIXES.index(Path(name).suffix.lower())
 
 
 def _resized(depth: DepthMap, size: tuple[int, int]) -> DepthMap:

@@ -67,7 +67,7 @@ class FuseOptions:
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
-            ("frames", self.frames, 2, 2000),
+            ("frames", self.frames, 3, 2000),
             ("side", self.side, 64, 1280),
         ):
             if not least <= value <= most:
@@ -98,9 +98,9 @@ class FuseRecord:
     Attributes:
         format: Format and version of the file.
         file: Name of the surface's file.
-        clip: Path of the clip.
-        depth: Model or folder of depth.
-        poses: File of the poses; "estimated" where there was none.
+        clip: Name of the clip.
+        depth: Name of the model, or of the folder of depth.
+        poses: Name of the file of the poses; "estimated" where there was none.
         unit: Unit of the surface: "metre", "that of the poses" or "arbitrary".
         axes: Axes of the surface.
         frames: Number of frames fused.

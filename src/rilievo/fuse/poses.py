@@ -28,6 +28,8 @@ from rilievo.train.video.trajectory import check_rotations, read_kitti_poses
 
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _KITTI, _TUM = 12, 8
+# What follows a point and begins with a digit is part of a time, as in TUM's names.
+_ENDINGS = re.compile(r"(\.(?:depth16|depth|color|rgb))?(\.[a-z]\w*)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +101,10 @@ class PoseFile:
     def _named(
         self, frames: Sequence[FrameKey], count: int
     ) -> list[Float64[np.ndarray, "4 4"] | None]:
-        """Look frames up by the stem of their names, else by the number in it."""
+        """Look frames up by their names without endings, else by the number in them."""
         assert self.by_name is not None, "a file of poses has one kind of them"
-        stems = {PurePosixPath(name).stem: pose for name, pose in self.by_name.items()}
-        found = [stems.get(frame.name.split(".")[0], stems.get(_stem(frame))) for frame in frames]
+        stems = {stem_of(name): pose for name, pose in self.by_name.items()}
+        found = [stems.get(stem_of(frame.name)) for frame in frames]
         if any(each is not None for each in found):
             return found
         numbers = {_number(stem): pose for stem, pose in stems.items()}
@@ -243,8 +245,13 @@ def _camera(entries: Mapping[str, Any]) -> Calibration | None:
     return Calibration(K=pinhole_K(fx, fy, cx - 0.5, cy - 0.5), shape=(int(h), int(w)))
 
 
-def _stem(frame: FrameKey) -> str:
-    return PurePosixPath(frame.name).stem
+def stem_of(name: str) -> str:
+    """Take from a file's name the part that a frame shares with its depth and its pose.
+
+    Folders and endings go, other points stay: ``1305031102.175304`` of
+    ``1305031102.175304.depth.png``.
+    """
+    return _ENDINGS.sub("", PurePosixPath(name).name, count=1)
 
 
 def _number(stem: str) -> int | None:

@@ -165,13 +165,16 @@ def _record(clip: Path, output: Path, options: FuseOptions, done: _Done) -> Fuse
         unit = "metre" if collected.kind is DepthKind.METRIC else "arbitrary"
     else:
         unit = "that of the poses"
-    depth = options.depth or model_of(options.quality, options.model or None)
+    depth = model_of(options.quality, options.model or None)
+    if options.depth is not None or Path(depth).is_absolute():
+        depth = (options.depth or Path(depth)).absolute().name
+    poses = AUTO if done.poses is None else done.poses.path.name
     own = _CAMERA_AXES if collected.is_scaled else _WORLD_AXES
     return FuseRecord(
         file=output.name,
         clip=clip.name,
-        depth=str(depth),
-        poses=_ESTIMATED if collected.is_scaled else str(done.poses.path if done.poses else AUTO),
+        depth=depth,
+        poses=_ESTIMATED if collected.is_scaled else poses,
         unit=unit,
         axes="x right, y up, z backwards (glTF)" if is_glb else own,
         frames=len(found.views),

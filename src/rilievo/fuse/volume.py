@@ -241,6 +241,8 @@ class Volume:
         slot, voxel, share = slot[near], voxel[near], np.broadcast_to(share, near.shape)[near]
         old = self._colour[slot, voxel].astype(np.float32)
         new = view.pixels.reshape(-1, 3)[pixel[near]].astype(np.float32)
+        # Views that saw empty space here gave weight but no colour.
+        share = np.where(old.any(axis=1), share, np.float32(1))
         self._colour[slot, voxel] = old + share[:, None] * (new - old)
 
 
