@@ -242,7 +242,7 @@ def test_weights_that_a_power_cut_took_are_written_again_or_said(
     walls: Path, tmp_path: Path, damage: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("rilievo.train.video.run._finish", lambda run, record: None)
+        patch.setattr("rilievo.train.video.run._finish", lambda *_: None)
         with suppress(InputError):
             train_video(small_config(walls), tmp_path, CPU)
     weights, checkpoint = tmp_path / "weights.safetensors", tmp_path / "checkpoint.pt"
