@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,9 @@ from served import check_refused, picture, served
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """A photograph, a large file, and redirects."""
+    """A photograph, a large file, one that comes slowly, and redirects."""
+
+    cut_off, ended = threading.Event(), threading.Event()
 
     def do_GET(self) -> None:
         if self.path.startswith("/to/"):
@@ -23,11 +26,27 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", self.path.removeprefix("/to/"))
             self.end_headers()
             return
+        if self.path == "/slow":
+            self._drip()
+            return
         content = picture() if self.path == "/photo" else bytes(500_000)
         self.send_response(404 if self.path == "/missing" else 200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _drip(self) -> None:
+        """Send a byte now and then, for as long as somebody reads, but never a whole chunk."""
+        self.send_response(200)
+        self.end_headers()
+        try:
+            for _ in range(400):
+                self.wfile.write(b"x")
+                time.sleep(0.05)
+        except OSError:
+            self.cut_off.set()
+        finally:
+            self.ended.set()
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing."""
@@ -42,12 +61,12 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-def fetch(url: str, port: int = 0) -> bytes:
+def fetch(url: str, port: int = 0, *, seconds: float = 30) -> bytes:
     """Fetch where one port of this machine counts as the internet."""
     return fetch_public(
         url,
         max_bytes=100_000,
-        seconds=30,
+        seconds=seconds,
         allowed=lambda address, asked: asked == port or is_public(address, asked),
     )
 
@@ -62,6 +81,7 @@ def port_of(site: str) -> int:
         *("127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "0.0.0.0"),
         *("100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1"),
         *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1"),
+        *("fec0::1", "64:ff9b:1::1", "::7f00:1"),
     ],
 )
 def test_addresses_that_are_not_of_the_internet(address: str) -> None:
@@ -95,6 +115,14 @@ def test_what_is_refused_behind_an_address(site: str, path: str, status: int) ->
         fetch(site + path, port_of(site))
     assert error.value.status == status
     assert error.value.line.startswith("url: ")
+
+
+def test_a_host_that_sends_a_byte_now_and_then_is_refused_when_the_time_is_over(site: str) -> None:
+    with pytest.raises(Refusal) as error:
+        fetch(f"{site}/slow", port_of(site), seconds=0.5)
+    assert (error.value.status, "too slowly" in error.value.line) == (422, True)
+    assert _Handler.ended.wait(60)
+    assert _Handler.cut_off.is_set(), "refused before the host had ended"
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a", "/etc/passwd"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,43 @@ def test_a_photograph_that_the_model_fails_at_fails_alone() -> None:
     assert model.batches == [1, 3, 1, 1, 1]
 
 
+def test_too_few_answers_are_told_and_the_next_photograph_is_answered() -> None:
+    class Forgetful(Brightness):
+        def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+            answers = super().infer(photos)
+            return [] if len(self.batches) == 1 else answers
+
+    model = Forgetful()
+
+    async def work(networks: Networks) -> None:
+        with pytest.raises(ValueError, match="zip"):
+            await asyncio.wait_for(networks.infer(NAME, photo(10)), 60)
+        assert level_of(await asyncio.wait_for(networks.infer(NAME, photo(11)), 60)) == 11
+
+    run(model, work)
+
+
+def test_work_that_ended_with_a_defect_begins_anew() -> None:
+    counts: list[int] = []
+
+    def observe(count: int) -> None:
+        counts.append(count)
+        if len(counts) == 1:
+            raise RuntimeError("a defect")
+
+    async def whole() -> None:
+        networks = Networks(lambda name: Brightness(), observe=observe)
+        lost = asyncio.create_task(networks.infer(NAME, photo(10)))
+        while not counts:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert level_of(await asyncio.wait_for(networks.infer(NAME, photo(11)), 60)) == 11
+        lost.cancel()
+        await networks.close()
+
+    asyncio.run(whole())
+
+
 def test_the_network_does_not_run_for_those_who_left() -> None:
     model = Brightness()
 
@@ -155,6 +192,8 @@ def test_work_that_goes_on_when_the_server_stops_is_refused() -> None:
         for each in (first, waits):
             with pytest.raises(Refusal, match="stopping"):
                 await asyncio.wait_for(each, 60)
+        with pytest.raises(Refusal, match="stopping"):
+            await asyncio.wait_for(networks.infer(NAME, photo(11)), 60)
 
     asyncio.run(whole())
 

@@ -30,8 +30,13 @@ _TIMEOUT = 10.0
 """Seconds without any byte."""
 _CHUNK = 2**16
 _PORTS = (80, 443)
-_TUNNELS = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "2002::/16", "2001::/32")))
-"""Networks whose addresses stand for IPv4 ones, which may be private."""
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.IPv6Network,
+        ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "fec0::/10"),
+    )
+)
+"""Networks whose addresses stand for IPv4 ones, which may be private, and those of one site."""
 
 Allowed = Callable[[str, int], bool]
 """Whether an IP address and port may be connected to."""
@@ -41,7 +46,7 @@ def is_public(address: str, port: int) -> bool:
     """Whether an IP address is one of the internet, and the port one of the web."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
-        if any(found in network for network in _TUNNELS):
+        if any(found in network for network in _NOT_PUBLIC):
             return False
         found = found.ipv4_mapped or found
     return found.is_global and not found.is_multicast and port in _PORTS
@@ -83,7 +88,8 @@ def fetch_public(
 
 def _read(answer: http.client.HTTPResponse, shown: str, max_bytes: int, end: float) -> bytes:
     content = bytearray()
-    while chunk := answer.read(_CHUNK):
+    # read would wait for a whole chunk, however slowly it comes.
+    while chunk := answer.read1(_CHUNK):
         content += chunk
         if len(content) > max_bytes:
             raise Refusal(413, f"url: {shown} is larger than {max_bytes / 1e6:g} MB")

@@ -90,6 +90,7 @@ class Networks:
         self._pool = ThreadPoolExecutor(1, "network")
         self._loader = ThreadPoolExecutor(1, "load")
         self._work: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.coming = 0
         """Photographs that are being decoded, and will be asked for soon."""
 
@@ -131,10 +132,15 @@ class Networks:
         Raises:
             RilievoError: If the model cannot be loaded or fails.
             GivenUp: If nobody waits for it any more.
+            Refusal: If the server is stopping.
         """
+        if self._is_closed:
+            raise stopping()
         model = await self.model(variant)
+        if self._is_closed:  # while it was loaded
+            raise stopping()
         loop = asyncio.get_running_loop()
-        if self._work is None:
+        if self._work is None or self._work.done():
             self._work = loop.create_task(self._run(), name="networks")
         future: asyncio.Future[Inference] = loop.create_future()
         self._waiting.append(_Waiting(variant, model, photo, future, is_wanted))
@@ -143,10 +149,10 @@ class Networks:
 
     async def close(self) -> None:
         """Refuse what waits, and finish what runs."""
+        self._is_closed = True
         if self._work is not None:
             self._work.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._work
+            await asyncio.wait({self._work})
         for each in (*self._waiting, *self._running):
             if not each.future.done():
                 each.future.set_exception(stopping())
@@ -213,6 +219,7 @@ class Networks:
         photos = [each.photo for each in batch]
         try:
             answers = await loop.run_in_executor(self._pool, model.infer, photos)
+            answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             if len(batch) > 1:
                 for each in batch:
@@ -220,6 +227,6 @@ class Networks:
             elif not batch[0].future.done():
                 batch[0].future.set_exception(error)
             return
-        for each, answer in zip(batch, answers, strict=True):
+        for each, answer in answered:
             if not each.future.done():
                 each.future.set_result(answer)
