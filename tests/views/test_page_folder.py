@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from rilievo.cli import main
+from rilievo.errors import OptionError
 from rilievo.models.listing import find_card
 from rilievo.views.browser.folder import write_page
 
@@ -106,6 +108,16 @@ def test_more_networks_come_along_and_what_no_browser_can_run_is_refused(
     assert main(["page", "-o", str(tmp_path / "other"), "--with", str(nothing)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "other").exists()
+
+
+def test_two_networks_of_one_name_are_refused(tmp_path: Path) -> None:
+    other = onnx.load(DEFAULT / "tiny.onnx")
+    other.doc_string = "trained anew"
+    onnx.save(other, tmp_path / "anew.onnx")
+    with pytest.raises(OptionError, match="two networks are called 'rilievo/tiny'"):
+        write_page(tmp_path / "site", [tmp_path / "anew.onnx"])
+    assert not (tmp_path / "site").exists()
+    write_page(tmp_path / "site", ["rilievo/tiny"])
 
 
 def test_what_is_built_is_built_of_what_lies_here() -> None:

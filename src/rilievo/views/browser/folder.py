@@ -68,19 +68,31 @@ def write_page(output: str | Path, models: Sequence[str | Path] = ()) -> Written
         models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such.
 
     Raises:
-        OptionError: If a model is not one ONNX file with depth.
+        OptionError: If a model is not one ONNX file with depth, or two files say the same name.
         ModelError: If a model is not found or cannot be read.
         OutputError: If something else is in the way, or cannot be written.
     """
     folder = Path(output).expanduser().absolute()
     _check_ours(folder)
     networks = [_network(name) for name in (*USUAL, *models)]
+    _check_names(networks)
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
         _write(part, {each.card.name: each for each in networks})
         size = sum(each.stat().st_size for each in part.rglob("*") if each.is_file())
     licences = {each.card.name: each.card.licence for each in networks}
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
+
+
+def _check_names(networks: Sequence[OnnxModel]) -> None:
+    seen: dict[str, str] = {}
+    for each in networks:
+        name = each.card.name
+        if seen.setdefault(name, each.weights_sha256) != each.weights_sha256:
+            raise OptionError(
+                f"two networks are called '{printable(name)}': leave one out, or export it under "
+                "another name"
+            )
 
 
 def _network(name: str | Path) -> OnnxModel:
