@@ -60,10 +60,10 @@ class _Visit:
     """Seconds of one visit.
 
     Attributes:
-        ready: From the address to a network that is ready.
-        first: From the first photograph to its depth.
-        surface: From the first photograph to its surface and normals.
-        next: From the next photograph to its depth.
+        ready: Time from the address to a network that is ready.
+        first: Time from the first photograph to its depth.
+        surface: Time from the first photograph to its surface and normals.
+        next: Time from the next photograph to its depth.
         cpu: CPU time of the tab for the first photograph's depth; other work on the machine
             hardly changes it.
     """
