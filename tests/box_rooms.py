@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from rilievo.fuse.view import View
-from rilievo.geometry.pinhole import rays
+from rilievo.geometry.intrinsics import rays
 
 HALF = np.array([2.0, 1.5, 2.5])
 """Half sides of the room, whose middle is the origin."""

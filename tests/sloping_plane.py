@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.geometry.pinhole import rays
+from rilievo.geometry.intrinsics import rays
 from rilievo.types import Camera, DepthKind, DepthMap
 
 SIZE = (120, 160)

@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from analytic import View, angle, box, camera_matrix, nearest, pixel_rays, plane, sphere
 from rilievo.calibration import KnownPoint, calibrate, calibrate_height
+from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.geometry.pinhole import unproject
 from rilievo.geometry.surface import Mesh, mesh, point_cloud
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard

@@ -171,7 +171,7 @@ def extended(folder: Path) -> Path:
     insert(package / "datasets/__init__.py", "_DATASETS: Mapping[str, str] = {\n", lines[0])
     depth = package / "metrics" / "depth.py"
     insert(depth, "_METRICS: tuple[Metric[DepthPair], ...] = (\n", lines[1])
-    insert(depth, "from rilievo.sums import dot\n", f"\n\n{metric}")
+    insert(depth, "from rilievo.alignment.lines import dot\n", f"\n\n{metric}")
     (folder / "lab_metrics.py").write_text(outside, encoding="utf-8")
     generic = tables / "generic.py"
     generic.write_text(f"{generic.read_text(encoding='utf-8')}\n{benchmark}", encoding="utf-8")

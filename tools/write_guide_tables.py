@@ -21,10 +21,10 @@ from rilievo.metrics import (
     PICTURE_METRICS,
     POINT_METRICS,
 )
+from rilievo.metrics.boundary import WINDOW_METRICS
 from rilievo.metrics.metric import AnyMetric, Better
 from rilievo.metrics.order import ORDER_METRICS
 from rilievo.metrics.stability import STABILITY_METRICS
-from rilievo.metrics.window_edges import WINDOW_METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
 _REGION = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

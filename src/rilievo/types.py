@@ -21,13 +21,12 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from rilievo.camera import Camera as Camera
 from rilievo.camera import CameraSource as CameraSource
-from rilievo.deferred_parts import DeferredParts
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
 from rilievo.depth_map import read_only
 from rilievo.errors import InputError, NoDepthError
 from rilievo.own_depth import OwnDepth as OwnDepth
-from rilievo.prediction_methods import PredictionMethods
+from rilievo.prediction_methods import DeferredParts, PredictionMethods
 from rilievo.sameness import no_hash, same_record
 
 Setting = str | int | float | bool | None

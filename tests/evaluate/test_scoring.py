@@ -11,7 +11,7 @@ from rilievo.errors import InputError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmark import Interpolation
 from rilievo.evaluate.benchmarks import BENCHMARKS
-from rilievo.evaluate.ranges import range_errors, range_sums
+from rilievo.evaluate.records import range_errors, range_sums
 from rilievo.evaluate.scoring import score
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored

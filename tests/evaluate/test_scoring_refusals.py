@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
+from rilievo.datasets.files import TOO_FAR, TOO_NEAR
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
 from rilievo.evaluate.answers import Answer
 from rilievo.evaluate.benchmarks import BENCHMARKS

@@ -15,10 +15,10 @@ from rilievo.geometry.intrinsics import (
     crop_K,
     flip_K,
     horizontal_fov,
+    project,
     resize_K,
     rotate_K,
 )
-from rilievo.geometry.pinhole import project
 
 SIZE = (30, 40)
 K = np.array([[50.0, 0.0, 21.0], [0.0, 60.0, 13.0], [0.0, 0.0, 1.0]])

@@ -10,7 +10,7 @@ import pytest
 
 from rilievo.datasets import open_dataset
 from rilievo.datasets.check import check_dataset
-from rilievo.io.miscounted import retry_miscounted
+from rilievo.io.limits import retry_miscounted
 from rilievo.io.numbers import read_numbers
 from rilievo.io.readback import read_prediction
 from toy_dataset import write_toy

@@ -11,10 +11,9 @@ import pytest
 
 from clips import Clip, number_of, numbered, sound_packets, write_clip
 from rilievo.errors import OutputError
-from rilievo.io.sound import sound_suffix
 from rilievo.io.video import VideoReader
 from rilievo.io.video_format import Coding, SoundSource, VideoFormat
-from rilievo.io.video_writer import writing_video
+from rilievo.io.video_writer import sound_suffix, writing_video
 
 UNEVEN = [0, 20, 90, 100, 333, 334, 900]
 

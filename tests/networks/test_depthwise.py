@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rilievo.networks.depthwise import DepthwiseConv
+from rilievo.networks.mobilenet_v2 import DepthwiseConv
 
 
 def gradients(

@@ -6,8 +6,7 @@ ground truth see ``rilievo.calibration``.
 """
 
 from rilievo.alignment.aligned import Aligned, align
-from rilievo.alignment.fit import Fit, FitSpace, check_depth_map, to_depth
-from rilievo.alignment.method import METHODS, AlignMethod
+from rilievo.alignment.fit import METHODS, AlignMethod, Fit, FitSpace, check_depth_map, to_depth
 
 __all__ = [
     "METHODS",

@@ -5,16 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
-from rilievo.alignment.fit import Fit, FitSpace, abscissa, check_depth_map, to_depth
+from rilievo.alignment.fit import (
+    AlignMethod,
+    Fit,
+    FitSpace,
+    abscissa,
+    check_depth_map,
+    choose_method,
+    to_depth,
+)
 from rilievo.alignment.lines import (
+    dot,
     least_absolute_line,
     least_absolute_scale,
     least_squares_line,
 )
-from rilievo.alignment.method import AlignMethod, choose_method
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError, OptionError
-from rilievo.sums import dot
 from rilievo.types import DepthKind, DepthMap
 
 _SPACES = {

@@ -4,7 +4,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import CalibrationError
-from rilievo.sums import dot
 
 # Residuals below this share of the largest ordinate are rounding errors: the point is on the line.
 _ON_THE_LINE = 1e-13
@@ -115,3 +114,12 @@ def _check_rise(scale: float) -> None:
             f"the best scale is {scale:.4g}, not positive: the prediction takes near for far; "
             "is its kind the right one?"
         )
+
+
+def dot(a: Float64[np.ndarray, "n"], b: Float64[np.ndarray, "n"]) -> np.float64:
+    """Sum of products, computed on the calling thread.
+
+    BLAS would start a thread per core, which does not speed up sums that wait for memory and slows
+    evaluations that run in parallel.
+    """
+    return np.einsum("n,n->", a, b)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rilievo.calibration.floor import calibrate_height as calibrate_height
-    from rilievo.calibration.known import Along as Along
-    from rilievo.calibration.known import Known as Known
-    from rilievo.calibration.known import KnownPoint as KnownPoint
-    from rilievo.calibration.known import parse_known as parse_known
+    from rilievo.calibration.lengths import Along as Along
+    from rilievo.calibration.lengths import Known as Known
     from rilievo.calibration.lengths import KnownLength as KnownLength
+    from rilievo.calibration.lengths import KnownPoint as KnownPoint
+    from rilievo.calibration.lengths import parse_known as parse_known
     from rilievo.calibration.points import calibrate as calibrate
     from rilievo.calibration.record import Calibrated as Calibrated
     from rilievo.calibration.record import Floor as Floor
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 # Module of each name. Most photographs are not calibrated, so names are loaded at first use.
 _HOMES = {
-    "Along": "known",
+    "Along": "lengths",
     "Calibrated": "record",
     "Floor": "record",
-    "Known": "known",
+    "Known": "lengths",
     "KnownLength": "lengths",
-    "KnownPoint": "known",
+    "KnownPoint": "lengths",
     "Residual": "record",
     "calibrate": "points",
     "calibrate_height": "floor",
-    "parse_known": "known",
+    "parse_known": "lengths",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.calibration.known import Along, Known, KnownPoint
-from rilievo.calibration.lengths import KnownLength
+from rilievo.calibration.lengths import Along, Known, KnownLength, KnownPoint
 from rilievo.calibration.readings import Pixel, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError
 from rilievo.types import Camera, DepthMap

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Float64
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.record import Calibrated, Floor, calibrated
 from rilievo.errors import CalibrationError, InputError, OptionError
+from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.geometry.pinhole import unproject
 from rilievo.types import Camera, CameraSource, DepthMap
 
 # The floor is searched on a grid of about this many pixels, which is enough for a plane.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from rilievo.calibration.known import KnownPoint
+from rilievo.calibration.lengths import KnownPoint
 from rilievo.errors import CalibrationError, needing
 from rilievo.geometry.intrinsics import K_from_focal
 from rilievo.types import Camera

@@ -15,8 +15,7 @@ from jaxtyping import Float64, Int
 from rilievo.alignment import Fit, FitSpace, check_depth_map
 from rilievo.calibration.fact import Fact, fact_of, pixel_of
 from rilievo.calibration.field import LEAST_PLACES, Field, bent, find_field
-from rilievo.calibration.known import Known, KnownPoint
-from rilievo.calibration.lengths import KnownLength
+from rilievo.calibration.lengths import Known, KnownLength, KnownPoint
 from rilievo.calibration.readings import place
 from rilievo.calibration.record import Calibrated, Residual, calibrated
 from rilievo.calibration.shift import fit_scale_and_shift

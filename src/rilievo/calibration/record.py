@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from rilievo.alignment import Fit, to_depth
 from rilievo.calibration.field import Field
-from rilievo.calibration.known import Known, KnownPoint
+from rilievo.calibration.lengths import Known, KnownPoint
 from rilievo.calibration.ranges import KNOWN_LENGTHS
 from rilievo.errors import CalibrationError
 from rilievo.types import Calibration, DepthKind, DepthMap

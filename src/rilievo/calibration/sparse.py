@@ -11,7 +11,7 @@ from jaxtyping import Float64, Shaped
 
 from rilievo.alignment import FitSpace
 from rilievo.calibration.fact import pixel_of
-from rilievo.calibration.known import KnownPoint
+from rilievo.calibration.lengths import KnownPoint
 from rilievo.calibration.points import CONTRADICTORY, scale_and_shift
 from rilievo.calibration.readings import Pixel, place, ray, value_at
 from rilievo.errors import CalibrationError, InputError, OptionError

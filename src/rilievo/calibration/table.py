@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from rilievo.calibration.known import Known, KnownPoint, parse_known
+from rilievo.calibration.lengths import Known, KnownPoint, parse_known
 from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable, read_text
 

@@ -10,7 +10,7 @@ from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import table
 from rilievo.datasets import DATASETS, find_dataset
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import DatasetCard
 
 _LONGEST_LICENCE = 20
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rilievo.datasets.base import Absent, Dataset, Request, check_request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Absent, Dataset, DatasetCard, Request, check_request
 from rilievo.errors import OptionError, RilievoError, suggest
 from rilievo.io.limits import unreadable
 from rilievo.outside import OpenTable, load_outside

@@ -6,18 +6,56 @@ paths, so that they can be sent to other processes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.datasets.card import DatasetCard
 from rilievo.errors import InputError, MissingFileError, OptionError, suggest
 from rilievo.io.limits import printable
 from rilievo.types import Sample, Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetCard:
+    """Description of a dataset.
+
+    Attributes:
+        name: Name in ``DATASETS``.
+        title: Name that its authors use, with the year.
+        summary: One line: contents, sensor and range.
+        homepage: Address of the download page.
+        licence: SPDX identifier, or the authors' words.
+        commercial: Whether the licence allows commercial use.
+        gigabytes: Size of the download [GB]; None where the user decides.
+        layout: Tree of the unpacked download with the contents of each file, several lines.
+        splits: Names of the official splits, the one that papers score first.
+        counts: Number of images of each split in the papers; empty where the user decides.
+        variants: Choices of ground truth or crop, the default first.
+        normals: Source of true normals; None where there are none.
+        extra: Extra of rilievo that is needed for reading it; None for the core.
+        needs_root: Whether the dataset lies on disk; False for a generated one.
+        caveats: Limitations of the ground truth, one line each.
+    """
+
+    name: str
+    title: str
+    summary: str
+    homepage: str
+    licence: str
+    commercial: bool
+    gigabytes: float | None
+    layout: str
+    splits: tuple[str, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    variants: tuple[str, ...] = ("default",)
+    normals: str | None = None
+    extra: str | None = None
+    needs_root: bool = True
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.datasets.base import Absent, Dataset
-from rilievo.datasets.card import DatasetCard
-from rilievo.datasets.plausibility import unit_doubt
+from rilievo.datasets.base import Absent, Dataset, DatasetCard
+from rilievo.datasets.files import unit_doubt
 from rilievo.errors import RilievoError
-from rilievo.io.limits import unreadable
-from rilievo.io.miscounted import retry_miscounted
+from rilievo.io.limits import retry_miscounted, unreadable
 from rilievo.types import Camera, Sample
 
 Progress = Callable[[int, int], None]

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from rilievo.datasets.base import Dataset, Request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Dataset, DatasetCard, Request
 from rilievo.datasets.files import find_entry, found_in
 from rilievo.datasets.listing import listing
 from rilievo.errors import InputError

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from rilievo.datasets.base import Request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import DatasetCard, Request
 from rilievo.datasets.files import found_in, walk
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.listing import listing

@@ -13,8 +13,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped, UInt8
 
-from rilievo.datasets.base import Dataset, Request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Dataset, DatasetCard, Request
 from rilievo.datasets.files import find_entry, found_in, walk
 from rilievo.datasets.listing import listing
 from rilievo.datasets.safe_pickle import read_pickle

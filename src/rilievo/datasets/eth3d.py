@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from rilievo.datasets.base import Dataset, Request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Dataset, DatasetCard, Request
 from rilievo.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
 from rilievo.datasets.files import find_entry, found_in, names_in
 from rilievo.datasets.listing import listing

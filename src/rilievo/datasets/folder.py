@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from rilievo.datasets.base import Absent, Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import found_in, text_lines
 from rilievo.datasets.folder_layout import (
     FILE_NAME,

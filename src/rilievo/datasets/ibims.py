@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped, UInt8
 
-from rilievo.datasets.base import Dataset, Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import find_entry, found_in, names_in, text_lines
 from rilievo.datasets.intrinsics_file import read_K
 from rilievo.datasets.listing import listing

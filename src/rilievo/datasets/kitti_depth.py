@@ -8,8 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from rilievo.datasets.base import Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import DatasetCard, Request, checked_ids
 from rilievo.datasets.files import names_in, read_counts
 from rilievo.datasets.intrinsics_file import read_intrinsics
 from rilievo.datasets.kitti_calibration import CAMERA_FILE, camera_of_shape, read_camera

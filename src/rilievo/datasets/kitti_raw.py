@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rilievo.datasets.base import Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import DatasetCard, Request, checked_ids
 from rilievo.datasets.files import found_in, names_in
 from rilievo.datasets.kitti_calibration import (
     CAMERA_FILE,

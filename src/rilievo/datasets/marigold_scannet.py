@@ -7,8 +7,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.datasets.base import Dataset, Request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Dataset, DatasetCard, Request
 from rilievo.datasets.files import find_entry, found_in, read_counts, text_lines
 from rilievo.datasets.listing import listing
 from rilievo.errors import InputError

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import Request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import DatasetCard, Request
 from rilievo.datasets.files import found_in, text_lines, walk
 from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.listing import listing

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
-from rilievo.datasets.base import Absent, Dataset, Request
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Absent, Dataset, DatasetCard, Request
 from rilievo.datasets.files import find_entry, found_in, names_in
 from rilievo.datasets.listing import listing
 from rilievo.datasets.navi_crop import ObjectCrop, object_crop

@@ -7,8 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.datasets.base import Dataset, Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import text_lines
 from rilievo.errors import InputError, OptionError
 from rilievo.io.limits import printable

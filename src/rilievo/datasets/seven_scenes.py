@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, UInt16
 
-from rilievo.datasets.base import Absent, Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import (
     found_in,
     names_in,

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32, Float64, Shaped
 
 from rilievo.datasets.folder_layout import DepthLayout, StoredKind
 from rilievo.errors import InputError
-from rilievo.geometry.pinhole import rays
+from rilievo.geometry.intrinsics import rays
 from rilievo.io.limits import printable
 
 

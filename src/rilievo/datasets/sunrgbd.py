@@ -9,8 +9,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, UInt16
 
-from rilievo.datasets.base import Absent, Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import (
     found_in,
     names_in,

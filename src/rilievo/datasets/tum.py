@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import Absent, Request, checked_ids
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Absent, DatasetCard, Request, checked_ids
 from rilievo.datasets.files import found_in, names_in, read_counts, scene_of
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.tum_sequence import (

@@ -19,8 +19,7 @@ from rilievo.errors import InputError, OptionError, RilievoError
 from rilievo.evaluate.answers import Answer
 from rilievo.io.atomic import is_part, make_folder, replacing, sweep_parts
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import check_regular, printable, reason
-from rilievo.io.miscounted import retry_miscounted
+from rilievo.io.limits import check_regular, printable, reason, retry_miscounted
 from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
 from rilievo.io.sums import is_blank

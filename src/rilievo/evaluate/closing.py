@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.plausibility import TOO_FAR, TOO_NEAR
+from rilievo.datasets.files import TOO_FAR, TOO_NEAR
 from rilievo.evaluate.answers import Answers
 from rilievo.evaluate.benchmark import Averaging, Invalid, Task
 from rilievo.evaluate.intervals import FEWEST, scene_count

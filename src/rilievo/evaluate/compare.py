@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rilievo.errors import OptionError, suggest
-from rilievo.evaluate.agreement import check_benchmark, shared_images
 from rilievo.evaluate.benchmark import Published, settings_of
 from rilievo.evaluate.benchmarks import find_benchmark
 from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
 from rilievo.evaluate.comparison_columns import LineUp, line_up
 from rilievo.evaluate.comparison_notes import notes_of
 from rilievo.evaluate.records import Evaluation
+from rilievo.evaluate.run_groups import check_benchmark, shared_images
 from rilievo.evaluate.table import metric_names, read_evaluation
 from rilievo.evaluate.wording import setting_value
 

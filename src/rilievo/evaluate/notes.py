@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from rilievo.alignment import Aligned, AlignMethod
-from rilievo.datasets.plausibility import unit_doubt
+from rilievo.datasets.files import unit_doubt
 from rilievo.depth_map import DepthMap
 from rilievo.evaluate.benchmark import Benchmark, Invalid
 from rilievo.types import Truth

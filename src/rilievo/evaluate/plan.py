@@ -8,8 +8,7 @@ from pathlib import Path
 
 from rilievo.alignment import METHODS
 from rilievo.datasets import find_dataset, open_dataset
-from rilievo.datasets.base import Absent, Dataset
-from rilievo.datasets.card import DatasetCard
+from rilievo.datasets.base import Absent, Dataset, DatasetCard
 from rilievo.errors import InputError, OptionError
 from rilievo.evaluate.benchmark import Benchmark, Invalid, Task
 from rilievo.evaluate.metrics import CERTAINTY, metrics_of

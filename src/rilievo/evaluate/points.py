@@ -16,8 +16,7 @@ from rilievo.evaluate.notes import notes_on_pixels
 from rilievo.evaluate.records import Score
 from rilievo.evaluate.regions import depth_mask
 from rilievo.evaluate.resampling import depth_at
-from rilievo.geometry.intrinsics import resize_K
-from rilievo.geometry.pinhole import unproject
+from rilievo.geometry.intrinsics import resize_K, unproject
 from rilievo.metrics.point_maps import FieldOfViewPair, PointsPair
 from rilievo.types import Truth
 

@@ -14,8 +14,7 @@ from rilievo.evaluate.cache import Cache, Fingerprint
 from rilievo.evaluate.metrics import judges_confidence
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.regions import seen
-from rilievo.io.limits import printable, unreadable
-from rilievo.io.miscounted import retry_miscounted
+from rilievo.io.limits import printable, retry_miscounted, unreadable
 from rilievo.models.base import Model
 from rilievo.predicting.ahead import map_ahead
 from rilievo.predicting.summary import Tally

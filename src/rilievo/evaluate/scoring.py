@@ -17,8 +17,7 @@ from rilievo.evaluate.metres import check_answered, in_metres
 from rilievo.evaluate.metrics import metrics_of
 from rilievo.evaluate.notes import notes_on_pixels
 from rilievo.evaluate.points import camera_pair, points_pair
-from rilievo.evaluate.ranges import range_sums
-from rilievo.evaluate.records import Score
+from rilievo.evaluate.records import Score, range_sums
 from rilievo.evaluate.regions import normals_mask, size_of, truth_for
 from rilievo.evaluate.resampling import confidence_at, depth_at, directed, normals_at
 from rilievo.evaluate.stability import stability_pair
@@ -37,7 +36,7 @@ class Scored:
         score: Score for the per-image table.
         sums: Sums of each metric that pools.
         ranges: Pixels, sum of relative errors' sizes, sum of relative errors; by true depth, as
-            ``rilievo.evaluate.ranges`` has it. None for what is not metres.
+            ``rilievo.evaluate.records`` has it. None for what is not metres.
         curves: Leading error by share of pixels removed, by confidence and by the error itself;
             None where no confidence is judged.
         reliability: Pixels, sum of confidence and right pixels by confidence; None likewise, and

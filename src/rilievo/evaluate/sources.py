@@ -1,21 +1,25 @@
 """Sources of predictions that are not made now: an earlier evaluation, or another program."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rilievo.errors import OptionError
-from rilievo.evaluate.answers import Answers
+import numpy as np
+from jaxtyping import Shaped
+
+from rilievo.errors import InputError, OptionError
+from rilievo.evaluate.answers import Answer, Answers
 from rilievo.evaluate.benchmark import Task
 from rilievo.evaluate.cache import FINGERPRINT, Cache, Fingerprint, open_cache, read_cache
-from rilievo.evaluate.foreign import describe_extra, open_foreign
+from rilievo.evaluate.foreign import describe_extra, open_foreign, said_kind, stranger
 from rilievo.evaluate.metrics import judges_confidence
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.predicting import refuse_other_photographs
-from rilievo.evaluate.stack import open_stack
-from rilievo.io.limits import printable
+from rilievo.evaluate.stored import Stored, depth_of
+from rilievo.io.limits import check_regular, printable, reason
+from rilievo.types import DepthKind, MadeBy
 
 PREDICTIONS = "predictions"
 """The folder of predictions within the folder of an evaluation."""
@@ -128,3 +132,90 @@ def _kept(cache: Cache, plan: Plan, options: EvaluateOptions) -> Cache:
             "predict anew"
         )
     return cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """An npy file with a map for each image; ``open_stack`` makes it.
+
+    Attributes:
+        path: The file.
+        stored: Meaning of its values.
+        kind: Kind of the depth.
+        made_by: Known facts about the model.
+        places: Index of each image's map.
+    """
+
+    path: Path
+    stored: Stored
+    kind: DepthKind
+    made_by: MadeBy
+    places: Mapping[str, int]
+
+    def read(self, id: str) -> Answer:
+        """The prediction of one image; nothing else is read.
+
+        Raises:
+            InputError: If the file is broken, or not what the user said.
+        """
+        numbers = np.array(_opened(self.path)[self.places[id]])
+        try:
+            return Answer(depth=depth_of(numbers, self.stored))
+        except InputError as error:
+            place = f"{printable(self.path)}[{self.places[id]}]"
+            raise InputError(f"{place}: {error}") from error
+
+
+def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task: Task) -> Stack:
+    """The predictions of a split in one npy file, such as Monodepth2's ``disps_eigen_split.npy``.
+
+    Args:
+        path: An array (images, height, width), or with an axis of length one.
+        order: Ids of all images of the split, those without files too; None where it is not known.
+        stored: Meaning of the values.
+        task: Quantity that is to be scored.
+
+    Raises:
+        InputError: If it is no such array, or has another number of maps than the split.
+        OptionError: If the kind is missing, or something else than depth is scored.
+    """
+    shown = printable(path)
+    if task not in (Task.DEPTH, Task.PICTURE):
+        raise OptionError(f"{shown}: one array of a whole split holds depth, not {task}")
+    kind = said_kind(stored, path)
+    count = len(_opened(path))
+    if order is None:
+        raise InputError(
+            f"{shown}: its maps are in the split's order, but files of the split are missing, and "
+            "so is its order; name the images that are there with --list"
+        )
+    if count != len(order):
+        raise InputError(
+            f"{shown}: holds {count} maps, but the split lists {len(order)} images; it is read in "
+            "the split's order, one map an image"
+        )
+    return Stack(
+        path=path,
+        stored=stored,
+        kind=kind,
+        made_by=stranger(path, kind, stored),
+        places={id: place for place, id in enumerate(order)},
+    )
+
+
+def _opened(path: Path) -> Shaped[np.ndarray, "n h w"]:
+    """The array, of which only what is asked for is read."""
+    check_regular(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{printable(path)}: is no npy file ({reason(error)})") from error
+    if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "uif":
+        shape = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
+        raise InputError(
+            f"{printable(path)}: is {shape}, expected an npy file of numbers (images, height, "
+            "width); a folder of predictions has a file an image"
+        )
+    return array

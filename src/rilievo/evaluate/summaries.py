@@ -10,8 +10,15 @@ from jaxtyping import Float64
 from rilievo.evaluate.benchmark import Averaging, Benchmark
 from rilievo.evaluate.intervals import Interval, Reach, Statistic, interval_of, mean_of
 from rilievo.evaluate.metrics import metrics_of
-from rilievo.evaluate.ranges import COUNT, range_errors
-from rilievo.evaluate.records import Part, RangeError, Score, Sparsification, Summary
+from rilievo.evaluate.records import (
+    COUNT,
+    Part,
+    RangeError,
+    Score,
+    Sparsification,
+    Summary,
+    range_errors,
+)
 from rilievo.evaluate.scoring import Scored
 from rilievo.metrics.certainty import Reliability, reliability
 from rilievo.metrics.metric import AnyMetric, Better, Sums, pooled

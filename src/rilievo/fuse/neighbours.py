@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from rilievo.fuse.view import View
-from rilievo.geometry.pinhole import project, unproject
+from rilievo.geometry.intrinsics import project, unproject
 from rilievo.geometry.transforms import invert, transform
 from rilievo.geometry.warp import seen_from
 

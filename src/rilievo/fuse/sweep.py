@@ -14,8 +14,7 @@ from jaxtyping import Float32, Float64
 
 from rilievo.errors import needing
 from rilievo.fuse.view import View
-from rilievo.geometry.intrinsics import resize_K
-from rilievo.geometry.pinhole import rays
+from rilievo.geometry.intrinsics import rays, resize_K
 from rilievo.geometry.transforms import invert
 
 WINDOW = 7

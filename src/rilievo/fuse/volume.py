@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64
 
 from rilievo.errors import InputError, OptionError
 from rilievo.fuse.view import View
-from rilievo.geometry.pinhole import unproject
+from rilievo.geometry.intrinsics import unproject
 from rilievo.geometry.transforms import invert, transform
 
 SIDE = 8

@@ -1,9 +1,13 @@
-"""Intrinsics from a field of view or a focal length, and their update when the image changes.
+"""Pinhole cameras: intrinsics, their update when the image changes, pixels to points and back.
 
 Every change of an image has one function here, which returns the ``K`` of the changed image. A
 mirrored or turned image shows a mirrored or turned scene, so the docstrings of those functions give
 the change of a point (x, y, z) of the camera frame. Leading axes (``*b``) are free, ``K`` has no
 skew, and arrays are numpy's or torch's. Sizes are ``(height, width)`` in pixels.
+
+Frames and units are those of ``rilievo.types``. Written once against the Python array API, so the
+same functions serve numpy in ``predict`` and torch, with gradients, in training. Leading axes
+(``*b``) are free and ``K`` broadcasts against them.
 """
 
 import math
@@ -107,3 +111,34 @@ def _matrix(fx: Any, fy: Any, cx: Any, cy: Any) -> Any:
     zero, one = xp.zeros_like(fx), xp.ones_like(fx)
     rows = ((fx, zero, cx), (zero, fy, cy), (zero, zero, one))
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def rays(K: Float[Any, "*b 3 3"], height: int, width: int) -> Float[Any, "*b 3 {height} {width}"]:
+    """Points at depth 1 that the pixel centres see: K⁻¹ (u, v, 1)ᵀ, for a ``K`` without skew."""
+    xp = array_namespace(K)
+    u = xp.arange(width, dtype=K.dtype, device=K.device)[None, :]
+    v = xp.arange(height, dtype=K.dtype, device=K.device)[:, None]
+    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    x, y = xp.broadcast_arrays((u - cx) / fx, (v - cy) / fy)
+    return xp.stack([x, y, xp.ones_like(x)], axis=-3)
+
+
+def unproject(depth: Float[Any, "*b h w"], K: Float[Any, "*#b 3 3"]) -> Float[Any, "*b 3 h w"]:
+    """Lift a depth map to points in the camera frame [m]; the third channel is ``depth`` itself."""
+    height, width = depth.shape[-2:]
+    return rays(K, height, width) * depth[..., None, :, :]
+
+
+def project(
+    points: Float[Any, "*b 3 h w"], K: Float[Any, "*#b 3 3"], *, min_depth: float = 1e-6
+) -> Float[Any, "*b 2 h w"]:
+    """Pixel coordinates (u, v) [px] of points [m] in the camera frame.
+
+    Points nearer than ``min_depth``, or behind the camera, get finite but meaningless coordinates
+    and gradients: mask them by their depth.
+    """
+    xp = array_namespace(points, K)
+    x, y, z = points[..., 0, :, :], points[..., 1, :, :], points[..., 2, :, :]
+    z = xp.maximum(z, xp.asarray(min_depth, dtype=z.dtype, device=z.device))
+    fx, fy, cx, cy = (K[..., i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return xp.stack([fx * x / z + cx, fy * y / z + cy], axis=-3)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32
 
 from rilievo.errors import OptionError
-from rilievo.geometry.pinhole import unproject
+from rilievo.geometry.intrinsics import unproject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

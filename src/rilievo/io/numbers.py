@@ -22,8 +22,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from rilievo.errors import InputError, MissingExtraError, RilievoError, suggest
 from rilievo.io.decode import PILLOW_ERRORS, load
-from rilievo.io.limits import MAX_BYTES, MAX_PIXELS, check_regular, printable, reason
-from rilievo.io.miscounted import retry_miscounted
+from rilievo.io.limits import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    check_regular,
+    printable,
+    reason,
+    retry_miscounted,
+)
 from rilievo.io.netpbm import is_netpbm, parse_netpbm
 
 NUMBER_SUFFIXES = (".png", ".npy", ".npz", ".exr", ".tif", ".tiff", ".pfm", ".pgm")

@@ -19,8 +19,8 @@ from rilievo.errors import InputError
 from rilievo.io import xmp
 from rilievo.io.decode import PILLOW_ERRORS, decode
 from rilievo.io.limits import reason
-from rilievo.io.multi_picture import other_pictures
 from rilievo.io.pixels import as_stored
+from rilievo.io.xmp import other_pictures
 from rilievo.own_depth import OwnDepth
 
 GDEPTH = "http://ns.google.com/photos/1.0/depthmap/"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.calibration.known import Known, KnownPoint, parse_known
+from rilievo.calibration.lengths import Known, KnownPoint, parse_known
 from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError

@@ -11,8 +11,7 @@ from rilievo.calibration.floor import find_floor
 from rilievo.calibration.ranges import angle_error
 from rilievo.calibration.readings import Pixel, place, ray, value_at, values_at_ends
 from rilievo.errors import CalibrationError, OptionError
-from rilievo.geometry.intrinsics import crop_K
-from rilievo.geometry.pinhole import unproject
+from rilievo.geometry.intrinsics import crop_K, unproject
 from rilievo.measure.expectation import expected_of_line
 from rilievo.measurement import Measurement
 from rilievo.types import Camera, CameraSource, DepthKind, Prediction

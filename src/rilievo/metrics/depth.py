@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from rilievo.alignment.lines import dot
 from rilievo.metrics.boundary import boundary_counts, boundary_f1
 from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
 from rilievo.metrics.pairs import DepthPair
 from rilievo.metrics.points import point_delta1, point_distance, point_rel
-from rilievo.sums import dot
 
 
 def abs_rel(pair: DepthPair) -> Sums:

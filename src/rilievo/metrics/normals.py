@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from rilievo.alignment.lines import dot
 from rilievo.errors import NoGroundTruthError
 from rilievo.metrics.metric import Better, Metric, Sums, mean, root_mean
 from rilievo.metrics.pairs import NormalsPair
-from rilievo.sums import dot
 
 # Angles are rounded to multiples of 180 / 2³¹ degrees: integers of 31 bits, used in two parts.
 _STEP = 180 / (1 << 31)

@@ -12,12 +12,11 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, UInt8
 
+from rilievo.alignment.lines import dot
 from rilievo.errors import InputError
-from rilievo.geometry.pinhole import rays
-from rilievo.metrics.metric import Sums
-from rilievo.metrics.pair_checks import check_maps, confidence_at, squared_lengths
+from rilievo.geometry.intrinsics import rays
+from rilievo.metrics.metric import Sums, check_maps, confidence_at, squared_lengths
 from rilievo.metrics.sparsification import Sparsified, sparsify
-from rilievo.sums import dot
 from rilievo.types import Camera
 
 

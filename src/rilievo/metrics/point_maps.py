@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float64, Int64
 from rilievo.alignment.points import PointFit, fit_points
 from rilievo.alignment.subsample import nearest_valid
 from rilievo.errors import CalibrationError, InputError, NoGroundTruthError
-from rilievo.metrics.metric import Better, Metric, Sums, mean
-from rilievo.metrics.pair_checks import check_maps
+from rilievo.metrics.metric import Better, Metric, Sums, check_maps, mean
 
 LEAST_POINTS = 10
 """Points of the subsample that an object needs."""

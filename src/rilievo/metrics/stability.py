@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from rilievo.geometry.pinhole import unproject
+from rilievo.geometry.intrinsics import unproject
 from rilievo.metrics.metric import Better, Metric, Sums
 
 

@@ -269,7 +269,7 @@ def _has_pictures(options: ClipOptions) -> bool:
 
 
 def _sound_suffix(source: FrameSource) -> str | None:
-    from rilievo.io.sound import sound_suffix
+    from rilievo.io.video_writer import sound_suffix
 
     return sound_suffix(source.path)
 

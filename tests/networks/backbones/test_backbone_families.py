@@ -12,7 +12,7 @@ import tiny_backbones
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.networks.backbones import Backbone, Padding, make_backbone
 from rilievo.networks.backbones.facts import CLIP, HALF, IMAGENET
-from rilievo.networks.backbones.mae import sine_positions
+from rilievo.networks.backbones.families import sine_positions
 from rilievo.networks.features import Features
 from tiny_backbones import CONFIGS, TIMM, save_config
 

@@ -20,7 +20,7 @@ from rilievo.datasets.mat_file import MatSlices
 from rilievo.datasets.nyuv2.layout import SIZE, K, NormalsTruth
 from rilievo.datasets.safe_pickle import read_gzip_pickle
 from rilievo.errors import InputError
-from rilievo.geometry.pinhole import rays
+from rilievo.geometry.intrinsics import rays
 from rilievo.io.limits import printable
 
 _SHORTEST = 0.5

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.io.facts import OUR_AXES, FileFacts
-from rilievo.io.miscounted import retry_miscounted
+from rilievo.io.limits import retry_miscounted
 from rilievo.io.stored import Stored, from_nan, with_nan
 from rilievo.io.writing import WriteJob
 

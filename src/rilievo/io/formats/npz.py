@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from rilievo.io.facts import FileFacts
-from rilievo.io.miscounted import retry_miscounted
+from rilievo.io.limits import retry_miscounted
 from rilievo.io.stored import Stored, with_nan
 from rilievo.io.writing import WriteJob
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError, RilievoError
 from rilievo.io.limits import reason
-from rilievo.networks.backbones.facts import Facts
+from rilievo.networks.backbones.facts import Facts, Normalisation, Preset
 from rilievo.networks.backbones.padding import pad, padded_size, place
 from rilievo.networks.features import Features
 from rilievo.networks.memory import is_out_of_memory
@@ -138,3 +139,30 @@ class Backbone(nn.Module, ABC):
 
 def _sides(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]} pixels (height x width)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The name of a backbone, and the settings that replace its family's defaults.
+
+    Attributes:
+        name: Full name, with its prefix.
+        pretrained: True for published weights, the path of a file of weights, or False for random
+            ones of ``seed``.
+        layers: Layers taken, from 0; negative ones count from the last. None for the family's
+            choice.
+        tokens: Whether class tokens are taken; None for the family's choice.
+        preset: Treatment of images and maps.
+        normalisation: Normalisation that replaces the network's own; None keeps it.
+        seed: Seed of random weights, and of the noise of a diffusion model.
+        timestep: Timestep of a diffusion model's noise.
+    """
+
+    name: str
+    pretrained: bool | Path = True
+    layers: tuple[int, ...] | None = None
+    tokens: bool | None = None
+    preset: Preset = Preset.DEFAULT
+    normalisation: Normalisation | None = None
+    seed: int = 0
+    timestep: int = 1

@@ -17,20 +17,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
-from rilievo.networks.backbones.base import Backbone, Looked
+from rilievo.networks.backbones.base import Backbone, Looked, Request
 from rilievo.networks.backbones.facts import (
     HALF,
     IMAGENET,
     Facts,
     Layer,
     Preset,
+    Taps,
     check_layers,
     no_tokens,
     spread_layers,
 )
 from rilievo.networks.backbones.padding import Padding
-from rilievo.networks.backbones.request import Request
-from rilievo.networks.backbones.shapes import Taps
 from rilievo.networks.backbones.weights import check_whole, seeded, why_not_fetched
 
 PREFIX = "diffusers/"

@@ -1,9 +1,29 @@
-"""Families of vision models in transformers: properties that their configurations lack."""
+"""Vision models of transformers: facts that configurations lack, masked autoencoders, blocks.
 
-from collections.abc import Mapping
+K. He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rilievo.networks.backbones.facts import CLIP, HALF, IMAGENET, NONE, Normalisation
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rilievo.errors import ModelError
+from rilievo.networks.backbones.facts import (
+    CLIP,
+    HALF,
+    IMAGENET,
+    NONE,
+    Layer,
+    Normalisation,
+    Taps,
+    dry_run,
+    layer_of,
+)
 
 _RESAMPLED = "learnt, resampled bicubically to any size"
 
@@ -83,3 +103,146 @@ REFUSED: Mapping[str, str] = {
     "siglip2": "takes patches of a list of sizes, not images: take timm/vit_..._siglip_... instead",
     "siglip2_vision_model": "takes patches, not images: take timm/vit_..._siglip_... instead",
 }
+
+
+def keep_all_patches(body: Any) -> None:
+    """Make the network mask nothing."""
+    body.config.mask_ratio = 0.0
+
+
+def ordered_noise(body: Any, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n"]:
+    """The noise whose sorting keeps all patches in their places."""
+    patch = body.config.patch_size
+    count = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
+    rising = torch.arange(count, device=pixels.device, dtype=pixels.dtype)
+    return rising.expand(pixels.shape[0], -1)
+
+
+def fill_positions(body: Any) -> None:
+    """Give a network of random weights the sin-cos positions that it is defined with."""
+    embeddings = body.embeddings
+    patch, (height, width) = embeddings.patch_size, embeddings.image_size
+    stored = embeddings.position_embeddings
+    grid = sine_positions(height // patch, width // patch, stored.shape[-1])
+    with torch.no_grad():
+        stored.copy_(torch.cat((torch.zeros_like(grid[:1]), grid))[None])
+
+
+def recompute_positions(body: Any) -> None:
+    """Make the network compute its sin-cos positions for each size, instead of resampling them."""
+    embeddings: Any = body.embeddings
+
+    def positions(patches: Tensor, height: int, width: int) -> Tensor:
+        rows, columns = height // embeddings.patch_size, width // embeddings.patch_size
+        grid = sine_positions(rows, columns, patches.shape[-1]).to(patches)
+        return torch.cat((embeddings.position_embeddings[:, :1], grid[None]), dim=1)
+
+    embeddings.interpolate_pos_encoding = positions
+
+
+def sine_positions(rows: int, columns: int, channels: int) -> Float[Tensor, "n c"]:
+    """Positions of a grid, row by row: sines and cosines of the column, then those of the row.
+
+    Frequencies fall geometrically from 1 to nearly 1/10000 over a quarter of the channels.
+    """
+    quarter = channels // 4
+    rates = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
+    v, u = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [each.reshape(-1, 1) * rates for each in (u, v)]
+    return torch.cat([wave(each) for each in angles for wave in (torch.sin, torch.cos)], 1).float()
+
+
+MAE = "vit_mae"
+
+
+def run_body(body: nn.Module, model_type: str, pixels: Tensor) -> object:
+    """Run the model once; positions are resampled where the family needs an option for it."""
+    options: dict[str, Any] = {}
+    if "interpolate_pos_encoding" in inspect.signature(body.forward).parameters:
+        options["interpolate_pos_encoding"] = True
+    if model_type == MAE:
+        options["noise"] = ordered_noise(body, pixels)
+    return body(pixel_values=pixels, **options)
+
+
+def blocks_of(name: str, body: nn.Module) -> Sequence[nn.Module]:
+    """The blocks or stages: the longest list of modules that is not inside another.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    lists: dict[str, nn.ModuleList] = {}
+    for path, module in body.named_modules():
+        inside = any(path.startswith(f"{each}.") for each in lists)
+        if isinstance(module, nn.ModuleList) and len(module) and not inside:
+            lists[path] = module
+    if not lists:
+        raise ModelError(f"backbone '{name}' has no blocks whose outputs could be taken")
+    return tuple(max(lists.values(), key=len))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The layers of a network, and the only size that it takes; None if it takes any."""
+
+    layers: Sequence[Layer]
+    fixed: tuple[int, int] | None
+
+
+def grid_of(name: str, config: Any, family: Family, body: nn.Module) -> Grid:
+    """Find the map of each block by shape-only runs, and the only size if there is one.
+
+    A family that is not in ``FAMILIES`` may take its own size alone, which is tried second.
+
+    Raises:
+        ModelError: If the network cannot be run on images alone, or has no spatial features.
+    """
+    patch, own = _patch(config), _own_size(config)
+    trials = [own] if family.is_fixed else [(4 * patch, 8 * patch) if patch else (256, 512), own]
+    failure: ModelError | None = None
+    for size in trials:
+        if size is None:
+            continue
+        try:
+            shapes = _shapes(name, config.model_type, body, size)
+        except ModelError as error:
+            failure = failure or error
+            continue
+        layers = tuple(
+            layer_of(name, shape, size, patch=patch, channels_last=family.channels_last)
+            for shape in shapes
+        )
+        return Grid(layers=layers, fixed=own if size == own else None)
+    raise failure or ModelError(f"backbone '{name}': its configuration has no 'image_size'")
+
+
+def _shapes(
+    name: str, model_type: str, body: nn.Module, size: tuple[int, int]
+) -> Sequence[tuple[int, ...]]:
+    blocks = blocks_of(name, body)
+    taps = Taps(dict(enumerate(blocks)))
+
+    def run(pixels: Tensor) -> dict[int, Tensor]:
+        return taps.run(lambda x: run_body(body, model_type, x), pixels)
+
+    try:
+        shapes = dry_run(name, run, size)
+    finally:
+        taps.remove()
+    return [shapes[each] for each in range(len(blocks))]
+
+
+def _patch(config: Any) -> int | None:
+    """The patch of a network with one grid; None for a pyramid, whose widths form a list."""
+    patch = getattr(config, "patch_size", None)
+    lists = [getattr(config, each, None) for each in ("depths", "hidden_sizes", "embed_dims")]
+    if not patch or any(isinstance(each, list | tuple) for each in lists):
+        return None
+    return int(patch[0] if isinstance(patch, list | tuple) else patch)
+
+
+def _own_size(config: Any) -> tuple[int, int] | None:
+    size = getattr(config, "image_size", None)
+    if isinstance(size, list | tuple):
+        return int(size[0]), int(size[-1])
+    return None if size is None else (int(size), int(size))

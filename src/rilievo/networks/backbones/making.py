@@ -7,10 +7,9 @@ from typing import Any
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, RilievoError
 from rilievo.io.limits import reason
-from rilievo.networks.backbones.base import Backbone
+from rilievo.networks.backbones.base import Backbone, Request
 from rilievo.networks.backbones.facts import NORMALISATIONS, from_text
 from rilievo.networks.backbones.own import OwnBackbone
-from rilievo.networks.backbones.request import Request
 from rilievo.networks.backbones.weights import EXTRA, load_weights, seeded
 from rilievo.outside import is_place, load_outside
 

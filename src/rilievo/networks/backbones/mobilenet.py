@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import ModelError
-from rilievo.networks.backbones.base import Backbone, Looked
+from rilievo.networks.backbones.base import Backbone, Looked, Request
 from rilievo.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -17,7 +17,6 @@ from rilievo.networks.backbones.facts import (
     spread_layers,
 )
 from rilievo.networks.backbones.padding import Padding
-from rilievo.networks.backbones.request import Request
 from rilievo.networks.backbones.weights import load_weights, seeded
 from rilievo.networks.mobilenet_v2 import CHANNELS, MobileNetV2, load_published
 

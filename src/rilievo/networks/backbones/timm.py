@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.errors import ModelError, OptionError, suggest
-from rilievo.networks.backbones.base import Backbone, Looked
+from rilievo.networks.backbones.base import Backbone, Looked, Request
 from rilievo.networks.backbones.facts import (
     IMAGENET,
     Facts,
@@ -24,7 +24,6 @@ from rilievo.networks.backbones.facts import (
     spread_layers,
 )
 from rilievo.networks.backbones.padding import Padding
-from rilievo.networks.backbones.request import Request
 from rilievo.networks.backbones.weights import load_weights, seeded, why_not_fetched
 
 PREFIX = "timm/"

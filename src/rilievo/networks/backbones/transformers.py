@@ -17,22 +17,31 @@ from torch import Tensor, nn
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import parse_json
 from rilievo.io.limits import read_text
-from rilievo.networks.backbones.base import Backbone, Looked
-from rilievo.networks.backbones.blocks import MAE, blocks_of, grid_of, run_body
+from rilievo.networks.backbones.base import Backbone, Looked, Request
 from rilievo.networks.backbones.facts import (
     IMAGENET,
     Facts,
     Normalisation,
     Preset,
+    Taps,
+    as_map,
     check_layers,
     no_tokens,
     spread_layers,
 )
-from rilievo.networks.backbones.families import FAMILIES, REFUSED, Family
-from rilievo.networks.backbones.mae import fill_positions, keep_all_patches, recompute_positions
+from rilievo.networks.backbones.families import (
+    FAMILIES,
+    MAE,
+    REFUSED,
+    Family,
+    blocks_of,
+    fill_positions,
+    grid_of,
+    keep_all_patches,
+    recompute_positions,
+    run_body,
+)
 from rilievo.networks.backbones.padding import Padding
-from rilievo.networks.backbones.request import Request
-from rilievo.networks.backbones.shapes import Taps, as_map
 from rilievo.networks.backbones.weights import (
     check_whole,
     load_weights,

@@ -1,4 +1,4 @@
-"""Weights of Probe3D's own probes.
+"""Probe3D's own probes, linear and multiscale, and their weights.
 
 https://github.com/mbanani/probe3d keeps a probe's layers under ``head``. A DPT probe has
 ``conv_i``, ``ref_i.resConfUnit{1,2}.conv.{0,2}`` and ``out_conv.{0,2}``; a multiscale one has
@@ -6,15 +6,18 @@ https://github.com/mbanani/probe3d keeps a probe's layers under ``head``. A DPT 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from torch import Tensor
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from rilievo.errors import ModelError
-from rilievo.networks.probes.base import Probe
+from rilievo.networks.probes.base import Probe, TokenConv, with_tokens
 from rilievo.networks.probes.dpt import DptProbe
-from rilievo.networks.probes.linear import LinearProbe
-from rilievo.networks.probes.multiscale import MultiscaleProbe
+from rilievo.networks.probes.enlarge import Enlargement, enlarge, resize
+from rilievo.networks.probes.lift import Lifting, lift_conv
 
 _DPT = (
     (r"conv_(\d+)", r"project.\1"),
@@ -85,3 +88,125 @@ def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
         if found := re.fullmatch(pattern, layer):
             return f"{found.expand(ours)}.{parameter}"
     return bare
+
+
+_SCALE = 4
+
+
+class LinearProbe(Probe):
+    """One convolution of all layers' maps, enlarged four times (Probe3D's linear probe).
+
+    A 1×1 convolution is done before the enlargement with the same result: both are linear, and
+    the weights of an enlargement sum to one.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        kernel: int = 1,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
+    ) -> None:
+        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
+        if kernel < 1 or kernel % 2 == 0:
+            raise ModelError(f"a linear probe of kernel {kernel}: expected an odd one from 1")
+        inputs = sum(channels) + token_channels * len(channels)
+        self.answer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        self.last_scale = _SCALE if kernel == 1 else 1
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs before (kernel 1) or after the enlargement."""
+        x = with_tokens(maps, tokens)
+        if self.last_scale == _SCALE:
+            return self.answer(x)
+        return lift_conv(x, self.answer, Lifting(_SCALE, self.enlargement))
+
+
+class BatchNormProbe(Probe):
+    """Batch normalisation and one 1×1 convolution: the linear probe of DINOv2 and DINOv3.
+
+    Features are normalised on their own grid, as in DINOv3, then enlarged four times, as in DINOv2.
+    M. Oquab et al., "DINOv2", TMLR 2024; O. Siméoni et al., "DINOv3", 2025.
+    """
+
+    last_scale = _SCALE
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
+    ) -> None:
+        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
+        inputs = sum(channels) + token_channels * len(channels)
+        self.normalise = nn.BatchNorm2d(inputs)
+        self.answer = nn.Conv2d(inputs, outputs, 1)
+        nn.init.normal_(self.answer.weight, std=0.01)
+        assert self.answer.bias is not None, "made with one"
+        nn.init.zeros_(self.answer.bias)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at the features' size."""
+        x = with_tokens(maps, tokens).contiguous(memory_format=torch.channels_last)
+        return self.answer(self.normalise(x))
+
+
+class MultiscaleProbe(Probe):
+    """Layers projected, concatenated, and refined twice while they grow to eight times their size.
+
+    Its convolutions are not padded: with a kernel above 1 the map shrinks at each convolution and
+    is no longer aligned exactly with the image, as in the original.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        token_channels: int,
+        outputs: int,
+        *,
+        hidden: int = 512,
+        kernel: int = 1,
+        enlargement: Enlargement = "centres",
+        crop: bool = True,
+    ) -> None:
+        super().__init__(channels, token_channels, outputs, enlargement=enlargement, crop=crop)
+        if hidden < 1 or kernel < 1:
+            raise ModelError(f"a probe of width {hidden} and kernel {kernel}: expected both from 1")
+        self.project = nn.ModuleList(TokenConv(c, token_channels, hidden, kernel) for c in channels)
+        self.middle = nn.ModuleList(
+            nn.Conv2d(inputs, hidden, kernel) for inputs in (hidden * len(channels), hidden, hidden)
+        )
+        self.widen = nn.Conv2d(hidden, hidden, kernel)
+        self.answer = nn.Conv2d(hidden, outputs, kernel)
+        self.to(memory_format=torch.channels_last)
+
+    def decode(
+        self, maps: tuple[Tensor, ...], tokens: tuple[Tensor, ...] | None
+    ) -> Float[Tensor, "b o h w"]:
+        """Compute the outputs at eight times the size of the features."""
+        levels = [
+            project(x, None if tokens is None else tokens[layer])
+            for layer, (project, x) in enumerate(zip(self.project, maps, strict=True))
+        ]
+        height, width = levels[-1].shape[2:]
+        x = torch.cat([resize(x, (height, width), self.enlargement) for x in levels], dim=1)
+        first, second, third = self.middle
+        x = self._grow(first, F.relu(x, inplace=True), 2).relu_()
+        x = third(second(x).relu_()).relu_()
+        return self.answer(self._grow(self.widen, x, 4).relu_())
+
+    def _grow(self, convolution: nn.Module, x: Tensor, scale: int) -> Float[Tensor, "b c h w"]:
+        """Enlarge and convolve; a 1×1 convolution comes first, which is cheaper and equal."""
+        if self.widen.kernel_size == (1, 1):
+            return enlarge(convolution(x), scale, self.enlargement)
+        return convolution(enlarge(x, scale, self.enlargement))

@@ -9,9 +9,8 @@ from rilievo.errors import OptionError, suggest
 from rilievo.networks.video.blueprint import VideoBlueprint
 from rilievo.networks.video.decoder import DepthDecoder
 from rilievo.networks.video.embedded import EMBEDDED, SmallDecoder, SmallEncoder, small_decoder
-from rilievo.networks.video.encoder import Encoder
 from rilievo.networks.video.lite import LiteDecoder, LiteEncoder
-from rilievo.networks.video.pyramid import PREFIX, TimmEncoder
+from rilievo.networks.video.pyramid import PREFIX, Encoder, TimmEncoder
 from rilievo.networks.video.resnet import RESNETS, ResNetEncoder
 
 LITE = "lite"

@@ -16,7 +16,7 @@ from rilievo.errors import OptionError
 from rilievo.networks.mobilenet_v2 import MobileNetV2
 from rilievo.networks.small import SMALL, TINY, SmallNet, Widths
 from rilievo.networks.video.blueprint import VideoBlueprint
-from rilievo.networks.video.encoder import Encoder
+from rilievo.networks.video.pyramid import Encoder
 
 EMBEDDED: Mapping[str, Widths] = {"small": SMALL, "tiny": TINY}
 """Encoders of the embedded models, by their names in a blueprint."""

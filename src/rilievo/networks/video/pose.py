@@ -11,7 +11,7 @@ from rilievo.errors import OptionError, suggest
 from rilievo.geometry.transforms import invert, rigid, rotation_from_axis_angle
 from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
 from rilievo.networks.video.decoder import exact
-from rilievo.networks.video.encoder import Encoder
+from rilievo.networks.video.pyramid import Encoder
 from rilievo.networks.video.resnet import RESNETS, ResNetEncoder
 
 _SMALL = 0.01

@@ -1,16 +1,43 @@
-"""Encoders of timm: ``timm/NAME`` of any model with feature maps, of any family."""
+"""Encoders: their base class, and those of timm (``timm/NAME`` of any model with feature maps)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from rilievo.errors import MissingExtraError, ModelError, OptionError, suggest
 from rilievo.io.limits import reason
 from rilievo.networks.backbones.weights import why_not_fetched
-from rilievo.networks.video.encoder import Encoder
+
+_MEAN, _DEVIATION = 0.45, 0.225
+
+
+class Encoder(nn.Module, ABC):
+    """A pyramid of features.
+
+    Attributes:
+        channels: Number of channels of each map that ``forward`` returns.
+        reductions: Factor by which each map is smaller than the image along a side; powers of 2.
+    """
+
+    channels: tuple[int, ...]
+    reductions: tuple[int, ...]
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Compute features of RGB in 0..1, the finest first.
+
+        All colours are normalised by one mean and deviation (Godard et al. 2019), near those of
+        ImageNet. Several frames are stacked as channels.
+        """
+        return self.maps((image - _MEAN) / _DEVIATION)
+
+    @abstractmethod
+    def maps(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b _ _ _"], ...]:
+        """Compute features of normalised images."""
+
 
 PREFIX = "timm/"
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.networks.video.encoder import Encoder
+from rilievo.networks.video.pyramid import Encoder
 
 _WIDTHS = (64, 128, 256, 512)
 

@@ -1,6 +1,6 @@
 """Note on a field of view that does not fit the footage."""
 
-from rilievo.geometry.focal_check import CornerPair, better_focal_factor
+from rilievo.geometry.focal import CornerPair, better_focal_factor
 from rilievo.geometry.intrinsics import horizontal_fov
 from rilievo.geometry.pair_motion import TRACKING
 from rilievo.geometry.tracks import grey, track_corners

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
+from rilievo.geometry.clip_motion import chained_log_scales
 from rilievo.geometry.pair_motion import TRACKING, PairMotion, motion_of_tracks
-from rilievo.geometry.scales import chained_log_scales
 from rilievo.geometry.tracks import grey, track_corners
 from rilievo.train.video.kept import KeptFrames
 from rilievo.train.video.targets import Place, Target
