@@ -20,8 +20,8 @@ from rilievo.fuse.agreeing import agreed, clip_scale
 from rilievo.fuse.collecting import small_size
 from rilievo.fuse.surface import fuse_views
 from rilievo.fuse.view import View
-from rilievo.geometry.coloured_mesh import ColouredMesh
 from rilievo.geometry.intrinsics import resize_K
+from rilievo.io.formats.coloured_mesh import ColouredMesh
 from rilievo.metrics.points import cloud_accuracy, cloud_completeness, cloud_f_score
 from rilievo.models import DEFAULT_MODEL, load_model
 from rilievo.models.base import Model

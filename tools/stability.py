@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
+from rilievo.geometry.intrinsics import seen_from
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.geometry.warp import seen_from
 
 _REACH = 4
 _LARGEST_BEND = 0.02

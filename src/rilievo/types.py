@@ -23,9 +23,9 @@ from rilievo.camera import Camera as Camera
 from rilievo.camera import CameraSource as CameraSource
 from rilievo.depth_map import DepthKind as DepthKind
 from rilievo.depth_map import DepthMap as DepthMap
+from rilievo.depth_map import OwnDepth as OwnDepth
 from rilievo.depth_map import read_only
 from rilievo.errors import InputError, NoDepthError
-from rilievo.own_depth import OwnDepth as OwnDepth
 from rilievo.prediction_methods import DeferredParts, PredictionMethods
 from rilievo.sameness import no_hash, same_record
 

@@ -8,7 +8,7 @@ import pytest
 
 import nyu_lookalikes as nyu
 from rilievo.datasets import open_dataset
-from rilievo.datasets.nyuv2.official import official_indices
+from rilievo.datasets.nyuv2.layout import official_indices
 from rilievo.errors import InputError, OptionError
 
 

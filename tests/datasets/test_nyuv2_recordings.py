@@ -8,7 +8,7 @@ from PIL import Image
 
 import nyu_lookalikes as nyu
 from rilievo.datasets import Dataset, open_dataset
-from rilievo.datasets.nyuv2.official import official_indices
+from rilievo.datasets.nyuv2.layout import official_indices
 from rilievo.errors import InputError
 
 

@@ -7,8 +7,7 @@ docs/evaluation.md; a percentile bootstrap, which is measured beside, is what th
 import numpy as np
 import pytest
 
-from rilievo.evaluate.intervals import Interval, Reach
-from rilievo.evaluate.significance import mean_interval
+from rilievo.evaluate.intervals import Interval, Reach, mean_interval
 
 SPREAD = 0.8
 TRUE_MEAN = float(np.exp(SPREAD**2 / 2))

@@ -8,8 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rilievo.evaluate.intervals import Reach
-from rilievo.evaluate.significance import holm, mean_interval, scene_means, wilcoxon_p
+from rilievo.evaluate.intervals import Reach, holm, mean_interval, scene_means, wilcoxon_p
 
 
 def test_holm_worked_out_by_hand() -> None:

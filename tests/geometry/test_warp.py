@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
 from rilievo.geometry.transforms import rigid, rotation_from_axis_angle
-from rilievo.geometry.warp import LEAST_DEPTH, seen_from
 from video_loss_by_hand import places_of
 
 K = np.array([[90.0, 0, 5.2], [0, 110.0, 3.1], [0, 0, 1]])

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from photographs_with_depth import gdepth
+from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError, OptionError
 from rilievo.io.frames import FrameFolder, natural_order
 from rilievo.io.own_depth import own_depth_of
-from rilievo.own_depth import OwnDepth
 
 
 def fill(folder: Path, names: list[str], size: tuple[int, int] = (64, 48)) -> Path:

@@ -19,8 +19,8 @@ from photographs_with_depth import (
     picture,
     true_depth,
 )
+from rilievo.depth_map import OwnDepth
 from rilievo.io.photo import read_photo
-from rilievo.own_depth import OwnDepth
 
 
 def own(content: bytes) -> OwnDepth:

@@ -29,8 +29,7 @@ from rilievo.io.video import VideoReader
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_facts import ClipSidecar
-from rilievo.predicting.clip_options import ClipOptions, Metric
+from rilievo.predicting.clip_options import ClipOptions, ClipSidecar, Metric
 from rilievo.predicting.clip_outputs import FolderSink
 from rilievo.types import Calibration, DepthKind, Prediction
 

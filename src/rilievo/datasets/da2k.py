@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request
+from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in
-from rilievo.datasets.listing import listing
 from rilievo.errors import InputError
 from rilievo.io.json_record import parse_json
 from rilievo.io.limits import printable, read_text

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import DatasetCard, Request, listing
 from rilievo.datasets.files import found_in, walk
 from rilievo.datasets.intrinsics_file import pinhole_K
-from rilievo.datasets.listing import listing
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.stored_normals import NormalAxes, normals_of_stored
 from rilievo.errors import InputError

@@ -13,9 +13,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request
+from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in, walk
-from rilievo.datasets.listing import listing
 from rilievo.datasets.safe_pickle import read_pickle
 from rilievo.errors import InputError
 from rilievo.io.limits import printable

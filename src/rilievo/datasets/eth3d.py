@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request
+from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.colmap import ColmapCamera, ColmapImage, read_cameras, read_images
 from rilievo.datasets.files import find_entry, found_in, names_in
-from rilievo.datasets.listing import listing
 from rilievo.errors import InputError
 from rilievo.io.decode import decode
 from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids
+from rilievo.datasets.base import Dataset, DatasetCard, Request, checked_ids, listing
 from rilievo.datasets.files import find_entry, found_in, names_in, text_lines
 from rilievo.datasets.intrinsics_file import read_K
-from rilievo.datasets.listing import listing
 from rilievo.datasets.mat_file import read_mat
 from rilievo.errors import InputError
 from rilievo.io.limits import printable

@@ -7,9 +7,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request
+from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in, read_counts, text_lines
-from rilievo.datasets.listing import listing
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo

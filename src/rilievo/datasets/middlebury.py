@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.datasets.base import DatasetCard, Request
+from rilievo.datasets.base import DatasetCard, Request, listing
 from rilievo.datasets.files import found_in, text_lines, walk
 from rilievo.datasets.intrinsics_file import camera_of
-from rilievo.datasets.listing import listing
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
 from rilievo.io.limits import printable

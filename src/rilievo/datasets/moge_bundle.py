@@ -12,9 +12,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from rilievo.datasets.base import Dataset, DatasetCard, Request
+from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in, text_lines
-from rilievo.datasets.listing import listing
 from rilievo.datasets.moge_files import read_intrinsics, read_log_depth, read_segmentation
 from rilievo.datasets.moge_view import (
     View,

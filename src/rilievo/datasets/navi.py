@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
-from rilievo.datasets.base import Absent, Dataset, DatasetCard, Request
+from rilievo.datasets.base import Absent, Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in, names_in
-from rilievo.datasets.listing import listing
 from rilievo.datasets.navi_crop import ObjectCrop, object_crop
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import K_from_focal, resize_K

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rilievo.evaluate.significance import LEVEL
+from rilievo.evaluate.intervals import LEVEL
 from rilievo.metrics.metric import Better
 
 

@@ -8,8 +8,8 @@ from jaxtyping import Float64
 
 from rilievo.evaluate.badness import badness
 from rilievo.evaluate.comparison import Cell, Column, Difference
+from rilievo.evaluate.intervals import holm, mean_interval, scene_means, wilcoxon_p
 from rilievo.evaluate.records import Evaluation, Summary
-from rilievo.evaluate.significance import holm, mean_interval, scene_means, wilcoxon_p
 from rilievo.evaluate.summaries import reach_of
 from rilievo.metrics.metric import Better
 

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from rilievo.evaluate.benchmark import Averaging
 from rilievo.evaluate.comparison import Column
 from rilievo.evaluate.comparison_columns import scenes_of
-from rilievo.evaluate.intervals import FEWEST, scene_count
+from rilievo.evaluate.intervals import FEWEST, LEVEL, scene_count
 from rilievo.evaluate.records import Evaluation
-from rilievo.evaluate.significance import LEVEL
 from rilievo.evaluate.wording import count
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better

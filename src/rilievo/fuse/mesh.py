@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from rilievo.errors import InputError, needing
 from rilievo.fuse.volume import SIDE, Volume
-from rilievo.geometry.coloured_mesh import ColouredMesh
+from rilievo.io.formats.coloured_mesh import ColouredMesh
 
 _PART = 8
 """Blocks along the side of a part of space that is meshed at once."""

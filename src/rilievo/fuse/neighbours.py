@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from rilievo.fuse.view import View
-from rilievo.geometry.intrinsics import project, unproject
+from rilievo.geometry.intrinsics import project, seen_from, unproject
 from rilievo.geometry.transforms import invert, transform
-from rilievo.geometry.warp import seen_from
 
 PARALLAX = 0.05
 """Parallax that neighbours should have [share of the width]: enough to measure depth by, and not so

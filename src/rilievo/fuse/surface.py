@@ -10,7 +10,7 @@ from rilievo.errors import InputError
 from rilievo.fuse.mesh import mesh_of
 from rilievo.fuse.view import View
 from rilievo.fuse.volume import Volume, VolumeOptions
-from rilievo.geometry.coloured_mesh import ColouredMesh
+from rilievo.io.formats.coloured_mesh import ColouredMesh
 
 _VOXELS_DEEP = 128
 """Voxels to the median depth, where nobody says their size."""

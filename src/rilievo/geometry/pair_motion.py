@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64, UInt8
 
-from rilievo.geometry.corner_points import depth_at as depth_at
-from rilievo.geometry.corner_points import rays_at as rays_at
 from rilievo.geometry.pose_refinement import (
     NEAREST,
     OUTLIER,
@@ -19,6 +17,8 @@ from rilievo.geometry.pose_refinement import (
     image_errors,
 )
 from rilievo.geometry.tracks import Tracking, Tracks, track_corners
+from rilievo.geometry.tracks import depth_at as depth_at
+from rilievo.geometry.tracks import rays_at as rays_at
 from rilievo.geometry.transforms import axis_angle_from_rotation
 
 TRACKING = Tracking(corners=400, quality=0.005, apart=4, comes_back=0.3)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import MissingExtraError
-from rilievo.geometry.corner_points import rays_at
+from rilievo.geometry.tracks import rays_at
 from rilievo.geometry.transforms import rotation_from_axis_angle
 
 _PIXEL = 0.2

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.errors import InputError
+from rilievo.io.container import rgb, square_shape, turn_of
 from rilievo.io.limits import check_size, printable, reason
 from rilievo.io.pyav import FFmpegError, av
-from rilievo.io.upright import rgb, square_shape, turn_of
 from rilievo.io.video import VideoReader
 
 Pixels = UInt8[np.ndarray, "h w 3"]

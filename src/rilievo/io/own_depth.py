@@ -15,13 +15,13 @@ import numpy as np
 from jaxtyping import Float64
 from PIL import Image
 
+from rilievo.depth_map import OwnDepth
 from rilievo.errors import InputError
 from rilievo.io import xmp
 from rilievo.io.decode import PILLOW_ERRORS, decode
 from rilievo.io.limits import reason
 from rilievo.io.pixels import as_stored
 from rilievo.io.xmp import other_pictures
-from rilievo.own_depth import OwnDepth
 
 GDEPTH = "http://ns.google.com/photos/1.0/depthmap/"
 DEPTH_MAP = "http://ns.google.com/photos/dd/1.0/depthmap/"

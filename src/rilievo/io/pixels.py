@@ -13,8 +13,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from rilievo.errors import InputError
-from rilievo.io.decode import told_in_one_line
-from rilievo.io.low_bits import refuse_low_bits_of_grey
+from rilievo.io.decode import refuse_low_bits_of_grey, told_in_one_line
 
 STRIP_PIXELS = 2_000_000
 """Number of pixels converted at a time."""

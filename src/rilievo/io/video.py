@@ -5,11 +5,19 @@ from fractions import Fraction
 from pathlib import Path
 
 from rilievo.errors import InputError
-from rilievo.io.container import Damage, expected_end, opened, pictures, video_stream
+from rilievo.io.container import (
+    Damage,
+    expected_end,
+    opened,
+    pictures,
+    rgb,
+    square_shape,
+    turn_of,
+    video_stream,
+)
 from rilievo.io.frames import DEFAULT_RATE, Frame, FrameSource
 from rilievo.io.limits import check_size, printable
 from rilievo.io.pyav import VideoFrame, VideoStream
-from rilievo.io.upright import rgb, square_shape, turn_of
 from rilievo.types import Photo
 
 

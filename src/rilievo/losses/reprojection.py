@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rilievo.geometry.warp import LEAST_DEPTH, seen_from
+from rilievo.geometry.intrinsics import LEAST_DEPTH, seen_from
 
 PUBLISHED_EPSILON = 1e-7
 """Number that Monodepth2 adds to the depth by which it divides."""

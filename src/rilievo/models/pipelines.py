@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
+from rilievo.models.checkpoints import TensorReport, check_tensors, tensor_report
 from rilievo.models.diffusion_cards import EXTRA, DiffusionSettings
 from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub import Snapshot, open_snapshot
@@ -18,7 +19,6 @@ from rilievo.models.messages import first_line
 from rilievo.models.pipeline_index import NORMALS, Part, PipelineIndex, read_index, variant, wanted
 from rilievo.models.proportions import check_config, check_size, read_config
 from rilievo.models.settings import read_settings
-from rilievo.models.tensors import TensorReport, check_tensors, tensor_report
 from rilievo.networks.quiet import quiet
 
 if TYPE_CHECKING:

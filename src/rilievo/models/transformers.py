@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rilievo.errors import MissingExtraError, ModelError
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
+from rilievo.models.checkpoints import check_tensors, tensor_report
 from rilievo.models.conversion.choice import chosen
 from rilievo.models.conversion.store import Origin, open_origin
 from rilievo.models.engines import LoadOptions, first_line
@@ -21,7 +22,6 @@ from rilievo.models.hub import Snapshot, open_snapshot
 from rilievo.models.prepared import PreparedModel
 from rilievo.models.processors import FAMILIES, FILE, read_processor
 from rilievo.models.proportions import check_config, check_size, read_config
-from rilievo.models.tensors import check_tensors, tensor_report
 from rilievo.networks.quiet import quiet
 from rilievo.types import DepthKind, Setting
 

@@ -27,18 +27,18 @@ from rilievo.io.video_format import Coding, SoundSource
 from rilievo.models.base import Inference, Model
 from rilievo.models.trimming import for_frames, frames_note, within
 from rilievo.predicting.ahead import map_ahead
-from rilievo.predicting.clip_facts import ClipSidecar, VideoFacts
-from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_options import ClipOptions, ClipSidecar, VideoFacts
 from rilievo.predicting.clip_outputs import (
     AS_PICTURES,
     ClipFiles,
     ClipForm,
+    Extent,
     Rendered,
     Sink,
     has_videos,
+    measure,
     open_sinks,
 )
-from rilievo.predicting.extent import Extent, measure
 from rilievo.predicting.spool import Spool, spooling
 from rilievo.predicting.stages import FINISH
 from rilievo.predicting.steady import steady_answers, still_frames

@@ -20,10 +20,10 @@ from rilievo.predicting.clip_outputs import (
     AS_PICTURES,
     ClipFiles,
     ClipForm,
+    Extent,
     Rendered,
     Sink,
 )
-from rilievo.predicting.extent import Extent
 from rilievo.types import Prediction
 
 

@@ -16,8 +16,19 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from rilievo.models.base import Inference
-from rilievo.predicting.correction import MOVING, Correction
 from rilievo.predicting.spool import Spool
+
+MOVING = -1
+"""Number of the stretch of a frame whose camera moves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """Correction of a frame: numbers are multiplied by ``scale``, then ``shift`` is added."""
+
+    scale: float
+    shift: float = 0.0
+
 
 _NOTHING = np.zeros((1, 1), np.float32)
 _DARK = np.zeros((1, 1), np.uint8)

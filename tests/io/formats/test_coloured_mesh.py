@@ -8,8 +8,7 @@ import pytest
 import trimesh
 from plyfile import PlyData
 
-from rilievo.geometry.coloured_mesh import ColouredMesh
-from rilievo.io.formats.coloured_mesh import write_coloured_glb, write_coloured_ply
+from rilievo.io.formats.coloured_mesh import ColouredMesh, write_coloured_glb, write_coloured_ply
 
 COLOURS = np.array([[255, 0, 0], [0, 188, 0], [0, 0, 1], [128, 128, 128]], np.uint8)
 

@@ -9,16 +9,17 @@ import numpy as np
 from rilievo.datasets.base import Absent
 from rilievo.datasets.files import read_counts, text_lines
 from rilievo.datasets.nyuv2.layout import (
+    LABELLED,
     DepthTruth,
     Listing,
     NormalsTruth,
     PairedLayout,
     listed,
     of_metres,
+    official_indices,
     recorded_scene,
 )
 from rilievo.datasets.nyuv2.normals_files import NormalsSource
-from rilievo.datasets.nyuv2.official import LABELLED, official_indices
 from rilievo.datasets.nyuv2.pairs import PHOTO_SUFFIXES, Pairs
 from rilievo.errors import InputError
 from rilievo.io.limits import printable

@@ -7,15 +7,17 @@ from jaxtyping import UInt8
 
 from rilievo.datasets.mat_file import MatSlices
 from rilievo.datasets.nyuv2.layout import (
+    LABELLED,
     DepthTruth,
     Layout,
     Listing,
     NormalsTruth,
     listed,
     of_metres,
+    official_indices,
+    split_indices,
 )
 from rilievo.datasets.nyuv2.normals_files import NormalsSource
-from rilievo.datasets.nyuv2.official import LABELLED, official_indices, split_indices
 from rilievo.errors import InputError
 from rilievo.io.limits import printable
 

@@ -1,5 +1,6 @@
-"""Protocols for any dataset, a folder of one's own among them."""
+"""Protocols for any dataset, a folder or videos of one's own among them."""
 
+from rilievo.alignment import AlignMethod
 from rilievo.evaluate.benchmark import Averaging, Benchmark, Task
 from rilievo.evaluate.benchmarks.blocks import (
     ALIGNED_HIDES,
@@ -8,6 +9,7 @@ from rilievo.evaluate.benchmarks.blocks import (
     PIXEL_METRICS,
 )
 from rilievo.metrics.certainty import CERTAINTY_METRICS
+from rilievo.types import DepthKind
 
 DEPTH = Benchmark(
     name="depth",
@@ -77,5 +79,57 @@ NORMALS_CERTAINTY = Benchmark(
     hides=(
         "a worse model has larger errors to find, so AUSE and AURG compare confidences of like "
         "normals; a confidence of normals is an order of the pixels and no probability"
+    ),
+)
+
+
+_SEQUENCE = {
+    DepthKind.METRIC: AlignMethod.INVERSE_SCALE_SHIFT,
+    DepthKind.UP_TO_SCALE: AlignMethod.INVERSE_SCALE_SHIFT,
+    DepthKind.AFFINE_INVERSE: AlignMethod.INVERSE_SCALE_SHIFT,
+}
+_FIT = (
+    "one scale and shift for each sequence, by least squares in inverse depth over all pixels with "
+    "truth of all its frames, predictions of inverse depth and the fitted ones kept at 0.001 and "
+    "above"
+)
+_DATA = (
+    "its sets (Sintel, Bonn, ScanNet, KITTI) have caps and selections of frames of their own, "
+    "which are not those of a dataset here"
+)
+
+VIDEO_DEPTH = Benchmark(
+    name="video-depth",
+    title="any dataset with sequences, one scale and shift for each sequence",
+    dataset=None,
+    min_depth=1e-3,
+    alignment=_SEQUENCE,
+    fit_scene=True,
+    least_predicted=1e-3,
+    metrics=PIXEL_METRICS,
+    reproduces=f"the fit of Video Depth Anything's evaluation: {_FIT}; averaged over frames",
+    hides=f"scale and shift of every sequence are taken from its truth; {_DATA}",
+)
+
+VIDEO_STABILITY = Benchmark(
+    name="video-tae",
+    title="any dataset with sequences and poses, agreement of neighbouring frames",
+    task=Task.STABILITY,
+    dataset=None,
+    min_depth=1e-3,
+    alignment=_SEQUENCE,
+    fit_scene=True,
+    least_predicted=1e-3,
+    metrics=("tae",),
+    reproduces=(
+        "Video Depth Anything's temporal alignment error: the points of each frame are seen from "
+        "the next one by the true motion, and back, and their depth is compared with what is "
+        f"predicted at the nearest pixel; in per cent, after {_FIT}. Of points that fall into one "
+        "pixel the last in reading order counts. Averaged over pairs of frames; its paper averages "
+        "over sequences, which is the same where they are equally long"
+    ),
+    hides=(
+        "things that move are taken for errors, and what one frame hides from the next one too; a "
+        f"depth that is wrong alike in all frames is stable; {_DATA}"
     ),
 )

@@ -13,8 +13,7 @@ from rilievo.io.limits import check_size
 from rilievo.io.writing import SaveOptions
 from rilievo.models.base import Model
 from rilievo.predicting.clip import predict_clip
-from rilievo.predicting.clip_facts import ClipSidecar
-from rilievo.predicting.clip_options import ClipOptions
+from rilievo.predicting.clip_options import ClipOptions, ClipSidecar
 from rilievo.views.app.options import AppOptions
 
 OUTPUTS = ("colour", "normals", "png16")

@@ -1,9 +1,61 @@
-"""SUN RGB-D: metric depth, and the pictures of a widely read tutorial."""
+"""iBims-1, DIODE, SUN RGB-D and DA-2K: sets that are scored as they are published."""
 
-from rilievo.evaluate.benchmark import Benchmark, Published, Task
+from rilievo.evaluate.benchmark import Averaging, Benchmark, Published, Task
 from rilievo.evaluate.benchmarks.blocks import ALIGNED_HIDES, NEEDED, PIXEL_METRICS
 
-METRIC = Benchmark(
+IBIMS = Benchmark(
+    name="ibims",
+    title="iBims-1, 100 indoor images, laser depth to 50 m, no crop",
+    dataset="ibims",
+    min_depth=0.0,
+    alignment=NEEDED,
+    metrics=PIXEL_METRICS,
+    reproduces=(
+        "the authors' masks (invalid and transparent pixels do not count), no cap and no crop; "
+        "ZoeDepth caps at 10 m inside NYUv2's Eigen crop, which gives other numbers"
+    ),
+    hides=f"few images, so wide intervals; truth far beyond indoor sensors' reach; {ALIGNED_HIDES}",
+    published=(
+        Published(
+            model="ZoeDepth (NK)",
+            values={"delta1": 0.580},
+            source="README of UniDepth; capped and cropped",
+        ),
+        Published(model="UniDepth V2", values={"delta1": 0.945}, source="README of UniDepth"),
+        Published(model="Depth Pro", values={"delta1": 0.823}, source="README of UniDepth"),
+    ),
+)
+
+DIODE = Benchmark(
+    name="diode",
+    title="DIODE validation, 325 indoor and 446 outdoor images, laser depth to 50 m",
+    dataset="diode",
+    min_depth=1e-3,
+    max_depth=50.0,
+    alignment=NEEDED,
+    clip=(1e-3, 50.0),
+    metrics=PIXEL_METRICS,
+    parts=("indoors", "outdoor"),
+    reproduces=(
+        "evaluations that cap at 50 m and average over all 771 images; marigold-diode reaches to "
+        "350 m and fits scale and shift"
+    ),
+    hides=(
+        "the laser and the camera did not see the same at edges and through foliage, and the "
+        "mask leaves much of that in; indoors and outdoors are averaged together, and given apart "
+        "beside; "
+        f"{ALIGNED_HIDES}"
+    ),
+    published=(
+        Published(
+            model="Depth Anything V2 L",
+            values={"abs_rel": 0.066},
+            source="paper, Table 2; others could not repeat it and found 0.21",
+        ),
+    ),
+)
+
+SUNRGBD = Benchmark(
     name="sunrgbd",
     title="SUN RGB-D test, 5,050 images of four sensors, filled depth, 8 m at most, no crop",
     dataset="sunrgbd",
@@ -50,7 +102,7 @@ METRIC = Benchmark(
 
 _ARTICLE = "FiftyOne's tutorial 'Monocular Depth Estimation', first 20 scenes it finds"
 
-ARTICLE = Benchmark(
+SUNRGBD_ARTICLE = Benchmark(
     name="sunrgbd-article",
     title="SUN RGB-D as in FiftyOne's tutorial: 8-bit pictures, each scaled by its own maximum",
     task=Task.PICTURE,
@@ -85,5 +137,24 @@ ARTICLE = Benchmark(
             values={"rmse": 104.0, "psnr": 7.93, "ssim": 0.428},
             source=_ARTICLE + "; large was near in its predictions",
         ),
+    ),
+)
+
+DA2K = Benchmark(
+    name="da2k",
+    title="DA-2K, 2,000 pairs of points in 1,000 photographs, which one is nearer",
+    task=Task.ORDER,
+    dataset="da2k",
+    split="all",
+    averaging=Averaging.POOLED,
+    metrics=("in_order",),
+    reproduces=(
+        "the accuracy of Depth Anything V2's paper, over all pairs of all photographs. Its authors "
+        "released the pairs and no program: here a prediction is resized bilinearly to the "
+        "photograph and read at the two pixels, and equal numbers are wrong"
+    ),
+    hides=(
+        "everything but the order of two points, which people picked because they were sure of it; "
+        "the eight scenarios weigh by their pairs (--split indoor and so on scores one)"
     ),
 )
