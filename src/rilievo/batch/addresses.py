@@ -187,7 +187,7 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
     """
     scheme = address.partition("://")[0]
     if for_writing and scheme in _READ_ONLY:
-        raise OptionError(f"--output {printable(address)}: nothing can be written to {scheme}")
+        raise OptionError(f"--output {address}: nothing can be written to {scheme}")
     if scheme in _READ_ONLY and (find_spec("fsspec") is None or find_spec("aiohttp") is None):
         return Remote(files=WebFiles(), path=address, scheme=scheme)
     if any(find_spec(each) is None for each in ("fsspec", _PACKAGES.get(scheme, "fsspec"))):
@@ -198,7 +198,7 @@ def remote(address: str, *, for_writing: bool = False) -> Remote:
         files, path = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError, OSError) as error:
         raise OptionError(
-            f"{printable(address)}: such addresses cannot be reached ({reason(error)})"
+            f"{address}: such addresses cannot be reached ({reason(error)})"
         ) from error
     return Remote(files=files, path=path, scheme=scheme)
 

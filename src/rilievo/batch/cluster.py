@@ -189,7 +189,7 @@ def _workers(ray: Any, pool: Pool, count: int) -> int:
         fit = min(fit, int(there.get("GPU", 0)) // pool.gpus)
     if fit < 1:
         raise RilievoError(
-            f"--ray {printable(pool.address)}: the cluster has {there.get('CPU', 0):g} cores and "
+            f"--ray {pool.address}: the cluster has {there.get('CPU', 0):g} cores and "
             f"{there.get('GPU', 0):g} GPUs, too few for one process with {pool.threads} cores and "
             f"{pool.gpus} GPUs: lower --threads, or choose another --device"
         )

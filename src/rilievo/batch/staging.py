@@ -107,8 +107,8 @@ class StagedResults(Results):
         if target is not None:
             if job.medium is not Medium.PHOTO:
                 raise OutputError(
-                    f"{printable(job.source)}: results of videos go to a folder on disk: choose "
-                    "another --output, and copy them"
+                    f"{job.source}: results of videos go to a folder on disk: choose another "
+                    "--output, and copy them"
                 )
             make_folder(job.target.parent)
             _mirror(target, job.target, self.formats)

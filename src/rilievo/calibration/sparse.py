@@ -46,8 +46,7 @@ def find_sparse(folder: Path, photo: Path) -> Path:
         return found[0]
     count = "no" if not found else "more than one"
     raise InputError(
-        f"{printable(folder)}: has {count} file {printable(photo)} with one of the endings "
-        f"{' '.join((*MAPS, *LISTS))}"
+        f"{folder}: has {count} file {photo} with one of the endings {' '.join((*MAPS, *LISTS))}"
     )
 
 
@@ -70,7 +69,7 @@ def read_sparse(path: Path, shape: tuple[int, int], unit: float | None) -> tuple
     else:
         points = _of_map(read_map(path), shape, unit, printable(path))
     if not len(points):
-        raise InputError(f"{printable(path)}: has no point with depth inside the picture")
+        raise InputError(f"{path}: has no point with depth inside the picture")
     return tuple(
         KnownPoint(u=float(u), v=float(v), metres=float(metres))
         for u, v, metres in spread_out(points, shape)

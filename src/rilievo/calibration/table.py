@@ -54,8 +54,8 @@ def shared_known(path: Path) -> tuple[Known, ...]:
             first = points.setdefault((known.u, known.v), known)
             if first != known:
                 raise InputError(
-                    f"{printable(path)}: points {first} and {known} differ at one pixel, but all "
-                    "photographs are said to be of one camera that does not move"
+                    f"{path}: points {first} and {known} differ at one pixel, but all photographs "
+                    "are said to be of one camera that does not move"
                 )
     return tuple(found)
 
@@ -71,8 +71,8 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
     header = [each.strip().lower() for each in next(rows, [])]
     if not set(_NEEDED) <= set(header) or set(header) - {*_NEEDED, *_OPTIONAL}:
         raise InputError(
-            f"{name}: its header is '{printable(','.join(header))}', expected "
-            f"'{','.join(_NEEDED)}', with '{','.join(_OPTIONAL)}' if need be"
+            f"{name}: its header is '{','.join(header)}', expected '{','.join(_NEEDED)}', with "
+            f"'{','.join(_OPTIONAL)}' if need be"
         )
     points: dict[Path, tuple[Known, ...]] = {}
     for row in rows:
@@ -85,8 +85,7 @@ def _read(path: Path, modified: int) -> Mapping[Path, tuple[Known, ...]]:
         photo = path.parent / values["file"]
         if not photo.exists():
             raise InputError(
-                f"{where}: there is no '{printable(values['file'])}'; paths start at the folder "
-                "of the table"
+                f"{where}: there is no '{values['file']}'; paths start at the folder of the table"
             )
         photo = photo.resolve()
         points[photo] = (*points.get(photo, ()), _known(values, where))

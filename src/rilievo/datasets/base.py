@@ -187,11 +187,9 @@ def checked_ids(ids: Sequence[str], where: str) -> tuple[str, ...]:
     for id in ids:
         parts = id.split("/")
         if not all(parts) or {".", ".."} & set(parts) or "\\" in id or "\0" in id:
-            raise InputError(f"{where}: '{printable(id)}' is no relative path, which an id is")
+            raise InputError(f"{where}: '{id}' is no relative path, which an id is")
         if id in seen:
-            raise InputError(
-                f"{where}: the id '{printable(id)}' is there twice; every image is scored once"
-            )
+            raise InputError(f"{where}: the id '{id}' is there twice; every image is scored once")
         seen.add(id)
     return tuple(ids)
 

@@ -136,4 +136,4 @@ def _world_T_cam(
 
 def _wrong(path: Path, line: Line, what: str) -> InputError:
     shown = printable(line.text[:60])
-    return InputError(f"{printable(path)}, line {line.number}: '{shown}': {what}")
+    return InputError(f"{path}, line {line.number}: '{shown}': {what}")

@@ -13,7 +13,7 @@ from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in
 from rilievo.errors import InputError
 from rilievo.io.json_record import parse_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 from rilievo.io.photo import read_photo
 from rilievo.types import OrderedPoints, Truth
 
@@ -67,7 +67,7 @@ class Da2k(Dataset):
         path = request.root / ANNOTATIONS
         if not path.is_file():
             raise InputError(
-                f"{printable(request.root)}: expected {ANNOTATIONS}, found {found_in(request.root)}"
+                f"{request.root}: expected {ANNOTATIONS}, found {found_in(request.root)}"
             )
         found = {
             Path(name).with_suffix("").as_posix(): _entry(request.root / name, pairs, path)
@@ -94,8 +94,8 @@ class Da2k(Dataset):
         for points in (entry.nearer, entry.farther):
             if (points < 0).any() or (points >= [height, width]).any():
                 raise InputError(
-                    f"{printable(entry.image)}: a point of {ANNOTATIONS} lies outside its "
-                    f"{height} x {width} pixels"
+                    f"{entry.image}: a point of {ANNOTATIONS} lies outside its {height} x {width} "
+                    "pixels"
                 )
         order = OrderedPoints(size=(height, width), nearer=entry.nearer, farther=entry.farther)
         return Truth(id=id, order=order)
@@ -105,9 +105,9 @@ def _annotations(path: Path) -> Mapping[str, Any]:
     try:
         found = parse_json(read_text(path))
     except ValueError as error:
-        raise InputError(f"{printable(path)}: is no JSON: {error}") from error
+        raise InputError(f"{path}: is no JSON: {error}") from error
     if not isinstance(found, dict):
-        raise InputError(f"{printable(path)}: expected photographs with their pairs of points")
+        raise InputError(f"{path}: expected photographs with their pairs of points")
     return found
 
 
@@ -122,8 +122,8 @@ def _entry(image: Path, pairs: Any, path: Path) -> _Entry:
             farther.append(_point(pair[other]))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: the pairs of '{printable(image.name)}' are not point1, point2 "
-            f"and closer_point: {json.dumps(pairs)[:200]}"
+            f"{path}: the pairs of '{image.name}' are not point1, point2 and closer_point: "
+            f"{json.dumps(pairs)[:200]}"
         ) from error
     return _Entry(
         image=image,

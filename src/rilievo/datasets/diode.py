@@ -15,7 +15,6 @@ from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.stored_normals import NormalAxes, normals_of_stored
 from rilievo.errors import InputError
 from rilievo.geometry.normals import normals_from_depth
-from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map, read_numbers
 from rilievo.types import Camera, Truth
 
@@ -83,8 +82,8 @@ class Diode(PhotoFiles[_View]):
         places = [place] if place else list(_PLACES)
         if not any((folder / each).is_dir() for each in places):
             raise InputError(
-                f"{printable(request.root)}: expected {part}/ with {' and '.join(places)} inside, "
-                f"found {found_in(request.root)}"
+                f"{request.root}: expected {part}/ with {' and '.join(places)} inside, found "
+                f"{found_in(request.root)}"
             )
         found: dict[str, _View] = {}
         for each in places:
@@ -100,9 +99,7 @@ class Diode(PhotoFiles[_View]):
             depth = read_map(view.depth).astype(np.float32)
         mask = read_map(view.mask)
         if mask.shape != depth.shape:
-            raise InputError(
-                f"{printable(view.mask)}: the mask is {mask.shape}, the depth {depth.shape}"
-            )
+            raise InputError(f"{view.mask}: the mask is {mask.shape}, the depth {depth.shape}")
         valid = (mask > 0) & np.isfinite(depth) & (depth > 0)
         depth = np.where(valid, depth, np.float32(0))
         normals = normals_valid = None
@@ -148,13 +145,12 @@ def _signed_normals(
     """
     stored, valid = normals_of_stored(read_numbers(path), NormalAxes.OPENCV, path)
     if valid.shape != depth.shape:
-        raise InputError(f"{printable(path)}: is {valid.shape}, the depth {depth.shape}")
+        raise InputError(f"{path}: is {valid.shape}, the depth {depth.shape}")
     fitted, known = normals_from_depth(depth, _K, depth_valid, window=7)
     both = known & valid
     if not both.any():
         raise InputError(
-            f"{printable(path)}: no pixel has both depth and a normal, so that its "
-            "axes cannot be told"
+            f"{path}: no pixel has both depth and a normal, so that its axes cannot be told"
         )
     agreement = np.mean(stored[:, both] * fitted[:, both], axis=1)
     signs = max(
@@ -163,7 +159,7 @@ def _signed_normals(
     best = float(np.dot(signs, agreement))
     if best < _LEAST_AGREEMENT:
         raise InputError(
-            f"{printable(path)}: agrees with the normals of its depth to a mean cosine of "
-            f"{best:.2f} at best, expected {_LEAST_AGREEMENT}: are they of another image?"
+            f"{path}: agrees with the normals of its depth to a mean cosine of {best:.2f} at best, "
+            f"expected {_LEAST_AGREEMENT}: are they of another image?"
         )
     return stored * np.array(signs, np.float32)[:, None, None], valid

@@ -17,7 +17,6 @@ from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in, walk
 from rilievo.datasets.safe_pickle import read_pickle
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.io.numbers import read_numbers
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
@@ -87,7 +86,7 @@ class Dsine(Dataset):
             for id, stem, image in _images(folder)
         }
         if not found:
-            raise InputError(f"{printable(folder)}: holds no NAME_img.png or .jpg")
+            raise InputError(f"{folder}: holds no NAME_img.png or .jpg")
         chosen = listing(found, request)
         self._entries = chosen.entries
         self.ids, self.absent = tuple(chosen.entries), chosen.absent
@@ -104,8 +103,7 @@ class Dsine(Dataset):
         away, valid = self._form.read(entry.normals, (height, width))
         if away.shape != (height, width, 3):
             raise InputError(
-                f"{printable(entry.normals)}: has shape {away.shape}, the photograph "
-                f"{(height, width, 3)}"
+                f"{entry.normals}: has shape {away.shape}, the photograph {(height, width, 3)}"
             )
         towards = -np.moveaxis(away, 2, 0).astype(np.float32)
         length = np.sqrt(np.square(towards).sum(axis=0))
@@ -133,7 +131,7 @@ def _folder(request: Request) -> Path:
     if root.name == split or (root.name not in _FORMS and _images(root)):
         return root
     raise InputError(
-        f"{printable(request.root)}: expected {_FOLDER}/{request.split}/ with NAME_img.png, found "
+        f"{request.root}: expected {_FOLDER}/{request.split}/ with NAME_img.png, found "
         f"{found_in(request.root)}"
     )
 
@@ -156,7 +154,7 @@ def _colours(
 ) -> tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
     stored = _three(path, read_numbers(path))
     if stored.dtype != np.uint8:
-        raise InputError(f"{printable(path)}: holds {stored.dtype}, expected 8-bit colours")
+        raise InputError(f"{path}: holds {stored.dtype}, expected 8-bit colours")
     normals = stored.astype(np.float32) / np.float32(255) * np.float32(2) - np.float32(1)
     return normals, stored.sum(axis=2) > 0
 
@@ -184,8 +182,7 @@ def _part(
             raise ValueError(f"normals of {part.shape} in rows {top} to {bottom}")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: is no part of a picture with min_y, max_y, min_x, max_x and "
-            f"normal ({error})"
+            f"{path}: is no part of a picture with min_y, max_y, min_x, max_x and normal ({error})"
         ) from error
     normals[top : bottom + 1, left : right + 1] = part * np.array([-1, -1, 1], np.float32)
     return normals, (normals != 0).any(axis=2)
@@ -193,9 +190,7 @@ def _part(
 
 def _three(path: Path, stored: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "h w 3"]:
     if stored.ndim != 3 or stored.shape[2] != 3:
-        raise InputError(
-            f"{printable(path)}: has shape {stored.shape}, expected normals (height, width, 3)"
-        )
+        raise InputError(f"{path}: has shape {stored.shape}, expected normals (height, width, 3)")
     return stored
 
 

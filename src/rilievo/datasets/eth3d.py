@@ -62,7 +62,7 @@ class Eth3d(Dataset):
         folders = _scene_folders(request.root)
         if not folders:
             raise InputError(
-                f"{printable(request.root)}: holds no scene with {_CALIBRATION}/, images/ and "
+                f"{request.root}: holds no scene with {_CALIBRATION}/, images/ and "
                 f"ground_truth_depth/, as ETH3D's do; it holds {found_in(request.root)}"
             )
         found = {id: view for folder in folders for id, view in _views(folder).items()}
@@ -117,8 +117,8 @@ def _views(scene: Path) -> dict[str, _View]:
     for listed in images:
         if listed.camera_id not in cameras:
             raise InputError(
-                f"{printable(calibration)}: images.txt names camera {listed.camera_id}, which "
-                "cameras.txt has not"
+                f"{calibration}: images.txt names camera {listed.camera_id}, which cameras.txt has "
+                "not"
             )
         name = Path(listed.name).name
         views[f"{scene.resolve().name}/{Path(name).stem}"] = _View(
@@ -141,7 +141,7 @@ def _read_raw(path: Path, camera: ColmapCamera) -> Float32[np.ndarray, "h w"]:
     size, expected = check_regular(path), 4 * camera.height * camera.width
     if size != expected:
         raise InputError(
-            f"{printable(path)}: has {size} bytes, expected {expected}: float32 of "
-            f"{camera.width} x {camera.height} pixels; fetch it again"
+            f"{path}: has {size} bytes, expected {expected}: float32 of {camera.width} x "
+            f"{camera.height} pixels; fetch it again"
         )
     return np.fromfile(path, "<f4").astype(np.float32).reshape(camera.height, camera.width)

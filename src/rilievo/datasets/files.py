@@ -41,10 +41,10 @@ def text_lines(path: Path) -> Iterator[Line]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{printable(path)}: is no text in UTF-8 (byte {error.start}); a text file is expected"
+            f"{path}: is no text in UTF-8 (byte {error.start}); a text file is expected"
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -81,8 +81,8 @@ def read_counts(path: Path, *, bits: int = 16) -> UInt[np.ndarray, "h w"]:
     numbers = read_numbers(path)
     if numbers.dtype != np.dtype(f"uint{bits}") or numbers.ndim != 2:
         raise InputError(
-            f"{printable(path)}: has {numbers.dtype} numbers of shape {numbers.shape}, but depth "
-            f"is stored here as {bits} bits of grey; fetch the original file again"
+            f"{path}: has {numbers.dtype} numbers of shape {numbers.shape}, but depth is stored "
+            f"here as {bits} bits of grey; fetch the original file again"
         )
     return numbers
 
@@ -98,7 +98,7 @@ def names_in(folder: Path) -> frozenset[str]:
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except OSError as error:
-        raise InputError(f"{printable(folder)}: cannot be read ({reason(error)})") from error
+        raise InputError(f"{folder}: cannot be read ({reason(error)})") from error
 
 
 def found_in(folder: Path) -> str:
@@ -137,7 +137,7 @@ def find_entry(entries: Mapping[str, Entry], id: str, root: Path) -> Entry:
         InputError: If the dataset has no such id.
     """
     if id not in entries:
-        raise InputError(f"{printable(root)}: has no image '{printable(id)}' in this split")
+        raise InputError(f"{root}: has no image '{id}' in this split")
     return entries[id]
 
 

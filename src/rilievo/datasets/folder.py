@@ -130,8 +130,8 @@ class Folder(PhotoFiles[_Files]):
         if listing is None and self.request.split != "all":
             if self.request.split not in layout.splits:
                 raise OptionError(
-                    f"{printable(self.request.root)}: no split '{self.request.split}': name its "
-                    f"list of ids under 'splits' in {FILE_NAME}, or take 'all'"
+                    f"{self.request.root}: no split '{self.request.split}': name its list of ids "
+                    f"under 'splits' in {FILE_NAME}, or take 'all'"
                 )
             beside = described.parent / layout.splits[self.request.split]
             listing = beside if beside.is_file() else self._folder / beside.name
@@ -150,7 +150,7 @@ class Folder(PhotoFiles[_Files]):
         }
         if not images:
             raise InputError(
-                f"{printable(self._folder)}: no photograph fits '{self._layout.image}'; it holds "
+                f"{self._folder}: no photograph fits '{self._layout.image}'; it holds "
                 f"{found_in(self._folder)}"
             )
         if asked is None:
@@ -174,8 +174,8 @@ class Folder(PhotoFiles[_Files]):
         patterns = _partner_patterns(self._layout)
         if not patterns.keys() & {"depth", "normals"}:
             raise InputError(
-                f"{printable(self._folder)}: has neither 'depth/' nor 'normals/' and no "
-                f"{FILE_NAME} that says where they are; it holds {found_in(self._folder)}"
+                f"{self._folder}: has neither 'depth/' nor 'normals/' and no {FILE_NAME} that says "
+                f"where they are; it holds {found_in(self._folder)}"
             )
         return {part: files_by_id(self._folder, pattern) for part, pattern in patterns.items()}
 
@@ -228,7 +228,5 @@ def _both(
     if valid is None:
         return None
     if mask.shape != valid.shape:
-        raise InputError(
-            f"{printable(path)}: the mask is {mask.shape}, depth and normals {valid.shape}"
-        )
+        raise InputError(f"{path}: the mask is {mask.shape}, depth and normals {valid.shape}")
     return valid & mask

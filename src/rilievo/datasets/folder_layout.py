@@ -172,12 +172,11 @@ def described_folder(path: Path, layout: FolderLayout) -> Path:
     unset = re.search(r"\$\{?\w+\}?", named)
     if unset:
         raise InputError(
-            f"{printable(path)}: its folder is '{layout.folder}', but {unset[0]} is not set in "
-            "the environment"
+            f"{path}: its folder is '{layout.folder}', but {unset[0]} is not set in the environment"
         )
     folder = path.parent / named
     if not folder.is_dir():
-        raise InputError(f"{printable(path)}: its folder {printable(folder)} is not there")
+        raise InputError(f"{path}: its folder {folder} is not there")
     return folder
 
 
@@ -188,7 +187,7 @@ def _parsed(path: Path) -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"reading {printable(path)}", "evaluate") from error
     except ValueError as error:
-        raise InputError(f"{printable(path)}: is no YAML ({str(error)[:160]})") from error
+        raise InputError(f"{path}: is no YAML ({str(error)[:160]})") from error
 
 
 def _refuse_unknown(data: Any, kind: type, shown: str, prefix: str) -> None:

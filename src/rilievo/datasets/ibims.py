@@ -73,8 +73,8 @@ class Ibims(Dataset):
         found = _raw_entries(request.root) or _mat_entries(request.root)
         if not found:
             raise InputError(
-                f"{printable(request.root)}: expected {_RAW}/ with rgb/ and depth/, or {_MAT}/ "
-                f"with MATLAB files, found {found_in(request.root)}"
+                f"{request.root}: expected {_RAW}/ with rgb/ and depth/, or {_MAT}/ with MATLAB "
+                f"files, found {found_in(request.root)}"
             )
         chosen = listing(found, request)
         self._entries = chosen.entries
@@ -88,8 +88,8 @@ class Ibims(Dataset):
         rgb = _Record(entry.file).part("rgb")
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
             raise InputError(
-                f"{printable(entry.file)}: its rgb is {rgb.shape} {rgb.dtype}, expected "
-                "(height, width, 3) uint8"
+                f"{entry.file}: its rgb is {rgb.shape} {rgb.dtype}, expected (height, width, 3) "
+                "uint8"
             )
         return np.ascontiguousarray(rgb)
 
@@ -126,13 +126,12 @@ class _Record:
         self._path = path
         self._data: Any = read_mat(path, "data")["data"]
         if not self._data.dtype.names or self._data.size != 1:
-            raise InputError(f"{printable(path)}: its 'data' is no struct, as that of iBims-1 is")
+            raise InputError(f"{path}: its 'data' is no struct, as that of iBims-1 is")
 
     def part(self, name: str) -> Shaped[np.ndarray, "..."]:
         if name not in self._data.dtype.names:
             raise InputError(
-                f"{printable(self._path)}: its 'data' has no '{name}', but "
-                f"{', '.join(self._data.dtype.names)}"
+                f"{self._path}: its 'data' has no '{name}', but {', '.join(self._data.dtype.names)}"
             )
         return np.asarray(self._data[name].item())
 
@@ -176,13 +175,13 @@ def _measured(
     mask: Shaped[np.ndarray, "..."], size: tuple[int, ...], path: Path
 ) -> Bool[np.ndarray, "h w"]:
     if mask.shape != size:
-        raise InputError(f"{printable(path)}: a mask is {mask.shape}, the depth {size}")
+        raise InputError(f"{path}: a mask is {mask.shape}, the depth {size}")
     return mask > 0
 
 
 def _upright_K(calib: Shaped[np.ndarray, "..."], path: Path) -> Float64[np.ndarray, "3 3"]:
     """Transpose K where needed, since MATLAB stores the transpose of K."""
     if calib.shape != (3, 3):
-        raise InputError(f"{printable(path)}: its calib is {calib.shape}, expected (3, 3)")
+        raise InputError(f"{path}: its calib is {calib.shape}, expected (3, 3)")
     K = calib.astype(np.float64)
     return K.T.copy() if K[2, 0] or K[2, 1] else K

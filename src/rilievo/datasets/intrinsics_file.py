@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rilievo.errors import InputError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import check_regular, reason
 from rilievo.io.numbers import read_numbers
 from rilievo.types import Camera
 
@@ -33,13 +33,13 @@ def camera_of(K: Float64[np.ndarray, "3 3"], path: Path) -> Camera:
     try:
         return Camera(K=K)
     except InputError as error:
-        raise InputError(f"{printable(path)}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def _array_K(path: Path) -> Float64[np.ndarray, "3 3"]:
     K = read_numbers(path).astype(np.float64)
     if K.shape != (3, 3):
-        raise InputError(f"{printable(path)}: has shape {K.shape}, expected K, (3, 3)")
+        raise InputError(f"{path}: has shape {K.shape}, expected K, (3, 3)")
     return K
 
 
@@ -49,16 +49,15 @@ def _text_K(path: Path) -> Float64[np.ndarray, "3 3"]:
         words = re.split(r"[\s,;]+", path.read_text(encoding="utf-8-sig").strip(" \t\r\n,;"))
         numbers = [float(word) for word in words]
     except ValueError as error:
-        raise InputError(f"{printable(path)}: holds no numbers alone ({error})") from error
+        raise InputError(f"{path}: holds no numbers alone ({error})") from error
     except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     if len(numbers) == 4:
         return pinhole_K(*numbers)
     if len(numbers) == 9:
         return np.array(numbers).reshape(3, 3)
     raise InputError(
-        f"{printable(path)}: holds {len(numbers)} numbers, expected four (fx fy cx cy) or the "
-        "nine of K"
+        f"{path}: holds {len(numbers)} numbers, expected four (fx fy cx cy) or the nine of K"
     )
 
 
@@ -72,7 +71,7 @@ def read_intrinsics(path: Path) -> Camera:
     try:
         return Camera(K=K)
     except InputError as error:
-        raise InputError(f"{printable(path)}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def pinhole_K(fx: float, fy: float, cx: float, cy: float) -> Float64[np.ndarray, "3 3"]:

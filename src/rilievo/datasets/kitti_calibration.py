@@ -14,7 +14,6 @@ from rilievo.datasets.files import numbers_of, text_lines
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid
-from rilievo.io.limits import printable
 from rilievo.types import Camera
 
 CAMERA_FILE, LASER_FILE = "calib_cam_to_cam.txt", "calib_velo_to_cam.txt"
@@ -139,7 +138,7 @@ def _array(
     if numbers is None or len(numbers) != size or not (np.abs(numbers) < _LARGEST).all():
         found = "has no such entry" if numbers is None else f"has {len(numbers)} for it"
         raise InputError(
-            f"{printable(path)}: {found}, but '{name}: ' with {size} finite numbers is expected; "
-            "fetch the calibration of this date again"
+            f"{path}: {found}, but '{name}: ' with {size} finite numbers is expected; fetch the "
+            "calibration of this date again"
         )
     return np.array(numbers, np.float64).reshape(shape)

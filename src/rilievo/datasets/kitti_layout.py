@@ -17,7 +17,6 @@ from rilievo.datasets.kitti_lists import (
     picture_of,
 )
 from rilievo.errors import InputError, OptionError
-from rilievo.io.limits import printable
 
 _PARTS = ("val", "train", "")
 _TRUTH = Path("proj_depth", "groundtruth")
@@ -76,8 +75,8 @@ def annotated_files(request: Request) -> list[DepthFiles]:
     drives = sorted(name for name in names_in(part) if DRIVE_NAME.fullmatch(name))
     if not drives:
         raise InputError(
-            f"{printable(part)}: folders such as 2011_09_26_drive_0002_sync are expected here, "
-            f"found {found_in(part)}"
+            f"{part}: folders such as 2011_09_26_drive_0002_sync are expected here, found "
+            f"{found_in(part)}"
         )
     names = cache(names_in)
     return [
@@ -102,8 +101,8 @@ def selected_files(request: Request) -> list[DepthFiles]:
     folder = next((each for each in folders if (each / "groundtruth_depth").is_dir()), None)
     if folder is None:
         raise InputError(
-            f"{printable(request.root)}: depth_selection/val_selection_cropped with image, "
-            f"groundtruth_depth and intrinsics is expected in it, found {found_in(request.root)}"
+            f"{request.root}: depth_selection/val_selection_cropped with image, groundtruth_depth "
+            f"and intrinsics is expected in it, found {found_in(request.root)}"
         )
     stems = {name[:-4] for name in names_in(folder / "image") if name.endswith(".png")}
     for name in names_in(folder / "groundtruth_depth"):
@@ -133,7 +132,7 @@ def paired_files(request: Request) -> list[DepthFiles]:
     pictures, depths = request.root / "rgb", request.root / "depth"
     if not (pictures.is_dir() and depths.is_dir()):
         raise InputError(
-            f"{printable(request.root)}: the folders rgb and depth are expected in it, found "
+            f"{request.root}: the folders rgb and depth are expected in it, found "
             f"{found_in(request.root)}"
         )
     images = {
@@ -168,8 +167,8 @@ def _annotated_folder(root: Path) -> Path:
             if any((folder / part / drive / "proj_depth").is_dir() for drive in drives):
                 return folder
     raise InputError(
-        f"{printable(root)}: has no annotated depth: data_depth_annotated with train and val is "
-        f"expected in it, found {found_in(root)}; 'selection' and 'pairs' are other splits"
+        f"{root}: has no annotated depth: data_depth_annotated with train and val is expected in "
+        f"it, found {found_in(root)}; 'selection' and 'pairs' are other splits"
     )
 
 
@@ -179,7 +178,7 @@ def _raw_folder(root: Path) -> Path:
         if any(_DATE.fullmatch(name) for name in names_in(folder)):
             return folder
     raise InputError(
-        f"{printable(root)}: has no pictures: KITTI raw, folders such as "
+        f"{root}: has no pictures: KITTI raw, folders such as "
         f"2011_09_26/2011_09_26_drive_0002_sync, is expected in it, found {found_in(root)}"
     )
 

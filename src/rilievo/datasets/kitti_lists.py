@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rilievo.datasets.files import Line, text_lines
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 
 Names = Callable[[Path], frozenset[str]]
 """Function that lists the names in a folder: ``names_in``, possibly cached."""
@@ -98,14 +97,14 @@ def listed_frames(root: Path, split: str, list_file: Path | None) -> list[KittiF
     path = next((root / place for place in places if (root / place).is_file()), None)
     if path is None:
         raise InputError(
-            f"{printable(root)}: has no list of the split '{split}' (looked for "
-            f"{', '.join(places)}); put it there, or name a list file of your own"
+            f"{root}: has no list of the split '{split}' (looked for {', '.join(places)}); put it "
+            "there, or name a list file of your own"
         )
     frames = _read_list(path, annotated=split == "eigen_benchmark")
     if len(frames) != COUNTS[split]:
         raise InputError(
-            f"{printable(path)}: lists {len(frames)} frames, but the split '{split}' has "
-            f"{COUNTS[split]}; name it as a list file of your own if it is what you mean"
+            f"{path}: lists {len(frames)} frames, but the split '{split}' has {COUNTS[split]}; "
+            "name it as a list file of your own if it is what you mean"
         )
     return frames
 
@@ -135,7 +134,7 @@ def _frame(line: Line, path: Path) -> KittiFrame:
         camera = CAMERAS[found["side"] or "l"]
         return KittiFrame(drive=found["drive"], camera=camera, index=found["index"].zfill(10))
     raise InputError(
-        f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; expected "
+        f"{path}: line {line.number} is '{line.text[:80]}'; expected "
         "'2011_09_26/2011_09_26_drive_0002_sync 0000000069 l' or "
         "'2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.png'"
     )

@@ -26,7 +26,6 @@ from rilievo.datasets.kitti_lists import (
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.datasets.velodyne import PROJECTIONS, read_velodyne
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.types import Truth
 
 
@@ -140,8 +139,8 @@ def _frames(request: Request) -> list[KittiFrame]:
     drives = list(_drives(root))
     if not drives:
         raise InputError(
-            f"{printable(root)}: is no KITTI raw: folders such as "
-            f"2011_09_26/2011_09_26_drive_0002_sync are expected in it, found {found_in(root)}"
+            f"{root}: is no KITTI raw: folders such as 2011_09_26/2011_09_26_drive_0002_sync are "
+            f"expected in it, found {found_in(root)}"
         )
     if request.list_file is not None or not request.split.startswith("all"):
         return listed_frames(root, request.split, request.list_file)

@@ -10,7 +10,6 @@ from jaxtyping import UInt8
 from rilievo.datasets.base import Dataset, DatasetCard, Request, listing
 from rilievo.datasets.files import find_entry, found_in, read_counts, text_lines
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.types import Truth
 
@@ -51,16 +50,14 @@ class MarigoldScannet(Dataset):
         path = request.list_file or request.root / LIST
         if not path.is_file():
             raise InputError(
-                f"{printable(request.root)}: expected {LIST} beside the unpacked frames (or name "
-                f"it with --list), found {found_in(request.root)}"
+                f"{request.root}: expected {LIST} beside the unpacked frames (or name it with "
+                f"--list), found {found_in(request.root)}"
             )
         found = {}
         for line in text_lines(path):
             words = line.text.split()
             if len(words) < 2:
-                raise InputError(
-                    f"{printable(path)}: '{printable(line.text)}' is no photograph with its depth"
-                )
+                raise InputError(f"{path}: '{line.text}' is no photograph with its depth")
             id = Path(words[0]).with_suffix("").as_posix()
             found[id] = _Entry(image=request.root / words[0], depth=request.root / words[1])
         whole = Request(root=request.root, split=request.split, variant=request.variant)

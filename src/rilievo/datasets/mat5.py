@@ -74,13 +74,13 @@ class Mat5File:
         try:
             stored = path.read_bytes()
         except OSError as error:
-            raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+            raise InputError(f"{path}: cannot be read ({reason(error)})") from error
         self._path = path
         order = _ORDERS.get(stored[126:_HEADER])
         if order is None:
             raise InputError(
-                f"{printable(path)}: is no MATLAB file of version 5 to 7.3; fetch it again, or "
-                "save it anew with 'save -v7'"
+                f"{path}: is no MATLAB file of version 5 to 7.3; fetch it again, or save it anew "
+                "with 'save -v7'"
             )
         self._order = order
         try:
@@ -202,8 +202,8 @@ class Mat5File:
         if head.kind == _STRUCT:
             return self._struct(head, parts, len(data), depth=depth)
         raise InputError(
-            f"{printable(self._path)}: '{printable(head.name)}' is a variable of MATLAB's class "
-            f"{head.kind}; numbers, texts, cells and structs are read"
+            f"{self._path}: '{head.name}' is a variable of MATLAB's class {head.kind}; numbers, "
+            "texts, cells and structs are read"
         )
 
     def _numbers(self, head: _Head, parts: Iterator[_Element]) -> Shaped[np.ndarray, "..."]:

@@ -76,8 +76,8 @@ class MatSlices:
             return np.asarray(self._array(name, parts=True)[index])
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
-                f"{printable(self.path)}: '{name}' cannot be read at {index} ({reason(error)}); "
-                "fetch the file again"
+                f"{self.path}: '{name}' cannot be read at {index} ({reason(error)}); fetch the "
+                "file again"
             ) from error
 
     def whole(self, name: str) -> np.ndarray:
@@ -90,8 +90,7 @@ class MatSlices:
             return np.asarray(self._array(name))
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
-                f"{printable(self.path)}: '{name}' cannot be read ({reason(error)}); fetch the "
-                "file again"
+                f"{self.path}: '{name}' cannot be read ({reason(error)}); fetch the file again"
             ) from error
 
     def text(self, name: str, index: int) -> str | None:
@@ -108,8 +107,8 @@ class MatSlices:
             return "".join(map(chr, stored.ravel().tolist()))
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             raise InputError(
-                f"{printable(self.path)}: '{name}' cannot be read at {index} ({reason(error)}); "
-                "fetch the file again"
+                f"{self.path}: '{name}' cannot be read at {index} ({reason(error)}); fetch the "
+                "file again"
             ) from error
 
     def close(self) -> None:
@@ -156,7 +155,7 @@ def is_hdf5(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(_SIGNATURE_OFFSETS[-1] + len(_HDF5_SIGNATURE))
     except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     return any(head[at : at + len(_HDF5_SIGNATURE)] == _HDF5_SIGNATURE for at in _SIGNATURE_OFFSETS)
 
 
@@ -184,14 +183,14 @@ def _check_names(path: Path, asked: tuple[str, ...], found: list[str]) -> None:
     missing = [name for name in asked if name not in found]
     if missing:
         raise InputError(
-            f"{printable(path)}: has no variable '{missing[0]}', but "
+            f"{path}: has no variable '{missing[0]}', but "
             f"{', '.join(printable(name) for name in found) or 'none at all'}"
         )
 
 
 def _open_hdf5(path: Path) -> Any:
     if not is_hdf5(path):
-        raise InputError(f"{printable(path)}: is no MATLAB file of version 7.3 (HDF5)")
+        raise InputError(f"{path}: is no MATLAB file of version 7.3 (HDF5)")
     try:
         import h5py
     except ImportError as error:
@@ -205,4 +204,4 @@ def _open_hdf5(path: Path) -> Any:
 def _damaged(path: Path, error: Exception) -> InputError:
     why = reason(error)
     fault = "is cut short" if "trunc" in why.lower() else "is damaged"
-    return InputError(f"{printable(path)}: this MATLAB file {fault} ({why}); fetch it again")
+    return InputError(f"{path}: this MATLAB file {fault} ({why}); fetch it again")

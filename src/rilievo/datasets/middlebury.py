@@ -12,7 +12,6 @@ from rilievo.datasets.files import found_in, text_lines, walk
 from rilievo.datasets.intrinsics_file import camera_of
 from rilievo.datasets.photo_files import PhotoFiles
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.io.numbers import read_map
 from rilievo.types import Camera, Truth
 
@@ -73,8 +72,8 @@ class Middlebury(PhotoFiles[_Scene]):
         found = _scenes(request.root)
         if not found:
             raise InputError(
-                f"{printable(request.root)}: no folder below holds im0.png and calib.txt, which a "
-                f"scene of Middlebury 2014 does; it holds {found_in(request.root)}"
+                f"{request.root}: no folder below holds im0.png and calib.txt, which a scene of "
+                f"Middlebury 2014 does; it holds {found_in(request.root)}"
             )
         chosen = listing(found, request)
         self._files = chosen.entries
@@ -129,7 +128,6 @@ def _read_calibration(path: Path) -> _Calibration:
             raise ValueError(f"baseline is {values['baseline']}, doffs {doffs:g}")
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: has no cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES "
-            f"({error})"
+            f"{path}: has no cam0=[f 0 cx; 0 f cy; 0 0 1] and baseline=MILLIMETRES ({error})"
         ) from error
     return _Calibration(K=camera_of(K, path).K, baseline=baseline, doffs=doffs)

@@ -23,7 +23,6 @@ from rilievo.datasets.moge_view import (
     view_photo,
 )
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera, Truth
 
@@ -115,8 +114,8 @@ class MogeBundle(Dataset):
             folder = request.root
         if not (folder / INDEX).is_file():
             raise InputError(
-                f"{printable(request.root)}: expected {request.split}/{INDEX}, or {INDEX} in it, "
-                f"found {found_in(request.root)}"
+                f"{request.root}: expected {request.split}/{INDEX}, or {INDEX} in it, found "
+                f"{found_in(request.root)}"
             )
         found = {
             line.text.strip("/"): _Entry(
@@ -160,7 +159,7 @@ class MogeBundle(Dataset):
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{printable(entry.meta)}: its intrinsics give no view of the picture ({error})"
+                f"{entry.meta}: its intrinsics give no view of the picture ({error})"
             ) from error
 
     def _objects(self, entry: _Entry, view: View) -> Int64[np.ndarray, "h w"] | None:

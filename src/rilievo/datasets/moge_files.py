@@ -61,14 +61,14 @@ def read_segmentation(path: Path) -> Segmentation:
     """
     stored = read_map(path)
     if stored.dtype.kind != "u":
-        raise InputError(f"{printable(path)}: holds {stored.dtype}, expected whole numbers")
+        raise InputError(f"{path}: holds {stored.dtype}, expected whole numbers")
     text = _texts(path).get("labels", "{}")
     try:
         labels = parse_json(text)
     except ValueError as error:
-        raise InputError(f"{printable(path)}: its labels are no JSON: {error}") from error
+        raise InputError(f"{path}: its labels are no JSON: {error}") from error
     if not isinstance(labels, dict) or not all(type(each) is int for each in labels.values()):
-        raise InputError(f"{printable(path)}: its labels are no names with whole numbers")
+        raise InputError(f"{path}: its labels are no names with whole numbers")
     return Segmentation(mask=stored, labels=labels)
 
 
@@ -83,10 +83,10 @@ def read_intrinsics(path: Path) -> Float64[np.ndarray, "3 3"]:
         rows = meta["intrinsics"] if isinstance(meta, dict) else None
         found = np.array(rows, np.float64)
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{printable(path)}: has no intrinsics: {error}") from error
+        raise InputError(f"{path}: has no intrinsics: {error}") from error
     if found.shape != (3, 3) or not np.isfinite(found).all() or not (found[0, 0] and found[1, 1]):
         raise InputError(
-            f"{printable(path)}: its intrinsics are no finite 3x3 matrix with focal lengths: "
+            f"{path}: its intrinsics are no finite 3x3 matrix with focal lengths: "
             f"{json.dumps(rows)[:200]}"
         )
     return found
@@ -95,7 +95,7 @@ def read_intrinsics(path: Path) -> Float64[np.ndarray, "3 3"]:
 def _sixteen_bits(path: Path) -> UInt[np.ndarray, "h w"]:
     stored = read_map(path)
     if stored.dtype != np.uint16:
-        raise InputError(f"{printable(path)}: holds {stored.dtype}, expected 16-bit PNG")
+        raise InputError(f"{path}: holds {stored.dtype}, expected 16-bit PNG")
     return stored
 
 
@@ -115,9 +115,9 @@ def _positive(texts: Mapping[str, str], name: str, path: Path) -> float:
         value = float(texts[name])
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: has no number '{name}' in its text; MoGe's bundle codes depth "
-            "by 'near' and 'far' there"
+            f"{path}: has no number '{name}' in its text; MoGe's bundle codes depth by 'near' and "
+            "'far' there"
         ) from error
     if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"{printable(path)}: its '{name}' is {value:g}, expected above zero")
+        raise InputError(f"{path}: its '{name}' is {value:g}, expected above zero")
     return value

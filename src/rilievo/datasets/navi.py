@@ -147,9 +147,7 @@ class Navi(Dataset):
             return pixels
         depth = _read_depth(view)
         if depth.shape != pixels.shape[:2]:
-            raise InputError(
-                f"{printable(view.depth)}: is {depth.shape}, the photograph {pixels.shape[:2]}"
-            )
+            raise InputError(f"{view.depth}: is {depth.shape}, the photograph {pixels.shape[:2]}")
         return _cropped(depth, view).picture(pixels)
 
     def photo_file(self, id: str) -> Path | None:
@@ -203,8 +201,8 @@ def _scenes(root: Path, split: _Split) -> list[Path]:
         scenes += [each / name for name in chosen[first:last]]
     if not any_scene:
         raise InputError(
-            f"{printable(root)}: expected folders of objects with multiview_*/, multiview-*/ or "
-            f"{_WILD}/ and annotations.json inside, found {found_in(root)}"
+            f"{root}: expected folders of objects with multiview_*/, multiview-*/ or {_WILD}/ and "
+            f"annotations.json inside, found {found_in(root)}"
         )
     return scenes
 
@@ -217,15 +215,15 @@ def _views(scene: Path, root: Path) -> dict[str, _View]:
         text = f'{{"images": {path.read_text(encoding="utf-8")}}}'
         annotations = from_json(_Annotations, text).images
     except (NotThisRecord, UnicodeDecodeError) as error:
-        raise InputError(f"{printable(path)}: {error}; fetch it again") from error
+        raise InputError(f"{path}: {error}; fetch it again") from error
     except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     views = {}
     for annotation in sorted(annotations, key=lambda each: each.filename):
         stem = Path(annotation.filename).stem
         id = f"{scene.relative_to(root).as_posix()}/{stem}"
         if id in views:
-            raise InputError(f"{printable(path)}: lists '{annotation.filename}' twice")
+            raise InputError(f"{path}: lists '{annotation.filename}' twice")
         views[id] = _View(
             image=scene / "images" / annotation.filename,
             depth=scene / "depth" / f"{stem}.png",
@@ -251,9 +249,7 @@ def _read_depth(view: _View) -> Float64[np.ndarray, "h w"]:
     """Depth of the object [m]; 0 where there is none."""
     stored = read_map(view.depth)
     if stored.dtype != np.uint16:
-        raise InputError(
-            f"{printable(view.depth)}: is {stored.dtype}, expected 16 bits of disparity"
-        )
+        raise InputError(f"{view.depth}: is {stored.dtype}, expected 16 bits of disparity")
     return np.where(stored > 0, _METRES / np.maximum(stored, 1), 0.0)
 
 
@@ -262,8 +258,8 @@ def _K(view: _View, size: tuple[int, ...]) -> Float64[np.ndarray, "3 3"]:
     known = view.annotation.image_size
     if (known[0] > known[1]) != (size[0] > size[1]) and known[0] != known[1]:
         raise InputError(
-            f"{printable(view.depth)}: is {size}, but the annotations say {known}: one of them "
-            "lies on its side"
+            f"{view.depth}: is {size}, but the annotations say {known}: one of them lies on its "
+            "side"
         )
     focal = view.annotation.camera.focal_length
     K = K_from_focal(focal, focal, known)
@@ -272,12 +268,10 @@ def _K(view: _View, size: tuple[int, ...]) -> Float64[np.ndarray, "3 3"]:
 
 def _cropped(depth: Float64[np.ndarray, "h w"], view: _View) -> ObjectCrop:
     if not (depth > 0).any():
-        raise InputError(f"{printable(view.depth)}: no pixel has depth, so there is no object")
+        raise InputError(f"{view.depth}: no pixel has depth, so there is no object")
     crop = object_crop(depth > 0)
     if crop is None:
-        raise InputError(
-            f"{printable(view.depth)}: the object is outside of the middle square of the image"
-        )
+        raise InputError(f"{view.depth}: the object is outside of the middle square of the image")
     return crop
 
 

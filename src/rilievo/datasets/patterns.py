@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 
 from rilievo.datasets.files import walk
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 
 
 def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
@@ -35,8 +34,8 @@ def files_by_id(folder: Path, pattern: str) -> dict[str, Path]:
                 continue
             if match["id"] in found:
                 raise InputError(
-                    f"{printable(path)} and {found[match['id']].name} both fit '{pattern}' with "
-                    f"the id '{match['id']}': say more in the pattern"
+                    f"{path} and {found[match['id']].name} both fit '{pattern}' with the id "
+                    f"'{match['id']}': say more in the pattern"
                 )
             found[match["id"]] = path
     return dict(sorted(found.items()))

@@ -121,8 +121,8 @@ def _listed(request: Request) -> tuple[str, ...]:
     for line in text_lines(path):
         if not (line.text.isascii() and line.text.isdigit() and len(line.text) == DIGITS):
             raise InputError(
-                f"{printable(path)}: line {line.number} is '{printable(line.text)}', but a frame "
-                f"is a number of {DIGITS} digits, such as 0000000001"
+                f"{path}: line {line.number} is '{line.text}', but a frame is a number of {DIGITS} "
+                "digits, such as 0000000001"
             )
         ids.append(line.text)
     return checked_ids(ids, printable(path))

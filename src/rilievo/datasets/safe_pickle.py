@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import InputError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import check_regular, reason
 
 # Names that numpy 1 and 2 use to rebuild arrays, scalars and dtypes, and that old protocols use
 # for bytes. Dictionaries, lists, tuples, texts and numbers need none.
@@ -59,8 +59,6 @@ def _read(path: Path, what: str, opened: Callable[[], Any]) -> Any:
             # Pickles of Python 2 hold bytes that are not ASCII.
             return _ArraysOnly(file, encoding="latin1").load()
     except MemoryError as error:
-        raise InputError(f"{printable(path)}: there is not enough memory to unpack it") from error
+        raise InputError(f"{path}: there is not enough memory to unpack it") from error
     except (*broken, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{printable(path)}: is no whole {what} of arrays ({reason(error)})"
-        ) from error
+        raise InputError(f"{path}: is no whole {what} of arrays ({reason(error)})") from error

@@ -108,8 +108,7 @@ redkitchen/                     a scene; give it, the folder that has several, o
         stored = read_counts(frame.depth)
         if stored.shape != _SHAPE:
             raise InputError(
-                f"{printable(frame.depth)}: is {stored.shape}, but 7-Scenes is {_SHAPE} "
-                "(height, width)"
+                f"{frame.depth}: is {stored.shape}, but 7-Scenes is {_SHAPE} (height, width)"
             )
         focal = _DEPTH_FOCAL
         if self.request.variant == "registered":
@@ -171,15 +170,15 @@ def _sequences(request: Request) -> Iterator[str]:
     if _stems(root):
         if request.split != "all" and request.list_file is None:
             raise InputError(
-                f"{printable(root)}: is a bare folder of frames, which has no split "
-                f"'{request.split}'; take the split 'all'"
+                f"{root}: is a bare folder of frames, which has no split '{request.split}'; take "
+                "the split 'all'"
             )
         yield ""
         return
     scenes = [name for name in ("", *sorted(names_in(root))) if _has_sequences(root / name)]
     if not scenes:
         raise InputError(
-            f"{printable(root)}: scenes with folders such as seq-01, or frames such as "
+            f"{root}: scenes with folders such as seq-01, or frames such as "
             f"frame-000000.color.png, are expected in it, found {found_in(root)}"
         )
     for scene in scenes:
@@ -196,8 +195,7 @@ def _sequences_of(scene: Path, request: Request) -> list[str]:
         found = _SPLIT_LINE.fullmatch(line.text)
         if found is None:
             raise InputError(
-                f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; "
-                "expected 'sequence1'"
+                f"{path}: line {line.number} is '{line.text[:80]}'; expected 'sequence1'"
             )
         sequences.append(f"seq-{int(found[1]):02d}")
     return sequences
@@ -233,6 +231,6 @@ def _read_pose(path: Path) -> Float64[np.ndarray, "4 4"]:
         if np.isfinite(pose).all() and np.allclose(R @ R.T, np.eye(3), atol=1e-3):
             return pose
     raise InputError(
-        f"{printable(path)}: says '{printable(words[:60])}'; a pose, the 4x4 numbers of a rotation "
-        "and a place, is expected"
+        f"{path}: says '{words[:60]}'; a pose, the 4x4 numbers of a rotation and a place, is "
+        "expected"
     )

@@ -8,7 +8,6 @@ from jaxtyping import Bool, Float32, Float64, Shaped
 from rilievo.datasets.folder_layout import DepthLayout, StoredKind
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
-from rilievo.io.limits import printable
 
 
 def depth_of_stored(
@@ -31,8 +30,8 @@ def depth_of_stored(
     """
     if stored.dtype == np.uint8 and layout.scale is None:
         raise InputError(
-            f"{printable(path)}: has 8 bits, which are mostly a picture of depth; if they are "
-            "depth, say their scale in the YAML"
+            f"{path}: has 8 bits, which are mostly a picture of depth; if they are depth, say "
+            "their scale in the YAML"
         )
     known = np.isfinite(stored) & ~np.isin(stored, layout.invalid) & ~sky_of_stored(stored, layout)
     values = np.where(known, stored, 1).astype(np.float64) * _scale(stored, layout) + layout.offset

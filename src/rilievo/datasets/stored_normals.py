@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 
 
 class NormalAxes(StrEnum):
@@ -53,9 +52,7 @@ def normals_of_stored(
         InputError: If the file holds no normals.
     """
     if stored.ndim != 3 or stored.shape[2] != 3:
-        raise InputError(
-            f"{printable(path)}: has shape {stored.shape}, expected normals, (height, width, 3)"
-        )
+        raise InputError(f"{path}: has shape {stored.shape}, expected normals, (height, width, 3)")
     with np.errstate(over="ignore", invalid="ignore"):
         vectors = np.moveaxis(stored, 2, 0).astype(np.float32)
     if stored.dtype.kind in "ui":
@@ -65,9 +62,7 @@ def normals_of_stored(
         length = np.sqrt(np.sum(vectors * vectors, axis=0))
         valid = (length > _LENGTHS[0]) & (length < _LENGTHS[1])
     if not valid.any():
-        raise InputError(
-            f"{printable(path)}: no pixel has a vector of unit length, so these are no normals"
-        )
+        raise InputError(f"{path}: no pixel has a vector of unit length, so these are no normals")
     signs = np.array(_SIGNS[axes], np.float32)[:, None, None]
     unit = vectors * signs / np.where(valid, length, np.float32(1))
     return np.where(valid, unit, np.float32(0)), valid

@@ -122,8 +122,8 @@ SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat   the official split: under the roo
         tree = _tree(request.root)
         if not tree.frames:
             raise InputError(
-                f"{printable(request.root)}: holds no frame of SUN RGB-D, which is a folder with "
-                f"image/ and depth/ or depth_bfx/; found {found_in(request.root)}"
+                f"{request.root}: holds no frame of SUN RGB-D, which is a folder with image/ and "
+                f"depth/ or depth_bfx/; found {found_in(request.root)}"
             )
         frames: dict[str, _Frame] = {}
         absent: list[Absent] = []
@@ -165,8 +165,7 @@ def _tree(root: Path) -> _Tree:
         id = _id(folder, root)
         if id in frames:
             raise InputError(
-                f"{printable(folder)}: is there twice, also as {printable(frames[id])}; give the "
-                "one tree as the root"
+                f"{folder}: is there twice, also as {frames[id]}; give the one tree as the root"
             )
         frames[id] = folder
     return _Tree(frames=frames, splits=splits)
@@ -220,7 +219,7 @@ def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
     below = [id for id in official if part is None or id == part or id.startswith(f"{part}/")]
     if not set(below) & set(tree.frames):
         raise InputError(
-            f"{printable(request.root)}: none of its {len(tree.frames)} frames is in the official "
+            f"{request.root}: none of its {len(tree.frames)} frames is in the official "
             f"'{request.split}' split; take 'all', or give a list"
         )
     return tuple(sorted(below))
@@ -229,9 +228,9 @@ def _chosen(request: Request, tree: _Tree) -> tuple[str, ...]:
 def _official(request: Request, tree: _Tree) -> tuple[str, ...]:
     if not tree.splits:
         raise InputError(
-            f"{printable(request.root)}: {_SPLIT_FILE} is neither under it nor beside it, so which "
-            f"frames are '{request.split}' is not known: get SUNRGBDtoolbox.zip, give a list, or "
-            "take the split 'all'"
+            f"{request.root}: {_SPLIT_FILE} is neither under it nor beside it, so which frames are "
+            f"'{request.split}' is not known: get SUNRGBDtoolbox.zip, give a list, or take the "
+            "split 'all'"
         )
     path, name = tree.splits[0], _SPLIT_VARIABLES[request.split]
     ids: list[str] = []
@@ -240,7 +239,7 @@ def _official(request: Request, tree: _Tree) -> tuple[str, ...]:
         id = _from_sensor([part for part in text.split("/") if part])
         if id is None:
             raise InputError(
-                f"{printable(path)}: '{name}' names '{printable(text)}', expected a path as "
+                f"{path}: '{name}' names '{text}', expected a path as "
                 ".../SUNRGBD/kv1/NYUdata/NYU0001"
             )
         ids.append(id)
@@ -255,8 +254,8 @@ def _listed(list_file: Path, tree: _Tree) -> tuple[str, ...]:
         id = word if word in tree.frames else known
         if id is None:
             raise InputError(
-                f"{printable(list_file)}:{line.number}: there is no frame '{printable(word)}'; "
-                "lines are as kv1/NYUdata/NYU0001"
+                f"{list_file}:{line.number}: there is no frame '{word}'; lines are as "
+                "kv1/NYUdata/NYU0001"
             )
         ids.append(id)
     return tuple(sorted(checked_ids(ids, printable(list_file))))

@@ -147,8 +147,8 @@ def _frames(request: Request) -> Iterator[_Frame]:
     folders = [Path()] if (root / "rgb.txt").is_file() else _sequences(root)
     if not folders:
         raise InputError(
-            f"{printable(root)}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them "
-            f"is expected, found {found_in(root)}"
+            f"{root}: a sequence (rgb.txt, depth.txt, rgb, depth) or a folder of them is expected, "
+            f"found {found_in(root)}"
         )
     recorded = cache(_recording)
     if request.list_file is not None:

@@ -12,7 +12,6 @@ from rilievo.datasets.files import Line, numbers_of, text_lines
 from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.errors import InputError
 from rilievo.geometry.transforms import rigid
-from rilievo.io.limits import printable
 from rilievo.types import Camera, CameraSource
 
 MAX_SECONDS = 0.02
@@ -157,10 +156,7 @@ def _stamped(words: Sequence[str], line: Line, path: Path) -> Stamped:
 
 
 def _odd_line(line: Line, path: Path, expected: str) -> InputError:
-    return InputError(
-        f"{printable(path)}: line {line.number} is '{printable(line.text[:80])}'; expected "
-        f"{expected}"
-    )
+    return InputError(f"{path}: line {line.number} is '{line.text[:80]}'; expected {expected}")
 
 
 def _rotations(quaternions: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, "n 3 3"]:

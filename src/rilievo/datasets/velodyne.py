@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from rilievo.errors import InputError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import check_regular, reason
 
 Projection = Callable[
     [Float32[np.ndarray, "n 3"], Float64[np.ndarray, "3 4"], tuple[int, int]],
@@ -26,21 +26,20 @@ def read_velodyne(path: Path) -> Float32[np.ndarray, "n 3"]:
     Raises:
         InputError: If the file is truncated, or has numbers that are not finite.
     """
-    name = printable(path)
     size = check_regular(path)
     if size % _BYTES_A_POINT:
         raise InputError(
-            f"{name}: has {size} bytes, which is no multiple of {_BYTES_A_POINT} (a point); it is "
+            f"{path}: has {size} bytes, which is no multiple of {_BYTES_A_POINT} (a point); it is "
             "cut short: fetch it again"
         )
     try:
         points = np.fromfile(path, "<f4").reshape(-1, 4)[:, :3]
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     broken = int((~np.isfinite(points)).any(axis=1).sum())
     if broken:
         raise InputError(
-            f"{name}: {broken} of {len(points)} points are NaN or infinite, but a scan has none; "
+            f"{path}: {broken} of {len(points)} points are NaN or infinite, but a scan has none; "
             "fetch it again"
         )
     return points

@@ -205,8 +205,8 @@ def open_cache(folder: Path, fingerprint: Fingerprint, ids: Iterable[str]) -> Ca
         names = names_in(folder)
         if FINGERPRINT not in names and any(not is_part(name) for name in names):
             raise InputError(
-                f"{printable(folder)}: holds files but no {FINGERPRINT}, so they are not ours; "
-                "choose another output folder"
+                f"{folder}: holds files but no {FINGERPRINT}, so they are not ours; choose another "
+                "output folder"
             )
         make_folder(folder)
         with replacing(mark) as part:
@@ -226,20 +226,19 @@ def read_cache(folder: Path) -> Cache:
     mark = folder / FINGERPRINT
     if is_blank(mark):
         raise InputError(
-            f"{printable(mark)}: has no content, as after a power cut; remove the folder and "
-            "predict again"
+            f"{mark}: has no content, as after a power cut; remove the folder and predict again"
         )
     check_regular(mark)
     try:
         found = from_json(Fingerprint, mark.read_text(encoding="utf-8"))
     except (NotThisRecord, OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{printable(mark)}: broken ({reason(error)}); remove the folder and predict again"
+            f"{mark}: broken ({reason(error)}); remove the folder and predict again"
         ) from error
     if found.format != FORMAT:
         raise InputError(
-            f"{printable(mark)}: its format is '{printable(found.format)}', expected '{FORMAT}': "
-            "remove the folder and predict again"
+            f"{mark}: its format is '{found.format}', expected '{FORMAT}': remove the folder and "
+            "predict again"
         )
     return Cache(folder=folder, fingerprint=found)
 
@@ -259,8 +258,8 @@ def _refuse_mixture(there: Fingerprint, asked: Fingerprint, folder: Path) -> Non
             differ.append(f"{each.name}: {_short(one)}, not {_short(other)}")
     if differ:
         raise OptionError(
-            f"{printable(folder)}: holds predictions made otherwise ({'; '.join(differ)}); "
-            "choose another output folder"
+            f"{folder}: holds predictions made otherwise ({'; '.join(differ)}); choose another "
+            "output folder"
         )
 
 
@@ -282,7 +281,7 @@ def _camera(
 
 
 def _broken(path: Path, error: BaseException) -> InputError:
-    return InputError(f"{printable(path)}: broken ({reason(error)}); remove it and evaluate again")
+    return InputError(f"{path}: broken ({reason(error)}); remove it and evaluate again")
 
 
 def _checksum(photo: UInt8[np.ndarray, "h w 3"]) -> int:

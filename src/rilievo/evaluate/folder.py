@@ -17,7 +17,6 @@ from rilievo.io.atomic import make_folder, remove, replacing, sweep_parts, unwri
 from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.durable import sync_tree
 from rilievo.io.json_record import to_json
-from rilievo.io.limits import printable
 from rilievo.io.marks import is_torn
 from rilievo.types import MadeBy
 from rilievo.version import VERSION
@@ -40,14 +39,13 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
     Raises:
         OutputError: If there are such.
     """
-    where = printable(folder)
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise OutputError(f"{where}: a file has this name: choose another folder")
+        raise OutputError(f"{folder}: a file has this name: choose another folder")
     if not os.path.exists(folder / FILE_NAME):
         for name in (CSV, PARQUET, REPORT):
             if os.path.exists(folder / name):
                 raise OutputError(
-                    f"{where}: has a {name} that is not ours: choose another output folder"
+                    f"{folder}: has a {name} that is not ours: choose another output folder"
                 )
         return
     if is_torn(folder / FILE_NAME):
@@ -58,7 +56,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
         raise OutputError(f"{error}; or choose another output folder") from error
     if there.benchmark_sha256 != benchmark_sha256(benchmark):
         raise OutputError(
-            f"{where}: holds the results of the benchmark '{there.benchmark}' with other settings "
+            f"{folder}: holds the results of the benchmark '{there.benchmark}' with other settings "
             f"than those of '{benchmark.name}' now: choose another output folder"
         )
     if (there.made_by.model, there.made_by.weights_sha256) != (
@@ -66,7 +64,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
         made_by.weights_sha256,
     ):
         raise OutputError(
-            f"{where}: holds the results of another model, '{there.made_by.model}': choose another "
+            f"{folder}: holds the results of another model, '{there.made_by.model}': choose another "
             "output folder"
         )
     _refuse_other_root(folder, Path(there.data.root), root)
@@ -75,8 +73,7 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
 def _refuse_other_root(folder: Path, before: Path, now: Path) -> None:
     if os.path.exists(before) and not (os.path.exists(now) and before.samefile(now)):
         raise OutputError(
-            f"{printable(folder)}: holds the results for the images in {printable(before)}: choose "
-            "another output folder"
+            f"{folder}: holds the results for the images in {before}: choose another output folder"
         )
 
 

@@ -51,8 +51,8 @@ class Foreign:
         if id not in self.files:
             names = dict.fromkeys((id, id.replace("/", "_"), id.rpartition("/")[2]))
             raise InputError(
-                f"no file of it in {printable(self.folder)} (looked for "
-                f"{printable(' or '.join(names))}, with a suffix of {', '.join(NUMBER_SUFFIXES)})"
+                f"no file of it in {self.folder} (looked for {' or '.join(names)}, with a suffix "
+                f"of {', '.join(NUMBER_SUFFIXES)})"
             )
         path = self.files[id]
         if self.ours:
@@ -75,13 +75,12 @@ class Foreign:
                 return Answer(points=points_of(numbers, self.kind))
             return Answer(depth=depth_of(numbers, self.stored))
         except InputError as error:
-            raise InputError(f"{printable(path)}: {error}") from error
+            raise InputError(f"{path}: {error}") from error
 
     def _check_kind(self, path: Path, depth: DepthMap | None) -> None:
         if depth is not None and depth.kind is not self.kind:
             raise InputError(
-                f"{printable(path)}: its depth is '{depth.kind}', others' here '{self.kind}'; "
-                "score them apart"
+                f"{path}: its depth is '{depth.kind}', others' here '{self.kind}'; score them apart"
             )
 
 
@@ -111,7 +110,7 @@ def open_foreign(
         OptionError: If the kind is missing, or is not what the files say, or a pattern has no id.
     """
     if not os.path.isdir(folder):
-        raise InputError(f"{printable(folder)}: there is no such folder of predictions")
+        raise InputError(f"{folder}: there is no such folder of predictions")
     sidecars = sorted(folder.rglob(f"*{SUFFIX}"))
     ours = any(_is_ours(path) for path in sidecars)
     if ours and pattern is not None:
@@ -124,8 +123,7 @@ def open_foreign(
     else:
         if task is Task.CAMERA:
             raise OptionError(
-                f"{printable(folder)}: fields of view are read from results of 'rilievo predict' "
-                "alone"
+                f"{folder}: fields of view are read from results of 'rilievo predict' alone"
             )
         kind = None if task is Task.NORMALS else said_kind(stored, folder)
         made_by = stranger(folder, kind, stored)
@@ -141,8 +139,7 @@ def said_kind(stored: Stored, place: Path) -> DepthKind:
     """
     if stored.kind is None:
         raise OptionError(
-            f"what is the depth in {printable(place)}? say --kind {', '.join(DepthKind)} "
-            f"({WHICH_INVERSE})"
+            f"what is the depth in {place}? say --kind {', '.join(DepthKind)} ({WHICH_INVERSE})"
         )
     return stored.kind
 
@@ -168,7 +165,7 @@ def _own_facts(path: Path, stored: Stored) -> tuple[DepthKind | None, MadeBy]:
     found = None if first.depth_or_none is None else first.depth.kind
     if stored.said is not None and stored.said != found:
         raise OptionError(
-            f"--kind says '{stored.said}', but {printable(path)} says '{found}'; leave --kind out"
+            f"--kind says '{stored.said}', but {path} says '{found}'; leave --kind out"
         )
     return found, first.made_by
 

@@ -52,7 +52,7 @@ def matched(
             return files, tuple(path for path in paths if path not in taken)
     expected = (pattern or f"{{id}}{NUMBER_SUFFIXES[0]}").replace("{id}", printable(ids[0]))
     raise InputError(
-        f"{printable(folder)}: none of its {len(paths)} files fits an image; expected "
+        f"{folder}: none of its {len(paths)} files fits an image; expected "
         f"{expected} and the like"
         + (f", found {listed(paths, folder)}" if paths else "")
         + "; --pattern says how files are named"
@@ -97,8 +97,8 @@ def _fitting(folder: Path, keys: dict[Path, str], ids: Sequence[str]) -> dict[st
             found = by_last.get(last)
         if found and len(found) > 1:
             raise InputError(
-                f"{printable(folder)}: {len(found)} files fit the image '{printable(id)}' "
-                f"({listed(found, folder)}); keep one, or say which with --pattern"
+                f"{folder}: {len(found)} files fit the image '{id}' ({listed(found, folder)}); "
+                "keep one, or say which with --pattern"
             )
         if found:
             files[id] = found[0]

@@ -15,7 +15,6 @@ from rilievo.evaluate.metrics import CERTAINTY, metrics_of
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.records import DataFacts
 from rilievo.evaluate.rules import find_rule, is_rule
-from rilievo.io.limits import printable
 from rilievo.types import DepthKind
 
 
@@ -72,7 +71,7 @@ def make_plan(benchmark: Benchmark, root: str | Path | None, options: EvaluateOp
     if not ids:
         missing = f"; the first that is missing: {dataset.absent[0].reason}"
         raise InputError(
-            f"{printable(dataset.request.root)}: no image of split '{benchmark.split}' is here"
+            f"{dataset.request.root}: no image of split '{benchmark.split}' is here"
             + (missing if dataset.absent else "")
         )
     # With a limit, what comes after it is no part of the selection.

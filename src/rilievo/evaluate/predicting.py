@@ -159,9 +159,9 @@ def refuse_other_photographs(
             continue
         if not same:
             raise OptionError(
-                f"{printable(cache.folder)}: holds predictions of other photographs than those in "
-                f"{printable(dataset.request.root)} ('{printable(id)}' is another picture there); "
-                "choose another output folder"
+                f"{cache.folder}: holds predictions of other photographs than those in "
+                f"{dataset.request.root} ('{id}' is another picture there); choose another output "
+                "folder"
             )
 
 

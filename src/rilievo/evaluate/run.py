@@ -184,8 +184,8 @@ def _scored(
                 tally.done()
     if not tallied.scores:
         raise InputError(
-            f"none of the {len(unscored)} images could be scored; the first, "
-            f"{printable(unscored[0].id)}: {unscored[0].reason}"
+            f"none of the {len(unscored)} images could be scored; the first, {unscored[0].id}: "
+            f"{unscored[0].reason}"
         )
     return tallied, tuple(unscored), job
 

@@ -46,8 +46,8 @@ def find_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
         places = [path] if not os.path.isdir(path) else list(_places(path))
         if not places:
             raise InputError(
-                f"{printable(path)}: neither it nor a folder below has an {FILE_NAME}, which "
-                "'rilievo evaluate' writes"
+                f"{path}: neither it nor a folder below has an {FILE_NAME}, which 'rilievo "
+                "evaluate' writes"
             )
         for place in places:
             folder = place if os.path.isdir(place) else place.parent
@@ -130,8 +130,8 @@ def check_benchmark(runs: Mapping[str, Evaluation]) -> None:
             here, there = getattr(one.data, what), getattr(other.data, what)
             if here != there:
                 raise InputError(
-                    f"{_pair(first, name)} were scored on different data: the {what} is "
-                    f"'{printable(here)}' and '{printable(there)}'"
+                    f"{_pair(first, name)} were scored on different data: the {what} is '{here}' "
+                    f"and '{there}'"
                 )
 
 

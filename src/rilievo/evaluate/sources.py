@@ -179,19 +179,18 @@ def open_stack(path: Path, order: Sequence[str] | None, *, stored: Stored, task:
         InputError: If it is no such array, or has another number of maps than the split.
         OptionError: If the kind is missing, or something else than depth is scored.
     """
-    shown = printable(path)
     if task not in (Task.DEPTH, Task.PICTURE):
-        raise OptionError(f"{shown}: one array of a whole split holds depth, not {task}")
+        raise OptionError(f"{path}: one array of a whole split holds depth, not {task}")
     kind = said_kind(stored, path)
     count = len(_opened(path))
     if order is None:
         raise InputError(
-            f"{shown}: its maps are in the split's order, but files of the split are missing, and "
+            f"{path}: its maps are in the split's order, but files of the split are missing, and "
             "so is its order; name the images that are there with --list"
         )
     if count != len(order):
         raise InputError(
-            f"{shown}: holds {count} maps, but the split lists {len(order)} images; it is read in "
+            f"{path}: holds {count} maps, but the split lists {len(order)} images; it is read in "
             "the split's order, one map an image"
         )
     return Stack(
@@ -209,13 +208,13 @@ def _opened(path: Path) -> Shaped[np.ndarray, "n h w"]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{printable(path)}: is no npy file ({reason(error)})") from error
+        raise InputError(f"{path}: is no npy file ({reason(error)})") from error
     if isinstance(array, np.ndarray) and array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "uif":
         shape = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
         raise InputError(
-            f"{printable(path)}: is {shape}, expected an npy file of numbers (images, height, "
-            "width); a folder of predictions has a file an image"
+            f"{path}: is {shape}, expected an npy file of numbers (images, height, width); a "
+            "folder of predictions has a file an image"
         )
     return array

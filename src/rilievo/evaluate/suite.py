@@ -100,8 +100,8 @@ def find_suite(name: str | Path) -> Suite:
     path = Path(name).expanduser()
     if path.suffix != ".toml":
         raise OptionError(
-            f"no suite '{printable(name)}'; {suggest(str(name), suite_names())}; one of your own "
-            "is a .toml file"
+            f"no suite '{name}'; {suggest(str(name), suite_names())}; one of your own is a .toml "
+            "file"
         )
     return _read(path)
 
@@ -158,7 +158,7 @@ def _check(suite: Suite, where: str) -> None:
     seen: set[str] = set()
     for each in suite.runs:
         if not each.label:
-            raise InputError(f"{where}: '{printable(each.name or '')}' is no name for results")
+            raise InputError(f"{where}: '{each.name or ''}' is no name for results")
         if each.label.casefold() in seen:
             raise InputError(
                 f"{where}: two runs are called '{each.label}'; give one of them another name"

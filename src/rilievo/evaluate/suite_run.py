@@ -19,7 +19,6 @@ from rilievo.evaluate.records import Evaluation
 from rilievo.evaluate.run import score_plan
 from rilievo.evaluate.sources import PREDICTIONS
 from rilievo.evaluate.suite import Suite, SuiteRun, find_suite
-from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.predicting.run import refined
 
@@ -200,7 +199,7 @@ def _suite_folder(model: str | None, suite: Suite, options: EvaluateOptions) -> 
         name = model or (options.predictions.name if options.predictions else "model")
         folder = Path("runs") / re.sub(r"[^\w.+=-]+", "-", f"{name}-{suite.name}").strip("-.")
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise OutputError(f"{printable(folder)}: a file has this name: choose another folder")
+        raise OutputError(f"{folder}: a file has this name: choose another folder")
     return folder
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import tyro
 
 from rilievo.errors import OptionError
-from rilievo.io.limits import printable
 from rilievo.models import read_kind
 from rilievo.models.conversion.adoption import Statement
 from rilievo.models.conversion.compression import FP32, INT8
@@ -88,9 +87,9 @@ class ExportOptions:
         """
         if self.kind is None or self.mean is None or self.std is None:
             raise OptionError(
-                f"{printable(path)}: the file has no metadata of rilievo; give the kind of "
-                "its depth with --kind and the normalisation of its pixels with --mean R,G,B and "
-                "--std R,G,B (0,0,0 and 1,1,1 for pixels of 0 to 1)"
+                f"{path}: the file has no metadata of rilievo; give the kind of its depth with "
+                "--kind and the normalisation of its pixels with --mean R,G,B and --std R,G,B "
+                "(0,0,0 and 1,1,1 for pixels of 0 to 1)"
             )
         std = _colours("--std", self.std)
         if min(std) <= 0:

@@ -85,9 +85,9 @@ def export_model(
     """
     options, path = options or ExportOptions(), Path(output)
     if path.suffix != ".onnx":
-        raise OptionError(f"-o is a file that ends in .onnx, got '{printable(path)}'")
+        raise OptionError(f"-o is a file that ends in .onnx, got '{path}'")
     if path.exists() and not options.overwrite:
-        raise OptionError(f"{printable(path)} is there already: give another name or --overwrite")
+        raise OptionError(f"{path} is there already: give another name or --overwrite")
     photos = [] if options.calibration is None else _photos(options.calibration)
     with replacing(path) as part:
         source = Path(name)
@@ -113,8 +113,7 @@ def export_model(
 def _adopt(source: Path, part: Path, options: ExportOptions) -> Agreement:
     if options.precision != "fp32":
         raise OptionError(
-            f"{printable(source)}: wrap it in fp32 first, then export the copy in "
-            f"{options.precision}"
+            f"{source}: wrap it in fp32 first, then export the copy in {options.precision}"
         )
     said = None
     if options.kind is None and options.mean is None:
@@ -127,7 +126,7 @@ def _export(
     name: str | Path, part: Path, options: ExportOptions, photos: Sequence[Path]
 ) -> Agreement:
     if options.mean is not None or options.std is not None:
-        raise OptionError(f"model '{printable(name)}' says itself how pixels are normalised")
+        raise OptionError(f"model '{name}' says itself how pixels are normalised")
     known = MODELS.get(str(name))
     _check_one_network(str(name), known)
     entry = ENTRIES.get(str(name))
@@ -162,7 +161,7 @@ def _check_one_network(name: str, known: ModelCard | None) -> None:
         or diffusion_cards.find_pipeline(name, None)
         or name.startswith(replicate_cards.PREFIX)
     ):
-        raise ModelError(f"model '{printable(name)}' {_NOT_ONE}")
+        raise ModelError(f"model '{name}' {_NOT_ONE}")
 
 
 def _compress_again(
@@ -170,11 +169,11 @@ def _compress_again(
 ) -> Agreement:
     """Convert an ONNX file of rilievo to another precision; for fp32 it is copied."""
     if options.size is not None:
-        raise OptionError(f"{printable(model.path)}: the sizes of an ONNX file are as they are")
+        raise OptionError(f"{model.path}: the sizes of an ONNX file are as they are")
     if model.facts.precision != "fp32":
         raise OptionError(
-            f"{printable(model.path)}: its weights are {model.facts.precision} already; export "
-            "the model that it was made of"
+            f"{model.path}: its weights are {model.facts.precision} already; export the model that "
+            "it was made of"
         )
     if options.precision == "fp32":
         part.write_bytes(model.path.read_bytes())
@@ -196,6 +195,6 @@ def _photos(folder: Path) -> Sequence[Path]:
     jobs = find_jobs([folder], folder, sequence=False)
     paths = [job.source for job in jobs if job.medium is Medium.PHOTO]
     if not paths:
-        raise OptionError(f"--calibration {printable(folder)}: no photograph in it")
+        raise OptionError(f"--calibration {folder}: no photograph in it")
     step = max(1, len(paths) / MOST_PHOTOS)
     return [paths[int(index * step)] for index in range(min(len(paths), MOST_PHOTOS))]

@@ -208,16 +208,14 @@ def make_folder(directory: Path) -> None:
         for each in missing:
             sync_folder(each.parent)
     except FileExistsError as error:
-        raise OutputError(
-            f"{printable(directory)}: a file has this name: choose another folder"
-        ) from error
+        raise OutputError(f"{directory}: a file has this name: choose another folder") from error
     except OSError as error:
         raise unwritable(directory, error) from error
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Error for a write that the system refused: what happened and how to mend it."""
-    return OutputError(f"{printable(path)}: {_reason(error)}")
+    return OutputError(f"{path}: {_reason(error)}")
 
 
 def _reason(error: OSError) -> str:

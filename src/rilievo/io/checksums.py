@@ -12,7 +12,7 @@ from rilievo.errors import InputError
 from rilievo.io.atomic import replacing, unwritable
 from rilievo.io.facts import FileSum
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 from rilievo.io.marks import is_torn
 from rilievo.io.sums import sums_of
 
@@ -77,10 +77,10 @@ def read_sums(path: Path) -> Mapping[str, FileSum] | None:
     try:
         found = from_json(_Checksums, read_text(path))
     except NotThisRecord as error:
-        raise InputError(f"{printable(path)}: is not a list of checksums: {error}") from error
+        raise InputError(f"{path}: is not a list of checksums: {error}") from error
     for name in found.files:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-            raise InputError(f"{printable(path)}: '{printable(name)}' is not a file in its folder")
+            raise InputError(f"{path}: '{name}' is not a file in its folder")
     return found.files
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rilievo.errors import InputError
-from rilievo.io.limits import MAX_PIXELS, check_regular, printable, reason
+from rilievo.io.limits import MAX_PIXELS, check_regular, reason
 from rilievo.io.pyav import (
     Colorspace,
     Disposition,
@@ -75,8 +75,8 @@ def opened(path: Path) -> Generator[InputContainer, None, None]:
         )
     except (FFmpegError, UnicodeError, OSError, ValueError) as error:
         raise InputError(
-            f"{printable(path)}: not a video that can be read ({_said(error)}); "
-            "expected MP4, MOV, Matroska, WebM, AVI or MPEG"
+            f"{path}: not a video that can be read ({_said(error)}); expected MP4, MOV, Matroska, "
+            "WebM, AVI or MPEG"
         ) from error
     with container:
         yield container
@@ -91,12 +91,10 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     ]
     if not moving:
         found = "only sound" if container.streams.audio else "no picture track"
-        raise InputError(f"{printable(path)}: the file has {found}; expected a video")
+        raise InputError(f"{path}: the file has {found}; expected a video")
     stream = moving[0]
     if stream.codec_context is None:
-        raise InputError(
-            f"{printable(path)}: the video's codec is not known; convert it to H.264 first"
-        )
+        raise InputError(f"{path}: the video's codec is not known; convert it to H.264 first")
     # The size may change between frames, but a damaged file can announce a huge one midway.
     most = min(MAX_PIXELS, max(_MOST_GROWTH * stream.height * stream.width, _UHD))
     stream.codec_context.options = {"max_pixels": str(most)}

@@ -54,18 +54,17 @@ def check_regular(path: Path | str) -> int:
         MissingFileError: If the path does not exist.
         InputError: If it cannot be reached, is empty or is not a regular file.
     """
-    name = printable(path)
     try:
         found = os.stat(path)
     except FileNotFoundError as error:
-        raise MissingFileError(f"{name}: {_missing(path)}") from error
+        raise MissingFileError(f"{path}: {_missing(path)}") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: cannot be reached ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be reached ({reason(error)})") from error
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a file")
-        raise InputError(f"{name}: is {kind}; a regular file is expected")
+        raise InputError(f"{path}: is {kind}; a regular file is expected")
     if not found.st_size:
-        raise InputError(f"{name}: is empty (0 bytes); fetch it again")
+        raise InputError(f"{path}: is empty (0 bytes); fetch it again")
     return found.st_size
 
 

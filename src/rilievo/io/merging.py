@@ -14,7 +14,6 @@ from typing import Any
 from rilievo.errors import InputError, OutputError
 from rilievo.io.facts import FileFacts, Sidecar
 from rilievo.io.json_record import to_json
-from rilievo.io.limits import printable
 from rilievo.io.sidecar import read_sidecar, sidecar_path
 from rilievo.io.sums import EMPTY, size_fault
 from rilievo.types import MadeBy, Setting
@@ -44,7 +43,7 @@ def agreeing(stem: Path, about: Sidecar, run: Mapping[str, Setting] | None) -> S
         return None
     words = told_apart(before, about.made_by, run) or (_contents(before, about) if not run else "")
     if words:
-        raise OutputError(f"{printable(path)} is of {words}: {MEND}")
+        raise OutputError(f"{path} is of {words}: {MEND}")
     # The JSON file lists complete files only.
     whole = tuple(each for each in before.files if fault_of(stem.parent, each) is None)
     return replace(before, files=whole)
@@ -113,7 +112,7 @@ def _check_same(before: FileFacts, now: FileFacts) -> None:
     for part in ("colour", "surface"):
         old, new = getattr(before, part), getattr(now, part)
         if old is not None and new is not None and (words := _first(old, new)):
-            raise OutputError(f"{printable(now.file)} is there, of other options ({words}): {MEND}")
+            raise OutputError(f"{now.file} is there, of other options ({words}): {MEND}")
 
 
 def _contents(before: Sidecar, about: Sidecar) -> str | None:

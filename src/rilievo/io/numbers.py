@@ -90,8 +90,7 @@ def read_map(path: Path | str, *, name: str | None = None) -> Shaped[np.ndarray,
     numbers = read_numbers(path, name=name)
     if numbers.ndim != 2:
         raise InputError(
-            f"{printable(path)}: has shape {numbers.shape}, expected one number a pixel, "
-            "(height, width)"
+            f"{path}: has shape {numbers.shape}, expected one number a pixel, (height, width)"
         )
     return numbers
 

@@ -18,7 +18,7 @@ from rilievo.errors import InputError, OutputError
 from rilievo.io.atomic import remove, replacing
 from rilievo.io.facts import FORMAT
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 from rilievo.io.marks import is_marked, is_torn
 from rilievo.io.placement import Placement
 from rilievo.io.sidecar import read_sidecar, sidecar_path
@@ -90,13 +90,13 @@ def check_claim(stem: Path, files: Sequence[str], *, overwrite: bool) -> Claim:
             continue
         if path.name not in finished:
             raise OutputError(
-                f"{printable(path)}: rilievo did not write this file, so it is not replaced: "
-                "move it or choose another folder"
+                f"{path}: rilievo did not write this file, so it is not replaced: move it or "
+                "choose another folder"
             )
         if not overwrite:
             raise OutputError(
-                f"{printable(path)}: exists from an earlier run; pass --overwrite "
-                "(overwrite=True) to replace it"
+                f"{path}: exists from an earlier run; pass --overwrite (overwrite=True) to replace "
+                "it"
             )
     earlier = sorted(
         name

@@ -88,9 +88,8 @@ def read_prediction(path: str | Path) -> Prediction:
     sidecar, stored = found.sidecar, _read_files(found)
     if stored.values is None and stored.normals is None:
         raise InputError(
-            f"{printable(path)}: no file of this prediction contains depth or normals as arrays "
-            f"(there should be {', '.join(facts.file for facts in sidecar.files)}): "
-            "save npz or png16 too"
+            f"{path}: no file of this prediction contains depth or normals as arrays (there should "
+            f"be {', '.join(facts.file for facts in sidecar.files)}): save npz or png16 too"
         )
     try:
         return Prediction(
@@ -102,7 +101,7 @@ def read_prediction(path: str | Path) -> Prediction:
             made_by=sidecar.made_by,
         )
     except InputError as error:
-        raise InputError(f"{printable(path)}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def _find(path: Path) -> _Found:
@@ -112,9 +111,7 @@ def _find(path: Path) -> _Found:
         beside = sidecar_path(path)
         if not beside.is_file():
             _refuse_part_of_video(path)
-            raise MissingFileError(
-                f"{printable(path)}: there is no such file, and no JSON beside it"
-            )
+            raise MissingFileError(f"{path}: there is no such file, and no JSON beside it")
         return _Found(folder=path.parent, sidecar=_of_photo(beside, path))
     for output in OUTPUTS.values():
         if path.name.endswith(output.suffix):
@@ -126,7 +123,7 @@ def _find(path: Path) -> _Found:
             if output.embedded:
                 return _find_alone(path, output.embedded)
     _refuse_part_of_video(path)
-    raise InputError(f"{printable(path)}: no JSON file of rilievo lists it")
+    raise InputError(f"{path}: no JSON file of rilievo lists it")
 
 
 def _of_photo(json: Path, named: Path) -> Sidecar:
@@ -134,8 +131,8 @@ def _of_photo(json: Path, named: Path) -> Sidecar:
     sidecar = read_sidecar(json)
     if _is_of_video(json):
         raise InputError(
-            f"{printable(named)}: belongs to the results of a video, which are not a single "
-            "prediction: docs/videos.md ('Numbers of a video') shows how to read them"
+            f"{named}: belongs to the results of a video, which are not a single prediction: "
+            "docs/videos.md ('Numbers of a video') shows how to read them"
         )
     return sidecar
 
@@ -169,9 +166,7 @@ def _find_alone(path: Path, embedded: str | Callable[..., Any]) -> _Found:
     except RilievoError:
         raise
     except BROKEN_FILE as error:
-        raise InputError(
-            f"{printable(path)}: not a file of rilievo, or broken ({_line(error)})"
-        ) from error
+        raise InputError(f"{path}: not a file of rilievo, or broken ({_line(error)})") from error
     sidecar = parse_sidecar(text, printable(path))
     # The file may have been renamed.
     files = tuple(replace(facts, file=path.name) for facts in sidecar.files)
@@ -214,7 +209,7 @@ def _read_file(path: Path, facts: FileFacts) -> Stored:
     except RilievoError:
         raise
     except BROKEN_FILE as error:
-        raise InputError(f"{printable(path)}: broken ({_line(error)}): make it anew") from error
+        raise InputError(f"{path}: broken ({_line(error)}): make it anew") from error
 
 
 def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
@@ -228,8 +223,8 @@ def _check(path: Path, stored: Stored, source: SourceFacts) -> None:
     ):
         if array is not None and (array.shape != shape or array.dtype != kind):
             raise InputError(
-                f"{printable(path)}: broken ({name} is {array.shape} {array.dtype}, expected "
-                f"{shape} {np.dtype(kind)}): make it anew"
+                f"{path}: broken ({name} is {array.shape} {array.dtype}, expected {shape} "
+                f"{np.dtype(kind)}): make it anew"
             )
 
 

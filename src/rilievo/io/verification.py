@@ -89,7 +89,7 @@ def verify(paths: str | Path | Sequence[str | Path]) -> Verification:
             if beside(path).exists():
                 look.at(beside(path))
         else:
-            raise MissingFileError(f"{printable(path)}: no such file or folder")
+            raise MissingFileError(f"{path}: no such file or folder")
     if not (look.whole or look.faults or look.unknown):
         shown = ", ".join(printable(path) for path in given)
         raise InputError(f"{shown}: no record of sizes and checksums found there")

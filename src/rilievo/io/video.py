@@ -53,9 +53,7 @@ class VideoReader(FrameSource):
                 self.frame_estimate = round(self._expected_end * self.rate)
         first = next(pictures(path, Damage()), None)
         if first is None:
-            raise InputError(
-                f"{printable(path)}: no frame of this video can be decoded; is it whole?"
-            )
+            raise InputError(f"{path}: no frame of this video can be decoded; is it whole?")
         self._turn = turn_of(first)
         height, width = self._shape
         self.size = (width, height) if self._turn.transpose else (height, width)

@@ -230,9 +230,7 @@ def _add_stream(path: Path, container: OutputContainer, like: VideoFormat) -> Vi
             stream = container.add_stream("ffv1", rate=like.rate, options=options)
             stream.pix_fmt = "gray16le"
     except FFmpegError as error:
-        raise OutputError(
-            f"{printable(path)}: this build of PyAV cannot encode {like.coding}s"
-        ) from error
+        raise OutputError(f"{path}: this build of PyAV cannot encode {like.coding}s") from error
     stream.height, stream.width = like.coded_size
     stream.time_base = stream.codec_context.time_base = like.time_base
     return stream

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from rilievo.errors import InputError
-from rilievo.io.limits import printable, reason
+from rilievo.io.limits import reason
 from rilievo.version import VERSION
 
 MOST_BYTES = 256 * 2**20
@@ -30,17 +30,16 @@ def fetch(url: str) -> bytes:
     Raises:
         InputError: If there is no reply, a failure status, or more than 256 MiB.
     """
-    shown = printable(url)
     try:
         with urlopen(asked_for(url), timeout=TIMEOUT) as answer:
             content = answer.read(MOST_BYTES + 1)
     except HTTPError as error:
         error.close()
-        raise InputError(f"{shown}: the server answers {error.code} ({error.reason})") from error
+        raise InputError(f"{url}: the server answers {error.code} ({error.reason})") from error
     except URLError as error:
-        raise InputError(f"{shown}: cannot be reached ({error.reason})") from error
+        raise InputError(f"{url}: cannot be reached ({error.reason})") from error
     except (OSError, ValueError, HTTPException) as error:
-        raise InputError(f"{shown}: cannot be fetched ({reason(error)})") from error
+        raise InputError(f"{url}: cannot be fetched ({reason(error)})") from error
     if len(content) > MOST_BYTES:
-        raise InputError(f"{shown}: is larger than {MOST_BYTES // 2**20} MiB")
+        raise InputError(f"{url}: is larger than {MOST_BYTES // 2**20} MiB")
     return content

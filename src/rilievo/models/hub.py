@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rilievo.errors import MissingExtraError, ModelError, RilievoError
-from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import first_line
 from rilievo.models.hub_lock import Locked, lock_path, read_locked, sha256, write_locked
@@ -89,10 +88,10 @@ def open_snapshot(card: ModelCard, revision: str | None, choose: Choose) -> Snap
     folder = Path(card.source)
     if folder.is_absolute():
         if revision is not None:
-            raise ModelError(f"{printable(folder)}: a local folder has no revision '{revision}'")
+            raise ModelError(f"{folder}: a local folder has no revision '{revision}'")
         return Snapshot(folder=folder, commit=None, files=_hashes(folder, choose(_listed(folder))))
     if revision is not None and not _REVISION.fullmatch(revision):
-        raise ModelError(f"'{printable(revision)}' is not a branch, tag or commit")
+        raise ModelError(f"'{revision}' is not a branch, tag or commit")
     return _fetch(card, revision or MAIN, choose)
 
 
@@ -166,9 +165,9 @@ def _check(name: str, folder: Path, files: Mapping[str, str], locked: Locked) ->
     for file, digest in files.items():
         if digest != locked.files[file]:
             raise ModelError(
-                f"{name}: {printable(folder / file)} has sha256 {digest[:12]}..., but when it was "
-                f"first fetched {locked.files[file][:12]}...: remove the file to fetch it again, "
-                f"or the entry in {printable(lock_path())} if you changed it"
+                f"{name}: {folder / file} has sha256 {digest[:12]}..., but when it was first "
+                f"fetched {locked.files[file][:12]}...: remove the file to fetch it again, or the "
+                f"entry in {lock_path()} if you changed it"
             )
 
 
@@ -181,7 +180,7 @@ def _listed(folder: Path) -> list[str]:
         found = [each for each in folder.rglob("*") if each.is_file()]
         return sorted(each.relative_to(folder).as_posix() for each in found)
     except OSError as error:
-        raise ModelError(f"{printable(folder)}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def _say_licence(card: ModelCard) -> None:

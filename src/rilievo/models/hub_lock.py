@@ -16,7 +16,7 @@ from typing import Any
 from rilievo.errors import InputError, ModelError, OutputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 from rilievo.models.engines import cache_directory
 
 NAME = "hub.json"
@@ -81,8 +81,7 @@ def _alone(path: Path) -> Iterator[None]:
         lock.acquire()
     except OSError as error:
         raise OutputError(
-            f"{printable(path)}: cannot be written ({error.strerror}): set RILIEVO_CACHE "
-            "to another folder"
+            f"{path}: cannot be written ({error.strerror}): set RILIEVO_CACHE to another folder"
         ) from error
     try:
         yield
@@ -100,7 +99,7 @@ def sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{printable(path)}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _read() -> Mapping[str, Any]:
@@ -119,5 +118,5 @@ def _read() -> Mapping[str, Any]:
 
 def _broken() -> ModelError:
     return ModelError(
-        f"{printable(lock_path())}: not rilievo's record of downloads; remove it to start a new one"
+        f"{lock_path()}: not rilievo's record of downloads; remove it to start a new one"
     )

@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Float32
 
 from rilievo.errors import InputError, ModelError, OptionError
-from rilievo.io.limits import printable
 from rilievo.models.base import Inference, Model
 from rilievo.models.card import ModelCard
 from rilievo.models.diffusion_cards import DiffusionSettings
@@ -117,8 +116,8 @@ class DiffusionModel(Model):
         longer, shorter = max(photo.shape), min(photo.shape)
         if self._resolution and shorter * self._resolution < longer:
             raise InputError(
-                f"{printable(photo.name)}: too narrow ({photo.shape[1]} x {photo.shape[0]}) for "
-                f"a resolution of {self._resolution} pixels: crop it, or give a larger resolution"
+                f"{photo.name}: too narrow ({photo.shape[1]} x {photo.shape[0]}) for a resolution "
+                f"of {self._resolution} pixels: crop it, or give a larger resolution"
             )
         # Noise is drawn on the CPU, so that it is the same on every device.
         generator = torch.Generator("cpu").manual_seed(self._seed)

@@ -240,11 +240,11 @@ def _check_whole(path: Path) -> None:
         ):
             found = content.find(_EXTERNAL)
     except OSError as error:
-        raise ModelError(f"{printable(path)}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     if found >= 0:
         raise ModelError(
-            f"{printable(path)}: its weights are in another file; save it as one "
-            "(onnx.save(onnx.load(FILE), NEW))"
+            f"{path}: its weights are in another file; save it as one (onnx.save(onnx.load(FILE), "
+            "NEW))"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import parse_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 from rilievo.types import DepthKind, Setting
 
 FILE = "model_index.json"
@@ -91,21 +91,21 @@ def read_index(folder: Path) -> PipelineIndex:
         public = {name: value for name, value in entries.items() if not name.startswith("_")}
         parts = {name: _part(value) for name, value in public.items() if isinstance(value, list)}
     except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{printable(path)}: not the index of a pipeline of diffusers") from error
+        raise ModelError(f"{path}: not the index of a pipeline of diffusers") from error
     if not isinstance(class_name, str):
         raise ModelError(
-            f"{printable(path)}: its pipeline is {printable(str(class_name)[:80])}, custom "
-            "code, which is never run; expected a class of diffusers"
+            f"{path}: its pipeline is {str(class_name)[:80]}, custom code, which is never run; "
+            "expected a class of diffusers"
         )
     if class_name in _REFUSED:
-        raise ModelError(f"{printable(path)}: a {class_name}: {_REFUSED[class_name]}")
+        raise ModelError(f"{path}: a {class_name}: {_REFUSED[class_name]}")
     for name, part in parts.items():
         if not name.isidentifier():
-            raise ModelError(f"{printable(path)}: '{printable(name)}' is not the name of a part")
+            raise ModelError(f"{path}: '{name}' is not the name of a part")
         if part is not None and part.library not in LIBRARIES:
             raise ModelError(
-                f"{printable(path)}: its {printable(name)} is of '{printable(part.library)}', "
-                f"custom code, which is never run; expected {' or '.join(LIBRARIES)}"
+                f"{path}: its {name} is of '{part.library}', custom code, which is never run; "
+                f"expected {' or '.join(LIBRARIES)}"
             )
     settings = {name: value for name, value in public.items() if name not in parts}
     return PipelineIndex(class_name=class_name, parts=parts, settings=settings)
@@ -145,8 +145,8 @@ def _wanted_part(folder: str, names: Sequence[str]) -> Sequence[str]:
     others = [name for name in names if name.endswith(_OTHER_WEIGHTS)]
     if others and not weights:
         raise ModelError(
-            f"{printable(folder)}/{printable(others[0])} may hold code and is not read, and there "
-            "are no weights as safetensors beside it"
+            f"{folder}/{others[0]} may hold code and is not read, and there are no weights as "
+            "safetensors beside it"
         )
     texts = [
         name for name in names if name.endswith((".json", ".txt")) and ".safetensors." not in name

@@ -142,7 +142,7 @@ def _part(
     library = diffusers if part.library == "diffusers" else transformers
     part_class = getattr(library, part.class_name, None)
     if not isinstance(part_class, type) or not hasattr(part_class, "from_pretrained"):
-        raise ModelError(f"{printable(folder)}: {part.library} has no {part.class_name}")
+        raise ModelError(f"{folder}: {part.library} has no {part.class_name}")
     if not issubclass(part_class, nn.Module):
         return _loaded(part_class, folder)
     with _loading(folder):
@@ -192,7 +192,7 @@ def _loaded(part_class: Any, folder: Path, **options: Any) -> Any:
 def _loading(folder: Path) -> Iterator[None]:
     """Turn errors of loading a part into one line that names it."""
     if not folder.is_dir():
-        raise ModelError(f"{printable(folder)}: cannot be loaded: there is no such folder")
+        raise ModelError(f"{folder}: cannot be loaded: there is no such folder")
     try:
         with quiet("transformers", "diffusers"):
             yield
@@ -200,4 +200,4 @@ def _loading(folder: Path) -> Iterator[None]:
         raise
     # Broken configurations and weights raise as many types of errors as there are classes.
     except Exception as error:
-        raise ModelError(f"{printable(folder)}: cannot be loaded: {first_line(error)}") from error
+        raise ModelError(f"{folder}: cannot be loaded: {first_line(error)}") from error

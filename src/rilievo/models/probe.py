@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.errors import MissingExtraError, ModelError
-from rilievo.io.limits import printable, reason
+from rilievo.io.limits import reason
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
@@ -83,16 +83,14 @@ def read_probed(folder: Path, facts: RunFacts) -> "Probed":
             trained_on = (file.metadata() or {}).get(BACKBONE)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{printable(path)}: cannot be read: {reason(error)}") from error
+        raise ModelError(f"{path}: cannot be read: {reason(error)}") from error
     if not facts.backbone_rate and trained_on != weights_sha256(backbone):
         raise ModelError(
-            f"{printable(path)}: was trained on a backbone '{facts.blueprint.backbone.name}' with "
-            "other weights than it has now: restore those weights, or train again"
+            f"{path}: was trained on a backbone '{facts.blueprint.backbone.name}' with other "
+            "weights than it has now: restore those weights, or train again"
         )
     try:
         (probed if facts.backbone_rate else probed.probe).load_state_dict(state)
     except RuntimeError as error:
-        raise ModelError(
-            f"{printable(path)}: its weights are of another network: {reason(error)}"
-        ) from error
+        raise ModelError(f"{path}: its weights are of another network: {reason(error)}") from error
     return probed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import check_regular, printable, read_text
+from rilievo.io.limits import check_regular, read_text
 from rilievo.models.card import ModelCard
 from rilievo.networks.blueprint import Blueprint
 
@@ -53,11 +53,11 @@ def read_run(folder: Path) -> RunFacts:
     try:
         facts = from_json(RunFacts, read_text(path))
     except (NotThisRecord, InputError) as error:
-        raise ModelError(f"{printable(path)}: is not a run of a probe: {error}") from error
+        raise ModelError(f"{path}: is not a run of a probe: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(
-            f"{printable(path)}: is of format '{facts.format}', expected '{FORMAT}': it was "
-            "trained by another version of rilievo"
+            f"{path}: is of format '{facts.format}', expected '{FORMAT}': it was trained by "
+            "another version of rilievo"
         )
     return facts
 
@@ -70,9 +70,7 @@ def run_card(folder: Path) -> ModelCard:
     """
     facts, weights = read_run(folder), folder / WEIGHTS
     if not weights.is_file():
-        raise ModelError(
-            f"{printable(folder)}: has no {WEIGHTS} yet: finish its training (--resume)"
-        )
+        raise ModelError(f"{folder}: has no {WEIGHTS} yet: finish its training (--resume)")
     blueprint = facts.blueprint
     task, backbone = blueprint.task, blueprint.backbone
     tuned = "tuned with it" if facts.backbone_rate else "frozen"

@@ -11,7 +11,7 @@ from typing import Any
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.limits import printable, read_text, reason
+from rilievo.io.limits import read_text, reason
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 
 FILE = "preprocessor_config.json"
@@ -36,20 +36,18 @@ def read_processor(folder: Path, model_type: str) -> Preparation:
     """
     path = folder / FILE
     if not os.path.lexists(path):
-        raise ModelError(
-            f"{printable(folder)}: no {FILE}, which describes the preparation of photographs"
-        )
+        raise ModelError(f"{folder}: no {FILE}, which describes the preparation of photographs")
     try:
         entries = parse_json(read_text(path))
     except (InputError, NotThisRecord) as error:
-        raise ModelError(f"{printable(path)}: not JSON that can be read") from error
+        raise ModelError(f"{path}: not JSON that can be read") from error
     if not isinstance(entries, dict):
-        raise ModelError(f"{printable(path)}: an object is expected, got {type(entries).__name__}")
+        raise ModelError(f"{path}: an object is expected, got {type(entries).__name__}")
     try:
         return _READERS[model_type](entries)
     except (KeyError, OverflowError, TypeError, ValueError, ModelError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else reason(error)
-        raise ModelError(f"{printable(path)}: is not valid: {what}") from error
+        raise ModelError(f"{path}: is not valid: {what}") from error
 
 
 def _dpt(entries: Mapping[str, Any]) -> Preparation:

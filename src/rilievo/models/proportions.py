@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import InputError, ModelError
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,9 +38,9 @@ def read_config(path: Path) -> Mapping[str, Any]:
     try:
         config = parse_json(read_text(path))
     except (InputError, NotThisRecord) as error:
-        raise ModelError(f"{printable(path)}: not a configuration that can be read") from error
+        raise ModelError(f"{path}: not a configuration that can be read") from error
     if not isinstance(config, dict):
-        raise ModelError(f"{printable(path)}: not a configuration that can be read")
+        raise ModelError(f"{path}: not a configuration that can be read")
     return config
 
 
@@ -62,22 +62,22 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
         most = max((each for each in numbers if isinstance(each, int)), default=0)
         if _COUNTS.fullmatch(name) and most > MOST_LAYERS:
             raise ModelError(
-                f"{printable(path)}: {name} is {most}, and no network has more than {MOST_LAYERS}"
+                f"{path}: {name} is {most}, and no network has more than {MOST_LAYERS}"
             )
         if name.endswith("attn_implementation") and value not in _ATTENTIONS:
             raise ModelError(
-                f"{printable(path)}: {name} is {printable(str(value))}, which may be code of the "
-                "hub and is never run: remove it"
+                f"{path}: {name} is {value!s}, which may be code of the hub and is never run: "
+                "remove it"
             )
         if name == "use_pretrained_backbone" and value:
             raise ModelError(
-                f"{printable(path)}: asks for a backbone that is downloaded separately "
+                f"{path}: asks for a backbone that is downloaded separately "
                 "(use_pretrained_backbone); expected all weights in the checkpoint"
             )
     if isinstance(config.get("backbone"), str) and not config.get("backbone_config"):
         raise ModelError(
-            f"{printable(path)}: names its backbone, '{printable(config['backbone'])}', instead "
-            "of describing it (backbone_config), so it would be downloaded"
+            f"{path}: names its backbone, '{config['backbone']}', instead of describing it "
+            "(backbone_config), so it would be downloaded"
         )
 
 
@@ -99,8 +99,8 @@ def check_size(make: "Callable[[], nn.Module]", held: int, path: Path) -> None:
     needed = BYTES * sum(each.numel() for each in network.parameters())
     if needed > PACKED * held + SPARE:
         raise ModelError(
-            f"{printable(path)}: its configuration is of a network of {needed / 1e9:.1f} GB, but "
-            f"its weights are {held / 1e9:.3f} GB: one of the two is of another model"
+            f"{path}: its configuration is of a network of {needed / 1e9:.1f} GB, but its weights "
+            f"are {held / 1e9:.3f} GB: one of the two is of another model"
         )
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.io.limits import printable
 from rilievo.models.messages import first_line
 
 _CPU = "CPUExecutionProvider"
@@ -79,7 +78,7 @@ def inference_session(path: Path, device: str, threads: int | None) -> Any:
         if device == "auto" and chosen != [_CPU]:
             return inference_session(path, "cpu", threads)
         raise ModelError(
-            f"{printable(path)}: not a network ONNX Runtime can run: {first_line(error)}"
+            f"{path}: not a network ONNX Runtime can run: {first_line(error)}"
         ) from error
     _check_provider(session.get_providers()[0], device)
     return session

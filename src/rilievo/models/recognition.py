@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path, PurePosixPath
 
 from rilievo.errors import ModelError
-from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.catalogue import table
 from rilievo.models.catalogue.entry import Entry, RemoteFile
@@ -50,12 +49,12 @@ def _beside(graph: Path, file: RemoteFile) -> str:
     """
     path = graph.parent / PurePosixPath(file.path).name
     if not path.is_file():
-        raise ModelError(f"{printable(graph)}: its weights are missing; put {path.name} beside it")
+        raise ModelError(f"{graph}: its weights are missing; put {path.name} beside it")
     digest = sha256(path)
     if not file.is_same(digest):
         raise ModelError(
-            f"{printable(path)}: not the weights of {printable(graph.name)}: sha256 "
-            f"{digest[:12]}..., expected {(file.sha256 or '')[:12]}...; download it again"
+            f"{path}: not the weights of {graph.name}: sha256 {digest[:12]}..., expected "
+            f"{(file.sha256 or '')[:12]}...; download it again"
         )
     return digest
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from rilievo.errors import ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, parse_json
-from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.types import DepthKind
 
@@ -56,9 +55,9 @@ class ReplicateSettings:
         try:
             inputs = parse_json(self.inputs)
         except NotThisRecord as error:
-            raise OptionError(f"inputs is a JSON object, got '{printable(self.inputs)}'") from error
+            raise OptionError(f"inputs is a JSON object, got '{self.inputs}'") from error
         if not isinstance(inputs, dict):
-            raise OptionError(f"inputs is a JSON object, got '{printable(self.inputs)}'")
+            raise OptionError(f"inputs is a JSON object, got '{self.inputs}'")
         return inputs
 
 
@@ -160,8 +159,8 @@ def parse_version(name: str) -> Version:
     match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if match is None:
         raise ModelError(
-            f"'{printable(name)}' names no model: expected {PREFIX}owner/name or "
-            f"{PREFIX}owner/name:version, the version being 64 hex digits"
+            f"'{name}' names no model: expected {PREFIX}owner/name or {PREFIX}owner/name:version, "
+            "the version being 64 hex digits"
         )
     owner, model, version = match.groups()
     known = VERSIONS.get(f"{owner}/{model}")

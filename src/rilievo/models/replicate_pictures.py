@@ -43,7 +43,7 @@ def addresses(output: Any, which: str | None) -> Sequence[str]:
     if which is not None:
         if which not in found:
             known = ", ".join(map(printable, found)) or "none"
-            raise ModelError(f"the result has no picture '{printable(which)}'; it has {known}")
+            raise ModelError(f"the result has no picture '{which}'; it has {known}")
         return [found[which]]
     if not found:
         raise ModelError("the result has no address of a picture")
@@ -86,7 +86,7 @@ def _values(answer: Answer) -> Float32[np.ndarray, "h w"] | None:
         ModelError: If it is not a complete picture.
     """
     if not answer.content_type.startswith("image/") and answer.content_type not in _TYPES:
-        raise ModelError(f"the result is {printable(answer.content_type)}, not a picture")
+        raise ModelError(f"the result is {answer.content_type}, not a picture")
     try:
         with Image.open(io.BytesIO(answer.body), formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -127,7 +127,7 @@ def encode(pixels: np.ndarray, name: str, most: int) -> bytes:
     content = file.getvalue()
     if len(content) > most:
         raise InputError(
-            f"{printable(name)}: is {len(content) / 1e6:.0f} MB as it would be sent, above the "
+            f"{name}: is {len(content) / 1e6:.0f} MB as it would be sent, above the "
             f"{most / 1e6:.0f} MB that replicate.com takes; make it smaller first"
         )
     return content

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rilievo.errors import ModelError
-from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.engines import LoadOptions, cache_directory
 from rilievo.models.onnx import OnnxModel
@@ -28,14 +27,13 @@ def load(card: ModelCard, options: LoadOptions) -> OnnxModel:
     if path is None:
         raise ModelError(
             f"model '{card.name}' is not inside the package: take {card.source}, put it into "
-            f"{printable(_own_folder())} ({VARIABLE} names another folder), or give its path as "
-            "the model"
+            f"{_own_folder()} ({VARIABLE} names another folder), or give its path as the model"
         )
     model = OnnxModel(path, options, card)
     if model.facts.name != card.name:
         raise ModelError(
-            f"{printable(path)}: should be '{card.name}', but its metadata name "
-            f"'{model.facts.name}'; take {card.source} anew"
+            f"{path}: should be '{card.name}', but its metadata name '{model.facts.name}'; take "
+            f"{card.source} anew"
         )
     return model
 

@@ -15,7 +15,6 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from rilievo.errors import OptionError, suggest
-from rilievo.io.limits import printable
 from rilievo.types import Setting
 
 Record = TypeVar("Record")
@@ -51,9 +50,9 @@ def parse_pairs(texts: Sequence[str]) -> Mapping[str, str]:
         name, sign, value = text.partition("=")
         name = name.strip()
         if not sign or not name:
-            raise OptionError(f"--set is NAME=VALUE, got '{printable(text)}'")
+            raise OptionError(f"--set is NAME=VALUE, got '{text}'")
         if name in pairs:
-            raise OptionError(f"--set {printable(name)} is given twice")
+            raise OptionError(f"--set {name} is given twice")
         pairs[name] = value.strip()
     return pairs
 
@@ -137,7 +136,7 @@ def _read(what: str, plain: type, text: str) -> Setting:
             return truths[text.strip().lower()]
         return int(text) if plain is int else float(text)
     except (KeyError, ValueError) as error:
-        raise OptionError(f"{what} is {_WORDS[plain]}, got '{printable(text)}'") from error
+        raise OptionError(f"{what} is {_WORDS[plain]}, got '{text}'") from error
 
 
 def _helps(record: type[Any]) -> Mapping[str, str]:

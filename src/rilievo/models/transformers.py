@@ -123,19 +123,17 @@ def _model_type(folder: Path) -> str:
     model_type, architectures = config.get("model_type"), config.get("architectures") or []
     if not isinstance(model_type, str) or not isinstance(architectures, list):
         raise ModelError(
-            f"{printable(path)}: names no architecture: model_type is a text, architectures a list"
+            f"{path}: names no architecture: model_type is a text, architectures a list"
         )
     if model_type in _REFUSED:
-        raise ModelError(f"{printable(path)}: {_REFUSED[model_type]}")
+        raise ModelError(f"{path}: {_REFUSED[model_type]}")
     if model_type not in FAMILIES:
         raise ModelError(
-            f"{printable(path)}: no depth head: its architecture is '{model_type}', expected "
-            f"one of {', '.join(FAMILIES)}"
+            f"{path}: no depth head: its architecture is '{model_type}', expected one of "
+            f"{', '.join(FAMILIES)}"
         )
     if architectures and not any("Depth" in str(each) for each in architectures):
-        raise ModelError(
-            f"{printable(path)}: no depth head: it is a {', '.join(map(str, architectures))}"
-        )
+        raise ModelError(f"{path}: no depth head: it is a {', '.join(map(str, architectures))}")
     check_config(config, path)
     return model_type
 
@@ -181,9 +179,7 @@ def _load_body(card: ModelCard, snapshot: Snapshot) -> Any:
         raise
     # Broken configurations and weights raise as many types of errors as there are classes.
     except Exception as error:
-        raise ModelError(
-            f"{printable(snapshot.folder)}: cannot be loaded: {first_line(error)}"
-        ) from error
+        raise ModelError(f"{snapshot.folder}: cannot be loaded: {first_line(error)}") from error
     missing = [name for name in info["missing_keys"] if not _UNUSED.search(name)]
     report = tensor_report(missing, info["unexpected_keys"], info["mismatched_keys"])
     check_tensors(card.name, report)

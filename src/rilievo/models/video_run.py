@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 from rilievo.models.card import ModelCard
 from rilievo.models.probe_run import CONFIG, WEIGHTS, is_run
 from rilievo.networks.video.blueprint import VideoBlueprint
@@ -51,11 +51,11 @@ def read_video_run(folder: Path) -> VideoRunFacts:
     try:
         facts = from_json(VideoRunFacts, read_text(path))
     except (NotThisRecord, OptionError, InputError) as error:
-        raise ModelError(f"{printable(path)}: is not a run on video: {error}") from error
+        raise ModelError(f"{path}: is not a run on video: {error}") from error
     if facts.format != FORMAT:
         raise ModelError(
-            f"{printable(path)}: is of format '{facts.format}', expected '{FORMAT}': it was "
-            "trained by another version of rilievo"
+            f"{path}: is of format '{facts.format}', expected '{FORMAT}': it was trained by "
+            "another version of rilievo"
         )
     return facts
 
@@ -68,9 +68,7 @@ def video_run_card(folder: Path) -> ModelCard:
     """
     blueprint, weights = read_video_run(folder).blueprint, folder / WEIGHTS
     if not weights.is_file():
-        raise ModelError(
-            f"{printable(folder)}: has no {WEIGHTS} yet: finish its training (--resume)"
-        )
+        raise ModelError(f"{folder}: has no {WEIGHTS} yet: finish its training (--resume)")
     height, width = blueprint.size
     return ModelCard(
         name=str(folder),

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rilievo.errors import InputError, ModelError
-from rilievo.io.limits import check_regular, printable, reason
+from rilievo.io.limits import check_regular, reason
 from rilievo.io.numbers import array_of
 from rilievo.io.readback import BROKEN_FILE
 
@@ -133,9 +133,7 @@ def load_published(encoder: MobileNetV2, path: Path) -> None:
                     )
                 state[parameter] = torch.from_numpy(array)
     except (*BROKEN_FILE, InputError) as error:
-        raise ModelError(
-            f"{printable(path)}: cannot read the encoder's weights: {reason(error)}"
-        ) from error
+        raise ModelError(f"{path}: cannot read the encoder's weights: {reason(error)}") from error
     encoder.load_state_dict(state)
 
 

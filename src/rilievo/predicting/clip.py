@@ -18,7 +18,6 @@ from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder
 from rilievo.io.facts import MEANINGS, UNITS, DepthFacts, SourceFacts
 from rilievo.io.frames import Frame, FrameSource
-from rilievo.io.limits import printable
 from rilievo.io.outputs import check_outputs
 from rilievo.io.ownership import check_claim
 from rilievo.io.placement import Placement, filling, place_one
@@ -183,7 +182,7 @@ class _Clip:
     def _work(self) -> Iterator[tuple[Frame, Inference]]:
         """Yield every frame again, with its network output."""
         changed = InputError(
-            f"{printable(self.source.path)}: the video changed while it was being read; try again"
+            f"{self.source.path}: the video changed while it was being read; try again"
         )
         answers = self._answers()
         for frame in frames_ahead(self.source):

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable
 
 from rilievo.errors import OptionError
-from rilievo.io.limits import printable
 from rilievo.models.base import Model
 from rilievo.models.paid import PaidModel
 from rilievo.predicting.inputs import Job, Medium
@@ -33,8 +32,8 @@ def agree_to_pay(model: Model, jobs: Iterable[Job], options: PredictOptions) -> 
     for job in jobs:
         if job.medium is not Medium.PHOTO:
             raise OptionError(
-                f"{printable(job.source)}: {name} is paid by the call, and every frame would be "
-                "one: choose the frames, and give them as photographs"
+                f"{job.source}: {name} is paid by the call, and every frame would be one: choose "
+                "the frames, and give them as photographs"
             )
         photographs += 1
     agree_to_calls(model, photographs, flip=options.flip, yes=options.yes)

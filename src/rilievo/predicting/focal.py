@@ -10,7 +10,6 @@ from PIL import Image
 from rilievo.errors import InputError, UnknownCameraError
 from rilievo.geometry.intrinsics import K_from_focal, K_from_fov
 from rilievo.geometry.vanishing import find_vanishing
-from rilievo.io.limits import printable
 from rilievo.models.base import Inference, Model
 from rilievo.models.speeds import infer_timed
 from rilievo.types import Camera, CameraSource, Photo, Prediction
@@ -34,8 +33,8 @@ def with_camera(photo: Photo, camera: Camera | None, fov: float | None) -> Photo
     cx, cy = camera.K[0, 2], camera.K[1, 2]
     if not (0 <= cx < width and 0 <= cy < height):
         raise InputError(
-            f"{printable(photo.name)}: the camera's centre ({cx:g}, {cy:g}) lies outside its "
-            f"{width}x{height} pixels: are the intrinsics for another resolution?"
+            f"{photo.name}: the camera's centre ({cx:g}, {cy:g}) lies outside its {width}x{height} "
+            "pixels: are the intrinsics for another resolution?"
         )
     return replace(photo, camera=camera)
 

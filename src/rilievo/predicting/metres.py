@@ -7,7 +7,7 @@ from rilievo.calibration import Calibrated, Known, KnownPoint
 from rilievo.calibration.sparse import find_sparse, of_own_depth, plausible, read_sparse
 from rilievo.calibration.table import read_known_table, shared_known
 from rilievo.errors import CalibrationError, InputError
-from rilievo.io.limits import check_regular, printable
+from rilievo.io.limits import check_regular
 from rilievo.predicting.inputs import Job
 from rilievo.predicting.options import PredictOptions
 from rilievo.types import Calibration, Camera, CameraSource, OwnDepth, Prediction, Setting
@@ -74,7 +74,7 @@ def known_of(options: PredictOptions, job: Job) -> tuple[Known, ...]:
         return shared_known(table)
     known = read_known_table(table).get(job.source.resolve(), ())
     if not known:
-        raise InputError(f"{printable(job.source)}: {printable(table)} has no point of it")
+        raise InputError(f"{job.source}: {table} has no point of it")
     return known
 
 

@@ -134,8 +134,8 @@ class Results:
         name, (height, width) = self.first[0]
         if photo.shape != (height, width):
             raise InputError(
-                f"{printable(photo.name)}: is {photo.shape[1]}x{photo.shape[0]}, but "
-                f"{printable(name)} {width}x{height}: --same-camera takes photographs of one size"
+                f"{photo.name}: is {photo.shape[1]}x{photo.shape[0]}, but {name} {width}x{height}: "
+                "--same-camera takes photographs of one size"
             )
 
     def write(self, job: Job, photo: Photo, inference: Inference) -> Placement | None:
@@ -181,7 +181,7 @@ class Results:
         sidecar = read_sidecar(path)
         difference = told_apart(sidecar, self.model.made_by, self.run_facts(job))
         if difference is not None:
-            raise OutputError(f"{printable(path)} is of {difference}: {MEND}")
+            raise OutputError(f"{path} is of {difference}: {MEND}")
         if not {facts.output for facts in sidecar.files} >= set(self.formats):
             return False
         faults = (fault_of(job.target.parent, facts) for facts in sidecar.files)
@@ -222,7 +222,7 @@ class Results:
         try:
             size, modified = _fingerprint(job)
         except OSError as error:
-            raise InputError(f"{printable(job.source)}: cannot be read: {reason(error)}") from error
+            raise InputError(f"{job.source}: cannot be read: {reason(error)}") from error
         of_clips: dict[str, Setting] = {"independent": options.independent}
         if job.medium is Medium.SEQUENCE:
             of_clips["fps"] = options.fps

@@ -199,13 +199,12 @@ def check_known(options: PredictOptions, inputs: int) -> None:
     elif options.same_camera:
         if options.sparse is not None and options.sparse.is_dir():
             raise OptionError(
-                f"--same-camera takes one file of --sparse, got the folder "
-                f"{printable(options.sparse)}"
+                f"--same-camera takes one file of --sparse, got the folder {options.sparse}"
             )
     elif options.sparse is not None and inputs > 1 and not options.sparse.is_dir():
         raise OptionError(
-            f"--sparse {printable(options.sparse)} is of one photograph, and {inputs} were found: "
-            "name a folder with one file for each, or give --same-camera if it never moved"
+            f"--sparse {options.sparse} is of one photograph, and {inputs} were found: name a "
+            "folder with one file for each, or give --same-camera if it never moved"
         )
     elif options.known_facts and inputs > 1:
         [first, *_] = options.known_facts

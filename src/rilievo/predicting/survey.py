@@ -11,7 +11,6 @@ from PIL import Image
 from rilievo.errors import InputError
 from rilievo.io.facts import Sidecar
 from rilievo.io.frames import Frame, FrameSource
-from rilievo.io.limits import printable
 from rilievo.io.output_table import Need
 from rilievo.io.outputs import check_parts, parts_of
 from rilievo.io.sidecar import describe
@@ -87,7 +86,7 @@ def survey(
             ticks.append(frame.ticks)
             report(len(ticks), source.frame_estimate and 2 * source.frame_estimate)
     if first is None:
-        raise InputError(f"{printable(source.path)}: no frame of this video could be read")
+        raise InputError(f"{source.path}: no frame of this video could be read")
     corrections = [Correction(scale=1.0)] * len(ticks)
     stretches = [MOVING] * len(ticks)
     if track is not None and options.temporal:

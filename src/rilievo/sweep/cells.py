@@ -8,7 +8,7 @@ from pathlib import Path
 from rilievo.errors import InputError
 from rilievo.io.atomic import replacing
 from rilievo.io.json_record import NotThisRecord, from_json, to_json
-from rilievo.io.limits import printable, read_text
+from rilievo.io.limits import read_text
 from rilievo.io.marks import is_torn
 from rilievo.sweep.config import BackboneEntry, TestChoice
 from rilievo.sweep.results import FORMAT, Cell
@@ -60,10 +60,10 @@ def read_cell(folder: Path) -> Cell | None:
         cell = from_json(Cell, read_text(path))
     except NotThisRecord as error:
         raise InputError(
-            f"{printable(path)}: is no record of a cell ({error}): take it away to score it anew"
+            f"{path}: is no record of a cell ({error}): take it away to score it anew"
         ) from error
     if cell.format != FORMAT:
-        raise InputError(f"{printable(path)}: is of format '{cell.format}', expected '{FORMAT}'")
+        raise InputError(f"{path}: is of format '{cell.format}', expected '{FORMAT}'")
     return cell
 
 

@@ -52,11 +52,9 @@ def _table(path: Path) -> dict[str, Any]:
         table = _toml(text) if path.suffix == ".toml" else _yaml(text)
     except (ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
-        raise InputError(f"{printable(path)}: is not TOML or YAML as it should be: {line}") from (
-            error
-        )
+        raise InputError(f"{path}: is not TOML or YAML as it should be: {line}") from (error)
     if not isinstance(table, dict):
-        raise InputError(f"{printable(path)}: is no table of names and values")
+        raise InputError(f"{path}: is no table of names and values")
     return table
 
 

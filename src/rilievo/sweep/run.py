@@ -10,7 +10,6 @@ from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.io.atomic import make_folder, remove, replacing
 from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.json_record import to_json
-from rilievo.io.limits import printable
 from rilievo.sweep.cells import CELLS
 from rilievo.sweep.config import SweepConfig
 from rilievo.sweep.file import read_sweep
@@ -78,8 +77,8 @@ def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool 
     cells, failures = work.do()
     if not cells:
         raise InputError(
-            f"{printable(file)}: none of its cells could be done; the first, "
-            f"{failures[0].name}: {failures[0].reason}"
+            f"{file}: none of its cells could be done; the first, {failures[0].name}: "
+            f"{failures[0].reason}"
         )
     return _written(config, folder, cells, failures, say)
 

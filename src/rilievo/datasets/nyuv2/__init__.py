@@ -97,8 +97,8 @@ class NYUv2(Dataset):
             known = " or ".join(f"'{variant}'" for variant in self._layout.variants)
             choose = " or ".join(f"--variant {variant}" for variant in self._layout.variants)
             raise InputError(
-                f"{printable(request.root)}: is {self._layout.what}, which does not hold "
-                f"'{request.variant}' but {known}: say {choose}"
+                f"{request.root}: is {self._layout.what}, which does not hold '{request.variant}' "
+                f"but {known}: say {choose}"
             )
         listing = self._layout.listing(request.split, request.list_file)
         where = printable(request.list_file or request.root)
@@ -136,8 +136,8 @@ class NYUv2(Dataset):
         if camera is None:
             height, width = depth.valid.shape
             raise InputError(
-                f"{printable(self.request.root)}: image '{id}' is {width} x {height}, but its "
-                "intrinsics, which normals need, are known for 640 x 480 alone"
+                f"{self.request.root}: image '{id}' is {width} x {height}, but its intrinsics, "
+                "which normals need, are known for 640 x 480 alone"
             )
         values, valid = normals_from_depth(
             depth.values, camera.K, depth.valid, window=_NORMALS_WINDOW
@@ -152,10 +152,9 @@ def _recognised(root: Path) -> Layout:
         if (layout := recognise(root)) is not None:
             return layout
     raise InputError(
-        f"{printable(root)}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders "
-        "of rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, NNNNNN_img.png with "
-        "NNNNNN_normal.png, GeoNet's .mat files, or .ppm with .pgm; found "
-        f"{found_in(root)}"
+        f"{root}: is no NYU Depth V2 that we know; expected {_LABELLED_NAME}, folders of "
+        "rgb_NNNNN.jpg with sync_depth_NNNNN.png, rgb/ with depth/, NNNNNN_img.png with "
+        f"NNNNNN_normal.png, GeoNet's .mat files, or .ppm with .pgm; found {found_in(root)}"
     )
 
 

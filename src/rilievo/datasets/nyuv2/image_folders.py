@@ -56,8 +56,8 @@ class SyncFolders(PairedLayout):
             return Listing(ids=tuple(found), absent=tuple(absent.values()))
         if not any(split in id.split("/")[:-1] for id in found):
             raise InputError(
-                f"{printable(self.root)}: these frames have no folder '{split}', so which are "
-                f"'{split}' is not known: give a list (--list), or take the split 'all'"
+                f"{self.root}: these frames have no folder '{split}', so which are '{split}' is "
+                "not known: give a list (--list), or take the split 'all'"
             )
         return Listing(
             ids=tuple(id for id in found if split in id.split("/")[:-1]),
@@ -138,9 +138,9 @@ class LabelledImages(PairedLayout):
     def _official(self, split: str) -> Listing:
         if self._first is None:
             raise InputError(
-                f"{printable(self.root)}: names of the images do not tell whether they count from "
-                f"0 or 1, so which are '{split}' is not known: put {split}.txt beside the folders, "
-                "give a list, or take the split 'all'"
+                f"{self.root}: names of the images do not tell whether they count from 0 or 1, so "
+                f"which are '{split}' is not known: put {split}.txt beside the folders, give a "
+                "list, or take the split 'all'"
             )
         by_number = {int(id): id for id in self._pairs.found if id.isdecimal()}
         ids, absent = [], []

@@ -19,7 +19,6 @@ from rilievo.datasets.nyuv2.layout import (
 )
 from rilievo.datasets.nyuv2.normals_files import NormalsSource
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 
 _DEPTH = {"raw": "rawDepths", "filled": "depths"}
 
@@ -56,9 +55,9 @@ class LabelledMat(Layout):
             indices = official_indices(split)
         else:
             raise InputError(
-                f"{printable(self.root)}: has {self._count} images, not the official {LABELLED}, "
-                f"so which are '{split}' is not known: put its splits.mat beside it, give a list, "
-                "or take the split 'all'"
+                f"{self.root}: has {self._count} images, not the official {LABELLED}, so which are "
+                f"'{split}' is not known: put its splits.mat beside it, give a list, or take the "
+                "split 'all'"
             )
         ids = tuple(f"{index:04d}" for index in indices)
         return Listing(ids=ids)
@@ -91,7 +90,7 @@ class LabelledMat(Layout):
             if shapes["depths"] == shapes["rawDepths"] == (count, width, height):
                 return count
         raise InputError(
-            f"{printable(self.root)}: holds images {shapes['images']}, depths {shapes['depths']} "
-            f"and rawDepths {shapes['rawDepths']}, expected (1449, 3, 640, 480) and twice "
-            "(1449, 640, 480): is it nyu_depth_v2_labeled.mat?"
+            f"{self.root}: holds images {shapes['images']}, depths {shapes['depths']} and "
+            f"rawDepths {shapes['rawDepths']}, expected (1449, 3, 640, 480) and twice (1449, 640, "
+            "480): is it nyu_depth_v2_labeled.mat?"
         )

@@ -15,7 +15,6 @@ from rilievo.datasets.intrinsics_file import pinhole_K
 from rilievo.datasets.mat_file import read_mat
 from rilievo.datasets.nyuv2.pairs import Pair, Pairs
 from rilievo.errors import InputError
-from rilievo.io.limits import printable
 from rilievo.io.photo import read_photo
 from rilievo.types import Camera
 
@@ -157,10 +156,7 @@ def listed(
         elif word in absent:
             missing.append(absent[word])
         else:
-            raise InputError(
-                f"{printable(list_file)}:{line.number}: there is no image '{printable(word)}'; "
-                f"{what}"
-            )
+            raise InputError(f"{list_file}:{line.number}: there is no image '{word}'; {what}")
     return Listing(ids=tuple(found), absent=tuple(missing))
 
 
@@ -198,11 +194,11 @@ def split_indices(splits: Path, split: str, count: int) -> tuple[int, ...]:
     indices = np.sort(stored.astype(np.int64)) - 1
     if not len(indices) or indices[0] < 0 or indices[-1] >= count:
         raise InputError(
-            f"{printable(splits)}: '{name}' counts from 1 to the number of images, {count}, but "
-            f"has {f'{indices[0] + 1} to {indices[-1] + 1}' if len(indices) else 'nothing'}"
+            f"{splits}: '{name}' counts from 1 to the number of images, {count}, but has "
+            f"{f'{indices[0] + 1} to {indices[-1] + 1}' if len(indices) else 'nothing'}"
         )
     if len(np.unique(indices)) != len(indices):
-        raise InputError(f"{printable(splits)}: '{name}' names an image twice")
+        raise InputError(f"{splits}: '{name}' names an image twice")
     return tuple(int(index) for index in indices)
 
 

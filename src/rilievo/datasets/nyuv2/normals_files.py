@@ -21,7 +21,6 @@ from rilievo.datasets.nyuv2.layout import SIZE, K, NormalsTruth
 from rilievo.datasets.safe_pickle import read_gzip_pickle
 from rilievo.errors import InputError
 from rilievo.geometry.intrinsics import rays
-from rilievo.io.limits import printable
 
 _SHORTEST = 0.5
 _UNPACKING = threading.Lock()
@@ -71,7 +70,7 @@ class LadickyPickle(NormalsSource):
         with _UNPACKING:
             content = _ladicky(self.path)
         if index + 1 not in content.places:
-            raise InputError(f"{printable(self.path)}: has no normals of image {index + 1}")
+            raise InputError(f"{self.path}: has no normals of image {index + 1}")
         place = content.places[index + 1]
         mask = None if content.masks is None else content.masks[place] != 0
         return inward(np.moveaxis(content.normals[place], -1, 0), mask, self.path)
@@ -107,7 +106,7 @@ class _Ladicky:
         found = sorted(content) if isinstance(content, dict) else type(content).__name__
         if not (isinstance(content, dict) and {"all_normals", "all_filenames"} <= set(content)):
             raise InputError(
-                f"{printable(path)}: holds {found}, expected 'all_normals', 'all_filenames' and "
+                f"{path}: holds {found}, expected 'all_normals', 'all_filenames' and "
                 "'all_valid_depth_masks'"
             )
         self.normals = np.asarray(content["all_normals"])
@@ -117,15 +116,13 @@ class _Ladicky:
         shape = self.normals.shape
         if len(shape) != 4 or shape[3] != 3 or shape[0] != len(names):
             raise InputError(
-                f"{printable(path)}: has normals {shape} and {len(names)} names, expected "
-                "(1449, 480, 640, 3) and 1449"
+                f"{path}: has normals {shape} and {len(names)} names, expected (1449, 480, 640, 3) "
+                "and 1449"
             )
         if self.masks is not None and self.masks.shape != shape[:3]:
-            raise InputError(f"{printable(path)}: has masks {self.masks.shape} of normals {shape}")
+            raise InputError(f"{path}: has masks {self.masks.shape} of normals {shape}")
         if not all(name.isdecimal() for name in names):
-            raise InputError(
-                f"{printable(path)}: has names that are no numbers, such as {names[0]}"
-            )
+            raise InputError(f"{path}: has names that are no numbers, such as {names[0]}")
         self.places = {int(name): place for place, name in enumerate(names)}
 
 
@@ -153,9 +150,7 @@ def inward(
             file then has another convention, and scores against it would be meaningless.
     """
     if mask is not None and mask.shape != outward.shape[1:]:
-        raise InputError(
-            f"{printable(path)}: has normals of {outward.shape[1:]} and a mask of {mask.shape}"
-        )
+        raise InputError(f"{path}: has normals of {outward.shape[1:]} and a mask of {mask.shape}")
     length = np.sqrt(np.square(outward, dtype=np.float32).sum(axis=0))
     valid = np.isfinite(length) & (length > _SHORTEST)
     if mask is not None:
@@ -179,7 +174,7 @@ def _check_facing(
     share = float(away[valid].mean()) if valid.any() else 0.0
     if share > 0.5:
         raise InputError(
-            f"{printable(path)}: {share:.0%} of the normals point away from the camera once "
-            "turned as this layout needs: they have another convention, so export them with "
-            "(0, 0, 1) for a wall seen head-on, x right and y down"
+            f"{path}: {share:.0%} of the normals point away from the camera once turned as this "
+            "layout needs: they have another convention, so export them with (0, 0, 1) for a wall "
+            "seen head-on, x right and y down"
         )

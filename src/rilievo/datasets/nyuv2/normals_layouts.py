@@ -55,8 +55,8 @@ class DsineFolders(PairedLayout):
         gone = [absent[id] for id in absent if split in ("all", _split_of(id))]
         if not chosen:
             raise InputError(
-                f"{printable(self.root)}: holds no images of the split '{split}' in the layout of "
-                "DSINE's evaluation files"
+                f"{self.root}: holds no images of the split '{split}' in the layout of DSINE's "
+                "evaluation files"
             )
         return Listing(ids=tuple(chosen), absent=tuple(gone))
 
@@ -70,15 +70,14 @@ class DsineFolders(PairedLayout):
         stored = read_numbers(path)
         if stored.ndim != 3 or stored.shape[2] != 3:
             raise InputError(
-                f"{printable(path)}: has numbers of shape {stored.shape}, expected normals "
-                "(height, width, 3)"
+                f"{path}: has numbers of shape {stored.shape}, expected normals (height, width, 3)"
             )
         mask = (stored != 0).any(axis=2, keepdims=True)[..., 0]
         if stored.dtype == np.uint8:
             stored = stored.astype(np.float32) / np.float32(127.5) - 1
         elif not np.issubdtype(stored.dtype, np.floating):
             raise InputError(
-                f"{printable(path)}: has numbers of type {stored.dtype}, expected 8 bits or floats"
+                f"{path}: has numbers of type {stored.dtype}, expected 8 bits or floats"
             )
         camera = self.camera(id, stored.shape[:2])
         K = None if camera is None else camera.K
@@ -112,8 +111,8 @@ class GeoNetFolder(Layout):
             return listed(list_file, words, {}, "ids are the files' names")
         if split not in ("all", "train"):
             raise InputError(
-                f"{printable(self.root)}: GeoNet's files are for training and hold no '{split}'; "
-                "take the split 'train' or 'all'"
+                f"{self.root}: GeoNet's files are for training and hold no '{split}'; take the "
+                "split 'train' or 'all'"
             )
         return Listing(ids=tuple(self._files))
 
@@ -124,8 +123,8 @@ class GeoNetFolder(Layout):
         values = np.rint(shifted.astype(np.float32) + _GEONET_SHIFT)
         if values.min() < -_ROUNDING or values.max() > 255 + _ROUNDING:
             raise InputError(
-                f"{printable(path)}: 'img' and twice the mean make {values.min():g} to "
-                f"{values.max():g}, expected 0 to 255: is it one of GeoNet's files?"
+                f"{path}: 'img' and twice the mean make {values.min():g} to {values.max():g}, "
+                "expected 0 to 255: is it one of GeoNet's files?"
             )
         # The mean used by GeoNet differs in the last digit, so black and white leave the range.
         return np.clip(values, 0, 255).astype(np.uint8)
@@ -140,7 +139,7 @@ class GeoNetFolder(Layout):
         path = find_entry(self._files, id, self.root)
         arrays = read_mat(path)
         if "norm" not in arrays:
-            raise InputError(f"{printable(path)}: has no variable 'norm'")
+            raise InputError(f"{path}: has no variable 'norm'")
         normals = np.moveaxis(_cut(path, "norm", arrays["norm"], axes=3), -1, 0)
         mask = None
         if "mask" in arrays:
@@ -184,7 +183,7 @@ def find_geonet(root: Path) -> dict[str, Path] | None:
 
 def _cut(path: Path, name: str, array: np.ndarray, *, axes: int) -> np.ndarray:
     if array.ndim != axes or array.shape[0] < SIZE[0] or array.shape[1] < SIZE[1]:
-        raise InputError(f"{printable(path)}: '{name}' is {array.shape}, expected 481 x 641 pixels")
+        raise InputError(f"{path}: '{name}' is {array.shape}, expected 481 x 641 pixels")
     return array[: SIZE[0], : SIZE[1]]
 
 

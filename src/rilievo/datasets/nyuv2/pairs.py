@@ -97,8 +97,8 @@ def _by_id(folder: Path, root: Path) -> dict[str, Path]:
             continue
         if id in paths:
             raise InputError(
-                f"{printable(folder / name)}: the image '{id}' is there twice, also as "
-                f"{printable(paths[id].name)}; keep one"
+                f"{folder / name}: the image '{id}' is there twice, also as {paths[id].name}; keep "
+                "one"
             )
         paths[id] = folder / name
     return paths

@@ -38,9 +38,7 @@ class RawDump(PairedLayout):
         if list_file is not None:
             return listed(list_file, {id: id for id in found}, absent, "ids are the depth maps'")
         if split != "all":
-            raise InputError(
-                f"{printable(self.root)}: raw recordings have no official split; take 'all'"
-            )
+            raise InputError(f"{self.root}: raw recordings have no official split; take 'all'")
         return Listing(ids=tuple(found), absent=tuple(absent.values()))
 
     def scene(self, id: str) -> str | None:

@@ -20,7 +20,6 @@ from rilievo.errors import InputError
 from rilievo.geometry.surface import Mesh, mesh, surface_step
 from rilievo.io.facts import FileFacts, SurfaceFacts
 from rilievo.io.formats.gltf import Part, chunk_of, corners, vectors, write_glb
-from rilievo.io.limits import printable
 from rilievo.io.writing import WriteJob
 from rilievo.types import Photo
 
@@ -52,9 +51,7 @@ def write(job: WriteJob) -> FileFacts:
         backing=options.backing,
     )
     if not len(surface.triangles):
-        raise InputError(
-            f"{printable(job.about.source.file)}: no surface is left to write as a mesh"
-        )
+        raise InputError(f"{job.about.source.file}: no surface is left to write as a mesh")
     texture = None if photo is None else _texture(photo, options.texture_side)
     facts = FileFacts(
         file=job.file,

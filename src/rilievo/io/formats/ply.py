@@ -14,7 +14,6 @@ import numpy as np
 from rilievo.errors import InputError
 from rilievo.geometry.surface import PointCloud, point_cloud, surface_step
 from rilievo.io.facts import OUR_AXES, FileFacts, SurfaceFacts
-from rilievo.io.limits import printable
 from rilievo.io.writing import WriteJob
 
 _LONGEST = 200
@@ -42,9 +41,7 @@ def write(job: WriteJob) -> FileFacts:
         backing=options.backing,
     )
     if not len(cloud.points):
-        raise InputError(
-            f"{printable(job.about.source.file)}: no surface is left to write as a point cloud"
-        )
+        raise InputError(f"{job.about.source.file}: no surface is left to write as a point cloud")
     facts = FileFacts(
         file=job.file,
         output=job.output,

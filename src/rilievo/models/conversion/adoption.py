@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rilievo.errors import MissingExtraError, ModelError
-from rilievo.io.limits import printable
 from rilievo.models.conversion.agreement import Agreement
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.conversion.onnx_file import compare, describe
@@ -51,7 +50,7 @@ def adopt(source: Path, part: Path, statement: Statement) -> Agreement:
         part.write_bytes(network.SerializeToString())
     # Messages above 2 GB are refused with an unspecific ValueError.
     except ValueError as error:
-        raise ModelError(f"{printable(source)}: {first_line(error)}") from error
+        raise ModelError(f"{source}: {first_line(error)}") from error
     assert foreign.card.kind is not None, "its user says it"
     facts = OnnxFacts(
         name=foreign.card.name,
@@ -136,6 +135,6 @@ def _squeezed_axis(path: Path, foreign: ForeignModel) -> int | None:
     if len(shape) == 4 and 1 in (shape[1], shape[3]):
         return 1 if shape[1] == 1 else 3
     raise ModelError(
-        f"{printable(path)}: depth is (batch, height, width), with one channel or none; output "
+        f"{path}: depth is (batch, height, width), with one channel or none; output "
         f"'{foreign.output}' is {shape}"
     )

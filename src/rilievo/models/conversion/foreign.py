@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Shaped
 
 from rilievo.errors import ModelError, OptionError
-from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.hub_lock import sha256
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
@@ -83,16 +82,15 @@ class ForeignModel(PreparedModel):
         )
         if len(inputs) > 1:
             raise ModelError(
-                f"{printable(path)}: expected a network with one input, it has {', '.join(inputs)}"
+                f"{path}: expected a network with one input, it has {', '.join(inputs)}"
             )
         shape = inputs[self.input].shape
         self.dims = tuple(each if isinstance(each, int) else None for each in shape)
         self.type = _TYPES.get(inputs[self.input].type)
         if len(self.dims) != 4 or self.type is None:
             raise ModelError(
-                f"{printable(path)}: a picture goes to numbers of (batch, 3, height, width) or "
-                f"(batch, height, width, 3), input '{self.input}' is {inputs[self.input].type} "
-                f"{shape}"
+                f"{path}: a picture goes to numbers of (batch, 3, height, width) or (batch, "
+                f"height, width, 3), input '{self.input}' is {inputs[self.input].type} {shape}"
             )
         self.layout = _layout(path, self.dims, statement.layout)
         self.preparation = _preparation(path, self.dims, self.layout, statement)
@@ -138,13 +136,10 @@ def _as_maps(answer: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "b h w"]:
 def _named(path: Path, what: str, names: list[str], given: str | None) -> str:
     if given is None and len(names) > 1:
         raise OptionError(
-            f"{printable(path)}: it has the {what}s {', '.join(names)}; choose one with "
-            f"--onnx-{what}"
+            f"{path}: it has the {what}s {', '.join(names)}; choose one with --onnx-{what}"
         )
     if given is not None and given not in names:
-        raise OptionError(
-            f"{printable(path)}: it has no {what} '{given}'; it has {', '.join(names)}"
-        )
+        raise OptionError(f"{path}: it has no {what} '{given}'; it has {', '.join(names)}")
     return names[0] if given is None else given
 
 
@@ -156,10 +151,10 @@ def _layout(path: Path, dims: tuple[int | None, ...], given: str | None) -> str:
     if given is None and len(told) == 1:
         return told[0]
     if given is None and possible:
-        raise OptionError(f"{printable(path)}: its input is {dims}; give it with --layout")
+        raise OptionError(f"{path}: its input is {dims}; give it with --layout")
     if given is None or given not in possible:
         wanted = given or "of 3 colours"
-        raise OptionError(f"{printable(path)}: its input is {dims}, not {wanted}")
+        raise OptionError(f"{path}: its input is {dims}, not {wanted}")
     return given
 
 
@@ -170,13 +165,12 @@ def _preparation(
     height, width = said.size or own
     if height is None or width is None:
         raise OptionError(
-            f"{printable(path)}: its input has no fixed size; give the size it was "
-            "trained at with --size"
+            f"{path}: its input has no fixed size; give the size it was trained at with --size"
         )
     if any(side not in (None, given) for side, given in zip(own, (height, width), strict=True)):
-        raise OptionError(f"{printable(path)}: its input is {own}, not {height} x {width}")
+        raise OptionError(f"{path}: its input is {own}, not {height} x {width}")
     if said.multiple is not None and None not in own:
-        raise OptionError(f"{printable(path)}: its input is always {own}; leave out --multiple")
+        raise OptionError(f"{path}: its input is always {own}; leave out --multiple")
     sizing = Sizing(
         rule=Rule.FIXED if said.multiple is None else Rule.LEAST_CHANGE,
         height=height,

@@ -168,9 +168,7 @@ def _convert(origin: Origin, precision: str, key: str) -> Path:
     where = folder()
     make_folder(where)
     if not os.access(where, os.W_OK):
-        raise OutputError(
-            f"{printable(where)}: cannot be written to: set RILIEVO_CACHE to another folder"
-        )
+        raise OutputError(f"{where}: cannot be written to: set RILIEVO_CACHE to another folder")
     sweep_parts(where)
     model = origin.make(LoadOptions(device="cpu", engine=TORCH))
     _say(f"converting {origin.card.name} to ONNX in {precision}, once; kept in {printable(where)}")

@@ -39,11 +39,11 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"{printable(path)}: safetensors", EXTRA) from error
     except Exception as error:  # torch.load raises whatever its unpickler does
-        raise ModelError(f"{printable(path)}: no weights: {reason(error)}") from error
+        raise ModelError(f"{path}: no weights: {reason(error)}") from error
     while isinstance(held, Mapping) and any(isinstance(held.get(key), Mapping) for key in _WHOLE):
         held = next(held[key] for key in _WHOLE if isinstance(held.get(key), Mapping))
     if not isinstance(held, Mapping) or not any(isinstance(each, Tensor) for each in held.values()):
-        raise ModelError(f"{printable(path)}: no weights: expected tensors by their names")
+        raise ModelError(f"{path}: no weights: expected tensors by their names")
     return {str(key): each for key, each in held.items() if isinstance(each, Tensor)}
 
 
@@ -60,7 +60,7 @@ def load_weights(network: nn.Module, path: Path, *, renamed: Renamed | None = No
         state = renamed(state) if renamed is not None else state
     except (KeyError, RuntimeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{printable(path)}: not weights of {type(network).__name__}: {reason(error)}"
+            f"{path}: not weights of {type(network).__name__}: {reason(error)}"
         ) from error
     missing = [key for key in wanted if key not in state]
     misshapen = [

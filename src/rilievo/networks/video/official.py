@@ -120,11 +120,9 @@ def read_entries(path: Path) -> Mapping[str, Any]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler does
-        raise ModelError(f"{printable(path)}: {_why(error)}") from error
+        raise ModelError(f"{path}: {_why(error)}") from error
     if not isinstance(held, Mapping) or not all(isinstance(key, str) for key in held):
-        raise ModelError(
-            f"{printable(path)}: holds {type(held).__name__}, expected tensors by their names"
-        )
+        raise ModelError(f"{path}: holds {type(held).__name__}, expected tensors by their names")
     return held
 
 
@@ -149,14 +147,12 @@ def fitting(network: nn.Module, entries: Mapping[str, Any], path: Path, prefix: 
         elif each is None:
             missing.append(prefix + key)
         elif not isinstance(each, Tensor) or each.layout is not torch.strided:
-            raise ModelError(f"{printable(path)}: '{prefix}{key}' is no tensor of numbers")
+            raise ModelError(f"{path}: '{prefix}{key}' is no tensor of numbers")
         elif each.shape != wanted.shape:
             shapes = f"{tuple(each.shape)} instead of {tuple(wanted.shape)}"
             misshapen.append(f"{prefix}{key} {shapes}")
         elif each.is_complex() or each.is_quantized or (each.dtype is torch.bool):
-            raise ModelError(
-                f"{printable(path)}: '{prefix}{key}' is {each.dtype}, expected float32"
-            )
+            raise ModelError(f"{path}: '{prefix}{key}' is {each.dtype}, expected float32")
         else:
             found[key] = each.to(wanted.dtype)
     check_whole(printable(path), missing, misshapen)
@@ -168,8 +164,7 @@ def _checked_entries(folder: Path) -> Mapping[str, Any]:
     for name in (ENCODER, DEPTH):
         if not (folder / name).is_file():
             raise ModelError(
-                f"{printable(folder)}: has no {name}; a checkpoint of Monodepth2 has {ENCODER} "
-                f"and {DEPTH}"
+                f"{folder}: has no {name}; a checkpoint of Monodepth2 has {ENCODER} and {DEPTH}"
             )
     return read_entries(folder / ENCODER)
 
@@ -177,7 +172,7 @@ def _checked_entries(folder: Path) -> Mapping[str, Any]:
 def _learned_from_stereo(entries: Mapping[str, Any], path: Path) -> bool:
     stereo = entries.get("use_stereo", False)
     if not isinstance(stereo, bool):
-        raise ModelError(f"{printable(path)}: use_stereo is {stereo!r}, expected true or false")
+        raise ModelError(f"{path}: use_stereo is {stereo!r}, expected true or false")
     return stereo
 
 
@@ -197,12 +192,11 @@ def _read_pose(folder: Path, encoder: ResNetEncoder) -> _Pose:
         return _Pose(kind=PoseKind.SHARED, encoder="", state=state)
     if frames > 2:
         raise ModelError(
-            f"{printable(path)}: is of a pose network over {frames} frames at once; expected one "
-            "over pairs"
+            f"{path}: is of a pose network over {frames} frames at once; expected one over pairs"
         )
     seen = folder / POSE_ENCODER
     if not seen.is_file():
-        raise ModelError(f"{printable(folder)}: has {POSE} but no {POSE_ENCODER}")
+        raise ModelError(f"{folder}: has {POSE} but no {POSE_ENCODER}")
     seen_entries = read_entries(seen)
     name = _encoder_name(seen_entries, seen)
     own = _made(ResNetEncoder, name, colours=6)
@@ -230,7 +224,7 @@ def _encoder_name(entries: Mapping[str, Any], path: Path) -> str:
         if depths == known:
             return name
     raise ModelError(
-        f"{printable(path)}: is of no ResNet that is known ({', '.join(RESNETS)}): its layers have "
+        f"{path}: is of no ResNet that is known ({', '.join(RESNETS)}): its layers have "
         f"{', '.join(map(str, blocks))} blocks"
     )
 
@@ -244,7 +238,7 @@ def _scales(entries: Mapping[str, Any], path: Path) -> tuple[int, ...]:
     whole = indices == list(range(_HEADS, _HEADS + len(indices)))
     if not scales or min(scales) < 0 or not whole or sorted(set(scales)) != list(scales):
         raise ModelError(
-            f"{printable(path)}: its heads, decoder.{_HEADS} and after, are of shapes "
+            f"{path}: its heads, decoder.{_HEADS} and after, are of shapes "
             f"{[tuple(shape) for shape in shapes]}, expected 1 to 4 over 16, 32, 64, 128 channels"
         )
     return scales
@@ -254,13 +248,13 @@ def _size(entries: Mapping[str, Any], path: Path) -> tuple[int, int]:
     height, width = entries.get("height"), entries.get("width")
     if type(height) is not int or type(width) is not int:
         raise ModelError(
-            f"{printable(path)}: its height is {height!r} and its width {width!r}, expected whole "
-            "numbers, as the published checkpoints have them"
+            f"{path}: its height is {height!r} and its width {width!r}, expected whole numbers, as "
+            "the published checkpoints have them"
         )
     try:
         VideoBlueprint(size=(height, width))
     except OptionError as error:
-        raise ModelError(f"{printable(path)}: {error}") from error
+        raise ModelError(f"{path}: {error}") from error
     return height, width
 
 
@@ -274,8 +268,8 @@ def _check_beginning(path: Path) -> None:
         raise unreadable(error, path) from error
     if not beginning.startswith(_BEGINNINGS):
         raise ModelError(
-            f"{printable(path)}: is no file of torch: a failed download often leaves such a file; "
-            "fetch it again from where it came"
+            f"{path}: is no file of torch: a failed download often leaves such a file; fetch it "
+            "again from where it came"
         )
 
 

@@ -45,7 +45,7 @@ def fill(networks: "VideoNetworks", start: str) -> tuple[str, ...]:
         return _fill_from_official(networks, folder)
     if not (folder / WEIGHTS).is_file():
         raise ModelError(
-            f"{printable(folder)}: nothing to start from: expected 'imagenet', the folder of a run "
+            f"{folder}: nothing to start from: expected 'imagenet', the folder of a run "
             f"({WEIGHTS}) or of an official checkpoint (encoder.pth and depth.pth)"
         )
     return _fill_from_run(networks, folder / WEIGHTS)
@@ -66,7 +66,7 @@ def read_run_weights(path: Path) -> Mapping[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{printable(path)}: cannot be read: {reason(error)}") from error
+        raise ModelError(f"{path}: cannot be read: {reason(error)}") from error
 
 
 def _fill_from_run(networks: "VideoNetworks", path: Path) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def _fill_from_run(networks: "VideoNetworks", path: Path) -> tuple[str, ...]:
         if any(key.startswith(f"{name}.") for key in state):
             part.load_state_dict(fitting(part, state, path, f"{name}."))
         elif name == "depth":
-            raise ModelError(f"{printable(path)}: holds no depth network; is it a run on video?")
+            raise ModelError(f"{path}: holds no depth network; is it a run on video?")
         else:
             notes.append(f"{printable(path)} holds no {name} network: it {_SCRATCH}")
     return tuple(notes)
@@ -87,8 +87,8 @@ def _fill_from_official(networks: "VideoNetworks", folder: Path) -> tuple[str, .
     there = official.blueprint
     if there.encoder != wanted.encoder:
         raise ModelError(
-            f"{printable(folder)}: its depth network has a {there.encoder}, this run's a "
-            f"{wanted.encoder}: choose the encoder {there.encoder}"
+            f"{folder}: its depth network has a {there.encoder}, this run's a {wanted.encoder}: "
+            f"choose the encoder {there.encoder}"
         )
     renamed = _heads(official.depth, there.scales, wanted.scales)
     networks.depth.load_state_dict(fitting(networks.depth, renamed, folder))
@@ -100,8 +100,8 @@ def _fill_from_official(networks: "VideoNetworks", folder: Path) -> tuple[str, .
         return tuple(notes)
     if there.pose is not wanted.pose:
         raise ModelError(
-            f"{printable(folder)}: its pose network is '{there.pose}', this run's "
-            f"'{wanted.pose}': choose the pose network {there.pose}"
+            f"{folder}: its pose network is '{there.pose}', this run's '{wanted.pose}': choose the "
+            f"pose network {there.pose}"
         )
     networks.pose.load_state_dict(fitting(networks.pose, official.pose, folder))
     return tuple(notes)
