@@ -64,8 +64,8 @@ def check_results(folder: Path, benchmark: Benchmark, made_by: MadeBy, root: Pat
         made_by.weights_sha256,
     ):
         raise OutputError(
-            f"{folder}: holds the results of another model, '{there.made_by.model}': choose another "
-            "output folder"
+            f"{folder}: holds the results of another model, '{there.made_by.model}': choose "
+            "another output folder"
         )
     _refuse_other_root(folder, Path(there.data.root), root)
 
