@@ -12,12 +12,14 @@ import tyro
 from rilievo.cli import COMMANDS, main
 from rilievo.cli.help_text import help_of
 from rilievo.cli.options_of import options_of
+from rilievo.cli.train_probe import ProbeArguments
 from rilievo.cli.train_video import Arguments as VideoArguments
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.predicting.options import PredictOptions
 
 WITHOUT_PARSER = {"train"}
-EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), "train video", "models fetch"]
+TRAINING = ["train probe", "train supervised", "train video"]
+EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), *TRAINING, "models fetch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,9 @@ def test_groups_name_fields_that_there_are_and_each_once(options: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:get_parser:DeprecationWarning")
-@pytest.mark.parametrize("options", [PredictOptions, EvaluateOptions, VideoArguments])
+@pytest.mark.parametrize(
+    "options", [PredictOptions, EvaluateOptions, VideoArguments, ProbeArguments]
+)
 def test_flags_in_the_help_are_all_that_tyro_takes(options: Any) -> None:
     parser = tyro.extras.get_parser(options)
     taken = {flag for action in parser._actions for flag in action.option_strings}

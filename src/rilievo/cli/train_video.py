@@ -1,7 +1,7 @@
 """``rilievo train video``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -29,7 +29,9 @@ class Arguments:
     """Whether to print what would be trained, and how it differs from preset default, and no more.
     """
     config: Annotated[AskedConfig, tyro.conf.arg(name="")]
-    run: Annotated[VideoRunOptions, tyro.conf.arg(name="")] = VideoRunOptions(workers=2)
+    run: Annotated[VideoRunOptions, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: VideoRunOptions(workers=2)
+    )
 
 
 def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:

@@ -29,7 +29,7 @@ _MULTIPLE, _LEAST = 32, 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedConfig(VideoConfig):
-    """Fields as they are given, which are checked together once ``completed`` has added the rest."""
+    """Fields as they are given, which are checked together once the others have been added."""
 
     def __post_init__(self) -> None:
         """Check nothing: fields that were not given do not count yet."""
