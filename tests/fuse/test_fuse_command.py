@@ -251,7 +251,7 @@ def test_the_command_prints_what_it_did(
     room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["fuse", str(room), "-o", str(tmp_path / "a.ply"), "--poses", str(room / "poses.txt")]
-    words += ["--depth", str(room / "depth"), "--camera", CAMERA, "--voxel", "0.05"]
+    words += ["--depth", str(room / "depth"), "--camera", "80,80,47.5,35.5", "--voxel", "0.05"]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "7 frames" in said
