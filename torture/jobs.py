@@ -81,7 +81,7 @@ def _train_video(input: Path, output: Path) -> Sequence[str]:
     chosen = ("--encoder", "timm/test_resnet", "--start", "scratch", "--pose", "cnn")
     chosen += ("--size", "64,96", "--stride", "1", "--held-out", "0.2", "--device", "cpu")
     chosen += ("--epochs", "2", "--batch-size", "2", "--workers", "0", "--resume")
-    chosen += ("--set", "checkpoint_steps=2")
+    chosen += ("--checkpoint-steps", "2")
     return (*RILIEVO, "train", "video", str(input), "-o", str(output), *chosen)
 
 
@@ -106,7 +106,10 @@ def _walls(folder: Path) -> None:
 
 
 def _train_probe(input: Path, output: Path) -> Sequence[str]:
-    return (sys.executable, "-m", "torture.train_probe", str(input), str(output))
+    chosen = ("--backbone", "timm/test_vit", "--weights", "random", "--probe", "linear")
+    chosen += ("--size", "64,64", "--depth.bins", "16", "--largest", "20", "--epochs", "30")
+    chosen += ("--batch-size", "2", "--checkpoint-steps", "5", "--device", "cpu", "--resume")
+    return (*RILIEVO, "train", "probe", "--root", str(input), "-o", str(output), *chosen)
 
 
 # A new kind of long work is one line here.

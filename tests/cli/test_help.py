@@ -12,12 +12,14 @@ import tyro
 from rilievo.cli import COMMANDS, main
 from rilievo.cli.help_text import help_of
 from rilievo.cli.options_of import options_of
+from rilievo.cli.train_probe import ProbeArguments
+from rilievo.cli.train_video import Arguments as VideoArguments
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.predicting.options import PredictOptions
-from rilievo.train.video.options import VideoOptions
 
 WITHOUT_PARSER = {"train"}
-EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), "train video", "models fetch"]
+TRAINING = ["train probe", "train supervised", "train video"]
+EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), *TRAINING, "models fetch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def test_the_whole_text_of_a_small_command(monkeypatch: pytest.MonkeyPatch) -> N
         "\n"
         "More:\n"
         "      --size N            How large.\n"
-        "      --no-loud           Say it loudly.\n"
+        "      --no-loud           Say it loudly. [default: yes]\n"
         "\n"
         "Options:\n"
         "      --way in|out        Where to. [default: in]\n"
@@ -85,7 +87,7 @@ def test_flags_are_those_that_tyro_takes() -> None:
     )
 
 
-@pytest.mark.parametrize("options", [PredictOptions, EvaluateOptions, VideoOptions])
+@pytest.mark.parametrize("options", [PredictOptions, EvaluateOptions])
 def test_groups_name_fields_that_there_are_and_each_once(options: Any) -> None:
     named = [name for names in options.GROUPS.values() for name in names]
     assert sorted(named) == sorted(set(named))
@@ -93,11 +95,13 @@ def test_groups_name_fields_that_there_are_and_each_once(options: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:get_parser:DeprecationWarning")
-@pytest.mark.parametrize("options", [PredictOptions, EvaluateOptions, VideoOptions])
+@pytest.mark.parametrize(
+    "options", [PredictOptions, EvaluateOptions, VideoArguments, ProbeArguments]
+)
 def test_flags_in_the_help_are_all_that_tyro_takes(options: Any) -> None:
-    parser = tyro.extras.get_parser(options, config=(tyro.conf.FlagCreatePairsOff,))
+    parser = tyro.extras.get_parser(options)
     taken = {flag for action in parser._actions for flag in action.option_strings}
-    shown = {flag for each in options_of(options) for flag in each.flags}
+    shown = {flag for each in options_of(options) for flag in (*each.flags, each.opposite) if flag}
     assert shown == taken - {"-h", "--help"}
 
 
@@ -105,7 +109,7 @@ def test_every_option_of_predict_stands_in_a_group() -> None:
     assert [each.name for each in options_of(PredictOptions) if each.group == "Options"] == []
 
 
-@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_help_keeps_to_the_width_and_to_words(
     name: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from rilievo.cli import main
+from rilievo.cli.train_probe import read
 from rilievo.errors import OptionError
 from rilievo.models import load_model
-from rilievo.train.probe.options import ProbeOptions, SupervisedOptions, whole_numbers
+from rilievo.networks.blueprint import Form
+from rilievo.train.probe.config import ProbeConfig
 
 
 @pytest.fixture
@@ -97,32 +99,52 @@ def test_the_kinds_of_training_are_listed(capsys: pytest.CaptureFixture[str]) ->
     assert "did you mean 'supervised'" in capsys.readouterr().err
 
 
+def config(kind: str, words: str) -> ProbeConfig:
+    return read(kind, ["-o", "x", *words.split()])[1]
+
+
 def test_a_pretrained_encoder_learns_ten_times_slower_than_its_decoder() -> None:
-    fresh = SupervisedOptions(output=Path("x"), learning_rate=1e-3)
-    tuned = SupervisedOptions(output=Path("x"), learning_rate=1e-3, weights="pretrained")
-    assert fresh.config.backbone_rate == 1e-3
-    assert tuned.config.backbone_rate == pytest.approx(1e-4)
+    fresh = config("supervised", "--learning-rate 1e-3")
+    tuned = config("supervised", "--learning-rate 1e-3 --weights pretrained")
+    assert fresh.backbone_rate == 1e-3
+    assert tuned.backbone_rate == pytest.approx(1e-4)
+    assert config("supervised", "--weights pretrained --encoder-rate 0").backbone_rate == 0
+
+
+def test_a_whole_network_is_a_backbone_with_a_decoder() -> None:
+    small = config("supervised", "--root data").blueprint
+    assert (small.backbone.name, small.probe.kind) == ("rilievo.networks.toy:DepthCNN", "linear")
+    assert (small.depth.form, small.uncertainty) == (Form.SIGMOID, False)
+    both = "-n timm/resnet18 --normals-loss uncertain --decoder dpt --largest 80"
+    found = config("supervised", both).blueprint
+    assert (found.backbone.name, found.probe.kind) == ("timm/resnet18", "dpt")
+    assert (found.uncertainty, found.depth.largest) == (True, 80)
+
+
+def test_fields_that_are_given_stand_before_those_of_the_preset() -> None:
+    found = config("probe", "-b a --preset probe3d --layers 0,-1 --losses.normals-weight 2")
+    assert (found.preset, found.shuffle, found.augmentation.jitter) == ("probe3d", False, 0.8)
+    assert (found.blueprint.backbone.layers, found.losses.normals_weight) == ((0, -1), 2)
+    calm = config("probe", "-b a --preset probe3d --augmentation.jitter 0 --shuffle")
+    assert (calm.augmentation.jitter, calm.augmentation.crop, calm.shuffle) == (0, 0.5, True)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("line", "words"),
     [
-        (ProbeOptions(output=Path("x"), backbone="a", size="480"), "--size is 2 whole numbers"),
-        (ProbeOptions(output=Path("x"), backbone="a", task="dept"), "did you mean 'depth'"),
-        (ProbeOptions(output=Path("x"), backbone="a", preset="probe"), "did you mean 'probe3d'"),
-        (ProbeOptions(output=Path("x"), backbone="a", layers="1;2"), "--layers is whole numbers"),
-        (SupervisedOptions(output=Path("x"), depth_loss="l2"), "--depth-loss has no 'l2'"),
-        (SupervisedOptions(output=Path("x"), decoder="ligth"), "did you mean 'light'"),
-        (SupervisedOptions(output=Path("x"), epochs=0), "epochs is 1 or more"),
+        ("probe", "missing: --backbone NAME"),
+        ("probe -b a --size 480", "--size is 2 whole numbers"),
+        ("probe -b a --task dept", "--task is depth or normals or both, got 'dept'"),
+        ("probe -b a --preset probe", "did you mean 'probe3d'"),
+        ("probe -b a --layers 1;2", "--layers is whole numbers"),
+        ("supervised --depth-loss l2", "--losses.depth is probe or .*, got 'l2'"),
+        ("supervised --decoder ligth", "did you mean 'light'"),
+        ("supervised --epochs 0", "epochs is 1 or more"),
+        ("supervised --preset probe3d", "leave --preset out"),
     ],
 )
-def test_a_slip_in_an_option_is_said_in_one_line(
-    options: ProbeOptions | SupervisedOptions, words: str
-) -> None:
+def test_a_slip_in_an_option_is_said_in_one_line(line: str, words: str) -> None:
+    kind, _, options = line.partition(" ")
     with pytest.raises(OptionError, match=words) as caught:
-        _ = options.config
+        config(kind, options)
     assert "\n" not in str(caught.value)
-
-
-def test_whole_numbers_may_count_from_the_end() -> None:
-    assert whole_numbers("--layers", "0, -1", None) == (0, -1)

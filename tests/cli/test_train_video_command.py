@@ -1,19 +1,24 @@
 """``rilievo train video``: what it writes is a model, and slips are said in a line."""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
 import torch
+import tyro
 
 from clips import write_clip
-from rilievo.cli import main
+from rilievo.cli import main, train_video
+from rilievo.cli.train_video import read
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
+from rilievo.losses.video_options import VideoLosses
 from rilievo.networks.video.blueprint import PoseKind
 from rilievo.train.video.config import VideoConfig
-from rilievo.train.video.options import VideoOptions
+from rilievo.train.video.defaults import AskedConfig
 from sliding_walls import write_walls
 
 
@@ -73,7 +78,7 @@ def test_events_for_tensorboard_have_numbers_and_pictures(trained: Path) -> None
 
 def test_every_field_that_is_set_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "video", "walk.mp4", "-o", str(tmp_path / "run"), "--dry-run"]
-    assert main([*command, "--set", "warm_up=7", "--set", "checkpoint_steps=9"]) == 0
+    assert main([*command, "--warm-up", "7", "--checkpoint-steps=9"]) == 0
     printed = capsys.readouterr().out
     assert '"warm_up": 7' in printed
     assert '"checkpoint_steps": 9' in printed
@@ -92,74 +97,101 @@ def test_a_dry_run_says_what_differs_and_trains_nothing(
     assert not out.exists()
 
 
-def options(**changes: object) -> VideoOptions:
-    return VideoOptions(roots=(Path("a.mp4"),), output=Path("x"), **changes)  # pyright: ignore
-
-
-def config(**changes: object) -> VideoConfig:
-    return options(**changes).config
+def config(words: str) -> VideoConfig:
+    return read(["a.mp4", "-o", "x", "--device", "cpu", *words.split()])[1]
 
 
 def test_options_come_to_where_they_belong() -> None:
     found = config(
-        camera="700,701,320,240",
-        size="96,320",
-        encoder="lite",
-        milestones="3,4",
-        set=("losses.consistency=0.1", "augmentation.jitter=0", "clip_norm=null"),
+        "--camera 700,701,320,240 --size 96,320 --encoder lite --milestones 3,4 --clip-norm None "
+        "--losses.consistency 0.1 --augmentation.jitter 0 --losses.no-minimum"
     )
     assert found.data.camera == (700, 701, 320, 240)
     assert (found.blueprint.size, found.blueprint.encoder) == ((96, 320), "lite")
     assert (found.milestones, found.losses.consistency) == ((3, 4), 0.1)
-    assert (found.augmentation.jitter, found.clip_norm) == (0, None)
+    assert (found.augmentation.jitter, found.clip_norm, found.losses.minimum) == (0, None, False)
+
+
+def test_a_switch_of_a_preset_can_be_turned_back() -> None:
+    assert not config("--preset faithful").augmentation.move_centre
+    assert config("--preset faithful --augmentation.move-centre").augmentation.move_centre
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreLosses(VideoLosses):
+    curvature: float = 0.0
+    """Weight of bent surfaces."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreConfig(AskedConfig):
+    losses: MoreLosses = field(default_factory=MoreLosses)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreArguments(train_video.Arguments):
+    config: Annotated[MoreConfig, tyro.conf.arg(name="")]
+
+
+def test_a_new_field_of_the_losses_is_an_option_with_its_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train_video, "Arguments", MoreArguments)
+    with pytest.raises(SystemExit):
+        main(["train", "video", "--help"])
+    line = capsys.readouterr().out.partition("--losses.curvature NUMBER")[2].partition("--")[0]
+    assert " ".join(line.split()[:6]) == "Weight of bent surfaces. [default: 0]"
+    asked, _ = read(["a.mp4", "-o", "x", "--losses.curvature", "0.5"])
+    assert asked.config.losses == MoreLosses(curvature=0.5)
 
 
 def test_imagenet_is_the_start_of_encoders_that_have_it() -> None:
-    assert config(preset="default").start == "imagenet"
-    assert config(encoder="small").start == "rilievo/small"
-    assert config(encoder="tiny").start == "rilievo/tiny"
-    assert config(encoder="lite").start is None
-    assert config(start="scratch").start is None
-    assert config(start="runs/before").start == "runs/before"
+    assert config("--preset default").start == "imagenet"
+    assert config("--encoder small").start == "rilievo/small"
+    assert config("--encoder tiny").start == "rilievo/tiny"
+    assert config("--preset default --encoder tiny").start == "rilievo/tiny"
+    assert config("--start rilievo/tiny").blueprint.encoder == "tiny"
+    assert config("--encoder lite").start is None
+    assert config("--start scratch").start is None
+    assert config("--start runs/before").start == "runs/before"
 
 
 def test_known_motion_makes_depth_metric_and_a_pose_network_needless() -> None:
-    followed = config(poses="auto", follow_poses=True).blueprint
+    followed = config("--poses auto --follow-poses").blueprint
     assert (followed.kind, followed.pose) == (DepthKind.METRIC, PoseKind.NONE)
-    stereo = config(stereo=True).blueprint
+    stereo = config("--stereo").blueprint
     assert (stereo.kind, stereo.pose) == (DepthKind.METRIC, PoseKind.SEPARATE)
-    speeds = config(poses="auto", set=("losses.velocity=0.05",)).blueprint
-    none = config(poses="auto", set=("losses.velocity=0",)).blueprint
+    speeds = config("--poses auto --losses.velocity 0.05").blueprint
+    none = config("--poses auto --losses.velocity 0").blueprint
     assert none.kind is DepthKind.UP_TO_SCALE
     assert speeds.kind == DepthKind.METRIC
-    assert config(poses="auto").blueprint.kind == DepthKind.UP_TO_SCALE
-    assert config(stereo_only=True).blueprint.pose == PoseKind.NONE
+    assert config("--poses auto").blueprint.kind == DepthKind.UP_TO_SCALE
+    assert config("--stereo --no-temporal").blueprint.pose == PoseKind.NONE
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("options", "words"),
     [
-        ({"camera": "700,700,320"}, "--camera is 4 numbers with commas"),
-        ({"camera": "a,b,c,d"}, "--camera is 4 numbers with commas"),
-        ({"camera": "nan,1,1,1"}, "--camera is 4 numbers with commas"),
-        ({"size": "100,320"}, "multiples of 32"),
-        ({"size": "192"}, "--size is 2 whole numbers"),
-        ({"kind": "kitty-raw"}, "did you mean 'kitti-raw'"),
-        ({"pose": "sharde"}, "did you mean 'shared'"),
-        ({"pose": "none"}, "not known: follow poses"),
-        ({"preset": "faithfull"}, "did you mean 'faithful'"),
-        ({"set": ("losses.consistency",)}, "--set takes FIELD=VALUE"),
-        ({"set": ("losses.consistancy=1",)}, "did you mean 'losses.consistency'"),
-        ({"set": ("losses.velocity=0.1",)}, "give poses"),
-        ({"set": ("losses.predictive_mask=true",)}, "turn one off"),
-        ({"depth_range": "10,1"}, "below max_depth"),
-        ({"batch_size": 0}, "batch_size is 1 or more"),
-        ({"precision": "half"}, "precision is fp32"),
+        ("--camera 700,700,320", "--camera is 4 numbers with commas"),
+        ("--camera a,b,c,d", "--camera is 4 numbers with commas"),
+        ("--camera nan,1,1,1", "--camera is 4 numbers with commas"),
+        ("--size 100,320", "multiples of 32"),
+        ("--size 192", "--size is 2 whole numbers"),
+        ("--kind kitty-raw", "--kind is frames or kitti-raw or .*, got 'kitty-raw'"),
+        ("--pose sharde", "--pose is separate or shared or .*, got 'sharde'"),
+        ("--pose none", "not known: follow poses"),
+        ("--preset faithfull", "did you mean 'faithful'"),
+        ("--losses.consistancy 1", "did you mean '--losses.consistency'"),
+        ("--losses.velocity 0.1", "give poses"),
+        ("--losses.predictive-mask", "turn one off"),
+        ("--min-depth 10 --max-depth 1", "below max_depth"),
+        ("--batch-size 0", "batch_size is 1 or more"),
+        ("--precision half", "precision is fp32"),
     ],
 )
-def test_a_slip_in_an_option_is_said_in_one_line(changes: dict[str, object], words: str) -> None:
+def test_a_slip_in_an_option_is_said_in_one_line(options: str, words: str) -> None:
     with pytest.raises(OptionError, match=words) as caught:
-        config(**changes)
+        config(options)
     assert "\n" not in str(caught.value)
 
 

@@ -14,9 +14,14 @@ from rilievo.export.run import export_model
 from rilievo.models import load_model
 from rilievo.models.conversion import adoption
 from rilievo.models.conversion.foreign import ForeignModel
+from rilievo.models.preparation import Resampling
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SAID: dict[str, Any] = {"kind": "metric", "mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+SAID: dict[str, Any] = {
+    "kind": "metric",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+}
 
 
 def write_foreign(
@@ -74,9 +79,9 @@ FREE: list[int | str] = ["b", 3, "h", "w"]
     [
         ([1, 3, 56, 70], {}),
         ([1, 56, 70, 3], {}),
-        (FREE, {"size": "56,56", "multiple": 14}),
-        (FREE, {"size": "56,70"}),
-        (["b", "h", "w", 3], {"size": "56,70"}),
+        (FREE, {"size": (56, 56), "multiple": 14}),
+        (FREE, {"size": (56, 70)}),
+        (["b", "h", "w", 3], {"size": (56, 70)}),
     ],
 )
 @pytest.mark.parametrize("channel", [True, False])
@@ -120,19 +125,18 @@ def test_a_file_without_our_words_is_told_the_command_that_adds_them(tmp_path: P
     [
         (FREE, {}, "--kind and the normalisation of its pixels"),
         (FREE, SAID, "trained at with --size"),
-        ([1, 3, 56, 70], {**SAID, "size": "70,70"}, r"its input is \(56, 70\), not 70 x 70"),
+        ([1, 3, 56, 70], {**SAID, "size": (70, 70)}, r"its input is \(56, 70\), not 70 x 70"),
         ([1, 3, 56, 70], {**SAID, "multiple": 14}, "leave out --multiple"),
         ([1, 3, 56, 70], {**SAID, "layout": "nhwc"}, "not nhwc"),
         ([1, 3, 56, 70], {**SAID, "layout": "chw"}, "--layout is nchw or nhwc"),
         (["b", "c", "h", "w"], SAID, "give it with --layout"),
-        ([1, 3, 56, 70], {**SAID, "std": "1,0,1"}, "--std is three positive numbers"),
-        ([1, 3, 56, 70], {**SAID, "mean": "1,1"}, "--mean is R,G,B"),
+        ([1, 3, 56, 70], {**SAID, "std": (1.0, 0.0, 1.0)}, "--std is three positive numbers"),
         ([1, 3, 56, 70], {**SAID, "onnx_output": "d"}, "it has no output 'd'; it has depth"),
         ([1, 3, 56, 70], {**SAID, "precision": "fp16"}, "wrap it in fp32 first"),
         ([1, 3, 56, 70], {**SAID, "kind": "inverse"}, "no kind 'inverse'"),
         (
             [1, 3, 56, 70],
-            {**SAID, "resampling": "bilinear-points"},
+            {**SAID, "resampling": Resampling.BILINEAR_POINTS},
             "not available for third-party",
         ),
     ],

@@ -22,7 +22,7 @@ from rilievo.fuse.view import View
 from rilievo.odometry.files import write_kitti
 from rilievo.types import Camera
 
-CAMERA = "80,80,47.5,35.5"
+CAMERA = (80.0, 80.0, 47.5, 35.5)
 
 
 def write_room(folder: Path, views: list[View], *, factor: float = 1.0) -> Path:
@@ -203,7 +203,7 @@ def test_frames_beyond_the_limit_are_said(room: Path, tmp_path: Path) -> None:
 def test_a_wrong_field_of_view_is_said(tmp_path: Path) -> None:
     views = [room_view(pose((0.1 * k, 0, -1), 0.12 * k)) for k in range(7)]
     folder = write_room(tmp_path / "clip", views)
-    asked = options(folder, camera="200,200,47.5,35.5")
+    asked = options(folder, camera=(200.0, 200.0, 47.5, 35.5))
     record = fuse_clip(folder, tmp_path / "place.ply", asked)
     assert any("--fov" in note for note in record.notes)
 
@@ -251,7 +251,7 @@ def test_the_command_prints_what_it_did(
     room: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["fuse", str(room), "-o", str(tmp_path / "a.ply"), "--poses", str(room / "poses.txt")]
-    words += ["--depth", str(room / "depth"), "--camera", CAMERA, "--voxel", "0.05"]
+    words += ["--depth", str(room / "depth"), "--camera", "80,80,47.5,35.5", "--voxel", "0.05"]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "7 frames" in said

@@ -95,8 +95,9 @@ def test_footage_that_geometry_cannot_follow_is_said_in_a_line(tmp_path: Path) -
 def test_depth_with_an_unknown_shift_gives_no_motion(walls: Path) -> None:
     with pytest.raises(ModelError, match="metric or up to scale"):
         estimate_trajectory("wall_depths:load_shifted", walls / "images")
-    with pytest.raises(OptionError, match="camera is 4 numbers"):
-        estimate_trajectory(MODEL, walls / "images", TrajectoryOptions(camera="80,80"))
+    options = TrajectoryOptions(camera=(80.0, -80.0, 47.5, 31.5))
+    with pytest.raises(OptionError, match="camera is fx,fy,cx,cy"):
+        estimate_trajectory(MODEL, walls / "images", options)
 
 
 def test_only_folders_with_pose_networks_say_motion_themselves(tmp_path: Path) -> None:

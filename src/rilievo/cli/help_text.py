@@ -66,7 +66,8 @@ def _entry(head: str, text: str, width: int) -> Iterator[str]:
     lines = wrap(text, width - _INDENT, break_on_hyphens=False) or [""]
     head = f"  {head}"
     if len(head) + 2 > _INDENT:
-        yield head
+        indent = " " * (len(head) - len(head.lstrip()))
+        yield from wrap(head, width, subsequent_indent=indent + "  ", break_on_hyphens=False)
     else:
         yield f"{head:<{_INDENT}}{lines.pop(0)}"
     yield from (" " * _INDENT + line for line in lines)

@@ -4,7 +4,7 @@ import ast
 import inspect
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,9 @@ class OptionFacts:
     """One option or argument of a command.
 
     Attributes:
-        name: Name of the field.
+        path: Path of the field from the command's dataclass, such as ``config.losses.ssim``.
         flags: Flags as they are typed, short ones first; empty for a positional argument.
+        opposite: Flag that turns a switch the other way; "" for other options.
         metavar: Placeholder for its value; "" for a switch.
         takes: Description of its value, for error messages.
         help: Description, as one line.
@@ -34,8 +35,9 @@ class OptionFacts:
         group: Title of its group.
     """
 
-    name: str
+    path: str
     flags: tuple[str, ...]
+    opposite: str
     metavar: str
     takes: str
     help: str
@@ -43,6 +45,11 @@ class OptionFacts:
     required: bool
     repeats: bool
     group: str
+
+    @property
+    def name(self) -> str:
+        """Name of the field."""
+        return self.path.rpartition(".")[2]
 
 
 @cache
@@ -52,10 +59,12 @@ def options_of(command: type) -> tuple[OptionFacts, ...]:
     A dataclass may sort its options into groups by ``GROUPS``, a mapping from titles to names of
     fields; fields that it does not name belong to its ``GROUP``.
     """
-    return tuple(_walk(command, prefix=""))
+    return tuple(_walk(command))
 
 
-def _walk(command: type, prefix: str) -> Iterator[OptionFacts]:
+def _walk(
+    command: type, prefix: str = "", path: str = "", instance: object = None
+) -> Iterator[OptionFacts]:
     hints = typing.get_type_hints(command, include_extras=True)
     texts = _attribute_texts(command)
     titles = {
@@ -63,38 +72,45 @@ def _walk(command: type, prefix: str) -> Iterator[OptionFacts]:
     }
     for field in fields(command):
         kind, marks = _taken_apart(hints[field.name])
+        if tyro.conf.Suppress in marks:
+            continue
+        default = _default(field) if instance is None else getattr(instance, field.name)
         if is_dataclass(kind):
             own = _first(marks, "name")
-            deeper = f"{prefix}{field.name.replace('_', '-')}." if own is None else prefix
-            yield from _walk(typing.cast(type, kind), deeper if own is None else prefix + own)
+            deeper = prefix + (f"{field.name.replace('_', '-')}." if own is None else own)
+            below = None if default is MISSING else default
+            yield from _walk(typing.cast(type, kind), deeper, f"{path}{field.name}.", below)
         else:
             title = titles.get(field.name, getattr(command, "GROUP", "Options"))
-            yield _facts(field, kind, marks, prefix, texts.get(field.name, ""), title)
+            facts = _facts(f"{path}{field.name}", kind, marks, prefix, default)
+            yield replace(facts, help=facts.help or texts.get(field.name, ""), group=title)
 
 
-def _facts(
-    field: "Field[Any]", kind: Any, marks: tuple[Any, ...], prefix: str, text: str, title: str
-) -> OptionFacts:
-    default = None if field.default is MISSING else field.default
-    if field.default_factory is not MISSING:
-        default = field.default_factory()
+def _default(field: "Field[Any]") -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _facts(path: str, kind: Any, marks: tuple[Any, ...], prefix: str, default: Any) -> OptionFacts:
     hint = _first(marks, "help_behavior_hint")
+    field = path.rpartition(".")[2]
+    name = (_first(marks, "name") or field).replace("_", "-")
+    both = f"--{prefix}{name}", f"--{prefix}no-{name}"
     switch = kind is bool
-    name = (_first(marks, "name") or field.name).replace("_", "-")
-    negative = "no-" if switch and default is True else ""
+    shown, opposite = both[::-1] if switch and default is True else both
     by_place = tyro.conf.Positional in marks
-    flags = (*(_first(marks, "aliases") or ()), f"--{prefix}{negative}{name}")
     inner, many = _value_type(kind)
+    several = ",..." if _numbers(kind) is not None else ""
     return OptionFacts(
-        name=field.name,
-        flags=() if by_place else flags,
-        metavar=_first(marks, "metavar") or ("" if switch else _metavar(inner, field.name)),
-        takes=_in_words(inner),
-        help=_first(marks, "help") or text,
+        path=path,
+        flags=() if by_place else (*(_first(marks, "aliases") or ()), shown),
+        opposite=opposite if switch else "",
+        metavar=_first(marks, "metavar") or ("" if switch else _metavar(inner, field) + several),
+        takes=_in_words(kind, inner),
+        help=_first(marks, "help") or "",
         default=hint.strip("()").removeprefix("default: ") if hint else _shown(default),
-        required=field.default is MISSING and field.default_factory is MISSING,
+        required=default is MISSING,
         repeats=many,
-        group=title if not by_place else "",
+        group="",
     )
 
 
@@ -118,7 +134,9 @@ def _value_type(kind: Any) -> tuple[Any, bool]:
         kind = next(each for each in typing.get_args(kind) if each is not NoneType)
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) in (tuple, list) and arguments:
-        return _value_type(arguments[0])[0], True
+        inner = _value_type(arguments[0])[0]
+        # Numbers are one word, with commas between.
+        return inner, inner not in (int, float)
     return kind, False
 
 
@@ -130,21 +148,34 @@ def _metavar(kind: Any, name: str = "") -> str:
     return name.upper() if kind is str and name else _METAVARS.get(kind, "VALUE")
 
 
-def _in_words(kind: Any) -> str:
-    if kind in _WORDS:
-        return _WORDS[kind]
-    return " or ".join(_metavar(kind).split("|"))
+def _in_words(kind: Any, inner: Any) -> str:
+    numbers = _numbers(kind)
+    if numbers is not None:
+        kinds = typing.get_args(numbers)
+        count = "" if ... in kinds else f"{len(kinds)} "
+        return f"{count}{'whole ' if inner is int else ''}numbers with commas between"
+    return _WORDS.get(inner) or " or ".join(_metavar(inner).split("|"))
+
+
+def _numbers(kind: Any) -> Any:
+    """The tuple of numbers that a type is, or that it is a union with; None for others."""
+    for each in (kind, *typing.get_args(kind)):
+        if typing.get_origin(each) is tuple and typing.get_args(each)[0] in (int, float):
+            return each
+    return None
 
 
 def _shown(default: Any) -> str:
-    if default is None or default is False or default is True or default == () or default == "":
+    if default is True:
+        return "yes"
+    if default is MISSING or default is None or default is False or default in ((), ""):
         return ""
     if isinstance(default, Mapping):
         return ""
     if isinstance(default, Enum):
         return str(default.value)
     if isinstance(default, tuple):
-        return " ".join(map(_shown, default))
+        return ",".join(map(_shown, default))
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

@@ -1,16 +1,19 @@
 """Parse command lines with tyro, with our own help texts and error messages."""
 
 import io
+import math
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from typing import TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, RilievoError
 
 T = TypeVar("T")
+_REGISTRY = ConstructorRegistry()
 
 
 def parse(
@@ -45,11 +48,11 @@ def parse(
         with printing():
             print(help_of(into, prog=prog, description=description, examples=examples))
         raise SystemExit(0)
-    config = (tyro.conf.FlagCreatePairsOff,)
+    config = (tyro.conf.EnumChoicesFromValues,)
     words = [_british(word) for word in arguments]
     framed = io.StringIO()
     try:
-        with redirect_stderr(framed):
+        with redirect_stderr(framed), _REGISTRY:
             return tyro.cli(into, args=words, prog=prog, description=description, config=config)
     except SystemExit as stop:
         refusal = _refusal(stop)
@@ -59,6 +62,49 @@ def parse(
 
             refusal = OptionError(in_one_line(framed.getvalue(), options_of(into), prog))
         raise refusal from None
+
+
+def given_fields(into: type, arguments: Sequence[str], record: str) -> frozenset[str]:
+    """Fields of one record of a command that its arguments set, such as ``losses.ssim``.
+
+    Args:
+        into: Dataclass of the command's options.
+        arguments: Words after the command's name, which ``parse`` has accepted.
+        record: Name of the field of ``into`` that holds the record.
+    """
+    from rilievo.cli.options_of import options_of
+
+    written = {word.partition("=")[0].replace("_", "-") for word in arguments}
+    given = (each for each in options_of(into) if written & {*each.flags, each.opposite})
+    return frozenset(
+        each.path.removeprefix(f"{record}.") for each in given if each.path.startswith(f"{record}.")
+    )
+
+
+@_REGISTRY.primitive_rule
+def _numbers_with_commas(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Tuples of numbers are one word with commas between, such as ``--size 192,640``."""
+    kinds = get_args(info.type)
+    if get_origin(info.type) is not tuple or not {*kinds} <= {int, float, ...}:
+        return None
+
+    def parse_numbers(words: list[str]) -> tuple[float, ...]:
+        try:
+            values = tuple(kinds[0](part) for part in words[0].split(","))
+        except ValueError:
+            values = ()
+        wanted = len(values) if ... in kinds else len(kinds)
+        if not values or len(values) != wanted or not all(map(math.isfinite, values)):
+            raise ValueError(f"expected finite numbers, got {words}")
+        return values
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N,...",
+        instance_from_str=parse_numbers,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda values: [",".join(map(str, values))],
+    )
 
 
 def _british(word: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, suggest
 
@@ -27,40 +26,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")
-    return _train(name, arguments[1:])
-
-
-def _train(name: str, arguments: Sequence[str]) -> int:
     if name == "video":
         from rilievo.cli.train_video import main as train_video
 
-        return train_video(arguments)
-    from rilievo.train.probe.options import ProbeOptions, SupervisedOptions
+        return train_video(arguments[1:])
+    from rilievo.cli.train_probe import main as train_probe
 
-    kind = ProbeOptions if name == "probe" else SupervisedOptions
-    given = parse(
-        kind,
-        arguments,
-        prog=f"rilievo train {name}",
-        description=f"Train {KINDS[name]}.",
-    )
-    config = given.config
-    from rilievo.train.probe.run import train_probe
-
-    record = train_probe(config, given.output, given.run_options)
-    assert record is not None, "nothing stops it before its end"
-    with printing():
-        print(
-            f"{given.output}: {record.steps} steps on {record.images} images, "
-            f"{record.cpu_seconds:.0f} CPU seconds; the loss of the last epoch is {record.loss:.4g}"
-        )
-        if record.passed_over:
-            print(
-                f"{record.passed_over} images have no valid pixel and taught nothing: "
-                f"{', '.join(record.passed_over_ids[:5])}"
-            )
-        for doubt in record.doubts:
-            print(f"warning: {doubt}")
-        if record.doubts:
-            print("next: more epochs, another learning rate or more images; exit code 1")
-    return 1 if record.doubts else 0
+    return train_probe(name, arguments[1:])

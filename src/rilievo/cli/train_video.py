@@ -1,17 +1,56 @@
 """``rilievo train video``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from rilievo.cli.parsing import parse
+import tyro
+
+from rilievo.cli.parsing import given_fields, parse
 from rilievo.cli.streams import printing
 from rilievo.errors import MissingExtraError, needing
-from rilievo.train.video.options import VideoOptions
+from rilievo.train.video.config import VideoConfig, VideoRunOptions
+from rilievo.train.video.defaults import AskedConfig, completed
 
 if TYPE_CHECKING:
-    from rilievo.train.video.config import VideoConfig
     from rilievo.train.video.records import VideoRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Options of ``rilievo train video``: the configuration's, and those of the run."""
+
+    GROUP: ClassVar[str] = "Output"
+
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    """Folder of the run: a model for 'predict', 'evaluate', 'export' and 'view'."""
+    dry_run: bool = False
+    """Whether to print what would be trained, and how it differs from preset default, and no more.
+    """
+    config: Annotated[AskedConfig, tyro.conf.arg(name="")]
+    run: Annotated[VideoRunOptions, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: VideoRunOptions(workers=2)
+    )
+
+
+def read(arguments: Sequence[str]) -> tuple[Arguments, VideoConfig]:
+    """Parse the command's arguments, and complete the configuration that they give.
+
+    Raises:
+        OptionError: If they are not valid.
+    """
+    given = parse(
+        Arguments,
+        arguments,
+        prog="rilievo train video",
+        description="Learn depth and camera motion from videos alone.",
+        examples=(
+            "rilievo train video clip.mp4 --fov 60 -o run --prior moge-2/small --minutes 30",
+            "rilievo train video kitti/ --kind kitti-odometry -o run --resume",
+        ),
+    )
+    return given, completed(given.config, given_fields(Arguments, arguments, "config"), given.run)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,18 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 when training finished, 1 when it finished but did not learn, 2 for wrong use.
     """
-    given = parse(
-        VideoOptions,
-        arguments,
-        prog="rilievo train video",
-        description="Learn depth and camera motion from videos alone.",
-        examples=(
-            "rilievo train video clip.mp4 --fov 60 -o run",
-            "rilievo train video clip.mp4 --fov 60 -o run --prior moge-2/small --minutes 30",
-            "rilievo train video kitti/ --kind kitti -o run --resume",
-        ),
-    )
-    config = given.config
+    given, config = read(arguments)
     if given.dry_run:
         _say_plan(config)
         return 0
@@ -39,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         from rilievo.train.video.devices import is_first_process
         from rilievo.train.video.run import train_video
 
-    record = train_video(config, given.output, given.run_options)
+    record = train_video(config, given.output, given.run)
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
         _say_end(given.output, record)
@@ -48,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if record.doubts else 0
 
 
-def _say_plan(config: "VideoConfig") -> None:
+def _say_plan(config: VideoConfig) -> None:
     from rilievo.io.json_record import to_json
     from rilievo.train.video.presets import differences
 

@@ -1,6 +1,5 @@
 """Options of ``rilievo export``: names, defaults, help and checks."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -32,22 +31,22 @@ class ExportOptions:
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Sample photographs for int8: their activation ranges are used, which OpenVINO runs fastest.
     Without them only matrix products are int8."""
-    size: Annotated[str | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT,WIDTH")] = None
     """Size of every photograph at the network's input; by default the model's own rule, with
     height and width left dynamic where it allows that."""
     overwrite: bool = False
     """Replace an existing file."""
-    mean: Annotated[str | None, tyro.conf.arg(metavar="R,G,B")] = None
+    mean: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="R,G,B")] = None
     """Third-party files: value subtracted from each channel, after division by the scale."""
-    std: Annotated[str | None, tyro.conf.arg(metavar="R,G,B")] = None
+    std: Annotated[tuple[float, float, float] | None, tyro.conf.arg(metavar="R,G,B")] = None
     """Third-party files: divisor of each channel, after the mean is subtracted."""
     scale: float = 255.0
     """Third-party files: divisor of pixel values, 0 to 255, before the mean is subtracted."""
     multiple: int | None = None
     """Third-party files: keep the aspect ratio, with both sides near --size and multiples of
     this."""
-    resampling: str = Resampling.BILINEAR.value
-    """Third-party files: bilinear, bicubic, lanczos or triangle, all antialiased."""
+    resampling: Resampling = Resampling.BILINEAR
+    """Third-party files: resampling of photographs, antialiased."""
     layout: str | None = None
     """Third-party files: nchw or nhwc, where the input's shape is ambiguous."""
     onnx_input: str | None = None
@@ -65,25 +64,16 @@ class ExportOptions:
             raise OptionError(f"--calibration is for int8, not for {self.precision}")
         if not 0 < self.scale < float("inf"):
             raise OptionError(f"--scale is a positive number, got {self.scale}")
-        if self.resampling not in list(Resampling):
-            raise OptionError(f"--resampling is one of {', '.join(Resampling)}")
-        _ = self.pixels
-
-    @property
-    def pixels(self) -> tuple[int, int] | None:
-        """(height, width) from ``--size``; None where it is not given."""
-        if self.size is None:
-            return None
-        parts = [part.strip() for part in self.size.split(",")]
-        if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-            raise OptionError(f"--size is HEIGHT,WIDTH, whole numbers, got '{self.size}'")
-        return int(parts[0]), int(parts[1])
+        if self.size is not None and min(self.size) < 1:
+            raise OptionError(f"--size is two positive numbers, got {self.size}")
+        if self.std is not None and min(self.std) <= 0:
+            raise OptionError(f"--std is three positive numbers, got {self.std}")
 
     def statement(self, path: Path) -> Statement:
         """Description of a third-party file, from these options.
 
         Raises:
-            OptionError: If ``kind``, ``mean`` or ``std`` is missing or invalid.
+            OptionError: If ``kind``, ``mean`` or ``std`` is missing.
         """
         if self.kind is None or self.mean is None or self.std is None:
             raise OptionError(
@@ -91,30 +81,17 @@ class ExportOptions:
                 "--kind and the normalisation of its pixels with --mean R,G,B and --std R,G,B "
                 "(0,0,0 and 1,1,1 for pixels of 0 to 1)"
             )
-        std = _colours("--std", self.std)
-        if min(std) <= 0:
-            raise OptionError(f"--std is three positive numbers, got '{self.std}'")
         return Statement(
             kind=read_kind(self.kind),
-            mean=_colours("--mean", self.mean),
-            std=std,
+            mean=self.mean,
+            std=self.std,
             scale=self.scale,
-            size=self.pixels,
+            size=self.size,
             multiple=self.multiple,
-            resampling=Resampling(self.resampling),
+            resampling=self.resampling,
             layout=self.layout,
             input=self.onnx_input,
             output=self.onnx_output,
             licence=self.licence,
             name=self.name,
         )
-
-
-def _colours(flag: str, text: str) -> tuple[float, float, float]:
-    try:
-        red, green, blue = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError(f"{flag} is R,G,B, three numbers, got '{text}'") from error
-    if not all(map(math.isfinite, (red, green, blue))):
-        raise OptionError(f"{flag} is three finite numbers, got '{text}'")
-    return red, green, blue

@@ -146,9 +146,7 @@ def _export(
 
     if not isinstance(model, TorchModel):
         raise ModelError(f"model '{model.card.name}' {_NOT_ONE}")
-    written = write_onnx(
-        model, part, precision=options.precision, photos=photos, size=options.pixels
-    )
+    written = write_onnx(model, part, precision=options.precision, photos=photos, size=options.size)
     return written.agreement
 
 

@@ -15,7 +15,6 @@ from rilievo.io.limits import printable
 from rilievo.odometry.frames import seconds_of
 from rilievo.train.video.camera import choose_camera
 from rilievo.train.video.config import VideoData
-from rilievo.train.video.options import numbers
 from rilievo.train.video.reading import at_size
 from rilievo.train.video.sequences import FrameSequence
 from rilievo.train.video.sources import list_sequences
@@ -59,7 +58,7 @@ class Footage:
         beside = options.poses is not None and str(options.poses) == AUTO
         data = VideoData(
             roots=(str(clip),),
-            camera=_four(options.camera),
+            camera=options.camera,
             camera_file=None if options.camera_file is None else str(options.camera_file),
             fov=options.fov,
             poses=AUTO if beside else None,
@@ -128,13 +127,6 @@ class Footage:
             )
             yield FuseFrame(key=key, pixels=at_size(frame.photo.pixels, self.shape, how))
         self.count, self.fault = count, reader.fault
-
-
-def _four(camera: str | None) -> tuple[float, float, float, float] | None:
-    if camera is None:
-        return None
-    fx, fy, cx, cy = numbers("camera", camera, 4)
-    return fx, fy, cx, cy
 
 
 def _with_camera(sequence: FrameSequence, data: VideoData, poses: PoseFile | None) -> FrameSequence:

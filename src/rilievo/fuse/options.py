@@ -42,7 +42,9 @@ class FuseOptions:
     poses: Path | None = None
     """Poses of the frames: a KITTI or TUM file, COLMAP's images.txt or its folder, transforms.json,
     or 'auto' for a file beside the frames; by default the camera's motion is estimated."""
-    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
+    camera: Annotated[
+        tuple[float, float, float, float] | None, tyro.conf.arg(metavar="FX,FY,CX,CY")
+    ] = None
     """Intrinsics [px] at the frames' own size."""
     camera_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """File of intrinsics and lens distortion: YAML, JSON, or K as text."""

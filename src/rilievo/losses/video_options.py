@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
+from typing import ClassVar
 
 from rilievo.errors import OptionError
 
@@ -24,6 +25,8 @@ class VideoLosses:
         OptionError: If a number is out of range, or two options contradict each other.
     """
 
+    GROUP: ClassVar[str] = "Losses"
+
     ssim: float = 0.85
     """Share of SSIM in the photometric error; the rest is L1. 0 leaves SSIM out."""
     smoothness: float = 1e-3
@@ -33,6 +36,7 @@ class VideoLosses:
     automask: bool = True
     """Whether pixels that an unmoved source explains better are left out."""
     scales: Scales = Scales.FULL
+    """Size at which the coarser disparities are compared: all at the finest, or each at its own."""
     pixel_centres: bool = True
     """Whether intrinsics of the coarser sizes of ``native`` keep the half pixel between the centres
     of border pixels and the image's edges. False multiplies normalised intrinsics by the size, as
@@ -51,13 +55,14 @@ class VideoLosses:
     motion_mask: bool = False
     """Whether pixels count less where neighbouring frames' depth differs (Bian et al. 2019)."""
     velocity: float = 0.0
-    """Weight of known distances between frames (Guizilini et al. 2020): metric scale."""
+    """Weight of known distances between frames (Guizilini et al. 2020), such as 0.05: depth is in
+    metres then."""
     hints: bool = False
     """Whether depth from stereo matching is used where it explains the images better (Watson et
     al. 2019)."""
     anchor: float = 0.0
     """Weight of the difference from the prior's depth, up to one factor an image: the mean of
-    |log depth - log prior|."""
+    |log depth - log prior|; 0.05 with preset clip."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.ssim <= 1:
@@ -69,7 +74,7 @@ class VideoLosses:
         if self.predictive_mask and self.automask:
             raise OptionError(
                 "a predictive mask and the automask would both leave pixels out: turn one off, "
-                "such as losses.automask=false"
+                "such as automask (--losses.no-automask)"
             )
         if self.scales is Scales.NATIVE and (self.hints or self.motion_mask):
             raise OptionError("hints and the motion mask compare at full size: set scales to full")

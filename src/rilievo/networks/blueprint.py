@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import tyro
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
@@ -47,16 +50,20 @@ class Form(StrEnum):
 class BackboneChoice:
     """A backbone, and the layers and tokens taken from it."""
 
-    name: str
-    """timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2, or
-    package.module:Class."""
+    GROUP: ClassVar[str] = "Network"
+
+    name: Annotated[
+        str, tyro.conf.arg(name="backbone", aliases=("-b", "-n", "--network"), metavar="NAME")
+    ]
+    """Backbone or encoder: timm/MODEL, hf/ORG/NAME or hf/FOLDER, diffusers/ORG/NAME, mobilenetv2,
+    or package.module:Class; depth-cnn and normal-cnn are two small whole networks to start with."""
     weights: str = PRETRAINED
-    """pretrained, random, or the path of a file of weights."""
-    layers: tuple[int, ...] | None = None
-    """Layers taken, from 0; by default four, evenly spread."""
-    tokens: bool | None = None
+    """Weights of the backbone: pretrained, random, or the path of a file."""
+    layers: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="I,J,...")] = None
+    """Layers to take features from, from 0; by default four, evenly spread."""
+    tokens: Annotated[bool | None, tyro.conf.arg(metavar="True|False")] = None
     """Whether the class token adds channels; by default the model's usual choice."""
-    seed: int = 0
+    seed: Annotated[int, tyro.conf.arg(name="backbone-seed")] = 0
     """Seed of random weights, and of the noise of a diffusion model."""
 
     def __post_init__(self) -> None:
@@ -68,10 +75,14 @@ class BackboneChoice:
 class ProbeChoice:
     """The small network that reads features."""
 
-    kind: str = "dpt"
-    """linear, multiscale, dpt, bnhead or light."""
+    GROUP: ClassVar[str] = "Network"
+
+    kind: Annotated[
+        str, tyro.conf.arg(name="probe", aliases=("--decoder",), metavar="|".join(PROBES))
+    ] = "dpt"
+    """Probe on the backbone's features, or decoder of a whole network."""
     hidden: int | None = None
-    """Hidden channels; by default those of the kind."""
+    """Hidden channels of the probe; by default those of the kind."""
 
     def __post_init__(self) -> None:
         if self.kind not in PROBES:
@@ -86,7 +97,10 @@ class ProbeChoice:
 class DepthChoice:
     """Settings for reading depth from the probe's channels."""
 
+    GROUP: ClassVar[str] = "Network"
+
     form: Form = Form.BINS
+    """Conversion of the probe's channels to depth."""
     bins: int = 256
     """Number of depths to choose among."""
     spacing: str = "linear"
@@ -95,7 +109,7 @@ class DepthChoice:
     """Conversion of channels to shares: linear, softmax or sigmoid."""
     least: float = 1e-3
     """Least depth that can be predicted [m]."""
-    largest: float = 10.0
+    largest: Annotated[float, tyro.conf.arg(aliases=("--largest",), metavar="METRES")] = 10.0
     """Largest depth that can be predicted [m]; true depth beyond it is ignored in training."""
     kind: DepthKind = DepthKind.METRIC
     """Kind of depth predicted."""
@@ -117,26 +131,22 @@ class DepthChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """A backbone, a probe, and the outputs read from them.
+    """A backbone, a probe, and the outputs read from them."""
 
-    Attributes:
-        backbone: Backbone that is probed.
-        probe: Probe that reads its features.
-        task: Outputs that are read.
-        size: (height, width) [px] to which every photograph is resized, whatever its aspect.
-        depth: Settings for reading depth.
-        uncertainty: Whether normals have kappa, which is large where they are certain.
-        treatment: Method of computing and reading features: ``default``, or that of Probe3D's
-            program, ``probe3d`` for its newest state and ``probe3d-old`` for that of the paper.
-    """
+    GROUP: ClassVar[str] = "Network"
 
-    backbone: BackboneChoice
-    probe: ProbeChoice = field(default_factory=ProbeChoice)
+    backbone: Annotated[BackboneChoice, tyro.conf.arg(name="")]
+    probe: Annotated[ProbeChoice, tyro.conf.arg(name="")] = field(default_factory=ProbeChoice)
     task: Task = Task.DEPTH
-    size: tuple[int, int] = (480, 480)
+    """Outputs that are read."""
+    size: Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT,WIDTH")] = (480, 480)
+    """(height, width) to which every photograph is resized, whatever its aspect [px]."""
     depth: DepthChoice = field(default_factory=DepthChoice)
     uncertainty: bool = True
-    treatment: str = "default"
+    """Whether normals have kappa, which is large where they are certain."""
+    treatment: Annotated[str, tyro.conf.arg(metavar="|".join(TREATMENTS))] = "default"
+    """Method of computing and reading features: default, or that of Probe3D's program, probe3d for
+    its newest state and probe3d-old for that of the paper; by default the preset's."""
 
     def __post_init__(self) -> None:
         if self.treatment not in TREATMENTS:

@@ -37,7 +37,9 @@ class TrajectoryOptions:
     """Use every Nth frame, about the stride that the networks were trained with."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
+    camera: Annotated[
+        tuple[float, float, float, float] | None, tyro.conf.arg(metavar="FX,FY,CX,CY")
+    ] = None
     """Intrinsics [px] at the clip's own size, for motion by geometry."""
     camera_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """File of intrinsics, and lens distortion: YAML, or a matrix as text."""

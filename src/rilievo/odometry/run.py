@@ -29,7 +29,6 @@ from rilievo.odometry.records import (
 )
 from rilievo.odometry.scoring import score_trajectory
 from rilievo.odometry.walk import Walk
-from rilievo.train.option_texts import four_numbers
 
 if TYPE_CHECKING:
     from rilievo.odometry.motion import MotionModel
@@ -62,8 +61,7 @@ def estimate_trajectory(
         MissingExtraError: If a package that is needed is not installed.
     """
     options = options or TrajectoryOptions()
-    numbers = four_numbers("camera", options.camera)
-    camera = ClipCamera(numbers=numbers, file=options.camera_file, fov=options.fov)
+    camera = ClipCamera(numbers=options.camera, file=options.camera_file, fov=options.fov)
     frames = ClipFrames(clip, options.poses, camera)
     walk = _walk(model, frames, options)
     if int(walk.chain.estimated.sum()) < 2:

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar
 
 from rilievo.errors import OptionError, suggest
@@ -80,6 +80,26 @@ def changed(
         return from_json(type(config), json.dumps(data))
     except NotThisRecord as error:
         raise OptionError(f"training: {error}") from error
+
+
+def with_given(usual: Config, asked: object, given: Collection[str], prefix: str = "") -> Config:
+    """Return ``usual`` with some of its fields taken from ``asked``.
+
+    Args:
+        usual: Configuration to start from.
+        asked: Configuration with the same fields.
+        given: Fields to take, a dot between a record and a field in it: ``losses.depth``.
+        prefix: Path of these records in the configuration; "" or it ends in a dot.
+    """
+    assert is_dataclass(usual), "a configuration is made of records"
+    changes = {}
+    for each in fields(usual):
+        own, other, path = getattr(usual, each.name), getattr(asked, each.name), prefix + each.name
+        if is_dataclass(own):
+            changes[each.name] = with_given(own, other, given, f"{path}.")
+        elif path in given:
+            changes[each.name] = other
+    return replace(usual, **changes)
 
 
 _PATHS = ("root", "roots", "list_file", "camera_file")

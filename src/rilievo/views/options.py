@@ -86,7 +86,7 @@ class ViewOptions:
     export: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder to export the dataset to, in FiftyOne's own format with all its media."""
     app: bool = True
-    """Leave the app closed. By default it opens, and Ctrl-C ends it."""
+    """Open the app, which Ctrl-C ends."""
     port: int = 5151
     """Port of the app."""
 

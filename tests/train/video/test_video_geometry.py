@@ -14,6 +14,7 @@ from PIL import Image
 
 from footage import write_frames
 from rilievo.cli import main
+from rilievo.cli.train_video import read
 from rilievo.errors import InputError, ModelError, OptionError
 from rilievo.geometry.pair_motion import UNKNOWN, PairMotion
 from rilievo.models import load_model
@@ -25,7 +26,6 @@ from rilievo.train.video.config import VideoConfig, VideoData
 from rilievo.train.video.embedded_start import start_from_embedded
 from rilievo.train.video.frames import open_frames
 from rilievo.train.video.motion_files import latest_motions, read_motions, write_motions
-from rilievo.train.video.options import VideoOptions
 from rilievo.train.video.pair_motions import in_one_scale, judge
 from rilievo.train.video.presets import preset_config
 from rilievo.train.video.records import read_record
@@ -135,7 +135,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
     command = ["train", "video", str(walls), "-o", str(tmp_path / "run"), "--encoder", "tiny"]
     command += ["--device", "cpu", "--workers", "0", "--size", "64,96", "--batch-size", "2"]
     command += ["--steps", "4", "--stride", "1", "--held-out", "0.2", "--learning-rate", "0.05"]
-    command += ["--prior", PRIOR, "--set", "validations=2", "--set", "warm_up=0"]
+    command += ["--prior", PRIOR, "--validations", "2", "--warm-up", "0"]
     assert main(command) == 1
     said = capsys.readouterr().out
     assert "the start is kept" in said
@@ -217,8 +217,10 @@ def test_geometry_needs_depth_to_begin_with(walls: Path) -> None:
 
 
 def test_without_a_gpu_a_clip_refines_the_embedded_model(walls: Path) -> None:
-    options = VideoOptions(roots=(walls,), output=Path("run"), device="cpu")
-    config = options.config
+    def asked(words: str = "") -> VideoConfig:
+        return read([str(walls), "-o", "run", "--device", "cpu", *words.split()])[1]
+
+    config = asked()
     assert config.preset == "clip"
     assert config.blueprint.encoder == "small"
     assert config.blueprint.pose is PoseKind.GEOMETRY
@@ -226,10 +228,10 @@ def test_without_a_gpu_a_clip_refines_the_embedded_model(walls: Path) -> None:
     assert config.start == "rilievo/small"
     assert config.minutes == 10
     assert config.data.held_out == 0.1
-    again = replace(options, encoder="tiny", minutes=3.0).config
+    again = asked("--encoder tiny --minutes 3")
     assert (again.start, again.minutes) == ("rilievo/tiny", 3)
-    for more in ({"encoder": "lite"}, {"pose": "cnn"}, {"follow_poses": True, "poses": "auto"}):
-        config = replace(options, **more).config
+    for more in ("--encoder lite", "--pose cnn", "--follow-poses --poses auto"):
+        config = asked(more)
         assert config.preset == "default"
         assert config.blueprint.size == (192, 640)
         assert config.minutes is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rilievo.train.video.options import VideoOptions
+from rilievo.cli.train_video import read
 from rilievo.train.video.run import train_video
 from sliding_walls import write_walls
 from video_runs import CPU, weights_of
@@ -53,23 +53,10 @@ def test_two_processes_learn_what_one_does_that_accumulates_two_batches(tmp_path
         assert process.returncode in (0, 1), errors
         said.append(answer)
     assert ["next: " in each for each in said] == [True, False]
-    options = VideoOptions(
-        roots=(walls,),
-        output=tmp_path / "one",
-        size="64,96",
-        encoder="timm/test_resnet",
-        pose="cnn",
-        start="scratch",
-        batch_size=1,
-        steps=3,
-        learning_rate=0.001,
-        stride=1,
-        held_out=0.2,
-        accumulate=2,
-    )
+    _, config = read([str(walls), "-o", "one", *OPTIONS, "--accumulate", "2"])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    record = train_video(options.config, tmp_path / "one", CPU)
+    record = train_video(config, tmp_path / "one", CPU)
     torch.set_num_threads(threads)
     assert record is not None
     assert record.epochs == 1

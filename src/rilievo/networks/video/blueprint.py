@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import tyro
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError
@@ -39,27 +42,33 @@ class VideoBlueprint:
         OptionError: If they do not go together.
     """
 
+    GROUP: ClassVar[str] = "Network"
+
     encoder: str = "resnet18"
-    """resnet18, resnet34, resnet50, lite, small or tiny (the embedded models' networks), or
-    timm/NAME of any timm encoder with feature maps."""
+    """Encoder: small or tiny (those of the embedded models), resnet18, resnet34, resnet50, lite, or
+    timm/NAME of any timm encoder with feature maps; small with preset clip."""
     pose: PoseKind = PoseKind.SEPARATE
+    """Source of motion: a pose network (separate, shared, cnn), or geometry (tracked corners and
+    depth; with preset clip), or none where poses or the baseline are known."""
     pose_encoder: str = "resnet18"
     """Encoder of a separate pose network: resnet18, resnet34 or resnet50."""
     cancels_scale: bool = False
     """Whether the translation from the pose network 'cnn' is divided by the mean inverse depth, so
     that depth's scale cancels (Wang et al. 2018). False multiplies, as the published program does.
     """
-    size: tuple[int, int] = (192, 640)
-    """(height, width) at which the networks see frames [px]; multiples of 32 from 64."""
+    size: Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT,WIDTH")] = (192, 640)
+    """(height, width) at which the networks see frames [px]; multiples of 32 from 64. With preset
+    clip about 65,000 pixels of the footage's shape."""
     scales: tuple[int, ...] = (0, 1, 2, 3)
-    """Numbers of halvings of the size at which disparity is predicted, the finest first."""
+    """Numbers of halvings of the size at which disparity is predicted, the finest first; 0 alone
+    with the encoders of the embedded models."""
     min_depth: float = 0.1
-    """Depth that a sigmoid of 1 means, in the network's unit of depth."""
+    """Least depth that can be predicted, in the network's unit of depth: a sigmoid of 1."""
     max_depth: float = 100.0
-    """Depth that a sigmoid of 0 means, in the same unit."""
+    """Largest depth that can be predicted, in the same unit: a sigmoid of 0."""
     mask: bool = False
     """Whether a second decoder predicts per source which pixels to explain (Zhou et al. 2017)."""
-    kind: DepthKind = DepthKind.UP_TO_SCALE
+    kind: tyro.conf.Suppress[DepthKind] = DepthKind.UP_TO_SCALE
     """Kind of depth: metric if it was learned from baselines, speeds or poses in metres."""
     unit: float = 1.0
     """Length of one unit of the network's depth [m], if the kind is metric."""

@@ -1,11 +1,15 @@
 """Configuration of a training run of a probe, or of a whole network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import tyro
 
 from rilievo.errors import OptionError
 from rilievo.models.probe_run import FORMAT
-from rilievo.networks.blueprint import Blueprint
+from rilievo.networks.blueprint import TREATMENTS, Blueprint
 
 
 class DepthLoss(StrEnum):
@@ -50,19 +54,24 @@ class Schedule(StrEnum):
 class DataChoice:
     """Images that a run trains on."""
 
-    dataset: str
+    GROUP: ClassVar[str] = "Images"
+
+    dataset: str = "folder"
     """Name that 'rilievo datasets' lists, or package.module:Class."""
-    root: str | None = None
-    """Folder that the dataset was unpacked to; not needed by one that generates its images."""
+    root: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder that the dataset was unpacked to; for 'folder', one with images/ and depth/, normals/
+    or both. Not needed by a dataset that generates its images."""
     split: str | None = None
     """Split of the dataset; by default 'all' of a folder, else 'train', else the first."""
     variant: str | None = None
     """Variant of the ground truth or crop; by default the first."""
-    list_file: str | None = None
+    list_file: Annotated[str | None, tyro.conf.arg(name="list", metavar="FILE")] = None
     """Your own list of images in place of the split's."""
-    window: tuple[int, int, int, int] | None = None
-    """Part of the image that is used: top, bottom, left, right [px], such as a square, or the part
-    inside a white border. By default all of it."""
+    window: Annotated[
+        tuple[int, int, int, int] | None, tyro.conf.arg(metavar="TOP,BOTTOM,LEFT,RIGHT")
+    ] = None
+    """Part of the image that is used [px], by default all; 45,471,41,601 leaves out NYU's white
+    border."""
     limit: int | None = None
     """Number of images to use, from the first; by default all."""
     held_out: int = 0
@@ -85,13 +94,21 @@ class DataChoice:
 class Losses:
     """Losses of a run and their weights."""
 
-    depth: DepthLoss = DepthLoss.PROBE
+    GROUP: ClassVar[str] = "Losses"
+
+    depth: Annotated[DepthLoss, tyro.conf.arg(aliases=("--depth-loss",))] = DepthLoss.PROBE
+    """Loss of depth."""
     scale_invariant_weight: float = 10.0
     """Weight of the scale-invariant part of 'probe'."""
     gradient_weight: float = 0.5
     """Weight of the gradients in 'probe'."""
     gradient_form: GradientForm = GradientForm.HEAD
-    normals: NormalsLoss = NormalsLoss.UNCERTAIN
+    """Axes of these gradients: rows and columns, or images and channels as Probe3D's old program
+    took them by mistake."""
+    normals: Annotated[NormalsLoss, tyro.conf.arg(aliases=("--normals-loss",))] = (
+        NormalsLoss.UNCERTAIN
+    )
+    """Loss of normals; with 'uncertain' the network also predicts kappa, their confidence."""
     zero_normals: bool = False
     """Whether normals are learned wherever depth is known, a true normal of length zero counting as
     90° off, as Probe3D's program does; else where a true normal is known."""
@@ -102,6 +119,8 @@ class Losses:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
     """Augmentation of images; off by default, so that features can be cached."""
+
+    GROUP: ClassVar[str] = "Augmentation"
 
     flip: float = 0.0
     """Probability that an image is mirrored, and its normals with it."""
@@ -128,23 +147,32 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeConfig:
-    """Configuration of a run."""
+    """Configuration of a run: the options of ``train probe`` and ``train supervised``."""
 
-    format: str = FORMAT
+    GROUP: ClassVar[str] = "Steps"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Network": ("preset",),
+        "Speed": ("precision",),
+    }
+
+    format: tyro.conf.Suppress[str] = FORMAT
     """Format of the run's folder."""
-    blueprint: Blueprint
-    data: DataChoice
-    preset: str = "default"
-    """Preset that the numbers below come from; the record lists what differs from 'default'."""
+    data: Annotated[DataChoice, tyro.conf.arg(name="")]
+    preset: Annotated[str, tyro.conf.arg(metavar="|".join(TREATMENTS))] = "default"
+    """Preset that gives the numbers which are not given: default, probe3d (as its program does), or
+    probe3d-old (as it did for the paper)."""
+    blueprint: Annotated[Blueprint, tyro.conf.arg(name="")]
     losses: Losses = field(default_factory=Losses)
     augmentation: Augmentation = field(default_factory=Augmentation)
     epochs: int = 10
+    """Passes through the images."""
     batch_size: int = 8
     """Images per step."""
     learning_rate: float = 5e-4
-    """Peak learning rate of the probe."""
-    backbone_rate: float = 0.0
-    """Learning rate of the backbone; 0 freezes it, and only then its features can be cached."""
+    """Peak learning rate of the probe or decoder."""
+    backbone_rate: Annotated[float, tyro.conf.arg(aliases=("--encoder-rate",))] = 0.0
+    """Learning rate of the backbone; 0 freezes it, and only then its features can be cached. In
+    'train supervised' the decoder's with random weights, else a tenth of it."""
     weight_decay: float = 0.01
     """Weight decay of AdamW."""
     warm_up: float = 1.5
@@ -154,12 +182,13 @@ class ProbeConfig:
     final_factor: float = 0.0
     """Learning rate at the end, as a share of its peak."""
     schedule: Schedule = Schedule.COSINE
+    """Decay of the learning rate after its warm-up."""
     shuffle: bool = True
     """Whether every epoch has its own order of the images."""
     seed: int = 0
     """Seed of the probe's first weights, of the order of images and of augmentation."""
-    precision: str = "fp32"
-    """Precision of the arithmetic: fp32, or bf16."""
+    precision: Annotated[str, tyro.conf.arg(metavar="fp32|bf16")] = "fp32"
+    """Precision of the arithmetic."""
     checkpoint_steps: int = 500
     """Steps between checkpoints."""
 
@@ -179,18 +208,18 @@ class ProbeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Options of a run that do not change its result on the same machine.
+    """Options of a run that do not change its result on the same machine."""
 
-    Attributes:
-        device: Device: auto, cpu, cuda or cuda:N.
-        tensorboard: Whether to write events for TensorBoard beside the CSV.
-        resume: Whether to resume a run that is in the folder.
-        stop_at: Step to stop after, with a checkpoint, as if killed then; None for the end.
-        shown: Whether to report progress on standard error.
-    """
+    GROUP: ClassVar[str] = "Output"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {"Speed": ("device",)}
 
     device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
     tensorboard: bool = False
+    """Whether to write events for TensorBoard beside the CSV."""
     resume: bool = False
-    stop_at: int | None = None
-    shown: bool = True
+    """Whether to resume the run in the folder."""
+    stop_at: tyro.conf.Suppress[int | None] = None
+    """Step to stop after, with a checkpoint, as if killed then; None for the end."""
+    shown: tyro.conf.Suppress[bool] = True
+    """Whether to report progress on standard error."""

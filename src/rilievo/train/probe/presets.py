@@ -5,16 +5,25 @@ included, and ``probe3d-old`` as it did when the paper's numbers were made. ``de
 oddities.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from rilievo.depth_map import DepthKind
 from rilievo.errors import OptionError, suggest
-from rilievo.networks.blueprint import TREATMENTS, Blueprint, DepthChoice
-from rilievo.train.differences import Difference, changed, find_differences
+from rilievo.networks.blueprint import (
+    RANDOM,
+    TREATMENTS,
+    BackboneChoice,
+    Blueprint,
+    DepthChoice,
+    Form,
+    ProbeChoice,
+)
+from rilievo.train.differences import Difference, changed, find_differences, with_given
 from rilievo.train.probe.config import (
     Augmentation,
     DataChoice,
+    DepthLoss,
     GradientForm,
     Losses,
     NormalsLoss,
@@ -50,6 +59,73 @@ REASONS: Mapping[str, str] = {
     "shuffle": "on one GPU the program never shuffles",
 }
 """Reasons for the fields in which a preset differs from ``default``."""
+
+
+TOYS = {
+    "depth-cnn": "rilievo.networks.toy:DepthCNN",
+    "normal-cnn": "rilievo.networks.toy:NormalCNN",
+}
+"""Small networks to start with, by their short names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedConfig(ProbeConfig):
+    """Fields as they are given, which are checked together once the others have been added."""
+
+    def __post_init__(self) -> None:
+        """Check nothing: fields that were not given do not count yet."""
+
+
+SUPERVISED = AskedConfig(
+    blueprint=Blueprint(
+        backbone=BackboneChoice(name="depth-cnn", weights=RANDOM),
+        probe=ProbeChoice(kind="light"),
+        depth=DepthChoice(form=Form.SIGMOID),
+        uncertainty=False,
+    ),
+    data=DataChoice(),
+    losses=Losses(depth=DepthLoss.SCALE_INVARIANT, normals=NormalsLoss.ANGULAR),
+    learning_rate=1e-3,
+    backbone_rate=1e-3,
+)
+"""Defaults of a whole network, encoder and decoder."""
+
+
+def probe_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
+    """Complete the configuration of a probe, of which some fields were given, from its preset.
+
+    Raises:
+        OptionError: If a field is out of range, or two contradict each other.
+    """
+    usual = preset_config(asked.preset, asked.blueprint, asked.data)
+    return with_given(usual, asked, given)
+
+
+def supervised_config(asked: ProbeConfig, given: Collection[str]) -> ProbeConfig:
+    """Complete the configuration of a whole network, of which some fields were given.
+
+    Raises:
+        OptionError: If a field is out of range, or two contradict each other.
+    """
+    if "preset" in given:
+        raise OptionError("presets are for 'rilievo train probe': leave --preset out")
+    backbone, probe, rate = asked.blueprint.backbone, asked.blueprint.probe, asked.learning_rate
+    if backbone.name in TOYS and "blueprint.probe.kind" not in given:
+        probe = replace(probe, kind="linear")
+    blueprint = replace(
+        asked.blueprint,
+        backbone=replace(backbone, name=TOYS.get(backbone.name, backbone.name)),
+        probe=probe,
+        uncertainty=asked.losses.normals is NormalsLoss.UNCERTAIN,
+    )
+    usual = ProbeConfig(
+        blueprint=blueprint,
+        data=asked.data,
+        losses=asked.losses,
+        learning_rate=rate,
+        backbone_rate=rate if backbone.weights == RANDOM else rate * 0.1,
+    )
+    return with_given(usual, asked, {*given} - {"blueprint.backbone.name"})
 
 
 def preset_config(name: str, blueprint: Blueprint, data: DataChoice) -> ProbeConfig:

@@ -1,7 +1,11 @@
 """Configuration of a training run on video."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import tyro
 
 from rilievo.errors import OptionError
 from rilievo.losses.video_options import Scales as Scales
@@ -26,58 +30,74 @@ class SourceKind(StrEnum):
 class VideoData:
     """Frames that a run trains on."""
 
+    GROUP: ClassVar[str] = "Footage"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Camera": ("camera", "camera_file", "fov", "published_camera", "learn_camera", "baseline")
+    }
+
+    roots: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO|FOLDER")]
+    """Videos, folders of frames or folders of these; for a named dataset, its one folder."""
     kind: SourceKind = SourceKind.FRAMES
-    roots: tuple[str, ...]
-    """Videos or folders; for a named dataset, one folder."""
+    """Layout of the frames on disk."""
     split: str | None = None
-    """File of a list, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
-    camera: tuple[float, float, float, float] | None = None
-    """Intrinsics fx, fy, cx, cy [px] at the frames' own size; pixel centres at whole numbers."""
-    camera_file: str | None = None
+    """List of targets, or a name that the dataset knows (sequences of odometry: 00,01,...)."""
+    camera: Annotated[
+        tuple[float, float, float, float] | None, tyro.conf.arg(metavar="FX,FY,CX,CY")
+    ] = None
+    """Intrinsics [px] at the frames' own size; pixel centres at whole numbers."""
+    camera_file: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """File of intrinsics (and lens distortion): YAML, or a matrix as text."""
-    fov: float | None = None
-    """Horizontal field of view [degrees], where nothing better is known."""
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
+    """Horizontal field of view, where nothing better is known."""
     published_camera: bool = False
     """Whether all frames have the one K of the published program: fx is 0.58 of the width, fy 1.92
     of the height, and the principal point half of each."""
     learn_camera: bool = False
     """Whether the focal lengths are refined while training."""
-    poses: str | None = None
-    """Known poses, for metric scale: a KITTI or TUM file, or 'auto' for the file beside frames."""
+    poses: Annotated[str | None, tyro.conf.arg(metavar="FILE|auto")] = None
+    """Known poses: a KITTI or TUM file, or 'auto' for the file beside the frames. Validation is
+    scored against them, and --losses.velocity 0.05 learns metres from them."""
     follow_poses: bool = False
-    """Whether known motion replaces that of the pose network."""
+    """Whether known motion replaces that of the pose network; depth is in metres then."""
     stereo: bool = False
     """Whether the other camera of the stereo pair is a source too."""
     baseline: float | None = None
-    """Distance between the two cameras, in the depth's unit; None takes the calibration's [m]. The
+    """Distance between the two cameras, in the depth's unit; by default the calibration's [m]. The
     published program uses 0.1 for KITTI's 0.54 m."""
     temporal: bool = True
-    """Whether neighbours in time are sources; without them, stereo alone."""
+    """Whether neighbours in time are sources; without them (--no-temporal), stereo alone."""
     stride: int | None = None
-    """Frames between neighbours; None chooses it from the measured motion."""
+    """Frames between neighbours; by default chosen from the measured motion."""
     parallax: float = 2.0
     """Median parallax between neighbours that the stride is chosen for [px at a width of 640].
-    Motion by geometry allows for more than a pose network."""
+    Motion by geometry allows for more than a pose network: 5 with preset clip."""
     least_motion: float = 1.0
     """Median motion [px at the training size] below which a frame is skipped as static."""
     held_out: float = 0.05
-    """Share of the targets held out for validation: the last of every sequence."""
+    """Share of the targets held out for validation: the last of every sequence; 0.1 with preset
+    clip."""
     limit: int | None = None
-    """Number of training targets to use, from the first; None for all."""
+    """Number of training targets to use, from the first; by default all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoAugmentation:
     """Augmentation, drawn once per sample and the same for all its frames."""
 
+    GROUP: ClassVar[str] = "Augmentation"
+
     flip: float = 0.5
     """Probability that a sample is mirrored."""
     jitter: float = 0.5
     """Probability that the colours that the networks see are changed."""
     brightness: float = 0.2
+    """Largest change of the brightness, as a share."""
     contrast: float = 0.2
+    """Largest change of the contrast, as a share."""
     saturation: float = 0.2
+    """Largest change of the saturation, as a share."""
     hue: float = 0.1
+    """Largest change of the hue, as a share of the colour circle."""
     move_centre: bool = True
     """Whether a flip moves the principal point; the published program leaves it."""
 
@@ -89,60 +109,83 @@ class VideoAugmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoConfig:
-    """Configuration of a run."""
+    """Configuration of a run: the options of ``rilievo train video``."""
 
-    format: str = FORMAT
+    GROUP: ClassVar[str] = "Steps"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Network": ("preset", "start", "prior"),
+        "Speed": ("precision",),
+    }
+
+    format: tyro.conf.Suppress[str] = FORMAT
     """Format of the run's folder."""
-    blueprint: VideoBlueprint = field(default_factory=VideoBlueprint)
-    data: VideoData
-    preset: str = "default"
-    """Preset that the numbers below come from; the record lists what differs."""
+    data: Annotated[VideoData, tyro.conf.arg(name="")]
+    preset: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="clip|default|faithful",
+            help_behavior_hint="(default: clip without a GPU, unless an option asks for more)",
+        ),
+    ] = "default"
+    """Preset that gives the numbers which are not given: clip refines an embedded model in minutes;
+    default trains all networks; faithful trains as the authors of Monodepth2 did."""
+    blueprint: Annotated[VideoBlueprint, tyro.conf.arg(name="")] = field(
+        default_factory=VideoBlueprint
+    )
+    start: str | None = None
+    """Weights to start from: rilievo/small or rilievo/tiny (the default for those encoders), the
+    folder of a run or of an official checkpoint, imagenet for the encoders (the default for those
+    that have it), or scratch for random weights."""
+    prior: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    """Model whose depth gives the first motion by geometry and is kept near by --losses.anchor; by
+    default the weights that the run starts from."""
     losses: VideoLosses = field(default_factory=VideoLosses)
     augmentation: VideoAugmentation = field(default_factory=VideoAugmentation)
     offsets: tuple[int, ...] = (-1, 1)
     """Offsets of the sources from their target in time, in strides."""
-    start: str | None = None
-    """Weights to start from: rilievo/small or rilievo/tiny, the folder of a run or of an official
-    checkpoint, or 'imagenet' for the encoders; None for random weights."""
-    prior: str | None = None
-    """Model whose depth of the targets gives the first motion by geometry and is kept near by
-    ``losses.anchor``; None takes the depth that the run starts from."""
-    epochs: int = 20
-    steps: int | None = None
-    """Number of steps, in place of epochs."""
     minutes: float | None = None
     """Time for the whole run, in place of epochs: the number of steps follows from the pace of the
-    first ones."""
+    first ones; 10 with preset clip."""
+    epochs: int = 20
+    """Passes through the targets."""
+    steps: int | None = None
+    """Number of steps, in place of epochs."""
     validations: int | None = None
-    """Number of validations, evenly over the run; None validates after every epoch."""
+    """Number of validations, evenly over the run; by default one after every epoch, and 10 with
+    preset clip."""
     patience: int | None = None
-    """Validations without a smaller error after which the run ends early; None for no early end."""
+    """Validations without a smaller error after which the run ends early; 5 with preset clip."""
     keep_best: bool = False
     """Whether the run's weights are those with the least error on the held-out targets, of which
-    those of the start count too; False takes the last."""
+    those of the start count too, as with preset clip; otherwise the last."""
     motion_again: tuple[float, ...] = ()
     """Shares of the steps after which motion by geometry is estimated again, with the depth learned
-    so far."""
+    so far; 0.25,0.5 with preset clip."""
     batch_size: int = 12
-    """Targets per forward pass on each device."""
+    """Targets per forward pass on each device; 4 with preset clip."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     learning_rate: float = 1e-4
-    milestones: tuple[int, ...] = (15,)
+    """Peak learning rate; 2e-4 with preset clip."""
+    milestones: Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPOCH,...")] = (15,)
     """Epochs after which the learning rate falls to a tenth."""
     warm_up: int = 0
-    """Steps over which the learning rate rises from zero."""
+    """Steps over which the learning rate rises from zero; 200 with preset default, 50 with clip."""
     cosine: bool = False
-    """Whether the learning rate falls along half a cosine to nothing, in place of milestones."""
+    """Whether the learning rate falls along half a cosine to nothing, in place of milestones, as
+    with preset clip."""
     camera_rate: float = 1e-3
     """Learning rate of the focal lengths' logarithms, where they are refined."""
     weight_decay: float = 0.0
+    """Weight decay of the optimiser."""
     clip_norm: float | None = None
-    """Largest norm of a step's gradient; None for no limit."""
+    """Largest norm of a step's gradient; 10 with presets default and clip."""
     seed: int = 0
-    precision: str = "fp32"
-    """Precision of the networks: fp32, bf16, or fp16 on a GPU."""
+    """Seed of the first weights, of the order of the targets and of augmentation."""
+    precision: Annotated[str, tyro.conf.arg(metavar="|".join(PRECISIONS))] = "fp32"
+    """Precision of the networks; fp16 on a GPU alone."""
     checkpoint_steps: int = 500
+    """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "checkpoint_steps"):
@@ -179,7 +222,10 @@ class VideoConfig:
         if self.data.temporal and not self.offsets:
             raise OptionError("neighbours in time need offsets, such as -1,1")
         if not self.data.temporal and not self.data.stereo:
-            raise OptionError("without neighbours in time there is the other eye alone: stereo")
+            raise OptionError(
+                "without neighbours in time the other camera of the pair is the only source: set "
+                "stereo"
+            )
         known = self.data.follow_poses or not self.data.temporal
         if self.blueprint.pose is PoseKind.NONE and not known:
             raise OptionError(
@@ -222,21 +268,28 @@ class VideoConfig:
 class VideoRunOptions:
     """Options of a run that, devices aside, do not change its result on the same machine."""
 
+    GROUP: ClassVar[str] = "Speed"
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Output": ("tensorboard", "resume"),
+        "Many processes and machines": ("devices", "nodes"),
+    }
+
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
+    workers: int = 0
+    """Threads that prefetch frames; 0 reads frames in the training thread."""
+    cache: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of decoded frames; by default in the run's folder."""
     devices: int = 1
-    """Processes on this machine, one per device; torchrun sets it by itself."""
+    """Processes on this machine, one per device; torchrun sets it by itself, with -- before the
+    command: torchrun --nproc-per-node 4 --module -- rilievo train video ..."""
     nodes: int = 1
     """Number of machines."""
-    workers: int = 0
-    """Threads of the loader; 0 reads frames in the training thread."""
-    cache: str | None = None
-    """Folder of decoded frames; None keeps them in the run's folder."""
     tensorboard: bool = False
     """Whether to write events for TensorBoard beside the CSV."""
     resume: bool = False
-    """Whether to resume a run that is in the folder."""
-    stop_at: int | None = None
+    """Whether to resume the run in the folder."""
+    stop_at: tyro.conf.Suppress[int | None] = None
     """Step to stop after, with a checkpoint, as if killed then; None for the end."""
 
     def __post_init__(self) -> None:

@@ -23,9 +23,9 @@ from rilievo.train.finished import is_finished
 from rilievo.train.progress import Decoding
 from rilievo.train.video.checkpoint import CHECKPOINT
 from rilievo.train.video.config import Scales, VideoConfig, VideoRunOptions
+from rilievo.train.video.defaults import EMBEDDED_STARTS
 from rilievo.train.video.devices import make_fabric
 from rilievo.train.video.embedded_start import start_from_embedded
-from rilievo.train.video.footage_defaults import EMBEDDED_STARTS
 from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
 from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner

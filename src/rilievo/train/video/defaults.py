@@ -1,0 +1,162 @@
+"""Fields of a run that were not given: they follow from the preset, the footage and the others."""
+
+import importlib.util
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rilievo.depth_map import DepthKind
+from rilievo.errors import InputError
+from rilievo.models.embedded_cards import SMALL, TINY
+from rilievo.models.video_run import is_video_run, read_video_run
+from rilievo.networks.video.blueprint import PoseKind, VideoBlueprint
+from rilievo.train.differences import with_given
+from rilievo.train.video.config import VideoConfig, VideoData, VideoRunOptions
+from rilievo.train.video.presets import preset_config
+from rilievo.train.video.sources import list_sequences
+
+EMBEDDED_STARTS = (SMALL, TINY)
+"""Embedded models whose weights a run can start from."""
+EMBEDDED_ENCODERS = tuple(name.partition("/")[2] for name in EMBEDDED_STARTS)
+"""Encoders of these models."""
+
+_WITHOUT_IMAGENET = ("lite",)
+_SCRATCH = "scratch"
+_AREA = 64512
+"""Pixels of a frame that the embedded default is used at."""
+_MULTIPLE, _LEAST = 32, 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedConfig(VideoConfig):
+    """Fields as they are given, which are checked together once the others have been added."""
+
+    def __post_init__(self) -> None:
+        """Check nothing: fields that were not given do not count yet."""
+
+
+def completed(
+    asked: VideoConfig, given: Collection[str], options: VideoRunOptions | None = None
+) -> VideoConfig:
+    """Complete a configuration of which some fields were given.
+
+    Args:
+        asked: Configuration whose other fields do not count.
+        given: Fields that were given, such as ``losses.ssim``.
+        options: Devices of the run; without a GPU, the preset ``clip`` is the default.
+
+    Raises:
+        OptionError: If a field is out of range, or two contradict each other.
+    """
+    start = asked.start if "start" in given else None
+    begun = None if start is None else embedded_encoder(start)
+    preset = asked.preset
+    if "preset" not in given:
+        more = _asks_for_more(asked, given, options or VideoRunOptions())
+        preset = "default" if more or (start is not None and begun is None) else "clip"
+    is_clip = preset == "clip"
+    usual = VideoData(
+        roots=asked.data.roots,
+        parallax=5.0 if is_clip else 2.0,
+        held_out=0.1 if is_clip else 0.05,
+    )
+    data = with_given(usual, asked.data, given, "data.")
+    encoder = begun or ("small" if is_clip else "resnet18")
+    blueprint = _blueprint(asked, given, encoder, data if is_clip else None)
+    plain = VideoConfig(
+        blueprint=blueprint,
+        data=data,
+        preset=preset,
+        start=_start(blueprint.encoder) if start is None else start if start != _SCRATCH else None,
+        prior=asked.prior,
+        batch_size=4 if is_clip else 12,
+    )
+    config = preset_config(plain)
+    if "minutes" not in given and not {"epochs", "steps"}.isdisjoint(given):
+        config = replace(config, minutes=None)
+    return with_given(config, asked, {*given} - {"start"})
+
+
+def _blueprint(
+    asked: VideoConfig, given: Collection[str], encoder: str, clip: VideoData | None
+) -> VideoBlueprint:
+    """Networks with what was given; ``clip`` is the data of a run with that preset."""
+    if "blueprint.encoder" in given:
+        encoder = asked.blueprint.encoder
+    pose = PoseKind.SEPARATE if clip is None else PoseKind.GEOMETRY
+    if asked.data.follow_poses or not asked.data.temporal:
+        pose = PoseKind.NONE
+    size = "blueprint.size" in given
+    usual = VideoBlueprint(
+        encoder=encoder,
+        pose=pose,
+        size=(192, 640) if clip is None or size else size_of_footage(clip),
+        scales=(0,) if encoder in EMBEDDED_ENCODERS else (0, 1, 2, 3),
+        kind=DepthKind.METRIC if _in_metres(asked) else DepthKind.UP_TO_SCALE,
+    )
+    return with_given(usual, asked.blueprint, given, "blueprint.")
+
+
+def _asks_for_more(asked: VideoConfig, given: Collection[str], options: VideoRunOptions) -> bool:
+    """Whether a run is more than the refinement of an embedded model without a GPU."""
+    pose = asked.blueprint.pose if "blueprint.pose" in given else PoseKind.GEOMETRY
+    encoder = asked.blueprint.encoder if "blueprint.encoder" in given else EMBEDDED_ENCODERS[0]
+    return (
+        pose is not PoseKind.GEOMETRY
+        or encoder not in EMBEDDED_ENCODERS
+        or (_in_metres(asked) or asked.data.learn_camera)
+        or options.devices * options.nodes > 1
+        or has_gpu(options.device)
+    )
+
+
+def _in_metres(asked: VideoConfig) -> bool:
+    return asked.data.follow_poses or asked.data.stereo or asked.losses.velocity > 0
+
+
+def _start(encoder: str) -> str | None:
+    if encoder in EMBEDDED_ENCODERS:
+        return f"rilievo/{encoder}"
+    return None if encoder in _WITHOUT_IMAGENET else "imagenet"
+
+
+def embedded_encoder(start: str) -> str | None:
+    """Encoder of an embedded model, or of a run that refined one; None for any other start.
+
+    Raises:
+        ModelError: If it is the folder of a broken run.
+    """
+    if start in EMBEDDED_STARTS:
+        return start.partition("/")[2]
+    if not is_video_run(Path(start)):
+        return None
+    encoder = read_video_run(Path(start)).blueprint.encoder
+    return encoder if encoder in EMBEDDED_ENCODERS else None
+
+
+def has_gpu(device: str) -> bool:
+    """Whether a device that a run may use is a GPU; False where torch is not installed."""
+    if device == "cpu" or importlib.util.find_spec("torch") is None:
+        return False
+    if device != "auto":
+        return True
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def size_of_footage(data: VideoData) -> tuple[int, int]:
+    """Size (height, width) of about ``_AREA`` pixels in the shape of the first sequence's frames.
+
+    Footage that cannot be used is refused when it is opened; here it counts as 4:3.
+    """
+    try:
+        height, width = list_sequences(data)[0].shape
+    except InputError:
+        height, width = 3, 4
+    longer = (_AREA * width / height) ** 0.5
+    return _side(_AREA / longer), _side(longer)
+
+
+def _side(pixels: float) -> int:
+    return max(_LEAST, _MULTIPLE * round(pixels / _MULTIPLE))
