@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from rilievo.errors import InputError, OptionError
 from rilievo.train.video.config import VideoConfig, VideoData
-from rilievo.train.video.schedule import Course, learning_rate
+from rilievo.train.video.schedule import Course, rate_factor
 
 CONFIG = VideoConfig(data=VideoData(roots=("a",)))
 
 
 def rates(config: VideoConfig, course: Course) -> list[float]:
     return [
-        learning_rate(config, step=step, epoch=course.epoch(step)) for step in range(course.steps)
+        rate_factor(config, step=step, epoch=course.epoch(step)) for step in range(course.steps)
     ]
 
 
@@ -24,14 +24,14 @@ def test_fifteen_epochs_are_trained_at_the_full_rate_and_five_at_a_tenth() -> No
     course = Course.of(CONFIG, 39810, processes=1)
     assert course.steps == 20 * 3317
     found = rates(CONFIG, course)
-    assert found.count(1e-4) == 15 * 3317
-    assert sum(rate == pytest.approx(1e-5) for rate in found) == 5 * 3317
+    assert found.count(1.0) == 15 * 3317
+    assert sum(rate == pytest.approx(0.1) for rate in found) == 5 * 3317
     assert found == sorted(found, reverse=True)
 
 
 def test_the_rate_climbs_to_its_peak_and_never_starts_at_nothing() -> None:
     config = replace(CONFIG, warm_up=4)
-    assert [learning_rate(config, step=k, epoch=0.0) / 1e-4 for k in range(6)] == pytest.approx(
+    assert [rate_factor(config, step=k, epoch=0.0) for k in range(6)] == pytest.approx(
         [0.25, 0.5, 0.75, 1, 1, 1]
     )
 
