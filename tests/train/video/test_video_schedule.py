@@ -89,9 +89,9 @@ def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], word
 
 def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
     config = replace(CONFIG, cosine=True, warm_up=2)
-    found = [learning_rate(config, step=9, epoch=0.0, share=share) for share in (0, 0.5, 1)]
-    assert found == pytest.approx([1e-4, 0.5e-4, 0])
-    assert learning_rate(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5e-4)
+    found = [rate_factor(config, step=9, epoch=0.0, share=share) for share in (0, 0.5, 1)]
+    assert found == pytest.approx([1, 0.5, 0])
+    assert rate_factor(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5)
 
 
 def test_a_run_of_minutes_counts_its_steps_from_its_pace() -> None:

@@ -93,6 +93,8 @@ class Engine(Generic[State]):
                         self._save(log)
                     if stops:
                         return False
+                if task.end(log, progress):
+                    self._save(log)
             finally:
                 batches.close()
         return True

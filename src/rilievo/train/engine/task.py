@@ -95,6 +95,10 @@ class Task(ABC, Generic[State]):
     def validate(self, log: Journal, progress: Progress) -> None:
         """Score the network on images that are held out."""
 
+    def end(self, log: Journal, progress: Progress) -> bool:
+        """Do what follows the last step; True if it has to be saved."""
+        return False
+
     def saved(self) -> None:
         """Do what follows a checkpoint, in the first process."""
 
