@@ -16,10 +16,8 @@ from torture.reader import Reader, write_text
 from torture.readers.pictures import colours, save
 
 if TYPE_CHECKING:
-    import torch
-
     from rilievo.networks.video.networks import VideoNetworks
-    from rilievo.train.video.checkpoint import RunState
+    from rilievo.train.engine.checkpoint import Part
     from rilievo.train.video.config import VideoConfig, VideoData
 
 _SIZE = (64, 96)
@@ -71,10 +69,10 @@ def _run(folder: Path) -> None:
 
 
 def _read_run(folder: Path) -> object:
-    from rilievo.train.video.run import read_config
+    from rilievo.train.video.records import video_folder
 
     model = load_model(folder, device="cpu", threads=1)
-    return model.predict([Photo(pixels=colours(0, _SIZE))]), read_config(folder)
+    return model.predict([Photo(pixels=colours(0, _SIZE))]), video_folder(folder).read_config()
 
 
 def _read_motion(folder: Path) -> object:
@@ -95,15 +93,13 @@ def _record(folder: Path) -> None:
 
 
 def _read_record(folder: Path) -> object:
-    from rilievo.train.video.records import read_record
+    from rilievo.train.video.records import video_folder
 
-    return read_record(folder)
+    return video_folder(folder).read_record()
 
 
-def _state() -> "RunState":
+def _parts() -> dict[str, "Part"]:
     import torch
-
-    from rilievo.train.video.checkpoint import RunState
 
     learner = torch.nn.Linear(3, 2)
     optimizer = torch.optim.Adam(learner.parameters(), lr=1e-3)
@@ -111,23 +107,30 @@ def _state() -> "RunState":
         each.grad = torch.ones_like(each)
     optimizer.step()
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return RunState(learner=learner, optimizer=optimizer, scaler=scaler, step=3, skipped={"a"})
+    return {"learner": learner, "optimizer": optimizer, "scaler": scaler}
 
 
 def _checkpoint(folder: Path) -> None:
-    from rilievo.train.video.checkpoint import save_checkpoint
+    from rilievo.train.engine.checkpoint import save_checkpoint
+    from rilievo.train.video.state import VideoState
 
-    save_checkpoint(_state(), folder / "checkpoint.pt", fingerprint=_PRINT)
+    state = VideoState(step=3, skipped=("a",))
+    save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint=_PRINT)
 
 
 def _read_checkpoint(folder: Path) -> object:
-    from rilievo.train.video.checkpoint import load_checkpoint
+    from torch.optim import Optimizer
 
-    state = _state()
-    load_checkpoint(state, folder / "checkpoint.pt", fingerprint=_PRINT)
-    state.optimizer.step()
+    from rilievo.train.engine.checkpoint import load_checkpoint
+    from rilievo.train.video.state import VideoState
+
+    parts = _parts()
+    state = load_checkpoint(folder / "checkpoint.pt", VideoState, parts, fingerprint=_PRINT)
+    optimizer = parts["optimizer"]
+    assert isinstance(optimizer, Optimizer)
+    optimizer.step()
     # What the loop does with them: whoever goes on needs numbers.
-    return state.step + 1, state.seconds + 1.0, state.best_error < 1.0, sorted(state.skipped)
+    return state.step + 1, state.seconds + 1.0, (state.best_error or 0) < 1.0, sorted(state.skipped)
 
 
 def _official(folder: Path) -> None:

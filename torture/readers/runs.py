@@ -13,7 +13,7 @@ from torture.readers.pictures import colours
 
 if TYPE_CHECKING:
     from rilievo.networks.backbones import Backbone
-    from rilievo.train.probe.checkpoint import RunState
+    from rilievo.train.engine.checkpoint import Part
     from rilievo.train.probe.config import ProbeConfig
 
 _SIZE = (64, 64)
@@ -47,9 +47,10 @@ def _config() -> "ProbeConfig":
 
 def _run(folder: Path) -> None:
     from rilievo.models.probe import BACKBONE
+    from rilievo.models.probe_run import WEIGHTS
     from rilievo.networks.backbones import weights_sha256
     from rilievo.networks.probed import make_chosen_probe
-    from rilievo.train.probe.checkpoint import WEIGHTS, save_weights
+    from rilievo.train.engine.checkpoint import save_weights
 
     backbone = _backbone()
     probe = make_chosen_probe(_config().blueprint, backbone, seed=0)
@@ -62,39 +63,40 @@ def _read_run(folder: Path) -> object:
     return model.predict([Photo(pixels=colours(0, _SIZE))])
 
 
-def _state() -> "RunState":
+def _parts() -> dict[str, "Part"]:
     import torch
 
     from rilievo.networks.probed import make_chosen_probe
-    from rilievo.train.probe.checkpoint import RunState
 
     learned = make_chosen_probe(_config().blueprint, _backbone(), seed=0)
     optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
     for each in learned.parameters():
         each.grad = torch.ones_like(each)
     optimizer.step()
-    return RunState(learned=learned, optimizer=optimizer, step=3, epoch_losses=[0.5])
+    return {"learned": learned, "optimizer": optimizer}
 
 
 def _checkpoint(folder: Path) -> None:
-    from rilievo.train.probe.checkpoint import save_checkpoint
+    from rilievo.train.engine.checkpoint import save_checkpoint
+    from rilievo.train.probe.probe_task import ProbeState
 
-    save_checkpoint(_state(), folder / "checkpoint.pt", fingerprint="f" * 64)
+    state = ProbeState(step=3, epoch_loss=0.5, epoch_losses=1)
+    save_checkpoint(folder / "checkpoint.pt", state, _parts(), fingerprint="f" * 64)
 
 
 def _read_checkpoint(folder: Path) -> object:
-    from rilievo.train.probe.checkpoint import load_checkpoint
+    from torch.optim import Optimizer
 
-    state = _state()
-    load_checkpoint(state, folder / "checkpoint.pt", fingerprint="f" * 64)
-    state.optimizer.step()
+    from rilievo.train.engine.checkpoint import load_checkpoint
+    from rilievo.train.probe.probe_task import ProbeState
+
+    parts = _parts()
+    state = load_checkpoint(folder / "checkpoint.pt", ProbeState, parts, fingerprint="f" * 64)
+    optimizer = parts["optimizer"]
+    assert isinstance(optimizer, Optimizer)
+    optimizer.step()
     # What the loop does with them: whoever goes on needs numbers.
-    return (
-        state.step + 1,
-        sum(state.epoch_losses),
-        state.cpu_seconds + 1.0,
-        sorted(state.passed_over),
-    )
+    return state.step + 1, state.epoch_loss, state.cpu_seconds + 1.0, sorted(state.passed_over)
 
 
 def _cached(folder: Path) -> object:
@@ -120,9 +122,9 @@ def _record(folder: Path) -> None:
 
 
 def _read_record(folder: Path) -> object:
-    from rilievo.train.probe.records import read_record
+    from rilievo.train.probe.records import probe_folder
 
-    return read_record(folder)
+    return probe_folder(folder).read_record()
 
 
 READERS = (

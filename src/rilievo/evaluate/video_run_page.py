@@ -12,9 +12,9 @@ from rilievo.evaluate.pages import write_page
 from rilievo.evaluate.thumbnails import photo_uri
 from rilievo.geometry.transforms import invert
 from rilievo.io.limits import printable
-from rilievo.train.video.log import VALIDATIONS
+from rilievo.train.engine.journal import VALIDATIONS
 from rilievo.train.video.motion_files import Motions, latest_motions
-from rilievo.train.video.records import VideoRecord, read_record
+from rilievo.train.video.records import VideoRecord, video_folder
 
 PAGE = "page.html"
 
@@ -27,7 +27,7 @@ def write_video_run_page(run: Path) -> Path:
         MissingExtraError: If Jinja or matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
-    record = read_record(run)
+    record = video_folder(run).read_record()
     rows = _validations(run / VALIDATIONS)
     pictures = _pictures(run / "pictures", record.best_step or 0)
     write_page(

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -45,6 +45,18 @@ class Batch:
     normals_valid: Bool[Tensor, "b h w"]
     camera: Float32[Tensor, "b 4"]
     sign: Float32[Tensor, "b"]
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device; memory is pinned for a GPU, to copy it meanwhile."""
+        if device.type == "cpu":
+            return self
+        tensors = {each.name: getattr(self, each.name) for each in fields(self)}
+        return Batch(
+            **{
+                name: each.pin_memory().to(device, non_blocking=True)
+                for name, each in tensors.items()
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import tyro
 from rilievo.errors import OptionError, suggest
 from rilievo.networks.mobilenet_v2 import load_published
 from rilievo.networks.small import SmallNet
+from rilievo.train.embedded_task import Frames, first_batches, train
 from rilievo.train.export import Provenance, provenance_of
-from rilievo.train.loop import Frames, first_batches, train
 from rilievo.train.nyu_frames import NyuFrames
 from rilievo.train.recipes import RECIPES, Recipe
 from rilievo.train.shards import ShardPool

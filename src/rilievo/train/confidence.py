@@ -46,7 +46,7 @@ def learn_confidence(
 
 
 def _loss(network: SmallNet, batch: Batch) -> torch.Tensor:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(batch.image.device.type, dtype=torch.bfloat16):
         surface = network(batch.image)
     found = log_error(surface.log_depth, batch.log_depth, batch.valid, batch.sign)
     half = (..., slice(None, None, 2), slice(None, None, 2))

@@ -26,7 +26,7 @@ class TrainConfig:
     """
 
     minutes: float | None = None
-    """Length of the run on the clock, validation counted and interruptions not."""
+    """Time of the steps, in place of their number; validation and interruptions are not counted."""
     steps: int | None = None
     """Length of the run in steps."""
     stages: tuple[Stage, ...]
@@ -63,6 +63,8 @@ class TrainConfig:
     """Time between checkpoints."""
     validation_minutes: float = 8.0
     """Time between validations; after each, the averaged weights are exported."""
+    precision: str = "bf16"
+    """Precision of the network: fp32, bf16, or fp16 on a GPU."""
     threads: int = 1
     """Number of torch threads. More threads than free cores make a run many times slower."""
     seed: int = 1

@@ -1,6 +1,6 @@
 """Scores on the frames that a run holds out, to see whether and how long it learns."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,8 +15,7 @@ from rilievo.train.frames import Frame
 _SHAPE = (192, 256)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
+class Scores(NamedTuple):
     """Means over images; depth is scaled by the median first, or by the fit that its kind allows.
 
     Attributes:
@@ -34,13 +33,14 @@ class Scores:
 def validate(network: nn.Module, frames: list[Frame]) -> Scores:
     """Score ``network``, in evaluation mode, on whole frames at 256×192."""
     rows = []
+    device = next(network.parameters()).device
     for frame in frames:
         frame = crop(frame, _SHAPE)
         batch = collate([frame])
-        surface = network(batch.image)
+        surface = network(batch.image.to(device))
         normals = nn.functional.interpolate(surface.normals, _SHAPE, mode="bilinear")[0]
-        normals = nn.functional.normalize(normals, dim=0).numpy()
-        ratio = _ratio(surface.log_depth, batch)
+        normals = nn.functional.normalize(normals, dim=0).cpu().numpy()
+        ratio = _ratio(surface.log_depth.cpu(), batch)
         cosine = (normals * frame.normals.astype(np.float32) / 127).sum(axis=0)
         cosine = np.clip(cosine[frame.normals_valid], -1, 1)
         close = np.maximum(ratio, 1 / ratio) < 1.25

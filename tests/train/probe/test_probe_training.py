@@ -197,7 +197,7 @@ def test_a_folder_with_another_run_is_not_written_over(root: Path, tmp_path: Pat
     train_probe(small_config(root), tmp_path, CPU)
     with pytest.raises(OutputError, match="--resume"):
         train_probe(small_config(root), tmp_path, CPU)
-    with pytest.raises(OutputError, match=r"another configuration \(seed was 0, is 3\)"):
+    with pytest.raises(OutputError, match=r"other options \(seed was 0, is 3\)"):
         train_probe(
             with_seed(small_config(root), 3), tmp_path, RunOptions(device="cpu", resume=True)
         )

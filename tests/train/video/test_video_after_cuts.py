@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rilievo.errors import InputError
 from rilievo.io.verification import verify
-from rilievo.train.video.checkpoint import CHECKPOINT
 from rilievo.train.video.config import VideoRunOptions
 from rilievo.train.video.run import train_video
 from sliding_walls import write_walls
@@ -50,21 +48,3 @@ def test_logs_that_were_lost_come_back_and_a_picture_that_was_cut_is_told(
     assert [Path(fault.file).name for fault in verify(run).faults] == [picture.name]
     picture.write_bytes(whole)
     assert verify(run).is_whole
-
-
-@pytest.mark.slow
-def test_sums_of_a_checkpoint_that_are_none_are_refused(walls: Path, tmp_path: Path) -> None:
-    config = small_config(walls)
-    train_video(config, tmp_path, replace(CPU, stop_at=1))
-    entries = torch.load(tmp_path / CHECKPOINT, weights_only=True)
-    wrong: list[object] = [
-        {"../../.bashrc": (1, "0" * 64)},
-        {"best/weights.safetensors": ("1", "0" * 64)},
-        {"best/weights.safetensors": (1, "0")},
-        {"best/weights.safetensors": 1},
-        [1],
-    ]
-    for sums in wrong:
-        torch.save({**entries, "sums": sums}, tmp_path / CHECKPOINT)
-        with pytest.raises(InputError, match=r"checkpoint\.pt: is a checkpoint of another"):
-            train_video(config, tmp_path, GO_ON)

@@ -28,7 +28,7 @@ from rilievo.train.video.frames import open_frames
 from rilievo.train.video.motion_files import latest_motions, read_motions, write_motions
 from rilievo.train.video.pair_motions import in_one_scale, judge
 from rilievo.train.video.presets import preset_config
-from rilievo.train.video.records import read_record
+from rilievo.train.video.records import video_folder
 from rilievo.train.video.run import train_video
 from rilievo.train.video.targets import Place, Target
 from sliding_walls import SIZE, write_walls
@@ -82,7 +82,7 @@ def test_a_run_starts_with_the_depth_of_the_embedded_model(name: str) -> None:
 
 
 def test_a_run_by_geometry_is_a_model_that_fits_no_worse_than_its_start(whole: Path) -> None:
-    record = read_record(whole)
+    record = video_folder(whole).read_record()
     assert record.pose_parameters == 0
     assert record.start_error is not None
     assert record.best_error is not None
@@ -140,7 +140,7 @@ def test_the_start_is_kept_where_the_end_is_worse(
     said = capsys.readouterr().out
     assert "the start is kept" in said
     assert "page.html" in said
-    record = read_record(tmp_path / "run")
+    record = video_folder(tmp_path / "run").read_record()
     assert record.kept_start
     expected = make_networks(
         VideoBlueprint(encoder="tiny", pose=PoseKind.GEOMETRY, size=SIZE, scales=(0,)),

@@ -1,68 +1,21 @@
 """Files of training on video that are whole and lie about what is in them: one line each."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 from footage import write_frames
 from rilievo.errors import InputError, RilievoError
 from rilievo.train.video.cache_files import CacheFiles, said_broken, stored_about
 from rilievo.train.video.calibration import read_calibration
-from rilievo.train.video.checkpoint import RunState, load_checkpoint, save_checkpoint
 from rilievo.train.video.config import SourceKind, VideoData
 from rilievo.train.video.frames import open_frames
-from rilievo.train.video.records import read_record
-from rilievo.train.video.run import read_config
+from rilievo.train.video.records import video_folder
 from rilievo.train.video.sources import list_sequences
 from rilievo.train.video.trajectory import read_kitti_poses
-
-
-def state() -> RunState:
-    learner = nn.Linear(3, 2)
-    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-3)
-    learner(torch.ones(1, 3)).sum().backward()
-    optimizer.step()
-    scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return RunState(learner=learner, optimizer=optimizer, scaler=scaler, step=4, skipped={"a: b"})
-
-
-LIES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "an optimizer that is none": lambda held: held.update(optimizer=b"x"),
-    "moments that are none": lambda held: held["optimizer"]["state"][0].update(exp_avg={}),
-    "no learning rate": lambda held: held["optimizer"]["param_groups"][0].pop("lr"),
-    "weights that are bytes": lambda held: held.update(learner=b"x"),
-    "a best that is none": lambda held: held.update(best=("x", 1)),
-    "steps that are no number": lambda held: held.update(step="4"),
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_a_checkpoint_that_lies_is_refused_in_one_line(tmp_path: Path, lie: str) -> None:
-    path = tmp_path / "c.pt"
-    save_checkpoint(state(), path, fingerprint="f")
-    held = torch.load(path, weights_only=True)
-    LIES[lie](held)
-    torch.save(held, path)
-    with pytest.raises(InputError, match="another network or version") as caught:
-        load_checkpoint(state(), path, fingerprint="f")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_checkpoint_that_tells_the_truth_is_loaded(tmp_path: Path) -> None:
-    one, other = state(), state()
-    one.best_error, one.best_step = 0.25, 3
-    save_checkpoint(one, tmp_path / "c.pt", fingerprint="f")
-    load_checkpoint(other, tmp_path / "c.pt", fingerprint="f")
-    assert (other.step, other.skipped, other.best_error, other.best_step) == (4, {"a: b"}, 0.25, 3)
-    for key, tensor in one.learner.state_dict().items():
-        assert torch.equal(other.learner.state_dict()[key], tensor)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +47,11 @@ def test_poses_that_are_no_motion_are_refused_without_a_warning(
 
 
 def test_a_device_in_the_place_of_a_record_is_not_read_for_ever(tmp_path: Path) -> None:
-    for name, read in (("record.json", read_record), ("config.json", read_config)):
+    folder = video_folder(tmp_path)
+    for name, read in (("record.json", folder.read_record), ("config.json", folder.read_config)):
         (tmp_path / name).symlink_to("/dev/zero")
         with pytest.raises(RilievoError, match=name):
-            read(tmp_path)
+            read()
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from rilievo.errors import InputError, OptionError
 from rilievo.train.video.config import VideoConfig, VideoData
-from rilievo.train.video.schedule import Course, learning_rate
+from rilievo.train.video.schedule import Course, rate_factor
 
 CONFIG = VideoConfig(data=VideoData(roots=("a",)))
 
 
 def rates(config: VideoConfig, course: Course) -> list[float]:
     return [
-        learning_rate(config, step=step, epoch=course.epoch(step)) for step in range(course.steps)
+        rate_factor(config, step=step, epoch=course.epoch(step)) for step in range(course.steps)
     ]
 
 
@@ -24,14 +24,14 @@ def test_fifteen_epochs_are_trained_at_the_full_rate_and_five_at_a_tenth() -> No
     course = Course.of(CONFIG, 39810, processes=1)
     assert course.steps == 20 * 3317
     found = rates(CONFIG, course)
-    assert found.count(1e-4) == 15 * 3317
-    assert sum(rate == pytest.approx(1e-5) for rate in found) == 5 * 3317
+    assert found.count(1.0) == 15 * 3317
+    assert sum(rate == pytest.approx(0.1) for rate in found) == 5 * 3317
     assert found == sorted(found, reverse=True)
 
 
 def test_the_rate_climbs_to_its_peak_and_never_starts_at_nothing() -> None:
     config = replace(CONFIG, warm_up=4)
-    assert [learning_rate(config, step=k, epoch=0.0) / 1e-4 for k in range(6)] == pytest.approx(
+    assert [rate_factor(config, step=k, epoch=0.0) for k in range(6)] == pytest.approx(
         [0.25, 0.5, 0.75, 1, 1, 1]
     )
 
@@ -89,9 +89,9 @@ def test_a_number_that_makes_no_sense_is_refused(change: dict[str, object], word
 
 def test_a_cosine_falls_from_the_full_rate_to_nothing() -> None:
     config = replace(CONFIG, cosine=True, warm_up=2)
-    found = [learning_rate(config, step=9, epoch=0.0, share=share) for share in (0, 0.5, 1)]
-    assert found == pytest.approx([1e-4, 0.5e-4, 0])
-    assert learning_rate(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5e-4)
+    found = [rate_factor(config, step=9, epoch=0.0, share=share) for share in (0, 0.5, 1)]
+    assert found == pytest.approx([1, 0.5, 0])
+    assert rate_factor(config, step=0, epoch=0.0, share=0.0) == pytest.approx(0.5)
 
 
 def test_a_run_of_minutes_counts_its_steps_from_its_pace() -> None:

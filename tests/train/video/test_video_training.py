@@ -21,9 +21,11 @@ from rilievo.io.json_record import from_json, to_json
 from rilievo.models import load_model
 from rilievo.networks.video.blueprint import PoseKind
 from rilievo.networks.video.networks import VideoNetworks
-from rilievo.train.video import collapse, loop
+from rilievo.train.engine import loop
+from rilievo.train.engine.folder import RunFolder
+from rilievo.train.engine.loop import random_of
+from rilievo.train.video import collapse
 from rilievo.train.video.config import VideoAugmentation, VideoLosses, VideoRunOptions
-from rilievo.train.video.learner import random_of
 from rilievo.train.video.records import VideoRecord
 from rilievo.train.video.run import train_video
 from sliding_walls import write_walls
@@ -242,7 +244,7 @@ def test_weights_that_a_power_cut_took_are_written_again_or_said(
     walls: Path, tmp_path: Path, damage: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("rilievo.train.video.run._finish", lambda *_: None)
+        patch.setattr(RunFolder, "finish", lambda *_, **__: None)
         with suppress(InputError):
             train_video(small_config(walls), tmp_path, CPU)
     weights, checkpoint = tmp_path / "weights.safetensors", tmp_path / "checkpoint.pt"
@@ -289,7 +291,7 @@ def test_a_run_that_learns_nothing_is_warned_of_on_the_screen_and_in_its_folder(
     walls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "STEPS_A_ROW", 1)
-    sign = collapse.Sign(kind="any", shows=lambda row: row.loss > 0, text="try", first_step=2)
+    sign = collapse.Sign(kind="any", shows=lambda row: row["loss"] > 0, text="try", first_step=2)
     monkeypatch.setattr(collapse, "SIGNS", (sign,))
     record = train_video(small_config(walls), tmp_path, replace(CPU, stop_at=5))
     assert record is None

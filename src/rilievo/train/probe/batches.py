@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Int64
 from torch import Tensor
 
 from rilievo.train.probe.augment import variant
@@ -27,23 +27,6 @@ class Source:
 
     index: int
     number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Frames of one size, as tensors.
-
-    Attributes:
-        sources: Origin of each image.
-        image: RGB.
-        depth: True depth; 0 where there is none.
-        normals: True normals; zero where there is none.
-    """
-
-    sources: tuple[Source, ...]
-    image: UInt8[Tensor, "b h w 3"]
-    depth: Float32[Tensor, "b h w"]
-    normals: Float32[Tensor, "b 3 h w"]
 
 
 def steps_an_epoch(count: int, batch_size: int) -> int:
@@ -88,12 +71,11 @@ def changed_frame(frames: KeptFrames, source: Source, config: ProbeConfig) -> Fr
     )
 
 
-def collate(sources: tuple[Source, ...], frames: list[Frame], device: torch.device) -> Batch:
-    """Stack frames of one size."""
-    normals = np.stack([frame.normals for frame in frames]).astype(np.float32)
-    return Batch(
-        sources=sources,
-        image=torch.from_numpy(np.stack([frame.image for frame in frames])).to(device),
-        depth=torch.from_numpy(np.stack([frame.depth for frame in frames])).to(device),
-        normals=torch.from_numpy(normals).to(device),
-    )
+def collate(frames: list[Frame], device: torch.device) -> dict[str, Tensor]:
+    """Stack the image, depth and normals of frames of one size."""
+    arrays = {
+        "image": np.stack([frame.image for frame in frames]),
+        "depth": np.stack([frame.depth for frame in frames]),
+        "normals": np.stack([frame.normals for frame in frames]).astype(np.float32),
+    }
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}

@@ -3,16 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import InputError
-from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable, read_text
+from rilievo.models.probe_run import is_run
 from rilievo.train.differences import Difference
-
-RECORD = "record.json"
-
-CHECKPOINT = "checkpoint.pt"
-"""File that exists while a run is in progress."""
-
+from rilievo.train.engine.folder import RunFolder
+from rilievo.train.probe.config import ProbeConfig
 
 _FLAT, _STRAIGHT = 0.01, 1.0
 """AbsRel and angle [degrees] of a constant below which the truth is one: nothing to learn."""
@@ -103,16 +97,6 @@ class TrainingRecord:
         return () if self.check is None else self.check.doubts
 
 
-def read_record(run: Path) -> TrainingRecord:
-    """Read the record of a finished run.
-
-    Raises:
-        InputError: If its record is broken.
-    """
-    path = run / RECORD
-    try:
-        return from_json(TrainingRecord, read_text(path))
-    except NotThisRecord as error:
-        raise InputError(
-            f"{printable(path)}: is no record of a run ({error}): take it away to train anew"
-        ) from error
+def probe_folder(run: Path) -> RunFolder[ProbeConfig, TrainingRecord]:
+    """Return the folder of a run, as far as its configuration and record go."""
+    return RunFolder(path=run, config=ProbeConfig, record=TrainingRecord, is_ours=is_run)

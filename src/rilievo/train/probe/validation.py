@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from rilievo.train.probe.batches import Source, collate
+from rilievo.train.probe.batches import collate
 from rilievo.train.probe.frames import KeptFrames
 from rilievo.train.probe.learner import Learner, as_input
 from rilievo.train.probe.records import ConstantCheck
@@ -59,16 +59,16 @@ def validate(
     angles: list[float] = []
     normals: list[Tensor] = []
     for index in range(min(len(frames), most or len(frames))):
-        source = Source(index=index, number=0)
-        batch = collate((source,), [frames.frame(index)], fabric.device)
+        batch = collate([frames.frame(index)], fabric.device)
+        true_depth, true_normals = batch["depth"], batch["normals"]
         with fabric.autocast():
-            answer = learner.probed(as_input(batch))
-        valid = batch.depth > 0
+            answer = learner.probed(as_input(batch["image"]))
+        valid = true_depth > 0
         if answer.depth is not None and valid.any():
-            depths.append(_depth_scores(answer.depth.float()[valid], batch.depth[valid]))
-        known = batch.normals.square().sum(dim=1) > _LEAST_LENGTH
+            depths.append(_depth_scores(answer.depth.float()[valid], true_depth[valid]))
+        known = true_normals.square().sum(dim=1) > _LEAST_LENGTH
         if answer.normals is not None and known.any():
-            true = F.normalize(batch.normals, dim=1).movedim(1, -1)[known]
+            true = F.normalize(true_normals, dim=1).movedim(1, -1)[known]
             angles.append(_angle(answer.normals.float().movedim(1, -1)[known], true))
             normals.append(true[:: len(true) // _SAMPLES + 1].cpu())
     return Scores(

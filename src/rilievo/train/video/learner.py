@@ -1,54 +1,18 @@
 """Training of one batch: depth of the targets, motion of the camera, and the loss of both."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rilievo.losses.view_synthesis import VideoLoss, video_loss
+from rilievo.losses.view_synthesis import video_loss
 from rilievo.losses.views import Views
 from rilievo.networks.video.networks import VideoNetworks
+from rilievo.train.engine.task import check_finite
+from rilievo.train.video.batches import Batch
 from rilievo.train.video.config import VideoConfig
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """Predictions for a batch, and how well they explain the sources.
-
-    Attributes:
-        views: Frames, with the intrinsics that were used.
-        sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
-        motions: Motion of each source, ``source_T_target``.
-        loss: Loss and its parts.
-    """
-
-    views: Views
-    sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...]
-    motions: tuple[Float[Tensor, "b 4 4"], ...]
-    loss: VideoLoss
-
-
-class Kept:
-    """Wrapper of a record, which Fabric would take apart."""
-
-    def __init__(self, explained: Explained) -> None:
-        self.explained = explained
-
-
-class Answer(NamedTuple):
-    """Result of one batch.
-
-    Attributes:
-        total: Loss that is minimised.
-        kept: Predictions and losses of the batch.
-    """
-
-    total: Tensor
-    kept: Kept
+from rilievo.train.video.measures import BatchResult, measure
 
 
 class LearnedCamera(nn.Module):
@@ -81,19 +45,15 @@ class Learner(nn.Module):
         self.networks, self.config = networks, config
         self.camera = LearnedCamera() if config.data.learn_camera else None
 
-    def forward(self, asked: Callable[["Learner"], Answer]) -> Answer:
-        """Call ``asked`` with this module, such as its method ``answer``.
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Compute the loss of a batch, and the numbers of ``measure``."""
+        # The noise breaks ties of the auto-mask.
+        noise = torch.Generator(batch.views.target.device)
+        noise.manual_seed(self.config.seed * 1_000_003 + batch.step)
+        result = self.explain(views=batch.views, generator=noise)
+        return {"loss": result.loss.total, **measure(result, self.config)}
 
-        Fabric wraps this call, and would take apart records that are passed to it.
-        """
-        return asked(self)
-
-    def answer(self, *, views: Views, generator: torch.Generator | None) -> Answer:
-        """Compute the loss of a batch: ``explain`` in a form that passes through Fabric."""
-        explained = self.explain(views=views, generator=generator)
-        return Answer(total=explained.loss.total, kept=Kept(explained))
-
-    def explain(self, *, views: Views, generator: torch.Generator | None) -> Explained:
+    def explain(self, *, views: Views, generator: torch.Generator | None) -> BatchResult:
         """Predict depth and motion of a batch, and compute their loss.
 
         Args:
@@ -133,7 +93,7 @@ class Learner(nn.Module):
                 source_sigmoids=others,
                 multiplied=answer.unscaled is not None,
             )
-        return Explained(views=views, sigmoids=answer.disparities, motions=motions, loss=loss)
+        return BatchResult(views=views, sigmoids=answer.disparities, motions=motions, loss=loss)
 
 
 def known_or_found(
@@ -146,38 +106,3 @@ def known_or_found(
         assert motion is not None, "motion is known, or a network says it"
         motions.append(motion)
     return tuple(motions)
-
-
-def check_finite(what: str, *values: Tensor) -> None:
-    """Check that all values are finite.
-
-    Raises:
-        FloatingPointError: If one is NaN or infinite.
-    """
-    if not all(bool(torch.isfinite(each).all()) for each in values):
-        raise FloatingPointError(f"the {what} is not finite")
-
-
-@contextmanager
-def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Seed the randomness inside networks by run and batch, so that runs can resume."""
-    # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed * 1_000_003 + number)
-        yield
-
-
-def noise_of(seed: int, number: int, device: torch.device) -> torch.Generator:
-    """Return the generator of the noise that breaks ties of the auto-mask, for one batch."""
-    return torch.Generator(device).manual_seed(seed * 1_000_003 + number)
-
-
-def parameter_groups(learner: Learner) -> list[dict[str, Any]]:
-    """Parameter groups: the networks, and the focal lengths with their own learning rate."""
-    config = learner.config
-    groups: list[tuple[nn.Module, float]] = [(learner.networks, config.learning_rate)]
-    if learner.camera is not None:
-        groups.append((learner.camera, config.camera_rate))
-    return [
-        {"params": list(part.parameters()), "lr": rate, "initial_lr": rate} for part, rate in groups
-    ]

@@ -5,7 +5,7 @@ Threads suffice: Pillow and the compiled kernels release the GIL.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,7 +49,7 @@ def batches(
     workers: int = 0,
     augmentation: VideoAugmentation | None = None,
     device: torch.device | str = "cpu",
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield batches without end, numbered through all epochs.
 
     Every epoch goes through all targets in an order of its own; a remainder that does not fill a
@@ -86,7 +86,7 @@ def batches(
 
 def _numbered(
     plan: "_Plan", start: int, stride: int, workers: int, device: torch.device | str
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     pool = ThreadPoolExecutor(workers, "frames") if workers else None
     waiting: deque[list[Future[_Draw]]] = deque()
     step = start

@@ -1,67 +1,73 @@
-"""Measures of a run's progress, for one batch."""
+"""Numbers of a run's progress, for one batch."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from rilievo.losses.scale_terms import MASK_WEIGHT
+from rilievo.losses.view_synthesis import VideoLoss
+from rilievo.losses.views import Views
 from rilievo.train.video.config import VideoConfig
-from rilievo.train.video.learner import Explained
 
 _ENDS = 0.01
 
 
-class Measures(NamedTuple):
-    """Numbers whose means are in a ``StepRow``, which describes each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """Predictions for a batch, and how well they explain the sources.
 
-    loss: Tensor
-    photometric: Tensor
-    smoothness: Tensor
-    extra: Tensor
-    warp_error: Tensor
-    identity_error: Tensor
-    masked: Tensor
-    mean_depth: Tensor
-    depth_spread: Tensor
-    saturated: Tensor
-    translation: Tensor
-    rotation: Tensor
+    Attributes:
+        views: Frames, with the intrinsics that were used.
+        sigmoids: Outputs of the depth network for the targets, in 0..1, by scale.
+        motions: Motion of each source, ``source_T_target``.
+        loss: Loss and its parts.
+    """
+
+    views: Views
+    sigmoids: tuple[Float[Tensor, "b 1 _ _"], ...]
+    motions: tuple[Float[Tensor, "b 4 4"], ...]
+    loss: VideoLoss
 
 
 @torch.no_grad()
-def measure(explained: Explained, config: VideoConfig) -> Float[Tensor, "numbers"]:
-    """Compute the numbers of a batch, in the order of ``Measures``, on the batch's device.
+def measure(result: BatchResult, config: VideoConfig) -> dict[str, Float[Tensor, ""]]:
+    """Compute the numbers of a batch, whose means over steps are columns of the log.
 
-    Photometric, smoothness and extra add up to the loss.
+    Returns:
+        ``photometric``, ``smoothness`` and ``extra``: parts of the loss, weighted; they add up to
+        it, and the last has all that are off by default. ``warp_error`` and ``identity_error``:
+        photometric error of the sources warped to the target, and without warping. ``masked``:
+        share of pixels that a source without warping explains better. ``mean_depth``: in the unit
+        of the network's depth. ``depth_spread``: standard deviation of the logarithm of depth
+        within an image. ``saturated``: share of pixels at either end of the sigmoid.
+        ``translation`` and ``rotation``: mean length of the motions in the unit of depth, and their
+        mean angle [degrees].
     """
-    loss, finest = explained.loss, explained.sigmoids[0]
+    loss, finest = result.loss, result.sigmoids[0]
     photometric = torch.stack(loss.photometric).mean()
     scales = zip(loss.smoothness, config.blueprint.scales, strict=True)
     smoothness = torch.stack([each / 2**scale for each, scale in scales]).mean()
     log_depth = loss.depth.log().flatten(1)
-    motions = torch.stack(explained.motions)
+    motions = torch.stack(result.motions)
     ends = (finest < _ENDS) | (finest > 1 - _ENDS)
     weights = {name: getattr(config.losses, name) for name in ("consistency", "velocity", "anchor")}
     weights |= {"mask": MASK_WEIGHT, "hints": 1.0}
     extras = [weights[name] * value for name, value in loss.extras.items()]
-    return torch.stack(
-        Measures(
-            loss=loss.total.detach(),
-            photometric=photometric,
-            smoothness=config.losses.smoothness * smoothness,
-            extra=torch.stack([*extras, photometric.new_zeros(())]).sum(),
-            warp_error=loss.warped_error.mean(),
-            identity_error=loss.still_error.mean(),
-            masked=1 - loss.automask.float().mean(),
-            mean_depth=loss.depth.mean(),
-            depth_spread=log_depth.std(dim=1, correction=0).mean(),
-            saturated=ends.float().mean(),
-            translation=motions[..., :3, 3].norm(dim=-1).mean(),
-            rotation=torch.rad2deg(angle_of(motions[..., :3, :3])).mean(),
-        )
-    )
+    return {
+        "photometric": photometric,
+        "smoothness": config.losses.smoothness * smoothness,
+        "extra": torch.stack([*extras, photometric.new_zeros(())]).sum(),
+        "warp_error": loss.warped_error.mean(),
+        "identity_error": loss.still_error.mean(),
+        "masked": 1 - loss.automask.float().mean(),
+        "mean_depth": loss.depth.mean(),
+        "depth_spread": log_depth.std(dim=1, correction=0).mean(),
+        "saturated": ends.float().mean(),
+        "translation": motions[..., :3, 3].norm(dim=-1).mean(),
+        "rotation": torch.rad2deg(angle_of(motions[..., :3, :3])).mean(),
+    }
 
 
 def angle_of(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:

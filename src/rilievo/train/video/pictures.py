@@ -12,10 +12,11 @@ from rilievo.errors import InputError
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.io.colour import colourise
 from rilievo.io.png import write_png
+from rilievo.train.engine.journal import Journal
 from rilievo.train.video.batches import collate
 from rilievo.train.video.frames import VideoFrames
-from rilievo.train.video.learner import Explained, Learner
-from rilievo.train.video.log import Log
+from rilievo.train.video.learner import Learner
+from rilievo.train.video.measures import BatchResult
 from rilievo.types import DepthKind, DepthMap
 
 FOLDER = "pictures"
@@ -23,7 +24,7 @@ FOLDER = "pictures"
 
 @torch.no_grad()
 def save_pictures(
-    learner: Learner, frames: VideoFrames, run: Path, log: Log, fabric: Any, step: int
+    learner: Learner, frames: VideoFrames, run: Path, log: Journal, fabric: Any, step: int
 ) -> Path | None:
     """Write a picture of the first held-out target, or of the first training target without any.
 
@@ -54,12 +55,12 @@ def save_pictures(
     return path
 
 
-def picture_of(explained: Explained) -> UInt8[np.ndarray, "h w 3"]:
+def picture_of(result: BatchResult) -> UInt8[np.ndarray, "h w 3"]:
     """Draw the first target of a batch, its depth, its warped sources and the auto-mask.
 
     Near depth is bright; pixels that the auto-mask leaves out are black.
     """
-    loss, views = explained.loss, explained.views
+    loss, views = result.loss, result.views
     depth = DepthMap(values=_array(loss.depth[0]), kind=DepthKind.UP_TO_SCALE)
     kept = np.repeat(_array(loss.automask[0].float())[..., None], 3, axis=-1)
     rows = [

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rilievo.errors import InputError
-from rilievo.io.json_record import NotThisRecord, from_json
-from rilievo.io.limits import printable, read_text
+from rilievo.models.video_run import is_video_run
 from rilievo.train.differences import Difference
-
-RECORD = "record.json"
+from rilievo.train.engine.folder import RunFolder
+from rilievo.train.video.config import VideoConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,17 +118,6 @@ class VideoRecord:
         return tuple(found)
 
 
-def read_record(run: Path) -> VideoRecord:
-    """Read the record of a finished run.
-
-    Raises:
-        InputError: If its record is broken.
-    """
-    path = run / RECORD
-    try:
-        return from_json(VideoRecord, read_text(path))
-    except NotThisRecord as error:
-        raise InputError(
-            f"{printable(path)}: is no record of a run on video ({error}): take it away to train "
-            "anew"
-        ) from error
+def video_folder(run: Path) -> RunFolder[VideoConfig, VideoRecord]:
+    """Return the folder of a run, as far as its configuration and record go."""
+    return RunFolder(path=run, config=VideoConfig, record=VideoRecord, is_ours=is_video_run)

@@ -15,8 +15,8 @@ _FOR_VALIDATION = 0.1
 """Share of the remaining minutes that is kept for validation and further estimates of motion."""
 
 
-def learning_rate(config: VideoConfig, *, step: int, epoch: float, share: float = 0.0) -> float:
-    """Return the learning rate of a step.
+def rate_factor(config: VideoConfig, *, step: int, epoch: float, share: float = 0.0) -> float:
+    """Return the learning rate of a step, as a share of its peak.
 
     A milestone of 15 means that epochs 1 to 15 are trained at the full rate. Programs that step
     their schedule before an epoch instead of after it have 14 such epochs with a newer torch.
@@ -29,10 +29,10 @@ def learning_rate(config: VideoConfig, *, step: int, epoch: float, share: float 
     """
     climbed = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
     if config.cosine:
-        return config.learning_rate * climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+        return climbed * (1 + math.cos(math.pi * min(share, 1.0))) / 2
     # Rounding may put a step just before the epoch that it begins.
     falls = sum(epoch >= milestone - 1e-9 for milestone in config.milestones)
-    return config.learning_rate * climbed * _FALL**falls
+    return climbed * _FALL**falls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Summary of a finished run."""
 
-import csv
 import math
 from pathlib import Path
 
@@ -8,13 +7,13 @@ import torch
 from torch import nn
 
 from rilievo.networks.video.networks import VideoNetworks
-from rilievo.train.video.checkpoint import RunState
+from rilievo.train.engine.journal import STEPS, VALIDATIONS, WARNINGS, rows_of
 from rilievo.train.video.kept import OpenSequence, VideoFrames
 from rilievo.train.video.learner import Learner
-from rilievo.train.video.log import STEPS, VALIDATIONS, WARNINGS
 from rilievo.train.video.presets import differences
 from rilievo.train.video.records import SequenceFacts, VideoRecord
 from rilievo.train.video.schedule import Course
+from rilievo.train.video.state import VideoState
 from rilievo.version import VERSION
 
 _LISTED = 20
@@ -25,16 +24,16 @@ def summarise(
     run: Path,
     *,
     learner: Learner,
-    state: RunState,
+    state: VideoState,
     course: Course,
     frames: VideoFrames,
     device: torch.device,
     processes: int,
 ) -> VideoRecord:
     """Make the record of a run from its state and its logs."""
-    steps, scores = _last(run / STEPS), _last(run / VALIDATIONS)
+    steps, scores = _last(run, STEPS), _last(run, VALIDATIONS)
     factors = _factors(learner)
-    validated = math.isfinite(state.best_error)
+    validated = state.best_error is not None
     keeps = learner.config.keep_best
     return VideoRecord(
         targets=len(frames.training),
@@ -54,12 +53,12 @@ def summarise(
         delta1=scores.get("delta1"),
         constant_abs_rel=scores.get("constant_abs_rel"),
         best_step=state.best_step if validated else None,
-        best_error=state.best_error if validated else None,
+        best_error=state.best_error,
         start_error=_start_error(run) if keeps else None,
         kept_start=keeps and validated and state.best_step == 0,
         sequences=tuple(_facts(each, factors or (1.0, 1.0)) for each in frames.sequences),
         focal_factors=factors,
-        warnings=_warnings(run / WARNINGS),
+        warnings=tuple(f"step {row['step']}: {row['text']}" for row in rows_of(run, WARNINGS)),
         seconds=state.seconds,
         device=str(device),
         torch_version=torch.__version__,
@@ -88,28 +87,16 @@ def _facts(opened: OpenSequence, factors: tuple[float, float]) -> SequenceFacts:
     )
 
 
-def _last(table: Path) -> dict[str, float]:
-    """Return the last row of a table, without values that are not finite."""
-    rows = _rows(table)
-    numbers = {name: float(cell) for name, cell in rows[-1].items()} if rows else {}
+def _last(run: Path, name: str) -> dict[str, float]:
+    """Return the last row of a log, without values that are not finite."""
+    numbers = {name: float(cell) for row in rows_of(run, name)[-1:] for name, cell in row.items()}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 def _start_error(run: Path) -> float | None:
     """Error of the first validation, which is that of the start."""
-    rows = _rows(run / VALIDATIONS)
+    rows = rows_of(run, VALIDATIONS)
     return float(rows[0]["warp_error"]) if rows else None
-
-
-def _warnings(table: Path) -> tuple[str, ...]:
-    return tuple(f"step {row['step']}: {row['text']}" for row in _rows(table))
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with table.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _pose_parameters(networks: VideoNetworks) -> int:

@@ -8,7 +8,8 @@ import torch
 from rilievo.errors import InputError
 from rilievo.train.video.batches import collate
 from rilievo.train.video.frames import KeptFrames
-from rilievo.train.video.learner import Explained, Learner
+from rilievo.train.video.learner import Learner
+from rilievo.train.video.measures import BatchResult
 from rilievo.train.video.truth import Truth, depth_scores, motion_scores
 
 _NUMBERS = 7
@@ -57,8 +58,8 @@ def validate(learner: Learner, frames: KeptFrames, fabric: Any, skipped: set[str
             continue
         views = collate([one], fabric.device)
         with fabric.autocast():
-            explained = learner.explain(views=views, generator=None)
-        numbers = np.array(_numbers(explained, frames.truth_of(index)))
+            result = learner.explain(views=views, generator=None)
+        numbers = np.array(_numbers(result, frames.truth_of(index)))
         known = np.isfinite(numbers)
         sums += np.where(known, numbers, 0)
         counts += known
@@ -68,10 +69,10 @@ def validate(learner: Learner, frames: KeptFrames, fabric: Any, skipped: set[str
         return Scores(*map(float, sums / counts))
 
 
-def _numbers(explained: Explained, truth: Truth) -> Scores:
+def _numbers(result: BatchResult, truth: Truth) -> Scores:
     """Scores of one target; the best source of each pixel counts."""
-    loss = explained.loss
-    depth, motion = depth_scores(loss.depth[0], truth), motion_scores(explained.motions, truth)
+    loss = result.loss
+    depth, motion = depth_scores(loss.depth[0], truth), motion_scores(result.motions, truth)
     return Scores(
         warp_error=float(loss.warped_error.mean()),
         identity_error=float(loss.still_error.mean()),

@@ -10,11 +10,11 @@ import torch
 
 from rilievo.errors import InputError, OptionError, OutputError
 from rilievo.networks.small import TINY, SmallNet
-from rilievo.train import loop
-from rilievo.train.checkpoint import RunState
+from rilievo.train import embedded_task
 from rilievo.train.config import Stage, TrainConfig
+from rilievo.train.embedded_task import Frames, learning_rate_factor, train, update_average
+from rilievo.train.engine import loop
 from rilievo.train.export import Deployed, export_small
-from rilievo.train.loop import Frames, learning_rate_factor, train, update_average
 from rilievo.train.recipes import RECIPES
 from rilievo.train.shards import ShardPool
 
@@ -30,43 +30,43 @@ def toy(steps: int, **changes: float) -> TrainConfig:
     )
 
 
-def run(config: TrainConfig, shards: Path, folder: Path, *, resume: bool = False) -> SmallNet:
+def run(
+    config: TrainConfig,
+    shards: Path,
+    folder: Path,
+    *,
+    resume: bool = False,
+    stop_at: int | None = None,
+) -> SmallNet:
     torch.manual_seed(config.seed)
     frames = Frames(rendered=ShardPool(shards, outdoors=0.0), real=None)
-    return train(config, SmallNet(), frames, folder, resume=resume)
+    network = SmallNet()
+    return train(config, network, frames, folder, resume=resume, device="cpu", stop_at=stop_at)
 
 
 @pytest.mark.slow
 def test_the_loss_falls_and_the_run_leaves_its_files(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_STEPS_A_LINE", 1)
+    monkeypatch.setattr(loop, "STEPS_A_ROW", 1)
     run(toy(12), shards, tmp_path / "run")
-    with (tmp_path / "run" / "train.csv").open() as file:
+    with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(1, 13))
     assert float(rows[-1]["normals_loss"]) < 0.5 * float(rows[0]["normals_loss"])
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"train.csv", "validation.csv", "checkpoint.pt", "small.onnx"}
+    assert names == {"log.csv", "validation.csv", "checkpoint.pt", "small.onnx"}
 
 
 @pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_with_the_same_weights(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "export_small", lambda network, path, provenance: path.touch())
+    monkeypatch.setattr(
+        embedded_task, "export_small", lambda network, path, provenance: path.touch()
+    )
     whole = run(toy(5), shards, tmp_path / "whole")
-    save = loop.save_checkpoint
-
-    def save_and_die(state: RunState, path: Path) -> None:
-        save(state, path)
-        if state.step == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", save_and_die)
-        with pytest.raises(KeyboardInterrupt):
-            run(toy(5, checkpoint_minutes=0.0), shards, tmp_path / "killed")
+    run(toy(5), shards, tmp_path / "killed", stop_at=3)
     resumed = run(toy(5), shards, tmp_path / "killed", resume=True)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0, msg=name)
@@ -77,14 +77,16 @@ def test_a_run_that_has_ended_learns_its_confidence_once(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths = []
-    learn = loop.learn_confidence
+    learn = embedded_task.learn_confidence
 
     def note(*given: object, steps: int, seed: int) -> None:
         lengths.append(steps)
         learn(*given, steps=steps, seed=seed)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(loop, "export_small", lambda network, path, provenance: path.touch())
-    monkeypatch.setattr(loop, "learn_confidence", note)
+    monkeypatch.setattr(
+        embedded_task, "export_small", lambda network, path, provenance: path.touch()
+    )
+    monkeypatch.setattr(embedded_task, "learn_confidence", note)
     before = run(toy(1), shards, tmp_path / "run").state_dict()
     after = run(toy(1), shards, tmp_path / "run", resume=True).state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -97,7 +99,7 @@ def test_a_run_that_has_ended_learns_its_confidence_once(
 def test_a_run_is_not_resumed_by_another_recipe(shards: Path, tmp_path: Path) -> None:
     frames = Frames(rendered=ShardPool(shards, outdoors=0.0), real=None)
     train(toy(1), SmallNet(TINY), frames, tmp_path / "run")
-    with pytest.raises(InputError, match=r"other weights; --resume takes the recipe"):
+    with pytest.raises(InputError, match=r"written with another configuration"):
         run(toy(2), shards, tmp_path / "run", resume=True)
 
 
@@ -105,7 +107,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(shards: Path, tmp_path: Pa
     (tmp_path / "checkpoint.pt").write_bytes(b"someone's work")
     with pytest.raises(OutputError, match="--resume"):
         run(toy(2), shards, tmp_path)
-    with pytest.raises(InputError, match="not a checkpoint"):
+    with pytest.raises(InputError, match="is no checkpoint"):
         run(toy(2), shards, tmp_path, resume=True)
     assert (tmp_path / "checkpoint.pt").read_bytes() == b"someone's work"
 

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,44 @@ import torch
 from torch import nn
 
 from rilievo.errors import InputError, OutputError
-from rilievo.train.probe.checkpoint import RunState, load_checkpoint, save_checkpoint
+from rilievo.io.facts import FileSum
+from rilievo.train.engine.checkpoint import Part, load_checkpoint, save_checkpoint
+from rilievo.train.probe.probe_task import ProbeState
+from rilievo.train.video.video_task import VideoState
+
+STATE = VideoState(
+    step=4, skipped=("a: b",), best_error=0.25, best_step=3, logs={"log.csv": "step\n4\n"}
+)
+SUMS = {"best/weights.safetensors": FileSum(bytes=1, sha256="0" * 64)}
 
 
-def state() -> RunState:
+def parts() -> dict[str, Part]:
     learned = nn.Linear(3, 2)
     optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
     learned(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    return RunState(learned=learned, optimizer=optimizer, step=4, epoch_losses=[0.5])
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return {"learned": learned, "optimizer": optimizer, "scaler": scaler}
 
 
-def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
-    one, other = state(), state()
-    save_checkpoint(one, tmp_path / "c.pt", fingerprint="f")
-    load_checkpoint(other, tmp_path / "c.pt", fingerprint="f")
-    assert (other.step, other.epoch_losses) == (4, [0.5])
-    for key, tensor in one.learned.state_dict().items():
-        assert torch.equal(other.learned.state_dict()[key], tensor)
+def save(path: Path, state: VideoState = STATE) -> None:
+    save_checkpoint(path, state, parts(), fingerprint="f")
+
+
+def load(path: Path) -> VideoState:
+    return load_checkpoint(path, VideoState, parts(), fingerprint="f")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [replace(STATE, sums=SUMS), ProbeState(step=4, passed_over=("a/1",), epoch_loss=0.1)],
+)
+def test_what_was_saved_is_loaded(tmp_path: Path, state: VideoState | ProbeState) -> None:
+    one, other = parts(), parts()
+    save_checkpoint(tmp_path / "c.pt", state, one, fingerprint="f")
+    assert load_checkpoint(tmp_path / "c.pt", type(state), other, fingerprint="f") == state
+    for key, tensor in one["learned"].state_dict().items():
+        assert torch.equal(other["learned"].state_dict()[key], tensor)
 
 
 LIES: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -49,34 +70,46 @@ LIES: dict[str, Callable[[dict[str, Any]], object]] = {
     ),
     "no learning rate": lambda held: held["optimizer"]["param_groups"][0].pop("lr"),
     "settings missing": lambda held: held["optimizer"]["param_groups"][0].pop("betas"),
-    "steps that are no number": lambda held: held.update(step={}),
-    "seconds that are no number": lambda held: held.update(cpu_seconds={"a": 1}),
-    "losses that are no numbers": lambda held: held.update(epoch_losses=["x"]),
-    "a list of nothing": lambda held: held.update(passed_over=None),
+    "weights that are bytes": lambda held: held.update(learned=b"x"),
+    "counts that are no text": lambda held: held.update(state={"step": 4}),
+    **{
+        lie: lambda held, lie=lie: held.update(state=lie)
+        for lie in (
+            "{",
+            '{"step": {}}',
+            '{"seconds": "1"}',
+            '{"skipped": 3}',
+            '{"logs": ["a"]}',
+            '{"logs": {"log.csv": 1}}',
+            '{"sums": {"../../.bashrc": {"bytes": 1, "sha256": "' + 64 * "0" + '"}}}',
+            '{"sums": {"best/weights.safetensors": {"bytes": 1, "sha256": "0"}}}',
+            '{"sums": [1]}',
+        )
+    },
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_checkpoint_that_lies_is_refused_in_one_line(tmp_path: Path, lie: str) -> None:
     path = tmp_path / "c.pt"
-    save_checkpoint(state(), path, fingerprint="f")
+    save(path)
     held = torch.load(path, weights_only=True)
     LIES[lie](held)
     torch.save(held, path)
     with pytest.raises(InputError, match="is a checkpoint of another network or version"):
-        load_checkpoint(state(), path, fingerprint="f")
+        load(path)
 
 
 def test_a_disk_that_is_full_is_one_line_and_keeps_the_checkpoint_before(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
-    save_checkpoint(state(), path, fingerprint="f")
+    save(path)
     before = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OutputError, match="larger than the file system allows"):
-            save_checkpoint(state(), path, fingerprint="g")
+            save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
@@ -88,11 +121,11 @@ def test_a_checkpoint_that_would_run_code_runs_none(tmp_path: Path) -> None:
     path, marker = tmp_path / "c.pt", tmp_path / "executed"
     path.write_bytes(f"cos\nsystem\n(S'touch {marker}'\ntR.".encode())
     with pytest.raises(InputError, match="is no checkpoint"):
-        load_checkpoint(state(), path, fingerprint="f")
+        load(path)
     assert not marker.exists()
 
 
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "c.pt")
     with pytest.raises(InputError, match="is a pipe"):
-        load_checkpoint(state(), tmp_path / "c.pt", fingerprint="f")
+        load(tmp_path / "c.pt")

@@ -1,0 +1,275 @@
+"""Training of an embedded model by a recipe, as a task of the engine."""
+
+import copy
+import hashlib
+import math
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rilievo.errors import OutputError
+from rilievo.io.atomic import replacing
+from rilievo.networks.small import SmallNet
+from rilievo.train.batches import Batch, Mix, batches_ahead, make_batch
+from rilievo.train.confidence import learn_confidence
+from rilievo.train.config import Stage, TrainConfig
+from rilievo.train.embedded_learner import EmbeddedLearner
+from rilievo.train.engine.checkpoint import Part, RunState
+from rilievo.train.engine.devices import Devices, make_fabric
+from rilievo.train.engine.folder import CHECKPOINT
+from rilievo.train.engine.journal import VALIDATIONS, Journal
+from rilievo.train.engine.loop import Engine
+from rilievo.train.engine.task import Task
+from rilievo.train.export import PROVENANCES, Provenance, export_small
+from rilievo.train.frames import Frame
+from rilievo.train.nyu_frames import NyuFrames
+from rilievo.train.progress import Progress
+from rilievo.train.shards import ShardPool
+from rilievo.train.validate import validate
+
+_STEPS_A_SCAN = 25
+_MEASURED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Frames that a run trains on and is validated with."""
+
+    rendered: ShardPool
+    real: NyuFrames | None
+
+
+@dataclass(slots=True, kw_only=True)
+class EmbeddedState(RunState):
+    """Counts of a run of a recipe.
+
+    Attributes:
+        confident_at: Step after which the confidence of the averaged weights was trained; -1 before
+            that.
+    """
+
+    confident_at: int = -1
+
+
+def train(
+    config: TrainConfig,
+    network: SmallNet,
+    frames: Frames,
+    run: Path,
+    *,
+    resume: bool = False,
+    provenance: Provenance = PROVENANCES["small"],
+    device: str = "auto",
+    devices: int = 1,
+    stop_at: int | None = None,
+) -> SmallNet:
+    """Train ``network`` and return its averaged weights.
+
+    The folder ``run`` gets ``checkpoint.pt``, ``log.csv``, ``validation.csv`` and, after each
+    validation and at the end, ``small.onnx``; its confidence is trained at the end only.
+
+    Args:
+        config: The recipe.
+        network: Network with the weights to start from; trained in place.
+        frames: Frames to draw from. Shards added to the folder during the run are used too.
+        run: Folder to write to.
+        resume: Resume from ``checkpoint.pt`` where there is one.
+        provenance: Provenance to write into ``small.onnx``.
+        device: Device: auto, cpu, cuda or cuda:N.
+        devices: Processes on this machine, one per device; torchrun sets it by itself.
+        stop_at: Step to stop after, with a checkpoint, as if killed then; None for the end.
+
+    Raises:
+        OutputError: If ``run`` holds a run already and ``resume`` is off.
+    """
+    if (run / CHECKPOINT).exists() and not resume:
+        raise OutputError(f"{run}: holds a run already; go on with --resume or choose another")
+    torch.set_num_threads(config.threads)
+    chosen = Devices(device=device, count=devices, precision=config.precision, partly=True)
+    fabric = make_fabric(chosen)
+    run.mkdir(parents=True, exist_ok=True)
+    task = EmbeddedTask(config, network, frames, run, fabric, provenance)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    fingerprint = hashlib.sha256(repr(shapes).encode()).hexdigest()
+    Engine(task, run, fabric=fabric, fingerprint=fingerprint).go(stop_at=stop_at)
+    return task.average
+
+
+class EmbeddedTask(Task[EmbeddedState]):
+    """Training of an embedded model by a recipe.
+
+    Attributes:
+        average: Moving average of the weights, which is validated and exported.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: SmallNet,
+        frames: Frames,
+        run: Path,
+        fabric: Any,
+        provenance: Provenance,
+    ) -> None:
+        self._config, self._frames, self._run = config, frames, run
+        self._fabric, self._provenance = fabric, provenance
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.learner = EmbeddedLearner(network, config)
+        self._network = network
+        self.average = copy.deepcopy(network).eval().to(fabric.device)
+        encoder = list(network.encoder.parameters())
+        names = {id(parameter) for parameter in encoder}
+        decoder = [each for each in network.parameters() if id(each) not in names]
+        groups = [
+            {"params": encoder, "initial_lr": config.learning_rate * config.encoder_factor},
+            {"params": decoder, "initial_lr": config.learning_rate},
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.state = EmbeddedState()
+        self.images, self.seed = config.batch_size * fabric.world_size, config.seed
+        self.clip_norm, self.steps = config.gradient_norm, config.steps
+        self.less_memory = f"a step of {config.batch_size} images: take a smaller batch"
+        self._saved = self._validated = 0.0
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Weights, their average and the optimizer."""
+        return {"network": self._network, "average": self.average, "optimizer": self.optimizer}
+
+    @property
+    def share(self) -> float:
+        """Share of the steps or of the minutes that is done."""
+        return self._share(self.state.step)
+
+    def _share(self, step: int) -> float:
+        minutes = self._config.minutes
+        return step / self.steps if self.steps else self.state.seconds / 60 / (minutes or 1)
+
+    def batches(self) -> Generator[Batch, None, None]:
+        """Yield batches of the stage that the run is in, prefetched by a thread."""
+        with batches_ahead(self._make, first=self.state.step) as batches:
+            for batch in batches:
+                yield batch.to(self._fabric.device)
+
+    def _make(self, step: int) -> Batch:
+        if step % _STEPS_A_SCAN == 0:
+            self._frames.rendered.scan()
+        mix = _mix(self._config, self._frames, self._config.stage(self._share(step)))
+        fabric = self._fabric
+        number = step * fabric.world_size + fabric.global_rank
+        return make_batch(mix, seed=self._config.seed, number=number)
+
+    def rate(self) -> float:
+        """Linear warm-up over the first steps, half a cosine over the whole run."""
+        return learning_rate_factor(self._config, step=self.state.step, progress=self.share)
+
+    def place(self) -> dict[str, float]:
+        """Images seen, share of the run that is done, and number of rendered frames."""
+        images, frames = self.state.step * self.images, len(self._frames.rendered)
+        return {"images": images, "progress": self.share, "frames": frames}
+
+    def begin(self, log: Journal, progress: Progress) -> None:
+        """Count the minutes to the next checkpoint and validation from here."""
+        self._saved = self._validated = self.state.seconds
+
+    def after_step(self, loss: Tensor | None) -> bool:
+        """Move the average of the weights."""
+        if self._fabric.world_size > 1:
+            # All processes have to agree on when a run of so many minutes ends.
+            self.state.seconds = self._fabric.broadcast(self.state.seconds)
+        # Smaller at first, while the weights still change fast.
+        step = self.state.step
+        decay = min(self._config.average_decay, (1 + step) / (20 + step))
+        update_average(self.average, self._network, decay)
+        return False
+
+    def is_saved(self) -> bool:
+        """Whether the minutes between checkpoints have passed."""
+        is_due = self.state.seconds - self._saved > 60 * self._config.checkpoint_minutes
+        self._saved = self.state.seconds if is_due else self._saved
+        return is_due
+
+    def is_validated(self) -> bool:
+        """Whether the minutes between validations have passed."""
+        is_due = self.state.seconds - self._validated > 60 * self._config.validation_minutes
+        self._validated = self.state.seconds if is_due else self._validated
+        return is_due
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Score the averaged weights on the frames held out, and export them."""
+        if not self._fabric.is_global_zero:
+            return
+        state, frames = self.state, self._frames
+        held_out: dict[str, list[Frame]] = {}
+        if frames.rendered.held_out is not None:
+            shard = frames.rendered.held_out
+            held_out["rendered"] = [shard.frame(index) for index in range(len(shard.image))]
+        if frames.real is not None:
+            held_out["real"] = frames.real.held_out
+        for name, kept in held_out.items():
+            place = {"images": state.step * self.images, "seconds": state.seconds, "set": name}
+            scores = validate(self.average, kept)._asdict()
+            log.add(VALIDATIONS, {"step": state.step, **place, **scores})
+        with replacing(self._run / "small.onnx") as part:
+            export_small(copy.deepcopy(self.average).cpu(), part, self._provenance)
+
+    def end(self, log: Journal, progress: Progress) -> bool:
+        """Train the confidence of the averaged weights, unless it was trained before."""
+        if self.state.confident_at == self.state.step:
+            return False
+        config = self._config
+        progress.say(f"learning what error to expect: {config.last_steps} steps")
+        make = partial(_make_last, config, self._frames, self._fabric.device)
+        learn_confidence(self.average, make, steps=config.last_steps, seed=config.seed)
+        self.validate(log, progress)
+        self.state.confident_at = self.state.step
+        return True
+
+
+def learning_rate_factor(config: TrainConfig, *, step: int, progress: float) -> float:
+    """Linear warm-up over the first steps, half a cosine over the whole run."""
+    cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    warm_up = min(1.0, (step + 1) / config.warm_up_steps)
+    return warm_up * (config.final_factor + (1 - config.final_factor) * cosine)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move every weight and statistic of ``average`` towards ``network`` by 1 - decay."""
+    for target, source in zip(
+        average.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        if target.is_floating_point():
+            target.lerp_(source, 1 - decay)
+        else:
+            target.copy_(source)
+
+
+def first_batches(config: TrainConfig, frames: Frames) -> Iterator[Batch]:
+    """Yield a few batches of the first stage, to measure statistics on before the first step."""
+    mix = _mix(config, frames, config.stages[0])
+    for number in range(_MEASURED):
+        yield make_batch(mix, seed=config.seed, number=number)
+
+
+def _make_last(config: TrainConfig, frames: Frames, device: torch.device, number: int) -> Batch:
+    mix = _mix(config, frames, config.stages[-1], blind=config.confidence_blind)
+    return make_batch(mix, seed=config.seed + 1, number=number).to(device)
+
+
+def _mix(config: TrainConfig, frames: Frames, stage: Stage, *, blind: float = 0.0) -> Mix:
+    return Mix(
+        rendered=frames.rendered,
+        real=frames.real,
+        real_share=stage.real,
+        area=stage.area,
+        size=config.batch_size,
+        blind=blind,
+    )

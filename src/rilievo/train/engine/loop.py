@@ -1,0 +1,211 @@
+"""The training loop, read from top to bottom."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic
+
+import torch
+from torch import Tensor
+
+from rilievo.errors import InputError, OptionError
+from rilievo.networks.memory import is_out_of_memory
+from rilievo.train.engine.checkpoint import Part, State, load_checkpoint, save_checkpoint
+from rilievo.train.engine.folder import CHECKPOINT
+from rilievo.train.engine.journal import STEPS, Journal
+from rilievo.train.engine.task import Task, check_finite
+from rilievo.train.progress import Progress
+
+STEPS_A_ROW = 25
+
+
+class Engine(Generic[State]):
+    """Run in progress."""
+
+    def __init__(self, task: Task[State], run: Path, *, fabric: Any, fingerprint: str) -> None:
+        """Prepare a run.
+
+        Args:
+            task: Kind of training.
+            run: Folder of the run.
+            fabric: Lightning Fabric, launched.
+            fingerprint: Digest of what a checkpoint has to have in common with this run.
+        """
+        self._task, self._run, self._fabric = task, run, fabric
+        self._fingerprint = fingerprint
+        self._stepped: Any
+        self._stepped, self._optimizer = fabric.setup(task.learner, task.optimizer)
+        self._losses: list[dict[str, Tensor]] = []
+        self._row_began = 0.0
+
+    def go(
+        self, *, tensorboard: bool = False, stop_at: int | None = None, shown: bool = True
+    ) -> bool:
+        """Train from the last checkpoint, if there is one, to the end.
+
+        Args:
+            tensorboard: Whether to write events for TensorBoard too.
+            stop_at: Step to stop after, with a checkpoint, as if killed then; None for the end.
+            shown: Whether to report progress on standard error.
+
+        Returns:
+            False if ``stop_at`` ended it.
+
+        Raises:
+            InputError: If a value is not finite, or a checkpoint cannot be used.
+            OptionError: If memory is too small.
+        """
+        task, first = self._task, self._fabric.is_global_zero
+        self._restore()
+        state = task.state
+        with (
+            Journal(
+                self._run, state.logs, step=state.step, tensorboard=tensorboard, writes=first
+            ) as log,
+            Progress(
+                steps=task.steps,
+                done=state.step,
+                images=task.images,
+                shown=shown and first,
+                share=task.share,
+            ) as progress,
+        ):
+            with self.failures():
+                task.begin(log, progress)
+            batches = task.batches()
+            try:
+                while not task.is_over:
+                    with self.failures():
+                        loss = self._step(batches)
+                        is_stale = task.after_step(loss)
+                    progress.step(loss, share=task.share or None)
+                    if state.step % STEPS_A_ROW == 0 or task.is_over:
+                        self._write_row(log, progress)
+                    if is_stale:
+                        batches.close()
+                        batches = task.batches()
+                    if task.is_validated():
+                        with self.failures():
+                            task.validate(log, progress)
+                    stops = state.step == stop_at
+                    if stops or task.is_over or task.is_saved():
+                        self._save(log)
+                    if stops:
+                        return False
+                if task.end(log, progress):
+                    self._save(log)
+            finally:
+                batches.close()
+        return True
+
+    def _step(self, batches: Iterator[Any]) -> Tensor | None:
+        """Take one step of gradient descent, on as many batches as are accumulated.
+
+        Returns:
+            Loss of the last of these batches; None if all are empty.
+        """
+        task, fabric, state = self._task, self._fabric, self._task.state
+        start, cpu = time.perf_counter(), time.process_time()
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * task.rate()
+        self._stepped.train()
+        loss: Tensor | None = None
+        for part in range(task.accumulate):
+            batch = next(batches)
+            if batch is None:
+                continue
+            number = (state.step * task.accumulate + part) * fabric.world_size
+            waits = part + 1 < task.accumulate
+            with (
+                random_of(task.seed, number + fabric.global_rank, fabric.device),
+                fabric.no_backward_sync(self._stepped, enabled=waits),
+            ):
+                losses = self._stepped(batch)
+                loss = losses["loss"]
+                check_finite("loss", loss)
+                fabric.backward(loss / task.accumulate)
+            self._losses.append({name: value.detach() for name, value in losses.items()})
+        if loss is not None:
+            if task.clip_norm is not None:
+                fabric.clip_gradients(
+                    self._stepped,
+                    self._optimizer,
+                    max_norm=task.clip_norm,
+                    error_if_nonfinite=False,
+                )
+            self._optimizer.step()
+            self._optimizer.zero_grad()
+        state.step += 1
+        state.seconds += time.perf_counter() - start
+        state.cpu_seconds += time.process_time() - cpu
+        return None if loss is None else loss.detach()
+
+    def _write_row(self, log: Journal, progress: Progress) -> None:
+        """Add the means over the steps since the last row, over all processes."""
+        if not self._losses:
+            return
+        task, state = self._task, self._task.state
+        names = tuple(self._losses[0])
+        numbers = torch.stack([torch.stack([*each.values()]) for each in self._losses]).mean(dim=0)
+        numbers = self._fabric.all_reduce(numbers, reduce_op="mean")
+        images = len(self._losses) * task.images / task.accumulate
+        spent = max(state.seconds - self._row_began, 1e-9)
+        self._losses, self._row_began = [], state.seconds
+        row = {
+            "step": state.step,
+            **task.place(),
+            "learning_rate": self._optimizer.param_groups[-1]["lr"],
+            **dict(zip(names, numbers.tolist(), strict=True)),
+            "images_per_second": images / spent,
+            "seconds": state.seconds,
+        }
+        log.add(STEPS, row)
+        task.look(row, log, progress)
+
+    @property
+    def _parts(self) -> dict[str, Part]:
+        return {**self._task.parts, "scaler": self._fabric.strategy.precision}
+
+    def _restore(self) -> None:
+        task, path = self._task, self._run / CHECKPOINT
+        if path.exists():
+            kind, print_ = type(task.state), self._fingerprint
+            task.state = load_checkpoint(path, kind, self._parts, fingerprint=print_)
+        self._row_began = task.state.seconds
+        self._fabric.barrier()
+
+    def _save(self, log: Journal) -> None:
+        task = self._task
+        with self.failures():
+            # No run could resume from weights that are not finite.
+            check_finite("network", *task.learner.parameters())
+        if self._fabric.is_global_zero:
+            task.state.logs = log.texts()
+            path = self._run / CHECKPOINT
+            save_checkpoint(path, task.state, self._parts, fingerprint=self._fingerprint)
+            task.saved()
+        self._fabric.barrier()
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turn running out of memory, or values that are not finite, into an error of one line."""
+        try:
+            yield
+        except FloatingPointError as error:
+            raise InputError(
+                f"step {self._task.state.step}: {error}: {self._task.advice}"
+            ) from error
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OptionError(f"too little memory for {self._task.less_memory}") from error
+
+
+@contextmanager
+def random_of(seed: int, number: int, device: torch.device) -> Iterator[None]:
+    """Seed the randomness inside networks by run and batch, so that runs can resume."""
+    # Generators of the machine's other GPUs are left out: forking them would initialise those GPUs.
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed * 1_000_003 + number)
+        yield

@@ -1,0 +1,173 @@
+"""Training of a probe, or of a whole network, as a task of the engine."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rilievo.errors import InputError
+from rilievo.networks.backbones import Backbone
+from rilievo.networks.probed import Probed, make_chosen_probe
+from rilievo.train.engine.checkpoint import Part, RunState
+from rilievo.train.engine.journal import VALIDATIONS, Journal
+from rilievo.train.engine.task import Task, parameter_groups
+from rilievo.train.probe.batches import changed_frame, collate, sources_of, steps_an_epoch
+from rilievo.train.probe.cache import FeatureCache
+from rilievo.train.probe.config import ProbeConfig
+from rilievo.train.probe.frames import TrainingFrames
+from rilievo.train.probe.learner import Learner
+from rilievo.train.probe.presets import differences
+from rilievo.train.probe.records import ConstantCheck, TrainingRecord
+from rilievo.train.probe.schedule import rate_factor
+from rilievo.train.probe.validation import Scores, constant_check, validate
+from rilievo.train.progress import Progress
+from rilievo.version import VERSION
+
+_LISTED = 20
+_MOST_CHECKED = 16
+"""Images trained on that are compared with a constant where none is held out."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ProbeState(RunState):
+    """Counts of a run of a probe.
+
+    Attributes:
+        passed_over: Ids of images without a valid pixel.
+        epoch_loss: Sum of the losses of the steps of this epoch so far.
+        epoch_losses: Number of these.
+    """
+
+    passed_over: tuple[str, ...] = ()
+    epoch_loss: float = 0.0
+    epoch_losses: int = 0
+
+
+class ProbeTask(Task[ProbeState]):
+    """Training of a probe, or of a whole network."""
+
+    def __init__(
+        self,
+        config: ProbeConfig,
+        fabric: Any,
+        frames: TrainingFrames,
+        backbone: Backbone,
+        cache: FeatureCache | None,
+    ) -> None:
+        self._config, self._fabric, self._frames = config, fabric, frames
+        probe = make_chosen_probe(config.blueprint, backbone, seed=config.seed)
+        self.learner = Learner(Probed(config.blueprint, backbone, probe), config, cache)
+        groups = [(probe, config.learning_rate)]
+        if self.learner.is_tuned:
+            groups.insert(0, (backbone, config.backbone_rate))
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(*groups), weight_decay=config.weight_decay
+        )
+        self.state = ProbeState()
+        self.images, self.seed = config.batch_size, config.seed
+        self.checkpoint_steps = config.checkpoint_steps
+        self._epoch_steps = steps_an_epoch(len(frames.training), config.batch_size)
+        self.steps = self._epoch_steps * config.epochs
+        height, width = config.blueprint.size
+        self.less_memory = (
+            f"a step of {config.batch_size} x {height}x{width} with the probe "
+            f"'{config.blueprint.probe.kind}': take a smaller batch_size, a smaller size, or the "
+            "probe 'light'"
+        )
+        self._scores: Scores | None = None  # on the images held out, of the latest validation
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Learned weights and the optimizer."""
+        return {"learned": self.learner.learned, "optimizer": self.optimizer}
+
+    def batches(self) -> Generator[dict[str, Tensor] | None, None, None]:
+        """Yield the images of each step that have a valid pixel; None where none has."""
+        frames, config, step = self._frames.training, self._config, self.state.step
+        task = config.blueprint.task
+        while True:
+            chosen = []
+            for source in sources_of(config, len(frames), step):
+                frame, id = changed_frame(frames, source, config), frames.ids[source.index]
+                frame.check(id, task)
+                if frame.teaches(task):
+                    chosen.append((id, frame))
+                elif id not in self.state.passed_over:
+                    self.state.passed_over += (id,)
+            step += 1
+            if not chosen and len(self.state.passed_over) == len(frames):
+                raise InputError(
+                    f"dataset '{config.data.dataset}': none of its {len(frames)} images has a "
+                    "pixel to learn from"
+                )
+            self.advice = (
+                f"lower the learning rate, or look at the truth of the images "
+                f"{', '.join(id for id, _ in chosen[:3])}"
+            )
+            yield collate([frame for _, frame in chosen], self._fabric.device) if chosen else None
+
+    def rate(self) -> float:
+        """Learning rate of the current step, as a share of its peak."""
+        return rate_factor(self._config, step=self.state.step, epoch_steps=self._epoch_steps)
+
+    def place(self) -> dict[str, float]:
+        """Passes through the images."""
+        return {"epoch": self.state.step / self._epoch_steps}
+
+    def after_step(self, loss: Tensor | None) -> bool:
+        """Add the loss to that of the epoch."""
+        state = self.state
+        if (state.step - 1) % self._epoch_steps == 0:
+            state.epoch_loss, state.epoch_losses = 0.0, 0
+        if loss is not None:
+            state.epoch_loss += float(loss)
+            state.epoch_losses += 1
+        return False
+
+    def is_validated(self) -> bool:
+        """Whether an epoch ends here, and images are held out."""
+        return self.state.step % self._epoch_steps == 0 and len(self._frames.held_out) > 0
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Score the network on the images held out, at the training size; depth as predicted."""
+        self._scores = scores = validate(self.learner, self._frames.held_out, self._fabric)
+        named = {"abs_rel": scores.abs_rel, "delta1": scores.delta1, "angle": scores.angle}
+        log.add(VALIDATIONS, {"step": self.state.step, **self.place(), **named})
+
+    def record(self, sha256: str) -> TrainingRecord:
+        """Return the record of the run, with the sha256 of its backbone."""
+        probed, state = self.learner.probed, self.state
+        return TrainingRecord(
+            backbone_sha256=sha256,
+            layers=probed.backbone.facts.layers,
+            backbone_parameters=_count(probed.backbone),
+            probe_parameters=_count(probed.probe),
+            images=len(self._frames.training),
+            held_out=len(self._frames.held_out),
+            passed_over=len(state.passed_over),
+            passed_over_ids=tuple(sorted(state.passed_over)[:_LISTED]),
+            steps=state.step,
+            loss=state.epoch_loss / state.epoch_losses if state.epoch_losses else None,
+            check=self._check(),
+            cpu_seconds=state.cpu_seconds,
+            device=str(self._fabric.device),
+            torch_version=torch.__version__,
+            version=VERSION,
+            differences=differences(self._config),
+        )
+
+    def _check(self) -> ConstantCheck:
+        """Compare the result with a constant, on images held out or else on some trained on."""
+        frames, most = self._frames.held_out, None
+        if not len(frames):
+            frames, most = self._frames.training, _MOST_CHECKED
+        # A run that was killed after its last step has not validated here.
+        scores = self._scores or validate(self.learner, frames, self._fabric, most=most)
+        images = min(len(frames), most or len(frames))
+        return constant_check(scores, images=images, held_out=most is None)
+
+
+def _count(network: nn.Module) -> int:
+    return sum(each.numel() for each in network.parameters())

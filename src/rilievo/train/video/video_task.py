@@ -1,0 +1,251 @@
+"""Training of depth and motion on video, as a task of the engine."""
+
+import shutil
+import time
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rilievo.io.atomic import replacing
+from rilievo.io.sums import sum_of
+from rilievo.models.video_run import WEIGHTS
+from rilievo.train.engine.checkpoint import save_weights
+from rilievo.train.engine.devices import Devices
+from rilievo.train.engine.journal import VALIDATIONS, WARNINGS, Journal
+from rilievo.train.engine.task import Task, parameter_groups
+from rilievo.train.progress import Progress, listed
+from rilievo.train.video.batches import Batch
+from rilievo.train.video.collapse import Watch
+from rilievo.train.video.config import VideoConfig, VideoRunOptions
+from rilievo.train.video.frames import VideoFrames
+from rilievo.train.video.guide import Guide
+from rilievo.train.video.learner import Learner
+from rilievo.train.video.loader import batches
+from rilievo.train.video.pictures import save_pictures
+from rilievo.train.video.records import VideoRecord
+from rilievo.train.video.schedule import PACE_STEPS, Course, rate_factor
+from rilievo.train.video.state import VideoState
+from rilievo.train.video.summary import summarise
+from rilievo.train.video.validation import validate
+
+BEST = "best"
+_CLEARLY = 0.005
+"""Share by which the error of a run has to be below that of its start to replace it."""
+
+
+class VideoTask(Task[VideoState]):
+    """Training of depth and motion on video."""
+
+    def __init__(
+        self,
+        config: VideoConfig,
+        run: Path,
+        *,
+        fabric: Any,
+        frames: VideoFrames,
+        learner: Learner,
+        guide: Guide | None,
+        began: float,
+        workers: int = 0,
+    ) -> None:
+        """Prepare a run, whose minutes began at ``began`` (``time.monotonic``)."""
+        self._config, self._run, self._fabric = config, run, fabric
+        self._frames, self._guide, self._began = frames, guide, began
+        self._workers, self._watch = workers, Watch()
+        self.learner = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        groups = [(learner.networks, config.learning_rate)]
+        if learner.camera is not None:
+            groups.insert(0, (learner.camera, config.camera_rate))
+        self.optimizer = torch.optim.Adam(
+            parameter_groups(*groups), weight_decay=config.weight_decay
+        )
+        self.state = VideoState()
+        self._course = Course.of(config, len(frames.training), processes=fabric.world_size)
+        self.images, self.seed = self._course.images, config.seed
+        self.accumulate, self.clip_norm = config.accumulate, config.clip_norm
+        self.checkpoint_steps = config.checkpoint_steps
+        self.steps = None if config.minutes else self._course.steps
+        self.advice = (
+            "lower the learning rate, give a clip_norm, choose fp32, or look at the intrinsics; "
+            "--resume begins at the last checkpoint"
+        )
+        height, width = config.blueprint.size
+        self.less_memory = (
+            f"a step of {config.batch_size} x {height}x{width} with {config.blueprint.encoder}: "
+            "take a smaller --batch-size (and --accumulate to make up for it), a smaller --size, "
+            "or --precision bf16"
+        )
+
+    @property
+    def course(self) -> Course:
+        """Counts of the steps, as planned where the run has so many minutes."""
+        planned = self.state.planned
+        return replace(self._course, steps=planned) if planned else self._course
+
+    @property
+    def share(self) -> float:
+        """Share of the run that is done; 0 before the pace of a run of so many minutes is known."""
+        return self.state.step / self.course.steps if self._is_planned else 0.0
+
+    @property
+    def _is_planned(self) -> bool:
+        return self._config.minutes is None or self.state.planned > 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or the error has not fallen for too long."""
+        patience, state = self._config.patience, self.state
+        is_stale = patience is not None and state.stale >= patience
+        return is_stale or state.step >= self.course.steps
+
+    def begin(self, log: Journal, progress: Progress) -> None:
+        """Take up the motions of the last checkpoint, and score the start of a new run."""
+        if self._guide is not None:
+            self._frames = self._guide.restore(self._frames, self.state.step)
+        for note in listed((*self._frames.notes, *self.learner.networks.notes)):
+            progress.say(f"note: {note}")
+        if self._config.keep_best and not self.state.step:
+            self.validate(log, progress)
+
+    def batches(self) -> Generator[Batch, None, None]:
+        """Yield the batches of this process: each number belongs to one process."""
+        fabric, config = self._fabric, self._config
+        found = batches(
+            self._frames.training,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            start_step=self.state.step * self.course.batches + fabric.global_rank,
+            stride=fabric.world_size,
+            workers=self._workers,
+            augmentation=config.augmentation,
+            device=fabric.device,
+        )
+        with closing(found):
+            for batch in found:
+                self._skip(set(batch.skipped))
+                yield batch
+
+    def _skip(self, lines: set[str]) -> None:
+        if lines - set(self.state.skipped):
+            self.state.skipped = tuple(sorted({*self.state.skipped, *lines}))
+
+    def rate(self) -> float:
+        """Learning rate of the current step, as a share of its peak."""
+        step = self.state.step
+        return rate_factor(self._config, step=step, epoch=self.course.epoch(step), share=self.share)
+
+    def place(self) -> dict[str, float]:
+        """Passes through the targets."""
+        return {"epoch": self.course.epoch(self.state.step)}
+
+    def after_step(self, loss: Tensor | None) -> bool:
+        """Plan a run of so many minutes, and estimate motion again where that is due."""
+        self._plan()
+        if self._guide is None or not self.course.estimates_motion(self.state.step):
+            return False
+        self._frames = self._guide.again(self._frames, self.state.step)
+        return True
+
+    def _plan(self) -> None:
+        """Count the steps of a run of so many minutes, once its pace is known."""
+        minutes, state = self._config.minutes, self.state
+        if minutes is None or state.planned or state.step < PACE_STEPS:
+            return
+        left = 60 * minutes - (time.monotonic() - self._began)
+        pace = state.seconds / state.step
+        planned = self._course.planned(step=state.step, left=left, pace=pace)
+        state.planned = self._fabric.broadcast(planned).steps
+
+    def look(self, row: Mapping[str, float], log: Journal, progress: Progress) -> None:
+        """Warn of signs that the run learns nothing."""
+        step = self.state.step
+        for kind, text in self._watch.look(row, self.state.warned):
+            self.state.warned += (kind,)
+            log.add(WARNINGS, {"step": step, "kind": kind, "text": text})
+            progress.say(f"warning: step {step}: {text}")
+
+    def is_validated(self) -> bool:
+        """Whether a validation is due."""
+        return self._is_planned and self.course.is_validated(self.state.step)
+
+    def validate(self, log: Journal, progress: Progress) -> None:
+        """Draw a picture, score the targets that are held out and keep the best weights."""
+        state, first = self.state, self._fabric.is_global_zero
+        if self._guide is not None and len(self._frames.held_out):
+            self._frames = self._guide.on_held_out(self._frames)
+        picture = save_pictures(
+            self.learner, self._frames, self._run, log, self._fabric, state.step
+        )
+        if picture is not None:
+            self._note_sum(picture)
+        held_out = self._frames.held_out
+        if not len(held_out):
+            return
+        skipped: set[str] = set()
+        scores = validate(self.learner, held_out, self._fabric, skipped)
+        self._skip(skipped)
+        error = scores.warp_error
+        log.add(VALIDATIONS, {"step": state.step, **self.place(), **scores._asdict()})
+        if self._config.keep_best:
+            progress.say(f"held out: photometric error {error:.4f} at step {state.step}")
+        state.stale += 1
+        if self._is_better(error):
+            state.best_error, state.best_step, state.stale = error, state.step, 0
+            if first:
+                save_weights(self.learner.networks, self._run / BEST / WEIGHTS)
+                self._note_sum(self._run / BEST / WEIGHTS)
+
+    def _note_sum(self, path: Path) -> None:
+        """Note what was written, since a power cut may take it before the end of the run."""
+        name = path.relative_to(self._run).as_posix()
+        self.state.sums = {**self.state.sums, name: sum_of(path)}
+
+    def _is_better(self, error: float) -> bool:
+        """Whether an error on held-out targets is the least; the start has to be beaten clearly."""
+        state = self.state
+        is_start = self._config.keep_best and state.step > 0 and state.best_step == 0
+        least = float("inf") if state.best_error is None else state.best_error
+        return error < least * (1 - _CLEARLY if is_start else 1)
+
+    def saved(self) -> None:
+        """Write the weights after the state: a run resumes from the state, which has them too."""
+        save_weights(self.learner.networks, self._run / WEIGHTS)
+
+    def write_weights(self) -> None:
+        """Write the learned weights: a run that is resumed at its end may have lost them."""
+        best = self._run / BEST / WEIGHTS
+        if not self._config.keep_best or not best.exists():
+            return self.saved()
+        with replacing(self._run / WEIGHTS) as part:
+            shutil.copyfile(best, part)
+
+    def record(self) -> VideoRecord:
+        """Return the record of the run."""
+        return summarise(
+            self._run,
+            learner=self.learner,
+            state=self.state,
+            course=self.course,
+            frames=self._frames,
+            device=self._fabric.device,
+            processes=self._fabric.world_size,
+        )
+
+
+def devices_of(config: VideoConfig, options: VideoRunOptions) -> Devices:
+    """Return the devices and the arithmetic of a run."""
+    # Known poses leave weights of the pose network without a gradient, and depth at coarser scales
+    # only leaves those of the finer scales without one.
+    known = config.data.follow_poses and config.blueprint.pose.is_network
+    return Devices(
+        device=options.device,
+        count=options.devices,
+        nodes=options.nodes,
+        precision=config.precision,
+        partly=known or config.blueprint.scales[0] > 0,
+    )
