@@ -45,27 +45,28 @@ def write_page(path: Path, template: str, **content: Any) -> None:
 def pieces(
     template: str,
     *,
-    scripts: Sequence[str] = ("pages.js",),
-    styles: Sequence[str] = ("style.css",),
+    scripts: Sequence[str] | None = None,
     own_style: str = "",
     inline_styles: bool = True,
+    beside: bool = False,
     **content: Any,
 ) -> Iterator[str]:
     """Yield a page piece by piece, so that what it shows is drawn while it is written.
 
     Args:
         template: Name of a template.
-        scripts: Files of its scripts, in order.
-        styles: Files of its style.
-        own_style: Rules of this page alone.
+        scripts: Texts of its scripts, in order; None for the one that all pages share.
+        own_style: Rules of this page alone, after the shared style sheet.
         inline_styles: Whether elements may have styles of their own, as charts do.
+        beside: Whether pictures may stand in files beside the page.
         content: Variables of the template.
     """
-    texts = [asset(name) for name in scripts]
-    style = "".join((_colours(), *map(asset, styles), own_style))
+    texts = (asset("pages.js"),) if scripts is None else scripts
+    style = f"{_colours()}{asset('style.css')}{own_style}"
     allowed = "'unsafe-inline'" if inline_styles else _digest(style)
+    images = "'self' file: data:" if beside else "data:"
     policy = (
-        f"default-src 'none'; img-src 'self' file: data:; style-src {allowed}; "
+        f"default-src 'none'; img-src {images}; style-src {allowed}; "
         f"script-src {' '.join(map(_digest, texts))}; base-uri 'none'; form-action 'none'"
     )
     filled = _environment().get_template(template)

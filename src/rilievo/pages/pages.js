@@ -74,7 +74,8 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     });
     const panels = chosen.querySelector(".panels"), made = stage(chosen, sides);
     chosen.querySelector(".stage")?.remove();
-    if (panels) panels.before(...(made ? [made] : []));
+    if (made) panels.before(made);
+    if (titles.length > 1) chosen.prepend(bar);
     chosen.classList.toggle("staged", made !== null);
   };
   const current = () => cards.find((card) => !card.hidden);
@@ -93,7 +94,6 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
   bar.className = "choices";
   ["Left ", "Right "].forEach((words, side) => bar.append(
     chooser(words, titles, sides[side], (title) => { sides[side] = title; show(current()); })));
-  if (titles.length > 1) viewer.prepend(bar);
   if (cards.length > 1) viewer.prepend(strip);
   if (cards.length) show(cards[0]);
 }

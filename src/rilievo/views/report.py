@@ -11,7 +11,7 @@ from rilievo.io.checksums import CHECKSUMS, write_beside, write_checksums
 from rilievo.io.checksums import beside as checksum_of
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
-from rilievo.pages.document import pieces
+from rilievo.pages.document import asset, pieces
 from rilievo.predicting.summary import Tally
 from rilievo.views.options import SourceOptions
 from rilievo.views.report_cards import PICTURES, Card, Sortable, card_of, models_table, sortables
@@ -120,7 +120,8 @@ def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Ite
     titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
     return pieces(
         "gallery.html",
-        scripts=("pages.js", "gallery.js"),
+        scripts=(asset("pages.js"), asset("gallery.js")),
+        beside=True,
         title=f"{models} on {items.name}" if models else items.name,
         images=len(items.ids),
         heads=heads,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rilievo.evaluate.shortlist import shortlist
 from rilievo.evaluate.wording import ARROWS, head, number, quantity
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.metrics.metric import Better
@@ -133,23 +134,26 @@ def card_of(
         order=order,
         figures=tuple(figures),
         values=values,
-        facts=(*_facts(items, item), *((each.label, number(values[each.key])) for each in known if each.key in values)),
+        facts=(
+            *_facts(items, item),
+            *((each.label, number(values[each.key])) for each in known if each.key in values),
+        ),
         notes=tuple(notes_of(item)),
     )
 
 
 def models_table(items: ViewItems) -> tuple[tuple[str, ...], list[tuple[Column, list[str]]]]:
-    """Headings of all metrics, and each model with its numbers."""
+    """Headings of the usual metrics, and each model with its numbers."""
+    known = {each.metric: each for column in items.columns for each in column.summaries}
     heads = {
-        (each.metric, f"{head(each.label, each.unit)} {ARROWS[each.better]}"): None
-        for column in items.columns
-        for each in column.summaries
+        name: f"{head(known[name].label, known[name].unit)} {ARROWS[known[name].better]}"
+        for name in shortlist([*known])
     }
     rows = []
     for column in items.columns:
         own = {each.metric: each.value for each in column.summaries}
-        rows.append((column, [number(own.get(metric)) for metric, _ in heads]))
-    return tuple(label for _, label in heads), rows
+        rows.append((column, [number(own.get(metric)) for metric in heads]))
+    return tuple(heads.values()), rows
 
 
 def _address(panel: Panel, name: str, beside: Path | None) -> str:
