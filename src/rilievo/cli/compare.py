@@ -1,6 +1,6 @@
 """``rilievo compare``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +10,10 @@ import tyro
 from rilievo.cli.comparison import lines_of, standing_lines
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import complain, printing
-from rilievo.errors import OptionError
-from rilievo.evaluate.compare import compare, shared_metrics
+from rilievo.errors import OptionError, RilievoError
+from rilievo.evaluate.compare import compare, named_runs, shared_metrics
 from rilievo.evaluate.comparison_tables import check_ending, write_comparison
+from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.run_groups import Run, find_runs, is_several
 from rilievo.evaluate.shortlist import shortlist
 from rilievo.evaluate.standings import standings
@@ -34,6 +35,8 @@ class _Arguments:
     """Metrics to show, in this order, or 'all'; by default the five most common, and all of them in
     a .csv.
     """
+    root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Present folder of the dataset, if it was moved; the pictures of an .html page are from it."""
     common: bool = False
     """Compare only the images that all runs have, if the runs differ."""
 
@@ -65,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
         with printing():
             print("\n".join(lines_of(compared)))
     else:
-        write_comparison(compared, given.output)
+        is_page = given.output.suffix.lower() == ".html"
+        write_comparison(compared, given.output, _pictures(paths, given.root) if is_page else None)
         complain(f"{len(compared.runs)} runs compared: {given.output}")
     return 0
 
@@ -86,6 +90,18 @@ def _standings(given: _Arguments, runs: Sequence[Run]) -> int:
         write_standings(made, given.output)
         complain(f"{len(made.models)} models on {len(made.events)} benchmarks: {given.output}")
     return 0
+
+
+def _pictures(paths: Sequence[Path], root: Path | None) -> Mapping[str, Pictures]:
+    """Pictures of the runs by their names; none where their dataset cannot be read."""
+    from rilievo.views.runs import open_run
+
+    try:
+        opened = [open_run(path, root) for path in paths]
+    except RilievoError as error:
+        complain(f"note: no pictures on the page: {error}")
+        return {}
+    return {name: run.shown for name, run in zip(named_runs(paths), opened, strict=True)}
 
 
 def _listed(text: str) -> list[str]:

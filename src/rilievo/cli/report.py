@@ -11,8 +11,9 @@ import tyro
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
 from rilievo.cli.tables import fault_lines
-from rilievo.views.gallery.report import Reported, write_gallery
 from rilievo.views.options import SourceOptions
+from rilievo.views.paper import write_paper_figure
+from rilievo.views.report import Reported, write_gallery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,12 @@ class _Arguments:
     """Folder for the page and its pictures; or, for few images, a single file with everything in
     it.
     """
+    paper: Annotated[Path | None, tyro.conf.arg(metavar="FIGURE.pdf")] = None
+    """Draw a figure for a paper in place of the page: a row an image, with photograph, truth, and
+    each model's prediction and error; .pdf and .svg have text as text, .png has 300 dots an inch.
+    """
+    rows: Annotated[str | None, tyro.conf.arg(metavar="ID,ID")] = None
+    """Images of the figure; by default four, evenly spaced over all."""
     source: Annotated[SourceOptions, tyro.conf.arg(name="")]
 
 
@@ -46,8 +53,15 @@ def main(arguments: Sequence[str]) -> int:
         examples=(
             "rilievo report results -o page",
             "rilievo report small theirs -o page",
+            "rilievo report small theirs --paper figure.pdf",
         ),
     )
+    if given.paper is not None:
+        images = [each.strip() for each in given.rows.split(",")] if given.rows else ()
+        chosen = write_paper_figure(given.targets, given.paper, given.source, images=images)
+        with printing():
+            print(f"{len(chosen)} images: {given.paper}")
+        return 0
     reported = write_gallery(given.targets, given.output, given.source)
     with printing():
         print("\n".join(_lines(reported)))

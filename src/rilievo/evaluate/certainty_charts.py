@@ -1,9 +1,9 @@
 """Charts of a report on what a model's confidence is worth."""
 
-from rilievo.evaluate.charts import ACCENT, INK, MUTED, SECOND, Chart, drawing
 from rilievo.evaluate.records import Sparsification
 from rilievo.evaluate.wording import count, number
 from rilievo.metrics.certainty import Reliability
+from rilievo.pages.charts import ACCENT, INK, MUTED, SECOND, Chart, drawing
 
 
 def sparsification_chart(curve: tuple[Sparsification, ...], label: str) -> Chart:

@@ -1,140 +1,17 @@
-"""Charts of a report: SVG that takes its colours and its font from the page around it."""
+"""Charts of a report."""
 
-import io
-import re
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
-from rilievo.errors import MissingExtraError
 from rilievo.evaluate.records import RangeError, Summary
 from rilievo.evaluate.wording import count, head, number, percentage
+from rilievo.pages.charts import ACCENT, FAINT, INK, MUTED, SECOND, Chart, drawing
 
-# Colours that nothing else has: each becomes the page's own, which is dark or light.
-INK, MUTED, LINE, ACCENT, SECOND, FAINT = (f"#0a0b0{digit}" for digit in range(1, 7))
-_VARIABLES: Mapping[str, str] = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    LINE: "var(--line)",
-    ACCENT: "var(--accent)",
-    SECOND: "var(--second)",
-    FAINT: "var(--faint)",
-}
 # More images than this are drawn in groups of neighbours.
 _MOST_DOTS = 1500
 _GROUPS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """A drawing for a page.
-
-    Attributes:
-        svg: Inline, without names of its own.
-        words: Description, for screen readers.
-        caption: Caption below the chart.
-    """
-
-    svg: str
-    words: str
-    caption: str
-
-
-class Canvas:
-    """A figure under way.
-
-    Attributes:
-        axes: Axes of its plots, from top to bottom.
-        svg: SVG text, available after the block of ``drawing``.
-    """
-
-    def __init__(self, axes: tuple[Any, ...]) -> None:
-        self.axes = axes
-        self.svg = ""
-
-
-@contextmanager
-def drawing(
-    *, width: float = 4.6, height: float = 2.6, ratios: tuple[float, ...] = (1.0,)
-) -> Iterator[Canvas]:
-    """Give axes to draw on, one above the other; what they became is in ``svg`` afterwards.
-
-    Args:
-        width: [inch]
-        height: [inch]
-        ratios: Heights of the plots against one another.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a report", "evaluate") from error
-    # The user's own style has no say here, and is back afterwards.
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"svg.fonttype": "none", "font.size": 9.5, "text.color": INK})
-        # Not "1e-5+9.999e-1" beside an axis of a narrow range.
-        matplotlib.rcParams["axes.formatter.useoffset"] = False
-        figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
-        plots = figure.subplots(
-            len(ratios), sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}
-        )
-        canvas = Canvas(tuple(plots[:, 0]))
-        for axes in canvas.axes:
-            _dress(axes)
-        yield canvas
-        file = io.StringIO()
-        matplotlib.rcParams["svg.hashsalt"] = "rilievo"
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        # Laid out once: while it has an engine, a figure is drawn and laid out twice to be saved.
-        engine = figure.get_layout_engine()
-        assert engine is not None, "it was made with one"
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-        figure.savefig(file, format="svg", metadata=nothing)
-    canvas.svg = _for_page(file.getvalue())
-
-
-def _dress(axes: Any) -> None:
-    axes.set_facecolor("none")
-    axes.grid(visible=True, color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(MUTED)
-        spine.set_linewidth(0.8)
-    axes.tick_params(which="both", colors=MUTED, labelcolor=MUTED, width=0.6, length=3)
-    axes.tick_params(axis="y", which="both", length=0)
-    # Labels of a narrow range are long, and more of them would run into one another.
-    axes.locator_params(axis="x", nbins=5)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-
-
-def _for_page(svg: str) -> str:
-    """The drawing alone: it scales with the page, and shares no names with other drawings."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r"(<g) id=\"[^\"]*\"", r"\1", body)
-    body = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"", "", body).replace("xlink:href", "href")
-    body = re.sub(r"(<svg)[^>]*?(viewBox=\"[^\"]*\")[^>]*>", r'\1 \2 aria-hidden="true">', body)
-    body = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", body)
-    for colour, variable in _VARIABLES.items():
-        body = body.replace(colour, variable)
-    own = f"{zlib.crc32(body.encode()):08x}"
-    body = re.sub(r"(id=\"|href=\"#|url\(#)(?=[a-z])", rf"\1c{own}", body)
-    # Hundredths of a point are enough for places; what stands between tags is text.
-    body = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), body)
-    return re.sub(r"\n\s*", "\n", body).strip()
 
 
 def histogram(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
@@ -181,24 +58,6 @@ def _bulk(values: Float64[np.ndarray, "n"]) -> tuple[float, float]:
     if near < middle < far:
         low, high = max(low, middle - 4 * (middle - near)), min(high, middle + 4 * (far - middle))
     return low, high
-
-
-def distribution(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:
-    """The share of images that are below each value of a metric."""
-    shares = np.linspace(0, 1, min(values.size, 400) + 1)
-    levels = np.quantile(values, shares)
-    with drawing() as canvas:
-        axes = canvas.axes[0]
-        axes.plot(levels, 100 * shares, color=ACCENT, linewidth=1.6)
-        axes.set_xlabel(head(summary.label, summary.unit), parse_math=False)
-        axes.set_ylabel("images below it [%]")
-        axes.set_ylim(0, 100)
-    quarters = ", ".join(number(float(level)) for level in np.quantile(values, [0.25, 0.5, 0.75]))
-    return Chart(
-        svg=canvas.svg,
-        words=f"Share of images below each {summary.label}; the quartiles are {quarters}.",
-        caption=f"Share of images below each {summary.label}. Quartiles: {quarters}",
-    )
 
 
 def sequence(summary: Summary, values: Float64[np.ndarray, "n"]) -> Chart:

@@ -44,7 +44,7 @@ def compare(
     """
     if not runs:
         raise OptionError("there is no run to compare; give folders that hold evaluation.json")
-    named = _named(runs)
+    named = named_runs(runs)
     if baseline is not None and baseline not in named:
         raise OptionError(f"no run '{baseline}' for a baseline; {suggest(baseline, named)}")
     check_benchmark(named)
@@ -59,7 +59,7 @@ def shared_metrics(runs: Sequence[Path | Evaluation]) -> tuple[str, ...]:
         InputError: If a run cannot be read.
         OptionError: If there is none.
     """
-    return _metrics(_named(runs), None)
+    return _metrics(named_runs(runs), None)
 
 
 def _compared(
@@ -86,8 +86,12 @@ def _compared(
     )
 
 
-def _named(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
-    """Runs by their model; where several are of one, by their folder too."""
+def named_runs(runs: Sequence[Path | Evaluation]) -> dict[str, Evaluation]:
+    """Read runs, by their model; where several are of one, by their folder too.
+
+    Raises:
+        InputError: If a run cannot be read.
+    """
     read = [run if isinstance(run, Evaluation) else read_evaluation(run) for run in runs]
     models = Counter(run.made_by.model for run in read)
     named: dict[str, Evaluation] = {}

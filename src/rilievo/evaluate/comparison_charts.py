@@ -2,38 +2,35 @@
 
 import numpy as np
 
-from rilievo.evaluate.charts import ACCENT, FAINT, INK, MUTED, SECOND, Chart, drawing
 from rilievo.evaluate.comparison import Column, Comparison
-from rilievo.evaluate.wording import count, head, number, percentage, signed
+from rilievo.evaluate.wording import count, head, percentage, signed
 from rilievo.io.limits import printable
 from rilievo.metrics.metric import Better
+from rilievo.pages.charts import (
+    ACCENT,
+    FAINT,
+    MUTED,
+    SECOND,
+    Chart,
+    Mark,
+    drawing,
+    intervals,
+    short,
+)
 
 # More dots than this are thinned out: a page is not to be of many megabytes.
 _MOST_DOTS = 3000
-_LONGEST_NAME = 28
 
 
 def standing(comparison: Comparison, column: Column) -> Chart:
     """Every row's value with its interval, published ones hollow."""
-    rows = [row for row in comparison.rows if column.metric in row.cells][::-1]
-    with drawing(width=4.6, height=0.9 + 0.27 * len(rows)) as canvas:
-        axes = canvas.axes[0]
-        for place, row in enumerate(rows):
-            cell = row.cells[column.metric]
-            if cell.low is not None and cell.high is not None:
-                axes.plot([cell.low, cell.high], [place, place], color=ACCENT, linewidth=2)
-            face = "none" if row.is_published else ACCENT
-            colour = MUTED if row.is_published else ACCENT
-            axes.plot([cell.value], [place], "o", markersize=5.5, color=colour, mfc=face)
-        names = [_short(row.name) for row in rows]
-        axes.set_yticks(range(len(rows)), labels=names, parse_math=False, color=INK)
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.set_xlabel(head(column.label, column.unit), parse_math=False)
+    cells = [(row, row.cells[column.metric]) for row in comparison.rows if column.metric in row.cells]
+    marks = [
+        Mark(name=row.name, value=cell.value, low=cell.low, high=cell.high, hollow=row.is_published)
+        for row, cell in cells
+    ]
     caption = f"{column.label} with its 95 % interval; hollow: published"
-    listed = ", ".join(
-        f"{printable(row.name)} {number(row.cells[column.metric].value)}" for row in rows[::-1]
-    )
-    return Chart(svg=canvas.svg, words=f"{caption}: {listed}.", caption=caption)
+    return intervals(marks, head(column.label, column.unit), caption)
 
 
 def image_by_image(column: Column, name: str) -> Chart:
@@ -45,8 +42,8 @@ def image_by_image(column: Column, name: str) -> Chart:
         ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
         axes.plot(ends, ends, color=MUTED, linewidth=0.9)
         axes.plot(x[shown], y[shown], ".", color=ACCENT, markersize=3.6, alpha=0.7)
-        axes.set_xlabel(f"{_short(column.reference)}: {column.label}", parse_math=False)
-        axes.set_ylabel(f"{_short(name)}: {column.label}", parse_math=False)
+        axes.set_xlabel(f"{short(column.reference)}: {column.label}", parse_math=False)
+        axes.set_ylabel(f"{short(name)}: {column.label}", parse_math=False)
     better = y > x if column.better is Better.HIGHER else y < x
     caption = (
         f"{printable(name)} is better than {printable(column.reference)} on "
@@ -82,8 +79,3 @@ def _thinned(size: int) -> np.ndarray:
     if size <= _MOST_DOTS:
         return np.arange(size)
     return np.sort(np.random.default_rng(0).choice(size, _MOST_DOTS, replace=False))
-
-
-def _short(name: str) -> str:
-    line = printable(name)
-    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

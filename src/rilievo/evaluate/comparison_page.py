@@ -1,18 +1,26 @@
 """A comparison as a page of HTML, in the look of the report."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rilievo.evaluate.charts import Chart
+from rilievo.errors import RilievoError
+from rilievo.evaluate import wording
 from rilievo.evaluate.comparison import Column, Comparison
 from rilievo.evaluate.comparison_charts import image_by_image, sorted_differences, standing
-from rilievo.evaluate.pages import write_page
-from rilievo.evaluate.wording import aligned
+from rilievo.evaluate.pictures import Pictures
+from rilievo.evaluate.shortlist import headline
+from rilievo.evaluate.wording import aligned, quantity
+from rilievo.pages.charts import Chart
+from rilievo.pages.document import write_page
+from rilievo.pages.pictures import Item, answer_panels, error_end, photo_panel, truth_panels
 
 MOST_DISAGREED = 20
 """Images that the page lists, of those on which the runs disagree."""
+MOST_SHOWN = 8
+"""Images of which the page has pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +38,35 @@ class Disagreement:
     spread: float
 
 
-def write_comparison_page(comparison: Comparison, path: Path) -> None:
+def write_comparison_page(
+    comparison: Comparison, path: Path, pictures: Mapping[str, Pictures] | None = None
+) -> None:
     """Write a comparison as one page that loads nothing from elsewhere.
 
+    Args:
+        comparison: Comparison to write.
+        path: The file.
+        pictures: Pictures of the runs, by the names of their rows; None for a page without.
+
     Raises:
-        MissingExtraError: If Jinja or matplotlib is not installed.
+        MissingExtraError: If matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
     leading = comparison.columns[0]
+    disagreed = disagreements(comparison, leading)
+    known = {column.metric: column for column in comparison.columns}
     write_page(
         path,
         "comparison.html",
+        words=wording,
         comparison=comparison,
         leading=leading,
+        headline=[known[name] for name in headline([*known])],
         alignments=alignments(comparison),
         standing=standing(comparison, leading),
         pairs=_pairs(comparison, leading),
-        disagreements=disagreements(comparison, leading),
+        disagreements=disagreed,
+        items=list(_items(comparison, leading, disagreed, pictures)) if pictures else [],
     )
 
 
@@ -54,6 +74,41 @@ def alignments(comparison: Comparison) -> tuple[str, ...]:
     """Alignments of the runs' predictions, each once."""
     said = [aligned(row.alignment) for row in comparison.runs]
     return tuple(dict.fromkeys(each for each in said if each is not None))
+
+
+def _items(
+    comparison: Comparison,
+    column: Column,
+    disagreed: tuple[Disagreement, ...],
+    pictures: Mapping[str, Pictures],
+) -> Iterator[Item]:
+    """Pictures of the images on which the runs disagree most, or the first where there is one."""
+    names = [row.name for row in comparison.runs if row.name in pictures]
+    values = [column.values[name] for name in names]
+    end = error_end([float(np.median(each)) for each in values if column.metric == "abs_rel"])
+    places = [column.ids.index(each.id) for each in disagreed] or range(len(column.ids))
+    for place in places[:MOST_SHOWN]:
+        id = column.ids[place]
+        numbers = [(name, quantity(each[place], column.unit)) for name, each in zip(names, values, strict=True)]
+        spread = max(each[place] for each in values) - min(each[place] for each in values)
+        panels, fault = [], None
+        try:
+            first = pictures[names[0]]
+            truth = first.truth(id)
+            panels = [photo_panel(first.photo(id)), *truth_panels(truth)]
+            for name in names:
+                one = pictures[name]
+                panels += answer_panels(name, one.depth(id), one.normals(id), truth, end)
+        except RilievoError as error:
+            panels, fault = [], str(error)
+        yield Item(
+            name=id,
+            label="apart by",
+            value=quantity(spread, column.unit),
+            numbers=tuple(numbers),
+            panels=tuple(panels),
+            fault=fault,
+        )
 
 
 def _pairs(comparison: Comparison, column: Column) -> tuple[Chart, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rilievo.errors import OptionError
 from rilievo.evaluate.comparison import Cell, Column, Comparison, Row
 from rilievo.evaluate.comparison_page import write_comparison_page
+from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.table import cell_text
 from rilievo.evaluate.wording import NOTHING, bounds, column_head, count, number, p_value, signed
 from rilievo.io.atomic import remove, replacing
@@ -59,23 +60,26 @@ _LATEX: Mapping[str, str] = {
 }
 
 
-def write_comparison(comparison: Comparison, path: Path) -> None:
+def write_comparison(
+    comparison: Comparison, path: Path, pictures: Mapping[str, Pictures] | None = None
+) -> None:
     """Write a comparison in the format that the file's ending names, and its checksum beside it.
 
     Args:
         comparison: Comparison to write.
         path: Ends in ``.md``, ``.csv``, ``.tex`` or ``.html``.
+        pictures: Pictures of the runs for a page, by the names of their rows; None for none.
 
     Raises:
         OptionError: If it ends otherwise.
-        MissingExtraError: If a page is asked for, and Jinja or matplotlib is not installed.
+        MissingExtraError: If a page is asked for, and matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
     check_ending(path)
     ending = path.suffix.lower()
     remove(beside(path))  # of what is replaced now
     if ending == ".html":
-        write_comparison_page(comparison, path)
+        write_comparison_page(comparison, path, pictures)
     else:
         with (
             replacing(path) as part,

@@ -1,27 +1,21 @@
 """The report: one page on how a model did, where it failed, and how to repeat it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
+from rilievo.evaluate import wording
 from rilievo.evaluate.certainty_charts import reliability_chart, sparsification_chart
-from rilievo.evaluate.charts import (
-    Chart,
-    distribution,
-    error_against_depth,
-    histogram,
-    sequence,
-)
-from rilievo.evaluate.gallery import Group, groups, ranked
+from rilievo.evaluate.charts import error_against_depth, histogram, sequence
 from rilievo.evaluate.intervals import FEWEST, scene_count
 from rilievo.evaluate.metrics import known_metrics
-from rilievo.evaluate.pages import write_page
 from rilievo.evaluate.pictures import Pictures
 from rilievo.evaluate.records import Evaluation, Score, Summary
-from rilievo.evaluate.shortlist import shortlist
+from rilievo.evaluate.shortlist import headline, shortlist
+from rilievo.evaluate.shown_images import ranked, shown_images
 from rilievo.evaluate.table import metric_names
 from rilievo.evaluate.wording import (
     DIRECTIONS,
@@ -33,8 +27,10 @@ from rilievo.evaluate.wording import (
     meaning,
     setting_name,
     setting_value,
-    title,
 )
+from rilievo.pages.charts import Chart
+from rilievo.pages.document import write_page
+from rilievo.pages.pictures import Item
 
 LONGEST_TABLE = 2000
 """Most images that the table lists; of more, it lists the worst."""
@@ -48,24 +44,21 @@ Facts = tuple[tuple[str, str], ...]
 class _Page:
     """Content of the template besides the evaluation itself."""
 
-    title: str
     subtitle: str
     counts: str
     leading_name: str
+    headline: tuple[tuple[Summary, str | None], ...]
     aligned: str | None
-    meaning: str | None
     reading: str
     formulas: Facts
     prose: Facts
     settings: Facts
     short: frozenset[str]
     histograms: tuple[Chart, ...]
-    more_histograms: tuple[Chart, ...]
-    details: tuple[Chart, ...]
     ranges: Chart | None
     certainty: tuple[Chart, ...]
     has_pictures: bool
-    groups: Iterator[Group]
+    items: Iterator[Item]
     ranked: int
     table: tuple[Score, ...]
     table_note: str
@@ -78,20 +71,20 @@ class _Page:
 def write_report(evaluation: Evaluation, path: Path, pictures: Pictures | None = None) -> None:
     """Write the report of an evaluation: one page of HTML that loads nothing from elsewhere.
 
-    Of the images, only the fifteen that are shown are read, one at a time.
+    Of the images, only those that are shown are read, one at a time.
 
     Args:
         evaluation: Evaluation to report.
         path: The file, ``report.html`` by custom.
-        pictures: Pictures of the best, the middle and the worst images; None for none.
+        pictures: Pictures of the best and the worst images; None for none.
 
     Raises:
-        MissingExtraError: If Jinja or matplotlib is not installed.
+        MissingExtraError: If matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
     leading = evaluation.summaries[0] if evaluation.summaries else None
     page = _page(evaluation, leading, pictures)
-    write_page(path, "report.html", run=evaluation, leading=leading, page=page)
+    write_page(path, "report.html", run=evaluation, page=page, words=wording)
 
 
 def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | None) -> _Page:
@@ -102,12 +95,11 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
     settings = evaluation.settings
     short = shortlist(metric_names(evaluation))
     return _Page(
-        title=title(evaluation),
         subtitle=setting_value(settings.get("title", "")),
         counts=_counts(evaluation),
         leading_name=full_name(evaluation.task, leading) if leading else "",
+        headline=tuple(_headline(evaluation)),
         aligned=aligned(evaluation.alignment),
-        meaning=meaning(evaluation.task, leading, evaluation.alignment) if leading else None,
         reading=_reading(evaluation, leading),
         formulas=_formulas(evaluation),
         prose=tuple(
@@ -117,13 +109,11 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
         ),
         settings=_settings(evaluation),
         short=frozenset(short),
-        histograms=_histograms(evaluation, short, among=True),
-        more_histograms=_histograms(evaluation, short, among=False),
-        details=_details(scores, leading),
+        histograms=tuple(_spread(evaluation, short)),
         ranges=_ranges(evaluation),
         certainty=tuple(_certainty(evaluation)),
         has_pictures=shown is not None,
-        groups=iter(()) if shown is None else groups(evaluation, shown),
+        items=iter(()) if shown is None else shown_images(evaluation, shown),
         ranked=len(order),
         table=listed,
         table_note=_table_note(scores, leading),
@@ -134,17 +124,26 @@ def _page(evaluation: Evaluation, leading: Summary | None, pictures: Pictures | 
     )
 
 
+def _headline(evaluation: Evaluation) -> Iterator[tuple[Summary, str | None]]:
+    """The three metrics of the first screen, and the meaning of each."""
+    known = {each.metric: each for each in evaluation.summaries}
+    for name in headline(metric_names(evaluation)):
+        yield known[name], meaning(evaluation.task, known[name])
+
+
+def _spread(evaluation: Evaluation, short: tuple[str, ...]) -> Iterator[Chart]:
+    """Histograms of the usual metrics, and the first along the dataset."""
+    for place, each in enumerate(evaluation.summaries):
+        values = _values(evaluation.scores, each)
+        if each.metric in short and values.size:
+            yield histogram(each, values)
+        if place == 0 and values.size:
+            yield sequence(each, values)
+
+
 def _values(scores: tuple[Score, ...], summary: Summary) -> Float64[np.ndarray, "n"]:
     name = summary.metric
     return np.array([score.values[name] for score in scores if name in score.values], np.float64)
-
-
-def _histograms(evaluation: Evaluation, short: Sequence[str], *, among: bool) -> tuple[Chart, ...]:
-    return tuple(
-        histogram(each, values)
-        for each in evaluation.summaries
-        if (each.metric in short) is among and (values := _values(evaluation.scores, each)).size
-    )
 
 
 def _counts(evaluation: Evaluation) -> str:
@@ -197,12 +196,6 @@ def _settings(evaluation: Evaluation) -> Facts:
     )
     used = (("predictions", evaluation.kind), ("aligned by", evaluation.alignment))
     return (*own, *((name, value) for name, value in used if value is not None))
-
-
-def _details(scores: tuple[Score, ...], leading: Summary | None) -> tuple[Chart, ...]:
-    if leading is None or not (values := _values(scores, leading)).size:
-        return ()
-    return (distribution(leading, values), sequence(leading, values))
 
 
 def _ranges(evaluation: Evaluation) -> Chart | None:

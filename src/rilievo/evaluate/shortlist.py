@@ -11,6 +11,17 @@ _USUAL = (
     *("log10", "delta2", "psnr", "ssim"),
 )
 
+_HEADLINE = ("abs_rel", "delta1", "rmse", "mean", "within_11_25", "median", "psnr", "ssim")
+
+
+def headline(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Choose the three metrics of a first screen: the leading one and the most usual."""
+    usual = sorted(
+        (name for name in shortlist(metrics)[1:]),
+        key=lambda name: _HEADLINE.index(name) if name in _HEADLINE else len(_HEADLINE),
+    )
+    return (*metrics[:1], *usual[:2])
+
 
 def shortlist(metrics: Sequence[str]) -> tuple[str, ...]:
     """Choose at most ``SHOWN`` metrics, in order: the leading one and the usual ones."""

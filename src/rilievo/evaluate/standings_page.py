@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from rilievo.evaluate.charts import ACCENT, INK, Chart, drawing
-from rilievo.evaluate.pages import write_page
+from rilievo.evaluate import wording
 from rilievo.evaluate.standings import Standings
-from rilievo.io.limits import printable
-
-_LONGEST_NAME = 28
+from rilievo.pages.charts import Chart, Mark, intervals
+from rilievo.pages.document import write_page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +27,7 @@ def write_leaderboard(standings: Standings, path: Path) -> None:
     It links to the reports of the runs, by the way from its own folder to theirs.
 
     Raises:
-        MissingExtraError: If Jinja or matplotlib is not installed.
+        MissingExtraError: If matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
     ranked = len(standings.models) > 1 and bool(standings.shared)
@@ -41,26 +39,18 @@ def write_leaderboard(standings: Standings, path: Path) -> None:
         for event in standings.events
     }
     page = _Page(has_ranks=ranked, chart=_chart(standings) if ranked else None, links=links)
-    write_page(path, "leaderboard.html", standings=standings, page=page)
+    write_page(path, "leaderboard.html", standings=standings, page=page, words=wording)
 
 
 def _chart(standings: Standings) -> Chart:
     """Mean ranks with their intervals, the best on top."""
-    models = [each for each in standings.models if each.mean_rank is not None][::-1]
-    with drawing(width=4.6, height=0.9 + 0.27 * len(models)) as canvas:
-        axes = canvas.axes[0]
-        for place, model in enumerate(models):
-            if model.low is not None and model.high is not None:
-                axes.plot([model.low, model.high], [place, place], color=ACCENT, linewidth=2)
-            axes.plot([model.mean_rank], [place], "o", markersize=5.5, color=ACCENT)
-        names = [printable(each.name)[:_LONGEST_NAME] for each in models]
-        axes.set_yticks(range(len(models)), labels=names, parse_math=False, color=INK)
-        axes.set_ylim(-0.6, len(models) - 0.4)
-        axes.set_xlabel("mean rank")
-    listed = ", ".join(f"{printable(each.name)} {each.mean_rank:.2f}" for each in models[::-1])
-    caption = f"Mean rank over {len(standings.shared)} benchmarks, 1 for the best"
-    return Chart(
-        svg=canvas.svg,
-        words=f"{caption}: {listed}.",
-        caption=f"{caption}; lines: 95 % intervals, by drawing images anew",
+    marks = [
+        Mark(name=each.name, value=each.mean_rank, low=each.low, high=each.high)
+        for each in standings.models
+        if each.mean_rank is not None
+    ]
+    caption = (
+        f"Mean rank over {len(standings.shared)} benchmarks, 1 for the best; lines: 95 % "
+        "intervals, by drawing images anew"
     )
+    return intervals(marks, "mean rank", caption)

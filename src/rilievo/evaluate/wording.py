@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rilievo.evaluate.records import Evaluation, Summary
+from rilievo.evaluate.records import Summary
 from rilievo.metrics.metric import Better
 
 NOTHING = "–"
@@ -125,22 +125,14 @@ def full_name(task: str, summary: Summary) -> str:
     return f"{summary.label} angle" if (task, summary.unit) == ("normals", "°") else summary.label
 
 
-def meaning(task: str, summary: Summary, alignment: str | None = None) -> str | None:
-    """Meaning of the number in a sentence; None for a metric that has none.
-
-    Args:
-        task: Quantity that was scored.
-        summary: The number.
-        alignment: Method that brought depth to metres; None where there was none.
-    """
+def meaning(task: str, summary: Summary) -> str | None:
+    """Meaning of a number in a sentence; None for a metric that has none."""
     sentence = _MEANINGS.get((task, summary.metric))
     if sentence is None:
         return None
-    said = sentence.format(
+    return sentence.format(
         percent=percentage(summary.value), value=quantity(summary.value, summary.unit)
     )
-    how = aligned(alignment)
-    return said if how is None else f"{said.removesuffix('.')}, {how}."
 
 
 def setting_name(name: str) -> str:
@@ -155,8 +147,3 @@ def setting_value(value: object) -> str:
     if value is None:
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def title(evaluation: Evaluation) -> str:
-    """Model and benchmark."""
-    return f"{evaluation.made_by.model} on {evaluation.benchmark}"

@@ -29,7 +29,7 @@ class Output:
         summary: One line for help texts.
         needs: Parts of the prediction that are required.
         takes: Parts that are also stored, where the prediction has them.
-        writer: Function from ``WriteJob`` to ``FileFacts``, as ``module:function`` in
+        writer: Function from ``WriteJob`` to ``FileFacts``, as ``module:function``, by default in
             ``rilievo.io.formats``; for outputs of other packages the function itself.
         reader: Function that reads values back as ``Stored``, as ``module:function``; None for
             pictures and surfaces.
@@ -157,7 +157,7 @@ _OUTPUTS: Mapping[str, Output] = {
         summary="page to share: pictures, facts, and the surface to turn",
         needs=(),
         takes=(Need.DEPTH, Need.NORMALS, Need.CONFIDENCE, Need.CAMERA, Need.PHOTO),
-        writer="html:write",
+        writer="rilievo.pages.photograph:write",
     ),
     "panel": Output(
         suffix=".panel.png",
@@ -188,8 +188,9 @@ OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _offered)
 
 
 def load(place: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Import the function ``module:function`` of ``rilievo.io.formats``."""
+    """Import ``module:function``; a module without a dot is one of ``rilievo.io.formats``."""
     if not isinstance(place, str):
         return place
     module, function = place.split(":")
-    return getattr(import_module(f"rilievo.io.formats.{module}"), function)
+    module = module if "." in module else f"rilievo.io.formats.{module}"
+    return getattr(import_module(module), function)

@@ -44,12 +44,14 @@ class Run:
         evaluation: Results of the evaluation.
         plan: Dataset and benchmark, with the settings of the evaluation.
         column: Model of the evaluation.
+        shown: Photographs, ground truth and predictions, as they were scored.
     """
 
     folder: Path
     evaluation: Evaluation
     plan: Plan
     column: Column
+    shown: Shown
 
 
 def open_run(path: Path, root: Path | None) -> Run:
@@ -85,9 +87,8 @@ def open_run(path: Path, root: Path | None) -> Run:
         dataset=plan.dataset,
         answers=_answers(folder, evaluation, plan, options),
     )
-    return Run(
-        folder=folder, evaluation=evaluation, plan=plan, column=_column(evaluation, shown, plan)
-    )
+    column = _column(evaluation, shown, plan)
+    return Run(folder=folder, evaluation=evaluation, plan=plan, column=column, shown=shown)
 
 
 def _command(evaluation: Evaluation, path: Path) -> _Command:

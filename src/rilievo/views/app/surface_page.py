@@ -12,6 +12,7 @@ from rilievo.io.page.parts import SURFACE_SCRIPTS, asset, measure_parts, surface
 from rilievo.io.page.relief import pack_relief
 from rilievo.io.writing import SaveOptions
 from rilievo.measure.terms import terms_of
+from rilievo.pages.document import asset as pages_asset
 from rilievo.types import Prediction
 
 MOST_POINTS = 150_000
@@ -47,7 +48,7 @@ def surface_page(prediction: Prediction) -> str:
         element("meta", charset="utf-8"),
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("title", "Surface in 3-D"),
-        Markup(f"<style>{asset('page.css')}{_STYLE}</style>"),
+        Markup(f"<style>{pages_asset('style.css')}{asset('page.css')}{_STYLE}</style>"),
     )
     photo = element("img", id="photo", src="photo.jpg", alt="The photograph")
     body = element(

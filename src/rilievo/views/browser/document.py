@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from rilievo.io.json_record import to_json
 from rilievo.io.markup import Markup, element
 from rilievo.io.page.parts import data, measure_controls, surface_controls
-from rilievo.io.page.pictures import NORMALS_TITLE
 from rilievo.measure.terms import Terms
 from rilievo.version import VERSION
 
@@ -168,7 +167,7 @@ def _result() -> Iterator[Markup]:
         "div",
         element("section", element("h2", id="result-title"), pair, bar, reading),
         element("section", *measure_controls(), id="measure", hidden=True, data_needs="surface"),
-        element("section", _figure(NORMALS_TITLE, "normals"), class_="map"),
+        element("section", _figure("Surface normals", "normals"), class_="map"),
         class_="column",
     )
     surface = surface_controls("Surface of the photograph in 3-D")

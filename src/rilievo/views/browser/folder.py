@@ -21,6 +21,7 @@ from rilievo.measure.terms import Terms, terms_of
 from rilievo.models import load_model
 from rilievo.models.hub_lock import sha256
 from rilievo.models.onnx import OnnxModel
+from rilievo.pages.document import asset as pages_asset
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
 from rilievo.version import VERSION
 from rilievo.views.browser.document import GENERATOR, PageModel, PageSettings, document
@@ -114,7 +115,7 @@ def _write(folder: Path, networks: Mapping[str, OnnxModel]) -> None:
         _copy(name, folder / name)
     example = files("rilievo.views.app") / "pictures_to_try" / EXAMPLE
     (folder / EXAMPLE).write_bytes(example.read_bytes())
-    style = asset("page.css") + (_HERE / "style.css").read_text("utf-8")
+    style = pages_asset("style.css") + asset("page.css") + (_HERE / "style.css").read_text("utf-8")
     _write_text(folder / "page.css", style)
     _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
     colours = base64.b64encode(np.ascontiguousarray(colour_table(DEPTH_COLOURS)).tobytes())

@@ -34,35 +34,10 @@ function sift() {
   control("shown").value = shown === cards.length ? `${shown} images` : `${shown} of ${cards.length} images`;
 }
 
-function figure(card, title) {
-  return [...card.querySelectorAll("figure")].find((each) => each.getAttribute("data-title") === title);
-}
-
-function stage(card) {
-  const titles = [control("left").value, control("right").value];
-  const chosen = titles.map((title) => figure(card, title));
-  if (!chosen[0] || !chosen[1]) return null;
-  const made = document.createElement("div");
-  made.className = "stage";
-  chosen.forEach((each) => made.append(each.querySelector("img").cloneNode()));
-  ["left", "right"].forEach((side, at) => {
-    const label = document.createElement("span");
-    label.className = side;
-    label.textContent = titles[at];
-    made.append(label);
-  });
-  const slider = document.createElement("input");
-  slider.type = "range";
-  slider.step = "0.5";
-  slider.setAttribute("aria-label", `${titles[0]} left of the line, ${titles[1]} right of it`);
-  slider.addEventListener("input", () => made.style.setProperty("--cut", `${slider.value}%`));
-  made.append(slider);
-  return made;
-}
-
 function show(card) {
   card.querySelector(".stage")?.remove();
-  const made = control("mode").value === "slide" ? stage(card) : null;
+  const made = control("mode").value === "slide"
+    ? stage(card, [control("left").value, control("right").value]) : null;
   // A card that lacks one of the two pictures keeps all that it has.
   card.querySelector(".panels").hidden = made !== null;
   if (made) card.querySelector("h2").after(made);

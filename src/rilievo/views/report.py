@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rilievo.errors import OptionError, OutputError, RilievoError
 from rilievo.io.atomic import is_part, make_folder, remove, replacing, sweep_parts
-from rilievo.io.checksums import CHECKSUMS, beside, write_beside, write_checksums
+from rilievo.io.checksums import CHECKSUMS, write_beside, write_checksums
+from rilievo.io.checksums import beside as checksum_of
 from rilievo.io.limits import printable
-from rilievo.io.markup import Markup
+from rilievo.metrics.metric import Better
+from rilievo.pages.document import asset, pieces
 from rilievo.predicting.summary import Tally
-from rilievo.views.gallery.cards import PICTURES, Beside, Cards, InPage, sortables
-from rilievo.views.gallery.page import page
 from rilievo.views.options import SourceOptions
+from rilievo.views.report_cards import PICTURES, Card, Sortable, card_of, models_table, sortables
 from rilievo.views.targets import open_targets
 from rilievo.views.view_items import ViewItems
 
@@ -74,10 +75,10 @@ def write_gallery(
     items = open_targets(targets, source or SourceOptions())
     if alone:
         _check_count(items, output)
-    place = _place_of(path, alone=alone)
-    cards = Cards(items=items, place=place, sortables=sortables(items))
+    beside = _prepared(path, alone=alone)
     failed = [f"{printable(id)}: {why}" for id, why in items.absent.items()]
     faults: list[str] = []
+    written: list[str] = []
     with (
         Tally(output=path, total=len(items.ids), show=show) as tally,
         replacing(path) as part,
@@ -85,10 +86,13 @@ def write_gallery(
         part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         tally.part("images")
-        drawn = _drawn(items, cards, tally, failed, faults)
-        file.writelines(page(items, drawn, cards.sortables, failed))
+        cards = _cards(items, beside, tally, failed, faults, written)
+        file.writelines(_page(items, cards, failed))
         items.check_shown(failed)
-    _write_sums(path, place)
+    if beside is None:
+        write_beside(path)
+    else:
+        write_checksums(beside, (path.name, *written))
     return Reported(
         page=path,
         images=len(items.ids) + len(items.absent) - len(failed),
@@ -98,19 +102,48 @@ def write_gallery(
     )
 
 
-def _place_of(path: Path, *, alone: bool) -> InPage | Beside:
-    """Make the folder ready, and say where pictures go."""
+def _prepared(path: Path, *, alone: bool) -> Path | None:
+    """Make the folder ready; returns it where pictures go beside the page."""
     make_folder(path.parent)
     sweep_parts(path.parent)
-    remove(beside(path) if alone else path.parent / CHECKSUMS)  # of what is replaced now
-    return InPage() if alone else Beside(folder=path.parent)
+    remove(checksum_of(path) if alone else path.parent / CHECKSUMS)  # of what is replaced now
+    return None if alone else path.parent
 
 
-def _write_sums(path: Path, place: InPage | Beside) -> None:
-    if isinstance(place, Beside):
-        write_checksums(path.parent, (path.name, *place.written))
-    else:
-        write_beside(path)
+def _page(items: ViewItems, cards: Iterator[Card], failed: Sequence[str]) -> Iterator[str]:
+    """The page in pieces; cards are built while it is written, and append to ``failed``."""
+    known = sortables(items)
+    heads, rows = models_table(items)
+    models = ", ".join(column.label for column in items.columns)
+    titles = [each.label for each in items.columns if each.kind is not None]
+    normals = [f"{each.label}, normals" for each in items.columns if each.normals]
+    titles = ["Photograph", "True depth", *titles, *(["True normals"] if normals else []), *normals]
+    return pieces(
+        "gallery.html",
+        scripts=(asset("pages.js"), asset("gallery.js")),
+        beside=True,
+        title=f"{models} on {items.name}" if models else items.name,
+        images=len(items.ids),
+        heads=heads,
+        rows=rows,
+        orders=list(_orders(known)),
+        filters=[("", "every image"), *((each.key, each.label) for each in known)],
+        titles=titles,
+        choices=[(each, each) for each in titles],
+        cards=cards,
+        failed=failed,
+    )
+
+
+def _orders(known: Sequence[Sortable]) -> Iterator[tuple[str, str]]:
+    yield "order:up", "as in the dataset"
+    for each in known:
+        if each.column is None:
+            yield f"{each.key}:down", "largest disagreement"
+            continue
+        worst, best = ("up", "down") if each.better is Better.HIGHER else ("down", "up")
+        yield f"{each.key}:{worst}", f"worst {each.label}"
+        yield f"{each.key}:{best}", f"best {each.label}"
 
 
 def _check_count(items: ViewItems, output: Path) -> None:
@@ -121,9 +154,15 @@ def _check_count(items: ViewItems, output: Path) -> None:
         )
 
 
-def _drawn(
-    items: ViewItems, cards: Cards, tally: Tally, failed: list[str], faults: list[str]
-) -> Iterator[Markup]:
+def _cards(
+    items: ViewItems,
+    beside: Path | None,
+    tally: Tally,
+    failed: list[str],
+    faults: list[str],
+    written: list[str],
+) -> Iterator[Card]:
+    known = sortables(items)
     for order, id in enumerate(items.ids):
         try:
             item = items.read(id)
@@ -136,7 +175,9 @@ def _drawn(
             for each in item.shown
             if each.fault is not None
         ]
-        yield cards.card(item, order)
+        card = card_of(items, known, item, order, beside)
+        written += [each.address for each in card.figures if beside is not None]
+        yield card
         tally.done()
 
 

@@ -1,0 +1,109 @@
+"""Pages of HTML that hold all that they need: style, script, charts and pictures.
+
+Jinja is a dependency of the core: it is 0.3 MB of pure Python, and escapes all text by itself,
+loops and inherits, which ``string.Template`` does not.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rilievo.io.atomic import replacing
+from rilievo.io.limits import printable
+from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.pages.pictures import gradient
+from rilievo.version import VERSION
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_FOLDER = Path(__file__).parent
+
+
+def write_page(path: Path, template: str, **content: Any) -> None:
+    """Fill a template and write it.
+
+    Args:
+        path: The file.
+        template: Name of a template.
+        content: Variables of the template; all text in them is escaped.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    with (
+        replacing(path) as part,
+        # Names of files may be no Unicode.
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.writelines(pieces(template, **content))
+
+
+def pieces(
+    template: str,
+    *,
+    scripts: Sequence[str] | None = None,
+    own_style: str = "",
+    inline_styles: bool = True,
+    beside: bool = False,
+    **content: Any,
+) -> Iterator[str]:
+    """Yield a page piece by piece, so that what it shows is drawn while it is written.
+
+    Args:
+        template: Name of a template.
+        scripts: Texts of its scripts, in order; None for the one that all pages share.
+        own_style: Rules of this page alone, after the shared style sheet.
+        inline_styles: Whether elements may have styles of their own, as charts do.
+        beside: Whether pictures may stand in files beside the page.
+        content: Variables of the template.
+    """
+    texts = (asset("pages.js"),) if scripts is None else scripts
+    style = f"{_colours()}{asset('style.css')}{own_style}"
+    allowed = "'unsafe-inline'" if inline_styles else _digest(style)
+    images = "'self' file: data:" if beside else "data:"
+    policy = (
+        f"default-src 'none'; img-src {images}; style-src {allowed}; "
+        f"script-src {' '.join(map(_digest, texts))}; base-uri 'none'; form-action 'none'"
+    )
+    filled = _environment().get_template(template)
+    return filled.generate(policy=policy, style=style, scripts=texts, **content)
+
+
+def asset(name: str) -> str:
+    """Text of a script, style or licence that pages embed."""
+    return (_FOLDER / name).read_text("utf-8")
+
+
+@cache
+def _environment() -> "Environment":
+    """Jinja with our templates, and what all of them name."""
+    # Imported here: predictions are made without it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(version=VERSION, printable=printable, count="{:,}".format)
+    return environment
+
+
+@cache
+def _colours() -> str:
+    """Colour maps as variables of the style."""
+    maps = {"depth": DEPTH_COLOURS, "signed": SIGNED_COLOURS, "angle": ANGLE_COLOURS}
+    ramps = " ".join(f"--{name}-ramp: {gradient(each)};" for name, each in maps.items())
+    return f":root {{ {ramps} }}\n"
+
+
+def _digest(text: str) -> str:
+    """Hash by which the page's policy allows a script or a style."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

@@ -1,0 +1,187 @@
+"""A single-file page that shows a whole prediction, without server or network.
+
+It opens from disk in any browser with WebGL 2. The surface is drawn by OGL (public domain), because
+every page carries the library: bundled for the same few classes, it has a ninth of the size of
+three.js.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from rilievo.geometry.lattice import places
+from rilievo.geometry.surface import surface_step
+from rilievo.io.colour import Drawn, colourise, normals_picture
+from rilievo.io.facts import FileFacts, SurfaceFacts
+from rilievo.io.formats.colour import picture_range
+from rilievo.io.jpeg import jpeg_bytes
+from rilievo.io.json_record import to_json
+from rilievo.io.legend import colour_bar
+from rilievo.io.page.parts import SURFACE_SCRIPTS, asset, measure_parts, surface_parts
+from rilievo.io.page.relief import Relief, pack_relief
+from rilievo.io.writing import SaveOptions, WriteJob
+from rilievo.measure.terms import terms_of
+from rilievo.pages.document import pieces
+from rilievo.pages.photograph_facts import facts_of, statement
+from rilievo.pages.pictures import uri
+from rilievo.types import DepthMap, Photo, Prediction
+
+MOST_POINTS = 250_000
+"""Most points of a surface on a page, so that telephones turn it smoothly."""
+
+_PHOTO_SIDE, _MAP_SIDE = 2048, 1024
+_PHOTO_QUALITY, _MAP_QUALITY = 88, 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture.
+
+    Attributes:
+        title: Title above the picture.
+        words: Description of the picture, for screen readers.
+        id: Name by which scripts find it.
+        jpeg: Content of the JPEG file.
+    """
+
+    title: str
+    words: str
+    id: str
+    jpeg: bytes
+
+    @property
+    def uri(self) -> str:
+        """Address that holds the whole picture."""
+        return uri(self.jpeg)
+
+
+def write(job: WriteJob) -> FileFacts:
+    """Write the page; depth of an affine kind has pictures but no surface."""
+    prediction, options, depth = job.prediction, job.options, job.prediction.depth_or_none
+    relief, missing = _relief(job)
+    surface = None if relief is None else _surface_facts(relief, options)
+    bar = None if depth is None else colour_bar(depth, options)
+    facts = FileFacts(
+        file=job.file,
+        output=job.output,
+        holds="page with pictures and, where there is depth, the surface",
+        unit=None if depth is None else job.depth_facts.unit,
+        colour=None if bar is None else bar.facts,
+        surface=surface,
+    )
+    pictures = tuple(pictures_of(prediction, options))
+    ramp = "none" if bar is None else f"linear-gradient(to right, {', '.join(bar.colours)})"
+    names = ("pair.js", "page.js") if relief is None else SURFACE_SCRIPTS
+    page = pieces(
+        "photograph.html",
+        scripts=tuple(map(asset, names)),
+        own_style=f"{asset('page.css')}:root {{ --ramp: {ramp}; }}\n",
+        inline_styles=False,
+        about=job.about,
+        statement=statement(job.about),
+        facts_of=list(facts_of(job.about, surface)),
+        json=job.about.alone(facts).replace("<", "\\u003c"),
+        main=pictures[: sum(each.id in ("photo", "depth") for each in pictures)],
+        others=[each for each in pictures if each.id not in ("photo", "depth")],
+        bar=bar,
+        missing=missing,
+        surface=None if relief is None else _surface(relief, job),
+        measuring=None if relief is None else _measuring(prediction),
+        licence=asset("ogl.LICENSE"),
+    )
+    _write(job.path, page)
+    return facts
+
+
+def _write(path: Path, page: Iterator[str]) -> None:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        file.writelines(page)
+
+
+def _surface(relief: Relief, job: WriteJob) -> str:
+    return "".join(each.text for each in surface_parts(relief, f"Surface of {job.about.source.file} in 3-D"))
+
+
+def _measuring(prediction: Prediction) -> str:
+    return "".join(each.text for each in measure_parts(to_json(terms_of(prediction))))
+
+
+def _surface_facts(relief: Relief, options: SaveOptions) -> SurfaceFacts:
+    return SurfaceFacts(
+        pixel_step=relief.form.step,
+        points=relief.points,
+        triangles=relief.triangles,
+        edge_jump=options.edge,
+        grazing_degrees=options.grazing,
+        specks=options.specks,
+        dropped=options.dropped,
+    )
+
+
+def _relief(job: WriteJob) -> tuple[Relief | None, str | None]:
+    """The surface, or the reason why there is none."""
+    prediction, options = job.prediction, job.options
+    depth, camera = prediction.depth_or_none, prediction.camera
+    if depth is None:
+        return None, None
+    if not depth.is_depth:
+        return None, "Known distances make one possible: rilievo predict --known u,v,metres."
+    if camera is None:
+        return None, "The camera is not known, and without one there is no surface."
+    step = surface_step(depth.shape, min(options.surface_points, MOST_POINTS))
+    relief = pack_relief(depth.depth(), camera.K, job.surface_pixels, step=step, cut=options.cut)
+    return relief, None if relief else "The surface is empty: no pixel is connected to a neighbour."
+
+
+def pictures_of(prediction: Prediction, options: SaveOptions) -> Iterator[Picture]:
+    """Photograph, depth, normals and confidence, as far as the prediction has them."""
+    if prediction.photo is not None:
+        yield photo_picture(prediction.photo, options)
+    rows, columns = _grid(prediction.shape)
+    depth = prediction.depth_or_none
+    if depth is not None:
+        small = DepthMap(
+            values=depth.values[rows, columns], kind=depth.kind, valid=depth.valid[rows, columns]
+        )
+        limits = picture_range(depth, options)
+        pixels = colourise(
+            small, colour_map=options.colour_map, limits=limits, what=options.draw
+        )
+        bright = "near" if options.draw is Drawn.INVERSE_DEPTH else "far"
+        words = f"Depth in colours of the map {options.colour_map}; its last colour is {bright}"
+        yield _map("Depth", words, "depth", pixels)
+    if prediction.normals is not None:
+        pixels = normals_picture(np.ascontiguousarray(prediction.normals[:, rows, columns]))
+        words = "Directions of surfaces in colours: a wall seen head-on is light blue, a floor green"
+        yield _map("Surface normals", words, "normals", pixels)
+    if prediction.confidence is not None:
+        grey = np.rint(prediction.confidence[rows, columns] * np.float32(255)).astype(np.uint8)
+        words = "Confidence of the model: white is highest, black is lowest"
+        yield _map("Confidence", words, "confidence", grey)
+
+
+def photo_picture(photo: Photo, options: SaveOptions) -> Picture:
+    """The photograph, which is also the texture of the surface."""
+    image = Image.fromarray(photo.pixels)
+    side = min(_PHOTO_SIDE, options.texture_side)
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
+    jpeg = jpeg_bytes(image, quality=_PHOTO_QUALITY, subsampling=2)
+    return Picture(title="Photograph", words="The photograph", id="photo", jpeg=jpeg)
+
+
+def _map(title: str, words: str, id: str, pixels: UInt8[np.ndarray, "h w *c"]) -> Picture:
+    # No chroma subsampling, because colours stand for values.
+    jpeg = jpeg_bytes(Image.fromarray(pixels), quality=_MAP_QUALITY)
+    return Picture(title=title, words=words, id=id, jpeg=jpeg)
+
+
+def _grid(shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Subsample evenly; averages across depth edges would show depths that do not exist."""
+    step = -(-max(shape) // _MAP_SIDE)
+    first, second = (slice(places(length, step).start, None, step) for length in shape)
+    return first, second

@@ -1,0 +1,292 @@
+"""Small pictures for pages and figures: photographs, depth, normals and errors in colours."""
+
+import base64
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from PIL import Image
+
+from rilievo.depth_map import DepthKind, DepthMap
+from rilievo.io.colour import (
+    ColourRange,
+    Drawn,
+    colour_range,
+    colourise,
+    invalid_colour,
+    normals_picture,
+)
+from rilievo.io.jpeg import jpeg_bytes
+from rilievo.io.palette import ANGLE_COLOURS, DEPTH_COLOURS, SIGNED_COLOURS
+from rilievo.types import Truth
+
+WIDTH = 640
+"""Most pixels that a picture is wide."""
+PHOTOGRAPH, TRUE_DEPTH, TRUE_NORMALS = "Photograph", "True depth", "True normals"
+
+_QUALITY = 85
+_WORST_ANGLE = 45.0
+# A map of errors ends at the first of these that leaves room for three times the usual error.
+_ERROR_ENDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+_USUAL_END = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legend:
+    """Meaning of the colours of a picture.
+
+    Attributes:
+        ramp: Name of the colours on pages: ``depth``, ``signed`` or ``angle``.
+        marks: Labels at even distances, the first at the left end.
+    """
+
+    ramp: str
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One picture of an image.
+
+    Attributes:
+        title: Title above the picture; pictures to compare are chosen by it.
+        words: Description of the picture, for screen readers.
+        pixels: RGB pixels.
+        legend: None where its colours are no numbers.
+        model: Name of the model that it belongs to; None for photograph and ground truth.
+    """
+
+    title: str
+    words: str
+    pixels: UInt8[np.ndarray, "h w 3"]
+    legend: Legend | None = None
+    model: str | None = None
+
+    def jpeg(self) -> bytes:
+        """Encode the picture; its colours stand for numbers, so none are averaged."""
+        return jpeg_bytes(Image.fromarray(self.pixels), quality=_QUALITY)
+
+    @property
+    def uri(self) -> str:
+        """Address that holds the whole picture."""
+        return uri(self.jpeg())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One image on a page.
+
+    Attributes:
+        name: Name of the image.
+        label: Reason why it is shown, in a word.
+        value: The number that it is shown for.
+        numbers: Its numbers, by their names.
+        panels: Its pictures.
+        notes: Notes on it.
+        fault: Reason why it cannot be shown; None if it can.
+    """
+
+    name: str
+    label: str
+    value: str
+    numbers: tuple[tuple[str, str], ...]
+    panels: tuple[Panel, ...]
+    notes: tuple[str, ...] = ()
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shrunk:
+    """Numbers of a map in blocks of pixels.
+
+    Attributes:
+        values: Mean of the valid pixels of each block; 0 without one.
+        valid: Blocks that have one, so that sparse truth stays to be seen.
+    """
+
+    values: Float32[np.ndarray, "c h w"]
+    valid: Bool[np.ndarray, "h w"]
+
+
+def uri(jpeg: bytes) -> str:
+    """Address that holds a whole JPEG file."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+
+
+def shrink(values: Float[np.ndarray, "c h w"], valid: Bool[np.ndarray, "h w"]) -> Shrunk:
+    """Average a map over square blocks; values are read only where ``valid``."""
+    factor = _shrinkage(valid.shape[1])
+    rows, columns = (np.arange(0, side, factor) for side in valid.shape)
+    numbers = np.where(valid, values, np.float32(0))
+    tall = np.add.reduceat(numbers, rows, axis=1, dtype=np.float64)
+    sums = np.add.reduceat(tall, columns, axis=2)
+    counts = np.add.reduceat(np.add.reduceat(valid.astype(np.int64), rows, axis=0), columns, axis=1)
+    return Shrunk(values=(sums / np.maximum(counts, 1)).astype(np.float32), valid=counts > 0)
+
+
+def _shrinkage(width: int) -> int:
+    """Pixels a block, along each side, so that a picture is at most ``WIDTH`` wide."""
+    return max(1, math.ceil(width / WIDTH))
+
+
+def photo_panel(pixels: UInt8[np.ndarray, "h w 3"], title: str = PHOTOGRAPH) -> Panel:
+    """A photograph, of the size that ``shrink`` gives its maps."""
+    small = Image.fromarray(pixels).reduce(_shrinkage(pixels.shape[1]))
+    return Panel(title=title, words=title, pixels=np.asarray(small))
+
+
+def error_end(medians: list[float]) -> float:
+    """Relative error that gets the last colour, the same in all maps of one page.
+
+    Args:
+        medians: Median AbsRel of each model that has one.
+    """
+    if not medians:
+        return _USUAL_END
+    return next((end for end in _ERROR_ENDS if end >= 3 * max(medians)), _ERROR_ENDS[-1])
+
+
+def truth_panels(truth: Truth | None) -> Iterator[Panel]:
+    """True depth and true normals, as far as they are known."""
+    true = _true_depth(truth)
+    if true is not None and true.valid.any():
+        yield depth_panel(TRUE_DEPTH, true)
+    if truth is not None and truth.normals is not None and truth.normals_valid is not None:
+        yield _normals_panel(TRUE_NORMALS, truth.normals, truth.normals_valid, None)
+
+
+def answer_panels(
+    model: str,
+    depth: DepthMap | None,
+    normals: Float32[np.ndarray, "3 h w"] | None,
+    truth: Truth | None,
+    end: float,
+) -> Iterator[Panel]:
+    """Depth and normals of one model, each with a map of its error where the truth is known.
+
+    Args:
+        model: Name of the model.
+        depth: Its depth; metric depth is drawn on the scale of the truth.
+        normals: Its normals.
+        truth: Ground truth of the image.
+        end: Relative error with the last colour.
+    """
+    if depth is not None:
+        true = _true_depth(truth)
+        comparable = true is not None and true.valid.any() and depth.kind is DepthKind.METRIC
+        limits = colour_range(_small(true)) if true is not None and comparable else None
+        yield depth_panel(model, depth, limits=limits, model=model)
+        if true is not None and comparable:
+            yield _depth_error(model, true, depth, end)
+    if normals is not None:
+        with np.errstate(invalid="ignore"):
+            given = np.asarray(np.square(normals).sum(axis=0) > 0.5)
+        yield _normals_panel(f"{model}, normals", normals, given, model)
+        if truth is not None and truth.normals is not None and truth.normals_valid is not None:
+            known = given & truth.normals_valid
+            yield _angle_panel(model, truth.normals, normals, known)
+
+
+def depth_panel(
+    title: str, depth: DepthMap, limits: ColourRange | None = None, model: str | None = None
+) -> Panel:
+    """Depth in colours: near is bright, and the legend has metres where depth has."""
+    small = _small(depth)
+    limits = limits or colour_range(small)
+    marks = ("far", "near")
+    if small.kind is DepthKind.METRIC and limits.low > 0:
+        middle = 2 / (limits.low + limits.high)
+        marks = tuple(f"{metres:.3g} m" for metres in (1 / limits.low, middle, 1 / limits.high))
+    return Panel(
+        title=title,
+        words=f"{title} in colours, from {marks[0]} to {marks[-1]}",
+        pixels=colourise(small, colour_map=DEPTH_COLOURS, limits=limits),
+        legend=Legend(ramp="depth", marks=marks),
+        model=model,
+    )
+
+
+def _true_depth(truth: Truth | None) -> DepthMap | None:
+    if truth is None or truth.depth is None or truth.depth_valid is None:
+        return None
+    return DepthMap(values=truth.depth, kind=DepthKind.METRIC, valid=truth.depth_valid)
+
+
+def _small(depth: DepthMap) -> DepthMap:
+    small = shrink(depth.values[None], depth.valid)
+    return DepthMap(values=small.values[0], kind=depth.kind, valid=small.valid)
+
+
+def _depth_error(model: str, true: DepthMap, depth: DepthMap, end: float) -> Panel:
+    both = true.valid & depth.valid
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        error = np.where(both, depth.values / true.values - 1, 0)
+    return Panel(
+        title=f"{model}, error",
+        words=f"Relative error of {model}: blue is too near, red is too far",
+        pixels=_numbers(error, both, ColourRange(low=-end, high=end), SIGNED_COLOURS),
+        legend=Legend(
+            ramp="signed", marks=(f"−{100 * end:.0f} % too near", f"+{100 * end:.0f} % too far")
+        ),
+        model=model,
+    )
+
+
+def _angle_panel(
+    model: str,
+    true: Float32[np.ndarray, "3 h w"],
+    normals: Float32[np.ndarray, "3 h w"],
+    known: Bool[np.ndarray, "h w"],
+) -> Panel:
+    cosine = np.where(known, np.einsum("chw,chw->hw", true, normals), 0)
+    angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    limits = ColourRange(low=0.0, high=_WORST_ANGLE)
+    return Panel(
+        title=f"{model}, error of normals",
+        words=f"Angle between true normals and {model}'s, from 0° to {_WORST_ANGLE:.0f}° and more",
+        pixels=_numbers(angle, known, limits, ANGLE_COLOURS),
+        legend=Legend(ramp="angle", marks=("0°", f"{_WORST_ANGLE / 2:g}°", f"{_WORST_ANGLE:.0f}°+")),
+        model=model,
+    )
+
+
+def _normals_panel(
+    title: str,
+    normals: Float[np.ndarray, "3 h w"],
+    valid: Bool[np.ndarray, "h w"],
+    model: str | None,
+) -> Panel:
+    small = shrink(normals, valid)
+    lengths = np.linalg.norm(small.values, axis=0)
+    pixels = normals_picture(small.values / np.maximum(lengths, np.float32(1e-6)))
+    pixels[~small.valid] = invalid_colour(DEPTH_COLOURS)
+    words = f"{title} in colours: a wall seen head-on is light blue"
+    return Panel(title=title, words=words, pixels=pixels, model=model)
+
+
+def _numbers(
+    values: Float[np.ndarray, "h w"],
+    valid: Bool[np.ndarray, "h w"],
+    limits: ColourRange,
+    colour_map: str,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A map of any numbers; the first colour stands for the smallest."""
+    small = shrink(values[None], valid)
+    # Numbers without a place in space, which are drawn as they are.
+    numbers = DepthMap(values=small.values[0], kind=DepthKind.AFFINE, valid=small.valid)
+    return colourise(numbers, colour_map=colour_map, limits=limits, what=Drawn.DEPTH)
+
+
+def colours_of(colour_map: str, steps: int = 17) -> tuple[str, ...]:
+    """Colours of a map at even distances, as CSS and matplotlib write them."""
+    ramp = DepthMap(values=np.linspace(0, 1, steps, dtype=np.float32)[None], kind=DepthKind.AFFINE)
+    limits = ColourRange(low=0.0, high=1.0)
+    colours = colourise(ramp, colour_map=colour_map, limits=limits, what=Drawn.DEPTH)[0]
+    return tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist())
+
+
+def gradient(colour_map: str) -> str:
+    """A colour map as a background of CSS, from the first colour to the last."""
+    return f"linear-gradient(to right, {', '.join(colours_of(colour_map))})"
