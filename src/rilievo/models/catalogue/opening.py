@@ -13,6 +13,7 @@ from rilievo.models.catalogue.entry import Entry
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.catalogue.verified import check
 from rilievo.models.engines import LoadOptions
+from rilievo.models.trial import open_faster
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
@@ -29,7 +30,12 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     entry = find_entry(card.name)
     files = fetch_files(entry)
     adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
-    return adapter.open_model(files[0], options, card, weights_sha256=_digest(entry, files))
+    weights = _digest(entry, files)
+
+    def open_model(chosen: LoadOptions) -> Model:
+        return adapter.open_model(files[0], chosen, card, weights_sha256=weights)
+
+    return open_faster(open_model, files[0], options, weights)
 
 
 def _digest(entry: Entry, paths: list[Path]) -> str:
