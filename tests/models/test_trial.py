@@ -133,18 +133,26 @@ def test_a_choice_counts_for_its_file_threads_and_settings_alone(
 
 
 @pytest.mark.parametrize(
-    "options",
-    [LoadOptions(engine="onnxruntime"), LoadOptions(precision="bf16"), LoadOptions(device="cpu")],
+    ("options", "least", "engine"),
+    [
+        (LoadOptions(engine="onnxruntime"), 1, "onnxruntime"),
+        (LoadOptions(precision="bf16"), 1, "openvino"),
+        (LoadOptions(), 10**6, "onnxruntime"),
+    ],
 )
-def test_what_the_user_names_is_not_tried(
-    network: Path, clock: Clock, timed: Callable[..., Load], options: LoadOptions
+def test_what_the_user_names_and_small_networks_are_not_tried(
+    network: Path,
+    clock: Clock,
+    timed: Callable[..., Load],
+    monkeypatch: pytest.MonkeyPatch,
+    options: LoadOptions,
+    least: int,
+    engine: str,
 ) -> None:
-    if options.device == "cpu":
-        trial.LEAST_BYTES = network.stat().st_size + 1  # too small a network
+    monkeypatch.setattr(trial, "LEAST_BYTES", least)
     load = timed({"onnxruntime": 1.0, "openvino": 0.5})
     model = trial.open_faster(load, network, options, "0", clock=clock)
-    assert clock.now == 0
-    assert engine_of(model) == ("openvino" if options.precision == "bf16" else "onnxruntime")
+    assert (clock.now, engine_of(model)) == (0, engine)
 
 
 def test_without_a_cache_folder_the_reference_runs(
@@ -169,10 +177,27 @@ def test_a_loaded_model_records_its_engine_and_takes_it_to_other_processes(
     monkeypatch.setattr(trial, "LEAST_BYTES", 1)
     chosen = trial.Trial(engine="openvino", reference_seconds=1.0, rival_seconds=0.5, difference=0)
     monkeypatch.setattr(trial, "_trial", lambda *_: chosen)
-    model = load_model(make_network())
+    path = make_network()
+    model = load_model(path)
     assert engine_of(model) == "openvino"
     for record in (tmp_path / "cache" / "engines").glob("*.json"):
         record.unlink()
     monkeypatch.setattr(trial, "_trial", lambda *_: replace(chosen, engine="onnxruntime"))
     assert engine_of(pickle.loads(pickle.dumps(model))) == "openvino"
-    assert engine_of(load_model(model.path)) == "onnxruntime"
+    assert engine_of(load_model(path)) == "onnxruntime"
+
+
+def test_a_crash_of_openvino_happens_once(
+    network: Path, clock: Clock, timed: Callable[..., Load]
+) -> None:
+    load = timed({"onnxruntime": 1.0, "openvino": 0.5})
+
+    def crashes(options: LoadOptions) -> Model:
+        if options.engine == "openvino":
+            raise KeyboardInterrupt
+        return load(options)
+
+    with pytest.raises(KeyboardInterrupt):
+        trial.open_faster(crashes, network, LoadOptions(), "0", clock=clock)
+    model = trial.open_faster(crashes, network, LoadOptions(), "0", clock=clock)
+    assert engine_of(model) == "onnxruntime"

@@ -16,7 +16,6 @@ from rilievo.types import Setting
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 INPUT = "image"
-OUTPUTS = ("depth", "normals", "confidence", "fov")
 
 AUTO = "auto"
 ONNX_ENGINES = ("onnxruntime", "openvino")
@@ -198,9 +197,12 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
 
 
 def _output_name(output: Any) -> str:
-    """Name of an output; in OpenVINO an output also has the names of tensors before it."""
-    names = output.get_names()
-    return next((name for name in OUTPUTS if name in names), output.get_any_name())
+    """Name of an output in the file.
+
+    OpenVINO also gives it names of tensors before it, in any order.
+    """
+    name = output.get_node().get_friendly_name().removesuffix("/sink_port_0")
+    return name if name in output.get_names() else output.get_any_name()
 
 
 def cache_directory() -> Path:

@@ -48,13 +48,14 @@ class Trial:
 
     Attributes:
         engine: Engine to use.
-        reference_seconds: Time of the reference for one picture.
+        reference_seconds: Time of the reference for one picture; None if it was not timed to the
+            end.
         rival_seconds: Time of OpenVINO; None if it cannot run the file.
         difference: Largest difference of the outputs, relative to their range.
     """
 
     engine: str
-    reference_seconds: float
+    reference_seconds: float | None = None
     rival_seconds: float | None = None
     difference: float | None = None
 
@@ -226,18 +227,24 @@ def _first(place: Path, make: Callable[[], Trial]) -> str | None:
             engine = _read(place)
             if engine is not None:
                 return engine
-            with replacing(place, durable=False) as part:
-                trial = make()
-                part.write_text(json.dumps(asdict(trial), indent=1) + "\n", encoding="utf-8")
+            # Kept in case that OpenVINO crashes in the trial, so that the next process does not.
+            _write(place, Trial(engine=REFERENCE))
+            trial = make()
+            _write(place, trial)
             sys.stderr.write(f"rilievo: timed once: {_words(trial)}\n")
             return trial.engine
     return None
+
+
+def _write(place: Path, trial: Trial) -> None:
+    with replacing(place) as part:
+        part.write_text(json.dumps(asdict(trial), indent=1) + "\n", encoding="utf-8")
 
 
 def _words(trial: Trial) -> str:
     if trial.rival_seconds is None:
         return f"{REFERENCE}, because {RIVAL} cannot run this network"
     return (
-        f"{trial.engine} ({REFERENCE} {trial.reference_seconds:.2g} s, {RIVAL} "
+        f"{trial.engine} ({REFERENCE} {trial.reference_seconds or 0:.2g} s, {RIVAL} "
         f"{trial.rival_seconds:.2g} s, {trial.difference:.0e} apart)"
     )
