@@ -135,7 +135,7 @@ def _of_table(asked: Asked) -> Found:
 
 def _needs_twin(options: "LoadOptions", revision: str) -> bool:
     """Whether the request needs transformers, because the published ONNX file cannot do it."""
-    if revision or options.engine == "torch" or options.precision in ("int8", "fp16"):
+    if revision or options.engine == "torch" or options.precision == "fp16":
         return True
     return options.device.startswith("cuda") and not _onnxruntime_has_cuda()
 

@@ -20,16 +20,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from rilievo.errors import OutputError, RilievoError
-from rilievo.geometry.intrinsics import K_from_fov
 from rilievo.io.atomic import make_folder, replacing
 from rilievo.models.base import Inference, Model
-from rilievo.models.conversion.agreement import SHAPES, picture
+from rilievo.models.conversion.agreement import compare_answers, example_photo
 from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory
 from rilievo.models.hub_lock import sha256
-from rilievo.types import Camera, Photo
 
 REFERENCE, RIVAL = ONNX_ENGINES
 LEAST_BYTES = 16_000_000
@@ -37,7 +33,6 @@ LEAST_BYTES = 16_000_000
 _SECONDS = 1.0
 _GAIN = 0.9  # of the reference's time: less gain would be decided by chance
 _TOLERANCE = 1e-3
-_FOV = 55.0  # degrees; only used by networks that need a focal length
 
 SomeModel = TypeVar("SomeModel", bound=Model)
 
@@ -129,9 +124,9 @@ def _trial(
     reference = _run(load, replace(options, engine=REFERENCE), clock)
     try:
         rival = _run(load, replace(options, engine=RIVAL), clock)
+        difference = compare_answers(reference.answer, rival.answer).most
     except RilievoError:
         return Trial(engine=REFERENCE, reference_seconds=reference.seconds)
-    difference = _difference(reference.answer, rival.answer)
     faster = rival.seconds <= _GAIN * reference.seconds
     return Trial(
         engine=RIVAL if faster and difference <= _TOLERANCE else REFERENCE,
@@ -146,8 +141,7 @@ def _run(
 ) -> _Run:
     """Predict the picture for a second; the least time counts."""
     model = load(options)
-    shape = SHAPES[0]
-    photo = Photo(pixels=picture(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
+    photo = example_photo()
     spent: list[float] = []
     while True:
         start = clock()
@@ -155,27 +149,6 @@ def _run(
         spent.append(clock() - start)
         if sum(spent) >= _SECONDS:
             return _Run(answer=answer, seconds=min(spent))
-
-
-def _difference(reference: Inference, rival: Inference) -> float:
-    """Largest difference of two outputs, relative to the reference's range; infinite if unlike."""
-    apart = [0.0]
-    valid = None
-    if reference.valid is not None and rival.valid is not None:
-        valid = reference.valid & rival.valid
-        apart.append(float(np.mean(reference.valid != rival.valid)))
-    for name in ("depth", "normals", "confidence"):
-        one, other = getattr(reference, name), getattr(rival, name)
-        if one is None and other is None:
-            continue
-        if one is None or other is None or one.shape != other.shape:
-            return float("inf")
-        if valid is not None:
-            one, other = one[..., valid], other[..., valid]
-        if one.size:
-            apart.append(float(np.abs(one - other).max() / (np.ptp(one) or 1)))
-    # NaN compares as false with everything, which would hide it from ``max``.
-    return max(apart) if np.isfinite(apart).all() else float("inf")
 
 
 def _place(path: Path, options: LoadOptions, weights_sha256: str) -> Path:
