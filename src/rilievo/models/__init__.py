@@ -45,8 +45,8 @@ def load_model(
             first two. auto is torch on a GPU and for models without an ONNX file, else onnxruntime,
             or openvino where it is installed and a trial at the file's first use was faster.
         precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
-            cuda) and int8 (models of transformers with onnxruntime), which are faster and less
-            exact.
+            cuda) and int8 (published models and those of transformers, with onnxruntime), which
+            are faster and less exact.
         threads: Threads of one inference; None takes one per core.
         settings: Settings of this model by name, such as steps and seed of Marigold; ``rilievo
             models NAME`` lists them.
