@@ -58,7 +58,10 @@ def write_moge(path: Path, *, names: Mapping[str, str] | None = None, normals: b
             node("Reshape", [f"{axis}4", shape], [axis]),
         ]
     nodes += [
-        node("Gather", ["image", "first"], ["red"], axis=1),
+        # By a product of matrices, which is what int8 quantises.
+        node("Transpose", ["image"], ["channels"], perm=[0, 2, 3, 1]),
+        node("MatMul", ["channels", "is_red"], ["red1"]),
+        node("Squeeze", ["red1", "last"], ["red"]),
         node("Gather", ["image", "second"], [names["mask"]], axis=1),
         node("Add", ["red", "one"], ["z"]),
         node("Div", ["z", "focal"], ["ray"]),
@@ -76,7 +79,7 @@ def write_moge(path: Path, *, names: Mapping[str, str] | None = None, normals: b
         node("Add", ["blank", "facing"], [names["normal"]]),
     ]
     initializers = [
-        constant("first", 0, TensorProto.INT64),
+        constant("is_red", [[1.0], [0.0], [0.0]]),
         constant("second", 1, TensorProto.INT64),
         constant("two", 2, TensorProto.INT64),
         constant("three", 3, TensorProto.INT64),

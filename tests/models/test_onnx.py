@@ -156,7 +156,7 @@ def test_an_unknown_model_gets_the_nearest_names() -> None:
     ("options", "words"),
     [
         ({"engine": "tensorrt"}, "no engine"),
-        ({"precision": "bf16"}, "has no precision"),
+        ({"engine": "onnxruntime", "precision": "bf16"}, "has no precision"),
         ({"device": "gpu"}, "no device"),
         ({"device": "cpu:1"}, "no device"),
         ({"device": "cuda"}, "no CUDA"),

@@ -24,6 +24,7 @@ from rilievo.evaluate.run import Kept, evaluate, keep_predictions
 from rilievo.io.limits import printable
 from rilievo.models import load_model
 from rilievo.models.base import Model
+from rilievo.models.trial import engine_again
 from rilievo.predicting.run import refined
 from rilievo.predicting.summary import Tally
 
@@ -147,11 +148,12 @@ def _filling(model: str | Path | None, options: EvaluateOptions, batch: BatchOpt
         ids: Sequence[str],
         tally: Tally,
     ) -> list[Unscored]:
-        del loaded  # every process loads its own
         threads = threads_each(batch, options.threads)
+        # The cache records one engine, whichever another machine would choose.
+        engine = engine_again(loaded, options.engine)
         work = KeepWork(
             model=str(model),
-            options=replace(options, threads=threads),
+            options=replace(options, threads=threads, engine=engine),
             cache=cache,
             dataset=dataset,
             crop=crop,

@@ -42,10 +42,11 @@ def load_model(
         device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
         engine: Engine to run with: onnxruntime, openvino (extra 'fast') or torch. ONNX files do not
             run on torch; models of transformers run on all three, converted once and cached for the
-            first two. auto is onnxruntime, or torch on a GPU and for models without an ONNX file.
+            first two. auto is torch on a GPU and for models without an ONNX file, else onnxruntime,
+            or openvino where it is installed and a trial at the file's first use was faster.
         precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
-            cuda) and int8 (models of transformers with onnxruntime), which are faster and less
-            exact.
+            cuda) and int8 (published models and those of transformers, with onnxruntime), which
+            are faster and less exact.
         threads: Threads of one inference; None takes one per core.
         settings: Settings of this model by name, such as steps and seed of Marigold; ``rilievo
             models NAME`` lists them.
@@ -57,6 +58,7 @@ def load_model(
         OptionError: If the device, engine, precision, kind or a setting is not available.
     """
     from rilievo.models.engines import LoadOptions
+    from rilievo.models.trial import engine_again
 
     options = LoadOptions(
         device=device,
@@ -83,7 +85,8 @@ def load_model(
         place,
         kind=kind,
         device=device,
-        engine=engine,
+        # Copies of a model in other processes use the engine that was chosen here.
+        engine=engine_again(model, engine),
         precision=precision,
         threads=threads,
         settings=None if settings is None else dict(settings),

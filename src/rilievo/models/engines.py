@@ -16,7 +16,6 @@ from rilievo.types import Setting
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 INPUT = "image"
-OUTPUTS = ("depth", "normals", "confidence", "fov")
 
 AUTO = "auto"
 ONNX_ENGINES = ("onnxruntime", "openvino")
@@ -33,7 +32,8 @@ class LoadOptions:
 
     Attributes:
         device: Device to run on: auto, cpu, cuda, cuda:N, coreml or directml.
-        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits.
+        engine: Engine: onnxruntime, openvino or torch; auto takes the first that fits, or the
+            faster one of a trial (``rilievo.models.trial``).
         precision: Precision of the arithmetic: fp32; or bf16 (openvino, torch), fp16 (torch on
             cuda) and int8, which are faster and less exact.
         threads: Threads of one inference; None takes one per core.
@@ -95,7 +95,7 @@ def checked(
     what: str,
     precisions: Mapping[str, tuple[str, ...]] = PRECISIONS,
 ) -> LoadOptions:
-    """Check the options and replace the engine ``auto`` by the first of ``engines``.
+    """Check the options and replace the engine ``auto`` by the first that has the precision.
 
     Args:
         options: Options as the user gave them.
@@ -110,7 +110,10 @@ def checked(
     if options.engine not in (AUTO, *PRECISIONS):
         known = suggest(options.engine, [AUTO, *PRECISIONS])
         raise OptionError(f"no engine '{options.engine}'; {known}")
-    engine = engines[0] if options.engine == AUTO else options.engine
+    engine = options.engine
+    if engine == AUTO:
+        able = (each for each in engines if options.precision in precisions[each])
+        engine = next(able, engines[0])
     if engine not in engines:
         raise OptionError(f"{what} is run by {' or '.join(engines)}, not by {engine}")
     if options.precision not in precisions[engine]:
@@ -194,9 +197,12 @@ def _openvino(path: Path, options: LoadOptions) -> Session:
 
 
 def _output_name(output: Any) -> str:
-    """Name of an output; in OpenVINO an output also has the names of tensors before it."""
-    names = output.get_names()
-    return next((name for name in OUTPUTS if name in names), output.get_any_name())
+    """Name of an output in the file.
+
+    OpenVINO also gives it names of tensors before it, in any order.
+    """
+    name = output.get_node().get_friendly_name().removesuffix("/sink_port_0")
+    return name if name in output.get_names() else output.get_any_name()
 
 
 def cache_directory() -> Path:

@@ -92,9 +92,10 @@ def _onnx_file(asked: Asked) -> Found | None:
 def _open_onnx(path: Path, options: "LoadOptions") -> "Model":
     """Open a file by its metadata, or else as a known published file."""
     from rilievo.models.onnx import OnnxModel, SaysNothingError
+    from rilievo.models.trial import open_faster
 
     try:
-        model = OnnxModel(path, options)
+        model = open_faster(lambda chosen: OnnxModel(path, chosen), path, options)
     except ModelError as error:  # also of a graph whose weights lie in another file
         from rilievo.models.recognition import open_published, open_ultralytics
 
@@ -134,7 +135,7 @@ def _of_table(asked: Asked) -> Found:
 
 def _needs_twin(options: "LoadOptions", revision: str) -> bool:
     """Whether the request needs transformers, because the published ONNX file cannot do it."""
-    if revision or options.engine == "torch" or options.precision in ("int8", "fp16"):
+    if revision or options.engine == "torch" or options.precision == "fp16":
         return True
     return options.device.startswith("cuda") and not _onnxruntime_has_cuda()
 

@@ -14,6 +14,7 @@ from rilievo.models.catalogue.opening import combined
 from rilievo.models.conversion.foreign import ForeignModel, Statement
 from rilievo.models.engines import LoadOptions, checked
 from rilievo.models.hub_lock import sha256
+from rilievo.models.trial import open_faster
 from rilievo.types import DepthKind
 
 _NEARLY = 0.5  # MB, for sizes that are not known exactly
@@ -38,7 +39,12 @@ def open_published(path: Path, options: LoadOptions) -> Model | None:
         return None
     adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
     digests = [digest, *(_beside(path, file) for file in entry.files[1:])]
-    return adapter.open_model(path, options, entry.card, weights_sha256=combined(digests))
+    weights = combined(digests)
+
+    def open_model(chosen: LoadOptions) -> Model:
+        return adapter.open_model(path, chosen, entry.card, weights_sha256=weights)
+
+    return open_faster(open_model, path, options, weights)
 
 
 def _beside(graph: Path, file: RemoteFile) -> str:

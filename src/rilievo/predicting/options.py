@@ -135,12 +135,14 @@ class PredictOptions:
     """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
     engine: str = "auto"
     """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto takes the model's default.
+    'models', which the others run too, converted once); auto takes the model's default, or
+    openvino where it is faster in a trial at a large file's first use.
     """
     precision: str = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
-    fp16 with torch on cuda, int8 for models of the extra 'models' with onnxruntime. It is recorded
-    in the results. The embedded network in 8 bits is a model of its own, rilievo/small-int8.
+    fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
+    'models'. It is recorded in the results. The embedded network in 8 bits is a model of its own,
+    rilievo/small-int8.
     """
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one per core."""

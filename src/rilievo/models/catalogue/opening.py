@@ -9,10 +9,13 @@ from rilievo.errors import ModelError
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.eight_bits import open_int8
 from rilievo.models.catalogue.entry import Entry
 from rilievo.models.catalogue.table import find_entry
 from rilievo.models.catalogue.verified import check
+from rilievo.models.conversion.choice import INT8
 from rilievo.models.engines import LoadOptions
+from rilievo.models.trial import open_faster
 
 
 def load(card: ModelCard, options: LoadOptions) -> Model:
@@ -29,7 +32,14 @@ def load(card: ModelCard, options: LoadOptions) -> Model:
     entry = find_entry(card.name)
     files = fetch_files(entry)
     adapter = import_module(f"rilievo.models.catalogue.{entry.adapter}")
-    return adapter.open_model(files[0], options, card, weights_sha256=_digest(entry, files))
+    weights = _digest(entry, files)
+
+    def open_model(path: Path, chosen: LoadOptions) -> Model:
+        return adapter.open_model(path, chosen, card, weights_sha256=weights)
+
+    if options.precision == INT8:
+        return open_int8(card.name, files, options, weights, open_model)
+    return open_faster(lambda chosen: open_model(files[0], chosen), files[0], options, weights)
 
 
 def _digest(entry: Entry, paths: list[Path]) -> str:

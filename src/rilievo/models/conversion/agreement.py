@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
 from rilievo.errors import ModelError
+from rilievo.geometry.intrinsics import K_from_fov
+from rilievo.models.base import Inference
 from rilievo.models.prepared import Arrays, PreparedModel
+from rilievo.types import Camera, Photo
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "fp32": (1e-4, 1e-4),
@@ -21,6 +24,8 @@ is what decides.
 
 SHAPES = ((480, 640), (400, 300))
 """Sizes (height, width) of the photographs that a file with free input size is tested on [px]."""
+
+_FOV = 55.0  # degrees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +63,31 @@ def check_agreement(
     """
     batches = list(_batches(converted, photos or [picture(shape) for shape in SHAPES]))
     apart = [_apart(reference.run(batch), converted.run(batch)) for batch in batches]
-    found = Agreement(
-        most=max(each.most for each in apart), median=max(each.median for each in apart)
-    )
+    return check_limits(_worst(apart), precision)
+
+
+def compare_answers(reference: Inference, other: Inference) -> Agreement:
+    """Compare what two models predict for one photograph: depth where both have it, and the rest.
+
+    ``most`` is at least the share of pixels that have depth in one of them alone.
+
+    Raises:
+        ModelError: If one lacks an output of the other, or its size differs.
+    """
+    shared, lone = None, 0.0
+    if reference.valid is not None and other.valid is not None:
+        shared = reference.valid & other.valid
+        lone = float(np.mean(reference.valid != other.valid))
+    found = _apart(_fields(reference, shared), _fields(other, shared))
+    return Agreement(most=float(np.maximum(found.most, lone)), median=found.median)
+
+
+def check_limits(found: Agreement, precision: str) -> Agreement:
+    """Return ``found`` if ``LIMITS`` allow it.
+
+    Raises:
+        ModelError: If they do not.
+    """
     most, median = LIMITS[precision]
     if not (found.most <= most and found.median <= median):
         raise ModelError(
@@ -68,6 +95,12 @@ def check_agreement(
             f"{median:.0e})"
         )
     return found
+
+
+def example_photo() -> Photo:
+    """Picture of the first of ``SHAPES`` with a camera, which some networks need."""
+    shape = SHAPES[0]
+    return Photo(pixels=picture(shape), camera=Camera(K=K_from_fov(_FOV, shape)))
 
 
 def picture(shape: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
@@ -100,10 +133,22 @@ def _apart(reference: Arrays, converted: Arrays) -> Agreement:
             f"the converted network has the outputs {', '.join(converted)} in place of "
             f"{', '.join(reference)}"
         )
-    apart = [_difference(reference[name], converted[name]) for name in reference]
+    return _worst([_difference(reference[name], converted[name]) for name in reference])
+
+
+def _worst(found: Sequence[Agreement]) -> Agreement:
+    # Unlike ``max``, numpy's keeps NaN.
     return Agreement(
-        most=max(each.most for each in apart), median=max(each.median for each in apart)
+        most=float(np.max([each.most for each in found])),
+        median=float(np.max([each.median for each in found])),
     )
+
+
+def _fields(answer: Inference, valid: Bool[np.ndarray, "h w"] | None) -> Arrays:
+    depth = answer.depth if valid is None or answer.depth is None else answer.depth[valid]
+    fields = {"depth": depth, "normals": answer.normals, "confidence": answer.confidence}
+    # A batch of one photograph each; without a valid pixel there is no depth to compare.
+    return {name: each[None] for name, each in fields.items() if each is not None and each.size}
 
 
 def _difference(

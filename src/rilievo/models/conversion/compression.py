@@ -60,8 +60,8 @@ def halve(source: Path, target: Path) -> None:
 def quantise(
     source: Path,
     target: Path,
-    preparation: Preparation,
-    photos: Sequence[Path],
+    preparation: Preparation | None = None,
+    photos: Sequence[Path] = (),
 ) -> None:
     """Quantise weights, and with photographs also activations, to 8 bits.
 
@@ -72,7 +72,7 @@ def quantise(
     Args:
         source: The network in fp32.
         target: Path to write to.
-        preparation: Input preparation of the network.
+        preparation: Input preparation of the network; needed with photographs.
         photos: Image files for calibration.
 
     Raises:
@@ -165,10 +165,10 @@ def _quantise(
     quantization: Any,
     source: Path,
     target: Path,
-    preparation: Preparation,
+    preparation: Preparation | None,
     photos: Sequence[Path],
 ) -> None:
-    if not photos:
+    if preparation is None or not photos:
         quantization.quantize_dynamic(
             source,
             target,

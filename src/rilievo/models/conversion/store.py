@@ -24,10 +24,11 @@ from rilievo.io.durable import sync_file, sync_folder
 from rilievo.io.limits import printable
 from rilievo.models.card import ModelCard
 from rilievo.models.conversion.choice import INT8, Choice
-from rilievo.models.engines import LoadOptions, cache_directory
+from rilievo.models.engines import AUTO, ONNX_ENGINES, LoadOptions, cache_directory
 from rilievo.models.hub_lock import sha256
 from rilievo.models.onnx import FORMAT, OnnxModel
 from rilievo.models.prepared import PreparedModel
+from rilievo.models.trial import open_faster
 from rilievo.types import DepthKind, Setting
 from rilievo.version import VERSION
 
@@ -78,6 +79,8 @@ def open_origin(origin: Origin, choice: Choice) -> PreparedModel:
         return origin.make(options)
     if choice.usual and _refused(origin, options):
         return origin.make(replace(options, engine=TORCH))
+    if choice.usual and options.engine == ONNX_ENGINES[0]:
+        options = replace(options, engine=AUTO)
     try:
         return _open_converted(origin, options)
     except _NotConvertedError as error:
@@ -119,13 +122,17 @@ def _is_whole(path: Path, digest: str) -> bool:
 
 def _open(path: Path, origin: Origin, options: LoadOptions) -> OnnxModel:
     int8 = _file_precision(options) == INT8
-    return OnnxModel(
-        path,
-        replace(options, precision=FP32) if int8 else options,
-        origin.card,
-        weights_sha256=origin.weights_sha256,
-        settings={"precision": options.precision, **origin.settings},
-    )
+
+    def load(chosen: LoadOptions) -> OnnxModel:
+        return OnnxModel(
+            path,
+            replace(chosen, precision=FP32) if int8 else chosen,
+            origin.card,
+            weights_sha256=origin.weights_sha256,
+            settings={"precision": options.precision, **origin.settings},
+        )
+
+    return open_faster(load, path, options, path.stem)
 
 
 def _file_precision(options: LoadOptions) -> str:
