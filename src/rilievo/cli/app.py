@@ -9,8 +9,8 @@ import tyro
 
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
-from rilievo.views.app.options import AppOptions
-from rilievo.views.app.server import serve
+from rilievo.app.options import AppOptions
+from rilievo.app.server import serve_app
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,5 +41,5 @@ def main(arguments: Sequence[str]) -> int:
         if given.open:
             webbrowser.open(address)
 
-    serve(given, ready)
+    serve_app(given, ready)
     return 0

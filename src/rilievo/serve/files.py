@@ -97,7 +97,7 @@ class Written:
 
     def chunks(self) -> Iterator[bytes]:
         """The content of the files, in pieces."""
-        return _packed(self.paths) if self.size is None else _read(self.paths[0])
+        return _packed(self.paths) if self.size is None else read_chunks(self.paths[0])
 
     def remove(self) -> None:
         """Remove the files."""
@@ -180,13 +180,14 @@ def _can(prediction: Prediction, name: str) -> bool:
     return True
 
 
-def _read(path: Path) -> Iterator[bytes]:
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """The content of a file, in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
-class _Pipe(RawIOBase):
+class Pipe(RawIOBase):
     """File to which a zip is written; its pieces are taken out as they come."""
 
     def __init__(self) -> None:
@@ -208,13 +209,13 @@ class _Pipe(RawIOBase):
 
 def _packed(paths: Sequence[Path]) -> Iterator[bytes]:
     """A zip of files, piece by piece: it is never on the disk."""
-    pipe = _Pipe()
+    pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
         for path in paths:
             facts = zipfile.ZipInfo.from_file(path, path.name)
             with packed.open(facts, "w") as entry:
-                for chunk in _read(path):
+                for chunk in read_chunks(path):
                     entry.write(chunk)
                     yield pipe.taken()
     yield pipe.taken()

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,15 +32,27 @@ _CLIENT_LEFT = 499
 """Status that nobody reads, for the counters."""
 
 
+class Extension(Protocol):
+    """Further routes, and what runs beside them."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The routes, which come after those of the server."""
+        ...
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Context for as long as requests are answered."""
+        ...
+
+
 def application(
-    service: Service, tokens: tuple[str, ...] = (), more: Sequence[BaseRoute] = ()
+    service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
 ) -> ASGIApp:
     """The server as an ASGI application.
 
     Args:
         service: Service that does the work.
         tokens: Secrets of which requests must send one; none lets everybody in.
-        more: Further routes.
+        extension: Further routes.
     """
     options = service.options
 
@@ -54,13 +67,14 @@ def application(
         Route("/healthz", told(service, _health), methods=["GET"]),
         Route("/metrics", told(service, _metrics), methods=["GET"]),
         Route("/openapi.json", told(service, _openapi), methods=["GET"]),
-        *more,
+        *(() if extension is None else extension.routes()),
     ]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
-            yield
+            async with nullcontext() if extension is None else extension.running():
+                yield
         finally:
             await service.close()
 

@@ -169,7 +169,7 @@ class Service:
                 model, inference, photo, asked, shown=shown, without_normals=without_normals
             )
 
-        return await self._in_thread(self._pool(job), work)
+        return await self.in_pool(job, work)
 
     async def files(
         self, job: Job, asked: PredictAsked, outputs: Sequence[str]
@@ -191,8 +191,8 @@ class Service:
             is_plain = Need.NORMALS not in parts_of(names)
             result = await self.predict(job, asked, without_normals=is_plain, on_size=reserve)
             job.check()
-            written = await self._in_thread(
-                self._pool(job), lambda: write(result.prediction, outputs, saving, folder, stem)
+            written = await self.in_pool(
+                job, lambda: write(result.prediction, outputs, saving, folder, stem)
             )
         except BaseException:
             folder.remove()
@@ -229,6 +229,10 @@ class Service:
         """Work of a thread, which takes a fraction of a second."""
         return await self._in_thread(self._workers, work)
 
+    async def in_pool(self, job: Job, work: Callable[[], T]) -> T:
+        """Work of a request, in the threads that do its kind of work."""
+        return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
+
     async def _decoded(self, job: Job, asked: Asked) -> Photo:
         max_pixels, upload = self.options.max_pixels, job.upload
 
@@ -239,10 +243,6 @@ class Service:
             return photo
 
         return await self.decode(work, self._heavy_worker if job.is_heavy else None)
-
-    def _pool(self, job: Job) -> Executor:
-        """The threads that do the work of a request."""
-        return self._heavy_worker if job.is_heavy else self._workers
 
     async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
