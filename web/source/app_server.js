@@ -27,8 +27,9 @@ function checked(file) {
 }
 
 // Links to all files of a result, which are in metres once a length is known.
-function link(id) {
+function link({ id, outputs }) {
   for (const each of part("server-files").querySelectorAll("a")) {
+    each.hidden = !["all", ...outputs].includes(each.dataset.save);
     const address = `app/results/${id}/files?${params({ save: each.dataset.save })}`;
     each.href = address;
     each.addEventListener("click", () => {
@@ -68,7 +69,6 @@ export function serverOf({ say, show, predict }) {
   async function present(id) {
     const about = await told(`app/results/${id}`);
     if (about.kind === "video") return videos.follow(id);
-    videos.hide();
     const result = await show({ again: id, name: about.name }, () => view(id));
     if (result && known(result.madeBy.model)) models.value = PREFIX + result.madeBy.model;
     return result;
@@ -81,7 +81,6 @@ export function serverOf({ say, show, predict }) {
       if (ids.length) await present(ids[0]);
       else {
         const [[example, name]] = Object.entries(app.examples);
-        videos.hide();
         await predict({ example, name });
       }
     } catch (error) {
@@ -106,7 +105,6 @@ export function serverOf({ say, show, predict }) {
   for (const each of part("examples").querySelectorAll("button")) {
     each.addEventListener("click", () => {
       visit.address([]);
-      videos.hide();
       predict({ example: each.dataset.example, name: each.title });
     });
   }
@@ -115,15 +113,15 @@ export function serverOf({ say, show, predict }) {
     hasModel: fromServer,
     answer: answered,
     shown(result) {
+      videos.hide();
       document.body.classList.toggle("from-server", Boolean(result.id));
-      if (result.id) link(result.id);
+      if (result.id) link(result);
     },
     // Takes what a photograph alone is not; says whether it did.
     take(files) {
       const video = files.find(isVideo);
       if (video && files.length === 1) videos.make(video, fromServer() ? models.value.slice(PREFIX.length) : "", checked);
       else if (files.length > 1) many(files.filter((each) => !isVideo(each)));
-      else videos.hide();
       return Boolean(video) || files.length > 1;
     },
     addModels() {

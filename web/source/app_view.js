@@ -15,7 +15,7 @@ export async function viewOf(address) {
   const { camera, made_by: madeBy, source: { width, height } } = about, [[fx, , cx], [, fy, cy]] = camera.K;
   const whole = { fx, fy, cx, cy, source: camera.source };
   return {
-    name: about.name, kind: about.depth.kind, madeBy, notes: about.remarks, seconds: null, size: { width, height }, camera: whole,
+    name: about.name, kind: about.depth.kind, madeBy, notes: about.remarks, outputs: about.outputs, seconds: null, size: { width, height }, camera: whole,
     photo: await createImageBitmap(new Blob([buffer.slice(afterNormals)], { type: "image/jpeg" })),
     prediction: {
       name: about.name, height: rows, width: columns, kind: about.depth.kind, depth, valid: Uint8Array.from(depth, (z) => (z === z ? 1 : 0)),

@@ -32,7 +32,7 @@ class Photographs:
 
     def __init__(self, service: Service, store: Store) -> None:
         self._service, self._store = service, store
-        self._examples: dict[tuple[str, PredictAsked], str] = {}
+        self._examples: dict[tuple[str, str], str] = {}
 
     async def predict(
         self, upload: Upload, client: str, asked: PredictAsked, left: Awaitable[object]
@@ -67,7 +67,7 @@ class Photographs:
         Raises:
             Refusal: If there is no such photograph.
         """
-        key = name, asked
+        key = name, asked.model_dump_json()
         if key in self._examples:
             try:
                 entry = self._store.find(self._examples[key])

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rilievo.app.options import AppOptions
-from rilievo.io.output_table import OUTPUTS
 from rilievo.serve.server import serve
 from rilievo.views.browser.document import AppSettings
 from rilievo.views.browser.folder import write_page
@@ -46,7 +45,6 @@ def site_of(service: "Service", folder: Path, options: AppOptions) -> "Site":
     settings = AppSettings(
         base=f"{options.root_path}/",
         models=service.offered.facts(),
-        outputs={name: output.summary for name, output in OUTPUTS.own.items()},
         keep_minutes=options.keep_minutes,
         max_bytes=options.max_bytes,
     )

@@ -1,4 +1,4 @@
-"""Videos of visitors: one after the other, with progress, within limits of length, time and disk."""
+"""Videos of visitors: one after the other, with progress, within limits of time and disk."""
 
 import asyncio
 import threading
@@ -27,8 +27,8 @@ SOURCE, MADE = "source", "made"
 """Folders of a result: with the video, and with the files that were made of it."""
 
 _FRAME_SHARE = 3
-# Bytes of the finished files for a pixel of a frame, of videos with much noise; work that needs more
-# is ended.
+# Bytes of the finished files for a pixel of a frame, of videos with much noise; work that needs
+# more is ended.
 _BYTES_PER_PIXEL = {"colour": 0.15, "normals": 0.15, "png16": 1.5}
 _SPARE_FRAMES = 30
 _LISTENED_SECONDS = 300.0

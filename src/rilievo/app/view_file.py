@@ -1,4 +1,4 @@
-"""What the page shows of a photograph's result: facts, depth, normals and the photograph, in one file.
+"""The file of a result that the page shows: facts, depth, normals and the photograph.
 
 Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth),
 normals as three int8 a point where there are some, and the photograph as JPEG. Depth and normals
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rilievo.io.output_table import OUTPUTS
 from rilievo.io.stored import with_nan
+from rilievo.serve.files import can_give
 from rilievo.serve.results import Result, record
 
 _SIDE = 768
@@ -56,6 +58,7 @@ def view_bytes(result: Result, name: str) -> bytes:
             "first_column": across.start,
         },
         "normals": bool(normals),
+        "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
     }
     head = json.dumps(about).encode()
     head += b" " * (-len(head) % 4)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import tyro
 
-from rilievo.cli.parsing import parse
-from rilievo.cli.streams import printing
 from rilievo.app.options import AppOptions
 from rilievo.app.server import serve_app
+from rilievo.cli.parsing import parse
+from rilievo.cli.streams import printing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -149,7 +149,7 @@ def write(
     """
     names = at_most(outputs)
     if "all" in outputs:
-        names = tuple(name for name in names if _can(prediction, name))
+        names = tuple(name for name in names if can_give(prediction, name))
     check_parts(prediction, names)
     paths = save(prediction, folder.path / stem, names, options, durable=False)
     sizes = [path.stat().st_size for path in paths]
@@ -169,7 +169,8 @@ def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
     return Written(name=path.name, media_type=kind, content=content, size=size, folder=folder)
 
 
-def _can(prediction: Prediction, name: str) -> bool:
+def can_give(prediction: Prediction, name: str) -> bool:
+    """Whether a prediction has the parts of an output, and its package is installed."""
     output = OUTPUTS[name]
     if output.package is not None and find_spec(output.package) is None:
         return False
@@ -195,14 +196,17 @@ class Pipe(RawIOBase):
         self._pieces: list[bytes] = []
 
     def writable(self) -> bool:
+        """True."""
         return True
 
     def write(self, data: object) -> int:
+        """Keep a piece."""
         piece = bytes(data)  # pyright: ignore[reportArgumentType]
         self._pieces.append(piece)
         return len(piece)
 
     def taken(self) -> bytes:
+        """Pieces since the last call."""
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 

@@ -62,9 +62,7 @@ class Disk:
             return sum(self._taken.values())
 
     def blamed(self, client: str, count: int) -> str:
-        """The client who leaves no room for a number of bytes: the one who asks, if it has too many
-        of its own, else the one who has most.
-        """
+        """The client who leaves no room for bytes: who asks, if it has too many, or has most."""
         with self._lock:
             if self._taken.get(client, 0) + count > self._most // 2:
                 return client

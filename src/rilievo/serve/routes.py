@@ -198,6 +198,7 @@ async def _openapi(service: Service, request: Request) -> Response:
 
 
 def client_of(request: Request) -> str:
+    """Name of the client that sent a request."""
     return client_name("" if request.client is None else request.client.host)
 
 

@@ -14,6 +14,24 @@ EXAMPLES: Mapping[str, str] = {
 }
 """Photographs to try, by the name of their file; the first is shown when the page opens."""
 
+FILES: Mapping[str, str] = {
+    "colour": "Depth, picture",
+    "normals": "Normals, picture",
+    "confidence": "Confidence, picture",
+    "png16": "Depth, 16-bit PNG",
+    "tiff": "Depth, TIFF",
+    "exr": "Depth, OpenEXR",
+    "npy": "Depth, NPY",
+    "normals-npy": "Normals, NPY",
+    "npz": "Everything, NPZ",
+    "ply": "Points, PLY",
+    "glb": "Mesh, GLB",
+    "html": "Page to share",
+    "panel": "Picture for slides",
+    "stereo": "Stereo picture",
+}
+"""Files to take home, by the names of outputs."""
+
 _VIDEOS = (
     ("colour", "depth in colours"),
     ("normals", "normals"),
@@ -98,22 +116,12 @@ def visit_parts() -> Iterator[Markup]:
     )
 
 
-def server_files(outputs: Mapping[str, str]) -> Iterator[Markup]:
-    """Links to files that the server writes.
-
-    Args:
-        outputs: Names of outputs, each with a line about it.
-    """
+def server_files() -> Iterator[Markup]:
+    """Links to files that the server writes."""
     yield element("h2", "Files", class_="on-server")
+    everything = element("a", "All as a zip", class_="button first", download=True, data_save="all")
     links = (
-        element("a", name, class_="button", title=summary, data_save=name)
-        for name, summary in outputs.items()
+        element("a", words, class_="button", download=True, data_save=name)
+        for name, words in FILES.items()
     )
-    everything = element("a", "All as a zip", class_="button first", data_save="all")
     yield element("div", everything, *links, class_="buttons on-server", id="server-files")
-    yield element(
-        "p",
-        "In metres once the length of a line is known; until then in an unknown unit.",
-        class_="quiet on-server",
-        data_needs="surface",
-    )

@@ -59,7 +59,6 @@ class AppSettings:
     Attributes:
         base: Path of the page on its host, which addresses of results begin with.
         models: Models of the server, as ``/v1/models`` lists them.
-        outputs: Files to take home, each with a line about it.
         keep_minutes: Minutes without use after which a result is deleted.
         max_bytes: Size of the largest file that it takes.
         examples: Photographs to try, by the name of their file without suffix.
@@ -67,7 +66,6 @@ class AppSettings:
 
     base: str
     models: Sequence[Mapping[str, object]]
-    outputs: Mapping[str, str]
     keep_minutes: float | int
     max_bytes: int
     examples: Mapping[str, str] = field(default_factory=lambda: dict(EXAMPLES))
@@ -221,7 +219,7 @@ def _result(app: AppSettings | None) -> Iterator[Markup]:
     yield element(
         "div",
         element("section", element("h2", "Surface in 3-D"), *surface),
-        element("section", *(server_files(app.outputs) if app else ()), *_downloads()),
+        element("section", *(server_files() if app else ()), *_downloads()),
         element("section", element("h2", "Facts"), element("dl", id="facts"), class_="facts"),
         class_="column",
     )
