@@ -18,7 +18,7 @@ from served import Served, picture, served
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path, streams=2, max_megabytes=0.5) as found:
+    with served(tmp_path, streams=4, max_megabytes=0.5) as found:
         yield found
 
 
@@ -100,13 +100,23 @@ def test_a_stream_that_cannot_be_is_refused(server: Served, query: str, status: 
 
 
 def test_no_more_streams_than_there_may_be(server: Served) -> None:
+    server.service.streams["somebody else"] = 2
     with server.stream(), server.stream() as second:
         with pytest.raises(WebSocketDenialResponse) as denied, server.stream():
             pass
         assert denied.value.status_code == 429
         ask(second, picture())
+    server.service.streams["somebody else"] = 0
     with server.stream() as again:
         ask(again, picture())
+
+
+def test_one_client_has_at_most_half_of_the_streams(server: Served) -> None:
+    with server.stream(), server.stream():
+        with pytest.raises(WebSocketDenialResponse) as denied, server.stream():
+            pass
+        assert "of yours" in denied.value.json()["error"]
+    assert server.service.streams.total() == 0
 
 
 def test_what_is_no_frame_ends_the_stream(server: Served) -> None:

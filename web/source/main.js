@@ -1,6 +1,7 @@
 // The page: photographs come in by file, drop, paste or camera, and results are shown.
 
 import { made, part } from "viewer";
+import { serverOf } from "./app_server.js";
 import { startCamera } from "./live.js";
 import { showPictures, showRest } from "./result.js";
 import { settings } from "./settings.js";
@@ -25,7 +26,7 @@ function told({ count, whole }) {
 
 // Opens the network that is chosen, once; a network that fails is not the one in use.
 function open(file) {
-  const model = settings.models.find((each) => each.name === models.value);
+  const model = settings.models.find((each) => each.name === models.value) ?? settings.models[0];
   const wanted = file ?? model;
   if (opened?.wanted !== wanted) {
     const ready = ask("open", file ? { file } : { model }, told);
@@ -39,30 +40,50 @@ function open(file) {
 let own = null; // the ONNX file that the visitor picked
 let stopCamera = () => {};
 
-async function predict(file) {
-  const turn = ++asked, name = file.name || "photograph.png", began = performance.now();
-  last = file;
-  say("The network is made ready …");
+async function inBrowser(source, name, isLatest) {
+  const file = server ? await server.file(source) : source;
+  const { threads } = await open(models.value === OWN ? own : null);
+  if (!isLatest()) return null;
+  say(`${name}: depth is predicted …`);
+  return { ...await ask("predict", { file, name, options: options() }), threads };
+}
+
+// Shows the result that `load` gives, unless something else is asked for meanwhile; what is given
+// back is null then, or { fault } where it failed.
+async function show(source, load) {
+  const turn = ++asked, name = source.name || "photograph.png", began = performance.now(), isLatest = () => turn === asked;
+  last = source;
   document.body.setAttribute("aria-busy", "true");
   try {
-    const { threads } = await open(models.value === OWN ? own : null);
-    if (turn !== asked) return;
-    say(`${name}: depth is predicted …`);
-    const result = await ask("predict", { file, name, options: options() });
-    if (turn !== asked) return;
-    showPictures(result, { threads, save });
+    const result = await load(isLatest);
+    if (!isLatest()) return null;
+    showPictures(result, { threads: result.threads, save });
+    server?.shown(result);
     say(`${name}: the surface is made …`);
     const rest = await ask("rest");
-    if (turn !== asked) return;
+    if (!isLatest()) return null;
     showRest(result, rest);
     const notes = result.notes.length ? ` ${name}: ${result.notes.join("; ")}.` : "";
-    say(`Done in ${((performance.now() - began) / 1000).toFixed(2)} s, nothing was uploaded.${notes}`);
+    say(`Done in ${((performance.now() - began) / 1000).toFixed(2)} s${result.id ? "" : ", nothing was uploaded"}.${notes}`);
+    return result;
   } catch (error) {
-    if (turn === asked) fault(name, error);
+    if (!isLatest()) return null;
+    fault(name, error);
+    return { fault: error.message };
   } finally {
-    if (turn === asked) document.body.removeAttribute("aria-busy");
+    if (isLatest()) document.body.removeAttribute("aria-busy");
   }
 }
+
+function predict(source, place = "") {
+  const name = source.name || "photograph.png";
+  return show(source, (isLatest) => {
+    say(`${[place, name].filter(Boolean).join(", ")}: depth is predicted …`);
+    return server?.hasModel() ? server.answer(source, options()) : inBrowser(source, name, isLatest);
+  });
+}
+
+const server = serverOf({ say, show, predict });
 
 async function save(output, metres) {
   say("The file is written …");
@@ -80,13 +101,10 @@ function given(files) {
   const [file] = files;
   if (!file) return;
   if (file.name.toLowerCase().endsWith(".onnx")) take(file);
-  else show(file);
-}
-
-// A photograph in place of the camera's view.
-function show(file) {
-  stopCamera();
-  predict(file);
+  else {
+    stopCamera(); // photographs come in place of its view
+    if (!server?.take(files)) predict(file);
+  }
 }
 
 // Another network: the photograph that is shown is predicted anew.
@@ -116,6 +134,7 @@ function listen() {
   models.addEventListener("change", () => {
     if (models.value === OWN && !own) part("model-file").click();
     else if (last) predict(last);
+    else if (server?.hasModel()) say("Give it a photograph.");
     else open(models.value === OWN ? own : null).then(() => say("The network is ready."), (error) => fault(models.value, error));
   });
   part("model-file").addEventListener("cancel", () => { if (!own) models.value = settings.models[0].name; });
@@ -124,10 +143,10 @@ function listen() {
     if (!view.validity.valid) say("A field of view is a number of degrees from 1 to 170.", true);
     else if (last) predict(last);
   });
-  part("example").addEventListener("click", async () => {
+  part("example")?.addEventListener("click", async () => {
     try {
       const blob = await (await fetch(settings.example)).blob();
-      show(new File([blob], settings.example, { type: blob.type }));
+      given([new File([blob], settings.example, { type: blob.type })]);
     } catch (error) {
       fault(settings.example, error);
     }
@@ -167,10 +186,15 @@ async function start() {
   for (const { name, megabytes } of settings.models) models.append(made("option", { value: name, textContent: `${name}, ${megabytes} MB` }));
   models.append(made("option", { value: OWN, textContent: "an ONNX file of yours …" }));
   models.value = settings.models[0].name;
+  server?.addModels();
   listen();
   try {
     await ask("begin", { colours: settings.colours, version: settings.version });
     for (const each of document.querySelectorAll("#ask :disabled")) each.disabled = false;
+    if (server) {
+      await server.begin();
+      return;
+    }
     await open();
     if (!last) say("The network is ready: give it a photograph.");
   } catch (error) {

@@ -18,19 +18,22 @@ function put(id, bitmap) {
   bitmap.close();
 }
 
-function facts({ name, width, height, camera, madeBy, seconds }, threads) {
+function facts({ name, width, height, camera, madeBy, seconds, place }, threads) {
   const degrees = (360 / Math.PI) * Math.atan(width / 2 / camera.fx), { settings: how } = madeBy;
   const rows = { photograph: `${name}, ${width} × ${height} px`,
     camera: `${SOURCES[camera.source]}; ${degrees.toFixed(1)}° wide`, model: madeBy.model,
     "licence of the model": madeBy.licence, "SHA-256 of its weights": madeBy.weights_sha256,
     settings: Object.entries(how).map(([key, value]) => `${key} ${value}`).join(", "),
-    time: `${seconds.all.toFixed(2)} s, of which ${seconds.read.toFixed(2)} s to read the file; ${threads === 1 ? "one thread" : `${threads} threads`}`,
-    "made by": `rilievo ${madeBy.version}, in this browser` };
+    ...(seconds && { time: `${seconds.all.toFixed(2)} s, of which ${seconds.read.toFixed(2)} s to read the file; ${threads === 1 ? "one thread" : `${threads} threads`}` }),
+    "made by": `rilievo ${madeBy.version}, ${place ?? "in this browser"}` };
   part("facts").replaceChildren(...Object.entries(rows).map(([key, value]) =>
     made("div", {}, made("dt", { textContent: key }), made("dd", { textContent: value }))));
 }
 
 let rule = null; // how lengths are told, once there is a surface
+
+// The factor that makes depth metres, and the length that gives it; factor 0 where none is known.
+export const metresNow = () => rule?.metres ?? { factor: 0 };
 
 const dropSurface = () => { for (const each of part("result").querySelectorAll("[data-needs=surface]")) each.remove(); };
 
@@ -52,7 +55,7 @@ export function showPictures(result, { threads, save }) {
   facts(result, threads);
   slide(part("pair"));
   for (const button of main.querySelectorAll("button[data-output]")) {
-    button.addEventListener("click", () => save(button.dataset.output, rule?.metres ?? { factor: 0 }));
+    button.addEventListener("click", () => save(button.dataset.output, metresNow()));
   }
   main.hidden = false;
 }

@@ -2,6 +2,7 @@
 // { id, act, ...what it needs } and hears { id, result }, { id, error } in the user's words, or
 // { id, told } of how far a download is.
 
+import { viewOf } from "./app_view.js";
 import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
 import { glb } from "./glb.js";
 import { fetched, openNetwork } from "./network.js";
@@ -32,7 +33,7 @@ function surfaceOf(prediction) {
   const { fx, fy, cx, cy } = prediction.camera;
   const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
     first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy };
-  return { form, data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces } };
+  return { form: prediction.inWhole?.(form) ?? form, data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces } };
 }
 
 async function predictPhotograph({ file, name, options }) {
@@ -43,6 +44,15 @@ async function predictPhotograph({ file, name, options }) {
   return { name, height, width, kind, camera, madeBy, notes, depth, ticks: ticksOf(limits, kind),
     photo: await bitmapOf(latest.photo, PHOTO_SIDE), has: { normals: Boolean(latest.normalsAt), surface: isDepth(kind) },
     seconds: { read: (read - began) / 1000, all: (performance.now() - began) / 1000 } };
+}
+
+// The same of a result that the server made.
+async function view({ address }) {
+  const { prediction, photo, size, camera, ...facts } = await viewOf(address), limits = colourRange(prediction);
+  latest = prediction;
+  const depth = await bitmapOf(depthPicture(latest, limits, table, gridOf(latest)));
+  return { ...facts, ...size, camera, depth, photo, ticks: ticksOf(limits, latest.kind),
+    has: { normals: Boolean(latest.normalsAt), surface: isDepth(latest.kind) } };
 }
 
 // What may come after the picture of depth: that of normals, and the surface.
@@ -78,7 +88,7 @@ function begin({ colours, version: own }) {
   return null;
 }
 
-const ACTS = { begin, open, predict: predictPhotograph, rest, frame, save };
+const ACTS = { begin, open, predict: predictPhotograph, view, rest, frame, save };
 let turn = Promise.resolve();
 
 self.onmessage = ({ data }) => {

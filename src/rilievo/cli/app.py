@@ -7,10 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from rilievo.app.options import AppOptions
+from rilievo.app.server import serve_app
 from rilievo.cli.parsing import parse
 from rilievo.cli.streams import printing
-from rilievo.views.app.options import AppOptions
-from rilievo.views.app.server import serve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,5 +41,5 @@ def main(arguments: Sequence[str]) -> int:
         if given.open:
             webbrowser.open(address)
 
-    serve(given, ready)
+    serve_app(given, ready)
     return 0

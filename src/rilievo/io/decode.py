@@ -70,26 +70,55 @@ def decode(
         InputError: If the file is not a photograph in a known format, is too large, is broken, or
             has 16-bit colours of which only the low bits are used.
     """
-    kind = _photo_format(file.read(HEAD_BYTES), name)
-    if kind.whole and size_bytes > MAX_BYTES:
-        raise InputError(
-            f"{name}: has {size_bytes / 2**30:.1f} GiB, but a {kind.name} file of more than "
-            f"{MAX_BYTES / 2**30:g} GiB is not read; make the image smaller first"
-        )
-    decoder = _decoder(kind, name)
-    file.seek(0)
+    kind = _kind_of(file, name, size_bytes)
     with told_in_one_line(name, f"{kind.name} file"):
-        # Pillow refuses a header above twice its limit, not above the limit itself.
-        with _pillow_takes(max_pixels // 2):
-            image = decoder(file)
-        width, height = image.size
-        check_size(name, (height, width), max_pixels=max_pixels)
+        image = _opened(file, name, kind, max_pixels)
         if kind is TIFF:
             _refuse_raw_preview(image, name)
         is_deep = is_deep_colour(image)
         load(image)
     if is_deep:
         refuse_low_bits_of_colour(image, name)
+    return image
+
+
+def header_size(file: BufferedReader | BytesIO, name: str, *, max_pixels: int) -> tuple[int, int]:
+    """Read the size (height, width) that the header of a photograph announces.
+
+    Args:
+        file: File open for reading, at its beginning.
+        name: Name for messages.
+        max_pixels: Largest number of pixels.
+
+    Raises:
+        InputError: If it is not a photograph in a known format, is too large, or is broken.
+    """
+    kind = _kind_of(file, name, 0)
+    with told_in_one_line(name, f"{kind.name} file"):
+        width, height = _opened(file, name, kind, max_pixels).size
+    return height, width
+
+
+def _kind_of(file: BufferedReader | BytesIO, name: str, size_bytes: int) -> PhotoFormat:
+    kind = _photo_format(file.read(HEAD_BYTES), name)
+    if kind.whole and size_bytes > MAX_BYTES:
+        raise InputError(
+            f"{name}: has {size_bytes / 2**30:.1f} GiB, but a {kind.name} file of more than "
+            f"{MAX_BYTES / 2**30:g} GiB is not read; make the image smaller first"
+        )
+    return kind
+
+
+def _opened(
+    file: BufferedReader | BytesIO, name: str, kind: PhotoFormat, max_pixels: int
+) -> ImageFile:
+    decoder = _decoder(kind, name)
+    file.seek(0)
+    # Pillow refuses a header above twice its limit, not above the limit itself.
+    with _pillow_takes(max_pixels // 2):
+        image = decoder(file)
+    width, height = image.size
+    check_size(name, (height, width), max_pixels=max_pixels)
     return image
 
 

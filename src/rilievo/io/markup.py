@@ -6,7 +6,7 @@ The core has no template engine, and pages of cards need none.
 from html import escape
 from typing import NamedTuple
 
-VOID = frozenset({"img", "input", "link", "meta", "br"})
+VOID = frozenset({"base", "img", "input", "link", "meta", "br"})
 """Elements without an end tag."""
 
 

@@ -97,7 +97,7 @@ class Written:
 
     def chunks(self) -> Iterator[bytes]:
         """The content of the files, in pieces."""
-        return _packed(self.paths) if self.size is None else _read(self.paths[0])
+        return _packed(self.paths) if self.size is None else read_chunks(self.paths[0])
 
     def remove(self) -> None:
         """Remove the files."""
@@ -149,7 +149,7 @@ def write(
     """
     names = at_most(outputs)
     if "all" in outputs:
-        names = tuple(name for name in names if _can(prediction, name))
+        names = tuple(name for name in names if can_give(prediction, name))
     check_parts(prediction, names)
     paths = save(prediction, folder.path / stem, names, options, durable=False)
     sizes = [path.stat().st_size for path in paths]
@@ -169,7 +169,8 @@ def _alone(path: Path, size: int, folder: RequestFolder) -> Written:
     return Written(name=path.name, media_type=kind, content=content, size=size, folder=folder)
 
 
-def _can(prediction: Prediction, name: str) -> bool:
+def can_give(prediction: Prediction, name: str) -> bool:
+    """Whether a prediction has the parts of an output, and its package is installed."""
     output = OUTPUTS[name]
     if output.package is not None and find_spec(output.package) is None:
         return False
@@ -180,13 +181,14 @@ def _can(prediction: Prediction, name: str) -> bool:
     return True
 
 
-def _read(path: Path) -> Iterator[bytes]:
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """The content of a file, in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
-class _Pipe(RawIOBase):
+class Pipe(RawIOBase):
     """File to which a zip is written; its pieces are taken out as they come."""
 
     def __init__(self) -> None:
@@ -194,27 +196,30 @@ class _Pipe(RawIOBase):
         self._pieces: list[bytes] = []
 
     def writable(self) -> bool:
+        """True."""
         return True
 
     def write(self, data: object) -> int:
+        """Keep a piece."""
         piece = bytes(data)  # pyright: ignore[reportArgumentType]
         self._pieces.append(piece)
         return len(piece)
 
     def taken(self) -> bytes:
+        """Pieces since the last call."""
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
 
 def _packed(paths: Sequence[Path]) -> Iterator[bytes]:
     """A zip of files, piece by piece: it is never on the disk."""
-    pipe = _Pipe()
+    pipe = Pipe()
     # Pictures are compressed already, and numbers hardly shrink.
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as packed:  # pyright: ignore
         for path in paths:
             facts = zipfile.ZipInfo.from_file(path, path.name)
             with packed.open(facts, "w") as entry:
-                for chunk in _read(path):
+                for chunk in read_chunks(path):
                     entry.write(chunk)
                     yield pipe.taken()
     yield pipe.taken()

@@ -61,6 +61,13 @@ class Disk:
         with self._lock:
             return sum(self._taken.values())
 
+    def blamed(self, client: str, count: int) -> str:
+        """The client who leaves no room for bytes: who asks, if it has too many, or has most."""
+        with self._lock:
+            if self._taken.get(client, 0) + count > self._most // 2:
+                return client
+            return max(self._taken, key=lambda each: self._taken[each], default=client)
+
     def take(self, client: str, count: int) -> None:
         """Reserve bytes; a negative number gives them back.
 

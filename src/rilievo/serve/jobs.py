@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rilievo.models.base import Inference
 from rilievo.serve.refusals import GivenUp, Refusal
 from rilievo.serve.turns import Turns
 from rilievo.serve.uploads import Upload
@@ -22,6 +23,7 @@ class Job:
         is_heavy: Whether its work takes seconds.
         has_place: Whether its work has begun.
         is_given_up: Whether nobody waits for it any more; the next step does not begin then.
+        inference: Answer of the network; one that is known already is not asked for again.
     """
 
     upload: Upload
@@ -29,6 +31,7 @@ class Job:
     is_heavy: bool = False
     has_place: bool = False
     is_given_up: bool = False
+    inference: Inference | None = None
 
     def check(self) -> None:
         """End work that nobody waits for.

@@ -3,14 +3,14 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from rilievo.models.base import Inference, Model
 from rilievo.predicting.run import refined
 from rilievo.serve.refusals import GivenUp, stopping
-from rilievo.types import Photo
+from rilievo.types import Photo, Prediction
 
 _MOST_LOADED = 3
 """Models that stay in memory; the one that was not used for longest goes first."""
@@ -57,6 +57,28 @@ class _Waiting:
     @property
     def key(self) -> tuple[Variant, tuple[int, int]]:
         return self.variant, self.photo.shape
+
+
+class _InTurn(Model):
+    """A model that runs in the thread of the networks."""
+
+    def __init__(self, model: Model, pool: ThreadPoolExecutor) -> None:
+        self._model, self._pool = model, pool
+        self.card, self.weights_sha256 = model.card, model.weights_sha256
+        self.settings = model.settings
+
+    def infer(self, photos: Sequence[Photo]) -> list[Inference]:
+        try:
+            future = self._pool.submit(self._model.infer, photos)
+        except RuntimeError as error:  # the pool is shut down
+            raise stopping() from error
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise stopping() from error
+
+    def finish(self, inference: Inference, photo: Photo) -> Prediction:
+        return self._model.finish(inference, photo)
 
 
 class Networks:
@@ -118,6 +140,16 @@ class Networks:
             RilievoError: If it cannot be loaded.
         """
         return variant.refined(await self._plain(variant.name))
+
+    async def for_video(self, variant: Variant) -> Model:
+        """A model whose batches wait for their turn, so that photographs go in between.
+
+        It is used in a thread that is not the event loop's.
+
+        Raises:
+            RilievoError: If it cannot be loaded.
+        """
+        return variant.refined(_InTurn(await self._plain(variant.name), self._pool))
 
     async def infer(
         self, variant: Variant, photo: Photo, is_wanted: Callable[[], bool] = lambda: True

@@ -181,27 +181,29 @@ def _listed(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _is_positive(value: float | int) -> bool:
+def is_positive(value: float | int) -> bool:
+    """Whether a number is positive and finite."""
     return 0 < value < math.inf
 
 
-def _is_count(value: float | int) -> bool:
+def is_count(value: float | int) -> bool:
+    """Whether a number is 1 or more."""
     return value >= 1
 
 
 _RULES: tuple[tuple[str, Callable[[float | int], bool], str], ...] = (
     ("port", lambda value: 0 <= value <= 65535, "between 0 and 65535"),
-    ("threads", _is_count, "1 or more"),
+    ("threads", is_count, "1 or more"),
     ("batch", lambda value: 1 <= value <= 64, "between 1 and 64"),
     ("window", lambda value: 0 <= value <= 1000, "between 0 and 1000 milliseconds"),
-    ("workers", _is_count, "1 or more"),
-    ("max_megabytes", _is_positive, "a positive number"),
-    ("max_megapixels", _is_positive, "a positive number"),
-    ("queue", _is_count, "1 or more"),
+    ("workers", is_count, "1 or more"),
+    ("max_megabytes", is_positive, "a positive number"),
+    ("max_megapixels", is_positive, "a positive number"),
+    ("queue", is_count, "1 or more"),
     ("uploads", lambda value: value >= 4, "4 or more"),
-    ("upload_seconds", _is_positive, "a positive number of seconds"),
-    ("time_limit", _is_positive, "a positive number of seconds"),
-    ("download_seconds", _is_positive, "a positive number of seconds"),
+    ("upload_seconds", is_positive, "a positive number of seconds"),
+    ("time_limit", is_positive, "a positive number of seconds"),
+    ("download_seconds", is_positive, "a positive number of seconds"),
     ("streams", lambda value: value >= 0, "0 or more"),
-    ("disk_megabytes", _is_positive, "a positive number"),
+    ("disk_megabytes", is_positive, "a positive number"),
 )

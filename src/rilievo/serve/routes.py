@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
@@ -17,7 +18,6 @@ from rilievo.measure.record import measure_points, measured_record
 from rilievo.serve.asked import MeasureAsked, PredictAsked, output_names, read_asked
 from rilievo.serve.files import ACCEPTED, JSON
 from rilievo.serve.guard import Guard, Refused
-from rilievo.serve.jobs import Job
 from rilievo.serve.openapi import document
 from rilievo.serve.refusals import GivenUp, Refusal, in_request_words
 from rilievo.serve.results import record
@@ -32,12 +32,27 @@ _CLIENT_LEFT = 499
 """Status that nobody reads, for the counters."""
 
 
-def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
+class Extension(Protocol):
+    """Further routes, and what runs beside them."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The routes, which come after those of the server."""
+        ...
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Context for as long as requests are answered."""
+        ...
+
+
+def application(
+    service: Service, tokens: tuple[str, ...] = (), extension: Extension | None = None
+) -> ASGIApp:
     """The server as an ASGI application.
 
     Args:
         service: Service that does the work.
         tokens: Secrets of which requests must send one; none lets everybody in.
+        extension: Further routes.
     """
     options = service.options
 
@@ -45,19 +60,21 @@ def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
         await stream(websocket, service)
 
     routes = [
-        Route("/v1/predict", _told(service, _predict), methods=["POST"]),
-        Route("/v1/measure", _told(service, _measure), methods=["POST"]),
-        Route("/v1/models", _told(service, _models), methods=["GET"]),
+        Route("/v1/predict", told(service, _predict), methods=["POST"]),
+        Route("/v1/measure", told(service, _measure), methods=["POST"]),
+        Route("/v1/models", told(service, _models), methods=["GET"]),
         WebSocketRoute("/v1/stream", stream_endpoint),
-        Route("/healthz", _told(service, _health), methods=["GET"]),
-        Route("/metrics", _told(service, _metrics), methods=["GET"]),
-        Route("/openapi.json", _told(service, _openapi), methods=["GET"]),
+        Route("/healthz", told(service, _health), methods=["GET"]),
+        Route("/metrics", told(service, _metrics), methods=["GET"]),
+        Route("/openapi.json", told(service, _openapi), methods=["GET"]),
+        *(() if extension is None else extension.routes()),
     ]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
-            yield
+            async with nullcontext() if extension is None else extension.running():
+                yield
         finally:
             await service.close()
 
@@ -70,7 +87,7 @@ def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
         tokens=tokens,
         hosts=options.host_names,
         origins=options.origin_names,
-        observe=_observer(service, {route.path for route in routes}),
+        observe=_observer(service, {getattr(route, "path", "") for route in routes}),
     )
     if not options.origin_names:
         return guarded
@@ -86,10 +103,10 @@ def application(service: Service, tokens: tuple[str, ...] = ()) -> ASGIApp:
 Endpoint = Callable[[Service, Request], Awaitable[Response]]
 
 
-def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint, whose errors are answers."""
 
-    async def told(request: Request) -> Response:
+    async def answered(request: Request) -> Response:
         try:
             return await endpoint(service, request)
         except GivenUp:
@@ -97,13 +114,13 @@ def _told(service: Service, endpoint: Endpoint) -> Callable[[Request], Awaitable
         except Exception as error:
             return Refused(service.refusal_of(error))
 
-    return told
+    return answered
 
 
 async def _predict(service: Service, request: Request) -> Response:
     # What can be refused without the image is refused before it is sent.
     asked = read_asked(PredictAsked, request.query_params.multi_items(), {})
-    client = _client(request)
+    client = client_of(request)
     upload = await _uploaded(service, request, client, _outputs(request, asked))
     try:
         asked = read_asked(PredictAsked, request.query_params.multi_items(), upload.fields)
@@ -113,14 +130,14 @@ async def _predict(service: Service, request: Request) -> Response:
     except BaseException:
         upload.close()
         raise
-    job = Job(upload, client, is_heavy=service.is_heavy(upload.size, outputs))
+    job = await service.job(upload, client, outputs)
     turns = service.turns(is_heavy=job.is_heavy)
     if outputs == (JSON,):
         result = await service.jobs.in_turn(
             turns,
             job,
             lambda job: service.predict(job, asked, without_normals=True),
-            _left(request),
+            left(request),
         )
         said = await service.in_worker(lambda: record(result, points))
         return JSONResponse(said)
@@ -128,7 +145,7 @@ async def _predict(service: Service, request: Request) -> Response:
         turns,
         job,
         lambda job: service.files(job, asked, outputs),
-        _left(request),
+        left(request),
         unused=lambda found: found[1].remove(),
     )
     return file_answer(result, written, service.options.download_seconds)
@@ -136,7 +153,7 @@ async def _predict(service: Service, request: Request) -> Response:
 
 async def _measure(service: Service, request: Request) -> Response:
     read_asked(MeasureAsked, request.query_params.multi_items(), {})
-    client = _client(request)
+    client = client_of(request)
     upload = await _uploaded(service, request, client)
     try:
         asked = read_asked(MeasureAsked, request.query_params.multi_items(), upload.fields)
@@ -146,12 +163,12 @@ async def _measure(service: Service, request: Request) -> Response:
     except BaseException:
         upload.close()
         raise
-    job = Job(upload, client, is_heavy=service.is_heavy(upload.size))
+    job = await service.job(upload, client)
     result = await service.jobs.in_turn(
         service.turns(is_heavy=job.is_heavy),
         job,
         lambda job: service.predict(job, asked),
-        _left(request),
+        left(request),
     )
     prediction = result.prediction
 
@@ -180,7 +197,8 @@ async def _openapi(service: Service, request: Request) -> Response:
     return JSONResponse(document(service.options.root_path))
 
 
-def _client(request: Request) -> str:
+def client_of(request: Request) -> str:
+    """Name of the client that sent a request."""
     return client_name("" if request.client is None else request.client.host)
 
 
@@ -231,7 +249,7 @@ def _outputs(request: Request, asked: PredictAsked) -> tuple[str, ...]:
     return (min(found)[2],)
 
 
-async def _left(request: Request) -> None:
+async def left(request: Request) -> None:
     """Wait until the client leaves."""
     while (await request.receive())["type"] != "http.disconnect":
         await asyncio.sleep(0)

@@ -58,7 +58,7 @@ class _FilesResponse(Response):
     async def _send(self, receive: Receive, send: Send) -> None:
         head = {"type": "http.response.start", "status": self.status_code}
         await send({**head, "headers": self.raw_headers})
-        left = asyncio.ensure_future(_disconnected(receive))
+        left = asyncio.ensure_future(disconnected(receive))
         pieces = self._written.chunks()
         try:
             while (piece := await run_in_threadpool(_next_of, pieces)) is not None:
@@ -74,6 +74,7 @@ def _next_of(pieces: Iterator[bytes]) -> bytes | None:
     return next(pieces, None)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client leaves."""
     while (await receive())["type"] != "http.disconnect":
         continue

@@ -6,11 +6,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rilievo.errors import OutputError, needing
 from rilievo.io.limits import reason
 from rilievo.serve.options import ServeOptions
+
+if TYPE_CHECKING:
+    from rilievo.serve.routes import Extension
+    from rilievo.serve.service import Service
 
 _GRACE = 10
 """Seconds that requests have to end when the server is stopped."""
@@ -18,12 +22,17 @@ _BACKLOG = 512
 _MOST_CONNECTIONS = 1000
 
 
-def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
+def serve(
+    options: ServeOptions,
+    ready: Callable[[str], None],
+    extend: "Callable[[Service, Path], Extension] | None" = None,
+) -> None:
     """Serve until stopped.
 
     Args:
         options: Address, models and limits.
         ready: Function that is called with the address once requests are taken.
+        extend: Function that gives further routes, of the service and the server's folder.
 
     Raises:
         MissingExtraError: If a package of the extra is not installed.
@@ -44,7 +53,7 @@ def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
     _keep_quiet()
     tokens = options.tokens()
     with _listening(options) as listener, own_folder() as folder:
-        app = _application(options, folder, tokens)
+        app = _application(options, folder, tokens, extend)
         config = uvicorn.Config(
             app,
             http=ImpatientProtocol,
@@ -72,7 +81,12 @@ def _keep_quiet() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def _application(options: ServeOptions, folder: Path, tokens: tuple[str, ...]) -> Any:
+def _application(
+    options: ServeOptions,
+    folder: Path,
+    tokens: tuple[str, ...],
+    extend: "Callable[[Service, Path], Extension] | None",
+) -> Any:
     from rilievo.serve.folders import Disk, Folders
     from rilievo.serve.metrics import Metrics
     from rilievo.serve.offered import offered
@@ -82,7 +96,8 @@ def _application(options: ServeOptions, folder: Path, tokens: tuple[str, ...]) -
     disk = Disk(int(options.disk_megabytes * 1e6))
     service = Service(options, offered(options), Folders(folder, disk), Metrics())
     service.networks.load_now(options.model)
-    return application(service, tokens)
+    extension = None if extend is None else extend(service, folder)
+    return application(service, tokens, extension)
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """Work of the server: requests in turn through decoding, a network, and the writing of results."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from io import BytesIO
 from typing import TypeVar
 
+from rilievo.io.decode import header_size
 from rilievo.io.output_table import Need
 from rilievo.io.outputs import parts_of
 from rilievo.serve.asked import Asked, PredictAsked
@@ -74,7 +77,8 @@ class Service:
             seconds=options.upload_seconds,
         )
         self.jobs = Jobs(options.time_limit)
-        self.streams = 0
+        self.streams: Counter[str] = Counter()
+        """Open streams of each client."""
         self._watch()
 
     async def close(self) -> None:
@@ -94,6 +98,28 @@ class Service:
         refusal = refusal_of(error)
         line = self.offered.without_places(refusal.line)
         return Refusal(refusal.status, line, refusal.headers)
+
+    async def job(self, upload: Upload, client: str, outputs: Sequence[str] = ()) -> Job:
+        """The work of a request, heavy also where few bytes hold many pixels.
+
+        Raises:
+            InputError: If the upload is no photograph, or too large; it is closed then.
+        """
+
+        def pixels() -> int:
+            height, width = header_size(
+                BytesIO(upload.read()), upload.name, max_pixels=self.options.max_pixels
+            )
+            return height * width
+
+        is_heavy = self.is_heavy(upload.size, outputs)
+        try:
+            if upload.size and not is_heavy:
+                is_heavy = await self._in_thread(self._readers, pixels) > _HEAVY_PIXELS
+        except BaseException:
+            upload.close()
+            raise
+        return Job(upload, client, is_heavy=is_heavy)
 
     def is_heavy(self, size: int, outputs: Sequence[str] = ()) -> bool:
         """Whether a request takes seconds: surfaces, and image files of this many bytes."""
@@ -131,7 +157,9 @@ class Service:
         job.is_heavy = job.is_heavy or pixels > _HEAVY_PIXELS
         on_size(pixels)
         job.check()
-        inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
+        if job.inference is None:
+            job.inference = await self.networks.infer(variant, photo, lambda: not job.is_given_up)
+        inference = job.inference
         job.check()
         model = await self.networks.model(variant)
         shown = self.offered.shown(asked.model)
@@ -141,7 +169,7 @@ class Service:
                 model, inference, photo, asked, shown=shown, without_normals=without_normals
             )
 
-        return await self._in_thread(self._pool(job), work)
+        return await self.in_pool(job, work)
 
     async def files(
         self, job: Job, asked: PredictAsked, outputs: Sequence[str]
@@ -163,8 +191,8 @@ class Service:
             is_plain = Need.NORMALS not in parts_of(names)
             result = await self.predict(job, asked, without_normals=is_plain, on_size=reserve)
             job.check()
-            written = await self._in_thread(
-                self._pool(job), lambda: write(result.prediction, outputs, saving, folder, stem)
+            written = await self.in_pool(
+                job, lambda: write(result.prediction, outputs, saving, folder, stem)
             )
         except BaseException:
             folder.remove()
@@ -201,6 +229,10 @@ class Service:
         """Work of a thread, which takes a fraction of a second."""
         return await self._in_thread(self._workers, work)
 
+    async def in_pool(self, job: Job, work: Callable[[], T]) -> T:
+        """Work of a request, in the threads that do its kind of work."""
+        return await self._in_thread(self._heavy_worker if job.is_heavy else self._workers, work)
+
     async def _decoded(self, job: Job, asked: Asked) -> Photo:
         max_pixels, upload = self.options.max_pixels, job.upload
 
@@ -212,10 +244,6 @@ class Service:
 
         return await self.decode(work, self._heavy_worker if job.is_heavy else None)
 
-    def _pool(self, job: Job) -> Executor:
-        """The threads that do the work of a request."""
-        return self._heavy_worker if job.is_heavy else self._workers
-
     async def _in_thread(self, pool: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
@@ -224,7 +252,7 @@ class Service:
         watch("requests_waiting", "Requests that wait.", self._count_waiting)
         watch("requests_working", "Requests at work.", self._count_working)
         watch("uploads", "Bodies that arrive.", lambda: self.uploads.arriving)
-        watch("streams", "Open streams.", lambda: self.streams)
+        watch("streams", "Open streams.", self.streams.total)
         watch("disk_bytes", "Bytes that requests and results take.", self._disk_bytes)
 
     def _count_waiting(self) -> int:

@@ -7,6 +7,7 @@ depth; for one that cannot be answered JSON with an ``error`` alone.
 import asyncio
 import json
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from rilievo.serve.guard import Refused
 from rilievo.serve.networks import Variant
 from rilievo.serve.refusals import GivenUp, busy
 from rilievo.serve.service import Service
+from rilievo.serve.turns import client_name
 
 _IDLE_SECONDS = 60.0
 _SEND_SECONDS = 20.0
@@ -79,19 +81,33 @@ async def stream(websocket: WebSocket, service: Service) -> None:
         asked = read_asked(StreamAsked, websocket.query_params.multi_items(), {})
         options_of(asked)
         service.offered.named(asked.model)
-        if service.streams >= service.options.streams:
-            raise busy(f"{service.streams} streams are open already", 10)
+        client = client_name("" if websocket.client is None else websocket.client.host)
+        check_streams(service, client)
     except Exception as error:
         await Refused(service.refusal_of(error))(websocket.scope, websocket.receive, websocket.send)
         return
-    service.streams += 1
+    service.streams[client] += 1
     try:
         await websocket.accept()
         await _Stream(websocket, service, asked).run()
     except WebSocketDisconnect:
         return
     finally:
-        service.streams -= 1
+        service.streams[client] -= 1
+        service.streams += Counter()  # without those that have none
+
+
+def check_streams(service: Service, client: str) -> None:
+    """Refuse a stream above the limit of all, or above half of it of one client.
+
+    Raises:
+        Refusal: If there are too many.
+    """
+    most, count = service.options.streams, service.streams.total()
+    if count >= most:
+        raise busy(f"{count} streams are open already", 10)
+    if service.streams[client] >= max(1, most // 2):
+        raise busy(f"{service.streams[client]} streams of yours are open already", 10)
 
 
 class _Stream:

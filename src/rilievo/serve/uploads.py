@@ -3,11 +3,12 @@
 import asyncio
 import os
 import re
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -59,6 +60,12 @@ class Upload:
         """The content of the image file."""
         self._file.seek(0)
         return self._file.read()
+
+    def copy_to(self, path: Path) -> None:
+        """Write the content of the file to another one."""
+        self._file.seek(0)
+        with path.open("wb") as target:
+            shutil.copyfileobj(self._file, target)
 
     def close(self) -> None:
         """Remove the file."""

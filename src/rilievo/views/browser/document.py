@@ -1,23 +1,32 @@
 """The page of the folder: what stands there before a photograph is given, and parts of a result."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rilievo.io.json_record import to_json
 from rilievo.io.markup import Markup, element
 from rilievo.io.page.parts import data, measure_controls, surface_controls
 from rilievo.measure.terms import Terms
 from rilievo.version import VERSION
+from rilievo.views.browser.app_parts import (
+    EXAMPLES,
+    examples,
+    server_files,
+    statement,
+    video_choices,
+    visit_parts,
+)
 
 GENERATOR = "rilievo page"
 """Mark by which an older page is known."""
 
 # WebAssembly is compiled from bytes, for which browsers ask leave.
-_POLICY = (
+POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
     "img-src 'self' blob: data:; media-src 'self' blob: mediastream:; object-src 'none'; "
-    "base-uri 'none'; form-action 'none'"
+    "base-uri 'self'; form-action 'none'"
 )
+"""Content-Security-Policy of the page."""
 _DOWNLOADS = (
     ("png16", "Depth, PNG of 16 bits"),
     ("ply", "Points, PLY"),
@@ -43,6 +52,25 @@ class PageModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings:
+    """What the page knows of the server behind it.
+
+    Attributes:
+        base: Path of the page on its host, which addresses of results begin with.
+        models: Models of the server, as ``/v1/models`` lists them.
+        keep_minutes: Minutes without use after which a result is deleted.
+        max_bytes: Size of the largest file that it takes.
+        examples: Photographs to try, by the name of their file without suffix.
+    """
+
+    base: str
+    models: Sequence[Mapping[str, object]]
+    keep_minutes: float | int
+    max_bytes: int
+    examples: Mapping[str, str] = field(default_factory=lambda: dict(EXAMPLES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageSettings:
     """Settings that the scripts read from the page.
 
@@ -52,6 +80,7 @@ class PageSettings:
         colours: RGB of the colour map, 256 times three bytes in base64.
         example: Address of a photograph to try.
         terms: Terms of measuring, by the kind of depth and by whether the camera is known.
+        app: The server behind the page; None where there is none.
     """
 
     version: str = VERSION
@@ -59,28 +88,32 @@ class PageSettings:
     colours: str
     example: str
     terms: Mapping[str, Mapping[str, Terms]]
+    app: AppSettings | None = None
 
 
 def document(settings: PageSettings) -> str:
     """The whole page as HTML."""
+    app = settings.app
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        element("base", href=app.base) if app else None,
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name_="generator", content=f"{GENERATOR} {VERSION}"),
         element("title", "Depth and surface of a photograph"),
         element("link", rel="icon", href="icon.svg"),
-        element("link", rel="manifest", href="page.webmanifest"),
+        None if app else element("link", rel="manifest", href="page.webmanifest"),
         element("link", rel="stylesheet", href="page.css"),
     )
     body = element(
         "body",
-        _header(),
-        element("section", *_question(), id="ask"),
+        _header(app),
+        element("section", *_question(app), id="ask"),
         element("section", *_live(), id="live", hidden=True),
+        *(visit_parts() if app else ()),
         element("main", id="result", hidden=True),
-        element("template", *_result(), id="result-parts"),
+        element("template", *_result(app), id="result-parts"),
         element(
             "footer",
             element(
@@ -96,30 +129,40 @@ def document(settings: PageSettings) -> str:
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en').text}\n"
 
 
-def _header() -> Markup:
+def _header(app: AppSettings | None) -> Markup:
+    here = (
+        "The network runs in this browser: nothing is uploaded, and after the first visit it works "
+        "without a network connection."
+    )
     return element(
         "header",
         element("p", "rilievo", class_="eyebrow"),
         element("h1", "Depth and surface of a photograph"),
         element(
             "p",
-            "The network runs in this browser: nothing is uploaded, and after the first visit it "
-            "works without a network connection.",
+            statement(app.keep_minutes) if app else here,
             class_="statement",
         ),
     )
 
 
-def _question() -> Iterator[Markup]:
-    photo = element("input", type="file", id="photo-file", accept="image/*", disabled=True)
+def _question(app: AppSettings | None) -> Iterator[Markup]:
+    accept = "image/*,video/*" if app else "image/*"
+    photo = element(
+        "input", type="file", id="photo-file", accept=accept, multiple=bool(app), disabled=True
+    )
+    words = "Choose photographs or a video" if app else "Choose a photograph"
+    example = element("button", "Try an example", type="button", id="example", disabled=True)
     yield element(
         "div",
-        element("label", photo, "Choose a photograph", class_="button first"),
+        element("label", photo, words, class_="button first"),
         element("button", "Use the camera", type="button", id="camera-start", disabled=True),
-        element("button", "Try an example", type="button", id="example", disabled=True),
+        None if app else example,
         class_="buttons",
     )
-    yield element("p", "Or drop one here, or paste it.", class_="quiet")
+    yield element("p", f"Or drop {'them' if app else 'one'} here, or paste one.", class_="quiet")
+    if app:
+        yield examples(app.examples)
     model = element("select", id="model", disabled=True)
     sharp = element("input", type="checkbox", id="sharp", checked=True, disabled=True)
     view = element(
@@ -131,6 +174,7 @@ def _question() -> Iterator[Markup]:
         element("label", "Model ", model),
         element("label", "Field of view ", view, " °"),
         element("label", sharp, "Depth follows the photograph's edges"),
+        video_choices() if app else None,
         file,
         class_="choices",
     )
@@ -151,7 +195,7 @@ def _live() -> Iterator[Markup]:
     )
 
 
-def _result() -> Iterator[Markup]:
+def _result(app: AppSettings | None) -> Iterator[Markup]:
     pair = element(
         "div", _figure("Photograph", "photo"), _figure("Depth", "depth"), id="pair", class_="pair"
     )
@@ -174,7 +218,7 @@ def _result() -> Iterator[Markup]:
     yield element(
         "div",
         element("section", element("h2", "Surface in 3-D"), *surface),
-        element("section", *_downloads()),
+        element("section", *(server_files() if app else ()), *_downloads()),
         element("section", element("h2", "Facts"), element("dl", id="facts"), class_="facts"),
         class_="column",
     )
@@ -186,7 +230,7 @@ def _figure(title: str, id: str) -> Markup:
 
 
 def _downloads() -> Iterator[Markup]:
-    yield element("h2", "Files")
+    yield element("h2", "Files", class_="in-browser")
     buttons = (
         element(
             "button",
@@ -197,7 +241,7 @@ def _downloads() -> Iterator[Markup]:
         )
         for output, words in _DOWNLOADS
     )
-    yield element("div", *buttons, class_="buttons")
+    yield element("div", *buttons, class_="buttons in-browser")
     yield element(
         "p",
         "In metres once the length of a line is known; until then in an unknown unit.",

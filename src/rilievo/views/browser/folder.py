@@ -24,7 +24,13 @@ from rilievo.models.onnx import OnnxModel
 from rilievo.pages.document import asset as pages_asset
 from rilievo.types import Camera, CameraSource, DepthKind, DepthMap, MadeBy, Prediction
 from rilievo.version import VERSION
-from rilievo.views.browser.document import GENERATOR, PageModel, PageSettings, document
+from rilievo.views.browser.document import (
+    GENERATOR,
+    AppSettings,
+    PageModel,
+    PageSettings,
+    document,
+)
 
 INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE = "coffee.jpg"
@@ -61,12 +67,15 @@ class WrittenPage:
     bytes: int
 
 
-def write_page(output: str | Path, models: Sequence[str | Path] = ()) -> WrittenPage:
+def write_page(
+    output: str | Path, models: Sequence[str | Path] = (), app: AppSettings | None = None
+) -> WrittenPage:
     """Write a folder in which depth of photographs is predicted by the visitor's browser.
 
     Args:
         output: The folder; an older page of ours there is replaced.
         models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such.
+        app: What the page knows of the server behind it, if there is one.
 
     Raises:
         OptionError: If a model is not one ONNX file with depth, or two files say the same name.
@@ -79,7 +88,7 @@ def write_page(output: str | Path, models: Sequence[str | Path] = ()) -> Written
     _check_names(networks)
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
-        _write(part, {each.card.name: each for each in networks})
+        _write(part, {each.card.name: each for each in networks}, app)
         size = sum(each.stat().st_size for each in part.rglob("*") if each.is_file())
     licences = {each.card.name: each.card.licence for each in networks}
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
@@ -106,23 +115,28 @@ def _network(name: str | Path) -> OnnxModel:
     return model
 
 
-def _write(folder: Path, networks: Mapping[str, OnnxModel]) -> None:
+def _write(folder: Path, networks: Mapping[str, OnnxModel], app: AppSettings | None) -> None:
     (folder / MODELS).mkdir()
     models = [_copy_network(folder, name, model) for name, model in networks.items()]
     for name in _BUILT:
         _copy(f"built/{name}", folder / name)
     for name in ("icon.svg", "licences.txt"):
         _copy(name, folder / name)
-    example = files("rilievo.views.app") / "pictures_to_try" / EXAMPLE
-    (folder / EXAMPLE).write_bytes(example.read_bytes())
-    style = pages_asset("style.css") + asset("page.css") + (_HERE / "style.css").read_text("utf-8")
-    _write_text(folder / "page.css", style)
-    _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
+    _copy(f"examples/{EXAMPLE}", folder / EXAMPLE)
+    styles = ("style.css", "app.css") if app else ("style.css",)
+    style = "".join((_HERE / name).read_text("utf-8") for name in styles)
+    _write_text(folder / "page.css", pages_asset("style.css") + asset("page.css") + style)
     colours = base64.b64encode(np.ascontiguousarray(colour_table(DEPTH_COLOURS)).tobytes())
     settings = PageSettings(
-        models=models, colours=colours.decode("ascii"), example=EXAMPLE, terms=_terms()
+        models=models, colours=colours.decode("ascii"), example=EXAMPLE, terms=_terms(), app=app
     )
     _write_text(folder / INDEX, document(settings))
+    if app:
+        (folder / "examples").mkdir()
+        for name in app.examples:
+            _copy(f"examples/{name}.jpg", folder / "examples" / f"{name}.jpg")
+        return
+    _write_text(folder / "page.webmanifest", json.dumps(_MANIFEST, indent=1) + "\n")
     _write_text(folder / WORKER, _service_worker(folder, models))
 
 

@@ -1,17 +1,17 @@
 """Network outputs stored as files: at a megabyte each, they would take too much memory."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from rilievo.errors import InputError
 from rilievo.models.base import Inference
 from rilievo.types import Camera, CameraSource
 
 _FIELDS = ("depth", "valid", "normals", "confidence")
 
 
-def write_inference(inference: Inference, path: Path) -> None:
+def write_inference(inference: Inference, target: IO[bytes]) -> None:
     """Write an inference."""
     arrays = {
         name: getattr(inference, name) for name in _FIELDS if getattr(inference, name) is not None
@@ -19,20 +19,13 @@ def write_inference(inference: Inference, path: Path) -> None:
     if inference.camera is not None:
         arrays["K"] = inference.camera.K
         arrays["source"] = np.array(str(inference.camera.source))
-    np.savez(path, **arrays)
+    np.savez(target, **arrays)
 
 
 def read_inference(path: Path) -> Inference:
-    """Read an inference.
-
-    Raises:
-        InputError: If the file was deleted.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError as error:
-        raise InputError("this result was deleted: give the photograph again") from error
+    """Read an inference."""
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
     camera = None
     if "K" in found:
         camera = Camera(K=found["K"], source=CameraSource(found["source"].item()))

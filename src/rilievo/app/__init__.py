@@ -1,0 +1,1 @@
+"""``rilievo app``: the page of ``rilievo page`` in front of ``rilievo serve``."""

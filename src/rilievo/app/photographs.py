@@ -1,0 +1,172 @@
+"""Photographs of visitors: predicted once, kept at an address, written as files when asked for."""
+
+import json
+from collections.abc import Awaitable, Mapping
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+
+from rilievo.app.inference_file import read_inference, write_inference
+from rilievo.app.store import Entry, Store
+from rilievo.app.view_file import thumbnail, view_bytes
+from rilievo.serve.asked import PredictAsked
+from rilievo.serve.files import Written
+from rilievo.serve.jobs import Job
+from rilievo.serve.refusals import Refusal
+from rilievo.serve.results import Result
+from rilievo.serve.service import Service
+from rilievo.serve.uploads import Upload
+
+PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
+    "photo",
+    "inference.npz",
+    "view",
+    "thumbnail.jpg",
+    "asked.json",
+)
+EXAMPLES = files("rilievo.views.browser") / "examples"
+
+
+class Photographs:
+    """Results of photographs."""
+
+    def __init__(self, service: Service, store: Store) -> None:
+        self._service, self._store = service, store
+        self._examples: dict[tuple[str, str], str] = {}
+
+    async def predict(
+        self, upload: Upload, client: str, asked: PredictAsked, left: Awaitable[object]
+    ) -> Entry:
+        """Predict a photograph, and keep the result; the entry must be released.
+
+        Args:
+            upload: The photograph; it is closed.
+            client: Visitor who asks.
+            asked: Parameters of the prediction.
+            left: Ends when the visitor leaves.
+
+        Raises:
+            RilievoError: If it cannot be predicted.
+            Refusal: If there is no room, or too many requests wait.
+            GivenUp: If the visitor left.
+        """
+        service, name = self._service, upload.name
+        job = await service.job(upload, client)
+
+        async def work(job: Job) -> Entry:
+            content = await service.in_worker(job.upload.read)
+            result = await service.predict(job, asked)
+            return await self._keep(name, client, asked, job, content, result)
+
+        turns = service.turns(is_heavy=job.is_heavy)
+        return await service.jobs.in_turn(turns, job, work, left, unused=self._store.release)
+
+    async def example(self, name: str, asked: PredictAsked, left: Awaitable[object]) -> Entry:
+        """The result of a photograph of ours, which all visitors share; it must be released.
+
+        Raises:
+            Refusal: If there is no such photograph.
+        """
+        key = name, asked.model_dump_json()
+        if key in self._examples:
+            try:
+                entry = self._store.find(self._examples[key])
+            except Refusal:
+                del self._examples[key]
+            else:
+                entry.pins += 1
+                return entry
+        if name not in example_names():
+            raise Refusal(404, "there is no such example")
+        upload = Upload(BytesIO((EXAMPLES / f"{name}.jpg").read_bytes()), name=name)
+        entry = await self.predict(upload, "", asked, left)
+        self._examples[key] = entry.id
+        return entry
+
+    def photo(self, entry: Entry) -> Upload:
+        """The photograph of a result, to be predicted again."""
+        return Upload(BytesIO((entry.path / PHOTO).read_bytes()), name=entry.name)
+
+    async def files(
+        self,
+        entry: Entry,
+        client: str,
+        query: Mapping[str, object],
+        outputs: tuple[str, ...],
+        left: Awaitable[object],
+        name: str | None = None,
+    ) -> tuple[Result, Written]:
+        """Write files of a result, which must be removed; the network does not run again.
+
+        Args:
+            entry: The result, which must stay pinned meanwhile.
+            client: Visitor whose share of the disk the files take.
+            query: Parameters that come to those of the result, such as known lengths.
+            outputs: Names of outputs.
+            left: Ends when the visitor leaves.
+            name: Name of the files; by default that of the photograph.
+
+        Raises:
+            RilievoError: If the prediction cannot give one of them.
+            Refusal: If there is no room, or too many requests wait.
+            GivenUp: If the visitor left.
+        """
+        service, path = self._service, entry.path
+        given = json.loads((path / ASKED).read_text("utf-8"))
+        asked = PredictAsked.model_validate({**given, **query})
+        upload = self.photo(entry)
+        upload.name = name or entry.name
+        job = await service.job(upload, client, outputs)
+        job.inference = read_inference(path / INFERENCE)
+        return await service.jobs.in_turn(
+            service.turns(is_heavy=job.is_heavy),
+            job,
+            lambda job: service.files(job, asked, outputs),
+            left,
+            unused=lambda found: found[1].remove(),
+        )
+
+    async def _keep(
+        self,
+        name: str,
+        client: str,
+        asked: PredictAsked,
+        job: Job,
+        content: bytes,
+        result: Result,
+    ) -> Entry:
+        inference = job.inference
+        assert inference is not None, "it was predicted"
+        service = self._service
+
+        def made() -> Mapping[str, bytes]:
+            stream = BytesIO()
+            write_inference(inference, stream)
+            return {
+                PHOTO: content,
+                INFERENCE: stream.getvalue(),
+                VIEW: view_bytes(result, name),
+                THUMBNAIL: thumbnail(result),
+                ASKED: asked.model_dump_json(exclude_defaults=True).encode(),
+            }
+
+        parts = await service.in_pool(job, made)
+        size = sum(map(len, parts.values()))
+        entry = self._store.begin(name, client, size)
+        try:
+            await service.in_worker(lambda: _write(entry.path, parts))
+        except BaseException:
+            self._store.remove(entry)
+            self._store.release(entry)
+            raise
+        return entry
+
+
+def example_names() -> tuple[str, ...]:
+    """Names of the photographs of ours."""
+    return tuple(sorted(each.name.removesuffix(".jpg") for each in EXAMPLES.iterdir()))
+
+
+def _write(folder: Path, parts: Mapping[str, bytes]) -> None:
+    for name, content in parts.items():
+        (folder / name).write_bytes(content)

@@ -1,0 +1,244 @@
+"""Routes of the page: its own files, results at their addresses, videos, and files to take home."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from rilievo.app.photographs import PHOTO, THUMBNAIL, VIEW, Photographs
+from rilievo.app.store import Entry, Store
+from rilievo.app.videos import MADE, Videos
+from rilievo.app.zips import ZipOfResults
+from rilievo.serve.asked import PredictAsked, output_names, read_asked
+from rilievo.serve.files import JSON
+from rilievo.serve.refusals import Refusal
+from rilievo.serve.routes import Endpoint, client_of, left, told
+from rilievo.serve.sending import file_answer
+from rilievo.serve.service import Service
+from rilievo.serve.uploads import Upload, safe_stem
+from rilievo.views.browser.document import POLICY
+from rilievo.views.browser.folder import INDEX
+
+MOST_AT_ONCE = 100
+"""Results of one address, and of one zip."""
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+_SWEEP_SECONDS = 20.0
+_OWN = ("name", "again", "example")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """All that the routes share.
+
+    Attributes:
+        page: Folder with the page.
+        service: Service that predicts.
+        store: Results.
+        photographs: Results of photographs.
+        videos: Results of videos.
+    """
+
+    page: Path
+    service: Service
+    store: Store
+    photographs: Photographs
+    videos: Videos
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Delete old results now and then; at the end, stop the work on videos."""
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await self.videos.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.store.sweep()
+
+    def routes(self) -> list[BaseRoute]:
+        """Routes of the page; the last one takes all addresses that are left."""
+        table: tuple[tuple[str, str, Callable[[Request], Awaitable[Response]]], ...] = (
+            ("GET", "/", self._index),
+            ("GET", "/r/{ids}", self._index),
+            ("POST", "/app/results", self._predict),
+            ("GET", "/app/results/{id}", self._about),
+            ("GET", "/app/results/{id}/view", self._view),
+            ("GET", "/app/results/{id}/thumbnail", self._thumbnail),
+            ("GET", "/app/results/{id}/photo", self._photo),
+            ("GET", "/app/results/{id}/files", self._files),
+            ("GET", "/app/results/{id}/made/{name}", self._made),
+            ("POST", "/app/results/{id}/stop", self._stop),
+            ("POST", "/app/videos", self._video),
+            ("GET", "/app/zip", self._zip),
+        )
+        found: list[BaseRoute] = [
+            Route(path, told(self.service, _on(endpoint)), methods=[method])
+            for method, path, endpoint in table
+        ]
+        return [*found, Mount("/", _Page(directory=self.page))]
+
+    async def _index(self, request: Request) -> Response:
+        return FileResponse(self.page / INDEX, headers=_PAGE_HEADERS)
+
+    async def _predict(self, request: Request) -> Response:
+        given = request.query_params.multi_items()
+        query = [(key, value) for key, value in given if key not in _OWN]
+        asked, client = read_asked(PredictAsked, query, {}), client_of(request)
+        _ = asked.options(), asked.saving(), self.service.offered.named(asked.model)
+        again, example = (request.query_params.get(name) for name in ("again", "example"))
+        if example is not None:
+            entry = await self.photographs.example(example, asked, left(request))
+        else:
+            if again is None:
+                upload = await self._uploaded(request, client)
+            else:
+                upload = self.photographs.photo(self._photograph(again))
+            entry = await self.photographs.predict(upload, client, asked, left(request))
+        self.store.release(entry)
+        return JSONResponse({"id": entry.id, "name": entry.name})
+
+    async def _video(self, request: Request) -> Response:
+        query, client = request.query_params, client_of(request)
+        upload = await self._uploaded(request, client)
+        outputs = [name for name in query.get("save", "colour").split(",") if name]
+        entry = await self.videos.begin(upload, client, query.get("model", ""), outputs)
+        return JSONResponse({"id": entry.id, "name": entry.name})
+
+    async def _uploaded(self, request: Request, client: str) -> Upload:
+        self.service.turns(is_heavy=False).check()
+        upload = await self.service.uploads.read(request, client)
+        upload.name = safe_stem(request.query_params.get("name"))
+        return upload
+
+    async def _about(self, request: Request) -> Response:
+        entry = self.store.find(request.path_params["id"])
+        work = self.videos.find(entry)
+        if work is None:
+            return JSONResponse({"id": entry.id, "name": entry.name, "kind": "photograph"})
+        return JSONResponse({"id": entry.id, "name": entry.name, "kind": "video", **work.facts()})
+
+    async def _view(self, request: Request) -> Response:
+        entry = self._photograph(request.path_params["id"])
+        return self._file(entry, entry.path / VIEW, "application/octet-stream")
+
+    async def _thumbnail(self, request: Request) -> Response:
+        entry = self._photograph(request.path_params["id"])
+        return self._file(entry, entry.path / THUMBNAIL, "image/jpeg")
+
+    async def _photo(self, request: Request) -> Response:
+        entry = self._photograph(request.path_params["id"])
+        kind = "application/octet-stream"
+        return self._file(entry, entry.path / PHOTO, kind, "attachment")
+
+    async def _made(self, request: Request) -> Response:
+        entry, name = self.store.find(request.path_params["id"]), request.path_params["name"]
+        work = self.videos.find(entry)
+        if work is None or name not in work.files:
+            raise Refusal(404, "this result has no such file")
+        disposition = "attachment" if "download" in request.query_params else "inline"
+        return self._file(entry, entry.path / MADE / name, None, disposition)
+
+    async def _stop(self, request: Request) -> Response:
+        work = self.videos.find(self.store.find(request.path_params["id"]))
+        if work is None:
+            raise Refusal(404, "no video is worked on at this address")
+        work.stop.set()
+        return JSONResponse({"state": "stopping"})
+
+    async def _files(self, request: Request) -> Response:
+        query = request.query_params
+        outputs, more = output_names(query.get("save", JSON)), query.getlist("known_length")
+        known = {"known_length": more} if more else {}
+        self._photograph(request.path_params["id"])
+        with self.store.pinned(request.path_params["id"]) as entry:
+            result, written = await self.photographs.files(
+                entry, client_of(request), known, outputs, left(request)
+            )
+        return file_answer(result, written, self.service.options.download_seconds)
+
+    async def _zip(self, request: Request) -> Response:
+        ids = request.query_params.get("ids", "").split(",")
+        outputs = output_names(request.query_params.get("save", "png16"))
+        if len(ids) > MOST_AT_ONCE:
+            raise Refusal(400, f"a zip holds at most {MOST_AT_ONCE} results, got {len(ids)}")
+        entries = [self._photograph(id) for id in ids]
+        for entry in entries:
+            entry.pins += 1
+        return ZipOfResults(
+            self.photographs,
+            self.store,
+            entries,
+            client=client_of(request),
+            outputs=outputs,
+            seconds=self.service.options.download_seconds,
+        )
+
+    def _photograph(self, id: str) -> Entry:
+        entry = self.store.find(id)
+        if self.videos.find(entry) is not None:
+            raise Refusal(404, "this result is of a video, not of a photograph")
+        return entry
+
+    def _file(
+        self, entry: Entry, path: Path, kind: str | None, disposition: str = "inline"
+    ) -> Response:
+        """A file of a result, which is pinned until it is sent."""
+        entry.pins += 1
+        return _Pinned(
+            path,
+            media_type=kind,
+            filename=path.name,
+            content_disposition_type=disposition,
+            release=lambda: self.store.release(entry),
+            seconds=self.service.options.download_seconds,
+        )
+
+
+def _on(act: Callable[[Request], Awaitable[Response]]) -> Endpoint:
+    return lambda service, request: act(request)
+
+
+class _Page(StaticFiles):
+    """Files of the page; browsers ask each time whether they have changed."""
+
+    def file_response(self, *given: Any, **more: Any) -> Response:
+        response = super().file_response(*given, **more)
+        response.headers.update(_PAGE_HEADERS)
+        return response
+
+
+class _Pinned(FileResponse):
+    """A file that is not deleted until it is sent, within a time limit."""
+
+    def __init__(
+        self, path: Path, *, release: Callable[[], None], seconds: float | int, **more: Any
+    ) -> None:
+        super().__init__(path, **more)
+        self._release, self._seconds = release, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            return  # the connection is closed, as the answer is not complete
+        finally:
+            self._release()

@@ -1,0 +1,63 @@
+"""The app: ``rilievo serve`` with a page in front, and results that have an address."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rilievo.app.options import AppOptions
+from rilievo.serve.server import serve
+from rilievo.views.browser.document import AppSettings
+from rilievo.views.browser.folder import write_page
+
+if TYPE_CHECKING:
+    from rilievo.app.routes import Site
+    from rilievo.serve.service import Service
+
+
+def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
+    """Serve the page until stopped.
+
+    Args:
+        options: Address, models and limits.
+        ready: Function that is called with the address once requests are taken.
+
+    Raises:
+        MissingExtraError: If a package of the extra is not installed.
+        OutputError: If the address cannot be listened at, or there is no place for files.
+        RilievoError: If the model cannot be loaded.
+    """
+    serve(options, ready, lambda service, folder: site_of(service, folder, options))
+
+
+def site_of(service: "Service", folder: Path, options: AppOptions) -> "Site":
+    """Write the page, and prepare what its routes need.
+
+    Args:
+        service: Service that predicts.
+        folder: Folder of the server, for the page and for results.
+        options: Address, models and limits.
+    """
+    from rilievo.app.photographs import Photographs
+    from rilievo.app.routes import Site
+    from rilievo.app.store import Store
+    from rilievo.app.videos import Videos
+
+    settings = AppSettings(
+        base=f"{options.root_path}/",
+        models=service.offered.facts(),
+        keep_minutes=options.keep_minutes,
+        max_bytes=options.max_bytes,
+    )
+    page = write_page(folder / "page", app=settings).folder
+    store = Store(
+        folder / "results",
+        most_bytes=int(options.keep_megabytes * 1e6),
+        minutes=options.keep_minutes,
+    )
+    return Site(
+        page=page,
+        service=service,
+        store=store,
+        photographs=Photographs(service, store),
+        videos=Videos(service, store, options),
+    )

@@ -1,0 +1,82 @@
+"""The file of a result that the page shows: facts, depth, normals and the photograph.
+
+Four bytes with the length of a JSON (little-endian), the JSON, depth as float32 (NaN: no depth),
+normals as three int8 a point where there are some, and the photograph as JPEG. Depth and normals
+are those of every so many-th pixel; files to take home have all of them.
+"""
+
+import json
+import math
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rilievo.io.output_table import OUTPUTS
+from rilievo.io.stored import with_nan
+from rilievo.serve.files import can_give
+from rilievo.serve.results import Result, record
+
+_SIDE = 768
+"""Most points along the longer side."""
+_PHOTO_SIDE = 1600
+_THUMBNAIL_SIDE = 192
+_QUALITY = 88
+
+
+def view_bytes(result: Result, name: str) -> bytes:
+    """The file of a result.
+
+    Args:
+        result: A prediction with depth.
+        name: Name of the photograph.
+
+    Raises:
+        NoDepthError: If the model gives no depth.
+    """
+    prediction = result.prediction
+    depth, photo = prediction.depth, prediction.photo
+    assert photo is not None, "made by a model"
+    height, width = prediction.shape
+    step = math.ceil(max(height, width) / _SIDE)
+    down, across = (range(min(step - 1, side - 1) // 2, side, step) for side in (height, width))
+    grid = slice(down.start, None, step), slice(across.start, None, step)
+    values = with_nan(depth.values[grid], depth.valid[grid]).astype("<f4")
+    normals = b""
+    if prediction.normals is not None:
+        towards = np.rint(prediction.normals[:, *grid] * 127).astype(np.int8)
+        normals = np.ascontiguousarray(np.moveaxis(towards, 0, 2)).tobytes()
+    about: dict[str, Any] = record(result, [])
+    about |= {
+        "name": name,
+        "lattice": {
+            "step": step,
+            "rows": len(down),
+            "columns": len(across),
+            "first_row": down.start,
+            "first_column": across.start,
+        },
+        "normals": bool(normals),
+        "outputs": [name for name in OUTPUTS.own if can_give(prediction, name)],
+    }
+    head = json.dumps(about).encode()
+    head += b" " * (-len(head) % 4)
+    picture = jpeg(photo.pixels, _PHOTO_SIDE)
+    return b"".join((len(head).to_bytes(4, "little"), head, values.tobytes(), normals, picture))
+
+
+def thumbnail(result: Result) -> bytes:
+    """A small JPEG of the photograph."""
+    photo = result.prediction.photo
+    assert photo is not None, "made by a model"
+    return jpeg(photo.pixels, _THUMBNAIL_SIDE)
+
+
+def jpeg(pixels: np.ndarray, side: int) -> bytes:
+    """A JPEG whose longer side is at most ``side``."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side), Image.Resampling.BOX)
+    stream = BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()

@@ -1,0 +1,143 @@
+// The server behind the page: it predicts, keeps results at addresses of their own, and writes files.
+
+import { made, part } from "viewer";
+import { metresNow } from "./result.js";
+import { settings } from "./settings.js";
+import { forget, visitOf } from "./app_visit.js";
+import { isVideo, videosOf } from "./app_video.js";
+import { ask } from "./working.js";
+
+const PREFIX = "server:", app = settings.app, params = (values) => new URLSearchParams(values).toString();
+
+// The JSON that the server answers. Throws an Error in the user's words.
+export async function told(address, more = {}) {
+  const response = await fetch(address, more).catch(() => { throw new Error("the server cannot be reached; is there a network?"); });
+  const said = await response.json().catch(() => ({}));
+  if (!response.ok) throw Object.assign(new Error(said.error ?? `the server answered with status ${response.status}`), { status: response.status });
+  return said;
+}
+
+const send = (address, file) => told(address, { method: "POST", body: file ?? null });
+
+function checked(file) {
+  if (file.size > app.max_bytes) {
+    throw new Error(`it has ${(file.size / 1e6).toFixed(1)} MB, and this server takes at most ${(app.max_bytes / 1e6).toFixed(0)} MB`);
+  }
+  return file;
+}
+
+// Links to all files of a result, which are in metres once a length is known.
+function link({ id, outputs }) {
+  for (const each of part("server-files").querySelectorAll("a")) {
+    each.hidden = !["all", ...outputs].includes(each.dataset.save);
+    const address = `app/results/${id}/files?${params({ save: each.dataset.save })}`;
+    each.href = address;
+    each.addEventListener("click", () => {
+      const { factor, asked } = metresNow();
+      each.href = factor ? `${address}&${params({ known_length: asked })}` : address;
+    });
+  }
+}
+
+// Null without a server. `show(title, load)` shows what `load()` gives; `predict(source)` predicts a
+// source: a File, { example, name }, or { again, name } for the photograph of a result.
+export function serverOf({ say, show, predict }) {
+  if (!app) return null;
+  document.body.classList.add("has-server");
+  const models = part("model"), visit = visitOf({ say, open: go }), videos = videosOf({ say, visit });
+  const fromServer = () => models.value.startsWith(PREFIX);
+  const known = (model) => [...models.options].some(({ value }) => value === PREFIX + model);
+
+  async function view(id) {
+    const result = await ask("view", { address: new URL(`app/results/${id}/view`, document.baseURI).href });
+    return { ...result, id, place: "on the server" };
+  }
+
+  async function answered(source, { sharp, fov }) {
+    const model = models.value.slice(PREFIX.length), asked = { model, sharp: sharp ? "on" : "off" };
+    if (fov > 0) asked.fov = fov;
+    if (source.example) asked.example = source.example;
+    else if (source.again) asked.again = source.again;
+    else asked.name = source.name || "photograph.png";
+    if (source instanceof Blob) say(`${asked.name}: sent to the server …`);
+    const { id, name } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null);
+    if (!source.example) visit.add({ id, name, model });
+    return view(id);
+  }
+
+  // The result at an address; a model that is chosen then predicts its photograph anew.
+  async function present(id) {
+    const about = await told(`app/results/${id}`);
+    if (about.kind === "video") return videos.follow(id);
+    const result = await show({ again: id, name: about.name }, () => view(id));
+    if (result && known(result.madeBy.model)) models.value = PREFIX + result.madeBy.model;
+    return result;
+  }
+
+  // What the address names: results, or else the first example.
+  async function go() {
+    const ids = visit.ids();
+    try {
+      if (ids.length) await present(ids[0]);
+      else {
+        const [[example, name]] = Object.entries(app.examples);
+        await predict({ example, name });
+      }
+    } catch (error) {
+      if (error.status === 404) forget(ids[0]);
+      say(error.message, true);
+    }
+  }
+
+  async function many(files) {
+    const ids = [], faults = [];
+    for (const [place, file] of files.entries()) {
+      const result = await predict(file, `${place + 1} of ${files.length}`);
+      if (result?.id) ids.push(result.id);
+      else if (result?.fault) faults.push(`${file.name}: ${result.fault}`);
+      else if (!result) return; // something else was given meanwhile
+    }
+    if (ids.length > 1) visit.address(ids);
+    say(`${files.length - faults.length} of ${files.length} photographs are done. ${faults.join("; ")}`, faults.length > 0);
+  }
+
+  addEventListener("popstate", go);
+  for (const each of part("examples").querySelectorAll("button")) {
+    each.addEventListener("click", () => {
+      visit.address([]);
+      predict({ example: each.dataset.example, name: each.title });
+    });
+  }
+  return {
+    begin: go,
+    hasModel: fromServer,
+    answer: answered,
+    shown(result) {
+      videos.hide();
+      document.body.classList.toggle("from-server", Boolean(result.id));
+      if (result.id) link(result);
+    },
+    // Takes what a photograph alone is not; says whether it did.
+    take(files) {
+      const video = files.find(isVideo);
+      if (video && files.length === 1) videos.make(video, fromServer() ? models.value.slice(PREFIX.length) : "", checked);
+      else if (files.length > 1) many(files.filter((each) => !isVideo(each)));
+      return Boolean(video) || files.length > 1;
+    },
+    addModels() {
+      const own = app.models.map(({ name, licence, commercial }) => made("option", { value: PREFIX + name,
+        textContent: [name, licence, commercial === false ? "non-commercial" : ""].filter(Boolean).join(", ") }));
+      const local = made("optgroup", { label: "In this browser" }, ...models.children);
+      models.replaceChildren(made("optgroup", { label: "On the server" }, ...own), local);
+      models.value = PREFIX + app.models[0].name;
+    },
+    // The file of a photograph that is ours or the server's, for a network of this browser.
+    async file(source) {
+      if (source instanceof Blob) return source;
+      const address = source.example ? `examples/${source.example}.jpg` : `app/results/${source.again}/photo`;
+      const response = await fetch(address);
+      if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? "its photograph cannot be fetched");
+      return new File([await response.blob()], source.name);
+    },
+  };
+}

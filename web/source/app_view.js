@@ -1,0 +1,40 @@
+// What the server tells of a photograph's result, as a prediction that the page shows: depth and
+// normals of every so many-th pixel. rilievo.app.view_file writes it.
+
+const text = new TextDecoder();
+
+// The result at an address. Throws an Error in the user's words.
+export async function viewOf(address) {
+  const response = await fetch(address).catch(() => { throw new Error("the server cannot be reached; is there a network?"); });
+  if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `the server answered with status ${response.status}`);
+  const buffer = await response.arrayBuffer(), length = new DataView(buffer).getUint32(0, true);
+  const about = JSON.parse(text.decode(new Uint8Array(buffer, 4, length)));
+  const { step, rows, columns, first_row: firstRow, first_column: firstColumn } = about.lattice;
+  const count = rows * columns, afterDepth = 4 + length + 4 * count, afterNormals = afterDepth + (about.normals ? 3 * count : 0);
+  const depth = new Float32Array(buffer, 4 + length, count), normals = new Int8Array(buffer, afterDepth, afterNormals - afterDepth);
+  const { camera, made_by: madeBy, source: { width, height } } = about, [[fx, , cx], [, fy, cy]] = camera.K;
+  const whole = { fx, fy, cx, cy, source: camera.source };
+  return {
+    name: about.name, kind: about.depth.kind, madeBy, notes: about.remarks, outputs: about.outputs, seconds: null, size: { width, height }, camera: whole,
+    photo: await createImageBitmap(new Blob([buffer.slice(afterNormals)], { type: "image/jpeg" })),
+    prediction: {
+      name: about.name, height: rows, width: columns, kind: about.depth.kind, depth, valid: Uint8Array.from(depth, (z) => (z === z ? 1 : 0)),
+      camera: { fx: fx / step, fy: fy / step, cx: (cx - firstColumn) / step, cy: (cy - firstRow) / step, source: camera.source },
+      normalsAt: about.normals ? (at, across) => picked(normals, columns, at, across) : null,
+      // The form of a surface of these points, in pixels of the photograph.
+      inWhole: (form) => ({ ...form, ...whole, width, height, step: form.step * step,
+        first_row: firstRow + form.first_row * step, first_column: firstColumn + form.first_column * step }),
+    },
+  };
+}
+
+function picked(normals, width, rows, columns) {
+  const found = new Float32Array(3 * rows.length * columns.length);
+  let to = 0;
+  for (const row of rows) {
+    for (const column of columns) {
+      for (let axis = 0; axis < 3; axis++) found[to++] = normals[3 * (row * width + column) + axis] / 127;
+    }
+  }
+  return found;
+}

@@ -1,0 +1,97 @@
+// Results of this visit as a strip of thumbnails, and the address of the one that is shown.
+
+import { made, part } from "viewer";
+import { settings } from "./settings.js";
+
+const KEY = `rilievo results ${settings.app?.base}`, MOST = 40;
+
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY)) ?? [];
+  } catch {
+    return []; // a window that keeps nothing
+  }
+}
+
+function keep(results) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(results.slice(0, MOST)));
+  } catch {
+    // nothing is kept then
+  }
+}
+
+export function forget(id) {
+  keep(kept().filter((each) => each.id !== id));
+}
+
+// `open()` shows what the address names.
+export function visitOf({ say, open }) {
+  const strip = part("visit-results");
+
+  // Addresses of the results that are shown: those of the last part of r/ONE,TWO.
+  const ids = () => {
+    const path = location.pathname.slice(new URL(document.baseURI).pathname.length);
+    return path.startsWith("r/") ? path.slice(2).split(",").filter(Boolean) : [];
+  };
+
+  function tile({ id, name, model, kind }) {
+    const words = [name, model].filter(Boolean).join(", ");
+    const link = made("a", { href: `r/${id}`, title: words });
+    if (kind === "video") link.append(made("span", { textContent: `▶ ${name}` }));
+    else {
+      const picture = made("img", { src: `app/results/${id}/thumbnail`, alt: words });
+      picture.addEventListener("error", () => { forget(id); link.remove(); });
+      link.append(picture);
+    }
+    if (ids().includes(id)) link.setAttribute("aria-current", "page");
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      address([id]);
+      open();
+    });
+    return link;
+  }
+
+  function draw() {
+    const shown = ids(), results = kept(), strangers = shown.filter((id) => !results.some((each) => each.id === id));
+    const all = [...strangers.map((id) => ({ id, name: "a result that was sent to you" })), ...results];
+    strip.replaceChildren(...all.map(tile));
+    part("visit").hidden = !all.length;
+    part("copy-address").hidden = !shown.length;
+    const many = all.filter(({ kind }) => kind !== "video").map(({ id }) => id), zip = part("visit-zip");
+    const wanted = shown.length > 1 ? shown : many;
+    zip.hidden = wanted.length < 2;
+    zip.textContent = `${shown.length > 1 ? "These" : "All"} ${wanted.length} as a zip`;
+    zip.href = `app/zip?save=colour,png16,ply,glb&ids=${wanted.join()}`;
+  }
+
+  function address(list) {
+    const wanted = new URL(list.length ? `r/${list.join()}` : ".", document.baseURI).href;
+    if (wanted !== location.href) history.pushState(null, "", wanted);
+    draw();
+  }
+
+  part("copy-address").addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      say("The address is copied: whoever has it can open this result while it is kept.");
+    } catch {
+      say(`The address of this result: ${location.href}`);
+    }
+  });
+  part("forget").addEventListener("click", () => {
+    keep([]);
+    address([]);
+    open();
+  });
+  draw();
+  return {
+    ids, address,
+    add(result) {
+      keep([result, ...kept().filter(({ id }) => id !== result.id)]);
+      address([result.id]);
+    },
+  };
+}
