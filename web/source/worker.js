@@ -3,6 +3,7 @@
 // { id, told } of how far a download is.
 
 import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
+import { floorOf } from "./floor.js";
 import { glb } from "./glb.js";
 import { fetched, openNetwork } from "./network.js";
 import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
@@ -32,7 +33,7 @@ function surfaceOf(prediction) {
   const { fx, fy, cx, cy } = prediction.camera;
   const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
     first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy };
-  return { form, data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces } };
+  return { form, floor: floorOf(prediction), data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces } };
 }
 
 async function predictPhotograph({ file, name, options }) {
