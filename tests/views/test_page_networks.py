@@ -15,9 +15,16 @@ from skimage import data
 
 import rilievo
 from browser import chromium
+from moge_lookalike import write_moge
+from published_graphs import write_depth_pro
 from rilievo.geometry.surface import point_cloud
 from rilievo.io.writing import SaveOptions
 from rilievo.measure.record import measure_points
+from rilievo.models import MODELS
+from rilievo.models.base import Model
+from rilievo.models.catalogue import depth_pro
+from rilievo.models.catalogue.moge import MogeModel
+from rilievo.models.engines import LoadOptions
 from rilievo.models.onnx import OnnxFacts
 from rilievo.models.preparation import Preparation, Resampling, Rule, Sizing
 from rilievo.types import DepthKind
@@ -213,3 +220,46 @@ def write_room(path: Path) -> None:
     levels = np.rint((depth - 1) * 1e4).astype(np.int64)
     pixels = np.stack([levels >> 8, levels & 255, np.zeros_like(levels)], axis=-1)
     Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("sharp", [False, True])
+def test_moge_answers_as_in_python(visitor: Visitor, tmp_path: Path, *, sharp: bool) -> None:
+    network, photograph = write_moge(tmp_path / "published.onnx"), tmp_path / "green.png"
+    # A small photograph is not enlarged, a large one is: it is valid where it is green.
+    pixels = data.coffee() if sharp else data.coffee()[::3, ::3]
+    pixels = np.where(np.arange(pixels.shape[1])[:, None] < 50, pixels, [0, 255, 0] | pixels)
+    Image.fromarray(pixels.astype(np.uint8)).save(photograph)
+    visitor.page.locator("#sharp").set_checked(sharp)
+    visitor.give_network(network, "moge-2")
+    visitor.give(photograph)
+    depth, valid = visitor.depth(tmp_path)
+    fov = visitor.page.locator("#facts").inner_text()
+    visitor.page.locator("#sharp").set_checked(False)
+    options = LoadOptions(device="cpu")
+    model = MogeModel(network, options, MODELS["moge-2/small"], weights_sha256="0")
+    check_published(model, photograph, (depth, valid), sharp=sharp)
+    assert "predicted by the model" in fov
+
+
+@pytest.mark.slow
+def test_depth_pro_answers_as_in_python(visitor: Visitor, tmp_path: Path) -> None:
+    network, photograph = tmp_path / "published.onnx", tmp_path / "coffee.png"
+    write_depth_pro(network, focal=1400)
+    Image.fromarray(data.coffee()[::2, ::2]).save(photograph)
+    visitor.give_network(network, "depth-pro")
+    visitor.give(photograph)
+    options = LoadOptions(device="cpu")
+    model = depth_pro.open_model(network, options, MODELS["depth-pro"], weights_sha256="0")
+    check_published(model, photograph, visitor.depth(tmp_path), sharp=False)
+
+
+def check_published(
+    model: Model, path: Path, found: tuple[np.ndarray, np.ndarray], *, sharp: bool
+) -> None:
+    expected = rilievo.predict(path, model=model, sharp=sharp).depth
+    depth, valid = found
+    assert np.mean(valid != expected.valid) < 1e-3
+    both = valid & expected.valid
+    assert both.any()
+    miss = np.abs(depth[both] / expected.values[both] - 1)
+    assert np.mean(miss > 1e-3) <= (1e-3 if sharp else 0)

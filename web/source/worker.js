@@ -20,7 +20,7 @@ let network = null, latest = null, table = null, version = "", range = null;
 
 async function open({ model, file }, tell) {
   const bytes = file ? new Uint8Array(await file.arrayBuffer()) : await fetched(model.file, tell);
-  const opened = await openNetwork(bytes, model?.sha256);
+  const opened = await openNetwork(bytes, model);
   await network?.close();
   [network, range] = [opened, null];
   return { name: network.facts.name, threads: network.threads };
@@ -55,10 +55,11 @@ async function rest() {
 
 // One frame of the camera: a picture of its depth, at the network's size.
 async function frame({ bitmap }) {
-  const size = networkSize(network.facts, bitmap), picture = pixelsOf(bitmap, size, "medium");
+  // A network that was not made for it is slow, but runs.
+  const size = network.facts.rule ? networkSize(network.facts, bitmap) : [bitmap.height, bitmap.width], picture = pixelsOf(bitmap, size, "medium");
   bitmap.close();
-  const { depth } = await network.infer({ ...picture, camera: null });
-  const seen = { depth: depth.values, valid: null, height: depth.height, width: depth.width, kind: network.facts.kind };
+  const { depth, valid = null } = await network.infer({ ...picture, camera: null });
+  const seen = { depth: depth.values, valid, height: depth.height, width: depth.width, kind: network.facts.kind };
   const now = colourRange(seen), mixed = (one, other) => one + CALM * (other - one);
   range = range ? { low: mixed(range.low, now.low), high: mixed(range.high, now.high) } : now;
   return { depth: await bitmapOf(depthPicture(seen, range, table, gridOf(seen))) };
@@ -74,7 +75,7 @@ async function save({ output, metres }) {
 function begin({ colours, version: own }) {
   [table, version] = [colours, own];
   if (typeof OffscreenCanvas === "undefined") {
-    throw new Error("this browser is too old: Chrome 80, Firefox 113 or Safari 16.4 are new enough");
+    throw new Error("this browser is too old: Chrome 97, Firefox 114 or Safari 16.4 are new enough");
   }
   return null;
 }
