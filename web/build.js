@@ -19,9 +19,9 @@ export function renew() {
 }
 `;
 const MODULES = {
-  relief: { scripts: ["relief.js"], exports: "export { triangles };" },
+  relief: { scripts: ["relief.js", "planes.js"], exports: "export { cross, dot, leastSquares, quantile, triangles };" },
   viewer: {
-    scripts: ["ogl.js", "relief.js", "viewer.js", "steering.js", "ruler.js", "lines.js", "pair.js"],
+    scripts: ["ogl.js", "relief.js", "viewer.js", "steering.js", "planes.js", "ruler.js", "sheet.js", "lines.js", "pair.js"],
     exports: `export { enliven, made, part, slide };${RENEW}`,
   },
 };

@@ -20,6 +20,7 @@ const fault = (name, error) => say(`${name}: ${error.message}`, true);
 const options = () => ({ sharp: sharp.checked, trim: true, fov: view.validity.valid ? view.valueAsNumber : NaN });
 
 function told({ count, whole }) {
+  if (count === whole) { say("The network is made ready …"); return; }
   const of = whole ? ` of ${(whole / 1e6).toFixed(1)}` : "";
   say(`The network is fetched: ${(count / 1e6).toFixed(1)}${of} MB`);
 }

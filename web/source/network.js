@@ -3,8 +3,10 @@
 import * as ort from "../node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
 import { metadataOf } from "./onnx_file.js";
 import { answer, factsOf, prepared } from "./preparation.js";
+import { publishedAs } from "./published.js";
 
 const MOST_THREADS = 4;
+const PROVIDERS = ["wasm"];
 
 // The bytes of a file beside the page; `tell` hears how many of them are there.
 export async function fetched(address, tell = () => {}) {
@@ -21,6 +23,7 @@ export async function fetched(address, tell = () => {}) {
     count += value.length;
     tell(count, whole);
   }
+  tell(count, count);
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
@@ -45,32 +48,50 @@ function prepare() {
 
 const hex = (bytes) => [...new Uint8Array(bytes)].map((each) => each.toString(16).padStart(2, "0")).join("");
 
-// A network that is ready to run. `bytes` are those of its ONNX file, `sha256` what is known of
-// them. Throws an Error in the user's words.
-export async function openNetwork(bytes, sha256) {
-  const facts = factsOf(metadataOf(bytes));
-  await prepare();
-  // Only pages of a safe origin may compute it.
-  const sum = sha256 ?? (crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : "not known");
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 });
-  const [input] = session.inputMetadata;
-  if (!session.inputNames.includes("image") || !session.outputNames.includes("depth")) {
-    await session.release();
+// How a network of ours is fed and read, from what its file says of it.
+function ownAs(facts, { inputNames, outputNames, inputMetadata: [input] }) {
+  if (!inputNames.includes("image") || !outputNames.includes("depth")) {
     throw new Error("it has no input named image, or no output named depth");
   }
-  async function outputsOf({ height, width, data }) {
-    const floats = input.type === "float32", numbers = floats ? Float32Array.from(data) : data;
-    const image = new ort.Tensor(floats ? "float32" : "uint8", numbers, [1, height, width, 3]);
-    const outputs = await session.run({ image });
-    return Object.fromEntries(Object.entries(outputs).map(([name, { dims, data: values }]) => [name, { dims, data: values }]));
-  }
-  // The first run takes twice as long, so it is over before there is a photograph.
-  const blank = { height: 480, width: 640, values: new Uint8ClampedArray(4 * 480 * 640).fill(128) };
-  await outputsOf(prepared(facts, blank));
   return {
-    facts, sha256: sum, threads: ort.env.wasm.numThreads,
-    // What it answers for a photograph { height, width, values, camera }, at its own size.
-    infer: async (photo) => answer(facts, await outputsOf(prepared(facts, photo)), photo),
-    close: () => session.release(),
+    facts,
+    feed(photo) {
+      const { height, width, data } = prepared(facts, photo), isFloat = input.type === "float32";
+      return { image: { dims: [1, height, width, 3], data: isFloat ? Float32Array.from(data) : data } };
+    },
+    read: (outputs, photo) => answer(facts, outputs, photo),
   };
+}
+
+const TYPES = { Float32Array: "float32", Uint8Array: "uint8", BigInt64Array: "int64" };
+
+// A network that is ready to run. `bytes` are those of its ONNX file, `known` what the page says of
+// it: its name, sha256 and licence. Throws an Error in the user's words.
+export async function openNetwork(bytes, known = {}) {
+  const metadata = metadataOf(bytes), facts = metadata.has("rilievo.format") ? factsOf(metadata) : null;
+  await prepare();
+  // Only pages of a safe origin may compute it.
+  const sum = known.sha256 ?? (crypto.subtle ? hex(await crypto.subtle.digest("SHA-256", bytes)) : "not known");
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: PROVIDERS, logSeverityLevel: 3 });
+  try {
+    const network = facts ? ownAs(facts, session) : publishedAs(session) ?? factsOf(metadata);
+    const outputsOf = async (photo) => {
+      const feeds = Object.entries(network.feed(photo)).map(([name, { dims, data }]) =>
+        [name, new ort.Tensor(TYPES[data.constructor.name], data, dims)]);
+      const outputs = await session.run(Object.fromEntries(feeds));
+      return Object.fromEntries(Object.entries(outputs).map(([name, { dims, data }]) => [name, { dims, data }]));
+    };
+    // The first run takes twice as long, so it is over before there is a photograph; large ones wait.
+    if (facts) await outputsOf({ height: 480, width: 640, values: new Uint8ClampedArray(4 * 480 * 640).fill(128) });
+    const named = facts ? {} : { name: known.name ?? network.facts.name, licence: known.licence ?? network.facts.licence };
+    return {
+      facts: { ...network.facts, ...named }, sha256: sum, threads: ort.env.wasm.numThreads,
+      // What it answers for a photograph { height, width, values, camera }, at its own size.
+      infer: async (photo) => network.read(await outputsOf(photo), photo),
+      close: () => session.release(),
+    };
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
 }

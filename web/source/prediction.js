@@ -18,13 +18,13 @@ export async function predict(network, { picture, camera: told, notes }, name, o
   const given = camera && box ? moved(camera, -box.left, -box.top) : camera;
   const photo = { ...seen, camera: given };
   const answer = await network.infer(photo);
-  const { depth, normal } = atPhotographSize(answer, seen, network.facts.kind, options.sharp);
+  const { depth, valid, normal } = atPhotographSize(answer, seen, network.facts.kind, options.sharp);
   const own = given ?? answer.camera ?? assumedCamera(seen);
   const { height, width } = picture;
   const found = {
     name, height, width, kind: network.facts.kind, photo: picture,
     depth: box ? embedded(depth, box, height, width) : depth,
-    valid: box ? embedded(new Uint8Array(depth.length).fill(1), box, height, width) : null,
+    valid: box ? embedded(valid ?? new Uint8Array(depth.length).fill(1), box, height, width) : valid,
     camera: box ? moved(own, box.left, box.top) : own,
     madeBy: madeBy(network, options, version),
     notes: box && box.height * box.width < 0.97 * height * width
@@ -46,10 +46,10 @@ function embedded(values, box, height, width) {
 }
 
 function madeBy(network, { sharp, trim }, version) {
-  const { name, licence, rule, area, height, width, multiple, resampling, precision } = network.facts;
+  const { name, licence, settings: own, rule, area, height, width, multiple, resampling, precision } = network.facts;
   const sizing = `${rule} ${height ? `${height}x${width}` : area} /${multiple}`;
-  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...(precision === "fp32" ? {} : { weights: precision }),
-    ...(rule === "area" ? { area } : { sizing, resampling }), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
+  const settings = { engine: ENGINE, precision: "fp32", device: "cpu", ...((precision ?? "fp32") === "fp32" ? {} : { weights: precision }),
+    ...(own ?? (rule === "area" ? { area } : { sizing, resampling })), ...(sharp ? { sharp } : {}), ...(trim ? { trim } : {}) };
   return { model: name, weights_sha256: network.sha256, licence, settings, version };
 }
 

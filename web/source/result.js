@@ -9,7 +9,7 @@ const KINDS = {
   affine_inverse: "Inverse depth up to an unknown factor and shift, so there is no surface.",
 };
 const SOURCES = { fov: "given as a field of view", exif_35mm: "from EXIF, 35 mm equivalent", exif_sensor: "from EXIF, focal length and sensor",
-  predicted: "predicted by the model", assumed: "assumed, and may be far off" };
+  predicted: "predicted by the model", vanishing_points: "from vanishing points", assumed: "assumed, and may be far off" };
 
 function put(id, bitmap) {
   const canvas = part(id);
@@ -30,6 +30,7 @@ function facts({ name, width, height, camera, madeBy, seconds, place }, threads)
     made("div", {}, made("dt", { textContent: key }), made("dd", { textContent: value }))));
 }
 
+const GUESSED = ["assumed", "vanishing_points"];
 let rule = null; // how lengths are told, once there is a surface
 
 // The factor that makes depth metres, and the length that gives it; factor 0 where none is known.
@@ -70,7 +71,7 @@ export function showRest({ kind, camera, has }, { normals, surface }) {
     dropSurface();
     return;
   }
-  const terms = { ...settings.terms[kind][camera.source === "assumed" ? "assumed" : "known"], in_files: true };
+  const terms = { ...settings.terms[kind][GUESSED.includes(camera.source) ? "assumed" : "known"], floor: surface.floor, in_files: true };
   try {
     rule = enliven(document.querySelector(".stage"), surface.data, surface.form, terms, state);
   } catch (error) {

@@ -22,8 +22,8 @@ function percentiles(values, shares) {
 }
 
 // Numbers in which a step of 4 % is one, near being less: the logarithm of depth, for one.
-function spaceOf(depth, kind) {
-  const [low, middle, high] = percentiles(depth.values, [2, 50, 98]);
+function spaceOf(depth, valid, kind) {
+  const [low, middle, high] = percentiles(depth.values.filter((_, at) => !valid || valid[at]), [2, 50, 98]);
   if (!(high > low)) return null;
   if (isDepth(kind)) {
     const shift = Math.log(middle);
@@ -72,6 +72,28 @@ function eachPlace(chosen, [rows, columns], [height, width], act) {
       act(row * width + column, corners, weights);
     }
   }
+}
+
+// The same field with the means of their surroundings where it is not valid.
+function filled(field, valid, height, width) {
+  if (!valid) return field;
+  let [values, seen] = [field, Float32Array.from(valid)];
+  while (!seen.every(Boolean)) {
+    const [known, before] = [seen, values], weight = windowed(known, height, width, "sum");
+    const total = windowed(values.map((each, at) => (known[at] ? each : 0)), height, width, "sum");
+    values = before.map((each, at) => (known[at] ? each : total[at] / Math.max(weight[at], 1)));
+    seen = known.map((each, at) => (each || weight[at] > 0 ? 1 : 0));
+  }
+  return values;
+}
+
+// Depth at the photograph's size, and where there is any; what is not valid blends into nothing.
+function plainly(depth, valid, whole) {
+  const resized = (values) => resizedField({ ...depth, values }, whole).values;
+  if (!valid) return { depth: resized(depth.values), valid };
+  const weight = resized(Float32Array.from(valid)), sums = resized(depth.values.map((each, at) => (valid[at] ? each : 0)));
+  const inside = Uint8Array.from(weight, (each) => (each > 0.5 ? 1 : 0));
+  return { depth: sums.map((each, at) => (inside[at] ? each / weight[at] : 0)), valid: inside };
 }
 
 function colours({ height, width, values }) {
@@ -163,26 +185,27 @@ function sharp(given, [height, width], photo) {
   return { values, fine, enlarge: enlarger(values[0], ramp, fine, whole) };
 }
 
-// An answer of `preparation.answer` at the photograph's size: { depth, normal }, where `normal(axis)`
-// is one field of the normals, not yet of unit length; null without normals.
-export function atPhotographSize({ depth, normals }, photo, kind, isSharp) {
-  const whole = [photo.height, photo.width];
+// A network's answer at the photograph's size: { depth, valid, normal }, where `valid` is null if all
+// pixels are, and `normal(axis)` one field of the normals, not yet of unit length; null without.
+export function atPhotographSize({ depth, valid: seen, normals }, photo, kind, isSharp) {
+  const whole = [photo.height, photo.width], valid = seen?.every(Boolean) ? null : seen ?? null;
   const plain = {
-    depth: resizedField(depth, whole).values,
+    ...plainly(depth, valid, whole),
     normal: normals && ((axis) => resizedField(normals[axis], whole).values),
   };
   const pixels = depth.height * depth.width;
   if (!isSharp || Math.min(depth.height, depth.width) < 8 || pixels > FINE) return plain;
   if (photo.height < ENLARGED * depth.height || photo.width < ENLARGED * depth.width) return plain;
-  const space = spaceOf(depth, kind);
+  const space = spaceOf(depth, valid, kind);
   if (!space) return plain;
-  const given = [depth.values.map(space.enter), ...(normals ?? []).map((each) => {
+  const given = [filled(depth.values.map(space.enter), valid, depth.height, depth.width), ...(normals ?? []).map((each) => {
     const same = each.height === depth.height && each.width === depth.width;
     return (same ? each : resizedField(each, [depth.height, depth.width])).values;
   })];
   const { values, enlarge } = sharp(given, [depth.height, depth.width], photo);
   return {
     depth: enlarge(values[0]).map(space.leave),
+    valid: plain.valid,
     normal: normals && ((axis) => enlarge(values[1 + axis])),
   };
 }

@@ -1,5 +1,6 @@
 // Points and triangles of a depth map, torn at edges: rilievo.geometry.lattice and .surface.
 
+import { cross, dot } from "relief";
 import { closed, withoutSpecks } from "./patches.js";
 
 export const CUT = { grazing: 3, jump: 0.08, specks: 2e-4 }; // degrees, share, share
@@ -43,8 +44,6 @@ export function pointOf(lattice, at) {
 }
 
 const less = (p, q) => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
-const cross = (p, q) => [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]];
-const dot = (p, q) => p[0] * q[0] + p[1] * q[1] + p[2] * q[2];
 
 function isSeen(p, q, r, cut) {
   const near = Math.min(p[2], q[2], r[2]), far = Math.max(p[2], q[2], r[2]);

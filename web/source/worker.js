@@ -4,6 +4,7 @@
 
 import { viewOf } from "./app_view.js";
 import { colourRange, depthPicture, gridOf, normalsPicture, ticksOf } from "./colour.js";
+import { floorOf } from "./floor.js";
 import { glb } from "./glb.js";
 import { fetched, openNetwork } from "./network.js";
 import { bitmapOf, jpegOf, pixelsOf, readPhotograph } from "./photograph.js";
@@ -20,7 +21,7 @@ let network = null, latest = null, table = null, version = "", range = null;
 
 async function open({ model, file }, tell) {
   const bytes = file ? new Uint8Array(await file.arrayBuffer()) : await fetched(model.file, tell);
-  const opened = await openNetwork(bytes, model?.sha256);
+  const opened = await openNetwork(bytes, model);
   await network?.close();
   [network, range] = [opened, null];
   return { name: network.facts.name, threads: network.threads };
@@ -33,7 +34,11 @@ function surfaceOf(prediction) {
   const { fx, fy, cx, cy } = prediction.camera;
   const form = { rows: lattice.rows, columns: lattice.columns, first_row: lattice.firstRow,
     first_column: lattice.firstColumn, step: lattice.step, width: prediction.width, height: prediction.height, fx, fy, cx, cy };
-  return { form: prediction.inWhole?.(form) ?? form, data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces } };
+  return {
+    form: prediction.inWhole?.(form) ?? form,
+    floor: floorOf(prediction),
+    data: { depth: lattice.z.map((each, at) => (lattice.valid[at] ? each : 0)), faces },
+  };
 }
 
 async function predictPhotograph({ file, name, options }) {
@@ -64,10 +69,11 @@ async function rest() {
 
 // One frame of the camera: a picture of its depth, at the network's size.
 async function frame({ bitmap }) {
-  const size = networkSize(network.facts, bitmap), picture = pixelsOf(bitmap, size, "medium");
+  // A network that was not made for it is slow, but runs.
+  const size = network.facts.rule ? networkSize(network.facts, bitmap) : [bitmap.height, bitmap.width], picture = pixelsOf(bitmap, size, "medium");
   bitmap.close();
-  const { depth } = await network.infer({ ...picture, camera: null });
-  const seen = { depth: depth.values, valid: null, height: depth.height, width: depth.width, kind: network.facts.kind };
+  const { depth, valid = null } = await network.infer({ ...picture, camera: null });
+  const seen = { depth: depth.values, valid, height: depth.height, width: depth.width, kind: network.facts.kind };
   const now = colourRange(seen), mixed = (one, other) => one + CALM * (other - one);
   range = range ? { low: mixed(range.low, now.low), high: mixed(range.high, now.high) } : now;
   return { depth: await bitmapOf(depthPicture(seen, range, table, gridOf(seen))) };
@@ -83,7 +89,7 @@ async function save({ output, metres }) {
 function begin({ colours, version: own }) {
   [table, version] = [colours, own];
   if (typeof OffscreenCanvas === "undefined") {
-    throw new Error("this browser is too old: Chrome 80, Firefox 113 or Safari 16.4 are new enough");
+    throw new Error("this browser is too old: Chrome 97, Firefox 114 or Safari 16.4 are new enough");
   }
   return null;
 }

@@ -11,7 +11,7 @@ from rilievo.calibration.lengths import Known, KnownPoint, parse_known
 from rilievo.calibration.ranges import Circumstances, expected_error
 from rilievo.calibration.readings import Pixel, ray, values_at_ends
 from rilievo.errors import RilievoError
-from rilievo.types import CameraSource, Prediction
+from rilievo.types import Camera, CameraSource, Prediction
 
 Place = tuple[float, float, float, float]
 """Column, row, depth, and share of a known length that points away from the camera."""
@@ -86,7 +86,7 @@ def circumstances_at(
     """
     camera, method = prediction.camera, method_of(prediction)
     assert camera is not None, "every finished prediction has a camera"
-    assumed = camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
+    assumed = is_assumed(camera)
     facts = known_places(prediction) if facts is None else facts
     if not facts:
         return Circumstances(method=method, far=UNKNOWN_FAR, along=along, assumed=assumed)
@@ -104,6 +104,11 @@ def circumstances_at(
         fact_along=fact_along,
         assumed=assumed,
     )
+
+
+def is_assumed(camera: Camera) -> bool:
+    """Whether the focal length of a camera is a guess, in ``Circumstances.assumed``."""
+    return camera.source in (CameraSource.ASSUMED, CameraSource.VANISHING_POINTS)
 
 
 def method_of(prediction: Prediction) -> str:

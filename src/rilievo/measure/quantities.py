@@ -22,7 +22,7 @@ Point = tuple[float | int, float | int]
 _PATCH = 0.04
 """Radius of the patch for fitting a plane, as a share of the picture's width."""
 _LEAST_PATCH = 12
-_FLAT = 0.05
+FLAT = 0.05
 """Share within which plane and depth agree on a flat surface."""
 
 
@@ -101,7 +101,7 @@ def area(prediction: Prediction, corners: Sequence[Point]) -> Measurement:
     ]
     # An area is a product of two lengths, whose errors come from the same factor.
     measured = _with_range("area", metres, 2 * float(np.median(sides)), camera)
-    if miss <= _FLAT:
+    if miss <= FLAT:
         return measured
     said = f"the outline is not flat: its depth is off the plane by {100 * miss:.0f} % (median)"
     return _remarked(measured, said)
@@ -134,7 +134,7 @@ def angle(prediction: Prediction, first: Point, second: Point) -> Measurement:
         high=min(180.0, degrees + error),
         remarks=_of_camera(camera),
     )
-    if max(misses) <= _FLAT:
+    if max(misses) <= FLAT:
         return measured
     return _remarked(measured, "a surface is not flat there")
 

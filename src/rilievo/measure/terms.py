@@ -1,10 +1,11 @@
-"""Parameters with which a page measures as ``rilievo.measure.length`` does."""
+"""Parameters with which a page measures as ``rilievo.measure`` does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rilievo.calibration.floor import find_floor
 from rilievo.calibration.lengths import MOST_METRES, USUAL_LENGTHS
-from rilievo.calibration.ranges import KNOWN_LENGTHS, base_of, weight_of
+from rilievo.calibration.ranges import KNOWN_LENGTHS, angle_error, base_of, weight_of
 from rilievo.calibration.readings import (
     LINE_ENDS,
     LINE_LEAST_PIXELS,
@@ -12,8 +13,29 @@ from rilievo.calibration.readings import (
     LINE_SAMPLES,
     WINDOW_RADIUS,
 )
-from rilievo.measure.expectation import UNKNOWN_FAR, Place, known_places, method_of
-from rilievo.types import CameraSource, DepthKind, Prediction
+from rilievo.errors import CalibrationError
+from rilievo.measure.expectation import (
+    UNKNOWN_FAR,
+    Place,
+    is_assumed,
+    known_places,
+    method_of,
+)
+from rilievo.measure.quantities import FLAT
+from rilievo.types import DepthKind, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorPlane:
+    """The floor below the camera, n·p + height = 0 in the camera frame.
+
+    Attributes:
+        normal: Unit normal, upwards.
+        height: Height of the camera above it, in the unit of the depth.
+    """
+
+    normal: tuple[float, float, float]
+    height: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +51,9 @@ class Terms:
         deeper: Weight of the ratio of depths.
         fact_along: Weight of the share of a known length that points away from the camera.
         unknown_far: Distance, in widths of the photograph, that is assumed if nothing is known.
+        angle_error: Error of an angle between two surfaces to expect [degrees].
+        flat: Median relative residual of a plane up to which a surface is flat.
+        floor: Floor that heights are measured from; None where none is seen.
         places: Places of known distances and lengths.
         things: Lengths of common objects by name [m].
         most_metres: Longest length that is accepted.
@@ -47,6 +72,9 @@ class Terms:
     deeper: float
     fact_along: float
     unknown_far: float = UNKNOWN_FAR
+    angle_error: float
+    flat: float = FLAT
+    floor: FloorPlane | None
     places: tuple[Place, ...]
     things: Mapping[str, float]
     most_metres: float = MOST_METRES
@@ -59,9 +87,8 @@ class Terms:
 
 def terms_of(prediction: Prediction) -> Terms:
     """Parameters for a prediction with depth and a camera."""
-    camera = prediction.camera
-    assert camera is not None, "every finished prediction has a camera"
-    more = weight_of("length", "assumed") * (camera.source is CameraSource.ASSUMED)
+    assert prediction.camera is not None, "every finished prediction has a camera"
+    more = weight_of("length", "assumed") * is_assumed(prediction.camera)
     return Terms(
         metric=prediction.depth.kind is DepthKind.METRIC,
         own=base_of("length", method_of(prediction)) + more,
@@ -70,6 +97,18 @@ def terms_of(prediction: Prediction) -> Terms:
         along=weight_of("length", "along"),
         deeper=weight_of("length", "deeper"),
         fact_along=weight_of("length", "fact_along"),
+        angle_error=angle_error(),
+        floor=_floor(prediction),
         places=tuple(known_places(prediction)),
         things=USUAL_LENGTHS,
     )
+
+
+def _floor(prediction: Prediction) -> FloorPlane | None:
+    assert prediction.camera is not None, "every finished prediction has a camera"
+    try:
+        floor = find_floor(prediction.depth, prediction.camera, normals=prediction.normals)
+    except CalibrationError:
+        return None
+    right, down, forward = floor.normal.tolist()
+    return FloorPlane(normal=(right, down, forward), height=floor.height)

@@ -1,7 +1,9 @@
 """Measuring on a page of ``--save html``, in a real browser, against ``prediction.measure``."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from browser import Opened, chromium
 from predictions import prediction
 from rilievo.calibration import KnownLength
 from rilievo.io.outputs import save
+from rilievo.measure.record import measure_points
+from rilievo.measurement import Measurement
 from rilievo.predicting.metres import Metres, with_metres
 from rilievo.types import Camera, DepthKind, DepthMap, Photo, Prediction
 
@@ -32,32 +36,53 @@ def two_walls() -> Prediction:
     )
 
 
+def room() -> Prediction:
+    """A floor 1.2 below the camera and a wall 4 before it, in an unknown unit."""
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    K = np.array([[70.0, 0.0, 59.5], [0.0, 70.0, 44.5], [0.0, 0.0, 1.0]])
+    floor = 1.2 * 70 / np.maximum(v - 44.5, 1e-3)
+    depth = np.minimum(floor, 4 + 0.005 * u).astype(np.float32)
+    return two_walls().but(
+        depth_or_none=DepthMap(values=depth, kind=DepthKind.UP_TO_SCALE), camera=Camera(K=K)
+    )
+
+
 def by_python(known: KnownLength, *ends: tuple[int, int]) -> str:
     metric, _ = with_metres(two_walls(), Metres(known=(known,)))
     return str(metric.measure(*ends))
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The page of the two walls, offline."""
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+def opened(browser: Any, path: Path) -> Any:
+    """A page from disk, offline."""
+    context = browser.new_context(
+        viewport={"width": 960, "height": 800}, offline=True, reduced_motion="reduce"
+    )
+    context.set_default_timeout(120_000)
+    found = Opened(context, path)
+    found.page.wait_for_selector("#surface-state", state="hidden")
+    assert found.complaints == []
+    return found.page
+
+
+@pytest.fixture(scope="module")
+def loaded(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page of the two walls."""
     path = tmp_path_factory.mktemp("page") / "walls"
     save(two_walls(), path, ["html"])
-    with chromium() as browser:
-        context = browser.new_context(
-            viewport={"width": 960, "height": 800}, offline=True, reduced_motion="reduce"
-        )
-        context.set_default_timeout(120_000)
-        opened = Opened(context, path.with_suffix(".html"))
-        opened.page.wait_for_selector("#surface-state", state="hidden")
-        yield opened.page
-        assert opened.complaints == []
+    return opened(browser, path.with_suffix(".html"))
 
 
 @pytest.fixture
 def page(loaded: Any) -> Any:
     """The same page without lines."""
-    for button in reversed(loaded.locator("#lines button").all()):
-        button.click()
+    while loaded.locator("#lines button").count():
+        loaded.locator("#lines [aria-label^=Remove]").last.click()
     return loaded
 
 
@@ -108,8 +133,56 @@ def test_known_lengths_and_dragged_ends_give_the_metres_of_python_until_they_are
         drag_and_undo(page, where)
 
 
-def end(page: Any, where: str, name: str) -> Any:
-    return page.locator(f"{where} [aria-label='End {name}']")
+@pytest.mark.parametrize("known", [None, KnownLength(u1=42, v1=45, u2=78, v2=45, metres=3)])
+def test_heights_areas_and_angles_are_those_of_python(
+    browser: Any, tmp_path: Path, known: KnownLength | None
+) -> None:
+    given = room() if known else with_metres(room(), Metres(camera_height=1.5))[0]
+    save(given, tmp_path / "room", ["html"])
+    page = opened(browser, tmp_path / "room.html")
+    if known:
+        page.click("#add-line")
+        page.locator("#lines input").fill("3")
+        page.locator("#lines input").press("Enter")
+    metric = with_metres(room(), Metres(known=(known,)))[0] if known else given
+    page.click("#add-height")
+    end(page, ".stage", "A of height", "Point").press("Shift+ArrowLeft")
+    at = place(end(page, ".stage", "A of height", "Point"))
+    check(page, "height", measure_points(metric, [at]))
+    page.click("#add-area")
+    page.click("text=More corners")
+    column = int(end(page, ".stage", "E of area", "Corner").get_attribute("aria-valuenow"))
+    corners = [place(end(page, ".stage", f"{each} of area", "Corner")) for each in "ABCD"]
+    corners.append((column, (corners[0][1] + corners[3][1]) / 2))
+    check(page, "area", measure_points(metric, corners))
+    page.click("text=Fewer")
+    check(page, "area", measure_points(metric, corners[:4]))
+    page.click("#add-angle")
+    for _ in range(4):
+        end(page, ".stage", "B of angle", "Point").press("Shift+ArrowDown")
+    ends = [place(end(page, ".stage", f"{each} of angle", "Point")) for each in "AB"]
+    check(page, "angle", measure_points(metric, ends, angle=True))
+    assert written_on(page, ".scene") == written_on(page, ".stage")
+    page.keyboard.press("Control+z")
+    assert place(end(page, ".stage", "B of angle", "Point")) != ends[1]
+    page.keyboard.press("Control+Shift+z")
+    assert place(end(page, ".stage", "B of angle", "Point")) == ends[1]
+    assert page.locator("#redo").is_disabled()
+
+
+def check(page: Any, what: str, expected: Measurement) -> None:
+    assert re.sub(", not flat$", "", readings(page)[-1]).removeprefix(f"{what} ") == str(expected)
+    assert (", not flat" in readings(page)[-1]) == any("flat" in each for each in expected.remarks)
+
+
+def place(handle: Any) -> tuple[int, int]:
+    """Column and row of a point that lies on a pixel."""
+    column, row = re.findall(r"\d+", handle.get_attribute("aria-valuetext"))[:2]
+    return int(column), int(row)
+
+
+def end(page: Any, where: str, name: str, kind: str = "End") -> Any:
+    return page.locator(f"{where} [aria-label^='{kind} {name}']")
 
 
 def middle(handle: Any) -> tuple[float, float]:

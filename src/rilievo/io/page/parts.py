@@ -13,7 +13,9 @@ SURFACE_SCRIPTS = (
     "relief.js",
     "viewer.js",
     "steering.js",
+    "planes.js",
     "ruler.js",
+    "sheet.js",
     "lines.js",
     "pair.js",
     "page.js",
@@ -27,8 +29,15 @@ _HELP = (
     "after a click or with Ctrl. Keys: arrows turn, Shift and arrows shift, + and − zoom, 0 resets."
 )
 _MEASURE_HELP = (
-    "Add a line and drag its ends, on the photograph or on the surface; arrow keys move an end by "
-    "a pixel, with Shift by ten. Ctrl+Z takes the last change back."
+    "Drag the points, on the photograph or on the surface; arrow keys move a point by a pixel, "
+    "with Shift by ten. Ctrl+Z takes the last change back, Ctrl+Shift+Z makes it again. A height "
+    "is above the floor, an angle between the surfaces at its two points."
+)
+_THINGS = (
+    ("line", "Add a line"),
+    ("height", "Add a height"),
+    ("area", "Add an area"),
+    ("angle", "Add an angle"),
 )
 
 
@@ -81,7 +90,7 @@ def surface_controls(label: str) -> Iterator[Markup]:
 
 
 def measure_parts(terms: str) -> Iterator[Markup]:
-    """Build the section in which lines are added, read and undone.
+    """Build the section in which lines and other things are measured.
 
     Args:
         terms: A ``rilievo.measure.terms.Terms`` as JSON.
@@ -96,8 +105,9 @@ def measure_controls() -> Iterator[Markup]:
     yield element("ol", id="lines")
     yield element(
         "div",
-        element("button", "Add a line", type="button", id="add-line"),
+        *(element("button", words, type="button", id=f"add-{name}") for name, words in _THINGS),
         element("button", "Undo", type="button", id="undo", disabled=True),
+        element("button", "Redo", type="button", id="redo", disabled=True),
         class_="buttons",
     )
     yield element("p", id="measure-words", class_="quiet", role="status")

@@ -1,12 +1,6 @@
 "use strict";
-// Lengths in the photograph with the range to expect, as rilievo.measure.length has them, from the
-// lattice of the surface.
-
-function quantile(numbers, share) {
-  const sorted = [...numbers].sort((one, other) => one - other), at = share * (sorted.length - 1);
-  const low = sorted[Math.floor(at)], high = sorted[Math.ceil(at)];
-  return low + (at - Math.floor(at)) * (high - low);
-}
+// Lengths, heights, areas and angles in the photograph with the range to expect, as rilievo.measure
+// has them, from the lattice of the surface.
 
 // Values at 0 and 1 of the line with (nearly) the least sum of absolute misses.
 function straight(t, y) {
@@ -64,35 +58,67 @@ function readings(depth, form, terms) {
     if (quantile(misses, 0.9) > terms.line_miss || Math.min(start, end) <= 0) return null;
     return [1 / start, 1 / end];
   }
-  return (first, second) => inside(first, second) ?? [near(first), near(second)];
+  return { near, ends: (first, second) => inside(first, second) ?? [near(first), near(second)] };
 }
 
-// A length and its range with as many digits as mean something: 0.82 m (0.71 to 0.95).
-function ranged(metres, error) {
-  const factor = Math.exp(error), width = metres * factor - metres / factor;
-  const digits = width > 0 && Number.isFinite(width)
-    ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(width / 5)))) : 3;
-  const [value, low, high] = [metres, metres / factor, metres * factor].map((each) => each.toFixed(digits));
-  return `${value} m (${low} to ${high})`;
+// A value and its range with as many digits as mean something: 0.82 m (0.71 to 0.95).
+function ranged(unit, ...numbers) {
+  const width = numbers[2] - numbers[1], far = width > 0 && Number.isFinite(width);
+  const digits = far ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(width / 5)))) : 3;
+  const [value, low, high] = numbers.map((each) => each.toFixed(digits));
+  return `${value}${unit} (${low} to ${high})`;
 }
 
-// What lines say: a line is its ends first and second, (column, row), and its metres where known.
+// What things measure. A thing is { what, points, metres }: a length, height, area or angle, its
+// places (column, row), and of a length its metres where they are known.
 function ruler(depth, form, terms) {
-  const read = readings(depth, form, terms), size = (vector) => Math.hypot(...vector);
-  const lifted = ([u, v], z) => [((u - form.cx) / form.fx) * z, ((v - form.cy) / form.fy) * z, z];
+  const { near, ends } = readings(depth, form, terms), planes = fits(depth, form, terms);
+  const size = (vector) => Math.hypot(...vector), less = (p, q) => p.map((each, axis) => each - q[axis]);
+  const ray = ([u, v]) => [(u - form.cx) / form.fx, (v - form.cy) / form.fy, 1];
+  const lifted = (place, z) => ray(place).map((each) => each * z);
   let middle = 0;
+  // Also what says nothing is drawn: its points are dragged on from where they are.
   const usual = () => (middle ||= quantile(depth.filter((z) => z), 0.5));
-  function span({ first, second }) {
-    const known = read(first, second);
-    // Also a line that says nothing is drawn: its ends are dragged on from where they are.
-    const depths = known.map((each, side) => each || known[1 - side] || usual());
-    if (size([second[0] - first[0], second[1] - first[1]]) < 1) return { depths, fault: "the ends lie on one pixel" };
-    if (!known[0] || !known[1]) return { depths, fault: "no depth at an end" };
-    const a = lifted(first, depths[0]), b = lifted(second, depths[1]);
-    const length = size(a.map((each, axis) => b[axis] - each));
-    return { depths, length, middle: a.map((each, axis) => (each + b[axis]) / 2),
+  const span = (a, b) => {
+    const length = size(less(b, a));
+    return { length, middle: a.map((each, axis) => (each + b[axis]) / 2),
       along: Math.min(1, Math.abs(size(b) - size(a)) / length) };
-  }
+  };
+  const WAYS = {
+    length({ points: [first, second] }) {
+      const known = ends(first, second), depths = known.map((each, side) => each || known[1 - side] || usual());
+      if (size(less(second, first)) < 1) return { depths, fault: "the ends lie on one pixel" };
+      if (!known[0] || !known[1]) return { depths, fault: "no depth at an end" };
+      const one = span(lifted(first, depths[0]), lifted(second, depths[1]));
+      return { depths, value: one.length, power: 1, spans: [one] };
+    },
+    height({ points: [place] }) {
+      const z = near(place), depths = [z || usual()], { floor } = terms;
+      if (!z) return { depths, fault: "no depth there" };
+      if (!floor) return { depths, fault: "no floor is seen" };
+      const at = lifted(place, z), above = dot(at, floor.normal) + floor.height;
+      const foot = at.map((each, axis) => each - above * floor.normal[axis]);
+      return { depths, value: above, power: 1, spans: [span(at, foot)], foot };
+    },
+    area({ points }) {
+      const depths = points.map((each) => near(each) || usual()), found = planes.inside(points);
+      if (!found) return { depths, fault: "too small for a plane" };
+      const corners = points.map((each) => lifted(each, 1 / dot(found.plane, ray(each))));
+      if (corners.some((each) => !(each[2] > 0))) return { depths, fault: "its plane passes behind the camera" };
+      const sides = corners.map((each, at) => [each, corners[(at + 1) % corners.length]]);
+      const crossed = sides.map(([a, b]) => cross(a, b)).reduce((a, b) => a.map((each, axis) => each + b[axis]));
+      return { depths: corners.map((each) => each[2]), value: size(crossed) / 2, power: 2,
+        spans: sides.map(([a, b]) => span(a, b)), miss: found.miss };
+    },
+    angle({ points }) {
+      const known = points.map(near), depths = known.map((each) => each || usual());
+      const found = points.map(planes.around);
+      if (known.some((z) => !z) || !found[0] || !found[1]) return { depths, fault: "no depth there" };
+      const [m, n] = found.map(({ plane }) => plane);
+      const cosine = Math.max(-1, Math.min(1, dot(m, n) / size(m) / size(n)));
+      return { depths, value: (Math.acos(cosine) * 180) / Math.PI, power: 0, miss: Math.max(...found.map(({ miss }) => miss)) };
+    },
+  };
   // Error of the logarithm to expect, by the nearest place that is known: rilievo.calibration.ranges.
   function error({ middle: [x, y, z], along }, base, places) {
     const u = (form.fx * x) / z + form.cx, v = (form.fy * y) / z + form.cy;
@@ -101,20 +127,29 @@ function ruler(depth, form, terms) {
     const apart = at < 0 ? 0 : Math.abs(Math.log(z / places[at][2])), share = at < 0 ? 0 : places[at][3];
     return Math.exp(base + terms.far * far + terms.along * along + terms.deeper * apart + terms.fact_along * share);
   }
-  return (lines) => {
-    const spans = lines.map(span), known = lines.findIndex((line, at) => line.metres && !spans[at].fault);
-    const { first, second, metres } = lines[known] ?? {}, fact = spans[known];
-    const factor = fact ? metres / fact.length : 1, metric = Boolean(fact) || terms.metric;
-    const places = fact ? [[(first[0] + second[0]) / 2, (first[1] + second[1]) / 2,
-      (factor * (fact.depths[0] + fact.depths[1])) / 2, fact.along]] : terms.places;
-    const texts = spans.map((each, at) => {
+  function text({ value, power, spans, miss }, factor, base, places) {
+    const bent = miss > terms.flat ? ", not flat" : "";
+    if (!power) return ranged("°", value, Math.max(0, value - terms.angle_error), Math.min(180, value + terms.angle_error)) + bent;
+    const errors = spans.map((each) => error({ ...each, middle: each.middle.map((axis) => factor * axis) }, base, places));
+    const metres = value * factor ** power, wide = Math.exp(power * quantile(errors, 0.5));
+    const sides = [metres / wide, metres * wide].sort((one, other) => one - other);
+    return ranged(power === 2 ? " m²" : " m", metres, ...sides) + bent;
+  }
+  return (things) => {
+    const found = things.map((each) => WAYS[each.what](each));
+    const known = things.findIndex(({ metres }, at) => metres && !found[at].fault), fact = found[known];
+    const { points, metres } = things[known] ?? {};
+    const factor = fact ? metres / fact.value : 1, metric = Boolean(fact) || terms.metric;
+    const places = fact ? [[(points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2,
+      (factor * (fact.depths[0] + fact.depths[1])) / 2, fact.spans[0].along]] : terms.places;
+    const texts = found.map((each, at) => {
       if (each.fault) return each.fault;
       if (at === known) return `${Number(metres.toPrecision(4))} m, known`;
-      const scaled = { middle: each.middle.map((axis) => factor * axis), along: each.along };
-      if (metric) return ranged(factor * each.length, error(scaled, fact ? terms.known_length : terms.own, places));
-      const ratio = at && !spans[0].fault ? each.length / spans[0].length : 0;
-      return ratio ? `${Number(ratio.toPrecision(3))} × line 1` : "length not known";
+      if (metric || !each.power) return text(each, factor, fact ? terms.known_length : terms.own, places);
+      const { what } = things[at], isRatio = at && what === "length" && things[0].what === what && !found[0].fault;
+      return isRatio ? `${Number((each.value / found[0].value).toPrecision(3))} × line 1` : `${what} not known`;
     });
-    return { factor, metric, known, texts, depths: spans.map((each) => each.depths) };
+    return { factor, metric, known, texts, depths: found.map((each) => each.depths), feet: found.map(({ foot }) => foot &&
+      { place: [(form.fx * foot[0]) / foot[2] + form.cx, (form.fy * foot[1]) / foot[2] + form.cy], z: foot[2] }) };
   };
 }

@@ -15,15 +15,22 @@ addEventListener("activate", (event) => {
     .then(() => clients.claim()));
 });
 
-async function answer(request) {
-  const cache = await caches.open(CACHE), kept = await cache.match(request, { ignoreSearch: true });
+// Whether a page of this folder may ask for an address.
+function isOwn(address) {
+  if (!address.startsWith(registration.scope)) return false;
+  const name = address.slice(registration.scope.length).replace(/[?#].*$/, "");
+  return name === "" || FILES.includes(name) || name.startsWith("models/");
+}
+
+async function answer(event) {
+  const { request } = event, cache = await caches.open(CACHE), kept = await cache.match(request, { ignoreSearch: true });
   if (kept) return kept;
   const response = await fetch(request);
-  if (response.ok && response.status === 200) await cache.put(request, response.clone());
+  // The answer does not wait until it is kept, and is given where there is no room for it.
+  if (response.status === 200) event.waitUntil(cache.put(request, response.clone()).catch(() => {}));
   return response;
 }
 
 addEventListener("fetch", (event) => {
-  const { request } = event;
-  if (request.method === "GET" && new URL(request.url).origin === location.origin) event.respondWith(answer(request));
+  if (event.request.method === "GET" && isOwn(event.request.url)) event.respondWith(answer(event));
 });

@@ -1,0 +1,121 @@
+"use strict";
+// Things to measure, drawn on the photograph and on the surface: their points are dragged or moved
+// with the arrow keys, and what they measure stands on them.
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function made(name, properties, ...children) {
+  const found = Object.assign(document.createElement(name), properties);
+  found.append(...children);
+  return found;
+}
+
+function drawn(name, attributes, ...children) {
+  const found = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, value);
+  found.append(...children);
+  return found;
+}
+
+const NAMES = { length: ["line", "End"], height: ["height", "Point"], area: ["area", "Corner"], angle: ["angle", "Point"] };
+
+const strokes = () => ["under", "over"].map((name) => drawn("polygon", { class: name }));
+const grip = (most) => drawn("g", { tabindex: 0, role: "slider", "aria-orientation": "horizontal",
+  "aria-valuemin": 0, "aria-valuemax": most },
+  drawn("circle", { class: "target", r: 20 }), drawn("circle", { class: "under", r: 8 }),
+  drawn("circle", { class: "over", r: 8 }));
+
+// A sheet of things over a picture. `place` gives where a place of the photograph at a depth lies on
+// it, `find` the place of the photograph that is seen somewhere on it; either gives null for nowhere.
+// `most` is the last column.
+function sheet(parent, { place, find, still }, moves, most) {
+  const svg = drawn("svg", { class: "lines" });
+  let rows = [], shape = "";
+  parent.append(svg);
+  function point(at, corner) {
+    const handle = grip(most);
+    let held = null, last = null;
+    // To where the pointer was last: once a frame, since finding the surface takes a while.
+    function follow() {
+      if (!held || !last) return;
+      const box = svg.getBoundingClientRect(), [x, y] = last;
+      last = null;
+      const found = find(x - box.left - held.x, y - box.top - held.y);
+      if (found) moves.to(at, corner, found);
+    }
+    handle.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      event.preventDefault(); // neither turns the surface nor selects what is written
+      if (moves.busy()) return;
+      handle.focus();
+      still?.();
+      handle.setPointerCapture(event.pointerId);
+      const box = svg.getBoundingClientRect(), [x, y] = handle.place;
+      held = { id: event.pointerId, x: event.clientX - box.left - x, y: event.clientY - box.top - y };
+      moves.begin();
+    });
+    handle.addEventListener("pointermove", (event) => {
+      if (event.pointerId !== held?.id) return;
+      if (!last) requestAnimationFrame(follow);
+      last = [event.clientX, event.clientY];
+    });
+    for (const over of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      handle.addEventListener(over, (event) => {
+        if (event.pointerId !== held?.id) return;
+        follow();
+        held = null;
+        moves.end();
+      });
+    }
+    handle.addEventListener("keydown", (event) => {
+      const arrow = ARROWS[event.key], step = event.shiftKey ? 10 : 1;
+      if (!arrow || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      if (moves.busy()) return;
+      still?.();
+      if (!event.repeat) moves.begin();
+      moves.by(at, corner, [step * arrow[0], step * arrow[1]]);
+      moves.end();
+    });
+    return handle;
+  }
+  function row(thing, at) {
+    const [under, over] = strokes(), text = drawn("text", {}), points = thing.points.map((_, corner) => point(at, corner));
+    return { group: drawn("g", { class: thing.what }, under, over, ...points, text), under, over, points, text };
+  }
+  function draw(things, measured) {
+    const now = JSON.stringify(things.map(({ what, points }) => [what, points.length]));
+    if (now !== shape) {
+      shape = now;
+      rows = things.map(row);
+      svg.replaceChildren(...rows.map((each) => each.group));
+    }
+    rows.forEach(({ group, under, over, points, text }, at) => {
+      const { what, points: seen } = things[at], foot = measured.feet[at], [noun, name] = NAMES[what];
+      const places = seen.map((each, corner) => place(each, measured.depths[at][corner]));
+      group.classList.toggle("known", at === measured.known);
+      points.forEach((handle, corner) => {
+        const [u, v] = seen[corner], there = places[corner], letter = String.fromCharCode(65 + corner);
+        handle.style.display = there ? "" : "none"; // behind the camera
+        if (!there) return;
+        handle.place = there;
+        handle.setAttribute("transform", `translate(${there.join()})`);
+        handle.setAttribute("aria-label", `${name} ${letter} of ${noun} ${at + 1}`);
+        handle.setAttribute("aria-valuenow", Math.round(u));
+        handle.setAttribute("aria-valuetext", `column ${Math.round(u)}, row ${Math.round(v)}: ${measured.texts[at]}`);
+      });
+      const path = foot ? [...places, place(foot.place, foot.z)] : places, whole = path.every(Boolean);
+      for (const each of [under, over, text]) each.style.display = whole ? "" : "none";
+      if (!whole) return;
+      for (const each of [under, over]) each.setAttribute("points", path.map((each) => each.join()).join(" "));
+      // Above the middle, and inside the picture.
+      const box = parent.getBoundingClientRect();
+      const [x, y] = [0, 1].map((axis) => path.reduce((sum, each) => sum + each[axis], 0) / path.length);
+      text.textContent = things.length > 1 ? `${at + 1}: ${measured.texts[at]}` : measured.texts[at];
+      const half = 4.2 * text.textContent.length;
+      text.setAttribute("x", Math.max(half, Math.min(box.width - half, x)));
+      text.setAttribute("y", Math.max(20, Math.min(box.height - 6, y - (path.length === 1 ? 16 : 12))));
+    });
+  }
+  return { draw };
+}

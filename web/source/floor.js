@@ -1,0 +1,131 @@
+// The visible floor of a photograph: rilievo.calibration.floor, which explains it.
+
+import { cross, dot, leastSquares, quantile, triangles } from "relief";
+import { facesOf, pointOf, vertexNormals } from "./surface.js";
+
+const GRID_PIXELS = 40_000, TOLERANCE = 0.05, LEAST_TOLERANCE = 1e-5, LEAST_AREA = 0.03, MOST_BELOW = 0.05, BELOW = 1.15;
+const MOST_ROUGHNESS = 10, NEAREST = 0.4, MOST_UNEVEN = 0.25, FAR_BELOW = 1.5, TRIALS = 500, TILT = 35; // degrees
+const UP = Math.cos((TILT * Math.PI) / 180), WORD = (1n << 64n) - 1n, LONG = (1n << 128n) - 1n;
+
+// Whole numbers below a limit, as numpy.random.default_rng(0).integers gives them (PCG64).
+function generator() {
+  const factor = (2549297995355413924n << 64n) | 4865540595714422341n;
+  let state = 35399562948360463058890781895381311971n, kept = null;
+  function next() {
+    if (kept !== null) { const half = kept; kept = null; return half; }
+    state = (state * factor + 87136372517582989555478159403783844777n) & LONG;
+    const folded = (state >> 64n) ^ (state & WORD), turn = state >> 122n;
+    const word = ((folded >> turn) | (folded << (64n - turn))) & WORD;
+    kept = word >> 32n;
+    return word & 0xffffffffn;
+  }
+  return (limit) => {
+    const whole = BigInt(limit), least = (0x100000000n - whole) % whole;
+    for (;;) {
+      const product = next() * whole;
+      if ((product & 0xffffffffn) >= least) return Number(product >> 32n);
+    }
+  };
+}
+
+// Points of a grid that face up in the lower half, x, y, z, ..., with their normals, and all points.
+function facingUp({ depth, valid, height, width, camera, normalsAt }) {
+  const step = Math.ceil(Math.sqrt((height * width) / GRID_PIXELS));
+  const rows = Math.ceil(height / step), columns = Math.ceil(width / step);
+  const z = new Float32Array(rows * columns), seen = new Uint8Array(z.length);
+  for (let at = 0; at < z.length; at++) {
+    const pixel = Math.floor(at / columns) * step * width + (at % columns) * step;
+    seen[at] = !valid || valid[pixel] ? 1 : 0;
+    z[at] = seen[at] ? depth[pixel] : 1;
+  }
+  const grid = { rows, columns, firstRow: 0, firstColumn: 0, step, z, valid: seen, camera };
+  const along = (count) => Array.from({ length: count }, (_, at) => at * step);
+  const field = normalsAt?.(along(rows), along(columns)) ?? vertexNormals(grid, triangles(facesOf(grid), grid));
+  const points = [], normals = [], scene = [];
+  for (let at = 0; at < z.length; at++) {
+    if (!seen[at]) continue;
+    const point = pointOf(grid, at);
+    scene.push(...point);
+    if (at < (rows >> 1) * columns || !(-field[3 * at + 1] > UP)) continue;
+    points.push(...point);
+    normals.push(field.slice(3 * at, 3 * at + 3));
+  }
+  return { points: Float64Array.from(points), normals, scene: Float64Array.from(scene) };
+}
+
+const along = (points, m, at) => m[0] * points[at] + m[1] * points[at + 1] + m[2] * points[at + 2];
+
+function share(points, m, least) {
+  let count = 0;
+  for (let at = 0; at < points.length; at += 3) if (along(points, m, at) > least) count++;
+  return (3 * count) / points.length;
+}
+
+// The plane m·p = 1 by least squares over the points on it, within three deviations of its own.
+function refined(start, points) {
+  let m = start, tolerance = TOLERANCE;
+  const inside = () => points.filter((_, at) => Math.abs(along(points, m, at - (at % 3)) - 1) < tolerance);
+  for (let round = 0; round < 10; round++) {
+    const chosen = inside();
+    m = leastSquares(chosen, new Float64Array(chosen.length / 3).fill(1));
+    const misses = Array.from({ length: chosen.length / 3 }, (_, at) => Math.abs(along(chosen, m, 3 * at) - 1));
+    tolerance = Math.min(TOLERANCE, Math.max(3 * 1.4826 * quantile(misses, 0.5), LEAST_TOLERANCE));
+  }
+  return m;
+}
+
+const isUp = (m) => m[1] > UP * Math.hypot(...m);
+
+function largestPlane(points, drawn) {
+  const count = points.length / 3, pick = () => Array.from({ length: TRIALS }, () => 3 * drawn(count));
+  const [p, q, r] = [pick(), pick(), pick()].map((picked) => picked.map((at) => points.subarray(at, at + 3)));
+  const largest = Math.max(...p.flatMap((each, at) => [0, 1, 2].map((axis) => Math.abs(each[axis] * q[at][axis] * r[at][axis]))));
+  let best = null, most = -1;
+  for (let at = 0; at < TRIALS; at++) {
+    const turned = [cross(q[at], r[at]), cross(r[at], p[at]), cross(p[at], q[at])], volume = dot(p[at], turned[0]);
+    const m = [0, 1, 2].map((axis) => (turned[0][axis] + turned[1][axis] + turned[2][axis]) / volume);
+    if (!(Math.abs(volume) > 1e-9 * largest) || !isUp(m)) continue;
+    let votes = 0;
+    for (let each = 0; each < points.length; each += 3) if (Math.abs(along(points, m, each) - 1) < TOLERANCE) votes++;
+    if (votes > most) [best, most] = [m, votes];
+  }
+  if (!best) return null;
+  const m = refined(best, points);
+  return isUp(m) ? m : null;
+}
+
+// The floor of a level camera through the nearest points; null where their heights differ.
+function levelPlane({ points, scene }) {
+  const depths = points.filter((_, at) => at % 3 === 2), limit = quantile(depths, NEAREST);
+  const heights = points.filter((_, at) => at % 3 === 1 && points[at + 1] <= limit), height = quantile(heights, 0.5);
+  const isUneven = () => quantile(heights.map((each) => Math.abs(each / height - 1)), 0.5) > MOST_UNEVEN;
+  if (!(height > 0) || isUneven() || share(scene, [0, 1 / height, 0], FAR_BELOW) > MOST_BELOW) return null;
+  return [0, 1 / height, 0];
+}
+
+function roughness(normals) {
+  const mean = normals.reduce((sum, each) => sum.map((value, axis) => value + each[axis]), [0, 0, 0]), size = Math.hypot(...mean);
+  const angles = normals.map((each) => Math.acos(Math.max(-1, Math.min(1, dot(each, mean) / size))));
+  return (quantile(angles, 0.5) * 180) / Math.PI;
+}
+
+// { normal, height } of the plane normal·p + height = 0, with the camera at the origin; null where no
+// floor is seen.
+export function floorOf(prediction) {
+  const facing = facingUp(prediction), { scene } = facing, least = (LEAST_AREA * scene.length) / 3, drawn = generator();
+  let { points, normals } = facing;
+  for (let round = 0; round < 3 && points.length / 3 >= least; round++) {
+    const m = largestPlane(points, drawn);
+    if (!m) return null;
+    const miss = normals.map((_, at) => Math.abs(along(points, m, 3 * at) - 1)), on = normals.filter((_, at) => miss[at] < TOLERANCE);
+    if (on.length < least) return null;
+    if (roughness(on) <= MOST_ROUGHNESS) {
+      const found = share(scene, m, BELOW) > MOST_BELOW ? levelPlane(facing) : m;
+      if (found) return { normal: found.map((each) => -each / Math.hypot(...found)), height: 1 / Math.hypot(...found) };
+    }
+    const stays = miss.map((each) => each > 2 * TOLERANCE);
+    points = points.filter((_, at) => stays[Math.floor(at / 3)]);
+    normals = normals.filter((_, at) => stays[at]);
+  }
+  return null;
+}
