@@ -12,6 +12,7 @@ from rilievo.geometry.corner_points import rays_at as rays_at
 from rilievo.geometry.pose_refinement import (
     NEAREST,
     OUTLIER,
+    PIXEL,
     Corners,
     Fit,
     across_lines,
@@ -27,6 +28,10 @@ _FEWEST = 20
 """Smallest number of corners that a motion is estimated from."""
 _BROADEST = 30.0
 """Standard error of the direction [degrees] from which the direction counts as unknown."""
+_PARALLAX = 2.0
+"""Smallest parallax [px] of a corner that is triangulated: a tenth of its depth is uncertain."""
+_TRIANGULATED = 10
+"""Smallest number of triangulated corners that depth is compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,8 @@ class PairMotion:
         parallax: Median displacement of the inliers that the rotation does not explain [px].
         direction_error: Standard error of the translation's direction [degrees], at most 90. It
             follows from the spread of the corners, not from errors of depth that they share.
+        depth_error: AbsRel of the given depth, scaled by the median, at corners that are
+            triangulated with this motion, each error at most 1. NaN where too few are.
     """
 
     source_T_target: Float64[np.ndarray, "4 4"]
@@ -50,6 +57,7 @@ class PairMotion:
     error: float
     parallax: float
     direction_error: float
+    depth_error: float
 
     @property
     def known(self) -> bool:
@@ -69,6 +77,7 @@ UNKNOWN = PairMotion(
     error=math.nan,
     parallax=math.nan,
     direction_error=90.0,
+    depth_error=math.nan,
 )
 """Result where too few corners are found in both frames."""
 
@@ -172,7 +181,30 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
         error=float(np.median(np.linalg.norm(across_lines(found), axis=1)[good])),
         parallax=float(np.median(np.linalg.norm(left, axis=1)[good])),
         direction_error=_direction_error(fit),
+        depth_error=_depth_error(corners, fit),
     )
+
+
+def _depth_error(corners: Corners, fit: Fit) -> float:
+    """Compare depth with that of the corners that lie on their epipolar lines.
+
+    The direction of the translation hardly depends on the given depth, see ``fit_pose``, so that
+    depth that is wrong cannot excuse itself by motion.
+    """
+    directions = (corners.points / corners.points[:, 2:]) @ fit.R.T
+    ends = rays_at(corners.ends, corners.K)
+    # The point z d + t is seen at the end e: z (e d_z - d) = t - e t_z, in x and y.
+    left = (ends * directions[:, 2:] - directions)[:, :2]
+    right = (fit.t - ends * fit.t[2])[:, :2]
+    z = (left * right).sum(axis=1) / np.maximum((left**2).sum(axis=1), 1e-12)
+    across = np.abs(left[:, 0] * right[:, 1] - left[:, 1] * right[:, 0])
+    pixels = corners.K[0, 0] * across / np.maximum(np.linalg.norm(right, axis=1), 1e-12)
+    good = (corners.K[0, 0] * np.linalg.norm(left, axis=1) > _PARALLAX) & (z > 0)
+    good &= pixels < OUTLIER * PIXEL
+    if good.sum() < _TRIANGULATED:
+        return math.nan
+    ratio = corners.points[good, 2] / z[good]
+    return float(np.minimum(np.abs(ratio / np.median(ratio) - 1), 1).mean())
 
 
 def _positions(
