@@ -49,6 +49,7 @@ class PairMotion:
             follows from the spread of the corners, not from errors of depth that they share.
         depth_error: AbsRel of the given depth, scaled by the median, at corners that are
             triangulated with this motion, each error at most 1. NaN where too few are.
+        triangulated: Number of these corners.
     """
 
     source_T_target: Float64[np.ndarray, "4 4"]
@@ -58,6 +59,7 @@ class PairMotion:
     parallax: float
     direction_error: float
     depth_error: float
+    triangulated: int
 
     @property
     def known(self) -> bool:
@@ -78,6 +80,7 @@ UNKNOWN = PairMotion(
     parallax=math.nan,
     direction_error=90.0,
     depth_error=math.nan,
+    triangulated=0,
 )
 """Result where too few corners are found in both frames."""
 
@@ -171,6 +174,7 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
     T[:3, :3], T[:3, 3] = fit.R, fit.t * unit
     if not good.any():
         return UNKNOWN
+    errors = _depth_errors(corners, fit)
     turned = rays_at(_positions(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
@@ -181,12 +185,13 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
         error=float(np.median(np.linalg.norm(across_lines(found), axis=1)[good])),
         parallax=float(np.median(np.linalg.norm(left, axis=1)[good])),
         direction_error=_direction_error(fit),
-        depth_error=_depth_error(corners, fit),
+        depth_error=float(errors.mean()) if len(errors) else math.nan,
+        triangulated=len(errors),
     )
 
 
-def _depth_error(corners: Corners, fit: Fit) -> float:
-    """Compare depth with that of the corners that lie on their epipolar lines.
+def _depth_errors(corners: Corners, fit: Fit) -> Float64[np.ndarray, "n"]:
+    """Relative errors of depth at the corners that lie on their epipolar lines, at most 1.
 
     The direction of the translation hardly depends on the given depth, see ``fit_pose``, so that
     depth that is wrong cannot excuse itself by motion.
@@ -202,9 +207,9 @@ def _depth_error(corners: Corners, fit: Fit) -> float:
     good = (corners.K[0, 0] * np.linalg.norm(left, axis=1) > _PARALLAX) & (z > 0)
     good &= pixels < OUTLIER * PIXEL
     if good.sum() < _TRIANGULATED:
-        return math.nan
+        return np.zeros(0)
     ratio = corners.points[good, 2] / z[good]
-    return float(np.minimum(np.abs(ratio / np.median(ratio) - 1), 1).mean())
+    return np.minimum(np.abs(ratio / np.median(ratio) - 1), 1)
 
 
 def _positions(

@@ -1,5 +1,6 @@
 """Log rows that a run on video writes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,11 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationRow:
-    """Scores on the targets held out; ``rilievo.train.video.validation`` describes them."""
+    """Scores on the targets held out; ``rilievo.train.video.validation`` describes most of them.
+
+    Attributes:
+        corner_error: AbsRel of depth at triangulated corners; NaN unless motion is by geometry.
+    """
 
     step: int
     epoch: float
@@ -65,6 +70,12 @@ class ValidationRow:
     constant_abs_rel: float
     translation_angle: float
     rotation_error: float
+    corner_error: float
+
+    @property
+    def judged(self) -> float:
+        """Error that decides between the weights of a run."""
+        return self.warp_error if math.isnan(self.corner_error) else self.corner_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Training loop of networks that learn from video, read from top to bottom."""
 
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ from rilievo.train.video.validation import validate
 
 STEPS_A_ROW = 25
 BEST = "best"
-_CLEARLY = 0.005
+_CLEARLY = 0.02
 """Share by which the error of a run has to be below that of its start to replace it."""
 
 
@@ -254,8 +255,9 @@ class Loop:
 
     def _validate(self, log: Log, progress: Progress) -> None:
         state = self.state
+        corner_error = math.nan
         if self._guide is not None and len(self._frames.held_out):
-            self._frames = self._guide.on_held_out(self._frames)
+            self._frames, corner_error = self._guide.on_held_out(self._frames)
         picture = save_pictures(
             self._learner, self._frames, self._run, log, self._fabric, state.step
         )
@@ -266,13 +268,15 @@ class Loop:
             return
         scores = validate(self._learner, held_out, self._fabric, state.skipped)
         epoch = self.course.epoch(state.step)
-        row = ValidationRow(step=state.step, epoch=epoch, **scores._asdict())
+        row = ValidationRow(
+            step=state.step, epoch=epoch, corner_error=corner_error, **scores._asdict()
+        )
         log.add(row)
         if self._config.keep_best:
-            progress.say(f"held out: photometric error {row.warp_error:.4f} at step {state.step}")
+            progress.say(f"held out: error {row.judged:.4f} at step {state.step}")
         state.stale += 1
-        if self._is_better(row.warp_error):
-            state.best_error, state.best_step, state.stale = row.warp_error, state.step, 0
+        if self._is_better(row.judged):
+            state.best_error, state.best_step, state.stale = row.judged, state.step, 0
             if self._fabric.is_global_zero:
                 save_weights(self._learner.networks, self._run / BEST / WEIGHTS)
                 self._note_sum(self._run / BEST / WEIGHTS)

@@ -53,6 +53,7 @@ def summarise(
         abs_rel=scores.get("abs_rel"),
         delta1=scores.get("delta1"),
         constant_abs_rel=scores.get("constant_abs_rel"),
+        corner_error=scores.get("corner_error"),
         best_step=state.best_step if validated else None,
         best_error=state.best_error if validated else None,
         start_error=_start_error(run) if keeps else None,
@@ -98,7 +99,10 @@ def _last(table: Path) -> dict[str, float]:
 def _start_error(run: Path) -> float | None:
     """Error of the first validation, which is that of the start."""
     rows = _rows(run / VALIDATIONS)
-    return float(rows[0]["warp_error"]) if rows else None
+    if not rows:
+        return None
+    judged = float(rows[0]["corner_error"])
+    return float(rows[0]["warp_error"]) if math.isnan(judged) else judged
 
 
 def _warnings(table: Path) -> tuple[str, ...]:
