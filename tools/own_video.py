@@ -63,7 +63,7 @@ def triangulated(data: Path) -> Iterator[Frame]:
     folder = data / "kitti_video_416x128"
     files = sorted((folder / "rgb").glob("*.jpg"))
     poses = poses_in(folder / "poses.txt", files)
-    K = np.array([[241.674, 0, 204.168], [0, 246.285, 59.001], [0, 0, 1]])
+    K = np.array([[240.969, 0, 203.205], [0, 244.717, 62.723], [0, 0, 1]])
     for index in range(903, 1012, 3):
         near = range(index - _SPAN, index + _SPAN + 1)
         images = {k: _pixels(files[k]) for k in near}

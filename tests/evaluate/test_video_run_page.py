@@ -26,6 +26,7 @@ RECORD = VideoRecord(
     warp_error=0.05,
     identity_error=0.1,
     best_step=10,
+    corner_error=0.06,
     best_error=0.05,
     start_error=0.08,
     sequences=(),
@@ -57,7 +58,7 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     run = tmp_path / "my & run"
     (run / "pictures").mkdir(parents=True)
     (run / "record.json").write_text(to_json(RECORD))
-    (run / "validation.csv").write_text("step,warp_error\n0,0.08\n10,0.05\n20,0.06\n")
+    (run / "validation.csv").write_text("step,corner_error\n0,0.08\n10,0.05\n20,0.06\n")
     for step in (0, 10):
         Image.new("RGB", (32, 5 * 16)).save(run / "pictures" / f"step-{step:07d}.png")
     write_motions(run / "motions" / "training.npz", straight([0, 1, 2]))

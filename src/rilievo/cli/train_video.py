@@ -110,7 +110,7 @@ def _say_end(run: Path, record: "VideoRecord") -> None:
             )
         if record.start_error is not None and record.best_error is not None:
             print(
-                f"held out: photometric error {record.start_error:.4f} at the start, "
+                f"held out: {record.judged_by} {record.start_error:.4f} at the start, "
                 f"{record.best_error:.4f} at step {record.best_step}, whose weights are the run's"
             )
         if record.abs_rel is not None and record.constant_abs_rel is not None:

@@ -28,7 +28,7 @@ def write_video_run_page(run: Path) -> Path:
         OutputError: If the file cannot be written.
     """
     record = video_folder(run).read_record()
-    rows = _validations(run / VALIDATIONS)
+    rows = _validations(run / VALIDATIONS, record.criterion)
     pictures = _pictures(run / "pictures", record.best_step or 0)
     write_page(
         run / PAGE,
@@ -38,7 +38,7 @@ def write_video_run_page(run: Path) -> Path:
         counts=f"{record.steps:,} steps on {record.targets:,} targets, {record.held_out:,} held "
         f"out, {record.seconds:.0f} seconds on {record.device}",
         doubts=record.doubts,
-        curve=_curve(rows) if len(rows) > 1 else None,
+        curve=_curve(rows, record.judged_by) if len(rows) > 1 else None,
         frame=pictures[0] if pictures else None,
         before=pictures[1] if pictures else None,
         after=pictures[2] if pictures else None,
@@ -80,33 +80,32 @@ def _verdict(record: VideoRecord) -> str:
     if start is None or best is None:
         return "No frames were held out, so nothing says whether the run is better than its start."
     if record.kept_start:
-        return f"The start is kept: its photometric error on held-out frames, {start:.4f}, is best."
+        return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}."
     return (
-        f"The photometric error on held-out frames fell from {start:.4f} at the start to "
+        f"The {record.judged_by} on held-out frames fell from {start:.4f} at the start to "
         f"{best:.4f} at step {record.best_step:,}, whose weights are the run's."
     )
 
 
-def _validations(table: Path) -> list[tuple[int, float]]:
+def _validations(table: Path, column: str) -> list[tuple[int, float]]:
     if not table.is_file():
         return []
     with table.open(newline="", encoding="utf-8") as file:
-        return [(int(row["step"]), float(row["warp_error"])) for row in csv.DictReader(file)]
+        return [(int(row["step"]), float(row[column])) for row in csv.DictReader(file)]
 
 
-def _curve(rows: list[tuple[int, float]]) -> Chart:
+def _curve(rows: list[tuple[int, float]], judged_by: str) -> Chart:
     steps, errors = zip(*rows, strict=True)
     with drawing() as canvas:
         [axes] = canvas.axes
         axes.axhline(errors[0], color=MUTED, linewidth=1, linestyle=":")
         axes.plot(steps, errors, color=ACCENT, linewidth=1.6, marker="o", markersize=3)
         axes.set_xlabel("step")
-        axes.set_ylabel("photometric error")
+        axes.set_ylabel(judged_by)
     return Chart(
         svg=canvas.svg,
-        words=f"Photometric error from {errors[0]:.4f} at step 0 to {min(errors):.4f} at best",
-        caption="Photometric error of neighbours warped by depth and by the motion that follows "
-        "from it, on held-out frames; dotted: the start.",
+        words=f"{judged_by} from {errors[0]:.4f} at step 0 to {min(errors):.4f} at best",
+        caption=f"The {judged_by} on held-out frames; dotted: the start.",
     )
 
 

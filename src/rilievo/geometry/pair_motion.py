@@ -10,6 +10,7 @@ from jaxtyping import Float, Float64, UInt8
 from rilievo.geometry.pose_refinement import (
     NEAREST,
     OUTLIER,
+    PIXEL,
     Corners,
     Fit,
     across_lines,
@@ -27,6 +28,10 @@ _FEWEST = 20
 """Smallest number of corners that a motion is estimated from."""
 _BROADEST = 30.0
 """Standard error of the direction [degrees] from which the direction counts as unknown."""
+_PARALLAX = 2.0
+"""Smallest parallax [px] of a corner that is triangulated: a tenth of its depth is uncertain."""
+_TRIANGULATED = 10
+"""Smallest number of triangulated corners that depth is compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,9 @@ class PairMotion:
         parallax: Median displacement of the inliers that the rotation does not explain [px].
         direction_error: Standard error of the translation's direction [degrees], at most 90. It
             follows from the spread of the corners, not from errors of depth that they share.
+        depth_error: AbsRel of the given depth, scaled by the median, at corners that are
+            triangulated with this motion, each error at most 1. NaN where too few are.
+        triangulated: Number of these corners.
     """
 
     source_T_target: Float64[np.ndarray, "4 4"]
@@ -50,6 +58,8 @@ class PairMotion:
     error: float
     parallax: float
     direction_error: float
+    depth_error: float
+    triangulated: int
 
     @property
     def known(self) -> bool:
@@ -69,6 +79,8 @@ UNKNOWN = PairMotion(
     error=math.nan,
     parallax=math.nan,
     direction_error=90.0,
+    depth_error=math.nan,
+    triangulated=0,
 )
 """Result where too few corners are found in both frames."""
 
@@ -162,6 +174,7 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
     T[:3, :3], T[:3, 3] = fit.R, fit.t * unit
     if not good.any():
         return UNKNOWN
+    errors = _depth_errors(corners, fit)
     turned = rays_at(_positions(corners.points @ fit.R.T, corners.K), corners.K)
     ends = rays_at(corners.ends, corners.K)
     left = (ends - turned)[:, :2] * corners.K[[0, 1], [0, 1]]
@@ -172,7 +185,31 @@ def _described(corners: Corners, fit: Fit, unit: float) -> PairMotion:
         error=float(np.median(np.linalg.norm(across_lines(found), axis=1)[good])),
         parallax=float(np.median(np.linalg.norm(left, axis=1)[good])),
         direction_error=_direction_error(fit),
+        depth_error=float(errors.mean()) if len(errors) else math.nan,
+        triangulated=len(errors),
     )
+
+
+def _depth_errors(corners: Corners, fit: Fit) -> Float64[np.ndarray, "n"]:
+    """Relative errors of depth at the corners that lie on their epipolar lines, at most 1.
+
+    The direction of the translation hardly depends on the given depth, see ``fit_pose``, so that
+    depth that is wrong cannot excuse itself by motion.
+    """
+    directions = (corners.points / corners.points[:, 2:]) @ fit.R.T
+    ends = rays_at(corners.ends, corners.K)
+    # The point z d + t is seen at the end e: z (e d_z - d) = t - e t_z, in x and y.
+    left = (ends * directions[:, 2:] - directions)[:, :2]
+    right = (fit.t - ends * fit.t[2])[:, :2]
+    z = (left * right).sum(axis=1) / np.maximum((left**2).sum(axis=1), 1e-12)
+    across = np.abs(left[:, 0] * right[:, 1] - left[:, 1] * right[:, 0])
+    pixels = corners.K[0, 0] * across / np.maximum(np.linalg.norm(right, axis=1), 1e-12)
+    good = (corners.K[0, 0] * np.linalg.norm(left, axis=1) > _PARALLAX) & (z > 0)
+    good &= pixels < OUTLIER * PIXEL
+    if good.sum() < _TRIANGULATED:
+        return np.zeros(0)
+    ratio = corners.points[good, 2] / z[good]
+    return np.minimum(np.abs(ratio / np.median(ratio) - 1), 1)
 
 
 def _positions(

@@ -16,7 +16,7 @@ from rilievo.errors import MissingExtraError
 from rilievo.geometry.tracks import rays_at
 from rilievo.geometry.transforms import rotation_from_axis_angle
 
-_PIXEL = 0.2
+PIXEL = 0.2
 """Standard deviation of a tracked position [px]."""
 _DEPTH = 0.3
 """Standard deviation of a corner's log depth, apart from the frame's scale."""
@@ -135,7 +135,7 @@ def image_errors(
     along = f * (turned[:, :2] - moved[:, :2] * (turned[:, 2] / z)[:, None]) / z[:, None]
     error = corners.ends - seen
     # Inverse of σ² 1 + s² j jᵀ (Sherman and Morrison).
-    pixel, depth = _PIXEL**2, _DEPTH**2
+    pixel, depth = PIXEL**2, _DEPTH**2
     share = depth / (pixel + depth * (along**2).sum(axis=1))
     inverse = (np.eye(2) - share[:, None, None] * along[:, :, None] * along[:, None, :]) / pixel
     squared = np.einsum("ni,nij,nj->n", error, inverse, error)
@@ -163,6 +163,6 @@ def _normal(
     H = np.einsum("naj,njb->ab", left, J)
     right = np.einsum("naj,nj->a", left, found.error)
     # The determinant of the covariance keeps a long translation from excusing every error.
-    spread = np.log1p((_DEPTH / _PIXEL) ** 2 * (found.along**2).sum(axis=1))
+    spread = np.log1p((_DEPTH / PIXEL) ** 2 * (found.along**2).sum(axis=1))
     cost = OUTLIER**2 * np.log1p(found.squared / OUTLIER**2) + spread
     return H, right, float(cost.sum())

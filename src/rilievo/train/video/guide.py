@@ -22,13 +22,21 @@ from rilievo.train.video.fov_check import fov_notes
 from rilievo.train.video.kept import KeptFrames, VideoFrames
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.motion_files import FIRST, FOLDER, Motions, read_motions, write_motions
-from rilievo.train.video.pair_motions import Judged, find_motions, in_one_scale, judge
+from rilievo.train.video.pair_motions import (
+    Judged,
+    corner_error,
+    find_motions,
+    in_one_scale,
+    judge,
+)
 from rilievo.train.video.prior import model_depths, network_depths, stored_prior
 
 _FEWEST = 8
 """Smallest number of targets that a run begins with."""
 _FEW_JUDGES = 5
 """Number of held-out targets below which their verdict is said to be weak."""
+_MOST_JUDGES = 32
+"""Largest number of held-out targets: more of them change the verdict little, and take time."""
 _A_MINUTE, _TOGETHER = 100, 50
 """Targets for each minute of the run, and the length of the blocks that are chosen of more."""
 
@@ -53,7 +61,8 @@ class Guide:
         Raises:
             InputError: If motion is found for too few frames.
         """
-        parts = {FIRST: self._affordable(frames.training), "held-out": frames.held_out}
+        held_out = frames.held_out.some(_MOST_JUDGES)
+        parts = {FIRST: self._affordable(frames.training), "held-out": held_out}
         with self._fabric.rank_zero_first():
             changed = {name: self._begun(name, part) for name, part in parts.items()}
         return replace(
@@ -93,16 +102,18 @@ class Guide:
         self._fabric.barrier()
         return _with(frames, read_motions(self._path(step)))
 
-    def on_held_out(self, frames: VideoFrames) -> VideoFrames:
-        """Return the frames with motions of the held-out targets by the depth learned so far.
+    def on_held_out(self, frames: VideoFrames) -> tuple[VideoFrames, float]:
+        """Judge the depth learned so far on the held-out targets.
 
-        Depth is judged together with the motion that follows from it: each target has the scale of
-        its own depth.
+        Returns:
+            The frames with the motions that follow from this depth, each in the scale of its own
+            depth, and the error of depth at triangulated corners (``corner_error``).
         """
         held_out = frames.held_out
         found = find_motions(held_out, self._learned(held_out))
         motions = {pair: each.source_T_target for pair, each in found.items()}
-        return replace(frames, held_out=held_out.with_motion(motions))
+        frames = replace(frames, held_out=held_out.with_motion(motions))
+        return frames, corner_error(found.values())
 
     def _begun(self, name: str, part: KeptFrames) -> KeptFrames:
         if not len(part):

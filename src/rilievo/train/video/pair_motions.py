@@ -72,6 +72,14 @@ def find_motions(
     return found
 
 
+def corner_error(found: Iterable[PairMotion]) -> float:
+    """Mean error of depth at the triangulated corners of all pairs; NaN without any."""
+    pairs = [each for each in found if each.triangulated]
+    corners = sum(each.triangulated for each in pairs)
+    errors = sum(each.depth_error * each.triangulated for each in pairs)
+    return errors / corners if corners else math.nan
+
+
 def judge(targets: Sequence[Target], found: Mapping[Pair, PairMotion]) -> Judged:
     """Keep the targets whose motions can be trusted."""
     lengths = [_length(each) for each in found.values() if each.travels]

@@ -50,8 +50,11 @@ class VideoRecord:
         abs_rel: AbsRel of depth scaled by the median, where true depth is known beside the frames.
         delta1: Share of pixels right within a factor of 1.25, likewise.
         constant_abs_rel: AbsRel of a constant depth, likewise.
+        corner_error: AbsRel of depth at triangulated corners of the held-out targets, at the end;
+            None unless motion is by geometry.
         best_step: Step with the least error on the held-out targets: folder ``best``.
-        best_error: Error of that step.
+        best_error: Error of that step: of depth at triangulated corners where motion is by
+            geometry, else photometric.
         start_error: Error of the weights that the run started from, where ``keep_best`` is set.
         kept_start: Whether the run's weights are those of the start, since no others fit the
             held-out targets better.
@@ -82,6 +85,7 @@ class VideoRecord:
     abs_rel: float | None = None
     delta1: float | None = None
     constant_abs_rel: float | None = None
+    corner_error: float | None = None
     best_step: int | None = None
     best_error: float | None = None
     start_error: float | None = None
@@ -96,6 +100,16 @@ class VideoRecord:
     differences: tuple[Difference, ...]
 
     @property
+    def criterion(self) -> str:
+        """Column of ``validation.csv`` that decides between the weights of the run."""
+        return "warp_error" if self.corner_error is None else "corner_error"
+
+    @property
+    def judged_by(self) -> str:
+        """Name of the error that decides between the weights of the run."""
+        return "photometric error" if self.corner_error is None else "depth error at corners"
+
+    @property
     def doubts(self) -> tuple[str, ...]:
         """Reasons to think that the run learned nothing; empty without any."""
         found = []
@@ -108,7 +122,7 @@ class VideoRecord:
         if self.kept_start:
             found.append(
                 "the start is kept: no weights of the run fit the held-out frames clearly better "
-                f"than those it started from (photometric error {self.start_error:.4f})"
+                f"than those it started from ({self.judged_by} {self.start_error:.4f})"
             )
         error, constant = self.abs_rel, self.constant_abs_rel
         if error is not None and constant is not None and error >= constant:

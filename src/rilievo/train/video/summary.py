@@ -52,6 +52,7 @@ def summarise(
         abs_rel=scores.get("abs_rel"),
         delta1=scores.get("delta1"),
         constant_abs_rel=scores.get("constant_abs_rel"),
+        corner_error=scores.get("corner_error"),
         best_step=state.best_step if validated else None,
         best_error=state.best_error,
         start_error=_start_error(run) if keeps else None,
@@ -96,7 +97,10 @@ def _last(run: Path, name: str) -> dict[str, float]:
 def _start_error(run: Path) -> float | None:
     """Error of the first validation, which is that of the start."""
     rows = rows_of(run, VALIDATIONS)
-    return float(rows[0]["warp_error"]) if rows else None
+    if not rows:
+        return None
+    judged = float(rows[0]["corner_error"])
+    return float(rows[0]["warp_error"]) if math.isnan(judged) else judged
 
 
 def _pose_parameters(networks: VideoNetworks) -> int:

@@ -1,5 +1,6 @@
 """Training of depth and motion on video, as a task of the engine."""
 
+import math
 import shutil
 import time
 from collections.abc import Generator, Mapping
@@ -34,7 +35,7 @@ from rilievo.train.video.summary import summarise
 from rilievo.train.video.validation import validate
 
 BEST = "best"
-_CLEARLY = 0.005
+_CLEARLY = 0.02
 """Share by which the error of a run has to be below that of its start to replace it."""
 
 
@@ -176,8 +177,9 @@ class VideoTask(Task[VideoState]):
     def validate(self, log: Journal, progress: Progress) -> None:
         """Draw a picture, score the targets that are held out and keep the best weights."""
         state, first = self.state, self._fabric.is_global_zero
+        corner_error = math.nan
         if self._guide is not None and len(self._frames.held_out):
-            self._frames = self._guide.on_held_out(self._frames)
+            self._frames, corner_error = self._guide.on_held_out(self._frames)
         picture = save_pictures(
             self.learner, self._frames, self._run, log, self._fabric, state.step
         )
@@ -189,10 +191,11 @@ class VideoTask(Task[VideoState]):
         skipped: set[str] = set()
         scores = validate(self.learner, held_out, self._fabric, skipped)
         self._skip(skipped)
-        error = scores.warp_error
-        log.add(VALIDATIONS, {"step": state.step, **self.place(), **scores._asdict()})
+        error = scores.warp_error if math.isnan(corner_error) else corner_error
+        row = {"step": state.step, **self.place(), **scores._asdict()}
+        log.add(VALIDATIONS, {**row, "corner_error": corner_error})
         if self._config.keep_best:
-            progress.say(f"held out: photometric error {error:.4f} at step {state.step}")
+            progress.say(f"held out: error {error:.4f} at step {state.step}")
         state.stale += 1
         if self._is_better(error):
             state.best_error, state.best_step, state.stale = error, state.step, 0
