@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from rilievo.errors import OptionError
+from rilievo.errors import OptionError, suggest
 
 T = TypeVar("T")
 
@@ -107,8 +107,8 @@ class OpenTable(Mapping[str, T], Generic[T]):
         Args:
             own: Entries of rilievo.
             what: Kind of object, such as "output".
-            read: Function that makes an entry from an object and the name it is offered under; it
-                refuses objects of another kind with an ``OptionError``.
+            read: Function that makes an entry from an object and its name or place; it refuses
+                objects of another kind with an ``OptionError``.
         """
         self.own: Mapping[str, T] = own
         self._found: dict[str, T] = {}
@@ -125,6 +125,23 @@ class OpenTable(Mapping[str, T], Generic[T]):
                 raise KeyError(name)
             self._found[name] = self._read(offered, name)
         return self._found[name]
+
+    def find(self, name: str) -> T:
+        """Look up an entry by its name, or by the place of an object of the user's own.
+
+        A place is code that is run, so it must come from the user and from no request.
+
+        Args:
+            name: A name of the table, or ``package.module:NAME`` or ``path/to/file.py:NAME``.
+
+        Raises:
+            OptionError: If there is no such entry, or the object is of another kind.
+        """
+        if name not in self:
+            if not is_place(name):
+                raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
+            self._found[name] = self._read(load_outside(name, self._what), name)
+        return self[name]
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own
