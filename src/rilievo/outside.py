@@ -10,7 +10,7 @@ precedence.
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -112,13 +112,15 @@ class OpenTable(Mapping[str, T], Generic[T]):
         """
         self.own: Mapping[str, T] = own
         self._found: dict[str, T] = {}
+        self._places: dict[str, T] = {}
         self._what, self._read = what, read
 
     def __getitem__(self, name: object) -> T:
         if not isinstance(name, str):
             raise KeyError(name)
-        if name in self.own:
-            return self.own[name]
+        for known in (self.own, self._places):
+            if name in known:
+                return known[name]
         if name not in self._found:
             offered = load_offered(name, self._what)
             if offered is None:
@@ -140,8 +142,12 @@ class OpenTable(Mapping[str, T], Generic[T]):
         if name not in self:
             if not is_place(name):
                 raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
-            self._found[name] = self._read(load_outside(name, self._what), name)
+            self._places[name] = self._read(load_outside(name, self._what), name)
         return self[name]
+
+    def ordered(self, names: Collection[str]) -> tuple[str, ...]:
+        """Names in the table's order, then those of places, each once."""
+        return (*(name for name in self if name in names), *sorted(self._places.keys() & {*names}))
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own

@@ -203,8 +203,7 @@ class PredictOptions(ModelOptions):
                 OUTPUTS.find(name)
             elif name != ALL and name not in OUTPUTS:
                 raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, ALL])}")
-        of_all = OUTPUTS.own if ALL in asked else ()
-        return tuple(name for name in OUTPUTS if name in asked or name in of_all)
+        return OUTPUTS.ordered([*asked, *(OUTPUTS.own if ALL in asked else ())])
 
     @property
     def asks_for_all(self) -> bool:
