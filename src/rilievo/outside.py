@@ -10,14 +10,14 @@ precedence.
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from rilievo.errors import OptionError
+from rilievo.errors import OptionError, suggest
 
 T = TypeVar("T")
 
@@ -107,24 +107,47 @@ class OpenTable(Mapping[str, T], Generic[T]):
         Args:
             own: Entries of rilievo.
             what: Kind of object, such as "output".
-            read: Function that makes an entry from an object and the name it is offered under; it
-                refuses objects of another kind with an ``OptionError``.
+            read: Function that makes an entry from an object and its name or place; it refuses
+                objects of another kind with an ``OptionError``.
         """
         self.own: Mapping[str, T] = own
         self._found: dict[str, T] = {}
+        self._places: dict[str, T] = {}
         self._what, self._read = what, read
 
     def __getitem__(self, name: object) -> T:
         if not isinstance(name, str):
             raise KeyError(name)
-        if name in self.own:
-            return self.own[name]
+        for known in (self.own, self._places):
+            if name in known:
+                return known[name]
         if name not in self._found:
             offered = load_offered(name, self._what)
             if offered is None:
                 raise KeyError(name)
             self._found[name] = self._read(offered, name)
         return self._found[name]
+
+    def find(self, name: str) -> T:
+        """Look up an entry by its name, or by the place of an object of the user's own.
+
+        A place is code that is run, so it must come from the user and from no request.
+
+        Args:
+            name: A name of the table, or ``package.module:NAME`` or ``path/to/file.py:NAME``.
+
+        Raises:
+            OptionError: If there is no such entry, or the object is of another kind.
+        """
+        if name not in self:
+            if not is_place(name):
+                raise OptionError(f"no {self._what} '{name}'; {suggest(name, self)}")
+            self._places[name] = self._read(load_outside(name, self._what), name)
+        return self[name]
+
+    def ordered(self, names: Collection[str]) -> tuple[str, ...]:
+        """Names in the table's order, then those of places, each once."""
+        return (*(name for name in self if name in names), *sorted(self._places.keys() & {*names}))
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own

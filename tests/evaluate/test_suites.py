@@ -9,12 +9,12 @@ import pytest
 from rilievo.cli import main
 from rilievo.datasets import DATASETS
 from rilievo.errors import InputError, OptionError
-from rilievo.evaluate import prepared
 from rilievo.evaluate.benchmarks import find_benchmark
 from rilievo.evaluate.options import EvaluateOptions
 from rilievo.evaluate.suite import SuiteRun, find_suite, suite_names, suites
 from rilievo.evaluate.suite_run import SuiteResult, run_suite
 from rilievo.evaluate.table import read_evaluation
+from rilievo.models import model_options
 from tiny_evaluation import TINY, run_tiny, write_predictions
 
 THREE = f"""
@@ -50,13 +50,13 @@ def three(root: Path) -> Path:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every loading of a model, as it happens."""
     calls: list[object] = []
-    load = prepared.load_model
+    load = model_options.load_model
 
     def counted(name: Any, **options: Any) -> Any:
         calls.append(name)
         return load(name, **options)
 
-    monkeypatch.setattr(prepared, "load_model", counted)
+    monkeypatch.setattr(model_options, "load_model", counted)
     return calls
 
 

@@ -22,7 +22,6 @@ from rilievo.evaluate.predicting import Fill, fill
 from rilievo.evaluate.records import Evaluation, Unscored
 from rilievo.evaluate.run import Kept, evaluate, keep_predictions
 from rilievo.io.limits import printable
-from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.trial import engine_again
 from rilievo.predicting.run import refined
@@ -55,18 +54,9 @@ class KeepWork:
         """
         # Pillow warns of corrupt metadata that has no bearing on the pixels.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        options = self.options
-        loaded = load_model(
-            self.model,
-            kind=options.kind,
-            device=options.device,
-            engine=options.engine,
-            precision=options.precision,
-            threads=options.threads,
-            settings=options.model_settings,
-        )
+        loaded = self.options.load(self.model)
         refuse_paid(loaded)
-        return KeepHand(self, refined(loaded, flip=options.flip, tile=None))
+        return KeepHand(self, refined(loaded, flip=self.options.flip, tile=None))
 
     def name(self, item: str) -> str:
         """The image's id, for messages."""

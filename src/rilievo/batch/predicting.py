@@ -14,7 +14,7 @@ from rilievo.models.paid import PaidModel
 from rilievo.predicting.inputs import Job, Medium
 from rilievo.predicting.options import PredictOptions
 from rilievo.predicting.results import Results
-from rilievo.predicting.run import load, make_ready, predict_jobs, refined_by
+from rilievo.predicting.run import make_ready, predict_jobs, refined_by
 from rilievo.predicting.stages import LOAD, Spent, Stages
 from rilievo.predicting.summary import Tally
 
@@ -134,7 +134,7 @@ class Told(Tally):
 
 
 def _loaded(options: PredictOptions) -> Model:
-    model = load(options)
+    model = options.load(options.model)
     refuse_paid(model)
     return refined_by(options, model)
 

@@ -57,7 +57,7 @@ def options_of(command: type) -> tuple[OptionFacts, ...]:
     """List the options of a dataclass and of nested ones, in the order of their fields.
 
     A dataclass may sort its options into groups by ``GROUPS``, a mapping from titles to names of
-    fields; fields that it does not name belong to its ``GROUP``.
+    fields; those that it does not name belong to its ``GROUP`` and come first.
     """
     return tuple(_walk(command))
 
@@ -70,7 +70,10 @@ def _walk(
     titles = {
         name: title for title, names in getattr(command, "GROUPS", {}).items() for name in names
     }
-    for field in fields(command):
+    order = [*titles]
+    for field in sorted(
+        fields(command), key=lambda each: order.index(each.name) + 1 if each.name in titles else 0
+    ):
         kind, marks = _taken_apart(hints[field.name])
         if tyro.conf.Suppress in marks:
             continue

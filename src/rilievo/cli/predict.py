@@ -21,7 +21,7 @@ from rilievo.errors import InputError, OptionError
 from rilievo.models import DEFAULT_MODEL
 from rilievo.models.quality import recommend
 from rilievo.predicting.options import PredictOptions
-from rilievo.predicting.run import load, predict_files, refined
+from rilievo.predicting.run import predict_files, refined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def _live(given: _Arguments, source: str) -> int:
                 f"--live shows what the model says and writes nothing: leave out "
                 f"--{name.replace('_', '-')}"
             )
-    loaded = load(options)
+    loaded = options.load(options.model)
     if isinstance(loaded, PaidModel):
         raise OptionError(f"--live takes no model that is paid for each frame: '{options.model}'")
     model = refined(loaded, flip=options.flip, tile=options.tile)

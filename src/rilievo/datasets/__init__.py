@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rilievo.datasets.base import Absent, Dataset, DatasetCard, Request, check_request
-from rilievo.errors import OptionError, RilievoError, suggest
+from rilievo.errors import OptionError, RilievoError
 from rilievo.io.limits import unreadable
 from rilievo.outside import OpenTable, load_outside
 
@@ -64,10 +64,7 @@ def find_dataset(name: str) -> type[Dataset]:
     Raises:
         OptionError: If there is no such loader.
     """
-    place = name if ":" in name else DATASETS.get(name)
-    if place is None:
-        raise OptionError(f"no dataset '{name}'; {suggest(name, DATASETS)}")
-    return _checked(load_outside(place, "dataset"), name)
+    return _checked(load_outside(DATASETS.find(name), "dataset"), name)
 
 
 def open_dataset(

@@ -11,13 +11,59 @@ from rilievo.alignment import AlignMethod
 from rilievo.errors import OptionError, suggest
 from rilievo.evaluate.benchmark import Invalid
 from rilievo.evaluate.stored import DISPARITY, Stored, stored_as
-from rilievo.models.settings import parse_pairs
+from rilievo.models.model_options import ModelOptions
 from rilievo.outside import is_place
 from rilievo.types import DepthKind
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
+class ImageOptions:
+    """Images of a dataset, and what the numbers of predictions for them mean.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    GROUP: ClassVar[str] = "Images"
+
+    split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Split of the dataset; by default the benchmark's, or the one that papers score."""
+    variant: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Variant of the dataset's ground truth; by default the benchmark's, or its first."""
+    list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
+    """Your own list of images in place of the split's."""
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """Meaning of the numbers of other programs' predictions, or of the depth of a checkpoint that
+    rilievo does not know: metric; up_to_scale; affine (Marigold); affine_inverse, which is inverse
+    depth with an unknown shift (MiDaS, DPT, Depth Anything). For predictions also disparity, which
+    is inverse depth without a shift (Monodepth2). Files of rilievo say it themselves."""
+    scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
+    """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
+    is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of images to take, from the first; by default all."""
+
+    def __post_init__(self) -> None:
+        if self.list_file is not None:
+            object.__setattr__(self, "list_file", Path(self.list_file).expanduser())
+        if self.limit is not None and self.limit < 1:
+            raise OptionError(f"--limit is 1 or more, got {self.limit}")
+        if self.scale is not None and not 0 < self.scale < float("inf"):
+            raise OptionError(f"--scale is a positive number, got {self.scale}")
+        _ = self.stored
+
+    @property
+    def stored(self) -> Stored:
+        """Meaning of the values in files of predictions.
+
+        Raises:
+            OptionError: If there is no such kind.
+        """
+        return stored_as(self.kind, self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(ImageOptions, ModelOptions):
     """Everything that can be asked of an evaluation besides model, benchmark and root.
 
     Raises:
@@ -47,12 +93,6 @@ class EvaluateOptions:
     """Dataset for benchmarks that fit any: a name that 'rilievo datasets' lists, or
     package.module:Class.
     """
-    split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Another split than the benchmark's."""
-    variant: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Another variant of the dataset than the benchmark's."""
-    list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
-    """Your own list of images in place of the split's."""
     predictions: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER|FILE.npy")] = None
     """Score this folder of predictions, of any program: npy, npz, 16-bit PNG, TIFF, EXR or PFM
     files named by the images' ids, results of 'rilievo predict', or what an earlier evaluation
@@ -61,14 +101,6 @@ class EvaluateOptions:
     pattern: Annotated[str | None, tyro.conf.arg(metavar="PATTERN")] = None
     """Name of an image's file below the folder of predictions, with {id}, such as 'pred_{id}.npy'
     or '{id}/depth.exr'. Names of Marigold's and MoGe's programs are known."""
-    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """Meaning of the numbers of those predictions, or of the depth of a checkpoint that rilievo
-    does not know: metric; up_to_scale; affine (Marigold); affine_inverse, which is inverse depth
-    with an unknown shift (MiDaS, DPT, Depth Anything). For predictions also disparity, which is
-    inverse depth without a shift (Monodepth2). Files of rilievo say it themselves."""
-    scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Metres of one stored unit of those predictions, such as 0.001. With --kind disparity, depth
-    is these metres over the stored number: 5.4 for Monodepth2's stereo models."""
     invalid: Annotated[str | None, tyro.conf.arg(metavar="RULE")] = None
     """Treatment of pixels that count but have no prediction (NaN, infinite, 0 of whole numbers):
     skip leaves them out and counts them, refuse leaves the image without a score, far scores them
@@ -81,42 +113,17 @@ class EvaluateOptions:
     certainty: bool = False
     """Judge the model's confidence too: sparsification (AUSE, AURG) and calibration (ECE), as more
     columns, which makes it another benchmark."""
-    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Score the first N images alone."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Processes that predict, and that score; by default one predicts and one a core scores."""
-    settings: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(name="set", metavar="NAME=VALUE"),
-    ] = ()
-    """A setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
-    option for several."""
-    yes: bool = False
-    """Agree beforehand to the paid calls of a model that runs elsewhere."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:N, coreml or directml."""
-    engine: str = "auto"
-    """Engine that runs the network: onnxruntime, openvino (extra 'fast') or torch (models of the
-    extra 'models'); auto is the usual one of the model.
-    """
-    precision: str = "fp32"
-    """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
-    'models' with onnxruntime."""
-    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Threads of the network; by default one a core."""
-    flip: bool = False
-    """Average with the answer for the mirror image."""
 
     def __post_init__(self) -> None:
-        for name in ("output", "list_file", "predictions"):
+        ImageOptions.__post_init__(self)
+        ModelOptions.__post_init__(self)
+        for name in ("output", "predictions"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
-        for name in ("limit", "workers", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"--{name} is 1 or more, got {value}")
-        if self.scale is not None and not 0 < self.scale < float("inf"):
-            raise OptionError(f"--scale is a positive number, got {self.scale}")
+        if self.workers is not None and self.workers < 1:
+            raise OptionError(f"--workers is 1 or more, got {self.workers}")
         _ = self.depth_kind, self.method, self.model_settings, self.invalid_pixels
         for name in ("scale", "pattern"):
             if self.predictions is None and getattr(self, name) is not None:
@@ -130,15 +137,6 @@ class EvaluateOptions:
             raise OptionError("--set is for a model, but --predictions are made already; give one")
 
     @property
-    def model_settings(self) -> Mapping[str, str]:
-        """The settings of ``--set``, by name.
-
-        Raises:
-            OptionError: If one is no NAME=VALUE, or given twice.
-        """
-        return parse_pairs(self.settings)
-
-    @property
     def depth_kind(self) -> DepthKind | None:
         """Kind of depth of the given predictions, once they are depth, or of the model.
 
@@ -146,15 +144,6 @@ class EvaluateOptions:
             OptionError: If there is no such kind.
         """
         return self.stored.kind
-
-    @property
-    def stored(self) -> Stored:
-        """Meaning of the values in files of predictions.
-
-        Raises:
-            OptionError: If there is no such kind.
-        """
-        return stored_as(self.kind, self.scale)
 
     @property
     def invalid_pixels(self) -> Invalid | None:

@@ -15,7 +15,6 @@ from rilievo.evaluate.plan import Plan
 from rilievo.evaluate.predicting import Fill, fingerprint_of, refuse_other_photographs
 from rilievo.evaluate.records import Unscored
 from rilievo.evaluate.sources import find_predictions, open_run_cache
-from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.predicting.consent import agree_to_calls
 from rilievo.predicting.run import refined
@@ -74,15 +73,7 @@ def load_asked(model: Model | str | Path | None, options: EvaluateOptions) -> Mo
         if options.kind is not None or options.settings:
             raise OptionError("kind and settings are for a model by its name; this one is loaded")
         return model
-    return load_model(
-        model,
-        kind=options.kind,
-        device=options.device,
-        engine=options.engine,
-        precision=options.precision,
-        threads=options.threads,
-        settings=options.model_settings,
-    )
+    return options.load(model)
 
 
 def predicted(

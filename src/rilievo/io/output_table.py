@@ -175,16 +175,15 @@ _OUTPUTS: Mapping[str, Output] = {
 }
 
 
-def _offered(found: object, name: str) -> Output:
+def _outside(found: object, name: str) -> Output:
     if not isinstance(found, Output) or isinstance(found.writer, str):
         raise OptionError(
-            f"output '{name}' of an installed package is not a rilievo.io.outputs.Output with a "
-            "function as its writer"
+            f"output '{name}' is not a rilievo.io.output_table.Output with a function as its writer"
         )
     return found
 
 
-OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _offered)
+OUTPUTS: OpenTable[Output] = OpenTable(_OUTPUTS, "output", _outside)
 
 
 def load(place: str | Callable[..., Any]) -> Callable[..., Any]:

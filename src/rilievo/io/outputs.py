@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from rilievo.errors import MissingExtraError, OptionError, suggest
+from rilievo.errors import MissingExtraError, OptionError
 from rilievo.io.atomic import make_folder
 from rilievo.io.merging import agreeing, merged
 from rilievo.io.output_table import OUTPUTS, Need, load
@@ -112,9 +112,7 @@ def check_outputs(names: Sequence[str]) -> None:
     if not names:
         raise OptionError(f"no outputs are named; known: {', '.join(OUTPUTS)}")
     for name in names:
-        if name not in OUTPUTS:
-            raise OptionError(f"no output '{name}'; {suggest(name, OUTPUTS)}")
-        output = OUTPUTS[name]
+        output = OUTPUTS.find(name)
         if output.extra and output.package and find_spec(output.package) is None:
             raise MissingExtraError(f"output '{name}'", output.extra)
 

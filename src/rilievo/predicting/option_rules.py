@@ -66,7 +66,6 @@ RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("markers", lambda value: 0 < value < 10, "the side in metres, below 10 (0.06 for 60 mm)"),
     ("sparse_unit", lambda value: 0 < value < math.inf, "a positive number of metres"),
     ("tile", lambda value: value >= 64, "64 pixels or more"),
-    ("threads", lambda value: value >= 1, "1 or more"),
     ("batch_size", lambda value: value >= 1, "1 or more"),
     ("surface_points", lambda value: value >= 100, "100 or more"),
     ("edge", lambda value: 0 < value < math.inf, "a positive number"),

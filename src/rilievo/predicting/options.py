@@ -18,8 +18,9 @@ from rilievo.io.output_table import OUTPUTS
 from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.io.stereo import StereoOptions, parse_stereo
 from rilievo.models import DEFAULT_MODEL
+from rilievo.models.model_options import ModelOptions
 from rilievo.models.quality import model_of
-from rilievo.models.settings import parse_pairs
+from rilievo.outside import is_place
 from rilievo.predicting.option_rules import EXCLUSIVE, GROUPS, RULES, TYPES
 from rilievo.types import Camera, CameraSource
 
@@ -27,7 +28,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions:
+class PredictOptions(ModelOptions):
     """All options of ``rilievo predict`` besides its inputs.
 
     Raises:
@@ -56,22 +57,10 @@ class PredictOptions:
     """Model to use: a name that 'rilievo models' lists, an ONNX file exported by rilievo, ORG/NAME
     of the Hugging Face hub (@REVISION may follow), or a folder that transformers saved.
     """
-    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
-    affine_inverse."""
-    settings: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(name="set", metavar="NAME=VALUE"),
-    ] = ()
-    """Setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
-    option for several.
-    """
-    yes: bool = False
-    """Agree in advance to the cost of a paid model."""
     save: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = "colour"
     """Outputs to write, separated by commas: colour, png16, npy, npz, tiff, exr, normals,
-    normals-npy, confidence, ply, glb, html, panel, stereo; or all. A JSON file that describes them
-    is always added.
+    normals-npy, confidence, ply, glb, html, panel, stereo; or all; or package.module:NAME of an
+    output of your own. A JSON file that describes them is always added.
     """
     camera: Annotated[str | None, tyro.conf.arg(metavar="FX,FY,CX,CY")] = None
     """Intrinsics in pixels of the upright photograph; the centre of its top-left pixel is (0, 0).
@@ -121,8 +110,6 @@ class PredictOptions:
     camera_height: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
     """Height of the camera above the floor in metres; makes depth metric if the floor is visible.
     """
-    flip: bool = False
-    """Average with the prediction for the mirror image; takes twice the time."""
     tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side in pixels of overlapping tiles, for fine detail in large photographs."""
     sharp: Literal["on", "off"] = "on"
@@ -131,21 +118,6 @@ class PredictOptions:
     """Hide uniform borders (black bars, margins and frames of scans) from the network; they have no
     depth then. off: show it the whole picture.
     """
-    device: str = "auto"
-    """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
-    engine: str = "auto"
-    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
-    'models', which the others run too, converted once); auto takes the model's default, or
-    openvino where it is faster in a trial at a large file's first use.
-    """
-    precision: str = "fp32"
-    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
-    fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
-    'models'. It is recorded in the results. The embedded network in 8 bits is a model of its own,
-    rilievo/small-int8.
-    """
-    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Threads of the network; by default one per core."""
     batch_size: int = 1
     """Photographs that go through the network together; more than one is faster on a GPU."""
     colour_map: str = DEPTH_COLOURS
@@ -186,6 +158,7 @@ class PredictOptions:
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, kinds, words in TYPES:
             if not isinstance(getattr(self, name), kinds):
                 raise OptionError(f"{name} is {words}, got {getattr(self, name)!r}")
@@ -226,10 +199,11 @@ class PredictOptions:
         if not asked:
             raise OptionError(f"--save names nothing; known: {', '.join(OUTPUTS)}, all")
         for name in asked:
-            if name != ALL and name not in OUTPUTS:
+            if is_place(name):
+                OUTPUTS.find(name)
+            elif name != ALL and name not in OUTPUTS:
                 raise OptionError(f"--save has no '{name}'; {suggest(name, [*OUTPUTS, ALL])}")
-        of_all = OUTPUTS.own if ALL in asked else ()
-        return tuple(name for name in OUTPUTS if name in asked or name in of_all)
+        return OUTPUTS.ordered([*asked, *(OUTPUTS.own if ALL in asked else ())])
 
     @property
     def asks_for_all(self) -> bool:
@@ -267,11 +241,6 @@ class PredictOptions:
         if tables and len(self.known) + len(self.known_length) > 1:
             raise OptionError("--known is one table, or points U,V,METRES: give one of the two")
         return Path(tables[0]) if tables else None
-
-    @property
-    def model_settings(self) -> Mapping[str, str]:
-        """Settings of ``--set``, by name."""
-        return parse_pairs(self.settings)
 
     @property
     def dropped(self) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ class Results:
             before = None
         folder, there = job.target.parent, () if before is None else before.files
         broken = {facts.output for facts in there if fault_of(folder, facts)}
-        return tuple(name for name in OUTPUTS if name in broken | {*self.formats})
+        return OUTPUTS.ordered(broken | {*self.formats})
 
     def formats_with_those_there(self, job: Job) -> tuple[tuple[str, ...], bool]:
         """Outputs to write for a video, and whether there are results already.
@@ -214,7 +214,7 @@ class Results:
         except InputError:
             before = None
         there = set() if before is None else {facts.output for facts in before.files}
-        return tuple(name for name in OUTPUTS if name in there | {*self.formats}), bool(there)
+        return OUTPUTS.ordered(there | {*self.formats}), bool(there)
 
     def run_facts(self, job: Job) -> Mapping[str, Setting]:
         """Other facts that the files depend on: options, and size and time of the source."""

@@ -8,7 +8,6 @@ from rilievo.calibration.table import read_known_table, shared_known
 from rilievo.errors import OptionError
 from rilievo.io.atomic import make_folder, sweep_parts
 from rilievo.io.limits import printable
-from rilievo.models import load_model
 from rilievo.models.base import Model
 from rilievo.models.refinement import FlipAveraged, Tiled
 from rilievo.models.sharpening import Sharpened
@@ -49,7 +48,7 @@ def predict_files(
         raise OptionError(f"no photograph or video in {', '.join(map(printable, inputs))}")
     check_known(options, total)
     stages = Stages()
-    model = stages.timed(LOAD, load)(options)
+    model = stages.timed(LOAD, options.load)(options.model)
     agree_to_pay(model, _jobs(inputs, options), options)
     model = refined_by(options, model)
     stages.watch(model)
@@ -72,19 +71,6 @@ def predict_files(
         except KeyboardInterrupt:
             tally.interrupted = True
     return tally.summary()
-
-
-def load(options: PredictOptions) -> Model:
-    """Load the model that the options name, with their device, engine and precision."""
-    return load_model(
-        options.model,
-        kind=options.kind,
-        device=options.device,
-        engine=options.engine,
-        precision=options.precision,
-        threads=options.threads,
-        settings=options.model_settings,
-    )
 
 
 def refined_by(options: PredictOptions, model: Model) -> Model:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from rilievo.errors import ModelError, suggest
-from rilievo.models import MODELS, find_card, load_model, replicate_cards
+from rilievo.models import MODELS, find_card, replicate_cards
 from rilievo.models.base import Model
 from rilievo.models.card import ModelCard
 from rilievo.models.paid import PaidModel
@@ -59,14 +59,7 @@ class Offered:
         Raises:
             RilievoError: If it cannot be loaded, or each call of it is paid.
         """
-        options = self.options
-        model = load_model(
-            name,
-            device=options.device,
-            engine=options.engine,
-            precision=options.precision,
-            threads=options.threads,
-        )
+        model = self.options.load(name)
         if isinstance(model, PaidModel):
             raise _paid(name)
         return model

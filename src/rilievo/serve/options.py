@@ -13,6 +13,7 @@ import tyro
 from rilievo.errors import OptionError
 from rilievo.io.limits import printable, read_text
 from rilievo.models import DEFAULT_MODEL
+from rilievo.models.model_options import EngineOptions
 
 TOKEN_VARIABLE = "RILIEVO_SERVE_TOKEN"
 """Environment variable with a token, for containers."""
@@ -21,7 +22,7 @@ _SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions:
+class ServeOptions(EngineOptions):
     """Address, models and limits of the server.
 
     Raises:
@@ -70,14 +71,6 @@ class ServeOptions:
     ONNX file, or a run of 'rilievo train'."""
     offer: Annotated[str, tyro.conf.arg(metavar="NAME,...")] = ""
     """Other models that requests may name; weights are fetched at their first use."""
-    device: str = "auto"
-    """Device of the models: auto, cpu, cuda, cuda:N, coreml or directml."""
-    engine: str = "auto"
-    """Inference engine: onnxruntime, openvino or torch; auto is the usual one of the model."""
-    precision: str = "fp32"
-    """Arithmetic of the models: fp32, bf16, fp16 or int8."""
-    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Threads of the network; by default one per core."""
     batch: int = 8
     """Most photographs of one size that go through the network together."""
     window: float | int = 5.0
@@ -104,6 +97,7 @@ class ServeOptions:
     """Most that requests and results take on disk together; one client has at most half."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, rule, words in _RULES:
             value = getattr(self, name)
             if value is not None and not rule(value):
@@ -193,7 +187,6 @@ def is_count(value: float | int) -> bool:
 
 _RULES: tuple[tuple[str, Callable[[float | int], bool], str], ...] = (
     ("port", lambda value: 0 <= value <= 65535, "between 0 and 65535"),
-    ("threads", is_count, "1 or more"),
     ("batch", lambda value: 1 <= value <= 64, "between 1 and 64"),
     ("window", lambda value: 0 <= value <= 1000, "between 0 and 1000 milliseconds"),
     ("workers", is_count, "1 or more"),

@@ -7,11 +7,11 @@ from typing import Annotated
 import tyro
 
 from rilievo.errors import OptionError
-from rilievo.evaluate.stored import Stored, stored_as
+from rilievo.evaluate.options import ImageOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions:
+class SourceOptions(ImageOptions):
     """Place of photographs and ground truth, as far as the targets do not state it.
 
     Raises:
@@ -24,43 +24,16 @@ class SourceOptions:
     """
     root: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder of the dataset; for evaluations, its present folder if it was moved."""
-    split: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Split of the dataset; by default the one that papers score."""
-    variant: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Variant of the dataset's ground truth."""
-    list_file: Annotated[Path | None, tyro.conf.arg(name="list", metavar="FILE")] = None
-    """List of images to use in place of the split's."""
     photos: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder that was predicted, for results of 'rilievo predict' without a dataset."""
-    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
-    """Meaning of the values in other programs' predictions: metric, up_to_scale, affine,
-    affine_inverse or disparity, as 'rilievo evaluate --help' explains them.
-    """
-    scale: Annotated[float | None, tyro.conf.arg(metavar="METRES")] = None
-    """Metres of one stored unit in other programs' predictions, such as 0.001."""
-    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Number of images to show, from the first; by default all."""
 
     def __post_init__(self) -> None:
-        for name in ("root", "list_file", "photos"):
+        super().__post_init__()
+        for name in ("root", "photos"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Path(getattr(self, name)).expanduser())
-        if self.limit is not None and self.limit < 1:
-            raise OptionError(f"--limit is 1 or more, got {self.limit}")
-        if self.scale is not None and not 0 < self.scale < float("inf"):
-            raise OptionError(f"--scale is a positive number, got {self.scale}")
         if self.photos is not None and self.dataset is not None:
             raise OptionError("--photos and --dataset do not go together; give one")
-        _ = self.stored
-
-    @property
-    def stored(self) -> Stored:
-        """Meaning of the values in other programs' predictions.
-
-        Raises:
-            OptionError: If there is no such kind.
-        """
-        return stored_as(self.kind, self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)

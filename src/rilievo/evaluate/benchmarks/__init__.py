@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rilievo.errors import OptionError, suggest
+from rilievo.errors import OptionError
 from rilievo.evaluate.benchmark import Benchmark
 from rilievo.evaluate.benchmarks import (
     dsine,
@@ -14,7 +14,7 @@ from rilievo.evaluate.benchmarks import (
     probe3d,
     small_sets,
 )
-from rilievo.outside import OpenTable, load_outside
+from rilievo.outside import OpenTable, is_place
 
 # A new benchmark is a record in one of the files beside this one, and one line here.
 _BENCHMARKS = (
@@ -67,19 +67,15 @@ _BENCHMARKS = (
 )
 
 
-def _offered(found: object, name: str) -> Benchmark:
-    """A benchmark that an installed package offers, under that name."""
-    return replace(_checked(found, name), name=name)
-
-
-def _checked(found: object, name: str) -> Benchmark:
+def _outside(found: object, name: str) -> Benchmark:
+    """A benchmark of another package, under the name that this offers it by, or its own."""
     if not isinstance(found, Benchmark):
         raise OptionError(f"'{name}' is no benchmark, but a {type(found).__name__}")
-    return found
+    return found if is_place(name) else replace(found, name=name)
 
 
 BENCHMARKS: OpenTable[Benchmark] = OpenTable(
-    {each.name: each for each in _BENCHMARKS}, "benchmark", _offered
+    {each.name: each for each in _BENCHMARKS}, "benchmark", _outside
 )
 
 
@@ -93,8 +89,4 @@ def find_benchmark(name: str) -> Benchmark:
     Raises:
         OptionError: If there is none.
     """
-    if name in BENCHMARKS:
-        return BENCHMARKS[name]
-    if ":" not in name:
-        raise OptionError(f"no benchmark '{name}'; {suggest(name, BENCHMARKS)}")
-    return _checked(load_outside(name, "benchmark"), name)
+    return BENCHMARKS.find(name)

@@ -22,9 +22,9 @@ of Probe3D's program ("probe3d"), or that of the paper's numbers ("probe3d-old")
 # A new kind is one class and one line here: its module and its name in that module.
 PROBES: Mapping[str, tuple[str, str]] = {
     "dpt": ("dpt", "DptProbe"),
-    "multiscale": ("multiscale", "MultiscaleProbe"),
-    "linear": ("linear", "LinearProbe"),
-    "bnhead": ("linear", "BatchNormProbe"),
+    "multiscale": ("original", "MultiscaleProbe"),
+    "linear": ("original", "LinearProbe"),
+    "bnhead": ("original", "BatchNormProbe"),
     "light": ("dpt", "LightProbe"),
 }
 

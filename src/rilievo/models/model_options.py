@@ -1,0 +1,106 @@
+"""Options of running a model, which several commands share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from rilievo.errors import OptionError
+from rilievo.models import load_model
+from rilievo.models.settings import parse_pairs
+
+if TYPE_CHECKING:
+    from rilievo.models.base import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Device and engine of a model.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    device: str = "auto"
+    """Device to run on: auto, cpu, cuda, cuda:N, coreml or directml."""
+    engine: str = "auto"
+    """Inference engine: onnxruntime, openvino (extra 'fast') or torch (models of the extra
+    'models', which the others run too, converted once); auto takes the model's default, or
+    openvino where it is faster in a trial at a large file's first use.
+    """
+    precision: str = "fp32"
+    """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
+    fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
+    'models'. It is recorded in the results. The embedded network in 8 bits is a model of its own, rilievo/small-int8.
+    """
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Threads of the network; by default one per core."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise OptionError(f"--threads is 1 or more, got {self.threads}")
+
+    def load(self, name: str | Path) -> "Model":
+        """Load a model to run so.
+
+        Raises:
+            RilievoError: As ``load_model`` does.
+        """
+        return load_model(
+            name,
+            device=self.device,
+            engine=self.engine,
+            precision=self.precision,
+            threads=self.threads,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(EngineOptions):
+    """Device, engine and settings of a model.
+
+    Raises:
+        OptionError: If an option is out of range.
+    """
+
+    kind: Annotated[str | None, tyro.conf.arg(metavar="KIND")] = None
+    """Kind of depth that an unknown checkpoint predicts: metric, up_to_scale, affine or
+    affine_inverse."""
+    settings: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(name="set", metavar="NAME=VALUE"),
+    ] = ()
+    """Setting of the model, such as steps=4. 'rilievo models NAME' lists its settings. Repeat the
+    option for several.
+    """
+    yes: bool = False
+    """Agree in advance to the cost of a paid model."""
+    flip: bool = False
+    """Average with the prediction for the mirror image; takes twice the time."""
+
+    @property
+    def model_settings(self) -> Mapping[str, str]:
+        """Settings of ``--set``, by name.
+
+        Raises:
+            OptionError: If one is no NAME=VALUE, or given twice.
+        """
+        return parse_pairs(self.settings)
+
+    def load(self, name: str | Path) -> "Model":
+        """Load a model to run so, with its settings.
+
+        Raises:
+            RilievoError: As ``load_model`` does.
+        """
+        return load_model(
+            name,
+            kind=self.kind,
+            device=self.device,
+            engine=self.engine,
+            precision=self.precision,
+            threads=self.threads,
+            settings=self.model_settings,
+        )
