@@ -17,7 +17,13 @@ from rilievo.predicting.options import PredictOptions
 from rilievo.train.video.options import VideoOptions
 
 WITHOUT_PARSER = {"train"}
-EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), "train video", "models fetch"]
+TRAINING = ["train model", "train video"]
+EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), *TRAINING, "models fetch"]
+    *sorted(COMMANDS.keys() - WITHOUT_PARSER),
+    "train model",
+    "train video",
+    "models fetch",
+]
 
 
 @dataclass(frozen=True, kw_only=True)

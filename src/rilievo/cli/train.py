@@ -7,6 +7,7 @@ from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, suggest
 
 KINDS: Mapping[str, str] = {
+    "model": "an embedded model, by a recipe, or from another model's answers",
     "probe": "a probe on a frozen backbone, for depth, normals or both",
     "video": "depth and camera motion from videos alone, without any truth",
     "supervised": "a whole network, on photographs with depth, normals or both",
@@ -31,6 +32,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(name: str, arguments: Sequence[str]) -> int:
+    if name == "model":
+        from rilievo.cli.train_model import main as train_model
+
+        return train_model(arguments)
     if name == "video":
         from rilievo.cli.train_video import main as train_video
 
