@@ -37,6 +37,7 @@ USES: dict[str, tuple[str, str | None]] = {
     "export MODEL": ("export depth-anything-v2/small -o other.onnx", "models"),
     "datasets": ("datasets", None),
     "check": ("check folder set", None),
+    "train model": ("train model small --shards a --real b --encoder c.npz -o run", "train"),
     "train probe": (
         "train probe --dataset folder --root set -o run --backbone mobilenetv2",
         "train",
@@ -66,15 +67,11 @@ VIDEOS = {
     "written": "predict set/images -o pictures --sequence --save colour,npy",
 }
 NAMES = (*(name for name in COMMANDS if name != "train"), *(f"train {kind}" for kind in KINDS))
-# Programs beside the command, run as ``python -m``.
-MODULES = {
-    "rilievo.train": ("small --shards a --real b --encoder c.npz -o run", "train"),
-}
 
 
 # Runs every use in one process, as starting one takes longer than most uses.
 RUN_ALL = """
-import io, json, runpy, sys
+import io, json, sys
 from contextlib import redirect_stderr, redirect_stdout
 from rilievo.cli import main
 def told(work):
@@ -87,13 +84,8 @@ def told(work):
         except Exception as error:
             code = f"traceback: {type(error).__name__}: {error}"
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
-def module(name, *arguments):
-    sys.argv = [name, *arguments]
-    runpy.run_module(name, run_name="__main__")
 asked = json.load(sys.stdin)
-found = [
-    told(lambda: module(*each[2:]) if each[0] == "-m" else main(each)) for each in asked
-]
+found = [told(lambda: main(each)) for each in asked]
 print(json.dumps(found))
 """
 
@@ -135,7 +127,6 @@ def ended(core: Run) -> dict[str, Done]:
         **{name: use.split() for name, (use, _) in USES.items()},
         **{f"{name} --help": [*name.split(), "--help"] for name in NAMES},
         **{name: use.split() for name, use in VIDEOS.items()},
-        **{name: ["-m", "", name, *use.split()] for name, (use, _) in MODULES.items()},
     }
     done = core("-c", RUN_ALL, text=json.dumps(list(asked.values())))
     assert done.returncode == 0, done.stderr
@@ -176,13 +167,6 @@ def test_a_video_names_the_extra_that_it_needs(ended: dict[str, Done], name: str
     lines = [line for line in done.err.splitlines() if "pip install" in line]
     assert lines
     assert all(line.endswith("pip install 'rilievo[video]'") for line in lines)
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_a_program_beside_the_command_names_the_extra_that_it_needs(
-    ended: dict[str, Done], name: str
-) -> None:
-    check_one_line(ended[name], MODULES[name][1])
 
 
 def test_rendered_scenes_need_a_checkout_of_the_repository(core: Run) -> None:

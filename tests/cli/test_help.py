@@ -18,7 +18,7 @@ from rilievo.evaluate.options import EvaluateOptions
 from rilievo.predicting.options import PredictOptions
 
 WITHOUT_PARSER = {"train"}
-TRAINING = ["train probe", "train supervised", "train video"]
+TRAINING = ["train model", "train probe", "train supervised", "train video"]
 EXPLAINED = [*sorted(COMMANDS.keys() - WITHOUT_PARSER), *TRAINING, "models fetch"]
 
 

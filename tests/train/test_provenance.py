@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from rilievo.networks.small import SmallNet
-from rilievo.train import command
+from rilievo.train import recipe_run
+from rilievo.train.config import RecipeOptions
 from rilievo.train.export import PROVENANCES, Provenance, provenance_of
 from rilievo.train.recipes import RECIPES
 
@@ -35,6 +36,7 @@ def test_a_run_by_a_recipe_tells_its_name(
         told.append(provenance)
         return SmallNet()
 
-    monkeypatch.setattr(command, "train", note)
-    command.main("small-rendered", shards=shards, output=tmp_path / "run")
+    monkeypatch.setattr(recipe_run, "train", note)
+    options = RecipeOptions(recipe="small-rendered", shards=shards, output=tmp_path / "run")
+    recipe_run.train_recipe(options)
     assert [each.name for each in told] == ["rilievo/small-rendered"]

@@ -6,6 +6,7 @@ from rilievo.cli.streams import printing
 from rilievo.errors import OptionError, suggest
 
 KINDS: Mapping[str, str] = {
+    "model": "an embedded model, by a recipe, or from another model's answers",
     "probe": "a probe on a frozen backbone, for depth, normals or both",
     "video": "depth and camera motion from videos alone, without any truth",
     "supervised": "a whole network, on photographs with depth, normals or both",
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     if name not in KINDS:
         raise OptionError(f"no kind of training '{name}'; {suggest(name, KINDS)}")
+    if name == "model":
+        from rilievo.cli.train_model import main as train_model
+
+        return train_model(arguments[1:])
     if name == "video":
         from rilievo.cli.train_video import main as train_video
 

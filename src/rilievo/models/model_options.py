@@ -33,7 +33,8 @@ class EngineOptions:
     precision: str = "fp32"
     """Precision of the arithmetic: fp32; or, faster and less exact, bf16 with openvino or torch,
     fp16 with torch on cuda, int8 with onnxruntime for published models and those of the extra
-    'models'. It is recorded in the results. The embedded network in 8 bits is a model of its own, rilievo/small-int8.
+    'models'. It is recorded in the results. The embedded network in 8 bits is a model of its own,
+    rilievo/small-int8.
     """
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one per core."""

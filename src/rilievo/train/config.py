@@ -1,8 +1,14 @@
 """Configuration of a training run of a supervised depth and normals network."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from rilievo.errors import OptionError
+
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,8 @@ class TrainConfig:
     """Seed of the batches and of the decoder's first weights."""
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise OptionError(f"precision is {', '.join(PRECISIONS)}, got '{self.precision}'")
         if (self.minutes is None) == (self.steps is None):
             raise OptionError("a run's length is given by minutes or by steps, by exactly one")
         if (self.minutes or self.steps or 0) <= 0:
@@ -87,3 +95,37 @@ class TrainConfig:
     def stage(self, progress: float) -> Stage:
         """Return the stage at ``progress`` in [0, 1]."""
         return next((stage for stage in self.stages if progress < stage.until), self.stages[-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeOptions:
+    """Options of training an embedded model."""
+
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
+    """Recipe: small, small-further, tiny, small-rendered, distilled, or small-first, which small
+    starts from."""
+    shards: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Folder of rendered shards, or of such folders; shards added during the run are used too."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    """Folder of the run."""
+    real: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Folder of NYU Depth V2's labelled frames; without it only rendered frames are used."""
+    encoder: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """ImageNet weights of MobileNetV2 (.npz, Gluon's names) to start from."""
+    start: Annotated[Path | None, tyro.conf.arg(metavar="RUN|FILE")] = None
+    """Folder of the run to start from, for a recipe that starts from another; or, for any, an ONNX
+    file of the same network, such as weights/small-further.onnx."""
+    minutes: float | None = None
+    """Minutes of training, if not the recipe's; a run before it keeps its own."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of steps, in place of minutes."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
+    devices: int = 1
+    """Processes on this machine, one per device; torchrun sets it by itself."""
+    precision: str | None = None
+    """Precision of the network: bf16 (the recipes' own), fp32, or fp16 on a GPU."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of torch threads, if not the recipe's."""
+    resume: bool = False
+    """Continue the run in the folder."""

@@ -40,7 +40,7 @@ def small_first(*, minutes: float | None = 100.0, steps: int | None = None) -> R
     Command::
 
         python -m scenes --count 14000 --seed 1 --photos KODAK -o shards
-        python -m rilievo.train small-first --shards shards --real NYU --encoder ENCODER.npz -o run
+        rilievo train model small-first --shards shards --real NYU --encoder ENCODER.npz -o run
 
     Hardware and time: 100 minutes on one core that has AVX-512 with bfloat16, in which 111,000
     images are seen (26 a second, then 14); 6 GB of memory; rendering comes on top. On a faster core
@@ -68,7 +68,7 @@ def small(*, minutes: float | None = 110.0, steps: int | None = None) -> Recipe:
     Command; ``small-first`` is run before it if it is not there yet::
 
         python -m scenes --count 21600 --seed 1 --photos KODAK -o shards
-        python -m rilievo.train small --shards shards --real NYU --encoder ENCODER.npz -o run
+        rilievo train model small --shards shards --real NYU --encoder ENCODER.npz -o run
 
     Hardware and time: after ``small-first``, 110 minutes on one core that has AVX-512 with
     bfloat16, in which 97,000 images are seen, and a minute and a half for the confidence;
@@ -103,7 +103,7 @@ def small_further(*, minutes: float | None = 75.0, steps: int | None = None) -> 
 
         python -m scenes --count 4800 --seed 21 --kind near-views -o shards/near
         python -m scenes --count 2880 --seed 22 -o shards/all
-        python -m rilievo.train small-further --shards shards --real NYU --start FILE.onnx -o run
+        rilievo train model small-further --shards shards --real NYU --start FILE.onnx -o run
     """
     config = TrainConfig(
         minutes=minutes,
@@ -127,7 +127,7 @@ def tiny(*, minutes: float | None = 36.0, steps: int | None = None) -> Recipe:
 
     Command::
 
-        python -m rilievo.train tiny --shards shards --real NYU --start run-small-first -o run-tiny
+        rilievo train model tiny --shards shards --real NYU --start run-small-first -o run-tiny
 
     Hardware and time: after ``small-first``, 36 minutes on such a core, in which 32,000 images are
     seen, while other work kept the machine busy.
@@ -154,7 +154,7 @@ def small_rendered(*, minutes: float | None = 62.0, steps: int | None = None) ->
 
     Command::
 
-        python -m rilievo.train small-rendered --shards shards --encoder ENCODER.npz -o run-rendered
+        rilievo train model small-rendered --shards shards --encoder ENCODER.npz -o run-rendered
 
     Hardware and time: 62 minutes on such a core, in which 45,000 images are seen, while other work
     kept the machine busy.
@@ -179,7 +179,7 @@ def distilled(*, minutes: float | None = 30.0, steps: int | None = None) -> Reci
     Command::
 
         python -m rilievo.train.teacher TEACHER photos/ -o lessons
-        python -m rilievo.train distilled --shards lessons --encoder ENCODER.npz -o run
+        rilievo train model distilled --shards lessons --encoder ENCODER.npz -o run
 
     Hardware and time: a teacher like ``rilievo/small`` processes 40 photographs a second. With 743
     photographs of rooms and streets, 9 minutes on half a core, in which 3,600 images are seen.

@@ -3,7 +3,7 @@
     python -m rilievo.train.teacher MODEL photos/ -o shards/
 
 A teacher's predictions are training frames like rendered ones, so recipes train on them unchanged:
-``python -m rilievo.train distilled --shards shards/ ...`` (G. Hinton et al., "Distilling the
+``rilievo train model distilled --shards shards/ ...`` (G. Hinton et al., "Distilling the
 Knowledge in a Neural Network", 2015, with the teacher's depth as the target). To mix rendered
 shards and a teacher's, put their folders together.
 """

@@ -1,19 +1,19 @@
-"""``python -m rilievo.train``: what a user gets wrong is said in one line."""
+"""``rilievo train model``: what a user gets wrong is said in one line."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from rilievo.errors import InputError, MissingExtraError, OptionError
+from rilievo import cli
+from rilievo.cli.options_of import options_of
+from rilievo.errors import InputError, OptionError
 from rilievo.networks.small import NARROW, SMALL, TINY
-from rilievo.train import __main__ as entrance
-from rilievo.train import command
-from rilievo.train.command import main
-from rilievo.train.config import Stage, TrainConfig
+from rilievo.train import recipe_run
+from rilievo.train.config import RecipeOptions, Stage, TrainConfig
+from rilievo.train.recipe_run import train_recipe
 from rilievo.train.recipes import ENCODER, RECIPES, Recipe
 from rilievo.train.start import read_average
 
@@ -24,32 +24,23 @@ def test_an_unknown_recipe_is_answered_with_the_nearest(tmp_path: Path) -> None:
 
 
 def test_the_help_names_every_recipe() -> None:
-    assert main.__doc__ is not None
-    line = next(line for line in main.__doc__.splitlines() if "recipe: " in line)
-    assert set(RECIPES) <= set(re.split("[ ,:]+", line))
+    [recipe] = [each for each in options_of(RecipeOptions) if each.name == "recipe"]
+    assert set(RECIPES) <= set(re.split("[ ,:.]+", recipe.help))
 
 
 @pytest.mark.slow
-def test_a_folder_without_shards_ends_the_command_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rilievo.train", "small", "--shards", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "-o", str(tmp_path / "run"), "--steps", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == f"error: {tmp_path}: no shard-*.npz with frames to train on; render some first\n"
-    )
+def test_a_folder_without_shards_ends_the_command_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "model", "small", "--shards", str(tmp_path), "--steps", "1"]
+    assert cli.main([*command, "-o", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{tmp_path}: no shard-*.npz with frames to train on" in said
 
 
-def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "rilievo.train.command")
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"training \(torch\) needs the extra 'train'"):
-        entrance.run()
+def main(recipe: str, **options: Any) -> None:
+    train_recipe(RecipeOptions(recipe=recipe, device="cpu", **options))
 
 
 def toy(steps: int, **changes: object) -> Recipe:
@@ -71,7 +62,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
         "wider": lambda **_: toy(1, widths=SMALL, first="first"),
         "shorter": lambda **_: toy(1, widths=TINY, first="first", takes=ENCODER),
     }
-    monkeypatch.setattr(command, "RECIPES", toys)
+    monkeypatch.setattr(recipe_run, "RECIPES", toys)
 
 
 @pytest.mark.slow

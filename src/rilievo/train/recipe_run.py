@@ -1,0 +1,77 @@
+"""Training of an embedded model by the name of a recipe."""
+
+from dataclasses import replace
+
+import torch
+
+from rilievo.errors import OptionError, suggest
+from rilievo.networks.mobilenet_v2 import load_published
+from rilievo.networks.small import SmallNet
+from rilievo.train.config import RecipeOptions
+from rilievo.train.embedded_task import Frames, first_batches, train
+from rilievo.train.export import provenance_of
+from rilievo.train.nyu_frames import NyuFrames
+from rilievo.train.recipes import RECIPES, Recipe
+from rilievo.train.shards import ShardPool
+from rilievo.train.start import start_from
+from rilievo.train.unfold import measure_statistics, read_exported
+
+
+def train_recipe(options: RecipeOptions) -> None:
+    """Train a network by a recipe.
+
+    A recipe that starts from another one runs that one first, in a folder of its own beside
+    ``options.output``, unless ``options.start`` names the folder of such a run.
+
+    Raises:
+        RilievoError: If an option, the frames, the weights to start from or a checkpoint cannot be
+            used.
+    """
+    recipe, start = options.recipe, options.start
+    if recipe not in RECIPES:
+        raise OptionError(f"no recipe '{recipe}'; {suggest(recipe, RECIPES)}")
+    given = {"minutes": options.minutes, "steps": options.steps}
+    chosen = RECIPES[recipe](**given if any(each is not None for each in given.values()) else {})
+    if options.real is not None and not chosen.photographs:
+        raise OptionError(f"recipe '{recipe}' learns from shards alone; leave --real out")
+    is_exported = start is not None and start.suffix == ".onnx"
+    if start is not None and chosen.first is None and not is_exported:
+        raise OptionError(
+            f"recipe '{recipe}' starts from no run; leave --start out, or name an ONNX file of its "
+            "network"
+        )
+    frames = Frames(
+        rendered=ShardPool(options.shards, outdoors=chosen.config.outdoors),
+        real=None if options.real is None else NyuFrames(options.real),
+    )
+    if chosen.first is not None and start is None:
+        start = options.output.with_name(f"{options.output.name}-{chosen.first}")
+        before = replace(options, recipe=chosen.first, output=start, start=None, resume=True)
+        _run(RECIPES[chosen.first](), frames, before)
+    _run(chosen, frames, replace(options, start=start))
+
+
+def _run(recipe: Recipe, frames: Frames, options: RecipeOptions) -> None:
+    changes = {"threads": options.threads, "precision": options.precision}
+    config = replace(
+        recipe.config, **{name: value for name, value in changes.items() if value is not None}
+    )
+    torch.manual_seed(config.seed)
+    network, start = SmallNet(recipe.widths), options.start
+    if start is not None and start.suffix == ".onnx":
+        read_exported(network, start)
+        measure_statistics(network, first_batches(config, frames))
+    elif start is not None:
+        start_from(network, start, takes=recipe.takes)
+    elif options.encoder is not None:
+        load_published(network.encoder, options.encoder)
+    train(
+        config,
+        network,
+        frames,
+        options.output,
+        resume=options.resume,
+        provenance=provenance_of(options.recipe, photographs=options.real is not None),
+        device=options.device,
+        devices=options.devices,
+    )
