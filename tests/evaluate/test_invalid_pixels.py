@@ -16,7 +16,7 @@ from rilievo.evaluate.benchmark import Benchmark, Invalid, benchmark_sha256, set
 from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.evaluate.scoring import score
 from rilievo.evaluate.shown import Shown
-from rilievo.evaluate.thumbnails import depth_limits
+from rilievo.pages.pictures import depth_panel
 from rilievo.types import DepthKind, DepthMap, Truth
 from scenes_to_score import depth_of, guess, scene, scored
 from tiny_evaluation import run_tiny, write_predictions
@@ -186,5 +186,5 @@ def test_astronomic_depths_make_no_noise() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = scored("depth", predicted, truth).score
-        depth_limits(predicted)
+        depth_panel("depth", predicted)
     assert found.values["abs_rel"] == pytest.approx(0.5)

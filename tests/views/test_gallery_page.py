@@ -10,16 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from looked_at import LOADER, NAMES, true_depth, write_results, write_run
 from rilievo.cli import main
 from rilievo.errors import InputError, OptionError, OutputError
-from rilievo.io.markup import element, joined
 from rilievo.io.verification import verify
-from rilievo.views.gallery.report import write_gallery
+from rilievo.views.report import write_gallery
 from rilievo.views.options import SourceOptions
 from toy_dataset import write_toy
 
@@ -50,7 +47,7 @@ def test_a_page_holds_every_image_with_truth_and_models(runs: list[Path], tmp_pa
     assert (reported.images, reported.models) == (3, ("far", "near"))
     assert [card["data-name"] for card in page.all("article")] == list(NAMES)
     titles = [each["data-title"] for each in page.all("figure")]
-    assert titles == ["Photograph", "True depth", "far", "near"] * 3
+    assert titles == ["Photograph", "True depth", "far", "far, error", "near", "near, error"] * 3
     assert all(str(each["src"]).startswith("data:image/jpeg;base64,") for each in page.all("img"))
     assert all(each["loading"] == "lazy" and each["alt"] for each in page.all("img"))
 
@@ -75,15 +72,13 @@ def test_cards_carry_the_numbers_that_they_are_sorted_by(runs: list[Path], tmp_p
     assert float(str(second["data-m0"])) == pytest.approx(0.05, abs=1e-5)
 
 
-def test_the_script_is_the_one_that_the_page_allows(runs: list[Path], tmp_path: Path) -> None:
+def test_the_scripts_are_those_that_the_page_allows(runs: list[Path], tmp_path: Path) -> None:
     text = write_gallery(runs, tmp_path / "page.html", show=False).page.read_text("utf-8")
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    allowed = re.search(r"script-src 'sha256-([^']+)'", text)
-
-    assert allowed is not None
-    assert len(scripts) == 1
-    digest = hashlib.sha256(scripts[0].encode()).digest()
-    assert base64.b64encode(digest).decode() == allowed[1]
+    allowed = re.findall(r"'sha256-([^']+)'", text)
+    digests = [hashlib.sha256(each.encode()).digest() for each in scripts]
+    assert [base64.b64encode(each).decode() for each in digests] == allowed
+    assert len(scripts) == 2
     assert not re.search(r"https?://", text)
 
 
@@ -94,7 +89,7 @@ def test_a_folder_keeps_its_pictures_beside(runs: list[Path], tmp_path: Path) ->
 
     addresses = [str(each["src"]) for each in page.all("img")]
     assert reported.page == folder / "index.html"
-    assert len(set(addresses)) == 12
+    assert len(set(addresses)) == 18
     assert all((folder / address).is_file() for address in addresses)
     write_gallery(runs, folder, show=False)  # ours may be replaced
 
@@ -103,7 +98,7 @@ def test_a_report_is_verified_by_the_checksums_beside_it(runs: list[Path], tmp_p
     folder, alone = tmp_path / "gallery", tmp_path / "page.html"
     write_gallery(runs, folder, show=False)
     write_gallery(runs, alone, show=False)
-    assert verify([folder, alone]).whole == 14
+    assert verify([folder, alone]).whole == 20
     for path in (folder / "pictures/000000-1.jpg", folder / "index.html", alone):
         whole = path.read_bytes()
         path.write_bytes(whole[:-1] + b" ")
@@ -155,21 +150,6 @@ def test_names_that_are_html_stay_text(tmp_path: Path) -> None:
     assert not any("onerror" in attributes for _, attributes in page.elements)
 
 
-PIECES = ("<b>", "</p>", "<script>", "&amp;", "&", "'", '"', "<!--", " x=1 ", "é")
-
-
-@settings(deadline=None)
-@given(
-    text=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\0"))
-    | st.lists(st.sampled_from(PIECES)).map("".join)
-)
-def test_any_text_comes_out_of_an_element_as_it_went_in(text: str) -> None:
-    page = Reader(joined(element("p", text), element("img", alt=text)).text)
-
-    assert "".join(page.texts) == text
-    assert page.elements == [("p", {}), ("img", {"alt": text})]
-
-
 def test_results_of_predict_make_a_page_too(tmp_path: Path) -> None:
     photos, results = write_results(tmp_path)
 
@@ -186,7 +166,7 @@ def test_results_of_predict_make_a_page_too(tmp_path: Path) -> None:
 def test_the_core_alone_writes_it(tmp_path: Path) -> None:
     """Modules of the extras cannot be imported."""
     photos, results = write_results(tmp_path)
-    missing = ("jinja2", "matplotlib", "scipy", "skimage", "h5py", "pyarrow", "fiftyone")
+    missing = ("matplotlib", "scipy", "skimage", "h5py", "pyarrow", "fiftyone")
     script = (
         f"import sys\nsys.modules.update(dict.fromkeys({missing!r}))\n"
         "from rilievo.cli import main\n"
@@ -241,7 +221,7 @@ def test_other_peoples_files_stay(tmp_path: Path, runs: list[Path]) -> None:
 def test_too_many_images_for_one_file_are_refused(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rilievo.views.gallery.report.MOST_IN_PAGE", 2)
+    monkeypatch.setattr("rilievo.views.report.MOST_IN_PAGE", 2)
 
     with pytest.raises(OptionError, match=r"3 images are too many for one file .*-o .*page"):
         write_gallery(runs, tmp_path / "page.html", show=False)

@@ -71,8 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     assert record is not None, "nothing stops it before its end"
     if is_first_process():
         _say_end(given.output, record)
-        if config.keep_best:
-            _write_page(given.output)
+        _write_page(given.output)
     return 1 if record.doubts else 0
 
 
@@ -88,7 +87,7 @@ def _say_plan(config: VideoConfig) -> None:
 
 
 def _write_page(run: Path) -> None:
-    from rilievo.evaluate.video_run_page import write_video_run_page
+    from rilievo.train.video.run_page import write_video_run_page
 
     with printing():
         try:

@@ -77,6 +77,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     if (made) panels.before(made);
     if (titles.length > 1) chosen.prepend(bar);
     chosen.classList.toggle("staged", made !== null);
+    chosen.classList.toggle("wide", made !== null && made.firstChild.getAttribute("width") > 2 * made.firstChild.getAttribute("height"));
   };
   const current = () => cards.find((card) => !card.hidden);
   strip.className = "strip";

@@ -1,4 +1,4 @@
-"""``rilievo.sweep_probes``: runs a sweep cell by cell, then writes tables, plots and pictures."""
+"""``rilievo.sweep_probes``: runs a sweep cell by cell, then writes tables, figures and a page."""
 
 import sys
 from collections.abc import Callable
@@ -10,17 +10,26 @@ from rilievo.evaluate.benchmarks import BENCHMARKS
 from rilievo.io.atomic import make_folder, remove, replacing
 from rilievo.io.checksums import CHECKSUMS, write_checksums
 from rilievo.io.json_record import to_json
+from rilievo.pages.document import write_page
+from rilievo.pages.figure import write_figure
 from rilievo.sweep.cells import CELLS
 from rilievo.sweep.config import SweepConfig
 from rilievo.sweep.file import read_sweep
 from rilievo.sweep.options import SweepOptions
-from rilievo.sweep.plots import draw_plots
+from rilievo.sweep.plots import plots_of
 from rilievo.sweep.results import Cell, Failure
-from rilievo.sweep.show import draw_pictures
+from rilievo.sweep.show import figures_of, pictures_of
 from rilievo.sweep.table import Table, make_table
-from rilievo.sweep.writing import comma_separated, latex, markdown
+from rilievo.sweep.writing import (
+    cells_of,
+    comma_separated,
+    heads_of,
+    latex,
+    markdown,
+    notes_of,
+)
 
-SWEEP = "sweep.json"
+SWEEP, PAGE = "sweep.json", "page.html"
 Say = Callable[[str], None]
 
 
@@ -33,7 +42,7 @@ class Swept:
         cells: Finished cells, of this run or earlier ones.
         failures: Cells that failed.
         table: Table of the cells.
-        files: Written tables, plots and pictures.
+        files: Written tables, plots, figures and the page.
     """
 
     folder: Path
@@ -44,7 +53,7 @@ class Swept:
 
 
 def sweep_probes(file: Path, options: SweepOptions | None = None, *, show: bool = True) -> Swept:
-    """Train and score every cell of a sweep; write its table, plots and pictures.
+    """Train and score every cell of a sweep; write its tables, figures and page.
 
     A cell that fails is reported and skipped. A sweep that was stopped is resumed.
 
@@ -90,7 +99,7 @@ def _written(
     failures: tuple[Failure, ...],
     say: Say,
 ) -> Swept:
-    """Write tables, plots and pictures of the finished cells."""
+    """Write tables, plots, figures and the page of the finished cells."""
     table = make_table(config.title, cells, BENCHMARKS.values())
     files: list[Path] = []
     remove(folder / CHECKSUMS)  # outdated, since the files are replaced now
@@ -102,8 +111,30 @@ def _written(
         with replacing(folder / name) as part:
             part.write_text(text, encoding="utf-8")
         files.append(folder / name)
-    files += draw_plots(table, folder)
-    files += draw_pictures(config, cells, folder, say)
+    plots = plots_of(table)
+    for name, plot in plots.items():
+        with replacing(folder / f"{name}.svg") as part:
+            part.write_text(plot.file, encoding="utf-8")
+        files.append(folder / f"{name}.svg")
+    pictures = pictures_of(config, cells, folder, say)
+    for task, items in pictures.items():
+        for name, rows in figures_of(items):
+            files.append(folder / f"pictures-{task}-{name}.pdf")
+            write_figure(rows, files[-1])
+    files.append(folder / PAGE)
+    write_page(
+        files[-1],
+        "sweep.html",
+        title=table.title,
+        runs=len(cells),
+        plots=plots.values(),
+        pictures=pictures,
+        heads=heads_of(table),
+        rows=[cells_of(row, table.columns) for row in table.rows],
+        notes=notes_of(table),
+        doubts=[f"{Path(cell.run).name}: {each}" for cell in cells for each in cell.doubts],
+        failures=[f"{each.name}: {each.reason}" for each in failures],
+    )
     write_checksums(folder, (path.relative_to(folder).as_posix() for path in files))
     return Swept(folder=folder, cells=cells, failures=failures, table=table, files=tuple(files))
 

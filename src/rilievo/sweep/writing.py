@@ -11,15 +11,15 @@ NOT_THERE = "-"
 
 def markdown(table: Table) -> str:
     """Format as Markdown, with the sources of published rows below."""
-    header = ["backbone", "probe", *_headings(table), "parameters", "CPU s / image"]
+    header = heads_of(table)
     lines = [f"# {table.title}", "", _line(header), _line(["---"] * len(header))]
-    lines += [_line(_cells(row, table.columns)) for row in table.rows]
-    return "\n".join([*lines, "", *_notes(table), ""])
+    lines += [_line(cells_of(row, table.columns)) for row in table.rows]
+    return "\n".join([*lines, "", *notes_of(table), ""])
 
 
 def latex(table: Table) -> str:
     """Format as LaTeX, for the package booktabs."""
-    header = ["backbone", "probe", *_headings(table), "parameters", "CPU s / image"]
+    header = heads_of(table)
     lines = [
         rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
         r"\toprule",
@@ -31,7 +31,7 @@ def latex(table: Table) -> str:
         if (row.probe == PUBLISHED) and not was_published:
             lines.append(r"\midrule")
             was_published = True
-        lines.append(" & ".join(map(_tex, _cells(row, table.columns))) + r" \\")
+        lines.append(" & ".join(map(_tex, cells_of(row, table.columns))) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -61,14 +61,17 @@ def comma_separated(table: Table) -> str:
     return text.getvalue()
 
 
-def _headings(table: Table) -> list[str]:
+def heads_of(table: Table) -> list[str]:
+    """Headings of the table."""
     several = len({each.benchmark for each in table.columns}) > 1
-    return [
+    names = [
         f"{each.benchmark}: {each.heading}" if several else each.heading for each in table.columns
     ]
+    return ["backbone", "probe", *names, "parameters", "CPU s / image"]
 
 
-def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
+def cells_of(row: Row, columns: Sequence[Column]) -> list[str]:
+    """Texts of one row of the table."""
     title = f"{row.title}, layer {row.layers[0]} alone" if row.alone else row.title
     if row.probe != PUBLISHED and row.seeds < 2:
         title += " (one seed)"
@@ -97,7 +100,8 @@ def _numbers(score: Score | None) -> tuple[str, str]:
     return f"{score.mean:.6g}", "" if score.spread is None else f"{score.spread:.6g}"
 
 
-def _notes(table: Table) -> list[str]:
+def notes_of(table: Table) -> list[str]:
+    """Notes below the table."""
     seeds = sorted({row.seeds for row in table.rows if row.probe != PUBLISHED})
     notes = [
         f"± is the standard deviation over seeds ({', '.join(map(str, seeds))} of each row). "

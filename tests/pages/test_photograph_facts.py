@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from predictions import prediction
-from rilievo.io.page.wording import facts_of
+from rilievo.pages.photograph_facts import facts_of
 from rilievo.io.sidecar import describe
 from rilievo.types import Calibration
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rilievo.evaluate.video_run_page import positions, write_video_run_page
+from rilievo.train.video.run_page import positions, write_video_run_page
 from rilievo.io.json_record import to_json
 from rilievo.train.video.motion_files import write_motions
 from rilievo.train.video.records import VideoRecord
@@ -65,16 +65,19 @@ def test_the_page_shows_start_and_end_pictures_and_the_path(tmp_path: Path) -> N
     page = write_video_run_page(run).read_text("utf-8")
     assert "0.0800 at the start" in page
     assert "0.0500 at step 10" in page
+    # The frame, and depth at both steps; the error and the trajectory.
     assert page.count("<img") == 3
     assert page.count("<svg") == 2
+    assert "https:" not in page
     assert "my &amp; run" in page
     assert "the stride is 3" in page
 
 
-def test_a_kept_start_and_missing_parts_are_said(tmp_path: Path) -> None:
+def test_a_run_whose_start_was_kept_warns_and_does_without_pictures_and_curves(tmp_path: Path) -> None:
     kept = replace(RECORD, best_step=0, best_error=0.08, kept_start=True)
     (tmp_path / "record.json").write_text(to_json(kept))
     page = write_video_run_page(tmp_path).read_text("utf-8")
-    assert "The start is kept" in page
+    assert "0.0800" in page
+    assert "Mind this" in page
     assert "<img" not in page
     assert "<svg" not in page

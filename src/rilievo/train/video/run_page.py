@@ -1,22 +1,15 @@
 """Page of a run on video: the error on held-out frames, depth before and after, the trajectory."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
-from PIL import Image
 
-from rilievo.evaluate.charts import ACCENT, MUTED, Chart, drawing
-from rilievo.evaluate.pages import write_page
-from rilievo.evaluate.thumbnails import photo_uri
 from rilievo.geometry.transforms import invert
-from rilievo.io.limits import printable
-from rilievo.train.engine.journal import VALIDATIONS
+from rilievo.pages.charts import ACCENT, MUTED, Chart, drawing
+from rilievo.pages.training import write_training_page
 from rilievo.train.video.motion_files import Motions, latest_motions
 from rilievo.train.video.records import VideoRecord, video_folder
-
-PAGE = "page.html"
 
 
 def write_video_run_page(run: Path) -> Path:
@@ -24,28 +17,21 @@ def write_video_run_page(run: Path) -> Path:
 
     Raises:
         InputError: If the run's record is broken.
-        MissingExtraError: If Jinja or matplotlib is not installed.
+        MissingExtraError: If matplotlib is not installed.
         OutputError: If the file cannot be written.
     """
     record = video_folder(run).read_record()
-    rows = _validations(run / VALIDATIONS, record.criterion)
-    pictures = _pictures(run / "pictures", record.best_step or 0)
-    write_page(
-        run / PAGE,
-        "video_run.html",
-        title=printable(run.name),
+    trajectory = _trajectory(positions(latest_motions(run)))
+    return write_training_page(
+        run,
+        kind="Depth from video",
         verdict=_verdict(record),
         counts=f"{record.steps:,} steps on {record.targets:,} targets, {record.held_out:,} held "
         f"out, {record.seconds:.0f} seconds on {record.device}",
         doubts=record.doubts,
-        curve=_curve(rows, record.judged_by) if len(rows) > 1 else None,
-        frame=pictures[0] if pictures else None,
-        before=pictures[1] if pictures else None,
-        after=pictures[2] if pictures else None,
-        way=_path(positions(latest_motions(run))),
-        notes=record.notes,
+        notes=(*record.notes, *record.warnings),
+        more=() if trajectory is None else (trajectory,),
     )
-    return run / PAGE
 
 
 def positions(motions: Motions) -> list[Float64[np.ndarray, "n 3"]]:
@@ -77,8 +63,13 @@ def positions(motions: Motions) -> list[Float64[np.ndarray, "n 3"]]:
 
 def _verdict(record: VideoRecord) -> str:
     start, best = record.start_error, record.best_error
+    if record.warp_error is None or record.identity_error is None:
+        return "No frames were held out, so nothing says whether the run learned."
     if start is None or best is None:
-        return "No frames were held out, so nothing says whether the run is better than its start."
+        return (
+            f"The photometric error on held-out frames is {record.warp_error:.4f} warped by depth "
+            f"and motion, {record.identity_error:.4f} as they are."
+        )
     if record.kept_start:
         return f"The start is kept: its {record.judged_by}, held out, is best: {start:.4f}."
     return (
@@ -87,29 +78,7 @@ def _verdict(record: VideoRecord) -> str:
     )
 
 
-def _validations(table: Path, column: str) -> list[tuple[int, float]]:
-    if not table.is_file():
-        return []
-    with table.open(newline="", encoding="utf-8") as file:
-        return [(int(row["step"]), float(row[column])) for row in csv.DictReader(file)]
-
-
-def _curve(rows: list[tuple[int, float]], judged_by: str) -> Chart:
-    steps, errors = zip(*rows, strict=True)
-    with drawing() as canvas:
-        [axes] = canvas.axes
-        axes.axhline(errors[0], color=MUTED, linewidth=1, linestyle=":")
-        axes.plot(steps, errors, color=ACCENT, linewidth=1.6, marker="o", markersize=3)
-        axes.set_xlabel("step")
-        axes.set_ylabel(judged_by)
-    return Chart(
-        svg=canvas.svg,
-        words=f"{judged_by} from {errors[0]:.4f} at step 0 to {min(errors):.4f} at best",
-        caption=f"The {judged_by} on held-out frames; dotted: the start.",
-    )
-
-
-def _path(rows: list[Float64[np.ndarray, "n 3"]]) -> Chart | None:
+def _trajectory(rows: list[Float64[np.ndarray, "n 3"]]) -> Chart | None:
     if not rows:
         return None
     with drawing(height=3.6) as canvas:
@@ -125,16 +94,3 @@ def _path(rows: list[Float64[np.ndarray, "n 3"]]) -> Chart | None:
         words="Trajectory of the camera from above",
         caption="Trajectory from above, by geometry on the learned depth; a dot marks the start.",
     )
-
-
-def _pictures(folder: Path, best: int) -> tuple[str, str, str] | None:
-    """The frame, its depth at the start and its depth at the best step, as data URIs."""
-    paths = [folder / f"step-{step:07d}.png" for step in (0, best)]
-    if not all(path.is_file() for path in paths):
-        return None
-    first, last = (np.asarray(Image.open(path).convert("RGB")) for path in paths)
-    # A picture stacks frame, depth, two warped sources and the mask.
-    height = first.shape[0] // 5
-    rows = first[:height], first[height : 2 * height], last[height : 2 * height]
-    frame, before, after = (photo_uri(np.ascontiguousarray(row)) for row in rows)
-    return frame, before, after

@@ -1,0 +1,177 @@
+"""Page of a training run: curves, pictures before and after, configuration, from its folder."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rilievo.io.limits import read_text
+from rilievo.pages.charts import SERIES, Chart, drawing
+from rilievo.pages.document import write_page
+from rilievo.pages.pictures import Item, Panel, photo_panel
+
+PAGE = "page.html"
+
+_STEP = "step"
+_PASSED_OVER = frozenset({_STEP, "epoch", "images", "seconds", "set", "frames", "progress"})
+"""Columns of logs that are no curves."""
+_MOST_POINTS = 600
+_MOST_PICTURES = 6
+
+Rows = Sequence[Mapping[str, str]]
+
+
+def write_training_page(
+    run: Path,
+    *,
+    kind: str,
+    verdict: str,
+    counts: str,
+    doubts: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    more: Sequence[Chart] = (),
+) -> Path:
+    """Write ``page.html`` into the folder of a run, and return its path.
+
+    It is made of the tables, pictures and JSON files of the folder, whatever was trained.
+
+    Args:
+        run: Folder of the run.
+        kind: What was trained, for the heading.
+        verdict: What came of it, in a sentence.
+        counts: Numbers of steps, images and the like.
+        doubts: Reasons to think that nothing was learned.
+        notes: Notes on data and weights.
+        more: Charts of this kind of training alone.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputError: If the file cannot be written.
+    """
+    tables = {path.stem: list(_rows(path)) for path in sorted(run.glob("*.csv"))}
+    held_out = [*_charts(tables.pop("validation", [])), *more]
+    record, config = (_json(run / name) for name in ("record.json", "config.json"))
+    differences = record.pop("differences", [])
+    write_page(
+        run / PAGE,
+        "training.html",
+        name=run.name,
+        kind=kind,
+        verdict=verdict,
+        counts=counts,
+        doubts=doubts,
+        notes=notes,
+        held_out=held_out,
+        curves=[chart for rows in tables.values() for chart in _charts(rows)],
+        items=list(_pictures(run / "pictures")),
+        differences=differences,
+        config=list(_flat(config)),
+        record=list(_flat(record)),
+    )
+    return run / PAGE
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
+def _charts(rows: Rows) -> Iterator[Chart]:
+    """One curve a column of numbers, all losses in one chart; a line for each set of images."""
+    if not rows or _STEP not in rows[0]:
+        return
+    names = [name for name in rows[0] if name not in _PASSED_OVER]
+    losses = [name for name in names if "loss" in name]
+    if losses:
+        yield from _curves({name: _series(rows, name) for name in losses}, "loss")
+    for name in names:
+        if name not in losses:
+            sets = dict.fromkeys(row.get("set", "") for row in rows)
+            lines = {
+                each: _series([row for row in rows if row.get("set", "") == each], name)
+                for each in sets
+            }
+            yield from _curves(lines, name.replace("_", " "))
+
+
+def _series(rows: Rows, name: str) -> dict[int, float]:
+    """Values by step; a step that was done again after a kill counts as it was done last."""
+    found: dict[int, float] = {}
+    for row in rows:
+        try:
+            found[int(row[_STEP])] = float(row[name])
+        except (KeyError, TypeError, ValueError):
+            continue
+    return {step: value for step, value in found.items() if math.isfinite(value)}
+
+
+def _curves(lines: Mapping[str, dict[int, float]], label: str) -> Iterator[Chart]:
+    """A chart; none without two points that differ."""
+    lines = {name.replace("_", " "): line for name, line in lines.items() if len(line) > 1}
+    if not any(len(set(line.values())) > 1 for line in lines.values()):
+        return
+    with drawing() as canvas:
+        [axes] = canvas.axes
+        for place, (name, line) in enumerate(lines.items()):
+            steps = sorted(line)[:: -(-len(line) // _MOST_POINTS)]
+            values = [line[step] for step in steps]
+            axes.plot(steps, values, color=SERIES[place % len(SERIES)], linewidth=1.5, label=name)
+        axes.set_xlabel("step")
+        axes.set_ylabel(label, parse_math=False)
+        if len(lines) > 1:
+            axes.legend(frameon=False, fontsize=8)
+    first, last = ([line[end(line)] for line in lines.values()] for end in (min, max))
+    caption = f"{label}: {first[0]:.4g} at first, {last[0]:.4g} at last"
+    yield Chart(svg=canvas.svg, words=f"{caption}.", caption=caption)
+
+
+def _pictures(folder: Path) -> Iterator[Item]:
+    """Depth of one frame at several steps, the first and the last among them."""
+    steps = {
+        int(found[1]): path
+        for path in folder.glob("step-*.png")
+        if (found := re.fullmatch(r"step-(\d+)\.png", path.name))
+    }
+    if not steps:
+        return
+    every = sorted(steps)
+    places = np.linspace(0, len(every) - 1, min(_MOST_PICTURES, len(every))).round().astype(int)
+    panels: list[Panel] = []
+    for step in [every[place] for place in places]:
+        with Image.open(steps[step]) as opened:
+            pixels = np.asarray(opened.convert("RGB"))
+        # A picture stacks frame, depth, two warped sources and the mask.
+        height = pixels.shape[0] // 5
+        if not panels:
+            panels.append(photo_panel(np.ascontiguousarray(pixels[:height])))
+        depth = np.ascontiguousarray(pixels[height : 2 * height])
+        panels.append(photo_panel(depth, f"Depth at step {step:,}"))
+    yield Item(
+        name="A frame that was held out" if len(panels) > 2 else "A frame",
+        label="",
+        value="",
+        numbers=(),
+        panels=tuple(panels),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    found = json.loads(read_text(path))
+    return found if isinstance(found, dict) else {}
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Names with dots, and values as text; what is nested in lists stays JSON."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _flat(each, f"{name}.{key}" if name else key)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
