@@ -41,6 +41,9 @@ function link({ id, outputs }) {
 
 // Null without a server. `show(title, load)` shows what `load()` gives; `predict(source)` predicts a
 // source: a File, { example, name }, or { again, name } for the photograph of a result.
+// The name that the server calls a file by, which its messages begin with.
+const stem = (name) => name.replace(/\.[^.]*$/, "").replace(/[^\w.-]/g, "-").replace(/^[-.]+|[-.]+$/g, "");
+
 export function serverOf({ say, show, predict }) {
   if (!app) return null;
   document.body.classList.add("has-server");
@@ -60,7 +63,8 @@ export function serverOf({ say, show, predict }) {
     else if (source.again) asked.again = source.again;
     else asked.name = source.name || "photograph.png";
     if (source instanceof Blob) say(`${asked.name}: sent to the server …`);
-    const { id, name } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null);
+    const { id, name } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null)
+      .catch((error) => { throw new Error(error.message.replace(`${stem(asked.name ?? "")}: `, "")); });
     if (!source.example) visit.add({ id, name, model });
     return view(id);
   }
