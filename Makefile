@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-output
 
-.PHONY: demo test test-app test-ray test-view lint format benchmark docs clean
+.PHONY: demo test test-ray test-view lint format benchmark docs clean
 
 demo: $(VENV)/core
 	$(BIN)/python examples/photographs.py $(DEMO)/photographs
@@ -27,14 +27,6 @@ test-all: $(VENV)/test lint
 test-view: $(VENV)/test
 	$(BIN)/pip install --quiet --editable '.[view]'
 	$(BIN)/python -m pytest tests/views
-
-# Gradio wants an older Pillow than the rest, so the app has an environment of its own. Chromium is
-# the system's: apt install chromium.
-test-app: $(VENV)/test
-	test -x $(VENV)/app/bin/python || $(PYTHON) -m venv $(VENV)/app
-	$(VENV)/app/bin/pip install --quiet --upgrade "pip>=25.1"
-	$(VENV)/app/bin/pip install --quiet --editable '.[app,evaluate,formats]' playwright beartype hypothesis onnx pytest
-	$(VENV)/app/bin/python -m pytest tests/views/app
 
 # A cluster takes half a minute to start and stop, so `test` leaves it out and skips what needs it.
 test-ray: $(VENV)/test

@@ -1,7 +1,7 @@
 """The HTTP interface in the process of a test, around a quick model that counts its batches."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,7 +18,7 @@ from rilievo.serve.folders import Disk, Folders
 from rilievo.serve.metrics import Metrics
 from rilievo.serve.offered import Offered
 from rilievo.serve.options import ServeOptions
-from rilievo.serve.routes import application
+from rilievo.serve.routes import Extension, application
 from rilievo.serve.service import Service
 from rilievo.types import Photo
 
@@ -81,7 +81,14 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *, tokens: tuple[str, ...] = (), **options: Any) -> Iterator[Served]:
+def served(
+    folder: Path,
+    *,
+    tokens: tuple[str, ...] = (),
+    kind: type[ServeOptions] = ServeOptions,
+    extend: Callable[[Service, Any], Extension] | None = None,
+    **options: Any,
+) -> Iterator[Served]:
     """Serve one model for as long as the context lasts."""
     from starlette.testclient import TestClient
 
@@ -90,11 +97,11 @@ def served(folder: Path, *, tokens: tuple[str, ...] = (), **options: Any) -> Ite
     MODELS.update(
         {"test/model": model, "secret/place/other.onnx": Brightness("secret/place/other.onnx")}
     )
-    given = ServeOptions(**{"workers": 2, "window": 0.0, **options})
+    given = kind(**{"workers": 2, "window": 0.0, **options})
     disk = Disk(int(given.disk_megabytes * 1e6))
     names = {"test/model": "test/model", "other": "secret/place/other.onnx"}
     service = Service(given, Given(names, given), Folders(folder, disk), Metrics())
-    app = application(service, tokens)
+    app = application(service, tokens, extend and extend(service, given))
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=True) as client:
         yield Served(client, service, model, folder, disk)
         model.gate.set()

@@ -155,7 +155,7 @@ def test_no_help_text_is_a_fragment() -> None:
     assert not found, shown(found)
 
 
-@pytest.mark.parametrize("folder", ["models", "io", "views", "cli", "predicting", "measure"])
+@pytest.mark.parametrize("folder", ["app", "models", "io", "views", "cli", "predicting", "measure"])
 def test_names_are_the_fields_words(folder: str) -> None:
     stale = {
         (str(path.relative_to(ROOT)), word)

@@ -9,7 +9,6 @@ import pytest
 from rilievo.errors import ModelError
 from rilievo.models import MODELS, embedded_cards, load_model, separate
 from rilievo.models.engines import LoadOptions
-from rilievo.views.app.choices import choices
 
 # A name that no folder of this checkout has.
 CARD = replace(MODELS[embedded_cards.RENDERED], name="rilievo/lost")
@@ -59,14 +58,3 @@ def test_another_network_under_its_name_is_refused(folders: tuple[Path, Path]) -
 def test_it_has_no_revisions() -> None:
     with pytest.raises(ModelError, match="is one file, so it has no '@main'"):
         load_model("rilievo/small-rendered@main")
-
-
-def test_the_page_offers_it_only_where_its_file_is(
-    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(separate, "FOLDER", "nowhere")
-    listed = {each.name: each for each in choices("rilievo/small", None)}
-    assert "not here" in (listed["rilievo/small-rendered"].refusal or "")
-    (folders[0] / "small-rendered.onnx").touch()
-    listed = {each.name: each for each in choices("rilievo/small", None)}
-    assert listed["rilievo/small-rendered"].refusal is None

@@ -3,7 +3,7 @@
 import { made, part } from "viewer";
 import { metresNow } from "./result.js";
 import { settings } from "./settings.js";
-import { forget, visitOf } from "./app_visit.js";
+import { forget, historyOf } from "./app_history.js";
 import { isVideo, videosOf } from "./app_video.js";
 import { ask } from "./working.js";
 
@@ -41,10 +41,13 @@ function link({ id, outputs }) {
 
 // Null without a server. `show(title, load)` shows what `load()` gives; `predict(source)` predicts a
 // source: a File, { example, name }, or { again, name } for the photograph of a result.
+// The name that the server calls a file by, which its messages begin with.
+const stem = (name) => name.replace(/\.[^.]*$/, "").replace(/[^\w.-]/g, "-").replace(/^[-.]+|[-.]+$/g, "");
+
 export function serverOf({ say, show, predict }) {
   if (!app) return null;
   document.body.classList.add("has-server");
-  const models = part("model"), visit = visitOf({ say, open: go }), videos = videosOf({ say, visit });
+  const models = part("model"), results = historyOf({ say, open: go }), videos = videosOf({ say, results });
   const fromServer = () => models.value.startsWith(PREFIX);
   const known = (model) => [...models.options].some(({ value }) => value === PREFIX + model);
 
@@ -60,8 +63,9 @@ export function serverOf({ say, show, predict }) {
     else if (source.again) asked.again = source.again;
     else asked.name = source.name || "photograph.png";
     if (source instanceof Blob) say(`${asked.name}: sent to the server …`);
-    const { id, name } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null);
-    if (!source.example) visit.add({ id, name, model });
+    const { id, name } = await send(`app/results?${params(asked)}`, source instanceof Blob ? checked(source) : null)
+      .catch((error) => { throw new Error(error.message.replace(`${stem(asked.name ?? "")}: `, "")); });
+    if (!source.example) results.add({ id, name, model });
     return view(id);
   }
 
@@ -76,7 +80,7 @@ export function serverOf({ say, show, predict }) {
 
   // What the address names: results, or else the first example.
   async function go() {
-    const ids = visit.ids();
+    const ids = results.ids();
     try {
       if (ids.length) await present(ids[0]);
       else {
@@ -97,14 +101,14 @@ export function serverOf({ say, show, predict }) {
       else if (result?.fault) faults.push(`${file.name}: ${result.fault}`);
       else if (!result) return; // something else was given meanwhile
     }
-    if (ids.length > 1) visit.address(ids);
+    if (ids.length > 1) results.address(ids);
     say(`${files.length - faults.length} of ${files.length} photographs are done. ${faults.join("; ")}`, faults.length > 0);
   }
 
   addEventListener("popstate", go);
   for (const each of part("examples").querySelectorAll("button")) {
     each.addEventListener("click", () => {
-      visit.address([]);
+      results.address([]);
       predict({ example: each.dataset.example, name: each.title });
     });
   }

@@ -7,7 +7,7 @@ const PAUSE = 700, NAMES = /\.(3gp|avi|m4v|mkv|mov|mp4|mpe?g|webm|wmv)$/i;
 
 export const isVideo = (file) => file.type.startsWith("video/") || NAMES.test(file.name);
 
-export function videosOf({ say, visit }) {
+export function videosOf({ say, results }) {
   const section = part("video-result"), shown = part("video-made"), bar = part("video-progress"), stop = part("video-stop");
   let turn = 0, current = null;
 
@@ -70,7 +70,7 @@ export function videosOf({ say, visit }) {
       say(`${file.name}: sent to the server …`);
       const asked = new URLSearchParams({ model, save, name: file.name });
       const { id, name } = await told(`app/videos?${asked}`, { method: "POST", body: checked(file) });
-      visit.add({ id, name, model, kind: "video" });
+      results.add({ id, name, model, kind: "video" });
       if (mine === turn) await follow(id);
     } catch (error) {
       bar.hidden = stop.hidden = true;

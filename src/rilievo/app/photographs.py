@@ -1,7 +1,7 @@
 """Photographs of visitors: predicted once, kept at an address, written as files when asked for."""
 
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,12 @@ PHOTO, INFERENCE, VIEW, THUMBNAIL, ASKED = (
     "thumbnail.jpg",
     "asked.json",
 )
+_OF_THE_NETWORK = {"model", "flip", "trim", "vanishing_points"}
+"""Parameters that files cannot change, as the network has answered already."""
+
+Left = Callable[[], Awaitable[object]]
+"""Function that gives what ends when the visitor leaves."""
+
 EXAMPLES = files("rilievo.views.browser") / "examples"
 
 
@@ -34,16 +40,14 @@ class Photographs:
         self._service, self._store = service, store
         self._examples: dict[tuple[str, str], str] = {}
 
-    async def predict(
-        self, upload: Upload, client: str, asked: PredictAsked, left: Awaitable[object]
-    ) -> Entry:
+    async def predict(self, upload: Upload, client: str, asked: PredictAsked, left: Left) -> Entry:
         """Predict a photograph, and keep the result; the entry must be released.
 
         Args:
             upload: The photograph; it is closed.
             client: Visitor who asks.
             asked: Parameters of the prediction.
-            left: Ends when the visitor leaves.
+            left: Gives what ends when the visitor leaves.
 
         Raises:
             RilievoError: If it cannot be predicted.
@@ -59,9 +63,9 @@ class Photographs:
             return await self._keep(name, client, asked, job, content, result)
 
         turns = service.turns(is_heavy=job.is_heavy)
-        return await service.jobs.in_turn(turns, job, work, left, unused=self._store.release)
+        return await service.jobs.in_turn(turns, job, work, left(), unused=self._store.release)
 
-    async def example(self, name: str, asked: PredictAsked, left: Awaitable[object]) -> Entry:
+    async def example(self, name: str, asked: PredictAsked, left: Left) -> Entry:
         """The result of a photograph of ours, which all visitors share; it must be released.
 
         Raises:
@@ -91,9 +95,9 @@ class Photographs:
         self,
         entry: Entry,
         client: str,
-        query: Mapping[str, object],
+        more: PredictAsked,
         outputs: tuple[str, ...],
-        left: Awaitable[object],
+        left: Left,
         name: str | None = None,
     ) -> tuple[Result, Written]:
         """Write files of a result, which must be removed; the network does not run again.
@@ -101,9 +105,9 @@ class Photographs:
         Args:
             entry: The result, which must stay pinned meanwhile.
             client: Visitor whose share of the disk the files take.
-            query: Parameters that come to those of the result, such as known lengths.
+            more: Parameters that replace those of the result, such as known lengths.
             outputs: Names of outputs.
-            left: Ends when the visitor leaves.
+            left: Gives what ends when the visitor leaves.
             name: Name of the files; by default that of the photograph.
 
         Raises:
@@ -113,7 +117,8 @@ class Photographs:
         """
         service, path = self._service, entry.path
         given = json.loads((path / ASKED).read_text("utf-8"))
-        asked = PredictAsked.model_validate({**given, **query})
+        changed = more.model_dump(exclude_defaults=True, exclude=_OF_THE_NETWORK)
+        asked = PredictAsked.model_validate({**given, **changed})
         upload = self.photo(entry)
         upload.name = name or entry.name
         job = await service.job(upload, client, outputs)
@@ -122,7 +127,7 @@ class Photographs:
             service.turns(is_heavy=job.is_heavy),
             job,
             lambda job: service.files(job, asked, outputs),
-            left,
+            left(),
             unused=lambda found: found[1].remove(),
         )
 

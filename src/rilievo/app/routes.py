@@ -105,13 +105,13 @@ class Site:
         _ = asked.options(), asked.saving(), self.service.offered.named(asked.model)
         again, example = (request.query_params.get(name) for name in ("again", "example"))
         if example is not None:
-            entry = await self.photographs.example(example, asked, left(request))
+            entry = await self.photographs.example(example, asked, lambda: left(request))
         else:
             if again is None:
                 upload = await self._uploaded(request, client)
             else:
                 upload = self.photographs.photo(self._photograph(again))
-            entry = await self.photographs.predict(upload, client, asked, left(request))
+            entry = await self.photographs.predict(upload, client, asked, lambda: left(request))
         self.store.release(entry)
         return JSONResponse({"id": entry.id, "name": entry.name})
 
@@ -164,13 +164,15 @@ class Site:
         return JSONResponse({"state": "stopping"})
 
     async def _files(self, request: Request) -> Response:
-        query = request.query_params
-        outputs, more = output_names(query.get("save", JSON)), query.getlist("known_length")
-        known = {"known_length": more} if more else {}
-        self._photograph(request.path_params["id"])
-        with self.store.pinned(request.path_params["id"]) as entry:
+        query, id = request.query_params.multi_items(), request.path_params["id"]
+        asked = read_asked(PredictAsked, query, {})
+        outputs = output_names(asked.save or "all")
+        if outputs == (JSON,):
+            raise Refusal(400, "save names files: the JSON comes with them")
+        self._photograph(id)
+        with self.store.pinned(id) as entry:
             result, written = await self.photographs.files(
-                entry, client_of(request), known, outputs, left(request)
+                entry, client_of(request), asked, outputs, lambda: left(request)
             )
         return file_answer(result, written, self.service.options.download_seconds)
 

@@ -26,15 +26,27 @@ def serve_app(options: AppOptions, ready: Callable[[str], None]) -> None:
         OutputError: If the address cannot be listened at, or there is no place for files.
         RilievoError: If the model cannot be loaded.
     """
-    serve(options, ready, lambda service, folder: site_of(service, folder, options))
+
+    def extend(service: "Service", folder: Path) -> "Site":
+        settings = AppSettings(
+            base=f"{options.root_path}/",
+            models=service.offered.facts(),
+            keep_minutes=options.keep_minutes,
+            max_bytes=options.max_bytes,
+        )
+        page = write_page(folder / "page", app=settings).folder
+        return site_of(service, folder / "results", page, options)
+
+    serve(options, ready, extend)
 
 
-def site_of(service: "Service", folder: Path, options: AppOptions) -> "Site":
-    """Write the page, and prepare what its routes need.
+def site_of(service: "Service", folder: Path, page: Path, options: AppOptions) -> "Site":
+    """Prepare what the routes of the page need.
 
     Args:
         service: Service that predicts.
-        folder: Folder of the server, for the page and for results.
+        folder: Folder for results.
+        page: Folder with the page.
         options: Address, models and limits.
     """
     from rilievo.app.photographs import Photographs
@@ -42,18 +54,8 @@ def site_of(service: "Service", folder: Path, options: AppOptions) -> "Site":
     from rilievo.app.store import Store
     from rilievo.app.videos import Videos
 
-    settings = AppSettings(
-        base=f"{options.root_path}/",
-        models=service.offered.facts(),
-        keep_minutes=options.keep_minutes,
-        max_bytes=options.max_bytes,
-    )
-    page = write_page(folder / "page", app=settings).folder
-    store = Store(
-        folder / "results",
-        most_bytes=int(options.keep_megabytes * 1e6),
-        minutes=options.keep_minutes,
-    )
+    most = int(options.keep_megabytes * 1e6)
+    store = Store(folder, most_bytes=most, minutes=options.keep_minutes)
     return Site(
         page=page,
         service=service,

@@ -99,18 +99,12 @@ class Videos:
             OptionError: If another output is asked for, or none.
             Refusal: If there is no room, or too many videos wait.
         """
-        name = self._service.offered.named(model)
-        if not outputs or not set(outputs) <= set(OUTPUTS):
-            raise OptionError(f"of a video the app makes one or more of {', '.join(OUTPUTS)}")
-        self._turns.check()
-        entry = self._store.begin(upload.name, client, upload.size)
         try:
-            source = await self._service.in_worker(lambda: self._open(upload, entry))
-            self._store.resize(entry, upload.size + written_bytes(source, outputs))
-        except BaseException:
-            self._store.remove(entry)
-            self._store.release(entry)
-            raise
+            name = self._service.offered.named(model)
+            if not outputs or not set(outputs) <= set(OUTPUTS):
+                raise OptionError(f"of a video the app makes one or more of {', '.join(OUTPUTS)}")
+            self._turns.check()
+            entry, source = await self._opened(upload, client, outputs)
         finally:
             upload.close()
         self._work = {id: work for id, work in self._work.items() if id in self._store}
@@ -119,6 +113,19 @@ class Videos:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return entry
+
+    async def _opened(
+        self, upload: Upload, client: str, outputs: Sequence[str]
+    ) -> tuple[Entry, FrameSource]:
+        entry = self._store.begin(upload.name, client, upload.size)
+        try:
+            source = await self._service.in_worker(lambda: self._open(upload, entry))
+            self._store.resize(entry, upload.size + written_bytes(source, outputs))
+        except BaseException:
+            self._store.remove(entry)
+            self._store.release(entry)
+            raise
+        return entry, source
 
     def _open(self, upload: Upload, entry: Entry) -> FrameSource:
         path = entry.path / SOURCE / entry.name

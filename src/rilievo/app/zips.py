@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from rilievo.app.photographs import Photographs
 from rilievo.app.store import Entry, Store
 from rilievo.errors import RilievoError
+from rilievo.serve.asked import PredictAsked
 from rilievo.serve.files import Pipe, Written, read_chunks
 from rilievo.serve.refusals import GivenUp, Refusal
 from rilievo.serve.sending import disconnected
@@ -73,7 +74,12 @@ class ZipOfResults(Response):
                 name = entry.name if count == 1 else f"{entry.name}-{count}"
                 try:
                     _, written = await self._photographs.files(
-                        entry, self._client, {}, self._outputs, asyncio.shield(left), name
+                        entry,
+                        self._client,
+                        PredictAsked(),
+                        self._outputs,
+                        lambda: asyncio.shield(left),
+                        name,
                     )
                 except (RilievoError, Refusal) as error:
                     packed.writestr(f"{name}.error.txt", f"{error}\n")

@@ -39,7 +39,7 @@ def serve(
         OutputError: If the address cannot be listened at, or there is no place for files.
         RilievoError: If the model cannot be loaded.
     """
-    with needing("the server", "serve"):
+    with needing("the server", "serve" if extend is None else "app"):
         import prometheus_client  # noqa: F401
         import pydantic  # noqa: F401
         import python_multipart  # noqa: F401

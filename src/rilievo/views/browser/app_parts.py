@@ -84,20 +84,20 @@ def video_choices() -> Markup:
     return element("fieldset", element("legend", "Of a video"), *boxes, id="video-choices")
 
 
-def visit_parts() -> Iterator[Markup]:
-    """Results of this visit, and the result of a video."""
+def history_parts() -> Iterator[Markup]:
+    """Results of this browser, and the result of a video."""
     yield element(
         "section",
-        element("h2", "Results of this visit"),
-        element("div", id="visit-results", class_="strip"),
+        element("h2", "Your results"),
+        element("div", id="history-results", class_="strip"),
         element(
             "div",
             element("button", "Copy the address", type="button", id="copy-address"),
-            element("a", "All of them as a zip", id="visit-zip", class_="button", hidden=True),
+            element("a", "All of them as a zip", id="history-zip", class_="button", hidden=True),
             element("button", "Forget them", type="button", id="forget"),
             class_="buttons",
         ),
-        id="visit",
+        id="history",
         hidden=True,
     )
     yield element(

@@ -14,7 +14,7 @@ from rilievo.views.browser.app_parts import (
     server_files,
     statement,
     video_choices,
-    visit_parts,
+    history_parts,
 )
 
 GENERATOR = "rilievo page"
@@ -111,7 +111,7 @@ def document(settings: PageSettings) -> str:
         _header(app),
         element("section", *_question(app), id="ask"),
         element("section", *_live(), id="live", hidden=True),
-        *(visit_parts() if app else ()),
+        *(history_parts() if app else ()),
         element("main", id="result", hidden=True),
         element("template", *_result(app), id="result-parts"),
         element(

@@ -1,4 +1,4 @@
-// Results of this visit as a strip of thumbnails, and the address of the one that is shown.
+// Results of this browser as a strip of thumbnails, and the address of the one that is shown.
 
 import { made, part } from "viewer";
 import { settings } from "./settings.js";
@@ -26,8 +26,8 @@ export function forget(id) {
 }
 
 // `open()` shows what the address names.
-export function visitOf({ say, open }) {
-  const strip = part("visit-results");
+export function historyOf({ say, open }) {
+  const strip = part("history-results");
 
   // Addresses of the results that are shown: those of the last part of r/ONE,TWO.
   const ids = () => {
@@ -58,9 +58,9 @@ export function visitOf({ say, open }) {
     const shown = ids(), results = kept(), strangers = shown.filter((id) => !results.some((each) => each.id === id));
     const all = [...strangers.map((id) => ({ id, name: "a result that was sent to you" })), ...results];
     strip.replaceChildren(...all.map(tile));
-    part("visit").hidden = !all.length;
+    part("history").hidden = !all.length;
     part("copy-address").hidden = !shown.length;
-    const many = all.filter(({ kind }) => kind !== "video").map(({ id }) => id), zip = part("visit-zip");
+    const many = all.filter(({ kind }) => kind !== "video").map(({ id }) => id), zip = part("history-zip");
     const wanted = shown.length > 1 ? shown : many;
     zip.hidden = wanted.length < 2;
     zip.textContent = `${shown.length > 1 ? "These" : "All"} ${wanted.length} as a zip`;

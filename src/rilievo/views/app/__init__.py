@@ -1,1 +1,0 @@
-"""The browser app: photographs and videos in, depth, normals and surfaces out."""
