@@ -11,10 +11,15 @@ from typing import Any
 import onnx
 import pytest
 
+from catalogue_mirror import CatalogueMirror, catalogue
+from moge_lookalike import write_moge
+from published_graphs import write_inverse_depth
 from rilievo.cli import main
 from rilievo.errors import OptionError
 from rilievo.models.listing import find_card
 from rilievo.views.browser.folder import write_page
+
+__all__ = ["catalogue"]
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "src/rilievo/models/default"
@@ -108,6 +113,23 @@ def test_more_networks_come_along_and_what_no_browser_can_run_is_refused(
     assert main(["page", "-o", str(tmp_path / "other"), "--with", str(nothing)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "other").exists()
+
+
+def test_models_of_the_catalogue_come_along_where_the_page_can_run_them(
+    catalogue: CatalogueMirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offered = catalogue.offer("moge-2/small", write_moge)
+    [added] = settings_of(tmp_path / "page", "moge-2/small")
+    assert added["licence"] == find_card("moge-2/small").licence
+    assert (tmp_path / "page" / added["file"]).read_bytes() == offered.read_bytes()
+    catalogue.offer("depth-anything-v2/small", write_inverse_depth)
+    assert main(["page", "-o", str(tmp_path / "other"), "--with", "depth-anything-v2/small"]) == 2
+    assert "MoGe-2, Depth Pro" in capsys.readouterr().err
+
+
+def settings_of(folder: Path, name: str) -> list[Any]:
+    assert main(["page", "-o", str(folder), "--with", name]) == 0
+    return [each for each in settings(folder)["models"] if each["name"] == name]
 
 
 def test_two_networks_of_one_name_are_refused(tmp_path: Path) -> None:

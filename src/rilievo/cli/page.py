@@ -19,7 +19,7 @@ class _Arguments:
     """The folder to write; an older page there is replaced."""
     models: Annotated[tuple[str, ...], tyro.conf.arg(name="with", metavar="MODEL")] = ()
     """Further models that visitors can choose: ONNX files that say what they are, as 'rilievo
-    export' writes them, or names such as rilievo/small-int8."""
+    export' writes them, or names such as rilievo/small-int8 or moge-2/small."""
 
 
 def main(arguments: Sequence[str]) -> int:

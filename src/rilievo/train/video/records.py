@@ -100,11 +100,6 @@ class VideoRecord:
     differences: tuple[Difference, ...]
 
     @property
-    def criterion(self) -> str:
-        """Column of ``validation.csv`` that decides between the weights of the run."""
-        return "warp_error" if self.corner_error is None else "corner_error"
-
-    @property
     def judged_by(self) -> str:
         """Name of the error that decides between the weights of the run."""
         return "photometric error" if self.corner_error is None else "depth error at corners"

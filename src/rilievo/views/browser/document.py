@@ -42,12 +42,14 @@ class PageModel:
         name: Name that it has in rilievo.
         file: Address of its ONNX file beside the page.
         sha256: Hash of the file.
+        licence: Licence of the network.
         megabytes: Size of the file.
     """
 
     name: str
     file: str
     sha256: str
+    licence: str
     megabytes: float
 
 

@@ -19,6 +19,10 @@ from rilievo.io.page.parts import asset
 from rilievo.io.palette import DEPTH_COLOURS
 from rilievo.measure.terms import Terms, terms_of
 from rilievo.models import load_model
+from rilievo.models.catalogue.depth_pro import DepthProModel
+from rilievo.models.catalogue.download import fetch_files
+from rilievo.models.catalogue.moge import MogeModel
+from rilievo.models.catalogue.table import find_entry
 from rilievo.models.hub_lock import sha256
 from rilievo.models.onnx import OnnxModel
 from rilievo.pages.document import asset as pages_asset
@@ -36,6 +40,9 @@ INDEX, WORKER, MODELS = "index.html", "sw.js", "models"
 EXAMPLE = "coffee.jpg"
 USUAL = ("rilievo/tiny", "rilievo/small")
 """Networks of every page; the first is there when the page opens."""
+
+_PUBLISHED = (MogeModel, DepthProModel)
+"""Adapters of networks that the page feeds and reads as they do."""
 
 _BUILT = ("app.js", "worker.js", "ort.mjs", "ort.wasm.gz")
 _MANIFEST = {
@@ -74,7 +81,8 @@ def write_page(
 
     Args:
         output: The folder; an older page of ours there is replaced.
-        models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such.
+        models: Networks besides ``USUAL``: ONNX files that say what they are, or names of such, of
+            MoGe-2 or of Depth Pro.
         app: What the page knows of the server behind it, if there is one.
 
     Raises:
@@ -88,36 +96,52 @@ def write_page(
     _check_names(networks)
     make_folder(folder.parent)
     with replacing_folder(folder) as part:
-        _write(part, {each.card.name: each for each in networks}, app)
+        _write(part, {each.name: each for each in networks}, app)
         size = sum(each.stat().st_size for each in part.rglob("*") if each.is_file())
-    licences = {each.card.name: each.card.licence for each in networks}
+    licences = {each.name: each.licence for each in networks}
     return WrittenPage(folder=Path(output), models=licences, bytes=size)
 
 
-def _check_names(networks: Sequence[OnnxModel]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Network:
+    """A network of the page, and the file that holds it."""
+
+    name: str
+    licence: str
+    path: Path
+    sha256: str
+
+
+def _check_names(networks: Sequence[_Network]) -> None:
     seen: dict[str, str] = {}
     for each in networks:
-        name = each.card.name
-        if seen.setdefault(name, each.weights_sha256) != each.weights_sha256:
+        if seen.setdefault(each.name, each.sha256) != each.sha256:
             raise OptionError(
-                f"two networks are called '{printable(name)}': leave one out, or export it under "
-                "another name"
+                f"two networks are called '{printable(each.name)}': leave one out, or export it "
+                "under another name"
             )
 
 
-def _network(name: str | Path) -> OnnxModel:
+def _network(name: str | Path) -> _Network:
     model = load_model(name)
-    if type(model) is not OnnxModel or model.card.kind is None:
+    paths: Sequence[Path] = ()
+    if type(model) is OnnxModel and model.card.kind is not None:
+        paths = [model.path]
+    elif type(model) in _PUBLISHED:
+        paths = fetch_files(find_entry(model.card.name))
+    if len(paths) != 1:
         raise OptionError(
-            f"model '{printable(name)}': a page runs ONNX files of depth that say what they are; "
+            f"model '{printable(name)}': a page runs MoGe-2, Depth Pro, and ONNX files of depth "
+            "that say what they are, each of one file; "
             f"'rilievo export {printable(name)} -o FILE.onnx' writes one, if the model allows"
         )
-    return model
+    [path], card = paths, model.card
+    return _Network(name=card.name, licence=card.licence, path=path, sha256=model.weights_sha256)
 
 
-def _write(folder: Path, networks: Mapping[str, OnnxModel], app: AppSettings | None) -> None:
+def _write(folder: Path, networks: Mapping[str, _Network], app: AppSettings | None) -> None:
     (folder / MODELS).mkdir()
-    models = [_copy_network(folder, name, model) for name, model in networks.items()]
+    models = [_copy_network(folder, each) for each in networks.values()]
     for name in _BUILT:
         _copy(f"built/{name}", folder / name)
     for name in ("icon.svg", "licences.txt"):
@@ -140,14 +164,15 @@ def _write(folder: Path, networks: Mapping[str, OnnxModel], app: AppSettings | N
     _write_text(folder / WORKER, _service_worker(folder, models))
 
 
-def _copy_network(folder: Path, name: str, model: OnnxModel) -> PageModel:
-    file = f"{MODELS}/{_file_name(name)}"
-    shutil.copyfile(model.path, folder / file)
+def _copy_network(folder: Path, network: _Network) -> PageModel:
+    file = f"{MODELS}/{_file_name(network.name)}"
+    shutil.copyfile(network.path, folder / file)
     return PageModel(
-        name=name,
+        name=network.name,
         file=file,
         sha256=sha256(folder / file),
-        megabytes=round(model.path.stat().st_size / 1e6, 1),
+        licence=network.licence,
+        megabytes=round(network.path.stat().st_size / 1e6, 1),
     )
 
 
