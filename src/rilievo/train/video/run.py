@@ -32,6 +32,7 @@ from rilievo.train.video.learner import Learner
 from rilievo.train.video.log import LOGS
 from rilievo.train.video.loop import BEST, Loop
 from rilievo.train.video.motion_files import FOLDER as MOTIONS
+from rilievo.train.video.pose_warm_up import warm_up_pose
 from rilievo.train.video.records import RECORD, VideoRecord, read_record
 from rilievo.train.video.sources import list_sequences
 
@@ -90,6 +91,9 @@ def train_video(
         if config.blueprint.pose is PoseKind.GEOMETRY:
             guide = Guide(config, run, cache, learner=learner, fabric=fabric)
             frames = guide.begin(frames)
+        elif config.pose_warm_up and not (run / CHECKPOINT).exists():
+            taught = Guide(config, run, cache, learner=learner, fabric=fabric).taught(frames)
+            warm_up_pose(learner, taught, config, fabric)
         if fabric.is_global_zero:
             # Only now, so that a run that cannot begin leaves nothing behind.
             _write_config(config, run)
