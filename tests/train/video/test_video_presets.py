@@ -48,7 +48,8 @@ def test_every_difference_of_faithful_has_its_reason_and_every_reason_is_a_diffe
     config = preset_config(replace(CONFIG, preset="faithful", data=stereo))
     assert (config.data.baseline, config.blueprint.unit) == (0.1, 5.4)
     found = differences(config)
-    assert {each.field for each in found} == set(REASONS)
+    # A warm-up of the pose network needs a start that knows depth.
+    assert {each.field for each in found} == set(REASONS) - {"pose_warm_up"}
     assert all(each.reason == REASONS[each.field] for each in found)
     assert differences(preset_config(CONFIG)) == ()
 

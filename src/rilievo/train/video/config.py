@@ -158,6 +158,9 @@ class VideoConfig:
     keep_best: bool = False
     """Whether the run's weights are those with the least error on the held-out targets, of which
     those of the start count too, as with preset clip; otherwise the last."""
+    pose_warm_up: int = 0
+    """Steps before those of the run, in which the pose network alone learns the motions that
+    geometry finds on the depth of the start or of the prior."""
     motion_again: tuple[float, ...] = ()
     """Shares of the steps after which motion by geometry is estimated again, with the depth learned
     so far; 0.25,0.5 with preset clip."""
@@ -204,7 +207,7 @@ class VideoConfig:
             raise OptionError(f"motion_again is shares between 0 and 1, got {self.motion_again}")
         if not 0 < self.learning_rate < float("inf"):
             raise OptionError(f"learning_rate is above 0, got {self.learning_rate}")
-        for name in ("camera_rate", "weight_decay", "warm_up"):
+        for name in ("camera_rate", "weight_decay", "warm_up", "pose_warm_up"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise OptionError(f"{name} is 0 or more, got {getattr(self, name)}")
         if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
@@ -255,11 +258,14 @@ class VideoConfig:
             )
         if geometry and self.data.learn_camera:
             raise OptionError("motion by geometry needs fixed focal lengths: leave learn_camera")
-        if geometry and self.prior is None and self.start in (None, "imagenet"):
+        needs_depth = geometry or self.pose_warm_up > 0
+        if needs_depth and self.prior is None and self.start in (None, "imagenet"):
             raise OptionError(
                 "motion by geometry needs depth to begin with: start from rilievo/small (encoder "
                 "small) or from a run, or give the prior of a model"
             )
+        if self.pose_warm_up and (known or not self.blueprint.pose.is_network):
+            raise OptionError("pose_warm_up teaches a pose network: choose one (pose)")
         if self.losses.anchor and not geometry:
             raise OptionError("losses.anchor goes with motion by geometry: set pose to geometry")
 

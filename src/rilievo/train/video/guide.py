@@ -53,6 +53,7 @@ class Guide:
     ) -> None:
         self._config, self._run, self._cache = config, run, cache
         self._learner, self._fabric = learner, fabric
+        learner.to(fabric.device)
         self.notes: tuple[str, ...] = ()
 
     def begin(self, frames: VideoFrames) -> VideoFrames:
@@ -71,6 +72,15 @@ class Guide:
             held_out=changed["held-out"],
             notes=(*frames.notes, *self.notes),
         )
+
+    def taught(self, frames: VideoFrames) -> KeptFrames:
+        """Return the training targets whose motion can be trusted, for a pose network to learn.
+
+        Raises:
+            InputError: If motion is found for too few of them.
+        """
+        with self._fabric.rank_zero_first():
+            return self._begun(FIRST, self._affordable(frames.training))
 
     def _affordable(self, training: KeptFrames) -> KeptFrames:
         """Targets whose motion can be estimated in the time of the run."""

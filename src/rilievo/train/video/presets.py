@@ -22,6 +22,7 @@ from rilievo.train.video.config import (
     VideoData,
     VideoLosses,
 )
+from rilievo.train.video.footage_defaults import EMBEDDED_STARTS
 
 PRESETS = ("default", "faithful", "clip")
 
@@ -29,6 +30,8 @@ _KITTI = (SourceKind.KITTI_RAW, SourceKind.KITTI_ODOMETRY)
 _BASELINE, _UNIT = 0.1, 5.4
 """Baseline of KITTI's stereo pair in the published program, and the metres per unit of depth that
 follow from it."""
+
+_POSE_STEPS = 1000
 
 REASONS: Mapping[str, str] = {
     "preset": "the name",
@@ -56,6 +59,10 @@ REASONS: Mapping[str, str] = {
     "warm_up": (
         "the full learning rate from the first step on; 'default' climbs, so that a pose network "
         "fresh from chance does not push depth to one end of its range"
+    ),
+    "pose_warm_up": (
+        "the pose network learns from its random weights on, together with depth; 'default' shows "
+        "it motions by geometry first, where a start or a prior knows depth"
     ),
     "clip_norm": "no bound of the gradient; 'default' survives a single bad batch",
 }
@@ -86,7 +93,8 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         return _refining(plain)
     if config.preset == "default":
         blueprint = replace(plain.blueprint, cancels_scale=True)
-        return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0)
+        taught = _POSE_STEPS if _can_teach_pose(config) else 0
+        return replace(plain, blueprint=blueprint, warm_up=200, clip_norm=10.0, pose_warm_up=taught)
     data = _published(config.data)
     # A camera or baseline that the user gives is kept, and with it the unit of depth.
     shortened = data.baseline != config.data.baseline
@@ -96,6 +104,17 @@ def preset_config(config: VideoConfig) -> VideoConfig:
         data=data,
         losses=VideoLosses(in_front=False, pixel_centres=False),
         augmentation=VideoAugmentation(move_centre=False),
+    )
+
+
+def _can_teach_pose(config: VideoConfig) -> bool:
+    """Whether a pose network is learned, and depth is there that gives motion by geometry."""
+    data = config.data
+    learned = config.blueprint.pose.is_network and data.temporal
+    return (
+        learned
+        and not (data.follow_poses or data.stereo or data.learn_camera)
+        and (config.prior is not None or config.start in EMBEDDED_STARTS)
     )
 
 

@@ -26,6 +26,7 @@ from rilievo.train.video.frames import VideoFrames, all_offsets, open_frames
 from rilievo.train.video.guide import Guide
 from rilievo.train.video.learner import Learner
 from rilievo.train.video.motion_files import FOLDER as MOTIONS
+from rilievo.train.video.pose_warm_up import warm_up_pose
 from rilievo.train.video.records import VideoRecord, video_folder
 from rilievo.train.video.sources import list_sequences
 from rilievo.train.video.video_task import BEST, VideoTask, devices_of
@@ -114,6 +115,9 @@ def _prepared(
     if config.blueprint.pose is PoseKind.GEOMETRY:
         guide = Guide(config, run, cache, learner=learner, fabric=fabric)
         frames = guide.begin(frames)
+    elif config.pose_warm_up and not (run / CHECKPOINT).exists():
+        taught = Guide(config, run, cache, learner=learner, fabric=fabric).taught(frames)
+        warm_up_pose(learner, taught, config, fabric)
     return VideoTask(
         config,
         run,
