@@ -100,8 +100,7 @@ class EvaluateOptions:
     extra 'models'); auto is the usual one of the model.
     """
     precision: str = "fp32"
-    """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 for models of the extra
-    'models' with onnxruntime."""
+    """fp32; bf16 with openvino or torch, fp16 with torch on cuda, int8 with onnxruntime."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Threads of the network; by default one a core."""
     flip: bool = False
